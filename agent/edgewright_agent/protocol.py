@@ -1,0 +1,62 @@
+"""Wire, version 1: names and limits that host and agent share. See docs/wire.md.
+
+JSON, one object a line, over the SSH exec channel's stdin and stdout; stderr is log. File bytes travel
+raw on the same stream, after the line that announces them.
+"""
+
+import json
+import re
+
+VERSION = 1
+MANIFEST_SCHEMA = 1
+
+MAX_LINE = 1024 * 1024  # bytes of one JSON line
+MAX_NOISE = 64 * 1024  # bytes that the host skips before the greeting
+GREETING_SECONDS = 15
+HEARTBEAT_SECONDS = 5  # the agent says something at least this often while it works
+SILENCE_SECONDS = 30  # no word for so long is a dead link, on both sides
+PIECE = 256 * 1024  # bytes read or written at once
+MAX_MANIFEST = 4 * 1024 * 1024  # bytes of a manifest.json
+MAX_FILE = 16 * 1024 ** 3  # bytes of one file
+MAX_FILES = 20000  # files in one artifact or runtime
+
+NO_PYTHON_EXIT = 93  # exit code of the start command where no python3 is found
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")  # models and versions
+SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+
+
+class AgentError(Exception):
+    """An error that the agent reports to the host.
+
+    Args:
+        code: stable word, such as `disk-full`.
+        message: what is wrong with which input, one lower-case line.
+        hint: what to do about it.
+    """
+
+    def __init__(self, code, message, hint=""):
+        Exception.__init__(self, message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+def encode(message):
+    """One JSON object as a line of ASCII bytes, newline included."""
+    return json.dumps(message, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def decode(line):
+    """The JSON object in a line of bytes.
+
+    Raises:
+        AgentError: `protocol`, when the line is not one JSON object.
+    """
+    try:
+        message = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise AgentError("protocol", "a line is not JSON: %r" % line[:80])
+    if not isinstance(message, dict):
+        raise AgentError("protocol", "a line is not a JSON object: %r" % line[:80])
+    return message

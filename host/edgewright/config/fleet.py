@@ -1,0 +1,69 @@
+"""`fleet.toml`: the boards."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edgewright.config import strict
+from edgewright.errors import ConfigError
+from edgewright.nouns.board import DEFAULT_ROOT, Board, BoardEntry, Fleet, FleetFile
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
+ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:%-]{0,254}\Z")
+PYTHON = re.compile(r"/[A-Za-z0-9._/+-]+\Z")
+EXAMPLE = "a name is lower-case letters, digits, dot, dash and underscore"
+
+
+def load(path: Path) -> Fleet:
+    """The fleet in a file, its defaults filled into every board.
+
+    Raises:
+        ConfigError: missing file, unknown key, wrong type, bad name or address.
+    """
+    file = read_file(path)
+    boards = {name: board(name, entry, file.defaults, path) for name, entry in file.boards.items()}
+    return Fleet(name=file.name, path=path.absolute(), boards=boards)
+
+
+def read_file(path: Path) -> FleetFile:
+    """The file as written, defaults not filled in: what `save` takes after a change."""
+    return strict.read(path, FleetFile, what="fleet file")
+
+
+def read_or_new(path: Path) -> FleetFile:
+    """The file as written, or an empty one where there is none yet."""
+    return read_file(path) if path.exists() else FleetFile(name=path.stem)
+
+
+def save(path: Path, file: FleetFile) -> None:
+    """Writes the file atomically."""
+    strict.write(path, file)
+
+
+def board(name: str, entry: BoardEntry, defaults: BoardEntry, path: Path) -> Board:
+    """One board with the defaults filled in, its values checked."""
+    where = f"fleet file {path}"
+    if not NAME.match(name):
+        raise ConfigError(f"{where}: not a board's name: {name!r}", hint=EXAMPLE)
+    address = entry.address or name
+    if not ADDRESS.match(address):
+        raise ConfigError(f"{where}: not an address of {name}: {address!r}", hint="a host name, an IP address, or an ssh alias")
+    python = entry.python or defaults.python
+    if python is not None and not PYTHON.match(python):
+        raise ConfigError(f"{where}: not an absolute path of {name}'s python: {python!r}", hint="such as /usr/bin/python3")
+    port = entry.port or defaults.port
+    if port is not None and not 0 < port < 65536:
+        raise ConfigError(f"{where}: not a port of {name}: {port}", hint="1 to 65535")
+    return Board(
+        name=name,
+        address=address,
+        user=entry.user or defaults.user,
+        port=port,
+        profile=entry.profile or defaults.profile,
+        labels=tuple(dict.fromkeys(defaults.labels + entry.labels)),
+        root=entry.root or defaults.root or DEFAULT_ROOT,
+        python=python,
+        identity=entry.identity or defaults.identity,
+        jump=entry.jump or defaults.jump,
+    )

@@ -1,0 +1,40 @@
+"""`edgewright.toml`: one project beside a model."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from edgewright.config import profiles, strict
+from edgewright.errors import ConfigError
+from edgewright.nouns.precision import PRECISIONS
+from edgewright.nouns.project import Project, ProjectFile
+
+FILE_NAME = "edgewright.toml"
+METRICS = ("top1",)
+
+
+def load(path: Path) -> Project:
+    """The project in a file.
+
+    Raises:
+        ConfigError: missing file, unknown key, precision, profile or metric.
+    """
+    file = strict.read(path, ProjectFile, what="project file")
+    where = f"project file {path}"
+    for precision in filter(None, (file.precision, *file.precisions.values())):
+        known(precision, PRECISIONS, where, "precision")
+    for profile in (*file.precisions, *file.budgets):
+        known(profile, profiles.names(), where, "profile")
+    known(file.metric, METRICS, where, "metric")
+    return Project(path=path.absolute(), file=file)
+
+
+def known(value: str, names: object, where: str, what: str) -> None:
+    """Raises ConfigError when `value` is none of `names`; names the nearest."""
+    choices = list(names)  # type: ignore[call-overload]
+    if value in choices:
+        return
+    near = difflib.get_close_matches(value, choices, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(choices)}"
+    raise ConfigError(f"{where}: unknown {what}: {value}", hint=hint)

@@ -1,0 +1,24 @@
+"""`<fleet>.trust.toml`: the pins of a fleet, beside its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgewright.config import strict
+from edgewright.nouns.board import Fleet, TrustFile
+
+
+def path_of(fleet: Fleet) -> Path:
+    """The trust file of a fleet."""
+    return fleet.path.with_name(f"{fleet.path.stem}.trust.toml")
+
+
+def load(fleet: Fleet) -> TrustFile:
+    """The fleet's pins; none where there is no file yet."""
+    path = path_of(fleet)
+    return strict.read(path, TrustFile, what="trust file") if path.exists() else TrustFile()
+
+
+def save(fleet: Fleet, trust: TrustFile) -> None:
+    """Writes the pins atomically."""
+    strict.write(path_of(fleet), trust)

@@ -1,0 +1,111 @@
+"""The one base error: what is wrong, what to do about it, a stable code and the exit code."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line, stable."""
+
+    OK = 0
+    ERROR = 1
+    SOME_FAILED = 2  # some boards failed, or a gate refused
+    UNREACHABLE = 4  # some boards unreachable, and none failed
+    ABORTED = 8  # aborted, or stopped by the stop rule
+    USAGE = 64
+
+
+class EdgewrightError(Exception):
+    """An error that a user can cause and can mend.
+
+    Args:
+        message: one lower-case line: what is wrong with which input; no full stop.
+        hint: what to do about it.
+        code: a stable machine-readable word, such as `model-not-found`.
+    """
+
+    code = "error"
+    exit_code = Exit.ERROR
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if code:
+            self.code = code
+
+
+class UsageError(EdgewrightError):
+    """The command line, or a file that the user wrote, does not say something valid."""
+
+    code = "usage"
+    exit_code = Exit.USAGE
+
+
+class ConfigError(UsageError):
+    """A TOML file has an unknown key, a wrong type or a value out of range."""
+
+    code = "config"
+
+
+class ModelError(EdgewrightError):
+    """The source model cannot be read, or is not what its name says."""
+
+    code = "model"
+
+
+class DataError(EdgewrightError):
+    """Calibration or evaluation data do not fit the model."""
+
+    code = "data"
+
+
+class ConversionError(EdgewrightError):
+    """A converter refused the model, crashed, or answered wrongly."""
+
+    code = "conversion"
+
+
+class ArtifactError(EdgewrightError):
+    """An artifact's bytes and its manifest disagree, or its schema is newer than this version."""
+
+    code = "artifact"
+
+
+class Unreachable(EdgewrightError):
+    """The board did not answer, or the link broke."""
+
+    code = "unreachable"
+    exit_code = Exit.UNREACHABLE
+
+
+class TrustError(EdgewrightError):
+    """The host key or the board's identity is unknown, or is not the pinned one."""
+
+    code = "trust"
+
+
+class AuthError(EdgewrightError):
+    """The board refused the key or the password."""
+
+    code = "auth"
+
+
+class BoardError(EdgewrightError):
+    """The board's agent answered with an error; `code` is the agent's own."""
+
+    code = "board"
+
+
+class ProtocolError(EdgewrightError):
+    """The other end does not speak this version of the wire protocol."""
+
+    code = "protocol"
+
+
+class GateRefused(EdgewrightError):
+    """A release did not meet its budget, or answered wrongly, on the board."""
+
+    code = "refused"
+    exit_code = Exit.SOME_FAILED

@@ -1,0 +1,147 @@
+"""Manifest and Artifact: compiled files, what they are and where from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import msgspec
+
+from edgewright.nouns.base import Noun
+from edgewright.nouns.precision import Tolerance
+from edgewright.nouns.project import Preprocessing
+
+
+class TensorSpec(Noun, frozen=True, kw_only=True):
+    """One input or output: name, static shape, numpy dtype name, and its quantisation where it has one."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+class FileEntry(Noun, frozen=True, kw_only=True):
+    """One file of an artifact: relative POSIX path, sha256, bytes."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+class Source(Noun, frozen=True, kw_only=True):
+    """The model that an artifact was made from. `format`: keras, h5, savedmodel, tflite, onnx."""
+
+    format: str
+    file: str
+    sha256: str
+
+
+class Calibration(Noun, frozen=True, kw_only=True):
+    """What fixed the ranges of an int8 artifact. `kind`: `data`, `synthetic` or `none`."""
+
+    kind: str = "none"
+    sha256: str = ""
+    samples: int = 0
+    method: str = ""
+
+
+class Goldens(Noun, frozen=True, kw_only=True):
+    """Golden inputs and the source framework's outputs, in one `.npz`.
+
+    Attributes:
+        file: path in the artifact; members `input_<i>` and `output_<i>`, each of shape (count, *spec.shape),
+            in the order of the manifest's `inputs` and `outputs`.
+        count: how many distinct inputs.
+        origin: `calibration` or `random`.
+        framework: what computed the outputs, such as `tensorflow 2.21.0`.
+    """
+
+    file: str
+    count: int
+    origin: str
+    framework: str
+    tolerance: Tolerance
+
+
+class Parity(Noun, frozen=True, kw_only=True):
+    """The artifact on the host's runtime against the source framework, over all goldens and outputs.
+
+    Attributes:
+        max_abs, max_relative: greatest |out - ref|, and that over max|ref|.
+        cosine: smallest cosine over the goldens.
+        sqnr_db: smallest over the outputs, dB; 200 stands for exact.
+        top1_agreement: share of goldens with the same argmax of output 0.
+    """
+
+    max_abs: float
+    max_relative: float
+    cosine: float
+    sqnr_db: float
+    top1_agreement: float
+    count: int
+
+
+class Accuracy(Noun, frozen=True, kw_only=True):
+    """A metric on an evaluation set, by the source framework and by the artifact on the host's runtime."""
+
+    metric: str
+    evaluation_sha256: str
+    n: int
+    source: float
+    artifact: float
+
+
+class Manifest(Noun, frozen=True, kw_only=True):
+    """What an artifact is. Its canonical JSON's sha256 is the artifact's id; it holds no timestamp.
+
+    Attributes:
+        entry: path of the file that the runtime opens.
+        files: every file but `manifest.json`.
+        requires: what the runtime must understand, such as `{"opset": 17, "ir": 8}` or `{"CONV_2D": 5}`.
+        tools: versions of what made it.
+    """
+
+    schema: int
+    source: Source
+    target: str
+    precision: str
+    entry: str
+    files: tuple[FileEntry, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    goldens: Goldens
+    parity: Parity
+    requires: dict[str, int] = {}
+    tools: dict[str, str] = {}
+    calibration: Calibration = Calibration()
+    preprocessing: Preprocessing | None = None
+    accuracy: Accuracy | None = None
+
+    def canonical(self) -> bytes:
+        """Canonical JSON: sorted keys, no spaces, ASCII. The bytes of `manifest.json`."""
+        return json.dumps(msgspec.to_builtins(self), sort_keys=True, separators=(",", ":")).encode("ascii")
+
+    @property
+    def id(self) -> str:
+        """Hex sha256 of the canonical JSON."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+    @property
+    def model_bytes(self) -> int:
+        """Bytes of the files that the runtime needs; the goldens are not counted."""
+        return sum(entry.size for entry in self.files if entry.path != self.goldens.file)
+
+
+class Artifact(Noun, frozen=True, kw_only=True):
+    """A manifest and the folder that holds its files and `manifest.json`."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def id(self) -> str:
+        """The manifest's id."""
+        return self.manifest.id

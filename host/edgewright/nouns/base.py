@@ -1,0 +1,9 @@
+"""What every noun is: a frozen record that refuses unknown keys and wrong types when it is read."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Noun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False, kw_only=True):
+    """A frozen record. Reading one from TOML or JSON checks every key and type (msgspec)."""

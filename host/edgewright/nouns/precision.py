@@ -1,0 +1,44 @@
+"""Precision: the number formats of weights and activations, and how far each may stray from the source."""
+
+from __future__ import annotations
+
+from edgewright.nouns.base import Noun
+
+
+class Tolerance(Noun, frozen=True, kw_only=True):
+    """How far a board's outputs may be from the source framework's, over all goldens of one output.
+
+    Attributes:
+        sqnr_db: least signal-to-noise ratio, 10 log10(sum(ref^2) / sum((out - ref)^2)), dB.
+        relative: greatest max|out - ref| / max|ref|.
+    """
+
+    sqnr_db: float
+    relative: float
+
+
+class Precision(Noun, frozen=True, kw_only=True):
+    """One row of the table below.
+
+    Attributes:
+        calibrated: static quantisation, needs calibration data.
+    """
+
+    name: str
+    title: str
+    tolerance: Tolerance
+    calibrated: bool = False
+
+
+PRECISIONS: dict[str, Precision] = {
+    row.name: row
+    for row in (
+        Precision(name="fp32", title="32-bit floats", tolerance=Tolerance(sqnr_db=60.0, relative=1e-3)),
+        Precision(name="fp16", title="16-bit floats", tolerance=Tolerance(sqnr_db=35.0, relative=0.03)),
+        Precision(name="int8-dynamic", title="8-bit weights, ranges of activations found while running",
+                  tolerance=Tolerance(sqnr_db=14.0, relative=0.3)),
+        Precision(name="int8", title="8-bit weights and activations, calibrated",
+                  tolerance=Tolerance(sqnr_db=10.0, relative=0.4), calibrated=True),
+        Precision(name="as-is", title="the source file unchanged", tolerance=Tolerance(sqnr_db=20.0, relative=0.1)),
+    )
+}  # fmt: skip

@@ -1,0 +1,31 @@
+"""Progress: the one callback through which workflows say what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edgewright.nouns.base import Noun
+
+
+class Step(Noun, frozen=True, kw_only=True):
+    """One thing that happens.
+
+    Attributes:
+        board: name of the board, empty on the host.
+        what: what is being done, such as `upload` or `convert`.
+        detail: for a person, such as a file name.
+        done, total: bytes or items so far, where known.
+    """
+
+    what: str
+    board: str = ""
+    detail: str = ""
+    done: int | None = None
+    total: int | None = None
+
+
+Progress = Callable[[Step], None]
+
+
+def silent(step: Step) -> None:
+    """The callback that says nothing."""

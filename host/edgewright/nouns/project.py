@@ -1,0 +1,109 @@
+"""Project: one `edgewright.toml` beside a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgewright.nouns.base import Noun
+
+
+class Budget(Noun, frozen=True, kw_only=True):
+    """The gate of a model on a profile. What is not given is not checked.
+
+    Attributes:
+        p50_ms, p95_ms: steady-state latency, milliseconds.
+        peak_rss_mb: peak resident memory above the imported runtime's, MiB.
+        size_mb: bytes of the artifact's model files, MiB.
+        max_drop: how much accuracy may fall against the incumbent and the source, as a fraction (0.01 is a point).
+        accelerator: name of the accelerator that every layer must run on.
+        max_slowdown: how much slower than the incumbent p50 may be, as a fraction (0.1 is a tenth).
+    """
+
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    peak_rss_mb: float | None = None
+    size_mb: float | None = None
+    max_drop: float | None = None
+    accelerator: str | None = None
+    max_slowdown: float | None = None
+
+
+class Preprocessing(Noun, frozen=True, kw_only=True):
+    """How a raw image becomes an input: resize (bilinear), channels, `(x - mean) / std` per channel, layout.
+
+    Attributes:
+        size: (height, width) in pixels; without it the model's input shape decides.
+        mean, std: per channel, in the units of `scale`d values.
+        scale: factor on the raw 0-255 values, applied first.
+        channels: `rgb`, `bgr` or `gray`.
+        layout: `nhwc` or `nchw`.
+    """
+
+    size: tuple[int, int] | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    scale: float = 1.0
+    channels: str = "rgb"
+    layout: str = "nhwc"
+
+
+class Hooks(Noun, frozen=True, kw_only=True):
+    """Scripts, paths relative to the project file, run on the board by `/bin/sh`-less exec with a time limit."""
+
+    activate: str | None = None
+    health: str | None = None
+    quiesce: str | None = None
+    resume: str | None = None
+
+
+class ProjectFile(Noun, frozen=True, kw_only=True):
+    """The whole of `edgewright.toml`.
+
+    Attributes:
+        name: the model's name on the boards.
+        model: path of the source model, relative to this file.
+        version: version of the next release; without it the next whole number is taken.
+        precision: precision for all profiles that do not say otherwise.
+        precisions: precision by profile name.
+        inputs: input name -> static shape, where the model has dynamic axes.
+        calibration: path of `.npz`, `.npy` or a folder of images.
+        evaluation: path of an `.npz` with the inputs and `labels`.
+        metric: name of the metric, `top1`.
+        budget: budget for every profile; `budgets` by profile name wins, key by key.
+    """
+
+    schema: int = 1
+    name: str
+    model: str
+    version: str | None = None
+    precision: str | None = None
+    precisions: dict[str, str] = {}
+    inputs: dict[str, tuple[int, ...]] = {}
+    calibration: str | None = None
+    evaluation: str | None = None
+    metric: str = "top1"
+    preprocessing: Preprocessing | None = None
+    hooks: Hooks = Hooks()
+    budget: Budget = Budget()
+    budgets: dict[str, Budget] = {}
+
+
+class Project(Noun, frozen=True, kw_only=True):
+    """A project file and the folder its paths are relative to."""
+
+    path: Path
+    file: ProjectFile
+
+    def resolve(self, relative: str | None) -> Path | None:
+        """A path of the file, relative to the file's own folder."""
+        return None if relative is None else (self.path.parent / relative).expanduser()
+
+    def budget_for(self, profile: str | None) -> Budget:
+        """The budget of a profile: its own keys over the common ones."""
+        common = self.file.budget
+        own = self.file.budgets.get(profile or "", Budget())
+        merged = {
+            key: getattr(own, key) if getattr(own, key) is not None else getattr(common, key)
+            for key in Budget.__struct_fields__
+        }
+        return Budget(**merged)
