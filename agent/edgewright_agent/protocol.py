@@ -21,6 +21,17 @@ MAX_FILE = 16 * 1024 ** 3  # bytes of one file
 MAX_FILES = 20000  # files in one artifact or runtime
 
 NO_PYTHON_EXIT = 93  # exit code of the start command where no python3 is found
+NO_HELLO_EXIT = 92  # exit code of BOOT where descriptor 0 ends before the hello line does
+
+# The program after `python3 -I -S -B -c`: one line, and no quote, dollar, backslash or exclamation mark in it, so that
+# it may stand in double quotes inside single quotes. It reads byte by byte, since what follows the hello is not its own.
+BOOT = (
+    "import os,json;"
+    "h=json.loads(bytes().join(iter(lambda:os.read(0,1)or os._exit(92),bytes([10]))).decode());"
+    "exec(h[min(dict(loader=0))],dict(hello=h,__name__=min(dict(edgewright_loader=0))))"
+)
+ENTRIES = ("server", "child", "guard")  # modules that a hello's `entry` may name
+PYZ_MAIN = "from edgewright_agent.__main__ import main\n\nmain()\n"  # the .pyz's own `__main__.py`
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")  # models and versions
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")

@@ -66,4 +66,5 @@ def board(name: str, entry: BoardEntry, defaults: BoardEntry, path: Path) -> Boa
         python=python,
         identity=entry.identity or defaults.identity,
         jump=entry.jump or defaults.jump,
+        machine=entry.machine or defaults.machine,
     )

@@ -1,0 +1,1 @@
+"""Reaching boards: transports, trust, the session with the agent, provisioning runtimes."""

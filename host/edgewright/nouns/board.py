@@ -19,6 +19,8 @@ class BoardEntry(Noun, frozen=True, kw_only=True):
         python: absolute path of the board's Python, where the usual places are wrong.
         identity: private key file on this machine.
         jump: `[user@]host[:port]` of a jump host.
+        machine: name of the machine that this board shares with others (sticks on one host, virtual boards):
+            those are measured one at a time.
     """
 
     address: str = ""
@@ -30,6 +32,7 @@ class BoardEntry(Noun, frozen=True, kw_only=True):
     python: str | None = None
     identity: str | None = None
     jump: str | None = None
+    machine: str | None = None
 
 
 class FleetFile(Noun, frozen=True, kw_only=True):
@@ -54,6 +57,7 @@ class Board(Noun, frozen=True, kw_only=True):
     python: str | None = None
     identity: str | None = None
     jump: str | None = None
+    machine: str | None = None
 
 
 class Fleet(Noun, frozen=True, kw_only=True):

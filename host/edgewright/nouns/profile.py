@@ -13,6 +13,7 @@ class Profile(Noun, frozen=True, kw_only=True):
         title: what people call the board.
         architectures: values of `uname -m` the board may have, best first.
         memory_mb: RAM of the smallest variant, MiB.
+        cpu: name of its cores, such as `Cortex-A72`; empty where they vary.
         targets: targets that make sense on it, best first.
         precision: default precision for a model converted for it.
         threads: inference threads by default.
@@ -34,6 +35,7 @@ class Profile(Noun, frozen=True, kw_only=True):
     targets: tuple[str, ...]
     precision: str
     threads: int
+    cpu: str = ""
     accelerators: tuple[str, ...] = ()
     sensors: tuple[str, ...] = ()
     models: tuple[str, ...] = ()

@@ -1,0 +1,55 @@
+"""The .pyz as a program: `python3 agent.pyz serve|guard|status --root R`.
+
+`serve` is for boards with a forced command: the installed agent answers, whatever loader or agent the hello names.
+"""
+
+import hashlib
+import sys
+
+USAGE = "usage: python3 agent.pyz serve|guard|status --root FOLDER"
+
+
+def own_bytes():
+    """The bytes of the .pyz that is running."""
+    with open(sys.argv[0], "rb") as file:
+        return file.read()
+
+
+def read_hello():
+    """The hello line from descriptor 0, byte by byte: what follows is not ours yet."""
+    import os
+
+    from edgewright_agent import protocol
+
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte or len(line) > protocol.MAX_LINE:
+            sys.exit(protocol.NO_HELLO_EXIT)
+        line += byte
+    return protocol.decode(bytes(line))
+
+
+def main(arguments=None):
+    """Run the command line; exits 64 on wrong usage."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if len(arguments) != 3 or arguments[0] not in ("serve", "guard", "status") or arguments[1] != "--root":
+        sys.stderr.write(USAGE + "\n")
+        sys.exit(64)
+    verb, root = arguments[0], arguments[2]
+    if verb == "serve":
+        from edgewright_agent import server
+
+        data = own_bytes()
+        hello = read_hello()
+        hello["root"] = root
+        hello["agent"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        server.main(hello, data)
+    else:
+        from edgewright_agent import guard
+
+        sys.exit(guard.recover_now(root) if verb == "guard" else guard.show_status(root))
+
+
+if __name__ == "__main__":
+    main()

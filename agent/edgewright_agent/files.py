@@ -1,0 +1,276 @@
+"""The only module that changes the file system. Every path is relative to the root folder.
+
+Each folder on the way is opened below its parent with O_NOFOLLOW, so no link can lead out of the root. `step` is called
+before every single change: tests override it to stop, fail or drop any of them.
+A failed fsync is an error for good: the bytes are thrown away, never synced again.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+
+from edgewright_agent.protocol import PIECE, AgentError
+
+NOFOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
+TEMPORARY = ".new"  # suffix of files that are not yet whole; never a name of ours
+
+
+def failure(error, path):
+    """The AgentError for an OSError on a path."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return AgentError("disk-full", "the disk is full: %s" % path, "free some space, or run edgewright with fewer kept releases")
+    return AgentError("io", "%s: %s" % (path, os.strerror(error.errno or errno.EIO)), "look at the board's disk and permissions")
+
+
+class Files(object):
+    """Changes below one root folder.
+
+    Args:
+        root: absolute path of an existing folder.
+
+    Every method raises AgentError: `disk-full` or `io`.
+    """
+
+    def __init__(self, root):
+        self.root = root
+        self.descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def step(self, operation, path):
+        """Called before each change of the file system."""
+
+    def path(self, relative):
+        """The absolute path, for readers."""
+        return os.path.join(self.root, relative)
+
+    @contextlib.contextmanager
+    def folder(self, relative):
+        """A descriptor of a folder below the root, no link followed."""
+        opened = os.dup(self.descriptor)
+        try:
+            for part in [part for part in relative.split("/") if part]:
+                if part == "..":
+                    raise AgentError("bad-argument", "a path leaves the root folder: %s" % relative)
+                inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | NOFOLLOW, dir_fd=opened)
+                os.close(opened)
+                opened = inner
+            yield opened
+        except OSError as error:
+            raise failure(error, relative)
+        finally:
+            os.close(opened)
+
+    def sync_folder(self, relative):
+        """Make the names in a folder durable."""
+        with self.folder(relative) as folder:
+            self.step("fsync-folder", relative)
+            os.fsync(folder)
+
+    def make_folder(self, relative):
+        """Make a folder and its parents, durably. Those there already are left alone."""
+        parent, name = os.path.split(relative)
+        if not name or os.path.isdir(self.path(relative)) and not os.path.islink(self.path(relative)):
+            return
+        self.make_folder(parent)
+        with self.folder(parent) as folder:
+            self.step("mkdir", relative)
+            try:
+                os.mkdir(name, 0o700, dir_fd=folder)
+            except FileExistsError:
+                pass
+        self.sync_folder(parent)
+
+    def _flush(self, descriptor, relative):
+        self.step("fsync", relative)
+        os.fsync(descriptor)
+
+    def _put_bytes(self, descriptor, data):
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view):]  # fmt: skip
+
+    def write(self, relative, data, mode=0o600):
+        """Make a file have exactly these bytes: temporary, fsync, rename, fsync of the folder."""
+        with self.writer(relative, mode) as write:
+            write(data)
+
+    @contextlib.contextmanager
+    def writer(self, relative, mode=0o600, durable=True):
+        """A `write(bytes)` function for a file that appears whole when the block ends, or not at all."""
+        parent, name = os.path.split(relative)
+        temporary = name + TEMPORARY
+        with self.folder(parent) as folder:
+            self.step("create", relative)
+            self._drop(temporary, folder)
+            file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOFOLLOW, mode, dir_fd=folder)
+            try:
+                try:
+                    yield lambda data: self._put_bytes(file, data)
+                    if durable:
+                        self._flush(file, relative)
+                finally:
+                    os.close(file)
+                self.step("rename", relative)
+                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                self._drop(temporary, folder)
+                raise
+        if durable:
+            self.sync_folder(parent)
+
+    def _drop(self, name, folder):
+        try:
+            os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:
+            pass
+
+    @contextlib.contextmanager
+    def appender(self, relative, offset):
+        """A `write(bytes)` function that adds to a file of exactly `offset` bytes; what was written is synced at the end,
+        even when the block fails, so that an upload can go on from there."""
+        parent, name = os.path.split(relative)
+        with self.folder(parent) as folder:
+            self.step("append", relative)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NOFOLLOW | (0 if offset else os.O_TRUNC)
+            file = os.open(name, flags, 0o600, dir_fd=folder)
+            try:
+                if os.fstat(file).st_size != offset:
+                    raise AgentError("bad-argument", "the part does not have this length: %d" % offset, "ask for `part` again")
+                try:
+                    yield lambda data: self._put_bytes(file, data)
+                finally:
+                    self._flush(file, relative)
+            finally:
+                os.close(file)
+
+    def log(self, relative, data, limit):
+        """Add to a log file; past `limit` bytes it becomes `<name>.old` and a new one begins. Not synced."""
+        parent, name = os.path.split(relative)
+        with self.folder(parent) as folder:
+            file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NOFOLLOW, 0o600, dir_fd=folder)
+            try:
+                self._put_bytes(file, data)
+                full = os.fstat(file).st_size > limit
+            finally:
+                os.close(file)
+            if full:
+                os.rename(name, name + ".old", src_dir_fd=folder, dst_dir_fd=folder)
+
+    def rename(self, source, target):
+        """Move a file or folder, durably; a file in the way is replaced."""
+        (from_parent, from_name), (to_parent, to_name) = os.path.split(source), os.path.split(target)
+        with self.folder(from_parent) as old, self.folder(to_parent) as new:
+            self.step("rename", target)
+            os.rename(from_name, to_name, src_dir_fd=old, dst_dir_fd=new)
+        self.sync_folder(to_parent)
+        if from_parent != to_parent:
+            self.sync_folder(from_parent)
+
+    def link(self, source, target):
+        """A second name for a file's bytes. Sync the folder afterwards."""
+        (from_parent, from_name), (to_parent, to_name) = os.path.split(source), os.path.split(target)
+        with self.folder(from_parent) as old, self.folder(to_parent) as new:
+            self.step("link", target)
+            os.link(from_name, to_name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
+
+    def copy(self, source, target, size, mode=0o600):
+        """Copy a file of exactly `size` bytes, durably. Returns the hex sha256 of what was copied."""
+        digest, left = hashlib.sha256(), size
+        with open(self.path(source), "rb") as file, self.writer(target, mode) as write:
+            piece = file.read(PIECE)
+            while piece:
+                left -= len(piece)
+                if left < 0:
+                    break
+                digest.update(piece)
+                write(piece)
+                piece = file.read(PIECE)
+            if left:
+                raise AgentError("hash-mismatch", "a file does not have its declared size: %s" % source)
+        return digest.hexdigest()
+
+    def swap_link(self, relative, destination):
+        """Point a symbolic link elsewhere in one atomic move; `destination` None removes it. Durable."""
+        parent, name = os.path.split(relative)
+        with self.folder(parent) as folder:
+            if destination is None:
+                self.step("unlink", relative)
+                self._drop(name, folder)
+            else:
+                self.step("symlink", relative)
+                self._drop(name + TEMPORARY, folder)
+                os.symlink(destination, name + TEMPORARY, dir_fd=folder)
+                self.step("replace", relative)
+                os.replace(name + TEMPORARY, name, src_dir_fd=folder, dst_dir_fd=folder)
+        self.sync_folder(parent)
+
+    def remove_file(self, relative):
+        """Remove a file, if it is there."""
+        parent, name = os.path.split(relative)
+        with self.folder(parent) as folder:
+            self.step("unlink", relative)
+            self._drop(name, folder)
+
+    def remove_tree(self, relative):
+        """Remove a file or a folder and all in it, no link followed."""
+        parent, name = os.path.split(relative)
+        with self.folder(parent) as folder:
+            self._remove(name, folder, relative)
+
+    def _remove(self, name, folder, relative):
+        try:
+            mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(mode):
+            self.step("unlink", relative)
+            self._drop(name, folder)
+            return
+        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | NOFOLLOW, dir_fd=folder)
+        try:
+            for child in os.listdir(inner):
+                self._remove(child, inner, relative + "/" + child)
+        finally:
+            os.close(inner)
+        self.step("rmdir", relative)
+        os.rmdir(name, dir_fd=folder)
+
+    def seal(self, relative):
+        """Sync every file and folder below a folder, itself last."""
+        with self.folder(relative) as folder:
+            for name in sorted(os.listdir(folder)):
+                inner = relative + "/" + name
+                if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                    self.seal(inner)
+                    continue
+                file = os.open(name, os.O_RDONLY | NOFOLLOW, dir_fd=folder)
+                try:
+                    self._flush(file, inner)
+                finally:
+                    os.close(file)
+            self.step("fsync-folder", relative)
+            os.fsync(folder)
+
+    def allocate(self, relative, size):
+        """Make a file whose `size` bytes really are taken from the disk."""
+        parent, name = os.path.split(relative)
+        with self.folder(parent) as folder:
+            self.step("allocate", relative)
+            file = os.open(name, os.O_WRONLY | os.O_CREAT | NOFOLLOW, 0o600, dir_fd=folder)
+            try:
+                os.posix_fallocate(file, 0, size)
+                self._flush(file, relative)
+            finally:
+                os.close(file)
+
+    def make_executable(self, relative):
+        """Let the owner run a file."""
+        parent, name = os.path.split(relative)
+        with self.folder(parent) as folder:
+            self.step("chmod", relative)
+            file = os.open(name, os.O_RDONLY | NOFOLLOW, dir_fd=folder)
+            try:
+                os.fchmod(file, 0o700)
+            finally:
+                os.close(file)

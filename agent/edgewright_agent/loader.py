@@ -1,0 +1,130 @@
+"""The first code on the board: finds or asks for the agent's bytes, checks their hash and runs them from memory.
+
+`protocol.BOOT` executes this file's text with the host's hello at hand as `hello`. Nothing is imported from the agent
+before its bytes are verified, and no file is read twice: what was hashed is what runs.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import io
+import json
+import os
+import sys
+import zipfile
+
+ENTRIES = ("server", "child", "guard")
+MAX_AGENT = 4 * 1024 * 1024  # bytes of the .pyz
+
+
+class Refused(Exception):
+    """The agent cannot be started: (code, message, hint)."""
+
+
+class MemoryImporter(object):
+    """Imports `edgewright_agent.*` and `edgewright_targets.*` from the bytes of a .pyz."""
+
+    packages = ("edgewright_agent", "edgewright_targets")
+
+    def __init__(self, data):
+        self.archive = zipfile.ZipFile(io.BytesIO(data))
+        self.names = set(self.archive.namelist())
+
+    def member(self, fullname):
+        """(name in the archive, is a package) of a module, or None."""
+        base = fullname.replace(".", "/")
+        for name, package in ((base + "/__init__.py", True), (base + ".py", False)):
+            if name in self.names:
+                return name, package
+        return None
+
+    def find_spec(self, fullname, path=None, target=None):  # noqa: ARG002 - the import system's signature
+        """The spec of one of our modules, else None."""
+        if fullname.split(".")[0] not in self.packages:
+            return None
+        found = self.member(fullname)
+        if found is None:
+            return None
+        return importlib.util.spec_from_loader(fullname, self, origin=found[0], is_package=found[1])
+
+    def create_module(self, spec):  # noqa: ARG002 - the import system's signature
+        """None: the default module object will do."""
+        return None
+
+    def exec_module(self, module):
+        """Run the module's source."""
+        name = module.__spec__.name
+        exec(compile(self.get_source(name), self.member(name)[0], "exec"), module.__dict__)  # noqa: S102 - the hash was checked
+
+    def get_source(self, fullname):
+        """The text of a module; tracebacks and child processes use it."""
+        return self.archive.read(self.member(fullname)[0]).decode("utf-8")
+
+
+def install(data):
+    """Make the modules of a .pyz importable from memory, before any other place."""
+    sys.meta_path.insert(0, MemoryImporter(data))
+
+
+def kept(root, sha256):
+    """The bytes of `<root>/agent/<sha256>.pyz`, or None where they are absent or not what the name says."""
+    try:
+        with open(os.path.join(root, "agent", sha256 + ".pyz"), "rb") as file:
+            data = file.read(MAX_AGENT + 1)
+    except OSError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == sha256 else None
+
+
+def receive(size):
+    """Exactly `size` bytes from descriptor 0."""
+    pieces = bytearray()
+    while len(pieces) < size:
+        piece = os.read(0, min(65536, size - len(pieces)))
+        if not piece:
+            raise Refused("protocol", "the stream ended inside the agent's bytes: %d of %d" % (len(pieces), size), "")
+        pieces += piece
+    return bytes(pieces)
+
+
+def say(hello, message):
+    """One line to the host, with its nonce."""
+    line = dict(message, edgewright=1, nonce=hello.get("nonce"))
+    os.write(1, json.dumps(line, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n")
+
+
+def fetch(hello, entry):
+    """The agent's verified bytes: kept on the board, else sent by the host."""
+    root = os.path.expanduser(str(hello["root"]))
+    sha256, size = str(hello["agent"]["sha256"]), int(hello["agent"]["size"])
+    if len(sha256) != 64 or set(sha256) - set("0123456789abcdef") or not 0 <= size <= MAX_AGENT:
+        raise Refused("protocol", "the hello names no agent: %r, %r bytes" % (sha256[:80], size), "")
+    data = kept(root, sha256)
+    if data is None and entry != "server":
+        raise Refused("not-found", "the agent's own file is gone: %s.pyz" % sha256, "connect again")
+    if data is None:
+        say(hello, {"need": "agent"})
+        data = receive(size)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise Refused("hash-mismatch", "the agent's bytes do not have the hash of the hello", "connect again")
+    return data
+
+
+def run(hello):
+    """Fetch the agent and run the module that the hello's `entry` names."""
+    try:
+        entry = hello.get("entry", "server")
+        if entry not in ENTRIES:
+            raise Refused("protocol", "unknown entry: %r" % (entry,), "")
+        data = fetch(hello, entry)
+        install(data)
+        module = importlib.import_module("edgewright_agent." + entry)
+    except Exception as error:
+        detail = error.args if isinstance(error, Refused) else ("protocol", "the agent did not start: %r" % error, "")
+        say(hello, {"error": {"code": detail[0], "message": detail[1], "hint": detail[2]}})
+        sys.exit(1)
+    module.main(hello, data)
+
+
+if "hello" in globals():
+    run(globals()["hello"])

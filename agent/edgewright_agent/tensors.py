@@ -1,0 +1,277 @@
+"""Tensors in `.npy` and `.npz` files as a stream of samples, without numpy.
+
+A sample is the bytes of one index of axis 0, in C order, little-endian. No more than one sample of a member is
+held in memory.
+"""
+
+import ast
+import os
+import struct
+import zipfile
+
+from edgewright_agent.protocol import PIECE, AgentError
+
+FORMATS = {  # numpy dtype name: (letter of struct, bytes)
+    "float16": ("e", 2),
+    "float32": ("f", 4),
+    "float64": ("d", 8),
+    "int8": ("b", 1),
+    "int16": ("h", 2),
+    "int32": ("i", 4),
+    "int64": ("q", 8),
+    "uint8": ("B", 1),
+    "uint16": ("H", 2),
+    "uint32": ("I", 4),
+    "uint64": ("Q", 8),
+    "bool": ("?", 1),
+}
+KINDS = {"f": "float", "i": "int", "u": "uint"}
+MAX_HEADER = 64 * 1024  # bytes of the header of one member
+MAGIC = b"\x93NUMPY"
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the same tensors give the same file
+
+
+def bad(message, hint="write it with numpy.savez, C order, little-endian numbers"):
+    """The error of a tensor file that is not what it must be."""
+    return AgentError("bad-argument", message, hint)
+
+
+def product(shape):
+    """How many elements a shape has."""
+    total = 1
+    for size in shape:
+        total *= size
+    return total
+
+
+def dtype_of(descr):
+    """numpy dtype name of a header's `descr`, such as `<f4`.
+
+    Raises:
+        AgentError: `bad-argument`, a dtype that is not a little-endian number.
+    """
+    order, kind, size = descr[:1], descr[1:2], descr[2:]
+    if descr == "|b1":
+        return "bool"
+    name = KINDS.get(kind, "") + (str(int(size) * 8) if size in ("1", "2", "4", "8") else "")
+    if name not in FORMATS or order not in ("<", "|" if size == "1" else "<"):
+        raise bad("a tensor has a dtype that cannot be read: %s" % ascii(descr)[:40])
+    return name
+
+
+def parse_header(text):
+    """(dtype name, shape) of the text of a `.npy` header.
+
+    Raises:
+        AgentError: `bad-argument`, when it is not a header, or its order is not C.
+    """
+    try:
+        header = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or set(header) != {"descr", "fortran_order", "shape"}:
+        raise bad("a tensor has no readable header")
+    shape = header["shape"]
+    if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
+        raise bad("a tensor's shape is not a tuple of sizes: %s" % ascii(shape)[:80])
+    if header["fortran_order"] is not False and not (header["fortran_order"] is True and len(shape) < 2):
+        raise bad("a tensor is in Fortran order", "save numpy.ascontiguousarray(x)")
+    if not isinstance(header["descr"], str):
+        raise bad("a tensor is not of one dtype")
+    return dtype_of(header["descr"]), shape
+
+
+def read_exactly(stream, size):
+    """`size` bytes of a stream.
+
+    Raises:
+        AgentError: `bad-argument`, when it ends early or is damaged.
+    """
+    pieces = []
+    while size:
+        try:
+            piece = stream.read(min(size, PIECE))
+        except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
+            raise bad("a tensor is damaged: %s" % error)
+        except Exception as error:  # zlib.error, whose module small boards may lack
+            raise bad("a tensor cannot be unpacked: %s" % error)
+        if not piece:
+            raise bad("a tensor ends early")
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+class Member:
+    """One tensor of a file.
+
+    Attributes:
+        dtype: numpy dtype name. shape: with the axis of the samples. count: length of that axis.
+        sample_shape, sample_bytes: of one sample.
+    """
+
+    def __init__(self, stream, total):
+        self._stream = stream
+        magic = read_exactly(stream, 8)
+        if magic[:6] != MAGIC or magic[6] not in (1, 2, 3):
+            raise bad("a tensor is not in the npy format")
+        wide = magic[6] > 1
+        size = struct.unpack("<I" if wide else "<H", read_exactly(stream, 4 if wide else 2))[0]
+        if size > MAX_HEADER:
+            raise bad("a tensor's header is too long: %d bytes" % size)
+        text = read_exactly(stream, size).decode("latin-1").strip()
+        self.dtype, self.shape = parse_header(text)
+        if not self.shape:
+            raise bad("a tensor has no axis of samples")
+        self.count, self.sample_shape = self.shape[0], self.shape[1:]
+        self.sample_bytes = product(self.sample_shape) * FORMATS[self.dtype][1]
+        declared = 8 + (4 if wide else 2) + size + self.count * self.sample_bytes
+        if declared != total:
+            raise bad("a tensor's header promises %d bytes, it has %d" % (declared, total))
+
+    def samples(self):
+        """The samples in order, each as bytes, once."""
+        for _ in range(self.count):
+            yield read_exactly(self._stream, self.sample_bytes)
+        if self._stream.read(1):  # the end of a zip member also checks its CRC
+            raise bad("a tensor is longer than its header says")
+
+
+class Tensors:
+    """The members of an `.npz`; a lone `.npy` is one member, `input_0`.
+
+    Raises:
+        AgentError: `bad-argument` when the file is neither; `not-found` when it cannot be opened.
+    """
+
+    def __init__(self, path):
+        try:
+            self._file = open(path, "rb")
+        except OSError as error:
+            raise AgentError("not-found", "a tensor file cannot be opened: %s" % error.strerror)
+        self._zip = None
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self):
+        start = self._file.read(6)
+        self._file.seek(0)
+        if start == MAGIC:
+            self.names = ["input_0"]
+            return
+        try:
+            self._zip = zipfile.ZipFile(self._file)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            raise bad("a tensor file is neither npy nor npz")
+        infos = self._zip.infolist()
+        self._infos = {info.filename[:-4]: info for info in infos if info.filename.endswith(".npy")}
+        if len(self._infos) != len(infos):
+            raise bad("a tensor file has members that are no tensors, or one twice")
+        for info in infos:
+            if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise bad("a tensor is packed in a way that cannot be read: %s" % ascii(info.filename)[:80])
+        self.names = sorted(self._infos)
+
+    def member(self, name):
+        """The member of that name, to be read once.
+
+        Raises:
+            AgentError: `bad-argument`, when there is none.
+        """
+        if name not in self.names:
+            found = ", ".join(self.names)[:200]
+            raise bad("a tensor file has no member %s" % ascii(name), "its members: %s" % ascii(found))
+        if self._zip is None:
+            return Member(self._file, os.fstat(self._file.fileno()).st_size)
+        info = self._infos[name]
+        try:
+            return Member(self._zip.open(info), info.file_size)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+            raise bad("a tensor is damaged: %s" % error)
+
+    def close(self):
+        """Closes the file."""
+        if self._zip is not None:
+            self._zip.close()
+        self._file.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def check(member, spec, what):
+    """Refuses a member whose samples are not the tensor of a manifest's spec; a batch axis of 1 may be left out.
+
+    Args:
+        member: the tensor that was found.
+        spec: dict with `name`, `shape` and `dtype`.
+        what: for the message, such as `input_0`.
+    """
+    shape = tuple(spec["shape"])
+    if member.dtype != spec["dtype"]:
+        raise bad("%s is %s, the model wants %s" % (what, member.dtype, spec["dtype"]), "convert it first")
+    if member.sample_shape != shape and not (shape[:1] == (1,) and member.sample_shape == shape[1:]):
+        got, want = list(member.sample_shape), list(shape)
+        raise bad("%s has samples of shape %s, the model wants %s" % (what, got, want), "axis 0 is the samples")
+
+
+def numbers(data, dtype):
+    """The numbers in little-endian bytes, as a tuple."""
+    letter, size = FORMATS[dtype]
+    return struct.unpack("<%d%s" % (len(data) // size, letter), data)
+
+
+def header(dtype, shape):
+    """The bytes of a `.npy` header, version 1."""
+    kind = {"f": "f", "i": "i", "u": "u", "b": "b"}[dtype[0]]
+    size = FORMATS[dtype][1]
+    descr = "%s%s%d" % ("|" if size == 1 else "<", kind, size)
+    text = repr({"descr": descr, "fortran_order": False, "shape": tuple(shape)}).encode("ascii")
+    text += b" " * (-(len(text) + 11) % 64) + b"\n"
+    return MAGIC + b"\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+class NpzWriter:
+    """Writes an uncompressed `.npz` sample by sample; each member waits in a file of its own until the end.
+
+    Args:
+        path: the file to write; `<path>.<i>` are used meanwhile.
+        members: (name, dtype, sample shape) of each tensor.
+    """
+
+    def __init__(self, path, members):
+        self._path, self._members, self._count = path, members, 0
+        self._parts = [open("%s.%d" % (path, index), "w+b") for index in range(len(members))]
+
+    def add(self, tensors):
+        """Appends one sample: the bytes of each member, in order.
+
+        Raises:
+            AgentError: `bad-argument`, when a tensor has not the size of its shape.
+        """
+        if len(tensors) != len(self._members):
+            raise bad("the runtime gave %d outputs, not %d" % (len(tensors), len(self._members)), "")
+        for part, data, (name, dtype, shape) in zip(self._parts, tensors, self._members):
+            if len(data) != product(shape) * FORMATS[dtype][1]:
+                raise bad("%s has %d bytes, not those of %s %s" % (name, len(data), dtype, list(shape)), "")
+            part.write(data)
+        self._count += 1
+
+    def close(self):
+        """Writes the `.npz`, removes the parts."""
+        with zipfile.ZipFile(self._path, "w", zipfile.ZIP_STORED) as archive:
+            for part, (name, dtype, shape) in zip(self._parts, self._members):
+                part.seek(0)
+                with archive.open(zipfile.ZipInfo(name + ".npy", EPOCH), "w", force_zip64=True) as member:
+                    member.write(header(dtype, (self._count,) + tuple(shape)))
+                    for piece in iter(lambda part=part: part.read(PIECE), b""):
+                        member.write(piece)
+        for part in self._parts:
+            part.close()
+            os.unlink(part.name)

@@ -1,0 +1,110 @@
+"""Which artifact each board gets: one conversion a target and precision, however many boards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgewright import targets
+from edgewright.compile.edges import supported_targets
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.run import compile_model
+from edgewright.deploy.request import DeployRequest
+from edgewright.errors import ConversionError, DataError, EdgewrightError
+from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.base import Noun
+from edgewright.nouns.profile import Profile
+from edgewright.nouns.progress import Progress
+
+
+class Recipe(Noun, frozen=True, kw_only=True):
+    """A target and a precision (None: the source's own)."""
+
+    target: str
+    precision: str | None
+
+
+def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> Recipe:
+    """The target and precision of a profile for a source.
+
+    Raises:
+        ConversionError: the source cannot be converted to any target of the profile.
+    """
+    possible = supported_targets(source_format)
+    wanted = (request.target,) if request.target else profile.targets
+    for target in wanted:
+        if target in possible:
+            precision = request.precision_of(profile) or default_precision(request, profile, target)
+            return Recipe(target=target, precision=precision)
+    raise ConversionError(
+        f"no conversion from {source_format} to {' or '.join(wanted)}, the targets of {profile.name}",
+        hint=f"from {source_format} there is: {', '.join(possible) or 'none'}; `edgewright targets` lists all",
+        code="no-edge",
+    )
+
+
+def default_precision(request: DeployRequest, profile: Profile, target: str) -> str | None:
+    """The profile's precision, where the target has it and the data for it are given; else fp32."""
+    precision = profile.precision
+    usable = precision in targets.load(target).precisions
+    if precision == "int8" and request.calibration is None:
+        usable = False
+    return precision if usable else "fp32"
+
+
+def check_synthetic(request: DeployRequest, artifact: Artifact) -> None:
+    """Raises DataError when an artifact was calibrated without data and that was not allowed."""
+    if artifact.manifest.calibration.kind == "synthetic" and not request.allow_synthetic:
+        raise DataError(
+            "the artifact was calibrated with synthetic data: its answers on real inputs are unknown",
+            hint="give --calibration FILE, or --allow-synthetic to ship it all the same",
+            code="synthetic-calibration",
+        )
+
+
+class Builder:
+    """Builds each recipe once.
+
+    Args:
+        request: names the source, or an artifact that every board gets as it is.
+    """
+
+    def __init__(self, request: DeployRequest, source_format: str, progress: Progress) -> None:
+        self._request = request
+        self._format = source_format
+        self._progress = progress
+        self._built: dict[Recipe, Artifact | EdgewrightError] = {}
+
+    def build(self, profiles: Sequence[Profile]) -> list[Artifact | EdgewrightError]:
+        """The artifact of each profile, or why there is none: one board's trouble is not another's."""
+        return [self._of(profile) for profile in profiles]
+
+    def _of(self, profile: Profile) -> Artifact | EdgewrightError:
+        given = self._request.artifact
+        try:
+            if given is not None:
+                check_synthetic(self._request, given)
+                return given
+            recipe = recipe_of(self._request, profile, self._format)
+        except EdgewrightError as error:
+            return error
+        if recipe not in self._built:
+            try:
+                self._built[recipe] = self._compile(recipe)
+            except EdgewrightError as error:
+                self._built[recipe] = error
+        return self._built[recipe]
+
+    def _compile(self, recipe: Recipe) -> Artifact:
+        request = self._request
+        assert isinstance(request.source, Path)  # noqa: S101 - the caller gave no artifact
+        artifact = compile_model(
+            CompileRequest(
+                source=request.source, target=recipe.target, precision=recipe.precision, inputs=request.inputs,
+                calibration=request.calibration, preprocessing=request.preprocessing,
+                evaluation=request.evaluation, metric=request.metric, use_cache=request.use_cache,
+            ),
+            self._progress,
+        )  # fmt: skip
+        check_synthetic(request, artifact)
+        return artifact

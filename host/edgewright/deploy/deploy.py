@@ -1,0 +1,224 @@
+"""deploy: builds what each board needs, then takes every board through its release in parallel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from edgewright.compile import evaluation as evaluations
+from edgewright.compile.recognise import recognise
+from edgewright.connect.provision import RuntimeChoice, ensure_runtime
+from edgewright.connect.session import AskPassword, Session, open_session
+from edgewright.deploy import fit
+from edgewright.deploy.board_profile import profile_of
+from edgewright.deploy.build import Builder
+from edgewright.deploy.fan_out import FanOut, Turns
+from edgewright.deploy.release import Aborted, BoardRelease, Trace
+from edgewright.deploy.request import DeployRequest
+from edgewright.errors import BoardError, EdgewrightError, GateRefused, ProtocolError, Unreachable
+from edgewright.nouns import outcome as words
+from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.board import Board
+from edgewright.nouns.facts import Facts
+from edgewright.nouns.outcome import BoardOutcome
+from edgewright.nouns.profile import Profile
+from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.store.history import History
+
+REVERTED_BY_BOARD = ("hook-failed", "reverted")  # codes after which the board has put its old release back
+
+
+def deploy(
+    request: DeployRequest, *, history: History, ask_password: AskPassword | None = None, progress: Progress = silent
+) -> list[BoardOutcome]:
+    """Deploys a model to boards and records how it ended on each.
+
+    Returns:
+        An outcome a board, in the request's order: a board's trouble never raises.
+
+    Raises:
+        EdgewrightError: nothing was sent to any board: the model, the data or the files cannot be used.
+    """
+    return Deployment(request, history, ask_password, progress).run()
+
+
+def read_facts(session: Session) -> Facts:
+    """The facts of the board at the other end."""
+    try:
+        return msgspec.convert(session.call("facts"), Facts)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"the board's facts are not understood: {error}") from error
+
+
+class Deployment:
+    """One run of `deploy` over all its boards."""
+
+    def __init__(
+        self, request: DeployRequest, history: History, ask_password: AskPassword | None, progress: Progress
+    ) -> None:
+        self.request = request
+        self.history = history
+        self.progress = progress
+        self.open: Callable[[Board], Session] = partial(
+            open_session, fleet=request.fleet, ask_password=ask_password, progress=progress
+        )
+        self.turns = Turns()
+        self.profiles: dict[str, Profile] = {}
+        self.failures: dict[str, BoardOutcome] = {}
+        self.artifacts: dict[str, Artifact] = {}
+        self.evaluations: dict[str, Path] = {}
+        self.version = ""
+
+    def run(self) -> list[BoardOutcome]:
+        """Identify, build, release; the outcomes in the request's order."""
+        self.identify()
+        self.build()
+        boards = [board for board in self.request.boards if board.name not in self.failures]
+        fan_out: FanOut[BoardOutcome] = FanOut(lambda board: self.deploy_board(board, fan_out), parallel=self.request.parallel)
+        done = {outcome.board: outcome for outcome in fan_out.run(boards)} | self.failures
+        outcomes = [done[board.name] for board in self.request.boards]
+        if not self.request.dry_run:
+            self.history.record("deploy", self.request.fleet.name, self.version, outcomes)
+        return outcomes
+
+    def identify(self) -> None:
+        """The profile of every board; only those that the fleet file does not say are asked."""
+
+        def ask(board: Board) -> None:
+            try:
+                if board.profile:
+                    self.profiles[board.name] = profile_of(board, Facts())
+                    return
+                self.progress(Step(what="facts", board=board.name))
+                with self.open(board) as session:
+                    self.profiles[board.name] = profile_of(board, read_facts(session))
+            except EdgewrightError as error:
+                self.failures[board.name] = self.failed(board, error, Trace(), time.monotonic())
+
+        FanOut(ask, parallel=self.request.parallel).run(self.request.boards)
+
+    def build(self) -> None:
+        """The artifacts, and the version that they are released as. Raises when there is none for any board."""
+        known = [board for board in self.request.boards if board.name in self.profiles]
+        source_format = recognise(self.request.source).format if self.request.source else ""
+        built = Builder(self.request, source_format, self.progress).build([self.profiles[board.name] for board in known])
+        errors: list[EdgewrightError] = []
+        for board, result in zip(known, built, strict=True):
+            if isinstance(result, Artifact):
+                self.artifacts[board.name] = result
+            else:
+                errors.append(result)
+                self.failures[board.name] = self.failed(board, result, Trace(), time.monotonic())
+        if errors and not self.artifacts:
+            raise errors[0]
+        ids = sorted({artifact.id for artifact in self.artifacts.values()})
+        self.version = self.request.version or self.history.version_for(self.request.fleet.name, self.request.model, ids)
+        if self.request.evaluation is not None:
+            for artifact in self.artifacts.values():
+                self.evaluations[artifact.id] = evaluations.canonical(
+                    self.request.evaluation, artifact.manifest.inputs, self.request.preprocessing
+                )
+
+    def deploy_board(self, board: Board, fan_out: FanOut[BoardOutcome]) -> BoardOutcome:
+        """One board from the connection to the commit; never raises for what the board does."""
+        started = time.monotonic()
+        trace = Trace()
+        trace.profile, trace.artifact = self.profiles[board.name], self.artifacts[board.name]
+        try:
+            if fan_out.cancelled.is_set():
+                raise Aborted("stopped by the user before this board's turn")
+            with self.open(board) as session:
+                kind = self.attempt(board, session, trace, fan_out)
+        except EdgewrightError as error:
+            return self.failed(board, error, trace, started)
+        return self.outcome(board, kind, trace, started)
+
+    def attempt(self, board: Board, session: Session, trace: Trace, fan_out: FanOut[BoardOutcome]) -> str:
+        """The board's checks, then its release; returns the outcome's word."""
+        profile, artifact = self.profiles[board.name], self.artifacts[board.name]
+        self.progress(Step(what="facts", board=board.name))
+        trace.facts = facts = read_facts(session)
+        fit.check_board(facts, profile, board=board.name)
+        fit.check_accelerator(self.request.accelerator or self.request.budget_of(profile).accelerator, facts, board=board.name)
+        fit.check_artifact(facts, artifact.manifest, board=board.name)
+        trace.current = current_release(session, self.request.model)
+        trace.release = f"{self.version}-{artifact.id[:8]}"
+        if trace.current == trace.release:
+            return words.UNCHANGED
+        choice = self.runtime(board, session, facts, trace)
+        if self.request.dry_run:
+            trace.steps += [f"send up to {sum(entry.size for entry in artifact.manifest.files)} bytes", "install",
+                            "verify", "bench", "gate", "activate", "commit"]  # fmt: skip
+            return words.PLANNED
+        release = BoardRelease(
+            self.request, board, session, trace, profile=profile, artifact=artifact, choice=choice, version=self.version,
+            evaluation=self.evaluations.get(artifact.id), turn=self.turns.of(board), cancelled=fan_out.cancelled,
+            reopen=lambda: self.open(board), progress=self.progress,
+        )  # fmt: skip
+        return release.run()
+
+    def runtime(self, board: Board, session: Session, facts: Facts, trace: Trace) -> RuntimeChoice:
+        """The runtime that the artifact runs on there; provisioned when the board lacks it."""
+        artifact = self.artifacts[board.name]
+        choice = ensure_runtime(
+            session, facts, artifact.manifest.target, requires=artifact.manifest.requires,
+            wheels=self.request.wheels, progress=self.progress, dry_run=self.request.dry_run,
+        )  # fmt: skip
+        if choice.installed:
+            trace.steps.append(f"provision {choice.name} {choice.version}")
+            trace.sent_bytes += choice.bytes
+        trace.runtime = f"{choice.name} {choice.version}"
+        fit.check_runtime(artifact.manifest, choice, board=board.name)
+        return choice
+
+    def failed(self, board: Board, error: EdgewrightError, trace: Trace, started: float) -> BoardOutcome:
+        """The outcome of a board that ended with an error."""
+        outcome = self.outcome(board, kind_of(error, trace), trace, started)
+        return msgspec.structs.replace(outcome, code=error.code, message=error.message, hint=error.hint)
+
+    def outcome(self, board: Board, kind: str, trace: Trace, started: float) -> BoardOutcome:
+        """The outcome of a board from what was traced."""
+        manifest = trace.artifact.manifest if trace.artifact else None
+        return BoardOutcome(
+            board=board.name,
+            outcome=kind,
+            model=self.request.model,
+            release=trace.release,
+            current=trace.current,
+            profile=trace.profile.name if trace.profile else board.profile or "",
+            target=manifest.target if manifest else "",
+            precision=manifest.precision if manifest else "",
+            artifact=trace.artifact.id if trace.artifact else "",
+            runtime=trace.runtime,
+            guard=trace.guard,
+            checks=tuple(trace.checks),
+            measurement=trace.measurement,
+            incumbent=trace.incumbent,
+            steps=tuple(trace.steps),
+            sent_bytes=trace.sent_bytes,
+            seconds=round(time.monotonic() - started, 3),
+            simulated=trace.facts.simulated,
+        )
+
+
+def current_release(session: Session, model: str) -> str:
+    """The release that the application on the board reads now, empty if none."""
+    models = session.call("status").get("models", {})
+    return str((models.get(model) or {}).get("current") or "")
+
+
+def kind_of(error: EdgewrightError, trace: Trace) -> str:
+    """The outcome's word for an error."""
+    if isinstance(error, GateRefused):
+        return words.REFUSED
+    if isinstance(error, Aborted):
+        return words.ABORTED
+    if isinstance(error, Unreachable):
+        return words.UNKNOWN if trace.activating else words.UNREACHABLE
+    if isinstance(error, BoardError) and error.code in REVERTED_BY_BOARD:
+        return words.REVERTED
+    return words.FAILED

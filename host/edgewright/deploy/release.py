@@ -1,0 +1,276 @@
+"""One board's deployment: upload, install, verify, measure, gate, activate on trial, commit."""
+
+from __future__ import annotations
+
+import platform
+import threading
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgewright.connect.provision import RuntimeChoice
+from edgewright.connect.session import Session
+from edgewright.deploy import gate
+from edgewright.deploy.request import DeployRequest
+from edgewright.errors import EdgewrightError, Exit, GateRefused, Unreachable
+from edgewright.measure.benchmark import benchmark
+from edgewright.measure.statistics import LEAST_SAMPLES
+from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.board import Board
+from edgewright.nouns.facts import Facts
+from edgewright.nouns.measurement import Measurement, Protocol
+from edgewright.nouns.outcome import Check
+from edgewright.nouns.profile import Profile
+from edgewright.nouns.progress import Progress, Step
+from edgewright.nouns.project import Budget
+
+LEASE_S = 120  # each command renews it
+
+
+class Aborted(EdgewrightError):
+    """The user stopped it; the board's `current` was not touched."""
+
+    code = "aborted"
+    exit_code = Exit.ABORTED
+
+
+class Trace:
+    """What happened so far on one board; read when it ends, however it ends."""
+
+    def __init__(self) -> None:
+        self.release = ""
+        self.current = ""
+        self.profile: Profile | None = None
+        self.artifact: Artifact | None = None
+        self.facts = Facts()
+        self.runtime = ""
+        self.guard = ""
+        self.steps: list[str] = []
+        self.checks: list[Check] = []
+        self.measurement: Measurement | None = None
+        self.incumbent: Measurement | None = None
+        self.sent_bytes = 0
+        self.activating = False  # from here on a lost link leaves the outcome unknown
+
+
+class BoardRelease:
+    """Takes one artifact through one board's states.
+
+    Args:
+        turn: held while the board is measured.
+        cancelled: looked at between steps, up to the activation.
+        reopen: opens another session to the same board, to settle an acknowledgement that was lost.
+    """
+
+    def __init__(
+        self,
+        request: DeployRequest,
+        board: Board,
+        session: Session,
+        trace: Trace,
+        *,
+        profile: Profile,
+        artifact: Artifact,
+        choice: RuntimeChoice,
+        version: str,
+        evaluation: Path | None,
+        turn: AbstractContextManager[object],
+        cancelled: threading.Event,
+        reopen: Callable[[], AbstractContextManager[Session]],
+        progress: Progress,
+    ) -> None:
+        self.request = request
+        self.board = board
+        self.session = session
+        self.trace = trace
+        self.profile = profile
+        self.artifact = artifact
+        self.choice = choice
+        self.version = version
+        self.evaluation = evaluation
+        self.turn = turn
+        self.cancelled = cancelled
+        self.reopen = reopen
+        self.progress = progress
+        self.txn = uuid.uuid4().hex
+        self.budget: Budget = request.budget_of(profile)
+        self.release = f"{version}-{artifact.id[:8]}"
+
+    def run(self) -> str:
+        """Deploys; returns `staged` or `committed`, or the `reverted` or `unknown` that settled it.
+
+        Raises:
+            GateRefused: discarded on the board, `current` never moved.
+            EdgewrightError: the board's or the link's failure.
+        """
+        self.call("begin", model=self.request.model, host=platform.node() or "unknown", ttl_s=LEASE_S)
+        try:
+            return self._run()
+        except (GateRefused, Aborted):
+            self.discard()
+            raise
+        finally:
+            self.end()
+
+    def _run(self) -> str:
+        self.install()
+        self.verify()
+        with self.turn:
+            self.evaluate()
+            self.measure()
+        refusal = gate.refusal(self.trace.checks)
+        if refusal:
+            raise GateRefused(refusal, hint=f"`current` stays {self.trace.current or 'absent'}; see the checks with --json")
+        if self.request.stage:
+            return "staged"
+        return self.activate()
+
+    def call(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """An agent command under this transaction."""
+        return self.session.call(do, txn=self.txn, **arguments)
+
+    def step(self, what: str, detail: str = "") -> None:
+        """Says what begins now; ends here if the user stopped it."""
+        if self.cancelled.is_set():
+            raise Aborted("stopped by the user", hint="`current` was not touched; deploy again to go on")
+        self.trace.steps.append(f"{what} {detail}".strip())
+        self.progress(Step(what=what, board=self.board.name, detail=detail))
+
+    def options(self) -> dict[str, Any]:
+        """Threads and accelerator for every command that runs the model."""
+        cpus = self.trace.facts.cpus or self.profile.threads
+        accelerator = self.request.accelerator or self.budget.accelerator or "cpu"
+        return {"threads": min(self.profile.threads, cpus), "accelerator": accelerator}
+
+    def put(self, source: Path | bytes, label: str) -> str:
+        """Uploads what the board lacks; returns its sha256."""
+        before = self.session.sent_bytes
+        digest = self.session.put(source, label=label)
+        self.trace.sent_bytes += self.session.sent_bytes - before
+        return digest
+
+    def install(self) -> None:
+        """Uploads the artifact and installs it; `current` untouched."""
+        manifest = self.artifact.manifest
+        self.step("upload", f"{sum(entry.size for entry in manifest.files) / 1024**2:.1f} MiB")
+        for entry in manifest.files:
+            self.put(self.artifact.folder / entry.path, entry.path)
+        document = self.put(manifest.canonical(), "manifest.json")
+        hooks = {kind: self.put(path, f"hook {kind}") for kind, path in self.request.hooks.items()}
+        self.step("install", self.release)
+        answer = self.call(
+            "install", model=self.request.model, version=self.version, manifest=document,
+            runtime=self.choice.ref, hooks=hooks,
+        )  # fmt: skip
+        self.release = self.trace.release = str(answer["release"])
+
+    def verify(self) -> None:
+        """The golden check, on the board's own runtime."""
+        self.step("verify", f"{self.artifact.manifest.goldens.count} goldens")
+        answer = self.call("verify", model=self.request.model, release=self.release, **self.options())
+        self.trace.runtime = str(answer.get("runtime", ""))
+        check = gate.answers(answer)
+        self.trace.checks.append(check)
+        if not check.ok:
+            raise GateRefused(gate.refusal([check]), hint="the file, or the board's runtime, computes something else; "
+                              "convert again, or provision another runtime version")  # fmt: skip
+
+    def evaluate(self) -> None:
+        """Scores the evaluation set on the board, for the candidate and the incumbent."""
+        if self.evaluation is None:
+            return
+        self.step("evaluate", self.evaluation.name)
+        digest = self.put(self.evaluation, "evaluation set")
+        mine = self.score(self.release, digest)
+        incumbent = self.score(self.trace.current, digest)["value"] if self.trace.current else None
+        known = self.artifact.manifest.accuracy
+        self.trace.checks += gate.accuracy(
+            float(mine["value"]), int(mine["n"]),
+            source=known.source if known else None, incumbent=incumbent, budget=self.budget,
+        )  # fmt: skip
+
+    def score(self, release: str, digest: str) -> dict[str, Any]:
+        """The metric of one release on the evaluation set, on the board."""
+        return self.call(
+            "evaluate", model=self.request.model, release=release, evaluation=digest, metric=self.request.metric,
+            **self.options(),
+        )  # fmt: skip
+
+    def measure(self) -> None:
+        """Benchmarks the candidate, interleaved with the incumbent, and checks the budget."""
+        releases = [self.release] + ([self.trace.current] if self.trace.current not in ("", self.release) else [])
+        protocol = self.protocol()
+        self.step("bench", protocol.name)
+        measured = benchmark(
+            self.session, self.request.model, releases, protocol, board=self.board.name,
+            artifacts={self.release: self.artifact.id}, simulated=self.trace.facts.simulated, progress=self.progress,
+            **self.options(),
+        )  # fmt: skip
+        self.trace.measurement = measured[0]
+        self.trace.incumbent = measured[1] if len(measured) > 1 else None
+        self.trace.checks += gate.performance(
+            measured[0], self.trace.incumbent, self.artifact.manifest.model_bytes, self.budget
+        )
+
+    def protocol(self) -> Protocol:
+        """The protocol; a budget on p95 needs the samples to state one."""
+        chosen = self.request.protocol
+        if self.budget.p95_ms is None:
+            return chosen
+        least = -(-LEAST_SAMPLES[95] // chosen.rounds)
+        return msgspec.structs.replace(chosen, min_samples=max(chosen.min_samples, least))
+
+    def activate(self) -> str:
+        """Moves `current` on trial, then commits; a lost acknowledgement is settled by asking again."""
+        self.step("activate", self.release)
+        self.trace.activating = True
+        try:
+            answer = self.call(
+                "activate", model=self.request.model, release=self.release, expected_current=self.trace.current or None,
+                deadline_s=self.request.deadline_s, unguarded=self.request.unguarded,
+            )  # fmt: skip
+            self.trace.guard = str(answer.get("guard") or "")
+            outcome = str(self.session.call("commit", txn=self.txn)["outcome"])
+        except Unreachable:
+            outcome = settle(self.reopen, self.txn)
+        self.trace.activating = False
+        if outcome == "committed":
+            self.trace.current = self.release
+        return outcome
+
+    def discard(self) -> None:
+        """Removes a refused release; a board that cannot any more will prune it later."""
+        try:
+            if self.trace.release and self.trace.release != self.trace.current:
+                self.call("discard", model=self.request.model, release=self.trace.release)
+        except EdgewrightError:
+            pass
+
+    def end(self) -> None:
+        """Gives the lease back; one that is lost expires by itself."""
+        try:
+            self.call("end")
+        except EdgewrightError:
+            pass
+
+
+def settle(reopen: Callable[[], AbstractContextManager[Session]], txn: str, attempts: int = 3) -> str:
+    """What became of a transaction whose acknowledgement was lost: commits it if it is still on trial.
+
+    Returns:
+        `committed`, `reverted` or `unknown`.
+    """
+    for _ in range(attempts):
+        try:
+            with reopen() as session:
+                outcome = str(session.call("outcome", txn=txn)["outcome"])
+                if outcome == "trial":
+                    outcome = str(session.call("commit", txn=txn)["outcome"])
+                return outcome
+        except Unreachable:
+            continue
+    return "unknown"

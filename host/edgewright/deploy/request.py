@@ -1,0 +1,72 @@
+"""What a deployment is asked to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.base import Noun
+from edgewright.nouns.board import Board, Fleet
+from edgewright.nouns.measurement import QUICK, Protocol
+from edgewright.nouns.profile import Profile
+from edgewright.nouns.project import Budget, Preprocessing, Project
+
+DEADLINE_S = 60.0
+
+
+class DeployRequest(Noun, frozen=True, kw_only=True):
+    """A deployment.
+
+    Attributes:
+        model: name of the model on the boards.
+        source: model file to convert, or `artifact` to ship as it is.
+        version: None takes the next whole number.
+        evaluation: labelled set that is scored on every board.
+        budget: keys given on the command line; they win over the project's.
+        hooks: kind -> script on this machine.
+        stage: stop once the release is verified and measured; `current` stays.
+        deadline_s: seconds after which the board reverts a trial that nobody commits.
+        allow_synthetic: ship what was calibrated without data.
+        unguarded: the trial may start although nothing on the board would end it after a reboot.
+        wheels: files of the runtime's wheels, where none is to be resolved.
+        parallel: boards at once.
+    """
+
+    fleet: Fleet
+    boards: tuple[Board, ...]
+    model: str
+    source: Path | None = None
+    artifact: Artifact | None = None
+    version: str | None = None
+    project: Project | None = None
+    target: str | None = None
+    precision: str | None = None
+    inputs: dict[str, tuple[int, ...]] = {}
+    calibration: Path | str | None = None
+    preprocessing: Preprocessing | None = None
+    evaluation: Path | None = None
+    metric: str = "top1"
+    budget: Budget = Budget()
+    hooks: dict[str, Path] = {}
+    stage: bool = False
+    dry_run: bool = False
+    allow_synthetic: bool = False
+    unguarded: bool = False
+    use_cache: bool = True
+    deadline_s: float = DEADLINE_S
+    protocol: Protocol = QUICK
+    accelerator: str | None = None
+    wheels: tuple[Path, ...] = ()
+    parallel: int = 16
+
+    def budget_of(self, profile: Profile) -> Budget:
+        """The project's budget for a profile with the command line's keys over it."""
+        base = self.project.budget_for(profile.name) if self.project else Budget()
+        keys = Budget.__struct_fields__
+        return Budget(**{k: getattr(self.budget, k) if getattr(self.budget, k) is not None else getattr(base, k) for k in keys})
+
+    def precision_of(self, profile: Profile) -> str | None:
+        """The precision for a profile; None leaves it to the source's own."""
+        if self.precision or self.project is None:
+            return self.precision
+        return self.project.file.precisions.get(profile.name) or self.project.file.precision

@@ -1,0 +1,107 @@
+"""rollback: puts a known-good release back on boards, verified there before it is activated."""
+
+from __future__ import annotations
+
+import platform
+import time
+import uuid
+from functools import partial
+
+import msgspec
+
+from edgewright.connect.session import AskPassword, Session, open_session
+from edgewright.deploy.deploy import current_release, kind_of
+from edgewright.deploy.fan_out import FanOut
+from edgewright.deploy.release import LEASE_S, Trace, settle
+from edgewright.deploy.request import DEADLINE_S
+from edgewright.errors import EdgewrightError, Unreachable
+from edgewright.nouns.base import Noun
+from edgewright.nouns.board import Board, Fleet
+from edgewright.nouns.outcome import PLANNED, BoardOutcome
+from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.store.history import History
+
+
+class RollbackRequest(Noun, frozen=True, kw_only=True):
+    """A rollback.
+
+    Attributes:
+        to: version or release; None is the known-good one before `current`.
+    """
+
+    fleet: Fleet
+    boards: tuple[Board, ...]
+    model: str
+    to: str | None = None
+    threads: int = 1
+    unguarded: bool = False
+    dry_run: bool = False
+    deadline_s: float = DEADLINE_S
+    parallel: int = 16
+
+
+def rollback(
+    request: RollbackRequest, *, history: History, ask_password: AskPassword | None = None, progress: Progress = silent
+) -> list[BoardOutcome]:
+    """Rolls a model back on boards and records how it ended on each; a board's trouble never raises."""
+    opener = partial(open_session, fleet=request.fleet, ask_password=ask_password, progress=progress)
+
+    def work(board: Board) -> BoardOutcome:
+        started = time.monotonic()
+        trace = Trace()
+        try:
+            with opener(board) as session:
+                kind = attempt(request, board, session, trace, opener, progress)
+            return outcome(request, board, kind, trace, started)
+        except EdgewrightError as error:
+            ended = outcome(request, board, kind_of(error, trace), trace, started)
+            return msgspec.structs.replace(ended, code=error.code, message=error.message, hint=error.hint)
+
+    outcomes = FanOut(work, parallel=request.parallel).run(request.boards)
+    if not request.dry_run:
+        history.record("rollback", request.fleet.name, request.to or "", outcomes)
+    return outcomes
+
+
+def attempt(
+    request: RollbackRequest, board: Board, session: Session, trace: Trace, opener: partial[Session], progress: Progress
+) -> str:
+    """One board's rollback; returns `committed`, `reverted`, `unknown` or `planned`."""
+    progress(Step(what="rollback", board=board.name, detail=request.to or "to the known-good one before"))
+    trace.current = current_release(session, request.model)
+    if request.dry_run:
+        known = (session.call("status")["models"].get(request.model) or {}).get("known_good", [])
+        trace.steps.append(f"known good: {', '.join(map(str, known)) or 'none'}")
+        return PLANNED
+    txn = uuid.uuid4().hex
+    session.call("begin", model=request.model, txn=txn, host=platform.node() or "unknown", ttl_s=LEASE_S)
+    trace.activating = True
+    try:
+        answer = session.call(
+            "rollback", model=request.model, to=request.to, txn=txn, deadline_s=request.deadline_s,
+            unguarded=request.unguarded, threads=request.threads, accelerator="cpu",
+        )  # fmt: skip
+        trace.release = str(answer.get("release") or "")
+        trace.guard = str(answer.get("guard") or "")
+        kind = str(session.call("commit", txn=txn)["outcome"])
+        session.call("end", txn=txn)
+    except Unreachable:
+        kind = settle(lambda: opener(board), txn)
+    trace.activating = False
+    if kind == "committed" and trace.release:
+        trace.current = trace.release
+    return kind
+
+
+def outcome(request: RollbackRequest, board: Board, kind: str, trace: Trace, started: float) -> BoardOutcome:
+    """The outcome of one board."""
+    return BoardOutcome(
+        board=board.name,
+        outcome=kind,
+        model=request.model,
+        release=trace.release,
+        current=trace.current,
+        guard=trace.guard,
+        steps=tuple(trace.steps),
+        seconds=round(time.monotonic() - started, 3),
+    )

@@ -1,0 +1,67 @@
+"""Validity: what makes a measurement worthless, and what merely has to be known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgewright.measure.statistics import LEAST_SAMPLES
+from edgewright.nouns.measurement import Environment, Run
+
+CONTENTION_CAVEAT = 0.25  # share of the board's CPU time that others used while it measured
+CONTENTION_INVALID = 0.75
+HOT_C = 80.0  # a Raspberry Pi starts to throttle here
+DRIFT = 0.2  # how far the medians of the runs may lie apart
+
+
+def invalid(runs: Sequence[Run], before: Environment, after: Environment) -> list[str]:
+    """Reasons why the runs of one release must not be believed."""
+    reasons = []
+    count = sum(len(run.samples_ms) for run in runs)
+    if count < LEAST_SAMPLES[50]:
+        reasons.append(f"too few samples: {count}, a median needs {LEAST_SAMPLES[50]}")
+    if before.throttled or after.throttled:
+        reasons.append("throttled: the board lowered its clock while it measured")
+    elif newly_throttled(before, after):
+        reasons.append("throttled at some moment while it measured")
+    swapped = (after.swap_in_pages or 0) - (before.swap_in_pages or 0)
+    if before.swap_in_pages is not None and swapped > 0:
+        reasons.append(f"swapping: {swapped} pages were read back while it measured")
+    if after.contention is not None and after.contention > CONTENTION_INVALID:
+        reasons.append(f"contention: other processes used {after.contention:.0%} of the CPU")
+    return reasons
+
+
+def newly_throttled(before: Environment, after: Environment) -> bool:
+    """Whether a sticky bit (16-19 of `vcgencmd get_throttled`) came up between the two readings."""
+    if before.throttled_flags is None or after.throttled_flags is None:
+        return False
+    return bool((after.throttled_flags & ~before.throttled_flags) >> 16 & 0xF)
+
+
+def caveats(runs: Sequence[Run], before: Environment, after: Environment, p95: float | None) -> list[str]:
+    """What to keep in mind about the runs of one release."""
+    notes = []
+    if before.governor and before.governor != "performance":
+        notes.append(f"governor: {before.governor}")
+    if after.temperature_c is None:
+        notes.append("temperature unknown")
+    elif after.temperature_c >= HOT_C:
+        notes.append(f"hot: {after.temperature_c:.0f} C")
+    if before.load1 is not None and before.cpus and before.load1 > before.cpus:
+        notes.append(f"load {before.load1:.1f} on {before.cpus} CPUs before it began")
+    if after.contention is not None and CONTENTION_CAVEAT < after.contention <= CONTENTION_INVALID:
+        notes.append(f"other processes used {after.contention:.0%} of the CPU")
+    if p95 is None:
+        notes.append(f"no p95: it needs {LEAST_SAMPLES[95]} samples")
+    notes += drift(runs)
+    return notes
+
+
+def drift(runs: Sequence[Run]) -> list[str]:
+    """A caveat when the runs disagree more than they should."""
+    from statistics import median
+
+    medians = [median(run.samples_ms) for run in runs if run.samples_ms]
+    if len(medians) < 2 or max(medians) <= min(medians) * (1 + DRIFT):
+        return []
+    return [f"the runs' medians differ by {max(medians) / min(medians) - 1:.0%}"]

@@ -1,0 +1,83 @@
+"""Outcome: how a deployment or a rollback ended on one board."""
+
+from __future__ import annotations
+
+from edgewright.errors import Exit
+from edgewright.nouns.base import Noun
+from edgewright.nouns.measurement import Measurement
+
+# Words of BOARD.md's rollouts, and two for a deployment that stops early on purpose.
+COMMITTED = "committed"
+UNCHANGED = "unchanged"
+REFUSED = "refused"
+FAILED = "failed"
+REVERTED = "reverted"
+UNREACHABLE = "unreachable"
+UNKNOWN = "unknown"
+STAGED = "staged"  # verified and measured, `current` untouched (`--stage`)
+PLANNED = "planned"  # what would be done (`--dry-run`)
+ABORTED = "aborted"  # stopped by the user before the board's `current` was touched
+
+GOOD = frozenset({COMMITTED, UNCHANGED, STAGED, PLANNED})
+
+
+class Check(Noun, frozen=True, kw_only=True):
+    """One line of the gate: what was asked, what was seen.
+
+    Attributes:
+        ok: False refuses the release.
+        value, limit: in `unit`; None where unknown or not limited.
+        note: what a person should know about it.
+    """
+
+    name: str
+    ok: bool
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    note: str = ""
+
+
+class BoardOutcome(Noun, frozen=True, kw_only=True):
+    """How it ended on one board.
+
+    Attributes:
+        release: the release that was asked for; `current` what the application reads now, empty if none.
+        code, message, hint: the error, or the gate's refusal.
+        measurement, incumbent: the candidate and what it was measured against.
+        steps: what was done, in order, for `--dry-run` and the log.
+        sent_bytes: bytes uploaded to the board.
+        simulated: facts of the board that were substituted.
+    """
+
+    board: str
+    outcome: str
+    model: str = ""
+    release: str = ""
+    current: str = ""
+    profile: str = ""
+    target: str = ""
+    precision: str = ""
+    artifact: str = ""
+    runtime: str = ""
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    guard: str = ""
+    checks: tuple[Check, ...] = ()
+    measurement: Measurement | None = None
+    incumbent: Measurement | None = None
+    steps: tuple[str, ...] = ()
+    sent_bytes: int = 0
+    seconds: float = 0.0
+    simulated: tuple[str, ...] = ()
+
+
+def exit_code(outcomes: list[BoardOutcome]) -> Exit:
+    """Exit code of a command over boards: failures weigh more than boards that are away."""
+    kinds = {outcome.outcome for outcome in outcomes}
+    if kinds - GOOD - {UNREACHABLE, ABORTED}:
+        return Exit.SOME_FAILED
+    if ABORTED in kinds:
+        return Exit.ABORTED
+    return Exit.UNREACHABLE if UNREACHABLE in kinds else Exit.OK

@@ -1,0 +1,84 @@
+"""Target: a runtime that a model is compiled to, and which wheels of it run where."""
+
+from __future__ import annotations
+
+from edgewright.nouns.base import Noun
+
+
+class RuntimeRow(Noun, frozen=True, kw_only=True):
+    """One wheel of a runtime. A target lists them best first: the first row that fits a board is the one to install.
+
+    Attributes:
+        distribution: name on the package index, also the `<distribution>` of `system:<distribution>`.
+        version: exact version.
+        python: first and last minor version, both included, such as `3.9-3.13`.
+        archs: values of `uname -m` that wheels exist for.
+        glibc: least glibc version; there are no wheels for musl.
+        requires: everything else that has to be on the path for `runner.load` to work, as requirement
+            specifiers, and nothing that it can do without: the wheels' own metadata ask for more (protobuf,
+            tqdm, packaging, ...). Resolve these with `--no-deps`. Empty means that the board must have numpy itself.
+        caps: newest of each kind that it reads, such as `{"opset": 21, "ir": 10}`; compare a manifest's `requires`.
+    """
+
+    distribution: str
+    version: str
+    python: str
+    archs: tuple[str, ...]
+    glibc: str
+    requires: tuple[str, ...]
+    caps: dict[str, int] = {}
+
+    def fits(self, python: str, arch: str, glibc: str) -> bool:
+        """Whether the wheel runs on a board with this Python (`3.9.2`), `uname -m` and glibc version (`2.31`)."""
+        first, last = self.python.split("-")
+        minor = numbers(python)[:2]
+        return (
+            arch in self.archs
+            and numbers(first) <= minor <= numbers(last)
+            and numbers(glibc) >= numbers(self.glibc)
+        )
+
+    def lacks(self, requires: dict[str, int]) -> dict[str, tuple[int, int]]:
+        """What an artifact requires beyond the caps: `{kind: (required, newest that is read)}`."""
+        return {
+            kind: (value, self.caps[kind])
+            for kind, value in requires.items()
+            if kind in self.caps and value > self.caps[kind]
+        }
+
+
+class Target(Noun, frozen=True, kw_only=True):
+    """The `TARGET` of one `edgewright_targets/<name>/target.py`.
+
+    Attributes:
+        entry: stable file name of the file that the runtime opens.
+        precisions: names of `PRECISIONS` that its converter can make.
+        sources: source formats it converts from.
+        accelerators: names that its runner may take, `cpu` first.
+        requirements: distributions that every runtime of it needs besides itself.
+        runtimes: wheels, best first.
+    """
+
+    name: str
+    title: str
+    entry: str
+    precisions: tuple[str, ...]
+    sources: tuple[str, ...]
+    accelerators: tuple[str, ...]
+    requirements: tuple[str, ...]
+    runtimes: tuple[RuntimeRow, ...]
+
+    def runtimes_for(self, python: str, arch: str, glibc: str) -> list[RuntimeRow]:
+        """The rows that fit a board, best first. Empty: no wheel runs there."""
+        return [row for row in self.runtimes if row.fits(python, arch, glibc)]
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """`3.9.2` -> (3, 9, 2); what is not a number ends it, so an unknown version is below every other."""
+    found: list[int] = []
+    for part in version.split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        found.append(int(digits))
+    return tuple(found)

@@ -1,0 +1,158 @@
+"""History: every deployment, rollback and benchmark, in SQL (SQLite by default, any SQLAlchemy URL else)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgewright.config.home import home
+from edgewright.errors import EdgewrightError
+from edgewright.nouns.measurement import Measurement
+from edgewright.nouns.outcome import COMMITTED, UNCHANGED, BoardOutcome
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, MetaData, Row, Table
+
+URL_VARIABLE = "EDGEWRIGHT_HISTORY"
+SCHEMA = 1
+
+
+class History:
+    """The history database; its tables are made when absent.
+
+    Args:
+        url: SQLAlchemy URL; without one `EDGEWRIGHT_HISTORY`, else a SQLite file in the home folder.
+
+    Raises:
+        EdgewrightError: the database cannot be opened or written.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self._url = url or os.environ.get(URL_VARIABLE)
+        self._engine: Engine | None = None
+        self._metadata, self._events, self._measurements = tables()
+
+    def _open(self) -> Engine:
+        if self._engine is None:
+            from sqlalchemy import create_engine
+
+            if self._url is None:
+                home().mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._url = f"sqlite:///{home() / 'history.sqlite3'}"
+            self._engine = create_engine(self._url, connect_args={"timeout": 30} if self._url.startswith("sqlite") else {})
+            self._metadata.create_all(self._engine)
+        return self._engine
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            with self._open().begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            raise EdgewrightError(
+                f"the history database failed: {reason}",
+                hint=f"check {URL_VARIABLE}, or the file history.sqlite3 in {home()}",
+                code="history",
+            ) from error
+
+    def close(self) -> None:
+        """Closes the database's connections."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    def record(self, action: str, fleet: str, version: str, outcomes: list[BoardOutcome]) -> None:
+        """Keeps what a deployment or rollback did on each board, and what was measured."""
+        now = datetime.now(UTC)
+        with self._begin() as connection:
+            for outcome in outcomes:
+                row = {
+                    "at": now, "action": action, "fleet": fleet, "board": outcome.board, "model": outcome.model,
+                    "version": version, "release": outcome.release, "artifact": outcome.artifact,
+                    "outcome": outcome.outcome, "message": outcome.message, "document": msgspec.to_builtins(outcome),
+                }  # fmt: skip
+                connection.execute(self._events.insert().values(**row))
+                if outcome.measurement is not None:
+                    self._keep(connection, now, fleet, outcome.measurement)
+
+    def record_measurements(self, fleet: str, measurements: list[Measurement]) -> None:
+        """Keeps benchmarks."""
+        now = datetime.now(UTC)
+        with self._begin() as connection:
+            for measurement in measurements:
+                self._keep(connection, now, fleet, measurement)
+
+    def _keep(self, connection: Connection, now: datetime, fleet: str, measurement: Measurement) -> None:
+        row = {
+            "at": now, "fleet": fleet, "board": measurement.board, "model": measurement.model,
+            "release": measurement.release, "artifact": measurement.artifact, "p50_ms": measurement.latency.p50,
+            "document": msgspec.to_builtins(measurement),
+        }  # fmt: skip
+        connection.execute(self._measurements.insert().values(**row))
+
+    def events(
+        self, *, fleet: str | None = None, model: str | None = None, boards: list[str] | None = None, limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """The last events, newest first, as plain dictionaries."""
+        query = self._events.select().order_by(self._events.c.id.desc()).limit(limit)
+        for column, value in (("fleet", fleet), ("model", model)):
+            if value is not None:
+                query = query.where(self._events.c[column] == value)
+        if boards is not None:
+            query = query.where(self._events.c.board.in_(boards))
+        with self._begin() as connection:
+            return [plain(row) for row in connection.execute(query)]
+
+    def version_for(self, fleet: str, model: str, artifacts: list[str]) -> str:
+        """The version that these artifacts had before, else the next whole number."""
+        from sqlalchemy import select
+
+        table = self._events
+        query = select(table.c.version, table.c.artifact, table.c.outcome).where(table.c.fleet == fleet, table.c.model == model)
+        with self._begin() as connection:
+            rows = list(connection.execute(query))
+        good = {row.artifact: row.version for row in rows if row.outcome in (COMMITTED, UNCHANGED)}
+        known = {good.get(artifact) for artifact in artifacts}
+        if len(known) == 1 and None not in known:
+            return str(known.pop())
+        return str(max((int(row.version) for row in rows if row.version.isdecimal()), default=0) + 1)
+
+
+def tables() -> tuple[MetaData, Table, Table]:
+    """The tables: events (one a board and action) and measurements."""
+    from sqlalchemy import JSON, Column, DateTime, Float, Integer, MetaData, String, Table
+
+    def text(name: str, size: int = 128, index: bool = False) -> Column[str]:
+        return Column(name, String(size), nullable=False, default="", index=index)
+
+    metadata = MetaData()
+    events = Table(
+        "events", metadata,
+        Column("id", Integer, primary_key=True), Column("at", DateTime(timezone=True), nullable=False),
+        text("action", 32), text("fleet", index=True), text("board", index=True), text("model", index=True),
+        text("version"), text("release"), text("artifact"), text("outcome", 32), text("message", 4096),
+        Column("document", JSON, nullable=False),
+    )  # fmt: skip
+    measurements = Table(
+        "measurements", metadata,
+        Column("id", Integer, primary_key=True), Column("at", DateTime(timezone=True), nullable=False),
+        text("fleet", index=True), text("board", index=True), text("model", index=True), text("release"), text("artifact"),
+        Column("p50_ms", Float, nullable=True), Column("document", JSON, nullable=False),
+    )  # fmt: skip
+    return metadata, events, measurements
+
+
+def plain(row: Row[Any]) -> dict[str, Any]:
+    """A row as a dictionary; times in ISO 8601, UTC."""
+    values = dict(row._mapping)
+    at: datetime = values["at"]
+    values["at"] = (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat(timespec="seconds")
+    return values

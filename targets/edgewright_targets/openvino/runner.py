@@ -1,0 +1,131 @@
+"""Runs an OpenVINO IR artifact on a board (OpenVINO 2022.1 and later). Python 3.6 syntax, lazy imports."""
+
+import os
+
+_DEVICES = (("cpu", "CPU"), ("gpu", "GPU"), ("npu", "NPU"), ("myriad", "MYRIAD"))
+
+
+def _core():
+    """OpenVINO's Core: its home moved between releases.
+
+    Raises:
+        ImportError: openvino is absent, or older than 2022.1.
+    """
+    try:
+        from openvino import Core
+    except ImportError:
+        from openvino.runtime import Core
+    return Core()
+
+
+def _version():
+    try:
+        from openvino import get_version
+    except ImportError:
+        from openvino.runtime import get_version
+    return get_version().split("-")[0]
+
+
+def import_runtime():
+    """Imports the runtime. Returns its distribution and version, such as `openvino 2025.3.0`."""
+    _core()
+    return "openvino " + _version()
+
+
+def accelerators():
+    """Names usable now, `cpu` first."""
+    present = [device.split(".")[0] for device in _core().available_devices]
+    return [name for name, device in _DEVICES if device in present]
+
+
+def prepare(folder, manifest, options):
+    """Nothing is built on the board."""
+    return {}
+
+
+def load(folder, manifest, options):
+    """A Session over the artifact in `folder`.
+
+    Args:
+        manifest: the manifest as a dict; `inputs` and `outputs` give order and dtypes.
+        options: `threads` (int), `accelerator` (a name of `accelerators()` or None), `prepared` (not used).
+
+    Raises:
+        ValueError: the accelerator is absent.
+    """
+    core = _core()
+    wanted = options.get("accelerator") or "cpu"
+    device = dict(_DEVICES).get(wanted)
+    if device not in [name.split(".")[0] for name in core.available_devices]:
+        raise ValueError("accelerator not available to this runtime: %s" % wanted)
+    model = core.read_model(os.path.join(folder, manifest["entry"]))
+    settings = _settings(core, device, int(options.get("threads") or 1))
+    return Session(core.compile_model(model, device, settings), manifest, wanted)
+
+
+def _settings(core, device, threads):
+    """Latency first. On the CPU: f32 arithmetic, as recent ones compute in bf16 unasked, and a thread count.
+
+    A property that this release does not know is left out.
+    """
+    settings = {"PERFORMANCE_HINT": "LATENCY"}
+    if device == "CPU":
+        known = [str(name) for name in core.get_property(device, "SUPPORTED_PROPERTIES")]
+        for name, value in (
+            ("INFERENCE_PRECISION_HINT", "f32"),
+            ("INFERENCE_NUM_THREADS", str(threads)),
+        ):
+            if name in known:
+                settings[name] = value
+    return settings
+
+
+class Session:
+    """One loaded model. `accelerator` is what really runs."""
+
+    def __init__(self, compiled, manifest, accelerator):
+        self.accelerator = accelerator
+        self._compiled = compiled
+        self._request = compiled.create_infer_request()
+        self._inputs = _ports(compiled.inputs, manifest["inputs"], "input")
+        self._outputs = _ports(compiled.outputs, manifest["outputs"], "output")
+        self._specs = [(spec["dtype"], spec["shape"]) for spec in manifest["inputs"]]
+        self._dtypes = [spec["dtype"] for spec in manifest["outputs"]]
+
+    def feed(self, tensors):
+        """Bytes of each input, in the manifest's order -> the native feed."""
+        import numpy
+
+        return {
+            port: numpy.frombuffer(bytes(data), dtype=dtype).reshape(shape).copy()
+            for data, port, (dtype, shape) in zip(tensors, self._inputs, self._specs)
+        }
+
+    def infer(self, feed):
+        """One inference: inputs in, every output out."""
+        results = self._request.infer(feed)
+        return [results[port] for port in self._outputs]
+
+    def read(self, outputs):
+        """Native outputs -> bytes of each, in the manifest's order and dtype."""
+        import numpy
+
+        return [
+            numpy.ascontiguousarray(output, dtype=dtype).tobytes()
+            for output, dtype in zip(outputs, self._dtypes)
+        ]
+
+    def close(self):
+        """Frees the compiled model."""
+        self._request = None
+        self._compiled = None
+
+
+def _ports(ports, specs, kind):
+    """The model's ports in the manifest's order: by name, by position where they have none."""
+    if len(ports) != len(specs):
+        raise ValueError("%ss differ from the manifest: %d instead of %d" % (kind, len(ports), len(specs)))
+    by_name = {name: port for port in ports for name in port.get_names()}
+    if all(spec["name"] in by_name for spec in specs):
+        return [by_name[spec["name"]] for spec in specs]
+    return list(ports)
