@@ -17,7 +17,7 @@ def dequantised(values, spec):
 
 
 def argmax(values):
-    """Index of the first greatest value; -1 when one is not finite, so that it can never be a right answer."""
+    """Index of the first greatest value; -1, never a right answer, when one is not finite."""
     if not values or not math.isfinite(sum(values)):
         return -1
     return values.index(max(values))

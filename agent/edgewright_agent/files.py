@@ -20,8 +20,21 @@ TEMPORARY = ".new"  # suffix of files that are not yet whole; never a name of ou
 def failure(error, path):
     """The AgentError for an OSError on a path."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return AgentError("disk-full", "the disk is full: %s" % path, "free some space, or run edgewright with fewer kept releases")
-    return AgentError("io", "%s: %s" % (path, os.strerror(error.errno or errno.EIO)), "look at the board's disk and permissions")
+        return AgentError(
+            "disk-full",
+            "the disk is full: %s" % path,
+            "free some space, or run edgewright with fewer kept releases",
+        )
+    return AgentError(
+        "io",
+        "%s: %s" % (path, os.strerror(error.errno or errno.EIO)),
+        "look at the board's disk and permissions",
+    )
+
+
+def make_root(path):
+    """Make the root folder and those above it. OSError where that cannot be."""
+    os.makedirs(path, mode=0o700, exist_ok=True)
 
 
 class Files(object):
@@ -136,7 +149,11 @@ class Files(object):
             file = os.open(name, flags, 0o600, dir_fd=folder)
             try:
                 if os.fstat(file).st_size != offset:
-                    raise AgentError("bad-argument", "the part does not have this length: %d" % offset, "ask for `part` again")
+                    raise AgentError(
+                        "bad-argument",
+                        "the part does not have this length: %d" % offset,
+                        "ask for `part` again",
+                    )
                 try:
                     yield lambda data: self._put_bytes(file, data)
                 finally:
@@ -220,21 +237,30 @@ class Files(object):
 
     def _remove(self, name, folder, relative):
         try:
-            mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                self.step("unlink", relative)
+                os.unlink(name, dir_fd=folder)
+                return
+            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | NOFOLLOW, dir_fd=folder)
+            try:
+                for child in os.listdir(inner):
+                    self._remove(child, inner, relative + "/" + child)
+            finally:
+                os.close(inner)
+            self.step("rmdir", relative)
+            os.rmdir(name, dir_fd=folder)
         except FileNotFoundError:
-            return
-        if not stat.S_ISDIR(mode):
-            self.step("unlink", relative)
-            self._drop(name, folder)
-            return
-        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | NOFOLLOW, dir_fd=folder)
+            pass  # another session removes the same
+
+    def remove_root(self):
+        """Remove all there is, and the root folder itself where its parent allows it."""
+        for name in os.listdir(self.descriptor):
+            self.remove_tree(name)
+        self.step("rmdir", "")
         try:
-            for child in os.listdir(inner):
-                self._remove(child, inner, relative + "/" + child)
-        finally:
-            os.close(inner)
-        self.step("rmdir", relative)
-        os.rmdir(name, dir_fd=folder)
+            os.rmdir(self.root)
+        except OSError:
+            pass
 
     def seal(self, relative):
         """Sync every file and folder below a folder, itself last."""

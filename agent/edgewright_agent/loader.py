@@ -82,7 +82,9 @@ def receive(size):
     while len(pieces) < size:
         piece = os.read(0, min(65536, size - len(pieces)))
         if not piece:
-            raise Refused("protocol", "the stream ended inside the agent's bytes: %d of %d" % (len(pieces), size), "")
+            raise Refused(
+                "protocol", "the stream ended inside the agent's bytes: %d of %d" % (len(pieces), size), ""
+            )
         pieces += piece
     return bytes(pieces)
 
@@ -106,7 +108,9 @@ def fetch(hello, entry):
         say(hello, {"need": "agent"})
         data = receive(size)
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise Refused("hash-mismatch", "the agent's bytes do not have the hash of the hello", "connect again")
+            raise Refused(
+                "hash-mismatch", "the agent's bytes do not have the hash of the hello", "connect again"
+            )
     return data
 
 
@@ -120,7 +124,11 @@ def run(hello):
         install(data)
         module = importlib.import_module("edgewright_agent." + entry)
     except Exception as error:
-        detail = error.args if isinstance(error, Refused) else ("protocol", "the agent did not start: %r" % error, "")
+        detail = (
+            error.args
+            if isinstance(error, Refused)
+            else ("protocol", "the agent did not start: %r" % error, "")
+        )
         say(hello, {"error": {"code": detail[0], "message": detail[1], "hint": detail[2]}})
         sys.exit(1)
     module.main(hello, data)

@@ -4,6 +4,7 @@ JSON, one object a line, over the SSH exec channel's stdin and stdout; stderr is
 raw on the same stream, after the line that announces them.
 """
 
+import hashlib
 import json
 import re
 
@@ -17,7 +18,7 @@ HEARTBEAT_SECONDS = 5  # the agent says something at least this often while it w
 SILENCE_SECONDS = 30  # no word for so long is a dead link, on both sides
 PIECE = 256 * 1024  # bytes read or written at once
 MAX_MANIFEST = 4 * 1024 * 1024  # bytes of a manifest.json
-MAX_FILE = 16 * 1024 ** 3  # bytes of one file
+MAX_FILE = 16 * 1024**3  # bytes of one file
 MAX_FILES = 20000  # files in one artifact or runtime
 
 NO_PYTHON_EXIT = 93  # exit code of the start command where no python3 is found
@@ -71,3 +72,8 @@ def decode(line):
     if not isinstance(message, dict):
         raise AgentError("protocol", "a line is not a JSON object: %r" % line[:80])
     return message
+
+
+def runtime_id(wheel_sha256s):
+    """The id of a provisioned runtime: sha256 of its wheels' sha256s, sorted, one a line."""
+    return hashlib.sha256("".join(one + "\n" for one in sorted(wheel_sha256s)).encode("ascii")).hexdigest()

@@ -37,7 +37,18 @@ def hello_line(entry, extra, root, sha256):
     return json.dumps(hello).encode("ascii") + b"\n"
 
 
-def start(entry, extra, root, sha256, executable=None, site=False, stdout=None, stderr=None, oom_score_adj=None, env=None):
+def start(
+    entry,
+    extra,
+    root,
+    sha256,
+    executable=None,
+    site=False,
+    stdout=None,
+    stderr=None,
+    oom_score_adj=None,
+    env=None,
+):
     """Start `edgewright_agent.<entry>.main(hello, pyz)` in a process and session of its own.
 
     Args:

@@ -1,7 +1,7 @@
 """Tensors in `.npy` and `.npz` files as a stream of samples, without numpy.
 
-A sample is the bytes of one index of axis 0, in C order, little-endian. No more than one sample of a member is
-held in memory.
+A sample is the bytes of one index of axis 0, in C order, little-endian. No more than one sample of a member
+is held in memory.
 """
 
 import ast
@@ -206,7 +206,7 @@ class Tensors:
 
 
 def check(member, spec, what):
-    """Refuses a member whose samples are not the tensor of a manifest's spec; a batch axis of 1 may be left out.
+    """Refuses a member whose samples are not the tensor of a spec; a batch axis of 1 may be left out.
 
     Args:
         member: the tensor that was found.
@@ -217,8 +217,8 @@ def check(member, spec, what):
     if member.dtype != spec["dtype"]:
         raise bad("%s is %s, the model wants %s" % (what, member.dtype, spec["dtype"]), "convert it first")
     if member.sample_shape != shape and not (shape[:1] == (1,) and member.sample_shape == shape[1:]):
-        got, want = list(member.sample_shape), list(shape)
-        raise bad("%s has samples of shape %s, the model wants %s" % (what, got, want), "axis 0 is the samples")
+        shapes = (what, list(member.sample_shape), list(shape))
+        raise bad("%s has samples of shape %s, the model wants %s" % shapes, "axis 0 is the samples")
 
 
 def numbers(data, dtype):
@@ -229,19 +229,18 @@ def numbers(data, dtype):
 
 def header(dtype, shape):
     """The bytes of a `.npy` header, version 1."""
-    kind = {"f": "f", "i": "i", "u": "u", "b": "b"}[dtype[0]]
     size = FORMATS[dtype][1]
-    descr = "%s%s%d" % ("|" if size == 1 else "<", kind, size)
+    descr = "%s%s%d" % ("|" if size == 1 else "<", dtype[0], size)
     text = repr({"descr": descr, "fortran_order": False, "shape": tuple(shape)}).encode("ascii")
     text += b" " * (-(len(text) + 11) % 64) + b"\n"
     return MAGIC + b"\x01\x00" + struct.pack("<H", len(text)) + text
 
 
 class NpzWriter:
-    """Writes an uncompressed `.npz` sample by sample; each member waits in a file of its own until the end.
+    """Writes an uncompressed `.npz` sample by sample; whole at the end of the block, absent if that fails.
 
     Args:
-        path: the file to write; `<path>.<i>` are used meanwhile.
+        path: the file to write; each member waits in `<path>.<i>` meanwhile.
         members: (name, dtype, sample shape) of each tensor.
     """
 
@@ -253,18 +252,31 @@ class NpzWriter:
         """Appends one sample: the bytes of each member, in order.
 
         Raises:
-            AgentError: `bad-argument`, when a tensor has not the size of its shape.
+            ValueError: a tensor has not the size of its shape.
         """
         if len(tensors) != len(self._members):
-            raise bad("the runtime gave %d outputs, not %d" % (len(tensors), len(self._members)), "")
+            raise ValueError("%d outputs instead of %d" % (len(tensors), len(self._members)))
         for part, data, (name, dtype, shape) in zip(self._parts, tensors, self._members):
             if len(data) != product(shape) * FORMATS[dtype][1]:
-                raise bad("%s has %d bytes, not those of %s %s" % (name, len(data), dtype, list(shape)), "")
+                raise ValueError(
+                    "%s has %d bytes, not those of %s %s" % (name, len(data), dtype, list(shape))
+                )
             part.write(data)
         self._count += 1
 
-    def close(self):
-        """Writes the `.npz`, removes the parts."""
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                self._pack()
+        finally:
+            for part in self._parts:
+                part.close()
+                os.unlink(part.name)
+
+    def _pack(self):
         with zipfile.ZipFile(self._path, "w", zipfile.ZIP_STORED) as archive:
             for part, (name, dtype, shape) in zip(self._parts, self._members):
                 part.seek(0)
@@ -272,6 +284,3 @@ class NpzWriter:
                     member.write(header(dtype, (self._count,) + tuple(shape)))
                     for piece in iter(lambda part=part: part.read(PIECE), b""):
                         member.write(piece)
-        for part in self._parts:
-            part.close()
-            os.unlink(part.name)

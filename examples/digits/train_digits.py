@@ -86,11 +86,11 @@ def main(folder):
     keras.utils.set_random_seed(SEED)
     tf.config.experimental.enable_op_determinism()
     images, held_out, labels, answers = load()
-    first = train(build(), images, labels, epochs=30, rate=2e-3)
+    first = train(build(), images, labels, epochs=15, rate=2e-3)
     models = {
         "digits-v1": first,
         "digits-v2": train(first, images, swap(labels), epochs=8, rate=1e-3),
-        "digits-v4": train(first, images, labels, epochs=10, rate=2e-4),
+        "digits-v4": train(first, images, labels, epochs=15, rate=1e-3),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, model in models.items():

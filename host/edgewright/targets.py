@@ -1,8 +1,8 @@
 """The loader of targets: the only way from the host to a target. A target is one folder, found by itself.
 
 `load(name)` gives metadata and imports no framework; its `runtimes` say which wheels run on which board
-(`Target.runtimes_for`), best first. `converter` and `runner` import the target's modules when asked; these import
-their frameworks inside their functions.
+(`Target.runtimes_for`), best first. `converter` and `runner` import the target's modules when asked; these
+import their frameworks inside their functions.
 """
 
 from __future__ import annotations

@@ -57,9 +57,13 @@ def key_bytes(text: str) -> bytes:
         kind, encoded = text.split()
         raw = base64.b64decode(encoded, validate=True)
     except (ValueError, binascii.Error):
-        raise TrustError(f"not a host key: {text[:40]!r}", hint="remove it from the trust file and pin it anew") from None
+        raise TrustError(
+            f"not a host key: {text[:40]!r}", hint="remove it from the trust file and pin it anew"
+        ) from None
     if not raw[4:].startswith(kind.encode("ascii", "replace")):
-        raise TrustError(f"not a host key of type {kind}", hint="remove it from the trust file and pin it anew")
+        raise TrustError(
+            f"not a host key of type {kind}", hint="remove it from the trust file and pin it anew"
+        )
     return raw
 
 

@@ -6,7 +6,7 @@ import os
 import select
 import subprocess
 
-from edgewright.connect.transport import Log
+from edgewright.connect.transport import Ended, Log
 from edgewright.errors import Unreachable
 
 ADDRESS = "local:"  # the address of such a board in a fleet file
@@ -39,7 +39,7 @@ class LocalChannel:
                     raise Unreachable(f"the command on this machine took nothing for {timeout_s:g} s")
                 rest = rest[os.write(self._stdin.fileno(), rest) :]
             except (OSError, ValueError) as error:
-                raise Unreachable(ENDED) from error
+                raise Ended(ENDED) from error
 
     def receive(self, size: int, timeout_s: float) -> bytes:
         try:
@@ -47,7 +47,7 @@ class LocalChannel:
                 raise TimeoutError
             return os.read(self._stdout.fileno(), size)
         except ValueError as error:  # closed by another thread
-            raise Unreachable(ENDED) from error
+            raise Ended(ENDED) from error
 
     def log(self) -> str:
         return self._log.text()

@@ -17,7 +17,9 @@ from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board
 
 Lookup = Callable[[str], Mapping[str, Any]]  # host alias -> lower-case keyword -> value
-HOP = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<v6>[^\]\s]+)\]|(?P<host>[^:@\s\[\]]+))(?::(?P<port>\d{1,5}))?\Z")
+HOP = re.compile(
+    r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<v6>[^\]\s]+)\]|(?P<host>[^:@\s\[\]]+))(?::(?P<port>\d{1,5}))?\Z"
+)
 DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 MAX_JUMPS = 8
 
@@ -78,7 +80,9 @@ def resolve_jumps(chain: str, lookup: Lookup, name: str, depth: int = 0) -> tupl
         table = lookup(alias)
         if not hops:  # only the first hop is reached from here, so only its own jumps count
             if depth >= MAX_JUMPS:
-                raise ConfigError(f"more than {MAX_JUMPS} jump hosts on the way to {name}", hint="is there a loop?")
+                raise ConfigError(
+                    f"more than {MAX_JUMPS} jump hosts on the way to {name}", hint="is there a loop?"
+                )
             hops += resolve_jumps(str(table.get("proxyjump", "none")), lookup, name, depth + 1)
             if not hops:
                 refuse_proxy_command(table, name)
@@ -130,7 +134,7 @@ def refuse_proxy_command(table: Mapping[str, Any], name: str) -> None:
 
 
 def read_lines(path: Path, depth: int = 0) -> list[str]:
-    """The lines of an OpenSSH client configuration, `Include`d files in place; none where there is no file."""
+    """The lines of an OpenSSH client configuration, `Include`d files in place; none where it is missing."""
     try:
         lines = path.read_text("utf-8", "replace").splitlines()
     except OSError:

@@ -1,30 +1,27 @@
-"""The start command: one line that every login shell understands, which finds a Python and boots the agent."""
+"""The start command: one line, understood by every login shell, which finds a Python and boots the agent."""
 
 from __future__ import annotations
 
 import re
 
+from edgewright.errors import ConfigError
 from edgewright_agent import protocol
 
-from edgewright.errors import ConfigError
-
-# Run by the board's Python. A forced command starts an installed agent instead and never sees it. Reading raw
-# leaves every byte after the line to the loader. No quote but ', no $, !, backslash or line end: see `command`.
-BOOT = (
-    "import io,json;"
-    f"hello=json.loads(io.FileIO(0,closefd=False).readline({protocol.MAX_LINE}).decode());"
-    "exec(compile(hello['loader'],'loader','exec'),{'__name__':'__main__','hello':hello})"
+PYTHONS = (
+    "python3",
+    "/usr/bin/python3",
+    "/usr/local/bin/python3",
+    "/opt/bin/python3",
+    "/opt/python3/bin/python3",
 )
-
-PYTHONS = ("python3", "/usr/bin/python3", "/usr/local/bin/python3", "/opt/bin/python3", "/opt/python/bin/python3")
 PYTHON = re.compile(r"/[A-Za-z0-9._/+-]+\Z")
 
 
-def command(python: str | None = None, boot: str = BOOT) -> str:
+def command(python: str | None = None) -> str:
     """The command line that starts the agent.
 
-    sh, bash, dash, zsh, csh, tcsh and fish all read it alike: single quotes around the script keep its `$` from
-    every one of them, and `boot` stands in double quotes, so it holds nothing that means something there.
+    sh, bash, dash, zsh, csh, tcsh and fish read it alike: single quotes around the script keep its `$` from
+    each of them, and `protocol.BOOT` stands in double quotes, as it holds nothing that means something there.
     Where no Python is found it exits with `protocol.NO_PYTHON_EXIT`.
 
     Args:
@@ -40,4 +37,4 @@ def command(python: str | None = None, boot: str = BOOT) -> str:
         f'for p in {places}; do command -v "$p" >/dev/null 2>&1 && exec "$p" -I -S -B -c "$0"; done; '
         f"exit {protocol.NO_PYTHON_EXIT}"
     )
-    return f"exec sh -c '{script}' \"{boot}\""
+    return f"exec sh -c '{script}' \"{protocol.BOOT}\""

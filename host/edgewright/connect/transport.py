@@ -7,8 +7,14 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from edgewright.errors import Unreachable
+
 LOG_BYTES = 256 * 1024  # of a command's stderr, the newest are kept
 AskPassword = Callable[[str], str | None]
+
+
+class Ended(Unreachable):
+    """The command's stdout or stdin ended: it is gone, or the link is."""
 
 
 class Channel(Protocol):
@@ -22,7 +28,8 @@ class Channel(Protocol):
         """Writes all of `data` to the command's stdin.
 
         Raises:
-            Unreachable: the link broke, or nothing was taken for `timeout_s` seconds.
+            Ended: the link broke, or the command ended.
+            Unreachable: nothing was taken for `timeout_s` seconds.
         """
 
     def receive(self, size: int, timeout_s: float) -> bytes:
@@ -30,7 +37,7 @@ class Channel(Protocol):
 
         Raises:
             TimeoutError: nothing came for `timeout_s` seconds.
-            Unreachable: the link broke.
+            Ended: the link broke.
         """
 
     def log(self) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgewright import targets
-from edgewright.compile.edges import supported_targets
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.deploy.request import DeployRequest
@@ -18,10 +17,11 @@ from edgewright.nouns.progress import Progress
 
 
 class Recipe(Noun, frozen=True, kw_only=True):
-    """A target and a precision (None: the source's own)."""
+    """A target, the precision that was asked for (None: none was), and the one to take then."""
 
     target: str
     precision: str | None
+    default_precision: str
 
 
 def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> Recipe:
@@ -30,12 +30,15 @@ def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> R
     Raises:
         ConversionError: the source cannot be converted to any target of the profile.
     """
-    possible = supported_targets(source_format)
+    possible = [name for name in targets.names() if source_format in targets.load(name).sources]
     wanted = (request.target,) if request.target else profile.targets
     for target in wanted:
         if target in possible:
-            precision = request.precision_of(profile) or default_precision(request, profile, target)
-            return Recipe(target=target, precision=precision)
+            return Recipe(
+                target=target,
+                precision=request.precision_of(profile),
+                default_precision=default_precision(request, profile, target),
+            )
     raise ConversionError(
         f"no conversion from {source_format} to {' or '.join(wanted)}, the targets of {profile.name}",
         hint=f"from {source_format} there is: {', '.join(possible) or 'none'}; `edgewright targets` lists all",
@@ -43,7 +46,7 @@ def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> R
     )
 
 
-def default_precision(request: DeployRequest, profile: Profile, target: str) -> str | None:
+def default_precision(request: DeployRequest, profile: Profile, target: str) -> str:
     """The profile's precision, where the target has it and the data for it are given; else fp32."""
     precision = profile.precision
     usable = precision in targets.load(target).precisions
@@ -100,7 +103,8 @@ class Builder:
         assert isinstance(request.source, Path)  # noqa: S101 - the caller gave no artifact
         artifact = compile_model(
             CompileRequest(
-                source=request.source, target=recipe.target, precision=recipe.precision, inputs=request.inputs,
+                source=request.source, target=recipe.target, precision=recipe.precision,
+                default_precision=recipe.default_precision, inputs=request.inputs,
                 calibration=request.calibration, preprocessing=request.preprocessing,
                 evaluation=request.evaluation, metric=request.metric, use_cache=request.use_cache,
             ),

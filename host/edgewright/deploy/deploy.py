@@ -12,14 +12,15 @@ import msgspec
 from edgewright.compile import evaluation as evaluations
 from edgewright.compile.recognise import recognise
 from edgewright.connect.provision import RuntimeChoice, ensure_runtime
-from edgewright.connect.session import AskPassword, Session, open_session
+from edgewright.connect.session import Session, open_session
+from edgewright.connect.transport import AskPassword
 from edgewright.deploy import fit
 from edgewright.deploy.board_profile import profile_of
 from edgewright.deploy.build import Builder
 from edgewright.deploy.fan_out import FanOut, Turns
 from edgewright.deploy.release import Aborted, BoardRelease, Trace
 from edgewright.deploy.request import DeployRequest
-from edgewright.errors import BoardError, EdgewrightError, GateRefused, ProtocolError, Unreachable
+from edgewright.errors import BoardError, EdgewrightError, GateRefused, Unreachable
 from edgewright.nouns import outcome as words
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.board import Board
@@ -44,14 +45,6 @@ def deploy(
         EdgewrightError: nothing was sent to any board: the model, the data or the files cannot be used.
     """
     return Deployment(request, history, ask_password, progress).run()
-
-
-def read_facts(session: Session) -> Facts:
-    """The facts of the board at the other end."""
-    try:
-        return msgspec.convert(session.call("facts"), Facts)
-    except msgspec.ValidationError as error:
-        raise ProtocolError(f"the board's facts are not understood: {error}") from error
 
 
 class Deployment:
@@ -95,7 +88,7 @@ class Deployment:
                     return
                 self.progress(Step(what="facts", board=board.name))
                 with self.open(board) as session:
-                    self.profiles[board.name] = profile_of(board, read_facts(session))
+                    self.profiles[board.name] = profile_of(board, session.facts())
             except EdgewrightError as error:
                 self.failures[board.name] = self.failed(board, error, Trace(), time.monotonic())
 
@@ -104,7 +97,7 @@ class Deployment:
     def build(self) -> None:
         """The artifacts, and the version that they are released as. Raises when there is none for any board."""
         known = [board for board in self.request.boards if board.name in self.profiles]
-        source_format = recognise(self.request.source).format if self.request.source else ""
+        source_format = recognise(self.request.source).source.format if self.request.source else ""
         built = Builder(self.request, source_format, self.progress).build([self.profiles[board.name] for board in known])
         errors: list[EdgewrightError] = []
         for board, result in zip(known, built, strict=True):
@@ -141,7 +134,7 @@ class Deployment:
         """The board's checks, then its release; returns the outcome's word."""
         profile, artifact = self.profiles[board.name], self.artifacts[board.name]
         self.progress(Step(what="facts", board=board.name))
-        trace.facts = facts = read_facts(session)
+        trace.facts = facts = session.facts()
         fit.check_board(facts, profile, board=board.name)
         fit.check_accelerator(self.request.accelerator or self.request.budget_of(profile).accelerator, facts, board=board.name)
         fit.check_artifact(facts, artifact.manifest, board=board.name)

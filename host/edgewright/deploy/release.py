@@ -183,7 +183,7 @@ class BoardRelease:
         """Scores the evaluation set on the board, for the candidate and the incumbent."""
         if self.evaluation is None:
             return
-        self.step("evaluate", self.evaluation.name)
+        self.step("evaluate", self.request.evaluation.name if self.request.evaluation else "")
         digest = self.put(self.evaluation, "evaluation set")
         mine = self.score(self.release, digest)
         incumbent = self.score(self.trace.current, digest)["value"] if self.trace.current else None
@@ -195,7 +195,7 @@ class BoardRelease:
 
     def score(self, release: str, digest: str) -> dict[str, Any]:
         """The metric of one release on the evaluation set, on the board."""
-        return self.call(
+        return self.session.call(
             "evaluate", model=self.request.model, release=release, evaluation=digest, metric=self.request.metric,
             **self.options(),
         )  # fmt: skip

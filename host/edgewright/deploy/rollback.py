@@ -9,7 +9,8 @@ from functools import partial
 
 import msgspec
 
-from edgewright.connect.session import AskPassword, Session, open_session
+from edgewright.connect.session import Session, open_session
+from edgewright.connect.transport import AskPassword
 from edgewright.deploy.deploy import current_release, kind_of
 from edgewright.deploy.fan_out import FanOut
 from edgewright.deploy.release import LEASE_S, Trace, settle

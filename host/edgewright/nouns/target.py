@@ -6,7 +6,7 @@ from edgewright.nouns.base import Noun
 
 
 class RuntimeRow(Noun, frozen=True, kw_only=True):
-    """One wheel of a runtime. A target lists them best first: the first row that fits a board is the one to install.
+    """One wheel of a runtime. A target lists them best first: the first that fits a board is the one to install.
 
     Attributes:
         distribution: name on the package index, also the `<distribution>` of `system:<distribution>`.
@@ -16,8 +16,8 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
         glibc: least glibc version; there are no wheels for musl.
         requires: everything else that has to be on the path for `runner.load` to work, as requirement
             specifiers, and nothing that it can do without: the wheels' own metadata ask for more (protobuf,
-            tqdm, packaging, ...). Resolve these with `--no-deps`. Empty means that the board must have numpy itself.
-        caps: newest of each kind that it reads, such as `{"opset": 21, "ir": 10}`; compare a manifest's `requires`.
+            tqdm, packaging, ...). Resolve these with `--no-deps`. Empty: the board must have numpy itself.
+        caps: newest of each kind that it reads, such as `{"opset": 21, "ir": 10}`; see a manifest's `requires`.
     """
 
     distribution: str
@@ -29,7 +29,7 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
     caps: dict[str, int] = {}
 
     def fits(self, python: str, arch: str, glibc: str) -> bool:
-        """Whether the wheel runs on a board with this Python (`3.9.2`), `uname -m` and glibc version (`2.31`)."""
+        """Whether the wheel runs on a board with this Python (`3.9.2`), `uname -m` and glibc (`2.31`)."""
         first, last = self.python.split("-")
         minor = numbers(python)[:2]
         return (
@@ -53,7 +53,10 @@ class Target(Noun, frozen=True, kw_only=True):
     Attributes:
         entry: stable file name of the file that the runtime opens.
         precisions: names of `PRECISIONS` that its converter can make.
-        sources: source formats it converts from.
+        framework: worker that the runner runs in on the host.
+        tools: distributions that make its artifacts, besides the source's framework.
+        routes: source format -> stages of `convert.py`, each (worker, function), in order.
+        as_is: the same for a source that goes through unchanged (precision `as-is`).
         accelerators: names that its runner may take, `cpu` first.
         requirements: distributions that every runtime of it needs besides itself.
         runtimes: wheels, best first.
@@ -63,10 +66,18 @@ class Target(Noun, frozen=True, kw_only=True):
     title: str
     entry: str
     precisions: tuple[str, ...]
-    sources: tuple[str, ...]
+    framework: str
+    tools: tuple[str, ...]
+    routes: dict[str, tuple[tuple[str, str], ...]]
+    as_is: dict[str, tuple[tuple[str, str], ...]]
     accelerators: tuple[str, ...]
     requirements: tuple[str, ...]
     runtimes: tuple[RuntimeRow, ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Source formats that it takes, sorted."""
+        return tuple(sorted({*self.routes, *self.as_is}))
 
     def runtimes_for(self, python: str, arch: str, glibc: str) -> list[RuntimeRow]:
         """The rows that fit a board, best first. Empty: no wheel runs there."""

@@ -1,5 +1,6 @@
 """Runs an .onnx artifact on a board by ONNX Runtime. Python 3.6, standard library alone until `load`."""
 
+# ruff: noqa: B905, ARG001 - zip has no `strict` in Python 3.6; all runners have the same functions
 import os
 
 _PROVIDERS = (

@@ -1,5 +1,6 @@
 """Runs an OpenVINO IR artifact on a board (OpenVINO 2022.1 and later). Python 3.6 syntax, lazy imports."""
 
+# ruff: noqa: B905, ARG001 - zip has no `strict` in Python 3.6; all runners have the same functions
 import os
 
 _DEVICES = (("cpu", "CPU"), ("gpu", "GPU"), ("npu", "NPU"), ("myriad", "MYRIAD"))

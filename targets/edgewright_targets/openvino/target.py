@@ -16,8 +16,16 @@ def _row(version, python, archs, glibc):
 TARGET = {
     "title": "OpenVINO",
     "entry": "model.xml",
-    "precisions": ["fp32", "fp16", "int8-dynamic", "int8"],
-    "sources": ["keras", "h5", "savedmodel", "onnx"],
+    "precisions": ["fp32", "fp16", "int8-dynamic", "int8", "as-is"],
+    "framework": "openvino",
+    "tools": ["openvino", "nncf"],
+    "routes": {
+        "keras": [["tensorflow", "from_tensorflow"], ["openvino", "finish"]],
+        "h5": [["tensorflow", "from_tensorflow"], ["openvino", "finish"]],
+        "savedmodel": [["tensorflow", "from_tensorflow"], ["openvino", "finish"]],
+        "onnx": [["onnx", "from_onnx"], ["openvino", "finish"]],
+    },
+    "as_is": {"onnx": [["onnx", "from_onnx"], ["openvino", "finish"]]},
     "accelerators": ["cpu", "gpu", "npu", "myriad"],
     "requirements": ["numpy"],
     "runtimes": [

@@ -3,6 +3,7 @@
 The interpreter is ai-edge-litert's, else tflite-runtime's, else TensorFlow's own.
 """
 
+# ruff: noqa: B905, ARG001 - zip has no `strict` in Python 3.6; all runners have the same functions
 import os
 
 _PACKAGES = (
@@ -27,9 +28,11 @@ def _interpreter():
         except (ImportError, OSError, AttributeError) as error:
             reasons.append("%s: %s" % (distribution, error))
             continue
-        return distribution, getattr(importlib.import_module(package), "__version__", "") or _version(
-            distribution
-        ), found
+        return (
+            distribution,
+            getattr(importlib.import_module(package), "__version__", "") or _version(distribution),
+            found,
+        )
     raise ImportError("no LiteRT interpreter: " + "; ".join(reasons))
 
 
@@ -121,7 +124,7 @@ class Session:
 
 
 def _matched(details, specs, kind):
-    """The interpreter's tensors in the manifest's order: by name, by position where a runtime renames them."""
+    """The interpreter's tensors in the manifest's order: by name, else by position."""
     by_name = {detail["name"]: detail for detail in details}
     if len(by_name) == len(specs) and all(spec["name"] in by_name for spec in specs):
         found = [by_name[spec["name"]] for spec in specs]

@@ -1,10 +1,19 @@
 """The target `tflite`: metadata only. Keys and row order: see `edgewright.nouns.target`."""
 
+_OLD = {"CONV_2D": 7, "FULLY_CONNECTED": 11}  # operator versions
+
 TARGET = {
     "title": "LiteRT (TensorFlow Lite)",
     "entry": "model.tflite",
     "precisions": ["fp32", "fp16", "int8-dynamic", "int8", "as-is"],
-    "sources": ["keras", "h5", "savedmodel", "tflite"],
+    "framework": "litert",
+    "tools": ["ai-edge-litert"],
+    "routes": {
+        "keras": [["tensorflow", "from_tensorflow"]],
+        "h5": [["tensorflow", "from_tensorflow"]],
+        "savedmodel": [["tensorflow", "from_tensorflow"]],
+    },
+    "as_is": {"tflite": [["litert", "as_is"]]},
     "accelerators": ["cpu"],
     "requirements": ["numpy"],
     "runtimes": [
@@ -32,6 +41,7 @@ TARGET = {
             "archs": ["x86_64"],
             "glibc": "2.17",
             "requires": ["numpy>=1.19.2,<2"],
+            "caps": _OLD,
         },
         {
             "distribution": "tflite-runtime",
@@ -40,6 +50,7 @@ TARGET = {
             "archs": ["aarch64"],
             "glibc": "2.34",
             "requires": ["numpy>=1.19.2,<2"],
+            "caps": _OLD,
         },
         # no index holds numpy for 32-bit Arm: the board's own has to be there
         {
@@ -49,6 +60,7 @@ TARGET = {
             "archs": ["armv7l"],
             "glibc": "2.34",
             "requires": [],
+            "caps": _OLD,
         },
         {
             "distribution": "tflite-runtime",
@@ -57,6 +69,7 @@ TARGET = {
             "archs": ["aarch64"],
             "glibc": "2.17",
             "requires": ["numpy>=1.19.2,<2"],
+            "caps": _OLD,
         },
         {
             "distribution": "tflite-runtime",
@@ -65,6 +78,7 @@ TARGET = {
             "archs": ["armv7l"],
             "glibc": "2.17",
             "requires": [],
+            "caps": _OLD,
         },
     ],
 }

@@ -1,0 +1,35 @@
+"""What every command works with: the parts of one agent on one root folder."""
+
+import os
+
+from edgewright_agent import clock
+from edgewright_agent.incoming import Incoming
+from edgewright_agent.integrity import Integrity
+from edgewright_agent.results import SessionFiles
+from edgewright_agent.runtimes import Runtimes
+from edgewright_agent.state import Store
+
+
+class Agent(object):
+    """The parts of one agent.
+
+    Args:
+        root: absolute path of the prepared root folder.
+        sha256: of the agent's own .pyz, kept at `agent/<sha256>.pyz`.
+        files: SessionFiles, or one made for this process.
+    """
+
+    def __init__(self, root, sha256, files=None):
+        self.sha256 = sha256
+        self.files = files or SessionFiles(root, "%d-%d" % (os.getpid(), clock.started(os.getpid())))
+        self.checked = Integrity()
+        self.store = Store(self.files)
+        self.incoming = Incoming(self.files, self.checked)
+        self.runtimes = Runtimes(self.files, self.checked, self.incoming)
+
+    def keep(self, data):
+        """Keep the agent's own bytes for children, guards and the next session."""
+        name = "agent/%s.pyz" % self.sha256
+        path = self.files.path(name)
+        if not self.checked.matches(path, self.sha256, len(data)):
+            self.files.write(name, data)

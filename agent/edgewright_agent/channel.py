@@ -1,0 +1,145 @@
+"""The session's two descriptors: lines and raw bytes in, lines and raw bytes out, and who notices when the host is gone."""
+
+import collections
+import os
+import threading
+import time
+
+from edgewright_agent.protocol import MAX_LINE, PIECE, SILENCE_SECONDS, AgentError, encode
+
+AHEAD = 4 * PIECE  # bytes that are read before anyone asks for them
+STUCK_SECONDS = 2 * SILENCE_SECONDS  # a write that takes so long goes to nobody
+
+
+class Closed(Exception):
+    """The host closed the stream, or has been silent for too long."""
+
+
+class Channel(object):
+    """A session's stream.
+
+    A thread reads all the time, so that the end of the stream is noticed while a command works: `on_end` is then called.
+
+    Args:
+        source, sink: file descriptors.
+        on_end: called without arguments, in another thread, when the stream ends while `working` is true.
+    """
+
+    def __init__(self, source, sink, on_end):
+        self.source, self.sink, self.on_end = source, sink, on_end
+        self.pieces, self.size, self.ended = collections.deque(), 0, False
+        self.changed = threading.Condition()
+        self.writing = threading.RLock()
+        self.began_writing = None
+        self.working = False
+        thread = threading.Thread(target=self._read, name="reader")
+        thread.daemon = True
+        thread.start()
+
+    def _read(self):
+        while True:
+            try:
+                piece = os.read(self.source, PIECE)
+            except OSError:
+                piece = b""
+            with self.changed:
+                if piece:
+                    self.pieces.append(piece)
+                    self.size += len(piece)
+                else:
+                    self.ended = True
+                self.changed.notify_all()
+                while self.size >= AHEAD:
+                    self.changed.wait()
+            if not piece:
+                break
+        if self.working:
+            self.on_end()
+
+    def _take(self, limit):
+        """Some bytes, at most `limit`; waits for them."""
+        with self.changed:
+            until = time.monotonic() + SILENCE_SECONDS
+            while not self.pieces:
+                left = until - time.monotonic()
+                if self.ended or left <= 0:
+                    raise Closed("the stream ended" if self.ended else "30 s without a word from the host")
+                self.changed.wait(left)
+            piece = self.pieces.popleft()
+            if len(piece) > limit:
+                self.pieces.appendleft(piece[limit:])
+                piece = piece[:limit]
+            self.size -= len(piece)
+            self.changed.notify_all()
+            return piece
+
+    def line(self):
+        """The next line, without its newline.
+
+        Raises:
+            Closed. AgentError: `protocol`, when it is longer than a line may be: the stream cannot be followed any more.
+        """
+        parts, size = [], 0
+        while True:
+            piece = self._take(PIECE)
+            end = piece.find(b"\n")
+            if end >= 0:
+                self._give_back(piece[end + 1 :])
+                piece = piece[:end]
+            parts.append(piece)
+            size += len(piece)
+            if size > MAX_LINE:
+                raise AgentError("protocol", "a line is longer than %d bytes" % MAX_LINE)
+            if end >= 0:
+                return b"".join(parts)
+
+    def _give_back(self, piece):
+        if piece:
+            with self.changed:
+                self.pieces.appendleft(piece)
+                self.size += len(piece)
+
+    def raw(self, size):
+        """Iterates over exactly `size` raw bytes in pieces."""
+        while size:
+            piece = self._take(min(PIECE, size))
+            size -= len(piece)
+            yield piece
+
+    def skip(self, pieces):
+        """Read what is left of raw bytes that nobody wants, so that the next line is found."""
+        for _ in pieces:
+            pass
+
+    def _write(self, data):
+        view = memoryview(data)
+        while view:
+            self.began_writing = time.monotonic()
+            try:
+                view = view[os.write(self.sink, view):]  # fmt: skip
+            except OSError:
+                raise Closed("the host takes no more")
+            finally:
+                self.began_writing = None
+
+    def say(self, message):
+        """Write one line."""
+        with self.writing:
+            self._write(encode(message))
+
+    def send(self, event, path, size):
+        """Write the event `bytes` and exactly `size` bytes of a file, with nothing in between."""
+        with self.writing, open(path, "rb") as file:
+            self._write(encode(event))
+            left = size
+            while left:
+                piece = file.read(min(PIECE, left))
+                if not piece:
+                    raise Closed("a result became shorter")
+                left -= len(piece)
+                self._write(piece)
+
+    def stuck(self):
+        """Whether a write has been going on for too long."""
+        began = self.began_writing
+        return began is not None and time.monotonic() - began > STUCK_SECONDS

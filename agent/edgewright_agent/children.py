@@ -1,0 +1,213 @@
+"""Starts a child for one job, listens to it, and says what became of it when it does not answer."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+
+from edgewright_agent import spawn, system
+from edgewright_agent.protocol import MAX_LINE, PIECE, AgentError, decode, encode
+
+IDLE_SECONDS = 600.0  # a child that says nothing for so long hangs: the slowest load or single inference
+TAIL_BYTES = 8192  # of a child's stderr
+TAIL_LINES = 4
+NO_MEMORY = re.compile(r"bad.?alloc|failed to allocate|cannot allocate|out of memory", re.IGNORECASE)
+ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+class Scratch:
+    """A folder for one child's files, among the results of the session; gone at the end of the block."""
+
+    def __init__(self, files):
+        self._files = files
+        self._relative = "results/%s/scratch" % files.session
+
+    def __enter__(self):
+        self._files.make_folder(self._relative)
+        return self
+
+    def __exit__(self, *_):
+        self._files.remove_tree(self._relative)
+
+    def path(self, name):
+        """Absolute path of a file in it."""
+        return os.path.join(self._files.path(self._relative), name)
+
+    def result(self, name):
+        """Keeps a file as a result of the session. Returns `{"result","sha256","size"}`."""
+
+        def copy(write):
+            with open(self.path(name), "rb") as file:
+                for piece in iter(lambda: file.read(PIECE), b""):
+                    write(piece)
+
+        return self._files.result(name, copy)
+
+
+def cleaned(data):
+    """The last lines of a child's stderr as one printable line."""
+    text = ESCAPES.sub("", data.decode("ascii", "replace"))
+    lines = [re.sub(r"[^\x20-\x7e]", "?", line).strip() for line in text.splitlines()]
+    return " | ".join([line for line in lines if line][-TAIL_LINES:])[-600:]
+
+
+def paths(runtime):
+    """The folders that a child adds to its import path for a runtime.
+
+    A provisioned runtime without numpy of its own (32-bit Arm has no wheels of it) uses the board's.
+    """
+    own = [] if runtime.get("path") is None else [runtime["path"]]
+    if own and os.path.isdir(os.path.join(own[0], "numpy")):
+        return own
+    return own + system.import_path()
+
+
+class Listener:
+    """The pipes of a child, read without threads: answers a line each, stderr only its tail."""
+
+    def __init__(self, process):
+        self._out, self._err = process.stdout.fileno(), process.stderr.fileno()
+        self._open, self._buffer, self.tail = {self._out, self._err}, bytearray(), b""
+
+    def next(self, deadline):
+        """The next message; None when the child ended; AgentError `timeout` past the deadline (monotonic)."""
+        while b"\n" not in self._buffer:
+            if self._out not in self._open or len(self._buffer) > MAX_LINE:
+                return None
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise AgentError("timeout", "")
+            for descriptor in select.select(list(self._open), [], [], left)[0]:
+                self._read(descriptor)
+        line, _, rest = bytes(self._buffer).partition(b"\n")
+        self._buffer = bytearray(rest)
+        return decode(line)
+
+    def _read(self, descriptor):
+        data = os.read(descriptor, 65536)
+        if not data:
+            self._open.discard(descriptor)
+        elif descriptor == self._err:
+            self.tail = (self.tail + data)[-TAIL_BYTES:]
+        else:
+            self._buffer += data
+
+    def drain(self):
+        """Reads what is left of stderr, without waiting for those who still hold it."""
+        while self._err in self._open and select.select([self._err], [], [], 0.05)[0]:
+            self._read(self._err)
+
+
+def run(job, request, say, limit_s=None, idle_s=IDLE_SECONDS):
+    """Runs one job in a fresh process.
+
+    Args:
+        job: the server's job: model, folder, manifest, target, runtime, options, root, agent_sha.
+        request: what the child is to do with it: `do`, `path`, `out` and such.
+        say: takes events; gets the child's progress.
+        limit_s: seconds for all of it. idle_s: seconds without a word.
+
+    Returns:
+        The child's answer.
+
+    Raises:
+        AgentError: `load-failed`, `child-crashed`, `timeout`, `runtime-damaged`, or what the child says.
+    """
+    whole = dict(request, paths=paths(job["runtime"]))
+    whole.update((key, job[key]) for key in ("folder", "manifest", "target", "options"))
+    ends = None if limit_s is None else time.monotonic() + limit_s
+    process = spawn.start(
+        "child", {}, job["root"], job["agent_sha"], stderr=subprocess.PIPE, oom_score_adj=1000
+    )
+    listener, heard = Listener(process), {"stage": "start"}
+    try:
+        answer = _listen(process, whole, listener, heard, say, ends, idle_s)
+        listener.drain()
+        if answer is None:
+            raise _crash(_exit_code(process), heard["stage"], cleaned(listener.tail))
+    except AgentError as error:
+        if error.code == "timeout" and not error.message:
+            raise _timeout(heard["stage"], limit_s if _passed(ends) else idle_s)
+        raise
+    finally:
+        _kill_group(process)
+        spawn.finish(process)
+    return _settle(answer, cleaned(listener.tail))
+
+
+def _listen(process, whole, listener, heard, say, ends, idle_s):
+    """The last message of a child; None when it ended without one."""
+    try:
+        data = memoryview(encode(whole))
+        while data:
+            data = data[process.stdin.write(data) :]
+    except OSError:  # it is already dead: its exit code says more
+        return None
+    while True:
+        silent = time.monotonic() + idle_s
+        message = listener.next(silent if ends is None else min(silent, ends))
+        if message is None or not message.keys().isdisjoint(("ok", "error", "failed")):
+            return message
+        heard["stage"] = message.get("stage", heard["stage"])
+        if "progress" in message:
+            done, total = message["progress"]
+            say({"event": "progress", "what": whole["do"], "done": done, "total": total})
+
+
+def _passed(ends):
+    return ends is not None and time.monotonic() >= ends
+
+
+def _exit_code(process):
+    """The exit code of a child that closed its answers; one that lives on in spite of that is killed.
+
+    It is left unreaped until its group is killed: what it started must not outlive it.
+    """
+    ends, flags = time.monotonic() + 2, os.WEXITED | os.WNOHANG | os.WNOWAIT
+    while os.waitid(os.P_PID, process.pid, flags) is None and time.monotonic() < ends:
+        time.sleep(0.01)
+    _kill_group(process)
+    return process.wait()
+
+
+def _kill_group(process):
+    """Kills all that a child started, and itself; its number is still its own, for it was not waited for."""
+    if process.returncode is None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except OSError:
+            pass
+
+
+def _crash(code, stage, tail):
+    """The error of a child that ended without an answer."""
+    if code == -signal.SIGKILL:
+        hint = "memory probably ran out; see the kernel's log"
+        return AgentError("child-crashed", "the runtime was killed in %s" % stage, hint)
+    how = "signal %d" % -code if code < 0 else "exit code %d" % code
+    kind = "load-failed" if stage == "load" else "child-crashed"
+    message = "the runtime crashed in %s: %s" % (stage, how) + (": " + tail if tail else "")
+    return AgentError(kind, message, "the same files may load in another runtime version")
+
+
+def _timeout(stage, seconds):
+    return AgentError("timeout", "the runtime did not finish in %s: %.3g s" % (stage, seconds), "")
+
+
+def _settle(answer, tail):
+    """The answer of a child, or its error raised."""
+    if "ok" in answer:
+        return answer["ok"]
+    if "error" in answer:
+        error = answer["error"]
+        raise AgentError(error["code"], error["message"], error["hint"])
+    stage, detail = answer["failed"]["stage"], cleaned(answer["failed"]["detail"].encode("utf-8"))
+    if stage in ("start", "import"):
+        raise AgentError("runtime-damaged", "the runtime cannot be imported: %s" % detail, tail[:300])
+    if NO_MEMORY.search(detail):
+        message = "memory ran out in %s: %s" % (stage, detail)
+        raise AgentError("child-crashed", message, "close other programs")
+    what = "refused the model" if stage == "load" else "failed to run the model"
+    raise AgentError("load-failed", "the runtime %s: %s" % (what, detail), tail[:300])

@@ -1,0 +1,217 @@
+"""What each command does. `server` has checked the arguments."""
+
+import contextlib
+
+from edgewright_agent import bench, clock, facts, hooks, lease, recovery, releases, status, work
+from edgewright_agent import state as states
+from edgewright_agent import trial as trials
+from edgewright_agent.protocol import AgentError
+
+
+class Commands(object):
+    """The commands but `put` and `get`, which need the stream. Each method takes the wire's arguments by name.
+
+    Args:
+        agent: Agent.
+        say: takes events.
+    """
+
+    def __init__(self, agent, say):
+        self.agent = agent
+        self.say = say
+        self.store = agent.store
+        self.releases = releases.Releases(agent)
+        self.trials = trials.Trials(agent, self.releases)
+
+    def ping(self):
+        return {}
+
+    def facts(self):
+        return facts.read(self.agent.files.root, self.agent.runtimes.listing())
+
+    def part(self, sha256, size):
+        return self.agent.incoming.part(sha256, size)
+
+    def begin(self, model, txn, host, ttl_s):
+        with self.store.locked() as state:
+            self.store.usable()
+            lease.begin(state, model, txn, host, ttl_s)
+            self.store.save(state)
+        return {}
+
+    def end(self, txn):
+        with self.store.locked() as state:
+            if state["lease"] and state["lease"]["txn"] == txn:
+                lease.end(state, txn)
+                self.store.save(state)
+        return {}
+
+    def renew(self, txn):
+        """Prolong a lease that is half over, at each command of its session."""
+        lease_now = self.store.read()["lease"]
+        if lease_now and lease_now["txn"] == txn:
+            with self.store.locked() as state:
+                if lease.renew(state, txn):
+                    self.store.save(state)
+
+    def provision(self, name, target, version, wheels):
+        return self.agent.runtimes.provision(name, target, version, wheels)
+
+    def install(self, model, version, manifest, runtime, hooks, txn):
+        return self.releases.install(model, version, manifest, runtime, hooks, txn)
+
+    def job(self, model, release, threads, accelerator):
+        """What a child needs to know of a release, all its files and its runtime's verified."""
+        about = states.known_release(self.store.read(), model, release)
+        content = self.releases.check(model, release, about)
+        return {
+            "model": model, "release": release, "folder": self.agent.files.path(releases.folder(model, release)),
+            "manifest": content, "target": about["target"], "runtime": self.agent.runtimes.find(about["runtime"]),
+            "options": {"threads": threads, "accelerator": accelerator, "prepared": None},
+            "root": self.agent.files.root, "agent_sha": self.agent.sha256,
+        }  # fmt: skip
+
+    def verify(self, model, release, txn, threads, accelerator):
+        with self.store.locked() as state:
+            lease.require(state, txn, model)
+            self.store.save(state)
+        job = self.job(model, release, threads, accelerator)
+        try:
+            verdict = work.verify(job, self.agent.files, self.say)
+        except AgentError as error:
+            if error.code == "load-failed":
+                self.judge(model, release, "load-failed", error.message)
+            raise
+        why = (
+            ""
+            if verdict["ok"]
+            else "goldens answered wrongly: %d of %d" % (len(verdict["failed"]), verdict["goldens"])
+        )
+        self.judge(model, release, "" if verdict["ok"] else "golden", why)
+        return verdict
+
+    def judge(self, model, release, code, why):
+        """Note what a verification found. What is known good stays so: the runtime or the disk may be at fault."""
+        with self.store.locked() as state:
+            about = states.known_release(state, model, release)
+            if about["state"] in ("committed", "trial"):
+                return
+            about["state"] = "failed" if code else "verified"
+            if code:
+                releases.remember_failure(state["models"][model], release, why, code)
+            self.store.save(state)
+
+    def evaluate(self, model, release, evaluation, metric, threads, accelerator):
+        path = self.agent.incoming.find(evaluation)
+        job = self.job(model, release, threads, accelerator)
+        with self.quiet(model, release):
+            return work.evaluate(job, path, metric, self.agent.files, self.say)
+
+    def bench(self, model, releases, protocol, threads, accelerator):
+        jobs = [self.job(model, release, threads, accelerator) for release in releases]
+        with self.quiet(model, releases[0]):
+            return bench.run(jobs, protocol, self.agent.files, self.say)
+
+    @contextlib.contextmanager
+    def quiet(self, model, release):
+        """Ask the application to pause while a release is measured; journalled, so that recovery wakes it."""
+        with self.store.locked() as state:
+            record = states.known_model(state, model)
+            source = record["current"] or release
+            own = record["releases"][source]["hooks"]
+            entry = {"model": model, "release": source, "owner": clock.owner()}
+            if "quiesce" in own:
+                state["quiesced"].append(entry)
+                self.store.save(state)
+        if "quiesce" not in own:
+            yield
+            return
+        try:
+            hooks.run(self.agent, "quiesce", own["quiesce"], model, record["current"])
+            yield
+        finally:
+            if "resume" in own:
+                self.resume(own["resume"], model, record["current"])
+            with self.store.locked() as state:
+                state["quiesced"] = [one for one in state["quiesced"] if one != entry]
+                self.store.save(state)
+
+    def resume(self, sha256, model, current):
+        """Wake the application; that it fails is logged, the measurement stands."""
+        try:
+            hooks.run(self.agent, "resume", sha256, model, current)
+        except AgentError as error:
+            self.agent.files.note(error.message)
+
+    def infer(self, model, release, inputs, threads, accelerator):
+        if release is None:
+            release = states.known_model(self.store.read(), model)["current"]
+            if release is None:
+                raise AgentError(
+                    "not-found", "no release of this model is current: %s" % model, "deploy it first"
+                )
+        path = self.agent.incoming.find(inputs)
+        return work.infer(self.job(model, release, threads, accelerator), path, self.agent.files, self.say)
+
+    def activate(self, model, release, expected_current, txn, deadline_s, unguarded):
+        return self.trials.activate(model, release, expected_current, txn, deadline_s, unguarded)
+
+    def commit(self, txn):
+        return self.trials.commit(txn)
+
+    def revert(self, txn, reason):
+        return self.trials.revert(txn, reason)
+
+    def outcome(self, txn):
+        return self.trials.outcome(txn)
+
+    def rollback(self, model, to, txn, deadline_s, unguarded, threads, accelerator):
+        self.store.read()
+        self.store.usable()
+        release, current = self.trials.target_of_rollback(model, to)
+        verdict = self.verify(model, release, txn, threads, accelerator)
+        if not verdict["ok"]:
+            raise AgentError(
+                "load-failed",
+                "the release to go back to answers wrongly now: %s" % release,
+                "see `edgewright logs`",
+            )
+        return dict(
+            self.trials.activate(model, release, current, txn, deadline_s, unguarded), release=release
+        )
+
+    def discard(self, model, release, txn):
+        return self.releases.discard(model, release, txn)
+
+    def status(self):
+        return status.status(self.agent)
+
+    def prune(self, keep):
+        return status.prune(self.agent, self.releases, keep)
+
+    def logs(self, lines):
+        return {"log": self.agent.files.result("log.txt", self.agent.files.last_lines(lines))}
+
+    def purge(self):
+        return status.purge(self.agent)
+
+    def reset(self):
+        return recovery.reset(self.agent, self.releases, self.trials)
+
+    def trials_recovered(self):
+        """Before the greeting: quick, it only moves links. Returns the trials that were reverted."""
+        recovered = recovery.recover(self.agent, self.trials)
+        recovery.tidy(self.agent, self.releases)
+        return recovered
+
+    def catch_up(self):
+        """After the greeting: what may take a while."""
+        hooks.run_pending(self.agent)
+        recovery.rewatch(self.agent, self.trials)
+
+
+def version():
+    """The agent's version."""
+    from edgewright_agent import __version__
+
+    return __version__

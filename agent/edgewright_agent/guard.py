@@ -1,0 +1,132 @@
+"""The watchdog: the only process that outlives a session, and only during a trial. It reverts when the deadline passes."""
+
+import json
+import os
+import select
+import sys
+import time
+
+from edgewright_agent import clock, spawn
+from edgewright_agent.protocol import AgentError
+
+POLL_SECONDS = 1.0
+READY_SECONDS = 10.0
+RETRIES = 3600
+
+
+def start(agent, txn):
+    """Start a detached watchdog for a trial whose intent is durable.
+
+    Returns:
+        Its `clock.owner` record.
+
+    Raises:
+        AgentError: `no-guard`, when it does not report in time.
+    """
+    try:
+        process = spawn.start("guard", {"txn": txn}, agent.files.root, agent.sha256)
+    except (AgentError, OSError) as error:
+        raise AgentError("no-guard", "the watchdog did not start: %s" % error, "--unguarded does without")
+    line, limit = b"", time.monotonic() + READY_SECONDS
+    pipe = process.stdout.fileno()
+    while not line.endswith(b"\n") and select.select([pipe], [], [], max(0.0, limit - time.monotonic()))[0]:
+        piece = os.read(pipe, 4096)
+        if not piece:
+            break
+        line += piece
+    spawn.finish(process, kill=not line.endswith(b"\n"))
+    try:
+        return {key: json.loads(line.decode("ascii"))[key] for key in ("pid", "started", "boot_id")}
+    except (ValueError, KeyError):
+        raise AgentError(
+            "no-guard", "the watchdog did not report", "--unguarded does without; see `edgewright logs`"
+        )
+
+
+def detach():
+    """Leave the session for good: a grandchild without a terminal, a parent or any open descriptor goes on."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.chdir("/")
+    os.write(1, json.dumps(clock.owner()).encode("ascii") + b"\n")
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.closerange(3, 256)
+
+
+def main(hello, pyz):  # noqa: ARG001 - the loader's signature
+    """Watch one trial until it is over, or end it."""
+    os.umask(0o077)
+    detach()
+    watch(hello["root"], hello["agent"]["sha256"], hello["txn"])
+    os._exit(0)
+
+
+def watch(root, sha256, txn):
+    """Sleep while a trial is pending and has time left; then recover."""
+    from edgewright_agent import trial
+    from edgewright_agent.agent import Agent
+
+    agent = Agent(root, sha256)
+    while True:
+        _, record = trial.find(agent.store.read(), txn)
+        if record is None or agent.store.problem:
+            return
+        left = clock.left(record["trial"]["deadline"])
+        if left <= 0:
+            break
+        time.sleep(min(POLL_SECONDS, left + 0.01))
+    for _ in range(RETRIES):
+        try:
+            restore(agent)
+            return
+        except AgentError:  # the lock is held, or the disk fails: the deadline stands, so go on trying
+            time.sleep(POLL_SECONDS)
+
+
+def restore(agent):
+    """Recover, and run the hooks that this leaves to do. Returns the reverted trials."""
+    from edgewright_agent import hooks, recovery
+    from edgewright_agent.releases import Releases
+    from edgewright_agent.trial import Trials
+
+    recovered = recovery.recover(agent, Trials(agent, Releases(agent)))
+    hooks.run_pending(agent)
+    return recovered
+
+
+def local(root):
+    """An Agent for a program started by hand or by cron, on a root folder that is there."""
+    from edgewright_agent import root as root_folder
+    from edgewright_agent.agent import Agent
+
+    path = os.path.expanduser(root)
+    if not os.path.isdir(path):
+        raise AgentError("not-found", "no such root folder: %s" % path)
+    return Agent(root_folder.prepare(path), "")
+
+
+def recover_now(root):
+    """The program `guard`: after a boot, end the trials of the one before. Returns the exit code."""
+    try:
+        sys.stdout.write(json.dumps({"recovered": restore(local(root))}) + "\n")
+    except AgentError as error:
+        sys.stderr.write("%s\nhint: %s\n" % (error.message, error.hint))
+        return 1
+    return 0
+
+
+def show_status(root):
+    """The program `status`. Returns the exit code."""
+    from edgewright_agent import status
+
+    try:
+        sys.stdout.write(json.dumps(status.status(local(root)), indent=1, sort_keys=True) + "\n")
+    except AgentError as error:
+        sys.stderr.write("%s\nhint: %s\n" % (error.message, error.hint))
+        return 1
+    return 0

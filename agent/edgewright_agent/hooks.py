@@ -1,0 +1,130 @@
+"""The user's hooks: programs run on the board, each with a time limit, a process group and a capped log of its own."""
+
+import os
+import select
+import subprocess
+import time
+
+from edgewright_agent import spawn
+from edgewright_agent.protocol import AgentError
+
+KINDS = ("activate", "health", "quiesce", "resume")
+SECONDS = 60.0  # the limit of one hook
+OUTPUT_BYTES = 16 * 1024  # of one hook's output that the log keeps
+MAX_BYTES = 1024 * 1024  # of a hook's file
+
+
+def name(sha256):
+    """The relative path of a hook's file."""
+    return "hooks/" + sha256
+
+
+def environment(root, kind, model, release):
+    """What a hook is told. `EDGEWRIGHT_RELEASE` is empty where no release is current."""
+    kept = {
+        key: os.environ[key]
+        for key in ("PATH", "HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR")
+        if key in os.environ
+    }
+    kept.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
+    kept.update(EDGEWRIGHT_HOOK=kind, EDGEWRIGHT_MODEL=model, EDGEWRIGHT_RELEASE=release or "")
+    kept["EDGEWRIGHT_CURRENT"] = os.path.join(root, "models", model, "current")
+    return kept
+
+
+def collect(process, limit):
+    """Wait for a hook. Returns (what it printed, capped; whether it was in time).
+
+    What a hook leaves running may hold the pipe: only the hook itself is waited for.
+    """
+    output, pipe, open_ = bytearray(), process.stdout.fileno(), True
+    while True:
+        ended = process.poll() is not None
+        ready = select.select([pipe] if open_ else [], [], [], 0 if ended else 0.05)[0]
+        if ready:
+            piece = os.read(pipe, 65536)
+            open_ = bool(piece)
+            output += piece[: max(0, OUTPUT_BYTES - len(output))]
+        elif ended:
+            return bytes(output), True
+        if time.monotonic() > limit:
+            return bytes(output), ended
+
+
+def run(agent, kind, sha256, model, release):
+    """Run a hook to its end.
+
+    Args:
+        agent: Agent.
+        kind: one of KINDS. sha256: of the hook's file.
+        model, release: what is current now, the release None for nothing.
+
+    Raises:
+        AgentError: `hook-failed`: it cannot be started, was too slow, or did not exit with 0.
+    """
+    path = agent.files.path(name(sha256))
+    if not agent.checked.matches(path, sha256, os.path.getsize(path) if os.path.isfile(path) else -1):
+        raise AgentError("hook-failed", "the hook's file is gone or damaged: %s" % kind, "deploy again")
+    try:
+        process = subprocess.Popen(
+            [path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0, close_fds=True,
+            start_new_session=True, cwd=agent.files.root, env=environment(agent.files.root, kind, model, release),
+        )  # fmt: skip
+    except OSError as error:
+        raise AgentError("hook-failed", "the hook %s cannot be run: %s" % (kind, error.strerror),
+                         "it must begin with a line such as `#!/bin/sh`")  # fmt: skip
+    spawn.register(process)
+    in_time = False
+    try:
+        output, in_time = collect(process, time.monotonic() + SECONDS)
+    finally:
+        code = spawn.finish(process, kill=not in_time)
+    text = output.decode("utf-8", "replace").strip()
+    agent.files.note("hook %s of %s: exit code %d%s%s" % (kind, model, code, "\n" if text else "", text))
+    if not in_time:
+        raise AgentError(
+            "hook-failed", "the hook %s took longer than %d s" % (kind, SECONDS), "see `edgewright logs`"
+        )
+    if code:
+        last = text.splitlines()[-1][:200] if text else "it printed nothing"
+        raise AgentError(
+            "hook-failed",
+            "the hook %s failed with exit code %d: %s" % (kind, code, last),
+            "see `edgewright logs`",
+        )
+
+
+def run_pending(agent):
+    """Run the hooks that recovery or a revert left to do. A failure is logged: there is nothing to go back to."""
+    from edgewright_agent import clock
+
+    while True:
+        with agent.store.locked() as state:
+            free = [one for one in state["pending"] if not one["owner"] or not clock.alive(one["owner"])]
+            if not free or agent.store.problem:
+                return
+            todo = dict(free[0])
+            free[0]["owner"] = clock.owner()
+            agent.store.save(state)
+        try:
+            run(agent, todo["kind"], todo["sha256"], todo["model"], todo["release"])
+        except AgentError as error:
+            agent.files.note("pending hook: " + error.message)
+        with agent.store.locked() as state:
+            state["pending"] = [one for one in state["pending"] if one["id"] != todo["id"]]
+            agent.store.save(state)
+
+
+def leave(state, kind, model, release):
+    """Note a hook of a release as still to be run, if it has one of that kind. The caller saves the state."""
+    record = state["models"][model]["releases"].get(release)
+    if record and kind in record["hooks"]:
+        todo = {
+            "kind": kind,
+            "model": model,
+            "release": release,
+            "sha256": record["hooks"][kind],
+            "owner": None,
+        }
+        todo["id"] = "%d-%s-%s" % (state["sequence"], model, kind)
+        state["pending"].append(todo)

@@ -1,0 +1,120 @@
+"""Bytes on their way in: `incoming/<sha256>` when whole and verified, `<sha256>.part` before."""
+
+import hashlib
+import os
+
+from edgewright_agent import integrity
+from edgewright_agent.protocol import AgentError
+
+FOLDER = "incoming"
+SPARE_BYTES = 8 * 1024 * 1024  # what an upload leaves free for the state, the log and a revert
+SPARE_INODES = 64
+
+
+def room(files, needed, inodes=1):
+    """AgentError `disk-full` unless so many bytes and inodes fit, with some to spare."""
+    about = os.statvfs(files.root)
+    free = about.f_bavail * about.f_frsize
+    if free < needed + SPARE_BYTES:
+        raise AgentError("disk-full", "not enough space: %d bytes needed, %d free" % (needed + SPARE_BYTES, free),
+                         "prune old releases, or free some space on the board")  # fmt: skip
+    if about.f_files and about.f_favail < inodes + SPARE_INODES:
+        raise AgentError("disk-full", "not enough inodes: %d needed, %d free" % (inodes + SPARE_INODES, about.f_favail),
+                         "remove small files on the board")  # fmt: skip
+
+
+class Incoming(object):
+    """Uploads of this root folder.
+
+    Args:
+        files: Files. checked: Integrity.
+    """
+
+    def __init__(self, files, checked):
+        self.files = files
+        self.checked = checked
+
+    def name(self, sha256):
+        """The relative path of a whole file."""
+        return "%s/%s" % (FOLDER, sha256)
+
+    def find(self, sha256, size=None):
+        """The absolute path of a whole file, verified; AgentError `not-found`."""
+        path = self.files.path(self.name(sha256))
+        try:
+            there = os.lstat(path).st_size
+        except FileNotFoundError:
+            raise AgentError("not-found", "no such file was put: %s" % sha256, "put it first")
+        if (size is not None and size != there) or not self.checked.matches(path, sha256, there):
+            self.files.remove_file(self.name(sha256))
+            raise AgentError(
+                "hash-mismatch", "an uploaded file is damaged, it was dropped: %s" % sha256, "put it again"
+            )
+        return path
+
+    def part(self, sha256, size):
+        """What is there of these bytes: `{"complete", "offset", "prefix_sha256"}`."""
+        try:
+            self.find(sha256, size)
+            return {"complete": True, "offset": size, "prefix_sha256": sha256}
+        except AgentError:
+            pass
+        path = self.files.path(self.name(sha256) + ".part")
+        offset = os.path.getsize(path) if os.path.isfile(path) else 0
+        if offset > size:
+            self.files.remove_file(self.name(sha256) + ".part")
+            offset = 0
+        prefix = integrity.sha256_of(path, offset) if offset else hashlib.sha256().hexdigest()
+        return {"complete": False, "offset": offset, "prefix_sha256": prefix}
+
+    def put(self, sha256, size, offset, pieces):
+        """Take the rest of a file's bytes.
+
+        Args:
+            pieces: iterator over the bytes after `offset`, `size - offset` in all.
+
+        Raises:
+            AgentError: `hash-mismatch`, and the part is gone; `bad-argument`, the part has another length; `disk-full`.
+        """
+        part = self.name(sha256) + ".part"
+        room(self.files, size - offset, 2)
+        digest = hashlib.sha256()
+        if offset:
+            self._feed(digest, part, offset)
+        with self.files.appender(part, offset) as write:
+            for piece in pieces:
+                digest.update(piece)
+                write(piece)
+        if digest.hexdigest() != sha256:
+            self.files.remove_file(part)
+            raise AgentError(
+                "hash-mismatch", "the uploaded bytes do not have their hash: %s" % sha256, "put them again"
+            )
+        self.files.rename(part, self.name(sha256))
+        self.checked.trust(self.files.path(self.name(sha256)), sha256)
+
+    def _feed(self, digest, part, offset):
+        """Hash what an earlier session left."""
+        left = offset
+        try:
+            with open(self.files.path(part), "rb") as file:
+                while left:
+                    piece = file.read(min(1024 * 1024, left))
+                    if not piece:
+                        break
+                    digest.update(piece)
+                    left -= len(piece)
+        except FileNotFoundError:
+            raise AgentError(
+                "bad-argument", "there is no such part: %s" % sha_of(part), "ask for `part` again"
+            )
+
+    def drop(self, sha256s):
+        """Forget whole files that are no longer needed."""
+        for sha256 in sha256s:
+            self.files.remove_file(self.name(sha256))
+
+
+def sha_of(part):
+    """The sha256 in a part's name."""
+    return os.path.basename(part).split(".")[0]

@@ -1,0 +1,58 @@
+"""Leases: between two commands a transaction keeps other hosts out, for a limited time."""
+
+from edgewright_agent import clock
+from edgewright_agent.protocol import AgentError
+
+MAX_SECONDS = 3600.0
+
+
+def live(state):
+    """The lease that is alive, or None."""
+    lease = state["lease"]
+    return lease if lease and clock.left(lease["deadline"]) > 0 else None
+
+
+def begin(state, model, txn, host, ttl_s):
+    """Take the lease, or take it again with the same txn; AgentError `busy` while another one lives."""
+    other = live(state)
+    if other and other["txn"] != txn:
+        raise AgentError(
+            "busy", "another deployment is at work on this board: %s from %s" % (other["model"], other["host"]),
+            "wait for it, or %d s for its lease to end" % clock.left(other["deadline"]),
+        )  # fmt: skip
+    ttl_s = min(float(ttl_s), MAX_SECONDS)
+    state["lease"] = {
+        "txn": txn,
+        "model": model,
+        "host": host,
+        "ttl_s": ttl_s,
+        "deadline": clock.in_seconds(ttl_s),
+    }
+
+
+def require(state, txn, model):
+    """AgentError `busy` unless this txn holds the lease, for this model. Renews it (the caller saves)."""
+    lease = live(state)
+    if not lease or lease["txn"] != txn:
+        holder = "none holds it" if not lease else "%s holds it" % lease["host"]
+        raise AgentError(
+            "busy", "this transaction does not hold the board's lease: %s" % holder, "`begin` again"
+        )
+    if lease["model"] != model:
+        raise AgentError("bad-argument", "the lease is for another model: %s" % lease["model"])
+    lease["deadline"] = clock.in_seconds(lease["ttl_s"])
+
+
+def renew(state, txn):
+    """Prolong the lease of a txn. True where there was something to change."""
+    lease = live(state)
+    if not lease or lease["txn"] != txn or clock.left(lease["deadline"]) > lease["ttl_s"] / 2:
+        return False
+    lease["deadline"] = clock.in_seconds(lease["ttl_s"])
+    return True
+
+
+def end(state, txn):
+    """Give the lease back, if this txn has it."""
+    if state["lease"] and state["lease"]["txn"] == txn:
+        state["lease"] = None

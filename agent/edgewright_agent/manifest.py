@@ -1,0 +1,111 @@
+"""Manifests, as the board needs them: verified before they are parsed, then checked strictly."""
+
+import hashlib
+import json
+import re
+
+from edgewright_agent.protocol import MANIFEST_SCHEMA, MAX_FILE, MAX_FILES, SHA256, AgentError
+
+NAME = "manifest.json"
+MAX_SLACK = 1024 * 1024  # bytes for folders and the manifest of a release
+PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]{0,127}\Z")  # one part of a path
+WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")  # a target or a precision
+
+
+def bad(what):
+    """The AgentError of a manifest."""
+    return AgentError("bad-manifest", "the manifest is not valid: %s" % what, "build the artifact again")
+
+
+def safe_path(path):
+    """Whether a path is relative, plain and stays inside."""
+    parts = path.split("/") if isinstance(path, str) else []
+    return 0 < len(parts) <= 8 and all(PART.match(part) and not part.endswith(".new") for part in parts)
+
+
+def is_count(value, limit):
+    """Whether a value is a whole number from 0 to a limit."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limit
+
+
+def need(condition, what):
+    """`bad-manifest` unless a condition holds."""
+    if not condition:
+        raise bad(what)
+
+
+def check_files(entries):
+    """Check the list of files. Returns their paths."""
+    need(isinstance(entries, list) and 0 < len(entries) <= MAX_FILES, "files")
+    paths = set()
+    for entry in entries:
+        need(isinstance(entry, dict) and set(entry) == {"path", "sha256", "size"}, "an entry of files")
+        path = entry["path"]
+        need(safe_path(path) and path != NAME, "path: %r" % (path,))
+        need(path not in paths, "twice the same path: %s" % path)
+        need(isinstance(entry["sha256"], str) and SHA256.match(entry["sha256"]), "sha256 of %s" % path)
+        need(is_count(entry["size"], MAX_FILE), "size of %s" % path)
+        paths.add(path)
+    for path in paths:
+        parts = path.split("/")
+        inside = [above for above in ("/".join(parts[:n]) for n in range(1, len(parts))) if above in paths]
+        need(not inside, "a file that is also a folder: %s" % "".join(inside[:1]))
+    need(sum(entry["size"] for entry in entries) <= MAX_FILE, "the sum of the sizes")
+    return paths
+
+
+def check_tensors(specs, what):
+    """Check the list of inputs or outputs."""
+    need(isinstance(specs, list) and 0 < len(specs) <= 256, what)
+    for spec in specs:
+        need(isinstance(spec, dict) and isinstance(spec.get("name"), str), "a name in %s" % what)
+        need(
+            isinstance(spec.get("dtype"), str) and isinstance(spec.get("shape"), list),
+            "dtype and shape in %s" % what,
+        )
+        need(all(is_count(size, 2**31) for size in spec["shape"]), "a shape in %s" % what)
+
+
+def check_goldens(goldens, paths):
+    """Check the golden inputs' entry."""
+    need(isinstance(goldens, dict) and goldens.get("file") in paths, "goldens")
+    need(is_count(goldens.get("count"), 10**6) and goldens["count"] > 0, "the count of goldens")
+    tolerance = goldens.get("tolerance")
+    need(isinstance(tolerance, dict), "the tolerance")
+    for key in ("sqnr_db", "relative"):
+        need(
+            isinstance(tolerance.get(key), (int, float)) and not isinstance(tolerance[key], bool),
+            "tolerance %s" % key,
+        )
+
+
+def parse(data, sha256):
+    """The manifest in these bytes.
+
+    Raises:
+        AgentError: `hash-mismatch`, before anything is parsed; `newer-schema`; `bad-manifest`.
+    """
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise AgentError("hash-mismatch", "the manifest does not have its declared hash", "deploy it again")
+    try:
+        manifest = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise bad("not JSON")
+    need(isinstance(manifest, dict) and is_count(manifest.get("schema"), 2**31), "schema")
+    if manifest["schema"] > MANIFEST_SCHEMA:
+        raise AgentError("newer-schema", "the manifest's schema is newer than this agent: %d" % manifest["schema"],
+                         "use the version of edgewright that built it")  # fmt: skip
+    need(manifest["schema"] == MANIFEST_SCHEMA, "schema")
+    for key in ("target", "precision"):
+        need(isinstance(manifest.get(key), str) and WORD.match(manifest[key]), key)
+    paths = check_files(manifest.get("files"))
+    need(manifest.get("entry") in paths, "entry")
+    check_tensors(manifest.get("inputs"), "inputs")
+    check_tensors(manifest.get("outputs"), "outputs")
+    check_goldens(manifest.get("goldens"), paths)
+    return manifest
+
+
+def model_bytes(manifest):
+    """Bytes of all files."""
+    return sum(entry["size"] for entry in manifest["files"])

@@ -1,0 +1,45 @@
+"""Peak resident memory of this process, as the kernel counts it (VmHWM)."""
+
+import re
+
+STATUS = "/proc/self/status"
+CLEAR_REFS = "/proc/self/clear_refs"
+
+
+def field(text, name):
+    """KiB of one line of `/proc/<pid>/status`, or None."""
+    found = re.search(r"^%s:\s+(\d+) kB$" % re.escape(name), text, re.MULTILINE)
+    return int(found.group(1)) if found else None
+
+
+def peak_kb():
+    """VmHWM of this process, KiB; -1 where the kernel does not tell."""
+    try:
+        with open(STATUS) as file:
+            value = field(file.read(), "VmHWM")
+    except OSError:
+        value = None
+    return -1 if value is None else value
+
+
+def baseline():
+    """(KiB, method): VmHWM from here on, set back to what is resident now where the kernel can.
+
+    Writing 5 to `clear_refs` does so (Linux 4.0, CONFIG_PROC_PAGE_MONITOR). Without it the peak of the
+    imports stands, and a later difference is a lower bound.
+    """
+    try:
+        with open(CLEAR_REFS, "w") as file:
+            file.write("5")
+        method = "VmHWM, reset after import"
+    except OSError:
+        method = "VmHWM, not reset"
+    value = peak_kb()
+    return (value, method) if value >= 0 else (-1, "unknown")
+
+
+def above(base_kb, peaks_kb):
+    """The greatest peak over the baseline, KiB; -1 where either is unknown."""
+    if base_kb < 0 or min(peaks_kb) < 0:
+        return -1
+    return max(0, max(peaks_kb) - base_kb)

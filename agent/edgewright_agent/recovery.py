@@ -1,0 +1,134 @@
+"""Recovery: at every start of an agent, and by the watchdog. It may run any number of times, and be cut short."""
+
+import os
+
+from edgewright_agent import clock, hooks, lease
+from edgewright_agent.protocol import AgentError
+
+
+def recover(agent, trials):
+    """Bring the root folder back to what the state says, and end the trials whose time is over.
+
+    Returns:
+        list of `{"model", "txn", "from", "to"}`: the trials that were reverted.
+    """
+    recovered = []
+    with agent.store.locked() as state:
+        if agent.store.problem:
+            return recovered
+        for name in sorted(state["models"]):
+            record = state["models"][name]
+            trial = record["trial"]
+            if trial and clock.left(trial["deadline"]) <= 0:
+                trials.undo(state, name, "nobody committed it in time", failed=False)
+                recovered.append(
+                    {"model": name, "txn": trial["txn"], "from": trial["from"], "to": trial["to"]}
+                )
+            align(agent, trials, name, record["current"])
+        wake(agent, state)
+    return recovered
+
+
+def align(agent, trials, model, current):
+    """Make a link follow the state, where a crash came between the two."""
+    path = agent.files.path("models/%s/current" % model)
+    wanted = None if current is None else "versions/" + current
+    found = os.readlink(path) if os.path.islink(path) else None
+    if found != wanted:
+        trials.point(model, current)
+
+
+def wake(agent, state):
+    """Leave the `resume` hooks of sessions that died while an application was quiet."""
+    dead = [entry for entry in state["quiesced"] if not clock.alive(entry["owner"])]
+    if dead:
+        state["quiesced"] = [entry for entry in state["quiesced"] if entry not in dead]
+        for entry in dead:
+            hooks.leave(state, "resume", entry["model"], entry["release"])
+        agent.store.save(state)
+
+
+def tidy(agent, releases):
+    """Remove what crashed sessions left: the trash, stages without a lease, results of the dead, unknown releases."""
+    with agent.store.locked() as state:
+        if agent.store.problem:
+            return
+        held = lease.live(state)
+        keep = "stage-" + held["txn"] if held else ""
+        for name in os.listdir(agent.files.path("incoming")):
+            if name.startswith("stage-") and name != keep and not of_the_living(name[6:]):
+                agent.files.remove_tree("incoming/" + name)
+        for name in os.listdir(agent.files.path("results")):
+            pid, _, started = name.partition("-")
+            if not pid.isdigit() or clock.started(int(pid)) != int(started or 0):
+                agent.files.remove_tree("results/" + name)
+        for model in os.listdir(agent.files.path("models")):
+            strays(agent, releases, state, model)
+        releases.empty_trash()
+
+
+def strays(agent, releases, state, model):
+    """Move the folders of releases that the state does not know into the trash."""
+    folder = "models/%s/versions" % model
+    known = state["models"][model]["releases"] if model in state["models"] else {}
+    if os.path.isdir(agent.files.path(folder)):
+        for name in sorted(set(os.listdir(agent.files.path(folder))) - set(known)):
+            releases.trash(folder + "/" + name)
+
+
+def of_the_living(pid):
+    """Whether a stage is named after a process that runs."""
+    return len(pid) < 12 and pid.isdigit() and clock.started(int(pid)) is not None
+
+
+def rewatch(agent, trials):
+    """Start a new watchdog for every trial whose own is dead; a board may kill what a session leaves behind."""
+    from edgewright_agent import guard
+
+    for record in list(agent.store.read()["models"].values()):
+        trial = record["trial"]
+        if not trial or (trial["watchdog"] and clock.alive(trial["watchdog"])):
+            continue
+        try:
+            watchdog = guard.start(agent, trial["txn"])
+        except AgentError as error:
+            agent.files.note("no watchdog: " + error.message)
+            continue
+        with agent.store.locked() as state:
+            for other in state["models"].values():
+                if other["trial"] and other["trial"]["txn"] == trial["txn"]:
+                    other["trial"].update(watchdog=watchdog, guard="watchdog")
+                    agent.store.save(state)
+
+
+def reset(agent, releases, trials):
+    """After both state slots were lost: take each hash-valid `current` as the truth."""
+    import json
+
+    from edgewright_agent import manifest
+    from edgewright_agent import state as states
+
+    with agent.store.locked() as state:
+        if agent.store.problem != "state-lost":
+            raise AgentError(
+                "conflict", "the state is not lost: there is nothing to reset", "use `purge` to start anew"
+            )
+        for model in sorted(os.listdir(agent.files.path("models"))):
+            path = agent.files.path("models/%s/current" % model)
+            release = os.path.basename(os.readlink(path)) if os.path.islink(path) else ""
+            try:
+                with open(agent.files.path("models/%s/records/%s.json" % (model, release)), "rb") as file:
+                    about = json.loads(file.read().decode("ascii"))
+                releases.check(model, release, about)
+            except (OSError, ValueError, AgentError) as error:
+                agent.files.note("reset: %s has no valid current release: %s" % (model, error))
+                continue
+            if manifest.safe_path(release):
+                record = states.model_of(state, model)
+                record["releases"][release] = dict(about, state="committed", txn="")
+                record.update(current=release, last_good=release, known_good=[release])
+        for name in states.SLOTS:
+            agent.files.remove_file(name)
+        agent.store.save(state, reset=True)
+    recover(agent, trials)
+    return {}

@@ -1,0 +1,252 @@
+"""Releases: artifacts installed under a model's name and a version, whole and verified or not there at all."""
+
+import json
+import os
+
+from edgewright_agent import hooks as hook_files
+from edgewright_agent import incoming, lease, manifest
+from edgewright_agent import state as states
+from edgewright_agent.protocol import MAX_MANIFEST, AgentError
+
+RESERVE = "reserve"
+RESERVE_BYTES = 4 * 1024 * 1024  # given back to the disk when a revert needs it
+
+
+def folder(model, release):
+    """The relative folder of a release."""
+    return "models/%s/versions/%s" % (model, release)
+
+
+def release_name(version, artifact):
+    """`<version>-<first 8 hex of the artifact's id>`."""
+    return "%s-%s" % (version, artifact[:8])
+
+
+def failed_before(record, artifact, runtime, hooks):
+    """The entry of what failed here with these very parts, or None."""
+    for entry in record["failed"]:
+        same = entry["artifact"] == artifact and entry["runtime"] == runtime
+        if same and (entry["hooks"] is None or entry["hooks"] == hooks):
+            return entry
+    return None
+
+
+def remember_failure(record, release, why, code):
+    """Note that a release failed for good on this board. Only for load, golden and hook failures."""
+    about = record["releases"][release]
+    hooks = about["hooks"] if code == "hook-failed" else None
+    if failed_before(record, about["artifact"], about["runtime"], about["hooks"]) is None:
+        entry = {
+            "release": release,
+            "artifact": about["artifact"],
+            "runtime": about["runtime"],
+            "hooks": hooks,
+        }
+        record["failed"] = record["failed"][-49:] + [dict(entry, code=code, why=why[:500])]
+
+
+def keep_reserve(files):
+    """Take the reserve from the disk, if it is not taken yet."""
+    path = files.path(RESERVE)
+    if not os.path.isfile(path) or os.path.getsize(path) != RESERVE_BYTES:
+        incoming.room(files, RESERVE_BYTES)
+        files.allocate(RESERVE, RESERVE_BYTES)
+
+
+def needed(record):
+    """The releases that must stay: current, last good, both ends of a trial."""
+    trial = record["trial"] or {}
+    return {record["current"], record["last_good"], trial.get("from"), trial.get("to")} - {None}
+
+
+class Releases(object):
+    """Installs, checks and removes releases.
+
+    Args:
+        agent: Agent.
+    """
+
+    def __init__(self, agent):
+        self.agent = agent
+        self.files = agent.files
+
+    def read_manifest(self, sha256):
+        """The manifest among the uploads: (bytes, dict)."""
+        path = self.agent.incoming.find(sha256)
+        if os.path.getsize(path) > MAX_MANIFEST:
+            raise manifest.bad("too large")
+        with open(path, "rb") as file:
+            data = file.read()
+        return data, manifest.parse(data, sha256)
+
+    def install(self, model, version, artifact, runtime, hooks, txn):
+        """Make a release of uploaded files.
+
+        Args:
+            artifact: sha256 of the uploaded manifest. hooks: {kind: sha256}, uploaded too.
+
+        Returns:
+            `{"release", "state", "existed"}`.
+        """
+        release = release_name(version, artifact)
+        wanted = {"version": version, "artifact": artifact, "runtime": runtime, "hooks": hooks}
+        with self.agent.store.locked() as state:
+            self.agent.store.usable()
+            lease.require(state, txn, model)
+            self.agent.store.save(state)
+            record = states.model_of(state, model)
+        if self.existing(record, model, release, wanted):
+            return {"release": release, "state": record["releases"][release]["state"], "existed": True}
+        data, content = self.read_manifest(artifact)
+        used = self.agent.runtimes.find(runtime)
+        if used["target"] != content["target"]:
+            raise AgentError("bad-argument", "the runtime is for another target: %s" % used["target"])
+        failure = failed_before(record, artifact, runtime, hooks)
+        if failure:
+            raise AgentError("failed-before", "this artifact failed on this board before: %s" % failure["why"],
+                             "build it differently, or use another runtime version")  # fmt: skip
+        stage = "incoming/stage-" + txn
+        try:
+            self.stage(stage, data, content)
+            self.keep_hooks(hooks)
+            self.place(
+                stage,
+                model,
+                release,
+                dict(wanted, target=content["target"], precision=content["precision"]),
+                txn,
+            )
+        except AgentError:
+            self.files.remove_tree(stage)
+            raise
+        self.agent.incoming.drop([entry["sha256"] for entry in content["files"]] + [artifact])
+        return {"release": release, "state": "staged", "existed": False}
+
+    def existing(self, record, model, release, wanted):
+        """Whether this very release is there and whole. `in-use` when its parts differ and it must stay."""
+        known = record["releases"].get(release)
+        if known is None or not self.whole(model, release, known):
+            return False
+        if all(known[key] == wanted[key] for key in wanted):
+            if known["state"] == "failed":
+                raise AgentError("failed-before", "this release failed on this board before: %s" % release,
+                                 "build it differently, or use another runtime version")  # fmt: skip
+            return True
+        if release in needed(record):
+            raise AgentError("in-use", "this release is in use with another runtime or other hooks: %s" % release,
+                             "deploy it under another version")  # fmt: skip
+        return False
+
+    def stage(self, stage, data, content):
+        """Put a release's files together in a folder of their own, durably."""
+        incoming.room(self.files, manifest.MAX_SLACK, len(content["files"]) + 8)
+        keep_reserve(self.files)
+        self.files.remove_tree(stage)
+        self.files.make_folder(stage)
+        for entry in content["files"]:
+            self.agent.incoming.find(entry["sha256"], entry["size"])
+            self.files.make_folder(os.path.dirname(stage + "/" + entry["path"]))
+            self.files.link(self.agent.incoming.name(entry["sha256"]), stage + "/" + entry["path"])
+        self.files.write(stage + "/" + manifest.NAME, data)
+        self.files.seal(stage)
+
+    def keep_hooks(self, hooks):
+        """Make the uploaded hooks runnable, in a folder of their own."""
+        for sha256 in hooks.values():
+            target = hook_files.name(sha256)
+            if os.path.isfile(self.files.path(target)):
+                continue
+            size = os.path.getsize(self.agent.incoming.find(sha256))
+            if size > hook_files.MAX_BYTES:
+                raise AgentError("bad-argument", "a hook is too large: %d bytes" % size)
+            self.files.copy(self.agent.incoming.name(sha256), target, size, 0o700)
+
+    def place(self, stage, model, release, about, txn):
+        """Move a staged folder to where releases are, and record it."""
+        with self.agent.store.locked() as state:
+            lease.require(state, txn, model)
+            record = states.model_of(state, model)
+            if release in needed(record):
+                raise AgentError(
+                    "in-use", "a damaged release is in use: %s" % release, "deploy it under another version"
+                )
+            self.files.make_folder("models/%s/versions" % model)
+            self.files.make_folder("models/%s/records" % model)
+            self.trash(folder(model, release))
+            # A reset after both slots were lost reads the record again.
+            self.files.write(
+                "models/%s/records/%s.json" % (model, release),
+                json.dumps(about, sort_keys=True).encode("ascii"),
+            )
+            self.files.rename(stage, folder(model, release))
+            record["releases"][release] = dict(about, state="staged", txn=txn)
+            self.agent.store.save(state)
+        self.empty_trash()
+
+    def content(self, model, release, about):
+        """The manifest of an installed release; `release-damaged`."""
+        path = os.path.join(self.files.path(folder(model, release)), manifest.NAME)
+        try:
+            with open(path, "rb") as file:
+                return manifest.parse(file.read(MAX_MANIFEST + 1), about["artifact"])
+        except (OSError, AgentError):
+            raise AgentError(
+                "release-damaged",
+                "the release's manifest is damaged: %s %s" % (model, release),
+                "deploy it again",
+            )
+
+    def check(self, model, release, about):
+        """The manifest of an installed release, all of whose files have their hashes; `release-damaged`."""
+        content = self.content(model, release, about)
+        base = self.files.path(folder(model, release))
+        for entry in content["files"]:
+            if not self.agent.checked.matches(
+                os.path.join(base, entry["path"]), entry["sha256"], entry["size"]
+            ):
+                raise AgentError("release-damaged", "a file of %s %s is damaged: %s" % (model, release, entry["path"]),
+                                 "deploy it again")  # fmt: skip
+        return content
+
+    def whole(self, model, release, about):
+        """Whether `check` has nothing to say."""
+        try:
+            self.check(model, release, about)
+        except AgentError:
+            return False
+        return True
+
+    def trash(self, relative):
+        """Move a folder out of the way, durably, to be deleted at leisure."""
+        if os.path.lexists(self.files.path(relative)):
+            names = os.listdir(self.files.path("trash"))
+            free = next(str(n) for n in range(len(names) + 1) if str(n) not in names)
+            self.files.rename(relative, "trash/" + free)
+
+    def empty_trash(self):
+        """Delete what is in the trash."""
+        for name in os.listdir(self.files.path("trash")):
+            self.files.remove_tree("trash/" + name)
+
+    def remove(self, state, model, release):
+        """Take a release out of state and place; the caller holds the lock. The state is saved first: it decides."""
+        record = state["models"][model]
+        record["releases"].pop(release, None)
+        record["known_good"] = [one for one in record["known_good"] if one != release]
+        self.agent.store.save(state)
+        self.trash(folder(model, release))
+        self.files.remove_file("models/%s/records/%s.json" % (model, release))
+
+    def discard(self, model, release, txn):
+        """Remove a release that is not in use; `in-use`."""
+        with self.agent.store.locked() as state:
+            lease.require(state, txn, model)
+            states.known_release(state, model, release)
+            record = state["models"][model]
+            if release in needed(record) or release in record["known_good"]:
+                raise AgentError(
+                    "in-use", "this release must stay: %s" % release, "`prune` removes old known-good ones"
+                )
+            self.remove(state, model, release)
+        self.empty_trash()
+        return {}

@@ -1,0 +1,182 @@
+"""Runtimes that edgewright put on the board: wheels, unpacked into a folder of their own; no pip, no venv."""
+
+import hashlib
+import json
+import os
+import re
+import zipfile
+
+from edgewright_agent import incoming
+from edgewright_agent.protocol import MAX_FILES, PIECE, AgentError, runtime_id
+
+ABOUT = "RUNTIME.json"
+MAX_BYTES = 4 * 1024**3  # of one runtime, unpacked
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,63}\Z")
+
+
+def damaged(what, ref):
+    """The AgentError of a runtime whose files are not what was unpacked."""
+    return AgentError("runtime-damaged", "the runtime is damaged, %s: %s" % (what, ref), "provision it again")
+
+
+def destination(name):
+    """Where a wheel's member goes, relative to the runtime's folder; None for what a runtime does not need.
+
+    Raises:
+        AgentError: `bad-argument`, a path that leads elsewhere.
+    """
+    parts = name.split("/")
+    if name.startswith("/") or "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in parts):
+        raise AgentError("bad-argument", "a wheel holds an unsafe path: %r" % name[:200])
+    if len(name) > 500 or any(len(part.encode("utf-8", "replace")) > 250 for part in parts):
+        raise AgentError("bad-argument", "a wheel holds too long a path: %r" % name[:80])
+    if parts[0].endswith(".data"):
+        return "/".join(parts[2:]) if len(parts) > 2 and parts[1] in ("purelib", "platlib") else None
+    return None if name == ABOUT else name
+
+
+def members(archive):
+    """[(ZipInfo, destination)] of the files that are taken from a wheel."""
+    rows = [
+        (info, destination(info.filename)) for info in archive.infolist() if not info.filename.endswith("/")
+    ]
+    return [(info, to) for info, to in rows if to is not None]
+
+
+class Runtimes(object):
+    """The runtimes under `runtimes/`.
+
+    Args:
+        files: Files. checked: Integrity. uploads: Incoming.
+    """
+
+    def __init__(self, files, checked, uploads):
+        self.files = files
+        self.checked = checked
+        self.uploads = uploads
+
+    def provision(self, name, target, version, wheels):
+        """Unpack wheels that were put. Returns `{"ref", "path", "bytes"}`.
+
+        Raises:
+            AgentError: `not-found`, `hash-mismatch`, `bad-argument` for a bad wheel, `disk-full`.
+        """
+        ref = runtime_id([wheel["sha256"] for wheel in wheels])
+        folder = "runtimes/%s-%s-%s" % (name, version, ref[:8])
+        about = self.about(folder)
+        if about is not None and about["ref"] == ref and not self.fault(folder, about):
+            return {"ref": ref, "path": self.files.path(folder), "bytes": about["bytes"]}
+        sources = [self.uploads.find(wheel["sha256"], wheel["size"]) for wheel in wheels]
+        stage = "incoming/stage-%d" % os.getpid()
+        self.files.remove_tree(stage)
+        self.files.make_folder(stage)
+        try:
+            contents = self.unpack(sources, stage)
+            about = {
+                "schema": 1,
+                "ref": ref,
+                "name": name,
+                "target": target,
+                "version": version,
+                "files": contents,
+            }
+            about["bytes"] = sum(entry[1] for entry in contents.values())
+            self.files.write(stage + "/" + ABOUT, json.dumps(about, sort_keys=True).encode("ascii"))
+            self.files.seal(stage)
+            if os.path.lexists(self.files.path(folder)):
+                self.files.remove_tree(folder)
+            self.files.rename(stage, folder)
+        except AgentError:
+            self.files.remove_tree(stage)
+            raise
+        self.uploads.drop(wheel["sha256"] for wheel in wheels)
+        return {"ref": ref, "path": self.files.path(folder), "bytes": about["bytes"]}
+
+    def unpack(self, sources, stage):
+        """Unpack wheels into a folder. Returns {path: [sha256, size]}."""
+        contents = {}
+        for source in sources:
+            try:
+                with zipfile.ZipFile(source) as archive:
+                    rows = members(archive)
+                    total = sum(info.file_size for info, _ in rows) + sum(
+                        entry[1] for entry in contents.values()
+                    )
+                    if total > MAX_BYTES or len(rows) + len(contents) > MAX_FILES:
+                        raise AgentError("bad-argument", "a runtime is too large: %d bytes" % total)
+                    incoming.room(self.files, sum(info.file_size for info, _ in rows), len(rows))
+                    for info, to in rows:
+                        contents[to] = self.extract(archive, info, stage + "/" + to)
+            except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+                raise AgentError("bad-argument", "not a wheel: %s" % error, "fetch the wheel again")
+        return contents
+
+    def extract(self, archive, info, to):
+        """Unpack one member, at most the bytes it declares. Returns [sha256, size]."""
+        self.files.make_folder(os.path.dirname(to))
+        digest, left = hashlib.sha256(), info.file_size
+        with archive.open(info) as packed, self.files.writer(to, durable=False) as write:
+            while left:
+                piece = packed.read(min(PIECE, left))
+                if not piece:
+                    break
+                left -= len(piece)
+                digest.update(piece)
+                write(piece)
+            if left or packed.read(1):
+                raise AgentError(
+                    "bad-argument", "a wheel's member does not have its size: %r" % info.filename[:200]
+                )
+        return [digest.hexdigest(), info.file_size]
+
+    def about(self, folder):
+        """What is written about the runtime in a folder, or None."""
+        try:
+            with open(os.path.join(self.files.path(folder), ABOUT), encoding="ascii") as file:
+                about = json.load(file)
+        except (OSError, ValueError):
+            return None
+        return about if isinstance(about, dict) and about.get("schema") == 1 else None
+
+    def folders(self):
+        """[(relative folder, about)] of the runtimes that are there."""
+        names = sorted(os.listdir(self.files.path("runtimes")))
+        rows = [("runtimes/" + name, self.about("runtimes/" + name)) for name in names]
+        return [(folder, about) for folder, about in rows if about is not None]
+
+    def listing(self):
+        """The runtimes as the facts name them."""
+        keys = ("ref", "name", "target", "version")
+        return [dict(((key, about[key]) for key in keys), system=False) for _, about in self.folders()]
+
+    def fault(self, folder, about):
+        """What is wrong with a runtime's files: a path, or empty."""
+        base, there = self.files.path(folder), set()
+        for where, _, names in os.walk(base):
+            there.update(os.path.relpath(os.path.join(where, name), base) for name in names)
+        odd = there.symmetric_difference(set(about["files"]) | {ABOUT})
+        if odd:
+            return sorted(odd)[0]
+        for path, (sha256, size) in sorted(about["files"].items()):
+            if not self.checked.matches(os.path.join(base, path), sha256, size):
+                return path
+        return ""
+
+    def find(self, ref):
+        """The runtime of a job: `{"ref", "name", "target", "version", "path", "system"}`, its files verified.
+
+        Raises:
+            AgentError: `runtime-missing`, `runtime-damaged`.
+        """
+        if ref.startswith("system:"):
+            from edgewright_agent import system
+
+            return system.runtime(ref)
+        for folder, about in self.folders():
+            if about["ref"] == ref:
+                fault = self.fault(folder, about)
+                if fault:
+                    raise damaged(fault, "%s %s" % (about["name"], about["version"]))
+                found = {key: about[key] for key in ("ref", "name", "target", "version")}
+                return dict(found, path=self.files.path(folder), system=False)
+        raise AgentError("runtime-missing", "the runtime is not on this board: %s" % ref, "provision it")

@@ -1,0 +1,215 @@
+"""The session: greeting, then one command after the other until the host is gone."""
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+
+from edgewright_agent import arguments, integrity, root, spawn
+from edgewright_agent.agent import Agent
+from edgewright_agent.channel import Channel, Closed
+from edgewright_agent.commands import Commands, version
+from edgewright_agent.files import failure
+from edgewright_agent.protocol import HEARTBEAT_SECONDS, VERSION, AgentError, decode, encode
+from edgewright_agent.state import CRITICAL
+
+END_SECONDS = 10  # how long the end waits for a change of the state to be whole
+
+
+def take_descriptors():
+    """Move the stream away from descriptors 0 and 1, so that nothing else reads or prints there. Returns both."""
+    source, sink = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    os.close(null)
+    return source, sink
+
+
+class Server(object):
+    """One session.
+
+    Args:
+        agent: Agent on a prepared root folder.
+        source, sink: descriptors of the stream.
+    """
+
+    def __init__(self, agent, source, sink):
+        self.agent = agent
+        self.request = None  # id of the command at work
+        self.last_word = time.monotonic()
+        self.txn = None
+        self.over = False
+        self.channel = Channel(source, sink, self.end_now)
+        self.commands = Commands(agent, self.event)
+
+    def event(self, message):
+        """Say an event of the command at work."""
+        self.channel.say(dict(message, id=self.request))
+        self.last_word = time.monotonic()
+
+    def start_thread(self, target):
+        """Run something beside the session."""
+        thread = threading.Thread(target=target, name=target.__name__)
+        thread.daemon = True
+        thread.start()
+
+    def beat(self):
+        """Say that the agent lives, while a command works; end it when nobody takes its words."""
+        while True:
+            time.sleep(1)
+            if self.channel.stuck():
+                self.end_now()
+            request = self.request
+            if request is not None and time.monotonic() - self.last_word >= HEARTBEAT_SECONDS - 1.5:
+                try:
+                    self.event({"event": "heartbeat"})
+                except Closed:
+                    self.end_now()
+
+    def catch_up(self):
+        """Do what an earlier session or a watchdog left to do."""
+        try:
+            self.commands.catch_up()
+        except AgentError as error:
+            self.agent.files.note("catching up: " + error.message)
+
+    def end_now(self):
+        """End the agent while a command works: what it started first, but never in the middle of a change."""
+        CRITICAL.acquire(timeout=END_SECONDS)
+        spawn.end_all()
+        try:
+            self.agent.files.end()
+        finally:
+            os._exit(0)
+
+    def serve(self):
+        """Answer requests until the stream ends, is silent for too long, or cannot be followed."""
+        self.start_thread(self.beat)
+        self.start_thread(self.catch_up)
+        try:
+            while not self.over:
+                try:
+                    line = self.channel.line()
+                except AgentError as error:
+                    self.channel.say({"id": None, "error": described(error)})
+                    return
+                self.answer(line)
+        except Closed as reason:
+            sys.stderr.write("edgewright: %s\n" % reason)
+
+    def answer(self, line):
+        """Work on one request."""
+        request = {}
+        try:
+            request = decode(line)
+            if set(request) - {"id", "do", "args"} or not isinstance(request.get("id"), int):
+                raise AgentError("protocol", "a request needs `id`, `do` and `args`, and nothing else")
+            given = arguments.check(request.get("do"), request.get("args", {}))
+        except AgentError as error:
+            self.channel.say({"id": request.get("id"), "error": described(error)})
+            return
+        self.request, self.last_word, self.channel.working = request["id"], time.monotonic(), True
+        if self.channel.ended and not self.channel.pieces and request["do"] != "put":
+            self.end_now()
+        reply = self.work(request["do"], given)
+        self.channel.working, self.request = False, None
+        self.channel.say(dict(reply, id=request["id"]))
+
+    def work(self, do, given):
+        """Run a command. Returns `{"ok": ...}` or `{"error": ...}`."""
+        try:
+            self.txn = given.get("txn") or self.txn
+            if self.txn and do not in ("put", "get", "part", "ping"):
+                self.commands.renew(self.txn)
+            if do in ("put", "get"):
+                return {"ok": getattr(self, do)(**given)}
+            result = getattr(self.commands, do)(**given)
+            self.over = do == "purge"
+            return {"ok": result}
+        except AgentError as error:
+            return {"error": described(error)}
+        except Closed:
+            raise
+        except OSError as error:
+            return {"error": described(failure(error, error.filename or do))}
+        except Exception:
+            traceback.print_exc()
+            kind, value = sys.exc_info()[:2]
+            return {
+                "error": described(
+                    AgentError("io", "the agent failed in %s: %s: %s" % (do, kind.__name__, value))
+                )
+            }
+
+    def put(self, sha256, size, offset):
+        """Take a file's bytes. However it goes, exactly the announced bytes are read."""
+        if offset > size:
+            self.over = True
+            raise AgentError("bad-argument", "offset beyond size: %d of %d" % (offset, size))
+        self.channel.working = False  # the bytes may be all that was sent: their end is no broken link
+        pieces = self.channel.raw(size - offset)
+        try:
+            self.agent.incoming.put(sha256, size, offset, pieces)
+        finally:
+            self.channel.skip(pieces)
+        return {}
+
+    def get(self, result):
+        """Send a result's bytes."""
+        path = self.agent.files.result_path(result)
+        if path is None:
+            raise AgentError("not-found", "no such result in this session: %s" % result)
+        size = os.path.getsize(path)
+        event = {"id": self.request, "event": "bytes", "size": size, "sha256": integrity.sha256_of(path)}
+        self.channel.send(event, path, size)
+        return {}
+
+
+def described(error):
+    """An AgentError as the wire has it."""
+    return {"code": error.code, "message": error.message, "hint": error.hint}
+
+
+def greet(hello, data):
+    """Set the root folder up and recover. Returns (Agent, greeting).
+
+    Raises:
+        AgentError: `root-refused`, `io`, `disk-full`, `busy`.
+    """
+    path = root.prepare(str(hello.get("root") or ""))
+    agent = Agent(path, str(hello["agent"]["sha256"]))
+    board_id = root.furnish(agent.files)
+    agent.keep(data)
+    recovered = Commands(agent, None).trials_recovered()
+    greeting = {
+        "edgewright": VERSION, "nonce": hello.get("nonce"), "agent": version(), "sha256": agent.sha256,
+        "python": sys.version.split()[0], "root": path, "board_id": board_id, "recovered": recovered,
+    }  # fmt: skip
+    return agent, greeting
+
+
+def main(hello, data):
+    """Serve one session.
+
+    Args:
+        hello: the host's hello.
+        data: bytes of the agent's own .pyz.
+    """
+    source, sink = take_descriptors()
+    try:
+        agent, greeting = greet(hello, data)
+    except (AgentError, OSError) as error:
+        known = error if isinstance(error, AgentError) else failure(error, str(hello.get("root")))
+        os.write(
+            sink, encode({"edgewright": VERSION, "nonce": hello.get("nonce"), "error": described(known)})
+        )
+        sys.exit(1)
+    server = Server(agent, source, sink)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda *_: server.end_now())
+    server.channel.say(greeting)
+    server.serve()
+    server.end_now()

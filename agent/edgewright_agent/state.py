@@ -1,0 +1,197 @@
+"""The state of the root folder: what decides, of which the `current` links are the shadow.
+
+Two checksummed slots are written in turn, each whole or not at all. The newest good one counts. One lock (flock) guards
+every change; it is held for the change alone, never while anything is waited for.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import threading
+import time
+
+from edgewright_agent.protocol import AgentError
+
+SCHEMA = 1
+SLOTS = ("state.0.json", "state.1.json")
+LOCK_SECONDS = 15
+OUTCOMES = 500  # transactions whose outcome is remembered
+CRITICAL = threading.RLock()  # held by a thread while it changes the state; the end of the agent waits for it
+
+
+def empty():
+    """The state of a root folder where nothing was ever installed."""
+    return {
+        "schema": SCHEMA,
+        "sequence": 0,
+        "lease": None,
+        "models": {},
+        "outcomes": [],
+        "pending": [],
+        "quiesced": [],
+    }
+
+
+def encode(state):
+    """A slot's bytes: a line with the sha256 of the rest, then the state."""
+    body = json.dumps(state, sort_keys=True, indent=1).encode("ascii") + b"\n"
+    return hashlib.sha256(body).hexdigest().encode("ascii") + b"\n" + body
+
+
+def decode(data):
+    """The state in a slot's bytes, or None when they are damaged."""
+    checksum, _, body = data.partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode("ascii") != checksum:
+        return None
+    return json.loads(body.decode("ascii"))
+
+
+def model_of(state, name):
+    """A model's record, made where there is none."""
+    fresh = {
+        "current": None,
+        "last_good": None,
+        "known_good": [],
+        "trial": None,
+        "releases": {},
+        "failed": [],
+    }
+    return state["models"].setdefault(name, fresh)
+
+
+def known_model(state, name):
+    """A model's record; AgentError `not-found` where there is none."""
+    if name not in state["models"]:
+        raise AgentError("not-found", "no such model on this board: %s" % name, "deploy it first")
+    return state["models"][name]
+
+
+def known_release(state, name, release):
+    """A release's record; AgentError `not-found` where there is none."""
+    releases = known_model(state, name)["releases"]
+    if release not in releases:
+        raise AgentError(
+            "not-found", "no such release of %s on this board: %s" % (name, release), "deploy it first"
+        )
+    return releases[release]
+
+
+def outcome_of(state, txn):
+    """The remembered outcome of a transaction, or None."""
+    return dict(state["outcomes"]).get(txn)
+
+
+def settle(state, txn, outcome):
+    """Remember the outcome of a transaction."""
+    state["outcomes"] = [entry for entry in state["outcomes"] if entry[0] != txn][1 - OUTCOMES :] + [
+        [txn, outcome]
+    ]
+
+
+class Store(object):
+    """Reads and writes the state.
+
+    Attributes:
+        problem: `state-lost` when slots were there and none is good, `newer-schema` when a newer agent wrote them,
+            else empty. Nothing is saved while there is a problem.
+    """
+
+    def __init__(self, files):
+        self.files = files
+        self.problem = ""
+
+    def _slots(self):
+        """(sequence, slot name, state) of the good slots, newest last; and whether any slot file is there."""
+        good, there = [], False
+        for name in SLOTS:
+            try:
+                with open(self.files.path(name), "rb") as file:
+                    data = file.read()
+            except FileNotFoundError:
+                continue
+            there = True
+            state = decode(data)
+            if state is not None:
+                good.append((state["sequence"], name, state))
+        return sorted(good, key=lambda slot: slot[0]), there
+
+    def _models_there(self):
+        try:
+            return bool(os.listdir(self.files.path("models")))
+        except FileNotFoundError:
+            return False
+
+    def read(self):
+        """The state now. Without the lock it may be old by the time it is looked at, never torn."""
+        good, there = self._slots()
+        self.problem = ""
+        if not good:
+            if there or self._models_there():
+                self.problem = "state-lost"
+            return empty()
+        state = good[-1][2]
+        if state["schema"] > SCHEMA:
+            self.problem = "newer-schema"
+            return empty()
+        return state
+
+    def usable(self):
+        """AgentError where the state must not be changed."""
+        if self.problem == "state-lost":
+            raise AgentError(
+                "state-lost",
+                "both copies of the state are damaged",
+                "`reset` accepts what `current` points to",
+            )
+        if self.problem == "newer-schema":
+            raise AgentError(
+                "newer-schema",
+                "a newer agent wrote the state of this board",
+                "use that version of edgewright",
+            )
+
+    def save(self, state, reset=False):
+        """Make the state durable, in the slot that does not hold the newest one.
+
+        Raises:
+            AgentError: `state-lost` or `newer-schema`, unless `reset`; `io`; `disk-full`.
+        """
+        if not reset:
+            self.usable()
+        good, _ = self._slots()
+        newest = good[-1] if good else (0, SLOTS[1], None)
+        state["sequence"] = newest[0] + 1
+        state["schema"] = SCHEMA
+        self.files.write(SLOTS[1 - SLOTS.index(newest[1])], encode(state))
+
+    @contextlib.contextmanager
+    def locked(self):
+        """The state, with the lock held. Changes count only once they are `save`d.
+
+        Raises:
+            AgentError: `busy`, when another agent holds the lock for too long.
+        """
+        with CRITICAL:
+            file = os.open(
+                self.files.path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
+            try:
+                take(file)
+                yield self.read()
+            finally:
+                os.close(file)
+
+
+def take(file):
+    """Lock an open file, waiting for a while."""
+    limit = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError:
+            if time.monotonic() > limit:
+                raise AgentError("busy", "another session is changing this board", "try again in a moment")
+        time.sleep(0.02)

@@ -1,0 +1,101 @@
+"""What is on the board, and taking away what is no longer needed."""
+
+import os
+
+from edgewright_agent import clock, lease
+from edgewright_agent import releases as release_files
+from edgewright_agent.protocol import AgentError
+from edgewright_agent.state import SLOTS
+
+SHOWN = ("state", "version", "artifact", "target", "precision", "runtime")
+
+
+def status(agent):
+    """The wire's `status`."""
+    state = agent.store.read()
+    models = {}
+    for name, record in state["models"].items():
+        releases = {one: {key: about[key] for key in SHOWN} for one, about in record["releases"].items()}
+        trial = record["trial"] and {
+            key: record["trial"][key] for key in ("txn", "from", "to", "phase", "guard")
+        }
+        if trial:
+            trial["deadline_s"] = max(0.0, clock.left(record["trial"]["deadline"]))
+        shown = {key: record[key] for key in ("current", "last_good", "known_good", "failed")}
+        models[name] = dict(shown, trial=trial, releases=releases)
+    held = lease.live(state)
+    if held:
+        held = {"model": held["model"], "host": held["host"], "left_s": clock.left(held["deadline"])}
+    return {"models": models, "lease": held, "problem": agent.store.problem}
+
+
+def tree_bytes(path):
+    """Bytes of the files below a folder that have no other name elsewhere."""
+    total = 0
+    for where, _, names in os.walk(path):
+        for name in names:
+            about = os.lstat(os.path.join(where, name))
+            total += about.st_size if about.st_nlink == 1 else 0
+    return total
+
+
+def kept(record, keep, busy):
+    """The releases of a model that a prune leaves: those needed, the newest known-good ones, a deployment's own."""
+    recent = record["known_good"][len(record["known_good"]) - keep :] if keep else []
+    own = [name for name, about in record["releases"].items() if busy and about["txn"] == busy["txn"]]
+    return release_files.needed(record) | set(recent) | set(own)
+
+
+def prune(agent, releases, keep):
+    """Remove the releases, runtimes, hooks and uploads that nothing needs. Returns `{"removed", "freed_bytes"}`."""
+    removed, freed = [], 0
+    with agent.store.locked() as state:
+        agent.store.usable()
+        busy = lease.live(state)
+        for model, record in sorted(state["models"].items()):
+            quiet = {entry["release"] for entry in state["quiesced"] if entry["model"] == model}
+            for release in sorted(set(record["releases"]) - kept(record, keep, busy) - quiet):
+                freed += tree_bytes(agent.files.path(release_files.folder(model, release)))
+                releases.remove(state, model, release)
+                removed.append("%s %s" % (model, release))
+        if not busy:
+            for relative in unneeded(agent, state):
+                path = agent.files.path(relative)
+                freed += tree_bytes(path) if os.path.isdir(path) else os.path.getsize(path)
+                releases.trash(relative)
+                removed.append(relative)
+    releases.empty_trash()
+    return {"removed": removed, "freed_bytes": freed}
+
+
+def unneeded(agent, state):
+    """Relative paths of the runtimes and hooks that no release names, of uploads, and of other agents."""
+    abouts = [about for record in state["models"].values() for about in record["releases"].values()]
+    runtimes = {about["runtime"] for about in abouts}
+    hooks = {sha256 for about in abouts for sha256 in about["hooks"].values()}
+    hooks.update(one["sha256"] for one in state["pending"])
+    found = [folder for folder, about in agent.runtimes.folders() if about["ref"] not in runtimes]
+    found += ["hooks/" + name for name in sorted(os.listdir(agent.files.path("hooks"))) if name not in hooks]
+    found += [
+        "incoming/" + name
+        for name in sorted(os.listdir(agent.files.path("incoming")))
+        if not name.startswith("stage-")
+    ]
+    return found
+
+
+def purge(agent):
+    """Remove everything under the root folder, and the folder itself."""
+    with agent.store.locked() as state:
+        busy = lease.live(state)
+        if busy:
+            raise AgentError(
+                "busy", "another deployment is at work on this board: %s" % busy["model"], "wait for it"
+            )
+        # The state goes first: what is left after a crash is then a lost state or nothing, never a state without files.
+        for name in SLOTS:
+            agent.files.remove_file(name)
+        agent.files.sync_folder("")
+        agent.files.rename("models", "trash/models-%d" % os.getpid())
+        agent.files.remove_root()
+    return {}

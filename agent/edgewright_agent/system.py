@@ -1,0 +1,84 @@
+"""Runtimes that the board's own Python has, not provisioned by us."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+from edgewright_agent.protocol import AgentError
+
+TARGETS = {  # distribution: target
+    "ai-edge-litert": "tflite",
+    "tflite-runtime": "tflite",
+    "onnxruntime": "onnxruntime",
+    "onnxruntime-gpu": "onnxruntime",
+    "openvino": "openvino",
+}
+METADATA = re.compile(r"(?P<name>[A-Za-z0-9._-]+?)-(?P<version>[0-9][^-]*)(-.*)?\.(dist|egg)-info\Z")
+PROGRAM = "import json, sys; print(json.dumps(sys.path))"
+_CACHE = {}
+
+
+def import_path(executable=None):
+    """Folders that this Python imports from when it is not isolated, the user's own included.
+
+    The agent runs without `site`, so a second Python is asked; its answer is kept for the session.
+    """
+    executable = executable or sys.executable
+    if executable not in _CACHE:
+        _CACHE[executable] = _ask(executable)
+    return _CACHE[executable]
+
+
+def _ask(executable):
+    null = subprocess.DEVNULL
+    try:
+        done = subprocess.run(
+            [executable, "-c", PROGRAM], stdin=null, stdout=subprocess.PIPE, stderr=null, timeout=20, cwd="/"
+        )
+        found = json.loads(done.stdout.decode("utf-8").splitlines()[-1])
+    except (OSError, ValueError, IndexError, subprocess.SubprocessError):
+        return []
+    return [path for path in found if path and os.path.isdir(path)]
+
+
+def distribution(name):
+    """(normalised distribution, version) of the name of a metadata folder, or None."""
+    found = METADATA.match(name)
+    if not found:
+        return None
+    return re.sub(r"[-_.]+", "-", found.group("name")).lower(), found.group("version")
+
+
+def runtimes(path=None):
+    """The runtimes in the folders of an import path, the first of each name.
+
+    Returns:
+        list of dicts as in `edgewright.nouns.facts.RuntimeFact`.
+    """
+    found = {}
+    for folder in import_path() if path is None else path:
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        for known in filter(None, map(distribution, names)):
+            if known[0] in TARGETS:
+                found.setdefault(known[0], known[1])
+    return [
+        {"ref": "system:" + name, "name": name, "target": TARGETS[name], "version": version, "system": True}
+        for name, version in sorted(found.items())
+    ]
+
+
+def runtime(ref):
+    """The `runtime` of a job for `system:<distribution>`: ref, name, version, target, system, no path.
+
+    Raises:
+        AgentError: `runtime-missing`, when this Python does not have it.
+    """
+    for known in runtimes():
+        if known["ref"] == ref:
+            return dict(known, path=None)
+    raise AgentError("runtime-missing", "the board's Python does not have %s" % ref, "provision a runtime")

@@ -1,0 +1,253 @@
+"""Activation on trial: the intent is durable before `current` moves; without a commit the board goes back by itself."""
+
+from edgewright_agent import clock, guard, hooks, lease
+from edgewright_agent import releases as release_files
+from edgewright_agent import state as states
+from edgewright_agent.protocol import AgentError
+
+MAX_DEADLINE = 24 * 3600.0  # seconds
+READY = ("verified", "committed")  # states that a release may be activated from
+
+
+def find(state, txn):
+    """(model name, its record) of a trial, or (None, None)."""
+    for name, record in state["models"].items():
+        if record["trial"] and record["trial"]["txn"] == txn:
+            return name, record
+    return None, None
+
+
+def unknown(txn):
+    """The AgentError of a transaction that this board never saw."""
+    return AgentError("not-found", "no such transaction on this board: %s" % txn, "look at `status`")
+
+
+class Trials(object):
+    """Moves `current`, and back.
+
+    Args:
+        agent: Agent. releases: Releases.
+    """
+
+    def __init__(self, agent, releases):
+        self.agent = agent
+        self.files = agent.files
+        self.store = agent.store
+        self.releases = releases
+
+    def point(self, model, release):
+        """Make the link follow the state."""
+        destination = None if release is None else "versions/" + release
+        self.files.swap_link("models/%s/current" % model, destination)
+
+    def activate(self, model, release, expected_current, txn, deadline_s, unguarded):
+        """Put a verified release on trial.
+
+        Raises:
+            AgentError: `conflict`, `busy`, `bad-argument` for an unverified one, `release-damaged`, `no-guard`,
+                `hook-failed`: reverted already; `reverted`: the deadline passed meanwhile.
+        """
+        deadline_s = min(float(deadline_s), MAX_DEADLINE)
+        before = self.intend(model, release, expected_current, txn, deadline_s)
+        watchdog = self.watch(txn, unguarded)
+        self.swap(txn, watchdog)
+        try:
+            for kind in ("activate", "health"):
+                self.run_hook(kind, model, release)
+        except AgentError as error:
+            self.revert(txn, error.message, failed=True)
+            raise
+        return self.on_trial(txn, before)
+
+    def intend(self, model, release, expected, txn, deadline_s):
+        """Make the intent durable. Returns the release that is current before."""
+        release_files.keep_reserve(self.files)
+        with self.store.locked() as state:
+            self.store.usable()
+            lease.require(state, txn, model)
+            about = states.known_release(state, model, release)
+            record = state["models"][model]
+            self.allowed(record, release, about, expected)
+            if states.outcome_of(state, txn):
+                raise AgentError(
+                    "conflict", "this transaction is settled already: %s" % txn, "begin a new one"
+                )
+            self.releases.check(model, release, about)
+            record["trial"] = {
+                "txn": txn, "from": record["current"], "to": release, "deadline": clock.in_seconds(deadline_s),
+                "phase": "intent", "watchdog": None, "guard": "none",
+            }  # fmt: skip
+            self.store.save(state)
+            return record["current"]
+
+    def allowed(self, record, release, about, expected):
+        """AgentError unless this release may be activated now."""
+        if record["trial"]:
+            raise AgentError("busy", "another release of this model is on trial: %s" % record["trial"]["to"],
+                             "wait until it is committed or reverted")  # fmt: skip
+        if record["current"] != expected:
+            raise AgentError(
+                "conflict",
+                "the current release is another one: %s" % record["current"],
+                "look at `status`, deploy again",
+            )
+        if release == record["current"]:
+            raise AgentError("conflict", "this release is current already: %s" % release)
+        if about["state"] not in READY:
+            raise AgentError(
+                "bad-argument",
+                "the release is not verified, it is %s: %s" % (about["state"], release),
+                "`verify` it first",
+            )
+
+    def watch(self, txn, unguarded):
+        """Start the watchdog. Returns its owner record; None when it may be missing."""
+        try:
+            return guard.start(self.agent, txn)
+        except AgentError as error:
+            if unguarded:
+                self.files.note("no watchdog: " + error.message)
+                return None
+            with self.store.locked() as state:
+                _, record = find(state, txn)
+                if record:
+                    record["trial"] = None
+                    states.settle(state, txn, "reverted")
+                    self.store.save(state)
+            raise
+
+    def swap(self, txn, watchdog):
+        """Move `current`, in the state and then its link."""
+        with self.store.locked() as state:
+            name, record = find(state, txn)
+            if record is None:
+                raise AgentError(
+                    "reverted", "the trial ended before it began: %s" % txn, "allow a longer deadline"
+                )
+            trial = record["trial"]
+            trial.update(phase="hooks", watchdog=watchdog, guard="watchdog" if watchdog else "none")
+            record["current"] = trial["to"]
+            self.store.save(state)
+            self.point(name, trial["to"])
+
+    def run_hook(self, kind, model, release):
+        """Run a release's hook of a kind, if it has one."""
+        about = states.known_release(self.store.read(), model, release)
+        if kind in about["hooks"]:
+            hooks.run(self.agent, kind, about["hooks"][kind], model, release)
+
+    def on_trial(self, txn, before):
+        """The hooks went well: from now on a commit is taken."""
+        with self.store.locked() as state:
+            _, record = find(state, txn)
+            if record is None:
+                raise AgentError(
+                    "reverted", "the trial ended while its hooks ran: %s" % txn, "allow a longer deadline"
+                )
+            trial = record["trial"]
+            trial["phase"] = "trial"
+            record["releases"][trial["to"]]["state"] = "trial"
+            self.store.save(state)
+        left = max(0.0, clock.left(trial["deadline"]))
+        return {"state": "trial", "deadline_s": left, "guard": trial["guard"], "from": before}
+
+    def commit(self, txn):
+        """Keep a release on trial. A late one, or one whose hooks never ended, finds it reverted."""
+        with self.store.locked() as state:
+            self.store.usable()
+            name, record = find(state, txn)
+            if record is None:
+                return self.settled(state, txn)
+            trial = record["trial"]
+            if clock.left(trial["deadline"]) > 0 and trial["phase"] == "trial":
+                self.keep(record, trial["to"])
+                states.settle(state, txn, "committed")
+                self.store.save(state)
+                return {"outcome": "committed"}
+            self.undo(state, name, "the commit came too late", failed=False)
+        hooks.run_pending(self.agent)
+        return {"outcome": "reverted"}
+
+    def keep(self, record, release):
+        """The record of a model whose trial is committed. Going back to a known-good one forgets those after it."""
+        known = record["known_good"]
+        record["known_good"] = known[: known.index(release) + 1] if release in known else known + [release]
+        record["last_good"] = release
+        record["releases"][release]["state"] = "committed"
+        record["trial"] = None
+
+    def settled(self, state, txn):
+        """The outcome of a transaction that is no trial now; `not-found`."""
+        outcome = states.outcome_of(state, txn)
+        if outcome is None:
+            raise unknown(txn)
+        return {"outcome": outcome}
+
+    def revert(self, txn, reason, failed=False):
+        """Go back to what was current before a trial; with `failed`, its hooks' failure is remembered."""
+        with self.store.locked() as state:
+            self.store.usable()
+            name, record = find(state, txn)
+            if record is None:
+                return self.settled(state, txn)
+            self.undo(state, name, reason, failed)
+        hooks.run_pending(self.agent)
+        return {"outcome": "reverted"}
+
+    def undo(self, state, name, reason, failed):
+        """End a trial, in the state and then the link; the caller holds the lock.
+
+        The reserve is freed first, so that a full disk cannot stop it. The release that is current again gets its
+        `activate` hook run afterwards, so that the application reads it.
+        """
+        record = state["models"][name]
+        trial = record["trial"]
+        self.files.remove_file(release_files.RESERVE)
+        moved = record["current"] != trial["from"]
+        about = record["releases"].get(trial["to"])
+        if about and trial["to"] not in record["known_good"]:
+            about["state"] = "failed" if failed else "reverted"
+        if about and failed:
+            release_files.remember_failure(record, trial["to"], reason, "hook-failed")
+        record["current"], record["trial"] = trial["from"], None
+        states.settle(state, trial["txn"], "reverted")
+        if moved:
+            hooks.leave(state, "activate", name, trial["from"])
+        self.store.save(state)
+        self.point(name, trial["from"])
+        self.files.note("%s: %s reverted to %s: %s" % (name, trial["to"], trial["from"], reason))
+
+    def outcome(self, txn):
+        """What became of a transaction: `trial`, `committed`, `reverted` or `unknown`."""
+        state = self.store.read()
+        if find(state, txn)[0]:
+            return {"outcome": "trial"}
+        return {"outcome": states.outcome_of(state, txn) or "unknown"}
+
+    def target_of_rollback(self, model, to):
+        """(release, current) of a rollback: a release, the newest committed one of a version, or the one before.
+
+        Raises:
+            AgentError: `nothing-to-roll-back`; `not-found`.
+        """
+        record = states.known_model(self.store.read(), model)
+        current, known = record["current"], record["known_good"]
+        if to is None:
+            earlier = known[: known.index(current)] if current in known else known
+            if not earlier:
+                raise AgentError("nothing-to-roll-back", "no known-good release of %s before this one: %s" % (model, current),
+                                 "deploy another version")  # fmt: skip
+            return earlier[-1], current
+        good = [
+            name
+            for name, about in record["releases"].items()
+            if about["state"] == "committed" and to in (name, about["version"])
+        ]
+        if not good:
+            raise AgentError(
+                "not-found", "no known-good release of %s is called so: %s" % (model, to), "look at `status`"
+            )
+        ordered = sorted(good, key=lambda name: known.index(name) if name in known else -1)
+        if ordered[-1] == current:
+            raise AgentError("nothing-to-roll-back", "this release is current already: %s" % current)
+        return ordered[-1], current

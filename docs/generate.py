@@ -1,0 +1,117 @@
+"""Writes the parts of the documentation that the code knows: commands, targets, profiles.
+
+`python docs/generate.py` writes, `--check` only says what is not up to date (and then exits 1).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["COLUMNS"] = os.environ["TERMINAL_WIDTH"] = "100"
+
+import click
+import typer
+
+from edgewright import targets
+from edgewright.cli.main import COMMANDS, app
+from edgewright.config import profiles
+from edgewright.errors import Exit
+from edgewright.nouns.precision import PRECISIONS
+
+FOLDER = Path(__file__).parent
+NOTICE = "<!-- written by `make docs` from the code: do not edit -->\n\n"
+
+
+def help_of(command: click.Command, path: list[str]) -> list[str]:
+    """A command's help and that of its subcommands, as Markdown."""
+    name = " ".join(path)
+    with click.Context(command, info_name=name, terminal_width=100, max_content_width=100) as context:
+        blocks = [f"## {name}\n\n```text\n{command.get_help(context)}\n```\n"]
+        if isinstance(command, click.Group) and len(path) > 1:
+            for sub in command.list_commands(context):
+                found = command.get_command(context, sub)
+                assert found is not None  # noqa: S101 - it was listed
+                blocks += help_of(found, [*path, sub])
+    return blocks
+
+
+def commands() -> str:
+    """docs/commands.md."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group)  # noqa: S101 - the app is a group
+    blocks = help_of(group, ["edgewright"])
+    context = click.Context(group, info_name="edgewright")
+    for name in COMMANDS:
+        found = group.get_command(context, name)
+        assert found is not None  # noqa: S101 - it was listed
+        blocks += help_of(found, ["edgewright", name])
+    codes = "\n".join(f"| {int(code)} | {MEANINGS[code]} |" for code in Exit)
+    head = f"# Commands\n\n{NOTICE}Results go to stdout, progress and notes to stderr. `--json` prints one document.\n\n"
+    return head + f"| exit code | meaning |\n|---|---|\n{codes}\n\n" + "\n".join(blocks)
+
+
+MEANINGS = {
+    Exit.OK: "all well",
+    Exit.ERROR: "error",
+    Exit.SOME_FAILED: "some boards failed, or a gate refused",
+    Exit.UNREACHABLE: "some boards unreachable, and none failed",
+    Exit.ABORTED: "aborted, or stopped by the stop rule",
+    Exit.USAGE: "bad usage",
+}
+
+
+def target_tables() -> str:
+    """docs/targets.md."""
+    rows = [f"# Targets\n\n{NOTICE}"]
+    formats = sorted({source for name in targets.names() for source in targets.load(name).sources})
+    rows.append("## What can be converted to what\n")
+    rows.append("| source | " + " | ".join(targets.names()) + " |")
+    rows.append("|---|" + "---|" * len(targets.names()))
+    for source in formats:
+        cells = ["yes" if source in targets.load(name).sources else "not yet" for name in targets.names()]
+        rows.append(f"| {source} | " + " | ".join(cells) + " |")
+    rows.append("\n## Precisions\n\n| precision | is | SQNR at least | relative error at most |\n|---|---|---|---|")
+    for precision in PRECISIONS.values():
+        tolerance = precision.tolerance
+        rows.append(f"| `{precision.name}` | {precision.title} | {tolerance.sqnr_db:g} dB | {tolerance.relative:g} |")
+    rows.append("\n## Runtimes that are provisioned\n")
+    for name in targets.names():
+        target = targets.load(name)
+        rows.append(f"### {target.title} (`{name}`)\n\n| wheel | Python | architectures | glibc |\n|---|---|---|---|")
+        for row in target.runtimes:
+            rows.append(f"| {row.distribution} {row.version} | {row.python} | {', '.join(row.archs)} | {row.glibc} or newer |")
+        rows.append("")
+    return "\n".join(rows).rstrip() + "\n"
+
+
+def board_table() -> str:
+    """docs/boards.md: the support table."""
+    rows = [
+        f"# Boards\n\n{NOTICE}`edgewright profiles show NAME` shows all of one.\n",
+        "| profile | board | targets | default precision | run on hardware |\n|---|---|---|---|---|",
+    ]
+    for name in profiles.names():
+        one = profiles.load(name)
+        tried = "yes" if one.hardware else "not run on hardware"
+        rows.append(f"| `{name}` | {one.title} | {', '.join(one.targets)} | {one.precision} | {tried} |")
+    return "\n".join(rows) + "\n"
+
+
+def main() -> int:
+    """Writes or checks; returns the exit code."""
+    pages = {"commands.md": commands(), "targets.md": target_tables(), "boards.md": board_table()}
+    stale = [name for name, text in pages.items() if not (FOLDER / name).exists() or (FOLDER / name).read_text() != text]
+    if "--check" in sys.argv:
+        for name in stale:
+            sys.stderr.write(f"error: docs/{name} is not up to date\nhint: make docs\n")
+        return 1 if stale else 0
+    for name in stale:
+        (FOLDER / name).write_text(pages[name])
+        sys.stderr.write(f"wrote docs/{name}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

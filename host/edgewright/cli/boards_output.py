@@ -1,0 +1,92 @@
+"""How outcomes and measurements over boards are shown; used by deploy, rollback, bench and demo."""
+
+from __future__ import annotations
+
+from edgewright.cli import render
+from edgewright.nouns import outcome as words
+from edgewright.nouns.measurement import Measurement
+from edgewright.nouns.outcome import BoardOutcome
+
+STYLES = {
+    words.COMMITTED: "green", words.UNCHANGED: "green", words.STAGED: "green", words.PLANNED: None, words.REFUSED: "yellow",
+    words.REVERTED: "yellow", words.UNREACHABLE: "yellow", words.UNKNOWN: "red", words.FAILED: "red", words.ABORTED: "yellow",
+}  # fmt: skip
+
+
+def outcomes(title: str, results: list[BoardOutcome]) -> None:
+    """A table of outcomes, then why for each board that is not as wished, and the caveats."""
+    rows = [
+        (
+            outcome.board + mark(outcome.simulated), outcome.outcome, outcome.release or "-", outcome.current or "-",
+            f"{outcome.target} {outcome.precision}".strip() or "-", latency(outcome.measurement), latency(outcome.incumbent),
+            render.number(outcome.measurement.peak_rss_mb if outcome.measurement else None),
+            accuracy(outcome), render.number(outcome.seconds),
+        )
+        for outcome in results
+    ]  # fmt: skip
+    render.table(
+        title,
+        ["board", "outcome", "release", "current", "compiled to", ">p50 ms", ">incumbent ms", ">RSS MiB", ">accuracy", ">s"],
+        rows,
+        [STYLES.get(outcome.outcome) for outcome in results],
+    )
+    for outcome in results:
+        if outcome.message:
+            render.line(f"{outcome.board}: {outcome.message}")
+            if outcome.hint:
+                render.line(f"  hint: {outcome.hint}")
+    footnotes([outcome.measurement for outcome in results if outcome.measurement], [outcome.simulated for outcome in results])
+
+
+def latency(measurement: Measurement | None) -> str:
+    """p50 with its interval."""
+    if measurement is None or measurement.latency.p50 is None:
+        return "-"
+    figures = measurement.latency
+    text = f"{render.number(figures.p50)} [{render.number(figures.p50_low)}, {render.number(figures.p50_high)}]"
+    return f"{text} invalid" if measurement.invalid else text
+
+
+def accuracy(outcome: BoardOutcome) -> str:
+    """Accuracy on the board, as the gate's first accuracy check noted it."""
+    notes = [check.note for check in outcome.checks if check.name.startswith("accuracy")]
+    return notes[0].split(" ", 1)[0] if notes else "-"
+
+
+def mark(simulated: tuple[str, ...]) -> str:
+    """Marks a board of which facts were substituted."""
+    return " (simulated)" if simulated else ""
+
+
+def measurements(title: str, results: list[Measurement]) -> None:
+    """A table of measurements and what to know about them."""
+    rows = [
+        (
+            one.board + mark(one.simulated), one.release, one.runtime, one.accelerator, one.threads, latency(one),
+            render.number(one.latency.p95), render.number(one.latency.p99), render.number(one.latency.load_ms),
+            render.number(one.latency.first_ms), render.number(one.peak_rss_mb), one.latency.n,
+        )
+        for one in results
+    ]  # fmt: skip
+    render.table(
+        title,
+        ["board", "release", "runtime", "ran on", ">threads", ">p50 ms [95 %]", ">p95", ">p99", ">load", ">first", ">RSS MiB", ">n"],
+        rows,
+        ["yellow" if one.invalid else None for one in results],
+    )
+    footnotes(results, [one.simulated for one in results])
+
+
+def footnotes(results: list[Measurement], simulated: list[tuple[str, ...]]) -> None:
+    """Reasons, caveats and what `simulated` means, each once."""
+    seen: dict[str, list[str]] = {}
+    for one in results:
+        for text in (*(f"invalid: {reason}" for reason in one.invalid), *(f"caveat: {text}" for text in one.caveats)):
+            boards = seen.setdefault(text, [])
+            if one.board not in boards:
+                boards.append(one.board)
+    for text, boards in seen.items():
+        render.line(f"{text} ({', '.join(boards)})")
+    if any(simulated):
+        facts = sorted({fact for row in simulated for fact in row})
+        render.line(f"simulated: these facts were substituted, latency is this machine's: {', '.join(facts)}")

@@ -1,0 +1,45 @@
+"""edgewright history: what was deployed, refused and rolled back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgewright.cli import options, render
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def history(
+    on: Annotated[str | None, typer.Option("--on", metavar="SELECTOR", help="Only these boards.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Only this model.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10000, help="How many, newest first.")] = 30,
+    fleet: options.FLEET = None,
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
+) -> None:
+    """What was deployed, refused and rolled back."""
+    from edgewright.config import fleet as fleets
+    from edgewright.nouns.selector import select
+    from edgewright.store.history import History
+
+    names = name = None
+    path = options.fleet_path(fleet)
+    if on is not None or path.exists():
+        loaded = fleets.load(path)
+        name = loaded.name
+        names = [board.name for board in select(loaded, on)] if on is not None else None
+    events = History().events(fleet=name, model=model, boards=names, limit=limit)
+    if as_json:
+        render.document("history", events=events)
+        return
+    rows = []
+    for event in events:
+        measured = (event["document"].get("measurement") or {}).get("latency", {})
+        rows.append((
+            event["at"].replace("T", " ").removesuffix("+00:00"), event["action"], event["board"], event["model"],
+            event["release"] or event["version"], event["outcome"], render.number(measured.get("p50")), event["message"],
+        ))  # fmt: skip
+    render.table("", ["at (UTC)", "action", "board", "model", "release", "outcome", ">p50 ms", "why"], rows)

@@ -1,0 +1,56 @@
+"""edgewright infer: runs one input on a board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgewright.cli import options, render
+
+app = typer.Typer(rich_markup_mode=None)
+SHOWN = 10  # values of an output that a person sees
+
+
+@app.command()
+def infer(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the model on the board.")],
+    on: options.ON,
+    source: Annotated[Path, typer.Option("--input", "-i", metavar="FILE", help=".npy, or .npz with a member an input.")],
+    release: Annotated[str | None, typer.Option("--release", help="Release instead of current.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the outputs as .npz.")] = None,
+    fleet: options.FLEET = None,
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
+) -> None:
+    """Run one input on a board; print or save the outputs."""
+    from edgewright.cli.on_boards import Boards, finish
+    from edgewright.errors import UsageError
+    from edgewright.measure.infer import Inference, run_on
+
+    boards = Boards(fleet, on)
+    if output is not None and len(boards.boards) > 1:
+        raise UsageError("--output is for one board", hint="name one board with --on")
+
+    def show(answers: object) -> None:
+        for answer in answers:  # type: ignore[attr-defined]
+            one: Inference = answer.value
+            render.line(f"{answer.board.name}: {one.release}, {one.runtime} on {one.accelerator}, {render.number(one.ms)} ms")
+            for key, tensor in one.outputs.items():
+                flat = tensor.reshape(-1)
+                values = ", ".join(f"{value:.5g}" for value in flat[:SHOWN].tolist())
+                more = ", ..." if flat.size > SHOWN else ""
+                top = f"; greatest at {int(flat.argmax())}" if flat.size > 1 else ""
+                render.line(f"  {key} {list(tensor.shape)}: {values}{more}{top}")
+
+    answers = boards.each("infer", lambda board, session, progress: run_on(session, name, release, source))
+    for answer in answers:
+        if output is not None and answer.value is not None:
+            answer.value.save(output)
+    documents = [answer for answer in answers]
+    if as_json:
+        for answer in documents:
+            if answer.value is not None:
+                answer.value = answer.value.document()  # type: ignore[assignment]
+    finish("infer", documents, as_json, show)

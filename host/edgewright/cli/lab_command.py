@@ -1,0 +1,88 @@
+"""edgewright lab: simulated boards on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgewright.cli import options, render
+
+if TYPE_CHECKING:
+    from edgewright.lab.boards import LabBoard
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Simulated boards on this machine.")
+NAME = Annotated[str, typer.Option("--name", help="Name of the lab; its boards are NAME-1, NAME-2, ...")]
+
+
+@app.command()
+def up(
+    boards: Annotated[int, typer.Option("--boards", "-n", min=1, max=200, help="How many.")] = 3,
+    profile: Annotated[list[str] | None, typer.Option("--profile", help="What they pose as, in turn; may be repeated.")] = None,
+    python: Annotated[str | None, typer.Option("--python", metavar="PATH", help="Their Python.")] = None,
+    name: NAME = "lab",
+    sshd: Annotated[str | None, typer.Option("--sshd", help="Path of an sshd, or the word built-in.")] = None,
+    fleet: options.FLEET = None,
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
+) -> None:
+    """Start boards and add them to the fleet file."""
+    from edgewright.cli.progress import shown
+    from edgewright.lab import boards as lab
+
+    path = options.fleet_path(fleet)
+    with shown() as progress:
+        made = lab.up(
+            boards, fleet_path=path, profiles=tuple(profile or ()), python=python, name=name, sshd=sshd, progress=progress
+        )
+    show("lab up", made, as_json)
+    if not as_json:
+        if any(board.server == "built-in" for board in made):
+            render.note("no sshd on this machine: a built-in SSH server takes its place")
+        render.note(f"next: `edgewright doctor @lab`, `edgewright deploy MODEL --to @lab`; the boards are in {path}")
+
+
+@app.command()
+def down(
+    name: Annotated[str | None, typer.Option("--name", help="Name of the lab; default: all labs.")] = None,
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
+) -> None:
+    """Stop boards and remove everything of them."""
+    from edgewright.lab import boards as lab
+
+    gone = lab.down(name)
+    if as_json:
+        render.document("lab down", removed=gone)
+    else:
+        render.line(f"removed {', '.join(gone)}" if gone else "there is no lab")
+
+
+@app.command("list")
+def list_boards(as_json: options.JSON = False, debug: options.DEBUG = False) -> None:
+    """List the boards of all labs."""
+    from edgewright.lab import boards as lab
+
+    show("lab list", lab.listing(), as_json)
+
+
+def show(command: str, made: list[LabBoard], as_json: bool) -> None:
+    """A row a board."""
+    if as_json:
+        render.document(command, boards=made)
+        return
+    rows = [
+        (
+            board.name, f"{board.user}@{board.address}:{board.port}", board.profile or "this machine", board.python or "its login's",
+            board.server, "own home and passwd" if board.isolated else "shares this machine's", "up" if board.alive else "down",
+            shortened(board.fleet),
+        )
+        for board in made
+    ]  # fmt: skip
+    render.table("", ["board", "address", "poses as", "python", "server", "isolation", "", "fleet file"], rows)
+
+
+def shortened(path: Path) -> str:
+    """A path relative to the working folder where it is below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

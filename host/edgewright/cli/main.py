@@ -1,0 +1,143 @@
+"""The command line: finds the command, runs it, and turns every error into one line, a hint and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from edgewright.errors import EdgewrightError, Exit
+
+# Order of the help. A command's module is imported only when that command runs: frameworks, paramiko and numpy never
+# for `--help`.
+COMMANDS = {
+    "demo": "Run the main job on simulated boards, from nothing",
+    "init": "Write edgewright.toml for a model",
+    "convert": "Compile a model for a profile and check its answers",
+    "fleet": "Add, list, show, trust and remove boards",
+    "doctor": "Say what a board is, what it lacks and what to do",
+    "provision": "Install a runtime on boards, with no internet there",
+    "deploy": "Convert, ship, measure on the board, keep it or refuse it",
+    "infer": "Run one input on a board",
+    "bench": "Measure latency and memory on boards",
+    "rollback": "Put a known-good release back",
+    "status": "What runs on the boards",
+    "history": "What was deployed, refused and rolled back",
+    "logs": "The agent's log of a board",
+    "profiles": "The kinds of boards",
+    "targets": "The runtimes that a model is compiled to",
+    "lab": "Simulated boards on this machine",
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are modules of this package."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, its module imported now; None when there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"edgewright.cli.{cmd_name}_command")
+        return typer.main.get_command(module.app)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, but an unknown command names the nearest one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else "`edgewright --help` lists the commands"
+            raise click.UsageError(f"no such command: {args[0]}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    name="edgewright",
+    help="Take a trained model to a fleet of edge boards, measure it there, keep it or roll it back.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def show_version(value: bool) -> None:
+    """Prints the version and ends."""
+    if value:
+        from edgewright import __version__
+
+        typer.echo(f"edgewright {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: bool = typer.Option(False, "--version", callback=show_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Take a trained model to a fleet of edge boards, measure it there, keep it or roll it back."""
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Entry point of the `edgewright` program; always ends by SystemExit."""
+    argv = sys.argv[1:] if arguments is None else arguments
+    sys.exit(main(argv))
+
+
+def main(argv: list[str]) -> int:
+    """Runs one command line; returns its exit code."""
+    try:
+        result = typer.main.get_command(app).main(args=argv, prog_name="edgewright", standalone_mode=False)
+        return int(result) if isinstance(result, int) else Exit.OK
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return say(argv, EdgewrightError("stopped by the user", hint="run it again to go on", code="aborted"), Exit.ABORTED)
+    except click.UsageError as error:
+        usage = EdgewrightError(lower(error.format_message()), hint=help_hint(error), code="usage")
+        return say(argv, usage, Exit.USAGE)
+    except EdgewrightError as error:
+        if "--debug" in argv:
+            raise
+        return say(argv, error, error.exit_code)
+    except BrokenPipeError:
+        return Exit.ERROR
+    except Exception as error:  # noqa: BLE001 - a user never sees a traceback unasked
+        if "--debug" in argv:
+            raise
+        text = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
+        return say(argv, EdgewrightError(text, hint="this is a bug; --debug shows where", code="internal"), Exit.ERROR)
+
+
+def say(argv: list[str], error: EdgewrightError, exit_code: int) -> int:
+    """Shows an error: on stdout as JSON when JSON was asked for, else on stderr."""
+    from edgewright.cli import render
+
+    render.error(error, as_json="--json" in argv)
+    return int(exit_code)
+
+
+def help_hint(error: click.UsageError) -> str:
+    """Which help to read."""
+    path = error.ctx.command_path if error.ctx else "edgewright"
+    return f"see `{path} --help`"
+
+
+def lower(text: str) -> str:
+    """A message in this project's form: a small first letter, no full stop."""
+    return (text[:1].lower() + text[1:]).rstrip(".")
+
+

@@ -1,0 +1,87 @@
+"""Simple commands over boards: open a session on each in parallel, do one thing, gather results and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import typer
+
+from edgewright.cli import options, render
+from edgewright.cli.progress import LiveProgress, Passwords, PlainProgress, shown
+from edgewright.config import fleet as fleets
+from edgewright.connect.session import Session, open_session
+from edgewright.deploy.fan_out import PARALLEL, FanOut
+from edgewright.errors import EdgewrightError, Exit, Unreachable
+from edgewright.nouns.board import Board, Fleet
+from edgewright.nouns.selector import select
+
+T = TypeVar("T")
+
+
+class Answer(Generic[T]):
+    """What one board gave: a value or an error."""
+
+    def __init__(self, board: Board, value: T | None, error: EdgewrightError | None) -> None:
+        self.board = board
+        self.value = value
+        self.error = error
+
+    def document(self) -> dict[str, Any]:
+        """For JSON: the value's own keys, or the error."""
+        if self.error is not None:
+            fields = {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
+            return {"board": self.board.name, "error": fields}
+        return {"board": self.board.name, "result": self.value}
+
+
+class Boards:
+    """The boards of a selector."""
+
+    def __init__(self, fleet_option: Path | None, selector: str, *, parallel: int = PARALLEL) -> None:
+        self.fleet: Fleet = fleets.load(options.fleet_path(fleet_option))
+        self.boards = select(self.fleet, selector)
+        self.parallel = parallel
+
+    def each(self, what: str, work: Callable[[Board, Session, LiveProgress | PlainProgress], T]) -> list[Answer[T]]:
+        """`work` on every board with a session open; answers in the fleet's order."""
+        with shown() as progress:
+            passwords = Passwords(progress)
+
+            def one(board: Board) -> Answer[T]:
+                from edgewright.nouns.progress import Step
+
+                try:
+                    progress(Step(what=what, board=board.name))
+                    with open_session(board, self.fleet, ask_password=passwords, progress=progress) as session:
+                        return Answer(board, work(board, session, progress), None)
+                except EdgewrightError as error:
+                    return Answer(board, None, error)
+
+            return FanOut(one, parallel=self.parallel).run(self.boards)
+
+
+def exit_for(answers: list[Answer[T]]) -> int:
+    """0; 2 when some boards failed; 4 when some were unreachable and none failed."""
+    errors = [answer.error for answer in answers if answer.error is not None]
+    if not errors:
+        return Exit.OK
+    return Exit.UNREACHABLE if all(isinstance(error, Unreachable) for error in errors) else Exit.SOME_FAILED
+
+
+def finish(command: str, answers: list[Answer[T]], as_json: bool, people: Callable[[list[Answer[T]]], None], **extra: Any) -> None:
+    """Prints the answers, then the errors, and ends with the exit code."""
+    code = exit_for(answers)
+    if as_json:
+        render.document(command, ok=code == 0, boards=[answer.document() for answer in answers], **extra)
+    else:
+        good = [answer for answer in answers if answer.error is None]
+        if good:
+            people(good)
+        for answer in answers:
+            if answer.error is not None:
+                render.note(f"{answer.board.name}: error: {answer.error.message}")
+                if answer.error.hint:
+                    render.note(f"{answer.board.name}: hint: {answer.error.hint}")
+    raise typer.Exit(int(code))

@@ -1,0 +1,88 @@
+"""Options that several commands share: one spelling, one help text."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+T = TypeVar("T")
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
+DEBUG = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+DRY_RUN = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
+YES = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+FLEET = Annotated[
+    Path | None,
+    typer.Option("--fleet", metavar="FILE", help="Fleet file; default $EDGEWRIGHT_FLEET, ./fleet.toml, the user's own."),
+]
+PROJECT = Annotated[Path | None, typer.Option("--project", metavar="FILE", help="Project file; default ./edgewright.toml.")]
+ON = Annotated[str, typer.Option("--on", metavar="SELECTOR", help="Boards: names, @label, name[01-20], all, comma-joined.")]
+PARALLEL = Annotated[int, typer.Option("--parallel", min=1, max=256, help="Boards at once.")]
+TARGET = Annotated[str | None, typer.Option("--target", help="Runtime to compile to; default: the profile's first.")]
+PRECISION = Annotated[
+    str | None, typer.Option("--precision", help="fp32, fp16, int8-dynamic, int8, as-is; default: the profile's.")
+]
+CALIBRATION = Annotated[
+    str | None,
+    typer.Option("--calibration", metavar="FILE", help=".npz, .npy or folder of images for int8; or the word synthetic."),
+]
+EVALUATION = Annotated[
+    Path | None, typer.Option("--evaluation", metavar="FILE", help="Labelled .npz that is scored, also on the board.")
+]
+MAX_DROP = Annotated[
+    float | None, typer.Option("--max-drop", min=0.0, max=1.0, help="How much accuracy may fall, as a fraction.")
+]
+INPUT_SHAPE = Annotated[
+    list[str] | None,
+    typer.Option("--input-shape", metavar="NAME=1,32,32,3", help="Static shape of an input; may be repeated."),
+]
+
+
+def fleet_path(given: Path | None) -> Path:
+    """The fleet file: the option, the environment, the working folder's, the user's own."""
+    from edgewright.config.home import home
+
+    if given is not None:
+        return given
+    if os.environ.get("EDGEWRIGHT_FLEET"):
+        return Path(os.environ["EDGEWRIGHT_FLEET"]).expanduser()
+    here = Path("fleet.toml")
+    own = home() / "fleet.toml"
+    return own if own.exists() and not here.exists() else here
+
+
+def input_shapes(given: list[str] | None) -> dict[str, tuple[int, ...]]:
+    """`["x=1,32,32,3"]` -> {"x": (1, 32, 32, 3)}.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    from edgewright.errors import UsageError
+
+    shapes = {}
+    for text in given or []:
+        name, sign, numbers = text.rpartition("=")
+        sizes = numbers.split(",")
+        if not sign or not name or not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
+            raise UsageError(f"not an input shape: {text}", hint="such as --input-shape image=1,224,224,3")
+        shapes[name] = tuple(int(size) for size in sizes)
+    return shapes
+
+
+def known(what: str, name: str, table: dict[str, T]) -> T:
+    """The entry of a table by its name.
+
+    Raises:
+        UsageError: there is none of that name; the nearest one is named.
+    """
+    import difflib
+
+    from edgewright.errors import UsageError
+
+    if name not in table:
+        near = difflib.get_close_matches(name, table, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(table)}"
+        raise UsageError(f"unknown {what}: {name}", hint=hint)
+    return table[name]

@@ -1,0 +1,112 @@
+"""Progress on stderr: a live line a board on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from edgewright.cli.render import clean, console
+from edgewright.nouns.progress import Step
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class PlainProgress:
+    """Writes a line when a board begins something new; counts are left out."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._started = time.monotonic()
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+    def __call__(self, step: Step) -> None:
+        """Takes a step of a workflow."""
+        text = f"{step.what} {step.detail}".strip() if step.done is None else step.what
+        with self._lock:
+            if self._last.get(step.board, "").startswith(text):
+                return
+            self._last[step.board] = text
+            seconds = time.monotonic() - self._started
+            sys.stderr.write(f"{seconds:6.1f} s  {clean(step.board or 'host'):<16} {clean(text)}\n")
+            sys.stderr.flush()
+
+
+class LiveProgress:
+    """Shows a line a board that changes in place; gone when the work ends."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._progress: Progress = Progress(
+            SpinnerColumn(), TextColumn("{task.fields[board]:<16}"), TextColumn("{task.description}"),
+            BarColumn(bar_width=24), TimeElapsedColumn(), console=console(stderr=True), transient=True,
+        )  # fmt: skip
+        self._tasks: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> LiveProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def __call__(self, step: Step) -> None:
+        """Takes a step of a workflow."""
+        board = clean(step.board or "host")
+        text = clean(f"{step.what} {step.detail}".strip())[:60].replace("[", "(")
+        with self._lock:
+            if board not in self._tasks:
+                self._tasks[board] = self._progress.add_task(text, board=board, total=None)
+            task = self._tasks[board]
+        self._progress.update(task, description=text, completed=step.done or 0, total=step.total)
+
+    def pause(self) -> None:
+        """Frees the terminal for a question."""
+        self._progress.stop()
+
+    def go_on(self) -> None:
+        """Takes the terminal back."""
+        self._progress.start()
+
+
+def shown() -> PlainProgress | LiveProgress:
+    """The progress that suits stderr."""
+    return LiveProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+class Passwords:
+    """Asks for passwords on the terminal, one board at a time; keeps none.
+
+    Args:
+        progress: paused while asking.
+    """
+
+    def __init__(self, progress: PlainProgress | LiveProgress) -> None:
+        self._progress = progress
+        self._lock = threading.Lock()
+
+    def __call__(self, prompt: str) -> str | None:
+        """The password typed, or None where nobody can be asked."""
+        if not sys.stdin.isatty():
+            return None
+        import getpass
+
+        with self._lock:
+            if isinstance(self._progress, LiveProgress):
+                self._progress.pause()
+            try:
+                return getpass.getpass(f"{clean(prompt)}: ")
+            finally:
+                if isinstance(self._progress, LiveProgress):
+                    self._progress.go_on()

@@ -1,0 +1,108 @@
+"""What convert and deploy take from the command line and the project file together."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edgewright.errors import UsageError
+from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.base import Noun
+from edgewright.nouns.project import Preprocessing, Project
+
+ARTIFACT_ID = re.compile(r"[0-9a-f]{8,64}\Z")  # an id, or enough of its beginning
+
+
+class SourceChoice(Noun, frozen=True, kw_only=True):
+    """The model and its data: the command line's word, else the project file's."""
+
+    model: Path
+    name: str
+    project: Project | None
+    inputs: dict[str, tuple[int, ...]]
+    calibration: Path | str | None
+    evaluation: Path | None
+    preprocessing: Preprocessing | None
+    metric: str
+    precision: str | None
+
+
+def load_project(given: Path | None) -> Project | None:
+    """The project file that was named, or the working folder's when there is one."""
+    from edgewright.config import project
+
+    if given is not None:
+        return project.load(given)
+    here = Path(project.FILE_NAME)
+    return project.load(here) if here.exists() else None
+
+
+def choose(
+    model: Path | None,
+    project: Project | None,
+    *,
+    name: str | None = None,
+    inputs: dict[str, tuple[int, ...]],
+    calibration: str | None,
+    evaluation: Path | None,
+    precision: str | None,
+) -> SourceChoice:
+    """Puts both together. A project that is about another model gives nothing.
+
+    Raises:
+        UsageError: neither names a model.
+    """
+    from edgewright.cli.init_command import slug
+
+    if model is None and project is None:
+        raise UsageError("no model", hint="name one, or write a project file: `edgewright init MODEL`")
+    if project is not None and model is not None and model.resolve() != (project.resolve(project.file.model) or model).resolve():
+        project = None
+    file = project.file if project else None
+    path = model or (project.resolve(project.file.model) if project else None)
+    assert path is not None  # noqa: S101 - one of the two was given
+    data: Path | str | None = None
+    if calibration is not None:
+        data = calibration if calibration == "synthetic" else Path(calibration)
+    elif project is not None and file is not None:
+        data = project.resolve(file.calibration)
+    return SourceChoice(
+        model=path,
+        name=name or (file.name if file else slug(path.stem)),
+        project=project,
+        inputs=inputs or (file.inputs if file else {}),
+        calibration=data,
+        evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
+        preprocessing=file.preprocessing if file else None,
+        metric=file.metric if file else "top1",
+        precision=precision,
+    )
+
+
+def find_artifact(text: str) -> Artifact | None:
+    """The artifact that a word names: a folder with a manifest, or an id of the store; None for anything else."""
+    from edgewright.config import home
+    from edgewright.store import artifacts
+
+    path = Path(text)
+    if path.is_dir() and (path / "manifest.json").is_file():
+        return artifacts.load(path)
+    if ARTIFACT_ID.match(text) and not path.exists():
+        return artifacts.ArtifactStore(home.folder("artifacts")).get(text)
+    return None
+
+
+def for_artifact(artifact: Artifact, project: Project | None, name: str | None, evaluation: Path | None) -> SourceChoice:
+    """An artifact's name, data and hooks from the command line and the project; the rest is in its manifest."""
+    file = project.file if project else None
+    return SourceChoice(
+        model=artifact.folder,
+        name=name or (file.name if file else "model"),
+        project=project,
+        inputs={},
+        calibration=None,
+        evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
+        preprocessing=artifact.manifest.preprocessing,
+        metric=file.metric if file else "top1",
+        precision=None,
+    )

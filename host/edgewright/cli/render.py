@@ -1,0 +1,107 @@
+"""The only module that prints: tables for people, one versioned JSON document for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgewright.errors import EdgewrightError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+JSON_VERSION = 1
+
+
+@cache
+def console(stderr: bool = False) -> Console:
+    """Rich's console; a narrow or absent terminal is taken as 100 columns wide so that tables stay readable in logs."""
+    from rich.console import Console
+
+    wide = None if (sys.stderr if stderr else sys.stdout).isatty() else 140
+    return Console(stderr=stderr, highlight=False, width=wide, soft_wrap=False)
+
+
+def clean(text: object) -> str:
+    """Text safe for a terminal: what a board sends must not move the cursor or set colours."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
+
+
+def document(command: str, **data: Any) -> None:
+    """Prints the JSON document of a command on stdout."""
+    body = {"edgewright": JSON_VERSION, "command": command, **msgspec.to_builtins(data, str_keys=True, enc_hook=str)}
+    sys.stdout.write(json.dumps(body, indent=2, allow_nan=False, default=str) + "\n")
+
+
+def error(problem: EdgewrightError, *, as_json: bool) -> None:
+    """Prints an error: one line and a hint on stderr; with JSON also the document on stdout."""
+    if as_json:
+        fields = {"code": problem.code, "message": problem.message, "hint": problem.hint}
+        body = {"edgewright": JSON_VERSION, "ok": False, "error": fields}
+        sys.stdout.write(json.dumps(body, indent=2) + "\n")
+    sys.stderr.write(f"error: {clean(problem.message)}\n")
+    if problem.hint:
+        sys.stderr.write(f"hint: {clean(problem.hint)}\n")
+
+
+def line(text: str) -> None:
+    """One line of a result, on stdout."""
+    sys.stdout.write(clean(text) + "\n")
+
+
+def text(block: str) -> None:
+    """Lines of a result as they are but for control characters, on stdout."""
+    for row in block.splitlines():
+        line(row.replace("\t", "    "))
+
+
+def note(text: str) -> None:
+    """One line about the work, on stderr."""
+    sys.stderr.write(clean(text) + "\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], styles: Sequence[str | None] = ()) -> None:
+    """A table on stdout.
+
+    Args:
+        columns: headings; one that begins with `>` is set flush right.
+        styles: Rich style a row, where one is wanted.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(
+        title=Text(title, style="bold") if title else None, title_justify="left", header_style="bold",
+        box=box.SIMPLE_HEAD if any(columns) else None, pad_edge=False, show_header=any(columns), show_edge=False,
+    )  # fmt: skip
+    for heading in columns:
+        right = heading.startswith(">")
+        made.add_column(heading.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    for index, row in enumerate(rows):
+        style = styles[index] if index < len(styles) else None
+        made.add_row(*(Text(clean(cell)) for cell in row), style=style)
+    console().print(made)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure for a table: significant digits, `-` for unknown."""
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+
+
+def size(count: int) -> str:
+    """Bytes for a person."""
+    if count < 1024:
+        return f"{count} B"
+    if count < 1024**2:
+        return f"{count / 1024:.1f} KiB"
+    return f"{count / 1024**2:.1f} MiB" if count < 1024**3 else f"{count / 1024**3:.1f} GiB"

@@ -1,0 +1,87 @@
+"""Which way a source takes to a target, and why another does not exist. The ways are the targets' own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edgewright import targets
+from edgewright.compile.recognise import TITLES, Recognised
+from edgewright.compile.request import CompileRequest
+from edgewright.errors import ConversionError, UsageError
+from edgewright.nouns.base import Noun
+from edgewright.nouns.precision import PRECISIONS
+from edgewright.nouns.target import Target
+
+AS_IS = "as-is"
+
+
+class Edge(Noun, frozen=True, kw_only=True):
+    """One way: `stages` are (worker, function of the target's `convert.py`), in order."""
+
+    source: str
+    target: Target
+    precision: str
+    stages: tuple[tuple[str, str], ...]
+
+
+def edge(found: Recognised, request: CompileRequest) -> Edge:
+    """The way for a request, its precision settled.
+
+    Raises:
+        UsageError: an unknown target or precision, or calibration that is missing.
+        ConversionError: there is no such way; the hint names those that exist.
+    """
+    target = targets.load(request.target)
+    kind = found.source.format
+    if kind not in target.sources:
+        raise ConversionError(
+            f"no way from {TITLES[kind]} to {target.name}",
+            hint=f"from {kind} there is {_list(_targets_of(kind))}; "
+            f"to {target.name} from {_list(target.sources)}",
+            code="no-edge",
+        )
+    precision = _precision(found, request, target)
+    if precision == AS_IS:
+        return Edge(source=kind, target=target, precision=precision, stages=target.as_is[kind])
+    return Edge(source=kind, target=target, precision=precision, stages=target.routes[kind])
+
+
+def _precision(found: Recognised, request: CompileRequest, target: Target) -> str:
+    kind = found.source.format
+    wanted = request.precision
+    if wanted is None:
+        wanted = AS_IS if found.quantised or kind not in target.routes else request.default_precision
+    if wanted not in PRECISIONS or wanted not in target.precisions:
+        raise UsageError(
+            f"precision not available on {target.name}: {wanted}",
+            hint=f"available are {', '.join(target.precisions)}",
+            code="precision-unknown",
+        )
+    if wanted == AS_IS and kind not in target.as_is:
+        raise ConversionError(
+            f"{TITLES[kind]} cannot go to {target.name} as it is",
+            hint=f"leave --precision out, or take one of {_list(p for p in target.precisions if p != AS_IS)}",
+            code="no-edge",
+        )
+    if wanted != AS_IS and (found.quantised or kind not in target.routes):
+        reason = "it is quantised already" if found.quantised else "it is in its final form"
+        raise ConversionError(
+            f"{found.path.name} cannot be made {wanted} for {target.name}, {reason}",
+            hint="use --precision as-is, or start from the model it was made from",
+            code="no-edge",
+        )
+    if PRECISIONS[wanted].calibrated and request.calibration is None:
+        raise UsageError(
+            f"precision {wanted} needs calibration data",
+            hint="give --calibration FILE with some hundred real inputs; the word synthetic is for trying out",
+            code="calibration-missing",
+        )
+    return wanted
+
+
+def _targets_of(kind: str) -> list[str]:
+    return [name for name in targets.names() if kind in targets.load(name).sources]
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

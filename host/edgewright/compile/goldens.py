@@ -1,0 +1,96 @@
+"""Golden inputs and the source framework's outputs."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edgewright.compile.calibrate import SampleSet, distinct, random_samples
+from edgewright.errors import ConversionError
+from edgewright.nouns.artifact import TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+FILE = "goldens.npz"
+LEAST = 8
+_CONSTANT = 1e-6  # outputs that differ by less than this share of their size are the same answer
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class Runs(Protocol):
+    """What runs one sample: an opened source."""
+
+    inputs: tuple[TensorSpec, ...]
+
+    def run(self, sample: Sequence[Array]) -> list[Array]:
+        """The outputs for one sample."""
+        ...
+
+
+def compute(source: Runs, samples: SampleSet, count: int) -> tuple[list[Array], list[Array], str]:
+    """(inputs, outputs, origin): arrays of shape (count, *spec.shape); `random` where any input is."""
+    given = distinct(samples.stream(4 * count), count) if samples.path else []
+    short = max(LEAST, count) - len(given) if len(given) < LEAST else 0
+    chosen = [*given, *random_samples(source.inputs, short)]
+    answers = [source.run(sample) for sample in chosen]
+    origin = "random" if short else "calibration"
+    return _stacked(chosen), _stacked(answers), origin
+
+
+def refuse_constant(outputs: Sequence[Array]) -> None:
+    """Raises ConversionError when all goldens have one answer: comparing it would prove nothing."""
+    import numpy as np
+
+    for output in outputs:
+        flat = np.asarray(output, np.float64).reshape(len(output), -1)
+        if np.max(np.abs(flat - flat[0]), initial=0.0) > _CONSTANT * np.max(np.abs(flat), initial=0.0):
+            return
+    raise ConversionError(
+        f"model answers all {len(outputs[0])} golden inputs alike",
+        hint="give --calibration data like its real inputs, or, if it is meant so, --allow-constant",
+        code="constant-model",
+    )
+
+
+def save(path: Path, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
+    """Writes `input_<i>` and `output_<i>` uncompressed; the same arrays give the same bytes."""
+    named = chain(
+        ((f"input_{index}", array) for index, array in enumerate(inputs)),
+        ((f"output_{index}", array) for index, array in enumerate(outputs)),
+    )
+    write_npz(path, named)
+
+
+def write_npz(path: Path, members: Iterator[tuple[str, Array]]) -> None:
+    """A deterministic, uncompressed `.npz`."""
+    import numpy as np
+
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in members:
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), buffer.getvalue())
+
+
+def load(path: Path, inputs: int, outputs: int) -> tuple[list[Array], list[Array]]:
+    """What `save` wrote."""
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as archive:
+        return (
+            [archive[f"input_{index}"] for index in range(inputs)],
+            [archive[f"output_{index}"] for index in range(outputs)],
+        )
+
+
+def _stacked(rows: Sequence[Sequence[Array]]) -> list[Array]:
+    import numpy as np
+
+    return [np.stack(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,100 @@
+"""The cache's key: everything that decides an artifact, found without importing a framework."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from edgewright import __version__, targets
+from edgewright.compile.edges import Edge
+from edgewright.compile.recognise import Recognised, file_sha256
+from edgewright.compile.request import SYNTHETIC, CompileRequest
+from edgewright.errors import ConversionError, DataError
+from edgewright.nouns.precision import PRECISIONS
+
+_SOURCE_TOOLS = {
+    "keras": ("tensorflow", "keras"),
+    "h5": ("tensorflow", "keras"),
+    "savedmodel": ("tensorflow",),
+    "onnx": ("onnx", "onnxruntime"),
+    "tflite": ("ai-edge-litert",),
+}
+_EXTRAS = {"tflite": "tflite", "onnxruntime": "onnx", "openvino": "openvino"}
+_EXTRA_OF_TOOL = {"tensorflow": "tflite", "keras": "tflite", "ai-edge-litert": "tflite", "nncf": "openvino"}
+
+
+def tools(edge: Edge) -> dict[str, str]:
+    """Distribution -> version of everything that makes the artifact.
+
+    Raises:
+        ConversionError: one is not installed; the hint says what to install.
+    """
+    names = {*_SOURCE_TOOLS[edge.source], *edge.target.tools, "numpy"}
+    if edge.target.name == "onnxruntime" and "tensorflow" in names:
+        names.add("tf2onnx")
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError as error:
+            extra = _EXTRA_OF_TOOL.get(name, _EXTRAS.get(edge.target.name, "all"))
+            raise ConversionError(
+                f"{name} is not installed, which {edge.source} -> {edge.target.name} needs",
+                hint=f"pip install 'edgewright[{extra}]'",
+                code="tool-missing",
+            ) from error
+    return found
+
+
+def source_framework(edge: Edge, versions: dict[str, str]) -> str:
+    """What computes the goldens, such as `tensorflow 2.21.0`."""
+    name = _SOURCE_TOOLS[edge.source][-1 if edge.source == "onnx" else 0]
+    return f"{name} {versions[name]}"
+
+
+def data_sha256(path: Path | str | None) -> str:
+    """sha256 of a data file, or of a folder's `<sha256>  <path>` lines; empty for none and synthetic.
+
+    Raises:
+        DataError: it is missing or unreadable.
+    """
+    if path is None or path == SYNTHETIC:
+        return ""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            files = sorted(item for item in path.rglob("*") if item.is_file())
+            lines = "".join(f"{file_sha256(item)}  {item.relative_to(path).as_posix()}\n" for item in files)
+            return hashlib.sha256(lines.encode()).hexdigest()
+        return file_sha256(path)
+    except OSError as error:
+        raise DataError(f"no such data file: {path}", hint=error.strerror or "check the path") from error
+
+
+def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: dict[str, str]) -> str:
+    """Hex sha256 over the source's bytes, the request, the data's bytes and the tools' versions."""
+    preprocessing = None if request.preprocessing is None else msgspec.to_builtins(request.preprocessing)
+    decided = {
+        "edgewright": __version__,
+        "converter": file_sha256(Path(str(targets.converter(edge.target.name).__file__))),
+        "tolerance": msgspec.to_builtins(PRECISIONS[edge.precision].tolerance),
+        "source": msgspec.to_builtins(found.source),
+        "target": edge.target.name,
+        "stages": edge.stages,
+        "precision": edge.precision,
+        "inputs": {name: list(shape) for name, shape in request.inputs.items()},
+        "calibration": SYNTHETIC if request.calibration == SYNTHETIC else data_sha256(request.calibration),
+        "evaluation": data_sha256(request.evaluation),
+        "preprocessing": preprocessing,
+        "metric": request.metric,
+        "max_drop": request.max_drop,
+        "opset": request.opset,
+        "goldens": request.goldens,
+        "allow_constant": request.allow_constant,
+        "tools": versions,
+    }
+    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,71 @@
+"""Looks into an ONNX file without the onnx package."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+from edgewright.compile import protobuf
+from edgewright.nouns.base import Noun
+
+# numbers of the fields of onnx.proto
+_MODEL_IR, _MODEL_GRAPH, _MODEL_OPSET = 1, 7, 8
+_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
+_NODE_OP = 4
+_TENSOR_EXTERNAL = 13
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+
+_QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+
+
+class OnnxFile(Noun, frozen=True, kw_only=True):
+    """What the file holds. `external` are the relative paths of its weights in files of their own."""
+
+    ir: int
+    opset: int
+    quantised: bool
+    external: tuple[str, ...]
+
+
+def look(path: Path) -> OnnxFile:
+    """Reads the structure; weights are skipped, not read.
+
+    Raises:
+        ValueError: it is not an ONNX model, or is cut short.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        data = memoryview(mapped)
+        try:
+            return _model(data)
+        finally:
+            data.release()
+
+
+def _model(data: memoryview) -> OnnxFile:
+    ir = opset = 0
+    operators: set[str] = set()
+    external: set[str] = set()
+    graphs = 0
+    for number, value in protobuf.fields(data):
+        if number == _MODEL_IR and isinstance(value, int):
+            ir = value
+        elif number == _MODEL_OPSET and isinstance(value, memoryview):
+            if protobuf.text(value, 1) in ("", "ai.onnx"):
+                opset = next((v for n, v in protobuf.fields(value) if n == 2 and isinstance(v, int)), opset)
+        elif number == _MODEL_GRAPH and isinstance(value, memoryview):
+            graphs += 1
+            operators |= {protobuf.text(node, _NODE_OP) for node in protobuf.children(value, _GRAPH_NODE)}
+            for tensor in protobuf.children(value, _GRAPH_INITIALIZER):
+                external |= _locations(tensor)
+    if not (ir and graphs and opset and operators):
+        raise ValueError("no model, graph or opset")
+    quantised = any(name in _QUANTISED or name.startswith("QLinear") for name in operators)
+    return OnnxFile(ir=ir, opset=opset, quantised=quantised, external=tuple(sorted(external)))
+
+
+def _locations(tensor: memoryview) -> set[str]:
+    return {
+        protobuf.text(entry, _ENTRY_VALUE)
+        for entry in protobuf.children(tensor, _TENSOR_EXTERNAL)
+        if protobuf.text(entry, _ENTRY_KEY) == "location"
+    }

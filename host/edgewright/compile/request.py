@@ -1,0 +1,65 @@
+"""What to compile: CompileRequest, and the Plan that answers it without doing it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgewright.nouns.artifact import Source
+from edgewright.nouns.base import Noun
+from edgewright.nouns.project import Preprocessing
+
+SYNTHETIC = "synthetic"  # the word that stands for seeded random calibration data
+
+
+class CompileRequest(Noun, frozen=True, kw_only=True):
+    """One compilation.
+
+    Attributes:
+        source: file or SavedModel folder.
+        target: name of a target.
+        precision: name of a precision. None: `as-is` for a source that is already in the target's own form
+            and quantised, or that can go no other way; else `default_precision`.
+        default_precision: the profile's or the project's.
+        inputs: input name -> static shape, for inputs with dynamic axes other than the batch.
+        calibration: `.npz`, `.npy`, a folder of images, the word `synthetic`, or None.
+        preprocessing: how images become inputs; recorded in the manifest.
+        evaluation: `.npz` with the inputs and `labels`.
+        metric: `top1`.
+        max_drop: greatest fall of the metric from source to artifact on the host, as a fraction.
+        opset: newest ONNX opset that may be produced.
+        goldens: how many golden inputs, at least 8.
+        allow_constant: accept a model that answers every input alike.
+        use_cache: take an artifact that was made from the same inputs before.
+    """
+
+    source: Path
+    target: str
+    precision: str | None = None
+    default_precision: str = "fp32"
+    inputs: dict[str, tuple[int, ...]] = {}
+    calibration: Path | str | None = None
+    preprocessing: Preprocessing | None = None
+    evaluation: Path | None = None
+    metric: str = "top1"
+    max_drop: float | None = None
+    opset: int = 13
+    goldens: int = 16
+    allow_constant: bool = False
+    use_cache: bool = True
+
+
+class Plan(Noun, frozen=True, kw_only=True):
+    """What `compile_model` would do.
+
+    Attributes:
+        steps: what will be done, in order, one short phrase each.
+        key: hex sha256 of everything that decides the artifact; the cache's key.
+        artifact: id of the artifact that the cache holds for the key, or None.
+    """
+
+    source: Source
+    target: str
+    precision: str
+    steps: tuple[str, ...]
+    key: str
+    artifact: str | None

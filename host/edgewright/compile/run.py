@@ -1,0 +1,267 @@
+"""compile_model: from a source model to an artifact in the store."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgewright.compile import edges, parity
+from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.edges import Edge
+from edgewright.compile.goldens import FILE as GOLDENS
+from edgewright.compile.goldens import LEAST
+from edgewright.compile.jobs import SOURCES, Order, SourceRef
+from edgewright.compile.key import cache_key, data_sha256, source_framework, tools
+from edgewright.compile.recognise import Recognised, recognise
+from edgewright.compile.request import SYNTHETIC, CompileRequest, Plan
+from edgewright.compile.workers import Workers
+from edgewright.config import home
+from edgewright.errors import ConversionError, UsageError
+from edgewright.nouns.artifact import Accuracy, Artifact, Calibration, Goldens, Manifest, Parity, TensorSpec
+from edgewright.nouns.precision import PRECISIONS
+from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.store.artifacts import ArtifactStore, entry
+
+_JOBS = "edgewright.compile.jobs"
+METRICS = ("top1",)
+
+
+def plan(request: CompileRequest) -> Plan:
+    """What `compile_model` would do. Imports no framework and writes nothing.
+
+    Raises:
+        ModelError, DataError, UsageError, ConversionError: the request cannot be met, as far as is known by now.
+    """
+    return _settle(request)[2]
+
+
+def compile_model(request: CompileRequest, progress: Progress = silent) -> Artifact:
+    """Makes the artifact, or takes it from the cache.
+
+    Raises:
+        ModelError: the source is missing, damaged, misnamed, or has dynamic shapes that were not given.
+        DataError: calibration or evaluation data do not fit.
+        UsageError: unknown target or precision, or calibration that is missing.
+        ConversionError: no such way; a converter failed or crashed; the answers stray further than the
+            precision's tolerance; the accuracy falls by more than `max_drop`. Nothing is stored then.
+    """
+    found, edge, planned = _settle(request)
+    store = ArtifactStore(home.folder("artifacts"))
+    if request.use_cache and (artifact := store.cached(planned.key)):
+        progress(Step(what="convert", detail=f"cached {artifact.id[:12]}", done=1, total=1))
+        return artifact
+    log = home.folder("logs") / "convert.log"
+    with Workers(log) as workers, tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        artifact = _Compilation(request, found, edge, workers, Path(scratch), progress, planned.steps).run(
+            store
+        )
+    store.remember(planned.key, artifact)
+    return artifact
+
+
+def _settle(request: CompileRequest) -> tuple[Recognised, Edge, Plan]:
+    if request.metric not in METRICS:
+        raise UsageError(f"unknown metric: {request.metric}", hint=f"metrics are {', '.join(METRICS)}")
+    if request.goldens < LEAST:
+        raise UsageError(
+            f"too few goldens: {request.goldens}", hint=f"at least {LEAST} show a wrong answer reliably"
+        )
+    found = recognise(request.source)
+    edge = edges.edge(found, request)
+    key = cache_key(found, request, edge, tools(edge))
+    artifact = ArtifactStore(home.folder("artifacts")).cached(key) if request.use_cache else None
+    steps = ["read the model", "compute goldens"]
+    steps += [f"convert ({framework})" for framework, _ in edge.stages]
+    steps += ["check answers"]
+    if request.evaluation is not None:
+        steps += ["score the source", "score the artifact"]
+    planned = Plan(
+        source=found.source,
+        target=edge.target.name,
+        precision=edge.precision,
+        steps=tuple(steps),
+        key=key,
+        artifact=None if artifact is None else artifact.id,
+    )
+    return found, edge, planned
+
+
+class _Compilation:
+    """One compilation that is under way in `scratch`."""
+
+    def __init__(
+        self,
+        request: CompileRequest,
+        found: Recognised,
+        edge: Edge,
+        workers: Workers,
+        scratch: Path,
+        progress: Progress,
+        steps: tuple[str, ...],
+    ) -> None:
+        self.request, self.edge, self.workers, self.scratch = request, edge, workers, scratch
+        self.found, self.progress, self.steps, self.done = found, progress, steps, 0
+        self.framework = SOURCES[found.source.format]
+        self.source = SourceRef(
+            path=found.path.absolute(),
+            format=found.source.format,
+            shapes=tuple(sorted(request.inputs.items())),
+        )
+
+    def run(self, store: ArtifactStore) -> Artifact:
+        """All steps, in order; the artifact is stored at the end."""
+        inputs, outputs = self._job(self.framework, "read_the_model", source=self.source)
+        samples = self._samples(inputs)
+        goldens = self.scratch / GOLDENS
+        count, origin = self._job(
+            self.framework,
+            "compute_goldens",
+            source=self.source,
+            samples=samples,
+            count=self.request.goldens,
+            allow_constant=self.request.allow_constant,
+            file=goldens,
+        )
+        folder, made = self._convert(inputs, outputs, samples)
+        files = {
+            item.relative_to(folder).as_posix(): item for item in sorted(folder.rglob("*")) if item.is_file()
+        }
+        entries = (*(entry(folder, path) for path in files), entry(self.scratch, GOLDENS))
+        versions = tools(self.edge)
+        tolerance = PRECISIONS[self.edge.precision].tolerance
+        manifest = Manifest(
+            schema=1,
+            source=self.found.source,
+            target=self.edge.target.name,
+            precision=self.edge.precision,
+            entry=self.edge.target.entry,
+            files=entries,
+            inputs=_merged(inputs, made["inputs"]),
+            outputs=_merged(outputs, made["outputs"]),
+            goldens=Goldens(
+                file=GOLDENS,
+                count=count,
+                origin=origin,
+                framework=source_framework(self.edge, versions),
+                tolerance=tolerance,
+            ),
+            parity=_UNMEASURED,
+            requires=made["requires"],
+            tools=versions,
+            calibration=self._calibration(samples, made["method"]),
+            preprocessing=self.request.preprocessing,
+        )
+        measured = self._job(
+            self.edge.target.framework,
+            "check_answers",
+            runner=self._module("runner"),
+            folder=folder,
+            manifest=msgspec.to_builtins(manifest),
+            file=goldens,
+            counts=(len(inputs), len(outputs)),
+        )
+        parity.check(measured, tolerance, f"{self.edge.target.name} {self.edge.precision}")
+        manifest = msgspec.structs.replace(
+            manifest, parity=measured, accuracy=self._accuracy(folder, msgspec.to_builtins(manifest))
+        )
+        return store.add({**files, GOLDENS: goldens}, manifest)
+
+    def _job(self, framework: str, function: str, /, **kwargs: Any) -> Any:
+        what = self.steps[self.done] if self.done < len(self.steps) else function.replace("_", " ")
+        self.progress(Step(what="convert", detail=what, done=self.done, total=len(self.steps)))
+        result = self.workers.call(framework, _JOBS, function, **kwargs)
+        self.done += 1
+        return result
+
+    def _module(self, name: str) -> str:
+        return f"edgewright_targets.{self.edge.target.name}.{name}"
+
+    def _samples(self, inputs: tuple[TensorSpec, ...]) -> SampleSet:
+        given = self.request.calibration
+        path = None if given is None or given == SYNTHETIC else Path(given).absolute()
+        return SampleSet(path=path, preprocessing=self.request.preprocessing, specs=inputs)
+
+    def _convert(
+        self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], samples: SampleSet
+    ) -> tuple[Path, dict[str, Any]]:
+        """Runs the stages, each in a folder of its own. Returns the last folder and what its stage said."""
+        path, made, folder = self.source.path, {}, self.scratch
+        for index, (framework, function) in enumerate(self.edge.stages):
+            folder = self.scratch / f"stage{index}"
+            folder.mkdir()
+            made = self._job(
+                framework,
+                "convert",
+                module=self._module("convert"),
+                function=function,
+                source=self.source,
+                open_source=framework == self.framework,
+                samples=samples,
+                order=Order(
+                    path=path,
+                    folder=folder,
+                    entry=self.edge.target.entry,
+                    precision=self.edge.precision,
+                    inputs=inputs,
+                    outputs=outputs,
+                    opset=self.request.opset,
+                    count=samples.count(),
+                ),
+            )
+            produced = folder / self.edge.target.entry
+            path = produced if produced.is_file() else folder
+        return folder, made
+
+    def _calibration(self, samples: SampleSet, method: str) -> Calibration:
+        if not PRECISIONS[self.edge.precision].calibrated:
+            return Calibration()
+        return Calibration(
+            kind="synthetic" if samples.path is None else "data",
+            sha256=data_sha256(samples.path),
+            samples=samples.count(),
+            method=method,
+        )
+
+    def _accuracy(self, folder: Path, manifest: dict[str, Any]) -> Accuracy | None:
+        if self.request.evaluation is None:
+            return None
+        shared = {
+            "evaluation": self.request.evaluation.absolute(),
+            "preprocessing": self.request.preprocessing,
+        }
+        source, count = self._job(self.framework, "score_the_source", source=self.source, **shared)
+        artifact, _ = self._job(
+            self.edge.target.framework,
+            "score_the_artifact",
+            runner=self._module("runner"),
+            folder=folder,
+            manifest=manifest,
+            **shared,
+        )
+        limit = self.request.max_drop
+        if limit is not None and source - artifact > limit + 1e-12:
+            raise ConversionError(
+                f"accuracy falls from {source:.4f} to {artifact:.4f}, by more than {limit:g}",
+                hint="try a more exact precision, or calibration data that are like the model's real inputs",
+                code="max-drop",
+            )
+        digest = data_sha256(self.request.evaluation)
+        return Accuracy(
+            metric=self.request.metric, evaluation_sha256=digest, n=count, source=source, artifact=artifact
+        )
+
+
+_UNMEASURED = Parity(max_abs=0.0, max_relative=0.0, cosine=0.0, sqnr_db=0.0, top1_agreement=0.0, count=0)
+
+
+def _merged(specs: tuple[TensorSpec, ...], found: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
+    """The source's shapes with the names, dtypes and scales that the artifact has."""
+    if len(specs) != len(found):
+        raise ConversionError(
+            f"artifact has {len(found)} tensors where the source has {len(specs)}",
+            hint="the converter dropped or added one; try another target",
+        )
+    return tuple(msgspec.structs.replace(spec, **own) for spec, own in zip(specs, found, strict=True))

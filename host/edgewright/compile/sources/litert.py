@@ -1,0 +1,76 @@
+"""Opens .tflite files. Runs in the `litert` worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright.compile.shapes import static_shape
+from edgewright.errors import ModelError
+from edgewright.nouns.artifact import TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+
+class LitertModel:
+    """A model with static shapes, run by the reference kernels' own path: no delegate."""
+
+    def __init__(self, interpreter: Any, inputs: Sequence[TensorSpec]) -> None:
+        self.interpreter = interpreter
+        self.inputs = tuple(inputs)
+        self._indexes = [detail["index"] for detail in interpreter.get_input_details()]
+        for index, spec in zip(self._indexes, inputs, strict=True):
+            interpreter.resize_tensor_input(index, list(spec.shape))
+        interpreter.allocate_tensors()
+        self._outputs = interpreter.get_output_details()
+        self.output_names = tuple(detail["name"] for detail in self._outputs)
+
+    def run(self, sample: Sequence[Array]) -> list[Array]:
+        """The outputs for one sample."""
+        for index, array in zip(self._indexes, sample, strict=True):
+            self.interpreter.set_tensor(index, array)
+        self.interpreter.invoke()
+        return [self.interpreter.get_tensor(detail["index"]).copy() for detail in self._outputs]
+
+
+def open_model(path: Path, kind: str, shapes: dict[str, tuple[int, ...]]) -> LitertModel:
+    """Opens a `tflite` source.
+
+    Raises:
+        ModelError: it does not load, or has dynamic axes beyond the batch.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    try:
+        interpreter = Interpreter(
+            model_path=str(path),
+            num_threads=1,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+        specs = [spec_of(detail, shapes) for detail in interpreter.get_input_details()]
+        return LitertModel(interpreter, specs)
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"LiteRT cannot load {path.name}: {str(error).splitlines()[0][:240].rstrip('.')}",
+            hint=f"the {kind} file is damaged, or needs operators that this runtime lacks",
+            code="model-unreadable",
+        ) from error
+
+
+def spec_of(detail: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> TensorSpec:
+    """The spec of an interpreter's tensor. Only per-tensor scales are recorded."""
+    import numpy as np
+
+    signature = [int(axis) for axis in detail.get("shape_signature", detail["shape"])]
+    quantised = detail["quantization_parameters"]["scales"].size == 1
+    return TensorSpec(
+        name=detail["name"],
+        shape=static_shape(detail["name"], signature, shapes),
+        dtype=np.dtype(detail["dtype"]).name,
+        scale=float(detail["quantization"][0]) if quantised else None,
+        zero_point=int(detail["quantization"][1]) if quantised else None,
+    )

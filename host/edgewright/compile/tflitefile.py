@@ -1,0 +1,88 @@
+"""Looks into a .tflite file (a FlatBuffer) without a runtime."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from edgewright.nouns.base import Noun
+
+_SUBGRAPHS, _TENSORS, _TENSOR_TYPE, _TENSOR_QUANTISATION, _SCALE = 2, 0, 1, 4, 2
+_SMALL_INTEGERS = (3, 7, 9, 17)  # uint8, int16, int8, int4 of the schema's TensorType
+
+
+class TfliteFile(Noun, frozen=True, kw_only=True):
+    """What the file holds. `quantised`: some tensor holds small integers with a scale."""
+
+    quantised: bool
+    tensors: int
+
+
+def look(path: Path) -> TfliteFile:
+    """Reads the structure.
+
+    Raises:
+        ValueError: it is not a .tflite file, or is cut short.
+    """
+    data = path.read_bytes()
+    if data[4:8] != b"TFL3":
+        raise ValueError("no TFL3 mark")
+    try:
+        return _model(data)
+    except (struct.error, IndexError) as error:
+        raise ValueError("cut short") from error
+
+
+def _model(data: bytes) -> TfliteFile:
+    quantised, count = False, 0
+    for graph in _tables(data, _root(data), _SUBGRAPHS):
+        for tensor in _tables(data, graph, _TENSORS):
+            count += 1
+            kind = _field(data, tensor, _TENSOR_TYPE)
+            scaled = _scaled(data, tensor)
+            if kind and data[kind] in _SMALL_INTEGERS and scaled:
+                quantised = True
+    if not count:
+        raise ValueError("no tensors")
+    return TfliteFile(quantised=quantised, tensors=count)
+
+
+def _scaled(data: bytes, tensor: int) -> bool:
+    at = _field(data, tensor, _TENSOR_QUANTISATION)
+    scales = _field(data, _follow(data, at), _SCALE) if at else 0
+    return bool(scales) and _number(data, _follow(data, scales)) > 0
+
+
+def _number(data: bytes, at: int) -> int:
+    return int(struct.unpack_from("<I", data, at)[0])
+
+
+def _follow(data: bytes, at: int) -> int:
+    target = at + _number(data, at)
+    if target >= len(data):
+        raise IndexError(target)
+    return target
+
+
+def _root(data: bytes) -> int:
+    return _follow(data, 0)
+
+
+def _field(data: bytes, table: int, slot: int) -> int:
+    """Where a table's field is, 0 when absent."""
+    vtable = table - struct.unpack_from("<i", data, table)[0]
+    size = struct.unpack_from("<H", data, vtable)[0]
+    place = 4 + 2 * slot
+    offset = struct.unpack_from("<H", data, vtable + place)[0] if place < size else 0
+    return table + offset if offset else 0
+
+
+def _tables(data: bytes, table: int, slot: int) -> list[int]:
+    at = _field(data, table, slot)
+    if not at:
+        return []
+    vector = _follow(data, at)
+    count = _number(data, vector)
+    if vector + 4 + 4 * count > len(data):
+        raise IndexError(count)
+    return [_follow(data, vector + 4 + 4 * index) for index in range(count)]

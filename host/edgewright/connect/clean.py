@@ -1,0 +1,28 @@
+"""Text from a board made safe to show: without the characters that steer a terminal or reorder a line."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+KEEP = "\n\t"
+
+
+def clean_text(text: str) -> str:
+    """Without control, format, surrogate and private characters, but line ends and tabs."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char for char in text if char in KEEP or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co")
+    )
+
+
+def clean(value: Any) -> Any:
+    """A parsed JSON value with every string in it cleaned, keys too."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, dict):
+        return {clean_text(str(key)): clean(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [clean(inner) for inner in value]
+    return value

@@ -1,0 +1,171 @@
+"""From a started command to the agent's greeting."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+from typing import Any
+
+import msgspec
+
+from edgewright.connect.agent_package import AgentPackage
+from edgewright.connect.clean import clean
+from edgewright.connect.stream import Stream
+from edgewright.connect.transport import Channel, Ended
+from edgewright.errors import BoardError, EdgewrightError, ProtocolError, Unreachable
+from edgewright_agent import protocol
+
+NOISE_HINT = (
+    "does the login's shell start-up file (such as ~/.bashrc) print or run something? make it silent for SSH"
+)
+NO_PYTHON_HINT = "install python3 (3.6 or newer) there, or name it with `python` in the fleet file"
+
+
+class Greeting(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent's first word.
+
+    Attributes:
+        agent: its version.
+        sha256: of the `.pyz` that runs; with a forced command it need not be the one that was offered.
+        python: the board's Python version.
+        root: absolute path of the root folder.
+        board_id: the id of the root folder.
+        recovered: what the agent put right at its start, a sentence each.
+    """
+
+    edgewright: int
+    agent: str
+    sha256: str = ""
+    python: str = ""
+    root: str = ""
+    board_id: str = ""
+    recovered: tuple[Any, ...] = ()
+
+
+def greet(
+    channel: Channel, stream: Stream, package: AgentPackage, root: str, silence_s: float, within_s: float
+) -> Greeting:
+    """Sends the hello, ships the agent when it is asked for, and waits for the greeting.
+
+    Args:
+        root: the root folder on the board.
+        within_s: seconds from the hello to the board's answer, and from the agent's bytes to the greeting.
+
+    Raises:
+        BoardError: no Python there, or the agent cannot start.
+        ProtocolError: too much noise, or another version of the protocol.
+        Unreachable: no answer in time, or the link broke.
+    """
+    nonce = secrets.token_hex(16)
+    channel.send(hello(package, root, nonce), silence_s)
+    answers = Answers(stream, nonce)
+    try:
+        answer = answers.next(time.monotonic() + within_s)
+        if "need" in answer:
+            channel.send(package.data, silence_s)
+            answer = answers.next(time.monotonic() + within_s)
+    except Ended as error:
+        raise explain_end(channel, answers.noise) from error
+    except TimeoutError as error:
+        raise Unreachable(
+            f"the board sent no greeting within {within_s:g} s{quoted(answers.noise)}",
+            hint="is it overloaded, or does its login ask something?",
+        ) from error
+    return as_greeting(answer)
+
+
+def hello(package: AgentPackage, root: str, nonce: str) -> bytes:
+    """The hello line."""
+    line: bytes = protocol.encode(
+        {
+            "edgewright": protocol.VERSION,
+            "nonce": nonce,
+            "agent": {"sha256": package.sha256, "size": len(package.data)},
+            "root": root,
+            "host": socket.gethostname(),
+            "loader": package.loader,
+        }
+    )
+    return line
+
+
+class Answers:
+    """The lines with our nonce, whatever else the login prints before them."""
+
+    def __init__(self, stream: Stream, nonce: str) -> None:
+        self._stream = stream
+        self._nonce = nonce
+        self.noise = b""
+
+    def next(self, deadline: float) -> dict[str, Any]:
+        """The next answer; a TimeoutError past the deadline."""
+        while True:
+            room = protocol.MAX_NOISE - len(self.noise)
+            try:
+                line = self._stream.line(deadline, room)
+            except ProtocolError as error:
+                raise ProtocolError(
+                    f"more than {protocol.MAX_NOISE} bytes came and no greeting{quoted(self.noise)}",
+                    hint=NOISE_HINT,
+                ) from error
+            answer = self._answer(line)
+            if answer is not None:
+                return answer
+            self.noise += line
+
+    def _answer(self, line: bytes) -> dict[str, Any] | None:
+        start = line.find(b'{"')  # a prompt without a line end may stand before it
+        if start < 0 or self._nonce.encode("ascii") not in line:
+            return None
+        try:
+            answer: dict[str, Any] = protocol.decode(line[start:])
+        except protocol.AgentError:
+            return None
+        return answer if answer.get("nonce") == self._nonce and "loader" not in answer else None
+
+
+def as_greeting(answer: dict[str, Any]) -> Greeting:
+    """A greeting, checked."""
+    if "error" in answer:
+        raise board_error(answer["error"])
+    if answer.get("edgewright") != protocol.VERSION:
+        raise ProtocolError(
+            f"the board speaks wire version {clean(answer.get('edgewright'))!r}, not {protocol.VERSION}",
+            hint="an administrator installed its agent: update that one, or this edgewright",
+        )
+    try:
+        return msgspec.convert(clean(answer), Greeting)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"the board's greeting is not valid: {error}", hint="update its agent") from error
+
+
+def board_error(error: Any) -> BoardError:
+    """The agent's error, its text cleaned."""
+    if not isinstance(error, dict):
+        error = {}
+    code, message, hint = (str(clean(error.get(key) or ""))[:2000] for key in ("code", "message", "hint"))
+    return BoardError(message or "the board's agent failed without a word", hint=hint, code=code or "board")
+
+
+def explain_end(channel: Channel, noise: bytes) -> EdgewrightError:
+    """Why the command ended before it greeted."""
+    code = channel.exit_code(5)
+    said = quoted(noise + b"\n" + channel.log().encode("utf-8", "replace"))
+    if code == protocol.NO_PYTHON_EXIT:
+        return BoardError(
+            "the board has no python3 in the usual places", hint=NO_PYTHON_HINT, code="no-python"
+        )
+    if code is None:
+        return Unreachable(f"the link to the board ended before its greeting{said}", hint="try again")
+    return BoardError(
+        f"the agent's start ended with exit code {code}{said}",
+        hint="does `ssh BOARD python3 --version` work, and does the login have a shell?",
+        code="start-failed",
+    )
+
+
+def quoted(noise: bytes) -> str:
+    """The last words of some output, for a message."""
+    words = " ".join(str(clean(noise.decode("utf-8", "replace"))).split())
+    return f": {words[-300:]}" if words else ""

@@ -1,0 +1,330 @@
+"""A session: one login, one agent, commands one after another."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from edgewright.connect import agent_package, local, ssh, ssh_config, start, transfer, trust
+from edgewright.connect.clean import clean
+from edgewright.connect.handshake import Greeting, board_error, greet
+from edgewright.connect.stream import UPDATE, Stream
+from edgewright.connect.transport import AskPassword, Channel, Ended, Transport
+from edgewright.errors import BoardError, EdgewrightError, ProtocolError, Unreachable
+from edgewright.nouns.base import Noun
+from edgewright.nouns.board import Board, Fleet
+from edgewright.nouns.facts import Facts
+from edgewright.nouns.progress import Progress, Step, silent
+from edgewright_agent import protocol
+
+OnEvent = Callable[[dict[str, Any]], None]
+CALL_SECONDS = 3600.0
+
+
+class Limits(Noun, frozen=True, kw_only=True):
+    """How long a session waits, seconds.
+
+    Attributes:
+        silence_s: no byte from a board that works is a dead link.
+        greeting_s: from the hello to an answer.
+        ping_s: idle time after which the agent is told that the host lives.
+    """
+
+    silence_s: float = float(protocol.SILENCE_SECONDS)
+    greeting_s: float = float(protocol.GREETING_SECONDS)
+    ping_s: float = 8.0
+
+
+def open_session(
+    board: Board,
+    fleet: Fleet,
+    *,
+    ask_password: AskPassword | None = None,
+    progress: Progress = silent,
+    limits: Limits | None = None,
+) -> Session:
+    """Logs in to a board, starts the agent there and checks that it is the board that was pinned.
+
+    Args:
+        ask_password: asked for a password or passphrase with a prompt; None answers nothing.
+
+    Raises:
+        TrustError: unknown or changed host key, another board than before, or a cloned card.
+        AuthError, Unreachable, BoardError, ProtocolError: as they say.
+    """
+    transport = connect(board, fleet, ask_password)
+    try:
+        session = start_session(board, transport, progress=progress, limits=limits)
+    except BaseException:
+        transport.close()
+        raise
+    try:
+        if board.address != local.ADDRESS:
+            trust.check_identity(board, fleet, session.greeting.board_id, session.facts().serial)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def connect(board: Board, fleet: Fleet, ask_password: AskPassword | None = None) -> Transport:
+    """A transport to a board: SSH, or this machine itself for the address `local:`."""
+    if board.address == local.ADDRESS:
+        return local.LocalTransport()
+    endpoint = ssh_config.endpoint(board, ssh.lookup())
+    return ssh.connect(endpoint, trust.pin_of(board, fleet), ask_password)
+
+
+def start_session(
+    board: Board, transport: Transport, *, progress: Progress = silent, limits: Limits | None = None
+) -> Session:
+    """Starts the agent over a transport; the session closes the transport when it ends."""
+    limits = limits or Limits()
+    channel = transport.run(start.command(board.python))
+    stream = Stream(channel, limits.silence_s)
+    package = agent_package.package()
+    greeting = greet(channel, stream, package, board.root, limits.silence_s, limits.greeting_s)
+    return Session(board, transport, channel, stream, greeting, progress, limits)
+
+
+class Session:
+    """Commands to one agent. One thread uses it; a thread of its own pings while it is idle.
+
+    `sent_bytes` counts the bytes of files that were uploaded.
+
+    An error of the agent's leaves the session usable. Any other ends it: the stream's state is unknown.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        transport: Transport,
+        channel: Channel,
+        stream: Stream,
+        greeting: Greeting,
+        progress: Progress,
+        limits: Limits,
+    ) -> None:
+        self.board = board
+        self.greeting = greeting
+        self.progress = progress
+        self.sent_bytes = 0
+        self._transport, self._channel, self._stream, self._limits = transport, channel, stream, limits
+        self._lock = threading.Lock()
+        self._owner = 0
+        self._last_id = 0
+        self._spoke = time.monotonic()
+        self._ended: EdgewrightError | None = None
+        self._facts: Facts | None = None
+        self._stop = threading.Event()
+        self._pinger = threading.Thread(target=self._ping, name=f"edgewright-ping-{board.name}", daemon=True)
+        self._pinger.start()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def call(
+        self, do: str, *, timeout_s: float | None = None, on_event: OnEvent | None = None, **args: Any
+    ) -> dict[str, Any]:
+        """One command; its answer, all text in it cleaned of control characters.
+
+        Args:
+            timeout_s: limit for the whole command, an hour by default.
+            on_event: told every event but heartbeats; without it progress goes to the session's callback.
+
+        Raises:
+            BoardError: the agent refused or failed; `code` and `hint` are its own. Code `timeout`: too late.
+            Unreachable: the link is dead.
+            ProtocolError: the answer is not one.
+        """
+        return self.exchange(do, args, timeout_s=timeout_s, on_event=on_event)
+
+    def put(self, source: Path | bytes, *, label: str = "") -> str:
+        """Makes bytes known to the board, only those that it lacks; returns their hex sha256.
+
+        Args:
+            source: a file, or the bytes.
+            label: what it is, for the progress callback.
+        """
+        return transfer.put(self, source, label)
+
+    def get(self, result: dict[str, Any], destination: Path | None = None) -> bytes | Path:
+        """Fetches a RESULT of the agent, its size and sha256 checked.
+
+        Args:
+            destination: file to write; without one the bytes are returned.
+        """
+        return transfer.get(self, result, destination)
+
+    def facts(self, *, fresh: bool = False) -> Facts:
+        """The board's facts, asked for once a session."""
+        if self._facts is None or fresh:
+            try:
+                self._facts = msgspec.convert(self.call("facts", timeout_s=120), Facts)
+            except msgspec.ValidationError as error:
+                raise ProtocolError(f"the board's facts are not valid: {error}", hint=UPDATE) from error
+        return self._facts
+
+    def log_tail(self, lines: int = 40) -> str:
+        """The newest lines that the agent wrote to stderr, cleaned."""
+        return "\n".join(str(clean(self._channel.log())).splitlines()[-lines:])
+
+    def close(self) -> None:
+        """Ends the agent and the login."""
+        self._stop.set()
+        if threading.current_thread() is not self._pinger:
+            self._pinger.join(0.1)
+        if self._ended is None:
+            self._ended = Unreachable(f"the session with {self.board.name} is over", hint="open another one")
+            self._channel.finish()  # the agent ends by itself when its stdin does
+            self._channel.exit_code(2)
+        self._channel.close()
+        self._transport.close()
+
+    def exchange(
+        self,
+        do: str,
+        args: dict[str, Any],
+        *,
+        timeout_s: float | None = None,
+        on_event: OnEvent | None = None,
+        body: Callable[[Channel, float], None] | None = None,
+        raw: Callable[[dict[str, Any], Stream, float], None] | None = None,
+    ) -> dict[str, Any]:
+        """One command, with raw bytes either way.
+
+        Args:
+            body: sends raw bytes after the command's line; it is given the silence limit.
+            raw: takes the raw bytes that follow a `bytes` event; it is given the event and the deadline.
+        """
+        if self._owner == threading.get_ident():
+            raise RuntimeError("a session's callback must not use the session")
+        deadline = time.monotonic() + (CALL_SECONDS if timeout_s is None else timeout_s)
+        with self._lock:
+            if self._ended is not None:
+                raise self._ended
+            self._owner = threading.get_ident()
+            try:
+                return self._exchange(do, args, deadline, on_event or self._report, body, raw)
+            except BoardError:
+                raise
+            except BaseException as error:
+                shown = self._fail(do, error)
+                if shown is error:
+                    raise
+                raise shown from error
+            finally:
+                self._owner = 0
+                self._spoke = time.monotonic()
+
+    def _exchange(
+        self,
+        do: str,
+        args: dict[str, Any],
+        deadline: float,
+        on_event: OnEvent,
+        body: Callable[[Channel, float], None] | None,
+        raw: Callable[[dict[str, Any], Stream, float], None] | None,
+    ) -> dict[str, Any]:
+        self._last_id += 1
+        line = protocol.encode({"id": self._last_id, "do": do, "args": args})
+        if len(line) > protocol.MAX_LINE:
+            raise ValueError(f"the arguments of {do} are too long")
+        try:
+            self._channel.send(line, self._limits.silence_s)
+            if body is not None:
+                body(self._channel, self._limits.silence_s)
+        except Unreachable:
+            # an agent that failed in between may have said why before it ended
+            with contextlib.suppress(TimeoutError, Unreachable, ProtocolError):
+                self._answer(time.monotonic() + 1, on_event, None)
+            raise
+        return self._answer(deadline, on_event, raw)
+
+    def _answer(
+        self,
+        deadline: float,
+        on_event: OnEvent,
+        raw: Callable[[dict[str, Any], Stream, float], None] | None,
+    ) -> dict[str, Any]:
+        while True:
+            message = self._message(deadline)
+            if "error" in message and message.get("id") in (
+                self._last_id,
+                None,
+            ):  # None: it understood no request
+                raise board_error(message["error"])
+            if message.get("id") != self._last_id:
+                raise ProtocolError(f"the board answers another request: {message.get('id')!r}", hint=UPDATE)
+            if isinstance(message.get("ok"), dict):
+                answer: dict[str, Any] = message["ok"]
+                return answer
+            event = message.get("event")
+            if not isinstance(event, str):
+                raise ProtocolError("a line from the board is neither event, ok nor error", hint=UPDATE)
+            if event == "bytes":
+                if raw is None:
+                    raise ProtocolError("the board sends bytes that nobody asked for", hint=UPDATE)
+                raw(message, self._stream, deadline)
+                raw = None
+            elif event != "heartbeat":
+                on_event(message)
+
+    def _message(self, deadline: float) -> dict[str, Any]:
+        line = self._stream.line(deadline)
+        try:
+            message: dict[str, Any] = clean(protocol.decode(line))
+        except (protocol.AgentError, RecursionError) as error:
+            raise ProtocolError("a line from the board is not a JSON object", hint=UPDATE) from error
+        return message
+
+    def _fail(self, do: str, error: BaseException) -> BaseException:
+        """Ends the session; the error to raise."""
+        shown: BaseException = error
+        if isinstance(error, Ended):
+            said = f": {self.log_tail(1)[-300:]}" if self._channel.exit_code(1) else ""
+            shown = Unreachable(f"{self.board.name}: the link ended during {do}{said}", hint=error.hint)
+        elif isinstance(error, TimeoutError):
+            hint = "give it more time, or look at `edgewright logs`"
+            shown = BoardError(f"{self.board.name} did not finish {do} in time", hint=hint, code="timeout")
+        elif isinstance(error, EdgewrightError) and error.message:
+            shown = type(error)(f"{self.board.name}: {error.message}", hint=error.hint, code=error.code)
+        broken = f"the session with {self.board.name} broke during {do}"
+        self._ended = (
+            shown if isinstance(shown, EdgewrightError) else Unreachable(broken, hint="open another one")
+        )
+        self._stop.set()
+        self._channel.close()
+        self._transport.close()
+        return shown
+
+    def _report(self, event: dict[str, Any]) -> None:
+        """An agent's event as a step."""
+        numbers = {key: event[key] for key in ("done", "total") if isinstance(event.get(key), int)}
+        what, detail = (
+            str(event.get("what", event.get("event"))),
+            str(event.get("text", event.get("detail", ""))),
+        )
+        self.progress(Step(board=self.board.name, what=what, detail=detail, **numbers))
+
+    def _ping(self) -> None:
+        """While nobody calls, tells the agent that the host lives; a failure shows at the next call."""
+        while not self._stop.wait(self._limits.ping_s / 4):
+            if time.monotonic() - self._spoke < self._limits.ping_s or self._lock.locked():
+                continue
+            try:
+                self.exchange("ping", {}, timeout_s=self._limits.silence_s)
+            except EdgewrightError:
+                return

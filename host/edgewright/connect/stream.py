@@ -1,0 +1,77 @@
+"""Lines and raw bytes from one channel, within strict bounds: the board may be hostile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from edgewright.connect.transport import Channel, Ended
+from edgewright.errors import ProtocolError, Unreachable
+from edgewright_agent import protocol
+
+UPDATE = "is it the agent of this version that answers? try again with --debug for the board's log"
+
+
+class Stream:
+    """Reads what the board says.
+
+    Args:
+        silence_s: no byte for so long is a dead link.
+    """
+
+    def __init__(self, channel: Channel, silence_s: float) -> None:
+        self._channel = channel
+        self._silence_s = silence_s
+        self._buffer = bytearray()
+
+    def line(self, deadline: float, limit: int = protocol.MAX_LINE) -> bytes:
+        """The next line, its end included.
+
+        Args:
+            deadline: `time.monotonic()` past which it is too late, whatever still trickles in.
+
+        Raises:
+            TimeoutError: the deadline passed.
+            ProtocolError: the line is longer than `limit` bytes.
+            Unreachable: the link is dead or ended.
+        """
+        searched = 0
+        while True:
+            end = self._buffer.find(b"\n", searched)
+            if (end if end >= 0 else len(self._buffer)) >= limit:
+                raise ProtocolError(f"a line from the board is longer than {limit} bytes", hint=UPDATE)
+            if end >= 0:
+                line = bytes(self._buffer[: end + 1])
+                del self._buffer[: end + 1]
+                return line
+            searched = len(self._buffer)
+            self._buffer += self._more(65536, deadline)
+
+    def raw(self, size: int, write: Callable[[bytes], Any], deadline: float) -> None:
+        """Exactly `size` bytes, handed on in pieces of at most `protocol.PIECE`."""
+        rest = size
+        while rest:
+            if not self._buffer:
+                self._buffer += self._more(min(protocol.PIECE, rest), deadline)
+            piece = bytes(self._buffer[: min(rest, protocol.PIECE)])
+            del self._buffer[: len(piece)]
+            write(piece)
+            rest -= len(piece)
+
+    def _more(self, size: int, deadline: float) -> bytes:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        try:
+            piece = self._channel.receive(size, min(left, self._silence_s))
+        except TimeoutError:
+            if left <= self._silence_s:
+                raise
+            raise Unreachable(
+                f"the board said nothing for {self._silence_s:g} s",
+                hint="is it still switched on, and its link up?",
+            ) from None
+        if not piece:
+            raise Ended("the link to the board ended", hint="is it still switched on? try again")
+        return piece

@@ -1,0 +1,91 @@
+"""Which wheels a board's Python can take: packaging's tags, for a machine that is not this one."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from edgewright.errors import EdgewrightError
+from edgewright.nouns.base import Noun
+from edgewright.nouns.facts import Facts
+from edgewright.nouns.target import numbers
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
+
+OLDEST_GLIBC = {"x86_64": 5, "i686": 5}  # minor version of the first manylinux; 17 elsewhere
+LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+
+
+class WheelHost(Noun, frozen=True, kw_only=True, dict=True):
+    """A board as the resolver of wheels sees it.
+
+    Attributes:
+        python: version such as `3.11.2`.
+        arch: of the Python, which on a 64-bit kernel may be a 32-bit one.
+        libc: `glibc` or `musl`.
+        libc_version: such as `2.36`.
+    """
+
+    python: str
+    arch: str
+    libc: str
+    libc_version: str
+
+    @property
+    def title(self) -> str:
+        """What it is, for messages."""
+        return f"Python {self.python} on {self.arch} with {self.libc or 'libc'} {self.libc_version}"
+
+    @property
+    def abi(self) -> str:
+        """Such as `cp311`; CPython before 3.8 had an `m` after it."""
+        major, minor = numbers(self.python)[:2]
+        return f"cp{major}{minor}" + ("m" if (major, minor) < (3, 8) else "")
+
+    @cached_property
+    def platforms(self) -> tuple[str, ...]:
+        """Platform tags, best first."""
+        version = numbers(self.libc_version)
+        found: list[str] = []
+        if len(version) >= 2:
+            family = "musllinux" if self.libc == "musl" else "manylinux"
+            oldest = 0 if self.libc == "musl" else OLDEST_GLIBC.get(self.arch, 17)
+            for minor in range(version[1], oldest - 1, -1):
+                found.append(f"{family}_{version[0]}_{minor}_{self.arch}")
+                if self.libc != "musl" and minor in LEGACY:
+                    found.append(f"{LEGACY[minor]}_{self.arch}")
+        return (*found, f"linux_{self.arch}")
+
+    @cached_property
+    def tags(self) -> frozenset[Tag]:
+        """Every tag of a wheel that it can take."""
+        from packaging import tags
+
+        python = numbers(self.python)[:2]
+        own = tags.cpython_tags(python, abis=[self.abi], platforms=self.platforms)
+        common = tags.compatible_tags(
+            python, interpreter=f"cp{python[0]}{python[1]}", platforms=self.platforms
+        )
+        return frozenset([*own, *common])
+
+
+def wheel_host(facts: Facts) -> WheelHost:
+    """The board of these facts. Its architecture is that of its Python, also where `uname -m` says another.
+
+    Raises:
+        EdgewrightError: the facts do not say what its Python is.
+    """
+    platform = facts.python.platform
+    if len(numbers(facts.python.version)) < 2 or not platform.startswith("linux-"):
+        raise EdgewrightError(
+            f"no wheels for the board's Python: {facts.python.version or 'unknown'} on {platform or 'unknown'}",
+            hint="a runtime needs CPython on Linux",
+            code="runtime-unsupported",
+        )
+    return WheelHost(
+        python=facts.python.version,
+        arch=platform.removeprefix("linux-"),
+        libc=facts.libc.name,
+        libc_version=facts.libc.version,
+    )

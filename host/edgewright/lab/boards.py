@@ -1,0 +1,155 @@
+"""Simulated boards on this machine: real SSH servers on loopback, in a fleet file like any other boards.
+
+up(...)     starts a lab, or starts again what of it does not run any more
+down()      ends exactly its processes and removes everything of it
+listing()   the boards of all labs, and which are alive
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgewright.errors import UsageError
+from edgewright.lab import enlist, making, record
+from edgewright.lab.record import LabError, LabRecord
+from edgewright.nouns.base import Noun
+from edgewright.nouns.progress import Progress, Step, silent
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
+MAX_BOARDS = 200
+
+
+class LabBoard(Noun, frozen=True, kw_only=True):
+    """One simulated board.
+
+    Attributes:
+        server: `openssh`, or `built-in` where there is no sshd.
+        isolated: it has a passwd entry and a home of its own, and does not see the developer's.
+        folder: everything of the board on this machine; `root` is its root folder, as this machine sees it.
+        identity: the private key that it lets in.
+        pid: its server's process.
+    """
+
+    lab: str
+    name: str
+    address: str
+    port: int
+    user: str
+    profile: str | None
+    python: str | None
+    server: str
+    isolated: bool
+    folder: Path
+    root: Path
+    identity: Path
+    fleet: Path
+    pid: int
+    alive: bool
+
+
+def up(
+    count: int,
+    *,
+    fleet_path: Path,
+    profiles: Sequence[str] = (),
+    python: str | None = None,
+    name: str = "lab",
+    sshd: str | None = None,
+    isolate: bool = True,
+    progress: Progress = silent,
+) -> list[LabBoard]:
+    """Starts `count` boards called `<name>-1`, `<name>-2`, ... and adds them to the fleet file, pinned.
+
+    A lab that runs already is left as it is; those of its boards that do not run any more are started again
+    with all that is in their homes, as after a power cut. A start that fails half-way is undone.
+
+    Args:
+        profiles: what the boards pose as, in turn; none: they are what this machine is.
+        python: absolute path of the boards' Python; by default the `python3` that a login finds.
+        sshd: path of an sshd, or `built-in`; by default this machine's sshd, else the built-in server.
+        isolate: give each board a view of the file system of its own, where this machine allows it.
+
+    Raises:
+        UsageError, LabError: bad name or count; unknown Python; a running lab of another shape;
+            no server starts.
+        ConfigError: unknown profile; the fleet has a board of such a name already.
+    """
+    if not sys.platform.startswith("linux"):
+        raise LabError(
+            "simulated boards need linux", hint="run edgewright in a container or a virtual machine"
+        )
+    if not NAME.match(name):
+        raise UsageError(
+            f"not a name of a lab: {name!r}", hint="lower-case letters, digits and dashes, at most 40"
+        )
+    if not 0 < count <= MAX_BOARDS:
+        raise UsageError(f"the number of boards must be 1 to {MAX_BOARDS}: {count}")
+    with record.lock():
+        existing = record.load(name)
+        if existing is not None and existing.ready:
+            return again(existing, count, fleet_path, progress)
+        making.remove(name)  # what an interrupted start left
+        lab = making.plan(count, fleet_path, profiles, python, name, sshd)
+        enlist.check(fleet_path, (board.name for board in lab.boards))
+        try:
+            record.save(lab)
+            return shown(making.realise(making.prepare(lab, isolate), progress))
+        except BaseException:
+            making.remove(name)
+            raise
+
+
+def down(name: str | None = None, *, progress: Progress = silent) -> list[str]:
+    """Ends the boards of one lab, or of all, and removes their folders, fleet entries and pins.
+
+    Returns:
+        The names of the boards that were removed.
+
+    Raises:
+        LabError: there is no such lab, or a process of it does not end.
+    """
+    with record.lock():
+        if name is not None and name not in record.names():
+            raise LabError(f"no such lab: {name}", hint="`edgewright lab list` names them", code="no-lab")
+        gone: list[str] = []
+        for lab in [name] if name is not None else record.names():
+            progress(Step(what="lab", detail=f"stop {lab}"))
+            gone += making.remove(lab)
+        return gone
+
+
+def listing() -> list[LabBoard]:
+    """The boards of all labs."""
+    return [
+        board for name in record.names() if (lab := record.load(name)) is not None for board in shown(lab)
+    ]
+
+
+def shown(lab: LabRecord) -> list[LabBoard]:
+    """A record's boards as they are now."""
+    return [
+        LabBoard(
+            lab=lab.name, name=board.name, address=enlist.ADDRESS, port=board.port, user=board.user,
+            profile=board.profile, python=board.python, server=board.server, isolated=board.isolated,
+            folder=record.board_folder(lab.name, board.name), root=enlist.root(lab.name, board),
+            identity=record.identity(lab.name), fleet=Path(lab.fleet), pid=board.pid,
+            alive=making.is_alive(lab.name, board),
+        )
+        for board in lab.boards
+    ]  # fmt: skip
+
+
+def again(lab: LabRecord, count: int, fleet_path: Path, progress: Progress) -> list[LabBoard]:
+    """A lab that was started before: what does not run any more is started again."""
+    if len(lab.boards) != count or Path(lab.fleet) != fleet_path.absolute():
+        raise LabError(
+            f"the lab {lab.name} is there already: {len(lab.boards)} boards in {lab.fleet}",
+            hint=f"`edgewright lab down --name {lab.name}` first, or another --name",
+            code="lab-exists",
+        )
+    if all(making.is_alive(lab.name, board) for board in lab.boards):
+        progress(Step(what="lab", detail=f"{lab.name} is running already"))
+    return shown(making.realise(lab, progress))

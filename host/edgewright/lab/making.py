@@ -1,0 +1,178 @@
+"""Making and removing simulated boards: the steps behind `boards.up` and `boards.down`."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import msgspec
+
+from edgewright.config import profiles as known_profiles
+from edgewright.lab import builtin, enlist, interpreter, isolation, keys, openssh, pose, processes, record
+from edgewright.lab.openssh import PortTakenError
+from edgewright.lab.processes import Process
+from edgewright.lab.record import BoardRecord, LabError, LabRecord
+from edgewright.nouns.progress import Progress, Step
+
+BUILT_IN = "built-in"
+OPENSSH = "openssh"
+PARALLEL = 8
+ATTEMPTS = 5  # ports that are tried when other programs take the chosen one first
+
+
+def plan(
+    count: int, fleet_path: Path, posed: Sequence[str], python: str | None, name: str, sshd: str | None
+) -> LabRecord:
+    """A new lab, nothing of it made yet. Raises LabError, or ConfigError for an unknown profile."""
+    for profile in posed:
+        known_profiles.load(profile)
+    server = (openssh.find() or BUILT_IN) if sshd is None else sshd
+    if server != BUILT_IN and not os.access(server, os.X_OK):
+        raise LabError(f"no such sshd: {server}", hint="give its absolute path, or `built-in`")
+    chosen = interpreter.choose(python)
+    boards = tuple(
+        BoardRecord(
+            name=f"{name}-{index + 1}", port=port, user=isolation.USER, isolated=False,
+            server=BUILT_IN if server == BUILT_IN else OPENSSH,
+            profile=posed[index % len(posed)] if posed else None, python=chosen,
+        )
+        for index, port in enumerate(free_ports(count))
+    )  # fmt: skip
+    path = str(fleet_path.absolute())
+    return LabRecord(name=name, fleet=path, sshd="" if server == BUILT_IN else server, boards=boards)
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on, all different."""
+    sockets = [socket.create_server((enlist.ADDRESS, 0)) for _ in range(count)]
+    try:
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def prepare(lab: LabRecord, isolate: bool) -> LabRecord:
+    """Makes keys, homes and facts; the record then says whether the boards are isolated."""
+    keys.make(record.identity(lab.name))
+    for board in lab.boards:
+        folder = record.board_folder(lab.name, board.name)
+        (folder / "home").mkdir(mode=0o700, parents=True)
+        host_key = keys.make(folder / "host_key")
+        profile = known_profiles.load(board.profile) if board.profile else None
+        pose.write(enlist.root(lab.name, board), pose.facts(profile, pose.serial(host_key)))
+        isolation.write_accounts(folder)
+    boards = tuple(settle(lab, isolate))
+    lab = msgspec.structs.replace(lab, boards=boards, ready=True)
+    record.save(lab)
+    return lab
+
+
+def settle(lab: LabRecord, isolate: bool) -> list[BoardRecord]:
+    """The boards, each with the best server that this machine allows and the user that it lets in."""
+    first = lab.boards[0]
+    if first.server == BUILT_IN:
+        return list(lab.boards)
+    folder = record.board_folder(lab.name, first.name)
+    keep = interpreter.folders(first.python)
+    if isolate and isolation.works(folder, keep=keep, lab_root=record.root()):
+        return [msgspec.structs.replace(board, isolated=True) for board in lab.boards]
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # sshd lets in nobody without a passwd entry
+        return [msgspec.structs.replace(board, server=BUILT_IN) for board in lab.boards]
+    return [msgspec.structs.replace(board, user=user) for board in lab.boards]
+
+
+def realise(lab: LabRecord, progress: Progress) -> LabRecord:
+    """Starts every board that does not run, and enters all of them in the fleet file."""
+    public = keys.make(record.identity(lab.name))
+    pool = ThreadPoolExecutor(PARALLEL)
+    try:
+        waiting = [pool.submit(ensure, lab, board, public) for board in lab.boards]
+        for done, future in enumerate(as_completed(waiting), 1):
+            begun, made = future.result()
+            if begun in lab.boards:
+                continue
+            boards = tuple(begun if one.name == begun.name else one for one in lab.boards)
+            lab = msgspec.structs.replace(lab, boards=boards, made=tuple(dict.fromkeys((*lab.made, *made))))
+            record.save(lab)
+            progress(Step(what="start", board=begun.name, detail=begun.server, done=done, total=len(waiting)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    host_keys = {
+        board.name: keys.make(record.board_folder(lab.name, board.name) / "host_key") for board in lab.boards
+    }
+    return enlist.add(lab, host_keys)
+
+
+def ensure(lab: LabRecord, board: BoardRecord, public: str) -> tuple[BoardRecord, list[str]]:
+    """Starts a board's server unless it runs.
+
+    Returns:
+        The record of the running board, and the folders that were made outside the lab's own.
+    """
+    server = process_of(lab.name, board)
+    if server is not None:
+        return msgspec.structs.replace(board, pid=server.pid, started=server.started), []
+    folder = record.board_folder(lab.name, board.name)
+    made: list[Path] = []
+    for _ in range(ATTEMPTS):
+        try:
+            if board.server == OPENSSH:
+                made += openssh.write_config(folder, board, public, lab.sshd)
+                pid = openssh.start(lab.name, board, lab.sshd, keep=interpreter.folders(board.python))
+            else:
+                builtin.write_config(folder, board, public)
+                pid = builtin.start(lab.name, board)
+            begun = msgspec.structs.replace(board, pid=pid, started=processes.started(pid))
+            return begun, [str(one) for one in made]
+        except PortTakenError:
+            board = msgspec.structs.replace(board, port=free_ports(1)[0])
+    raise LabError(f"no free port for {board.name}: {ATTEMPTS} were tried", hint="try again")
+
+
+def process_of(lab: str, board: BoardRecord) -> Process | None:
+    """The board's running server: the recorded one, or one whose start ended before it was recorded."""
+    recorded = Process(board.pid, board.started)
+    if processes.alive(recorded):
+        return recorded
+    folder = record.board_folder(lab, board.name)
+    try:
+        pid = int((folder / "server.pid").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return Process(pid, processes.started(pid)) if processes.names(pid, folder) else None
+
+
+def is_alive(lab: str, board: BoardRecord) -> bool:
+    """Whether the board's server runs."""
+    return process_of(lab, board) is not None
+
+
+def remove(name: str) -> list[str]:
+    """Ends a lab's processes, then removes its fleet entries, pins and folders; the names of its boards."""
+    lab = record.load(name)
+    if lab is not None:
+        servers = {
+            record.board_folder(name, board.name): process_of(name, board) or Process(0, "")
+            for board in lab.boards
+        }
+        left = processes.end(servers)
+        if left:
+            pids = ", ".join(str(process.pid) for process in left)
+            raise LabError(
+                f"processes of lab {name} do not end: {pids}", hint="end them by hand, then try again"
+            )
+        enlist.remove(lab)
+        for folder in (Path(path) for path in lab.made):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+    record.erase(record.folder(name))
+    if record.root().is_dir() and not any(record.root().iterdir()):
+        record.root().rmdir()
+    return [board.name for board in lab.boards] if lab is not None else []

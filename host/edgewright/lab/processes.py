@@ -1,0 +1,138 @@
+"""The processes of simulated boards: which they are, whether they live, ending them and no others.
+
+A process id alone is never trusted: it may have been given to another program since.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+PROC = Path("/proc")
+GRACE_SECONDS = 2.0
+LIMIT_SECONDS = 10.0
+
+
+class Process(NamedTuple):
+    """A process id and what tells it from an earlier or later process of that id."""
+
+    pid: int
+    started: str
+
+
+def started(pid: int) -> str:
+    """Boot id and start time in clock ticks of a process; empty when there is none, or a zombie only."""
+    try:
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if fields[0] in "ZX" else f"{boot}:{fields[19]}"
+
+
+def alive(process: Process) -> bool:
+    """Whether that very process still runs."""
+    return bool(process.started) and started(process.pid) == process.started
+
+
+def names(pid: int, folder: Path) -> bool:
+    """Whether a process was started with a file of that folder among its arguments."""
+    try:
+        return os.fsencode(folder) + b"/" in (PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def members(servers: Mapping[Path, Process]) -> dict[Path, set[Process]]:
+    """The processes of each board, by its folder: its server, its sessions, and what they left running.
+
+    An isolated board's processes see its folder among their mounts, the others have its home in their
+    environment; a server's descendants belong to it in any case.
+    """
+    found: dict[Path, set[Process]] = {folder: set() for folder in servers}
+    owners = {server.pid: folder for folder, server in servers.items() if alive(server)}
+    parents = table()
+    for pid in parents:
+        folder = by_descent(pid, parents, owners) or by_traces(pid, servers)
+        if folder is not None and pid != os.getpid():
+            found[folder].add(Process(pid, started(pid)))
+    return {folder: {one for one in group if one.started} for folder, group in found.items()}
+
+
+def table() -> dict[int, int]:
+    """Every process of this machine and its parent."""
+    parents = {}
+    for entry in PROC.iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError, IndexError):
+                continue
+    return parents
+
+
+def by_descent(pid: int, parents: Mapping[int, int], owners: Mapping[int, Path]) -> Path | None:
+    """The folder of the server that a process descends from."""
+    seen: set[int] = set()
+    while pid and pid not in seen:
+        if pid in owners:
+            return owners[pid]
+        seen.add(pid)
+        pid = parents.get(pid, 0)
+    return None
+
+
+def by_traces(pid: int, folders: Iterable[Path]) -> Path | None:
+    """The folder that a process has among its mounts, or whose `home` is its HOME."""
+    entry = PROC / str(pid)
+    try:
+        isolated = (entry / "ns/mnt").readlink() != (PROC / "self/ns/mnt").readlink()
+        text = (entry / ("mountinfo" if isolated else "environ")).read_bytes()
+    except OSError:  # gone, or another user's
+        return None
+    words = (
+        {field for line in text.splitlines() for field in line.split()}
+        if isolated
+        else set(text.split(b"\0"))
+    )
+    for folder in folders:
+        if (escaped(folder) if isolated else b"HOME=" + os.fsencode(folder / "home")) in words:
+            return folder
+    return None
+
+
+def escaped(path: Path) -> bytes:
+    """A path as `mountinfo` writes it."""
+    raw = os.fsencode(path).replace(b"\\", b"\\134")
+    return raw.replace(b" ", b"\\040").replace(b"\t", b"\\011").replace(b"\n", b"\\012")
+
+
+def end(servers: Mapping[Path, Process]) -> list[Process]:
+    """Ends all processes of the boards: asks first, then kills; looks again until none is left.
+
+    Returns:
+        Those that were still there after `LIMIT_SECONDS`.
+    """
+    begun = time.monotonic()
+    stop(server for server in servers.values() if alive(server))  # first, or new sessions keep coming
+    while True:
+        left = [one for group in members(servers).values() for one in group]
+        waited = time.monotonic() - begun
+        if not left or waited > LIMIT_SECONDS:
+            return left
+        stop(left, signal.SIGTERM if waited < GRACE_SECONDS else signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def stop(processes: Iterable[Process], number: int = signal.SIGTERM) -> None:
+    """Sends a signal to each process that is still the one that was meant."""
+    for process in processes:
+        if alive(process):
+            try:
+                os.kill(process.pid, number)
+            except ProcessLookupError:
+                continue

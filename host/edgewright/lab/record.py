@@ -1,0 +1,134 @@
+"""What is written down about a lab: enough to find, start again and remove everything of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from edgewright.config import home
+from edgewright.errors import EdgewrightError
+from edgewright.nouns.base import Noun
+
+FILE = "lab.json"
+
+
+class BoardRecord(Noun, frozen=True, kw_only=True):
+    """One simulated board. `pid` and `started` name its server's process; 0 where it was never started.
+
+    Attributes:
+        server: `openssh` or `built-in`.
+        isolated: it has a passwd entry, a home and a view of the file system of its own.
+        started: identity of the process beside its pid, see `processes.started`.
+    """
+
+    name: str
+    port: int
+    user: str
+    server: str
+    isolated: bool
+    profile: str | None = None
+    python: str | None = None
+    pid: int = 0
+    started: str = ""
+
+
+class LabRecord(Noun, frozen=True, kw_only=True):
+    """One lab. Paths are absolute.
+
+    Attributes:
+        ready: keys, homes and facts are all there; without it an interrupted start is begun anew.
+        made: files and folders outside the lab's own folder that it made, and removes again when empty.
+    """
+
+    schema: int = 1
+    name: str
+    fleet: str
+    sshd: str = ""
+    ready: bool = False
+    made: tuple[str, ...] = ()
+    boards: tuple[BoardRecord, ...] = ()
+
+
+class LabError(EdgewrightError):
+    """A lab cannot be started, or there is none of that name."""
+
+    code = "lab"
+
+
+def root() -> Path:
+    """The folder that holds all labs. Not made here."""
+    return home.home() / "lab"
+
+
+def folder(lab: str) -> Path:
+    """The folder of one lab."""
+    return root() / lab
+
+
+def board_folder(lab: str, board: str) -> Path:
+    """The folder of one board: its keys, its server's files, and `home`."""
+    return folder(lab) / board
+
+
+def identity(lab: str) -> Path:
+    """The private key that every board of the lab lets in."""
+    return folder(lab) / "id_ed25519"
+
+
+def names() -> list[str]:
+    """The labs that are written down, sorted."""
+    return sorted(found.parent.name for found in root().glob(f"*/{FILE}"))
+
+
+def load(lab: str) -> LabRecord | None:
+    """The record of a lab, or None."""
+    try:
+        raw = (folder(lab) / FILE).read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=LabRecord)
+    except msgspec.DecodeError as error:
+        raise LabError(
+            f"the record of lab {lab} is damaged: {folder(lab) / FILE}: {error}",
+            hint="end its sshd processes by hand and remove that folder",
+        ) from None
+
+
+def save(lab: LabRecord) -> None:
+    """Writes the record atomically."""
+    path = folder(lab.name) / FILE
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(msgspec.json.encode(lab))
+    temporary.replace(path)
+
+
+@contextmanager
+def lock() -> Iterator[None]:
+    """Keeps other `lab up` and `lab down` of this user out; the lock frees itself with the process."""
+    home.home().mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(home.home(), os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def erase(path: Path) -> None:
+    """Removes a folder with all that is in it, read-only folders too."""
+    if not path.exists():
+        return
+    for parent, folders, _files in os.walk(path):
+        for name in folders:
+            inner = Path(parent, name)
+            if not inner.is_symlink():
+                inner.chmod(0o700)
+    shutil.rmtree(path)

@@ -1,0 +1,88 @@
+"""infer: one input through a model on a board."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright.connect.session import Session
+from edgewright.errors import DataError, ProtocolError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_INPUT = 1024**3  # bytes of the input file
+
+
+class Inference:
+    """The outputs of one inference: name -> array with the samples along axis 0; milliseconds of the median sample."""
+
+    def __init__(self, outputs: dict[str, np.ndarray[Any, Any]], ms: float, release: str, runtime: str, accelerator: str) -> None:
+        self.outputs = outputs
+        self.ms = ms
+        self.release = release
+        self.runtime = runtime
+        self.accelerator = accelerator
+
+    def save(self, path: Path) -> None:
+        """Writes the outputs as `.npz`."""
+        import numpy as np
+
+        with path.open("wb") as file:
+            np.savez(file, **self.outputs)  # type: ignore[arg-type]
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "outputs": {name: array.tolist() for name, array in self.outputs.items()},
+            "ms": self.ms, "release": self.release, "runtime": self.runtime, "accelerator": self.accelerator,
+        }  # fmt: skip
+
+
+def run_on(session: Session, model: str, release: str | None, source: Path) -> Inference:
+    """Sends the input, runs it there, brings the outputs back.
+
+    Args:
+        source: `.npy` (input 0) or `.npz` (a member an input, in the model's order, or named `input_<i>`);
+            the leading axis is the sample's.
+    """
+    import numpy as np
+
+    digest = session.put(packed(source), label=source.name)
+    answer = session.call("infer", model=model, release=release, inputs=digest, threads=1, accelerator="cpu")
+    try:
+        with np.load(io.BytesIO(bytes(session.get(answer["outputs"]))), allow_pickle=False) as archive:
+            outputs = {name: archive[name] for name in archive.files}
+        times = sorted(float(value) for value in answer["ms"])
+        return Inference(outputs, times[len(times) // 2], str(answer["release"]), str(answer["runtime"]), str(answer["accelerator"]))
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise ProtocolError(f"the board's outputs are not understood: {error}") from error
+
+
+def packed(source: Path) -> bytes:
+    """The input file as the `.npz` that the agent reads: members `input_<i>`.
+
+    Raises:
+        DataError: missing, too large, or neither `.npy` nor `.npz`.
+    """
+    import numpy as np
+
+    try:
+        if source.stat().st_size > MAX_INPUT:
+            raise DataError(f"the input is larger than 1 GiB: {source}")
+        loaded = np.load(source, allow_pickle=False)
+        arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in in_order(loaded.files)]
+    except FileNotFoundError:
+        raise DataError(f"no such input: {source}", hint="a .npy or .npz file") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"not a .npy or .npz file: {source}", hint=str(error)) from None
+    buffer = io.BytesIO()
+    np.savez(buffer, **{f"input_{index}": array for index, array in enumerate(arrays)})  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def in_order(names: list[str]) -> list[str]:
+    """Members named `input_<i>` by their number, others in the file's order."""
+    numbered = [name for name in names if name.startswith("input_") and name[6:].isdecimal()]
+    return sorted(numbered, key=lambda name: int(name[6:])) if len(numbered) == len(names) else names

@@ -1,0 +1,186 @@
+"""Artifacts by content, in a folder: `objects/<id>/` holds the files and `manifest.json`, `keys/<key>` an id.
+
+Everything is written beside its place and renamed into it, so that two processes, or a kill, leave whole
+artifacts only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from edgewright.errors import ArtifactError
+from edgewright.nouns.artifact import Artifact, FileEntry, Manifest
+
+MANIFEST = "manifest.json"
+SCHEMA = 1
+
+
+class ArtifactStore:
+    """A folder of artifacts and an index of what they were made from.
+
+    Args:
+        folder: made when absent.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._objects = folder / "objects"
+        self._keys = folder / "keys"
+        self._temporary = folder / "temporary"
+        for path in (self._objects, self._keys, self._temporary):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def add(self, files: Mapping[str, Path], manifest: Manifest) -> Artifact:
+        """Copies the files in. An artifact that is there already, and whole, stays as it is.
+
+        Args:
+            files: path in the artifact -> file; exactly those of the manifest.
+
+        Raises:
+            ArtifactError: the files are not those that the manifest names.
+        """
+        place = self._objects / manifest.id
+        if place.is_dir():
+            try:
+                return load(place)
+            except ArtifactError:
+                self._discard(place)
+        if set(files) != {entry.path for entry in manifest.files}:
+            raise ArtifactError(f"files differ from the manifest: {', '.join(sorted(files))}")
+        scratch = Path(tempfile.mkdtemp(dir=self._temporary))
+        try:
+            for path, file in files.items():
+                (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, scratch / path)
+            (scratch / MANIFEST).write_bytes(manifest.canonical())
+            load(scratch)
+            try:
+                scratch.rename(place)
+            except OSError:
+                if not place.is_dir():  # else another process was faster, with the same bytes
+                    raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return Artifact(folder=place, manifest=manifest)
+
+    def get(self, prefix: str) -> Artifact:
+        """The artifact whose id is, or begins with, `prefix` (at least 4 hex digits), its bytes verified.
+
+        Raises:
+            ArtifactError: none, or several; or its bytes do not match its manifest.
+        """
+        found = [name for name in self._ids() if name.startswith(prefix)] if len(prefix) >= 4 else []
+        if len(found) != 1:
+            short = ", ".join(name[:12] for name in found)
+            raise ArtifactError(
+                f"several artifacts begin with {prefix}: {short}" if found else f"no such artifact: {prefix}",
+                hint="give more digits" if found else "edgewright convert makes artifacts",
+                code="artifact-ambiguous" if found else "artifact-not-found",
+            )
+        return load(self._objects / found[0])
+
+    def list(self) -> tuple[Artifact, ...]:
+        """All artifacts, sorted by id, without verifying their bytes; damaged manifests are left out."""
+        found = []
+        for name in self._ids():
+            try:
+                found.append(load(self._objects / name, verify=False))
+            except ArtifactError:
+                continue
+        return tuple(found)
+
+    def cached(self, key: str) -> Artifact | None:
+        """The artifact that was made from this key, whole; None when there is none."""
+        try:
+            return self.get((self._keys / key).read_text().strip())
+        except (OSError, ArtifactError):
+            return None
+
+    def remember(self, key: str, artifact: Artifact) -> None:
+        """Notes what an artifact was made from."""
+        handle, name = tempfile.mkstemp(dir=self._temporary)
+        with os.fdopen(handle, "w") as file:
+            file.write(artifact.id + "\n")
+        Path(name).replace(self._keys / key)
+
+    def _ids(self) -> tuple[str, ...]:
+        return tuple(sorted(item.name for item in self._objects.iterdir() if len(item.name) == 64))
+
+    def _discard(self, place: Path) -> None:
+        aside = Path(tempfile.mkdtemp(dir=self._temporary))
+        place.rename(aside / "damaged")
+        shutil.rmtree(aside)
+
+
+def load(folder: Path, *, verify: bool = True) -> Artifact:
+    """Reads an artifact's folder.
+
+    Raises:
+        ArtifactError: no manifest, not a valid one, of a newer schema, or bytes that do not match.
+    """
+    try:
+        data = (folder / MANIFEST).read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"folder is no artifact, it has no manifest.json: {folder}",
+            hint="give a folder that convert made",
+        ) from error
+    manifest = _parsed(data, folder)
+    if verify:
+        _verify(folder, manifest)
+    return Artifact(folder=folder, manifest=manifest)
+
+
+def entry(root: Path, path: str) -> FileEntry:
+    """The manifest's entry for a file of an artifact that is being made."""
+    with (root / path).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileEntry(path=path, sha256=digest, size=(root / path).stat().st_size)
+
+
+def _parsed(data: bytes, folder: Path) -> Manifest:
+    try:
+        raw = json.loads(data)
+        schema = raw["schema"]
+        if not isinstance(schema, int):
+            raise ValueError("schema is not a number")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"manifest is damaged: {folder / MANIFEST}", hint="convert the model again"
+        ) from error
+    if schema > SCHEMA:
+        raise ArtifactError(
+            f"manifest is of a newer version: schema {schema}, this edgewright knows {SCHEMA}",
+            hint="upgrade edgewright",
+            code="newer-schema",
+        )
+    try:
+        return msgspec.convert(raw, Manifest)
+    except msgspec.ValidationError as error:
+        raise ArtifactError(f"manifest is not valid: {error}", hint="convert the model again") from error
+
+
+def _verify(folder: Path, manifest: Manifest) -> None:
+    for item in manifest.files:
+        plain = PurePosixPath(item.path)
+        if plain.is_absolute() or ".." in plain.parts or not plain.parts:
+            raise ArtifactError(f"manifest names a file outside the artifact: {item.path}")
+        try:
+            found = entry(folder, item.path)
+        except OSError as error:
+            raise ArtifactError(
+                f"artifact lacks a file: {folder / item.path}", hint="convert it again"
+            ) from error
+        if found != item:
+            raise ArtifactError(
+                f"bytes do not match the manifest: {folder / item.path}",
+                hint="the file was changed or damaged; convert the model again",
+                code="artifact-damaged",
+            )

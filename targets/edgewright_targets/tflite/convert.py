@@ -1,0 +1,79 @@
+"""Makes .tflite files. Host side; each function runs in the worker of the framework that its route names."""
+
+import shutil
+
+
+def from_tensorflow(work):
+    """TensorFlow's ConcreteFunction -> .tflite.
+
+    Raises whatever the converter raises.
+    """
+    import tensorflow as tf
+
+    # one argument: a second one (a Keras 3 model) silently yields a file without weights
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([work.source.concrete])
+    if work.precision != "fp32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        # else dense layers get an operator version that tflite-runtime 2.14 refuses
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    if work.precision == "fp16":
+        converter.target_spec.supported_types = [tf.float16]
+    if work.precision == "int8":
+        converter.representative_dataset = work.samples
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    data = converter.convert()
+    (work.folder / work.entry).write_bytes(data)
+    return _described(work, "min-max")
+
+
+def as_is(work):
+    """The .tflite source itself."""
+    shutil.copyfile(work.path, work.folder / work.entry)
+    return _described(work, "")
+
+
+def _described(work, method):
+    """Names and dtypes as the file has them, in the source's order, and the operator versions it needs."""
+    import numpy
+
+    try:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    except ImportError:
+        from tensorflow.lite.python.interpreter import Interpreter, OpResolverType
+    path = work.folder / work.entry
+    interpreter = Interpreter(
+        model_path=str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+
+    def spec(detail):
+        one = detail["quantization_parameters"]["scales"].size == 1
+        scale, zero = detail["quantization"]
+        return {
+            "name": detail["name"],
+            "dtype": numpy.dtype(detail["dtype"]).name,
+            "scale": float(scale) if one else None,
+            "zero_point": int(zero) if one else None,
+        }
+
+    inputs = {detail["name"]: spec(detail) for detail in interpreter.get_input_details()}
+    ordered = [inputs.get(item.name) for item in work.inputs]
+    return {
+        "inputs": ordered if all(ordered) else list(inputs.values()),
+        "outputs": [spec(detail) for detail in interpreter.get_output_details()],
+        "requires": operators(path.read_bytes()),
+        "method": method,
+    }
+
+
+def operators(data):
+    """{builtin operator: greatest version} in the bytes of a .tflite file."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    model = schema.Model.GetRootAsModel(data, 0)
+    found = {}
+    for index in range(model.OperatorCodesLength()):
+        code = model.OperatorCodes(index)
+        name = names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+        found[name] = max(found.get(name, 1), code.Version())
+    return found

@@ -1,0 +1,161 @@
+import os
+
+import pytest
+
+
+def test_a_committed_release_is_current_and_good(connect, kit, root):
+    wire = connect()
+    release = kit.deployed(wire, root, "a", "1")
+    model = wire.call("status")["models"]["digits"]
+    assert kit.current(root) == model["current"] == model["last_good"] == release
+    assert model["trial"] is None and model["releases"][release]["state"] == "committed"
+
+
+def test_a_revert_brings_back_what_was_there_absence_included(connect, kit, root):
+    wire = connect()
+    kit.deployed(wire, root, "a", "1", commit=False)
+    trial = wire.call("status")["models"]["digits"]["trial"]
+    assert trial["guard"] == "watchdog" and trial["from"] is None
+    assert wire.call("revert", txn=trial["txn"], reason="too slow") == {"outcome": "reverted"}
+    assert kit.current(root) is None
+    assert wire.call("revert", txn=trial["txn"]) == {"outcome": "reverted"}
+    assert wire.call("commit", txn=trial["txn"]) == {"outcome": "reverted"}
+    assert wire.call("outcome", txn=trial["txn"]) == {"outcome": "reverted"}
+
+
+def test_commit_is_idempotent_and_a_later_revert_finds_it_committed(connect, kit, root):
+    wire = connect()
+    release = kit.deployed(wire, root, "a", "1", commit=False)
+    txn = wire.call("status")["models"]["digits"]["trial"]["txn"]
+    assert wire.call("outcome", txn=txn) == {"outcome": "trial"}
+    for do in ("commit", "commit", "revert", "outcome"):
+        assert wire.call(do, txn=txn) == {"outcome": "committed"}
+    assert kit.current(root) == release
+    assert wire.call("outcome", txn=kit.txn()) == {"outcome": "unknown"}
+    with pytest.raises(kit.AgentFailure, match="not-found"):
+        wire.call("commit", txn=kit.txn())
+
+
+def test_activation_is_compare_and_swap(connect, kit, root):
+    wire = connect()
+    first = kit.deployed(wire, root, "a", "1")
+    txn = kit.begun(wire)
+    second = kit.install(wire, kit.artifact("b"), txn, "2")
+    args = {"model": "digits", "release": second, "txn": txn, "deadline_s": 30}
+    with pytest.raises(kit.AgentFailure, match="bad-argument.*not verified"):
+        wire.call("activate", expected_current=first, **args)
+    kit.verified(root, second)
+    with pytest.raises(kit.AgentFailure, match="conflict"):
+        wire.call("activate", expected_current=None, **args)
+    with pytest.raises(kit.AgentFailure, match="busy"):
+        wire.call("activate", expected_current=first, **{**args, "txn": kit.txn()})
+    assert kit.current(root) == first
+    wire.call("activate", expected_current=first, **args)
+    with pytest.raises(kit.AgentFailure, match="busy.*on trial"):
+        wire.call("activate", expected_current=second, **args)
+
+
+def test_a_damaged_release_is_not_activated(connect, kit, root):
+    wire = connect()
+    txn = kit.begun(wire)
+    release = kit.install(wire, kit.artifact("a"), txn)
+    kit.verified(root, release)
+    path = root / "models/digits/versions" / release / "model.tflite"
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    with pytest.raises(kit.AgentFailure, match="release-damaged"):
+        wire.call("activate", model="digits", release=release, expected_current=None, txn=txn, deadline_s=30)
+    assert kit.current(root) is None
+
+
+def test_rollback_finds_the_known_good_one_before(connect, kit, root):
+    wire = connect()
+    with pytest.raises(kit.AgentFailure, match="not-found"):
+        wire.call("rollback", model="digits", txn=kit.begun(wire), deadline_s=30)
+    wire = connect()
+
+
+def test_known_good_order_and_targets_of_rollbacks(connect, kit, root):
+    from edgewright_agent.agent import Agent
+    from edgewright_agent.protocol import AgentError
+    from edgewright_agent.releases import Releases
+    from edgewright_agent.trial import Trials
+
+    wire = connect()
+    one, two, three = (kit.deployed(wire, root, tag, str(n)) for n, tag in enumerate("abc", 1))
+    agent = Agent(str(root), "0" * 64)
+    trials = Trials(agent, Releases(agent))
+    assert trials.target_of_rollback("digits", None) == (two, three)
+    assert trials.target_of_rollback("digits", "1") == (one, three)
+    txn = kit.begun(wire)
+    wire.call("activate", model="digits", release=one, expected_current=three, txn=txn, deadline_s=30)
+    wire.call("commit", txn=txn)
+    assert wire.call("status")["models"]["digits"]["known_good"] == [one]
+    with pytest.raises(AgentError, match="no known-good release"):
+        trials.target_of_rollback("digits", None)
+    assert trials.target_of_rollback("digits", three) == (three, one)
+
+
+def script(text: str) -> bytes:
+    return b"#!/bin/sh\n" + text.encode()
+
+
+def test_hooks_see_the_new_release_and_the_old_one_is_told_after_a_revert(connect, kit, root):
+    log = root.parent / "hooks.log"
+    hook = script(f'echo "$EDGEWRIGHT_HOOK $EDGEWRIGHT_RELEASE $(readlink "$EDGEWRIGHT_CURRENT")" >> {log}\n')
+    wire = connect()
+    first = kit.deployed(wire, root, "a", "1", hooks={"activate": hook, "health": hook})
+    assert log.read_text() == f"activate {first} versions/{first}\nhealth {first} versions/{first}\n"
+    kit.deployed(wire, root, "b", "2", commit=False)
+    txn = wire.call("status")["models"]["digits"]["trial"]["txn"]
+    log.unlink()
+    wire.call("revert", txn=txn)
+    assert log.read_text() == f"activate {first} versions/{first}\n"
+
+
+def test_a_failing_health_hook_reverts_and_is_remembered(connect, kit, root):
+    wire = connect()
+    first = kit.deployed(wire, root, "a", "1")
+    bad = {"health": script("echo the camera is gone; exit 3\n")}
+    with pytest.raises(kit.AgentFailure, match="hook-failed.*exit code 3: the camera is gone"):
+        kit.deployed(wire, root, "b", "2", hooks=bad)
+    assert kit.current(root) == first
+    assert wire.call("status")["models"]["digits"]["failed"][0]["code"] == "hook-failed"
+    logged = wire.get(wire.call("logs", lines=50)["log"])
+    assert b"the camera is gone" in logged and b"reverted" in logged
+    txn = wire.call("status")["lease"] and kit.txn()
+    wire.close()
+    wire = connect()
+    state = wire.call("status")
+    assert txn and state["lease"]["model"] == "digits"
+
+
+def test_what_failed_here_is_not_installed_again_but_with_other_hooks_it_is(connect, kit, root):
+    wire = connect()
+    txn = kit.begun(wire)
+    args = {"model": "digits", "expected_current": None, "txn": txn, "deadline_s": 30}
+    release = kit.install(wire, kit.artifact("a"), txn, hooks={"activate": script("exit 1\n")})
+    kit.verified(root, release)
+    with pytest.raises(kit.AgentFailure, match="hook-failed"):
+        wire.call("activate", release=release, **args)
+    with pytest.raises(kit.AgentFailure, match="failed-before"):
+        kit.install(wire, kit.artifact("a"), txn, hooks={"activate": script("exit 1\n")})
+    assert kit.install(wire, kit.artifact("a"), txn, hooks={"activate": script("exit 0\n")}) == release
+
+
+def test_the_host_vanishing_in_a_hook_ends_hook_and_agent_and_the_watchdog_reverts(connect, kit, root):
+    mark = root.parent / "pid"
+    hook = script(f"echo $$ > {mark}.new; mv {mark}.new {mark}; sleep 60\n")
+    wire = connect()
+    txn = kit.begun(wire)
+    release = kit.install(wire, kit.artifact("a"), txn, hooks={"activate": hook})
+    kit.verified(root, release)
+    wire.send("activate", model="digits", release=release, expected_current=None, txn=txn, deadline_s=3)
+    kit.wait_until(mark.exists)
+    assert wire.close() == 0
+    pid = int(mark.read_text())
+    kit.wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 5)
+    assert kit.current(root) == release
+    kit.wait_until(lambda: kit.current(root) is None)
+    wire = connect()
+    assert wire.call("outcome", txn=txn) == {"outcome": "reverted"}
+    assert wire.call("status")["models"]["digits"]["failed"] == []

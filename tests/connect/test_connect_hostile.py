@@ -1,0 +1,187 @@
+"""Boards that break the rules: real processes that greet well and then do not behave."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+
+from edgewright.connect import local
+from edgewright.connect.session import Limits, start_session
+from edgewright.errors import BoardError, ProtocolError, Unreachable
+from edgewright.nouns.board import Board
+
+START = """
+import json, sys, time
+hello = json.loads(sys.stdin.readline())
+say = lambda **message: print(json.dumps(message), flush=True)
+say(edgewright=1, nonce=hello["nonce"], agent="9", sha256="", python="3", root="/x", board_id="b")
+request = lambda: json.loads(sys.stdin.readline() or "{}")
+"""
+
+
+class Scripted(local.LocalTransport):
+    """A board that runs a script whatever it is asked to start."""
+
+    def __init__(self, script):
+        super().__init__()
+        self.script = script
+
+    def run(self, command):
+        return super().run(f"exec {sys.executable} {self.script}")
+
+
+@pytest.fixture
+def open_script(tmp_path):
+    """Opens a session with a board that greets and then runs this text."""
+    opened = []
+
+    def start(text, begin=START, **limits):
+        script = tmp_path / "board.py"
+        script.write_text(begin + text)
+        transport = Scripted(script)
+        try:
+            session = start_session(Board(name="evil", address="local:"), transport, limits=Limits(**limits))
+        except BaseException:
+            transport.close()
+            raise
+        opened.append(session)
+        return session
+
+    yield start
+    for session in opened:
+        session.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "words"),
+    [
+        ("request(); say(id=99, ok={})", ProtocolError, "another request"),
+        ("request(); say(id=1)", ProtocolError, "neither event"),
+        ("request(); say(id=1, ok=[])", ProtocolError, "neither event"),
+        ("request(); say(id=1, event=7)", ProtocolError, "neither event"),
+        ("request(); print('[' * 100000, flush=True)", ProtocolError, "not a JSON object"),
+        ("request(); print('[1]', flush=True)", ProtocolError, "not a JSON object"),
+        ("request(); print('\\x00\\xff', flush=True)", ProtocolError, "not a JSON object"),
+        ("request(); say(id=1, event='bytes', size=3); print('abc')", ProtocolError, "nobody asked"),
+        (
+            "request(); sys.stdout.write('x' * 3000000); sys.stdout.flush(); time.sleep(9)",
+            ProtocolError,
+            "longer",
+        ),
+        ("request(); say(id=1, error=None)", BoardError, "without a word"),
+        ("request(); say(id=None, error={'code': 'protocol', 'message': 'what?'})", BoardError, "what"),
+        ("request(); sys.exit(3)", Unreachable, "ended during status"),
+        ("request(); sys.stderr.write('out of memory\\n'); sys.exit(3)", Unreachable, "out of memory"),
+    ],
+)
+def test_what_breaks_the_protocol_is_an_error(open_script, text, kind, words):
+    session = open_script(text)
+    with pytest.raises(kind, match=words):
+        session.call("status")
+
+
+def test_control_characters_are_removed(open_script):
+    text = (
+        "request(); say(id=1, error={'code': 'io', 'message': '\\x1b[2Jred\\u202e\\x07', 'hint': 'a\\x9bb'})"
+    )
+    with pytest.raises(BoardError) as caught:
+        open_script(text).call("status")
+    assert (caught.value.message, caught.value.hint, caught.value.code) == ("[2Jred", "ab", "io")
+
+
+def test_control_characters_in_answers_and_log_are_removed(open_script):
+    text = "sys.stderr.write('\\x1b[31mlog\\n'); sys.stderr.flush(); request(); say(id=1, ok={'\\x07k': ['\\x1b]0;']})"
+    session = open_script(text)
+    assert session.call("status") == {"k": ["]0;"]}
+    assert session.log_tail() == "[31mlog"
+
+
+def test_endless_heartbeats_end_at_the_limit(open_script):
+    session = open_script("request()\nwhile True: say(id=1, event='heartbeat'); time.sleep(0.01)")
+    began = time.monotonic()
+    with pytest.raises(BoardError) as caught:
+        session.call("status", timeout_s=1)
+    assert caught.value.code == "timeout" and time.monotonic() - began < 5
+    with pytest.raises(BoardError):
+        session.call("status")
+
+
+def test_heartbeats_keep_a_slow_command_alive(open_script):
+    text = "request()\nfor _ in range(8): say(id=1, event='heartbeat'); time.sleep(0.2)\nsay(id=1, ok={'done': 1})"
+    assert open_script(text, silence_s=0.8).call("bench") == {"done": 1}
+
+
+def test_events_reach_the_caller(open_script):
+    text = "request(); say(id=1, event='progress', what='x', done=1, total=2); say(id=1, ok={})"
+    events = []
+    open_script(text).call("bench", on_event=events.append)
+    assert events == [{"id": 1, "event": "progress", "what": "x", "done": 1, "total": 2}]
+
+
+@pytest.mark.parametrize(
+    ("result", "text", "words"),
+    [
+        ({"result": "r", "sha256": "0" * 64, "size": 3}, "size=4); print('abcd'", "4 bytes of a result of 3"),
+        ({"result": "r", "sha256": "0" * 64, "size": 3}, "size=3); print('abc'", "not those"),
+        ({"result": "r", "sha256": "0" * 64, "size": 2**40}, "size=3); print('abc'", "larger than"),
+        ({"result": "r", "sha256": "zz", "size": 3}, "size=3); print('abc'", "not valid"),
+        ({"result": 5, "sha256": "0" * 64, "size": 3}, "size=3); print('abc'", "not valid"),
+    ],
+)
+def test_results_that_are_not_what_was_named(open_script, result, text, words, tmp_path):
+    session = open_script(f"request(); say(id=1, event='bytes', {text}, end=''); say(id=1, ok={{}})")
+    with pytest.raises(ProtocolError, match=words):
+        session.get(result, tmp_path / "result")
+    assert not (tmp_path / "result").exists()
+    assert not list(tmp_path.glob(".result*"))
+
+
+def test_lying_part_is_not_believed(open_script):
+    text = """
+request(); say(id=1, ok={'complete': False, 'offset': 5, 'prefix_sha256': '0' * 64})
+asked = request()
+sys.stdin.read(10)
+say(id=2, ok={})
+request(); say(id=3, ok=asked)
+"""
+    session = open_script(text)
+    session.put(b"\n" * 10)
+    assert session.call("status")["args"]["offset"] == 0
+
+
+def test_idle_session_pings(open_script):
+    session = open_script(
+        "count = 0\nwhile True:\n r = request()\n count += r.get('do') == 'ping'\n say(id=r.get('id'), ok={'n': count})",
+        ping_s=0.2,
+    )
+    time.sleep(1.5)
+    assert session.call("status")["n"] >= 2
+
+
+def test_dead_idle_link_shows_at_the_next_call(open_script):
+    session = open_script("time.sleep(0.1); sys.exit()", ping_s=0.2)
+    time.sleep(1)
+    with pytest.raises(Unreachable, match="during ping"):
+        session.call("status")
+
+
+@pytest.mark.parametrize(
+    ("begin", "kind", "words"),
+    [
+        ("2, nonce=hello['nonce']", ProtocolError, "wire version 2"),
+        ("1, nonce=hello['nonce'], agent=[]", ProtocolError, "greeting is not valid"),
+        ("1, nonce=hello['nonce'], error={'code': 'root-refused', 'message': 'no'}", BoardError, "no"),
+        ("1, nonce='0' * 32, agent='1'", BoardError, "ended with exit code 0"),
+    ],
+)
+def test_bad_greetings(open_script, begin, kind, words):
+    head = START.split("say(edgewright")[0]
+    with pytest.raises(kind, match=words):
+        open_script(f"say(edgewright={begin})", begin=head)
+
+
+def test_echo_of_the_hello_is_not_a_greeting(open_script):
+    with pytest.raises(BoardError, match="exit code 0"):
+        open_script("print(sys.stdin.readline())", begin="import sys\n")

@@ -1,0 +1,244 @@
+"""The real agent over a real sshd: greeting, commands, uploads that break, boards that fall silent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edgewright.config import trust as trust_file
+from edgewright.connect import agent_package
+from edgewright.connect.session import Limits, open_session
+from edgewright.errors import BoardError, ProtocolError, TrustError, Unreachable
+from edgewright.nouns.board import Pin, TrustFile
+
+
+@pytest.fixture
+def board(sshd, make_board, fleet, pinned):
+    """A board whose Python is the one that runs the tests."""
+    pinned(fleet, "pi", sshd.host_key)
+    return make_board(sshd, python=sys.executable)
+
+
+def agents(sshd):
+    """The pids of what the server's sessions run."""
+    found = []
+    for pid in sshd.children():
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        found += [int(child) for child in text.split() if int(child) not in sshd.children()]
+    return found
+
+
+def test_greeting_facts_and_end(board, fleet, sshd, wait_for):
+    with open_session(board, fleet) as session:
+        package = agent_package.package()
+        assert session.greeting.sha256 == package.sha256
+        assert session.greeting.root == board.root
+        assert session.facts().python.version.startswith("3.")
+        assert session.call("ping") == {}
+        (agent,) = agents(sshd)
+        assert (Path(board.root) / "agent" / f"{package.sha256}.pyz").read_bytes() == package.data
+    assert wait_for(lambda: not Path(f"/proc/{agent}").exists(), 5)
+    with pytest.raises(Unreachable, match="is over"):
+        session.call("ping")
+
+
+def test_agent_is_shipped_once(board, fleet, sshd):
+    with open_session(board, fleet):
+        kept = Path(board.root) / "agent" / f"{agent_package.package().sha256}.pyz"
+        first = kept.stat().st_mtime_ns
+    with open_session(board, fleet):
+        assert kept.stat().st_mtime_ns == first
+    kept.chmod(0o600)
+    kept.write_bytes(b"damaged")
+    with open_session(board, fleet) as session:
+        assert session.call("ping") == {}
+
+
+def test_first_session_pins_the_board_and_a_new_root_is_refused(board, fleet):
+    with open_session(board, fleet) as session:
+        assert trust_file.load(fleet).boards["pi"].board_id == session.greeting.board_id
+    from msgspec.structs import replace
+
+    with pytest.raises(TrustError) as caught:
+        open_session(replace(board, root=board.root + "-other"), fleet)
+    assert caught.value.code == "board-replaced"
+    assert "fleet trust pi" in caught.value.hint
+
+
+def test_other_serial_is_refused(board, fleet):
+    open_session(board, fleet).close()
+    pin = trust_file.load(fleet).boards["pi"]
+    assert pin.serial, "the agent found no serial number on this machine"
+    changed = Pin(host_key=pin.host_key, board_id=pin.board_id, serial="another")
+    trust_file.save(fleet, TrustFile(boards={"pi": changed}))
+    with pytest.raises(TrustError) as caught:
+        open_session(board, fleet)
+    assert caught.value.code == "board-replaced"
+
+
+def test_noise_before_the_greeting(identity, make_sshd, make_board, fleet, pinned):
+    lines = ('ForceCommand echo "Welcome, {"; printf "no line end "; exec sh -c "$SSH_ORIGINAL_COMMAND"',)
+    server = make_sshd(identity, lines=lines)
+    pinned(fleet, "pi", server.host_key)
+    with open_session(make_board(server, python=sys.executable), fleet) as session:
+        assert session.call("ping") == {}
+
+
+def test_endless_noise_is_refused(identity, make_sshd, make_board, fleet, pinned):
+    server = make_sshd(identity, lines=("ForceCommand yes tralala",))
+    pinned(fleet, "pi", server.host_key)
+    with pytest.raises(ProtocolError) as caught:
+        open_session(make_board(server), fleet)
+    assert "tralala" in caught.value.message and "bashrc" in caught.value.hint
+
+
+def test_no_greeting_in_time(identity, make_sshd, make_board, fleet, pinned):
+    server = make_sshd(identity, lines=("ForceCommand exec sleep 60",))
+    pinned(fleet, "pi", server.host_key)
+    with pytest.raises(Unreachable, match="no greeting within 0.5 s"):
+        open_session(make_board(server), fleet, limits=Limits(greeting_s=0.5))
+
+
+def test_no_python(board, fleet):
+    from msgspec.structs import replace
+
+    with pytest.raises(BoardError) as caught:
+        open_session(replace(board, python="/no/python3"), fleet)
+    assert caught.value.code == "no-python" and "python" in caught.value.hint
+
+
+def test_login_without_a_shell(identity, make_sshd, make_board, fleet, pinned):
+    server = make_sshd(identity, lines=("ForceCommand echo This account is closed.; exit 1",))
+    pinned(fleet, "pi", server.host_key)
+    with pytest.raises(BoardError, match="exit code 1: This account is closed"):
+        open_session(make_board(server), fleet)
+
+
+def test_agent_errors_leave_the_session_usable(board, fleet):
+    with open_session(board, fleet) as session:
+        with pytest.raises(BoardError) as caught:
+            session.call("status", colour="blue")
+        assert caught.value.code == "bad-argument"
+        with pytest.raises(BoardError) as caught:
+            session.call("fly")
+        assert caught.value.code == "unknown-command"
+        assert session.call("ping") == {}
+
+
+def test_put_is_complete_and_silent_the_second_time(board, fleet, tmp_path):
+    data = os.urandom(3_000_000)
+    file = tmp_path / "file"
+    file.write_bytes(data)
+    steps = []
+    with open_session(board, fleet, progress=steps.append) as session:
+        assert session.put(file, label="file") == hashlib.sha256(data).hexdigest()
+        assert (steps[0].done, steps[-1].done, steps[-1].total) == (0, len(data), len(data))
+        assert [step.done for step in steps] == sorted(step.done for step in steps)
+        steps.clear()
+        session.put(data, label="again")
+        assert [step.done for step in steps] == [len(data)]
+        assert session.put(b"") == hashlib.sha256(b"").hexdigest()
+
+
+def test_cut_upload_resumes(board, fleet, sshd, tmp_path):
+    data = os.urandom(12_000_000)
+    file = tmp_path / "file"
+    file.write_bytes(data)
+    steps = []
+
+    def cut(step):
+        if step.what == "upload" and step.done > 6_000_000:
+            for pid in sshd.children():
+                os.kill(pid, signal.SIGKILL)
+
+    with open_session(board, fleet, progress=cut) as session, pytest.raises(Unreachable) as caught:
+        session.put(file, label="file")
+    assert caught.value.exit_code == 4
+    with open_session(board, fleet, progress=steps.append) as session:
+        sha256 = session.put(file, label="file")
+        assert session.call("part", sha256=sha256, size=len(data))["complete"] is True
+    assert 0 < steps[0].done < len(data)
+
+
+def test_part_of_another_beginning_is_sent_anew(board, fleet):
+    data = os.urandom(2_000_000)
+    sha256 = hashlib.sha256(data).hexdigest()
+    steps = []
+    with open_session(board, fleet, progress=steps.append) as session:
+        part = Path(board.root) / "incoming" / f"{sha256}.part"
+        part.write_bytes(b"x" * 1000)
+        session.put(data, label="file")
+        assert steps[0].done == 0
+        assert session.call("part", sha256=sha256, size=len(data))["complete"] is True
+
+
+def test_get_checks_and_writes(board, fleet, tmp_path):
+    with open_session(board, fleet) as session:
+        log = session.call("logs", lines=5)["log"]
+        assert hashlib.sha256(session.get(log)).hexdigest() == log["sha256"]
+        assert session.get(log, tmp_path / "deep" / "log").read_bytes() == session.get(log)
+        with pytest.raises(ProtocolError, match="not those"):
+            session.get({**log, "sha256": "0" * 64})
+
+
+@pytest.mark.parametrize("stopped", ["agent", "sshd"])
+def test_board_that_falls_silent_is_a_dead_link(board, fleet, sshd, stopped):
+    session = open_session(board, fleet, limits=Limits(silence_s=1.5))
+    pids = agents(sshd) if stopped == "agent" else sshd.children()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        with pytest.raises(Unreachable, match="said nothing"):
+            session.call("ping")
+        assert 1 < time.monotonic() - began < 5
+        with pytest.raises(Unreachable):
+            session.call("ping")
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        session.close()
+
+
+def test_stalled_upload_is_a_dead_link(board, fleet, sshd):
+    session = open_session(board, fleet, limits=Limits(silence_s=1.5))
+    data = os.urandom(40_000_000)
+    pids = []
+
+    def stop(step):
+        if step.what == "upload" and step.done > 3_000_000 and not pids:
+            pids.extend(sshd.children())
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+
+    session.progress = stop
+    began = time.monotonic()
+    try:
+        with pytest.raises(Unreachable):
+            session.put(data, label="file")
+        assert time.monotonic() - began < 10
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        session.close()
+
+
+def test_killed_agent_is_unreachable(board, fleet, sshd):
+    with open_session(board, fleet) as session:
+        for pid in agents(sshd):
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(Unreachable, match="pi: the link ended during status"):
+            session.call("status")
+
+
+def test_callback_must_not_use_the_session(board, fleet):
+    with open_session(board, fleet) as session:
+        session.progress = lambda step: session.call("ping") and None
+        with pytest.raises(RuntimeError, match="must not use the session"):
+            session.put(os.urandom(10), label="x")

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgewright.cli.main import COMMANDS, main
+
+HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "openvino", "nncf", "ai_edge_litert", "paramiko", "numpy", "sqlalchemy", "pydantic")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["deploy", "--help"], ["fleet", "--help"], ["lab", "up", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom edgewright.cli.main import main\n"
+        f"code = main({arguments!r})\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\nsys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == "[]"
+    assert "Usage: edgewright" in done.stdout
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_help_json_and_debug(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    if "Commands:" not in shown:
+        assert "--json" in shown
+        assert "--debug" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (["deplyo"], "no such command: deplyo", "did you mean `deploy`?"),
+        (["deploy", "--tox"], "no such option", "--help"),
+        (["profiles", "show", "pi44"], "unknown profile: pi44", "pi4b"),
+        (["init", "nothing.onnx"], "no such model: nothing.onnx", "path"),
+        (["status", "--fleet", "none.toml"], "no such fleet file: none.toml", "fleet add"),
+        (["convert"], "no model", "edgewright init"),
+        (["convert", "x.onnx", "--input-shape", "3,4"], "not an input shape: 3,4", "1,224,224,3"),
+        (["fleet", "add", "one", "host:abc", "--fleet", "f.toml"], "not a port: abc", "192.0.2.7:22"),
+        (["fleet", "add", "one", "host", "--profile", "pi6", "--fleet", "f.toml"], "unknown profile: pi6", "pi"),
+    ],
+)
+def test_bad_input_is_one_line_and_a_hint(
+    arguments: list[str], message: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) in (1, 64)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    lines = shown.err.strip().splitlines()
+    assert lines[0].startswith(f"error: {message}")
+    assert hint in shown.err
+    assert len(lines) <= 2
+    assert "Traceback" not in shown.err
+
+
+def test_errors_are_json_where_json_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--json", "--fleet", str(tmp_path / "none.toml")]) == 64
+    document = json.loads(capsys.readouterr().out)
+    assert document["edgewright"] == 1
+    assert document["ok"] is False
+    assert document["error"]["code"] == "file-not-found"
+    assert set(document["error"]) == {"code", "message", "hint"}
+
+
+def test_the_fleet_is_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["fleet", "add", "kitchen", "pi@192.0.2.1:2222", "--profile", "pi4b", "--label", "a"]) == 0
+    assert main(["fleet", "add", "attic", "attic-alias"]) == 0
+    capsys.readouterr()
+    assert main(["fleet", "list", "--json"]) == 0
+    boards = json.loads(capsys.readouterr().out)["boards"]
+    assert [(one["board"]["name"], one["board"]["address"], one["board"]["user"], one["board"]["port"]) for one in boards] == [
+        ("kitchen", "192.0.2.1", "pi", 2222), ("attic", "attic-alias", None, None),
+    ]  # fmt: skip
+    assert main(["fleet", "remove", "kitchen"]) == 1  # nobody is there to ask
+    assert "--yes" in capsys.readouterr().err
+    assert main(["fleet", "remove", "kitchen", "--yes"]) == 0
+    assert main(["fleet", "show", "all", "--json"]) == 0
+    assert "kitchen" not in capsys.readouterr().out.split("removed")[-1].split("{", 1)[1]
+
+
+def test_the_lists_speak_json(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, key in ((["profiles", "list"], "profiles"), (["targets"], "targets"), (["history"], "events"), (["lab", "list"], "boards")):
+        assert main([*arguments, "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["edgewright"] == 1
+        assert isinstance(document[key], list)
+    assert main(["profiles", "list"]) == 0
+    assert "Raspberry Pi 4" in capsys.readouterr().out

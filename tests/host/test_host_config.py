@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgewright.config import fleet as fleets
+from edgewright.config import profiles, project, trust
+from edgewright.errors import ConfigError
+from edgewright.nouns.board import BoardEntry, FleetFile, Pin, TrustFile
+
+
+def written(tmp_path: Path, text: str, name: str = "fleet.toml") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_defaults_are_filled_into_every_board(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        '[defaults]\nuser = "pi"\nlabels = ["site-a"]\n[boards.one]\naddress = "192.0.2.1"\nlabels = ["x"]\n[boards.two]\nuser = "me"\n',
+    )
+    fleet = fleets.load(path)
+    assert fleet.boards["one"].user == "pi"
+    assert fleet.boards["one"].labels == ("site-a", "x")
+    assert fleet.boards["two"].user == "me"
+    assert fleet.boards["two"].address == "two"
+    assert fleet.boards["two"].root == "~/.edgewright"
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ('[boards.one]\nadress = "x"\n', "unknown key `adress`", "did you mean `address`?"),
+        ('[defaults]\nprofil = "pi4b"\n', "unknown key `profil`", "`profile`"),
+        ("board = 1\n", "unknown key `board`", "`boards`"),
+        ('[boards.one]\nport = "22"\n', "expected", "keys"),
+        ("[boards.one]\nport = 99999\n", "not a port", "65535"),
+        ('[boards."One Two"]\n', "not a board's name", "lower-case"),
+        ('[boards.one]\naddress = "-oProxyCommand=x"\n', "not an address", "host name"),
+        ('[boards.one]\npython = "python3; rm -rf /"\n', "not an absolute path", "/usr/bin/python3"),
+        ("schema = 9\n", "schema 9", "newer"),
+        ("[boards\n", "not valid TOML", "mend"),
+    ],
+)
+def test_a_bad_fleet_file_is_refused_with_a_hint(tmp_path: Path, text: str, message: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        fleets.load(written(tmp_path, text))
+    assert message in error.value.message
+    assert hint in error.value.hint
+    assert "\n" not in error.value.message
+
+
+def test_a_missing_fleet_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such fleet file") as error:
+        fleets.load(tmp_path / "fleet.toml")
+    assert "fleet add" in error.value.hint
+
+
+def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "f.toml"
+    file = FleetFile(name="f", boards={"a": BoardEntry(address="192.0.2.1", labels=("x",), port=2222)})
+    fleets.save(path, file)
+    assert fleets.read_file(path) == file
+    pins = TrustFile(boards={"a": Pin(host_key="ssh-ed25519 AAAA", serial="1")}, hosts={"j:22": Pin(host_key="ssh-rsa BBBB")})
+    fleet = fleets.load(path)
+    trust.save(fleet, pins)
+    assert trust.load(fleet) == pins
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_the_project_file_is_strict_about_profiles_and_precisions(tmp_path: Path) -> None:
+    base = 'name = "m"\nmodel = "m.onnx"\n'
+    loaded = project.load(written(tmp_path, base + "[budget]\np95_ms = 5.0\n[budgets.pi4b]\np50_ms = 1.0\n", "edgewright.toml"))
+    budget = loaded.budget_for("pi4b")
+    assert (budget.p50_ms, budget.p95_ms) == (1.0, 5.0)
+    assert loaded.budget_for("pi5").p50_ms is None
+    for text, hint in (
+        ('precision = "int9"\n', "int8"),
+        ('[precisions]\npi4 = "int8"\n', "pi4b"),
+        ("[budget]\np59_ms = 1.0\n", "p95_ms"),
+        ('metric = "top2"\n', "top1"),
+        ("[preprocessing]\nmeans = [1.0]\n", "mean"),
+    ):
+        with pytest.raises(ConfigError) as error:
+            project.load(written(tmp_path, base + text, "edgewright.toml"))
+        assert hint in error.value.hint, text
+
+
+def test_every_profile_loads_and_a_wrong_name_is_corrected() -> None:
+    loaded = [profiles.load(name) for name in profiles.names()]
+    assert len(loaded) >= 10
+    with pytest.raises(ConfigError) as error:
+        profiles.load("pi4")
+    assert "pi4b" in error.value.hint
+
+
+def test_the_users_own_profile_wins(home: Path) -> None:
+    from edgewright.config import strict
+
+    own = msgspec.structs.replace(profiles.load("pi4b"), title="ours")
+    strict.write(home / "profiles" / "pi4b.toml", own)
+    assert profiles.load("pi4b").title == "ours"

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from edgewright.measure import statistics, validity
+from edgewright.nouns.measurement import Environment, Run
+
+
+def run(samples: list[float], release: str = "1-aaaaaaaa", number: int = 0) -> Run:
+    return Run(
+        release=release, round=number, import_ms=1.0, load_ms=2.0, first_ms=3.0, samples_ms=tuple(samples),
+        baseline_kb=1000, peak_kb=2000, memory_method="vmhwm",
+    )  # fmt: skip
+
+
+def test_percentiles_are_withheld_below_the_least_samples() -> None:
+    few = statistics.latency([run([1.0] * 10)])
+    assert few.p50 is None
+    assert few.p95 is None
+    middle = statistics.latency([run([1.0] * 64)])
+    assert middle.p90 == 1.0
+    assert middle.p95 is None
+    many = statistics.latency([run([float(n) for n in range(1, 131)])])
+    assert many.p95 == 124.0  # nearest rank: ceil(0.95 * 130)
+    assert many.p99 is None
+
+
+def test_p50_is_the_median_of_the_runs_medians() -> None:
+    runs = [run([1.0] * 100), run([2.0] * 10), run([9.0] * 1000)]
+    assert statistics.latency(runs).p50 == 2.0
+
+
+def test_the_interval_covers_the_true_median_and_is_repeatable() -> None:
+    chance = random.Random(1)
+    covered = 0
+    for _ in range(40):
+        runs = [run([chance.lognormvariate(0.0, 0.2) for _ in range(100)]) for _ in range(5)]
+        figures = statistics.latency(runs)
+        assert figures == statistics.latency(runs)
+        assert figures.p50_low is not None and figures.p50_high is not None
+        covered += figures.p50_low <= 1.0 <= figures.p50_high
+    assert covered >= 34  # a true 95 % interval falls below that in about one of 500 such tests
+
+
+def test_runs_without_samples_are_no_measurement() -> None:
+    with pytest.raises(ValueError, match="no samples"):
+        statistics.latency([run([])])
+
+
+CALM = Environment(throttled=False, throttled_flags=0, temperature_c=50.0, governor="performance", load1=0.1, cpus=4, swap_in_pages=7)
+
+
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [
+        ({"throttled": True}, "throttled"),
+        ({"throttled_flags": 0x40000}, "throttled at some moment"),
+        ({"swap_in_pages": 8}, "swapping: 1 pages"),
+        ({"contention": 0.9}, "contention"),
+    ],
+)
+def test_what_invalidates(after: dict[str, object], reason: str) -> None:
+    import msgspec
+
+    changed = msgspec.structs.replace(CALM, **after)
+    runs = [run([1.0] * 200)]
+    assert validity.invalid(runs, CALM, CALM) == []
+    reasons = validity.invalid(runs, CALM, changed)
+    assert len(reasons) == 1
+    assert reason in reasons[0]
+
+
+def test_a_sticky_flag_of_before_does_not_invalidate() -> None:
+    import msgspec
+
+    old = msgspec.structs.replace(CALM, throttled_flags=0x50000)
+    assert validity.invalid([run([1.0] * 200)], old, old) == []
+
+
+def test_too_few_samples_invalidate_and_unknowns_are_caveats() -> None:
+    assert "too few samples: 3" in validity.invalid([run([1.0] * 3)], CALM, CALM)[0]
+    notes = validity.caveats([run([1.0] * 20), run([2.0] * 20)], Environment(governor="ondemand"), Environment(), None)
+    text = "; ".join(notes)
+    assert "governor: ondemand" in text
+    assert "temperature unknown" in text
+    assert "no p95" in text
+    assert "differ by 100%" in text

@@ -1,0 +1,69 @@
+"""Real labs for one test each, taken down whatever happens."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgewright.lab import boards
+from edgewright.lab.boards import LabBoard
+
+KINDS = {
+    "isolated": {},
+    "plain": {"isolate": False},
+    "built-in": {"sshd": "built-in"},
+}
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Path:
+    """Where a test's fleet file is to be."""
+    return tmp_path / "fleet" / "fleet.toml"
+
+
+@pytest.fixture
+def up(fleet: Path, home: Path) -> Iterator[Callable[..., list[LabBoard]]]:
+    """`boards.up` with the test's own fleet file and home folder."""
+
+    def start(count: int, **options: Any) -> list[LabBoard]:
+        return boards.up(count, fleet_path=fleet, **options)
+
+    yield start
+    if boards.listing():
+        boards.down()
+
+
+@pytest.fixture(params=sorted(KINDS))
+def options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The options of `up` that give one kind of server."""
+    return dict(KINDS[request.param])
+
+
+@pytest.fixture
+def ssh(tmp_path: Path) -> Run:
+    """Runs a command on a board by OpenSSH's client, its host key checked against the trust file."""
+
+    def run(board: LabBoard, command: str, *, given: bytes = b"", identity: Path | None = None) -> Any:
+        import tomllib
+
+        trust = tomllib.loads(board.fleet.with_name("fleet.trust.toml").read_text())
+        known = tmp_path / f"known_hosts_{board.name}"
+        known.write_text(f"[{board.address}]:{board.port} {trust['boards'][board.name]['host_key']}\n")
+        key = tmp_path / "identity"  # ssh expands % signs in the path that it is given
+        key.write_bytes((identity or board.identity).read_bytes())
+        key.chmod(0o600)
+        return subprocess.run(
+            [
+                "ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes",
+                "-o", f"UserKnownHostsFile={known}", "-o", "LogLevel=ERROR", "-i", str(key),
+                "-p", str(board.port), f"{board.user}@{board.address}", command,
+            ],
+            input=given, capture_output=True, timeout=60,
+        )  # fmt: skip
+
+    return run
