@@ -1,6 +1,7 @@
 """The .pyz as a program: `python3 agent.pyz serve|guard|status --root R`.
 
-`serve` is for boards with a forced command: the installed agent answers, whatever loader or agent the hello names.
+`serve` is for boards with a forced command: the installed agent answers, whatever loader or agent the
+hello names.
 """
 
 import hashlib

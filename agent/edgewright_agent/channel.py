@@ -1,4 +1,5 @@
-"""The session's two descriptors: lines and raw bytes in, lines and raw bytes out, and who notices when the host is gone."""
+"""The session's two descriptors: lines and raw bytes in, lines and raw bytes out, and who notices when
+the host is gone."""
 
 import collections
 import os
@@ -11,14 +12,15 @@ AHEAD = 4 * PIECE  # bytes that are read before anyone asks for them
 STUCK_SECONDS = 2 * SILENCE_SECONDS  # a write that takes so long goes to nobody
 
 
-class Closed(Exception):
+class Closed(Exception):  # noqa: N818 - an event, not an error
     """The host closed the stream, or has been silent for too long."""
 
 
 class Channel(object):
     """A session's stream.
 
-    A thread reads all the time, so that the end of the stream is noticed while a command works: `on_end` is then called.
+    A thread reads all the time, so that the end of the stream is noticed while a command works:
+    `on_end` is then called.
 
     Args:
         source, sink: file descriptors.
@@ -77,7 +79,8 @@ class Channel(object):
         """The next line, without its newline.
 
         Raises:
-            Closed. AgentError: `protocol`, when it is longer than a line may be: the stream cannot be followed any more.
+            Closed. AgentError: `protocol`, when it is longer than a line may be: the stream cannot be
+            followed any more.
         """
         parts, size = [], 0
         while True:
@@ -116,7 +119,7 @@ class Channel(object):
         while view:
             self.began_writing = time.monotonic()
             try:
-                view = view[os.write(self.sink, view):]  # fmt: skip
+                view = view[os.write(self.sink, view) :]
             except OSError:
                 raise Closed("the host takes no more")
             finally:

@@ -9,7 +9,8 @@ from edgewright_agent.protocol import AgentError
 
 
 class Commands(object):
-    """The commands but `put` and `get`, which need the stream. Each method takes the wire's arguments by name.
+    """The commands but `put` and `get`, which need the stream. Each method takes the wire's arguments
+    by name.
 
     Args:
         agent: Agent.
@@ -65,11 +66,16 @@ class Commands(object):
         about = states.known_release(self.store.read(), model, release)
         content = self.releases.check(model, release, about)
         return {
-            "model": model, "release": release, "folder": self.agent.files.path(releases.folder(model, release)),
-            "manifest": content, "target": about["target"], "runtime": self.agent.runtimes.find(about["runtime"]),
+            "model": model,
+            "release": release,
+            "folder": self.agent.files.path(releases.folder(model, release)),
+            "manifest": content,
+            "target": about["target"],
+            "runtime": self.agent.runtimes.find(about["runtime"]),
             "options": {"threads": threads, "accelerator": accelerator, "prepared": None},
-            "root": self.agent.files.root, "agent_sha": self.agent.sha256,
-        }  # fmt: skip
+            "root": self.agent.files.root,
+            "agent_sha": self.agent.sha256,
+        }
 
     def verify(self, model, release, txn, threads, accelerator):
         with self.store.locked() as state:
@@ -91,7 +97,8 @@ class Commands(object):
         return verdict
 
     def judge(self, model, release, code, why):
-        """Note what a verification found. What is known good stays so: the runtime or the disk may be at fault."""
+        """Note what a verification found. What is known good stays so: the runtime or the disk may be
+        at fault."""
         with self.store.locked() as state:
             about = states.known_release(state, model, release)
             if about["state"] in ("committed", "trial"):
@@ -198,16 +205,16 @@ class Commands(object):
     def reset(self):
         return recovery.reset(self.agent, self.releases, self.trials)
 
-    def trials_recovered(self):
-        """Before the greeting: quick, it only moves links. Returns the trials that were reverted."""
+    def recover(self):
+        """Before the greeting: move links, watch trials, tidy up. Returns the trials that were reverted."""
         recovered = recovery.recover(self.agent, self.trials)
+        recovery.rewatch(self.agent)
         recovery.tidy(self.agent, self.releases)
         return recovered
 
-    def catch_up(self):
-        """After the greeting: what may take a while."""
+    def run_pending(self):
+        """After the greeting, since it may take a while: the hooks that recovery left."""
         hooks.run_pending(self.agent)
-        recovery.rewatch(self.agent, self.trials)
 
 
 def version():

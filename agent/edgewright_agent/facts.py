@@ -8,6 +8,7 @@ import platform
 import sys
 
 from edgewright_agent import hardware, sensors, system
+from edgewright_agent import root as roots
 from edgewright_agent.sensors import read_text
 
 SUBSTITUTES = "facts.json"  # in the root folder: an administrator's word on what this board is
@@ -32,7 +33,7 @@ def read(root, runtimes):
         runtimes: the provisioned runtimes, dicts with `ref`, `name`, `target`, `version`.
 
     Returns:
-        dict as `edgewright.nouns.facts.Facts`; the agent's core adds `board_id`, `root_problem`, `guard`.
+        dict as `edgewright.nouns.facts.Facts`, without `guard`.
     """
     facts = _machine()
     facts.update(_memory(), **_disk(root))
@@ -45,6 +46,8 @@ def read(root, runtimes):
         governor=sensors.governor() or "",
         runtimes=[_plain(runtime) for runtime in runtimes] + system.runtimes(),
         root=root,
+        root_problem=roots.problem(root),
+        board_id=read_text(os.path.join(root, "board_id")) or "",
     )
     return substitute(facts, read_text(os.path.join(root, SUBSTITUTES)))
 

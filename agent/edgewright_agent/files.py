@@ -1,7 +1,7 @@
 """The only module that changes the file system. Every path is relative to the root folder.
 
-Each folder on the way is opened below its parent with O_NOFOLLOW, so no link can lead out of the root. `step` is called
-before every single change: tests override it to stop, fail or drop any of them.
+Each folder on the way is opened below its parent with O_NOFOLLOW, so no link can lead out of the root.
+`step` is called before every single change: tests override it to stop, fail or drop any of them.
 A failed fsync is an error for good: the bytes are thrown away, never synced again.
 """
 
@@ -83,7 +83,8 @@ class Files(object):
     def make_folder(self, relative):
         """Make a folder and its parents, durably. Those there already are left alone."""
         parent, name = os.path.split(relative)
-        if not name or os.path.isdir(self.path(relative)) and not os.path.islink(self.path(relative)):
+        path = self.path(relative)
+        if not name or (os.path.isdir(path) and not os.path.islink(path)):
             return
         self.make_folder(parent)
         with self.folder(parent) as folder:
@@ -101,7 +102,7 @@ class Files(object):
     def _put_bytes(self, descriptor, data):
         view = memoryview(data)
         while view:
-            view = view[os.write(descriptor, view):]  # fmt: skip
+            view = view[os.write(descriptor, view) :]
 
     def write(self, relative, data, mode=0o600):
         """Make a file have exactly these bytes: temporary, fsync, rename, fsync of the folder."""
@@ -140,7 +141,8 @@ class Files(object):
 
     @contextlib.contextmanager
     def appender(self, relative, offset):
-        """A `write(bytes)` function that adds to a file of exactly `offset` bytes; what was written is synced at the end,
+        """A `write(bytes)` function that adds to a file of exactly `offset` bytes; what was written is
+        synced at the end,
         even when the block fails, so that an upload can go on from there."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:

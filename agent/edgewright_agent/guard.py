@@ -1,4 +1,5 @@
-"""The watchdog: the only process that outlives a session, and only during a trial. It reverts when the deadline passes."""
+"""The watchdog: the only process that outlives a session, and only during a trial. It reverts when the
+deadline passes."""
 
 import json
 import os
@@ -44,7 +45,8 @@ def start(agent, txn):
 
 
 def detach():
-    """Leave the session for good: a grandchild without a terminal, a parent or any open descriptor goes on."""
+    """Leave the session for good: a grandchild without a terminal, a parent or any open descriptor goes
+    on."""
     if os.fork():
         os._exit(0)
     os.setsid()

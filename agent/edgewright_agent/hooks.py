@@ -1,4 +1,5 @@
-"""The user's hooks: programs run on the board, each with a time limit, a process group and a capped log of its own."""
+"""The user's hooks: programs run on the board, each with a time limit, a process group and a capped log
+of its own."""
 
 import os
 import select
@@ -67,12 +68,22 @@ def run(agent, kind, sha256, model, release):
         raise AgentError("hook-failed", "the hook's file is gone or damaged: %s" % kind, "deploy again")
     try:
         process = subprocess.Popen(
-            [path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0, close_fds=True,
-            start_new_session=True, cwd=agent.files.root, env=environment(agent.files.root, kind, model, release),
-        )  # fmt: skip
+            [path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            close_fds=True,
+            start_new_session=True,
+            cwd=agent.files.root,
+            env=environment(agent.files.root, kind, model, release),
+        )
     except OSError as error:
-        raise AgentError("hook-failed", "the hook %s cannot be run: %s" % (kind, error.strerror),
-                         "it must begin with a line such as `#!/bin/sh`")  # fmt: skip
+        raise AgentError(
+            "hook-failed",
+            "the hook %s cannot be run: %s" % (kind, error.strerror),
+            "it must begin with a line such as `#!/bin/sh`",
+        )
     spawn.register(process)
     in_time = False
     try:
@@ -95,7 +106,8 @@ def run(agent, kind, sha256, model, release):
 
 
 def run_pending(agent):
-    """Run the hooks that recovery or a revert left to do. A failure is logged: there is nothing to go back to."""
+    """Run the hooks that recovery or a revert left to do. A failure is logged: there is nothing to go
+    back to."""
     from edgewright_agent import clock
 
     while True:

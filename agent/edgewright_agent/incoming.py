@@ -16,11 +16,17 @@ def room(files, needed, inodes=1):
     about = os.statvfs(files.root)
     free = about.f_bavail * about.f_frsize
     if free < needed + SPARE_BYTES:
-        raise AgentError("disk-full", "not enough space: %d bytes needed, %d free" % (needed + SPARE_BYTES, free),
-                         "prune old releases, or free some space on the board")  # fmt: skip
+        raise AgentError(
+            "disk-full",
+            "not enough space: %d bytes needed, %d free" % (needed + SPARE_BYTES, free),
+            "prune old releases, or free some space on the board",
+        )
     if about.f_files and about.f_favail < inodes + SPARE_INODES:
-        raise AgentError("disk-full", "not enough inodes: %d needed, %d free" % (inodes + SPARE_INODES, about.f_favail),
-                         "remove small files on the board")  # fmt: skip
+        raise AgentError(
+            "disk-full",
+            "not enough inodes: %d needed, %d free" % (inodes + SPARE_INODES, about.f_favail),
+            "remove small files on the board",
+        )
 
 
 class Incoming(object):
@@ -74,7 +80,8 @@ class Incoming(object):
             pieces: iterator over the bytes after `offset`, `size - offset` in all.
 
         Raises:
-            AgentError: `hash-mismatch`, and the part is gone; `bad-argument`, the part has another length; `disk-full`.
+            AgentError: `hash-mismatch`, and the part is gone; `bad-argument`, the part has another
+            length; `disk-full`.
         """
         part = self.name(sha256) + ".part"
         room(self.files, size - offset, 2)

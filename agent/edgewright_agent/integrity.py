@@ -21,7 +21,8 @@ def sha256_of(path, size=None):
 
 
 class Integrity(object):
-    """Remembers which files had which hash. Changed bytes show as another inode, size or modification time."""
+    """Remembers which files had which hash. Changed bytes show as another inode, size or modification
+    time."""
 
     def __init__(self):
         self.known = {}

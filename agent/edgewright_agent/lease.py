@@ -17,9 +17,10 @@ def begin(state, model, txn, host, ttl_s):
     other = live(state)
     if other and other["txn"] != txn:
         raise AgentError(
-            "busy", "another deployment is at work on this board: %s from %s" % (other["model"], other["host"]),
+            "busy",
+            "another deployment is at work here: %s from %s" % (other["model"], other["host"]),
             "wait for it, or %d s for its lease to end" % clock.left(other["deadline"]),
-        )  # fmt: skip
+        )
     ttl_s = min(float(ttl_s), MAX_SECONDS)
     state["lease"] = {
         "txn": txn,

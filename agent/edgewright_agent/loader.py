@@ -1,7 +1,8 @@
-"""The first code on the board: finds or asks for the agent's bytes, checks their hash and runs them from memory.
+"""The first code on the board: finds or asks for the agent's bytes, checks their hash and runs them
+from memory.
 
-`protocol.BOOT` executes this file's text with the host's hello at hand as `hello`. Nothing is imported from the agent
-before its bytes are verified, and no file is read twice: what was hashed is what runs.
+`protocol.BOOT` executes this file's text with the host's hello at hand as `hello`. Nothing is imported
+from the agent before its bytes are verified, and no file is read twice: what was hashed is what runs.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ ENTRIES = ("server", "child", "guard")
 MAX_AGENT = 4 * 1024 * 1024  # bytes of the .pyz
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - it is told to the host as an error
     """The agent cannot be started: (code, message, hint)."""
 
 

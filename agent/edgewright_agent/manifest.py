@@ -68,7 +68,8 @@ def check_tensors(specs, what):
 
 def check_goldens(goldens, paths):
     """Check the golden inputs' entry."""
-    need(isinstance(goldens, dict) and goldens.get("file") in paths, "goldens")
+    need(isinstance(goldens, dict) and isinstance(goldens.get("file"), str), "goldens")
+    need(goldens["file"] in paths, "the file of the goldens")
     need(is_count(goldens.get("count"), 10**6) and goldens["count"] > 0, "the count of goldens")
     tolerance = goldens.get("tolerance")
     need(isinstance(tolerance, dict), "the tolerance")
@@ -93,13 +94,16 @@ def parse(data, sha256):
         raise bad("not JSON")
     need(isinstance(manifest, dict) and is_count(manifest.get("schema"), 2**31), "schema")
     if manifest["schema"] > MANIFEST_SCHEMA:
-        raise AgentError("newer-schema", "the manifest's schema is newer than this agent: %d" % manifest["schema"],
-                         "use the version of edgewright that built it")  # fmt: skip
+        raise AgentError(
+            "newer-schema",
+            "the manifest's schema is newer than this agent: %d" % manifest["schema"],
+            "use the version of edgewright that built it",
+        )
     need(manifest["schema"] == MANIFEST_SCHEMA, "schema")
     for key in ("target", "precision"):
         need(isinstance(manifest.get(key), str) and WORD.match(manifest[key]), key)
     paths = check_files(manifest.get("files"))
-    need(manifest.get("entry") in paths, "entry")
+    need(isinstance(manifest.get("entry"), str) and manifest["entry"] in paths, "entry")
     check_tensors(manifest.get("inputs"), "inputs")
     check_tensors(manifest.get("outputs"), "outputs")
     check_goldens(manifest.get("goldens"), paths)

@@ -24,8 +24,10 @@ MAX_FILES = 20000  # files in one artifact or runtime
 NO_PYTHON_EXIT = 93  # exit code of the start command where no python3 is found
 NO_HELLO_EXIT = 92  # exit code of BOOT where descriptor 0 ends before the hello line does
 
-# The program after `python3 -I -S -B -c`: one line, and no quote, dollar, backslash or exclamation mark in it, so that
-# it may stand in double quotes inside single quotes. It reads byte by byte, since what follows the hello is not its own.
+# The program after `python3 -I -S -B -c`: one line, and no quote, dollar, backslash or exclamation mark
+# in it, so that
+# it may stand in double quotes inside single quotes. It reads byte by byte, since what follows the
+# hello is not its own.
 BOOT = (
     "import os,json;"
     "h=json.loads(bytes().join(iter(lambda:os.read(0,1)or os._exit(92),bytes([10]))).decode());"

@@ -1,4 +1,5 @@
-"""Recovery: at every start of an agent, and by the watchdog. It may run any number of times, and be cut short."""
+"""Recovery: at every start of an agent, and by the watchdog. It may run any number of times, and be cut
+short."""
 
 import os
 
@@ -49,7 +50,8 @@ def wake(agent, state):
 
 
 def tidy(agent, releases):
-    """Remove what crashed sessions left: the trash, stages without a lease, results of the dead, unknown releases."""
+    """Remove what crashed sessions left: the trash, stages without a lease, results of the dead,
+    unknown releases."""
     with agent.store.locked() as state:
         if agent.store.problem:
             return
@@ -81,8 +83,9 @@ def of_the_living(pid):
     return len(pid) < 12 and pid.isdigit() and clock.started(int(pid)) is not None
 
 
-def rewatch(agent, trials):
-    """Start a new watchdog for every trial whose own is dead; a board may kill what a session leaves behind."""
+def rewatch(agent):
+    """Start a new watchdog for every trial whose own is dead; a board may kill what a session leaves
+    behind."""
     from edgewright_agent import guard
 
     for record in list(agent.store.read()["models"].values()):

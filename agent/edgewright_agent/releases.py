@@ -1,4 +1,5 @@
-"""Releases: artifacts installed under a model's name and a version, whole and verified or not there at all."""
+"""Releases: artifacts installed under a model's name and a version, whole and verified or not there at
+all."""
 
 import json
 import os
@@ -103,8 +104,11 @@ class Releases(object):
             raise AgentError("bad-argument", "the runtime is for another target: %s" % used["target"])
         failure = failed_before(record, artifact, runtime, hooks)
         if failure:
-            raise AgentError("failed-before", "this artifact failed on this board before: %s" % failure["why"],
-                             "build it differently, or use another runtime version")  # fmt: skip
+            raise AgentError(
+                "failed-before",
+                "this artifact failed on this board before: %s" % failure["why"],
+                "build it differently, or use another runtime version",
+            )
         stage = "incoming/stage-" + txn
         try:
             self.stage(stage, data, content)
@@ -129,12 +133,18 @@ class Releases(object):
             return False
         if all(known[key] == wanted[key] for key in wanted):
             if known["state"] == "failed":
-                raise AgentError("failed-before", "this release failed on this board before: %s" % release,
-                                 "build it differently, or use another runtime version")  # fmt: skip
+                raise AgentError(
+                    "failed-before",
+                    "this release failed on this board before: %s" % release,
+                    "build it differently, or use another runtime version",
+                )
             return True
         if release in needed(record):
-            raise AgentError("in-use", "this release is in use with another runtime or other hooks: %s" % release,
-                             "deploy it under another version")  # fmt: skip
+            raise AgentError(
+                "in-use",
+                "this release is in use with another runtime or other hooks: %s" % release,
+                "deploy it under another version",
+            )
         return False
 
     def stage(self, stage, data, content):
@@ -204,8 +214,11 @@ class Releases(object):
             if not self.agent.checked.matches(
                 os.path.join(base, entry["path"]), entry["sha256"], entry["size"]
             ):
-                raise AgentError("release-damaged", "a file of %s %s is damaged: %s" % (model, release, entry["path"]),
-                                 "deploy it again")  # fmt: skip
+                raise AgentError(
+                    "release-damaged",
+                    "a file of %s %s is damaged: %s" % (model, release, entry["path"]),
+                    "deploy it again",
+                )
         return content
 
     def whole(self, model, release, about):
@@ -229,7 +242,8 @@ class Releases(object):
             self.files.remove_tree("trash/" + name)
 
     def remove(self, state, model, release):
-        """Take a release out of state and place; the caller holds the lock. The state is saved first: it decides."""
+        """Take a release out of state and place; the caller holds the lock. The state is saved first:
+        it decides."""
         record = state["models"][model]
         record["releases"].pop(release, None)
         record["known_good"] = [one for one in record["known_good"] if one != release]

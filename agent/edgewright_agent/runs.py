@@ -136,8 +136,8 @@ def bench(runner, job, stage, say):  # noqa: ARG001 - as the other jobs
     """One run: load, first inference, warm-up, steady state; the samples go to `job["out"]` (float64 ms).
 
     Args:
-        job: `protocol` has `warmup_s`, `steady_s`, `min_samples`, `inference_s` (for all from the first inference
-            on) and `ends_at` (of `time.monotonic`, for everything).
+        job: `protocol` has `warmup_s`, `steady_s`, `min_samples`, `inference_s` (for all inferences together)
+            and `ends_at` (of `time.monotonic`, for everything).
 
     Returns:
         dict with the times of a `Run` (ms), memory (KiB), `count`, and `cut`: the time was too short.

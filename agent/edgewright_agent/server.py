@@ -19,7 +19,8 @@ END_SECONDS = 10  # how long the end waits for a change of the state to be whole
 
 
 def take_descriptors():
-    """Move the stream away from descriptors 0 and 1, so that nothing else reads or prints there. Returns both."""
+    """Move the stream away from descriptors 0 and 1, so that nothing else reads or prints there.
+    Returns both."""
     source, sink = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
@@ -69,12 +70,12 @@ class Server(object):
                 except Closed:
                     self.end_now()
 
-    def catch_up(self):
-        """Do what an earlier session or a watchdog left to do."""
+    def run_pending(self):
+        """Run the hooks that an earlier session or a watchdog left to run."""
         try:
-            self.commands.catch_up()
+            self.commands.run_pending()
         except AgentError as error:
-            self.agent.files.note("catching up: " + error.message)
+            self.agent.files.note("pending hooks: " + error.message)
 
     def end_now(self):
         """End the agent while a command works: what it started first, but never in the middle of a change."""
@@ -88,7 +89,7 @@ class Server(object):
     def serve(self):
         """Answer requests until the stream ends, is silent for too long, or cannot be followed."""
         self.start_thread(self.beat)
-        self.start_thread(self.catch_up)
+        self.start_thread(self.run_pending)
         try:
             while not self.over:
                 try:
@@ -183,11 +184,17 @@ def greet(hello, data):
     agent = Agent(path, str(hello["agent"]["sha256"]))
     board_id = root.furnish(agent.files)
     agent.keep(data)
-    recovered = Commands(agent, None).trials_recovered()
+    recovered = Commands(agent, None).recover()
     greeting = {
-        "edgewright": VERSION, "nonce": hello.get("nonce"), "agent": version(), "sha256": agent.sha256,
-        "python": sys.version.split()[0], "root": path, "board_id": board_id, "recovered": recovered,
-    }  # fmt: skip
+        "edgewright": VERSION,
+        "nonce": hello.get("nonce"),
+        "agent": version(),
+        "sha256": agent.sha256,
+        "python": sys.version.split()[0],
+        "root": path,
+        "board_id": board_id,
+        "recovered": recovered,
+    }
     return agent, greeting
 
 

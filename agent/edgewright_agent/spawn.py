@@ -67,9 +67,16 @@ def start(
     """
     pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
     process = subprocess.Popen(
-        command(executable, site), stdin=pipe, stdout=pipe if stdout is None else stdout, bufsize=0,
-        stderr=nothing if stderr is None else stderr, close_fds=True, start_new_session=True, cwd=root, env=env,
-    )  # fmt: skip
+        command(executable, site),
+        stdin=pipe,
+        stdout=pipe if stdout is None else stdout,
+        bufsize=0,
+        stderr=nothing if stderr is None else stderr,
+        close_fds=True,
+        start_new_session=True,
+        cwd=root,
+        env=env,
+    )
     register(process)
     try:
         if oom_score_adj is not None:
@@ -106,7 +113,8 @@ def kill_group(process):
 
 
 def finish(process, kill=True):
-    """Close a process's pipes, end it (its group too, with `kill`), wait for it and forget it. Returns its exit code."""
+    """Close a process's pipes, end it (its group too, with `kill`), wait for it and forget it. Returns
+    its exit code."""
     if kill:
         kill_group(process)
     for pipe in (process.stdin, process.stdout, process.stderr):

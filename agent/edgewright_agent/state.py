@@ -1,7 +1,7 @@
 """The state of the root folder: what decides, of which the `current` links are the shadow.
 
-Two checksummed slots are written in turn, each whole or not at all. The newest good one counts. One lock (flock) guards
-every change; it is held for the change alone, never while anything is waited for.
+Two checksummed slots are written in turn, each whole or not at all. The newest good one counts. One
+lock (flock) guards every change; it is held for the change alone, never while anything is waited for.
 """
 
 import contextlib
@@ -94,7 +94,8 @@ class Store(object):
     """Reads and writes the state.
 
     Attributes:
-        problem: `state-lost` when slots were there and none is good, `newer-schema` when a newer agent wrote them,
+        problem: `state-lost` when slots were there and none is good, `newer-schema` when a newer agent
+        wrote them,
             else empty. Nothing is saved while there is a problem.
     """
 

@@ -40,14 +40,16 @@ def tree_bytes(path):
 
 
 def kept(record, keep, busy):
-    """The releases of a model that a prune leaves: those needed, the newest known-good ones, a deployment's own."""
+    """The releases of a model that a prune leaves: those needed, the newest known-good ones, a
+    deployment's own."""
     recent = record["known_good"][len(record["known_good"]) - keep :] if keep else []
     own = [name for name, about in record["releases"].items() if busy and about["txn"] == busy["txn"]]
     return release_files.needed(record) | set(recent) | set(own)
 
 
 def prune(agent, releases, keep):
-    """Remove the releases, runtimes, hooks and uploads that nothing needs. Returns `{"removed", "freed_bytes"}`."""
+    """Remove the releases, runtimes, hooks and uploads that nothing needs. Returns `{"removed",
+    "freed_bytes"}`."""
     removed, freed = [], 0
     with agent.store.locked() as state:
         agent.store.usable()
@@ -92,7 +94,8 @@ def purge(agent):
             raise AgentError(
                 "busy", "another deployment is at work on this board: %s" % busy["model"], "wait for it"
             )
-        # The state goes first: what is left after a crash is then a lost state or nothing, never a state without files.
+        # The state goes first: what is left after a crash is then a lost state or nothing, never a
+        # state without files.
         for name in SLOTS:
             agent.files.remove_file(name)
         agent.files.sync_folder("")

@@ -1,4 +1,5 @@
-"""Activation on trial: the intent is durable before `current` moves; without a commit the board goes back by itself."""
+"""Activation on trial: the intent is durable before `current` moves; without a commit the board goes
+back by itself."""
 
 from edgewright_agent import clock, guard, hooks, lease
 from edgewright_agent import releases as release_files
@@ -44,7 +45,8 @@ class Trials(object):
         """Put a verified release on trial.
 
         Raises:
-            AgentError: `conflict`, `busy`, `bad-argument` for an unverified one, `release-damaged`, `no-guard`,
+            AgentError: `conflict`, `busy`, `bad-argument` for an unverified one, `release-damaged`,
+            `no-guard`,
                 `hook-failed`: reverted already; `reverted`: the deadline passed meanwhile.
         """
         deadline_s = min(float(deadline_s), MAX_DEADLINE)
@@ -74,17 +76,25 @@ class Trials(object):
                 )
             self.releases.check(model, release, about)
             record["trial"] = {
-                "txn": txn, "from": record["current"], "to": release, "deadline": clock.in_seconds(deadline_s),
-                "phase": "intent", "watchdog": None, "guard": "none",
-            }  # fmt: skip
+                "txn": txn,
+                "from": record["current"],
+                "to": release,
+                "deadline": clock.in_seconds(deadline_s),
+                "phase": "intent",
+                "watchdog": None,
+                "guard": "none",
+            }
             self.store.save(state)
             return record["current"]
 
     def allowed(self, record, release, about, expected):
         """AgentError unless this release may be activated now."""
         if record["trial"]:
-            raise AgentError("busy", "another release of this model is on trial: %s" % record["trial"]["to"],
-                             "wait until it is committed or reverted")  # fmt: skip
+            raise AgentError(
+                "busy",
+                "another release of this model is on trial: %s" % record["trial"]["to"],
+                "wait until it is committed or reverted",
+            )
         if record["current"] != expected:
             raise AgentError(
                 "conflict",
@@ -169,7 +179,8 @@ class Trials(object):
         return {"outcome": "reverted"}
 
     def keep(self, record, release):
-        """The record of a model whose trial is committed. Going back to a known-good one forgets those after it."""
+        """The record of a model whose trial is committed. Going back to a known-good one forgets those
+        after it."""
         known = record["known_good"]
         record["known_good"] = known[: known.index(release) + 1] if release in known else known + [release]
         record["last_good"] = release
@@ -197,8 +208,8 @@ class Trials(object):
     def undo(self, state, name, reason, failed):
         """End a trial, in the state and then the link; the caller holds the lock.
 
-        The reserve is freed first, so that a full disk cannot stop it. The release that is current again gets its
-        `activate` hook run afterwards, so that the application reads it.
+        The reserve is freed first, so that a full disk cannot stop it. The release that is current
+        again gets its `activate` hook run afterwards, so that the application reads it.
         """
         record = state["models"][name]
         trial = record["trial"]
@@ -225,7 +236,8 @@ class Trials(object):
         return {"outcome": states.outcome_of(state, txn) or "unknown"}
 
     def target_of_rollback(self, model, to):
-        """(release, current) of a rollback: a release, the newest committed one of a version, or the one before.
+        """(release, current) of a rollback: a release, the newest committed one of a version, or the
+        one before.
 
         Raises:
             AgentError: `nothing-to-roll-back`; `not-found`.
@@ -235,8 +247,11 @@ class Trials(object):
         if to is None:
             earlier = known[: known.index(current)] if current in known else known
             if not earlier:
-                raise AgentError("nothing-to-roll-back", "no known-good release of %s before this one: %s" % (model, current),
-                                 "deploy another version")  # fmt: skip
+                raise AgentError(
+                    "nothing-to-roll-back",
+                    "no known-good %s before this one: %s" % (model, current),
+                    "deploy another version",
+                )
             return earlier[-1], current
         good = [
             name

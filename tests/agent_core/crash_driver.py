@@ -1,7 +1,10 @@
-"""Crashes or fails one operation of the agent at every single change of the file system, and looks at what is left.
+"""Crashes or fails one operation of the agent at every single change of the file system, and looks at
+what is left.
 
-Usage: crash_driver.py OPERATION stop|fail FOLDER STRIDE. Prints {"steps": N, "wrong": [[step, why], ...]}.
-Each case is a forked process on a copy of one prepared root folder.
+Usage: crash_driver.py OPERATION stop|fail|lose FOLDER STRIDE
+Prints {"steps": N, "wrong": [[step, why], ...]}.
+Each case is a forked process on a copy of one prepared root folder. `lose` is a power failure: names that were
+changed in a folder, and whose folder was not synced since, are again what they were.
 """
 
 import errno
@@ -14,6 +17,7 @@ import sys
 import traceback
 import uuid
 import zipfile
+from pathlib import Path
 
 from edgewright_agent import clock, lease, recovery, releases, root, status, trial
 from edgewright_agent.agent import Agent
@@ -28,15 +32,56 @@ releases.RESERVE_BYTES = 64 * 1024  # the size is of no matter here, the copies 
 class Stepping(SessionFiles):
     """Files that stop the process, or fail once, before a certain change."""
 
-    stop_at = fail_at = None
+    stop_at = fail_at = lose_at = source = synced = None
     steps = 0
 
+    def __init__(self, root, session):
+        SessionFiles.__init__(self, root, session)
+        self.changes = []
+
     def step(self, operation, path):
+        self.changes = [change for change in self.changes if change[0] != self.synced]
+        self.synced = path if operation == "fsync-folder" else None
         self.steps += 1
-        if self.steps == self.stop_at:
+        if self.steps == self.lose_at:
+            self.lose()
+        if self.steps in (self.stop_at, self.lose_at):
             os._exit(STOPPED)
+        if self.lose_at and operation in ("rename", "replace", "unlink") and not path.startswith("trash/"):
+            self.changes.append((path.rpartition("/")[0], self.before(path), path, self.source))
         if self.steps == self.fail_at:
             raise OSError(errno.ENOSPC, "no space left", path)
+
+    def rename(self, source, target):
+        self.source = source
+        try:
+            SessionFiles.rename(self, source, target)
+        finally:
+            self.source = None
+
+    def before(self, path):
+        """What a name stands for before a change: a link's destination, a second name of a file, or None."""
+        path = Path(self.path(path))
+        if path.is_symlink():
+            return path.readlink()
+        if not path.is_file():
+            return None
+        kept = Path(f"{self.root}-kept-{self.steps}")
+        os.link(path, kept)
+        return kept
+
+    def lose(self):
+        """Undo the changes of names that were not synced, the last one first."""
+        self.changes = [change for change in self.changes if change[0] != self.synced]
+        for _, before, name, source in reversed(self.changes):
+            path = Path(self.path(name))
+            if source and path.exists():
+                path.rename(self.path(source))
+            path.unlink(missing_ok=True)
+            if before and before.is_absolute():
+                before.rename(path)
+            elif before:
+                path.symlink_to(before)
 
 
 def sha(data):
@@ -49,7 +94,13 @@ def built(tag):
     spec = {"name": "x", "shape": [1], "dtype": "float32"}
     entries = [{"path": path, "sha256": sha(data), "size": len(data)} for path, data in sorted(files.items())]
     goldens = {"file": "parts/goldens.npz", "count": 1, "tolerance": {"sqnr_db": 1.0, "relative": 1.0}}
-    manifest = {"schema": 1, "target": "tflite", "precision": "fp32", "entry": "model.tflite", "files": entries}
+    manifest = {
+        "schema": 1,
+        "target": "tflite",
+        "precision": "fp32",
+        "entry": "model.tflite",
+        "files": entries,
+    }
     manifest.update(inputs=[spec], outputs=[spec], goldens=goldens)
     return json.dumps(manifest).encode(), files
 
@@ -59,8 +110,8 @@ def make(folder):
     path = root.prepare(folder)
     files = Stepping(path, f"{os.getpid()}-{clock.started(os.getpid())}")
     root.furnish(files)
-    trial.guard.start = lambda agent, txn: clock.owner()
-    return Commands(Agent(path, "0" * 64, files), lambda event: None)
+    trial.guard.start = lambda *_: clock.owner()
+    return Commands(Agent(path, "0" * 64, files), lambda _: None)
 
 
 def put(commands, data):
@@ -95,10 +146,10 @@ def install(commands, tag, txn):
 
 def current(commands):
     """The release of the link, whole; AssertionError when it is not."""
-    path = commands.agent.files.path("models/m/current")
-    if not os.path.islink(path):
+    path = Path(commands.agent.files.path("models/m/current"))
+    if not path.is_symlink():
         return None
-    release = os.path.basename(os.readlink(path))
+    release = path.readlink().name
     state = commands.store.read()
     about = state["models"]["m"]["releases"][release]
     Commands(Agent(commands.agent.files.root, ""), None).releases.check("m", release, about)
@@ -119,10 +170,21 @@ def prepare(folder):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("toy/__init__.py", "")
-    commands.provision("toy", "tflite", "1", [{"file": "t.whl", "sha256": put(commands, buffer.getvalue()), "size": len(buffer.getvalue())}])
+    commands.provision(
+        "toy",
+        "tflite",
+        "1",
+        [{"file": "t.whl", "sha256": put(commands, buffer.getvalue()), "size": len(buffer.getvalue())}],
+    )
     names = [deploy(commands, tag) for tag in ("a", "b", "c")]
     txn = begin(commands)
-    return {"old": names[-1], "first": names[0], "next": install(commands, "d", txn), "txn": txn, "staged": upload(commands, "e")}
+    return {
+        "old": names[-1],
+        "first": names[0],
+        "next": install(commands, "d", txn),
+        "txn": txn,
+        "staged": upload(commands, "e"),
+    }
 
 
 def run(operation, commands, facts):
@@ -146,7 +208,7 @@ def run(operation, commands, facts):
             recovery.tidy(commands.agent, commands.releases)
 
 
-def look(operation, folder, facts):
+def look(operation, folder, facts, acknowledged):
     """What must hold after any crash: AssertionError where it does not."""
     commands = make(folder)
     recovery.recover(commands.agent, commands.trials)
@@ -155,14 +217,17 @@ def look(operation, folder, facts):
     assert current(commands) in (old, new), "neither old nor new"
     record = commands.store.read()["models"]["m"]
     assert current(commands) == record["current"], "link and state differ"
-    on_disk = set(os.listdir(commands.agent.files.path("models/m/versions")))
+    on_disk = {path.name for path in Path(commands.agent.files.path("models/m/versions")).iterdir()}
     assert on_disk == set(record["releases"]), "releases on disk and in the state differ"
     committed = commands.store.read()["models"]["m"]["last_good"] == new
+    assert committed or not (acknowledged and operation in ("commit", "rollback")), "a commit was lost"
     clock.boot_id = lambda: "another boot"
     recovery.recover(commands.agent, commands.trials)
     assert current(commands) == (new if committed else old), "an uncommitted release survived a boot"
-    assert not os.listdir(commands.agent.files.path("trash")), "the trash is not empty"
-    assert current(commands) in commands.store.read()["models"]["m"]["known_good"], "current is not known good"
+    assert not list(Path(commands.agent.files.path("trash")).iterdir()), "the trash is not empty"
+    assert current(commands) in commands.store.read()["models"]["m"]["known_good"], (
+        "current is not known good"
+    )
     assert deploy(commands, "z") == current(commands), "a following deploy did not work"
 
 
@@ -175,14 +240,14 @@ def forked(work):
             os._exit(0)
         except AgentError:
             os._exit(3)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - whatever it is, it is reported
             traceback.print_exc()
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def main(operation, mode, folder, stride):
-    template, copy = os.path.join(folder, "template"), os.path.join(folder, "copy")
+    template, copy = f"{folder}/template", f"{folder}/copy"
     facts = prepare(template)
     step, wrong = 1, []
     while True:
@@ -193,16 +258,19 @@ def main(operation, mode, folder, stride):
             commands.agent.files.steps = 0
             setattr(commands.agent.files, mode + "_at", step)  # noqa: B023 - it runs at once
             run(operation, commands, facts)
+            if commands.agent.files.lose_at:
+                commands.agent.files.lose()
             os._exit(4 if commands.agent.files.steps >= step else 0)  # noqa: B023
 
         code = forked(broken)
         if code == 1:
             wrong.append([step, "the operation itself broke"])
-        if forked(lambda: look(operation, copy, facts)):
+        if forked(lambda: look(operation, copy, facts, code == 0)):  # noqa: B023
             wrong.append([step, "see stderr"])
-        shutil.rmtree(copy)
+        for path in Path(folder).glob("copy*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         if code == 0:
-            print(json.dumps({"steps": step, "wrong": wrong}))
+            sys.stdout.write(json.dumps({"steps": step, "wrong": wrong}) + "\n")
             return
         step += int(stride)
 

@@ -1,4 +1,5 @@
-"""Property 1 of the board: after a crash anywhere, `current` is old or new and whole, and a following deploy works."""
+"""Property 1 of the board: after a crash anywhere, `current` is old or new and whole, and a following
+deploy works."""
 
 import json
 import subprocess
@@ -16,6 +17,11 @@ CASES = [  # operation, how it goes wrong, every which change
     ("rollback", "stop", 1),
     ("recovery", "stop", 1),
     ("prune", "stop", 3),
+    ("install", "lose", 2),
+    ("commit", "lose", 1),
+    ("rollback", "lose", 1),
+    ("recovery", "lose", 2),
+    ("prune", "lose", 5),
     ("install", "fail", 2),
     ("activate", "fail", 1),
     ("revert", "fail", 1),

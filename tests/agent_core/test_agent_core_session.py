@@ -68,7 +68,7 @@ def test_descriptor_0_ending_early_has_an_exit_code_of_its_own():
 )
 def test_what_is_not_listed_is_refused(connect, kit, do, args, code):
     wire = connect()
-    with pytest.raises(kit.AgentFailure) as refused:
+    with pytest.raises(kit.AgentFailureError) as refused:
         wire.call(do, **args)
     assert refused.value.code == code
     assert wire.call("ping") == {}
@@ -110,14 +110,14 @@ def test_wrong_bytes_are_dropped_and_the_stream_stays_in_step(connect, kit, root
     wire = connect()
     number = wire.send("put", sha256=kit.sha(b"right"), size=5, offset=0)
     wire.send_raw(b"wrong")
-    with pytest.raises(kit.AgentFailure, match="hash-mismatch"):
+    with pytest.raises(kit.AgentFailureError, match=r"hash-mismatch"):
         wire.answer(number)
     number = wire.send("put", sha256=kit.sha(b"right"), size=5, offset=2)
     wire.send_raw(b"ght")
-    with pytest.raises(kit.AgentFailure, match="bad-argument"):
+    with pytest.raises(kit.AgentFailureError, match=r"bad-argument"):
         wire.answer(number)
     assert wire.put(b"right") == kit.sha(b"right")
-    assert os.listdir(root / "incoming") == [kit.sha(b"right")]
+    assert [path.name for path in (root / "incoming").iterdir()] == [kit.sha(b"right")]
 
 
 def test_an_upload_that_cannot_fit_is_refused_before_it_is_written(connect, kit, root):
@@ -127,26 +127,26 @@ def test_an_upload_that_cannot_fit_is_refused_before_it_is_written(connect, kit,
     wire.send("put", sha256="a" * 64, size=size, offset=0)
     wire.send_raw(b"x" * 100_000)
     wire.close()
-    assert os.listdir(root / "incoming") == []
+    assert [path.name for path in (root / "incoming").iterdir()] == []
 
 
 def test_results_are_gone_with_their_session(connect, root):
     wire = connect()
     result = wire.call("logs", lines=10)["log"]
-    assert wire.get(result) == b"" and len(os.listdir(root / "results")) == 1
+    assert wire.get(result) == b"" and len([path.name for path in (root / "results").iterdir()]) == 1
     wire.close()
-    assert os.listdir(root / "results") == []
+    assert [path.name for path in (root / "results").iterdir()] == []
 
 
 def test_two_hosts_at_once(connect, kit, root):
     one, two = connect(), connect()
     txn = kit.begun(one)
-    with pytest.raises(kit.AgentFailure, match="busy.*digits from test"):
+    with pytest.raises(kit.AgentFailureError, match=r"busy.*digits from test"):
         two.call("begin", model="digits", txn=kit.txn(), host="other", ttl_s=60)
     assert two.call("begin", model="digits", txn=txn, host="test", ttl_s=0.2) == {}
     time.sleep(0.3)
     assert two.call("begin", model="other", txn=kit.txn(), host="other", ttl_s=60) == {}
-    with pytest.raises(kit.AgentFailure, match="busy.*other holds it"):
+    with pytest.raises(kit.AgentFailureError, match=r"busy.*other holds it"):
         kit.install(one, kit.artifact(), txn)
     assert two.call("status")["lease"]["host"] == "other"
 
@@ -158,7 +158,7 @@ def test_a_hook_that_works_for_long_is_accompanied_by_heartbeats(connect, kit, r
     kit.verified(root, release)
     args = {"model": "digits", "release": release, "expected_current": None, "txn": txn, "deadline_s": 30}
     assert wire.answer(wire.send("activate", **args), events)["state"] == "trial"
-    assert [event["event"] for event in events] == ["heartbeat"]
+    assert [event["event"] for event in events].count("heartbeat") == len(events) > 0
     wire.call("revert", txn=txn)
 
 
@@ -174,25 +174,25 @@ def test_hooks_get_none_of_the_sessions_descriptors(connect, kit, root):
 
 
 def test_no_process_is_left_but_the_watchdog_during_a_trial(connect, kit, root):
+    mark = f"EDGEWRIGHT_TEST_ROOT={root}".encode()
+
     def ours() -> list[int]:
         found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
+        for pid in filter(str.isdigit, [path.name for path in Path("/proc").iterdir()]):
             try:
-                if Path(f"/proc/{pid}/cmdline").read_bytes().find(b"hello=h,__name__") >= 0:
-                    folder = Path(f"/proc/{pid}").stat()
-                    found.append((int(pid), folder.st_ino))
+                if mark in Path(f"/proc/{pid}/environ").read_bytes():
+                    found.append(int(pid))
             except OSError:
                 pass
-        return [pid for pid, _ in found]
+        return found
 
-    before = set(ours())
     wire = connect()
     kit.deployed(wire, root, "a", "1", commit=False, deadline_s=60)
     txn = wire.call("status")["models"]["digits"]["trial"]["txn"]
     wire.close()
-    (watchdog,) = set(ours()) - before
-    assert os.readlink(f"/proc/{watchdog}/cwd") == "/"
-    assert {os.readlink(f"/proc/{watchdog}/fd/{n}") for n in (0, 1, 2)} == {"/dev/null"}
+    (watchdog,) = ours()
+    assert Path(f"/proc/{watchdog}/cwd").readlink() == Path("/")
+    assert {str(Path(f"/proc/{watchdog}/fd/{n}").readlink()) for n in (0, 1, 2)} == {"/dev/null"}
     wire = connect()
     assert wire.call("commit", txn=txn) == {"outcome": "committed"}
     wire.close()
@@ -230,7 +230,7 @@ def test_purge_leaves_nothing_and_ends_the_agent(connect, kit, root):
     wire = connect()
     kit.deployed(wire, root, "a", "1")
     txn = kit.begun(wire)
-    with pytest.raises(kit.AgentFailure, match="busy"):
+    with pytest.raises(kit.AgentFailureError, match=r"busy"):
         wire.call("purge")
     wire.call("end", txn=txn)
     assert wire.call("purge") == {}

@@ -1,6 +1,9 @@
-import os
+import json
+from pathlib import Path
 
 import pytest
+
+from edgewright_agent.agent import Agent
 
 
 def test_a_committed_release_is_current_and_good(connect, kit, root):
@@ -32,7 +35,7 @@ def test_commit_is_idempotent_and_a_later_revert_finds_it_committed(connect, kit
         assert wire.call(do, txn=txn) == {"outcome": "committed"}
     assert kit.current(root) == release
     assert wire.call("outcome", txn=kit.txn()) == {"outcome": "unknown"}
-    with pytest.raises(kit.AgentFailure, match="not-found"):
+    with pytest.raises(kit.AgentFailureError, match=r"not-found"):
         wire.call("commit", txn=kit.txn())
 
 
@@ -42,16 +45,16 @@ def test_activation_is_compare_and_swap(connect, kit, root):
     txn = kit.begun(wire)
     second = kit.install(wire, kit.artifact("b"), txn, "2")
     args = {"model": "digits", "release": second, "txn": txn, "deadline_s": 30}
-    with pytest.raises(kit.AgentFailure, match="bad-argument.*not verified"):
+    with pytest.raises(kit.AgentFailureError, match=r"bad-argument.*not verified"):
         wire.call("activate", expected_current=first, **args)
     kit.verified(root, second)
-    with pytest.raises(kit.AgentFailure, match="conflict"):
+    with pytest.raises(kit.AgentFailureError, match=r"conflict"):
         wire.call("activate", expected_current=None, **args)
-    with pytest.raises(kit.AgentFailure, match="busy"):
+    with pytest.raises(kit.AgentFailureError, match=r"busy"):
         wire.call("activate", expected_current=first, **{**args, "txn": kit.txn()})
     assert kit.current(root) == first
     wire.call("activate", expected_current=first, **args)
-    with pytest.raises(kit.AgentFailure, match="busy.*on trial"):
+    with pytest.raises(kit.AgentFailureError, match=r"busy.*on trial"):
         wire.call("activate", expected_current=second, **args)
 
 
@@ -62,20 +65,21 @@ def test_a_damaged_release_is_not_activated(connect, kit, root):
     kit.verified(root, release)
     path = root / "models/digits/versions" / release / "model.tflite"
     path.write_bytes(b"x" + path.read_bytes()[1:])
-    with pytest.raises(kit.AgentFailure, match="release-damaged"):
+    with pytest.raises(kit.AgentFailureError, match=r"release-damaged"):
         wire.call("activate", model="digits", release=release, expected_current=None, txn=txn, deadline_s=30)
     assert kit.current(root) is None
 
 
-def test_rollback_finds_the_known_good_one_before(connect, kit, root):
+def test_there_may_be_nothing_to_roll_back_to(connect, kit, root):
     wire = connect()
-    with pytest.raises(kit.AgentFailure, match="not-found"):
-        wire.call("rollback", model="digits", txn=kit.begun(wire), deadline_s=30)
-    wire = connect()
+    kit.deployed(wire, root, "a", "1")
+    for model, code in (("digits", "nothing-to-roll-back"), ("other", "not-found")):
+        with pytest.raises(kit.AgentFailureError) as refused:
+            wire.call("rollback", model=model, txn=kit.txn(), deadline_s=30)
+        assert refused.value.code == code
 
 
 def test_known_good_order_and_targets_of_rollbacks(connect, kit, root):
-    from edgewright_agent.agent import Agent
     from edgewright_agent.protocol import AgentError
     from edgewright_agent.releases import Releases
     from edgewright_agent.trial import Trials
@@ -90,7 +94,7 @@ def test_known_good_order_and_targets_of_rollbacks(connect, kit, root):
     wire.call("activate", model="digits", release=one, expected_current=three, txn=txn, deadline_s=30)
     wire.call("commit", txn=txn)
     assert wire.call("status")["models"]["digits"]["known_good"] == [one]
-    with pytest.raises(AgentError, match="no known-good release"):
+    with pytest.raises(AgentError, match=r"no known-good digits before this one"):
         trials.target_of_rollback("digits", None)
     assert trials.target_of_rollback("digits", three) == (three, one)
 
@@ -116,17 +120,12 @@ def test_a_failing_health_hook_reverts_and_is_remembered(connect, kit, root):
     wire = connect()
     first = kit.deployed(wire, root, "a", "1")
     bad = {"health": script("echo the camera is gone; exit 3\n")}
-    with pytest.raises(kit.AgentFailure, match="hook-failed.*exit code 3: the camera is gone"):
+    with pytest.raises(kit.AgentFailureError, match=r"hook-failed.*exit code 3: the camera is gone"):
         kit.deployed(wire, root, "b", "2", hooks=bad)
     assert kit.current(root) == first
     assert wire.call("status")["models"]["digits"]["failed"][0]["code"] == "hook-failed"
     logged = wire.get(wire.call("logs", lines=50)["log"])
     assert b"the camera is gone" in logged and b"reverted" in logged
-    txn = wire.call("status")["lease"] and kit.txn()
-    wire.close()
-    wire = connect()
-    state = wire.call("status")
-    assert txn and state["lease"]["model"] == "digits"
 
 
 def test_what_failed_here_is_not_installed_again_but_with_other_hooks_it_is(connect, kit, root):
@@ -135,9 +134,9 @@ def test_what_failed_here_is_not_installed_again_but_with_other_hooks_it_is(conn
     args = {"model": "digits", "expected_current": None, "txn": txn, "deadline_s": 30}
     release = kit.install(wire, kit.artifact("a"), txn, hooks={"activate": script("exit 1\n")})
     kit.verified(root, release)
-    with pytest.raises(kit.AgentFailure, match="hook-failed"):
+    with pytest.raises(kit.AgentFailureError, match=r"hook-failed"):
         wire.call("activate", release=release, **args)
-    with pytest.raises(kit.AgentFailure, match="failed-before"):
+    with pytest.raises(kit.AgentFailureError, match=r"failed-before"):
         kit.install(wire, kit.artifact("a"), txn, hooks={"activate": script("exit 1\n")})
     assert kit.install(wire, kit.artifact("a"), txn, hooks={"activate": script("exit 0\n")}) == release
 
@@ -153,9 +152,72 @@ def test_the_host_vanishing_in_a_hook_ends_hook_and_agent_and_the_watchdog_rever
     kit.wait_until(mark.exists)
     assert wire.close() == 0
     pid = int(mark.read_text())
-    kit.wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 5)
+    kit.wait_until(lambda: not Path(f"/proc/{pid}").exists(), 5)
     assert kit.current(root) == release
     kit.wait_until(lambda: kit.current(root) is None)
     wire = connect()
     assert wire.call("outcome", txn=txn) == {"outcome": "reverted"}
     assert wire.call("status")["models"]["digits"]["failed"] == []
+
+
+def test_an_application_is_asked_to_pause_while_a_release_is_measured(connect, kit, root):
+    log = root.parent / "hooks.log"
+    hook = script(f'echo "$EDGEWRIGHT_HOOK" >> {log}\n')
+    wire = connect()
+    release = kit.deployed(wire, root, "a", "1", hooks={"quiesce": hook, "resume": hook})
+    evaluation = wire.put(b"no npz")
+    args = {"model": "digits", "release": release, "evaluation": evaluation, "metric": "top1"}
+    with pytest.raises(kit.AgentFailureError):
+        wire.call("evaluate", **args)
+    assert log.read_text() == "quiesce\nresume\n"
+    assert newest_state(root)["quiesced"] == []
+
+
+def newest_state(root) -> dict:
+    slots = [json.loads(path.read_bytes().partition(b"\n")[2]) for path in root.glob("state.?.json")]
+    return max(slots, key=lambda slot: slot["sequence"])
+
+
+def test_recovery_wakes_an_application_whose_session_died(connect, kit, root):
+    log = root.parent / "hooks.log"
+    quiesce = script(f"echo quiet >> {log}; sleep 60\n")
+    resume = script(f"echo awake >> {log}\n")
+    wire = connect()
+    release = kit.deployed(wire, root, "a", "1", hooks={"quiesce": quiesce, "resume": resume})
+    evaluation = wire.put(b"no npz")
+    wire.send("evaluate", model="digits", release=release, evaluation=evaluation, metric="top1")
+    kit.wait_until(log.exists)
+    connect().close()
+    assert log.read_text() == "quiet\n"
+    wire.process.kill()
+    wire.process.wait()
+    again = connect()
+    kit.wait_until(lambda: log.read_text() == "quiet\nawake\n")
+    kit.wait_until(lambda: newest_state(root)["pending"] == [] == newest_state(root)["quiesced"])
+    assert again.call("ping") == {}
+
+
+def test_a_reboot_ends_a_trial_whatever_time_it_had_left(connect, kit, root):
+    wire = connect()
+    first = kit.deployed(wire, root, "a", "1")
+    second = kit.deployed(wire, root, "b", "2", commit=False, deadline_s=600)
+    txn = newest_state(root)["models"]["digits"]["trial"]["txn"]
+    wire.close()
+    with Agent(str(root), "0" * 64).store.locked() as state:
+        state["models"]["digits"]["trial"]["deadline"]["boot_id"] = "of the boot before"
+        Agent(str(root), "0" * 64).store.save(state)
+    wire = connect()
+    assert wire.greeting["recovered"] in ([], [{"model": "digits", "txn": txn, "from": first, "to": second}])
+    assert kit.current(root) == first
+    assert wire.call("commit", txn=txn) == {"outcome": "reverted"}
+
+
+def test_a_revert_does_not_need_the_space_that_a_full_disk_lacks(connect, kit, root):
+    wire = connect()
+    kit.deployed(wire, root, "a", "1", commit=False)
+    about = (root / "reserve").stat()
+    assert about.st_size == 4 * 2**20 and about.st_blocks * 512 >= about.st_size
+    wire.call("revert", txn=newest_state(root)["models"]["digits"]["trial"]["txn"])
+    assert not (root / "reserve").exists()
+    kit.deployed(wire, root, "b", "2")
+    assert (root / "reserve").exists()

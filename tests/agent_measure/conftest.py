@@ -48,6 +48,22 @@ def root(tmp_path, agent_bytes):
 
 
 @pytest.fixture
+def add_runner(root, agent_bytes):
+    """Adds a target to the agent's bytes. Returns their new sha256."""
+
+    def add(target, runner):
+        out = io.BytesIO(agent_bytes)
+        with zipfile.ZipFile(out, "a") as archive:
+            archive.writestr(f"edgewright_targets/{target}/__init__.py", "")
+            archive.writestr(f"edgewright_targets/{target}/runner.py", runner)
+        sha256 = hashlib.sha256(out.getvalue()).hexdigest()
+        (root / "agent" / f"{sha256}.pyz").write_bytes(out.getvalue())
+        return sha256
+
+    return add
+
+
+@pytest.fixture
 def files(root):
     return SessionFiles(str(root), "session")
 
@@ -76,7 +92,13 @@ def make_job(root, agent_bytes):
 
     def make(folder, runtime=None, *, release="1-aaaaaaaa", threads=1, accelerator="cpu"):
         manifest = json.loads((folder / "manifest.json").read_text())
-        system = {"ref": "system:onnxruntime", "name": "onnxruntime", "version": "1", "path": None, "system": True}
+        system = {
+            "ref": "system:onnxruntime",
+            "name": "onnxruntime",
+            "version": "1",
+            "path": None,
+            "system": True,
+        }
         return {
             "model": "tiny",
             "release": release,
@@ -157,6 +179,7 @@ def make_release(tmp_path):
 
 BROKEN = """
 import os, sys, time
+import numpy
 {top}
 __version__ = "0.1"
 
@@ -185,7 +208,6 @@ class InferenceSession:
         return [Tensor("y")]
 
     def run(self, names, feed):
-        import numpy
 {run}
         return [numpy.zeros((1, 10), "float32")]
 """
@@ -193,12 +215,15 @@ class InferenceSession:
 
 @pytest.fixture
 def broken_runtime(tmp_path):
-    """A provisioned runtime whose import, load or inference runs code of the test: it stands for a broken one."""
+    """A provisioned runtime whose import, load or inference runs the test's code, as a broken one's."""
 
     def make(top="", load="", run=""):
         folder = tmp_path / "runtime" / "onnxruntime"
         folder.mkdir(parents=True)
-        inner = {"load": textwrap.indent(load or "pass", " " * 8), "run": textwrap.indent(run or "pass", " " * 8)}
+        inner = {
+            "load": textwrap.indent(load or "pass", " " * 8),
+            "run": textwrap.indent(run or "pass", " " * 8),
+        }
         (folder / "__init__.py").write_text(BROKEN.format(top=top, **inner))
         return {
             "ref": "0" * 64,

@@ -1,11 +1,11 @@
 """What becomes of a runtime that prints, crashes, hangs, lies or outlives its agent."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -19,15 +19,14 @@ def job_of(make_job, make_release, runtime, **more):
 
 def failure(job, files, **limits):
     with children.Scratch(files) as scratch, pytest.raises(AgentError) as caught:
-        path = os.path.join(job["folder"], "goldens.npz")
-        children.run(job, {"do": "infer", "path": path, "out": scratch.path("o")}, lambda event: None, **limits)
+        path = job["folder"] + "/goldens.npz"
+        children.run(job, {"do": "infer", "path": path, "out": scratch.path("o")}, [].append, **limits)
     return caught.value
 
 
 def alive(pid):
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
@@ -125,7 +124,8 @@ for descriptor in range(3, 20):
 @pytest.mark.parametrize("then", ["pass", "os.abort()"])
 def test_what_a_runtime_started_ends_with_it(make_job, make_release, broken_runtime, files, tmp_path, then):
     note = tmp_path / "pid"
-    start = f"import subprocess; p = subprocess.Popen(['sleep', '60']); open({str(note)!r}, 'w').write(str(p.pid))"
+    start = "import subprocess; p = subprocess.Popen(['sleep', '60'])\n"
+    start += f"open({str(note)!r}, 'w').write(str(p.pid))"
     job = job_of(make_job, make_release, broken_runtime(top=start, load=then))
     if then == "pass":
         work.verify(job, files, [].append)
@@ -134,7 +134,9 @@ def test_what_a_runtime_started_ends_with_it(make_job, make_release, broken_runt
     assert gone(int(note.read_text()))
 
 
-GIL = "import ctypes; ctypes.PyDLL(None).sleep(60)"  # holds the interpreter's lock: no thread of Python's runs
+GIL = (
+    "import ctypes; ctypes.PyDLL(None).sleep(60)"  # holds the interpreter's lock: no thread of Python's runs
+)
 
 
 @pytest.mark.parametrize("hang", ["time.sleep(60)", GIL])
@@ -142,7 +144,7 @@ def test_it_ends_when_its_agent_does(make_job, make_release, broken_runtime, roo
     job = job_of(make_job, make_release, broken_runtime(load=hang))
     process = spawn.start("child", {}, job["root"], job["agent_sha"], stderr=subprocess.DEVNULL)
     try:
-        request = {"do": "infer", "path": os.path.join(job["folder"], "goldens.npz"), "out": str(root / "o")}
+        request = {"do": "infer", "path": job["folder"] + "/goldens.npz", "out": str(root / "o")}
         request.update(paths=children.paths(job["runtime"]))
         process.stdin.write(encode(dict(job, **request)))
         while json.loads(process.stdout.readline()) != {"stage": "load"}:
@@ -160,12 +162,12 @@ def test_an_agent_that_is_killed_takes_its_child_along(make_job, make_release, b
     tell = f"open({str(note)!r}, 'w').write(str(os.getpid()))\n"
     job = job_of(make_job, make_release, broken_runtime(load=tell + GIL))
     (tmp_path / "job.json").write_text(json.dumps(job))
-    source = os.path.dirname(os.path.dirname(spawn.__file__))
+    source = str(Path(spawn.__file__).parents[1])
     program = (
         f"import sys, json; sys.path.insert(0, {source!r})\n"
         "from edgewright_agent import children\n"
         f"job = json.load(open({str(tmp_path / 'job.json')!r}))\n"
-        f"request = {{'do': 'infer', 'path': job['folder'] + '/goldens.npz', 'out': {str(tmp_path / 'o')!r}}}\n"
+        f"request = dict(do='infer', path=job['folder'] + '/goldens.npz', out={str(tmp_path / 'o')!r})\n"
         "children.run(job, request, print)\n"
     )
     agent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
@@ -191,10 +193,12 @@ def test_a_provisioned_runtime_wins_over_the_boards(make_job, make_release, brok
     assert work.verify(job, files, [].append)["runtime"] == "onnxruntime 0.1"
 
 
-def test_a_runtime_with_its_own_numpy_gets_nothing_of_the_boards(make_job, make_release, broken_runtime, files):
+def test_a_runtime_with_its_own_numpy_gets_nothing_of_the_boards(
+    make_job, make_release, broken_runtime, files
+):
     runtime = broken_runtime(top="import onnx")
     assert work.verify(job_of(make_job, make_release, runtime), files, [].append)["goldens"] == 8
-    os.mkdir(os.path.join(runtime["path"], "numpy"))
+    (Path(runtime["path"]) / "numpy").mkdir()
     error = failure(make_job(make_release("second"), runtime), files)
     assert error.message == "the runtime cannot be imported: ModuleNotFoundError: No module named 'onnx'"
 

@@ -31,7 +31,7 @@ Revision\t: c03114
 Serial\t\t: 10000000a1b2c3d4
 Model\t\t: Raspberry Pi 4 Model B Rev 1.4
 """
-PI5 = "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0b\n\nModel\t\t: Raspberry Pi 5 Model B Rev 1.0\n"
+PI5 = "CPU implementer\t: 0x41\nCPU part\t: 0xd0b\n\nModel\t\t: Raspberry Pi 5 Model B Rev 1.0\n"
 NANO = """processor\t: 0
 model name\t: ARMv8 Processor rev 1 (v8l)
 BogoMIPS\t: 38.40
@@ -40,7 +40,9 @@ CPU implementer\t: 0x41
 CPU architecture: 8
 CPU part\t: 0xd07
 """
-XAVIER = "processor\t: 0\nmodel name\t: ARMv8 Processor rev 0 (v8l)\nCPU implementer\t: 0x4e\nCPU part\t: 0x004\n"
+XAVIER = (
+    "processor\t: 0\nmodel name\t: ARMv8 Processor rev 0 (v8l)\nCPU implementer\t: 0x4e\nCPU part\t: 0x004\n"
+)
 ORIN = "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd42\n"
 BIG_LITTLE = "CPU implementer : 0x41\nCPU part : 0xd05\n\nCPU implementer : 0x41\nCPU part : 0xd0b\n"
 X86 = """processor\t: 0
@@ -80,7 +82,7 @@ def test_meminfo():
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ('PRETTY_NAME="Raspbian GNU/Linux 11 (bullseye)"\nNAME="Raspbian GNU/Linux"\n', "Raspbian GNU/Linux 11 (bullseye)"),
+        ('PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian"\n', "Debian GNU/Linux 12 (bookworm)"),
         ('NAME="Ubuntu"\nPRETTY_NAME="Ubuntu 18.04.6 LTS"\n', "Ubuntu 18.04.6 LTS"),
         ('NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.19.1\n', "Alpine Linux 3.19.1"),
         ("", ""),
@@ -164,10 +166,19 @@ def test_distributions(folder, known):
 
 
 def test_runtimes_on_a_path(tmp_path):
-    for folder in ("a/onnxruntime-1.10.0.dist-info", "b/onnxruntime-1.9.0.dist-info", "b/numpy-1.19.5.dist-info"):
+    for folder in (
+        "a/onnxruntime-1.10.0.dist-info",
+        "b/onnxruntime-1.9.0.dist-info",
+        "b/numpy-1.19.5.dist-info",
+    ):
         (tmp_path / folder).mkdir(parents=True)
     found = system.runtimes([str(tmp_path / name) for name in ("a", "none", "b")])
-    expected = {"ref": "system:onnxruntime", "name": "onnxruntime", "target": "onnxruntime", "version": "1.10.0"}
+    expected = {
+        "ref": "system:onnxruntime",
+        "name": "onnxruntime",
+        "target": "onnxruntime",
+        "version": "1.10.0",
+    }
     assert found == [dict(expected, system=True)]
 
 
@@ -177,7 +188,11 @@ def test_runtimes_of_this_python():
 
     assert by_ref["system:onnxruntime"]["version"] == onnxruntime.__version__
     job_runtime = system.runtime("system:onnxruntime")
-    assert job_runtime["path"] is None and job_runtime["system"] and job_runtime["version"] == onnxruntime.__version__
+    assert (
+        job_runtime["path"] is None
+        and job_runtime["system"]
+        and job_runtime["version"] == onnxruntime.__version__
+    )
     with pytest.raises(AgentError, match="does not have system:nothing") as caught:
         system.runtime("system:nothing")
     assert caught.value.code == "runtime-missing"
@@ -191,21 +206,33 @@ def test_a_python_that_does_not_answer(tmp_path):
 
 
 def test_facts_of_this_machine(tmp_path):
-    provisioned = {"ref": "a" * 64, "name": "onnxruntime", "target": "onnxruntime", "version": "1.2.3", "path": "/x"}
+    provisioned = {
+        "ref": "a" * 64,
+        "name": "onnxruntime",
+        "target": "onnxruntime",
+        "version": "1.2.3",
+        "path": "/x",
+    }
     raw = facts.read(str(tmp_path), [provisioned])
     json.dumps(raw, allow_nan=False)
     found = msgspec.convert(raw, Facts)
-    assert found.arch == platform.machine() and found.cpus == os.cpu_count() and found.kernel == platform.release()
+    assert (
+        found.arch == platform.machine()
+        and found.cpus == os.cpu_count()
+        and found.kernel == platform.release()
+    )
     assert found.page_size == os.sysconf("SC_PAGE_SIZE")
     assert 0 < found.memory_available_mb < found.memory_mb
     assert found.disk_free_bytes > 0 and found.disk_free_inodes > 0
     assert found.python.version == platform.python_version() and found.python.executable == sys.executable
     assert found.python.platform == sysconfig.get_platform()
-    assert found.python.tag == "cp%d%d" % sys.version_info[:2]
+    assert found.python.tag == f"cp{sys.version_info[0]}{sys.version_info[1]}"
     assert (found.libc.name, found.libc.version) == platform.libc_ver()
     assert found.runtimes[0].ref == "a" * 64 and not found.runtimes[0].system
     assert "system:onnxruntime" in [runtime.ref for runtime in found.runtimes]
-    assert found.simulated == () and found.root == str(tmp_path)
+    assert found.simulated == () and found.root == str(tmp_path) and found.board_id == ""
+    (tmp_path / "board_id").write_text("cafe\n")
+    assert facts.read(str(tmp_path), [])["board_id"] == "cafe"
 
 
 def test_substituted_facts(tmp_path):

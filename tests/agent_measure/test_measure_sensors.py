@@ -49,7 +49,7 @@ def test_power_mode(text, mode):
              ("PMIC-Die", "100000"), ("thermal-fan-est", "33750")],
             34.5,
         ),  # Jetson Nano
-        ([("cpu-thermal", "51437"), ("gpu-thermal", "49000"), ("soc0-thermal", "52250"), ("cv0-thermal", None)], 52.25),
+        ([("cpu-thermal", "51437"), ("gpu-thermal", "49000"), ("soc0-therm", "52250"), ("cv", None)], 52.25),
         ([("acpitz", "27800"), ("x86_pkg_temp", "61000"), ("iwlwifi_1", None)], 61.0),
         ([("acpitz", "27800"), ("nvme", "39000")], 39.0),
         ([("PMIC-Die", "100000")], None),

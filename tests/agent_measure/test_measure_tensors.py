@@ -13,7 +13,9 @@ from hypothesis.extra import numpy as arrays
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.tensors import FORMATS, NpzWriter, Tensors, check, header, numbers, parse_header
 
-RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RELAXED = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 TENSORS = st.sampled_from(sorted(FORMATS)).flatmap(
     lambda name: arrays.arrays(numpy.dtype(name), arrays.array_shapes(max_dims=4, max_side=5))
 )
@@ -172,7 +174,9 @@ def test_samples_must_be_those_of_the_model(tmp_path):
     with Tensors(str(path)) as tensors:
         check(tensors.member("a"), spec, "input_0")
         check(tensors.member("b"), spec, "input_0")
-        with pytest.raises(AgentError, match=r"input_0 has samples of shape \[2, 3\], the model wants \[1, 3, 2\]"):
+        with pytest.raises(
+            AgentError, match=r"input_0 has samples of shape \[2, 3\], the model wants \[1, 3, 2\]"
+        ):
             check(tensors.member("c"), spec, "input_0")
         with pytest.raises(AgentError, match="input_0 is float32, the model wants int8"):
             check(tensors.member("a"), dict(spec, dtype="int8"), "input_0")

@@ -6,8 +6,10 @@ import json
 import numpy
 import pytest
 
-from edgewright_agent import work
+from edgewright_agent import bench, work
 from edgewright_agent.protocol import AgentError
+
+SHORT = {"rounds": 1, "warmup_s": 0.02, "steady_s": 0.1, "min_samples": 11, "limit_s": 30.0}
 
 
 def loaded(data):
@@ -63,7 +65,9 @@ def test_one_wrong_golden_is_found(make_job, make_release, files, tiny_goldens, 
 
 
 def test_everything_slightly_wrong_fails_by_its_noise(make_job, make_release, files, tiny_goldens):
-    references = tiny_goldens() * numpy.float32(1.002)  # 54 dB, the tolerance is 60; 0.002 relative is over 1e-3
+    references = tiny_goldens() * numpy.float32(
+        1.002
+    )  # 54 dB, the tolerance is 60; 0.002 relative is over 1e-3
     verdict = work.verify(make_job(make_release(references=references)), files, [].append)
     assert not verdict["ok"] and verdict["sqnr_db"] == pytest.approx(54.0, abs=0.1)
     assert len(verdict["failed"]) == 8
@@ -108,7 +112,9 @@ def test_fewer_goldens_than_promised(make_job, make_release, files):
 
 @pytest.mark.parametrize("pack", [numpy.savez, numpy.savez_compressed])
 @pytest.mark.parametrize("dtype", ["int64", "uint8", "int32"])
-def test_evaluate_counts_right_answers(make_job, make_release, files, fetched, tmp_path, x, labels, pack, dtype):
+def test_evaluate_counts_right_answers(
+    make_job, make_release, files, fetched, tmp_path, x, labels, pack, dtype
+):
     given = labels.copy()
     given[:30] = (given[:30] + 1) % 10
     path = labelled(tmp_path / "set.npz", x[:, None], given.astype(dtype)[:, None], pack)
@@ -117,7 +123,9 @@ def test_evaluate_counts_right_answers(make_job, make_release, files, fetched, t
     assert numpy.frombuffer(fetched(result["answers"]), "<i4").tolist() == labels.tolist()
 
 
-def test_an_answer_that_is_not_finite_is_never_right(make_job, make_release, broken_runtime, files, fetched, tmp_path, x):
+def test_an_answer_that_is_not_finite_is_never_right(
+    make_job, make_release, broken_runtime, files, fetched, tmp_path, x
+):
     runtime = broken_runtime(run='return [numpy.full((1, 10), numpy.nan, "float32")]')
     path = labelled(tmp_path / "set.npz", x, numpy.zeros(300, "int64"))
     result = work.evaluate(make_job(make_release(), runtime), path, "top1", files, [].append)
@@ -169,7 +177,9 @@ def test_top1_wants_single_samples(make_job, make_release, files, tmp_path, x):
 
 def test_infer_answers_each_sample(make_job, make_release, files, fetched, tmp_path, x, tiny_answers):
     numpy.savez(tmp_path / "in.npz", input_0=x[:5])
-    result = work.infer(make_job(make_release(), release="7-bbbbbbbb"), str(tmp_path / "in.npz"), files, [].append)
+    result = work.infer(
+        make_job(make_release(), release="7-bbbbbbbb"), str(tmp_path / "in.npz"), files, [].append
+    )
     assert set(result) == {"outputs", "ms", "release", "runtime", "accelerator"}
     assert len(result["ms"]) == 5 and min(result["ms"]) > 0 and result["release"] == "7-bbbbbbbb"
     outputs = loaded(fetched(result["outputs"]))["output_0"]
@@ -180,3 +190,12 @@ def test_infer_says_what_it_cannot_open(make_job, make_release, files, tmp_path)
     with pytest.raises(AgentError) as caught:
         work.infer(make_job(make_release()), str(tmp_path / "none.npz"), files, [].append)
     assert caught.value.code == "not-found"
+
+
+def test_another_runtime_through_the_same_child(make_job, make_release, files, fetched):
+    folder = make_release(target="openvino")
+    (folder / "model.bin").rename(folder / "model.onnx")
+    verdict = work.verify(make_job(edited(folder, entry="model.onnx")), files, [].append)
+    assert verdict["ok"] and verdict["sqnr_db"] > 60 and verdict["runtime"].startswith("openvino 20")
+    run = bench.run([make_job(folder)], SHORT, files, [].append)["runs"][0]
+    assert run["count"] >= 11 and run["runtime"] == verdict["runtime"] and run["peak_kb"] > 0

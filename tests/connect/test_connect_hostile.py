@@ -92,7 +92,8 @@ def test_control_characters_are_removed(open_script):
 
 
 def test_control_characters_in_answers_and_log_are_removed(open_script):
-    text = "sys.stderr.write('\\x1b[31mlog\\n'); sys.stderr.flush(); request(); say(id=1, ok={'\\x07k': ['\\x1b]0;']})"
+    text = "sys.stderr.write('\\x1b[31mlog\\n'); sys.stderr.flush(); request()\n"
+    text += "say(id=1, ok={'\\x07k': ['\\x1b]0;']})"
     session = open_script(text)
     assert session.call("status") == {"k": ["]0;"]}
     assert session.log_tail() == "[31mlog"
@@ -109,7 +110,8 @@ def test_endless_heartbeats_end_at_the_limit(open_script):
 
 
 def test_heartbeats_keep_a_slow_command_alive(open_script):
-    text = "request()\nfor _ in range(8): say(id=1, event='heartbeat'); time.sleep(0.2)\nsay(id=1, ok={'done': 1})"
+    text = "request()\nfor _ in range(8): say(id=1, event='heartbeat'); time.sleep(0.2)\n"
+    text += "say(id=1, ok={'done': 1})"
     assert open_script(text, silence_s=0.8).call("bench") == {"done": 1}
 
 
@@ -152,10 +154,14 @@ request(); say(id=3, ok=asked)
 
 
 def test_idle_session_pings(open_script):
-    session = open_script(
-        "count = 0\nwhile True:\n r = request()\n count += r.get('do') == 'ping'\n say(id=r.get('id'), ok={'n': count})",
-        ping_s=0.2,
-    )
+    text = """
+count = 0
+while True:
+    asked = request() or sys.exit()
+    count += asked["do"] == "ping"
+    say(id=asked["id"], ok={"n": count})
+"""
+    session = open_script(text, ping_s=0.2)
     time.sleep(1.5)
     assert session.call("status")["n"] >= 2
 

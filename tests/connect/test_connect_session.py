@@ -101,7 +101,7 @@ def test_endless_noise_is_refused(identity, make_sshd, make_board, fleet, pinned
 def test_no_greeting_in_time(identity, make_sshd, make_board, fleet, pinned):
     server = make_sshd(identity, lines=("ForceCommand exec sleep 60",))
     pinned(fleet, "pi", server.host_key)
-    with pytest.raises(Unreachable, match="no greeting within 0.5 s"):
+    with pytest.raises(Unreachable, match="no greeting within"):
         open_session(make_board(server), fleet, limits=Limits(greeting_s=0.5))
 
 
@@ -118,6 +118,25 @@ def test_login_without_a_shell(identity, make_sshd, make_board, fleet, pinned):
     pinned(fleet, "pi", server.host_key)
     with pytest.raises(BoardError, match="exit code 1: This account is closed"):
         open_session(make_board(server), fleet)
+
+
+def test_many_boards_at_once(identity, make_sshd, make_board, fleet, pinned):
+    from concurrent.futures import ThreadPoolExecutor
+
+    server = make_sshd(identity, lines=("MaxStartups 4:60:8",))
+    boards = [make_board(server, f"pi{number}", python=sys.executable) for number in range(10)]
+    for board in boards:
+        pinned(fleet, board.name, server.host_key)
+    data = os.urandom(300_000)
+
+    def work(board):
+        with open_session(board, fleet) as session:
+            return session.put(data, label="file")
+
+    with ThreadPoolExecutor(len(boards)) as pool:
+        assert set(pool.map(work, boards)) == {hashlib.sha256(data).hexdigest()}
+    ids = [trust_file.load(fleet).boards[board.name].board_id for board in boards]
+    assert len(set(ids)) == len(boards) and all(ids)
 
 
 def test_agent_errors_leave_the_session_usable(board, fleet):
@@ -239,6 +258,6 @@ def test_killed_agent_is_unreachable(board, fleet, sshd):
 
 def test_callback_must_not_use_the_session(board, fleet):
     with open_session(board, fleet) as session:
-        session.progress = lambda step: session.call("ping") and None
+        session.progress = lambda _step: session.call("ping")
         with pytest.raises(RuntimeError, match="must not use the session"):
             session.put(os.urandom(10), label="x")

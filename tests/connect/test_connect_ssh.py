@@ -140,6 +140,17 @@ def test_jump_host(sshd, make_sshd, identity, make_board, fleet, pinned):
     assert "Accepted publickey" in (sshd.folder / "sshd.log").read_text()
 
 
+def test_changed_key_of_a_jump_host_names_the_board_to_trust(
+    sshd, make_sshd, identity, make_board, fleet, pinned
+):
+    inner = make_sshd(identity)
+    pinned(fleet, "pi", inner.host_key)
+    pinned(fleet, f"127.0.0.1:{sshd.port}", inner.host_key, jump=True)
+    with pytest.raises(TrustError, match=r"jump host 127\.0\.0\.1 changed") as caught:
+        output(make_board(inner, jump=f"127.0.0.1:{sshd.port}"), fleet)
+    assert "edgewright fleet trust pi --replace" in caught.value.hint
+
+
 def test_jump_host_that_cannot_reach_the_board(sshd, make_board, fleet, pinned):
     board = make_board(sshd, port=1, jump=f"127.0.0.1:{sshd.port}")
     pinned(fleet, "pi", sshd.host_key)
@@ -150,7 +161,7 @@ def test_jump_host_that_cannot_reach_the_board(sshd, make_board, fleet, pinned):
 
 def test_nobody_listens(sshd, make_board, fleet, pinned):
     pinned(fleet, "pi", sshd.host_key)
-    with pytest.raises(Unreachable, match="cannot reach pi .*connection refused"):
+    with pytest.raises(Unreachable, match=r"cannot reach pi .*connection refused"):
         output(make_board(sshd, port=1), fleet)
 
 

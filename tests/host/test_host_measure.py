@@ -58,7 +58,7 @@ CALM = Environment(throttled=False, throttled_flags=0, temperature_c=50.0, gover
         ({"throttled": True}, "throttled"),
         ({"throttled_flags": 0x40000}, "throttled at some moment"),
         ({"swap_in_pages": 8}, "swapping: 1 pages"),
-        ({"contention": 0.9}, "contention"),
+        ({"contention": 0.95}, "contention"),
     ],
 )
 def test_what_invalidates(after: dict[str, object], reason: str) -> None:

@@ -59,7 +59,8 @@ def ssh(tmp_path: Path) -> Run:
         key.chmod(0o600)
         return subprocess.run(
             [
-                "ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes",
+                "ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes",
+                "-o", "IdentitiesOnly=yes",
                 "-o", f"UserKnownHostsFile={known}", "-o", "LogLevel=ERROR", "-i", str(key),
                 "-p", str(board.port), f"{board.user}@{board.address}", command,
             ],

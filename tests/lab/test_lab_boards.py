@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from edgewright.config import fleet as fleets
+from edgewright.config import trust
 from edgewright.errors import ConfigError, EdgewrightError, UsageError
 from edgewright.lab import boards, processes, record
-from edgewright.nouns.board import BoardEntry, FleetFile
+from edgewright.nouns.board import BoardEntry, FleetFile, TrustFile
 from edgewright.nouns.progress import Step
 
 
@@ -62,6 +63,15 @@ def test_what_the_user_wrote_stays(up, fleet):
     assert [path.name for path in fleet.parent.iterdir()] == ["fleet.toml"]
 
 
+def test_empty_files_of_the_user_stay_too(up, fleet):
+    fleets.save(fleet, FleetFile(name="mine"))
+    trust.save(fleets.load(fleet), TrustFile())
+    up(1)
+    boards.down()
+    assert fleets.read_file(fleet) == FleetFile(name="mine")
+    assert sorted(path.name for path in fleet.parent.iterdir()) == ["fleet.toml", "fleet.trust.toml"]
+
+
 def test_a_board_of_the_user_is_never_replaced(up, fleet, home):
     fleets.save(fleet, FleetFile(boards={"lab-2": BoardEntry(address="10.0.0.7")}))
     with pytest.raises(ConfigError, match="lab-2"):
@@ -99,6 +109,13 @@ def test_a_lab_of_another_size_is_not_changed(up):
         up(3)
     assert "lab down" in error.value.hint
     assert running(first.pid)
+
+
+def test_a_lab_that_poses_as_something_else_is_not_changed(up):
+    up(2, profiles=["pi5"])
+    with pytest.raises(EdgewrightError, match="is there already"):
+        up(2, profiles=["pi5", "pi4b"])
+    assert [board.profile for board in up(2, profiles=["pi5"])] == ["pi5", "pi5"]
 
 
 def test_a_board_that_died_comes_back_with_its_home(up, ssh, options):

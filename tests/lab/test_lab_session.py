@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
+import signal
+import socket
 import subprocess
+import sys
 import threading
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 import paramiko
 import pytest
 
-from edgewright.lab import keys
+from edgewright.lab import keys, processes
 
 
 def connect(board) -> paramiko.SSHClient:
@@ -64,6 +68,29 @@ def test_another_key_is_refused(up, ssh, options, tmp_path):
     assert b"Permission denied" in done.stderr
 
 
+def test_the_built_in_server_takes_a_password_where_it_has_one(up):
+    (board,) = up(1, sshd="built-in")
+    assert login(board, "anything") is False
+    config = board.folder / "server.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "password": "open sesame"}))
+    os.kill(board.pid, signal.SIGTERM)
+    wait_until(lambda: processes.started(board.pid) == "")
+    subprocess.run([sys.executable, "-m", "edgewright.lab.server", config], check=True)
+    assert login(board, "open sesame") is True
+    assert login(board, "open barley") is False
+    assert login(board, "") is False
+
+
+def login(board, password: str) -> bool:
+    with socket.create_connection((board.address, board.port)) as link, paramiko.Transport(link) as transport:
+        transport.start_client(timeout=30)
+        try:
+            transport.auth_password(board.user, password)
+        except paramiko.AuthenticationException:
+            return False
+        return transport.is_authenticated()
+
+
 def test_megabytes_pass_through_paramiko_both_ways(up, options):
     (board,) = up(1, **options)
     sent = os.urandom(5_000_000)
@@ -97,13 +124,13 @@ def test_a_command_learns_that_its_client_left(up, options):
     client = connect(board)
     client.exec_command("cat >/dev/null; echo ended > ~/ended")
     client.close()
-    wait_for(board.folder / "home/ended")
+    wait_until((board.folder / "home/ended").exists)
 
 
-def wait_for(path: Path) -> None:
+def wait_until(true: Callable[[], bool]) -> None:
     until = time.monotonic() + 10
-    while not path.exists():
-        assert time.monotonic() < until, f"never came: {path}"
+    while not true():
+        assert time.monotonic() < until, "it never came true"
         time.sleep(0.02)
 
 

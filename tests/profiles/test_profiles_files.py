@@ -6,9 +6,9 @@ import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import edgewright_profiles
 import pytest
 
+import edgewright_profiles
 from edgewright import targets
 from edgewright.config import profiles
 from edgewright.errors import ConfigError
@@ -36,8 +36,8 @@ REAL_MODELS = {  # /proc/device-tree/model of real boards
 
 def test_the_boards_of_the_main_job_are_there():
     assert {
-        "pi-zero-2w", "pi3b", "pi4b", "pi5", "jetson-nano", "jetson-xavier-nx", "jetson-orin-nano", "intel-ncs2",
-        "generic-x86_64", "generic-arm64",
+        "pi-zero-2w", "pi3b", "pi4b", "pi5", "jetson-nano", "jetson-xavier-nx", "jetson-orin-nano",
+        "intel-ncs2", "generic-x86_64", "generic-arm64",
     } <= set(NAMES)  # fmt: skip
 
 

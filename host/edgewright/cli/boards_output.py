@@ -13,12 +13,12 @@ STYLES = {
 }  # fmt: skip
 
 
-def outcomes(title: str, results: list[BoardOutcome]) -> None:
-    """A table of outcomes, then why for each board that is not as wished, and the caveats."""
+def outcomes(title: str, results: list[BoardOutcome], *, brief: bool = False) -> None:
+    """A table of outcomes, then why for each board that is not as wished; the caveats, unless `brief`."""
     rows = [
         (
             outcome.board + mark(outcome.simulated), outcome.outcome, outcome.release or "-", outcome.current or "-",
-            f"{outcome.target} {outcome.precision}".strip() or "-", latency(outcome.measurement), latency(outcome.incumbent),
+            f"{outcome.target} {outcome.precision}".strip() or "-", p50(outcome.measurement), p50(outcome.incumbent),
             render.number(outcome.measurement.peak_rss_mb if outcome.measurement else None),
             accuracy(outcome), render.number(outcome.seconds),
         )
@@ -33,9 +33,18 @@ def outcomes(title: str, results: list[BoardOutcome]) -> None:
     for outcome in results:
         if outcome.message:
             render.line(f"{outcome.board}: {outcome.message}")
-            if outcome.hint:
+            if outcome.hint and not brief:
                 render.line(f"  hint: {outcome.hint}")
+    if brief:
+        return
     footnotes([outcome.measurement for outcome in results if outcome.measurement], [outcome.simulated for outcome in results])
+
+
+def p50(measurement: Measurement | None) -> str:
+    """p50 alone."""
+    if measurement is None or measurement.latency.p50 is None:
+        return "-"
+    return render.number(measurement.latency.p50) + (" invalid" if measurement.invalid else "")
 
 
 def latency(measurement: Measurement | None) -> str:

@@ -73,7 +73,7 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
     if PRECISIONS[wanted].calibrated and request.calibration is None:
         raise UsageError(
             f"precision {wanted} needs calibration data",
-            hint="give --calibration FILE with some hundred real inputs; the word synthetic is for trying out",
+            hint="give --calibration FILE with some hundred real inputs; synthetic is for trying out",
             code="calibration-missing",
         )
     return wanted

@@ -60,7 +60,8 @@ def check(parity: Parity, tolerance: Tolerance, what: str) -> None:
         return
     raise ConversionError(
         f"{what} answers differ from the source's: SQNR {parity.sqnr_db:.1f} dB "
-        f"of at least {tolerance.sqnr_db:g}, relative error {parity.max_relative:.3g} of at most {tolerance.relative:g}",
+        f"of at least {tolerance.sqnr_db:g}, "
+        f"relative error {parity.max_relative:.3g} of at most {tolerance.relative:g}",
         hint="try a more exact precision, or calibration data that are like the model's real inputs",
         code="parity",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,18 @@ def plan(request: CompileRequest) -> Plan:
     """What `compile_model` would do. Imports no framework and writes nothing.
 
     Raises:
-        ModelError, DataError, UsageError, ConversionError: the request cannot be met, as far as is known by now.
+        ModelError, DataError, UsageError, ConversionError: the request cannot be met.
     """
     return _settle(request)[2]
 
 
-def compile_model(request: CompileRequest, progress: Progress = silent) -> Artifact:
+def compile_model(
+    request: CompileRequest, progress: Progress = silent, workers: Workers | None = None
+) -> Artifact:
     """Makes the artifact, or takes it from the cache.
+
+    Args:
+        workers: those of the command, so that several compilations share them; without, this one has its own.
 
     Raises:
         ModelError: the source is missing, damaged, misnamed, or has dynamic shapes that were not given.
@@ -53,11 +59,9 @@ def compile_model(request: CompileRequest, progress: Progress = silent) -> Artif
     if request.use_cache and (artifact := store.cached(planned.key)):
         progress(Step(what="convert", detail=f"cached {artifact.id[:12]}", done=1, total=1))
         return artifact
-    log = home.folder("logs") / "convert.log"
-    with Workers(log) as workers, tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        artifact = _Compilation(request, found, edge, workers, Path(scratch), progress, planned.steps).run(
-            store
-        )
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch, ExitStack() as stack:
+        used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
+        artifact = _Compilation(request, found, edge, used, Path(scratch), progress, planned.steps).run(store)
     store.remember(planned.key, artifact)
     return artifact
 

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edgewright.errors import ModelError
+
+
+def static_shapes(
+    open_shapes: Mapping[str, Sequence[int | None] | None], given: dict[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of all inputs, by name. Arguments and errors as for `static_shape`.
+
+    Raises:
+        ModelError: also when a shape is given for an input that the model does not have.
+    """
+    for name in given:
+        if name not in open_shapes:
+            raise ModelError(
+                f"model has no input {name}",
+                hint=f"its inputs are {', '.join(open_shapes)}",
+                code="no-such-input",
+            )
+    return {name: static_shape(name, shape, given) for name, shape in open_shapes.items()}
 
 
 def static_shape(
@@ -42,15 +60,6 @@ def static_shape(
     if any(size < 1 for size in wanted):
         raise ModelError(f"given shape has an axis below 1 for input {name}: {_text(wanted)}")
     return tuple(wanted)
-
-
-def check_names(given: dict[str, tuple[int, ...]], names: Sequence[str]) -> None:
-    """Raises ModelError when a shape is given for an input that the model does not have."""
-    for name in given:
-        if name not in names:
-            raise ModelError(
-                f"model has no input {name}", hint=f"its inputs are {', '.join(names)}", code="no-such-input"
-            )
 
 
 def _open(axis: int | None) -> bool:

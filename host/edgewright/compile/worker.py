@@ -1,7 +1,8 @@
 """The worker process: reads pickled jobs from descriptor 0, answers on what was descriptor 1.
 
 Run as `python -m edgewright.compile.worker`. A job is `(module, function, kwargs)`; an answer is
-`("ok", value)` or `("error", exception)`. Everything that a framework prints goes to stderr, which is the log file.
+`("ok", value)` or `("error", exception)`.
+Everything that a framework prints goes to stderr, which is the log file.
 """
 
 from __future__ import annotations

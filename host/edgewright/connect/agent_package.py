@@ -6,9 +6,15 @@ import functools
 import hashlib
 import importlib.util
 import io
+import os
+import tempfile
+import threading
 import zipfile
 from pathlib import Path
 
+from edgewright.config import home
+from edgewright.connect import shrink as shrink_module
+from edgewright.connect.shrink import shrink
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright_agent import protocol
@@ -31,17 +37,55 @@ class AgentPackage(Noun, frozen=True, kw_only=True):
     loader: str
 
 
-@functools.cache
+BUILDING = threading.Lock()  # boards are worked on in parallel, the package is made once
+
+
 def package() -> AgentPackage:
-    """This installation's agent, built once a process."""
-    agent, targets = source_folder("edgewright_agent"), source_folder("edgewright_targets")
-    return build(agent, targets)
+    """This installation's agent; built when its sources are new, then kept under edgewright's home."""
+    with BUILDING:
+        return made()
+
+
+@functools.cache
+def made() -> AgentPackage:
+    """The package, once a process."""
+    return kept(source_folder("edgewright_agent"), source_folder("edgewright_targets"), home.folder("agent"))
+
+
+def kept(agent: Path, targets: Path, folder: Path) -> AgentPackage:
+    """The package of these sources from a folder where it is kept, else built and put there."""
+    found = sources(agent, targets)
+    makers = [Path(__file__).read_bytes(), Path(shrink_module.__file__).read_bytes()]
+    key = hashlib.sha256(
+        b"\0".join([*makers, *(part for item in sorted(found.items()) for part in encoded(item))])
+    )
+    for file in folder.glob(f"{key.hexdigest()}-*.pyz"):
+        data = file.read_bytes()
+        if file.stem.endswith(hashlib.sha256(data).hexdigest()):
+            return as_package(data)
+    new = build(agent, targets)
+    descriptor, temporary = tempfile.mkstemp(dir=folder)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(new.data)
+    Path(temporary).replace(folder / f"{key.hexdigest()}-{new.sha256}.pyz")
+    return new
+
+
+def encoded(item: tuple[str, str]) -> tuple[bytes, bytes]:
+    """A name and a text as bytes."""
+    return item[0].encode("utf-8"), item[1].encode("utf-8")
 
 
 def build(agent: Path, targets: Path) -> AgentPackage:
     """The package from the folders of `edgewright_agent` and `edgewright_targets`."""
-    data = zipped(members(agent, targets))
-    loader = (agent / "loader.py").read_text("utf-8")
+    found = sources(agent, targets)
+    return as_package(zipped({name: shrink(text).encode("utf-8") for name, text in found.items()}))
+
+
+def as_package(data: bytes) -> AgentPackage:
+    """The package in the bytes of a `.pyz`."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        loader = archive.read("edgewright_agent/loader.py").decode("utf-8")
     return AgentPackage(data=data, sha256=hashlib.sha256(data).hexdigest(), loader=loader)
 
 
@@ -59,15 +103,14 @@ def source_folder(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def members(agent: Path, targets: Path) -> dict[str, bytes]:
-    """Name in the archive -> bytes. Line ends become `\\n`, whatever the checkout made of them."""
-    found = {"__main__.py": protocol.PYZ_MAIN.encode("ascii")}
+def sources(agent: Path, targets: Path) -> dict[str, str]:
+    """Name in the archive -> source text, line ends as `\\n`."""
+    found = {"__main__.py": protocol.PYZ_MAIN}
     files = [(agent, file) for file in agent.rglob("*.py")]
     files += [(targets, targets / "__init__.py")]
     files += [(targets, file) for name in TARGET_FILES for file in targets.glob(f"*/{name}")]
     for root, file in files:
-        name = f"{root.name}/{file.relative_to(root).as_posix()}"
-        found[name] = file.read_bytes().replace(b"\r\n", b"\n")
+        found[f"{root.name}/{file.relative_to(root).as_posix()}"] = file.read_text("utf-8")
     return found
 
 

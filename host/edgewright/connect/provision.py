@@ -55,7 +55,7 @@ def ensure_runtime(
     Args:
         version: only this version will do.
         wheels: wheel files to use instead of the index; what they need besides is resolved.
-        requires: what the artifact asks of the runtime (`Manifest.requires`); a runtime known to lack it is passed.
+        requires: what the artifact asks of the runtime (`Manifest.requires`); one known to lack it is passed.
 
     Raises:
         EdgewrightError: no wheel runs there (the hint says where one does), or a given one is wrong.
@@ -169,8 +169,9 @@ def split(found: list[Wheel], target: Target) -> tuple[Wheel, list[Wheel]]:
     names = sorted({str(canonicalize_name(row.distribution)) for row in target.runtimes})
     mains = [wheel for wheel in found if wheel.distribution.startswith(tuple(names))]
     if len(mains) != 1:
+        files = ", ".join(wheel.file for wheel in found)
         raise EdgewrightError(
-            f"{len(mains)} of the wheels are a runtime of {target.name}: {', '.join(wheel.file for wheel in found)}",
+            f"{len(mains)} of the wheels are a runtime of {target.name}: {files}",
             hint=f"give one of {', '.join(names)}",
             code="wrong-wheel",
         )

@@ -37,7 +37,7 @@ KEY_TYPES = (
 FIRST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 LAST_CIPHERS = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
 CHANGED = (
-    "either the board was set up anew or another machine answers in its place; "
+    "either it was set up anew or another machine answers in its place; "
     "find out which, then: edgewright fleet trust {name} --replace"
 )
 
@@ -202,7 +202,7 @@ def check_key(transport: Any, endpoint: Endpoint, pin: str) -> None:
     if text != pin:
         raise TrustError(
             f"the host key of {endpoint.label} changed: pinned {fingerprint(pin)}, shown {fingerprint(text)}",
-            hint=CHANGED.format(name=endpoint.label),
+            hint=CHANGED.format(name=endpoint.board),
             code="host-key-changed",
         )
 
@@ -227,7 +227,7 @@ def mapped(endpoint: Endpoint) -> Iterator[None]:
         if "host key" in str(error):
             raise TrustError(
                 f"{where} has no host key of the pinned type any more",
-                hint=CHANGED.format(name=endpoint.label),
+                hint=CHANGED.format(name=endpoint.board),
                 code="host-key-changed",
             ) from error
         raise Unreachable(

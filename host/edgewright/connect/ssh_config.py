@@ -29,6 +29,7 @@ class Endpoint(Noun, frozen=True, kw_only=True):
 
     Attributes:
         label: what to call it in messages.
+        board: name of the board that it is, or that it leads to.
         identity: key file named by the fleet; it is tried first.
         identities: key files of the SSH configuration, else the usual ones.
         agent: whether the keys of the SSH agent are tried.
@@ -37,6 +38,7 @@ class Endpoint(Noun, frozen=True, kw_only=True):
     """
 
     label: str
+    board: str
     address: str
     port: int
     user: str
@@ -63,7 +65,16 @@ def endpoint(board: Board, lookup: Lookup) -> Endpoint:
     jumps = resolve_jumps(chain, lookup, board.name)
     if not jumps:
         refuse_proxy_command(table, board.name)
-    return one(board.name, board.address, board.user, board.port, table, jumps=jumps, identity=board.identity)
+    return one(
+        board.name,
+        board.name,
+        board.address,
+        board.user,
+        board.port,
+        table,
+        jumps=jumps,
+        identity=board.identity,
+    )
 
 
 def resolve_jumps(chain: str, lookup: Lookup, name: str, depth: int = 0) -> tuple[Endpoint, ...]:
@@ -86,12 +97,13 @@ def resolve_jumps(chain: str, lookup: Lookup, name: str, depth: int = 0) -> tupl
             hops += resolve_jumps(str(table.get("proxyjump", "none")), lookup, name, depth + 1)
             if not hops:
                 refuse_proxy_command(table, name)
-        hops.append(one(f"jump host {alias}", alias, found["user"], port or None, table, jump=True))
+        hops.append(one(f"jump host {alias}", name, alias, found["user"], port or None, table, jump=True))
     return tuple(hops)
 
 
 def one(
     label: str,
+    board: str,
     alias: str,
     user: str | None,
     port: int | None,
@@ -105,6 +117,7 @@ def one(
     configured = [str(file) for file in table.get("identityfile", ()) if str(file).lower() != "none"]
     return Endpoint(
         label=label,
+        board=board,
         address=str(table.get("hostname", alias)),
         port=port or as_port(table.get("port"), label),
         user=user or str(table.get("user") or getpass.getuser()),

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edgewright.config import trust as trust_file
-from edgewright.connect import ssh, ssh_config
+from edgewright.connect import local, ssh, ssh_config
 from edgewright.connect.hostkeys import HostKey, key_bytes, known_keys
 from edgewright.connect.ssh_config import Endpoint
 from edgewright.connect.transport import AskPassword
@@ -44,9 +44,13 @@ def scan(board: Board, fleet: Fleet, *, ask_password: AskPassword | None = None)
     It is that of the board, or of the first jump host on the way that is not pinned yet: pin that one and
     scan again, until the key of the board itself (`jump` is false) comes.
 
+    This machine itself (address `local:`) has none.
+
     Raises:
         Unreachable: nothing answers there.
     """
+    if board.address == local.ADDRESS:
+        return []
     target = ssh_config.endpoint(board, ssh.lookup())
     trust = trust_file.load(fleet)
     for index, hop in enumerate(target.jumps):
@@ -61,6 +65,8 @@ def from_known_hosts(board: Board) -> list[HostKey]:
 
     `~/.ssh/known_hosts` is read, hashed entries included; certificate authorities there are not followed.
     """
+    if board.address == local.ADDRESS:
+        return []
     target = ssh_config.endpoint(board, ssh.lookup())
     path = Path(KNOWN_HOSTS).expanduser()
     found: list[HostKey] = []

@@ -79,7 +79,7 @@ def wheel_host(facts: Facts) -> WheelHost:
     platform = facts.python.platform
     if len(numbers(facts.python.version)) < 2 or not platform.startswith("linux-"):
         raise EdgewrightError(
-            f"no wheels for the board's Python: {facts.python.version or 'unknown'} on {platform or 'unknown'}",
+            f"no wheels for the board's Python: {facts.python.version or '?'} on {platform or '?'}",
             hint="a runtime needs CPython on Linux",
             code="runtime-unsupported",
         )

@@ -101,7 +101,7 @@ def pip_command(host: WheelHost, requirements: Sequence[str], into: Path) -> lis
         "--no-input",
         "--disable-pip-version-check",
     ]
-    command += ["--only-binary=:all:", "--no-deps", "--dest", str(into)]
+    command += ["--only-binary=:all:", "--no-deps", "--retries", "2", "--dest", str(into)]
     command += ["--python-version", host.python, "--implementation", "cp", "--abi", host.abi]
     for platform in host.platforms:
         command += ["--platform", platform]

@@ -201,20 +201,29 @@ class BoardRelease:
         )  # fmt: skip
 
     def measure(self) -> None:
-        """Benchmarks the candidate, interleaved with the incumbent, and checks the budget."""
+        """Benchmarks the candidate, interleaved with the incumbent, and checks the budget.
+
+        An invalid measurement is taken once more: what made it so has often passed.
+        """
         releases = [self.release] + ([self.trace.current] if self.trace.current not in ("", self.release) else [])
-        protocol = self.protocol()
-        self.step("bench", protocol.name)
-        measured = benchmark(
-            self.session, self.request.model, releases, protocol, board=self.board.name,
-            artifacts={self.release: self.artifact.id}, simulated=self.trace.facts.simulated, progress=self.progress,
-            **self.options(),
-        )  # fmt: skip
+        measured = self.benchmark(releases)
+        if measured[0].invalid:
+            measured = self.benchmark(releases)
         self.trace.measurement = measured[0]
         self.trace.incumbent = measured[1] if len(measured) > 1 else None
         self.trace.checks += gate.performance(
             measured[0], self.trace.incumbent, self.artifact.manifest.model_bytes, self.budget
         )
+
+    def benchmark(self, releases: list[str]) -> list[Measurement]:
+        """One benchmark of releases of this model."""
+        protocol = self.protocol()
+        self.step("bench", protocol.name)
+        return benchmark(
+            self.session, self.request.model, releases, protocol, board=self.board.name,
+            artifacts={self.release: self.artifact.id}, simulated=self.trace.facts.simulated, progress=self.progress,
+            **self.options(),
+        )  # fmt: skip
 
     def protocol(self) -> Protocol:
         """The protocol; a budget on p95 needs the samples to state one."""

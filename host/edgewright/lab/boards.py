@@ -90,7 +90,7 @@ def up(
     with record.lock():
         existing = record.load(name)
         if existing is not None and existing.ready:
-            return again(existing, count, fleet_path, progress)
+            return again(existing, count, fleet_path, profiles, progress)
         making.remove(name)  # what an interrupted start left
         lab = making.plan(count, fleet_path, profiles, python, name, sshd)
         enlist.check(fleet_path, (board.name for board in lab.boards))
@@ -142,9 +142,13 @@ def shown(lab: LabRecord) -> list[LabBoard]:
     ]  # fmt: skip
 
 
-def again(lab: LabRecord, count: int, fleet_path: Path, progress: Progress) -> list[LabBoard]:
+def again(
+    lab: LabRecord, count: int, fleet_path: Path, profiles: Sequence[str], progress: Progress
+) -> list[LabBoard]:
     """A lab that was started before: what does not run any more is started again."""
-    if len(lab.boards) != count or Path(lab.fleet) != fleet_path.absolute():
+    posed = [profiles[index % len(profiles)] for index in range(count)] if profiles else []
+    same = not posed or posed == [board.profile for board in lab.boards]
+    if len(lab.boards) != count or Path(lab.fleet) != fleet_path.absolute() or not same:
         raise LabError(
             f"the lab {lab.name} is there already: {len(lab.boards)} boards in {lab.fleet}",
             hint=f"`edgewright lab down --name {lab.name}` first, or another --name",

@@ -18,6 +18,7 @@ from edgewright.nouns.board import DEFAULT_ROOT, BoardEntry, Fleet, FleetFile, P
 
 LABEL = "lab"
 ADDRESS = "127.0.0.1"
+MACHINE = "localhost"  # they share its cores, so they are measured one at a time
 
 
 def root(lab: str, board: BoardRecord) -> Path:
@@ -36,6 +37,7 @@ def entry(lab: str, board: BoardRecord) -> BoardEntry:
         root=DEFAULT_ROOT if board.isolated else str(root(lab, board)),
         python=board.python,
         identity=str(record.identity(lab)),
+        machine=MACHINE,
     )
 
 

@@ -38,8 +38,15 @@ def home_inside(folder: Path) -> Path:
 
 
 def hidden(lab_root: Path) -> list[Path]:
-    """The folders that a board must not look into, none below another."""
-    wanted = {Path("/home"), Path("~").expanduser(), *own_home(), lab_root}
+    """The folders that a board must not look into, none below another: homes, sockets, crontabs, boards."""
+    wanted = {
+        Path("/home"),
+        Path("/run/user"),
+        Path("/var/spool/cron"),
+        Path("~").expanduser(),
+        *own_home(),
+        lab_root,
+    }
     paths = {path.resolve() for path in wanted if path.is_dir()}
     system = [Path(path).resolve() for path in ("/usr", "/bin", "/etc", "/lib", "/dev", "/proc", "/sys")]
     usable = {path for path in paths if not any(inner.is_relative_to(path) for inner in system)}

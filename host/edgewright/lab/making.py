@@ -95,11 +95,11 @@ def realise(lab: LabRecord, progress: Progress) -> LabRecord:
     try:
         waiting = [pool.submit(ensure, lab, board, public) for board in lab.boards]
         for done, future in enumerate(as_completed(waiting), 1):
-            begun, made = future.result()
+            begun = future.result()
             if begun in lab.boards:
                 continue
             boards = tuple(begun if one.name == begun.name else one for one in lab.boards)
-            lab = msgspec.structs.replace(lab, boards=boards, made=tuple(dict.fromkeys((*lab.made, *made))))
+            lab = msgspec.structs.replace(lab, boards=boards)
             record.save(lab)
             progress(Step(what="start", board=begun.name, detail=begun.server, done=done, total=len(waiting)))
     finally:
@@ -110,27 +110,21 @@ def realise(lab: LabRecord, progress: Progress) -> LabRecord:
     return enlist.add(lab, host_keys)
 
 
-def ensure(lab: LabRecord, board: BoardRecord, public: str) -> tuple[BoardRecord, list[str]]:
-    """Starts a board's server unless it runs.
-
-    Returns:
-        The record of the running board, and the folders that were made outside the lab's own.
-    """
+def ensure(lab: LabRecord, board: BoardRecord, public: str) -> BoardRecord:
+    """Starts a board's server unless it runs; the record of the running board."""
     server = process_of(lab.name, board)
     if server is not None:
-        return msgspec.structs.replace(board, pid=server.pid, started=server.started), []
+        return msgspec.structs.replace(board, pid=server.pid, started=server.started)
     folder = record.board_folder(lab.name, board.name)
-    made: list[Path] = []
     for _ in range(ATTEMPTS):
         try:
             if board.server == OPENSSH:
-                made += openssh.write_config(folder, board, public, lab.sshd)
+                openssh.write_config(folder, board, public, lab.sshd)
                 pid = openssh.start(lab.name, board, lab.sshd, keep=interpreter.folders(board.python))
             else:
                 builtin.write_config(folder, board, public)
                 pid = builtin.start(lab.name, board)
-            begun = msgspec.structs.replace(board, pid=pid, started=processes.started(pid))
-            return begun, [str(one) for one in made]
+            return msgspec.structs.replace(board, pid=pid, started=processes.started(pid))
         except PortTakenError:
             board = msgspec.structs.replace(board, port=free_ports(1)[0])
     raise LabError(f"no free port for {board.name}: {ATTEMPTS} were tried", hint="try again")
@@ -169,9 +163,6 @@ def remove(name: str) -> list[str]:
                 f"processes of lab {name} do not end: {pids}", hint="end them by hand, then try again"
             )
         enlist.remove(lab)
-        for folder in (Path(path) for path in lab.made):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
     record.erase(record.folder(name))
     if record.root().is_dir() and not any(record.root().iterdir()):
         record.root().rmdir()

@@ -58,11 +58,11 @@ def find() -> str | None:
     )
 
 
-def write_config(folder: Path, board: BoardRecord, public: str, sshd: str) -> list[Path]:
+def write_config(folder: Path, board: BoardRecord, public: str, sshd: str) -> None:
     """Writes `sshd_config` and `authorized_keys` into the board's folder, and checks them with sshd itself.
 
-    Returns:
-        Folders outside the lab that sshd needed and that were made: an sshd run by root wants one on Debian.
+    An sshd that root runs without isolation wants the folder that Debian's service makes at boot: it is made
+    when missing, and stays, because any other sshd may rely on it from then on.
     """
     prefix = "" if board.isolated else f'environment="HOME={folder / "home"}" '
     (folder / "authorized_keys").write_text(f"{prefix}{public}\n")
@@ -79,12 +79,10 @@ def write_config(folder: Path, board: BoardRecord, public: str, sshd: str) -> li
     missing = MISSING_FOLDER.search(complaint)
     if missing and not board.isolated:
         Path(missing[1]).mkdir(mode=0o755, parents=True, exist_ok=True)
-        return [Path(missing[1]), *write_config(folder, board, public, sshd)]
-    if complaint and not missing:
+    elif complaint and not missing:
         raise LabError(
             f"sshd refuses its configuration: {complaint}", hint="`--sshd built-in` goes without OpenSSH"
         )
-    return []
 
 
 def check(sshd: str, config: Path) -> str:

@@ -43,7 +43,7 @@ class LabRecord(Noun, frozen=True, kw_only=True):
 
     Attributes:
         ready: keys, homes and facts are all there; without it an interrupted start is begun anew.
-        made: files and folders outside the lab's own folder that it made, and removes again when empty.
+        made: the fleet and trust files that it made, and removes again when they are empty.
     """
 
     schema: int = 1

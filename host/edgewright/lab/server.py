@@ -1,6 +1,6 @@
 """A small SSH server for one simulated board, on paramiko: `python -m edgewright.lab.server CONFIG.json`.
 
-Public keys only, exec requests only, one account. Each command runs in `/bin/sh -c` with pipes for its
+Exec requests only, one account. Each command runs in `/bin/sh -c` with pipes for its
 streams; the end of either side's stream is passed on by itself, as sshd does; the exit status comes last.
 """
 
@@ -30,7 +30,11 @@ LOG = logging.getLogger("edgewright.lab.server")
 
 
 class Config:
-    """What `server.json` says: port, user, home, host_key, client_key (`<type> <base64>`), pid_file, log."""
+    """What `server.json` says.
+
+    port, user, home, host_key (path), client_key (`<type> <base64>`), pid_file, log; and optionally
+    `password`, with which the user may log in too.
+    """
 
     def __init__(self, path: Path) -> None:
         self.values: dict[str, Any] = json.loads(path.read_text())
@@ -109,11 +113,18 @@ def account(config: Config) -> paramiko.ServerInterface:
     """The account that a connection may log in to."""
     import paramiko
 
+    password = config.values.get("password")
+
     class Account(paramiko.ServerInterface):  # type: ignore[misc]  # paramiko has no types
-        """One user, one public key, commands only."""
+        """One user; commands only."""
 
         def get_allowed_auths(self, username: str) -> str:  # noqa: ARG002 (paramiko's names)
-            return "publickey"
+            return "publickey,password" if password else "publickey"
+
+        def check_auth_password(self, username: str, given: str) -> int:
+            good = bool(password) and username == config["user"] and given == password
+            LOG.info("%s password for %s", "accepted" if good else "refused", username)
+            return int(paramiko.AUTH_SUCCESSFUL if good else paramiko.AUTH_FAILED)
 
         def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
             good = (
@@ -135,10 +146,16 @@ def account(config: Config) -> paramiko.ServerInterface:
 
 def run(channel: paramiko.Channel, command: bytes, config: Config) -> None:
     """Runs one command and passes its streams on, until its output ends."""
-    process = subprocess.Popen(
-        [b"/bin/sh", b"-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        cwd=config["home"], env=config.environment(), start_new_session=True, bufsize=0,
-    )  # fmt: skip
+    try:
+        process = subprocess.Popen(
+            [b"/bin/sh", b"-c", command],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd=config["home"], env=config.environment(), start_new_session=True, bufsize=0,
+        )  # fmt: skip
+    except OSError as error:
+        LOG.info("no command can be run: %s", error)
+        channel.close()
+        return
     threading.Thread(target=feed, args=(channel, process.stdin), daemon=True).start()
     outputs = [
         threading.Thread(target=drain, args=(process.stdout, channel.sendall), daemon=True),

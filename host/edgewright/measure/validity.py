@@ -8,7 +8,7 @@ from edgewright.measure.statistics import LEAST_SAMPLES
 from edgewright.nouns.measurement import Environment, Run
 
 CONTENTION_CAVEAT = 0.25  # share of the board's CPU time that others used while it measured
-CONTENTION_INVALID = 0.75
+CONTENTION_INVALID = 0.9
 HOT_C = 80.0  # a Raspberry Pi starts to throttle here
 DRIFT = 0.2  # how far the medians of the runs may lie apart
 

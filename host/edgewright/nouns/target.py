@@ -6,7 +6,7 @@ from edgewright.nouns.base import Noun
 
 
 class RuntimeRow(Noun, frozen=True, kw_only=True):
-    """One wheel of a runtime. A target lists them best first: the first that fits a board is the one to install.
+    """One wheel of a runtime. A target lists them best first: take the first that fits a board.
 
     Attributes:
         distribution: name on the package index, also the `<distribution>` of `system:<distribution>`.
@@ -17,7 +17,7 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
         requires: everything else that has to be on the path for `runner.load` to work, as requirement
             specifiers, and nothing that it can do without: the wheels' own metadata ask for more (protobuf,
             tqdm, packaging, ...). Resolve these with `--no-deps`. Empty: the board must have numpy itself.
-        caps: newest of each kind that it reads, such as `{"opset": 21, "ir": 10}`; see a manifest's `requires`.
+        caps: newest of each kind that it reads, such as `{"opset": 21, "ir": 10}`, as in manifests.
     """
 
     distribution: str

@@ -8,10 +8,13 @@ def from_tensorflow(work):
     import tf2onnx
     from tensorflow import TensorSpec
 
+    from edgewright_targets.onnxruntime.tidy import tidy
+
     signature = [TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in work.inputs]
     model, _ = tf2onnx.convert.from_function(
         work.source.module.serve, input_signature=signature, opset=work.opset
     )
+    tidy(model)
     _rename(model, [spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
     _save(model, work.folder / work.entry)
 
@@ -125,7 +128,7 @@ def _settle(made, work):
 
 
 def _save(model, path):
-    """Saves deterministically, at the least IR version that the opset needs: old runtimes refuse later ones."""
+    """Saves deterministically, at the least IR version that the opset needs: old runtimes want it."""
     from onnx import helper
 
     least = helper.find_min_ir_version_for(list(model.opset_import), ignore_unknown=True)

@@ -108,6 +108,14 @@ def _strip(model):
     for key in list(model.get_rt_info()):
         if key != "runtime_options":
             model.set_rt_info("", key)
+    numbers = {}
+    for operation in model.get_ordered_ops():
+        name = re.sub(
+            r"\b[A-Z][A-Za-z0-9]*_\d+",
+            lambda found: f"{found[0].rsplit('_', 1)[0]}_{numbers.setdefault(found[0], len(numbers))}",
+            operation.get_friendly_name(),
+        )
+        operation.set_friendly_name(name)
 
 
 def _described(work, method):

@@ -28,30 +28,14 @@ def _interpreter():
         except (ImportError, OSError, AttributeError) as error:
             reasons.append("%s: %s" % (distribution, error))
             continue
-        return (
-            distribution,
-            getattr(importlib.import_module(package), "__version__", "") or _version(distribution),
-            found,
-        )
+        return distribution, importlib.import_module(package).__version__, found
     raise ImportError("no LiteRT interpreter: " + "; ".join(reasons))
-
-
-def _version(distribution):
-    """The installed version by its metadata, for packages without `__version__`; empty where unknown."""
-    try:
-        from importlib import metadata
-    except ImportError:
-        return ""
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def import_runtime():
     """Imports the runtime. Returns its distribution and version, such as `ai-edge-litert 2.3.0`."""
     distribution, version, _ = _interpreter()
-    return ("%s %s" % (distribution, version)).strip()
+    return "%s %s" % (distribution, version)
 
 
 def accelerators():

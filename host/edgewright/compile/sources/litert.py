@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile.shapes import static_shape
+from edgewright.compile.shapes import static_shapes
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 
@@ -51,7 +51,9 @@ def open_model(path: Path, kind: str, shapes: dict[str, tuple[int, ...]]) -> Lit
             num_threads=1,
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
-        specs = [spec_of(detail, shapes) for detail in interpreter.get_input_details()]
+        details = interpreter.get_input_details()
+        fixed = static_shapes({detail["name"]: _axes(detail) for detail in details}, shapes)
+        specs = [_spec(detail, fixed[detail["name"]]) for detail in details]
         return LitertModel(interpreter, specs)
     except (ValueError, RuntimeError) as error:
         raise ModelError(
@@ -61,15 +63,18 @@ def open_model(path: Path, kind: str, shapes: dict[str, tuple[int, ...]]) -> Lit
         ) from error
 
 
-def spec_of(detail: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> TensorSpec:
+def _axes(detail: dict[str, Any]) -> list[int | None]:
+    return [int(axis) for axis in detail.get("shape_signature", detail["shape"])]
+
+
+def _spec(detail: dict[str, Any], shape: tuple[int, ...]) -> TensorSpec:
     """The spec of an interpreter's tensor. Only per-tensor scales are recorded."""
     import numpy as np
 
-    signature = [int(axis) for axis in detail.get("shape_signature", detail["shape"])]
     quantised = detail["quantization_parameters"]["scales"].size == 1
     return TensorSpec(
         name=detail["name"],
-        shape=static_shape(detail["name"], signature, shapes),
+        shape=shape,
         dtype=np.dtype(detail["dtype"]).name,
         scale=float(detail["quantization"][0]) if quantised else None,
         zero_point=int(detail["quantization"][1]) if quantised else None,

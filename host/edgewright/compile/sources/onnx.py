@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile.shapes import static_shape
+from edgewright.compile.shapes import static_shapes
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 
@@ -49,7 +49,7 @@ def open_model(path: Path, kind: str, shapes: dict[str, tuple[int, ...]]) -> Onn
     try:
         model = onnx.load(str(path))
         onnx.checker.check_model(model)
-    except Exception as error:  # noqa: BLE001 - protobuf's and onnx's own kinds
+    except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
             f"{kind} model is not valid: {path.name}: {lines[0][:240].rstrip('.')}",
@@ -59,7 +59,7 @@ def open_model(path: Path, kind: str, shapes: dict[str, tuple[int, ...]]) -> Onn
     specs = _fix_shapes(model, shapes)
     try:
         return OnnxModel(model, specs)
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises its own kinds
+    except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
             f"ONNX Runtime cannot load {path.name}: {lines[0][:240].rstrip('.')}",
@@ -73,18 +73,24 @@ def _fix_shapes(model: Any, shapes: dict[str, tuple[int, ...]]) -> list[TensorSp
     from onnx import helper
 
     weights = {item.name for item in model.graph.initializer}
+    inputs = [item for item in model.graph.input if item.name not in weights]
+    axes = {item.name: _axes(item.type.tensor_type) for item in inputs}
+    fixed = static_shapes(axes, shapes)
     specs = []
-    for item in model.graph.input:
-        if item.name in weights:
-            continue
-        kind = item.type.tensor_type
-        dims = [axis.dim_value if axis.HasField("dim_value") else None for axis in kind.shape.dim]
-        shape = static_shape(item.name, dims if kind.HasField("shape") else None, shapes)
-        dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type).name
-        specs.append(TensorSpec(name=item.name, shape=shape, dtype=dtype))
-        if tuple(dims) != shape:
-            item.CopyFrom(helper.make_tensor_value_info(item.name, kind.elem_type, shape))
+    for item in inputs:
+        kind = item.type.tensor_type.elem_type
+        dtype = helper.tensor_dtype_to_np_dtype(kind).name
+        specs.append(TensorSpec(name=item.name, shape=fixed[item.name], dtype=dtype))
+        if axes[item.name] != list(fixed[item.name]):
+            item.CopyFrom(helper.make_tensor_value_info(item.name, kind, fixed[item.name]))
             del model.graph.value_info[:]
             for output in model.graph.output:
-                output.type.tensor_type.ClearField("shape")
+                for axis in output.type.tensor_type.shape.dim:
+                    axis.Clear()
     return specs
+
+
+def _axes(kind: Any) -> list[int | None] | None:
+    if not kind.HasField("shape"):
+        return None
+    return [axis.dim_value if axis.HasField("dim_value") else None for axis in kind.shape.dim]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile.shapes import static_shape
+from edgewright.compile.shapes import static_shapes
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 
@@ -70,10 +70,9 @@ def _keras(path: Path, shapes: dict[str, tuple[int, ...]]) -> TensorflowModel:
             hint="build it with an Input layer, or export it as a SavedModel with model.export(folder)",
         )
     names = _clean([getattr(tensor, "name", "input") for tensor in tensors])
+    fixed = static_shapes({name: list(t.shape) for name, t in zip(names, tensors, strict=True)}, shapes)
     specs = [
-        TensorSpec(
-            name=name, shape=static_shape(name, list(tensor.shape), shapes), dtype=_dtype(tensor.dtype)
-        )
+        TensorSpec(name=name, shape=fixed[name], dtype=_dtype(tensor.dtype))
         for name, tensor in zip(names, tensors, strict=True)
     ]
     outputs = _clean(list(getattr(model, "output_names", None) or [t.name for t in model.outputs]))
@@ -89,7 +88,7 @@ def _load_keras(path: Path) -> Any:
 
     try:
         return keras.models.load_model(path, compile=False)
-    except Exception as error:  # noqa: BLE001 - Keras raises whatever its layers raise
+    except Exception as error:
         legacy = _load_legacy(path) if path.suffix != ".keras" else None
         if legacy is not None:
             return legacy
@@ -132,12 +131,10 @@ def _savedmodel(path: Path, shapes: dict[str, tuple[int, ...]]) -> TensorflowMod
             ) from error
     keys = sorted(arguments)
     names = _clean(keys)
+    axes = {name: _axes(arguments[key].shape) for key, name in zip(keys, names, strict=True)}
+    fixed = static_shapes(axes, shapes)
     specs = [
-        TensorSpec(
-            name=name,
-            shape=static_shape(name, _axes(arguments[key].shape), shapes),
-            dtype=_dtype(arguments[key].dtype.name),
-        )
+        TensorSpec(name=name, shape=fixed[name], dtype=_dtype(arguments[key].dtype.name))
         for key, name in zip(keys, names, strict=True)
     ]
 

@@ -1,0 +1,151 @@
+"""What every benchmark here does alike: interleaved rounds, CPU seconds of child processes, one Markdown table."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a finished process took: wall and CPU (user + system, its waited-for descendants included) seconds.
+
+    Attributes:
+        peak_mb: greatest resident memory of the process or one of those descendants, MiB.
+        output: its stdout.
+    """
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    output: str
+
+
+class BenchmarkError(SystemExit):
+    """A benchmark cannot go on: a contender failed."""
+
+
+def process(argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Spent:
+    """Runs a process to its end.
+
+    Raises:
+        BenchmarkError: it failed; the end of its stderr is in the message.
+    """
+    began = time.perf_counter()
+    with subprocess.Popen(
+        list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=None if env is None else {**os.environ, **env},
+    ) as child:  # fmt: skip
+        if child.stdin is None or child.stdout is None:
+            raise BenchmarkError("no pipes")
+        if stdin:
+            child.stdin.write(stdin)
+        child.stdin.close()
+        output = child.stdout.read().decode("utf-8", "replace")
+        _, status, usage = os.wait4(child.pid, 0)
+        wall_s = time.perf_counter() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise BenchmarkError(f"{argv[0]} ended with {child.returncode}: {output[-2000:]}")
+    return Spent(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
+
+
+def interleave(
+    contenders: Mapping[str, Callable[[int], Figures]], rounds: int, *, warmup: bool = True
+) -> dict[str, list[Figures]]:
+    """Every contender once a round (A B C, B C A, ...), so that what disturbs one disturbs all.
+
+    Args:
+        contenders: name -> what measures it once; it is given the round's number, -1 for the warm-up.
+        warmup: each is run once before, and that run is not counted.
+    """
+    names = list(contenders)
+    found: dict[str, list[Figures]] = {name: [] for name in names}
+    for number in range(-1 if warmup else 0, rounds):
+        turn = max(0, number) % len(names)
+        for name in names[turn:] + names[:turn]:
+            figures = contenders[name](number)
+            shown = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
+            say(f"{'warm-up' if number < 0 else f'round {number + 1} of {rounds}'}: {name}: {shown}")
+            if number >= 0:
+                found[name].append(figures)
+    return found
+
+
+def median(runs: Iterable[Figures], key: str) -> float:
+    """The median of one figure over the rounds."""
+    return statistics.median(figures[key] for figures in runs)
+
+
+def paired(runs: Sequence[Figures], base: Sequence[Figures], key: str) -> float:
+    """The median of the rounds' own ratios: what changes from round to round is not in it."""
+    return statistics.median(
+        mine[key] / other[key] if other[key] else float("nan") for mine, other in zip(runs, base, strict=True)
+    )
+
+
+def report(title: str, found: Mapping[str, Sequence[Figures]], keys: Mapping[str, str], *, base: str) -> None:
+    """Prints a table: a row a contender, medians, and for each figure the ratio to that of `base`.
+
+    Args:
+        keys: figure -> heading with its unit. A figure that a contender does not have is a dash.
+    """
+    heads = [part for heading in keys.values() for part in (heading, f"/ {base}")]
+    rows = []
+    for name, runs in found.items():
+        cells = []
+        for key in keys:
+            if not runs or key not in runs[0]:
+                cells += ["-", "-"]
+                continue
+            cells.append(number(median(runs, key)))
+            cells.append(f"{paired(runs, found[base], key):.2f}" if key in found[base][0] else "-")
+        rows.append([name, *cells])
+    rounds = len(found[base])
+    print(f"### {title}\n\n{machine()}; medians of {rounds} interleaved rounds, ratios paired by round.\n")
+    print(markdown(["", *heads], rows), flush=True)
+
+
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+
+
+def number(value: float) -> str:
+    """A figure with three or four digits that mean something."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def machine() -> str:
+    """This machine in a line, without its name."""
+    load = os.getloadavg()[0]
+    return (
+        f"{os.cpu_count()}-core {platform.machine()}, Linux {platform.release().split('-')[0]}, "
+        f"Python {platform.python_version()}, load {load:.1f} at the end"
+    )
+
+
+def version(*distributions: str) -> str:
+    """Names and versions of installed distributions."""
+    return ", ".join(f"{name} {metadata.version(name)}" for name in distributions)
+
+
+def program(name: str) -> str:
+    """The program `name` of this Python's environment."""
+    return str(Path(sys.executable).parent / name)
+
+
+def say(text: str) -> None:
+    """Progress, on stderr."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,42 @@
+"""What is measured as edgewright's upload: `python upload.py FLEET FILE`, as a process of its own.
+
+Sends one file to every board of a fleet, prints the seconds of each board's session and of its `put` as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from edgewright.config import fleet as fleets
+from edgewright.connect.session import open_session
+from edgewright.deploy.fan_out import PARALLEL, FanOut
+from edgewright.nouns.board import Board
+
+
+def main() -> None:
+    """Runs it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("fleet", type=Path)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--parallel", type=int, default=PARALLEL)
+    given = parser.parse_args()
+    fleet = fleets.load(given.fleet)
+
+    def upload(board: Board) -> dict[str, float]:
+        began = time.perf_counter()
+        with open_session(board, fleet) as session:
+            opened = time.perf_counter()
+            session.put(given.file, label=given.file.name)
+            put_s = time.perf_counter() - opened
+        return {"session_s": time.perf_counter() - began, "put_s": put_s}
+
+    results = FanOut(upload, parallel=given.parallel).run(list(fleet.boards.values()))
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

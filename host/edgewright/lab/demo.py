@@ -1,0 +1,298 @@
+"""The demo: the main job on three simulated boards of different kinds, with a release that is bad in each way.
+
+A small digits classifier is deployed (v1), measured, then a version that was fine-tuned wrongly (v2), a file with one
+corrupted weight (v3) and a good one (v4) follow, and in the end v1 is put back. On each board a process of its own
+reads `current` throughout, as an application would.
+"""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import msgspec
+
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.run import compile_model
+from edgewright.config import fleet as fleets
+from edgewright.config import profiles
+from edgewright.config import project as projects
+from edgewright.config.home import folder
+from edgewright.connect.session import open_session
+from edgewright.deploy.bench import Bench
+from edgewright.deploy.deploy import deploy
+from edgewright.deploy.request import DeployRequest
+from edgewright.deploy.rollback import RollbackRequest, rollback
+from edgewright.errors import EdgewrightError
+from edgewright.lab import boards as lab
+from edgewright.lab import reader
+from edgewright.lab.boards import LabBoard
+from edgewright.nouns.artifact import Artifact, FileEntry
+from edgewright.nouns.base import Noun
+from edgewright.nouns.board import Fleet
+from edgewright.nouns.measurement import QUICK, Measurement
+from edgewright.nouns.outcome import COMMITTED, REFUSED, BoardOutcome
+from edgewright.nouns.project import Project
+from edgewright.nouns.progress import Progress, Step
+from edgewright.store.artifacts import entry, load
+from edgewright.store.history import History
+
+NAME = "demo"
+MODEL = "digits"
+PROFILES = ("pi4b", "jetson-orin-nano", "generic-x86_64")  # tflite, onnxruntime, openvino
+PLAUSIBLE = (1e-4, 10.0)  # magnitudes of a weight
+
+
+class Act(Noun, frozen=True, kw_only=True):
+    """One step of the demo.
+
+    Attributes:
+        expected: the outcome that every board should have; `ok` says whether it had.
+        seconds: from the demo's start to this act's end.
+    """
+
+    title: str
+    expected: str
+    outcomes: tuple[BoardOutcome, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    ok: bool = True
+    seconds: float = 0.0
+
+
+class Sighting(Noun, frozen=True, kw_only=True):
+    """What `current` was on a board from a moment on, as its reader saw it."""
+
+    board: str
+    seconds: float
+    version: str
+    artifact: str
+
+
+class DemoReport(Noun, frozen=True, kw_only=True):
+    """All of the demo. `ok`: every act ended as it should, and no reader ever saw a broken `current`."""
+
+    acts: tuple[Act, ...]
+    timeline: tuple[Sighting, ...]
+    servers: tuple[str, ...]
+    seconds: float
+    ok: bool
+
+
+def data_folder() -> Path:
+    """Where the digits are: beside this file in a wheel, in `examples/` in a checkout."""
+    here = Path(__file__).parent / "digits"
+    return here if here.is_dir() else Path(__file__).parents[3] / "examples" / "digits"
+
+
+def demo(*, keep: bool, progress: Progress, told: Callable[[Act], None]) -> DemoReport:
+    """Runs the demo and removes its boards, unless `keep`.
+
+    Args:
+        told: called with each act as it ends.
+
+    Raises:
+        EdgewrightError: a lab of that name runs already, or the digits are not there.
+    """
+    data = data_folder()
+    if not (data / "digits-v1.keras").is_file():
+        raise EdgewrightError(
+            f"the demo's models are not in {data}", hint="python examples/digits/train_digits.py makes them"
+        )
+    begun = time.monotonic()
+    fleet_path = folder("demo") / "fleet.toml"
+    if any(board.lab == NAME for board in lab.listing()):
+        lab.down(NAME)
+    made = lab.up(len(PROFILES), fleet_path=fleet_path, profiles=PROFILES, name=NAME, progress=progress)
+    try:
+        with Readers(made) as readers:
+            play = Play(fleets.load(fleet_path), data, begun, progress, told)
+            play.all()
+            time.sleep(10 * reader.INTERVAL_SECONDS)  # the last change is seen too
+            timeline = readers.timeline()
+    finally:
+        if not keep:
+            lab.down(NAME)
+    broken = any(sighting.version == "broken" for sighting in timeline)
+    return DemoReport(
+        acts=tuple(play.acts),
+        timeline=timeline,
+        servers=tuple(sorted({board.server for board in made})),
+        seconds=time.monotonic() - begun,
+        ok=all(act.ok for act in play.acts) and not broken,
+    )
+
+
+class Play:
+    """The acts, in order."""
+
+    def __init__(
+        self, fleet: Fleet, data: Path, begun: float, progress: Progress, told: Callable[[Act], None]
+    ) -> None:
+        self.fleet = fleet
+        self.data = data
+        self.begun = begun
+        self.progress = progress
+        self.told = told
+        self.project: Project = projects.load(data / projects.FILE_NAME)
+        self.history = History()
+        self.acts: list[Act] = []
+
+    def all(self) -> None:
+        """Every act; one that ends otherwise than expected does not stop the next."""
+        self.deploy("v1: int8, calibrated on 128 real images", "1", COMMITTED)
+        self.bench("bench: what runs now, measured on its own")
+        self.deploy("v2: fine-tuned wrongly, answers as its own source does", "2", REFUSED)
+        self.corrupted("v3: one weight of the file is corrupted", "3")
+        self.deploy("v4: trained for longer", "4", COMMITTED)
+        self.rollback("rollback to v1")
+
+    def end(
+        self,
+        title: str,
+        expected: str,
+        outcomes: list[BoardOutcome],
+        measurements: list[Measurement] | None = None,
+    ) -> None:
+        """Keeps an act and tells it."""
+        act = Act(
+            title=title,
+            expected=expected,
+            outcomes=tuple(outcomes),
+            measurements=tuple(measurements or ()),
+            ok=all(outcome.outcome == expected for outcome in outcomes),
+            seconds=time.monotonic() - self.begun,
+        )
+        self.acts.append(act)
+        self.told(act)
+
+    def request(self, version: str) -> DeployRequest:
+        """What every deployment of the demo has in common."""
+        file = self.project.file
+        return DeployRequest(
+            fleet=self.fleet, boards=tuple(self.fleet.boards.values()), model=MODEL, version=version, project=self.project,
+            calibration=self.project.resolve(file.calibration), evaluation=self.project.resolve(file.evaluation),
+        )  # fmt: skip
+
+    def deploy(self, title: str, version: str, expected: str) -> None:
+        """Deploys one trained version to all boards."""
+        request = msgspec.structs.replace(
+            self.request(version), source=self.data / f"digits-v{version}.keras"
+        )
+        self.end(title, expected, deploy(request, history=self.history, progress=self.progress))
+
+    def corrupted(self, title: str, version: str) -> None:
+        """Deploys files of which one weight was changed behind the converter's back."""
+        outcomes = []
+        for board in self.fleet.boards.values():
+            profile = profiles.load(board.profile or "")
+            with tempfile.TemporaryDirectory() as scratch:
+                good = compile_model(
+                    CompileRequest(source=self.data / "digits-v4.keras", target=profile.targets[0], precision="fp32",
+                                   calibration=self.project.resolve(self.project.file.calibration)),
+                    self.progress,
+                )  # fmt: skip
+                bad = corrupt(good, Path(scratch) / "artifact")
+                request = msgspec.structs.replace(self.request(version), boards=(board,), artifact=bad)
+                outcomes += deploy(request, history=self.history, progress=self.progress)
+        self.end(title, REFUSED, outcomes)
+
+    def bench(self, title: str) -> None:
+        """Measures what runs on each board."""
+        run = Bench(
+            self.fleet, MODEL, artifact=None, releases=(), protocol=QUICK, threads=None, accelerator="cpu"
+        )
+        found: list[Measurement] = []
+        for board in self.fleet.boards.values():
+            self.progress(Step(what="bench", board=board.name))
+            with open_session(board, self.fleet, progress=self.progress) as session:
+                found += run.on_board(board, session, self.progress)
+        self.end(title, "", [], found)
+
+    def rollback(self, title: str) -> None:
+        """Puts the version before back."""
+        request = RollbackRequest(fleet=self.fleet, boards=tuple(self.fleet.boards.values()), model=MODEL)
+        self.end(title, COMMITTED, rollback(request, history=self.history, progress=self.progress))
+
+
+def corrupt(artifact: Artifact, target: Path) -> Artifact:
+    """A copy of an artifact in which the top bit of one weight's exponent is flipped, with a manifest that fits the file.
+
+    So neither the transport's hashes nor the store's can notice: only the answers can.
+    """
+    manifest = artifact.manifest
+    target.mkdir()
+    for item in manifest.files:
+        (target / item.path).write_bytes((artifact.folder / item.path).read_bytes())
+    victim = max(
+        (item for item in manifest.files if item.path != manifest.goldens.file), key=lambda item: item.size
+    )
+    data = bytearray((target / victim.path).read_bytes())
+    data[middle_weight(data) + 3] ^= 0x40
+    (target / victim.path).write_bytes(data)
+    entries: tuple[FileEntry, ...] = tuple(entry(target, item.path) for item in manifest.files)
+    changed = msgspec.structs.replace(manifest, files=entries)
+    (target / "manifest.json").write_bytes(changed.canonical())
+    return load(target)
+
+
+def middle_weight(data: bytearray) -> int:
+    """Offset of the middle one of the longest run of little-endian 32-bit floats that look like weights."""
+    best, start = (0, 0), 0
+    count = len(data) // 4
+    for index, (value,) in enumerate(struct.iter_unpack("<f", data[: count * 4])):
+        if PLAUSIBLE[0] < abs(value) < PLAUSIBLE[1]:
+            best = max(best, (index + 1 - start, start))
+        else:
+            start = index + 1
+    length, first = best
+    return 4 * (first + length // 2)
+
+
+class Readers:
+    """A process a board that reads `current` while the block runs."""
+
+    def __init__(self, made: list[LabBoard]) -> None:
+        self._made = made
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._files: list[IO[bytes]] = []
+
+    def __enter__(self) -> Readers:
+        for board in self._made:
+            out = tempfile.TemporaryFile()
+            command = [sys.executable, "-S", str(Path(reader.__file__)), str(board.root), MODEL]
+            self._files.append(out)
+            self._running.append(subprocess.Popen(command, stdout=out))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        for file in self._files:
+            file.close()
+
+    def stop(self) -> None:
+        """Ends the processes."""
+        for process in self._running:
+            process.kill()
+            process.wait()
+
+    def timeline(self) -> tuple[Sighting, ...]:
+        """What they saw, board by board; they end first."""
+        self.stop()
+        found = []
+        for board, file in zip(self._made, self._files, strict=True):
+            file.seek(0)
+            for line in file.read().decode("ascii").splitlines():
+                seconds, version, artifact = line.split(" ", 2)
+                found.append(
+                    Sighting(board=board.name, seconds=float(seconds), version=version, artifact=artifact)
+                )
+        return tuple(found)

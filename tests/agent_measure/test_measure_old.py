@@ -1,0 +1,119 @@
+"""The same code on this Python and on the old ones found (pyenv's): facts, verify, evaluate, bench."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+
+from edgewright_agent import spawn
+
+PYENV = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
+WANTED = ("3.6", "3.8", "3.13")
+FOUND = [sys.executable] + [
+    str(path) for old in WANTED for path in sorted(PYENV.glob(f"{old}.*/bin/python"))[:1]
+]
+
+PROGRAM = """
+import json, os, sys
+sys.path.insert(0, sys.argv[1])
+job = json.load(open(sys.argv[2]))
+if sys.argv[4] == "bare":
+    class Absent:
+        def find_spec(self, name, path=None, target=None):
+            if name in ("ctypes", "_ctypes", "lzma", "_lzma", "sqlite3", "ssl", "_ssl"):
+                raise ImportError("small boards lack " + name)
+    sys.meta_path.insert(0, Absent())
+from edgewright_agent import bench, facts, work
+from edgewright_agent.results import SessionFiles
+files, events = SessionFiles(job["root"], "old"), []
+protocol = {"rounds": 1, "warmup_s": 0.01, "steady_s": 0.05, "min_samples": 11, "limit_s": 15}
+print(json.dumps({
+    "facts": facts.read(job["root"], []),
+    "verify": work.verify(job, files, events.append),
+    "evaluate": work.evaluate(job, sys.argv[3], "top1", files, events.append),
+    "bench": bench.run([job], protocol, files, events.append),
+}))
+"""
+
+# A runtime of pure Python, for interpreters without numpy: the sum of the inputs and its negative.
+RUNNER = """
+import struct
+
+def import_runtime():
+    return "plain 1.0"
+
+def accelerators():
+    return ["cpu"]
+
+def load(folder, manifest, options):
+    return Session()
+
+class Session:
+    accelerator = "cpu"
+
+    def feed(self, tensors):
+        return struct.unpack("<4f", tensors[0])
+
+    def infer(self, feed):
+        return sum(feed)
+
+    def read(self, outputs):
+        return [struct.pack("<2f", outputs, -outputs)]
+
+    def close(self):
+        pass
+"""
+
+
+@pytest.fixture
+def plain_job(root, agent_bytes, tmp_path, add_runner):
+    folder = tmp_path / "release"
+    folder.mkdir()
+    x = numpy.arange(-8, 24, dtype="float32").reshape(8, 1, 4)
+    total = x.sum(axis=2)
+    numpy.savez_compressed(folder / "goldens.npz", input_0=x, output_0=numpy.stack([total, -total], axis=2))
+    numpy.savez(folder / "set.npz", input_0=x, labels=(total[:, 0] < 0).astype("int32"))
+    manifest = {
+        "inputs": [{"name": "x", "shape": [1, 4], "dtype": "float32"}],
+        "outputs": [{"name": "y", "shape": [1, 2], "dtype": "float32"}],
+        "goldens": {"file": "goldens.npz", "count": 8, "tolerance": {"sqnr_db": 60.0, "relative": 1e-3}},
+    }
+    job = {
+        "model": "plain",
+        "release": "1-cccccccc",
+        "folder": str(folder),
+        "manifest": manifest,
+        "target": "plain",
+        "runtime": {"ref": "system:plain", "name": "plain", "version": "1.0", "path": None, "system": True},
+        "options": {"threads": 1, "accelerator": None, "prepared": None},
+        "root": str(root),
+        "agent_sha": add_runner("plain", RUNNER),
+    }
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    return tmp_path
+
+
+@pytest.mark.parametrize("modules", ["all", "bare"])
+@pytest.mark.parametrize("python", FOUND, ids=lambda path: Path(path).parents[1].name)
+def test_everything_runs(plain_job, python, modules):
+    source = str(Path(spawn.__file__).parents[1])
+    arguments = [source, str(plain_job / "job.json"), str(plain_job / "release" / "set.npz"), modules]
+    done = subprocess.run(
+        [python, "-I", "-S", "-B", "-c", PROGRAM, *arguments], capture_output=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    got = json.loads(done.stdout)
+    assert (
+        got["verify"]["ok"] and got["verify"]["sqnr_db"] == 200.0 and got["verify"]["runtime"] == "plain 1.0"
+    )
+    assert (got["evaluate"]["value"], got["evaluate"]["n"]) == (1.0, 8)
+    run = got["bench"]["runs"][0]
+    assert run["count"] >= 11 and run["baseline_kb"] > 1000 and run["peak_kb"] >= 0
+    version = subprocess.run(
+        [python, "-c", "import platform; print(platform.python_version())"], capture_output=True
+    )
+    assert got["facts"]["python"]["version"] == version.stdout.decode().strip()

@@ -1,0 +1,155 @@
+"""The start command in the shells that a login may have, and the package that it starts."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from edgewright.connect import agent_package, start
+from edgewright.connect.shrink import shrink
+from edgewright.errors import ConfigError
+from edgewright_agent import protocol
+
+SHELLS = ["sh", "bash", "dash", "csh", "tcsh", "fish"]
+LOADER = (
+    "import os, sys; os.write(1, (hello['word'] + ' %d ' % sys.version_info[0]).encode() + os.read(0, 99))"
+)
+
+
+def run(shell, python=None, env=None):
+    """Runs the start command with a hello, and bytes after it that are not the hello's."""
+    line = protocol.encode({"loader": LOADER, "word": "it's $HOME !1 \\ `x`"})
+    argv = [shutil.which(shell) or shell, "-c", start.command(python)]
+    return subprocess.run(argv, input=line + b"raw\x00bytes", capture_output=True, env=env, timeout=20)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_login_shell_understands_it(shell):
+    done = run(shell)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == b"it's $HOME !1 \\ `x` 3 raw\x00bytes"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_no_python_has_an_exit_code_of_its_own(shell):
+    assert run(shell, "/no/python3").returncode == protocol.NO_PYTHON_EXIT
+
+
+def test_named_python_is_the_one(tmp_path):
+    link = tmp_path / "my-python3"
+    link.symlink_to(sys.executable)
+    assert run("sh", str(link)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "python", ["python3", "/usr/bin/python3 -c x", "/x;reboot", "/x'", "/x\n", "", "/x$y", "/x!"]
+)
+def test_a_python_is_a_plain_absolute_path(python):
+    with pytest.raises(ConfigError):
+        start.command(python)
+
+
+def test_command_holds_nothing_that_a_shell_takes_apart():
+    assert not set("!\\`\n") & set(start.command("/usr/bin/python3"))
+    assert not set("\"'$") & set(protocol.BOOT)
+
+
+def test_package_is_small_and_the_same_every_time(tmp_path):
+    first = agent_package.package()
+    agent, targets = (
+        agent_package.source_folder(name) for name in ("edgewright_agent", "edgewright_targets")
+    )
+    copies = [shutil.copytree(folder, tmp_path / "wheel" / folder.name) for folder in (agent, targets)]
+    (copies[1] / "__pycache__").mkdir(exist_ok=True)
+    again = agent_package.build(*copies)
+    assert again.data == first.data
+    assert len(first.data) <= 64 * 1024
+
+
+def test_package_does_not_depend_on_line_ends(tmp_path):
+    agent, targets = (
+        agent_package.source_folder(name) for name in ("edgewright_agent", "edgewright_targets")
+    )
+    copy = shutil.copytree(agent, tmp_path / agent.name)
+    file = copy / "protocol.py"
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    assert agent_package.build(copy, targets).data == agent_package.package().data
+
+
+def test_package_is_kept_and_a_damaged_one_built_again(tmp_path):
+    folders = [agent_package.source_folder(name) for name in ("edgewright_agent", "edgewright_targets")]
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    first = agent_package.kept(*folders, cache)
+    (file,) = cache.iterdir()
+    written = file.stat().st_mtime_ns
+    assert agent_package.kept(*folders, cache) == first and file.stat().st_mtime_ns == written
+    file.write_bytes(b"damaged")
+    assert agent_package.kept(*folders, cache) == first
+    changed = shutil.copytree(folders[0], tmp_path / "changed" / "edgewright_agent")
+    (changed / "server.py").write_text((changed / "server.py").read_text() + "\nMORE = 1\n")
+    assert agent_package.kept(changed, folders[1], cache).sha256 != first.sha256
+
+
+def plain(source):
+    """The program without its docstrings, as its syntax tree."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node) is not None
+        ):
+            node.body[0].value.value = ""
+    return ast.dump(tree, include_attributes=False)
+
+
+def test_shrinking_keeps_the_program_and_its_line_numbers():
+    for folder in ("edgewright_agent", "edgewright_targets"):
+        for file in agent_package.source_folder(folder).rglob("*.py"):
+            source = file.read_text()
+            shrunk = shrink(source)
+            assert plain(shrunk) == plain(source)
+            assert shrink(shrunk) == shrunk
+            before = {node.name: node.lineno for node in ast.walk(ast.parse(source)) if hasattr(node, "name")}
+            after = {node.name: node.lineno for node in ast.walk(ast.parse(shrunk)) if hasattr(node, "name")}
+            assert before == after
+
+
+def test_shrinking_does_not_touch_strings():
+    source = 'def f():  # é\n    """é\n ü"""\n    x = "# no comment"  # é\n'
+    source += '    """not a docstring"""\n    return x\n'
+    shrunk = 'def f():\n    ""\n\n    x = "# no comment"\n    """not a docstring"""\n    return x\n'
+    assert shrink(source) == shrunk
+
+
+def test_package_holds_runners_but_nothing_of_the_host(tmp_path):
+    (tmp_path / "agent.pyz").write_bytes(agent_package.package().data)
+    names = zipfile.ZipFile(tmp_path / "agent.pyz").namelist()
+    assert {"__main__.py", "edgewright_agent/server.py", "edgewright_targets/tflite/runner.py"} <= set(names)
+    assert not [name for name in names if name.endswith(("convert.py", "target.py"))]
+    assert names == sorted(names)
+
+
+def test_package_runs_as_a_program(tmp_path):
+    (tmp_path / "agent.pyz").write_bytes(agent_package.package().data)
+    done = subprocess.run(
+        [sys.executable, "-I", tmp_path / "agent.pyz"], capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == 64 and done.stderr.startswith("usage:")
+
+
+def test_building_imports_no_target():
+    code = (
+        "import sys; from edgewright.connect import agent_package; agent_package.package();"
+        "print([name for name in sys.modules if name.startswith(('edgewright_targets.', 'numpy'))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20
+    )
+    assert json.loads(done.stdout) == []
