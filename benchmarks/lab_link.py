@@ -52,14 +52,18 @@ class Lab:
 
 
 @contextmanager
-def lab(count: int) -> Iterator[Lab]:
-    """Starts `count` boards with OpenSSH; none of them, and nothing of them, is left at the end."""
+def lab(count: int, *, python: str | None = None) -> Iterator[Lab]:
+    """Starts `count` boards with OpenSSH; none of them, and nothing of them, is left at the end.
+
+    Args:
+        python: absolute path of the boards' Python; the first that their login finds by default.
+    """
     folder = Path(tempfile.mkdtemp(prefix="edgewright-bench-"))
     before = os.environ.get("EDGEWRIGHT_HOME")
     os.environ["EDGEWRIGHT_HOME"] = str(folder / "home")
     fleet = folder / "fleet.toml"
     try:
-        started = boards.up(count, fleet_path=fleet)
+        started = boards.up(count, fleet_path=fleet, python=python)
         for board in started:
             allow_sftp(board)
         known_hosts = folder / "known_hosts"

@@ -7,11 +7,13 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import IO
 
 Figures = dict[str, float]
 
@@ -21,13 +23,11 @@ class Spent:
     """What a finished process took: wall and CPU (user + system, its waited-for descendants included) seconds.
 
     Attributes:
-        peak_mb: greatest resident memory of the process or one of those descendants, MiB.
         output: its stdout.
     """
 
     wall_s: float
     cpu_s: float
-    peak_mb: float
     output: str
 
 
@@ -35,29 +35,28 @@ class BenchmarkError(SystemExit):
     """A benchmark cannot go on: a contender failed."""
 
 
-def process(argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Spent:
+def process(argv: Sequence[str]) -> Spent:
     """Runs a process to its end.
 
     Raises:
         BenchmarkError: it failed; the end of its stderr is in the message.
     """
-    began = time.perf_counter()
-    with subprocess.Popen(
-        list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env=None if env is None else {**os.environ, **env},
-    ) as child:  # fmt: skip
-        if child.stdin is None or child.stdout is None:
-            raise BenchmarkError("no pipes")
-        if stdin:
-            child.stdin.write(stdin)
-        child.stdin.close()
-        output = child.stdout.read().decode("utf-8", "replace")
-        _, status, usage = os.wait4(child.pid, 0)
-        wall_s = time.perf_counter() - began
-        child.returncode = os.waitstatus_to_exitcode(status)
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        began = time.perf_counter()
+        with subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=errors) as child:
+            _, status, usage = os.wait4(child.pid, 0)
+            wall_s = time.perf_counter() - began
+            child.returncode = os.waitstatus_to_exitcode(status)
+        said = [read_all(file) for file in (output, errors)]
     if child.returncode:
-        raise BenchmarkError(f"{argv[0]} ended with {child.returncode}: {output[-2000:]}")
-    return Spent(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
+        raise BenchmarkError(f"{argv[0]} ended with {child.returncode}: {''.join(said)[-2000:]}")
+    return Spent(wall_s, usage.ru_utime + usage.ru_stime, said[0])
+
+
+def read_all(file: IO[bytes]) -> str:
+    """What a process wrote into a file."""
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
 
 
 def interleave(

@@ -72,16 +72,24 @@ def target_tables() -> str:
     for source in formats:
         cells = ["yes" if source in targets.load(name).sources else "not yet" for name in targets.names()]
         rows.append(f"| {source} | " + " | ".join(cells) + " |")
-    rows.append("\n## Precisions\n\n| precision | is | SQNR at least | relative error at most |\n|---|---|---|---|")
+    rows.append(
+        "\n## Precisions\n\n| precision | is | SQNR at least | relative error at most |\n|---|---|---|---|"
+    )
     for precision in PRECISIONS.values():
         tolerance = precision.tolerance
-        rows.append(f"| `{precision.name}` | {precision.title} | {tolerance.sqnr_db:g} dB | {tolerance.relative:g} |")
+        rows.append(
+            f"| `{precision.name}` | {precision.title} | {tolerance.sqnr_db:g} dB | {tolerance.relative:g} |"
+        )
     rows.append("\n## Runtimes that are provisioned\n")
     for name in targets.names():
         target = targets.load(name)
-        rows.append(f"### {target.title} (`{name}`)\n\n| wheel | Python | architectures | glibc |\n|---|---|---|---|")
+        rows.append(
+            f"### {target.title} (`{name}`)\n\n| wheel | Python | architectures | glibc |\n|---|---|---|---|"
+        )
         for row in target.runtimes:
-            rows.append(f"| {row.distribution} {row.version} | {row.python} | {', '.join(row.archs)} | {row.glibc} or newer |")
+            rows.append(
+                f"| {row.distribution} {row.version} | {row.python} | {', '.join(row.archs)} | {row.glibc} or newer |"
+            )
         rows.append("")
     return "\n".join(rows).rstrip() + "\n"
 
@@ -102,7 +110,11 @@ def board_table() -> str:
 def main() -> int:
     """Writes or checks; returns the exit code."""
     pages = {"commands.md": commands(), "targets.md": target_tables(), "boards.md": board_table()}
-    stale = [name for name, text in pages.items() if not (FOLDER / name).exists() or (FOLDER / name).read_text() != text]
+    stale = [
+        name
+        for name, text in pages.items()
+        if not (FOLDER / name).exists() or (FOLDER / name).read_text() != text
+    ]
     if "--check" in sys.argv:
         for name in stale:
             sys.stderr.write(f"error: docs/{name} is not up to date\nhint: make docs\n")

@@ -12,7 +12,7 @@ AHEAD = 4 * PIECE  # bytes that are read before anyone asks for them
 STUCK_SECONDS = 2 * SILENCE_SECONDS  # a write that takes so long goes to nobody
 
 
-class Closed(Exception):  # noqa: N818 - an event, not an error
+class Closed(Exception):
     """The host closed the stream, or has been silent for too long."""
 
 

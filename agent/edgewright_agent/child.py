@@ -77,15 +77,6 @@ def take_descriptors():
     return say
 
 
-def die_first():
-    """Asks the kernel to end this process before any other when memory runs out."""
-    try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("1000")
-    except OSError:
-        pass
-
-
 def set_up(job):
     """Import path and thread pools of the runtime; what the board's Python itself has comes first."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -128,6 +119,5 @@ def main(hello, pyz):  # noqa: ARG001 - the loader's signature
     os.umask(0o077)
     job = read_job()
     say = take_descriptors()
-    die_first()
     say(work(job, say))
     os._exit(0)

@@ -19,6 +19,7 @@ TEMPORARY = ".new"  # suffix of files that are not yet whole; never a name of ou
 
 def failure(error, path):
     """The AgentError for an OSError on a path."""
+    path = path or "the root folder"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return AgentError(
             "disk-full",

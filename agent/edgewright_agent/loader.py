@@ -18,7 +18,7 @@ ENTRIES = ("server", "child", "guard")
 MAX_AGENT = 4 * 1024 * 1024  # bytes of the .pyz
 
 
-class Refused(Exception):  # noqa: N818 - it is told to the host as an error
+class Refused(Exception):
     """The agent cannot be started: (code, message, hint)."""
 
 

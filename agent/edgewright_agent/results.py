@@ -3,13 +3,14 @@
 import hashlib
 import os
 import re
+import sys
 import time
 
 from edgewright_agent.files import Files
+from edgewright_agent.protocol import AgentError
 
 LOG = "agent.log"
 LOG_BYTES = 256 * 1024  # of one log file; one old one is kept
-HOOK_OUTPUT_BYTES = 16 * 1024  # of one hook's output
 
 
 class SessionFiles(Files):
@@ -65,9 +66,12 @@ class SessionFiles(Files):
         self.remove_tree("results/" + self.session)
 
     def note(self, text):
-        """One line for the log, with the time (which may be years off) in front."""
+        """One line for the log, with the time (which may be years off) in front. A full disk keeps it out, no more."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime())
-        self.log(LOG, ("%s %s\n" % (stamp, text)).encode("utf-8", "replace"), LOG_BYTES)
+        try:
+            self.log(LOG, ("%s %s\n" % (stamp, text)).encode("utf-8", "replace"), LOG_BYTES)
+        except AgentError as error:
+            sys.stderr.write("edgewright: the log cannot be written: %s\n" % error.message)
 
     def last_lines(self, lines):
         """The last lines of the log, as bytes."""

@@ -71,7 +71,7 @@ def prune(agent, releases, keep):
 
 
 def unneeded(agent, state):
-    """Relative paths of the runtimes and hooks that no release names, of uploads, and of other agents."""
+    """Relative paths of the runtimes and hooks that no release names, and of uploads."""
     abouts = [about for record in state["models"].values() for about in record["releases"].values()]
     runtimes = {about["runtime"] for about in abouts}
     hooks = {sha256 for about in abouts for sha256 in about["hooks"].values()}

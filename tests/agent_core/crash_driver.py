@@ -3,8 +3,8 @@ what is left.
 
 Usage: crash_driver.py OPERATION stop|fail|lose FOLDER STRIDE
 Prints {"steps": N, "wrong": [[step, why], ...]}.
-Each case is a forked process on a copy of one prepared root folder. `lose` is a power failure: names that were
-changed in a folder, and whose folder was not synced since, are again what they were.
+Each case is a forked process on a copy of one prepared root folder. `lose` is a power failure: names
+that were changed in a folder, and whose folder was not synced since, are again what they were.
 """
 
 import errno

@@ -9,10 +9,24 @@ import pytest
 
 from edgewright.cli.main import COMMANDS, main
 
-HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "openvino", "nncf", "ai_edge_litert", "paramiko", "numpy", "sqlalchemy", "pydantic")
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "nncf",
+    "ai_edge_litert",
+    "paramiko",
+    "numpy",
+    "sqlalchemy",
+    "pydantic",
+)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["deploy", "--help"], ["fleet", "--help"], ["lab", "up", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["deploy", "--help"], ["fleet", "--help"], ["lab", "up", "--help"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom edgewright.cli.main import main\n"
@@ -45,11 +59,20 @@ def test_every_command_has_help_json_and_debug(command: str, capsys: pytest.Capt
         (["convert"], "no model", "edgewright init"),
         (["convert", "x.onnx", "--input-shape", "3,4"], "not an input shape: 3,4", "1,224,224,3"),
         (["fleet", "add", "one", "host:abc", "--fleet", "f.toml"], "not a port: abc", "192.0.2.7:22"),
-        (["fleet", "add", "one", "host", "--profile", "pi6", "--fleet", "f.toml"], "unknown profile: pi6", "pi"),
+        (
+            ["fleet", "add", "one", "host", "--profile", "pi6", "--fleet", "f.toml"],
+            "unknown profile: pi6",
+            "pi",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_a_hint(
-    arguments: list[str], message: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    message: str,
+    hint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(arguments) in (1, 64)
@@ -71,7 +94,9 @@ def test_errors_are_json_where_json_was_asked_for(tmp_path: Path, capsys: pytest
     assert set(document["error"]) == {"code", "message", "hint"}
 
 
-def test_the_fleet_is_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_fleet_is_kept_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["fleet", "add", "kitchen", "pi@192.0.2.1:2222", "--profile", "pi4b", "--label", "a"]) == 0
     assert main(["fleet", "add", "attic", "attic-alias"]) == 0
@@ -89,7 +114,12 @@ def test_the_fleet_is_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_lists_speak_json(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, key in ((["profiles", "list"], "profiles"), (["targets"], "targets"), (["history"], "events"), (["lab", "list"], "boards")):
+    for arguments, key in (
+        (["profiles", "list"], "profiles"),
+        (["targets"], "targets"),
+        (["history"], "events"),
+        (["lab", "list"], "boards"),
+    ):
         assert main([*arguments, "--json"]) == 0
         document = json.loads(capsys.readouterr().out)
         assert document["edgewright"] == 1

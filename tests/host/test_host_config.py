@@ -64,7 +64,10 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     file = FleetFile(name="f", boards={"a": BoardEntry(address="192.0.2.1", labels=("x",), port=2222)})
     fleets.save(path, file)
     assert fleets.read_file(path) == file
-    pins = TrustFile(boards={"a": Pin(host_key="ssh-ed25519 AAAA", serial="1")}, hosts={"j:22": Pin(host_key="ssh-rsa BBBB")})
+    pins = TrustFile(
+        boards={"a": Pin(host_key="ssh-ed25519 AAAA", serial="1")},
+        hosts={"j:22": Pin(host_key="ssh-rsa BBBB")},
+    )
     fleet = fleets.load(path)
     trust.save(fleet, pins)
     assert trust.load(fleet) == pins
@@ -73,7 +76,9 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
 
 def test_the_project_file_is_strict_about_profiles_and_precisions(tmp_path: Path) -> None:
     base = 'name = "m"\nmodel = "m.onnx"\n'
-    loaded = project.load(written(tmp_path, base + "[budget]\np95_ms = 5.0\n[budgets.pi4b]\np50_ms = 1.0\n", "edgewright.toml"))
+    loaded = project.load(
+        written(tmp_path, base + "[budget]\np95_ms = 5.0\n[budgets.pi4b]\np50_ms = 1.0\n", "edgewright.toml")
+    )
     budget = loaded.budget_for("pi4b")
     assert (budget.p50_ms, budget.p95_ms) == (1.0, 5.0)
     assert loaded.budget_for("pi5").p50_ms is None

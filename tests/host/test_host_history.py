@@ -10,12 +10,16 @@ from edgewright.store.history import History
 
 
 def outcome(board: str, kind: str, artifact: str, version: str) -> BoardOutcome:
-    return BoardOutcome(board=board, outcome=kind, model="m", artifact=artifact, release=f"{version}-{artifact[:8]}")
+    return BoardOutcome(
+        board=board, outcome=kind, model="m", artifact=artifact, release=f"{version}-{artifact[:8]}"
+    )
 
 
 def test_what_is_recorded_is_listed_newest_first() -> None:
     history = History()
-    history.record("deploy", "f", "1", [outcome("a", "committed", "x" * 64, "1"), outcome("b", "refused", "x" * 64, "1")])
+    history.record(
+        "deploy", "f", "1", [outcome("a", "committed", "x" * 64, "1"), outcome("b", "refused", "x" * 64, "1")]
+    )
     history.record("rollback", "f", "", [outcome("a", "committed", "y" * 64, "0")])
     events = History().events(fleet="f")
     assert [(event["action"], event["board"], event["outcome"]) for event in events] == [

@@ -49,7 +49,15 @@ def test_runs_without_samples_are_no_measurement() -> None:
         statistics.latency([run([])])
 
 
-CALM = Environment(throttled=False, throttled_flags=0, temperature_c=50.0, governor="performance", load1=0.1, cpus=4, swap_in_pages=7)
+CALM = Environment(
+    throttled=False,
+    throttled_flags=0,
+    temperature_c=50.0,
+    governor="performance",
+    load1=0.1,
+    cpus=4,
+    swap_in_pages=7,
+)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +89,9 @@ def test_a_sticky_flag_of_before_does_not_invalidate() -> None:
 
 def test_too_few_samples_invalidate_and_unknowns_are_caveats() -> None:
     assert "too few samples: 3" in validity.invalid([run([1.0] * 3)], CALM, CALM)[0]
-    notes = validity.caveats([run([1.0] * 20), run([2.0] * 20)], Environment(governor="ondemand"), Environment(), None)
+    notes = validity.caveats(
+        [run([1.0] * 20), run([2.0] * 20)], Environment(governor="ondemand"), Environment(), None
+    )
     text = "; ".join(notes)
     assert "governor: ondemand" in text
     assert "temperature unknown" in text

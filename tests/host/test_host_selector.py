@@ -11,8 +11,15 @@ from edgewright.nouns.selector import select
 
 @pytest.fixture
 def fleet() -> Fleet:
-    boards = {f"pi{n:02d}": Board(name=f"pi{n:02d}", address=f"192.0.2.{n}", labels=("even",) if n % 2 == 0 else ()) for n in range(1, 13)}
-    return Fleet(name="f", path=Path("fleet.toml"), boards=boards | {"nano": Board(name="nano", address="nano", labels=("even",))})
+    boards = {
+        f"pi{n:02d}": Board(name=f"pi{n:02d}", address=f"192.0.2.{n}", labels=("even",) if n % 2 == 0 else ())
+        for n in range(1, 13)
+    }
+    return Fleet(
+        name="f",
+        path=Path("fleet.toml"),
+        boards=boards | {"nano": Board(name="nano", address="nano", labels=("even",))},
+    )
 
 
 def names(fleet: Fleet, selector: str) -> list[str]:
@@ -29,7 +36,13 @@ def test_names_labels_ranges_and_all(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize(
     ("selector", "hint"),
-    [("pi1", "did you mean"), ("@odd", "even"), ("", "board names"), ("pi[05-02]", "pi[01-20]"), ("pi[00-99999999]", "pi[01-20]")],
+    [
+        ("pi1", "did you mean"),
+        ("@odd", "even"),
+        ("", "board names"),
+        ("pi[05-02]", "pi[01-20]"),
+        ("pi[00-99999999]", "pi[01-20]"),
+    ],
 )
 def test_what_does_not_exist_is_refused_with_a_hint(fleet: Fleet, selector: str, hint: str) -> None:
     with pytest.raises(UsageError) as error:

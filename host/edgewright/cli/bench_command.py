@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgewright.cli import options, render
+from edgewright.cli import options
 
 if TYPE_CHECKING:
     from edgewright.cli.on_boards import Answer
@@ -17,11 +17,20 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(metavar="NAME|ARTIFACT", help="Model on the boards, or an artifact's id or folder.")],
+    what: Annotated[
+        str,
+        typer.Argument(metavar="NAME|ARTIFACT", help="Model on the boards, or an artifact's id or folder."),
+    ],
     on: options.ON,
-    release: Annotated[list[str] | None, typer.Option("--release", help="Release instead of current; two are interleaved.")] = None,
-    protocol: Annotated[str, typer.Option("--protocol", help="quick (at most 15 s a board) or standard (60 s).")] = "standard",
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads; default: the profile's.")] = None,
+    release: Annotated[
+        list[str] | None, typer.Option("--release", help="Release instead of current; two are interleaved.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="quick (at most 15 s a board) or standard (60 s).")
+    ] = "standard",
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Threads; default: the profile's.")
+    ] = None,
     accelerator: Annotated[str, typer.Option("--accelerator", help="Fails where it is absent.")] = "cpu",
     parallel: options.PARALLEL = 16,
     fleet: options.FLEET = None,
@@ -42,7 +51,9 @@ def bench(
         threads=threads, accelerator=accelerator,
     )  # fmt: skip
     answers = boards.each("bench", run.on_board)
-    History().record_measurements(boards.fleet.name, [one for answer in answers for one in answer.value or []])
+    History().record_measurements(
+        boards.fleet.name, [one for answer in answers for one in answer.value or []]
+    )
     finish("bench", answers, as_json, show)
 
 

@@ -26,7 +26,18 @@ def outcomes(title: str, results: list[BoardOutcome], *, brief: bool = False) ->
     ]  # fmt: skip
     render.table(
         title,
-        ["board", "outcome", "release", "current", "compiled to", ">p50 ms", ">incumbent ms", ">RSS MiB", ">accuracy", ">s"],
+        [
+            "board",
+            "outcome",
+            "release",
+            "current",
+            "compiled to",
+            ">p50 ms",
+            ">incumbent ms",
+            ">RSS MiB",
+            ">accuracy",
+            ">s",
+        ],
         rows,
         [STYLES.get(outcome.outcome) for outcome in results],
     )
@@ -37,7 +48,10 @@ def outcomes(title: str, results: list[BoardOutcome], *, brief: bool = False) ->
                 render.line(f"  hint: {outcome.hint}")
     if brief:
         return
-    footnotes([outcome.measurement for outcome in results if outcome.measurement], [outcome.simulated for outcome in results])
+    footnotes(
+        [outcome.measurement for outcome in results if outcome.measurement],
+        [outcome.simulated for outcome in results],
+    )
 
 
 def p50(measurement: Measurement | None) -> str:
@@ -52,7 +66,9 @@ def latency(measurement: Measurement | None) -> str:
     if measurement is None or measurement.latency.p50 is None:
         return "-"
     figures = measurement.latency
-    text = f"{render.number(figures.p50)} [{render.number(figures.p50_low)}, {render.number(figures.p50_high)}]"
+    text = (
+        f"{render.number(figures.p50)} [{render.number(figures.p50_low)}, {render.number(figures.p50_high)}]"
+    )
     return f"{text} invalid" if measurement.invalid else text
 
 
@@ -79,7 +95,20 @@ def measurements(title: str, results: list[Measurement]) -> None:
     ]  # fmt: skip
     render.table(
         title,
-        ["board", "release", "runtime", "ran on", ">threads", ">p50 ms [95 %]", ">p95", ">p99", ">load", ">first", ">RSS MiB", ">n"],
+        [
+            "board",
+            "release",
+            "runtime",
+            "ran on",
+            ">threads",
+            ">p50 ms [95 %]",
+            ">p95",
+            ">p99",
+            ">load",
+            ">first",
+            ">RSS MiB",
+            ">n",
+        ],
         rows,
         ["yellow" if one.invalid else None for one in results],
     )
@@ -90,7 +119,10 @@ def footnotes(results: list[Measurement], simulated: list[tuple[str, ...]]) -> N
     """Reasons, caveats and what `simulated` means, each once."""
     seen: dict[str, list[str]] = {}
     for one in results:
-        for text in (*(f"invalid: {reason}" for reason in one.invalid), *(f"caveat: {text}" for text in one.caveats)):
+        for text in (
+            *(f"invalid: {reason}" for reason in one.invalid),
+            *(f"caveat: {text}" for text in one.caveats),
+        ):
             boards = seen.setdefault(text, [])
             if one.board not in boards:
                 boards.append(one.board)

@@ -14,7 +14,9 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command()
 def convert(
-    model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="Model; default: the project's.")] = None,
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL]", help="Model; default: the project's.")
+    ] = None,
     profile: Annotated[str, typer.Option("--profile", help="Kind of board.")] = "generic-x86_64",
     target: options.TARGET = None,
     precision: options.PRECISION = None,
@@ -22,8 +24,12 @@ def convert(
     evaluation: options.EVALUATION = None,
     max_drop: options.MAX_DROP = None,
     input_shape: options.INPUT_SHAPE = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also copy the artifact into this new folder.")] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Convert again even if nothing changed.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also copy the artifact into this new folder.")
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Convert again even if nothing changed.")
+    ] = False,
     project: options.PROJECT = None,
     dry_run: options.DRY_RUN = False,
     as_json: options.JSON = False,
@@ -45,7 +51,9 @@ def convert(
         calibration=calibration, evaluation=evaluation, precision=precision,
     )  # fmt: skip
     if output is not None and output.exists():
-        raise UsageError(f"there is something already: {output}", hint="name a folder that does not exist yet")
+        raise UsageError(
+            f"there is something already: {output}", hint="name a folder that does not exist yet"
+        )
     wanted = DeployRequest(
         fleet=Fleet(name="", path=Path("fleet.toml"), boards={}), boards=(), model=choice.name, project=choice.project,
         target=target, precision=precision, calibration=choice.calibration,
@@ -113,10 +121,17 @@ def compile_and_show(request: object, output: Path | None, as_json: bool) -> Non
         ("needs", ", ".join(f"{key} {value}" for key, value in sorted(manifest.requires.items())) or "-"),
     ]  # fmt: skip
     if accuracy is not None:
-        rows.append(("accuracy", f"{accuracy.metric} {accuracy.artifact:.2%}, the source's {accuracy.source:.2%}, {accuracy.n} samples"))
+        rows.append(
+            (
+                "accuracy",
+                f"{accuracy.metric} {accuracy.artifact:.2%}, the source's {accuracy.source:.2%}, {accuracy.n} samples",
+            )
+        )
     render.table("", ["", ""], rows)
 
 
 def calibration_text(kind: str, samples: int) -> str:
     """How the ranges were fixed, for a person."""
-    return {"data": f"{samples} samples", "synthetic": "synthetic: answers on real inputs are unknown"}.get(kind, "-")
+    return {"data": f"{samples} samples", "synthetic": "synthetic: answers on real inputs are unknown"}.get(
+        kind, "-"
+    )

@@ -37,7 +37,9 @@ def demo(
     else:
         show(report)
         if keep:
-            render.note(f"the boards are in {folder('demo') / 'fleet.toml'}; `edgewright lab down --name demo` removes them")
+            render.note(
+                f"the boards are in {folder('demo') / 'fleet.toml'}; `edgewright lab down --name demo` removes them"
+            )
     raise typer.Exit(Exit.OK if report.ok else Exit.SOME_FAILED)
 
 
@@ -60,8 +62,12 @@ def show(report: DemoReport) -> None:
     moments = sorted({sighting.seconds for sighting in report.timeline})
     rows = []
     for moment in moments:
-        seen = {one.board: f"v{one.version} {one.artifact}" for one in report.timeline if one.seconds == moment}
-        rows.append((f"{moment:.1f}", *(seen.get(board, "").replace("vabsent -", "nothing yet") for board in boards)))
+        seen = {
+            one.board: f"v{one.version} {one.artifact}" for one in report.timeline if one.seconds == moment
+        }
+        rows.append(
+            (f"{moment:.1f}", *(seen.get(board, "").replace("vabsent -", "nothing yet") for board in boards))
+        )
     render.table("which version `current` was, read every 20 ms on each board", [">s", *boards], rows)
     render.line("")
     summary = []
@@ -69,11 +75,29 @@ def show(report: DemoReport) -> None:
         if not act.outcomes:
             continue
         outcomes = sorted({outcome.outcome for outcome in act.outcomes})
-        summary.append((act.title, f"{len(act.outcomes)} boards {' and '.join(outcomes)}", why(act), "as expected" if act.ok else "NOT expected"))
-    render.table("the whole", ["release", "outcome", "why", ""], summary, ["green" if act.ok else "red" for act in report.acts if act.outcomes])
+        summary.append(
+            (
+                act.title,
+                f"{len(act.outcomes)} boards {' and '.join(outcomes)}",
+                why(act),
+                "as expected" if act.ok else "NOT expected",
+            )
+        )
+    render.table(
+        "the whole",
+        ["release", "outcome", "why", ""],
+        summary,
+        ["green" if act.ok else "red" for act in report.acts if act.outcomes],
+    )
     render.line("")
-    servers = "real OpenSSH servers" if report.servers == ("openssh",) else "built-in SSH servers (no sshd on this machine)"
-    render.line(f"{len(boards)} simulated boards, {servers}, {report.seconds:.0f} s; latencies are this machine's, not a board's")
+    servers = (
+        "real OpenSSH servers"
+        if report.servers == ("openssh",)
+        else "built-in SSH servers (no sshd on this machine)"
+    )
+    render.line(
+        f"{len(boards)} simulated boards, {servers}, {report.seconds:.0f} s; latencies are this machine's, not a board's"
+    )
 
 
 def why(act: Act) -> str:

@@ -17,24 +17,52 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command()
 def deploy(
-    to: Annotated[str, typer.Option("--to", metavar="SELECTOR", help="Boards: names, @label, name[01-20], all, comma-joined.")],
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL|ARTIFACT]", help="Model file, or an artifact's id or folder.")] = None,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="SELECTOR", help="Boards: names, @label, name[01-20], all, comma-joined."
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODEL|ARTIFACT]", help="Model file, or an artifact's id or folder."),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the model on the boards.")] = None,
-    version: Annotated[str | None, typer.Option("--version", help="Version; default: the next whole number.")] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", help="Version; default: the next whole number.")
+    ] = None,
     target: options.TARGET = None,
     precision: options.PRECISION = None,
     calibration: options.CALIBRATION = None,
     evaluation: options.EVALUATION = None,
     max_drop: options.MAX_DROP = None,
     input_shape: options.INPUT_SHAPE = None,
-    accelerator: Annotated[str | None, typer.Option("--accelerator", help="Refuse boards where it is absent or not used.")] = None,
-    stage: Annotated[bool, typer.Option("--stage", help="Verify and measure, but leave `current` as it is.")] = False,
-    protocol: Annotated[str, typer.Option("--protocol", help="quick (at most 15 s a board) or standard (60 s).")] = "quick",
-    deadline: Annotated[float, typer.Option("--deadline", min=5, max=86400, help="Seconds after which a trial reverts by itself.")] = 60.0,
-    allow_synthetic: Annotated[bool, typer.Option("--allow-synthetic", help="Ship what was calibrated without data.")] = False,
-    unguarded: Annotated[bool, typer.Option("--unguarded", help="Accept that nothing ends a trial after a reboot.")] = False,
-    wheel: Annotated[list[Path] | None, typer.Option("--wheel", help="Wheel of the runtime, such as a Jetson build; may be repeated.")] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Convert again even if nothing changed.")] = False,
+    accelerator: Annotated[
+        str | None, typer.Option("--accelerator", help="Refuse boards where it is absent or not used.")
+    ] = None,
+    stage: Annotated[
+        bool, typer.Option("--stage", help="Verify and measure, but leave `current` as it is.")
+    ] = False,
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="quick (at most 15 s a board) or standard (60 s).")
+    ] = "quick",
+    deadline: Annotated[
+        float,
+        typer.Option("--deadline", min=5, max=86400, help="Seconds after which a trial reverts by itself."),
+    ] = 60.0,
+    allow_synthetic: Annotated[
+        bool, typer.Option("--allow-synthetic", help="Ship what was calibrated without data.")
+    ] = False,
+    unguarded: Annotated[
+        bool, typer.Option("--unguarded", help="Accept that nothing ends a trial after a reboot.")
+    ] = False,
+    wheel: Annotated[
+        list[Path] | None,
+        typer.Option("--wheel", help="Wheel of the runtime, such as a Jetson build; may be repeated."),
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Convert again even if nothing changed.")
+    ] = False,
     parallel: options.PARALLEL = 16,
     fleet: options.FLEET = None,
     project: options.PROJECT = None,
@@ -62,7 +90,9 @@ def deploy(
         use_cache=not no_cache, deadline_s=deadline, protocol=options.known("protocol", protocol, PROTOCOLS),
         accelerator=accelerator, wheels=tuple(wheel or ()), parallel=parallel,
     )  # fmt: skip
-    request = with_source(common, model, name, project, options.input_shapes(input_shape), calibration, evaluation)
+    request = with_source(
+        common, model, name, project, options.input_shapes(input_shape), calibration, evaluation
+    )
     with shown() as progress:
         outcomes = run(request, history=History(), ask_password=Passwords(progress), progress=progress)
     code = exit_code(outcomes)
@@ -82,7 +112,10 @@ def checked_version(version: str | None) -> str | None:
     from edgewright_agent.protocol import NAME
 
     if version is not None and not NAME.match(version):
-        raise UsageError(f"not a version: {version!r}", hint="lower-case letters, digits, dot, dash and underscore, at most 64")
+        raise UsageError(
+            f"not a version: {version!r}",
+            hint="lower-case letters, digits, dot, dash and underscore, at most 64",
+        )
     return version
 
 
@@ -115,7 +148,10 @@ def with_source(
             precision=request.precision,
         )  # fmt: skip
     if not NAME.match(choice.name):
-        raise UsageError(f"not a model's name: {choice.name!r}", hint="lower-case letters, digits, dot, dash and underscore")
+        raise UsageError(
+            f"not a model's name: {choice.name!r}",
+            hint="lower-case letters, digits, dot, dash and underscore",
+        )
     return msgspec.structs.replace(
         request, model=choice.name, source=None if artifact else choice.model, artifact=artifact, project=choice.project,
         version=request.version or (choice.project.file.version if choice.project else None), inputs=choice.inputs,
@@ -135,6 +171,8 @@ def hooks_of(project: object) -> dict[str, Path]:
             path = project.resolve(getattr(project.file.hooks, kind))
             if path is not None:
                 if not path.is_file():
-                    raise ConfigError(f"no such hook script: {path}", hint=f"correct hooks.{kind} in {project.path.name}")
+                    raise ConfigError(
+                        f"no such hook script: {path}", hint=f"correct hooks.{kind} in {project.path.name}"
+                    )
                 found[kind] = path
     return found

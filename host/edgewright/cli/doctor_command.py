@@ -43,9 +43,18 @@ def show(answers: list[Answer[Diagnosis]]) -> None:
         rows = [
             ("board", f"{facts.model or 'unknown'}, {facts.arch}, {facts.cpus} CPUs, {facts.memory_mb} MiB"),
             ("profile", diagnosis.profile or "none fits"),
-            ("system", f"{facts.distribution}, {facts.libc.name} {facts.libc.version}, Python {facts.python.version}, {facts.openssh}"),
+            (
+                "system",
+                f"{facts.distribution}, {facts.libc.name} {facts.libc.version}, Python {facts.python.version}, {facts.openssh}",
+            ),
             ("root", f"{facts.root}, {render.size(facts.disk_free_bytes)} free"),
-            ("runtimes", ", ".join(f"{one.name} {one.version}{' (its own)' if one.system else ''}" for one in facts.runtimes) or "none"),
+            (
+                "runtimes",
+                ", ".join(
+                    f"{one.name} {one.version}{' (its own)' if one.system else ''}" for one in facts.runtimes
+                )
+                or "none",
+            ),
             ("accelerators", ", ".join(facts.accelerators) or "none"),
             ("sensors", ", ".join(facts.sensors) or "none"),
         ]

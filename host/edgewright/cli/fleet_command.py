@@ -11,21 +11,39 @@ from edgewright.cli import options, render
 if TYPE_CHECKING:
     from edgewright.cli.on_boards import Answer
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Add, list, show, trust and remove boards.")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Add, list, show, trust and remove boards."
+)
 BOARD = Annotated[str, typer.Argument(metavar="NAME", help="Name of the board in this fleet.")]
 
 
 @app.command()
 def add(
     name: BOARD,
-    address: Annotated[str, typer.Argument(metavar="[USER@]ADDRESS[:PORT]", help="Host name, IP address or ssh alias.")],
-    profile: Annotated[str | None, typer.Option("--profile", help="Kind of board; default: found from its facts.")] = None,
-    label: Annotated[list[str] | None, typer.Option("--label", help="Label for @label; may be repeated.")] = None,
-    root: Annotated[str | None, typer.Option("--root", help="Folder on the board for everything of edgewright's.")] = None,
-    python: Annotated[str | None, typer.Option("--python", help="Absolute path of the board's Python.")] = None,
-    identity: Annotated[str | None, typer.Option("--identity", help="Private key file on this machine.")] = None,
-    jump: Annotated[str | None, typer.Option("--jump", metavar="[USER@]HOST[:PORT]", help="Jump host.")] = None,
-    machine: Annotated[str | None, typer.Option("--machine", help="Machine shared with other boards: measured in turn.")] = None,
+    address: Annotated[
+        str, typer.Argument(metavar="[USER@]ADDRESS[:PORT]", help="Host name, IP address or ssh alias.")
+    ],
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="Kind of board; default: found from its facts.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="Label for @label; may be repeated.")
+    ] = None,
+    root: Annotated[
+        str | None, typer.Option("--root", help="Folder on the board for everything of edgewright's.")
+    ] = None,
+    python: Annotated[
+        str | None, typer.Option("--python", help="Absolute path of the board's Python.")
+    ] = None,
+    identity: Annotated[
+        str | None, typer.Option("--identity", help="Private key file on this machine.")
+    ] = None,
+    jump: Annotated[
+        str | None, typer.Option("--jump", metavar="[USER@]HOST[:PORT]", help="Jump host.")
+    ] = None,
+    machine: Annotated[
+        str | None, typer.Option("--machine", help="Machine shared with other boards: measured in turn.")
+    ] = None,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
@@ -77,7 +95,9 @@ def split_address(text: str) -> tuple[str | None, str, int | None]:
 
 
 @app.command("list")
-def list_boards(fleet: options.FLEET = None, as_json: options.JSON = False, debug: options.DEBUG = False) -> None:
+def list_boards(
+    fleet: options.FLEET = None, as_json: options.JSON = False, debug: options.DEBUG = False
+) -> None:
     """List the boards; none is contacted."""
     from edgewright.config import fleet as fleets
     from edgewright.config import trust as trusts
@@ -116,21 +136,29 @@ def show(
     pins = trusts.load(loaded).boards
     boards = select(loaded, selector)
     if as_json:
-        render.document("fleet show", boards=[{"board": board, "pin": pins.get(board.name)} for board in boards])
+        render.document(
+            "fleet show", boards=[{"board": board, "pin": pins.get(board.name)} for board in boards]
+        )
         return
     for board in boards:
         values: dict[str, Any] = msgspec.to_builtins(board)
         values["labels"] = ", ".join(board.labels)
         values["pin"] = pins[board.name].host_key if board.name in pins else "none yet"
-        render.table(board.name, ["", ""], [(key, value) for key, value in values.items() if value and key != "name"])
+        render.table(
+            board.name, ["", ""], [(key, value) for key, value in values.items() if value and key != "name"]
+        )
 
 
 @app.command()
 def trust(
     selector: Annotated[str, typer.Argument(metavar="SELECTOR", help="Boards.")] = "all",
     yes: options.YES = False,
-    known_hosts: Annotated[bool, typer.Option("--known-hosts", help="Take the keys from ~/.ssh/known_hosts; contact nobody.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Pin a key although another one is pinned.")] = False,
+    known_hosts: Annotated[
+        bool, typer.Option("--known-hosts", help="Take the keys from ~/.ssh/known_hosts; contact nobody.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Pin a key although another one is pinned.")
+    ] = False,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
@@ -138,13 +166,19 @@ def trust(
     """Show the host keys of boards and pin them."""
     from edgewright.cli.fleet_trust import trust_boards
 
-    raise typer.Exit(trust_boards(fleet, selector, yes=yes or as_json, known_hosts=known_hosts, replace=replace, as_json=as_json))
+    raise typer.Exit(
+        trust_boards(
+            fleet, selector, yes=yes or as_json, known_hosts=known_hosts, replace=replace, as_json=as_json
+        )
+    )
 
 
 @app.command()
 def remove(
     selector: Annotated[str, typer.Argument(metavar="SELECTOR", help="Boards.")],
-    purge: Annotated[bool, typer.Option("--purge", help="Also remove everything of edgewright's from the boards.")] = False,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Also remove everything of edgewright's from the boards.")
+    ] = False,
     yes: options.YES = False,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
@@ -159,12 +193,18 @@ def remove(
 
     boards = Boards(fleet, selector)
     names = [board.name for board in boards.boards]
-    confirm(f"remove {', '.join(names)} from {boards.fleet.path.name}{' and purge the boards' if purge else ''}?", yes or as_json)
+    confirm(
+        f"remove {', '.join(names)} from {boards.fleet.path.name}{' and purge the boards' if purge else ''}?",
+        yes or as_json,
+    )
     answers = boards.each("purge", lambda board, session, progress: session.call("purge")) if purge else []
     kept = {answer.board.name for answer in answers if answer.error is not None}
     gone = [name for name in names if name not in kept]
     file = fleets.read_file(boards.fleet.path)
-    fleets.save(boards.fleet.path, msgspec.structs.replace(file, boards={k: v for k, v in file.boards.items() if k not in gone}))
+    fleets.save(
+        boards.fleet.path,
+        msgspec.structs.replace(file, boards={k: v for k, v in file.boards.items() if k not in gone}),
+    )
     pins = trusts.load(boards.fleet)
     if any(name in pins.boards for name in gone):
         left = {name: pin for name, pin in pins.boards.items() if name not in gone}
@@ -182,7 +222,9 @@ def remove(
 @app.command()
 def prune(
     selector: Annotated[str, typer.Argument(metavar="SELECTOR", help="Boards.")] = "all",
-    keep: Annotated[int, typer.Option("--keep", min=1, max=1000, help="Known-good releases to keep of each model.")] = 3,
+    keep: Annotated[
+        int, typer.Option("--keep", min=1, max=1000, help="Known-good releases to keep of each model.")
+    ] = 3,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
@@ -192,12 +234,18 @@ def prune(
 
     def people(answers: list[Answer[dict[str, Any]]]) -> None:
         rows = [
-            (answer.board.name, len((answer.value or {}).get("removed", [])), render.size(int((answer.value or {}).get("freed_bytes", 0))))
+            (
+                answer.board.name,
+                len((answer.value or {}).get("removed", [])),
+                render.size(int((answer.value or {}).get("freed_bytes", 0))),
+            )
             for answer in answers
         ]
         render.table("", ["board", ">removed", ">freed"], rows)
 
-    answers = Boards(fleet, selector).each("prune", lambda board, session, progress: session.call("prune", keep=keep))
+    answers = Boards(fleet, selector).each(
+        "prune", lambda board, session, progress: session.call("prune", keep=keep)
+    )
     finish("fleet prune", answers, as_json, people)
 
 

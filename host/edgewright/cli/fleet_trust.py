@@ -30,7 +30,11 @@ def trust_boards(
 
         def first(board: Board) -> list[HostKey] | EdgewrightError:
             try:
-                return trust.from_known_hosts(board) if known_hosts else trust.scan(board, boards.fleet, ask_password=ask)
+                return (
+                    trust.from_known_hosts(board)
+                    if known_hosts
+                    else trust.scan(board, boards.fleet, ask_password=ask)
+                )
             except EdgewrightError as error:
                 return error
 
@@ -41,20 +45,44 @@ def trust_boards(
     if as_json:
         render.document("fleet trust", ok=all(row["ok"] for row in rows), keys=rows)
     else:
-        render.table("", ["board", "host", "fingerprint", ""], [(r["board"], r["host"], r["fingerprint"], r["message"]) for r in rows])
+        render.table(
+            "",
+            ["board", "host", "fingerprint", ""],
+            [(r["board"], r["host"], r["fingerprint"], r["message"]) for r in rows],
+        )
     if all(row["ok"] for row in rows):
         return Exit.OK
-    return Exit.UNREACHABLE if all(row["ok"] or row["code"] == "unreachable" for row in rows) else Exit.SOME_FAILED
+    return (
+        Exit.UNREACHABLE
+        if all(row["ok"] or row["code"] == "unreachable" for row in rows)
+        else Exit.SOME_FAILED
+    )
 
 
 def settle(
-    boards: Boards, board: Board, keys: list[HostKey] | EdgewrightError, *, yes: bool, known_hosts: bool, replace: bool, ask: Passwords
+    boards: Boards,
+    board: Board,
+    keys: list[HostKey] | EdgewrightError,
+    *,
+    yes: bool,
+    known_hosts: bool,
+    replace: bool,
+    ask: Passwords,
 ) -> list[dict[str, Any]]:
     """One board's keys, hop by hop until its own is pinned."""
     rows: list[dict[str, Any]] = []
     for _ in range(MAX_HOPS):
         if isinstance(keys, EdgewrightError):
-            return [*rows, row(board, None, False, keys.message, "unreachable" if isinstance(keys, Unreachable) else keys.code)]
+            return [
+                *rows,
+                row(
+                    board,
+                    None,
+                    False,
+                    keys.message,
+                    "unreachable" if isinstance(keys, Unreachable) else keys.code,
+                ),
+            ]
         if not keys:
             return [*rows, row(board, None, False, "no key of it in ~/.ssh/known_hosts", "not-found")]
         for key in keys:
@@ -90,7 +118,9 @@ def asked(board: Board, key: HostKey) -> bool:
             code="aborted",
         )
     render.note(f"{board.name} ({key.host}) has the host key {key.fingerprint}")
-    return typer.confirm("Is that the one on the board (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub)?", err=True)
+    return typer.confirm(
+        "Is that the one on the board (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub)?", err=True
+    )
 
 
 def row(board: Board, key: HostKey | None, ok: bool, message: str, code: str) -> dict[str, Any]:

@@ -15,7 +15,9 @@ app = typer.Typer(rich_markup_mode=None)
 def history(
     on: Annotated[str | None, typer.Option("--on", metavar="SELECTOR", help="Only these boards.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Only this model.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10000, help="How many, newest first.")] = 30,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=10000, help="How many, newest first.")
+    ] = 30,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,

@@ -17,9 +17,13 @@ SHOWN = 10  # values of an output that a person sees
 def infer(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the model on the board.")],
     on: options.ON,
-    source: Annotated[Path, typer.Option("--input", "-i", metavar="FILE", help=".npy, or .npz with a member an input.")],
+    source: Annotated[
+        Path, typer.Option("--input", "-i", metavar="FILE", help=".npy, or .npz with a member an input.")
+    ],
     release: Annotated[str | None, typer.Option("--release", help="Release instead of current.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the outputs as .npz.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the outputs as .npz.")
+    ] = None,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
@@ -36,7 +40,9 @@ def infer(
     def show(answers: object) -> None:
         for answer in answers:  # type: ignore[attr-defined]
             one: Inference = answer.value
-            render.line(f"{answer.board.name}: {one.release}, {one.runtime} on {one.accelerator}, {render.number(one.ms)} ms")
+            render.line(
+                f"{answer.board.name}: {one.release}, {one.runtime} on {one.accelerator}, {render.number(one.ms)} ms"
+            )
             for key, tensor in one.outputs.items():
                 flat = tensor.reshape(-1)
                 values = ", ".join(f"{value:.5g}" for value in flat[:SHOWN].tolist())

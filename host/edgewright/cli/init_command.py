@@ -12,7 +12,7 @@ from edgewright.cli import options, render
 
 app = typer.Typer(rich_markup_mode=None)
 
-TEMPLATE = '''# What edgewright does with this model. Paths are relative to this file.
+TEMPLATE = """# What edgewright does with this model. Paths are relative to this file.
 schema = 1
 name = "{name}"  # the model's name on the boards
 model = "{model}"  # {format}
@@ -57,13 +57,15 @@ metric = "top1"
 # health = "hooks/health.sh"
 # quiesce = "hooks/stop.sh"
 # resume = "hooks/start.sh"
-'''
+"""
 
 
 @app.command()
 def init(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Keras, SavedModel, TFLite or ONNX model.")],
-    name: Annotated[str | None, typer.Option("--name", help="Name on the boards; default: the file's.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name on the boards; default: the file's.")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("edgewright.toml"),
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: options.JSON = False,
@@ -78,17 +80,23 @@ def init(
 
     found = recognise(model).source.format
     if output.exists() and not force:
-        raise UsageError(f"there is a file already: {output}", hint="--force replaces it, --output names another")
+        raise UsageError(
+            f"there is a file already: {output}", hint="--force replaces it, --output names another"
+        )
     chosen = name or slug(model.stem)
     relative = Path(os.path.relpath(model, output.absolute().parent)).as_posix()
-    text = TEMPLATE.format(name=chosen, model=relative.replace("\\", "\\\\").replace('"', '\\"'), format=found)
+    text = TEMPLATE.format(
+        name=chosen, model=relative.replace("\\", "\\\\").replace('"', '\\"'), format=found
+    )
     output.write_text(text, encoding="utf-8")
     project.load(output)
     if as_json:
         render.document("init", path=output, name=chosen, format=found)
     else:
         render.line(f"wrote {output}: {chosen}, {found}")
-        render.note("next: edit it, then `edgewright convert --profile pi4b`, or `edgewright lab up` and `edgewright deploy`")
+        render.note(
+            "next: edit it, then `edgewright convert --profile pi4b`, or `edgewright lab up` and `edgewright deploy`"
+        )
 
 
 def slug(stem: str) -> str:

@@ -19,7 +19,9 @@ NAME = Annotated[str, typer.Option("--name", help="Name of the lab; its boards a
 @app.command()
 def up(
     boards: Annotated[int, typer.Option("--boards", "-n", min=1, max=200, help="How many.")] = 3,
-    profile: Annotated[list[str] | None, typer.Option("--profile", help="What they pose as, in turn; may be repeated.")] = None,
+    profile: Annotated[
+        list[str] | None, typer.Option("--profile", help="What they pose as, in turn; may be repeated.")
+    ] = None,
     python: Annotated[str | None, typer.Option("--python", metavar="PATH", help="Their Python.")] = None,
     name: NAME = "lab",
     sshd: Annotated[str | None, typer.Option("--sshd", help="Path of an sshd, or the word built-in.")] = None,
@@ -34,13 +36,21 @@ def up(
     path = options.fleet_path(fleet)
     with shown() as progress:
         made = lab.up(
-            boards, fleet_path=path, profiles=tuple(profile or ()), python=python, name=name, sshd=sshd, progress=progress
+            boards,
+            fleet_path=path,
+            profiles=tuple(profile or ()),
+            python=python,
+            name=name,
+            sshd=sshd,
+            progress=progress,
         )
     show("lab up", made, as_json)
     if not as_json:
         if any(board.server == "built-in" for board in made):
             render.note("no sshd on this machine: a built-in SSH server takes its place")
-        render.note(f"next: `edgewright doctor @lab`, `edgewright deploy MODEL --to @lab`; the boards are in {path}")
+        render.note(
+            f"next: `edgewright doctor @lab`, `edgewright deploy MODEL --to @lab`; the boards are in {path}"
+        )
 
 
 @app.command()
@@ -80,7 +90,9 @@ def show(command: str, made: list[LabBoard], as_json: bool) -> None:
         )
         for board in made
     ]  # fmt: skip
-    render.table("", ["board", "address", "poses as", "python", "server", "isolation", "", "fleet file"], rows)
+    render.table(
+        "", ["board", "address", "poses as", "python", "server", "isolation", "", "fleet file"], rows
+    )
 
 
 def shortened(path: Path) -> str:

@@ -17,7 +17,9 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def logs(
     board: Annotated[str, typer.Argument(metavar="BOARD", help="Board, or a SELECTOR.")],
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=100000, help="How many of the last lines.")] = 100,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=1, max=100000, help="How many of the last lines.")
+    ] = 100,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import sys
 
-
 import click
 import typer
 from typer.core import TyperGroup
@@ -41,7 +40,7 @@ class LazyGroup(TyperGroup):
         """Names in the order of the help."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command of a name, its module imported now; None when there is none."""
         if cmd_name not in COMMANDS:
             return None
@@ -53,7 +52,9 @@ class LazyGroup(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's, but an unknown command names the nearest one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
@@ -86,7 +87,9 @@ def show_version(value: bool) -> None:
 
 @app.callback()
 def common(
-    version: bool = typer.Option(False, "--version", callback=show_version, is_eager=True, help="Show the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=show_version, is_eager=True, help="Show the version."
+    ),
 ) -> None:
     """Take a trained model to a fleet of edge boards, measure it there, keep it or roll it back."""
 
@@ -105,7 +108,11 @@ def main(argv: list[str]) -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return say(argv, EdgewrightError("stopped by the user", hint="run it again to go on", code="aborted"), Exit.ABORTED)
+        return say(
+            argv,
+            EdgewrightError("stopped by the user", hint="run it again to go on", code="aborted"),
+            Exit.ABORTED,
+        )
     except click.UsageError as error:
         usage = EdgewrightError(lower(error.format_message()), hint=help_hint(error), code="usage")
         return say(argv, usage, Exit.USAGE)
@@ -115,11 +122,15 @@ def main(argv: list[str]) -> int:
         return say(argv, error, error.exit_code)
     except BrokenPipeError:
         return Exit.ERROR
-    except Exception as error:  # noqa: BLE001 - a user never sees a traceback unasked
+    except Exception as error:
         if "--debug" in argv:
             raise
         text = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
-        return say(argv, EdgewrightError(text, hint="this is a bug; --debug shows where", code="internal"), Exit.ERROR)
+        return say(
+            argv,
+            EdgewrightError(text, hint="this is a bug; --debug shows where", code="internal"),
+            Exit.ERROR,
+        )
 
 
 def say(argv: list[str], error: EdgewrightError, exit_code: int) -> int:
@@ -139,5 +150,3 @@ def help_hint(error: click.UsageError) -> str:
 def lower(text: str) -> str:
     """A message in this project's form: a small first letter, no full stop."""
     return (text[:1].lower() + text[1:]).rstrip(".")
-
-

@@ -44,7 +44,9 @@ class Boards:
         self.boards = select(self.fleet, selector)
         self.parallel = parallel
 
-    def each(self, what: str, work: Callable[[Board, Session, LiveProgress | PlainProgress], T]) -> list[Answer[T]]:
+    def each(
+        self, what: str, work: Callable[[Board, Session, LiveProgress | PlainProgress], T]
+    ) -> list[Answer[T]]:
         """`work` on every board with a session open; answers in the fleet's order."""
         with shown() as progress:
             passwords = Passwords(progress)
@@ -54,7 +56,9 @@ class Boards:
 
                 try:
                     progress(Step(what=what, board=board.name))
-                    with open_session(board, self.fleet, ask_password=passwords, progress=progress) as session:
+                    with open_session(
+                        board, self.fleet, ask_password=passwords, progress=progress
+                    ) as session:
                         return Answer(board, work(board, session, progress), None)
                 except EdgewrightError as error:
                     return Answer(board, None, error)
@@ -70,7 +74,13 @@ def exit_for(answers: list[Answer[T]]) -> int:
     return Exit.UNREACHABLE if all(isinstance(error, Unreachable) for error in errors) else Exit.SOME_FAILED
 
 
-def finish(command: str, answers: list[Answer[T]], as_json: bool, people: Callable[[list[Answer[T]]], None], **extra: Any) -> None:
+def finish(
+    command: str,
+    answers: list[Answer[T]],
+    as_json: bool,
+    people: Callable[[list[Answer[T]]], None],
+    **extra: Any,
+) -> None:
     """Prints the answers, then the errors, and ends with the exit code."""
     code = exit_for(answers)
     if as_json:

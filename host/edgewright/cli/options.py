@@ -15,28 +15,46 @@ DRY_RUN = Annotated[bool, typer.Option("--dry-run", help="Say what would be done
 YES = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 FLEET = Annotated[
     Path | None,
-    typer.Option("--fleet", metavar="FILE", help="Fleet file; default $EDGEWRIGHT_FLEET, ./fleet.toml, the user's own."),
+    typer.Option(
+        "--fleet", metavar="FILE", help="Fleet file; default $EDGEWRIGHT_FLEET, ./fleet.toml, the user's own."
+    ),
 ]
-PROJECT = Annotated[Path | None, typer.Option("--project", metavar="FILE", help="Project file; default ./edgewright.toml.")]
-ON = Annotated[str, typer.Option("--on", metavar="SELECTOR", help="Boards: names, @label, name[01-20], all, comma-joined.")]
+PROJECT = Annotated[
+    Path | None, typer.Option("--project", metavar="FILE", help="Project file; default ./edgewright.toml.")
+]
+ON = Annotated[
+    str,
+    typer.Option("--on", metavar="SELECTOR", help="Boards: names, @label, name[01-20], all, comma-joined."),
+]
 PARALLEL = Annotated[int, typer.Option("--parallel", min=1, max=256, help="Boards at once.")]
-TARGET = Annotated[str | None, typer.Option("--target", help="Runtime to compile to; default: the profile's first.")]
+TARGET = Annotated[
+    str | None, typer.Option("--target", help="Runtime to compile to; default: the profile's first.")
+]
 PRECISION = Annotated[
-    str | None, typer.Option("--precision", help="fp32, fp16, int8-dynamic, int8, as-is; default: the profile's.")
+    str | None,
+    typer.Option("--precision", help="fp32, fp16, int8-dynamic, int8, as-is; default: the profile's."),
 ]
 CALIBRATION = Annotated[
     str | None,
-    typer.Option("--calibration", metavar="FILE", help=".npz, .npy or folder of images for int8; or the word synthetic."),
+    typer.Option(
+        "--calibration",
+        metavar="FILE",
+        help=".npz, .npy or folder of images for int8; or the word synthetic.",
+    ),
 ]
 EVALUATION = Annotated[
-    Path | None, typer.Option("--evaluation", metavar="FILE", help="Labelled .npz that is scored, also on the board.")
+    Path | None,
+    typer.Option("--evaluation", metavar="FILE", help="Labelled .npz that is scored, also on the board."),
 ]
 MAX_DROP = Annotated[
-    float | None, typer.Option("--max-drop", min=0.0, max=1.0, help="How much accuracy may fall, as a fraction.")
+    float | None,
+    typer.Option("--max-drop", min=0.0, max=1.0, help="How much accuracy may fall, as a fraction."),
 ]
 INPUT_SHAPE = Annotated[
     list[str] | None,
-    typer.Option("--input-shape", metavar="NAME=1,32,32,3", help="Static shape of an input; may be repeated."),
+    typer.Option(
+        "--input-shape", metavar="NAME=1,32,32,3", help="Static shape of an input; may be repeated."
+    ),
 ]
 
 

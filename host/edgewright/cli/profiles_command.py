@@ -35,7 +35,9 @@ def list_profiles(as_json: options.JSON = False, debug: options.DEBUG = False) -
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="PROFILE")], as_json: options.JSON = False, debug: options.DEBUG = False
+    name: Annotated[str, typer.Argument(metavar="PROFILE")],
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
 ) -> None:
     """Show one profile."""
     import msgspec

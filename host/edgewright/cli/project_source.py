@@ -47,7 +47,7 @@ def choose(
     evaluation: Path | None,
     precision: str | None,
 ) -> SourceChoice:
-    """Puts both together. A project that is about another model gives nothing.
+    """Puts both together; a model that is named takes the place of the project's, all else of the project holds.
 
     Raises:
         UsageError: neither names a model.
@@ -56,8 +56,6 @@ def choose(
 
     if model is None and project is None:
         raise UsageError("no model", hint="name one, or write a project file: `edgewright init MODEL`")
-    if project is not None and model is not None and model.resolve() != (project.resolve(project.file.model) or model).resolve():
-        project = None
     file = project.file if project else None
     path = model or (project.resolve(project.file.model) if project else None)
     assert path is not None  # noqa: S101 - one of the two was given
@@ -92,7 +90,9 @@ def find_artifact(text: str) -> Artifact | None:
     return None
 
 
-def for_artifact(artifact: Artifact, project: Project | None, name: str | None, evaluation: Path | None) -> SourceChoice:
+def for_artifact(
+    artifact: Artifact, project: Project | None, name: str | None, evaluation: Path | None
+) -> SourceChoice:
     """An artifact's name, data and hooks from the command line and the project; the rest is in its manifest."""
     file = project.file if project else None
     return SourceChoice(

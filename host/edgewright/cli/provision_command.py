@@ -19,9 +19,15 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def provision(
     selector: Annotated[str, typer.Argument(metavar="SELECTOR", help="Boards.")],
-    target: Annotated[str | None, typer.Option("--target", help="Runtime; default: the first of each board's profile.")] = None,
-    version: Annotated[str | None, typer.Option("--version", help="Version of the runtime; default: the newest that fits.")] = None,
-    wheel: Annotated[list[Path] | None, typer.Option("--wheel", help="Wheel to install instead; may be repeated.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Runtime; default: the first of each board's profile.")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", help="Version of the runtime; default: the newest that fits.")
+    ] = None,
+    wheel: Annotated[
+        list[Path] | None, typer.Option("--wheel", help="Wheel to install instead; may be repeated.")
+    ] = None,
     parallel: options.PARALLEL = 16,
     fleet: options.FLEET = None,
     dry_run: options.DRY_RUN = False,
@@ -40,10 +46,22 @@ def provision(
         facts = session.facts()
         chosen = target or profile_of(board, facts).targets[0]
         return ensure_runtime(
-            session, facts, chosen, version=version, wheels=tuple(wheel or ()), progress=progress, dry_run=dry_run
+            session,
+            facts,
+            chosen,
+            version=version,
+            wheels=tuple(wheel or ()),
+            progress=progress,
+            dry_run=dry_run,
         )
 
-    finish("provision", Boards(fleet, selector, parallel=parallel).each("facts", work), as_json, show, dry_run=dry_run)
+    finish(
+        "provision",
+        Boards(fleet, selector, parallel=parallel).each("facts", work),
+        as_json,
+        show,
+        dry_run=dry_run,
+    )
 
 
 def show(answers: list[Answer[RuntimeChoice]]) -> None:

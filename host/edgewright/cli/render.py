@@ -34,7 +34,11 @@ def clean(text: object) -> str:
 
 def document(command: str, **data: Any) -> None:
     """Prints the JSON document of a command on stdout."""
-    body = {"edgewright": JSON_VERSION, "command": command, **msgspec.to_builtins(data, str_keys=True, enc_hook=str)}
+    body = {
+        "edgewright": JSON_VERSION,
+        "command": command,
+        **msgspec.to_builtins(data, str_keys=True, enc_hook=str),
+    }
     sys.stdout.write(json.dumps(body, indent=2, allow_nan=False, default=str) + "\n")
 
 
@@ -65,7 +69,9 @@ def note(text: str) -> None:
     sys.stderr.write(clean(text) + "\n")
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], styles: Sequence[str | None] = ()) -> None:
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], styles: Sequence[str | None] = ()
+) -> None:
     """A table on stdout.
 
     Args:

@@ -15,8 +15,13 @@ app = typer.Typer(rich_markup_mode=None)
 def rollback(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the model on the boards.")],
     on: options.ON,
-    to: Annotated[str | None, typer.Option("--to", metavar="VERSION", help="Version; default: the known-good one before.")] = None,
-    unguarded: Annotated[bool, typer.Option("--unguarded", help="Accept that nothing ends a trial after a reboot.")] = False,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="VERSION", help="Version; default: the known-good one before."),
+    ] = None,
+    unguarded: Annotated[
+        bool, typer.Option("--unguarded", help="Accept that nothing ends a trial after a reboot.")
+    ] = False,
     parallel: options.PARALLEL = 16,
     fleet: options.FLEET = None,
     dry_run: options.DRY_RUN = False,
@@ -34,7 +39,13 @@ def rollback(
 
     loaded = fleets.load(options.fleet_path(fleet))
     request = RollbackRequest(
-        fleet=loaded, boards=tuple(select(loaded, on)), model=name, to=to, unguarded=unguarded, dry_run=dry_run, parallel=parallel
+        fleet=loaded,
+        boards=tuple(select(loaded, on)),
+        model=name,
+        to=to,
+        unguarded=unguarded,
+        dry_run=dry_run,
+        parallel=parallel,
     )
     with shown() as progress:
         outcomes = run(request, history=History(), ask_password=Passwords(progress), progress=progress)
@@ -42,7 +53,16 @@ def rollback(
     if as_json:
         render.document("rollback", ok=code == 0, model=name, outcomes=outcomes)
     else:
-        rows = [(one.board, one.outcome, one.current or "-", one.message or "; ".join(one.steps), render.number(one.seconds)) for one in outcomes]
+        rows = [
+            (
+                one.board,
+                one.outcome,
+                one.current or "-",
+                one.message or "; ".join(one.steps),
+                render.number(one.seconds),
+            )
+            for one in outcomes
+        ]
         render.table(f"rollback {name}", ["board", "outcome", "current", "why", ">s"], rows)
         for hint in dict.fromkeys(one.hint for one in outcomes if one.hint):
             render.line(f"hint: {hint}")

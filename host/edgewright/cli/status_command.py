@@ -25,7 +25,9 @@ def status(
     """What runs on the boards."""
     from edgewright.cli.on_boards import Boards, finish
 
-    answers = Boards(fleet, selector, parallel=parallel).each("status", lambda board, session, progress: session.call("status"))
+    answers = Boards(fleet, selector, parallel=parallel).each(
+        "status", lambda board, session, progress: session.call("status")
+    )
     finish("status", answers, as_json, show)
 
 

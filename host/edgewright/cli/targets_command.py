@@ -22,7 +22,13 @@ def targets(as_json: options.JSON = False, debug: options.DEBUG = False) -> None
         "",
         ["target", "runtime", "sources", "precisions", "accelerators"],
         [
-            (target.name, target.title, ", ".join(target.sources), ", ".join(target.precisions), ", ".join(target.accelerators))
+            (
+                target.name,
+                target.title,
+                ", ".join(target.sources),
+                ", ".join(target.precisions),
+                ", ".join(target.accelerators),
+            )
             for target in found
         ],
     )

@@ -154,7 +154,7 @@ def _members(path: Path, specs: Sequence[TensorSpec]) -> list[str]:
     keys = [key for key in _keys(path) if key not in LABELS]
     found: list[str] = []
     for index, spec in enumerate(specs):
-        names = [spec.name, f"input_{index}"] + (["x", *keys] if len(specs) == 1 else [])
+        names = [spec.name, f"input_{index}"] + (["x", *keys[: len(keys) == 1]] if len(specs) == 1 else [])
         chosen = next((name for name in names if name in keys), None)
         if chosen is None:
             raise DataError(

@@ -33,12 +33,9 @@ def look(path: Path) -> OnnxFile:
     Raises:
         ValueError: it is not an ONNX model, or is cut short.
     """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        data = memoryview(mapped)
-        try:
-            return _model(data)
-        finally:
-            data.release()
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return _model(memoryview(mapped))  # closed with its last view: an exception's traceback may hold one
 
 
 def _model(data: memoryview) -> OnnxFile:

@@ -140,12 +140,14 @@ def _onnx(path: Path) -> tuple[str, bool, list[Path]]:
 
 
 def _hdf5_size(head: bytes) -> int:
-    """The end-of-file address in an HDF5 superblock, 0 where it cannot be told."""
+    """The end-of-file address in an HDF5 superblock; 0 where offsets are not of 8 bytes."""
+    if len(head) < 64:
+        return 64
     version = head[8]
     width, at = (head[13], 40) if version < 2 else (head[9], 28)
     if version == 1:
         at += 4
-    return int(struct.unpack_from("<Q", head, at)[0]) if width == 8 and len(head) >= at + 8 else 0
+    return int(struct.unpack_from("<Q", head, at)[0]) if width == 8 else 0
 
 
 def _truncated(path: Path, kind: str) -> ModelError:

@@ -36,7 +36,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
     target: str
     precision: str | None = None
     default_precision: str = "fp32"
-    inputs: dict[str, tuple[int, ...]] = {}  # noqa: RUF012 - msgspec copies it
+    inputs: dict[str, tuple[int, ...]] = {}
     calibration: Path | str | None = None
     preprocessing: Preprocessing | None = None
     evaluation: Path | None = None

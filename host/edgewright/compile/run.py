@@ -31,7 +31,7 @@ METRICS = ("top1",)
 
 
 def plan(request: CompileRequest) -> Plan:
-    """What `compile_model` would do. Imports no framework and writes nothing.
+    """What `compile_model` would do. Imports no framework and makes no artifact.
 
     Raises:
         ModelError, DataError, UsageError, ConversionError: the request cannot be met.

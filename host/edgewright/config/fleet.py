@@ -48,10 +48,15 @@ def board(name: str, entry: BoardEntry, defaults: BoardEntry, path: Path) -> Boa
         raise ConfigError(f"{where}: not a board's name: {name!r}", hint=EXAMPLE)
     address = entry.address or name
     if not ADDRESS.match(address):
-        raise ConfigError(f"{where}: not an address of {name}: {address!r}", hint="a host name, an IP address, or an ssh alias")
+        raise ConfigError(
+            f"{where}: not an address of {name}: {address!r}",
+            hint="a host name, an IP address, or an ssh alias",
+        )
     python = entry.python or defaults.python
     if python is not None and not PYTHON.match(python):
-        raise ConfigError(f"{where}: not an absolute path of {name}'s python: {python!r}", hint="such as /usr/bin/python3")
+        raise ConfigError(
+            f"{where}: not an absolute path of {name}'s python: {python!r}", hint="such as /usr/bin/python3"
+        )
     port = entry.port or defaults.port
     if port is not None and not 0 < port < 65536:
         raise ConfigError(f"{where}: not a port of {name}: {port}", hint="1 to 65535")

@@ -34,7 +34,9 @@ def read(path: Path, kind: type[T], *, what: str, schema: int = 1) -> T:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(f"no such {what}: {path}", hint=MISSING.get(what, ""), code="file-not-found") from None
+        raise ConfigError(
+            f"no such {what}: {path}", hint=MISSING.get(what, ""), code="file-not-found"
+        ) from None
     except OSError as error:
         raise ConfigError(f"cannot read the {what} {path}: {error.strerror}") from None
     if len(raw) > MAX_BYTES:
@@ -73,7 +75,9 @@ def explain(text: str, kind: type[msgspec.Struct], where: str) -> ConfigError:
     found = UNKNOWN.search(text)
     if not found:
         message = text[:1].lower() + text[1:]
-        return ConfigError(f"{where}: {message}".replace(" - at `$.", " at `"), hint="see docs/files.md for the keys")
+        return ConfigError(
+            f"{where}: {message}".replace(" - at `$.", " at `"), hint="see docs/files.md for the keys"
+        )
     key = found["key"]
     path = (found["path"] or "$").removeprefix("$").lstrip(".")
     keys = keys_at(kind, path)

@@ -19,7 +19,7 @@ HINT = "name the right key with `identity` in the fleet file, or load it into ss
 TRIES = 3
 
 
-class Locked(Exception):  # noqa: N818  (a state of a file, not an error)
+class Locked(Exception):
     """A key file is encrypted, and the passphrase is missing or wrong."""
 
 

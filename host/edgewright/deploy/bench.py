@@ -62,11 +62,19 @@ class Bench:
             return self._artifact(self.artifact, board, session, facts, profile, progress)
         model = (session.call("status").get("models") or {}).get(self.model)
         if not model:
-            raise BoardError(f"{board.name} has no model {self.model}", hint="`edgewright status` lists them", code="not-found")
+            raise BoardError(
+                f"{board.name} has no model {self.model}",
+                hint="`edgewright status` lists them",
+                code="not-found",
+            )
         known = model.get("releases") or {}
         chosen = [find(name, known, board) for name in self.releases] or [str(model.get("current") or "")]
         if not chosen[0]:
-            raise BoardError(f"{board.name} has no current release of {self.model}", hint="name one: --release VERSION", code="not-found")
+            raise BoardError(
+                f"{board.name} has no current release of {self.model}",
+                hint="name one: --release VERSION",
+                code="not-found",
+            )
         artifacts = {release: str(known.get(release, {}).get("artifact", "")) for release in chosen}
         return self._measure(board, session, facts, profile, self.model, chosen, artifacts, progress)
 
@@ -82,7 +90,13 @@ class Bench:
             )  # fmt: skip
 
     def _artifact(
-        self, artifact: Artifact, board: Board, session: Session, facts: Facts, profile: Profile, progress: Progress
+        self,
+        artifact: Artifact,
+        board: Board,
+        session: Session,
+        facts: Facts,
+        profile: Profile,
+        progress: Progress,
     ) -> list[Measurement]:
         """Installs the artifact under a name of its own, verifies and measures it, and removes it."""
         choice = ensure_runtime(session, facts, artifact.manifest.target, progress=progress)
@@ -91,7 +105,11 @@ class Bench:
         trace = Trace()
         trace.facts, trace.profile, trace.artifact = facts, profile, artifact
         request = DeployRequest(
-            fleet=self.fleet, boards=(board,), model=self.model, artifact=artifact, accelerator=self.accelerator
+            fleet=self.fleet,
+            boards=(board,),
+            model=self.model,
+            artifact=artifact,
+            accelerator=self.accelerator,
         )
         release = BoardRelease(
             request, board, session, trace, profile=profile, artifact=artifact, choice=choice, version="bench",
@@ -102,7 +120,9 @@ class Bench:
             release.install()
             release.verify()
             artifacts = {release.release: artifact.id}
-            return self._measure(board, session, facts, profile, self.model, [release.release], artifacts, progress)
+            return self._measure(
+                board, session, facts, profile, self.model, [release.release], artifacts, progress
+            )
         finally:
             release.discard()
             release.end()
@@ -112,5 +132,9 @@ def find(name: str, known: dict[str, dict[str, object]], board: Board) -> str:
     """The release of a name or version on a board."""
     found = [release for release, entry in known.items() if name in (release, entry.get("version"))]
     if not found:
-        raise EdgewrightError(f"{board.name} has no release {name}", hint=f"it has: {', '.join(known) or 'none'}", code="not-found")
+        raise EdgewrightError(
+            f"{board.name} has no release {name}",
+            hint=f"it has: {', '.join(known) or 'none'}",
+            code="not-found",
+        )
     return found[-1]

@@ -34,7 +34,11 @@ REVERTED_BY_BOARD = ("hook-failed", "reverted")  # codes after which the board h
 
 
 def deploy(
-    request: DeployRequest, *, history: History, ask_password: AskPassword | None = None, progress: Progress = silent
+    request: DeployRequest,
+    *,
+    history: History,
+    ask_password: AskPassword | None = None,
+    progress: Progress = silent,
 ) -> list[BoardOutcome]:
     """Deploys a model to boards and records how it ended on each.
 
@@ -71,7 +75,9 @@ class Deployment:
         self.identify()
         self.build()
         boards = [board for board in self.request.boards if board.name not in self.failures]
-        fan_out: FanOut[BoardOutcome] = FanOut(lambda board: self.deploy_board(board, fan_out), parallel=self.request.parallel)
+        fan_out: FanOut[BoardOutcome] = FanOut(
+            lambda board: self.deploy_board(board, fan_out), parallel=self.request.parallel
+        )
         done = {outcome.board: outcome for outcome in fan_out.run(boards)} | self.failures
         outcomes = [done[board.name] for board in self.request.boards]
         if not self.request.dry_run:
@@ -98,7 +104,9 @@ class Deployment:
         """The artifacts, and the version that they are released as. Raises when there is none for any board."""
         known = [board for board in self.request.boards if board.name in self.profiles]
         source_format = recognise(self.request.source).source.format if self.request.source else ""
-        built = Builder(self.request, source_format, self.progress).build([self.profiles[board.name] for board in known])
+        built = Builder(self.request, source_format, self.progress).build(
+            [self.profiles[board.name] for board in known]
+        )
         errors: list[EdgewrightError] = []
         for board, result in zip(known, built, strict=True):
             if isinstance(result, Artifact):
@@ -109,7 +117,9 @@ class Deployment:
         if errors and not self.artifacts:
             raise errors[0]
         ids = sorted({artifact.id for artifact in self.artifacts.values()})
-        self.version = self.request.version or self.history.version_for(self.request.fleet.name, self.request.model, ids)
+        self.version = self.request.version or self.history.version_for(
+            self.request.fleet.name, self.request.model, ids
+        )
         if self.request.evaluation is not None:
             for artifact in self.artifacts.values():
                 self.evaluations[artifact.id] = evaluations.canonical(
@@ -136,7 +146,9 @@ class Deployment:
         self.progress(Step(what="facts", board=board.name))
         trace.facts = facts = session.facts()
         fit.check_board(facts, profile, board=board.name)
-        fit.check_accelerator(self.request.accelerator or self.request.budget_of(profile).accelerator, facts, board=board.name)
+        fit.check_accelerator(
+            self.request.accelerator or self.request.budget_of(profile).accelerator, facts, board=board.name
+        )
         fit.check_artifact(facts, artifact.manifest, board=board.name)
         trace.current = current_release(session, self.request.model)
         trace.release = f"{self.version}-{artifact.id[:8]}"

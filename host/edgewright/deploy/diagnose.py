@@ -66,7 +66,11 @@ def runtimes(facts: Facts, profile: Profile) -> list[Finding]:
         )
     elif not have:
         found.append(
-            Finding(level="advice", message="no runtime yet", hint=f"deploy installs it, as `edgewright provision` does: {', '.join(possible)}")
+            Finding(
+                level="advice",
+                message="no runtime yet",
+                hint=f"deploy installs it, as `edgewright provision` does: {', '.join(possible)}",
+            )
         )
     return found
 

@@ -22,20 +22,29 @@ def answers(verified: dict[str, object]) -> Check:
     )
 
 
-def accuracy(value: float, n: int, *, source: float | None, incumbent: float | None, budget: Budget) -> list[Check]:
+def accuracy(
+    value: float, n: int, *, source: float | None, incumbent: float | None, budget: Budget
+) -> list[Check]:
     """Accuracy on the board against the source's (on the host) and the incumbent's (on the board)."""
     limit = MAX_DROP if budget.max_drop is None else budget.max_drop
     checks = []
-    for name, reference in (("accuracy against its source", source), ("accuracy against the incumbent", incumbent)):
+    for name, reference in (
+        ("accuracy against its source", source),
+        ("accuracy against the incumbent", incumbent),
+    ):
         if reference is not None:
             drop = reference - value
             note = f"{value:.1%} here, {reference:.1%} there, {n} samples"
             # The margin is below one sample: a drop of exactly the limit passes whatever the rounding.
-            checks.append(Check(name=name, ok=drop <= limit + 1e-9, value=drop, limit=limit, unit="drop", note=note))
+            checks.append(
+                Check(name=name, ok=drop <= limit + 1e-9, value=drop, limit=limit, unit="drop", note=note)
+            )
     return checks
 
 
-def performance(candidate: Measurement, incumbent: Measurement | None, size_bytes: int, budget: Budget) -> list[Check]:
+def performance(
+    candidate: Measurement, incumbent: Measurement | None, size_bytes: int, budget: Budget
+) -> list[Check]:
     """Validity, latency, memory, size and accelerator."""
     checks = [Check(name="validity", ok=not candidate.invalid, note="; ".join(candidate.invalid))]
     checks += [
@@ -46,7 +55,11 @@ def performance(candidate: Measurement, incumbent: Measurement | None, size_byte
     ]
     if budget.accelerator:
         ok = candidate.accelerator == budget.accelerator
-        checks.append(Check(name="accelerator", ok=ok, note=f"asked {budget.accelerator}, ran on {candidate.accelerator}"))
+        checks.append(
+            Check(
+                name="accelerator", ok=ok, note=f"asked {budget.accelerator}, ran on {candidate.accelerator}"
+            )
+        )
     if incumbent is not None and not candidate.invalid and not incumbent.invalid:
         checks += slowdown(candidate, incumbent, budget)
     return checks
@@ -57,7 +70,9 @@ def limited(name: str, value: float | None, limit: float | None, unit: str) -> C
     if limit is None:
         return Check(name=name, ok=True, value=value, unit=unit)
     if value is None:
-        return Check(name=name, ok=False, limit=limit, unit=unit, note="limited, but too few samples to state it")
+        return Check(
+            name=name, ok=False, limit=limit, unit=unit, note="limited, but too few samples to state it"
+        )
     return Check(name=name, ok=value <= limit, value=value, limit=limit, unit=unit)
 
 

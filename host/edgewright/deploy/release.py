@@ -124,7 +124,9 @@ class BoardRelease:
             self.measure()
         refusal = gate.refusal(self.trace.checks)
         if refusal:
-            raise GateRefused(refusal, hint=f"`current` stays {self.trace.current or 'absent'}; see the checks with --json")
+            raise GateRefused(
+                refusal, hint=f"`current` stays {self.trace.current or 'absent'}; see the checks with --json"
+            )
         if self.request.stage:
             return "staged"
         return self.activate()
@@ -205,7 +207,9 @@ class BoardRelease:
 
         An invalid measurement is taken once more: what made it so has often passed.
         """
-        releases = [self.release] + ([self.trace.current] if self.trace.current not in ("", self.release) else [])
+        releases = [self.release] + (
+            [self.trace.current] if self.trace.current not in ("", self.release) else []
+        )
         measured = self.benchmark(releases)
         if measured[0].invalid:
             measured = self.benchmark(releases)

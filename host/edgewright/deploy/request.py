@@ -63,7 +63,12 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
         """The project's budget for a profile with the command line's keys over it."""
         base = self.project.budget_for(profile.name) if self.project else Budget()
         keys = Budget.__struct_fields__
-        return Budget(**{k: getattr(self.budget, k) if getattr(self.budget, k) is not None else getattr(base, k) for k in keys})
+        return Budget(
+            **{
+                k: getattr(self.budget, k) if getattr(self.budget, k) is not None else getattr(base, k)
+                for k in keys
+            }
+        )
 
     def precision_of(self, profile: Profile) -> str | None:
         """The precision for a profile; None leaves it to the source's own."""

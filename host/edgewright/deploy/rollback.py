@@ -42,7 +42,11 @@ class RollbackRequest(Noun, frozen=True, kw_only=True):
 
 
 def rollback(
-    request: RollbackRequest, *, history: History, ask_password: AskPassword | None = None, progress: Progress = silent
+    request: RollbackRequest,
+    *,
+    history: History,
+    ask_password: AskPassword | None = None,
+    progress: Progress = silent,
 ) -> list[BoardOutcome]:
     """Rolls a model back on boards and records how it ended on each; a board's trouble never raises."""
     opener = partial(open_session, fleet=request.fleet, ask_password=ask_password, progress=progress)
@@ -65,7 +69,12 @@ def rollback(
 
 
 def attempt(
-    request: RollbackRequest, board: Board, session: Session, trace: Trace, opener: partial[Session], progress: Progress
+    request: RollbackRequest,
+    board: Board,
+    session: Session,
+    trace: Trace,
+    opener: partial[Session],
+    progress: Progress,
 ) -> str:
     """One board's rollback; returns `committed`, `reverted`, `unknown` or `planned`."""
     progress(Step(what="rollback", board=board.name, detail=request.to or "to the known-good one before"))

@@ -39,8 +39,8 @@ from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Fleet
 from edgewright.nouns.measurement import QUICK, Measurement
 from edgewright.nouns.outcome import COMMITTED, REFUSED, BoardOutcome
-from edgewright.nouns.project import Project
 from edgewright.nouns.progress import Progress, Step
+from edgewright.nouns.project import Project
 from edgewright.store.artifacts import entry, load
 from edgewright.store.history import History
 

@@ -66,7 +66,9 @@ def benchmark(
 def bounded(runs: Any) -> list[dict[str, Any]]:
     """The runs of an answer, after a look at their shape."""
     if not isinstance(runs, list) or len(runs) > MAX_RUNS:
-        raise ProtocolError("the board's benchmark has no list of runs", hint="update the agent: deploy again")
+        raise ProtocolError(
+            "the board's benchmark has no list of runs", hint="update the agent: deploy again"
+        )
     return runs
 
 

@@ -18,7 +18,14 @@ MAX_INPUT = 1024**3  # bytes of the input file
 class Inference:
     """The outputs of one inference: name -> array with the samples along axis 0; milliseconds of the median sample."""
 
-    def __init__(self, outputs: dict[str, np.ndarray[Any, Any]], ms: float, release: str, runtime: str, accelerator: str) -> None:
+    def __init__(
+        self,
+        outputs: dict[str, np.ndarray[Any, Any]],
+        ms: float,
+        release: str,
+        runtime: str,
+        accelerator: str,
+    ) -> None:
         self.outputs = outputs
         self.ms = ms
         self.release = release
@@ -55,7 +62,13 @@ def run_on(session: Session, model: str, release: str | None, source: Path) -> I
         with np.load(io.BytesIO(bytes(session.get(answer["outputs"]))), allow_pickle=False) as archive:
             outputs = {name: archive[name] for name in archive.files}
         times = sorted(float(value) for value in answer["ms"])
-        return Inference(outputs, times[len(times) // 2], str(answer["release"]), str(answer["runtime"]), str(answer["accelerator"]))
+        return Inference(
+            outputs,
+            times[len(times) // 2],
+            str(answer["release"]),
+            str(answer["runtime"]),
+            str(answer["accelerator"]),
+        )
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise ProtocolError(f"the board's outputs are not understood: {error}") from error
 
@@ -72,7 +85,9 @@ def packed(source: Path) -> bytes:
         if source.stat().st_size > MAX_INPUT:
             raise DataError(f"the input is larger than 1 GiB: {source}")
         loaded = np.load(source, allow_pickle=False)
-        arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in in_order(loaded.files)]
+        arrays = (
+            [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in in_order(loaded.files)]
+        )
     except FileNotFoundError:
         raise DataError(f"no such input: {source}", hint="a .npy or .npz file") from None
     except (OSError, ValueError, EOFError) as error:

@@ -67,10 +67,12 @@ def interval(runs: Sequence[Sequence[float]]) -> tuple[float, float]:
     random = np.random.default_rng(SEED)
     # A median needs no more than some thousand samples a run; more would only cost time.
     arrays = [np.asarray(run[:: max(1, len(run) // 2000)], dtype=np.float64) for run in runs]
-    medians = np.stack([
-        np.median(array[random.integers(0, len(array), size=(BOOTSTRAP, min(len(array), 500)))], axis=1)
-        for array in arrays
-    ])  # (runs, BOOTSTRAP)
+    medians = np.stack(
+        [
+            np.median(array[random.integers(0, len(array), size=(BOOTSTRAP, min(len(array), 500)))], axis=1)
+            for array in arrays
+        ]
+    )  # (runs, BOOTSTRAP)
     chosen = random.integers(0, len(arrays), size=(len(arrays), BOOTSTRAP))
     drawn = np.median(np.take_along_axis(medians, chosen, axis=0), axis=0)
     low, high = np.percentile(drawn, [2.5, 97.5])

@@ -36,13 +36,21 @@ def names_of(fleet: Fleet, part: str) -> list[str]:
         names = [name for name, board in fleet.boards.items() if part[1:] in board.labels]
         if not names:
             labels = sorted({label for board in fleet.boards.values() for label in board.labels})
-            raise UsageError(f"no board has the label: {part}", hint=f"labels: {', '.join(labels) or 'none'}", code="no-board")
+            raise UsageError(
+                f"no board has the label: {part}",
+                hint=f"labels: {', '.join(labels) or 'none'}",
+                code="no-board",
+            )
         return names
     names = expand(part)
     for name in names:
         if name not in fleet.boards:
             near = difflib.get_close_matches(name, fleet.boards, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"the fleet has: {', '.join(fleet.boards) or 'no boards'}"
+            hint = (
+                f"did you mean `{near[0]}`?"
+                if near
+                else f"the fleet has: {', '.join(fleet.boards) or 'no boards'}"
+            )
             raise UsageError(f"no such board in {fleet.path.name}: {name}", hint=hint, code="unknown-board")
     return names
 

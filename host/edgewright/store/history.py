@@ -44,7 +44,9 @@ class History:
             if self._url is None:
                 home().mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._url = f"sqlite:///{home() / 'history.sqlite3'}"
-            self._engine = create_engine(self._url, connect_args={"timeout": 30} if self._url.startswith("sqlite") else {})
+            self._engine = create_engine(
+                self._url, connect_args={"timeout": 30} if self._url.startswith("sqlite") else {}
+            )
             self._metadata.create_all(self._engine)
         return self._engine
 
@@ -99,7 +101,12 @@ class History:
         connection.execute(self._measurements.insert().values(**row))
 
     def events(
-        self, *, fleet: str | None = None, model: str | None = None, boards: list[str] | None = None, limit: int = 50
+        self,
+        *,
+        fleet: str | None = None,
+        model: str | None = None,
+        boards: list[str] | None = None,
+        limit: int = 50,
     ) -> list[dict[str, Any]]:
         """The last events, newest first, as plain dictionaries."""
         query = self._events.select().order_by(self._events.c.id.desc()).limit(limit)
@@ -116,7 +123,9 @@ class History:
         from sqlalchemy import select
 
         table = self._events
-        query = select(table.c.version, table.c.artifact, table.c.outcome).where(table.c.fleet == fleet, table.c.model == model)
+        query = select(table.c.version, table.c.artifact, table.c.outcome).where(
+            table.c.fleet == fleet, table.c.model == model
+        )
         with self._begin() as connection:
             rows = list(connection.execute(query))
         good = {row.artifact: row.version for row in rows if row.outcome in (COMMITTED, UNCHANGED)}

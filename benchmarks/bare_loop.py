@@ -1,0 +1,95 @@
+"""The loop that a user would write around a runtime: `python bare_loop.py TARGET MODEL INPUTS.npz ...`.
+
+Same runtime, same threads and settings as the target's runner; prints the latencies in ms as a JSON list.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Infer = Callable[[np.ndarray], Any]
+
+
+def onnxruntime(model: str, threads: int) -> Infer:
+    """ONNX Runtime on the CPU."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda array: session.run(None, {name: array})
+
+
+def openvino(model: str, threads: int) -> Infer:
+    """OpenVINO on the CPU, in f32."""
+    import openvino as ov
+
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    core = ov.Core()
+    request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
+    return lambda array: request.infer({0: array})[0]
+
+
+def tflite(model: str, threads: int) -> Infer:
+    """LiteRT on the CPU, XNNPACK as it is by default."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=model, num_threads=threads)
+    interpreter.allocate_tensors()
+    given = interpreter.get_input_details()[0]["index"]
+    answer = interpreter.get_output_details()[0]["index"]
+
+    def infer(array: np.ndarray) -> Any:
+        interpreter.set_tensor(given, array)
+        interpreter.invoke()
+        return interpreter.get_tensor(answer)
+
+    return infer
+
+
+def loop(infer: Infer, arrays: np.ndarray, seconds: float) -> list[float]:
+    """Latencies in ms, one after another for so many seconds."""
+    samples: list[float] = []
+    end = time.perf_counter() + seconds
+    while True:
+        for array in arrays:
+            start = time.perf_counter()
+            infer(array)
+            stop = time.perf_counter()
+            samples.append((stop - start) * 1000)
+            if stop >= end:
+                return samples
+
+
+def main() -> None:
+    """Runs it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", choices=["onnxruntime", "openvino", "tflite"])
+    parser.add_argument("model")
+    parser.add_argument("inputs", help="the artifact's goldens: input_0 of shape (count, *input)")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--warmup", type=float, default=1.0)
+    parser.add_argument("--steady", type=float, default=3.0)
+    given = parser.parse_args()
+    runtimes = {"onnxruntime": onnxruntime, "openvino": openvino, "tflite": tflite}
+    infer = runtimes[given.target](given.model, given.threads)
+    arrays = np.load(given.inputs)["input_0"]
+    loop(infer, arrays, given.warmup)
+    json.dump(loop(infer, arrays, given.steady), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The commands that run a model, with the real ONNX Runtime of this Python."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+
+ONNX = "system:onnxruntime"
+
+
+def model(factor: float) -> bytes:
+    """An ONNX file that multiplies its input of 4 numbers."""
+    from onnx import TensorProto, checker, helper
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in "xy"]
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [1], [factor])
+    graph = helper.make_graph([helper.make_node("Mul", ["x", "w"], ["y"])], "g", ends[:1], ends[1:], [weight])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    checker.check_model(made)
+    return made.SerializeToString()
+
+
+def npz(**arrays) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def built(kit, factor: float) -> dict:
+    """An artifact whose goldens say that the input is doubled."""
+    inputs = np.random.default_rng(1).standard_normal((8, 1, 4), dtype=np.float32)
+    files = {"model.onnx": model(factor), "goldens.npz": npz(input_0=inputs, output_0=inputs * 2)}
+    entries = [{"path": path, "sha256": kit.sha(data), "size": len(data)} for path, data in files.items()]
+    manifest = json.loads(kit.artifact(target="onnxruntime", entry="model.onnx", files=entries)["manifest"])
+    for spec in (*manifest["inputs"], *manifest["outputs"]):
+        spec["shape"] = [1, 4]
+    data = json.dumps(manifest).encode()
+    return {"manifest": data, "files": files, "sha256": kit.sha(data)}
+
+
+def test_verify_infer_evaluate_bench_and_rollback(connect, kit, root):
+    wire = connect()
+    releases = []
+    for version, factor in (("1", 2.0), ("2", 2.000001)):
+        txn = kit.begun(wire)
+        release = kit.install(wire, built(kit, factor), txn, version, runtime=ONNX)
+        verdict = wire.call("verify", model="digits", release=release, txn=txn)
+        assert verdict["ok"] and verdict["goldens"] == 8 and verdict["runtime"].startswith("onnxruntime ")
+        args = {"model": "digits", "release": release, "txn": txn, "deadline_s": 30}
+        wire.call("activate", expected_current=kit.current(root), **args)
+        wire.call("commit", txn=txn)
+        wire.call("end", txn=txn)
+        releases.append(release)
+    inputs = np.eye(4, dtype=np.float32)[:, None]
+    answer = wire.call("infer", model="digits", inputs=wire.put(npz(input_0=inputs)))
+    outputs = np.load(io.BytesIO(wire.get(answer["outputs"])))["output_0"]
+    assert answer["release"] == releases[1] and np.allclose(outputs, inputs * 2, atol=1e-4)
+    labelled = wire.put(npz(input_0=inputs, labels=np.array([0, 1, 2, 0])))
+    score = wire.call("evaluate", model="digits", release=releases[0], evaluation=labelled, metric="top1")
+    assert score["value"] == 0.75 and score["n"] == 4
+    protocol = {"rounds": 1, "warmup_s": 0.01, "steady_s": 0.05, "min_samples": 11, "limit_s": 30}
+    report = wire.call("bench", model="digits", releases=releases, protocol=protocol)
+    assert [run["release"] for run in report["runs"]] == releases
+    assert len(wire.get(report["runs"][0]["samples"])) == 8 * report["runs"][0]["count"]
+    txn = kit.begun(wire)
+    back = wire.call("rollback", model="digits", txn=txn, deadline_s=30)
+    assert back["from"] == releases[1] and back["release"] == releases[0] == kit.current(root)
+    assert wire.call("commit", txn=txn) == {"outcome": "committed"}
+    with pytest.raises(kit.AgentFailureError, match=r"nothing-to-roll-back"):
+        wire.call("rollback", model="digits", txn=txn, deadline_s=30)
+
+
+@pytest.mark.parametrize("wrong", ["answers", "file"])
+def test_wrong_answers_and_files_that_do_not_load_are_remembered(connect, kit, root, wrong):
+    wire = connect()
+    txn = kit.begun(wire)
+    artifact = built(kit, 2.5)
+    if wrong == "file":
+        artifact = kit.artifact(target="onnxruntime")
+    release = kit.install(wire, artifact, txn, runtime=ONNX)
+    if wrong == "answers":
+        verdict = wire.call("verify", model="digits", release=release, txn=txn)
+        assert not verdict["ok"] and verdict["failed"] == list(range(8))
+    else:
+        with pytest.raises(kit.AgentFailureError, match=r"load-failed"):
+            wire.call("verify", model="digits", release=release, txn=txn)
+    status = wire.call("status")["models"]["digits"]
+    assert status["releases"][release]["state"] == "failed"
+    assert status["failed"][0]["code"] == ("golden" if wrong == "answers" else "load-failed")
+    args = {"model": "digits", "release": release, "expected_current": None, "txn": txn, "deadline_s": 30}
+    with pytest.raises(kit.AgentFailureError, match=r"not verified"):
+        wire.call("activate", **args)
+    assert wire.call("discard", model="digits", release=release, txn=txn) == {}
+    with pytest.raises(kit.AgentFailureError, match=r"failed-before"):
+        kit.install(wire, artifact, txn, "2", runtime=ONNX)

@@ -1,0 +1,153 @@
+"""What a user can get wrong: each is one clear error, and nothing is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgewright.compile.recognise import recognise
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.run import compile_model, plan
+from edgewright.compile.workers import Workers
+from edgewright.config import home
+from edgewright.errors import ConversionError, DataError, EdgewrightError, ModelError, UsageError
+from edgewright.store.artifacts import ArtifactStore
+
+
+def refused(kind: type[EdgewrightError], **request: object) -> EdgewrightError:
+    """The error of planning the request; it carries a hint."""
+    with pytest.raises(kind) as caught:
+        plan(CompileRequest(**request))  # type: ignore[arg-type]
+    assert caught.value.hint
+    assert not caught.value.message.endswith(".")
+    return caught.value
+
+
+def test_a_missing_model(tmp_path: Path) -> None:
+    error = refused(ModelError, source=tmp_path / "none.onnx", target="onnxruntime")
+    assert error.code == "model-not-found"
+
+
+@pytest.mark.parametrize("name", ["net.keras", "net.h5", "net.onnx"])
+def test_a_truncated_model(models: Path, tmp_path: Path, name: str) -> None:
+    data = (models / name).read_bytes()
+    cut = tmp_path / name
+    for size in (0, 30, len(data) // 2, len(data) - 1):
+        cut.write_bytes(data[:size])
+        assert refused(ModelError, source=cut, target="onnxruntime").code in (
+            "model-truncated",
+            "model-unknown",
+        )
+
+
+def test_a_truncated_tflite(models: Path, workers: Workers, tmp_path: Path) -> None:
+    request = CompileRequest(source=models / "net.keras", target="tflite", precision="fp32")
+    data = (compile_model(request, workers=workers).folder / "model.tflite").read_bytes()
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelError):
+        compile_model(CompileRequest(source=cut, target="tflite"), workers=workers)
+
+
+def test_a_wrong_name(models: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "net.tflite"
+    wrong.write_bytes((models / "net.onnx").read_bytes())
+    error = refused(ModelError, source=wrong, target="tflite")
+    assert error.message == "net.tflite is not what its name says, it is an ONNX file (.onnx)"
+    assert error.hint == "rename it to net.onnx"
+
+
+def test_noise_and_a_plain_folder(tmp_path: Path) -> None:
+    (tmp_path / "noise.bin").write_bytes(bytes(range(256)) * 9)
+    assert refused(ModelError, source=tmp_path / "noise.bin", target="tflite").code == "model-unknown"
+    assert refused(ModelError, source=tmp_path, target="tflite").code == "model-unknown"
+
+
+def test_a_savedmodel_is_known_by_its_file_too(models: Path) -> None:
+    folder, file = recognise(models / "net_saved"), recognise(models / "net_saved" / "saved_model.pb")
+    assert folder == file
+    assert folder.source.format == "savedmodel"
+
+
+def test_an_edge_that_is_missing(models: Path) -> None:
+    error = refused(ConversionError, source=models / "net.onnx", target="tflite")
+    assert error.message == "no way from an ONNX file (.onnx) to tflite"
+    assert (
+        error.hint == "from onnx there is onnxruntime, openvino; to tflite from h5, keras, savedmodel, tflite"
+    )
+
+
+def test_unknown_words(models: Path) -> None:
+    source = models / "net.onnx"
+    assert refused(UsageError, source=source, target="onyx").code == "target-unknown"
+    assert "int7" in refused(UsageError, source=source, target="onnxruntime", precision="int7").message
+    assert "auc" in refused(UsageError, source=source, target="onnxruntime", metric="auc").message
+    refused(UsageError, source=source, target="onnxruntime", goldens=3)
+
+
+def test_int8_without_calibration(models: Path) -> None:
+    error = refused(UsageError, source=models / "net.onnx", target="onnxruntime", precision="int8")
+    assert error.code == "calibration-missing"
+
+
+def bad_data(place: Path) -> dict[str, tuple[Path, str]]:
+    good = np.zeros((12, 3, 8, 8), np.float32)
+    broken = good.copy()
+    broken[7, 0, 0, 0] = np.nan
+    arrays = {
+        "empty": ({"x": good[:0]}, "data are empty"),
+        "nan": ({"x": broken}, "sample 7 of .* x holds NaN"),
+        "shape": ({"x": np.zeros((4, 8, 8, 3), np.float32)}, r"\(8, 8, 3\) instead of \(3, 8, 8\)"),
+        "dtype": ({"x": good.astype(np.uint8)}, "wrong dtype: uint8 instead of float32"),
+        "member": ({"left": good, "right": good}, "has no member for input x: left, right"),
+    }
+    found = {}
+    for name, (members, message) in arrays.items():
+        np.savez(place / f"{name}.npz", **members)
+        found[name] = (place / f"{name}.npz", message)
+    whole = (place / "nan.npz").read_bytes()
+    (place / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (place / "folder").mkdir()
+    return {
+        **found,
+        "cut": (place / "cut.npz", "data cannot be read"),
+        "absent": (place / "absent.npz", "no such data file"),
+        "folder": (place / "folder", "folder holds no images"),
+    }
+
+
+@pytest.mark.parametrize("name", ["empty", "nan", "shape", "dtype", "member", "cut", "absent", "folder"])
+def test_calibration_that_does_not_fit(models: Path, workers: Workers, tmp_path: Path, name: str) -> None:
+    path, message = bad_data(tmp_path)[name]
+    request = CompileRequest(
+        source=models / "net.onnx", target="onnxruntime", precision="int8", calibration=path
+    )
+    with pytest.raises(DataError, match=message):
+        compile_model(request, workers=workers)
+    assert not ArtifactStore(home.folder("artifacts")).list()
+
+
+def test_accuracy_that_falls_too_far(models: Path, workers: Workers, tmp_path: Path) -> None:
+    with np.load(models / "images.npz") as images:
+        inputs = images["image"]
+    np.savez(tmp_path / "evaluation.npz", image=inputs, labels=np.arange(len(inputs)) % 5)
+    shared = {"source": models / "net.keras", "target": "tflite", "evaluation": tmp_path / "evaluation.npz"}
+    manifest = compile_model(CompileRequest(**shared, precision="fp32"), workers=workers).manifest  # type: ignore[arg-type]
+    assert manifest.accuracy is not None
+    assert manifest.accuracy.n == 40
+    assert manifest.accuracy.source == manifest.accuracy.artifact
+    with pytest.raises(ConversionError, match="accuracy falls from"):
+        compile_model(CompileRequest(**shared, precision="fp32", max_drop=-1.0), workers=workers)  # type: ignore[arg-type]
+
+
+def test_answers_that_stray_are_refused(models: Path, workers: Workers, tmp_path: Path) -> None:
+    """Ranges calibrated far too small clip everything: the artifact must not be stored."""
+    np.savez(tmp_path / "one.npz", x=np.full((1, 3, 8, 8), 1e-4, np.float32))
+    request = CompileRequest(
+        source=models / "net.onnx", target="onnxruntime", precision="int8", calibration=tmp_path / "one.npz"
+    )
+    with pytest.raises(ConversionError, match=r"answers differ from the source's: SQNR"):
+        compile_model(request, workers=workers)
+    assert not ArtifactStore(home.folder("artifacts")).list()

@@ -1,0 +1,83 @@
+"""Worker processes: crashes, errors, memory, and what is left behind. Real processes, really killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edgewright.compile.workers import Workers
+from edgewright.errors import ConversionError
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends within five seconds."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def run(workers: Workers, place: Path, program: str) -> None:
+    """Runs a program within a worker's job."""
+    (place / "program.py").write_text(program)
+    workers.call("one", "runpy", "run_path", path_name=str(place / "program.py"))
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGKILL", "SIGABRT"])
+def test_a_crash_is_an_error_and_the_next_call_works(tmp_path: Path, name: str) -> None:
+    with Workers(tmp_path / "log") as workers:
+        pid = workers.call("one", "os", "getpid")
+        with pytest.raises(
+            ConversionError, match=f"one worker died during run path: killed by {name}"
+        ) as caught:
+            run(workers, tmp_path, f"import os\nos.kill(os.getpid(), {int(signal.Signals[name])})\n")
+        assert str(tmp_path / "log") in caught.value.hint
+        assert ("memory" in caught.value.hint) == (name == "SIGKILL")
+        assert workers.call("one", "os", "getpid") != pid
+
+
+def test_a_foreign_exception_comes_as_one_line(tmp_path: Path) -> None:
+    with Workers(tmp_path / "log") as workers:
+        with pytest.raises(ConversionError, match="builtins failed: TypeError: "):
+            workers.call("one", "json", "loads", s=5)
+        assert workers.call("one", "json", "loads", s="[1]") == [1]
+    assert "Traceback" in (tmp_path / "log").read_text()
+
+
+def test_a_worker_that_outgrows_its_memory_is_ended(tmp_path: Path) -> None:
+    with Workers(tmp_path / "log", memory_mb=200) as workers:
+        pid = workers.call("one", "os", "getpid")
+        with pytest.raises(ConversionError, match="outgrew its memory during run path: "):
+            run(workers, tmp_path, "import time\nkept = b'x' * 400_000_000\ntime.sleep(30)\n")
+        assert gone(pid)
+
+
+def test_two_frameworks_are_two_processes_and_none_is_left(tmp_path: Path) -> None:
+    with Workers(tmp_path / "log") as workers:
+        pids = {workers.call("one", "os", "getpid"), workers.call("two", "os", "getpid")}
+        assert len(pids | {os.getpid()}) == 3
+    assert all(gone(pid) for pid in pids)
+
+
+def test_a_worker_ends_with_its_host(tmp_path: Path) -> None:
+    program = (
+        "import os, sys, pathlib; from edgewright.compile.workers import Workers\n"
+        "workers = Workers(pathlib.Path(sys.argv[1]))\n"
+        "print(workers.call('one', 'os', 'getpid'), flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, tmp_path / "log"], capture_output=True, text=True)
+    assert done.returncode == -9
+    assert gone(int(done.stdout))

@@ -1,0 +1,281 @@
+"""What users and boards get wrong: one clear error, a hint, and `current` as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def first(deployed: Run) -> str:
+    """A committed release of `tiny` on e-2."""
+    ran = deployed("good.onnx")
+    assert ran.code == 0, ran.err + ran.out
+    return str(ran.json["outcomes"][0]["release"])
+
+
+@pytest.fixture
+def unharmed(first: str, lab: Path) -> Any:
+    """Checks after the test that `current` is the first release, whole."""
+    yield
+    link = lab / "e-2" / "home" / ".edgewright" / "models" / "tiny" / "current"
+    assert link.readlink().name == first
+    manifest = json.loads((link / "manifest.json").read_bytes())
+    assert all((link / entry["path"]).stat().st_size == entry["size"] for entry in manifest["files"])
+
+
+@pytest.fixture
+def artifact(run: Run, models: Path, tmp_path: Path) -> Path:
+    """A copy of an artifact's folder."""
+    folder = tmp_path / "artifact"
+    made = run(
+        "convert",
+        models / "retrained.onnx",
+        "--target",
+        "onnxruntime",
+        "--precision",
+        "fp32",
+        "--output",
+        folder,
+        "--json",
+    )
+    assert made.code == 0, made.err
+    return folder
+
+
+def test_an_artifact_whose_bytes_are_not_its_manifests(run: Run, artifact: Path, unharmed: None) -> None:
+    with (artifact / "model.onnx").open("r+b") as file:
+        file.seek(200)
+        file.write(b"\x00\x01\x02\x03")
+    ran = run("deploy", artifact, "--to", "e-2", "--name", "tiny", "--json")
+    assert ran.code == 1
+    assert ran.json["error"]["code"] == "artifact"
+    assert "model.onnx" in ran.json["error"]["message"]
+
+
+def test_a_manifest_of_a_newer_version(run: Run, artifact: Path, unharmed: None) -> None:
+    manifest = json.loads((artifact / "manifest.json").read_bytes())
+    (artifact / "manifest.json").write_text(json.dumps({**manifest, "schema": 99}))
+    ran = run("deploy", artifact, "--to", "e-2", "--name", "tiny")
+    assert ran.code == 1
+    assert "99" in ran.err
+    assert "hint:" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_board_that_is_not_of_its_profile(run: Run, deployed: Run, home: Path, unharmed: None) -> None:
+    fleet = home / "fleet.toml"
+    before = fleet.read_text()
+    fleet.write_text(before.replace('profile = "generic-x86_64"', 'profile = "generic-arm64"'))
+    try:
+        ran = deployed("retrained.onnx")
+    finally:
+        fleet.write_text(before)
+    assert ran.code == 2
+    outcome = ran.json["outcomes"][0]
+    assert (outcome["outcome"], outcome["code"]) == ("failed", "no-fit")
+    assert "x86_64" in outcome["message"]
+
+
+def test_an_accelerator_that_is_absent(deployed: Run, unharmed: None) -> None:
+    ran = deployed("retrained.onnx", "--accelerator", "cuda")
+    assert ran.code == 2
+    outcome = ran.json["outcomes"][0]
+    assert (outcome["outcome"], outcome["code"]) == ("failed", "accelerator-absent")
+
+
+def test_a_budget_that_is_not_met(run: Run, models: Path, tmp_path: Path, unharmed: None) -> None:
+    project = tmp_path / "edgewright.toml"
+    project.write_text(
+        f'name = "tiny"\nmodel = "{models / "retrained.onnx"}"\nprecision = "fp32"\n[budget]\np50_ms = 0.000001\n'
+    )
+    ran = run("deploy", "--project", project, "--to", "e-2", "--target", "onnxruntime", "--json")
+    assert ran.code == 2
+    assert ran.json["outcomes"][0]["outcome"] == "refused"
+    assert "p50" in ran.json["outcomes"][0]["message"]
+
+
+def test_a_hook_that_fails_puts_the_old_release_back(
+    run: Run, models: Path, tmp_path: Path, unharmed: None
+) -> None:
+    hook = tmp_path / "health.sh"
+    hook.write_text("#!/bin/sh\necho the application is not well >&2\nexit 3\n")
+    hook.chmod(0o755)
+    project = tmp_path / "edgewright.toml"
+    project.write_text(
+        f'name = "tiny"\nmodel = "{models / "retrained.onnx"}"\nprecision = "fp32"\n[hooks]\nhealth = "health.sh"\n'
+    )
+    ran = run("deploy", "--project", project, "--to", "e-2", "--target", "onnxruntime", "--json")
+    assert ran.code == 2
+    outcome = ran.json["outcomes"][0]
+    assert (outcome["outcome"], outcome["code"]) == ("reverted", "hook-failed")
+
+
+def test_synthetic_calibration_is_refused_unless_allowed(
+    deployed: Run, models: Path, run: Run, unharmed: None
+) -> None:
+    asked = ("--to", "e-2", "--name", "other", "--target", "onnxruntime", "--precision", "int8")
+    bare = run("deploy", models / "good.onnx", *asked, "--json")
+    assert bare.code in (1, 64)
+    assert bare.json["error"]["code"] == "calibration-missing"
+    refused = run("deploy", models / "good.onnx", *asked, "--calibration", "synthetic", "--json")
+    assert refused.code == 1
+    assert refused.json["error"]["code"] == "synthetic-calibration"
+    taken = run(
+        "deploy",
+        models / "good.onnx",
+        *asked,
+        "--calibration",
+        "synthetic",
+        "--allow-synthetic",
+        "--dry-run",
+        "--json",
+    )
+    assert taken.code == 0, taken.out
+
+
+def test_boards_that_are_away_do_not_stop_the_others(
+    run: Run, deployed: Run, home: Path, first: str, unharmed: None
+) -> None:
+    fleet = home / "fleet.toml"
+    before = fleet.read_text()
+    away = before[before.index("[boards.e-2]") :].replace("[boards.e-2]", "[boards.away]")
+    port = next(line for line in away.splitlines() if line.startswith("port"))
+    fleet.write_text(before + "\n" + away.replace(port, "port = 1"))
+    try:
+        assert run("fleet", "trust", "away", "--yes", "--json").code == 4
+        ran = deployed("good.onnx", to="e-2,away")
+    finally:
+        fleet.write_text(before)
+    kinds = {outcome["board"]: outcome["outcome"] for outcome in ran.json["outcomes"]}
+    assert kinds["e-2"] == "unchanged"
+    assert kinds["away"] in ("failed", "unreachable")  # not pinned: it is not even asked
+    assert ran.code in (2, 4)
+
+
+def deploy_process(models: Path, *more: object) -> subprocess.Popen[str]:
+    """`edgewright deploy retrained.onnx` in a process of its own."""
+    command = ["deploy", str(models / "retrained.onnx"), "--to", "e-2", "--name", "tiny", "--target", "onnxruntime",
+               "--precision", "fp32", "--json", *map(str, more)]  # fmt: skip
+    code = "import sys; from edgewright.cli.main import run; run(sys.argv[1:])"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(process: subprocess.Popen[str], word: str) -> None:
+    """Reads the progress until a line has `word`."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if word in line:
+            return
+    raise AssertionError(f"never said {word!r}; exit code {process.wait()}")
+
+
+def test_two_deployments_at_once_to_one_board(
+    run: Run, deployed: Run, models: Path, first: str, unharmed: None
+) -> None:
+    process = deploy_process(models, "--stage")
+    try:
+        wait_for(process, "bench")
+        second = deployed("wrong.onnx")
+        assert second.code == 2
+        assert second.json["outcomes"][0]["code"] == "busy"
+        out, _ = process.communicate(timeout=120)
+        assert json.loads(out)["outcomes"][0]["outcome"] == "staged", out
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_ctrl_c_while_measuring_leaves_the_board_as_it_was(models: Path, unharmed: None) -> None:
+    process = deploy_process(models)
+    try:
+        wait_for(process, "bench")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 8, out
+    assert json.loads(out)["outcomes"][0]["outcome"] == "aborted"
+
+
+def agents(lab: Path) -> list[int]:
+    """Processes that have the root folder of e-2 in their open files or arguments."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                status = (entry / "status").read_text()
+                mounts = (entry / "mountinfo").read_text()
+            except OSError:
+                continue
+            if "python" in status.splitlines()[0] and str(lab / "e-2") in mounts:
+                found.append(int(entry.name))
+    return found
+
+
+def test_a_link_cut_while_measuring_is_unreachable_and_leaves_no_process(
+    models: Path, lab: Path, run: Run, unharmed: None
+) -> None:
+    process = deploy_process(models)
+    try:
+        wait_for(process, "bench")
+        kill_session(lab)
+        out, _ = process.communicate(timeout=90)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 4, out
+    assert json.loads(out)["outcomes"][0]["outcome"] == "unreachable"
+    limit = time.monotonic() + 20
+    while agents(lab) and time.monotonic() < limit:
+        time.sleep(0.2)
+    assert agents(lab) == []
+    assert run("status", "e-2", "--json").code == 0
+
+
+def kill_session(lab: Path) -> None:
+    """Ends the sshd processes of e-2's sessions, not its listener."""
+    listener = int((lab / "e-2" / "server.pid").read_text())
+    children = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    sessions = children.get(listener, [])
+    assert sessions, "no session is open"
+    for pid in sessions:
+        for child in children.get(pid, []):
+            if "sshd" in (Path("/proc") / str(child) / "comm").read_text():
+                os.kill(child, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_killed_host_leaves_the_board_as_it_was(models: Path, run: Run, unharmed: None) -> None:
+    process = deploy_process(models)
+    try:
+        wait_for(process, "verify")
+    finally:
+        process.kill()
+        process.wait()
+    assert run("status", "e-2", "--json").code == 0
+
+
+def test_nothing_is_left_in_the_developers_home(lab: Path) -> None:
+    assert not (Path.home() / ".edgewright").exists()
