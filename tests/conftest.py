@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +22,27 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     for variable in ("EDGEWRIGHT_FLEET", "EDGEWRIGHT_HISTORY"):
         monkeypatch.delenv(variable, raising=False)
     return folder
+
+
+@pytest.fixture
+def survived(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Counts faults for docs/reliability.md: `survived("links: cut inside an upload", 12)`.
+
+    Call it after the assertions: it says that so many faults of a kind were tried and survived. A kind is
+    `<group>: <what was done>`, both words for a reader of the table. `tried` is for a test that lets some be lost.
+    One JSON line a call is added to the file that EDGEWRIGHT_FAULTS names, else to `.pytest_cache/faults.jsonl`.
+    """
+    default = request.config.rootpath / ".pytest_cache" / "faults.jsonl"
+    path = Path(os.environ.get("EDGEWRIGHT_FAULTS") or default)
+
+    def record(kind: str, count: int = 1, *, tried: int | None = None) -> None:
+        row = {"run": RUN, "test": request.node.nodeid, "kind": kind}
+        row_counts = {"survived": count, "tried": count if tried is None else tried}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(json.dumps({**row, **row_counts}) + "\n")
+
+    return record
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -10,12 +10,6 @@ import sys
 USAGE = "usage: python3 agent.pyz serve|guard|status --root FOLDER"
 
 
-def own_bytes():
-    """The bytes of the .pyz that is running."""
-    with open(sys.argv[0], "rb") as file:
-        return file.read()
-
-
 def read_hello():
     """The hello line from descriptor 0, byte by byte: what follows is not ours yet."""
     import os
@@ -31,9 +25,9 @@ def read_hello():
     return protocol.decode(bytes(line))
 
 
-def main(arguments=None):
-    """Run the command line; exits 64 on wrong usage."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+def main(data):
+    """Run the command line of the .pyz with these bytes; exits 64 on wrong usage."""
+    arguments = sys.argv[1:]
     if len(arguments) != 3 or arguments[0] not in ("serve", "guard", "status") or arguments[1] != "--root":
         sys.stderr.write(USAGE + "\n")
         sys.exit(64)
@@ -41,7 +35,6 @@ def main(arguments=None):
     if verb == "serve":
         from edgewright_agent import server
 
-        data = own_bytes()
         hello = read_hello()
         hello["root"] = root
         hello["agent"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
@@ -50,7 +43,3 @@ def main(arguments=None):
         from edgewright_agent import guard
 
         sys.exit(guard.recover_now(root) if verb == "guard" else guard.show_status(root))
-
-
-if __name__ == "__main__":
-    main()

@@ -23,19 +23,23 @@ class Refused(Exception):
 
 
 class MemoryImporter(object):
-    """Imports `edgewright_agent.*` and `edgewright_targets.*` from the bytes of a .pyz."""
+    """Imports `edgewright_agent.*` and `edgewright_targets.*` from the bytes of a .pyz.
+
+    All sources are one member, `sources.json`: packed together they take two thirds of what they take
+    one by one.
+    """
 
     packages = ("edgewright_agent", "edgewright_targets")
 
     def __init__(self, data):
-        self.archive = zipfile.ZipFile(io.BytesIO(data))
-        self.names = set(self.archive.namelist())
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            self.sources = json.loads(archive.read("sources.json").decode("ascii"))
 
     def member(self, fullname):
-        """(name in the archive, is a package) of a module, or None."""
+        """(name of the source, is a package) of a module, or None."""
         base = fullname.replace(".", "/")
         for name, package in ((base + "/__init__.py", True), (base + ".py", False)):
-            if name in self.names:
+            if name in self.sources:
                 return name, package
         return None
 
@@ -59,7 +63,7 @@ class MemoryImporter(object):
 
     def get_source(self, fullname):
         """The text of a module; tracebacks and child processes use it."""
-        return self.archive.read(self.member(fullname)[0]).decode("utf-8")
+        return self.sources[self.member(fullname)[0]]
 
 
 def install(data):

@@ -34,7 +34,19 @@ BOOT = (
     "exec(h[min(dict(loader=0))],dict(hello=h,__name__=min(dict(edgewright_loader=0))))"
 )
 ENTRIES = ("server", "child", "guard")  # modules that a hello's `entry` may name
-PYZ_MAIN = "from edgewright_agent.__main__ import main\n\nmain()\n"  # the .pyz's own `__main__.py`
+# The .pyz's own `__main__.py`: it reads the file once and runs those bytes, as the loader does.
+PYZ_MAIN = """import io, json, sys, zipfile
+
+with open(sys.argv[0], "rb") as file:
+    data = file.read()
+loader = {"__name__": "edgewright_loader"}
+with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    exec(json.loads(archive.read("sources.json").decode("ascii"))["edgewright_agent/loader.py"], loader)
+loader["install"](data)
+from edgewright_agent.__main__ import main
+
+main(data)
+"""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")  # models and versions
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")

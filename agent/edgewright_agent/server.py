@@ -63,12 +63,21 @@ class Server(object):
             time.sleep(1)
             if self.channel.stuck():
                 self.end_now()
+            self.renew()
             request = self.request
             if request is not None and time.monotonic() - self.last_word >= HEARTBEAT_SECONDS - 1.5:
                 try:
                     self.event({"event": "heartbeat"})
                 except Closed:
                     self.end_now()
+
+    def renew(self):
+        """Prolong the session's lease: by every command, and while one works or the host pings."""
+        try:
+            if self.txn:
+                self.commands.renew(self.txn)
+        except (AgentError, OSError) as error:
+            sys.stderr.write("edgewright: the lease was not prolonged: %s\n" % error)
 
     def run_pending(self):
         """Run the hooks that an earlier session or a watchdog left to run."""
@@ -82,7 +91,11 @@ class Server(object):
         CRITICAL.acquire(timeout=END_SECONDS)
         spawn.end_all()
         try:
+            if self.txn:
+                self.commands.end(self.txn)  # nobody comes back for it: a lost acknowledgement is settled by `outcome`
             self.agent.files.end()
+        except AgentError:
+            pass  # the lease expires by itself
         finally:
             os._exit(0)
 
@@ -123,8 +136,7 @@ class Server(object):
         """Run a command. Returns `{"ok": ...}` or `{"error": ...}`."""
         try:
             self.txn = given.get("txn") or self.txn
-            if self.txn and do not in ("put", "get", "part", "ping"):
-                self.commands.renew(self.txn)
+            self.renew()
             if do in ("put", "get"):
                 return {"ok": getattr(self, do)(**given)}
             result = getattr(self.commands, do)(**given)

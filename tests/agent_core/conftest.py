@@ -14,26 +14,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from edgewright.connect import agent_package
 from edgewright_agent import protocol
 
 REPOSITORY = Path(__file__).parents[2]
-SOURCES = (
-    *sorted((REPOSITORY / "agent").glob("edgewright_agent/*.py")),
-    *sorted((REPOSITORY / "targets").glob("edgewright_targets/__init__.py")),
-    *sorted((REPOSITORY / "targets").glob("edgewright_targets/*/__init__.py")),
-    *sorted((REPOSITORY / "targets").glob("edgewright_targets/*/runner.py")),
-)
 
 
 def build_pyz() -> bytes:
-    """The agent as one zip, like the host ships it."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        archive.writestr("__main__.py", protocol.PYZ_MAIN)
-        for path in SOURCES:
-            top = "agent" if "edgewright_agent" in path.parts else "targets"
-            archive.writestr(str(path.relative_to(REPOSITORY / top)), path.read_bytes())
-    return buffer.getvalue()
+    """The agent, like the host ships it."""
+    return agent_package.build(
+        REPOSITORY / "agent/edgewright_agent", REPOSITORY / "targets/edgewright_targets"
+    ).data
 
 
 def sha(data: bytes) -> str:

@@ -2,17 +2,15 @@
 
 import hashlib
 import importlib.util
-import io
 import json
 import textwrap
-import zipfile
 from pathlib import Path
 
 import numpy
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright_agent.protocol import PYZ_MAIN
+from edgewright.connect import agent_package
 from edgewright_agent.results import SessionFiles
 
 TOLERANCE = {"sqnr_db": 60.0, "relative": 1e-3}
@@ -23,15 +21,10 @@ def package(name):
     return Path(next(iter(importlib.util.find_spec(name).submodule_search_locations)))
 
 
-def pyz_bytes():
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("__main__.py", PYZ_MAIN)
-        for name in ("edgewright_agent", "edgewright_targets"):
-            for path in sorted(package(name).rglob("*.py")):
-                if name == "edgewright_agent" or path.name in ("__init__.py", "runner.py"):
-                    archive.write(path, f"{name}/{path.relative_to(package(name)).as_posix()}")
-    return out.getvalue()
+def pyz_bytes(more=None):
+    """The agent as the host ships it, with more sources by name."""
+    found = agent_package.sources(package("edgewright_agent"), package("edgewright_targets"))
+    return agent_package.packed({**found, **(more or {})})
 
 
 @pytest.fixture(scope="session")
@@ -48,16 +41,14 @@ def root(tmp_path, agent_bytes):
 
 
 @pytest.fixture
-def add_runner(root, agent_bytes):
+def add_runner(root):
     """Adds a target to the agent's bytes. Returns their new sha256."""
 
     def add(target, runner):
-        out = io.BytesIO(agent_bytes)
-        with zipfile.ZipFile(out, "a") as archive:
-            archive.writestr(f"edgewright_targets/{target}/__init__.py", "")
-            archive.writestr(f"edgewright_targets/{target}/runner.py", runner)
-        sha256 = hashlib.sha256(out.getvalue()).hexdigest()
-        (root / "agent" / f"{sha256}.pyz").write_bytes(out.getvalue())
+        folder = f"edgewright_targets/{target}"
+        data = pyz_bytes({f"{folder}/__init__.py": "", f"{folder}/runner.py": runner})
+        sha256 = hashlib.sha256(data).hexdigest()
+        (root / "agent" / f"{sha256}.pyz").write_bytes(data)
         return sha256
 
     return add

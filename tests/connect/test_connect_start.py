@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -130,18 +131,42 @@ def test_shrinking_does_not_touch_strings():
 
 def test_package_holds_runners_but_nothing_of_the_host(tmp_path):
     (tmp_path / "agent.pyz").write_bytes(agent_package.package().data)
-    names = zipfile.ZipFile(tmp_path / "agent.pyz").namelist()
-    assert {"__main__.py", "edgewright_agent/server.py", "edgewright_targets/tflite/runner.py"} <= set(names)
+    with zipfile.ZipFile(tmp_path / "agent.pyz") as archive:
+        assert archive.namelist() == ["__main__.py", "sources.json"]
+        names = list(json.loads(archive.read("sources.json")))
+    assert {"edgewright_agent/server.py", "edgewright_targets/tflite/runner.py"} <= set(names)
     assert not [name for name in names if name.endswith(("convert.py", "target.py"))]
     assert names == sorted(names)
 
 
-def test_package_runs_as_a_program(tmp_path):
+@pytest.mark.parametrize("version", ["3.6.15", "3.8.18", "3.9.18", "3.11.7", "3.13.0"])
+def test_package_runs_as_a_program(version, tmp_path):
     (tmp_path / "agent.pyz").write_bytes(agent_package.package().data)
-    done = subprocess.run(
-        [sys.executable, "-I", tmp_path / "agent.pyz"], capture_output=True, text=True, timeout=20
-    )
+    python = Path(f"~/.pyenv/versions/{version}/bin/python").expanduser()
+    command = [python, "-I", "-S", tmp_path / "agent.pyz"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert done.returncode == 64 and done.stderr.startswith("usage:")
+    root = tmp_path / "root"
+    root.mkdir()
+    done = subprocess.run([*command, "status", "--root", root], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0 and json.loads(done.stdout)["models"] == {}
+
+
+@pytest.mark.parametrize("version", ["3.6.15", "3.13.0"])
+def test_a_traceback_from_the_package_shows_its_lines(version):
+    broken = "def fail():\n    raise ValueError('on purpose')  # a line to be seen\n"
+    found = {"edgewright_agent/__init__.py": "", "edgewright_agent/broken.py": broken}
+    package = agent_package.packed(found)
+    loader = (agent_package.source_folder("edgewright_agent") / "loader.py").read_text()
+    program = (
+        f"import traceback; exec({loader!r}); install({package!r}); from edgewright_agent import broken\n"
+        "try:\n    broken.fail()\nexcept ValueError:\n    traceback.print_exc()\n"
+    )
+    python = Path(f"~/.pyenv/versions/{version}/bin/python").expanduser()
+    done = subprocess.run(
+        [python, "-I", "-S", "-c", program], capture_output=True, text=True, check=True, timeout=20
+    )
+    assert "edgewright_agent/broken.py" in done.stderr and "# a line to be seen" in done.stderr
 
 
 def test_building_imports_no_target():

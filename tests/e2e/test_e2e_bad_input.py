@@ -60,7 +60,7 @@ def test_an_artifact_whose_bytes_are_not_its_manifests(run: Run, artifact: Path,
         file.write(b"\x00\x01\x02\x03")
     ran = run("deploy", artifact, "--to", "e-2", "--name", "tiny", "--json")
     assert ran.code == 1
-    assert ran.json["error"]["code"] == "artifact"
+    assert ran.json["error"]["code"] == "artifact-damaged"
     assert "model.onnx" in ran.json["error"]["message"]
 
 
@@ -174,6 +174,15 @@ def deploy_process(models: Path, *more: object) -> subprocess.Popen[str]:
     )
 
 
+def ended(process: subprocess.Popen[str]) -> None:
+    """Ends a process and closes its pipes."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
 def wait_for(process: subprocess.Popen[str], word: str) -> None:
     """Reads the progress until a line has `word`."""
     assert process.stderr is not None
@@ -195,8 +204,7 @@ def test_two_deployments_at_once_to_one_board(
         out, _ = process.communicate(timeout=120)
         assert json.loads(out)["outcomes"][0]["outcome"] == "staged", out
     finally:
-        process.kill()
-        process.wait()
+        ended(process)
 
 
 def test_ctrl_c_while_measuring_leaves_the_board_as_it_was(models: Path, unharmed: None) -> None:
@@ -206,8 +214,7 @@ def test_ctrl_c_while_measuring_leaves_the_board_as_it_was(models: Path, unharme
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
     finally:
-        process.kill()
-        process.wait()
+        ended(process)
     assert process.returncode == 8, out
     assert json.loads(out)["outcomes"][0]["outcome"] == "aborted"
 
@@ -236,8 +243,7 @@ def test_a_link_cut_while_measuring_is_unreachable_and_leaves_no_process(
         kill_session(lab)
         out, _ = process.communicate(timeout=90)
     finally:
-        process.kill()
-        process.wait()
+        ended(process)
     assert process.returncode == 4, out
     assert json.loads(out)["outcomes"][0]["outcome"] == "unreachable"
     limit = time.monotonic() + 20
@@ -272,8 +278,7 @@ def test_a_killed_host_leaves_the_board_as_it_was(models: Path, run: Run, unharm
     try:
         wait_for(process, "verify")
     finally:
-        process.kill()
-        process.wait()
+        ended(process)
     assert run("status", "e-2", "--json").code == 0
 
 

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib.util
 import io
+import json
 import os
 import tempfile
 import threading
@@ -20,6 +21,7 @@ from edgewright.nouns.base import Noun
 from edgewright_agent import protocol
 
 DATE = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP can hold
+SOURCES = "sources.json"  # the member with all sources, name -> text
 TARGET_FILES = ("__init__.py", "runner.py")  # of each target: the part that runs on boards
 
 
@@ -79,13 +81,13 @@ def encoded(item: tuple[str, str]) -> tuple[bytes, bytes]:
 def build(agent: Path, targets: Path) -> AgentPackage:
     """The package from the folders of `edgewright_agent` and `edgewright_targets`."""
     found = sources(agent, targets)
-    return as_package(zipped({name: shrink(text).encode("utf-8") for name, text in found.items()}))
+    return as_package(packed({name: shrink(text) for name, text in found.items()}))
 
 
 def as_package(data: bytes) -> AgentPackage:
     """The package in the bytes of a `.pyz`."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        loader = archive.read("edgewright_agent/loader.py").decode("utf-8")
+        loader = json.loads(archive.read(SOURCES))["edgewright_agent/loader.py"]
     return AgentPackage(data=data, sha256=hashlib.sha256(data).hexdigest(), loader=loader)
 
 
@@ -104,8 +106,8 @@ def source_folder(name: str) -> Path:
 
 
 def sources(agent: Path, targets: Path) -> dict[str, str]:
-    """Name in the archive -> source text, line ends as `\\n`."""
-    found = {"__main__.py": protocol.PYZ_MAIN}
+    """Name in the package -> source text, line ends as `\\n`."""
+    found = {}
     files = [(agent, file) for file in agent.rglob("*.py")]
     files += [(targets, targets / "__init__.py")]
     files += [(targets, file) for name in TARGET_FILES for file in targets.glob(f"*/{name}")]
@@ -114,13 +116,18 @@ def sources(agent: Path, targets: Path) -> dict[str, str]:
     return found
 
 
-def zipped(found: dict[str, bytes]) -> bytes:
-    """A ZIP that depends on names and bytes alone: sorted, one date, one mode."""
+def packed(found: dict[str, str]) -> bytes:
+    """A `.pyz` that depends on names and texts alone: sorted, one date, one mode.
+
+    All sources are one member: compressed together they take two thirds of the bytes, and an old board's
+    link is slow.
+    """
+    members = {"__main__.py": protocol.PYZ_MAIN, SOURCES: json.dumps(found, sort_keys=True)}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for name in sorted(found):
+        for name, text in members.items():
             entry = zipfile.ZipInfo(name, DATE)
             entry.create_system = 3  # Unix, whatever this machine is
             entry.external_attr = 0o100644 << 16
-            archive.writestr(entry, found[name], zipfile.ZIP_DEFLATED, 9)
+            archive.writestr(entry, text.encode("ascii"), zipfile.ZIP_DEFLATED, 9)
     return buffer.getvalue()

@@ -28,7 +28,7 @@ from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step
 from edgewright.nouns.project import Budget
 
-LEASE_S = 120  # each command renews it
+LEASE_S = 60  # the session renews it; this is what is left of it when a board is cut off
 
 
 class Aborted(EdgewrightError):

@@ -1,0 +1,163 @@
+"""The agent: size of its .pyz, start to greeting, memory, what it leaves; beside a bare `python3`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import measuring
+import msgspec
+from lab_link import Lab, lab, random_file
+from measuring import Figures
+
+from edgewright.config import fleet as fleets
+from edgewright.connect import agent_package
+from edgewright.connect.local import LocalTransport
+from edgewright.connect.session import Session, connect, start_session
+from edgewright.connect.transport import Transport
+from edgewright.lab import processes
+from edgewright.lab.processes import Process
+from edgewright.nouns.board import Board, Fleet
+
+PYZ_LIMIT = 64 * 1024  # bytes
+WORK_MEGABYTES = 20
+BARE = "import json,hashlib,subprocess,os;os.write(1,bytes(1));os.read(0,1)"
+PROC = Path("/proc")
+
+
+def main() -> None:
+    """Runs it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    default = getattr(sys, "_base_executable", sys.executable)
+    parser.add_argument(
+        "--python", default=default, help="the board's, an absolute path; default: this one's"
+    )
+    given = parser.parse_args()
+    python = str(Path(given.python).resolve())
+    size()
+    with lab(1, python=python) as link:
+        fleet = fleets.load(link.fleet)
+        ssh_board = msgspec.structs.replace(next(iter(fleet.boards.values())), python=python)
+        local_board = msgspec.structs.replace(ssh_board, address="local:", root=str(link.folder / "root"))
+        payload = random_file(link.folder / "payload", WORK_MEGABYTES)
+        for title, board in (("a pipe", local_board), ("SSH", ssh_board)):
+            contenders: dict[str, Callable[[int], Figures]] = {
+                "bare python3": partial(bare, board, fleet, link),
+                "agent": partial(agent, board, fleet, link, payload),
+            }
+            found = measuring.interleave(contenders, given.rounds)
+            report(f"Start over {title}, the board's {version(python)}", found)
+        count = left(link)
+    print(f"Processes of the board besides its sshd after {2 * (given.rounds + 1)} sessions: {count}\n")
+
+
+def report(title: str, found: dict[str, list[Figures]]) -> None:
+    """Prints the table of one link."""
+    keys = {
+        "first_ms": "start to first word ms",
+        "cpu_ms": "CPU until then ms",
+        "peak_mb": "VmHWM then MB",
+        "worked_mb": f"VmHWM after facts and {WORK_MEGABYTES} MB MB",
+    }
+    measuring.report(title, found, keys, base="bare python3")
+
+
+def size() -> None:
+    """Prints the size of the .pyz."""
+    package = agent_package.package()
+    rows = [["agent .pyz", len(package.data), PYZ_LIMIT, f"{len(package.data) / PYZ_LIMIT:.2f}"]]
+    print("### Size\n\n" + measuring.markdown(["", "bytes", "limit", "share"], rows))
+
+
+def version(python: str) -> str:
+    """Name and version of a Python."""
+    return measuring.process(
+        [python, "-c", "import platform;print('Python', platform.python_version())"]
+    ).output.strip()
+
+
+def bare(board: Board, fleet: Fleet, link: Lab, _: int) -> Figures:
+    """A Python that imports three modules of the standard library and says one byte."""
+    transport = connect(board, fleet)
+    try:
+        began = time.perf_counter()
+        channel = transport.run(f'exec {board.python} -I -S -B -c "{BARE}"')
+        channel.receive(1, 30)
+        first_ms = (time.perf_counter() - began) * 1000
+        figures = {"first_ms": first_ms, **usage(transport, link)}
+        channel.finish()
+        channel.exit_code(5)
+        channel.close()
+        return figures
+    finally:
+        transport.close()
+
+
+def agent(board: Board, fleet: Fleet, link: Lab, payload: Path, _: int) -> Figures:
+    """The agent, its .pyz on the board already but for the warm-up."""
+    transport = connect(board, fleet)
+    began = time.perf_counter()
+    session = start_session(board, transport)
+    first_ms = (time.perf_counter() - began) * 1000
+    with session:
+        figures = {"first_ms": first_ms, **usage(transport, link)}
+        work(session, payload)
+        figures["worked_mb"] = usage(transport, link)["peak_mb"]
+    for file in Path(board.root).glob("incoming/*"):
+        file.unlink()
+    link.forget(link.boards[0])
+    return figures
+
+
+def work(session: Session, payload: Path) -> None:
+    """What every deployment does: facts, an upload, a look at the state."""
+    session.facts()
+    session.put(payload)
+    session.call("status")
+
+
+def usage(transport: Transport, link: Lab) -> Figures:
+    """CPU milliseconds and peak memory (MiB) so far of the Python at the other end."""
+    pid = child() if isinstance(transport, LocalTransport) else on_board(link)
+    tasks = (PROC / str(pid) / "task").glob("*/schedstat")
+    nanoseconds = sum(int(task.read_text().split()[0]) for task in tasks)
+    lines = (PROC / str(pid) / "status").read_text().splitlines()
+    peak_kb = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    return {"cpu_ms": nanoseconds / 1e6, "peak_mb": peak_kb / 1024}
+
+
+def child() -> int:
+    """The one child of this process."""
+    (found,) = [pid for pid, parent in processes.table().items() if parent == os.getpid()]
+    return found
+
+
+def on_board(link: Lab) -> int:
+    """The Python on the lab's board."""
+    (found,) = [
+        one.pid for one in others(link) if b"\0-I\0-S\0" in (PROC / str(one.pid) / "cmdline").read_bytes()
+    ]
+    return found
+
+
+def others(link: Lab) -> list[Process]:
+    """The processes of the lab's board besides its server."""
+    board = link.boards[0]
+    server = Process(board.pid, processes.started(board.pid))
+    return [one for one in processes.members({board.folder: server})[board.folder] if one != server]
+
+
+def left(link: Lab) -> int:
+    """How many processes are left on the board once sshd has closed the last session."""
+    time.sleep(1)
+    return len(others(link))
+
+
+if __name__ == "__main__":
+    main()
