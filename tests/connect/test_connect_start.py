@@ -17,6 +17,7 @@ from edgewright.connect.shrink import shrink
 from edgewright.errors import ConfigError
 from edgewright_agent import protocol
 
+VERSIONS = Path("~/.pyenv/versions").expanduser()  # read before a test moves HOME
 SHELLS = ["sh", "bash", "dash", "csh", "tcsh", "fish"]
 LOADER = (
     "import os, sys; os.write(1, (hello['word'] + ' %d ' % sys.version_info[0]).encode() + os.read(0, 99))"
@@ -142,7 +143,7 @@ def test_package_holds_runners_but_nothing_of_the_host(tmp_path):
 @pytest.mark.parametrize("version", ["3.6.15", "3.8.18", "3.9.18", "3.11.7", "3.13.0"])
 def test_package_runs_as_a_program(version, tmp_path):
     (tmp_path / "agent.pyz").write_bytes(agent_package.package().data)
-    python = Path(f"~/.pyenv/versions/{version}/bin/python").expanduser()
+    python = VERSIONS / version / "bin/python"
     command = [python, "-I", "-S", tmp_path / "agent.pyz"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert done.returncode == 64 and done.stderr.startswith("usage:")
@@ -162,7 +163,7 @@ def test_a_traceback_from_the_package_shows_its_lines(version):
         f"import traceback; exec({loader!r}); install({package!r}); from edgewright_agent import broken\n"
         "try:\n    broken.fail()\nexcept ValueError:\n    traceback.print_exc()\n"
     )
-    python = Path(f"~/.pyenv/versions/{version}/bin/python").expanduser()
+    python = VERSIONS / version / "bin/python"
     done = subprocess.run(
         [python, "-I", "-S", "-c", program], capture_output=True, text=True, check=True, timeout=20
     )

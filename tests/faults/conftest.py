@@ -1,0 +1,292 @@
+"""Real boards over a real sshd, a runtime without numpy that can be made to misbehave, and a link that can fail."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import time
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgewright.config import fleet as fleet_file
+from edgewright.connect.session import Limits, Session, open_session
+from edgewright.lab import boards
+from edgewright.nouns.board import Board, Fleet
+
+MODEL = "doubler"
+# What the tflite runner takes from numpy, for Pythons that have none.
+NUMPY = """
+import array
+
+__version__ = "0"
+
+
+class Array(object):
+    def __init__(self, data):
+        self.data = data
+
+    def reshape(self, shape):
+        return self
+
+    def tobytes(self):
+        return self.data.tobytes()
+
+
+def frombuffer(data, dtype):
+    return Array(array.array("f", data))
+
+
+class dtype(object):
+    def __init__(self, name):
+        self.name = name
+"""
+# Doubles its input. Another behaviour is put where the `# at ...` lines are.
+INTERPRETER = """
+import array, os, signal, sys, threading, time
+import numpy
+# at import
+
+
+class Interpreter(object):
+    def __init__(self, model_path, num_threads):
+        # at load
+        with open(model_path, "rb") as file:
+            self.factor = float(file.read().split()[1])
+
+    def get_input_details(self):
+        return [{"name": "x", "index": 0, "shape": [4], "dtype": "float32"}]
+
+    def get_output_details(self):
+        return [{"name": "y", "index": 1, "shape": [4], "dtype": "float32"}]
+
+    def allocate_tensors(self):
+        pass
+
+    def set_tensor(self, index, value):
+        self.given = value
+
+    def invoke(self):
+        # at invoke
+        self.answer = numpy.Array(array.array("f", [one * self.factor for one in self.given.data]))
+
+    def get_tensor(self, index):
+        return self.answer
+"""
+
+
+def sha(data: bytes) -> str:
+    """Hex sha256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def wheel(at: str = "", code: str = "", version: str = "1.0") -> bytes:
+    """A wheel of the toy runtime; `code` runs at its `import`, `load` or `invoke`."""
+    text = INTERPRETER
+    if at:
+        before, _, after = text.partition(f"# at {at}\n")
+        indent = before.rpartition("\n")[2]
+        text = before + "\n".join((indent if i else "") + row for i, row in enumerate(code.splitlines())) + "\n" + after
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("numpy/__init__.py", NUMPY)
+        archive.writestr("tflite_runtime/__init__.py", f"__version__ = {version!r}\n")
+        archive.writestr("tflite_runtime/interpreter.py", text)
+    return buffer.getvalue()
+
+
+def artifact(tag: str = "a", factor: float = 2.0, more: int = 0, **changes: Any) -> SimpleNamespace:
+    """An artifact of the toy runtime: `manifest` bytes, `files` {path: bytes}, `sha256`, `id`."""
+    inputs = np.random.default_rng(1).standard_normal((8, 4), dtype=np.float32)
+    goldens = io.BytesIO()
+    np.savez(goldens, input_0=inputs, output_0=inputs * 2)
+    files = {"model.tflite": b"factor %r of " % factor + tag.encode() + b"x" * more, "goldens.npz": goldens.getvalue()}
+    spec = {"shape": [4], "dtype": "float32", "scale": None, "zero_point": None}
+    manifest = {
+        "schema": 1, "target": "tflite", "precision": "fp32", "entry": "model.tflite",
+        "files": [{"path": path, "sha256": sha(data), "size": len(data)} for path, data in sorted(files.items())],
+        "inputs": [{"name": "x", **spec}], "outputs": [{"name": "y", **spec}],
+        "goldens": {"file": "goldens.npz", "count": 8, "tolerance": {"sqnr_db": 60.0, "relative": 1e-3}},
+        **changes,
+    }  # fmt: skip
+    data = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+    return SimpleNamespace(manifest=data, files=files, sha256=sha(data))
+
+
+class Deployment:
+    """One transaction over a session, a method a step of `deploy`.
+
+    Args:
+        built: of `artifact`. hooks: {kind: script}. runtime: of `wheel`.
+    """
+
+    def __init__(
+        self, session: Session, built: SimpleNamespace, version: str = "1", *,
+        hooks: dict[str, str] | None = None, runtime: bytes | None = None,
+    ) -> None:  # fmt: skip
+        self.session, self.built, self.version, self.txn = session, built, version, uuid.uuid4().hex
+        self.hooks = {kind: text.encode() for kind, text in (hooks or {}).items()}
+        self.wheel = runtime or wheel()
+        self.release = f"{version}-{built.sha256[:8]}"
+
+    def put(self) -> None:
+        for data in [*self.built.files.values(), self.built.manifest, *self.hooks.values()]:
+            self.session.put(data)
+
+    def provision(self) -> str:
+        row = {"file": "toy-1.0-py3-none-any.whl", "sha256": self.session.put(self.wheel), "size": len(self.wheel)}
+        wheels = {"name": "tflite-runtime", "target": "tflite", "version": "1.0", "wheels": [row]}
+        return str(self.session.call("provision", **wheels)["ref"])
+
+    def begin(self) -> None:
+        self.session.call("begin", model=MODEL, txn=self.txn, host="test", ttl_s=60)
+
+    def install(self) -> None:
+        kinds = {kind: sha(data) for kind, data in self.hooks.items()}
+        about = {"model": MODEL, "version": self.version, "manifest": self.built.sha256, "hooks": kinds}
+        assert self.session.call("install", **about, runtime=self.provision(), txn=self.txn)["release"] == self.release
+
+    def verify(self) -> dict[str, Any]:
+        return self.session.call("verify", model=MODEL, release=self.release, txn=self.txn)
+
+    def bench(self) -> dict[str, Any]:
+        protocol = {"rounds": 1, "warmup_s": 0.01, "steady_s": 0.05, "min_samples": 11, "limit_s": 15}
+        return self.session.call("bench", model=MODEL, releases=[self.release], protocol=protocol)
+
+    def activate(self, deadline_s: float = 30, **more: Any) -> dict[str, Any]:
+        current = (self.session.call("status")["models"].get(MODEL) or {}).get("current")
+        return self.session.call(
+            "activate", model=MODEL, release=self.release, expected_current=current, txn=self.txn,
+            deadline_s=deadline_s, **more,
+        )  # fmt: skip
+
+    def commit(self) -> str:
+        return str(self.session.call("commit", txn=self.txn)["outcome"])
+
+    def end(self) -> None:
+        self.session.call("end", txn=self.txn)
+
+    def ready(self) -> Deployment:
+        """All up to a verified release."""
+        self.begin()
+        self.put()
+        self.install()
+        assert self.verify()["ok"]
+        return self
+
+    def whole(self) -> str:
+        """All of it; returns the release."""
+        self.ready().activate()
+        assert self.commit() == "committed"
+        self.end()
+        return self.release
+
+
+class LabBoard:
+    """A board of a lab: how it is reached, and what is in its root folder."""
+
+    def __init__(self, board: Board, fleet: Fleet, lab: boards.LabBoard) -> None:
+        self.board, self.fleet, self.lab, self.root = board, fleet, lab, lab.root
+
+    def open(self, *, port: int | None = None, limits: Limits | None = None, **more: Any) -> Session:
+        """A session, through another port where one is given."""
+        from msgspec.structs import replace
+
+        board = replace(self.board, **{**more, **({"port": port} if port else {})})
+        return open_session(board, self.fleet, limits=limits)
+
+    def deploy(self, tag: str, version: str = "1", **options: Any) -> str:
+        """A whole deployment over a session of its own; returns the release."""
+        with self.open() as session:
+            return Deployment(session, artifact(tag), version, **options).whole()
+
+    @property
+    def current(self) -> str | None:
+        """The release that the link names."""
+        link = self.root / "models" / MODEL / "current"
+        return link.readlink().name if link.is_symlink() else None
+
+    def intact(self) -> None:
+        """`current` is absent or whole."""
+        link = self.root / "models" / MODEL / "current"
+        if link.is_symlink():
+            manifest = json.loads((link / "manifest.json").read_bytes())
+            for entry in manifest["files"]:
+                assert sha((link / entry["path"]).read_bytes()) == entry["sha256"]
+
+    def agents(self) -> list[int]:
+        """Processes on the board that run Python, watchdogs included."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, IndexError):
+                if entry.name.isdigit() and "python" in (entry / "status").read_text().splitlines()[0]:
+                    if str(self.lab.folder) in (entry / "mountinfo").read_text():
+                        found.append(int(entry.name))
+        return found
+
+    def processes(self, name: str) -> list[int]:
+        """Processes of a name on the board: `sshd` ones are the server's own, the listener first."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, IndexError):
+                if entry.name.isdigit() and (entry / "comm").read_text().strip().startswith(name):
+                    if str(self.lab.folder) in (entry / "mountinfo").read_text():
+                        found.append(int(entry.name))
+        return sorted(found)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One state folder for a module: its boards live in it. No SSH agent, key or configuration of the developer's."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEWRIGHT_HOME", str(folder))
+        patch.setenv("EDGEWRIGHT_FLEET", str(folder / "fleet.toml"))
+        patch.setenv("HOME", str(folder / "user"))
+        for variable in ("EDGEWRIGHT_HISTORY", "SSH_AUTH_SOCK"):
+            patch.delenv(variable, raising=False)
+        (folder / "user" / ".ssh").mkdir(parents=True, mode=0o700)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def make_lab(home: Path) -> Iterator[Callable[..., list[LabBoard]]]:
+    """Starts labs: `make_lab(count, name="f", **options of lab.boards.up)`."""
+
+    def make(count: int = 1, name: str = "f", **options: Any) -> list[LabBoard]:
+        made = boards.up(count, fleet_path=home / "fleet.toml", name=name, **options)
+        fleet = fleet_file.load(home / "fleet.toml")
+        return [LabBoard(fleet.boards[one.name], fleet, one) for one in made]
+
+    yield make
+    if boards.listing():
+        boards.down()
+
+
+@pytest.fixture(scope="module")
+def pi(make_lab: Callable[..., list[LabBoard]]) -> LabBoard:
+    """One board, of a module."""
+    return make_lab(1)[0]
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 15.0) -> None:
+    """Waits for something that another process does."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def kit() -> SimpleNamespace:
+    """The helpers above, for test files."""
+    helpers = (Deployment, LabBoard, artifact, sha, wait_until, wheel)
+    return SimpleNamespace(MODEL=MODEL, **{helper.__name__: helper for helper in helpers})
