@@ -74,6 +74,7 @@ def compare(link: Lab, model: Path, target: str, settings: Settings, rounds: int
             "edgewright": board_bench(fleet, session, target, settings),
         }
         if target == "openvino":
+            contenders["bare loop, no input copied"] = bare(folder, "openvino-filled", settings)
             contenders["benchmark_app"] = benchmark_app(folder, settings)
         found = measuring.interleave(contenders, rounds, warmup=False)
     title = f"MobileNetV2-224 fp32, {measuring.version(DISTRIBUTIONS[target])}, {settings.threads} thread(s)"

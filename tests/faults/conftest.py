@@ -136,23 +136,26 @@ class Deployment:
         self.hooks = {kind: text.encode() for kind, text in (hooks or {}).items()}
         self.wheel = runtime or wheel()
         self.release = f"{version}-{built.sha256[:8]}"
+        self.ref = ""
+        self.expected: str | None = None
 
     def put(self) -> None:
         for data in [*self.built.files.values(), self.built.manifest, *self.hooks.values()]:
             self.session.put(data)
 
-    def provision(self) -> str:
+    def provision(self) -> None:
         row = {"file": "toy-1.0-py3-none-any.whl", "sha256": self.session.put(self.wheel), "size": len(self.wheel)}
         wheels = {"name": "tflite-runtime", "target": "tflite", "version": "1.0", "wheels": [row]}
-        return str(self.session.call("provision", **wheels)["ref"])
+        self.ref = str(self.session.call("provision", **wheels)["ref"])
 
     def begin(self) -> None:
+        self.expected = (self.session.call("status")["models"].get(MODEL) or {}).get("current")
         self.session.call("begin", model=MODEL, txn=self.txn, host="test", ttl_s=60)
 
     def install(self) -> None:
         kinds = {kind: sha(data) for kind, data in self.hooks.items()}
         about = {"model": MODEL, "version": self.version, "manifest": self.built.sha256, "hooks": kinds}
-        assert self.session.call("install", **about, runtime=self.provision(), txn=self.txn)["release"] == self.release
+        assert self.session.call("install", **about, runtime=self.ref, txn=self.txn)["release"] == self.release
 
     def verify(self) -> dict[str, Any]:
         return self.session.call("verify", model=MODEL, release=self.release, txn=self.txn)
@@ -162,9 +165,8 @@ class Deployment:
         return self.session.call("bench", model=MODEL, releases=[self.release], protocol=protocol)
 
     def activate(self, deadline_s: float = 30, **more: Any) -> dict[str, Any]:
-        current = (self.session.call("status")["models"].get(MODEL) or {}).get("current")
         return self.session.call(
-            "activate", model=MODEL, release=self.release, expected_current=current, txn=self.txn,
+            "activate", model=MODEL, release=self.release, expected_current=self.expected, txn=self.txn,
             deadline_s=deadline_s, **more,
         )  # fmt: skip
 
@@ -178,6 +180,7 @@ class Deployment:
         """All up to a verified release."""
         self.begin()
         self.put()
+        self.provision()
         self.install()
         assert self.verify()["ok"]
         return self

@@ -24,6 +24,7 @@ def convert(
     evaluation: options.EVALUATION = None,
     max_drop: options.MAX_DROP = None,
     input_shape: options.INPUT_SHAPE = None,
+    allow_constant: options.ALLOW_CONSTANT = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also copy the artifact into this new folder.")
     ] = None,
@@ -65,6 +66,7 @@ def convert(
         inputs=choice.inputs, calibration=choice.calibration, preprocessing=choice.preprocessing,
         evaluation=choice.evaluation, metric=choice.metric,
         max_drop=budget.max_drop if max_drop is None else max_drop, use_cache=not no_cache,
+        allow_constant=allow_constant,
     )  # fmt: skip
     if dry_run:
         show_plan(request, as_json)

@@ -37,6 +37,7 @@ def deploy(
     evaluation: options.EVALUATION = None,
     max_drop: options.MAX_DROP = None,
     input_shape: options.INPUT_SHAPE = None,
+    allow_constant: options.ALLOW_CONSTANT = False,
     accelerator: Annotated[
         str | None, typer.Option("--accelerator", help="Refuse boards where it is absent or not used.")
     ] = None,
@@ -87,7 +88,8 @@ def deploy(
     common = DeployRequest(
         fleet=loaded, boards=tuple(boards), model="", version=checked_version(version), target=target, precision=precision,
         budget=Budget(max_drop=max_drop), stage=stage, dry_run=dry_run, allow_synthetic=allow_synthetic, unguarded=unguarded,
-        use_cache=not no_cache, deadline_s=deadline, protocol=options.known("protocol", protocol, PROTOCOLS),
+        use_cache=not no_cache,
+        allow_constant=allow_constant, deadline_s=deadline, protocol=options.known("protocol", protocol, PROTOCOLS),
         accelerator=accelerator, wheels=tuple(wheel or ()), parallel=parallel,
     )  # fmt: skip
     request = with_source(

@@ -56,6 +56,9 @@ INPUT_SHAPE = Annotated[
         "--input-shape", metavar="NAME=1,32,32,3", help="Static shape of an input; may be repeated."
     ),
 ]
+ALLOW_CONSTANT = Annotated[
+    bool, typer.Option("--allow-constant", help="Accept a model that answers every golden input alike.")
+]
 
 
 def fleet_path(given: Path | None) -> Path:

@@ -92,6 +92,8 @@ def table(
     for index, row in enumerate(rows):
         style = styles[index] if index < len(styles) else None
         made.add_row(*(Text(clean(cell)) for cell in row), style=style)
+    if title:
+        console().print(Text(clean(title), style="bold"))
     console().print(made)
 
 

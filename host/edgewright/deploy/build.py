@@ -8,6 +8,8 @@ from pathlib import Path
 from edgewright import targets
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
+from edgewright.compile.workers import Workers
+from edgewright.config import home
 from edgewright.deploy.request import DeployRequest
 from edgewright.errors import ConversionError, DataError, EdgewrightError
 from edgewright.nouns.artifact import Artifact
@@ -80,9 +82,10 @@ class Builder:
 
     def build(self, profiles: Sequence[Profile]) -> list[Artifact | EdgewrightError]:
         """The artifact of each profile, or why there is none: one board's trouble is not another's."""
-        return [self._of(profile) for profile in profiles]
+        with Workers(home.folder("logs") / "convert.log") as workers:
+            return [self._of(profile, workers) for profile in profiles]
 
-    def _of(self, profile: Profile) -> Artifact | EdgewrightError:
+    def _of(self, profile: Profile, workers: Workers) -> Artifact | EdgewrightError:
         given = self._request.artifact
         try:
             if given is not None:
@@ -93,12 +96,12 @@ class Builder:
             return error
         if recipe not in self._built:
             try:
-                self._built[recipe] = self._compile(recipe)
+                self._built[recipe] = self._compile(recipe, workers)
             except EdgewrightError as error:
                 self._built[recipe] = error
         return self._built[recipe]
 
-    def _compile(self, recipe: Recipe) -> Artifact:
+    def _compile(self, recipe: Recipe, workers: Workers) -> Artifact:
         request = self._request
         assert isinstance(request.source, Path)  # noqa: S101 - the caller gave no artifact
         artifact = compile_model(
@@ -106,9 +109,11 @@ class Builder:
                 source=request.source, target=recipe.target, precision=recipe.precision,
                 default_precision=recipe.default_precision, inputs=request.inputs,
                 calibration=request.calibration, preprocessing=request.preprocessing,
-                evaluation=request.evaluation, metric=request.metric, use_cache=request.use_cache,
+                evaluation=request.evaluation, metric=request.metric, allow_constant=request.allow_constant,
+                use_cache=request.use_cache,
             ),
             self._progress,
+            workers,
         )  # fmt: skip
         check_synthetic(request, artifact)
         return artifact

@@ -27,6 +27,7 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
         stage: stop once the release is verified and measured; `current` stays.
         deadline_s: seconds after which the board reverts a trial that nobody commits.
         allow_synthetic: ship what was calibrated without data.
+        allow_constant: ship a model that answers every golden input alike.
         unguarded: the trial may start although nothing on the board would end it after a reboot.
         wheels: files of the runtime's wheels, where none is to be resolved.
         parallel: boards at once.
@@ -52,6 +53,7 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
     dry_run: bool = False
     allow_synthetic: bool = False
     unguarded: bool = False
+    allow_constant: bool = False
     use_cache: bool = True
     deadline_s: float = DEADLINE_S
     protocol: Protocol = QUICK

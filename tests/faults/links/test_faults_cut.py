@@ -39,3 +39,45 @@ def test_an_upload_cut_at_every_piece_goes_on_and_ends_whole(pi, kit, make_link,
     assert (pi.root / "incoming" / kit.sha(data)).read_bytes() == data
     assert cuts >= SIZE // PIECE
     survived("links: cut inside an upload, a piece further each time", cuts)
+
+
+STEPS = ("begin", "put", "provision", "install", "verify", "bench", "activate", "commit", "end")
+SOON = ("received-install", "received-activate", "received-commit", "sent-activate", "sent-commit")
+LOST = [
+    pytest.param(step, lost, id=f"{step}-{name}", marks=() if f"{lost}-{step}" in SOON else pytest.mark.slow)
+    for step in STEPS
+    for lost, name in (("sent", "request"), ("received", "answer"))
+]
+# What `outcome` says afterwards; elsewhere the transaction never got that far.
+OUTCOMES = {
+    ("activate", "received"): "trial",
+    ("commit", "sent"): "trial",
+    ("commit", "received"): "committed",
+    ("end", "sent"): "committed",
+    ("end", "received"): "committed",
+}
+
+
+@pytest.mark.parametrize(("step", "lost"), LOST)
+def test_a_command_whose_request_or_answer_is_lost(pi, kit, make_link, survived, step, lost):
+    if pi.current is None:
+        pi.deploy("old", "old")
+    old, link = pi.current, make_link(pi.board.port)
+    session = pi.open(port=link.port)
+    deployment = kit.Deployment(session, kit.artifact(step + lost), f"{step}-{lost}")
+    for earlier in STEPS[: STEPS.index(step)]:
+        getattr(deployment, earlier)()
+    link.cut_after(**{lost: 0})
+    with pytest.raises(Unreachable):
+        getattr(deployment, step)()
+    session.close()
+    pi.intact()
+    with pi.open() as session:
+        outcome = session.call("outcome", txn=deployment.txn)["outcome"]
+        assert outcome == OUTCOMES.get((step, lost), "unknown")
+        if outcome == "trial":
+            assert session.call("revert", txn=deployment.txn)["outcome"] == "reverted"
+        assert pi.current == (deployment.release if outcome == "committed" else old)
+    pi.intact()
+    assert pi.deploy("next", f"next-{step}-{lost}") == pi.current
+    survived("links: cut before a command arrives, or before its answer does")

@@ -69,7 +69,7 @@ class Recorder:
 
     def mark(self, word):
         """Notes that the operation has come to some point, such as an answer to the host."""
-        self.journal.append(("mark", word))
+        self.journal.append(("mark", word, self.changes))
 
     def node(self, descriptor):
         return self.nodes[os.fstat(descriptor).st_ino]

@@ -1,0 +1,105 @@
+"""What must hold on a board after a crash, in whatever state the disk is: AssertionError where it does not."""
+
+import os
+import shutil
+
+from crashing import scene
+from crashing.operations import ALLOWED
+
+
+def releases_allowed(operation, facts):
+    return {facts.get(name) for name in ALLOWED[operation]}
+
+
+def consistent(commands, allowed):
+    """Property 1 and 4: `current` is old or new, whole, and what the state says; nothing lies about."""
+    state = commands.store.read()
+    assert not commands.store.problem, "the state is " + commands.store.problem
+    now = scene.current(commands)
+    assert now in allowed, "current is neither old nor new: %s" % now
+    record = state["models"].get("m", {"current": None, "releases": {}, "trial": None, "known_good": []})
+    assert now == record["current"], "link and state differ: %s, %s" % (now, record["current"])
+    path = commands.agent.files.path("models/m/versions")
+    there = set(os.listdir(path)) if os.path.isdir(path) else set()
+    assert there == set(record["releases"]), "folders and releases of the state differ: %s" % there
+    for name, about in record["releases"].items():
+        commands.releases.check("m", name, about)
+    assert set(record["known_good"]) <= there, "a known-good release is gone"
+    assert not os.listdir(commands.agent.files.path("trash")), "the trash is not empty"
+    assert now is None or record["trial"] or now in record["known_good"], "current is not known good"
+    return record
+
+
+def promised(commands, marks, facts, operation):
+    """What the host was told holds."""
+    record = commands.store.read()["models"].get("m")
+    for mark in marks:
+        word, _, what = mark.partition(" ")
+        if word == "put":
+            there = commands.agent.incoming.part(what, 10)
+            assert there["complete"], "an acknowledged upload is gone"
+        elif word == "runtime":
+            commands.agent.runtimes.find(what)
+        elif word == "release":
+            assert what in record["releases"], "an acknowledged release is gone"
+        elif word == "gone":
+            assert what not in record["releases"], "a discarded release is back"
+        elif word == "committed":
+            good = facts[ALLOWED[operation][1]]
+            assert record["last_good"] == good == record["current"], "an acknowledged commit is lost"
+        elif word == "reverted":
+            assert record["current"] == facts["old"] and not record["trial"], "a revert is undone"
+
+
+def lost_state(commands, marks, facts):
+    """After a crash in `purge` or with both slots lost: whole, and one command leads on."""
+    commands.store.read()
+    assert marks & {"purging", "lost"}, "the state is lost"
+    if "purging" in marks:
+        assert scene.purge(commands) == {}
+    else:
+        assert commands.reset() == {}
+
+
+def look(operation, folder, facts, marks, same_boot):
+    """Start the agent on a folder after a crash and check everything; `same_boot`: the board did not reboot."""
+    allowed = releases_allowed(operation, facts)
+    scene.reboot(scene.BOOT if same_boot else "another boot")
+    commands = scene.start(folder)
+    commands.store.read()
+    if commands.store.problem == "state-lost":
+        lost_state(commands, marks, facts)
+        scene.stop(commands)
+        commands = scene.start(folder)
+        allowed = allowed | {None} if "purging" in marks else allowed
+    consistent(commands, allowed)
+    promised(commands, marks, facts, operation)
+    if same_boot:
+        settled(commands, marks, facts)
+        scene.reboot("another boot")
+        scene.stop(commands)
+        commands = scene.start(folder)
+    record = consistent(commands, allowed)
+    assert not record["trial"], "a trial survived a boot"
+    assert record["current"] == record.get("last_good"), "an uncommitted release survived a boot"
+    assert not [name for name in os.listdir(folder + "/incoming") if name.startswith("stage-")], "a stage is left"
+    assert scene.deploy(commands, "z") == scene.current(commands), "a following deploy did not work"
+    scene.stop(commands)
+
+
+def settled(commands, marks, facts):
+    """Property 3: a host that lost its answer asks, and board and host agree."""
+    told = commands.outcome(facts.get("txn", ""))["outcome"]
+    if "committed" in marks or "reverted" in marks:
+        assert told in ("committed", "reverted") and told in marks or told == "unknown", told
+    if told == "unknown":
+        return
+    again = commands.commit(facts["txn"])["outcome"]
+    assert told == "trial" or again == told, "the outcome changed: %s, %s" % (told, again)
+    for ask in (commands.commit, lambda txn: commands.revert(txn, "late"), commands.outcome):
+        assert ask(facts["txn"])["outcome"] == again
+
+
+def fresh(folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder

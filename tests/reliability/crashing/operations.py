@@ -1,0 +1,126 @@
+"""Every operation that changes a board, as functions of (commands, facts, mark).
+
+`mark` notes what the host has been told: from then on no crash may take it back. `ALLOWED` says which releases, by
+their names in the facts, may be current after a crash in the operation.
+"""
+
+from crashing import scene
+
+
+def first_start(commands, facts, mark):
+    """Nothing more: the start itself is recorded."""
+
+
+def put(commands, facts, mark):
+    scene.put(commands, b"some new bytes, not on the board yet")
+    mark("put " + scene.sha(b"some new bytes, not on the board yet"))
+
+
+def resume(commands, facts, mark):
+    digest = scene.sha(b"0123456789")
+    commands.agent.incoming.put(digest, 10, 5, iter([b"56", b"789"]))
+    mark("put " + digest)
+
+
+def provision(commands, facts, mark):
+    made = commands.provision("toy", "tflite", "2", scene.rows(scene.wheel("2")))
+    mark("runtime " + made["ref"])
+
+
+def install(commands, facts, mark):
+    hooks = {"health": scene.sha(b"#!/bin/sh\nexit 0\n")}
+    made = commands.install("m", "e", facts["staged"], facts["runtime"], hooks, facts["txn"])
+    mark("release " + made["release"])
+
+
+def activate(commands, facts, mark):
+    commands.activate("m", facts["next"], facts["old"], facts["txn"], 60, False)
+    mark("trial")
+
+
+def commit(commands, facts, mark):
+    activate(commands, facts, mark)
+    assert commands.commit(facts["txn"]) == {"outcome": "committed"}
+    mark("committed")
+
+
+def revert(commands, facts, mark):
+    activate(commands, facts, mark)
+    assert commands.revert(facts["txn"], "too slow") == {"outcome": "reverted"}
+    mark("reverted")
+
+
+def failed(commands, facts, mark):
+    activate(commands, facts, mark)
+    assert commands.trials.revert(facts["txn"], "no camera", failed=True) == {"outcome": "reverted"}
+    mark("reverted")
+
+
+def rollback(commands, facts, mark):
+    release, current = commands.trials.target_of_rollback("m", None)
+    assert (release, current) == (facts["second"], facts["old"])
+    commands.activate("m", release, current, facts["txn"], 60, False)
+    assert commands.commit(facts["txn"]) == {"outcome": "committed"}
+    mark("committed")
+
+
+def first_activation(commands, facts, mark):
+    txn = scene.begin(commands)
+    release = scene.install(commands, "a", txn)
+    commands.activate("m", release, None, txn, 60, False)
+    assert commands.commit(txn) == {"outcome": "committed"}
+    mark("committed")
+
+
+def prune(commands, facts, mark):
+    commands.end(facts["txn"])
+    scene.prune(commands, 1)
+
+
+def discard(commands, facts, mark):
+    commands.discard("m", facts["next"], facts["txn"])
+    mark("gone " + facts["next"])
+
+
+def recovery(commands, facts, mark):
+    activate(commands, facts, lambda _: None)
+    scene.reboot("the next boot")
+    commands.recover()
+    mark("reverted")
+
+
+def reset(commands, facts, mark):
+    for name in ("state.0.json", "state.1.json"):
+        commands.agent.files.remove_file(name)
+    commands.agent.files.sync_folder("")
+    mark("lost")
+    commands.store.read()
+    commands.reset()
+
+
+def purge(commands, facts, mark):
+    commands.end(facts["txn"])
+    mark("purging")
+    scene.purge(commands)
+
+
+ALLOWED = {
+    first_start: ("none",),
+    put: ("old",),
+    resume: ("old",),
+    provision: ("old",),
+    install: ("old",),
+    activate: ("old", "next"),
+    commit: ("old", "next"),
+    revert: ("old", "next"),
+    failed: ("old", "next"),
+    rollback: ("old", "second"),
+    first_activation: ("none", "first"),
+    prune: ("old",),
+    discard: ("old",),
+    recovery: ("old", "next"),
+    reset: ("old",),
+    purge: ("old", "none"),
+}
+BY_NAME = {operation.__name__: operation for operation in ALLOWED}
+FROM_NOTHING = (first_start, first_activation)  # these begin with an empty root folder

@@ -1,0 +1,188 @@
+"""A small board in a folder, and every operation that changes it, each with what may be current afterwards.
+
+The agent's own objects work on it in this process. Only these are stood in for: the watchdog (no process is
+started), the reserve's size, and a start of the agent is what `server.greet` does.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import uuid
+import zipfile
+
+from edgewright_agent import clock, files, releases, root, runtimes, status, trial
+from edgewright_agent.agent import Agent
+from edgewright_agent.commands import Commands
+from edgewright_agent.results import SessionFiles
+
+PYZ = b"the agent's own bytes"
+HOOK = b"#!/bin/sh\n"
+BOOT = clock.boot_id()
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def stand_in():
+    """Replace what a crash test cannot wait for."""
+    releases.RESERVE_BYTES = 4096
+    trial.guard.start = lambda *_: clock.owner()
+    reboot(BOOT)
+    record(None)
+
+
+def reboot(boot_id):
+    """From now on it is this boot of the board."""
+    clock.boot_id = lambda: boot_id
+
+
+def start(folder):
+    """An agent as a session starts it, recovery included. Returns Commands."""
+    path = root.prepare(folder)
+    agent = Agent(path, sha(PYZ), SessionFiles(path, "%d-%d" % (os.getpid(), clock.started(os.getpid()))))
+    root.furnish(agent.files)
+    agent.keep(PYZ)
+    commands = Commands(agent, lambda _: None)
+    commands.recovered = commands.recover()
+    return commands
+
+
+def stop(commands):
+    """Forget an agent, as its process's end does."""
+    os.close(commands.agent.files.descriptor)
+
+
+class Unsynced:
+    """The real `os`, but that nothing waits for the disk: what is durable is for `images` to say."""
+
+    def __getattr__(self, name):
+        return getattr(os, name)
+
+    def fsync(self, descriptor):
+        """Nothing."""
+
+
+def record(recorder):
+    """Let the agent's file module work through a recorder; None: unrecorded."""
+    files.os = recorder or Unsynced()
+
+
+def artifact(tag):
+    """(manifest bytes, files) of an artifact whose bytes depend on a tag."""
+    content = {"model.tflite": tag.encode() * 300, "parts/goldens.npz": b"goldens " + tag.encode()}
+    spec = {"name": "x", "shape": [1], "dtype": "float32"}
+    rows = [{"path": path, "sha256": sha(data), "size": len(data)} for path, data in sorted(content.items())]
+    goldens = {"file": "parts/goldens.npz", "count": 1, "tolerance": {"sqnr_db": 1.0, "relative": 1.0}}
+    manifest = {"schema": 1, "target": "tflite", "precision": "fp32", "entry": "model.tflite", "files": rows}
+    manifest.update(inputs=[spec], outputs=[spec], goldens=goldens)
+    return json.dumps(manifest).encode(), content
+
+
+def wheel(version):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("toy/__init__.py"), "VERSION = %r\n" % version)
+        archive.writestr(zipfile.ZipInfo("toy/native.so"), b"\x7fELF" * 50)
+    return buffer.getvalue()
+
+
+def put(commands, data):
+    commands.agent.incoming.put(sha(data), len(data), 0, iter([data[:10], data[10:]]))
+    return sha(data)
+
+
+def begin(commands, model="m"):
+    txn = uuid.uuid4().hex
+    commands.begin(model, txn, "driver", 600)
+    return txn
+
+
+def upload(commands, tag):
+    manifest, content = artifact(tag)
+    for data in [*content.values(), manifest]:
+        put(commands, data)
+    return sha(manifest)
+
+
+def rows(data):
+    return [{"file": "toy.whl", "sha256": sha(data), "size": len(data)}]
+
+
+def provision(commands, version="1"):
+    put(commands, wheel(version))
+    return commands.provision("toy", "tflite", version, rows(wheel(version)))["ref"]
+
+
+def install(commands, tag, txn, hooks=None):
+    """Upload, install and mark as verified. Returns the release."""
+    known = runtimes.runtime_id([sha(wheel("1"))])
+    if known not in [one["ref"] for one in commands.agent.runtimes.listing()]:
+        provision(commands)
+    artifact_id = upload(commands, tag)
+    release = commands.install("m", tag, artifact_id, known, hooks or {}, txn)["release"]
+    commands.judge("m", release, "", "")
+    return release
+
+
+def current(commands):
+    """The release that the link names, whole; None where there is no link."""
+    path = commands.agent.files.path("models/m/current")
+    if not os.path.islink(path):
+        return None
+    release = os.path.basename(os.readlink(path))
+    about = commands.store.read()["models"]["m"]["releases"][release]
+    fresh = Commands(Agent(commands.agent.files.root, ""), None)
+    fresh.releases.check("m", release, about)
+    assert fresh.agent.runtimes.find(about["runtime"])["ref"] == about["runtime"], "its runtime is gone"
+    stop(fresh)
+    return release
+
+
+def deploy(commands, tag):
+    """A whole deployment. Returns the release, committed."""
+    txn = begin(commands)
+    release = install(commands, tag, txn)
+    commands.activate("m", release, current(commands), txn, 60, False)
+    assert commands.commit(txn) == {"outcome": "committed"}
+    commands.end(txn)
+    return release
+
+
+def prepare(folder):
+    """Three committed releases, a verified one with hooks, uploads of another, a part, a runtime to add.
+
+    Returns:
+        What the operations need to know.
+    """
+    commands = start(folder)
+    names = [deploy(commands, tag) for tag in ("a", "b", "c")]
+    txn = begin(commands)
+    put(commands, HOOK)
+    hooks = {"activate": sha(HOOK), "health": sha(HOOK)}
+    facts = {"old": names[2], "second": names[1], "first": names[0], "txn": txn, "hooks": hooks}
+    facts["next"] = install(commands, "d", txn, hooks)
+    facts["staged"] = upload(commands, "e")
+    put(commands, b"#!/bin/sh\nexit 0\n")
+    put(commands, wheel("2"))
+    with commands.agent.files.appender("incoming/%s.part" % sha(b"0123456789"), 0) as write:
+        write(b"01234")
+    facts["runtime"] = commands.agent.runtimes.listing()[0]["ref"]
+    stop(commands)
+    return facts
+
+
+def copy(template, folder):
+    shutil.copytree(template, folder, symlinks=True)
+    return folder
+
+
+def prune(commands, keep):
+    return status.prune(commands.agent, commands.releases, keep)
+
+
+def purge(commands):
+    return status.purge(commands.agent)
+
