@@ -86,11 +86,15 @@ def median(runs: Iterable[Figures], key: str) -> float:
     return statistics.median(figures[key] for figures in runs)
 
 
-def paired(runs: Sequence[Figures], base: Sequence[Figures], key: str) -> float:
-    """The median of the rounds' own ratios: what changes from round to round is not in it."""
-    return statistics.median(
-        mine[key] / other[key] if other[key] else float("nan") for mine, other in zip(runs, base, strict=True)
-    )
+def ratios(runs: Sequence[Figures], base: Sequence[Figures], key: str) -> str:
+    """The median of the rounds' own ratios, and the least and greatest of them.
+
+    What changes from round to round, such as the machine's load, is in both and so falls out of the ratio.
+    """
+    found = [mine[key] / other[key] for mine, other in zip(runs, base, strict=True) if other[key]]
+    if not found:
+        return "-"
+    return f"{statistics.median(found):.2f} ({min(found):.2f}-{max(found):.2f})"
 
 
 def report(title: str, found: Mapping[str, Sequence[Figures]], keys: Mapping[str, str], *, base: str) -> None:
@@ -108,10 +112,13 @@ def report(title: str, found: Mapping[str, Sequence[Figures]], keys: Mapping[str
                 cells += ["-", "-"]
                 continue
             cells.append(number(median(runs, key)))
-            cells.append(f"{paired(runs, found[base], key):.2f}" if key in found[base][0] else "-")
+            shown = name != base and key in found[base][0]
+            cells.append(ratios(runs, found[base], key) if shown else "-")
         rows.append([name, *cells])
     rounds = len(found[base])
-    print(f"### {title}\n\n{machine()}; medians of {rounds} interleaved rounds, ratios paired by round.\n")
+    print(
+        f"### {title}\n\n{machine()}; medians of {rounds} interleaved rounds, ratios paired by round: median (least-greatest).\n"
+    )
     print(markdown(["", *heads], rows), flush=True)
 
 

@@ -36,7 +36,7 @@ def main(data):
         from edgewright_agent import server
 
         hello = read_hello()
-        hello["root"] = root
+        hello.update(root=root, group=None)  # the administrator's, not the host's
         hello["agent"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
         server.main(hello, data)
     else:

@@ -3,6 +3,7 @@
 import os
 
 from edgewright_agent import clock
+from edgewright_agent.blobs import Blobs
 from edgewright_agent.incoming import Incoming
 from edgewright_agent.integrity import Integrity
 from edgewright_agent.results import SessionFiles
@@ -26,6 +27,7 @@ class Agent(object):
         self.store = Store(self.files)
         self.incoming = Incoming(self.files, self.checked)
         self.runtimes = Runtimes(self.files, self.checked, self.incoming)
+        self.blobs = Blobs(self)
 
     def keep(self, data):
         """Keep the agent's own bytes for children, guards and the next session."""

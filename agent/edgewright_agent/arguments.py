@@ -128,6 +128,7 @@ COMMANDS = {  # name: {argument: check, or (check, default)}
     "status": {},
     "prune": {"keep": whole(1000)},
     "logs": {"lines": whole(100000)},
+    "guard": {"install": flag},
     "purge": {},
     "reset": {},
 }

@@ -1,11 +1,14 @@
 """What each command does. `server` has checked the arguments."""
 
 import contextlib
+import time
 
-from edgewright_agent import bench, clock, facts, hooks, lease, recovery, releases, status, work
+from edgewright_agent import bench, clock, facts, hooks, lease, reboot, recovery, releases, status, work
 from edgewright_agent import state as states
 from edgewright_agent import trial as trials
 from edgewright_agent.protocol import AgentError
+
+RENEW_SECONDS = 10.0  # how often a session looks whether its lease must be prolonged
 
 
 class Commands(object):
@@ -23,21 +26,29 @@ class Commands(object):
         self.store = agent.store
         self.releases = releases.Releases(agent)
         self.trials = trials.Trials(agent, self.releases)
+        self.renew_at = 0.0  # monotonic
 
     def ping(self):
         return {}
 
     def facts(self):
-        return facts.read(self.agent.files.root, self.agent.runtimes.listing())
+        found = facts.read(self.agent.files.root, self.agent.runtimes.listing())
+        return dict(found, guard=reboot.kind(self.agent))
 
     def part(self, sha256, size):
-        return self.agent.incoming.part(sha256, size)
+        there = self.agent.incoming.part(sha256, size)
+        if there["complete"]:
+            return there
+        if self.agent.blobs.fetch(sha256, size) or self.agent.runtimes.holds(sha256, size):
+            return {"complete": True, "offset": size, "prefix_sha256": sha256}
+        return there
 
     def begin(self, model, txn, host, ttl_s):
         with self.store.locked() as state:
             self.store.usable()
             lease.begin(state, model, txn, host, ttl_s)
             self.store.save(state)
+        self.renew_at = 0.0
         return {}
 
     def end(self, txn):
@@ -48,12 +59,17 @@ class Commands(object):
         return {}
 
     def renew(self, txn):
-        """Prolong a lease that is half over, at each command of its session."""
-        lease_now = self.store.read()["lease"]
-        if lease_now and lease_now["txn"] == txn:
+        """Prolong a lease that is half over. The state is read now and then only: this runs while a model
+        is measured."""
+        if time.monotonic() < self.renew_at:
+            return
+        held, pause = self.store.read()["lease"], RENEW_SECONDS
+        if held and held["txn"] == txn:
+            pause = min(pause, held["ttl_s"] / 4)
             with self.store.locked() as state:
                 if lease.renew(state, txn):
                     self.store.save(state)
+        self.renew_at = time.monotonic() + pause
 
     def provision(self, name, target, version, wheels):
         return self.agent.runtimes.provision(name, target, version, wheels)
@@ -86,33 +102,41 @@ class Commands(object):
             verdict = work.verify(job, self.agent.files, self.say)
         except AgentError as error:
             if error.code == "load-failed":
-                self.judge(model, release, "load-failed", error.message)
+                self.judge(model, release, "load-failed", error.message, job["runtime"])
             raise
         why = (
             ""
             if verdict["ok"]
             else "goldens answered wrongly: %d of %d" % (len(verdict["failed"]), verdict["goldens"])
         )
-        self.judge(model, release, "" if verdict["ok"] else "golden", why)
+        self.judge(model, release, "" if verdict["ok"] else "golden", why, job["runtime"])
         return verdict
 
-    def judge(self, model, release, code, why):
-        """Note what a verification found. What is known good stays so: the runtime or the disk may be
-        at fault."""
+    def judge(self, model, release, code, why, runtime=None):
+        """Note what a verification found, on which runtime. What is known good stays so: the runtime or
+        the disk may be at fault."""
         with self.store.locked() as state:
             about = states.known_release(state, model, release)
             if about["state"] in ("committed", "trial"):
                 return
             about["state"] = "failed" if code else "verified"
             if code:
-                releases.remember_failure(state["models"][model], release, why, code)
+                releases.remember_failure(state["models"][model], release, why, code, runtime)
             self.store.save(state)
 
     def evaluate(self, model, release, evaluation, metric, threads, accelerator):
         path = self.agent.incoming.find(evaluation)
         job = self.job(model, release, threads, accelerator)
+        self.keep_set(model, evaluation)
         with self.quiet(model, release):
             return work.evaluate(job, path, metric, self.agent.files, self.say)
+
+    def keep_set(self, model, evaluation):
+        """Note a model's newest evaluation set: `prune` leaves it."""
+        if self.store.read()["models"][model].get("evaluation") != evaluation:
+            with self.store.locked() as state:
+                states.known_model(state, model)["evaluation"] = evaluation
+                self.store.save(state)
 
     def bench(self, model, releases, protocol, threads, accelerator):
         jobs = [self.job(model, release, threads, accelerator) for release in releases]
@@ -198,6 +222,9 @@ class Commands(object):
 
     def logs(self, lines):
         return {"log": self.agent.files.result("log.txt", self.agent.files.last_lines(lines))}
+
+    def guard(self, install):
+        return reboot.install(self.agent) if install else reboot.remove(self.agent)
 
     def purge(self):
         return status.purge(self.agent)

@@ -7,6 +7,7 @@ A failed fsync is an error for good: the bytes are thrown away, never synced aga
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import stat
@@ -14,6 +15,7 @@ import stat
 from edgewright_agent.protocol import PIECE, AgentError
 
 NOFOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
+SHARED_ROOT = 0o2050  # of the mode of a root folder with a shared group
 TEMPORARY = ".new"  # suffix of files that are not yet whole; never a name of ours
 
 
@@ -38,11 +40,26 @@ def make_root(path):
     os.makedirs(path, mode=0o700, exist_ok=True)
 
 
+def readable(relative):
+    """Whether a folder is one that applications read: `models`, and those below it."""
+    return relative.split("/")[0] == "models"
+
+
+def private(relative):
+    """Whether a folder is the agent's own, though it is below `models`."""
+    parts = relative.split("/")
+    return parts[0] == "models" and parts[2:] == ["records"]
+
+
 class Files(object):
     """Changes below one root folder.
 
     Args:
         root: absolute path of an existing folder.
+
+    Attributes:
+        gid: the shared group, which may read what is below `models/`; None without one. A root folder whose
+            mode is 2750 has one: so every process of the agent knows it without being told.
 
     Every method raises AgentError: `disk-full` or `io`.
     """
@@ -50,6 +67,8 @@ class Files(object):
     def __init__(self, root):
         self.root = root
         self.descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        about = os.fstat(self.descriptor)
+        self.gid = about.st_gid if about.st_mode & SHARED_ROOT == SHARED_ROOT else None
 
     def step(self, operation, path):
         """Called before each change of the file system."""
@@ -94,6 +113,8 @@ class Files(object):
                 os.mkdir(name, 0o700, dir_fd=folder)
             except FileExistsError:
                 pass
+            if readable(relative):
+                self._share(name, folder, relative)
         self.sync_folder(parent)
 
     def _flush(self, descriptor, relative):
@@ -168,14 +189,26 @@ class Files(object):
         """Add to a log file; past `limit` bytes it becomes `<name>.old` and a new one begins. Not synced."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
+            self.step("log", relative)
             file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NOFOLLOW, 0o600, dir_fd=folder)
             try:
                 self._put_bytes(file, data)
-                full = os.fstat(file).st_size > limit
+                if os.fstat(file).st_size > limit:
+                    self._turn(file, relative, folder)
             finally:
                 os.close(file)
-            if full:
-                os.rename(name, name + ".old", src_dir_fd=folder, dst_dir_fd=folder)
+
+    def _turn(self, file, relative, folder):
+        """Rename a full log file, unless another session is at it or has done so."""
+        name = os.path.basename(relative)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            there = os.stat(name, dir_fd=folder, follow_symlinks=False).st_ino
+        except (BlockingIOError, FileNotFoundError):
+            return
+        if there == os.fstat(file).st_ino:
+            self.step("rename", relative + ".old")
+            os.rename(name, name + ".old", src_dir_fd=folder, dst_dir_fd=folder)
 
     def rename(self, source, target):
         """Move a file or folder, durably; a file in the way is replaced."""
@@ -292,6 +325,44 @@ class Files(object):
                 self._flush(file, relative)
             finally:
                 os.close(file)
+
+    def share(self, relative):
+        """Let the shared group read a file or a folder and all in it; without a group nothing is done."""
+        parent, name = os.path.split(relative)
+        with self.folder(parent) as folder:
+            self._share(name, folder, relative)
+
+    def _share(self, name, folder, relative):
+        if self.gid is None or private(relative):
+            return
+        try:
+            about = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            is_folder = stat.S_ISDIR(about.st_mode)
+            if not is_folder and not stat.S_ISREG(about.st_mode):
+                return
+            inner = os.open(name, os.O_RDONLY | NOFOLLOW, dir_fd=folder)
+        except FileNotFoundError:
+            return  # another session removed it
+        try:
+            for child in os.listdir(inner) if is_folder else ():
+                self._share(child, inner, relative + "/" + child)
+            mode = 0o750 if is_folder else 0o640
+            if about.st_gid != self.gid or stat.S_IMODE(about.st_mode) != mode:
+                self.step("chmod", relative)
+                os.fchown(inner, -1, self.gid)
+                os.fchmod(inner, mode)
+        finally:
+            os.close(inner)
+
+    def share_root(self, gid):
+        """Give what is below `models/` to a shared group, then the root folder, whose mode says so."""
+        self.gid = gid
+        self.share("models")
+        about = os.fstat(self.descriptor)
+        if about.st_gid != gid or about.st_mode & SHARED_ROOT != SHARED_ROOT:
+            self.step("chmod", "")
+            os.fchown(self.descriptor, -1, gid)
+            os.fchmod(self.descriptor, 0o2750)
 
     def make_executable(self, relative):
         """Let the owner run a file."""

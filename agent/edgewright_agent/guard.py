@@ -114,8 +114,13 @@ def local(root):
 
 def recover_now(root):
     """The program `guard`: after a boot, end the trials of the one before. Returns the exit code."""
+    from edgewright_agent import reboot
+
     try:
-        sys.stdout.write(json.dumps({"recovered": restore(local(root))}) + "\n")
+        agent = local(root)
+        recovered = restore(agent)
+        reboot.mark(agent.files)
+        sys.stdout.write(json.dumps({"recovered": recovered}) + "\n")
     except AgentError as error:
         sys.stderr.write("%s\nhint: %s\n" % (error.message, error.hint))
         return 1

@@ -98,7 +98,12 @@ class Incoming(object):
                 "hash-mismatch", "the uploaded bytes do not have their hash: %s" % sha256, "put them again"
             )
         self.files.rename(part, self.name(sha256))
+        self.accept(sha256)
+
+    def accept(self, sha256):
+        """Take a whole file whose bytes were hashed while they were written."""
         self.checked.trust(self.files.path(self.name(sha256)), sha256)
+        self.files.remove_file(self.name(sha256) + ".part")
 
     def _feed(self, digest, part, offset):
         """Hash what an earlier session left."""

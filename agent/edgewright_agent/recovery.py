@@ -21,7 +21,9 @@ def recover(agent, trials):
             record = state["models"][name]
             trial = record["trial"]
             if trial and clock.left(trial["deadline"]) <= 0:
-                trials.undo(state, name, "nobody committed it in time", failed=False)
+                again = trial["deadline"]["boot_id"] != clock.boot_id()
+                why = "the board booted meanwhile" if again else "nobody committed it in time"
+                trials.undo(state, name, why, failed=False)
                 recovered.append(
                     {"model": name, "txn": trial["txn"], "from": trial["from"], "to": trial["to"]}
                 )
@@ -37,6 +39,7 @@ def align(agent, trials, model, current):
     found = os.readlink(path) if os.path.islink(path) else None
     if found != wanted:
         trials.point(model, current)
+        agent.files.note("%s: the link is mended, it named %s, the state says %s" % (model, found, current))
 
 
 def wake(agent, state):
@@ -100,7 +103,8 @@ def rewatch(agent):
         with agent.store.locked() as state:
             for other in state["models"].values():
                 if other["trial"] and other["trial"]["txn"] == trial["txn"]:
-                    other["trial"].update(watchdog=watchdog, guard="watchdog")
+                    kept = "watchdog" if other["trial"]["guard"] == "none" else other["trial"]["guard"]
+                    other["trial"].update(watchdog=watchdog, guard=kept)
                     agent.store.save(state)
 
 

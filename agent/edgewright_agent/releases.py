@@ -23,6 +23,11 @@ def release_name(version, artifact):
     return "%s-%s" % (version, artifact[:8])
 
 
+def runtime_key(runtime):
+    """What a failure is remembered by: a provisioned runtime's id, the name and version of the board's own."""
+    return "%s %s" % (runtime["ref"], runtime["version"]) if runtime["system"] else runtime["ref"]
+
+
 def failed_before(record, artifact, runtime, hooks):
     """The entry of what failed here with these very parts, or None."""
     for entry in record["failed"]:
@@ -32,17 +37,27 @@ def failed_before(record, artifact, runtime, hooks):
     return None
 
 
-def remember_failure(record, release, why, code):
-    """Note that a release failed for good on this board. Only for load, golden and hook failures."""
+def refuse_failed(record, artifact, runtime, hooks):
+    """AgentError `failed-before`, where these very parts failed here for good."""
+    failure = failed_before(record, artifact, runtime, hooks)
+    if failure:
+        raise AgentError(
+            "failed-before",
+            "this artifact failed on this board before: %s" % failure["why"],
+            "build it differently, or use another runtime version",
+        )
+
+
+def remember_failure(record, release, why, code, runtime=None):
+    """Note that a release failed for good on this board, on this runtime (as `Runtimes.find` describes it).
+
+    Only for load, golden and hook failures.
+    """
     about = record["releases"][release]
     hooks = about["hooks"] if code == "hook-failed" else None
-    if failed_before(record, about["artifact"], about["runtime"], about["hooks"]) is None:
-        entry = {
-            "release": release,
-            "artifact": about["artifact"],
-            "runtime": about["runtime"],
-            "hooks": hooks,
-        }
+    key = runtime_key(runtime) if runtime else about["runtime"]
+    if failed_before(record, about["artifact"], key, about["hooks"]) is None:
+        entry = {"release": release, "artifact": about["artifact"], "runtime": key, "hooks": hooks}
         record["failed"] = record["failed"][-49:] + [dict(entry, code=code, why=why[:500])]
 
 
@@ -102,13 +117,7 @@ class Releases(object):
         used = self.agent.runtimes.find(runtime)
         if used["target"] != content["target"]:
             raise AgentError("bad-argument", "the runtime is for another target: %s" % used["target"])
-        failure = failed_before(record, artifact, runtime, hooks)
-        if failure:
-            raise AgentError(
-                "failed-before",
-                "this artifact failed on this board before: %s" % failure["why"],
-                "build it differently, or use another runtime version",
-            )
+        refuse_failed(record, artifact, runtime_key(used), hooks)
         stage = "incoming/stage-" + txn
         try:
             self.stage(stage, data, content)
@@ -132,13 +141,7 @@ class Releases(object):
         if known is None or not self.whole(model, release, known):
             return False
         if all(known[key] == wanted[key] for key in wanted):
-            if known["state"] == "failed":
-                raise AgentError(
-                    "failed-before",
-                    "this release failed on this board before: %s" % release,
-                    "build it differently, or use another runtime version",
-                )
-            return True
+            return known["state"] != "failed"  # it failed on another version of the runtime
         if release in needed(record):
             raise AgentError(
                 "in-use",
@@ -158,6 +161,7 @@ class Releases(object):
             self.files.make_folder(os.path.dirname(stage + "/" + entry["path"]))
             self.files.link(self.agent.incoming.name(entry["sha256"]), stage + "/" + entry["path"])
         self.files.write(stage + "/" + manifest.NAME, data)
+        self.files.share(stage)
         self.files.seal(stage)
 
     def keep_hooks(self, hooks):

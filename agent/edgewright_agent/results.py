@@ -6,11 +6,17 @@ import re
 import sys
 import time
 
+from edgewright_agent import clock
 from edgewright_agent.files import Files
 from edgewright_agent.protocol import AgentError
 
 LOG = "agent.log"
 LOG_BYTES = 256 * 1024  # of one log file; one old one is kept
+
+
+def printable(line):
+    """A line without what could move a terminal's cursor, or hide text."""
+    return "".join(char if char.isprintable() else "?" for char in line)
 
 
 class SessionFiles(Files):
@@ -66,10 +72,15 @@ class SessionFiles(Files):
         self.remove_tree("results/" + self.session)
 
     def note(self, text):
-        """One line for the log, with the time (which may be years off) in front. A full disk keeps it out, no more."""
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime())
+        """A line for the log, after the wall clock's time (UTC, maybe years off) and the seconds since boot.
+
+        More lines are set in below it. A full disk keeps them out, no more.
+        """
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        lines = [printable(line) for line in text.splitlines()] or [""]
+        whole = "%s %.1f %s\n" % (stamp, clock.now(), "\n    ".join(lines))
         try:
-            self.log(LOG, ("%s %s\n" % (stamp, text)).encode("utf-8", "replace"), LOG_BYTES)
+            self.log(LOG, whole.encode("utf-8", "replace"), LOG_BYTES)
         except AgentError as error:
             sys.stderr.write("edgewright: the log cannot be written: %s\n" % error.message)
 

@@ -10,6 +10,7 @@ from edgewright_agent.protocol import AgentError
 
 FOLDERS = ("agent", "runtimes", "incoming", "trash", "models", "results", "hooks")
 VOLATILE = ("tmpfs", "ramfs", "rootfs")
+GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 HINT = "set `root` of this board in fleet.toml to a folder of its own on a real, writable disk"
 
 
@@ -81,6 +82,34 @@ def problem(root):
 def refuse(why, root):
     """The AgentError of a root folder that must not be used."""
     return AgentError("root-refused", "the root folder cannot be used, %s: %s" % (why, root), HINT)
+
+
+def open_to(files, group):
+    """Let a shared group of the board's read the models. None leaves things as they are.
+
+    Raises:
+        AgentError: `root-refused`: no such group, or the login is no member of it.
+    """
+    gid = files.gid if group is None else gid_of(group, files.root)
+    if gid is not None:
+        files.share_root(gid)
+
+
+def gid_of(group, root):
+    """The number of a group that the login belongs to."""
+    import grp
+
+    if not isinstance(group, str) or not GROUP.match(group):
+        raise AgentError("bad-argument", "not a group's name: %.40r" % (group,))
+    try:
+        gid = grp.getgrnam(group).gr_gid
+    except KeyError:
+        hint = "make it on the board (`groupadd %s`), or take `group` out of fleet.toml" % group
+        raise AgentError("root-refused", "there is no group %s on the board: %s" % (group, root), hint)
+    if gid not in os.getgroups() + [os.getegid()] and os.geteuid() != 0:
+        hint = "`usermod -a -G %s` the login on the board, then connect again" % group
+        raise AgentError("root-refused", "the login is not in the group %s: %s" % (group, root), hint)
+    return gid
 
 
 def prepare(root):

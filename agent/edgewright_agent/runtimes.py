@@ -66,12 +66,12 @@ class Runtimes(object):
         about = self.about(folder)
         if about is not None and about["ref"] == ref and not self.fault(folder, about):
             return {"ref": ref, "path": self.files.path(folder), "bytes": about["bytes"]}
-        sources = [self.uploads.find(wheel["sha256"], wheel["size"]) for wheel in wheels]
+        sources = [self.source(wheel) for wheel in wheels]
         stage = "incoming/stage-%d" % os.getpid()
         self.files.remove_tree(stage)
         self.files.make_folder(stage)
         try:
-            contents = self.unpack(sources, stage)
+            contents, origins = self.unpack(sources, stage)
             about = {
                 "schema": 1,
                 "ref": ref,
@@ -79,6 +79,7 @@ class Runtimes(object):
                 "target": target,
                 "version": version,
                 "files": contents,
+                "wheels": origins,
             }
             about["bytes"] = sum(entry[1] for entry in contents.values())
             self.files.write(stage + "/" + ABOUT, json.dumps(about, sort_keys=True).encode("ascii"))
@@ -92,24 +93,70 @@ class Runtimes(object):
         self.uploads.drop(wheel["sha256"] for wheel in wheels)
         return {"ref": ref, "path": self.files.path(folder), "bytes": about["bytes"]}
 
+    def source(self, wheel):
+        """Where a wheel's files come from: (its row, path of the upload or None, a runtime with them or None)."""
+        try:
+            return wheel, self.uploads.find(wheel["sha256"], wheel["size"]), None
+        except AgentError as error:
+            donor = self.donor(wheel["sha256"], wheel["size"])
+            if error.code != "not-found" or donor is None:
+                raise
+            return wheel, None, donor
+
+    def donor(self, sha256, size):
+        """(folder, [path, sha256, size] of each file) of a runtime that was made of a wheel, its files verified."""
+        for folder, about in self.folders():
+            origin = about.get("wheels", {}).get(sha256)
+            if not origin or origin["size"] != size:
+                continue
+            rows = [[path] + about["files"][path] for path in origin["files"]]
+            if all(self.checked.matches(self.files.path(folder + "/" + row[0]), *row[1:]) for row in rows):
+                return folder, rows
+        return None
+
+    def holds(self, sha256, size):
+        """Whether a wheel need not be sent: a runtime here was made of it."""
+        return self.donor(sha256, size) is not None
+
     def unpack(self, sources, stage):
-        """Unpack wheels into a folder. Returns {path: [sha256, size]}."""
-        contents = {}
-        for source in sources:
-            try:
-                with zipfile.ZipFile(source) as archive:
-                    rows = members(archive)
-                    total = sum(info.file_size for info, _ in rows) + sum(
-                        entry[1] for entry in contents.values()
-                    )
-                    if total > MAX_BYTES or len(rows) + len(contents) > MAX_FILES:
-                        raise AgentError("bad-argument", "a runtime is too large: %d bytes" % total)
-                    incoming.room(self.files, sum(info.file_size for info, _ in rows), len(rows))
-                    for info, to in rows:
-                        contents[to] = self.extract(archive, info, stage + "/" + to)
-            except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-                raise AgentError("bad-argument", "not a wheel: %s" % error, "fetch the wheel again")
-        return contents
+        """Unpack wheels into a folder.
+
+        Returns:
+            {path: [sha256, size]}, and {wheel's sha256: {"size", "files": [path]}} of the wheels whose files
+            are all still their own.
+        """
+        contents, origins = {}, {}
+        for wheel, upload, donor in sources:
+            found = self.borrow(donor, stage) if donor else self.open_wheel(upload, stage, contents)
+            for origin in [one for one in origins if set(origins[one]["files"]) & set(found)]:
+                del origins[origin]
+            contents.update(found)
+            origins[wheel["sha256"]] = {"size": wheel["size"], "files": sorted(found)}
+        return contents, origins
+
+    def borrow(self, donor, stage):
+        """Give the files of another runtime a second name. Returns {path: [sha256, size]}."""
+        folder, rows = donor
+        incoming.room(self.files, 0, len(rows))
+        for path, _, _ in rows:
+            self.files.make_folder(os.path.dirname(stage + "/" + path))
+            self.files.remove_file(stage + "/" + path)
+            self.files.link(folder + "/" + path, stage + "/" + path)
+        return {path: [sha256, size] for path, sha256, size in rows}
+
+    def open_wheel(self, path, stage, before):
+        """Unpack one wheel; `before` are the files of those unpacked already. Returns {path: [sha256, size]}."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                rows = members(archive)
+                size = sum(info.file_size for info, _ in rows)
+                total = size + sum(entry[1] for entry in before.values())
+                if total > MAX_BYTES or len(rows) + len(before) > MAX_FILES:
+                    raise AgentError("bad-argument", "a runtime is too large: %d bytes" % total)
+                incoming.room(self.files, size, len(rows))
+                return {to: self.extract(archive, info, stage + "/" + to) for info, to in rows}
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            raise AgentError("bad-argument", "not a wheel: %s" % error, "fetch the wheel again")
 
     def extract(self, archive, info, to):
         """Unpack one member, at most the bytes it declares. Returns [sha256, size]."""

@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 
-from edgewright_agent import arguments, integrity, root, spawn
+from edgewright_agent import arguments, integrity, logbook, root, spawn
 from edgewright_agent.agent import Agent
 from edgewright_agent.channel import Channel, Closed
 from edgewright_agent.commands import Commands, version
@@ -42,7 +42,7 @@ class Server(object):
         self.request = None  # id of the command at work
         self.last_word = time.monotonic()
         self.txn = None
-        self.over = False
+        self.over = self.signalled = False
         self.channel = Channel(source, sink, self.end_now)
         self.commands = Commands(agent, self.event)
 
@@ -61,7 +61,7 @@ class Server(object):
         """Say that the agent lives, while a command works; end it when nobody takes its words."""
         while True:
             time.sleep(1)
-            if self.channel.stuck():
+            if self.channel.stuck() or self.signalled:
                 self.end_now()
             self.renew()
             request = self.request
@@ -86,13 +86,18 @@ class Server(object):
         except AgentError as error:
             self.agent.files.note("pending hooks: " + error.message)
 
+    def end_soon(self, *_):
+        """Take a signal: it interrupts the very thread that may be changing the state, so another one ends the agent."""
+        self.signalled = True
+
     def end_now(self):
         """End the agent while a command works: what it started first, but never in the middle of a change."""
-        CRITICAL.acquire(timeout=END_SECONDS)
+        whole = CRITICAL.acquire(timeout=END_SECONDS)
         spawn.end_all()
         try:
-            if self.txn:
-                self.commands.end(self.txn)  # nobody comes back for it: a lost acknowledgement is settled by `outcome`
+            if self.txn and whole and not self.over:
+                # nobody comes back for the lease: a lost acknowledgement is settled by `outcome`
+                self.commands.end(self.txn)
             self.agent.files.end()
         except AgentError:
             pass  # the lease expires by itself
@@ -133,29 +138,40 @@ class Server(object):
         self.channel.say(dict(reply, id=request["id"]))
 
     def work(self, do, given):
-        """Run a command. Returns `{"ok": ...}` or `{"error": ...}`."""
+        """Run a command, and note it in the log. Returns `{"ok": ...}` or `{"error": ...}`."""
         try:
-            self.txn = given.get("txn") or self.txn
-            self.renew()
-            if do in ("put", "get"):
-                return {"ok": getattr(self, do)(**given)}
-            result = getattr(self.commands, do)(**given)
-            self.over = do == "purge"
-            return {"ok": result}
-        except AgentError as error:
-            return {"error": described(error)}
+            result = self.run(do, given)
         except Closed:
             raise
+        except AgentError as error:
+            failed = error
         except OSError as error:
-            return {"error": described(failure(error, error.filename or do))}
+            failed = failure(error, error.filename or do)
         except Exception:
             traceback.print_exc()
             kind, value = sys.exc_info()[:2]
-            return {
-                "error": described(
-                    AgentError("io", "the agent failed in %s: %s: %s" % (do, kind.__name__, value))
-                )
-            }
+            failed = AgentError("io", "the agent failed in %s: %s: %s" % (do, kind.__name__, value))
+        else:
+            if not self.over:  # after a purge there is no log
+                self.note(logbook.done(do, given, result))
+            return {"ok": result}
+        self.note(logbook.refused(do, given, failed))
+        return {"error": described(failed)}
+
+    def run(self, do, given):
+        """Run a command. Returns its result."""
+        self.txn = given.get("txn") or self.txn
+        self.renew()
+        if do in ("put", "get"):
+            return getattr(self, do)(**given)
+        result = getattr(self.commands, do)(**given)
+        self.over = do == "purge"
+        return result
+
+    def note(self, line):
+        """Note a line in the log, if there is one."""
+        if line:
+            self.agent.files.note(line)
 
     def put(self, sha256, size, offset):
         """Take a file's bytes. However it goes, exactly the announced bytes are read."""
@@ -195,6 +211,7 @@ def greet(hello, data):
     path = root.prepare(str(hello.get("root") or ""))
     agent = Agent(path, str(hello["agent"]["sha256"]))
     board_id = root.furnish(agent.files)
+    root.open_to(agent.files, hello.get("group"))
     agent.keep(data)
     recovered = Commands(agent, None).recover()
     greeting = {
@@ -228,7 +245,9 @@ def main(hello, data):
         sys.exit(1)
     server = Server(agent, source, sink)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, lambda *_: server.end_now())
+        signal.signal(number, server.end_soon)
     server.channel.say(greeting)
-    server.serve()
-    server.end_now()
+    try:
+        server.serve()
+    finally:  # also when its last words fail, because nobody reads stderr any more
+        server.end_now()

@@ -2,7 +2,7 @@
 
 import os
 
-from edgewright_agent import clock, lease
+from edgewright_agent import clock, lease, reboot
 from edgewright_agent import releases as release_files
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.state import SLOTS
@@ -71,29 +71,39 @@ def prune(agent, releases, keep):
 
 
 def unneeded(agent, state):
-    """Relative paths of the runtimes and hooks that no release names, and of uploads."""
+    """Relative paths of the runtimes and hooks that no release names, of uploads but each model's newest
+    evaluation set, and of old agents."""
     abouts = [about for record in state["models"].values() for about in record["releases"].values()]
     runtimes = {about["runtime"] for about in abouts}
     hooks = {sha256 for about in abouts for sha256 in about["hooks"].values()}
     hooks.update(one["sha256"] for one in state["pending"])
     found = [folder for folder, about in agent.runtimes.folders() if about["ref"] not in runtimes]
     found += ["hooks/" + name for name in sorted(os.listdir(agent.files.path("hooks"))) if name not in hooks]
+    sets = {record.get("evaluation") for record in state["models"].values()}
     found += [
         "incoming/" + name
         for name in sorted(os.listdir(agent.files.path("incoming")))
-        if not name.startswith("stage-")
+        if not name.startswith("stage-") and name not in sets
     ]
-    return found
+    return found + old_agents(agent)
+
+
+def old_agents(agent):
+    """Relative paths of agents that neither this session, nor a guard, nor the newest two use."""
+    folder = agent.files.path("agent")
+    names = [name for name in os.listdir(folder) if name.endswith(".pyz")]
+    names.sort(key=lambda name: os.stat(os.path.join(folder, name)).st_mtime)
+    used = {agent.sha256 + ".pyz", reboot.agent_of(agent.files) + ".pyz"}
+    return ["agent/" + name for name in names[:-2] if name not in used]
 
 
 def purge(agent):
-    """Remove everything under the root folder, and the folder itself."""
+    """Remove everything under the root folder, the folder itself, and the guard. Returns `{}`, or
+    `{"left": why}` where the guard could not be removed: what it starts is gone."""
+    idle(agent.store.read())
+    why = reboot.remove(agent)["why"]
     with agent.store.locked() as state:
-        busy = lease.live(state)
-        if busy:
-            raise AgentError(
-                "busy", "another deployment is at work on this board: %s" % busy["model"], "wait for it"
-            )
+        idle(state)
         # The state goes first: what is left after a crash is then a lost state or nothing, never a
         # state without files.
         for name in SLOTS:
@@ -101,4 +111,13 @@ def purge(agent):
         agent.files.sync_folder("")
         agent.files.rename("models", "trash/models-%d" % os.getpid())
         agent.files.remove_root()
-    return {}
+    return {"left": why} if why else {}
+
+
+def idle(state):
+    """AgentError `busy` while a deployment is at work."""
+    busy = lease.live(state)
+    if busy:
+        raise AgentError(
+            "busy", "another deployment is at work on this board: %s" % busy["model"], "wait for it"
+        )

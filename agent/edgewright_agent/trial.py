@@ -1,7 +1,7 @@
 """Activation on trial: the intent is durable before `current` moves; without a commit the board goes
 back by itself."""
 
-from edgewright_agent import clock, guard, hooks, lease
+from edgewright_agent import clock, guard, hooks, lease, reboot
 from edgewright_agent import releases as release_files
 from edgewright_agent import state as states
 from edgewright_agent.protocol import AgentError
@@ -50,9 +50,10 @@ class Trials(object):
                 `hook-failed`: reverted already; `reverted`: the deadline passed meanwhile.
         """
         deadline_s = min(float(deadline_s), MAX_DEADLINE)
+        after_boot = reboot.protect(self.agent, deadline_s, unguarded)
         before = self.intend(model, release, expected_current, txn, deadline_s)
         watchdog = self.watch(txn, unguarded)
-        self.swap(txn, watchdog)
+        self.swap(txn, watchdog, after_boot)
         try:
             for kind in ("activate", "health"):
                 self.run_hook(kind, model, release)
@@ -126,7 +127,7 @@ class Trials(object):
                     self.store.save(state)
             raise
 
-    def swap(self, txn, watchdog):
+    def swap(self, txn, watchdog, after_boot):
         """Move `current`, in the state and then its link."""
         with self.store.locked() as state:
             name, record = find(state, txn)
@@ -135,7 +136,8 @@ class Trials(object):
                     "reverted", "the trial ended before it began: %s" % txn, "allow a longer deadline"
                 )
             trial = record["trial"]
-            trial.update(phase="hooks", watchdog=watchdog, guard="watchdog" if watchdog else "none")
+            kept = after_boot if after_boot != "none" else "watchdog"
+            trial.update(phase="hooks", watchdog=watchdog, guard=kept if watchdog else "none")
             record["current"] = trial["to"]
             self.store.save(state)
             self.point(name, trial["to"])
@@ -173,6 +175,7 @@ class Trials(object):
                 self.keep(record, trial["to"])
                 states.settle(state, txn, "committed")
                 self.store.save(state)
+                self.files.note("%s %s: committed" % (name, trial["to"]))
                 return {"outcome": "committed"}
             self.undo(state, name, "the commit came too late", failed=False)
         hooks.run_pending(self.agent)
@@ -226,7 +229,8 @@ class Trials(object):
             hooks.leave(state, "activate", name, trial["from"])
         self.store.save(state)
         self.point(name, trial["from"])
-        self.files.note("%s: %s reverted to %s: %s" % (name, trial["to"], trial["from"], reason))
+        kept = trial["from"] or "nothing"
+        self.files.note("%s %s: reverted, current is %s again: %s" % (name, trial["to"], kept, reason))
 
     def outcome(self, txn):
         """What became of a transaction: `trial`, `committed`, `reverted` or `unknown`."""

@@ -104,6 +104,26 @@ class ProtocolError(EdgewrightError):
     code = "protocol"
 
 
+class Aborted(EdgewrightError):
+    """The user stopped it; nothing that it would have changed was changed."""
+
+    code = "aborted"
+    exit_code = Exit.ABORTED
+
+
+class LeftAtWork(EdgewrightError):
+    """The user stopped twice and did not wait: how it ended is not known here."""
+
+    code = "left"
+    exit_code = Exit.ABORTED
+
+
+class InternalError(EdgewrightError):
+    """A bug."""
+
+    code = "internal"
+
+
 class GateRefused(EdgewrightError):
     """A release did not meet its budget, or answered wrongly, on the board."""
 

@@ -6,6 +6,9 @@ import contextlib
 import hashlib
 import io
 import json
+import os
+import shutil
+import signal
 import time
 import uuid
 import zipfile
@@ -18,6 +21,7 @@ import numpy as np
 import pytest
 
 from edgewright.config import fleet as fleet_file
+from edgewright.connect import agent_package
 from edgewright.connect.session import Limits, Session, open_session
 from edgewright.lab import boards
 from edgewright.nouns.board import Board, Fleet
@@ -286,6 +290,63 @@ def wait_until(condition: Callable[[], Any], seconds: float = 15.0) -> None:
     while not condition():
         assert time.monotonic() < limit, "it did not happen in time"
         time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def change_file(path: Path, change: Callable[[str], str]) -> Iterator[None]:
+    """A file changed in place, since it may be mounted elsewhere; as it was in the end."""
+    before = path.read_text()
+    path.write_text(change(before))
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+@contextlib.contextmanager
+def configure(pi: LabBoard, *lines: str) -> Iterator[None]:
+    """The board's sshd with other lines in its configuration."""
+    keywords = tuple(line.split()[0] for line in lines)
+
+    def reload() -> None:
+        (pi.lab.folder / "server.log").write_text("")
+        os.kill(int((pi.lab.folder / "server.pid").read_text()), signal.SIGHUP)
+        while "Server listening" not in (pi.lab.folder / "server.log").read_text():
+            time.sleep(0.02)
+
+    def change(text: str) -> str:
+        return "\n".join([*(row for row in text.splitlines() if not row.startswith(keywords)), *lines, ""])
+
+    with change_file(pi.lab.folder / "sshd_config", change):
+        reload()
+        yield
+    reload()
+
+
+@pytest.fixture(scope="session")
+def changed() -> Callable[..., Any]:
+    """As `change_file`."""
+    return change_file
+
+
+@pytest.fixture(scope="session")
+def configured() -> Callable[..., Any]:
+    """As `configure`."""
+    return configure
+
+
+@pytest.fixture
+def hasty_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> agent_package.AgentPackage:
+    """The agent with short limits, in place of the installation's own: a hook 1.5 s, a silent child 3 s."""
+    sources = tmp_path / "edgewright_agent"
+    shutil.copytree(agent_package.source_folder("edgewright_agent"), sources)
+    for name, long, short in (("hooks", "SECONDS = 60.0", "SECONDS = 1.5"), ("children", "IDLE_SECONDS = 600.0", "IDLE_SECONDS = 3.0")):
+        text = (sources / f"{name}.py").read_text()
+        assert text.count(f"\n{long}") == 1
+        (sources / f"{name}.py").write_text(text.replace(f"\n{long}", f"\n{short}"))
+    made = agent_package.build(sources, agent_package.source_folder("edgewright_targets"))
+    monkeypatch.setattr(agent_package, "package", lambda: made)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,7 @@ def operate(operation, folder, facts, fails=lambda number, kind: 0):
 
         return recorded(folder, work, fails)
     commands = scene.start(folder)
+    operations.BEFORE.get(operation, lambda _: None)(commands)
     recorder = recorded(folder, lambda recorder: operation(commands, facts, recorder.mark), fails)
     scene.stop(commands)
     return recorder

@@ -44,6 +44,9 @@ def add(
     machine: Annotated[
         str | None, typer.Option("--machine", help="Machine shared with other boards: measured in turn.")
     ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Group on the board whose members may read the models.")
+    ] = None,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
@@ -62,7 +65,7 @@ def add(
     user, host, port = split_address(address)
     entry = BoardEntry(
         address=host, user=user, port=port, profile=profile, labels=tuple(label or ()), root=root, python=python,
-        identity=identity, jump=jump, machine=machine,
+        identity=identity, jump=jump, machine=machine, group=group,
     )  # fmt: skip
     board = fleets.board(name, entry, file.defaults, path)
     existed = name in file.boards
@@ -247,6 +250,32 @@ def prune(
         "prune", lambda board, session, progress: session.call("prune", keep=keep)
     )
     finish("fleet prune", answers, as_json, people)
+
+
+@app.command()
+def reset(
+    selector: Annotated[str, typer.Argument(metavar="SELECTOR", help="Boards.")],
+    yes: options.YES = False,
+    fleet: options.FLEET = None,
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
+) -> None:
+    """Accept what `current` points to, on boards whose state was lost (`status` says so)."""
+    from edgewright.cli.on_boards import Boards, finish
+
+    def people(answers: list[Answer[dict[str, Any]]]) -> None:
+        render.line(f"reset: {', '.join(answer.board.name for answer in answers)}")
+
+    boards = Boards(fleet, selector)
+    confirm(
+        f"take what runs on {', '.join(board.name for board in boards.boards)} as known good?", yes or as_json
+    )
+    finish(
+        "fleet reset",
+        boards.each("reset", lambda board, session, progress: session.call("reset")),
+        as_json,
+        people,
+    )
 
 
 def confirm(question: str, yes: bool) -> None:

@@ -29,16 +29,14 @@ def trust_boards(
         ask = Passwords(progress)
 
         def first(board: Board) -> list[HostKey] | EdgewrightError:
-            try:
-                return (
-                    trust.from_known_hosts(board)
-                    if known_hosts
-                    else trust.scan(board, boards.fleet, ask_password=ask)
-                )
-            except EdgewrightError as error:
-                return error
+            if known_hosts:
+                return trust.from_known_hosts(board)
+            return trust.scan(board, boards.fleet, ask_password=ask)
 
-        found = FanOut(first).run(boards.boards)
+        fan_out = FanOut(first, lambda board, error: error, progress=progress)
+        found = fan_out.run(boards.boards)
+        if fan_out.cancelled.is_set():
+            raise KeyboardInterrupt
     rows: list[dict[str, Any]] = []
     for board, keys in zip(boards.boards, found, strict=True):
         rows += settle(boards, board, keys, yes=yes, known_hosts=known_hosts, replace=replace, ask=ask)

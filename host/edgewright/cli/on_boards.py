@@ -13,7 +13,7 @@ from edgewright.cli.progress import LiveProgress, Passwords, PlainProgress, show
 from edgewright.config import fleet as fleets
 from edgewright.connect.session import Session, open_session
 from edgewright.deploy.fan_out import PARALLEL, FanOut
-from edgewright.errors import EdgewrightError, Exit, Unreachable
+from edgewright.errors import Aborted, EdgewrightError, Exit, LeftAtWork, Unreachable
 from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.selector import select
 
@@ -54,24 +54,24 @@ class Boards:
             def one(board: Board) -> Answer[T]:
                 from edgewright.nouns.progress import Step
 
-                try:
-                    progress(Step(what=what, board=board.name))
-                    with open_session(
-                        board, self.fleet, ask_password=passwords, progress=progress
-                    ) as session:
-                        return Answer(board, work(board, session, progress), None)
-                except EdgewrightError as error:
-                    return Answer(board, None, error)
+                progress(Step(what=what, board=board.name))
+                with open_session(board, self.fleet, ask_password=passwords, progress=progress) as session:
+                    return Answer(board, work(board, session, progress), None)
 
-            return FanOut(one, parallel=self.parallel).run(self.boards)
+            def failed(board: Board, error: EdgewrightError) -> Answer[T]:
+                return Answer(board, None, error)
+
+            return FanOut(one, failed, parallel=self.parallel, progress=progress).run(self.boards)
 
 
 def exit_for(answers: list[Answer[T]]) -> int:
-    """0; 2 when some boards failed; 4 when some were unreachable and none failed."""
+    """0; 2 when some boards failed; else 8 when the user stopped some; else 4 when some were unreachable."""
     errors = [answer.error for answer in answers if answer.error is not None]
     if not errors:
         return Exit.OK
-    return Exit.UNREACHABLE if all(isinstance(error, Unreachable) for error in errors) else Exit.SOME_FAILED
+    if not all(isinstance(error, Aborted | LeftAtWork | Unreachable) for error in errors):
+        return Exit.SOME_FAILED
+    return Exit.UNREACHABLE if all(isinstance(error, Unreachable) for error in errors) else Exit.ABORTED
 
 
 def finish(

@@ -73,6 +73,8 @@ class LiveProgress:
             if board not in self._tasks:
                 self._tasks[board] = self._progress.add_task(text, board=board, total=None)
             task = self._tasks[board]
+            if step.board and "host" in self._tasks:  # the host's part is over once boards are at work
+                self._progress.update(self._tasks["host"], visible=False)
         self._progress.update(task, description=text, completed=step.done or 0, total=step.total)
 
     def pause(self) -> None:

@@ -83,8 +83,7 @@ def table(
     from rich.text import Text
 
     made = Table(
-        title=Text(title, style="bold") if title else None, title_justify="left", header_style="bold",
-        box=box.SIMPLE_HEAD if any(columns) else None, pad_edge=False, show_header=any(columns), show_edge=False,
+        header_style="bold", box=box.SIMPLE_HEAD if any(columns) else None, pad_edge=False, show_header=any(columns), show_edge=False,
     )  # fmt: skip
     for heading in columns:
         right = heading.startswith(">")

@@ -12,6 +12,7 @@ from edgewright.nouns.board import DEFAULT_ROOT, Board, BoardEntry, Fleet, Fleet
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:%-]{0,254}\Z")
 PYTHON = re.compile(r"/[A-Za-z0-9._/+-]+\Z")
+GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 EXAMPLE = "a name is lower-case letters, digits, dot, dash and underscore"
 
 
@@ -60,6 +61,9 @@ def board(name: str, entry: BoardEntry, defaults: BoardEntry, path: Path) -> Boa
     port = entry.port or defaults.port
     if port is not None and not 0 < port < 65536:
         raise ConfigError(f"{where}: not a port of {name}: {port}", hint="1 to 65535")
+    group = entry.group or defaults.group
+    if group is not None and not GROUP.match(group):
+        raise ConfigError(f"{where}: not a group of {name}: {group!r}", hint="such as video")
     return Board(
         name=name,
         address=address,
@@ -72,4 +76,5 @@ def board(name: str, entry: BoardEntry, defaults: BoardEntry, path: Path) -> Boa
         identity=entry.identity or defaults.identity,
         jump=entry.jump or defaults.jump,
         machine=entry.machine or defaults.machine,
+        group=group,
     )

@@ -44,12 +44,19 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def greet(
-    channel: Channel, stream: Stream, package: AgentPackage, root: str, silence_s: float, within_s: float
+    channel: Channel,
+    stream: Stream,
+    package: AgentPackage,
+    root: str,
+    silence_s: float,
+    within_s: float,
+    group: str | None = None,
 ) -> Greeting:
     """Sends the hello, ships the agent when it is asked for, and waits for the greeting.
 
     Args:
         root: the root folder on the board.
+        group: the shared group, whose members may read the models.
         within_s: seconds from the hello to the board's answer, and from the agent's bytes to the greeting.
 
     Raises:
@@ -58,7 +65,7 @@ def greet(
         Unreachable: no answer in time, or the link broke.
     """
     nonce = secrets.token_hex(16)
-    channel.send(hello(package, root, nonce), silence_s)
+    channel.send(hello(package, root, nonce, group), silence_s)
     answers = Answers(stream, nonce)
     try:
         answer = answers.next(time.monotonic() + within_s)
@@ -75,7 +82,7 @@ def greet(
     return as_greeting(answer)
 
 
-def hello(package: AgentPackage, root: str, nonce: str) -> bytes:
+def hello(package: AgentPackage, root: str, nonce: str, group: str | None = None) -> bytes:
     """The hello line."""
     line: bytes = protocol.encode(
         {
@@ -83,6 +90,7 @@ def hello(package: AgentPackage, root: str, nonce: str) -> bytes:
             "nonce": nonce,
             "agent": {"sha256": package.sha256, "size": len(package.data)},
             "root": root,
+            "group": group,
             "host": socket.gethostname(),
             "loader": package.loader,
         }

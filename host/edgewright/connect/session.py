@@ -90,7 +90,9 @@ def start_session(
     channel = transport.run(start.command(board.python))
     stream = Stream(channel, limits.silence_s)
     package = agent_package.package()
-    greeting = greet(channel, stream, package, board.root, limits.silence_s, limits.greeting_s)
+    greeting = greet(
+        channel, stream, package, board.root, limits.silence_s, limits.greeting_s, group=board.group
+    )
     return Session(board, transport, channel, stream, greeting, progress, limits)
 
 
@@ -325,6 +327,7 @@ class Session:
             if time.monotonic() - self._spoke < self._limits.ping_s or self._lock.locked():
                 continue
             try:
-                self.exchange("ping", {}, timeout_s=self._limits.silence_s)
+                # longer than the silence, so that a dead link is told as one
+                self.exchange("ping", {}, timeout_s=2 * self._limits.silence_s)
             except EdgewrightError:
                 return

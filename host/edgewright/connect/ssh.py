@@ -157,7 +157,9 @@ def negotiate_once(endpoint: Endpoint, types: tuple[str, ...], opened: list[Any]
         link.close()
         raise
     try:
-        transport.banner_timeout = START_SECONDS
+        transport.banner_timeout = (
+            2 * START_SECONDS
+        )  # `start_client` gives up first: silence is not tried again
         options = transport.get_security_options()
         options.key_types = types
         options.ciphers = ciphers()

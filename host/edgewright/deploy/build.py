@@ -30,8 +30,11 @@ def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> R
     """The target and precision of a profile for a source.
 
     Raises:
+        UsageError: there is no such target.
         ConversionError: the source cannot be converted to any target of the profile.
     """
+    if request.target:
+        targets.load(request.target)
     possible = [name for name in targets.names() if source_format in targets.load(name).sources]
     wanted = (request.target,) if request.target else profile.targets
     for target in wanted:

@@ -18,9 +18,16 @@ from edgewright.deploy import fit
 from edgewright.deploy.board_profile import profile_of
 from edgewright.deploy.build import Builder
 from edgewright.deploy.fan_out import FanOut, Turns
-from edgewright.deploy.release import Aborted, BoardRelease, Trace
+from edgewright.deploy.release import BoardRelease, Trace
 from edgewright.deploy.request import DeployRequest
-from edgewright.errors import BoardError, EdgewrightError, GateRefused, Unreachable
+from edgewright.errors import (
+    Aborted,
+    BoardError,
+    EdgewrightError,
+    GateRefused,
+    LeftAtWork,
+    Unreachable,
+)
 from edgewright.nouns import outcome as words
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.board import Board
@@ -72,38 +79,46 @@ class Deployment:
 
     def run(self) -> list[BoardOutcome]:
         """Identify, build, release; the outcomes in the request's order."""
+        source_format = recognise(self.request.source).source.format if self.request.source else ""
         self.identify()
-        self.build()
+        self.build(source_format)
         boards = [board for board in self.request.boards if board.name not in self.failures]
         fan_out: FanOut[BoardOutcome] = FanOut(
-            lambda board: self.deploy_board(board, fan_out), parallel=self.request.parallel
-        )
+            lambda board: self.deploy_board(board, fan_out), self.ended,
+            parallel=self.request.parallel, progress=self.progress,
+        )  # fmt: skip
         done = {outcome.board: outcome for outcome in fan_out.run(boards)} | self.failures
         outcomes = [done[board.name] for board in self.request.boards]
-        if not self.request.dry_run:
-            self.history.record("deploy", self.request.fleet.name, self.version, outcomes)
-        return outcomes
+        if self.request.dry_run:
+            return outcomes
+        return recorded(self.history, "deploy", self.request.fleet.name, self.version, outcomes)
 
     def identify(self) -> None:
-        """The profile of every board; only those that the fleet file does not say are asked."""
+        """The profile of every board; only those that the fleet file does not say are asked.
+
+        Raises:
+            KeyboardInterrupt: the user stopped it; nothing was sent yet.
+        """
 
         def ask(board: Board) -> None:
-            try:
-                if board.profile:
-                    self.profiles[board.name] = profile_of(board, Facts())
-                    return
-                self.progress(Step(what="facts", board=board.name))
-                with self.open(board) as session:
-                    self.profiles[board.name] = profile_of(board, session.facts())
-            except EdgewrightError as error:
-                self.failures[board.name] = self.failed(board, error, Trace(), time.monotonic())
+            if board.profile:
+                self.profiles[board.name] = profile_of(board, Facts())
+                return
+            self.progress(Step(what="facts", board=board.name))
+            with self.open(board) as session:
+                self.profiles[board.name] = profile_of(board, session.facts())
 
-        FanOut(ask, parallel=self.request.parallel).run(self.request.boards)
+        def failed(board: Board, error: EdgewrightError) -> None:
+            self.failures[board.name] = self.ended(board, error)
 
-    def build(self) -> None:
+        fan_out = FanOut(ask, failed, parallel=self.request.parallel, progress=self.progress)
+        fan_out.run(self.request.boards)
+        if fan_out.cancelled.is_set():
+            raise KeyboardInterrupt
+
+    def build(self, source_format: str) -> None:
         """The artifacts, and the version that they are released as. Raises when there is none for any board."""
         known = [board for board in self.request.boards if board.name in self.profiles]
-        source_format = recognise(self.request.source).source.format if self.request.source else ""
         built = Builder(self.request, source_format, self.progress).build(
             [self.profiles[board.name] for board in known]
         )
@@ -132,8 +147,6 @@ class Deployment:
         trace = Trace()
         trace.profile, trace.artifact = self.profiles[board.name], self.artifacts[board.name]
         try:
-            if fan_out.cancelled.is_set():
-                raise Aborted("stopped by the user before this board's turn")
             with self.open(board) as session:
                 kind = self.attempt(board, session, trace, fan_out)
         except EdgewrightError as error:
@@ -146,11 +159,11 @@ class Deployment:
         self.progress(Step(what="facts", board=board.name))
         trace.facts = facts = session.facts()
         fit.check_board(facts, profile, board=board.name)
+        trace.current = current_release(session, self.request.model)
         fit.check_accelerator(
             self.request.accelerator or self.request.budget_of(profile).accelerator, facts, board=board.name
         )
         fit.check_artifact(facts, artifact.manifest, board=board.name)
-        trace.current = current_release(session, self.request.model)
         trace.release = f"{self.version}-{artifact.id[:8]}"
         if trace.current == trace.release:
             return words.UNCHANGED
@@ -179,6 +192,10 @@ class Deployment:
         trace.runtime = f"{choice.name} {choice.version}"
         fit.check_runtime(artifact.manifest, choice, board=board.name)
         return choice
+
+    def ended(self, board: Board, error: EdgewrightError) -> BoardOutcome:
+        """The outcome of a board of which nothing else is known."""
+        return self.failed(board, error, Trace(), time.monotonic())
 
     def failed(self, board: Board, error: EdgewrightError, trace: Trace, started: float) -> BoardOutcome:
         """The outcome of a board that ended with an error."""
@@ -222,8 +239,28 @@ def kind_of(error: EdgewrightError, trace: Trace) -> str:
         return words.REFUSED
     if isinstance(error, Aborted):
         return words.ABORTED
+    if isinstance(error, LeftAtWork) or (trace.activating and not isinstance(error, BoardError)):
+        return words.UNKNOWN
     if isinstance(error, Unreachable):
-        return words.UNKNOWN if trace.activating else words.UNREACHABLE
+        return words.UNREACHABLE
     if isinstance(error, BoardError) and error.code in REVERTED_BY_BOARD:
         return words.REVERTED
     return words.FAILED
+
+
+def recorded(
+    history: History, action: str, fleet: str, version: str, outcomes: list[BoardOutcome]
+) -> list[BoardOutcome]:
+    """The outcomes, kept in the history; a history that fails must not lose them, each says so then."""
+    try:
+        history.record(action, fleet, version, outcomes)
+    except EdgewrightError as error:
+        return [
+            msgspec.structs.replace(
+                outcome,
+                message="; ".join(filter(None, (outcome.message, f"not kept: {error.message}"))),
+                hint=outcome.hint or error.hint,
+            )
+            for outcome in outcomes
+        ]
+    return outcomes

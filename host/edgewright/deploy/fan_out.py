@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Generic, TypeVar
 
+from edgewright.errors import Aborted, EdgewrightError, InternalError, LeftAtWork
 from edgewright.nouns.board import Board
+from edgewright.nouns.progress import Progress, Step, silent
 
 PARALLEL = 16  # boards at once; a thread and some 100 KiB each
 T = TypeVar("T")
@@ -34,25 +38,76 @@ class FanOut(Generic[T]):
     """Runs `work(board)` for every board.
 
     Args:
-        work: must not raise for what a board does; it returns the board's result.
+        work: gives the board's result, or raises.
+        failed: the result of a board whose work raised (another error than this project's is an
+            InternalError), or which the user stopped (Aborted: not begun; LeftAtWork: not waited for).
         parallel: boards at once.
 
     Attributes:
         cancelled: set by the first Ctrl-C; `work` looks at it between its steps and ends early.
     """
 
-    def __init__(self, work: Callable[[Board], T], *, parallel: int = PARALLEL) -> None:
+    def __init__(
+        self,
+        work: Callable[[Board], T],
+        failed: Callable[[Board, EdgewrightError], T],
+        *,
+        parallel: int = PARALLEL,
+        progress: Progress = silent,
+    ) -> None:
         self._work = work
+        self._failed = failed
         self._parallel = max(1, parallel)
+        self._progress = progress
         self.cancelled = threading.Event()
 
     def run(self, boards: Sequence[Board]) -> list[T]:
-        """The results in the boards' order. The first Ctrl-C lets every board finish its step, a second one raises."""
-        with ThreadPoolExecutor(min(self._parallel, max(1, len(boards))), thread_name_prefix="board") as pool:
-            futures = [pool.submit(self._work, board) for board in boards]
+        """The results in the boards' order.
+
+        The first Ctrl-C begins no further board and lets those at work finish their step; a second one leaves
+        them, their threads still running.
+        """
+        pool = ThreadPoolExecutor(min(self._parallel, max(1, len(boards))), thread_name_prefix="board")
+        futures = [pool.submit(self._work, board) for board in boards]
+        try:
+            wait(futures)
+        except KeyboardInterrupt:
+            self.cancelled.set()
+            for future in futures:
+                future.cancel()
+            self._progress(
+                Step(what="stopping", detail="boards at work finish their step; again leaves them")
+            )
             try:
                 wait(futures)
             except KeyboardInterrupt:
-                self.cancelled.set()
-                wait(futures)
-            return [future.result() for future in futures]
+                self._progress(Step(what="stopped", detail="boards at work are left"))
+        pool.shutdown(wait=False, cancel_futures=True)
+        return [self._result(board, future) for board, future in zip(boards, futures, strict=True)]
+
+    def _result(self, board: Board, future: Future[T]) -> T:
+        """What a board's work gave, or what stands for it."""
+        if not future.done():
+            hint = f"ask it: `edgewright status {board.name}`"
+            return self._failed(board, LeftAtWork("stopped by the user in the middle of its work", hint=hint))
+        try:
+            return future.result()
+        except CancelledError:
+            return self._failed(board, Aborted("stopped by the user before this board's turn"))
+        except EdgewrightError as error:
+            return self._failed(board, error)
+        except Exception as error:  # noqa: BLE001 - one board's trouble must not lose the others' results
+            return self._failed(board, internal(error))
+
+
+def internal(error: Exception) -> EdgewrightError:
+    """A foreign error of one board's work; the place is named, as there is no traceback of a thread's."""
+    if isinstance(error, OSError) and error.filename:
+        return EdgewrightError(
+            f"{error.strerror}: {error.filename}".lower(),
+            hint="check the file and its permissions",
+            code="io",
+        )
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    text = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
+    return InternalError(text, hint=f"this is a bug, in {Path(last.filename).name}:{last.lineno}")

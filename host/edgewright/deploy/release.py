@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,7 +17,7 @@ from edgewright.connect.provision import RuntimeChoice
 from edgewright.connect.session import Session
 from edgewright.deploy import gate
 from edgewright.deploy.request import DeployRequest
-from edgewright.errors import EdgewrightError, Exit, GateRefused, Unreachable
+from edgewright.errors import Aborted, BoardError, EdgewrightError, GateRefused, Unreachable
 from edgewright.measure.benchmark import benchmark
 from edgewright.measure.statistics import LEAST_SAMPLES
 from edgewright.nouns.artifact import Artifact
@@ -28,14 +29,19 @@ from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step
 from edgewright.nouns.project import Budget
 
+SETTLE_PAUSE_S = 2.0  # between two attempts to ask what became of an activation
 LEASE_S = 60  # the session renews it; this is what is left of it when a board is cut off
 
 
-class Aborted(EdgewrightError):
-    """The user stopped it; the board's `current` was not touched."""
-
-    code = "aborted"
-    exit_code = Exit.ABORTED
+# Codes that say that a release cannot run any more, or not with these inputs: such an incumbent is no measure.
+NO_MEASURE = (
+    "release-damaged",
+    "runtime-damaged",
+    "runtime-missing",
+    "load-failed",
+    "child-crashed",
+    "bad-argument",
+)
 
 
 class Trace:
@@ -99,9 +105,10 @@ class BoardRelease:
         self.txn = uuid.uuid4().hex
         self.budget: Budget = request.budget_of(profile)
         self.release = f"{version}-{artifact.id[:8]}"
+        self.comparable = True  # the incumbent, if there is one, can be run
 
     def run(self) -> str:
-        """Deploys; returns `staged` or `committed`, or the `reverted` or `unknown` that settled it.
+        """Deploys; returns `staged` or `committed`.
 
         Raises:
             GateRefused: discarded on the board, `current` never moved.
@@ -188,12 +195,31 @@ class BoardRelease:
         self.step("evaluate", self.request.evaluation.name if self.request.evaluation else "")
         digest = self.put(self.evaluation, "evaluation set")
         mine = self.score(self.release, digest)
-        incumbent = self.score(self.trace.current, digest)["value"] if self.trace.current else None
+        incumbent = self.score_incumbent(digest)
         known = self.artifact.manifest.accuracy
         self.trace.checks += gate.accuracy(
             float(mine["value"]), int(mine["n"]),
             source=known.source if known else None, incumbent=incumbent, budget=self.budget,
         )  # fmt: skip
+
+    def score_incumbent(self, digest: str) -> float | None:
+        """The incumbent's value; None without one, or when it cannot be scored: it must not block its successor."""
+        if not self.trace.current:
+            return None
+        try:
+            return float(self.score(self.trace.current, digest)["value"])
+        except BoardError as error:
+            self.no_measure(error)
+            return None
+
+    def no_measure(self, error: BoardError) -> None:
+        """Notes that the incumbent is not compared with; raises what is not the incumbent's own fault."""
+        if error.code not in NO_MEASURE:
+            raise error
+        self.comparable = False
+        note = f"not compared with {self.trace.current}: {error.message}"
+        self.trace.checks.append(Check(name="incumbent", ok=True, note=note))
+        self.progress(Step(what="incumbent", board=self.board.name, detail=note))
 
     def score(self, release: str, digest: str) -> dict[str, Any]:
         """The metric of one release on the evaluation set, on the board."""
@@ -207,10 +233,17 @@ class BoardRelease:
 
         An invalid measurement is taken once more: what made it so has often passed.
         """
-        releases = [self.release] + (
-            [self.trace.current] if self.trace.current not in ("", self.release) else []
-        )
-        measured = self.benchmark(releases)
+        releases = [self.release]
+        if self.comparable and self.trace.current not in ("", self.release):
+            releases.append(self.trace.current)
+        try:
+            measured = self.benchmark(releases)
+        except BoardError as error:
+            if len(releases) == 1:
+                raise
+            releases = [self.release]
+            measured = self.benchmark(releases)  # raises the same again if the candidate is at fault
+            self.no_measure(error)
         if measured[0].invalid:
             measured = self.benchmark(releases)
         self.trace.measurement = measured[0]
@@ -250,9 +283,8 @@ class BoardRelease:
             outcome = str(self.session.call("commit", txn=self.txn)["outcome"])
         except Unreachable:
             outcome = settle(self.reopen, self.txn)
-        self.trace.activating = False
-        if outcome == "committed":
-            self.trace.current = self.release
+        settled(self.trace, outcome)
+        self.trace.current = self.release
         return outcome
 
     def discard(self) -> None:
@@ -275,9 +307,14 @@ def settle(reopen: Callable[[], AbstractContextManager[Session]], txn: str, atte
     """What became of a transaction whose acknowledgement was lost: commits it if it is still on trial.
 
     Returns:
-        `committed`, `reverted` or `unknown`.
+        `committed`, `reverted`, or `unknown`: the board never saw it.
+
+    Raises:
+        Unreachable: the board could not be asked.
     """
-    for _ in range(attempts):
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(SETTLE_PAUSE_S)
         try:
             with reopen() as session:
                 outcome = str(session.call("outcome", txn=txn)["outcome"])
@@ -286,4 +323,26 @@ def settle(reopen: Callable[[], AbstractContextManager[Session]], txn: str, atte
                 return outcome
         except Unreachable:
             continue
-    return "unknown"
+    raise Unreachable(
+        "the link broke during the activation, and the board does not answer",
+        hint="it commits or reverts by itself within the deadline: `edgewright status` tells",
+    )
+
+
+def settled(trace: Trace, outcome: str) -> None:
+    """Ends the activation in the trace.
+
+    Raises:
+        BoardError: the board reverted it.
+        Unreachable: the link broke before the activation reached the board.
+    """
+    trace.activating = False
+    if outcome == "committed":
+        return
+    if outcome == "reverted":
+        raise BoardError(
+            "the commit came too late: the board has put the old release back",
+            hint="allow a longer trial: deploy --deadline SECONDS",
+            code="reverted",
+        )
+    raise Unreachable("the link broke before the board activated anything", hint="run it again")

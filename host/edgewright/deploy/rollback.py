@@ -11,9 +11,9 @@ import msgspec
 
 from edgewright.connect.session import Session, open_session
 from edgewright.connect.transport import AskPassword
-from edgewright.deploy.deploy import current_release, kind_of
+from edgewright.deploy.deploy import current_release, kind_of, recorded
 from edgewright.deploy.fan_out import FanOut
-from edgewright.deploy.release import LEASE_S, Trace, settle
+from edgewright.deploy.release import LEASE_S, Trace, settle, settled
 from edgewright.deploy.request import DEADLINE_S
 from edgewright.errors import EdgewrightError, Unreachable
 from edgewright.nouns.base import Noun
@@ -59,13 +59,15 @@ def rollback(
                 kind = attempt(request, board, session, trace, opener, progress)
             return outcome(request, board, kind, trace, started)
         except EdgewrightError as error:
-            ended = outcome(request, board, kind_of(error, trace), trace, started)
-            return msgspec.structs.replace(ended, code=error.code, message=error.message, hint=error.hint)
+            return failed(request, board, error, trace, started)
 
-    outcomes = FanOut(work, parallel=request.parallel).run(request.boards)
-    if not request.dry_run:
-        history.record("rollback", request.fleet.name, request.to or "", outcomes)
-    return outcomes
+    def ended(board: Board, error: EdgewrightError) -> BoardOutcome:
+        return failed(request, board, error, Trace(), time.monotonic())
+
+    outcomes = FanOut(work, ended, parallel=request.parallel, progress=progress).run(request.boards)
+    if request.dry_run:
+        return outcomes
+    return recorded(history, "rollback", request.fleet.name, request.to or "", outcomes)
 
 
 def attempt(
@@ -76,7 +78,7 @@ def attempt(
     opener: partial[Session],
     progress: Progress,
 ) -> str:
-    """One board's rollback; returns `committed`, `reverted`, `unknown` or `planned`."""
+    """One board's rollback; returns `committed` or `planned`."""
     progress(Step(what="rollback", board=board.name, detail=request.to or "to the known-good one before"))
     trace.current = current_release(session, request.model)
     if request.dry_run:
@@ -97,9 +99,11 @@ def attempt(
         session.call("end", txn=txn)
     except Unreachable:
         kind = settle(lambda: opener(board), txn)
-    trace.activating = False
-    if kind == "committed" and trace.release:
-        trace.current = trace.release
+    settled(trace, kind)
+    if not trace.release:  # its answer was lost: ask what it was
+        with opener(board) as again:
+            trace.release = current_release(again, request.model)
+    trace.current = trace.release
     return kind
 
 
@@ -115,3 +119,11 @@ def outcome(request: RollbackRequest, board: Board, kind: str, trace: Trace, sta
         steps=tuple(trace.steps),
         seconds=round(time.monotonic() - started, 3),
     )
+
+
+def failed(
+    request: RollbackRequest, board: Board, error: EdgewrightError, trace: Trace, started: float
+) -> BoardOutcome:
+    """The outcome of a board that ended with an error."""
+    ended = outcome(request, board, kind_of(error, trace), trace, started)
+    return msgspec.structs.replace(ended, code=error.code, message=error.message, hint=error.hint)

@@ -43,7 +43,7 @@ def benchmark(
 
     def say(event: dict[str, Any]) -> None:
         if event.get("event") == "progress":
-            progress(Step(what="bench", board=board, detail=str(event.get("what", "")),
+            progress(Step(what="bench", board=board, detail=protocol.name,
                           done=event.get("done"), total=event.get("total")))  # fmt: skip
 
     answer = session.call(

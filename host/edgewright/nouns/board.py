@@ -21,6 +21,8 @@ class BoardEntry(Noun, frozen=True, kw_only=True):
         jump: `[user@]host[:port]` of a jump host.
         machine: name of the machine that this board shares with others (sticks on one host, virtual boards):
             those are measured one at a time.
+        group: group of the board's whose members may read the models: the application's user, where it is
+            another one than the login.
     """
 
     address: str = ""
@@ -33,6 +35,7 @@ class BoardEntry(Noun, frozen=True, kw_only=True):
     identity: str | None = None
     jump: str | None = None
     machine: str | None = None
+    group: str | None = None
 
 
 class FleetFile(Noun, frozen=True, kw_only=True):
@@ -58,6 +61,7 @@ class Board(Noun, frozen=True, kw_only=True):
     identity: str | None = None
     jump: str | None = None
     machine: str | None = None
+    group: str | None = None
 
 
 class Fleet(Noun, frozen=True, kw_only=True):

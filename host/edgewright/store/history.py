@@ -124,7 +124,7 @@ class History:
 
         table = self._events
         query = select(table.c.version, table.c.artifact, table.c.outcome).where(
-            table.c.fleet == fleet, table.c.model == model
+            table.c.fleet == fleet, table.c.model == model, table.c.action == "deploy"
         )
         with self._begin() as connection:
             rows = list(connection.execute(query))

@@ -3,11 +3,14 @@
 A change of a name is durable once its folder is synced, a file's bytes and mode once the file is. A move between two
 folders happens whole or not at all, and is durable once the folder that it leads to is synced. Of the changes that are
 not durable at some moment, any may be lost. Looked at are: none, all, each one alone, all but each one, and those
-where a file has its length but zeros in place of its unsynced bytes.
+where a file has its length but zeros in place of its unsynced bytes. What is deleted in the trash is lost or kept as
+one, and of more than 2 * ALONE changes only the oldest and the newest are looked at alone.
 """
 
 import hashlib
 import os
+
+ALONE = 8
 
 
 def durable(entry, synced):
@@ -37,8 +40,12 @@ def pending(journal):
 def losses(open_, journal):
     """The sets of lost entries to look at, each with whether unsynced bytes are zeros instead: [(set, zeros)]."""
     every = frozenset(open_)
-    found = {(frozenset(), False): None, (every, False): None}
-    for one in open_:
+    trash = frozenset(one for one in open_ if journal[one][0] == "name" and journal[one][4])
+    found = {(lost, False): None for lost in (frozenset(), every, trash, every - trash)}
+    single = [one for one in open_ if one not in trash]
+    if len(single) > 2 * ALONE:
+        single = single[:ALONE] + single[-ALONE:]
+    for one in single:
         found[frozenset([one]), False] = None
         found[every - {one}, False] = None
     data = frozenset(one for one in open_ if journal[one][0] == "write")

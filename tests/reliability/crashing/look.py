@@ -36,8 +36,7 @@ def promised(commands, marks, facts, operation):
     for mark in marks:
         word, _, what = mark.partition(" ")
         if word == "put":
-            there = commands.agent.incoming.part(what, 10)
-            assert there["complete"], "an acknowledged upload is gone"
+            commands.agent.incoming.find(what)
         elif word == "runtime":
             commands.agent.runtimes.find(what)
         elif word == "release":

@@ -89,12 +89,16 @@ def recovery(commands, facts, mark):
     mark("reverted")
 
 
-def reset(commands, facts, mark):
+def damage(commands):
+    """Both slots are lost."""
     for name in ("state.0.json", "state.1.json"):
-        commands.agent.files.remove_file(name)
-    commands.agent.files.sync_folder("")
-    mark("lost")
+        with open(commands.agent.files.path(name), "r+b") as file:
+            file.write(b"0")
     commands.store.read()
+
+
+def reset(commands, facts, mark):
+    mark("lost")
     commands.reset()
 
 
@@ -123,4 +127,5 @@ ALLOWED = {
     purge: ("old", "none"),
 }
 BY_NAME = {operation.__name__: operation for operation in ALLOWED}
+BEFORE = {reset: damage}  # what comes before an operation, unrecorded
 FROM_NOTHING = (first_start, first_activation)  # these begin with an empty root folder

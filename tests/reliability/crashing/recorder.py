@@ -47,7 +47,7 @@ class Recorder:
     """
 
     def __init__(self, root, fails=lambda number, kind: 0):
-        self.nodes = {}
+        self.root, self.nodes = root, {}
         self.first = snapshot(root, self.nodes)
         self.fails = fails
         self.journal = []  # (what, ...): see `images.apply`
@@ -76,7 +76,9 @@ class Recorder:
 
     def names(self, folder, name, node):
         if name not in NOT_RECORDED:
-            self.journal.append(("name", self.node(folder), name, node))
+            place = os.readlink("/proc/self/fd/%d" % folder)[len(self.root) :]
+            trash = node is None and place.startswith(("/trash", "/incoming/stage-"))
+            self.journal.append(("name", self.node(folder), name, node, trash))
 
     def open(self, path, flags, mode=0o777, *, dir_fd=None):
         made, cut = False, bool(flags & os.O_TRUNC)

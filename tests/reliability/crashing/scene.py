@@ -20,6 +20,7 @@ from edgewright_agent.results import SessionFiles
 PYZ = b"the agent's own bytes"
 HOOK = b"#!/bin/sh\n"
 BOOT = clock.boot_id()
+STARTED = clock.started
 
 
 def sha(data):
@@ -35,8 +36,10 @@ def stand_in():
 
 
 def reboot(boot_id):
-    """From now on it is this boot of the board."""
+    """From now on it is this boot of the board, and this process one of it."""
     clock.boot_id = lambda: boot_id
+    later = 0 if boot_id == BOOT else 1
+    clock.started = lambda pid: STARTED(pid) and STARTED(pid) + later
 
 
 def start(folder):

@@ -1,0 +1,119 @@
+"""The guard in the user's crontab: one `@reboot` line, told by its mark; all other lines stay as they are."""
+
+import glob
+import os
+
+from edgewright_agent import programs
+
+DAEMONS = ("cron", "crond", "fcron")
+SIGNS = (  # of a cron that runs, where other users' processes are hidden
+    "/run/crond.pid",
+    "/run/cron.pid",
+    "/var/run/crond.pid",
+    "/var/run/cron.pid",
+    "/run/fcron.pid",
+    "/usr/lib/systemd/system-generators/systemd-crontab-generator",
+)
+
+
+def mark_of(board_id):
+    """How a root folder's line ends."""
+    return "# edgewright " + board_id
+
+
+def line_of(command, board_id):
+    """The line that runs a command at boot. The mark is a comment to the shell."""
+    return "@reboot %s >/dev/null 2>&1 %s" % (" ".join(command), mark_of(board_id))
+
+
+def without(text, board_id):
+    """A crontab without a root folder's line."""
+    lines = text.splitlines(True)
+    return "".join(line for line in lines if not line.rstrip().endswith(mark_of(board_id)))
+
+
+def with_line(text, command, board_id):
+    """A crontab with a root folder's line, the first: before any SHELL that the user sets for the others."""
+    return line_of(command, board_id) + "\n" + without(text, board_id)
+
+
+def daemon_runs():
+    """Whether a cron is there to run the line."""
+    for path in glob.glob("/proc/[0-9]*/comm"):
+        try:
+            with open(path) as file:
+                if file.read().strip() in DAEMONS:
+                    return True
+        except OSError:
+            pass
+    return any(os.path.exists(path) for path in SIGNS)
+
+
+def program():
+    """(path of `crontab`, why it will not do)."""
+    path = programs.find("crontab")
+    if path is None:
+        return None, "no crontab program"
+    if os.path.basename(os.path.realpath(path)) == "busybox":
+        return None, "busybox's cron may not know @reboot"
+    return path, ""
+
+
+def read(path):
+    """(the user's crontab, why it cannot be read)."""
+    code, out, err = programs.run([path, "-l"])
+    if code == 0:
+        return out, ""
+    if "no crontab" in err.lower():
+        return "", ""
+    return "", "crontab -l: " + programs.said(code, out, err)
+
+
+def write(path, text):
+    """Set the user's crontab. Returns why it cannot be."""
+    code, out, err = programs.run([path, "-"], text.encode("utf-8", "surrogateescape"))
+    return "" if code == 0 else "crontab -: " + programs.said(code, out, err)
+
+
+def install(files, board_id, command):
+    """Add the line, or change it. Returns why that is not possible, or empty."""
+    path, why = program()
+    if not why and not daemon_runs():
+        why = "no cron runs"
+    if why:
+        return why
+    text, why = read(path)
+    wanted = with_line(text, command, board_id)
+    if not why and wanted != text:
+        why = write(path, wanted)
+    if not why and not there(files, board_id, command):
+        why = "crontab did not keep the line"
+    return why
+
+
+def there(files, board_id, command):  # noqa: ARG001
+    """Whether the line is in the user's crontab."""
+    path, why = program()
+    return not why and line_of(command, board_id) in read(path)[0].splitlines()
+
+
+def test(files, board_id, command):  # noqa: ARG001
+    """Run the line as cron would: by sh, with next to no environment. Returns what went wrong, or empty."""
+    known = {key: os.environ[key] for key in ("HOME", "LOGNAME", "USER") if key in os.environ}
+    home = known.get("HOME", "/")
+    shell = ["/bin/sh", "-c", line_of(command, board_id)[len("@reboot ") :]]
+    found = programs.run(
+        shell,
+        env=dict(known, PATH="/usr/bin:/bin", SHELL="/bin/sh"),
+        cwd=home if os.path.isdir(home) else "/",
+    )
+    return "" if found[0] == 0 else "the line failed: " + programs.said(*found)
+
+
+def remove(files, board_id):  # noqa: ARG001
+    """Take the line away, if it is there. Returns why that is not possible, or empty."""
+    path, why = program()
+    if why:
+        return ""
+    text, _ = read(path)
+    return "" if without(text, board_id) == text else write(path, without(text, board_id))

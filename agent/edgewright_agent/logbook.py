@@ -1,0 +1,70 @@
+"""What the log says of each command: a line for every change, and for every one that was refused."""
+
+# change nothing, and fail for the host alone
+QUIET = ("ping", "facts", "part", "get", "outcome", "status", "logs")
+
+
+def installed(about):
+    """The text of an install."""
+    return "was there already" if about["existed"] else "installed"
+
+
+def verified(about):
+    """The text of a verification."""
+    said = "answers rightly" if about["ok"] else "answers wrongly"
+    counts = (len(about["failed"]), about["goldens"], about["sqnr_db"])
+    return (
+        "%s on %s, %s: " % (said, about["runtime"], about["accelerator"]) + "%d of %d wrong, %.1f dB" % counts
+    )
+
+
+def on_trial(about):
+    """The text of an activation."""
+    before = about["from"] or "nothing"
+    return "on trial for %d s, guard: %s, before it was %s" % (about["deadline_s"], about["guard"], before)
+
+
+def rolled_back(about):
+    """The text of a rollback."""
+    return "rolled back, " + on_trial(about)
+
+
+def pruned(about):
+    """The text of a prune."""
+    return "pruned, %d bytes: %s" % (about["freed_bytes"], ", ".join(about["removed"]) or "nothing")
+
+
+TEXTS = {  # command: text, or a function of its arguments and its result together
+    "begin": "lease for %(host)s, transaction %(txn)s",
+    "provision": "provisioned %(name)s %(version)s: %(bytes)d bytes",
+    "install": installed,
+    "verify": verified,
+    "evaluate": "%(metric)s %(value).4f of %(n)d samples",
+    "activate": on_trial,
+    "rollback": rolled_back,
+    "discard": "discarded",
+    "prune": pruned,
+    "reset": "the state was lost, `current` is the truth now",
+    "guard": "guard after a reboot: %(guard)s %(why)s",
+}
+
+
+def subject(about):
+    """The model and the release that a command is about, with a colon; empty where it is about neither."""
+    words = " ".join(str(about[key]) for key in ("model", "release") if about.get(key))
+    return words + ": " if words else ""
+
+
+def done(do, given, found):
+    """The line of a command that went well; empty for one that changed nothing."""
+    if do not in TEXTS:
+        return ""
+    about, text = dict(given, **found), TEXTS[do]
+    return subject(about) + (text(about) if callable(text) else text % about)
+
+
+def refused(do, given, error):
+    """The line of a command that was refused or failed; empty for one that only asks."""
+    if do in QUIET:
+        return ""
+    return "%s%s refused, %s: %s" % (subject(given), do, error.code, error.message)

@@ -1,0 +1,55 @@
+"""Programs of the board that the agent runs: without a terminal, within a time limit, with all they start."""
+
+import os
+import shutil
+import subprocess
+
+from edgewright_agent import spawn
+from edgewright_agent.sensors import TOOL_PATH
+
+SECONDS = 20.0
+OUTPUT_BYTES = 1024 * 1024
+
+
+def find(name):
+    """The absolute path of a program, or None. Logins over SSH often lack the sbin folders on PATH."""
+    return shutil.which(name, path=os.environ.get("PATH", "") + os.pathsep + TOOL_PATH)
+
+
+def run(command, data=b"", env=None, cwd="/", seconds=SECONDS):
+    """Run a program to its end.
+
+    Args:
+        command: argument list, the program's absolute path first.
+        data: bytes for its stdin.
+
+    Returns:
+        (exit code, stdout, stderr) as (int, text, text); 127 where it does not start, 124 where it took too
+        long. Bytes that are no UTF-8 come back as they were by `text.encode("utf-8", "surrogateescape")`.
+    """
+    pipe = subprocess.PIPE
+    try:
+        process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, env=env, start_new_session=True
+        )
+    except OSError as error:
+        return 127, "", os.strerror(error.errno)
+    spawn.register(process)
+    try:
+        out, err = process.communicate(data, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return 124, "", "no end within %d s" % seconds
+    finally:
+        code = spawn.finish(process)
+    return code, text(out), text(err)
+
+
+def text(data):
+    """At most 1 MiB of what a program printed."""
+    return data[:OUTPUT_BYTES].decode("utf-8", "surrogateescape")
+
+
+def said(code, out, err):
+    """What a program that failed said, in a few words."""
+    lines = (err.strip() or out.strip() or "exit code %d" % code).splitlines()
+    return lines[-1][:200]

@@ -1,0 +1,132 @@
+"""The guard: cron or systemd runs the agent once after a boot, so that a trial which a power failure cut
+short is ended without any host."""
+
+import json
+import os
+import re
+import sys
+
+from edgewright_agent import clock, crontab, userunit
+from edgewright_agent.protocol import AgentError
+
+RECORD = "guard.json"  # what was installed: kind, sha256 of the agent, command
+MARK = "guard.mark"  # when the guard ran last
+KINDS = {"cron": crontab, "systemd": userunit}
+PLAIN = re.compile(r"/[A-Za-z0-9_./+@:,~=-]*\Z")  # paths that neither cron, a shell nor systemd takes apart
+LONG_SECONDS = 600.0  # a trial that may last longer must survive a reboot
+
+
+def read(files, name):
+    """A JSON object in the root folder; empty where there is none."""
+    try:
+        with open(files.path(name), encoding="ascii") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write(files, name, found):
+    """Write a JSON object into the root folder."""
+    files.write(name, json.dumps(found, sort_keys=True).encode("ascii") + b"\n")
+
+
+def agent_of(files):
+    """The sha256 of the agent that the guard runs, or empty."""
+    return str(read(files, RECORD).get("sha256") or "")
+
+
+def board_id(files):
+    """The root folder's id."""
+    with open(files.path("board_id"), encoding="ascii") as file:
+        return file.read().strip()
+
+
+def command(agent):
+    """The guard's command, as a list.
+
+    Raises:
+        AgentError: `no-guard`, where a path would have to be quoted.
+    """
+    pyz = agent.files.path("agent/%s.pyz" % agent.sha256)
+    for path in (sys.executable or "", agent.files.root):
+        if not PLAIN.match(path):
+            hint = "move the root folder (`root` in fleet.toml), or do without a guard"
+            raise AgentError("no-guard", "a guard needs plain paths: %r" % path, hint)
+    return [sys.executable, "-I", "-S", "-B", pyz, "guard", "--root", agent.files.root]
+
+
+def kind(agent):
+    """`cron` or `systemd`, where the guard is installed and still in its place, else `none`."""
+    record = read(agent.files, RECORD)
+    way = KINDS.get(record.get("kind"))
+    if way is None or not way.there(agent.files, board_id(agent.files), record["command"]):
+        return "none"
+    return record["kind"]
+
+
+def ready(agent):
+    """As `kind`, after a guard of an earlier agent was replaced: an old one may not read a newer state."""
+    record = read(agent.files, RECORD)
+    if record and record["sha256"] != agent.sha256 and kind(agent) != "none":
+        return install(agent)["guard"]
+    return kind(agent)
+
+
+def mark(files):
+    """Note that the guard ran to its end in this boot."""
+    write(files, MARK, {"boot_id": clock.boot_id(), "at": clock.now()})
+
+
+def tested(agent, way, argv):
+    """Run what was installed, by the very means that runs it at boot. Returns what went wrong, or empty."""
+    began = clock.now()
+    why = way.test(agent.files, board_id(agent.files), argv)
+    ran = read(agent.files, MARK)
+    if why or (ran.get("boot_id") == clock.boot_id() and ran["at"] >= began):
+        return why
+    return "the guard left no mark"
+
+
+def install(agent):
+    """Install the guard by the first means that works here, and test it.
+
+    Returns:
+        `{"guard": "cron"|"systemd"|"none", "tested": bool, "why": what does not work here}`.
+    """
+    argv, name, reasons = command(agent), board_id(agent.files), []
+    for word, way in sorted(KINDS.items()):
+        why = way.install(agent.files, name, argv) or tested(agent, way, argv)
+        if not why:
+            write(agent.files, RECORD, {"kind": word, "sha256": agent.sha256, "command": argv})
+            return {"guard": word, "tested": True, "why": ""}
+        reasons.append("%s: %s" % (word, why))
+        way.remove(agent.files, name)
+    agent.files.remove_file(RECORD)
+    return {"guard": "none", "tested": False, "why": "; ".join(reasons)}
+
+
+def remove(agent):
+    """Take the guard away, whatever installed it. Returns as `install`."""
+    name = board_id(agent.files) if os.path.isfile(agent.files.path("board_id")) else ""
+    reasons = [way.remove(agent.files, name) for way in KINDS.values() if name]
+    why = "; ".join(reason for reason in reasons if reason)
+    if why:
+        return {"guard": kind(agent), "tested": False, "why": why}
+    for file in (RECORD, MARK):
+        agent.files.remove_file(file)
+    return {"guard": "none", "tested": False, "why": ""}
+
+
+def protect(agent, deadline_s, unguarded):
+    """What ends a trial after a reboot: `cron`, `systemd` or `none`.
+
+    Raises:
+        AgentError: `no-guard`, where nothing would and the trial is a long one.
+    """
+    found = ready(agent)
+    if found == "none" and deadline_s > LONG_SECONDS and not unguarded:
+        message = "a trial of %d s must survive a reboot, and this board has no guard" % deadline_s
+        hint = "`edgewright doctor BOARD --install-guard`, at most %d s, or --unguarded" % LONG_SECONDS
+        raise AgentError("no-guard", message, hint)
+    return found

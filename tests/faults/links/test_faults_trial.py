@@ -1,0 +1,158 @@
+"""Trials whose host vanishes, comes late, or loses an answer; hooks that fail; agents that are told to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from edgewright.deploy.release import settle
+from edgewright.errors import BoardError, Unreachable
+
+HEALTH = {
+    "fails": "#!/bin/sh\necho the sensor is gone >&2\nexit 3\n",
+    "crashes": "#!/bin/sh\nkill -SEGV $$\n",
+    "is killed": "#!/bin/sh\nkill -KILL $$\n",
+    "is no program": "this is no program\n",
+    "names a missing interpreter": "#!/no/such/interpreter\n",
+    "hangs": "#!/bin/sh\nsleep 61.7\n",
+}
+
+
+@pytest.fixture
+def old(pi):
+    """The release that is current and good before a test."""
+    return pi.current or pi.deploy("old", "old")
+
+
+@pytest.mark.parametrize("hook", sorted(HEALTH))
+def test_a_health_hook_that_fails_puts_the_old_one_back(pi, kit, old, hasty_agent, survived, hook):
+    with pi.open() as session:
+        one = kit.Deployment(session, kit.artifact(hook), "sick", hooks={"health": HEALTH[hook]}).ready()
+        with pytest.raises(BoardError) as caught:
+            one.activate()
+        assert caught.value.code == "hook-failed"
+        assert session.call("outcome", txn=one.txn)["outcome"] == "reverted"
+        record = session.call("status")["models"][kit.MODEL]
+        assert (record["current"], record["trial"], record["last_good"]) == (old, None, old)
+        assert one.commit() == "reverted"
+        one.end()
+    assert pi.current == old
+    kit.wait_until(lambda: not pi.agents())
+    survived("trials: a health hook that fails, crashes or hangs")
+
+
+def test_a_host_that_vanishes_right_after_the_activation(pi, kit, old, make_link, survived):
+    link = make_link(pi.board.port)
+    session = pi.open(port=link.port)
+    one = kit.Deployment(session, kit.artifact("vanish"), "vanish").ready()
+    one.activate(deadline_s=3)
+    link.cut()
+    assert pi.current == one.release
+    kit.wait_until(lambda: len(pi.agents()) == 1)  # the watchdog alone
+    kit.wait_until(lambda: pi.current == old, 8)
+    kit.wait_until(lambda: not pi.agents())
+    session.close()
+    pi.intact()
+    with pi.open() as later:
+        assert later.call("outcome", txn=one.txn)["outcome"] == "reverted"
+        assert later.call("commit", txn=one.txn)["outcome"] == "reverted"
+    survived("trials: the host vanishes after the activation")
+
+
+def test_a_commit_after_the_deadline_finds_it_reverted(pi, kit, old, survived):
+    with pi.open() as session:
+        one = kit.Deployment(session, kit.artifact("late"), "late").ready()
+        one.activate(deadline_s=1)
+        time.sleep(1.1)
+        assert one.commit() == "reverted" and one.commit() == "reverted"
+        assert session.call("revert", txn=one.txn)["outcome"] == "reverted"
+        one.end()
+    assert pi.current == old
+    survived("trials: a commit that comes too late")
+
+
+def test_a_commit_and_a_deadline_at_the_same_moment_agree(pi, kit, survived):
+    """Whoever wins, the answer, the state and the link say the same."""
+    before, ends = pi.current or pi.deploy("old", "old"), []
+    with pi.open() as session:
+        for number in range(6):
+            one = kit.Deployment(session, kit.artifact(f"race{number}"), f"race{number}").ready()
+            left = one.activate(deadline_s=1.2)["deadline_s"]
+            time.sleep(max(0.0, left - 0.01 + 0.004 * number))
+            ends.append(one.commit())
+            expected = one.release if ends[-1] == "committed" else before
+            assert session.call("status")["models"][kit.MODEL]["current"] == expected == pi.current
+            assert session.call("outcome", txn=one.txn)["outcome"] == ends[-1]
+            one.end()
+            before = expected
+    survived("trials: a commit at the very deadline", len(ends))
+
+
+@pytest.mark.parametrize(
+    ("lost", "command", "deadline_s", "outcome"),
+    [
+        ("received", "commit", 30, "committed"),
+        ("sent", "commit", 30, "committed"),
+        ("received", "activate", 30, "committed"),
+        ("sent", "activate", 30, "unknown"),
+        ("sent", "commit", 0.5, "reverted"),
+    ],
+)
+def test_a_lost_acknowledgement_is_settled_by_asking(
+    pi, kit, old, make_link, survived, lost, command, deadline_s, outcome
+):
+    link = make_link(pi.board.port)
+    session = pi.open(port=link.port)
+    one = kit.Deployment(session, kit.artifact(f"{lost}{command}{outcome}"), "settled").ready()
+    if command == "commit":
+        one.activate(deadline_s=deadline_s)
+    link.cut_after(**{lost: 0})
+    with pytest.raises(Unreachable):
+        getattr(one, command)()
+    session.close()
+    time.sleep(0 if deadline_s > 1 else deadline_s + 0.2)
+    assert settle(pi.open, one.txn) == outcome
+    assert pi.current == (one.release if outcome == "committed" else old)
+    survived("trials: a lost acknowledgement, settled by `outcome`")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
+def test_an_agent_that_is_told_to_end_in_a_hook_takes_the_hook_along(pi, kit, old, survived, number):
+    hook = "#!/bin/sh\n[ -e first ] || { touch first; exit 0; }\nsleep 61.9\n"
+    with pi.open() as session:
+        one = kit.Deployment(session, kit.artifact(f"told{number}"), "told", hooks={"activate": hook.replace("first", "told")})
+        (pi.root / "told").touch()
+        one.ready()
+        (agent,) = pi.agents()
+        call = one.session.exchange
+        import threading
+
+        errors = []
+
+        def activate():
+            try:
+                one.activate(deadline_s=4)
+            except (Unreachable, BoardError) as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=activate)
+        thread.start()
+        kit.wait_until(lambda: pi.processes("sleep"))
+        os.kill(agent, number)
+        thread.join(10)
+        assert errors and isinstance(errors[0], Unreachable), errors
+    if number != signal.SIGKILL:
+        kit.wait_until(lambda: not pi.processes("sleep"), 3)
+    kit.wait_until(lambda: pi.current == old, 10)
+    (pi.root / "told").unlink()
+    for pid in pi.processes("sleep"):
+        os.kill(pid, 9)
+    with pi.open() as session:
+        status = session.call("status")
+        assert status["models"][kit.MODEL]["trial"] is None
+        assert status["lease"] is None or number == signal.SIGKILL
+        session.call("end", txn=one.txn)
+    survived("trials: the agent is told to end, or killed, inside a hook")
