@@ -14,6 +14,7 @@ from pathlib import Path
 from edgewright.config import fleet as fleets
 from edgewright.connect.session import open_session
 from edgewright.deploy.fan_out import PARALLEL, FanOut
+from edgewright.errors import EdgewrightError
 from edgewright.nouns.board import Board
 
 
@@ -34,7 +35,10 @@ def main() -> None:
             put_s = time.perf_counter() - opened
         return {"session_s": time.perf_counter() - began, "put_s": put_s}
 
-    results = FanOut(upload, parallel=given.parallel).run(list(fleet.boards.values()))
+    def failed(board: Board, error: EdgewrightError) -> dict[str, float]:
+        raise SystemExit(f"{board.name}: {error.message}")
+
+    results = FanOut(upload, failed, parallel=given.parallel).run(list(fleet.boards.values()))
     json.dump(results, sys.stdout)
 
 

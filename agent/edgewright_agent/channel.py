@@ -10,7 +10,6 @@ import time
 from edgewright_agent.protocol import MAX_LINE, PIECE, SILENCE_SECONDS, AgentError, encode
 
 AHEAD = 4 * PIECE  # bytes that are read before anyone asks for them
-STUCK_SECONDS = 2 * SILENCE_SECONDS  # a write that takes so long goes to nobody
 SET_PIPE_SIZE = 1031  # Linux's F_SETPIPE_SZ by number: the name is missing before Python 3.10
 
 
@@ -27,10 +26,12 @@ class Channel(object):
     Args:
         source, sink: file descriptors.
         on_end: called without arguments, in another thread, when the stream ends while `working` is true.
+        silence_s: seconds without a word from the host that are a dead link; a write may take twice as long.
     """
 
-    def __init__(self, source, sink, on_end):
+    def __init__(self, source, sink, on_end, silence_s=SILENCE_SECONDS):
         self.source, self.sink, self.on_end = source, sink, on_end
+        self.silence_s = silence_s
         self.pieces, self.size, self.ended = collections.deque(), 0, False
         self.changed = threading.Condition()
         self.writing = threading.RLock()
@@ -64,11 +65,12 @@ class Channel(object):
     def _take(self, limit):
         """Some bytes, at most `limit`; waits for them."""
         with self.changed:
-            until = time.monotonic() + SILENCE_SECONDS
+            until = time.monotonic() + self.silence_s
             while not self.pieces:
                 left = until - time.monotonic()
                 if self.ended or left <= 0:
-                    raise Closed("the stream ended" if self.ended else "30 s without a word from the host")
+                    silent = "%g s without a word from the host" % self.silence_s
+                    raise Closed("the stream ended" if self.ended else silent)
                 self.changed.wait(left)
             piece = self.pieces.popleft()
             if len(piece) > limit:
@@ -148,7 +150,7 @@ class Channel(object):
     def stuck(self):
         """Whether a write has been going on for too long."""
         began = self.began_writing
-        return began is not None and time.monotonic() - began > STUCK_SECONDS
+        return began is not None and time.monotonic() - began > 2 * self.silence_s
 
 
 def widen(descriptor):

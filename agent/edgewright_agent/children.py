@@ -39,7 +39,7 @@ class Scratch:
         """Keeps a file as a result of the session. Returns `{"result","sha256","size"}`."""
 
         def copy(write):
-            with open(self.path(name), "rb") as file:
+            with self._files.open(self._relative + "/" + name) as file:
                 for piece in iter(lambda: file.read(PIECE), b""):
                     write(piece)
 

@@ -4,6 +4,7 @@ import glob
 import os
 
 from edgewright_agent import programs
+from edgewright_agent.state import take
 
 DAEMONS = ("cron", "crond", "fcron")
 SIGNS = (  # of a cron that runs, where other users' processes are hidden
@@ -75,17 +76,27 @@ def write(path, text):
     return "" if code == 0 else "crontab -: " + programs.said(code, out, err)
 
 
+def change(path, edit):
+    """Set the user's crontab to `edit` of what it is. Returns why it cannot be, or empty.
+
+    The program's file is locked meanwhile: several root folders of one user may be at it at once.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        take(file)
+        text, why = read(path)
+        wanted = edit(text)
+        return why or ("" if wanted == text else write(path, wanted))
+    finally:
+        os.close(file)
+
+
 def install(files, board_id, command):
     """Add the line, or change it. Returns why that is not possible, or empty."""
     path, why = program()
     if not why and not daemon_runs():
         why = "no cron runs"
-    if why:
-        return why
-    text, why = read(path)
-    wanted = with_line(text, command, board_id)
-    if not why and wanted != text:
-        why = write(path, wanted)
+    why = why or change(path, lambda text: with_line(text, command, board_id))
     if not why and not there(files, board_id, command):
         why = "crontab did not keep the line"
     return why
@@ -113,7 +124,6 @@ def test(files, board_id, command):  # noqa: ARG001
 def remove(files, board_id):  # noqa: ARG001
     """Take the line away, if it is there. Returns why that is not possible, or empty."""
     path, why = program()
-    if why:
+    if why or read(path)[1]:  # a user who may not have a crontab has no line of ours
         return ""
-    text, _ = read(path)
-    return "" if without(text, board_id) == text else write(path, without(text, board_id))
+    return change(path, lambda text: without(text, board_id))

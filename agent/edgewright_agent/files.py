@@ -1,5 +1,7 @@
 """The only module that changes the file system. Every path is relative to the root folder.
 
+One exception: a child writes its outputs itself, into the scratch folder of its session.
+
 Each folder on the way is opened below its parent with O_NOFOLLOW, so no link can lead out of the root.
 `step` is called before every single change: tests override it to stop, fail or drop any of them.
 A failed fsync is an error for good: the bytes are thrown away, never synced again.
@@ -185,6 +187,22 @@ class Files(object):
             finally:
                 os.close(file)
 
+    def open_lock(self, relative):
+        """A descriptor of a file to lock, made where it is absent. The caller closes it."""
+        parent, name = os.path.split(relative)
+        with self.folder(parent) as folder:
+            return os.open(name, os.O_RDWR | os.O_CREAT | NOFOLLOW, 0o600, dir_fd=folder)
+
+    def open(self, relative):
+        """A regular file to read, as a binary file object; no link is followed on the way to it."""
+        parent, name = os.path.split(relative)
+        with self.folder(parent) as folder:
+            file = os.open(name, os.O_RDONLY | NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                os.close(file)
+                raise AgentError("io", "not a regular file: %s" % relative)
+            return os.fdopen(file, "rb")
+
     def log(self, relative, data, limit):
         """Add to a log file; past `limit` bytes it becomes `<name>.old` and a new one begins. Not synced."""
         parent, name = os.path.split(relative)
@@ -230,7 +248,7 @@ class Files(object):
     def copy(self, source, target, size, mode=0o600):
         """Copy a file of exactly `size` bytes, durably. Returns the hex sha256 of what was copied."""
         digest, left = hashlib.sha256(), size
-        with open(self.path(source), "rb") as file, self.writer(target, mode) as write:
+        with self.open(source) as file, self.writer(target, mode) as write:
             piece = file.read(PIECE)
             while piece:
                 left -= len(piece)

@@ -20,6 +20,12 @@ def name(sha256):
     return "hooks/" + sha256
 
 
+def whole(agent, sha256):
+    """Whether a hook's file is there and unchanged."""
+    path = agent.files.path(name(sha256))
+    return agent.checked.matches(path, sha256, os.path.getsize(path) if os.path.isfile(path) else -1)
+
+
 def environment(root, kind, model, release):
     """What a hook is told. `EDGEWRIGHT_RELEASE` is empty where no release is current."""
     kept = {
@@ -64,7 +70,7 @@ def run(agent, kind, sha256, model, release):
         AgentError: `hook-failed`: it cannot be started, was too slow, or did not exit with 0.
     """
     path = agent.files.path(name(sha256))
-    if not agent.checked.matches(path, sha256, os.path.getsize(path) if os.path.isfile(path) else -1):
+    if not whole(agent, sha256):
         raise AgentError("hook-failed", "the hook's file is gone or damaged: %s" % kind, "deploy again")
     try:
         process = subprocess.Popen(

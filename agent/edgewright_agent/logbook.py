@@ -60,7 +60,7 @@ def done(do, given, found):
     if do not in TEXTS:
         return ""
     about, text = dict(given, **found), TEXTS[do]
-    return subject(about) + (text(about) if callable(text) else text % about)
+    return (subject(about) + (text(about) if callable(text) else text % about)).rstrip()
 
 
 def refused(do, given, error):

@@ -64,8 +64,7 @@ def tidy(agent, releases):
             if name.startswith("stage-") and name != keep and not of_the_living(name[6:]):
                 agent.files.remove_tree("incoming/" + name)
         for name in os.listdir(agent.files.path("results")):
-            pid, _, started = name.partition("-")
-            if not pid.isdigit() or clock.started(int(pid)) != int(started or 0):
+            if not of_the_living(name):
                 agent.files.remove_tree("results/" + name)
         for model in os.listdir(agent.files.path("models")):
             strays(agent, releases, state, model)
@@ -81,9 +80,10 @@ def strays(agent, releases, state, model):
             releases.trash(folder + "/" + name)
 
 
-def of_the_living(pid):
-    """Whether a stage is named after a process that runs."""
-    return len(pid) < 12 and pid.isdigit() and clock.started(int(pid)) is not None
+def of_the_living(session):
+    """Whether a session's name, `<pid>-<when it began>`, is that of a process that runs."""
+    pid, _, began = session.partition("-")
+    return len(pid) < 12 and pid.isdigit() and began == str(clock.started(int(pid)))
 
 
 def rewatch(agent):

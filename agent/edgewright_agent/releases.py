@@ -112,6 +112,7 @@ class Releases(object):
             self.agent.store.save(state)
             record = states.model_of(state, model)
         if self.existing(record, model, release, wanted):
+            self.keep_hooks(hooks)
             return {"release": release, "state": record["releases"][release]["state"], "existed": True}
         data, content = self.read_manifest(artifact)
         used = self.agent.runtimes.find(runtime)
@@ -168,7 +169,7 @@ class Releases(object):
         """Make the uploaded hooks runnable, in a folder of their own."""
         for sha256 in hooks.values():
             target = hook_files.name(sha256)
-            if os.path.isfile(self.files.path(target)):
+            if hook_files.whole(self.agent, sha256):
                 continue
             size = os.path.getsize(self.agent.incoming.find(sha256))
             if size > hook_files.MAX_BYTES:
@@ -232,6 +233,16 @@ class Releases(object):
         except AgentError:
             return False
         return True
+
+    def check_hooks(self, model, release, about):
+        """AgentError `release-damaged`, where a hook of a release is gone or changed."""
+        for kind, sha256 in sorted(about["hooks"].items()):
+            if not hook_files.whole(self.agent, sha256):
+                raise AgentError(
+                    "release-damaged",
+                    "the hook %s of %s %s is gone or damaged" % (kind, model, release),
+                    "deploy it again",
+                )
 
     def trash(self, relative):
         """Move a folder out of the way, durably, to be deleted at leisure."""

@@ -65,7 +65,7 @@ class SessionFiles(Files):
         if not re.match(r"[0-9]+-[a-z0-9._-]+\Z", name):
             return None
         path = self.path("results/%s/%s" % (self.session, name))
-        return path if os.path.isfile(path) else None
+        return path if os.path.isfile(path) and not os.path.islink(path) else None
 
     def end(self):
         """Remove this session's results."""

@@ -35,6 +35,14 @@ def destination(name):
     return None if name == ABOUT else name
 
 
+def size_of(path):
+    """Bytes of a file; -1 where there is none."""
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return -1
+
+
 def members(archive):
     """[(ZipInfo, destination)] of the files that are taken from a wheel."""
     rows = [
@@ -67,7 +75,7 @@ class Runtimes(object):
         if about is not None and about["ref"] == ref and not self.fault(folder, about):
             return {"ref": ref, "path": self.files.path(folder), "bytes": about["bytes"]}
         sources = [self.source(wheel) for wheel in wheels]
-        stage = "incoming/stage-%d" % os.getpid()
+        stage = "incoming/stage-" + self.files.session
         self.files.remove_tree(stage)
         self.files.make_folder(stage)
         try:
@@ -192,9 +200,17 @@ class Runtimes(object):
         return [(folder, about) for folder, about in rows if about is not None]
 
     def listing(self):
-        """The runtimes as the facts name them."""
+        """The runtimes as the facts name them: those that have all their files, by name and size."""
         keys = ("ref", "name", "target", "version")
-        return [dict(((key, about[key]) for key in keys), system=False) for _, about in self.folders()]
+        whole = [about for folder, about in self.folders() if not self.gaps(folder, about)]
+        return [dict(((key, about[key]) for key in keys), system=False) for about in whole]
+
+    def gaps(self, folder, about):
+        """Paths of a runtime's files that are not there, or have another size: what a cut removal leaves."""
+        base = self.files.path(folder)
+        return [
+            path for path, (_, size) in about["files"].items() if size_of(os.path.join(base, path)) != size
+        ]
 
     def fault(self, folder, about):
         """What is wrong with a runtime's files: a path, or empty."""

@@ -12,7 +12,7 @@ from edgewright_agent.agent import Agent
 from edgewright_agent.channel import Channel, Closed
 from edgewright_agent.commands import Commands, version
 from edgewright_agent.files import failure
-from edgewright_agent.protocol import HEARTBEAT_SECONDS, VERSION, AgentError, decode, encode
+from edgewright_agent.protocol import HEARTBEAT_SECONDS, SILENCE_SECONDS, VERSION, AgentError, decode, encode
 from edgewright_agent.state import CRITICAL
 
 END_SECONDS = 10  # how long the end waits for a change of the state to be whole
@@ -35,15 +35,16 @@ class Server(object):
     Args:
         agent: Agent on a prepared root folder.
         source, sink: descriptors of the stream.
+        silence_s: as for Channel.
     """
 
-    def __init__(self, agent, source, sink):
+    def __init__(self, agent, source, sink, silence_s=SILENCE_SECONDS):
         self.agent = agent
         self.request = None  # id of the command at work
         self.last_word = time.monotonic()
         self.txn = None
         self.over = self.signalled = False
-        self.channel = Channel(source, sink, self.end_now)
+        self.channel = Channel(source, sink, self.end_now, silence_s)
         self.commands = Commands(agent, self.event)
 
     def event(self, message):

@@ -175,9 +175,7 @@ class Store(object):
             AgentError: `busy`, when another agent holds the lock for too long.
         """
         with CRITICAL:
-            file = os.open(
-                self.files.path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-            )
+            file = self.files.open_lock("lock")
             try:
                 take(file)
                 yield self.read()

@@ -77,7 +77,11 @@ def unneeded(agent, state):
     runtimes = {about["runtime"] for about in abouts}
     hooks = {sha256 for about in abouts for sha256 in about["hooks"].values()}
     hooks.update(one["sha256"] for one in state["pending"])
-    found = [folder for folder, about in agent.runtimes.folders() if about["ref"] not in runtimes]
+    found = [
+        "runtimes/" + name
+        for name in sorted(os.listdir(agent.files.path("runtimes")))
+        if (agent.runtimes.about("runtimes/" + name) or {"ref": None})["ref"] not in runtimes
+    ]
     found += ["hooks/" + name for name in sorted(os.listdir(agent.files.path("hooks"))) if name not in hooks]
     sets = {record.get("evaluation") for record in state["models"].values()}
     found += [
@@ -105,11 +109,12 @@ def purge(agent):
     with agent.store.locked() as state:
         idle(state)
         # The state goes first: what is left after a crash is then a lost state or nothing, never a
-        # state without files.
+        # state without files, nor half a runtime that looks whole.
         for name in SLOTS:
             agent.files.remove_file(name)
         agent.files.sync_folder("")
-        agent.files.rename("models", "trash/models-%d" % os.getpid())
+        for name in ("models", "runtimes", "hooks", "incoming"):
+            release_files.Releases(agent).trash(name)
         agent.files.remove_root()
     return {"left": why} if why else {}
 

@@ -58,13 +58,14 @@ class Trials(object):
             for kind in ("activate", "health"):
                 self.run_hook(kind, model, release)
         except AgentError as error:
-            self.revert(txn, error.message, failed=True)
+            self.revert(txn, error.message, failed=error.code == "hook-failed")
             raise
         return self.on_trial(txn, before)
 
     def intend(self, model, release, expected, txn, deadline_s):
         """Make the intent durable. Returns the release that is current before."""
         release_files.keep_reserve(self.files)
+        self.hash_ahead(model, release)
         with self.store.locked() as state:
             self.store.usable()
             lease.require(state, txn, model)
@@ -76,6 +77,7 @@ class Trials(object):
                     "conflict", "this transaction is settled already: %s" % txn, "begin a new one"
                 )
             self.releases.check(model, release, about)
+            self.releases.check_hooks(model, release, about)
             record["trial"] = {
                 "txn": txn,
                 "from": record["current"],
@@ -87,6 +89,12 @@ class Trials(object):
             }
             self.store.save(state)
             return record["current"]
+
+    def hash_ahead(self, model, release):
+        """Hash a release's files before the lock is taken: the check under it then takes no time."""
+        known = self.store.read()["models"].get(model, {}).get("releases", {})
+        if release in known:
+            self.releases.whole(model, release, known[release])
 
     def allowed(self, record, release, about, expected):
         """AgentError unless this release may be activated now."""

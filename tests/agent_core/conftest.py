@@ -167,7 +167,7 @@ def wheel(files: dict[str, bytes] | None = None) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in (files or {"toy/__init__.py": b"VERSION = 1\n"}).items():
-            archive.writestr(name, data)
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)  # the same bytes at any time
     return buffer.getvalue()
 
 
@@ -287,7 +287,7 @@ def connect(root, pyz):
     opened = []
 
     def open_session(**options) -> Wire:
-        wire = Wire(root, pyz, **options)
+        wire = Wire(root, **{"pyz": pyz, **options})
         opened.append(wire)
         return wire
 

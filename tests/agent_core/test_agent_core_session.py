@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-OLDEST = Path("~/.pyenv/versions/3.6.15/bin/python").expanduser()
+PYTHONS = Path("~/.pyenv/versions").expanduser()
 
 
 def test_the_agent_is_asked_for_once_and_then_kept(connect, root, pyz, kit):
@@ -27,11 +27,16 @@ def test_bytes_with_another_hash_are_never_run(connect, pyz, kit):
     assert wire.close() == 1
 
 
-def test_the_oldest_python_deploys(connect, kit, root):
-    wire = connect(python=str(OLDEST))
-    assert wire.greeting["python"] == "3.6.15"
+@pytest.mark.parametrize("version", ["3.6.15", "3.13.0"])
+def test_the_oldest_and_the_newest_python_deploy(version, connect, kit, root):
+    wire = connect(python=str(PYTHONS / version / "bin/python"))
+    assert wire.greeting["python"] == version
     release = kit.deployed(wire, root, "a", "1")
     assert kit.current(root) == release
+    data = kit.artifact("a")["files"]["goldens.npz"]
+    assert wire.call("part", sha256=kit.sha(data), size=len(data))["complete"]
+    assert wire.call("guard", install=False)["guard"] == wire.call("facts")["guard"] == "none"
+    assert b": committed" in wire.get(wire.call("logs", lines=100)["log"])
     kit.deployed(wire, root, "b", "2", commit=False, deadline_s=2)
     wire.close()
     kit.wait_until(lambda: kit.current(root) == release)

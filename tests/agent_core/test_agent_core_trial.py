@@ -221,3 +221,19 @@ def test_a_revert_does_not_need_the_space_that_a_full_disk_lacks(connect, kit, r
     assert not (root / "reserve").exists()
     kit.deployed(wire, root, "b", "2")
     assert (root / "reserve").exists()
+
+
+def test_a_damaged_hook_begins_no_trial_and_another_deployment_mends_it(connect, kit, root):
+    hook = b"#!/bin/sh\nexit 0\n"
+    wire = connect()
+    txn = kit.begun(wire)
+    release = kit.install(wire, kit.artifact(), txn, hooks={"health": hook})
+    kit.verified(root, release)
+    (root / "hooks" / kit.sha(hook)).write_bytes(b"#!/bin/sh\nexit 7\n")
+    args = {"model": "digits", "release": release, "expected_current": None, "txn": txn, "deadline_s": 30}
+    with pytest.raises(kit.AgentFailureError, match=r"release-damaged: the hook health of digits"):
+        wire.call("activate", **args)
+    assert wire.call("outcome", txn=txn) == {"outcome": "unknown"}
+    assert kit.install(wire, kit.artifact(), txn, hooks={"health": hook}) == release
+    assert wire.call("activate", **args)["state"] == "trial"
+    assert wire.call("status")["models"]["digits"]["failed"] == []

@@ -94,3 +94,43 @@ def test_wrong_answers_and_files_that_do_not_load_are_remembered(connect, kit, r
     assert wire.call("discard", model="digits", release=release, txn=txn) == {}
     with pytest.raises(kit.AgentFailureError, match=r"failed-before"):
         kit.install(wire, artifact, txn, "2", runtime=ONNX)
+
+
+def test_a_prune_leaves_the_newest_evaluation_set(connect, kit, root):
+    wire = connect()
+    txn = kit.begun(wire)
+    release = kit.install(wire, built(kit, 2.0), txn, runtime=ONNX)
+    inputs = np.eye(4, dtype=np.float32)[:, None]
+    sets = [wire.put(npz(input_0=inputs, labels=np.array([0, 1, 2, last]))) for last in (0, 3)]
+    for one in sets:
+        wire.call("evaluate", model="digits", release=release, evaluation=one, metric="top1")
+    wire.call("infer", model="digits", release=release, inputs=wire.put(npz(input_0=inputs)))
+    wire.call("end", txn=txn)
+    wire.call("prune", keep=0)
+    assert [path.name for path in (root / "incoming").iterdir()] == [sets[1]]
+
+
+def test_a_failure_on_the_boards_own_runtime_is_held_against_that_version(connect, kit, root):
+    wire = connect()
+    txn = kit.begun(wire)
+    wrong = built(kit, 3.0)
+    release = kit.install(wire, wrong, txn, runtime=ONNX)
+    assert not wire.call("verify", model="digits", release=release, txn=txn)["ok"]
+    (failed,) = wire.call("status")["models"]["digits"]["failed"]
+    version = next(one["version"] for one in wire.call("facts")["runtimes"] if one["ref"] == ONNX)
+    assert failed["runtime"] == f"{ONNX} {version}" and failed["code"] == "golden"
+    with pytest.raises(kit.AgentFailureError, match=r"failed-before"):
+        kit.install(wire, wrong, txn, runtime=ONNX)
+    updated(root, f"{ONNX} 0.0.1")
+    assert kit.install(wire, wrong, txn, runtime=ONNX) == release
+    assert wire.call("status")["models"]["digits"]["releases"][release]["state"] == "staged"
+
+
+def updated(root, runtime) -> None:
+    """Make the state say that what failed did so on another version, as after an update of the board."""
+    from edgewright_agent.agent import Agent
+
+    store = Agent(str(root), "0" * 64).store
+    with store.locked() as state:
+        state["models"]["digits"]["failed"][0]["runtime"] = runtime
+        store.save(state)

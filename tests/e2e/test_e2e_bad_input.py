@@ -164,6 +164,28 @@ def test_boards_that_are_away_do_not_stop_the_others(
     assert ran.code in (2, 4)
 
 
+def test_a_damaged_incumbent_is_noticed_and_does_not_block_its_successor(
+    deployed: Run, models: Path, lab: Path
+) -> None:
+    evaluation = ("--evaluation", models / "evaluation.npz")
+    ran = deployed("good.onnx", *evaluation, model="broken")
+    assert ran.code == 0, ran.err
+    link = lab / "e-2" / "home" / ".edgewright" / "models" / "broken" / "current"
+    with (link / "model.onnx").open("r+b") as file:
+        file.seek(300)
+        file.write(b"XXXX")
+    again = deployed("good.onnx", *evaluation, model="broken")
+    assert again.code == 2
+    assert again.json["outcomes"][0]["code"] == "release-damaged"
+    assert "--version" in again.json["outcomes"][0]["hint"]
+    for more in (evaluation, ()):
+        assert deployed("good.onnx", *more, "--version", "mended", "--stage", model="broken").code == 0
+    after = deployed("good.onnx", *evaluation, "--version", "mended", model="broken")
+    assert after.code == 0, after.out
+    notes = [check["note"] for check in after.json["outcomes"][0]["checks"] if check["name"] == "incumbent"]
+    assert "damaged" in notes[0]
+
+
 def deploy_process(models: Path, *more: object) -> subprocess.Popen[str]:
     """`edgewright deploy retrained.onnx` in a process of its own."""
     command = ["deploy", str(models / "retrained.onnx"), "--to", "e-2", "--name", "tiny", "--target", "onnxruntime",

@@ -9,6 +9,9 @@ import pytest
 
 from edgewright.cli.main import COMMANDS, main
 
+ONNX = bytes.fromhex(
+    "08083a330a0c0a0178120179220452656c751201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a08080112040a02080142040a00100d"
+)  # one Relu
 HEAVY = (
     "tensorflow",
     "keras",
@@ -58,6 +61,16 @@ def test_every_command_has_help_json_and_debug(command: str, capsys: pytest.Capt
         (["status", "--fleet", "none.toml"], "no such fleet file: none.toml", "fleet add"),
         (["convert"], "no model", "edgewright init"),
         (["convert", "x.onnx", "--input-shape", "3,4"], "not an input shape: 3,4", "1,224,224,3"),
+        (["fleet", "add", "one", "host:0", "--fleet", "f.toml"], "not a port: 0", "192.0.2.7:22"),
+        (["fleet", "add", "one", "", "--fleet", "f.toml"], "no address", "192.0.2.7:22"),
+        (
+            ["fleet", "add", "one", "host", "--fleet", "/proc/f.toml"],
+            "no such file or directory",
+            "permissions",
+        ),
+        (["convert", "m.onnx", "--target", "tflight"], "unknown target: tflight", "tflite"),
+        (["init", "m.onnx", "--name", 'a"b'], "not a model's name", "lower-case"),
+        (["init", "m.onnx", "--output", "none/x.toml"], "no such file or directory", "permissions"),
         (["fleet", "add", "one", "host:abc", "--fleet", "f.toml"], "not a port: abc", "192.0.2.7:22"),
         (
             ["fleet", "add", "one", "host", "--profile", "pi6", "--fleet", "f.toml"],
@@ -75,6 +88,7 @@ def test_bad_input_is_one_line_and_a_hint(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.onnx").write_bytes(ONNX)
     assert main(arguments) in (1, 64)
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -108,9 +122,12 @@ def test_the_fleet_is_kept_in_a_file(
     ]  # fmt: skip
     assert main(["fleet", "remove", "kitchen"]) == 1  # nobody is there to ask
     assert "--yes" in capsys.readouterr().err
+    assert main(["fleet", "remove", "kitchen", "--json"]) == 1  # a program says --yes too
+    capsys.readouterr()
     assert main(["fleet", "remove", "kitchen", "--yes"]) == 0
+    capsys.readouterr()
     assert main(["fleet", "show", "all", "--json"]) == 0
-    assert "kitchen" not in capsys.readouterr().out.split("removed")[-1].split("{", 1)[1]
+    assert [one["board"]["name"] for one in json.loads(capsys.readouterr().out)["boards"]] == ["attic"]
 
 
 def test_the_lists_speak_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,3 +143,32 @@ def test_the_lists_speak_json(capsys: pytest.CaptureFixture[str]) -> None:
         assert isinstance(document[key], list)
     assert main(["profiles", "list"]) == 0
     assert "Raspberry Pi 4" in capsys.readouterr().out
+
+
+def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["fleet"], ["lab"]):
+        assert main(arguments) == 64
+        shown = capsys.readouterr().err
+        assert shown.startswith("Usage: edgewright")
+        assert "Commands:" in shown.splitlines()
+    assert main(["fleet", "--help"]) == 0
+    assert "completion" not in capsys.readouterr().out
+
+
+def test_figures_that_are_not_finite_are_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    from edgewright.cli import render
+
+    render.document("infer", outputs=[1.5, float("nan"), float("inf")])
+    assert json.loads(capsys.readouterr().out)["outputs"] == [1.5, None, None]
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04" + b"x" * 100])
+def test_an_input_that_is_no_array_is_refused(tmp_path: Path, content: bytes) -> None:
+    from edgewright.errors import DataError
+    from edgewright.measure.infer import packed
+
+    path = tmp_path / "input.npz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"not a \.npy or \.npz file") as error:
+        packed(path)
+    assert "pickle" not in error.value.hint

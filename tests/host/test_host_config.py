@@ -37,6 +37,7 @@ def test_defaults_are_filled_into_every_board(tmp_path: Path) -> None:
         ('[defaults]\nprofil = "pi4b"\n', "unknown key `profil`", "`profile`"),
         ("board = 1\n", "unknown key `board`", "`boards`"),
         ('[boards.one]\nport = "22"\n', "expected", "keys"),
+        ("[boards.all]\n", "not a board's name", "every board"),
         ("[boards.one]\nport = 99999\n", "not a port", "65535"),
         ('[boards."One Two"]\n', "not a board's name", "lower-case"),
         ('[boards.one]\naddress = "-oProxyCommand=x"\n', "not an address", "host name"),
@@ -51,6 +52,11 @@ def test_a_bad_fleet_file_is_refused_with_a_hint(tmp_path: Path, text: str, mess
     assert message in error.value.message
     assert hint in error.value.hint
     assert "\n" not in error.value.message
+
+
+def test_an_ipv6_address_is_an_address(tmp_path: Path) -> None:
+    fleet = fleets.load(written(tmp_path, '[boards.one]\naddress = "::1"\n'))
+    assert fleet.boards["one"].address == "::1"
 
 
 def test_a_missing_fleet_file_says_how_to_make_one(tmp_path: Path) -> None:
@@ -92,6 +98,18 @@ def test_the_project_file_is_strict_about_profiles_and_precisions(tmp_path: Path
         with pytest.raises(ConfigError) as error:
             project.load(written(tmp_path, base + text, "edgewright.toml"))
         assert hint in error.value.hint, text
+
+
+def test_the_project_file_refuses_a_name_and_limits_that_cannot_be(tmp_path: Path) -> None:
+    for text, word in (
+        ('name = "A B"\nmodel = "m.onnx"\n', "A B"),
+        ('name = "m"\nmodel = "m.onnx"\n[budget]\np50_ms = -3\n', "p50_ms"),
+        ('name = "m"\nmodel = "m.onnx"\n[budgets.pi4b]\nmax_drop = 7.0\n', "max_drop"),
+    ):
+        with pytest.raises(ConfigError) as error:
+            project.load(written(tmp_path, text, "edgewright.toml"))
+        assert word in error.value.message
+        assert error.value.hint
 
 
 def test_every_profile_loads_and_a_wrong_name_is_corrected() -> None:

@@ -42,6 +42,13 @@ def test_versions_are_the_next_number_or_the_one_it_had() -> None:
     assert history.version_for("g", "m", ["x"]) == "1"
 
 
+def test_a_rollbacks_version_is_not_counted() -> None:
+    history = History()
+    history.record("deploy", "f", "1", [outcome("a", "committed", "x", "1")])
+    history.record("rollback", "f", "99", [outcome("a", "failed", "", "99")])
+    assert history.version_for("f", "m", ["y"]) == "2"
+
+
 def test_a_broken_database_is_one_clear_error(home: Path) -> None:
     home.mkdir(exist_ok=True)
     (home / "history.sqlite3").write_bytes(b"this is no database at all" * 100)

@@ -1,7 +1,7 @@
 """Cuts an operation short at every change of the disk, and looks at what is left.
 
-Usage: cuts.py power|kill OPERATION FOLDER [SHARE]
-Prints {"tried": N, "wrong": [[what, why], ...], "kinds": {kind: count}}.
+Usage: cuts.py power|kill OPERATION [SHARE]
+Prints {"kinds": {kind: count}, "wrong": [[what, why], ...]}.
 
 `power`: the operation is recorded once, then every disk that a power cut may leave is made and looked at; the
 recovery of each is recorded too, and cut short in the same way. `kill`: the process really ends (os._exit) at each
@@ -10,14 +10,14 @@ change, in a fork each; the disk must be the recorded one. SHARE n: every n-th d
 
 import json
 import os
-import shutil
 import sys
+import tempfile
 import traceback
 
 from crashing import images, look, operations, scene
 from crashing.recorder import STOPPED, Recorder
 
-MAX_DEPTH = 3  # of a cut in the recovery of a cut in the recovery
+MAX_DEPTH = 2  # of a cut in the recovery of a cut in the recovery
 
 
 def recorded(folder, work, fails=lambda number, kind: 0):
@@ -70,7 +70,7 @@ def power(operation, template, folder, facts, share):
         image.write(look.fresh(work))
         try:
             if depth < MAX_DEPTH:
-                queue += [(one, depth + 1) for one in recoveries(work, image, seen)]
+                queue += [(one, depth + 1) for one in recoveries(work, image, seen, depth > 0)]
                 image.write(look.fresh(work))
             look.look(operation, work, facts, image.marks, same_boot=False)
             if depth == 0 and not image.lost:
@@ -81,11 +81,11 @@ def power(operation, template, folder, facts, share):
     return counts, wrong
 
 
-def recoveries(folder, image, seen):
-    """The disks that are left when the recovery on an image is cut short, but for those seen already."""
+def recoveries(folder, image, seen, brief):
+    """The disks that are left when the recovery on an image is cut short, but for those seen already; `brief`: all or nothing is lost."""
     scene.reboot("another boot")
     recorder = recorded(folder, lambda _: scene.stop(scene.start(folder)))
-    for one in images.images(recorder.first, recorder.journal):
+    for one in images.images(recorder.first, recorder.journal, brief):
         one.marks = image.marks
         if one.key() not in seen:
             seen.add(one.key())
@@ -134,14 +134,21 @@ def forked(work):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def main(mode, name, folder, share="1"):
-    scene.stand_in()
-    template, operation = folder + "/template", operations.BY_NAME[name]
+def run(mode, name, folder, share):
+    """{kind: count} and what went wrong."""
+    operation = operations.BY_NAME[name]
+    template = folder + "/template"
     facts = scene.prepare(template)
     facts["none"] = None
-    counts, wrong = {"power": power, "kill": kill}[mode](operation, template, folder, facts, share)
-    shutil.rmtree(template)
-    sys.stdout.write(json.dumps({"tried": sum(counts.values()), "kinds": counts, "wrong": wrong}) + "\n")
+    return {"power": power, "kill": kill}[mode](operation, template, folder, facts, share)
+
+
+def main(mode, name, share="1"):
+    scene.stand_in()
+    memory = "/dev/shm"
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        counts, wrong = run(mode, name, folder, share)
+    sys.stdout.write(json.dumps({"kinds": counts, "wrong": wrong}) + "\n")
 
 
 if __name__ == "__main__":

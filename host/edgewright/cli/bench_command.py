@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgewright.cli import options
+from edgewright.cli import options, render
 
 if TYPE_CHECKING:
     from edgewright.cli.on_boards import Answer
@@ -41,6 +41,7 @@ def bench(
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.project_source import find_artifact
     from edgewright.deploy.bench import Bench
+    from edgewright.errors import EdgewrightError
     from edgewright.nouns.measurement import PROTOCOLS
     from edgewright.store.history import History
 
@@ -51,9 +52,12 @@ def bench(
         threads=threads, accelerator=accelerator,
     )  # fmt: skip
     answers = boards.each("bench", run.on_board)
-    History().record_measurements(
-        boards.fleet.name, [one for answer in answers for one in answer.value or []]
-    )
+    try:
+        History().record_measurements(
+            boards.fleet.name, [one for answer in answers for one in answer.value or []]
+        )
+    except EdgewrightError as error:  # what was measured is shown all the same
+        render.note(f"not kept: {error.message}")
     finish("bench", answers, as_json, show)
 
 

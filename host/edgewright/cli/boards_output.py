@@ -46,6 +46,9 @@ def outcomes(title: str, results: list[BoardOutcome], *, brief: bool = False) ->
             render.line(f"{outcome.board}: {outcome.message}")
             if outcome.hint and not brief:
                 render.line(f"  hint: {outcome.hint}")
+        for check in outcome.checks:
+            if check.name == "incumbent":
+                render.line(f"{outcome.board}: {check.note}")
     if brief:
         return
     footnotes(

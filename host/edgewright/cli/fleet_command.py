@@ -81,7 +81,7 @@ def split_address(text: str) -> tuple[str | None, str, int | None]:
     """`pi@host:2222` -> ("pi", "host", 2222); an IPv6 address with a port is written [::1]:22.
 
     Raises:
-        UsageError: the port is no number.
+        UsageError: no host, or the port is no number from 1 to 65535.
     """
     from edgewright.errors import UsageError
 
@@ -92,7 +92,9 @@ def split_address(text: str) -> tuple[str | None, str, int | None]:
         port = port.removeprefix(":")
     elif rest.count(":") == 1:
         host, _, port = rest.partition(":")
-    if port and not port.isdecimal():
+    if not host:
+        raise UsageError(f"no address: {text!r}", hint="such as pi@192.0.2.7:22")
+    if port and not (port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536):
         raise UsageError(f"not a port: {port}", hint="such as pi@192.0.2.7:22")
     return user or None, host, int(port) if port else None
 
@@ -170,9 +172,7 @@ def trust(
     from edgewright.cli.fleet_trust import trust_boards
 
     raise typer.Exit(
-        trust_boards(
-            fleet, selector, yes=yes or as_json, known_hosts=known_hosts, replace=replace, as_json=as_json
-        )
+        trust_boards(fleet, selector, yes=yes, known_hosts=known_hosts, replace=replace, as_json=as_json)
     )
 
 
@@ -198,7 +198,7 @@ def remove(
     names = [board.name for board in boards.boards]
     confirm(
         f"remove {', '.join(names)} from {boards.fleet.path.name}{' and purge the boards' if purge else ''}?",
-        yes or as_json,
+        yes,
     )
     answers = boards.each("purge", lambda board, session, progress: session.call("purge")) if purge else []
     kept = {answer.board.name for answer in answers if answer.error is not None}
@@ -267,9 +267,7 @@ def reset(
         render.line(f"reset: {', '.join(answer.board.name for answer in answers)}")
 
     boards = Boards(fleet, selector)
-    confirm(
-        f"take what runs on {', '.join(board.name for board in boards.boards)} as known good?", yes or as_json
-    )
+    confirm(f"take what runs on {', '.join(board.name for board in boards.boards)} as known good?", yes)
     finish(
         "fleet reset",
         boards.each("reset", lambda board, session, progress: session.call("reset")),

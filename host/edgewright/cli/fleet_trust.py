@@ -14,7 +14,7 @@ from edgewright.cli.progress import Passwords, shown
 from edgewright.connect import trust
 from edgewright.connect.hostkeys import HostKey
 from edgewright.deploy.fan_out import FanOut
-from edgewright.errors import EdgewrightError, Exit, TrustError, Unreachable
+from edgewright.errors import EdgewrightError, Exit, Unreachable
 from edgewright.nouns.board import Board
 
 MAX_HOPS = 8  # jump hosts on the way to one board
@@ -103,7 +103,7 @@ def pin(boards: Boards, board: Board, key: HostKey, *, yes: bool, replace: bool)
             return row(board, key, False, "not pinned", "aborted")
         trust.pin(board, boards.fleet, key, replace=replace)
         return row(board, key, True, "pinned", "")
-    except TrustError as error:
+    except EdgewrightError as error:
         return row(board, key, False, f"{error.message}; {error.hint}", error.code)
 
 

@@ -20,7 +20,9 @@ def infer(
     source: Annotated[
         Path, typer.Option("--input", "-i", metavar="FILE", help=".npy, or .npz with a member an input.")
     ],
-    release: Annotated[str | None, typer.Option("--release", help="Release instead of current.")] = None,
+    release: Annotated[
+        str | None, typer.Option("--release", help="Release or version instead of current.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the outputs as .npz.")
     ] = None,
@@ -29,19 +31,32 @@ def infer(
     debug: options.DEBUG = False,
 ) -> None:
     """Run one input on a board; print or save the outputs."""
+    from edgewright.cli.boards_output import mark
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.connect.session import Session
+    from edgewright.deploy.bench import find
     from edgewright.errors import UsageError
-    from edgewright.measure.infer import Inference, run_on
+    from edgewright.measure.infer import Inference, packed, run_on
+    from edgewright.nouns.board import Board
 
     boards = Boards(fleet, on)
     if output is not None and len(boards.boards) > 1:
         raise UsageError("--output is for one board", hint="name one board with --on")
 
+    inputs = packed(source)
+
+    def work(board: Board, session: Session, progress: object) -> Inference:
+        chosen = release
+        if chosen is not None:
+            known = (session.call("status").get("models") or {}).get(name) or {}
+            chosen = find(chosen, known.get("releases") or {}, board)
+        return run_on(session, name, chosen, inputs)
+
     def show(answers: object) -> None:
         for answer in answers:  # type: ignore[attr-defined]
             one: Inference = answer.value
             render.line(
-                f"{answer.board.name}: {one.release}, {one.runtime} on {one.accelerator}, {render.number(one.ms)} ms"
+                f"{answer.board.name}{mark(one.simulated)}: {one.release}, {one.runtime} on {one.accelerator}, {render.number(one.ms)} ms"
             )
             for key, tensor in one.outputs.items():
                 flat = tensor.reshape(-1)
@@ -50,7 +65,7 @@ def infer(
                 top = f"; greatest at {int(flat.argmax())}" if flat.size > 1 else ""
                 render.line(f"  {key} {list(tensor.shape)}: {values}{more}{top}")
 
-    answers = boards.each("infer", lambda board, session, progress: run_on(session, name, release, source))
+    answers = boards.each("infer", work)
     for answer in answers:
         if output is not None and answer.value is not None:
             answer.value.save(output)

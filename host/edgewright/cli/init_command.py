@@ -77,6 +77,7 @@ def init(
     from edgewright.compile.recognise import recognise
     from edgewright.config import project
     from edgewright.errors import UsageError
+    from edgewright_agent.protocol import NAME
 
     found = recognise(model).source.format
     if output.exists() and not force:
@@ -84,6 +85,10 @@ def init(
             f"there is a file already: {output}", hint="--force replaces it, --output names another"
         )
     chosen = name or slug(model.stem)
+    if not NAME.match(chosen):
+        raise UsageError(
+            f"not a model's name: {chosen!r}", hint="lower-case letters, digits, dot, dash and underscore"
+        )
     relative = Path(os.path.relpath(model, output.absolute().parent)).as_posix()
     text = TEMPLATE.format(
         name=chosen, model=relative.replace("\\", "\\\\").replace('"', '\\"'), format=found

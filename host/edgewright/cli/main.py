@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 
 import click
 import typer
 from typer.core import TyperGroup
 
-from edgewright.errors import EdgewrightError, Exit
+from edgewright.errors import EdgewrightError, Exit, InternalError
 
 # Order of the help. A command's module is imported only when that command runs: frameworks, paramiko and numpy never
 # for `--help`.
@@ -45,6 +46,7 @@ class LazyGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"edgewright.cli.{cmd_name}_command")
+        module.app._add_completion = False  # the program's own options, not each command's
         return typer.main.get_command(module.app)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
@@ -97,7 +99,34 @@ def common(
 def run(arguments: list[str] | None = None) -> None:
     """Entry point of the `edgewright` program; always ends by SystemExit."""
     argv = sys.argv[1:] if arguments is None else arguments
-    sys.exit(main(argv))
+    code = main(argv)
+    if any(thread.name.startswith("board") for thread in threading.enumerate()):
+        leave(code)
+    sys.exit(code)
+
+
+def leave(code: int) -> None:
+    """Ends at once, though boards are still at work in threads: the user stopped twice."""
+    import os
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if sys.stdin.isatty():
+        import termios
+
+        modes = termios.tcgetattr(sys.stdin)
+        modes[3] |= termios.ECHO  # a password prompt may have been open
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, modes)
+    os._exit(code)
+
+
+def unread() -> None:
+    """Nobody reads stdout any more: what is still in its buffer goes nowhere, without a word."""
+    import os
+
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def main(argv: list[str]) -> int:
@@ -113,6 +142,9 @@ def main(argv: list[str]) -> int:
             EdgewrightError("stopped by the user", hint="run it again to go on", code="aborted"),
             Exit.ABORTED,
         )
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(error.format_message() + "\n")
+        return Exit.USAGE
     except click.UsageError as error:
         usage = EdgewrightError(lower(error.format_message()), hint=help_hint(error), code="usage")
         return say(argv, usage, Exit.USAGE)
@@ -121,16 +153,25 @@ def main(argv: list[str]) -> int:
             raise
         return say(argv, error, error.exit_code)
     except BrokenPipeError:
+        unread()
         return Exit.ERROR
-    except Exception as error:
-        if "--debug" in argv:
-            raise
-        text = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
+    except OSError as error:
+        if "--debug" in argv or not error.filename:
+            return crashed(argv, error)
+        text = f"{(error.strerror or 'not usable').lower()}: {error.filename}"
         return say(
-            argv,
-            EdgewrightError(text, hint="this is a bug; --debug shows where", code="internal"),
-            Exit.ERROR,
+            argv, EdgewrightError(text, hint="check the path and its permissions", code="io"), Exit.ERROR
         )
+    except Exception as error:  # noqa: BLE001 - shown as the bug that it is
+        return crashed(argv, error)
+
+
+def crashed(argv: list[str], error: Exception) -> int:
+    """Shows an error that nobody expected; with --debug raises it."""
+    if "--debug" in argv:
+        raise error
+    text = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
+    return say(argv, InternalError(text, hint="this is a bug; --debug shows where"), Exit.ERROR)
 
 
 def say(argv: list[str], error: EdgewrightError, exit_code: int) -> int:

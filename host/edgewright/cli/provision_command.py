@@ -35,12 +35,16 @@ def provision(
     debug: options.DEBUG = False,
 ) -> None:
     """Install a runtime on boards, with no internet there."""
+    from edgewright import targets
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.progress import LiveProgress, PlainProgress
     from edgewright.connect.provision import ensure_runtime
     from edgewright.connect.session import Session
     from edgewright.deploy.board_profile import profile_of
     from edgewright.nouns.board import Board
+
+    if target is not None:
+        targets.load(target)
 
     def work(board: Board, session: Session, progress: LiveProgress | PlainProgress) -> RuntimeChoice:
         facts = session.facts()

@@ -34,12 +34,9 @@ def clean(text: object) -> str:
 
 def document(command: str, **data: Any) -> None:
     """Prints the JSON document of a command on stdout."""
-    body = {
-        "edgewright": JSON_VERSION,
-        "command": command,
-        **msgspec.to_builtins(data, str_keys=True, enc_hook=str),
-    }
-    sys.stdout.write(json.dumps(body, indent=2, allow_nan=False, default=str) + "\n")
+    plain = json.loads(msgspec.json.encode(data, enc_hook=str))  # a figure that is not finite becomes null
+    body = {"edgewright": JSON_VERSION, "command": command, **plain}
+    sys.stdout.write(json.dumps(body, indent=2) + "\n")
 
 
 def error(problem: EdgewrightError, *, as_json: bool) -> None:

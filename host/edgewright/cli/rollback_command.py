@@ -29,6 +29,7 @@ def rollback(
     debug: options.DEBUG = False,
 ) -> None:
     """Put a known-good release back, verified on the board before it is activated."""
+    from edgewright.cli import boards_output
     from edgewright.cli.progress import Passwords, shown
     from edgewright.config import fleet as fleets
     from edgewright.deploy.rollback import RollbackRequest
@@ -55,7 +56,7 @@ def rollback(
     else:
         rows = [
             (
-                one.board,
+                one.board + boards_output.mark(one.simulated),
                 one.outcome,
                 one.current or "-",
                 one.message or "; ".join(one.steps),

@@ -10,10 +10,10 @@ from edgewright.errors import ConfigError
 from edgewright.nouns.board import DEFAULT_ROOT, Board, BoardEntry, Fleet, FleetFile
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
-ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:%-]{0,254}\Z")
+ADDRESS = re.compile(r"[A-Za-z0-9:][A-Za-z0-9._:%-]{0,254}\Z")
 PYTHON = re.compile(r"/[A-Za-z0-9._/+-]+\Z")
 GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
-EXAMPLE = "a name is lower-case letters, digits, dot, dash and underscore"
+EXAMPLE = "a name is lower-case letters, digits, dot, dash and underscore; `all` means every board"
 
 
 def load(path: Path) -> Fleet:
@@ -45,7 +45,7 @@ def save(path: Path, file: FleetFile) -> None:
 def board(name: str, entry: BoardEntry, defaults: BoardEntry, path: Path) -> Board:
     """One board with the defaults filled in, its values checked."""
     where = f"fleet file {path}"
-    if not NAME.match(name):
+    if not NAME.match(name) or name == "all":
         raise ConfigError(f"{where}: not a board's name: {name!r}", hint=EXAMPLE)
     address = entry.address or name
     if not ADDRESS.match(address):

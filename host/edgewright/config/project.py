@@ -9,6 +9,7 @@ from edgewright.config import profiles, strict
 from edgewright.errors import ConfigError
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.project import Project, ProjectFile
+from edgewright_agent.protocol import NAME
 
 FILE_NAME = "edgewright.toml"
 METRICS = ("top1",)
@@ -18,7 +19,7 @@ def load(path: Path) -> Project:
     """The project in a file.
 
     Raises:
-        ConfigError: missing file, unknown key, precision, profile or metric.
+        ConfigError: missing file, unknown key, precision, profile or metric, or a name that no board takes.
     """
     file = strict.read(path, ProjectFile, what="project file")
     where = f"project file {path}"
@@ -27,6 +28,11 @@ def load(path: Path) -> Project:
     for profile in (*file.precisions, *file.budgets):
         known(profile, profiles.names(), where, "profile")
     known(file.metric, METRICS, where, "metric")
+    if not NAME.match(file.name):
+        raise ConfigError(
+            f"{where}: not a model's name: {file.name!r}",
+            hint="lower-case letters, digits, dot, dash and underscore",
+        )
     return Project(path=path.absolute(), file=file)
 
 

@@ -131,7 +131,8 @@ def checked(result: dict[str, Any]) -> tuple[str, str, int]:
     Raises:
         ProtocolError: it is not one, or larger than a result may be.
     """
-    name, sha256, size = result.get("result"), result.get("sha256"), result.get("size")
+    about = result if isinstance(result, dict) else {}
+    name, sha256, size = about.get("result"), about.get("sha256"), about.get("size")
     if not isinstance(name, str) or not isinstance(size, int) or not protocol.SHA256.match(str(sha256)):
         raise ProtocolError("the board names a result that is not valid", hint=UPDATE)
     if not 0 <= size <= MAX_RESULT:

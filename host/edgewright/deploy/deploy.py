@@ -165,7 +165,7 @@ class Deployment:
         )
         fit.check_artifact(facts, artifact.manifest, board=board.name)
         trace.release = f"{self.version}-{artifact.id[:8]}"
-        if trace.current == trace.release:
+        if trace.current == trace.release and self.request.dry_run:
             return words.UNCHANGED
         choice = self.runtime(board, session, facts, trace)
         if self.request.dry_run:
@@ -177,7 +177,7 @@ class Deployment:
             evaluation=self.evaluations.get(artifact.id), turn=self.turns.of(board), cancelled=fan_out.cancelled,
             reopen=lambda: self.open(board), progress=self.progress,
         )  # fmt: skip
-        return release.run()
+        return release.confirm() if trace.current == trace.release else release.run()
 
     def runtime(self, board: Board, session: Session, facts: Facts, trace: Trace) -> RuntimeChoice:
         """The runtime that the artifact runs on there; provisioned when the board lacks it."""

@@ -82,7 +82,7 @@ class FanOut(Generic[T]):
                 wait(futures)
             except KeyboardInterrupt:
                 self._progress(Step(what="stopped", detail="boards at work are left"))
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=all(future.done() for future in futures), cancel_futures=True)
         return [self._result(board, future) for board, future in zip(boards, futures, strict=True)]
 
     def _result(self, board: Board, future: Future[T]) -> T:

@@ -123,6 +123,25 @@ class BoardRelease:
         finally:
             self.end()
 
+    def confirm(self) -> str:
+        """Verifies the release when it is `current` already; returns `unchanged`.
+
+        Raises:
+            BoardError: it is damaged there, or does not run any more.
+            GateRefused: it answers wrongly.
+        """
+        self.call("begin", model=self.request.model, host=platform.node() or "unknown", ttl_s=LEASE_S)
+        try:
+            self.verify()
+        except BoardError as error:
+            if error.code != "release-damaged":
+                raise
+            hint = "deploy it under another version: --version VERSION"
+            raise BoardError(error.message, hint=hint, code=error.code) from error
+        finally:
+            self.end()
+        return "unchanged"
+
     def _run(self) -> str:
         self.install()
         self.verify()

@@ -80,6 +80,7 @@ def attempt(
 ) -> str:
     """One board's rollback; returns `committed` or `planned`."""
     progress(Step(what="rollback", board=board.name, detail=request.to or "to the known-good one before"))
+    trace.facts = session.facts()
     trace.current = current_release(session, request.model)
     if request.dry_run:
         known = (session.call("status")["models"].get(request.model) or {}).get("known_good", [])
@@ -118,6 +119,7 @@ def outcome(request: RollbackRequest, board: Board, kind: str, trace: Trace, sta
         guard=trace.guard,
         steps=tuple(trace.steps),
         seconds=round(time.monotonic() - started, 3),
+        simulated=trace.facts.simulated,
     )
 
 

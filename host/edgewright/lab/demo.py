@@ -21,6 +21,7 @@ import msgspec
 
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
+from edgewright.compile.workers import Workers
 from edgewright.config import fleet as fleets
 from edgewright.config import profiles
 from edgewright.config import project as projects
@@ -92,13 +93,13 @@ def data_folder() -> Path:
 
 
 def demo(*, keep: bool, progress: Progress, told: Callable[[Act], None]) -> DemoReport:
-    """Runs the demo and removes its boards, unless `keep`.
+    """Runs the demo and removes its boards, unless `keep`; those that an earlier one left go first.
 
     Args:
         told: called with each act as it ends.
 
     Raises:
-        EdgewrightError: a lab of that name runs already, or the digits are not there.
+        EdgewrightError: the digits are not there.
     """
     data = data_folder()
     if not (data / "digits-v1.keras").is_file():
@@ -190,15 +191,18 @@ class Play:
     def corrupted(self, title: str, version: str) -> None:
         """Deploys files of which one weight was changed behind the converter's back."""
         outcomes = []
-        for board in self.fleet.boards.values():
-            profile = profiles.load(board.profile or "")
-            with tempfile.TemporaryDirectory() as scratch:
-                good = compile_model(
-                    CompileRequest(source=self.data / "digits-v4.keras", target=profile.targets[0], precision="fp32",
+        good = {}
+        with Workers(folder("logs") / "convert.log") as workers:
+            for board in self.fleet.boards.values():
+                target = profiles.load(board.profile or "").targets[0]
+                good[board.name] = compile_model(
+                    CompileRequest(source=self.data / "digits-v4.keras", target=target, precision="fp32",
                                    calibration=self.project.resolve(self.project.file.calibration)),
-                    self.progress,
+                    self.progress, workers,
                 )  # fmt: skip
-                bad = corrupt(good, Path(scratch) / "artifact")
+        for board in self.fleet.boards.values():
+            with tempfile.TemporaryDirectory() as scratch:
+                bad = corrupt(good[board.name], Path(scratch) / "artifact")
                 request = msgspec.structs.replace(self.request(version), boards=(board,), artifact=bad)
                 outcomes += deploy(request, history=self.history, progress=self.progress)
         self.end(title, REFUSED, outcomes)

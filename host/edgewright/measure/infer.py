@@ -25,12 +25,14 @@ class Inference:
         release: str,
         runtime: str,
         accelerator: str,
+        simulated: tuple[str, ...],
     ) -> None:
         self.outputs = outputs
         self.ms = ms
         self.release = release
         self.runtime = runtime
         self.accelerator = accelerator
+        self.simulated = simulated
 
     def save(self, path: Path) -> None:
         """Writes the outputs as `.npz`."""
@@ -44,19 +46,15 @@ class Inference:
         return {
             "outputs": {name: array.tolist() for name, array in self.outputs.items()},
             "ms": self.ms, "release": self.release, "runtime": self.runtime, "accelerator": self.accelerator,
+            "simulated": self.simulated,
         }  # fmt: skip
 
 
-def run_on(session: Session, model: str, release: str | None, source: Path) -> Inference:
-    """Sends the input, runs it there, brings the outputs back.
-
-    Args:
-        source: `.npy` (input 0) or `.npz` (a member an input, in the model's order, or named `input_<i>`);
-            the leading axis is the sample's.
-    """
+def run_on(session: Session, model: str, release: str | None, inputs: bytes) -> Inference:
+    """Sends the inputs (as `packed` gives them), runs them there, brings the outputs back."""
     import numpy as np
 
-    digest = session.put(packed(source), label=source.name)
+    digest = session.put(inputs, label="input")
     answer = session.call("infer", model=model, release=release, inputs=digest, threads=1, accelerator="cpu")
     try:
         with np.load(io.BytesIO(bytes(session.get(answer["outputs"]))), allow_pickle=False) as archive:
@@ -68,6 +66,7 @@ def run_on(session: Session, model: str, release: str | None, source: Path) -> I
             str(answer["release"]),
             str(answer["runtime"]),
             str(answer["accelerator"]),
+            session.facts().simulated,
         )
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise ProtocolError(f"the board's outputs are not understood: {error}") from error
@@ -76,25 +75,38 @@ def run_on(session: Session, model: str, release: str | None, source: Path) -> I
 def packed(source: Path) -> bytes:
     """The input file as the `.npz` that the agent reads: members `input_<i>`.
 
+    Args:
+        source: `.npy` (input 0) or `.npz` (a member an input, in the model's order, or named `input_<i>`);
+            the leading axis is the sample's.
+
     Raises:
         DataError: missing, too large, or neither `.npy` nor `.npz`.
     """
+    from zipfile import BadZipFile
+
     import numpy as np
 
     try:
         if source.stat().st_size > MAX_INPUT:
             raise DataError(f"the input is larger than 1 GiB: {source}")
-        loaded = np.load(source, allow_pickle=False)
-        arrays = (
-            [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in in_order(loaded.files)]
-        )
+        with source.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                arrays = [loaded]
+            else:
+                arrays = [loaded[name] for name in in_order(loaded.files)]
     except FileNotFoundError:
         raise DataError(f"no such input: {source}", hint="a .npy or .npz file") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"not a .npy or .npz file: {source}", hint=str(error)) from None
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise DataError(f"not a .npy or .npz file: {source}", hint=unpickled(error)) from None
     buffer = io.BytesIO()
     np.savez(buffer, **{f"input_{index}": array for index, array in enumerate(arrays)})  # type: ignore[arg-type]
     return buffer.getvalue()
+
+
+def unpickled(error: Exception) -> str:
+    """What is wrong with a file; numpy takes what it does not know for a pickle and offers to load it."""
+    return "write it with numpy.save or numpy.savez" if "pickle" in str(error) else str(error)
 
 
 def in_order(names: list[str]) -> list[str]:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
 
 from edgewright.nouns.base import Noun
+
+Limit = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Budget(Noun, frozen=True, kw_only=True):
@@ -19,13 +25,13 @@ class Budget(Noun, frozen=True, kw_only=True):
         max_slowdown: how much slower than the incumbent p50 may be, as a fraction (0.1 is a tenth).
     """
 
-    p50_ms: float | None = None
-    p95_ms: float | None = None
-    peak_rss_mb: float | None = None
-    size_mb: float | None = None
-    max_drop: float | None = None
+    p50_ms: Limit | None = None
+    p95_ms: Limit | None = None
+    peak_rss_mb: Limit | None = None
+    size_mb: Limit | None = None
+    max_drop: Share | None = None
     accelerator: str | None = None
-    max_slowdown: float | None = None
+    max_slowdown: Annotated[float, Meta(ge=0)] | None = None
 
 
 class Preprocessing(Noun, frozen=True, kw_only=True):

@@ -4,13 +4,15 @@ A change of a name is durable once its folder is synced, a file's bytes and mode
 folders happens whole or not at all, and is durable once the folder that it leads to is synced. Of the changes that are
 not durable at some moment, any may be lost. Looked at are: none, all, each one alone, all but each one, and those
 where a file has its length but zeros in place of its unsynced bytes. What is deleted in the trash is lost or kept as
-one, and of more than 2 * ALONE changes only the oldest and the newest are looked at alone.
+one, and of more than 2 * ALONE changes only the oldest and the newest are looked at alone; among deletions in the trash,
+each EVERY-th moment is taken.
 """
 
 import hashlib
 import os
 
 ALONE = 8
+EVERY = 4
 
 
 def durable(entry, synced):
@@ -37,11 +39,19 @@ def pending(journal):
     return moments
 
 
-def losses(open_, journal):
+def in_trash(entry):
+    """Whether an entry of the journal is one of the many deletions of what nothing leads to any more."""
+    return entry[0] == "name" and entry[4]
+
+
+def losses(open_, journal, brief):
     """The sets of lost entries to look at, each with whether unsynced bytes are zeros instead: [(set, zeros)]."""
     every = frozenset(open_)
-    trash = frozenset(one for one in open_ if journal[one][0] == "name" and journal[one][4])
-    found = {(lost, False): None for lost in (frozenset(), every, trash, every - trash)}
+    found = {(frozenset(), False): None, (every, False): None}
+    if brief:
+        return list(found)
+    trash = frozenset(one for one in open_ if in_trash(journal[one]))
+    found[trash, False] = found[every - trash, False] = None
     single = [one for one in open_ if one not in trash]
     if len(single) > 2 * ALONE:
         single = single[:ALONE] + single[-ALONE:]
@@ -135,13 +145,14 @@ class Image:
                 os.close(descriptor)
 
 
-def images(first, journal, moments=None):
-    """All images of a journal, each different one once."""
+def images(first, journal, brief=False):
+    """All images of a journal, each different one once; `brief`: all or nothing is lost."""
     seen = set()
     for moment, open_ in enumerate(pending(journal)):
-        if moments is not None and moment not in moments:
+        deleting = moment > 0 and in_trash(journal[moment - 1])
+        if deleting and moment % EVERY:
             continue
-        for lost, zeros in losses(open_, journal):
+        for lost, zeros in losses(open_, journal, brief or deleting):
             image = Image(first, journal, moment, lost, zeros)
             key = image.key()
             if key not in seen:

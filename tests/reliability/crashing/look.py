@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from crashing import scene
+from crashing import operations, scene
 from crashing.operations import ALLOWED
 
 
@@ -50,10 +50,10 @@ def promised(commands, marks, facts, operation):
             assert record["current"] == facts["old"] and not record["trial"], "a revert is undone"
 
 
-def lost_state(commands, marks, facts):
+def lost_state(operation, commands, marks):
     """After a crash in `purge` or with both slots lost: whole, and one command leads on."""
     commands.store.read()
-    assert marks & {"purging", "lost"}, "the state is lost"
+    assert operation is operations.reset or "purging" in marks, "the state is lost"
     if "purging" in marks:
         assert scene.purge(commands) == {}
     else:
@@ -67,7 +67,7 @@ def look(operation, folder, facts, marks, same_boot):
     commands = scene.start(folder)
     commands.store.read()
     if commands.store.problem == "state-lost":
-        lost_state(commands, marks, facts)
+        lost_state(operation, commands, marks)
         scene.stop(commands)
         commands = scene.start(folder)
         allowed = allowed | {None} if "purging" in marks else allowed

@@ -98,7 +98,6 @@ def damage(commands):
 
 
 def reset(commands, facts, mark):
-    mark("lost")
     commands.reset()
 
 

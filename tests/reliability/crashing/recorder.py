@@ -72,7 +72,8 @@ class Recorder:
         self.journal.append(("mark", word, self.changes))
 
     def node(self, descriptor):
-        return self.nodes[os.fstat(descriptor).st_ino]
+        """The node of an open file or folder; one that leads nowhere for what is not recorded."""
+        return self.nodes.setdefault(os.fstat(descriptor).st_ino, Node("file", b""))
 
     def names(self, folder, name, node):
         if name not in NOT_RECORDED:

@@ -12,6 +12,7 @@ import shutil
 import uuid
 import zipfile
 
+from edgewright_agent import reboot as reboot_guard
 from edgewright_agent import clock, files, releases, root, runtimes, status, trial
 from edgewright_agent.agent import Agent
 from edgewright_agent.commands import Commands
@@ -30,8 +31,10 @@ def sha(data):
 def stand_in():
     """Replace what a crash test cannot wait for."""
     releases.RESERVE_BYTES = 4096
+    root.problem = lambda path: ""  # the folder may be in memory, which is quicker
     trial.guard.start = lambda *_: clock.owner()
     reboot(BOOT)
+    reboot_guard.KINDS = {}  # neither cron nor systemd is touched
     record(None)
 
 

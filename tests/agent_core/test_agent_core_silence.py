@@ -1,0 +1,84 @@
+"""A host that says nothing for too long, or takes nothing, is gone: the agent ends and holds nothing."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from edgewright_agent.channel import Channel, Closed
+
+SERVE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from edgewright_agent import server
+source, sink = server.take_descriptors()
+agent, greeting = server.greet({"root": sys.argv[2], "agent": {"sha256": sys.argv[3]}}, b"")
+one = server.Server(agent, source, sink, silence_s=0.7)
+one.channel.say(greeting)
+one.serve()
+one.end_now()
+"""
+
+
+@pytest.fixture
+def pipes():
+    """(read end, write end) twice: what comes in, what goes out."""
+    ends = [*os.pipe(), *os.pipe()]
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+@pytest.mark.parametrize("before", [b"", b'{"id":1,"do":"pi'])
+def test_silence_closes_the_channel(before, pipes):
+    source, host, _, sink = pipes
+    channel = Channel(source, sink, None, silence_s=0.3)
+    os.write(host, before)
+    began = time.monotonic()
+    with pytest.raises(Closed, match=r"0\.3 s without a word"):
+        channel.line()
+    assert 0.25 < time.monotonic() - began < 5
+
+
+def test_a_word_now_and_then_keeps_it_open(pipes):
+    source, host, _, sink = pipes
+    channel = Channel(source, sink, None, silence_s=1.0)
+    for _ in range(8):
+        time.sleep(0.2)
+        os.write(host, b"{}\n")
+        assert channel.line() == b"{}"
+
+
+def test_a_host_that_takes_nothing_is_noticed(pipes):
+    source, _, taker, sink = pipes
+    channel = Channel(source, sink, None, silence_s=0.2)
+    writer = threading.Thread(target=channel.say, args=({"text": "x" * 3_000_000},), daemon=True)
+    writer.start()
+    time.sleep(0.3)
+    assert not channel.stuck()
+    time.sleep(0.3)
+    assert channel.stuck()
+    while writer.is_alive():
+        os.read(taker, 1 << 20)
+        writer.join(0.001)
+
+
+def test_an_agent_whose_host_fell_silent_ends_and_gives_its_lease_back(connect, kit, root):
+    agent = kit.REPOSITORY / "agent"
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-B", "-c", SERVE, agent, root, "0" * 64],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert "board_id" in json.loads(process.stdout.readline())
+        args = {"model": "digits", "txn": kit.txn(), "host": "silent", "ttl_s": 600}
+        process.stdin.write(json.dumps({"id": 1, "do": "begin", "args": args}).encode() + b"\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline()) == {"id": 1, "ok": {}}
+        assert connect().call("status")["lease"]["host"] == "silent"
+        assert process.wait(timeout=10) == 0
+        assert b"0.7 s without a word from the host" in process.stderr.read()
+    assert connect().call("status")["lease"] is None

@@ -1,0 +1,68 @@
+"""Stands between a real agent and the host, and changes what the agent says. It runs on the board as a forced command.
+
+`liar.json` beside it says how: `suffix` is put behind every text but those of the keys in `keep`; `replace` is
+`[seed, rate]`: values are replaced by others of any type.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+
+PLAN = json.load(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "liar.json")))
+OTHERS = [None, True, -1, 0, 2**70, 1e308, "", "x", [], {}, [None], {"x": None}, [[1]], "/etc/passwd", "../..", "\ud800"]
+RANDOM = random.Random(PLAN["replace"][0])
+RATE = PLAN["replace"][1]
+WIRE = ("edgewright", "nonce", "id", "event", "need", "board_id", "serial")
+
+
+def changed(value, key=""):
+    """A value as the host gets it."""
+    if key in WIRE:
+        return value
+    if RATE and key and RANDOM.random() < RATE:
+        return RANDOM.choice(OTHERS)
+    if isinstance(value, dict):
+        return {name: changed(inner, name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [changed(inner, key) for inner in value]
+    if isinstance(value, str) and key not in PLAN["keep"]:
+        return value + PLAN["suffix"]
+    return value
+
+
+def pump(source, sink):
+    """What the host says goes through as it is."""
+    while True:
+        data = os.read(source, 65536)
+        if not data:
+            sink.close()
+            return
+        sink.write(data)
+
+
+def main():
+    agent = subprocess.Popen(
+        ["/bin/sh", "-c", os.environ["SSH_ORIGINAL_COMMAND"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    )
+    thread = threading.Thread(target=pump, args=(0, agent.stdin))
+    thread.daemon = True
+    thread.start()
+    out = sys.stdout.buffer
+    stream = os.fdopen(os.dup(agent.stdout.fileno()), "rb")
+    sys.stderr.write(PLAN["suffix"] + "\n")
+    for line in iter(stream.readline, b""):
+        message = json.loads(line.decode())
+        out.write(json.dumps(changed(message)).encode() + b"\n")
+        if message.get("event") == "bytes":
+            left = message["size"]
+            while left:
+                piece = stream.read(min(65536, left))
+                left -= len(piece)
+                out.write(piece)
+        out.flush()
+
+
+main()

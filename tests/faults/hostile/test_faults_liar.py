@@ -1,0 +1,118 @@
+"""A real board whose every text is poisoned, or whose values are of any type: what do people and programs get to see?"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgewright.cli.main import main
+from edgewright.deploy.deploy import deploy  # noqa: F401
+
+# Colours, a title, cursor movements, C1 controls, text direction, a link, Rich's markup, HTML, a line end.
+POISON = "\x1b[31m\x1b]0;t\x07\x9b2J\u202egnp\u2066\x00\x7f\r\b\x1b]8;;http://x\x1b\\[bold red]x[/]<script>x</script>\n{}%s"
+NAMES = ("release", "current", "last_good", "known_good", "from", "to", "ref", "state", "outcome", "result", "sha256",
+         "prefix_sha256", "artifact", "target", "precision", "arch", "version", "libc", "metric", "guard", "outputs")  # fmt: skip
+COMMANDS = {
+    "status": ["status"],
+    "doctor": ["doctor", "f-1"],
+    "logs": ["logs", "f-1"],
+    "bench": ["bench", "doubler", "--on", "f-1", "--protocol", "quick"],
+    "infer": ["infer", "doubler", "--on", "f-1", "--input", "INPUT"],
+    "rollback": ["rollback", "doubler", "--on", "f-1"],
+    "provision": ["provision", "f-1", "--target", "tflite", "--dry-run"],
+    "history": ["history"],
+}
+
+
+def run(*arguments):
+    """(exit code, stdout, stderr) of a command line."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([str(argument) for argument in arguments])
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture
+def command(tmp_path):
+    """The arguments of a command of COMMANDS."""
+    np.savez(tmp_path / "input.npz", input_0=np.ones((1, 4), np.float32))
+
+    def make(name):
+        return [str(tmp_path / "input.npz") if one == "INPUT" else one for one in COMMANDS[name]]
+
+    return make
+
+
+@pytest.fixture
+def lying(pi, configured):
+    """`with lying(suffix=..., keep=..., replace=...)`: the board lies meanwhile."""
+    shutil.copy(Path(__file__).with_name("liar.py"), pi.lab.folder)
+
+    @contextlib.contextmanager
+    def lie(suffix="", keep=NAMES, replace=(0, 0.0)):
+        plan = {"suffix": suffix, "keep": list(keep), "replace": list(replace)}
+        (pi.lab.folder / "liar.json").write_text(json.dumps(plan))
+        with configured(pi, f"ForceCommand python3 {pi.lab.folder}/liar.py"):
+            yield
+
+    return lie
+
+
+@pytest.fixture(autouse=True)
+def two_releases(pi, kit):
+    """Something to show, and a log that a hook filled with escapes."""
+    hook = "#!/bin/sh\nprintf '%b' '\\033[31m\\033]0;t\\007\\233x'\n"
+    if not (pi.root / "models").is_dir() or not os.listdir(pi.root / "models"):
+        pi.deploy("a", "1", hooks={"activate": hook})
+        pi.deploy("b", "2", hooks={"activate": hook})
+
+
+def plain(text):
+    """Whether a terminal takes it as plain lines of text."""
+    return all(letter.isprintable() or letter == "\n" for letter in text)
+
+
+@pytest.mark.parametrize("keep", [NAMES, ()], ids=["texts", "names too"])
+@pytest.mark.parametrize("form", ["table", "json", "debug"])
+def test_no_text_of_a_board_steers_the_terminal(lying, command, survived, form, keep):
+    more = {"table": [], "json": ["--json"], "debug": ["--debug"]}[form]
+    with lying(POISON, keep):
+        ran = {name: run(*command(name), *more) for name in COMMANDS}
+    for name, (code, out, err) in ran.items():
+        assert plain(out), (name, out)
+        assert plain(err), (name, err)
+        assert "internal error" not in out + err, (name, out, err)
+        assert "Traceback" not in out + err
+        assert code in (0, 1, 2, 4), (name, code)
+        if form == "json":
+            json.loads(out)
+    if keep:
+        assert ran["status"][0] == ran["logs"][0] == ran["doctor"][0] == 0, ran
+        assert "doubler" in ran["status"][1] and "gnp" in ran["doctor"][1] + ran["doctor"][2]
+    survived("hostile boards: every text poisoned with terminal escapes, for each command", len(COMMANDS))
+
+
+SEEDS = [pytest.param(range(4), id="some"), pytest.param(range(4, 40), id="many", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_values_of_any_type_end_in_an_error_of_ours(lying, command, survived, seeds):
+    tried, wrong = 0, []
+    for seed in seeds:
+        with lying(replace=(seed, 0.08 if seed % 2 else 0.02)):
+            for name in COMMANDS:
+                code, out, err = run(*command(name), *(["--json"] if seed % 3 else []))
+                tried += 1
+                if "internal error" in out + err or "Traceback" in out + err or code not in (0, 1, 2, 4):
+                    wrong.append((seed, name, code, (err + out)[-400:]))
+                assert plain(out) and plain(err), (seed, name)
+    assert wrong == [], "\n".join(map(str, wrong))
+    survived("hostile boards: values of any type in every answer, for each command", tried)
