@@ -32,7 +32,7 @@ def onnxruntime(model: str, threads: int) -> Infer:
 def openvino(model: str, threads: int) -> Infer:
     """OpenVINO on the CPU, in f32."""
     request = openvino_request(model, threads)
-    return lambda array: request.infer({0: array})[0]
+    return lambda array: request.infer({0: array}, share_inputs=True)[0]
 
 
 def openvino_filled(model: str, threads: int) -> Infer:
@@ -42,7 +42,7 @@ def openvino_filled(model: str, threads: int) -> Infer:
     def infer(array: np.ndarray) -> Any:
         nonlocal filled
         if not filled:
-            request.infer({0: array})
+            request.infer({0: array}, share_inputs=True)
             filled = True
         return request.infer()[0]
 

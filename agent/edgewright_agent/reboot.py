@@ -2,12 +2,12 @@
 short is ended without any host."""
 
 import json
-import os
 import re
 import sys
 
 from edgewright_agent import clock, crontab, userunit
 from edgewright_agent.protocol import AgentError
+from edgewright_agent.root import board_id
 
 RECORD = "guard.json"  # what was installed: kind, sha256 of the agent, command
 MARK = "guard.mark"  # when the guard ran last
@@ -34,12 +34,6 @@ def write(files, name, found):
 def agent_of(files):
     """The sha256 of the agent that the guard runs, or empty."""
     return str(read(files, RECORD).get("sha256") or "")
-
-
-def board_id(files):
-    """The root folder's id."""
-    with open(files.path("board_id"), encoding="ascii") as file:
-        return file.read().strip()
 
 
 def command(agent):
@@ -108,7 +102,7 @@ def install(agent):
 
 def remove(agent):
     """Take the guard away, whatever installed it. Returns as `install`."""
-    name = board_id(agent.files) if os.path.isfile(agent.files.path("board_id")) else ""
+    name = board_id(agent.files)
     reasons = [way.remove(agent.files, name) for way in KINDS.values() if name]
     why = "; ".join(reason for reason in reasons if reason)
     if why:

@@ -7,6 +7,7 @@ import uuid
 
 from edgewright_agent.files import make_root
 from edgewright_agent.protocol import AgentError
+from edgewright_agent.state import take
 
 FOLDERS = ("agent", "runtimes", "incoming", "trash", "models", "results", "hooks")
 VOLATILE = ("tmpfs", "ramfs", "rootfs")
@@ -151,8 +152,19 @@ def furnish(files):
     """Make the folders and the board's id where they are absent. Returns the id."""
     for folder in FOLDERS:
         files.make_folder(folder)
-    known = read_text(files.path("board_id")).strip()
-    if not re.match(r"[0-9a-f]{32}\Z", known):
-        known = uuid.uuid4().hex
-        files.write("board_id", known.encode("ascii") + b"\n")
+    known = board_id(files)
+    if not known:
+        file = files.open_lock("lock")
+        try:
+            take(file)  # two first sessions at once must not greet with two ids
+            known = board_id(files) or uuid.uuid4().hex
+            files.write("board_id", known.encode("ascii") + b"\n")
+        finally:
+            os.close(file)
     return known
+
+
+def board_id(files):
+    """The root folder's id, or empty."""
+    known = read_text(files.path("board_id")).strip()
+    return known if re.match(r"[0-9a-f]{32}\Z", known) else ""

@@ -97,11 +97,13 @@ class Store(object):
         problem: `state-lost` when slots were there and none is good, `newer-schema` when a newer agent
         wrote them,
             else empty. Nothing is saved while there is a problem.
+        doubt: the last save failed: what can be read may not be durable.
     """
 
     def __init__(self, files):
         self.files = files
         self.problem = ""
+        self.doubt = False
 
     def _slots(self):
         """(sequence, slot name, state) of the good slots, newest last; and whether any slot file is there."""
@@ -165,7 +167,19 @@ class Store(object):
         newest = good[-1] if good else (0, SLOTS[1], None)
         state["sequence"] = newest[0] + 1
         state["schema"] = SCHEMA
+        self.doubt = True
         self.files.write(SLOTS[1 - SLOTS.index(newest[1])], encode(state))
+        self.doubt = False
+
+    def confirm(self):
+        """Make durable what can be read, where the last save failed: an outcome that is told must stay so.
+
+        Raises:
+            AgentError: `io`, `disk-full`, `busy`: it cannot be told.
+        """
+        if self.doubt:
+            with self.locked() as state:
+                self.save(state)
 
     @contextlib.contextmanager
     def locked(self):

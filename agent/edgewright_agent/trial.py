@@ -203,6 +203,8 @@ class Trials(object):
         outcome = states.outcome_of(state, txn)
         if outcome is None:
             raise unknown(txn)
+        if self.store.doubt:
+            self.store.save(state)
         return {"outcome": outcome}
 
     def revert(self, txn, reason, failed=False):
@@ -242,6 +244,7 @@ class Trials(object):
 
     def outcome(self, txn):
         """What became of a transaction: `trial`, `committed`, `reverted` or `unknown`."""
+        self.store.confirm()
         state = self.store.read()
         if find(state, txn)[0]:
             return {"outcome": "trial"}

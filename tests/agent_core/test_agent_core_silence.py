@@ -82,3 +82,38 @@ def test_an_agent_whose_host_fell_silent_ends_and_gives_its_lease_back(connect, 
         assert process.wait(timeout=10) == 0
         assert b"0.7 s without a word from the host" in process.stderr.read()
     assert connect().call("status")["lease"] is None
+
+
+CHANGE = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from edgewright_agent import server
+hello = {"root": sys.argv[2], "agent": {"sha256": sys.argv[3]}}
+work = server.Server.answer
+def slowly(self, line):
+    with self.agent.store.locked() as state:
+        self.channel.say({"in": "the middle of a change"})
+        time.sleep(1)
+        state["models"]["kept"] = {}
+        self.agent.store.save(state)
+    work(self, line)
+server.Server.answer = slowly
+server.main(hello, b"")
+"""
+
+
+def test_a_signal_lets_a_change_be_whole_and_ends_the_agent_at_once(kit, root):
+    agent = kit.REPOSITORY / "agent"
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-B", "-c", CHANGE, agent, root, "0" * 64],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        process.stdout.readline()
+        process.stdin.write(b'{"id":1,"do":"ping","args":{}}\n')
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline()) == {"in": "the middle of a change"}
+        process.terminate()
+        began = time.monotonic()
+        assert process.wait(timeout=20) == 0 and time.monotonic() - began < 6
+    newest = max((path.read_bytes() for path in root.glob("state.?.json")), key=len)
+    assert b'"kept"' in newest

@@ -67,17 +67,29 @@ def attempt(operation, folder, facts, fails):
     return recorder, commands
 
 
-def still_true(operation, commands, facts):
-    """The same agent goes on: `current` is whole, and the outcome stays what it is."""
+def ask(recorder, commands, txn):
+    """The outcome that the agent tells, on the disk as it is; empty where it cannot tell."""
+    scene.record(recorder)
+    try:
+        return commands.outcome(txn)["outcome"]
+    except AgentError:
+        return ""
+    finally:
+        scene.record(None)
+
+
+def still_true(operation, commands, facts, recorder):
+    """The same agent goes on: `current` is whole. Returns the outcome that it tells; no crash may change that."""
     if operation in (operations.purge, operations.reset) or commands is None:
-        return
+        return set()
     state = commands.store.read()
     assert not commands.store.problem, commands.store.problem
     assert scene.current(commands) in look.releases_allowed(operation, facts)
-    told = commands.outcome(facts["txn"])["outcome"]
+    told = ask(recorder, commands, facts["txn"])
     if told in ("committed", "reverted"):
         trial = state["models"]["m"]["trial"]
         assert trial is None or trial["txn"] != facts["txn"], "settled, and on trial still"
+    return {told} & {"committed", "reverted"}
 
 
 def fail(kind, operation, template, folder, facts, share):
@@ -105,8 +117,9 @@ def aftermath(operation, work, facts, recorder, commands):
     if recorder.broke:
         raise recorder.broke
     marks = {entry[1] for entry in recorder.journal if entry[0] == "mark"}
-    worst = images.Image(recorder.first, recorder.journal, len(recorder.journal), images.pending(recorder.journal)[-1])
-    still_true(operation, commands, facts)
+    marks |= still_true(operation, commands, facts, recorder)
+    journal = recorder.journal
+    worst = images.Image(recorder.first, journal, len(journal), images.pending(journal)[-1])
     if commands:
         scene.stop(commands)
     look.look(operation, work, facts, marks, same_boot=True)

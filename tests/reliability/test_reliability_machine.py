@@ -18,6 +18,7 @@ HOSTS = st.sampled_from("AB")
 TAGS = st.sampled_from("abcd")
 SECONDS = st.sampled_from([1.0, 10.0, 45.0, 400.0])
 LEASE = 60.0
+CHANGES = {"install": 60, "activate": 25, "commit": 6, "revert": 9, "prune": 30, "end": 6}  # about as many has each
 
 
 class Board(RuleBasedStateMachine):
@@ -197,6 +198,21 @@ class Board(RuleBasedStateMachine):
         on_trial = self.trial and self.trial[0] == txn
         assert told == ("trial" if on_trial else self.settled.get(txn, "unknown"))
 
+    @rule(host=HOSTS, tag=TAGS)
+    def puts_on_trial(self, host, tag):
+        self.begins(host)
+        self.installs(host, tag)
+        self.activates(host, tag, 30.0)
+
+    @rule(host=HOSTS, tag=TAGS)
+    def deploys(self, host, tag):
+        self.puts_on_trial(host, tag)
+        if host in self.txns:
+            self.commits(host, host, True)
+            if self.held(self.txns[host]):
+                assert self.session(host).end(self.txns[host]) == {}
+                self.lease = None
+
     @precondition(lambda self: len(self.known) > 1)
     @rule(host=HOSTS)
     def rolls_back(self, host):
@@ -222,16 +238,15 @@ class Board(RuleBasedStateMachine):
         assert needed <= left
         self.known = [one for one in self.known if one in left]
 
-    @precondition(lambda self: self.txns)
-    @rule(
-        host=HOSTS,
-        what=st.sampled_from(["install", "activate", "commit", "revert", "prune", "end"]),
-        tag=TAGS,
-        step=st.integers(1, 40),
-        data=st.data(),
-    )
-    def power_goes(self, host, what, tag, step, data):
+    @rule(host=HOSTS, what=st.sampled_from(sorted(CHANGES)), tag=TAGS, data=st.data())
+    def power_goes(self, host, what, tag, data):
         """The board stops in the middle of a command, comes up again, and is cut once more while it recovers."""
+        self.begins(host)
+        if what in ("activate", "commit", "revert"):
+            self.installs(host, tag)
+        if what in ("commit", "revert"):
+            self.activates(host, tag, 30.0)
+        step = data.draw(st.integers(1, CHANGES[what]))
         commands, txn = self.session(host), self.txns.get(host, "")
         works = {
             "install": lambda: scene.install(commands, tag, txn),
