@@ -26,6 +26,12 @@ def read(files, name):
     return found if isinstance(found, dict) else {}
 
 
+def installed(files):
+    """What was installed: `kind`, `sha256` of the agent, `command`; empty where nothing was."""
+    found = read(files, RECORD)
+    return found if set(found) == {"kind", "sha256", "command"} and found["kind"] in KINDS else {}
+
+
 def write(files, name, found):
     """Write a JSON object into the root folder."""
     files.write(name, json.dumps(found, sort_keys=True).encode("ascii") + b"\n")
@@ -33,7 +39,7 @@ def write(files, name, found):
 
 def agent_of(files):
     """The sha256 of the agent that the guard runs, or empty."""
-    return str(read(files, RECORD).get("sha256") or "")
+    return installed(files).get("sha256", "")
 
 
 def command(agent):
@@ -52,16 +58,16 @@ def command(agent):
 
 def kind(agent):
     """`cron` or `systemd`, where the guard is installed and still in its place, else `none`."""
-    record = read(agent.files, RECORD)
-    way = KINDS.get(record.get("kind"))
-    if way is None or not way.there(agent.files, board_id(agent.files), record["command"]):
+    record = installed(agent.files)
+    if not record:
         return "none"
-    return record["kind"]
+    there = KINDS[record["kind"]].there(agent.files, board_id(agent.files), record["command"])
+    return record["kind"] if there else "none"
 
 
 def ready(agent):
     """As `kind`, after a guard of an earlier agent was replaced: an old one may not read a newer state."""
-    record = read(agent.files, RECORD)
+    record = installed(agent.files)
     if record and record["sha256"] != agent.sha256 and kind(agent) != "none":
         return install(agent)["guard"]
     return kind(agent)
@@ -77,7 +83,7 @@ def tested(agent, way, argv):
     began = clock.now()
     why = way.test(agent.files, board_id(agent.files), argv)
     ran = read(agent.files, MARK)
-    if why or (ran.get("boot_id") == clock.boot_id() and ran["at"] >= began):
+    if why or (ran.get("boot_id") == clock.boot_id() and ran.get("at", 0.0) >= began):
         return why
     return "the guard left no mark"
 

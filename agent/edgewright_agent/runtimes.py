@@ -4,12 +4,23 @@ import hashlib
 import json
 import os
 import re
+import struct
 import zipfile
+import zlib
 
 from edgewright_agent import incoming
 from edgewright_agent.protocol import MAX_FILES, PIECE, AgentError, runtime_id
 
 ABOUT = "RUNTIME.json"
+NOT_A_WHEEL = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    struct.error,
+)
 MAX_BYTES = 4 * 1024**3  # of one runtime, unpacked
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,63}\Z")
 
@@ -62,6 +73,7 @@ class Runtimes(object):
         self.files = files
         self.checked = checked
         self.uploads = uploads
+        self.known = {}  # folder: (identity of its RUNTIME.json, what it says)
 
     def provision(self, name, target, version, wheels):
         """Unpack wheels that were put. Returns `{"ref", "path", "bytes"}`.
@@ -163,7 +175,7 @@ class Runtimes(object):
                     raise AgentError("bad-argument", "a runtime is too large: %d bytes" % total)
                 incoming.room(self.files, size, len(rows))
                 return {to: self.extract(archive, info, stage + "/" + to) for info, to in rows}
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        except NOT_A_WHEEL as error:
             raise AgentError("bad-argument", "not a wheel: %s" % error, "fetch the wheel again")
 
     def extract(self, archive, info, to):
@@ -185,12 +197,16 @@ class Runtimes(object):
         return [digest.hexdigest(), info.file_size]
 
     def about(self, folder):
-        """What is written about the runtime in a folder, or None."""
+        """What is written about the runtime in a folder, or None. Read once while its file stays as it is."""
         try:
             with open(os.path.join(self.files.path(folder), ABOUT), encoding="ascii") as file:
-                about = json.load(file)
+                there = os.fstat(file.fileno())
+                key = there.st_ino, there.st_size, there.st_mtime_ns
+                if self.known.get(folder, (None,))[0] != key:
+                    self.known[folder] = key, json.load(file)
         except (OSError, ValueError):
             return None
+        about = self.known[folder][1]
         return about if isinstance(about, dict) and about.get("schema") == 1 else None
 
     def folders(self):

@@ -192,6 +192,11 @@ def run(operation, commands, facts):
     txn, runtime = facts["txn"], commands.agent.runtimes.listing()[0]["ref"]
     if operation == "install":
         commands.install("m", "e", facts["staged"], runtime, {}, txn)
+    elif operation == "part":
+        for data in [*built("c")[1].values(), built("c")[0]]:
+            assert commands.part(sha(data), len(data))["complete"]
+    elif operation == "group":
+        commands.agent.files.share_root(os.getegid())
     elif operation == "prune":
         commands.end(txn)
         status.prune(commands.agent, commands.releases, 1)

@@ -17,6 +17,8 @@ CASES = [  # operation, how it goes wrong, every which change
     ("rollback", "stop", 1),
     ("recovery", "stop", 1),
     ("prune", "stop", 3),
+    ("part", "stop", 1),
+    ("group", "stop", 2),
     ("install", "lose", 2),
     ("commit", "lose", 1),
     ("rollback", "lose", 1),
@@ -25,6 +27,7 @@ CASES = [  # operation, how it goes wrong, every which change
     ("install", "fail", 2),
     ("activate", "fail", 1),
     ("revert", "fail", 1),
+    ("group", "fail", 3),
     ("prune", "fail", 7),
 ]
 

@@ -75,6 +75,17 @@ def test_what_was_installed_before_is_opened_and_stays_so(connect, kit, root):
     assert sum(mode == ("0o640", GID) for mode in modes(root).values()) == 6
 
 
+def test_a_folder_that_a_crash_left_closed_is_opened_at_the_next_start(connect, kit, root):
+    kit.deployed(connect(hello={"group": GROUP}), root, "a", "1")
+    before = modes(root)
+    for path in ("models/digits/versions", "models/digits/current/model.tflite"):
+        (root / path).chmod(0o700)
+    connect()
+    assert {path: mode for path, mode in modes(root).items() if path.startswith("models")} == {
+        path: mode for path, mode in before.items() if path.startswith("models")
+    }
+
+
 @pytest.mark.parametrize("group", ["no-such-group", "root; id", "", 7])
 def test_a_group_that_is_none_is_refused_before_anything_is_opened(group, connect, root):
     wire = connect(hello={"group": group})
@@ -99,3 +110,21 @@ def test_a_login_outside_the_group_is_refused():
     assert (
         done.stdout.startswith("root-refused the login is not in the group root") and "usermod" in done.stdout
     )
+
+
+def test_the_group_of_the_fleet_file_reaches_the_board(root, tmp_path, monkeypatch):
+    import msgspec
+
+    from edgewright.config import fleet as fleets
+    from edgewright.connect.session import open_session
+
+    monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path / "home"))
+    file = tmp_path / "fleet.toml"
+    file.write_text(f'[defaults]\ngroup = "{GROUP}"\n[boards.one]\nroot = "{root}"\n')
+    fleet = fleets.load(file)
+
+    board = msgspec.structs.replace(fleet.boards["one"], address="local:")
+    with open_session(board, fleet) as session:
+        assert session.facts().guard == "none"
+        assert b"refused" not in bytes(session.get(session.call("logs", lines=10)["log"]))
+    assert modes(root)["models"] == ("0o750", GID)

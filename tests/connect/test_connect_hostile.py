@@ -95,7 +95,7 @@ def test_control_characters_in_answers_and_log_are_removed(open_script):
     text = "sys.stderr.write('\\x1b[31mlog\\n'); sys.stderr.flush(); request()\n"
     text += "say(id=1, ok={'\\x07k': ['\\x1b]0;']})"
     session = open_script(text)
-    assert session.call("status") == {"k": ["]0;"]}
+    assert session.call("ping") == {"k": ["]0;"]}
     assert session.log_tail() == "[31mlog"
 
 
@@ -112,13 +112,13 @@ def test_endless_heartbeats_end_at_the_limit(open_script):
 def test_heartbeats_keep_a_slow_command_alive(open_script):
     text = "request()\nfor _ in range(8): say(id=1, event='heartbeat'); time.sleep(0.2)\n"
     text += "say(id=1, ok={'done': 1})"
-    assert open_script(text, silence_s=0.8).call("bench") == {"done": 1}
+    assert open_script(text, silence_s=0.8).call("ping") == {"done": 1}
 
 
 def test_events_reach_the_caller(open_script):
     text = "request(); say(id=1, event='progress', what='x', done=1, total=2); say(id=1, ok={})"
     events = []
-    open_script(text).call("bench", on_event=events.append)
+    open_script(text).call("ping", on_event=events.append)
     assert events == [{"id": 1, "event": "progress", "what": "x", "done": 1, "total": 2}]
 
 
@@ -150,7 +150,7 @@ request(); say(id=3, ok=asked)
 """
     session = open_script(text)
     session.put(b"\n" * 10)
-    assert session.call("status")["args"]["offset"] == 0
+    assert session.call("ping")["args"]["offset"] == 0
 
 
 def test_idle_session_pings(open_script):
@@ -163,7 +163,7 @@ while True:
 """
     session = open_script(text, ping_s=0.2)
     time.sleep(1.5)
-    assert session.call("status")["n"] >= 2
+    assert session.call("ping")["n"] >= 2
 
 
 def test_dead_idle_link_shows_at_the_next_call(open_script):

@@ -20,13 +20,14 @@ def written(tmp_path: Path, text: str, name: str = "fleet.toml") -> Path:
 def test_defaults_are_filled_into_every_board(tmp_path: Path) -> None:
     path = written(
         tmp_path,
-        '[defaults]\nuser = "pi"\nlabels = ["site-a"]\n[boards.one]\naddress = "192.0.2.1"\nlabels = ["x"]\n[boards.two]\nuser = "me"\n',
+        '[defaults]\nuser = "pi"\ngroup = "video"\nlabels = ["site-a"]\n[boards.one]\naddress = "192.0.2.1"\nlabels = ["x"]\n[boards.two]\nuser = "me"\n',
     )
     fleet = fleets.load(path)
     assert fleet.boards["one"].user == "pi"
     assert fleet.boards["one"].labels == ("site-a", "x")
     assert fleet.boards["two"].user == "me"
     assert fleet.boards["two"].address == "two"
+    assert fleet.boards["two"].group == "video"
     assert fleet.boards["two"].root == "~/.edgewright"
 
 
@@ -42,6 +43,7 @@ def test_defaults_are_filled_into_every_board(tmp_path: Path) -> None:
         ('[boards."One Two"]\n', "not a board's name", "lower-case"),
         ('[boards.one]\naddress = "-oProxyCommand=x"\n', "not an address", "host name"),
         ('[boards.one]\npython = "python3; rm -rf /"\n', "not an absolute path", "/usr/bin/python3"),
+        ('[boards.one]\ngroup = "video; id"\n', "not a group of one", "video"),
         ("schema = 9\n", "schema 9", "newer"),
         ("[boards\n", "not valid TOML", "mend"),
     ],

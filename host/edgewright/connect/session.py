@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from edgewright.connect import agent_package, local, ssh, ssh_config, start, transfer, trust
+from edgewright.connect import agent_package, answers, local, ssh, ssh_config, start, transfer, trust
 from edgewright.connect.clean import clean
 from edgewright.connect.handshake import Greeting, board_error, greet
 from edgewright.connect.stream import UPDATE, Stream
@@ -253,7 +253,7 @@ class Session:
             with contextlib.suppress(TimeoutError, Unreachable, ProtocolError):
                 self._answer(time.monotonic() + 1, on_event, None)
             raise
-        return self._answer(deadline, on_event, raw)
+        return answers.check(do, self._answer(deadline, on_event, raw))
 
     def _answer(
         self,

@@ -11,13 +11,15 @@ import warnings
 import zipfile
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from edgewright.connect import agent_package
 from edgewright_agent import arguments, protocol
 
-SOON = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+# a session's state depends on what came before: shrinking an example in it says little and takes long
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+SOON = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 LONG = settings(SOON, max_examples=4000)
 EXAMPLES = [pytest.param(SOON, id="some"), pytest.param(LONG, id="many", marks=pytest.mark.slow)]
 MEMORY_KB = 80 * 1024
@@ -159,7 +161,7 @@ def test_any_wheel_is_unpacked_inside_or_refused(agent, tmp_path, kit, survived,
     run()
     assert outside(tmp_path / "root") == before
     for path in (tmp_path / "root" / "runtimes").rglob("*"):
-        assert not path.is_symlink() and path.stat().st_size < 1000
+        assert not path.is_symlink() and (path.is_dir() or path.stat().st_size < 10_000)
     survived("hostile hosts: wheels with members and bytes of any kind", len(tried))
 
 

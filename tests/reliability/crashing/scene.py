@@ -16,6 +16,7 @@ from edgewright_agent import reboot as reboot_guard
 from edgewright_agent import clock, files, releases, root, runtimes, status, trial
 from edgewright_agent.agent import Agent
 from edgewright_agent.commands import Commands
+from edgewright_agent.protocol import AgentError
 from edgewright_agent.results import SessionFiles
 
 PYZ = b"the agent's own bytes"
@@ -192,3 +193,5 @@ def prune(commands, keep):
 def purge(commands):
     return status.purge(commands.agent)
 
+
+__all__ = ["AgentError"]

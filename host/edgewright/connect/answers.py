@@ -1,0 +1,149 @@
+"""The shape of what the agent answers, checked before anyone relies on it: a board may say anything."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import msgspec
+
+from edgewright.connect.stream import UPDATE
+from edgewright.errors import ProtocolError
+
+
+class Result(TypedDict):
+    """A RESULT of docs/wire.md."""
+
+    result: str
+    sha256: str
+    size: int
+
+
+class Release(TypedDict, total=False):
+    """A release in `status`."""
+
+    state: str
+    version: str
+    artifact: str
+    target: str
+    precision: str
+    runtime: str
+
+
+class Model(TypedDict, total=False):
+    """A model in `status`."""
+
+    current: str | None
+    last_good: str | None
+    known_good: list[str]
+    trial: dict[str, Any] | None
+    releases: dict[str, Release]
+    failed: list[dict[str, Any]]
+
+
+class Status(TypedDict):
+    """`status`."""
+
+    models: dict[str, Model]
+    lease: dict[str, Any] | None
+    problem: str
+
+
+class Outcome(TypedDict):
+    """`commit`, `revert`, `outcome`."""
+
+    outcome: str
+
+
+class Installed(TypedDict):
+    """`install`."""
+
+    release: str
+    state: str
+
+
+class Verdict(TypedDict):
+    """`verify`."""
+
+    ok: bool
+    goldens: int
+    sqnr_db: float
+    relative: float
+    failed: list[int]
+    runtime: str
+    accelerator: str
+    outputs: Result
+
+
+class Score(TypedDict):
+    """`evaluate`."""
+
+    metric: str
+    value: float
+    n: int
+    answers: Result
+
+
+class Bench(TypedDict):
+    """`bench`."""
+
+    runs: list[dict[str, Any]]
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+class Inferred(TypedDict):
+    """`infer`."""
+
+    outputs: Result
+    ms: list[float]
+    release: str
+    runtime: str
+    accelerator: str
+
+
+class OnTrial(TypedDict):
+    """`activate`, `rollback`."""
+
+    state: str
+    deadline_s: float
+
+
+class Logs(TypedDict):
+    """`logs`."""
+
+    log: Result
+
+
+class Provisioned(TypedDict):
+    """`provision`."""
+
+    ref: str
+    bytes: int
+
+
+class Pruned(TypedDict):
+    """`prune`."""
+
+    removed: list[str]
+    freed_bytes: int
+
+
+SHAPES: dict[str, Any] = {
+    "status": Status, "commit": Outcome, "revert": Outcome, "outcome": Outcome, "install": Installed, "verify": Verdict,
+    "evaluate": Score, "bench": Bench, "infer": Inferred, "activate": OnTrial, "rollback": OnTrial, "logs": Logs,
+    "provision": Provisioned, "prune": Pruned,
+}  # fmt: skip
+
+
+def check(do: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a command, unknown keys and all.
+
+    Raises:
+        ProtocolError: a key that the host relies on is missing or of another type.
+    """
+    if do in SHAPES:
+        try:
+            msgspec.convert(answer, SHAPES[do])
+        except msgspec.ValidationError as error:
+            raise ProtocolError(f"the board's answer to {do} is not valid: {error}", hint=UPDATE) from error
+    return answer

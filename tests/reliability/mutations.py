@@ -1,0 +1,238 @@
+"""Switches the board's safeguards off, one at a time, and runs the tests that must notice.
+
+Usage: python tests/reliability/mutations.py [NAME...]
+Each runs on a copy of the tree. Prints a table; exits 1 when a safeguard's loss goes unnoticed, or its text is gone.
+Signatures and release counters wait until the board has them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+REPOSITORY = Path(__file__).parents[2]
+COPIED = ("agent", "host", "targets", "profiles", "tests", "pyproject.toml")
+AGENT, HOST = "agent/edgewright_agent/", "host/edgewright/"
+CORE, HERE = "tests/agent_core/test_agent_core_", "tests/reliability/test_reliability_"
+
+
+class Mutation(NamedTuple):
+    """One safeguard switched off: `old` becomes `new` in `file`, and `tests` must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTATIONS = [
+    Mutation(
+        "hash check of uploads",
+        AGENT + "incoming.py",
+        "if digest.hexdigest() != sha256:",
+        "if False:",
+        (CORE + "session.py::test_wrong_bytes_are_dropped_and_the_stream_stays_in_step",),
+    ),
+    Mutation(
+        "hash check of installed files",
+        AGENT + "integrity.py",
+        "return self.known[key] == sha256",
+        "return True",
+        (CORE + "trial.py::test_a_damaged_release_is_not_activated",),
+    ),
+    Mutation(
+        "hash check of the state",
+        AGENT + "state.py",
+        "if hashlib.sha256(body).hexdigest().encode(\"ascii\") != checksum:",
+        "if not body:",
+        (CORE + "state.py",),
+    ),
+    Mutation(
+        "golden check",
+        AGENT + "work.py",
+        '"ok": not failed,',
+        '"ok": True,',
+        (CORE + "work.py::test_wrong_answers_and_files_that_do_not_load_are_remembered",),
+    ),
+    Mutation(
+        "gate: answers",
+        HOST + "deploy/gate.py",
+        'ok=bool(verified.get("ok")),',
+        "ok=True,",
+        ("tests/host/test_host_gate.py",),
+    ),
+    Mutation(
+        "gate: limits",
+        HOST + "deploy/gate.py",
+        "ok=value <= limit,",
+        "ok=True,",
+        ("tests/host/test_host_gate.py",),
+    ),
+    Mutation(
+        "gate: accuracy",
+        HOST + "deploy/gate.py",
+        "ok=drop <= limit + 1e-9,",
+        "ok=True,",
+        ("tests/host/test_host_gate.py",),
+    ),
+    Mutation(
+        "gate: validity",
+        HOST + "deploy/gate.py",
+        "ok=not candidate.invalid,",
+        "ok=True,",
+        ("tests/host/test_host_gate.py",),
+    ),
+    Mutation(
+        "fsync of folders",
+        AGENT + "files.py",
+        'self.step("fsync-folder", relative)\n            os.fsync(folder)\n\n    def make_folder',
+        'self.step("fsync-folder", relative)\n\n    def make_folder',
+        (HERE + "crash.py::test_a_sample_of_crashes",),
+    ),
+    Mutation(
+        "fsync of files",
+        AGENT + "files.py",
+        'self.step("fsync", relative)\n        os.fsync(descriptor)',
+        'self.step("fsync", relative)',
+        (HERE + "crash.py::test_a_sample_of_crashes",),
+    ),
+    Mutation(
+        "watchdog",
+        AGENT + "guard.py",
+        "        left = clock.left(record[\"trial\"][\"deadline\"])\n        if left <= 0:",
+        "        left = 1.0\n        if left <= 0:",
+        (CORE + "trial.py::test_the_host_vanishing_in_a_hook_ends_hook_and_agent_and_the_watchdog_reverts",),
+    ),
+    Mutation(
+        "lock",
+        AGENT + "state.py",
+        "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        (HERE + "lock.py",),
+    ),
+    Mutation(
+        "compare-and-swap",
+        AGENT + "trial.py",
+        'if record["current"] != expected:',
+        "if False:",
+        (CORE + "trial.py::test_activation_is_compare_and_swap",),
+    ),
+    Mutation(
+        "lease",
+        AGENT + "lease.py",
+        'if not lease or lease["txn"] != txn:\n        holder',
+        'if not lease:\n        holder',
+        (HERE + "machine.py::test_two_hosts_and_a_board_that_dies",),
+    ),
+    Mutation(
+        "deadline: time",
+        AGENT + "trial.py",
+        'if clock.left(trial["deadline"]) > 0 and trial["phase"] == "trial":',
+        'if trial["phase"] == "trial":',
+        (HERE + "machine.py::test_two_hosts_and_a_board_that_dies",),
+    ),
+    Mutation(
+        "deadline: another boot",
+        AGENT + "clock.py",
+        'if deadline["boot_id"] != boot_id():',
+        "if False:",
+        (CORE + "trial.py::test_a_reboot_ends_a_trial_whatever_time_it_had_left",),
+    ),
+    Mutation(
+        "the state before the link",
+        AGENT + "trial.py",
+        'self.store.save(state)\n            self.point(name, trial["to"])',
+        'self.point(name, trial["to"])\n            self.store.save(state)',
+        (HERE + "crash.py::test_a_sample_of_crashes",),
+    ),
+    Mutation(
+        "links follow the state",
+        AGENT + "recovery.py",
+        "if found != wanted:",
+        "if False:",
+        (HERE + "crash.py::test_a_sample_of_crashes",),
+    ),
+    Mutation(
+        "prune keeps what is needed",
+        AGENT + "releases.py",
+        'return {record["current"], record["last_good"], trial.get("from"), trial.get("to")} - {None}',
+        'return {record["last_good"], trial.get("from")} - {None}',
+        (HERE + "machine.py::test_two_hosts_and_a_board_that_dies",),
+    ),
+    Mutation(
+        "reserve for a revert",
+        AGENT + "trial.py",
+        "self.files.remove_file(release_files.RESERVE)",
+        "pass",
+        (HERE + "full_disk.py",),
+    ),
+    Mutation(
+        "doubt after a failed fsync",
+        AGENT + "state.py",
+        "self.doubt = True",
+        "self.doubt = False",
+        (HERE + "errors.py::test_a_sample_of_disk_errors",),
+    ),
+]
+
+
+def copy(folder: Path) -> None:
+    """The tree, without what is made from it."""
+    for name in COPIED:
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        else:
+            shutil.copy(source, folder / name)
+
+
+def apply(mutation: Mutation, folder: Path) -> str:
+    """Change the copy. Returns what the file held."""
+    path = folder / mutation.file
+    text = path.read_text()
+    if text.count(mutation.old) != 1:
+        raise SystemExit(f"error: {mutation.file} does not hold this once: {mutation.old!r}")
+    path.write_text(text.replace(mutation.old, mutation.new))
+    return text
+
+
+def noticed(mutation: Mutation, folder: Path) -> tuple[bool, str]:
+    """Whether a test failed, and pytest's last line."""
+    roots = os.pathsep.join(str(folder / name) for name in ("agent", "host", "targets", "profiles"))
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", *mutation.tests]
+    environment = {**os.environ, "PYTHONPATH": roots, "EDGEWRIGHT_FAULTS": str(folder / "faults.jsonl")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr.strip()[-200:]
+    return done.returncode == 1, last
+
+
+def main(wanted: list[str]) -> int:
+    """Run the mutations; the exit code."""
+    chosen = [one for one in MUTATIONS if not wanted or one.name in wanted]
+    missed = [] if chosen else ["no such mutation"]
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        copy(folder)
+        sys.stdout.write("| safeguard switched off | noticed | seconds | by |\n|---|---|---|---|\n")
+        for mutation in chosen:
+            text, began = apply(mutation, folder), time.monotonic()
+            found, last = noticed(mutation, folder)
+            (folder / mutation.file).write_text(text)
+            missed += [] if found else [mutation.name]
+            words = f"{'yes' if found else 'NO'} | {time.monotonic() - began:.0f} | {last}"
+            sys.stdout.write(f"| {mutation.name} | {words} |\n")
+            sys.stdout.flush()
+    for name in missed:
+        sys.stderr.write(f"error: the tests do not notice the loss of: {name}\n")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

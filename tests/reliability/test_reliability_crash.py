@@ -1,0 +1,48 @@
+"""Properties 1 to 4 and 6 of the board: whatever change of the disk is the last one, and whatever a power cut takes with
+it, `current` is old or new and whole, what the host was told holds, and a following deploy works."""
+
+import pytest
+from crashing.operations import BY_NAME
+
+SAMPLE = [  # what a quick run looks at: every so many disks of an operation
+    ("power", "install", 4),
+    ("power", "commit", 3),
+    ("power", "revert", 4),
+    ("power", "rollback", 4),
+    ("power", "recovery", 5),
+    ("power", "provision", 4),
+    ("power", "discard", 2),
+    ("power", "prune", 30),
+    ("power", "purge", 16),
+    ("power", "reset", 6),
+    ("power", "first_activation", 60),
+    ("kill", "install", 4),
+    ("kill", "commit", 2),
+    ("kill", "failed", 3),
+    ("kill", "put", 1),
+]
+WORDS = {name: "`%s`" % name.replace("_", " ") for name in BY_NAME}
+
+
+def note(survived, mode, operation, kinds):
+    """One row of the table for the operation, one for its recoveries."""
+    for kind, count in kinds.items():
+        where = WORDS[operation] + kind.removeprefix("power cut").removeprefix("process killed")
+        survived({"power": "Power cuts", "kill": "Process killed"}[mode] + ": " + where, count)
+
+
+@pytest.mark.parametrize(("mode", "operation", "share"), SAMPLE)
+def test_a_sample_of_crashes(drive, survived, mode, operation, share):
+    kinds = drive("cuts.py", mode, operation, share)
+    assert sum(kinds.values()) >= 2
+    note(survived, mode, operation, kinds)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("operation", sorted(BY_NAME))
+@pytest.mark.parametrize("mode", ["kill", "power"])
+def test_every_crash(drive, survived, mode, operation):
+    kinds = drive("cuts.py", mode, operation)
+    assert sum(kinds.values()) >= 6
+    note(survived, mode, operation, kinds)
