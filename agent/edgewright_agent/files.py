@@ -356,7 +356,9 @@ class Files(object):
         try:
             about = os.stat(name, dir_fd=folder, follow_symlinks=False)
             is_folder = stat.S_ISDIR(about.st_mode)
-            if not is_folder and not stat.S_ISREG(about.st_mode):
+            mode = 0o750 if is_folder else 0o640
+            right = about.st_gid == self.gid and stat.S_IMODE(about.st_mode) == mode
+            if not is_folder and (right or not stat.S_ISREG(about.st_mode)):
                 return
             inner = os.open(name, os.O_RDONLY | NOFOLLOW, dir_fd=folder)
         except FileNotFoundError:
@@ -364,8 +366,7 @@ class Files(object):
         try:
             for child in os.listdir(inner) if is_folder else ():
                 self._share(child, inner, relative + "/" + child)
-            mode = 0o750 if is_folder else 0o640
-            if about.st_gid != self.gid or stat.S_IMODE(about.st_mode) != mode:
+            if not right:
                 self.step("chmod", relative)
                 os.fchown(inner, -1, self.gid)
                 os.fchmod(inner, mode)

@@ -1,10 +1,9 @@
 """Manifests, as the board needs them: verified before they are parsed, then checked strictly."""
 
 import hashlib
-import json
 import re
 
-from edgewright_agent.protocol import MANIFEST_SCHEMA, MAX_FILE, MAX_FILES, SHA256, AgentError
+from edgewright_agent.protocol import MANIFEST_SCHEMA, MAX_FILE, MAX_FILES, SHA256, AgentError, loads
 
 NAME = "manifest.json"
 MAX_SLACK = 1024 * 1024  # bytes for folders and the manifest of a release
@@ -89,7 +88,7 @@ def parse(data, sha256):
     if hashlib.sha256(data).hexdigest() != sha256:
         raise AgentError("hash-mismatch", "the manifest does not have its declared hash", "deploy it again")
     try:
-        manifest = json.loads(data.decode("utf-8"))
+        manifest = loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
         raise bad("not JSON")
     need(isinstance(manifest, dict) and is_count(manifest.get("schema"), 2**31), "schema")

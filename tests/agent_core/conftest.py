@@ -18,6 +18,7 @@ from edgewright.connect import agent_package
 from edgewright_agent import protocol
 
 REPOSITORY = Path(__file__).parents[2]
+PYTHON = os.environ.get("EDGEWRIGHT_AGENT_PYTHON", sys.executable)  # runs the agent: any Python from 3.6 on
 
 
 def build_pyz() -> bytes:
@@ -48,7 +49,7 @@ class AgentFailureError(Exception):
 class Wire:
     """The host's end of one session, over pipes, started like docs/wire.md says."""
 
-    def __init__(self, root, pyz: bytes, python: str = sys.executable, command=None, hello=None) -> None:
+    def __init__(self, root, pyz: bytes, python: str = PYTHON, command=None, hello=None) -> None:
         self.pyz, self.nonce, self.last, self.buffer = pyz, uuid.uuid4().hex, 0, b""
         command = command or [python, "-I", "-S", "-B", "-c", protocol.BOOT]
         self.process = subprocess.Popen(

@@ -87,6 +87,16 @@ def test_lines_that_are_no_requests_are_answered_and_the_session_goes_on(connect
     assert wire.call("ping") == {}
 
 
+def test_an_endless_number_is_refused_at_once_on_the_oldest_python_too(connect):
+    wire = connect(python=str(PYTHONS / "3.6.15" / "bin/python"))
+    began = time.monotonic()
+    for number in (b"9" * 900_000, b"-" + b"1" * 900_000):
+        wire.send_raw(b'{"id":' + number + b',"do":"ping"}\n')
+        assert wire.line()["error"]["code"] == "protocol"
+    assert time.monotonic() - began < 5
+    assert wire.call("ping") == {}
+
+
 def test_an_endless_line_ends_the_session(connect):
     wire = connect()
     with pytest.raises(BrokenPipeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -292,7 +293,8 @@ def kill_session(lab: Path) -> None:
         for child in children.get(pid, []):
             if "sshd" in (Path("/proc") / str(child) / "comm").read_text():
                 os.kill(child, signal.SIGKILL)
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ends by itself when its child is gone
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_killed_host_leaves_the_board_as_it_was(models: Path, run: Run, unharmed: None) -> None:

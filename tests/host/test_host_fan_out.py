@@ -9,7 +9,8 @@ import pytest
 
 from edgewright.deploy.deploy import kind_of, recorded
 from edgewright.deploy.fan_out import FanOut
-from edgewright.deploy.release import Trace, settle, settled
+from edgewright.deploy.settle import settle, settled
+from edgewright.deploy.trace import Trace
 from edgewright.errors import BoardError, EdgewrightError, ProtocolError, Unreachable
 from edgewright.nouns.board import Board
 from edgewright.nouns.outcome import BoardOutcome
@@ -105,7 +106,7 @@ def test_what_a_lost_link_leaves_behind() -> None:
 
 
 def test_a_board_that_cannot_be_asked_is_not_settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgewright.deploy.release.SETTLE_PAUSE_S", 0.0)
+    monkeypatch.setattr("edgewright.deploy.settle.SETTLE_PAUSE_S", 0.0)
     asked: list[int] = []
 
     def reopen() -> object:

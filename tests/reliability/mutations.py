@@ -146,10 +146,10 @@ MUTATIONS = [
         (CORE + "trial.py::test_a_reboot_ends_a_trial_whatever_time_it_had_left",),
     ),
     Mutation(
-        "the state before the link",
-        AGENT + "trial.py",
-        'self.store.save(state)\n            self.point(name, trial["to"])',
-        'self.point(name, trial["to"])\n            self.store.save(state)',
+        "recovery of a trial",
+        AGENT + "recovery.py",
+        'if trial and clock.left(trial["deadline"]) <= 0:',
+        "if False:",
         (HERE + "crash.py::test_a_sample_of_crashes",),
     ),
     Mutation(
@@ -203,14 +203,14 @@ def apply(mutation: Mutation, folder: Path) -> str:
     return text
 
 
-def noticed(mutation: Mutation, folder: Path) -> tuple[bool, str]:
-    """Whether a test failed, and pytest's last line."""
+def run(tests: tuple[str, ...], folder: Path) -> tuple[int, str]:
+    """pytest's exit code, and its last line."""
     roots = os.pathsep.join(str(folder / name) for name in ("agent", "host", "targets", "profiles"))
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", *mutation.tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONPATH": roots, "EDGEWRIGHT_FAULTS": str(folder / "faults.jsonl")}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr.strip()[-200:]
-    return done.returncode == 1, last
+    return done.returncode, last
 
 
 def main(wanted: list[str]) -> int:
@@ -220,10 +220,14 @@ def main(wanted: list[str]) -> int:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         copy(folder)
+        code, last = run(tuple(dict.fromkeys(test for one in chosen for test in one.tests)), folder)
+        if code:
+            raise SystemExit(f"error: the tests fail with nothing switched off: {last}")
         sys.stdout.write("| safeguard switched off | noticed | seconds | by |\n|---|---|---|---|\n")
         for mutation in chosen:
             text, began = apply(mutation, folder), time.monotonic()
-            found, last = noticed(mutation, folder)
+            code, last = run(mutation.tests, folder)
+            found = code == 1
             (folder / mutation.file).write_text(text)
             missed += [] if found else [mutation.name]
             words = f"{'yes' if found else 'NO'} | {time.monotonic() - began:.0f} | {last}"

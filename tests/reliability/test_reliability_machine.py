@@ -213,6 +213,23 @@ class Board(RuleBasedStateMachine):
                 assert self.session(host).end(self.txns[host]) == {}
                 self.lease = None
 
+    @rule(host=HOSTS, tag=TAGS, seconds=SECONDS, kill=st.booleans())
+    def commits_late(self, host, tag, seconds, kill):
+        self.puts_on_trial(host, tag)
+        if kill:
+            self.session_manager_kills_watchdogs()
+        self.time_passes(seconds)
+        if host in self.txns:
+            self.commits(host, host, True)
+
+    @rule(host=HOSTS, tag=TAGS, keep=st.integers(0, 1))
+    def prunes_in_a_trial(self, host, tag, keep):
+        self.puts_on_trial(host, tag)
+        if host in self.txns and self.held(self.txns[host]):
+            assert self.session(host).end(self.txns[host]) == {}
+            self.lease = None
+        self.prunes(host, keep)
+
     @precondition(lambda self: len(self.known) > 1)
     @rule(host=HOSTS)
     def rolls_back(self, host):
@@ -312,22 +329,27 @@ def record_outcomes(world):
     return world.state()["outcomes"]
 
 
-def machine(examples, steps):
+def machine(examples, steps, derandomize):
     health = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     case = Board.TestCase
     case.settings = settings(
-        max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=health, database=None
+        max_examples=examples,
+        stateful_step_count=steps,
+        derandomize=derandomize,
+        deadline=None,
+        suppress_health_check=health,
+        database=None,
     )
     case().runTest()
 
 
 def test_two_hosts_and_a_board_that_dies(survived):
-    machine(20, 25)
-    survived("state machine: 25 random steps of two hosts, reboots and power cuts", 20)
+    machine(60, 30, derandomize=True)
+    survived("State machine: 30 steps of two hosts, reboots and power cuts", 60)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_two_hosts_and_a_board_that_dies_at_length(survived):
-    machine(400, 50)
-    survived("state machine: 50 random steps of two hosts, reboots and power cuts", 400)
+    machine(800, 60, derandomize=False)
+    survived("State machine: 60 random steps of two hosts, reboots and power cuts", 800)

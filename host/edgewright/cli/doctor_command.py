@@ -30,7 +30,8 @@ def doctor(
     answers = Boards(fleet, selector, parallel=parallel).each(
         "facts", lambda board, session, progress: diagnose(board, session.facts())
     )
-    finish("doctor", answers, as_json, show)
+    sound = all(answer.value.ready for answer in answers if answer.value is not None)
+    finish("doctor", answers, as_json, show, failed=not sound)
 
 
 def show(answers: list[Answer[Diagnosis]]) -> None:

@@ -23,6 +23,7 @@ def history(
     debug: options.DEBUG = False,
 ) -> None:
     """What was deployed, refused and rolled back."""
+    from edgewright.cli.boards_output import mark
     from edgewright.config import fleet as fleets
     from edgewright.nouns.selector import select
     from edgewright.store.history import History
@@ -41,7 +42,8 @@ def history(
     for event in events:
         measured = (event["document"].get("measurement") or {}).get("latency", {})
         rows.append((
-            event["at"].replace("T", " ").removesuffix("+00:00"), event["action"], event["board"], event["model"],
+            event["at"].replace("T", " ").removesuffix("+00:00"), event["action"],
+            event["board"] + mark(tuple(event["document"].get("simulated") or ())), event["model"],
             event["release"] or event["version"], event["outcome"], render.number(measured.get("p50")), event["message"],
         ))  # fmt: skip
     render.table("", ["at (UTC)", "action", "board", "model", "release", "outcome", ">p50 ms", "why"], rows)

@@ -26,6 +26,8 @@ def infer(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the outputs as .npz.")
     ] = None,
+    threads: options.THREADS = 1,
+    accelerator: options.ACCELERATOR = "cpu",
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
@@ -50,7 +52,7 @@ def infer(
         if chosen is not None:
             known = (session.call("status").get("models") or {}).get(name) or {}
             chosen = find(chosen, known.get("releases") or {}, board)
-        return run_on(session, name, chosen, inputs)
+        return run_on(session, name, chosen, inputs, threads=threads, accelerator=accelerator)
 
     def show(answers: object) -> None:
         for answer in answers:  # type: ignore[attr-defined]

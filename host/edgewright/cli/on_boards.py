@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import typer
 
 from edgewright.cli import options, render
+from edgewright.cli.boards_output import mark
 from edgewright.cli.progress import LiveProgress, Passwords, PlainProgress, shown
 from edgewright.config import fleet as fleets
 from edgewright.connect.session import Session, open_session
@@ -21,19 +22,27 @@ T = TypeVar("T")
 
 
 class Answer(Generic[T]):
-    """What one board gave: a value or an error."""
+    """What one board gave: a value or an error. `simulated`: facts of the board that were substituted."""
 
-    def __init__(self, board: Board, value: T | None, error: EdgewrightError | None) -> None:
+    def __init__(
+        self, board: Board, value: T | None, error: EdgewrightError | None, simulated: tuple[str, ...] = ()
+    ) -> None:
         self.board = board
         self.value = value
         self.error = error
+        self.simulated = simulated
+
+    @property
+    def title(self) -> str:
+        """The board's name, marked where it is not what it says it is."""
+        return self.board.name + mark(self.simulated)
 
     def document(self) -> dict[str, Any]:
         """For JSON: the value's own keys, or the error."""
         if self.error is not None:
             fields = {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
             return {"board": self.board.name, "error": fields}
-        return {"board": self.board.name, "result": self.value}
+        return {"board": self.board.name, "simulated": self.simulated, "result": self.value}
 
 
 class Boards:
@@ -56,7 +65,7 @@ class Boards:
 
                 progress(Step(what=what, board=board.name))
                 with open_session(board, self.fleet, ask_password=passwords, progress=progress) as session:
-                    return Answer(board, work(board, session, progress), None)
+                    return Answer(board, work(board, session, progress), None, session.facts().simulated)
 
             def failed(board: Board, error: EdgewrightError) -> Answer[T]:
                 return Answer(board, None, error)
@@ -79,10 +88,12 @@ def finish(
     answers: list[Answer[T]],
     as_json: bool,
     people: Callable[[list[Answer[T]]], None],
+    *,
+    failed: bool = False,
     **extra: Any,
 ) -> None:
-    """Prints the answers, then the errors, and ends with the exit code."""
-    code = exit_for(answers)
+    """Prints the answers, then the errors, and ends with the exit code; `failed` where a good answer is bad news."""
+    code = Exit.SOME_FAILED if failed else exit_for(answers)
     if as_json:
         render.document(command, ok=code == 0, boards=[answer.document() for answer in answers], **extra)
     else:

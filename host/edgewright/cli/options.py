@@ -56,6 +56,8 @@ INPUT_SHAPE = Annotated[
         "--input-shape", metavar="NAME=1,32,32,3", help="Static shape of an input; may be repeated."
     ),
 ]
+THREADS = Annotated[int, typer.Option("--threads", min=1, max=1024, help="Inference threads on the board.")]
+ACCELERATOR = Annotated[str, typer.Option("--accelerator", help="Fails where it is absent or not used.")]
 ALLOW_CONSTANT = Annotated[
     bool, typer.Option("--allow-constant", help="Accept a model that answers every golden input alike.")
 ]

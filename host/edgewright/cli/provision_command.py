@@ -72,7 +72,7 @@ def show(answers: list[Answer[RuntimeChoice]]) -> None:
     """A row a board."""
     rows = [
         (
-            answer.board.name, f"{answer.value.name} {answer.value.version}",
+            answer.title, f"{answer.value.name} {answer.value.version}",
             "installed" if answer.value.installed else "had it already", render.size(answer.value.bytes), answer.value.ref[:30],
         )
         for answer in answers if answer.value is not None

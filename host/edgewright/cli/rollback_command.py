@@ -22,6 +22,8 @@ def rollback(
     unguarded: Annotated[
         bool, typer.Option("--unguarded", help="Accept that nothing ends a trial after a reboot.")
     ] = False,
+    threads: options.THREADS = 1,
+    accelerator: options.ACCELERATOR = "cpu",
     parallel: options.PARALLEL = 16,
     fleet: options.FLEET = None,
     dry_run: options.DRY_RUN = False,
@@ -45,6 +47,8 @@ def rollback(
         model=name,
         to=to,
         unguarded=unguarded,
+        threads=threads,
+        accelerator=accelerator,
         dry_run=dry_run,
         parallel=parallel,
     )

@@ -39,15 +39,15 @@ def show(answers: list[Answer[dict[str, Any]]]) -> None:
         value = answer.value or {}
         models = value.get("models") or {}
         if not models:
-            rows.append((answer.board.name, "-", "-", "-", "-", "-"))
+            rows.append((answer.title, "-", "-", "-", "-", "-"))
         for name, model in sorted(models.items()):
             releases = model.get("releases") or {}
             current = releases.get(model.get("current")) or {}
             trial = model.get("trial")
             rows.append((
-                answer.board.name, name, model.get("current") or "-",
+                answer.title, name, model.get("current") or "-",
                 f"{current.get('target', '')} {current.get('precision', '')}".strip() or "-",
-                f"on trial: {trial.get('release', '')}" if trial else current.get("state", "-"),
+                f"on trial: {trial.get('to', '')}" if trial else current.get("state", "-"),
                 ", ".join(known for known in model.get("known_good") or [] if known != model.get("current")) or "-",
             ))  # fmt: skip
         if value.get("problem"):

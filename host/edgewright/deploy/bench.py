@@ -11,8 +11,9 @@ from edgewright.connect.session import Session
 from edgewright.deploy import fit
 from edgewright.deploy.board_profile import profile_of
 from edgewright.deploy.fan_out import Turns
-from edgewright.deploy.release import LEASE_S, BoardRelease, Trace
+from edgewright.deploy.release import LEASE_S, BoardRelease
 from edgewright.deploy.request import DeployRequest
+from edgewright.deploy.trace import Trace
 from edgewright.errors import BoardError, EdgewrightError
 from edgewright.measure.benchmark import benchmark
 from edgewright.nouns.artifact import Artifact

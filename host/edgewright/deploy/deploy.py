@@ -18,8 +18,9 @@ from edgewright.deploy import fit
 from edgewright.deploy.board_profile import profile_of
 from edgewright.deploy.build import Builder
 from edgewright.deploy.fan_out import FanOut, Turns
-from edgewright.deploy.release import BoardRelease, Trace
+from edgewright.deploy.release import BoardRelease
 from edgewright.deploy.request import DeployRequest
+from edgewright.deploy.trace import Trace
 from edgewright.errors import (
     Aborted,
     BoardError,

@@ -29,6 +29,11 @@ class Diagnosis(Noun, frozen=True, kw_only=True):
     profile: str
     findings: tuple[Finding, ...]
 
+    @property
+    def ready(self) -> bool:
+        """Whether nothing stops a deployment."""
+        return all(finding.level != "problem" for finding in self.findings)
+
 
 def diagnose(board: Board, facts: Facts) -> Diagnosis:
     """Looks at the facts of a board as a deployment would, and at what would make its figures doubtful."""

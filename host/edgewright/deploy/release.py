@@ -17,19 +17,19 @@ from edgewright.connect.provision import RuntimeChoice
 from edgewright.connect.session import Session
 from edgewright.deploy import gate
 from edgewright.deploy.request import DeployRequest
+from edgewright.deploy.settle import settle, settled
+from edgewright.deploy.trace import Trace
 from edgewright.errors import Aborted, BoardError, EdgewrightError, GateRefused, Unreachable
 from edgewright.measure.benchmark import benchmark
 from edgewright.measure.statistics import LEAST_SAMPLES
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.board import Board
-from edgewright.nouns.facts import Facts
 from edgewright.nouns.measurement import Measurement, Protocol
 from edgewright.nouns.outcome import Check
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step
 from edgewright.nouns.project import Budget
 
-SETTLE_PAUSE_S = 2.0  # between two attempts to ask what became of an activation
 LEASE_S = 60  # the session renews it; this is what is left of it when a board is cut off
 
 
@@ -42,25 +42,6 @@ NO_MEASURE = (
     "child-crashed",
     "bad-argument",
 )
-
-
-class Trace:
-    """What happened so far on one board; read when it ends, however it ends."""
-
-    def __init__(self) -> None:
-        self.release = ""
-        self.current = ""
-        self.profile: Profile | None = None
-        self.artifact: Artifact | None = None
-        self.facts = Facts()
-        self.runtime = ""
-        self.guard = ""
-        self.steps: list[str] = []
-        self.checks: list[Check] = []
-        self.measurement: Measurement | None = None
-        self.incumbent: Measurement | None = None
-        self.sent_bytes = 0
-        self.activating = False  # from here on a lost link leaves the outcome unknown
 
 
 class BoardRelease:
@@ -117,8 +98,9 @@ class BoardRelease:
         self.call("begin", model=self.request.model, host=platform.node() or "unknown", ttl_s=LEASE_S)
         try:
             return self._run()
-        except (GateRefused, Aborted):
-            self.discard()
+        except EdgewrightError:
+            if not self.trace.activating:
+                self.discard()
             raise
         finally:
             self.end()
@@ -250,8 +232,9 @@ class BoardRelease:
     def measure(self) -> None:
         """Benchmarks the candidate, interleaved with the incumbent, and checks the budget.
 
-        An invalid measurement is taken once more: what made it so has often passed.
+        An invalid measurement is taken once more where the protocol's time allows: what made it so has often passed.
         """
+        begun = time.monotonic()
         releases = [self.release]
         if self.comparable and self.trace.current not in ("", self.release):
             releases.append(self.trace.current)
@@ -263,17 +246,20 @@ class BoardRelease:
             releases = [self.release]
             measured = self.benchmark(releases)  # raises the same again if the candidate is at fault
             self.no_measure(error)
-        if measured[0].invalid:
-            measured = self.benchmark(releases)
+        left = self.request.protocol.limit_s - (time.monotonic() - begun)
+        if measured[0].invalid and left > self.request.protocol.limit_s / 2:
+            measured = self.benchmark(releases, limit_s=left)
         self.trace.measurement = measured[0]
         self.trace.incumbent = measured[1] if len(measured) > 1 else None
         self.trace.checks += gate.performance(
             measured[0], self.trace.incumbent, self.artifact.manifest.model_bytes, self.budget
         )
 
-    def benchmark(self, releases: list[str]) -> list[Measurement]:
+    def benchmark(self, releases: list[str], limit_s: float | None = None) -> list[Measurement]:
         """One benchmark of releases of this model."""
         protocol = self.protocol()
+        if limit_s is not None:
+            protocol = msgspec.structs.replace(protocol, limit_s=limit_s)
         self.step("bench", protocol.name)
         return benchmark(
             self.session, self.request.model, releases, protocol, board=self.board.name,
@@ -320,48 +306,3 @@ class BoardRelease:
             self.call("end")
         except EdgewrightError:
             pass
-
-
-def settle(reopen: Callable[[], AbstractContextManager[Session]], txn: str, attempts: int = 3) -> str:
-    """What became of a transaction whose acknowledgement was lost: commits it if it is still on trial.
-
-    Returns:
-        `committed`, `reverted`, or `unknown`: the board never saw it.
-
-    Raises:
-        Unreachable: the board could not be asked.
-    """
-    for attempt in range(attempts):
-        if attempt:
-            time.sleep(SETTLE_PAUSE_S)
-        try:
-            with reopen() as session:
-                outcome = str(session.call("outcome", txn=txn)["outcome"])
-                if outcome == "trial":
-                    outcome = str(session.call("commit", txn=txn)["outcome"])
-                return outcome
-        except Unreachable:
-            continue
-    raise Unreachable(
-        "the link broke during the activation, and the board does not answer",
-        hint="it commits or reverts by itself within the deadline: `edgewright status` tells",
-    )
-
-
-def settled(trace: Trace, outcome: str) -> None:
-    """Ends the activation in the trace.
-
-    Raises:
-        BoardError: the board reverted it.
-        Unreachable: the link broke before the activation reached the board.
-    """
-    trace.activating = False
-    if outcome == "committed":
-        return
-    if outcome == "reverted":
-        raise BoardError(
-            "the commit came too late: the board has put the old release back",
-            hint="allow a longer trial: deploy --deadline SECONDS",
-            code="reverted",
-        )
-    raise Unreachable("the link broke before the board activated anything", hint="run it again")

@@ -13,8 +13,10 @@ from edgewright.connect.session import Session, open_session
 from edgewright.connect.transport import AskPassword
 from edgewright.deploy.deploy import current_release, kind_of, recorded
 from edgewright.deploy.fan_out import FanOut
-from edgewright.deploy.release import LEASE_S, Trace, settle, settled
+from edgewright.deploy.release import LEASE_S
 from edgewright.deploy.request import DEADLINE_S
+from edgewright.deploy.settle import settle, settled
+from edgewright.deploy.trace import Trace
 from edgewright.errors import EdgewrightError, Unreachable
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
@@ -28,6 +30,7 @@ class RollbackRequest(Noun, frozen=True, kw_only=True):
 
     Attributes:
         to: version or release; None is the known-good one before `current`.
+        threads, accelerator: with which the release is verified before it is put back.
     """
 
     fleet: Fleet
@@ -35,6 +38,7 @@ class RollbackRequest(Noun, frozen=True, kw_only=True):
     model: str
     to: str | None = None
     threads: int = 1
+    accelerator: str = "cpu"
     unguarded: bool = False
     dry_run: bool = False
     deadline_s: float = DEADLINE_S
@@ -92,7 +96,7 @@ def attempt(
     try:
         answer = session.call(
             "rollback", model=request.model, to=request.to, txn=txn, deadline_s=request.deadline_s,
-            unguarded=request.unguarded, threads=request.threads, accelerator="cpu",
+            unguarded=request.unguarded, threads=request.threads, accelerator=request.accelerator,
         )  # fmt: skip
         trace.release = str(answer.get("release") or "")
         trace.guard = str(answer.get("guard") or "")

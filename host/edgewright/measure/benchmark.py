@@ -14,6 +14,7 @@ from edgewright.errors import ProtocolError
 from edgewright.measure import statistics, validity
 from edgewright.nouns.measurement import Environment, Latency, Measurement, Protocol, Run
 from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.store import samples
 
 MAX_RUNS = 1000
 
@@ -79,13 +80,13 @@ def read_run(session: Session, run: dict[str, Any]) -> Run:
         ProtocolError: the board's answer is not a run.
     """
     fields = dict(run)
-    samples = array("d")
+    taken = array("d")
     try:
-        samples.frombytes(bytes(session.get(fields.pop("samples"))))
+        taken.frombytes(bytes(session.get(fields.pop("samples"))))
         fields.pop("count", None)
         if byteorder == "big":
-            samples.byteswap()
-        return msgspec.convert({**fields, "samples_ms": samples.tolist()}, Run)
+            taken.byteswap()
+        return msgspec.convert({**fields, "samples_ms": taken.tolist()}, Run)
     except (msgspec.ValidationError, KeyError, ValueError, TypeError) as error:
         raise ProtocolError(f"the board's benchmark is not understood: {error}") from error
 
@@ -135,5 +136,9 @@ def measurement(
         threads=last.threads or threads if last else threads,
         invalid=tuple(validity.invalid(runs, before, after)),
         caveats=tuple(validity.caveats(runs, before, after, figures.p95)),
+        before=before,
+        after=after,
+        medians_ms=tuple(statistics.median(run.samples_ms) for run in runs if run.samples_ms),
+        samples=samples.keep(runs),
         simulated=simulated,
     )

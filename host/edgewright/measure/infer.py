@@ -50,12 +50,22 @@ class Inference:
         }  # fmt: skip
 
 
-def run_on(session: Session, model: str, release: str | None, inputs: bytes) -> Inference:
+def run_on(
+    session: Session,
+    model: str,
+    release: str | None,
+    inputs: bytes,
+    *,
+    threads: int = 1,
+    accelerator: str = "cpu",
+) -> Inference:
     """Sends the inputs (as `packed` gives them), runs them there, brings the outputs back."""
     import numpy as np
 
     digest = session.put(inputs, label="input")
-    answer = session.call("infer", model=model, release=release, inputs=digest, threads=1, accelerator="cpu")
+    answer = session.call(
+        "infer", model=model, release=release, inputs=digest, threads=threads, accelerator=accelerator
+    )
     try:
         with np.load(io.BytesIO(bytes(session.get(answer["outputs"]))), allow_pickle=False) as archive:
             outputs = {name: archive[name] for name in archive.files}

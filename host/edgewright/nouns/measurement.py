@@ -105,6 +105,9 @@ class Measurement(Noun, frozen=True, kw_only=True):
         peak_rss_mb: greatest peak of the runs above their baselines, MiB; None where unknown.
         invalid: reasons why it must not be believed; blocks the gate.
         caveats: what to keep in mind; blocks nothing.
+        before, after: the board around the benchmark.
+        medians_ms: of each run, in order.
+        samples: sha256 of the raw samples' file in the home folder (`samples/<sha256>.npz`), empty if there is none.
         simulated: facts of the board that were substituted.
     """
 
@@ -121,4 +124,8 @@ class Measurement(Noun, frozen=True, kw_only=True):
     threads: int
     invalid: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
+    before: Environment = Environment()
+    after: Environment = Environment()
+    medians_ms: tuple[float, ...] = ()
+    samples: str = ""
     simulated: tuple[str, ...] = ()

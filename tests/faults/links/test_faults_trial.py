@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from edgewright.deploy.release import settle
+from edgewright.deploy.settle import settle
 from edgewright.errors import BoardError, Unreachable
 
 HEALTH = {

@@ -1,0 +1,28 @@
+"""Trace: what happened so far on one board."""
+
+from __future__ import annotations
+
+from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.facts import Facts
+from edgewright.nouns.measurement import Measurement
+from edgewright.nouns.outcome import Check
+from edgewright.nouns.profile import Profile
+
+
+class Trace:
+    """What happened so far on one board; read when it ends, however it ends."""
+
+    def __init__(self) -> None:
+        self.release = ""
+        self.current = ""
+        self.profile: Profile | None = None
+        self.artifact: Artifact | None = None
+        self.facts = Facts()
+        self.runtime = ""
+        self.guard = ""
+        self.steps: list[str] = []
+        self.checks: list[Check] = []
+        self.measurement: Measurement | None = None
+        self.incumbent: Measurement | None = None
+        self.sent_bytes = 0
+        self.activating = False  # from here on a lost link leaves the outcome unknown

@@ -1,0 +1,43 @@
+"""Raw latency samples, kept by content: a measurement can be looked at again as it was taken."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgewright.config.home import folder
+from edgewright.nouns.measurement import Run
+
+KEPT = 1000  # files; the oldest go first
+
+
+def keep(runs: Sequence[Run]) -> str:
+    """Writes the samples of runs as `samples/<sha256>.npz` in the home folder.
+
+    Members `round_<n>`: float64 milliseconds, in the order they were taken.
+
+    Returns:
+        The sha256; empty where there are no samples.
+    """
+    if not any(run.samples_ms for run in runs):
+        return ""
+    import numpy as np
+
+    place = folder("samples")
+    descriptor, temporary = tempfile.mkstemp(dir=place, suffix=".part")
+    with os.fdopen(descriptor, "wb") as file:
+        np.savez_compressed(file, **{f"round_{run.round}": np.asarray(run.samples_ms) for run in runs})  # type: ignore[arg-type]
+    digest = hashlib.sha256(Path(temporary).read_bytes()).hexdigest()
+    Path(temporary).replace(place / f"{digest}.npz")
+    forget(place)
+    return digest
+
+
+def forget(place: Path) -> None:
+    """Removes the oldest files beyond the number that is kept."""
+    files = sorted(place.glob("*.npz"), key=lambda file: file.stat().st_mtime)
+    for file in files[: max(0, len(files) - KEPT)]:
+        file.unlink(missing_ok=True)

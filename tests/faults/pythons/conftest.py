@@ -1,0 +1,89 @@
+"""Other Pythons for the agent: pyenv's, and copies of them without what small boards lack."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PYENV = Path(os.environ.get("PYENV_ROOT", "~root/.pyenv")).expanduser() / "versions"
+ABSENT = ("ctypes", "lzma", "sqlite3", "ssl")
+
+
+def find(version: str) -> Path:
+    """A Python of a version such as `3.8`: pyenv's, else this machine's own."""
+    found = sorted(PYENV.glob(f"{version}.*/bin/python"))
+    path = str(found[0]) if found else shutil.which(f"python{version}")
+    assert path, f"no python {version}: `pyenv install {version}`"
+    return Path(path)
+
+
+def prefix_of(python: Path) -> Path:
+    """Its `sys.base_prefix`."""
+    done = subprocess.run([python, "-I", "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True, check=True)
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def python_of() -> Callable[[str], Path]:
+    """As `find`."""
+    return find
+
+
+@pytest.fixture(scope="session")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`bare_python("3.9")`: a copy of that Python from which ctypes, lzma, sqlite3 and ssl are missing."""
+    made: dict[str, Path] = {}
+
+    def make(version: str) -> Path:
+        if version not in made:
+            made[version] = strip(find(version), tmp_path_factory.mktemp(f"bare{version}"))
+        return made[version]
+
+    return make
+
+
+def strip(python: Path, folder: Path) -> Path:
+    """The copy: the program and its libraries as they are, the absent modules and their C parts left out."""
+    base = prefix_of(python)
+    library = next(base.glob("lib/python3.*/os.py")).parent
+    name = library.name
+    absent = {*ABSENT, *(f"{one}.py" for one in ABSENT), "test", "idlelib", "ensurepip", "site-packages", "tkinter", "__pycache__"}
+
+    def ignore(where: str, names: list[str]) -> set[str]:
+        parts = {one for one in names if one.split(".")[0] in {f"_{module}" for module in ABSENT}}
+        return ({one for one in names if one in absent} if Path(where) == library else {"__pycache__"}) | parts
+
+    shutil.copytree(library, folder / "lib" / library.name, ignore=ignore)
+    for shared in base.glob("lib/libpython*"):
+        shutil.copy2(shared, folder / "lib", follow_symlinks=False)
+    (folder / "bin").mkdir()
+    made = folder / "bin" / "python3"
+    shutil.copy2(python.resolve(), folder / "bin" / name)
+    # its own shared library: the path built into the program leads to the place it was copied from
+    made.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={folder}/lib exec {folder}/bin/{name} "$@"\n')
+    made.chmod(0o755)
+    check = "import sys\nfor one in sys.argv[1:]:\n    try:\n        __import__(one)\n        sys.exit(one)\n    except ImportError:\n        pass\nprint(sys.base_prefix)"
+    done = subprocess.run([made, "-I", "-c", check, *ABSENT], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.strip() == str(folder), done.stderr + done.stdout
+    return made
+
+
+@pytest.fixture(scope="session")
+def suite() -> Callable[..., str]:
+    """`suite(python, *arguments)`: runs the agent's tests with another Python for the agent; the last line of pytest."""
+
+    def run(python: Path, *arguments: str) -> str:
+        tests = Path(__file__).parents[2]
+        environment = {**os.environ, "EDGEWRIGHT_AGENT_PYTHON": str(python), "PYTEST_ADDOPTS": ""}
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *arguments]
+        done = subprocess.run(command, cwd=tests.parent, env=environment, capture_output=True, text=True, timeout=1500)
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        return done.stdout.strip().splitlines()[-1]
+
+    return run

@@ -1,0 +1,41 @@
+"""The agent on every Python that boards have, whole and without the modules that small ones lack."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+VERSIONS = ("3.6", "3.8", "3.9", "3.11", "3.13")
+
+
+def passed(line):
+    """How many tests passed, from the last line of pytest."""
+    return int(re.search(r"(\d+) passed", line)[1])
+
+
+@pytest.mark.parametrize("version", [pytest.param("3.6", id="3.6"), *(pytest.param(one, id=one, marks=pytest.mark.slow) for one in VERSIONS[1:])])
+@pytest.mark.parametrize("bare", [False, True], ids=["whole", "bare"])
+def test_a_deployment_on_every_python(make_lab, python_of, bare_python, kit, survived, version, bare):
+    python = bare_python(version) if bare else python_of(version)
+    (pi,) = make_lab(1, name=f"py{version.replace('.', '')}{'bare' if bare else ''}", python=str(python))
+    with pi.open() as session:
+        assert session.greeting.python.startswith(version + ".")
+        one = kit.Deployment(session, kit.artifact("py", more=300_000), "1")
+        one.whole()
+        assert one.bench()["runs"][0]["count"] >= 11
+        two = kit.Deployment(session, kit.artifact("py2"), "2").ready()
+        two.activate(deadline_s=1.5)
+    kit.wait_until(lambda: pi.current == one.release)
+    pi.intact()
+    survived("pythons: a deployment and a self-revert over SSH" + (", without ctypes, lzma, sqlite3 and ssl" if bare else ""))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1600)
+@pytest.mark.parametrize("bare", [False, True], ids=["whole", "bare"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_agents_own_tests_on_every_python(python_of, bare_python, suite, survived, version, bare):
+    python = bare_python(version) if bare else python_of(version)
+    line = suite(python, "tests/agent_core")
+    survived("pythons: the agent's own tests" + (", without ctypes, lzma, sqlite3 and ssl" if bare else ""), passed(line))
