@@ -37,6 +37,7 @@ class Channel(object):
         self.writing = threading.RLock()
         self.began_writing = None
         self.working = False
+        self.heard = time.monotonic()
         widen(source)
         thread = threading.Thread(target=self._read, name="reader")
         thread.daemon = True
@@ -50,6 +51,7 @@ class Channel(object):
                 piece = b""
             with self.changed:
                 if piece:
+                    self.heard = time.monotonic()
                     self.pieces.append(piece)
                     self.size += len(piece)
                 else:
@@ -146,6 +148,10 @@ class Channel(object):
                     raise Closed("a result became shorter")
                 left -= len(piece)
                 self._write(piece)
+
+    def silent(self):
+        """Whether nothing has come from the host for too long, though it would have been read."""
+        return self.size < AHEAD and time.monotonic() - self.heard > self.silence_s
 
     def stuck(self):
         """Whether a write has been going on for too long."""

@@ -117,3 +117,40 @@ def test_a_signal_lets_a_change_be_whole_and_ends_the_agent_at_once(kit, root):
         assert process.wait(timeout=20) == 0 and time.monotonic() - began < 6
     newest = max((path.read_bytes() for path in root.glob("state.?.json")), key=len)
     assert b'"kept"' in newest
+
+
+WORK = SERVE.replace("one.channel.say(greeting)", "one.words = True; one.channel.say(greeting)")
+
+
+@pytest.mark.parametrize("talks", [True, False])
+def test_a_command_ends_with_its_hosts_words_and_not_before(talks, kit, root):
+    hook = b"#!/bin/sh\nsleep 4\n"
+    agent = kit.REPOSITORY / "agent"
+    wire = kit.Wire(root, kit.pyz())
+    txn = kit.begun(wire)
+    release = kit.install(wire, kit.artifact(), txn, hooks={"activate": hook})
+    kit.verified(root, release)
+    wire.close()
+    args = {"model": "digits", "txn": txn, "host": "h", "ttl_s": 60}
+    begin = {"id": 1, "do": "begin", "args": args}
+    args = {"model": "digits", "release": release, "expected_current": None, "txn": txn, "deadline_s": 30}
+    activate = {"id": 2, "do": "activate", "args": args}
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-B", "-c", WORK, agent, root, kit.sha(kit.pyz())],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        for request in (begin, activate):
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+        process.stdin.flush()
+        began = time.monotonic()
+        while talks and time.monotonic() - began < 5.5:
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            time.sleep(0.2)
+        said = [json.loads(line) for line in process.stdout]
+        answers = [line for line in said if "ok" in line or "error" in line]
+        assert process.wait(timeout=10) == 0
+        assert [line["id"] for line in answers] == ([1, 2] if talks else [1])
+        assert talks or b"fell silent while a command worked" in process.stderr.read()
+    with kit.Wire(root, kit.pyz()) as wire:
+        assert wire.call("revert", txn=txn) == {"outcome": "reverted"}

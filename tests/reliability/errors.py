@@ -28,7 +28,9 @@ def once(error, wanted=None):
 
 def ever(error, kinds=None):
     """The disk refuses all changes of some kinds, from one on."""
-    return lambda step: lambda number, kind: error if number >= step and (kinds is None or kind in kinds) else 0
+    return lambda step: (
+        lambda number, kind: error if number >= step and (kinds is None or kind in kinds) else 0
+    )
 
 
 KINDS = {

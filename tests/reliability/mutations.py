@@ -50,7 +50,7 @@ MUTATIONS = [
     Mutation(
         "hash check of the state",
         AGENT + "state.py",
-        "if hashlib.sha256(body).hexdigest().encode(\"ascii\") != checksum:",
+        'if hashlib.sha256(body).hexdigest().encode("ascii") != checksum:',
         "if not body:",
         (CORE + "state.py",),
     ),
@@ -106,7 +106,7 @@ MUTATIONS = [
     Mutation(
         "watchdog",
         AGENT + "guard.py",
-        "        left = clock.left(record[\"trial\"][\"deadline\"])\n        if left <= 0:",
+        '        left = clock.left(record["trial"]["deadline"])\n        if left <= 0:',
         "        left = 1.0\n        if left <= 0:",
         (CORE + "trial.py::test_the_host_vanishing_in_a_hook_ends_hook_and_agent_and_the_watchdog_reverts",),
     ),
@@ -128,7 +128,7 @@ MUTATIONS = [
         "lease",
         AGENT + "lease.py",
         'if not lease or lease["txn"] != txn:\n        holder',
-        'if not lease:\n        holder',
+        "if not lease:\n        holder",
         (HERE + "machine.py::test_two_hosts_and_a_board_that_dies",),
     ),
     Mutation(

@@ -18,7 +18,14 @@ HOSTS = st.sampled_from("AB")
 TAGS = st.sampled_from("abcd")
 SECONDS = st.sampled_from([1.0, 10.0, 45.0, 400.0])
 LEASE = 60.0
-CHANGES = {"install": 60, "activate": 25, "commit": 6, "revert": 9, "prune": 30, "end": 6}  # about as many has each
+CHANGES = {
+    "install": 60,
+    "activate": 25,
+    "commit": 6,
+    "revert": 9,
+    "prune": 30,
+    "end": 6,
+}  # about as many has each
 
 
 class Board(RuleBasedStateMachine):
@@ -267,7 +274,9 @@ class Board(RuleBasedStateMachine):
         commands, txn = self.session(host), self.txns.get(host, "")
         works = {
             "install": lambda: scene.install(commands, tag, txn),
-            "activate": lambda: commands.activate("m", self.release(tag), self.seen.get(host), txn, 30.0, False),
+            "activate": lambda: commands.activate(
+                "m", self.release(tag), self.seen.get(host), txn, 30.0, False
+            ),
             "commit": lambda: commands.commit(txn),
             "revert": lambda: commands.revert(txn, "too slow"),
             "prune": lambda: scene.prune(commands, 1),

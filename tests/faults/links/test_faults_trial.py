@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from edgewright.connect import agent_package
 from edgewright.deploy.settle import settle
 from edgewright.errors import BoardError, Unreachable
 
@@ -119,40 +123,67 @@ def test_a_lost_acknowledgement_is_settled_by_asking(
     survived("trials: a lost acknowledgement, settled by `outcome`")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_an_agent_that_is_told_to_end_in_a_hook_takes_the_hook_along(pi, kit, old, survived, number):
-    hook = "#!/bin/sh\n[ -e first ] || { touch first; exit 0; }\nsleep 61.9\n"
     with pi.open() as session:
-        one = kit.Deployment(session, kit.artifact(f"told{number}"), "told", hooks={"activate": hook.replace("first", "told")})
-        (pi.root / "told").touch()
-        one.ready()
+        hooks = {"activate": "#!/bin/sh\nsleep 61.9\n"}
+        one = kit.Deployment(session, kit.artifact(f"told{number}"), "told", hooks=hooks).ready()
+        kit.wait_until(lambda: len(pi.agents()) == 1)  # the watchdog of an earlier trial may still be there
         (agent,) = pi.agents()
-        call = one.session.exchange
-        import threading
-
-        errors = []
-
-        def activate():
-            try:
-                one.activate(deadline_s=4)
-            except (Unreachable, BoardError) as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=activate)
-        thread.start()
-        kit.wait_until(lambda: pi.processes("sleep"))
-        os.kill(agent, number)
-        thread.join(10)
-        assert errors and isinstance(errors[0], Unreachable), errors
+        with ThreadPoolExecutor(1) as pool:
+            activation = pool.submit(one.activate, 3)
+            kit.wait_until(lambda: pi.processes("sleep"))
+            os.kill(agent, number)
+            with pytest.raises(Unreachable):
+                activation.result(10)
     if number != signal.SIGKILL:
         kit.wait_until(lambda: not pi.processes("sleep"), 3)
     kit.wait_until(lambda: pi.current == old, 10)
-    (pi.root / "told").unlink()
     for pid in pi.processes("sleep"):
-        os.kill(pid, 9)
+        os.kill(pid, signal.SIGKILL)
     with pi.open() as session:
         status = session.call("status")
         assert status["models"][kit.MODEL]["trial"] is None
         assert status["lease"] is None or number == signal.SIGKILL
-        session.call("end", txn=one.txn)
+        one.session = session
+        one.end()
     survived("trials: the agent is told to end, or killed, inside a hook")
+
+
+def test_a_power_cut_in_a_trial_is_ended_by_the_guard_after_the_boot(pi, kit, old, tmp_path, survived):
+    """All processes of the board are killed; then the guard runs, as cron would, in another boot."""
+    with pi.open() as session:
+        one = kit.Deployment(session, kit.artifact("power"), "power").ready()
+        one.activate(deadline_s=500, unguarded=True)
+        for pid in pi.agents():
+            os.kill(pid, signal.SIGKILL)
+    kit.wait_until(lambda: not pi.agents())
+    assert pi.current == one.release
+    (tmp_path / "boot_id").write_text("00000000-0000-4000-8000-000000000000\n")
+    pyz = pi.root / "agent" / f"{agent_package.package().sha256}.pyz"
+    script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id; exec python3 -I -S -B "$1" guard --root "$2"'
+    space = ["unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-ec", script]
+    for reverted in (1, 0):
+        done = subprocess.run([*space, tmp_path / "boot_id", pyz, pi.root], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        assert len(json.loads(done.stdout)["recovered"]) == reverted
+        assert pi.current == old
+    pi.intact()
+    with pi.open() as session:
+        assert session.call("outcome", txn=one.txn)["outcome"] == "reverted"
+        one.session = session
+        one.end()
+    survived("trials: a power cut, then the guard in another boot")
+
+
+def test_a_board_without_a_guard_says_why_and_refuses_a_long_trial(pi, kit, old):
+    with pi.open() as session:
+        answer = session.call("guard", install=True)
+        assert answer["guard"] == "none" and not answer["tested"] and answer["why"]
+        one = kit.Deployment(session, kit.artifact("long"), "long").ready()
+        with pytest.raises(BoardError) as caught:
+            one.activate(deadline_s=3000)
+        assert caught.value.code == "no-guard" and pi.current == old
+        one.activate(deadline_s=3000, unguarded=True)
+        assert session.call("revert", txn=one.txn)["outcome"] == "reverted"
+        one.end()

@@ -81,7 +81,9 @@ def look(operation, folder, facts, marks, same_boot):
     record = consistent(commands, allowed)
     assert not record["trial"], "a trial survived a boot"
     assert record["current"] == record.get("last_good"), "an uncommitted release survived a boot"
-    assert not [name for name in os.listdir(folder + "/incoming") if name.startswith("stage-")], "a stage is left"
+    assert not [name for name in os.listdir(folder + "/incoming") if name.startswith("stage-")], (
+        "a stage is left"
+    )
     assert scene.deploy(commands, "z") == scene.current(commands), "a following deploy did not work"
     scene.stop(commands)
 
@@ -90,7 +92,7 @@ def settled(commands, marks, facts):
     """Property 3: a host that lost its answer asks, and board and host agree."""
     told = commands.outcome(facts.get("txn", ""))["outcome"]
     if "committed" in marks or "reverted" in marks:
-        assert told in ("committed", "reverted") and told in marks or told == "unknown", told
+        assert (told in ("committed", "reverted") and told in marks) or told == "unknown", told
     if told == "unknown":
         return
     again = commands.commit(facts["txn"])["outcome"]

@@ -12,8 +12,8 @@ import shutil
 import uuid
 import zipfile
 
-from edgewright_agent import reboot as reboot_guard
 from edgewright_agent import clock, files, releases, root, runtimes, status, trial
+from edgewright_agent import reboot as reboot_guard
 from edgewright_agent.agent import Agent
 from edgewright_agent.commands import Commands
 from edgewright_agent.protocol import AgentError

@@ -71,7 +71,9 @@ class SmallDisk:
 
     def _play(self, kinds):
         reserve = self.root + "/reserve"
-        scene.record(Recorder(self.root, lambda _, kind: os.path.exists(reserve) and kind in kinds and errno.ENOSPC))
+        scene.record(
+            Recorder(self.root, lambda _, kind: os.path.exists(reserve) and kind in kinds and errno.ENOSPC)
+        )
 
     def free(self):
         """Give back what was taken."""

@@ -19,7 +19,10 @@ YEARS = 10 * 365 * 24 * 3600.0
 REAL = {name: getattr(clock, name) for name in ("now", "boot_id", "owner", "alive", "started")}
 WALL = time.time
 PUT_BACK = [(guard, "start", guard.start), (scene.releases, "RESERVE_BYTES", scene.releases.RESERVE_BYTES)]
-PUT_BACK += [(scene.root, "problem", scene.root.problem), (scene.reboot_guard, "KINDS", scene.reboot_guard.KINDS)]
+PUT_BACK += [
+    (scene.root, "problem", scene.root.problem),
+    (scene.reboot_guard, "KINDS", scene.reboot_guard.KINDS),
+]
 PUT_BACK += [(scene.files, "os", os)] + [(clock, name, function) for name, function in REAL.items()]
 
 

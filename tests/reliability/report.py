@@ -1,0 +1,87 @@
+"""Writes docs/reliability.md from what the tests noted with the fixture `survived`.
+
+Usage: python tests/reliability/report.py [FAULTS.jsonl]
+Run `make test-all` before: each test counts with its last run. Exits 1 where a fault was not survived, or none was noted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+PAGE = REPOSITORY / "docs" / "reliability.md"
+DEFAULT = REPOSITORY / ".pytest_cache" / "faults.jsonl"
+HEAD = """# What was tried against a board, and survived
+
+<!-- written by `tests/reliability/report.py` from a whole run of the tests: do not edit -->
+
+Survived means: `current` is the old or the new release, whole; what the host was told holds; nothing uncommitted outlives
+its deadline or a reboot; and a following deployment works. Where the peer is at fault, that it got an error in bounded
+time and memory, and the board stayed as it was. The rules are in [board.md](board.md), the tests in `tests/`.
+
+- **Power cuts**: an operation is recorded once; then every disk is made that may be left when the power goes after any of its changes
+  (all, none, each single one, or all but one of the unsynced changes lost, or unsynced bytes turned to zeros), the agent is
+  started on it, and its recovery is cut in the same way, twice over.
+- **Process killed**: the agent ends before each change of the disk, and the board goes on.
+- **Disk errors**: each change of every operation is refused, once or from then on; then the power goes as well.
+- **State machine**: Hypothesis plays two hosts whose acknowledgements get lost, leases that run out, watchdogs that are killed, reboots,
+  power cuts, and a wall clock that is ten years off.
+- **Safeguards switched off**: the list that proves that the tests look; each loss was noticed.
+"""
+
+
+def rows(path: Path) -> dict[str, list[int]]:
+    """{kind: [tried, survived]}, of each test's last run."""
+    noted = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    last = {row["test"]: row["run"] for row in noted}
+    counts: dict[str, list[int]] = {}
+    for row in noted:
+        if last[row["test"]] == row["run"]:
+            one = counts.setdefault(row["kind"], [0, 0])
+            one[0] += row["tried"]
+            one[1] += row["survived"]
+    return counts
+
+
+def cell(text: str) -> str:
+    """Text that stays in its cell."""
+    return text.replace("|", "\\|").strip()
+
+
+def page(counts: dict[str, list[int]]) -> str:
+    """The page."""
+    groups: dict[str, list[str]] = {}
+    for kind in sorted(counts):
+        group, _, what = kind.partition(":")
+        tried, survived = counts[kind]
+        groups.setdefault(group.strip().capitalize(), []).append(
+            f"| {cell(what or group)} | {tried} | {survived} |"
+        )
+    parts = [HEAD]
+    tried, survived = (sum(one[n] for one in counts.values()) for n in (0, 1))
+    parts.append(f"In all {tried} faults were tried, and {survived} survived.\n")
+    for group, lines in groups.items():
+        parts.append(
+            f"## {group}\n\n| fault | tried | survived |\n|---|---:|---:|\n" + "\n".join(lines) + "\n"
+        )
+    return "\n".join(parts)
+
+
+def main(path: str | None = None) -> int:
+    """Write the page; the exit code."""
+    counts = rows(Path(path or os.environ.get("EDGEWRIGHT_FAULTS") or DEFAULT))
+    if not counts:
+        sys.stderr.write("error: no test noted a fault\nhint: make test-all\n")
+        return 1
+    PAGE.write_text(page(counts))
+    lost = [kind for kind, (tried, survived) in counts.items() if survived < tried]
+    for kind in lost:
+        sys.stderr.write(f"error: not every fault was survived: {kind}\n")
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
