@@ -12,7 +12,7 @@ from edgewright_agent.protocol import AgentError
 
 POLL_SECONDS = 1.0
 READY_SECONDS = 10.0
-RETRIES = 3600
+RETRIES = 3600  # of a revert that the disk refuses, a second apart
 
 
 def start(agent, txn):
@@ -73,12 +73,20 @@ def watch(root, sha256, txn):
     from edgewright_agent import trial
     from edgewright_agent.agent import Agent
 
-    agent = Agent(root, sha256)
+    agent, deadline = Agent(root, sha256), None
     while True:
-        _, record = trial.find(agent.store.read(), txn)
-        if record is None or agent.store.problem:
+        try:
+            _, record = trial.find(agent.store.read(), txn)
+            lost = agent.store.problem == "state-lost"
+        except OSError:
+            lost = True
+        if lost and deadline and clock.left(deadline) > -RETRIES:
+            time.sleep(POLL_SECONDS)  # the disk may come back, and the deadline stands
+            continue
+        if lost or record is None or agent.store.problem:
             return
-        left = clock.left(record["trial"]["deadline"])
+        deadline = record["trial"]["deadline"]
+        left = clock.left(deadline)
         if left <= 0:
             break
         time.sleep(min(POLL_SECONDS, left + 0.01))
@@ -86,7 +94,10 @@ def watch(root, sha256, txn):
         try:
             restore(agent)
             return
-        except AgentError:  # the lock is held, or the disk fails: the deadline stands, so go on trying
+        except (
+            AgentError,
+            OSError,
+        ):  # the lock is held, or the disk fails: the deadline stands, so go on trying
             time.sleep(POLL_SECONDS)
 
 

@@ -36,6 +36,10 @@ class Server(object):
         agent: Agent on a prepared root folder.
         source, sink: descriptors of the stream.
         silence_s: as for Channel.
+
+    Attributes:
+        words: the host says a word, an empty line at least, also while a command works: then its silence
+            ends that command too.
     """
 
     def __init__(self, agent, source, sink, silence_s=SILENCE_SECONDS):
@@ -43,7 +47,7 @@ class Server(object):
         self.request = None  # id of the command at work
         self.last_word = time.monotonic()
         self.txn = None
-        self.over = self.signalled = False
+        self.over = self.signalled = self.words = False
         self.channel = Channel(source, sink, self.end_now, silence_s)
         self.commands = Commands(agent, self.event)
 
@@ -66,6 +70,9 @@ class Server(object):
                 self.end_now()
             self.renew()
             request = self.request
+            if request is not None and self.words and self.channel.silent():
+                sys.stderr.write("edgewright: the host fell silent while a command worked\n")
+                self.end_now()
             if request is not None and time.monotonic() - self.last_word >= HEARTBEAT_SECONDS - 1.5:
                 try:
                     self.event({"event": "heartbeat"})
@@ -116,7 +123,8 @@ class Server(object):
                 except AgentError as error:
                     self.channel.say({"id": None, "error": described(error)})
                     return
-                self.answer(line)
+                if line or not self.words:
+                    self.answer(line)
         except Closed as reason:
             sys.stderr.write("edgewright: %s\n" % reason)
 
@@ -247,6 +255,8 @@ def main(hello, data):
     server = Server(agent, source, sink)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, server.end_soon)
+    ping_s = hello.get("ping_s")
+    server.words = isinstance(ping_s, (int, float)) and 0 < ping_s <= SILENCE_SECONDS / 2
     server.channel.say(greeting)
     try:
         server.serve()

@@ -5,6 +5,7 @@ lock (flock) guards every change; it is held for the change alone, never while a
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -114,6 +115,10 @@ class Store(object):
                     data = file.read()
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                data = b""  # a bad sector: as good as damaged
             there = True
             state = decode(data)
             if state is not None:

@@ -41,16 +41,20 @@ def call(name, *arguments):
     return "" if found[0] == 0 else "%s: %s" % (words, programs.said(*found))
 
 
-def lingers():
-    """Whether the user's units run without a login."""
+def user():
+    """The login's name, or its number where it has none."""
     import pwd
 
     try:
-        user = pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
-        return False
+        return str(os.getuid())
+
+
+def lingers():
+    """Whether the user's units run without a login."""
     path = programs.find("loginctl")
-    return path is not None and "Linger=yes" in programs.run([path, "show-user", user, "-p", "Linger"])[1]
+    return path is not None and "Linger=yes" in programs.run([path, "show-user", user(), "-p", "Linger"])[1]
 
 
 def install(files, board_id, command):
@@ -58,7 +62,7 @@ def install(files, board_id, command):
     unit = name_of(board_id)
     why = call("systemctl", "--user", "show-environment")
     if not why and not lingers():
-        why = call("loginctl", "enable-linger")
+        why = call("loginctl", "enable-linger", user())
         why = why or ("" if lingers() else "loginctl enable-linger had no effect")
     if not why:
         files.write(unit, (TEXT % " ".join(command)).encode("ascii"))

@@ -123,10 +123,10 @@ WORK = SERVE.replace("one.channel.say(greeting)", "one.words = True; one.channel
 
 
 @pytest.mark.parametrize("talks", [True, False])
-def test_a_command_ends_with_its_hosts_words_and_not_before(talks, kit, root):
+def test_a_command_ends_with_its_hosts_words_and_not_before(talks, kit, root, pyz, connect):
     hook = b"#!/bin/sh\nsleep 4\n"
     agent = kit.REPOSITORY / "agent"
-    wire = kit.Wire(root, kit.pyz())
+    wire = connect()
     txn = kit.begun(wire)
     release = kit.install(wire, kit.artifact(), txn, hooks={"activate": hook})
     kit.verified(root, release)
@@ -136,7 +136,7 @@ def test_a_command_ends_with_its_hosts_words_and_not_before(talks, kit, root):
     args = {"model": "digits", "release": release, "expected_current": None, "txn": txn, "deadline_s": 30}
     activate = {"id": 2, "do": "activate", "args": args}
     with subprocess.Popen(
-        [sys.executable, "-I", "-S", "-B", "-c", WORK, agent, root, kit.sha(kit.pyz())],
+        [sys.executable, "-I", "-S", "-B", "-c", WORK, agent, root, kit.sha(pyz)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         for request in (begin, activate):
@@ -150,7 +150,6 @@ def test_a_command_ends_with_its_hosts_words_and_not_before(talks, kit, root):
         said = [json.loads(line) for line in process.stdout]
         answers = [line for line in said if "ok" in line or "error" in line]
         assert process.wait(timeout=10) == 0
-        assert [line["id"] for line in answers] == ([1, 2] if talks else [1])
+        assert [line["id"] for line in answers] == ([1, 2] if talks else [1]), said
         assert talks or b"fell silent while a command worked" in process.stderr.read()
-    with kit.Wire(root, kit.pyz()) as wire:
-        assert wire.call("revert", txn=txn) == {"outcome": "reverted"}
+    assert connect().call("revert", txn=txn) == {"outcome": "reverted"}

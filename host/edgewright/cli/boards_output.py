@@ -47,7 +47,7 @@ def outcomes(title: str, results: list[BoardOutcome], *, brief: bool = False) ->
             if outcome.hint and not brief:
                 render.line(f"  hint: {outcome.hint}")
         for check in outcome.checks:
-            if check.name == "incumbent":
+            if check.name in ("incumbent", "precision"):
                 render.line(f"{outcome.board}: {check.note}")
     if brief:
         return

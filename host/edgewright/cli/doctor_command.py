@@ -46,7 +46,7 @@ def show(answers: list[Answer[Diagnosis]]) -> None:
             ("profile", diagnosis.profile or "none fits"),
             (
                 "system",
-                f"{facts.distribution}, {facts.libc.name} {facts.libc.version}, Python {facts.python.version}, {facts.openssh}",
+                f"{facts.distribution}, {facts.libc.name} {facts.libc.version}, Python {facts.python.version}, OpenSSH {facts.openssh or 'unknown'}",
             ),
             ("root", f"{facts.root}, {render.size(facts.disk_free_bytes)} free"),
             (

@@ -51,12 +51,14 @@ def greet(
     silence_s: float,
     within_s: float,
     group: str | None = None,
+    ping_s: float | None = None,
 ) -> Greeting:
     """Sends the hello, ships the agent when it is asked for, and waits for the greeting.
 
     Args:
         root: the root folder on the board.
         group: the shared group, whose members may read the models.
+        ping_s: promise that the host says a word so often, also while a command works.
         within_s: seconds from the hello to the board's answer, and from the agent's bytes to the greeting.
 
     Raises:
@@ -65,7 +67,7 @@ def greet(
         Unreachable: no answer in time, or the link broke.
     """
     nonce = secrets.token_hex(16)
-    channel.send(hello(package, root, nonce, group), silence_s)
+    channel.send(hello(package, root, nonce, group, ping_s), silence_s)
     answers = Answers(stream, nonce)
     try:
         answer = answers.next(time.monotonic() + within_s)
@@ -82,7 +84,9 @@ def greet(
     return as_greeting(answer)
 
 
-def hello(package: AgentPackage, root: str, nonce: str, group: str | None = None) -> bytes:
+def hello(
+    package: AgentPackage, root: str, nonce: str, group: str | None = None, ping_s: float | None = None
+) -> bytes:
     """The hello line."""
     line: bytes = protocol.encode(
         {
@@ -91,6 +95,7 @@ def hello(package: AgentPackage, root: str, nonce: str, group: str | None = None
             "agent": {"sha256": package.sha256, "size": len(package.data)},
             "root": root,
             "group": group,
+            "ping_s": ping_s,
             "host": socket.gethostname(),
             "loader": package.loader,
         }

@@ -91,7 +91,7 @@ def start_session(
     stream = Stream(channel, limits.silence_s)
     package = agent_package.package()
     greeting = greet(
-        channel, stream, package, board.root, limits.silence_s, limits.greeting_s, group=board.group
+        channel, stream, package, board.root, limits.silence_s, limits.greeting_s, board.group, limits.ping_s
     )
     return Session(board, transport, channel, stream, greeting, progress, limits)
 
@@ -120,6 +120,7 @@ class Session:
         self.sent_bytes = 0
         self._transport, self._channel, self._stream, self._limits = transport, channel, stream, limits
         self._lock = threading.Lock()
+        self._sending = threading.Lock()  # held while a command's line and raw bytes are on their way
         self._owner = 0
         self._last_id = 0
         self._spoke = time.monotonic()
@@ -245,9 +246,10 @@ class Session:
         if len(line) > protocol.MAX_LINE:
             raise ValueError(f"the arguments of {do} are too long")
         try:
-            self._channel.send(line, self._limits.silence_s)
-            if body is not None:
-                body(self._channel, self._limits.silence_s)
+            with self._sending:
+                self._channel.send(line, self._limits.silence_s)
+                if body is not None:
+                    body(self._channel, self._limits.silence_s)
         except Unreachable:
             # an agent that failed in between may have said why before it ended
             with contextlib.suppress(TimeoutError, Unreachable, ProtocolError):
@@ -322,12 +324,25 @@ class Session:
         self.progress(Step(board=self.board.name, what=what, detail=detail, **numbers))
 
     def _ping(self) -> None:
-        """While nobody calls, tells the agent that the host lives; a failure shows at the next call."""
+        """Tells the agent that the host lives, by a command while nobody calls and else by an empty line; a
+        failure shows at the next call."""
+        worded = time.monotonic()
         while not self._stop.wait(self._limits.ping_s / 4):
-            if time.monotonic() - self._spoke < self._limits.ping_s or self._lock.locked():
-                continue
             try:
-                # longer than the silence, so that a dead link is told as one
-                self.exchange("ping", {}, timeout_s=2 * self._limits.silence_s)
+                if self._lock.locked():
+                    if time.monotonic() - worded >= self._limits.ping_s / 2:
+                        worded = time.monotonic()
+                        self._word()
+                elif time.monotonic() - self._spoke >= self._limits.ping_s:
+                    # longer than the silence, so that a dead link is told as one
+                    self.exchange("ping", {}, timeout_s=2 * self._limits.silence_s)
             except EdgewrightError:
                 return
+
+    def _word(self) -> None:
+        """An empty line, unless bytes that are on their way are word enough."""
+        if self._sending.acquire(blocking=False):
+            try:
+                self._channel.send(b"\n", self._limits.silence_s)
+            finally:
+                self._sending.release()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgewright import targets
 from edgewright.compile import evaluation as evaluations
 from edgewright.compile.recognise import recognise
 from edgewright.connect.provision import RuntimeChoice, ensure_runtime
@@ -30,10 +31,11 @@ from edgewright.errors import (
     Unreachable,
 )
 from edgewright.nouns import outcome as words
-from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.artifact import Artifact, Manifest
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts
-from edgewright.nouns.outcome import BoardOutcome
+from edgewright.nouns.outcome import BoardOutcome, Check
+from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.store.history import History
@@ -168,6 +170,7 @@ class Deployment:
         trace.release = f"{self.version}-{artifact.id[:8]}"
         if trace.current == trace.release and self.request.dry_run:
             return words.UNCHANGED
+        trace.checks += uncalibrated(self.request, profile, artifact.manifest)
         choice = self.runtime(board, session, facts, trace)
         if self.request.dry_run:
             trace.steps += [f"send up to {sum(entry.size for entry in artifact.manifest.files)} bytes", "install",
@@ -226,6 +229,18 @@ class Deployment:
             seconds=round(time.monotonic() - started, 3),
             simulated=trace.facts.simulated,
         )
+
+
+def uncalibrated(request: DeployRequest, profile: Profile, manifest: Manifest) -> list[Check]:
+    """A line for people where the profile's own precision was not taken, for want of calibration data."""
+    wanted = profile.precision
+    asked = request.artifact is not None or request.precision_of(profile) is not None
+    if asked or wanted == manifest.precision or not PRECISIONS[wanted].calibrated or request.calibration:
+        return []
+    if wanted not in targets.load(manifest.target).precisions:
+        return []
+    note = f"{wanted}, the default of {profile.name}, needs --calibration: {manifest.precision} was taken"
+    return [Check(name="precision", ok=True, note=note)]
 
 
 def current_release(session: Session, model: str) -> str:

@@ -44,6 +44,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         memory_mb, memory_available_mb: MiB.
         disk_free_bytes, disk_free_inodes: of the file system under the root folder.
         simulated: names of the facts that were substituted.
+        guard: what ends a trial after a reboot: `cron`, `systemd`, or `none`.
         root_problem: why the root folder must not be used (`noexec`, `volatile`, `read-only`), or empty.
     """
 

@@ -1,0 +1,69 @@
+"""What the disk cannot give back: reading `/proc/self/mem` at its start is a true EIO."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from crashing import scene
+
+from edgewright_agent import clock, guard
+
+WATCH = "import sys; from edgewright_agent import guard; guard.watch(sys.argv[1], '0' * 64, sys.argv[2])"
+
+
+def break_slot(root, name):
+    """From now on a slot cannot be read. Returns what was in it."""
+    path = root / name
+    data = path.read_bytes()
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        path.read_bytes()
+    return data
+
+
+@pytest.fixture
+def board(tmp_path, monkeypatch):
+    monkeypatch.setattr(scene.files, "os", os)
+    monkeypatch.setattr(guard, "start", lambda *_: clock.owner())
+    root = tmp_path / "root"
+    commands = scene.start(str(root))
+    yield root, commands
+    scene.stop(commands)
+
+
+@pytest.mark.parametrize("name", ["state.0.json", "state.1.json"])
+def test_one_slot_that_cannot_be_read_is_as_good_as_damaged(board, survived, name):
+    root, commands = board
+    first = scene.deploy(commands, "a")
+    txn = scene.begin(commands)
+    commands.begin("m", txn, "driver", 600)  # both slots now hold what is current
+    break_slot(root, name)
+    assert scene.current(commands) == first == commands.store.read()["models"]["m"]["current"]
+    commands.end(txn)
+    assert scene.deploy(commands, "b") == scene.current(commands)
+    assert not (root / name).is_symlink()
+    survived("Disk errors: a slot of the state cannot be read")
+
+
+def test_a_watchdog_outlives_a_disk_that_fails_for_a_while(board, survived):
+    root, commands = board
+    first = scene.deploy(commands, "a")
+    txn = scene.begin(commands)
+    release = scene.install(commands, "b", txn)
+    commands.activate("m", release, first, txn, 4, False)
+    watchdog = subprocess.Popen([sys.executable, "-c", WATCH, str(root), txn])
+    time.sleep(0.5)
+    kept = {name: break_slot(root, name) for name in ("state.0.json", "state.1.json")}
+    time.sleep(2)
+    assert watchdog.poll() is None, "the watchdog died of a read that failed"
+    for name, data in kept.items():
+        (root / name).unlink()
+        (root / name).write_bytes(data)
+    assert watchdog.wait(timeout=20) == 0
+    assert scene.current(commands) == first
+    assert commands.outcome(txn) == {"outcome": "reverted"}
+    survived("Disk errors: the state cannot be read for a while, under a watchdog")
