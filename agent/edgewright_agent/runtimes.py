@@ -12,6 +12,7 @@ from edgewright_agent import incoming
 from edgewright_agent.protocol import MAX_FILES, PIECE, AgentError, runtime_id
 
 ABOUT = "RUNTIME.json"
+DAMAGED = "DAMAGED"  # an empty file beside it: not offered to hosts any more, so that they provision it again
 NOT_A_WHEEL = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -43,7 +44,7 @@ def destination(name):
         raise AgentError("bad-argument", "a wheel holds too long a path: %r" % name[:80])
     if parts[0].endswith(".data"):
         return "/".join(parts[2:]) if len(parts) > 2 and parts[1] in ("purelib", "platlib") else None
-    return None if name == ABOUT else name
+    return None if name in (ABOUT, DAMAGED) else name
 
 
 def size_of(path):
@@ -85,6 +86,7 @@ class Runtimes(object):
         folder = "runtimes/%s-%s-%s" % (name, version, ref[:8])
         about = self.about(folder)
         if about is not None and about["ref"] == ref and not self.fault(folder, about):
+            self.note_damage(folder, False)
             return {"ref": ref, "path": self.files.path(folder), "bytes": about["bytes"]}
         sources = [self.source(wheel) for wheel in wheels]
         stage = "incoming/stage-" + self.files.session
@@ -216,24 +218,39 @@ class Runtimes(object):
         return [(folder, about) for folder, about in rows if about is not None]
 
     def listing(self):
-        """The runtimes as the facts name them: those that have all their files, by name and size."""
+        """The runtimes as the facts name them: those with all their files, and none found damaged."""
         keys = ("ref", "name", "target", "version")
         whole = [about for folder, about in self.folders() if not self.gaps(folder, about)]
         return [dict(((key, about[key]) for key in keys), system=False) for about in whole]
 
     def gaps(self, folder, about):
-        """Paths of a runtime's files that are not there, or have another size: what a cut removal leaves."""
+        """What is wrong with a runtime's files without reading them: absent, of another size, or known to be
+        damaged."""
         base = self.files.path(folder)
-        return [
+        known = [DAMAGED] if os.path.lexists(os.path.join(base, DAMAGED)) else []
+        return known + [
             path for path, (_, size) in about["files"].items() if size_of(os.path.join(base, path)) != size
         ]
+
+    def note_damage(self, folder, damaged_now):
+        """Keep in mind whether a runtime is damaged; that it cannot be written down changes nothing else."""
+        marker = folder + "/" + DAMAGED
+        if damaged_now == os.path.lexists(self.files.path(marker)):
+            return
+        try:
+            if damaged_now:
+                self.files.write(marker, b"")
+            else:
+                self.files.remove_file(marker)
+        except AgentError:
+            pass
 
     def fault(self, folder, about):
         """What is wrong with a runtime's files: a path, or empty."""
         base, there = self.files.path(folder), set()
         for where, _, names in os.walk(base):
             there.update(os.path.relpath(os.path.join(where, name), base) for name in names)
-        odd = there.symmetric_difference(set(about["files"]) | {ABOUT})
+        odd = there.symmetric_difference(set(about["files"]) | {ABOUT}) - {DAMAGED}
         if odd:
             return sorted(odd)[0]
         for path, (sha256, size) in sorted(about["files"].items()):
@@ -254,6 +271,7 @@ class Runtimes(object):
         for folder, about in self.folders():
             if about["ref"] == ref:
                 fault = self.fault(folder, about)
+                self.note_damage(folder, bool(fault))
                 if fault:
                     raise damaged(fault, "%s %s" % (about["name"], about["version"]))
                 found = {key: about[key] for key in ("ref", "name", "target", "version")}

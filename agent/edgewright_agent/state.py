@@ -46,7 +46,12 @@ def decode(data):
     checksum, _, body = data.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode("ascii") != checksum:
         return None
-    return json.loads(body.decode("ascii"))
+    try:
+        state = json.loads(body.decode("ascii"))
+    except (ValueError, RecursionError):
+        return None
+    whole = isinstance(state, dict) and all(isinstance(state.get(key), int) for key in ("schema", "sequence"))
+    return state if whole else None
 
 
 def model_of(state, name):

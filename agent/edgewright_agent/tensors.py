@@ -187,7 +187,14 @@ class Tensors:
         info = self._infos[name]
         try:
             return Member(self._zip.open(info), info.file_size)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+        except (
+            zipfile.BadZipFile,
+            NotImplementedError,
+            RuntimeError,
+            OSError,
+            EOFError,
+            ValueError,
+        ) as error:
             raise bad("a tensor is damaged: %s" % error)
 
     def close(self):

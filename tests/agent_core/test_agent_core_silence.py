@@ -119,12 +119,25 @@ def test_a_signal_lets_a_change_be_whole_and_ends_the_agent_at_once(kit, root):
     assert b'"kept"' in newest
 
 
-WORK = SERVE.replace("one.channel.say(greeting)", "one.words = True; one.channel.say(greeting)")
+WORK = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from edgewright_agent import server
+with open(f"{sys.argv[2]}/agent/{sys.argv[3]}.pyz", "rb") as file:
+    data = file.read()
+source, sink = server.take_descriptors()
+agent, greeting = server.greet({"root": sys.argv[2], "agent": {"sha256": sys.argv[3]}}, data)
+one = server.Server(agent, source, sink, silence_s=2.0)
+one.words = True
+one.channel.say(greeting)
+one.serve()
+one.end_now()
+"""
 
 
 @pytest.mark.parametrize("talks", [True, False])
 def test_a_command_ends_with_its_hosts_words_and_not_before(talks, kit, root, pyz, connect):
-    hook = b"#!/bin/sh\nsleep 4\n"
+    hook = b"#!/bin/sh\nsleep 6\n"
     agent = kit.REPOSITORY / "agent"
     wire = connect()
     txn = kit.begun(wire)
@@ -143,13 +156,13 @@ def test_a_command_ends_with_its_hosts_words_and_not_before(talks, kit, root, py
             process.stdin.write(json.dumps(request).encode() + b"\n")
         process.stdin.flush()
         began = time.monotonic()
-        while talks and time.monotonic() - began < 5.5:
+        while talks and time.monotonic() - began < 8:
             process.stdin.write(b"\n")
             process.stdin.flush()
             time.sleep(0.2)
         said = [json.loads(line) for line in process.stdout]
-        answers = [line for line in said if "ok" in line or "error" in line]
+        answers = [line for line in said if "ok" in line]
         assert process.wait(timeout=10) == 0
-        assert [line["id"] for line in answers] == ([1, 2] if talks else [1]), said
+        assert [line["id"] for line in answers] == ([1, 2] if talks else [1])
         assert talks or b"fell silent while a command worked" in process.stderr.read()
     assert connect().call("revert", txn=txn) == {"outcome": "reverted"}

@@ -98,7 +98,12 @@ def wheel(at: str = "", code: str = "", version: str = "1.0") -> bytes:
     if at:
         before, _, after = text.partition(f"# at {at}\n")
         indent = before.rpartition("\n")[2]
-        text = before + "\n".join((indent if i else "") + row for i, row in enumerate(code.splitlines())) + "\n" + after
+        text = (
+            before
+            + "\n".join((indent if i else "") + row for i, row in enumerate(code.splitlines()))
+            + "\n"
+            + after
+        )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("numpy/__init__.py", NUMPY)
@@ -112,7 +117,10 @@ def artifact(tag: str = "a", factor: float = 2.0, more: int = 0, **changes: Any)
     inputs = np.random.default_rng(1).standard_normal((8, 4), dtype=np.float32)
     goldens = io.BytesIO()
     np.savez(goldens, input_0=inputs, output_0=inputs * 2)
-    files = {"model.tflite": b"factor %r of " % factor + tag.encode() + b"x" * more, "goldens.npz": goldens.getvalue()}
+    files = {
+        "model.tflite": b"factor %r of " % factor + tag.encode() + b"x" * more,
+        "goldens.npz": goldens.getvalue(),
+    }
     spec = {"shape": [4], "dtype": "float32", "scale": None, "zero_point": None}
     manifest = {
         "schema": 1, "target": "tflite", "precision": "fp32", "entry": "model.tflite",
@@ -148,7 +156,11 @@ class Deployment:
             self.session.put(data)
 
     def provision(self) -> None:
-        row = {"file": "toy-1.0-py3-none-any.whl", "sha256": self.session.put(self.wheel), "size": len(self.wheel)}
+        row = {
+            "file": "toy-1.0-py3-none-any.whl",
+            "sha256": self.session.put(self.wheel),
+            "size": len(self.wheel),
+        }
         wheels = {"name": "tflite-runtime", "target": "tflite", "version": "1.0", "wheels": [row]}
         self.ref = str(self.session.call("provision", **wheels)["ref"])
 
@@ -159,7 +171,9 @@ class Deployment:
     def install(self) -> None:
         kinds = {kind: sha(data) for kind, data in self.hooks.items()}
         about = {"model": MODEL, "version": self.version, "manifest": self.built.sha256, "hooks": kinds}
-        assert self.session.call("install", **about, runtime=self.ref, txn=self.txn)["release"] == self.release
+        assert (
+            self.session.call("install", **about, runtime=self.ref, txn=self.txn)["release"] == self.release
+        )
 
     def verify(self) -> dict[str, Any]:
         return self.session.call("verify", model=MODEL, release=self.release, txn=self.txn)
@@ -231,23 +245,17 @@ class LabBoard:
 
     def agents(self) -> list[int]:
         """Processes on the board that run Python, watchdogs included."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError, IndexError):
-                if entry.name.isdigit() and "python" in (entry / "status").read_text().splitlines()[0]:
-                    if str(self.lab.folder) in (entry / "mountinfo").read_text():
-                        found.append(int(entry.name))
-        return found
+        return self.processes("python")
 
     def processes(self, name: str) -> list[int]:
-        """Processes of a name on the board: `sshd` ones are the server's own, the listener first."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError, IndexError):
-                if entry.name.isdigit() and (entry / "comm").read_text().strip().startswith(name):
-                    if str(self.lab.folder) in (entry / "mountinfo").read_text():
-                        found.append(int(entry.name))
-        return sorted(found)
+        """Processes on the board whose names begin so; of `sshd` the listener comes first."""
+        return sorted(int(entry.name) for entry in Path("/proc").iterdir() if self._runs(entry, name))
+
+    def _runs(self, entry: Path, name: str) -> bool:
+        with contextlib.suppress(OSError):
+            called = entry.name.isdigit() and (entry / "comm").read_text().startswith(name)
+            return called and str(self.lab.folder) in (entry / "mountinfo").read_text()
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -340,7 +348,10 @@ def hasty_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> agent_packag
     """The agent with short limits, in place of the installation's own: a hook 1.5 s, a silent child 3 s."""
     sources = tmp_path / "edgewright_agent"
     shutil.copytree(agent_package.source_folder("edgewright_agent"), sources)
-    for name, long, short in (("hooks", "SECONDS = 60.0", "SECONDS = 1.5"), ("children", "IDLE_SECONDS = 600.0", "IDLE_SECONDS = 3.0")):
+    for name, long, short in (
+        ("hooks", "SECONDS = 60.0", "SECONDS = 1.5"),
+        ("children", "IDLE_SECONDS = 600.0", "IDLE_SECONDS = 3.0"),
+    ):
         text = (sources / f"{name}.py").read_text()
         assert text.count(f"\n{long}") == 1
         (sources / f"{name}.py").write_text(text.replace(f"\n{long}", f"\n{short}"))

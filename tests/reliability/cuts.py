@@ -1,11 +1,12 @@
 """Cuts an operation short at every change of the disk, and looks at what is left.
 
-Usage: cuts.py power|kill OPERATION [SHARE]
+Usage: cuts.py power|kill|load OPERATION [SHARE]
 Prints {"kinds": {kind: count}, "wrong": [[what, why], ...]}.
 
 `power`: the operation is recorded once, then every disk that a power cut may leave is made and looked at; the
 recovery of each is recorded too, and cut short in the same way. `kill`: the process really ends (os._exit) at each
-change, in a fork each; the disk must be the recorded one. SHARE n: every n-th disk only.
+change, in a fork each. `load`: as `power`, without the recoveries, and each release found is really run. SHARE n: every
+n-th disk only.
 """
 
 import json
@@ -51,6 +52,22 @@ def operate(operation, folder, facts, fails=lambda number, kind: 0):
 def report(wrong, what):
     traceback.print_exc()
     wrong.append([what, repr(sys.exc_info()[1])])
+
+
+def load(operation, template, folder, facts, share):
+    """Some disks after a power cut; what is current then, and what is deployed next, is really run."""
+    work, tried, wrong = folder + "/work", 0, []
+    if operation not in operations.FROM_NOTHING:
+        scene.copy(template, work)
+    recorder = operate(operation, work, facts)
+    for image in list(images.images(recorder.first, recorder.journal))[:: int(share)]:
+        tried += 1
+        image.write(look.fresh(work))
+        try:
+            look.look(operation, work, facts, image.marks, same_boot=False, load=True)
+        except Exception:  # noqa: BLE001 - whatever it is, it is reported
+            report(wrong, "moment %d, lost %s" % (image.moment, image.lost))
+    return {"model run": tried}, wrong
 
 
 def power(operation, template, folder, facts, share):
@@ -140,7 +157,7 @@ def run(mode, name, folder, share):
     template = folder + "/template"
     facts = scene.prepare(template)
     facts["none"] = None
-    return {"power": power, "kill": kill}[mode](operation, template, folder, facts, share)
+    return {"power": power, "kill": kill, "load": load}[mode](operation, template, folder, facts, share)
 
 
 def main(mode, name, share="1"):

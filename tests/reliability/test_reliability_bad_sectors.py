@@ -49,6 +49,23 @@ def test_one_slot_that_cannot_be_read_is_as_good_as_damaged(board, survived, nam
     survived("Disk errors: a slot of the state cannot be read")
 
 
+@pytest.mark.parametrize("how", ["changed", "cut short", "gone"])
+def test_a_damaged_runtime_is_offered_no_more_and_comes_back_when_provisioned(board, survived, how):
+    root, commands = board
+    first = scene.deploy(commands, "a")
+    (ref,) = [one["ref"] for one in commands.agent.runtimes.listing()]
+    (path,) = root.glob("runtimes/*/toy/native.so")
+    whole = path.read_bytes()
+    path.unlink() if how == "gone" else path.write_bytes({"changed": b"x", "cut short": b""}[how] + whole[1:])
+    with pytest.raises(scene.AgentError, match="the runtime is damaged"):
+        commands.job("m", first, 1, "cpu")
+    assert commands.agent.runtimes.listing() == []
+    assert scene.provision(commands) == ref
+    assert [one["ref"] for one in commands.agent.runtimes.listing()] == [ref]
+    assert path.read_bytes() == whole and commands.job("m", first, 1, "cpu")
+    survived("Disk errors: a file of a runtime is damaged")
+
+
 def test_a_watchdog_outlives_a_disk_that_fails_for_a_while(board, survived):
     root, commands = board
     first = scene.deploy(commands, "a")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 
 KEEP = "\n\t"
 
 
 def clean_text(text: str) -> str:
-    """Without control, format, surrogate and private characters, but line ends and tabs."""
-    if text.isascii() and text.isprintable():
+    """Without what is not printable: control, format, surrogate, private and unassigned characters, and the line
+    and paragraph separators; line ends and tabs stay."""
+    if text.isprintable():
         return text
-    return "".join(
-        char for char in text if char in KEEP or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co")
-    )
+    return "".join(char for char in text if char in KEEP or char.isprintable())
 
 
 def clean(value: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +15,9 @@ from edgewright.errors import EdgewrightError
 from edgewright.nouns.board import Board
 
 NONCE = re.compile(rb'"nonce":"([0-9a-f]{32})"')
-GREETING = b'{"edgewright":1,"nonce":"NONCE","agent":"1","sha256":"s","python":"3.6","root":"/r","board_id":"b"}\n'
+GREETING = (
+    b'{"edgewright":1,"nonce":"NONCE","agent":"1","sha256":"s","python":"3.6","root":"/r","board_id":"b"}\n'
+)
 
 
 class Spoken:

@@ -10,9 +10,27 @@ import random
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
-PLAN = json.load(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "liar.json")))
-OTHERS = [None, True, -1, 0, 2**70, 1e308, "", "x", [], {}, [None], {"x": None}, [[1]], "/etc/passwd", "../..", "\ud800"]
+PLAN = json.loads(Path(__file__).with_name("liar.json").read_text())
+OTHERS = [
+    None,
+    True,
+    -1,
+    0,
+    2**70,
+    1e308,
+    "",
+    "x",
+    [],
+    {},
+    [None],
+    {"x": None},
+    [[1]],
+    "/etc/passwd",
+    "../..",
+    "\ud800",
+]
 RANDOM = random.Random(PLAN["replace"][0])
 RATE = PLAN["replace"][1]
 WIRE = ("edgewright", "nonce", "id", "event", "need", "board_id", "serial")
@@ -45,7 +63,10 @@ def pump(source, sink):
 
 def main():
     agent = subprocess.Popen(
-        ["/bin/sh", "-c", os.environ["SSH_ORIGINAL_COMMAND"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        ["/bin/sh", "-c", os.environ["SSH_ORIGINAL_COMMAND"]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
     )
     thread = threading.Thread(target=pump, args=(0, agent.stdin))
     thread.daemon = True

@@ -20,8 +20,14 @@ def seeds(folder, kit, talk):
     folder.mkdir()
     np.savez(folder / "tensors.npz", input_0=np.ones((2, 4), np.float32))
     (folder / "manifest").write_bytes(kit.artifact("seed").manifest)
-    (folder / "request").write_text(json.dumps({"id": 1, "do": "part", "args": {"sha256": "a" * 64, "size": 1}}))
-    answers = [{"id": 1, "ok": {"models": {}, "lease": None, "problem": ""}}, {"id": 2, "ok": {}}, {"id": 3, "event": "bytes", "size": 3}]
+    (folder / "request").write_text(
+        json.dumps({"id": 1, "do": "part", "args": {"sha256": "a" * 64, "size": 1}})
+    )
+    answers = [
+        {"id": 1, "ok": {"models": {}, "lease": None, "problem": ""}},
+        {"id": 2, "ok": {}},
+        {"id": 3, "event": "bytes", "size": 3},
+    ]
     (folder / "answers").write_bytes(b"\x50" + b"".join(talk.line(one) for one in answers))
     (folder / "greeting").write_bytes(b"\x00" + talk.GREETING + talk.line(answers[0]))
     (folder / "path").write_text("a-1.data/purelib/b.py")

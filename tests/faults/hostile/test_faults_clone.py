@@ -47,7 +47,11 @@ def test_a_cloned_board_is_refused(make_lab, kit, survived, serial):
         two.open()
     assert caught.value.code == "host-key-changed"
     pin_as(two, one)
-    told = {"another": {"serial": "f" * 16}, "the same": json.loads((one.root / "facts.json").read_text()), "unknown": {"serial": ""}}
+    told = {
+        "another": {"serial": "f" * 16},
+        "the same": json.loads((one.root / "facts.json").read_text()),
+        "unknown": {"serial": ""},
+    }
     (two.root / "facts.json").write_text(json.dumps(told[serial]))
     before = sorted(path.name for path in two.root.rglob("*"))
     with pytest.raises(TrustError) as caught:

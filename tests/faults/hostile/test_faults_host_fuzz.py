@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edgewright_agent import protocol
 
-SOON = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SOON = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LONG = settings(SOON, max_examples=5000)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=30)
 VALUES = st.recursive(
@@ -31,7 +31,10 @@ ANSWERS = st.fixed_dictionaries(
     },
 )  # fmt: skip
 GREETINGS = st.dictionaries(
-    st.sampled_from(["edgewright", "agent", "sha256", "python", "root", "board_id", "recovered", "need", "error", "x"]), VALUES
+    st.sampled_from(
+        ["edgewright", "agent", "sha256", "python", "root", "board_id", "recovered", "need", "error", "x"]
+    ),
+    VALUES,
 )
 
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgewright.cli.main import main
-from edgewright.deploy.deploy import deploy  # noqa: F401
 
 # Colours, a title, cursor movements, C1 controls, text direction, a link, Rich's markup, HTML, a line end.
 POISON = "\x1b[31m\x1b]0;t\x07\x9b2J\u202egnp\u2066\x00\x7f\r\b\x1b]8;;http://x\x1b\\[bold red]x[/]<script>x</script>\n{}%s"
@@ -70,7 +67,7 @@ def lying(pi, configured):
 def two_releases(pi, kit):
     """Something to show, and a log that a hook filled with escapes."""
     hook = "#!/bin/sh\nprintf '%b' '\\033[31m\\033]0;t\\007\\233x'\n"
-    if not (pi.root / "models").is_dir() or not os.listdir(pi.root / "models"):
+    if pi.current is None:
         pi.deploy("a", "1", hooks={"activate": hook})
         pi.deploy("b", "2", hooks={"activate": hook})
 
@@ -81,7 +78,10 @@ def plain(text):
 
 
 @pytest.mark.parametrize("keep", [NAMES, ()], ids=["texts", "names too"])
-@pytest.mark.parametrize("form", ["table", "json", "debug"])
+@pytest.mark.parametrize(
+    "form",
+    ["table", pytest.param("json", marks=pytest.mark.slow), pytest.param("debug", marks=pytest.mark.slow)],
+)
 def test_no_text_of_a_board_steers_the_terminal(lying, command, survived, form, keep):
     more = {"table": [], "json": ["--json"], "debug": ["--debug"]}[form]
     with lying(POISON, keep):
@@ -95,12 +95,12 @@ def test_no_text_of_a_board_steers_the_terminal(lying, command, survived, form, 
         if form == "json":
             json.loads(out)
     if keep:
-        assert ran["status"][0] == ran["logs"][0] == ran["doctor"][0] == 0, ran
+        assert ran["status"][0] == ran["logs"][0] == 0, ran
         assert "doubler" in ran["status"][1] and "gnp" in ran["doctor"][1] + ran["doctor"][2]
     survived("hostile boards: every text poisoned with terminal escapes, for each command", len(COMMANDS))
 
 
-SEEDS = [pytest.param(range(4), id="some"), pytest.param(range(4, 40), id="many", marks=pytest.mark.slow)]
+SEEDS = [pytest.param(range(2), id="some"), pytest.param(range(2, 30), id="many", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("seeds", SEEDS)

@@ -29,13 +29,18 @@ def said(board, command):
         transport.close()
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    "shell",
+    [pytest.param(one, marks=() if "csh" in one or "fish" in one else pytest.mark.slow) for one in SHELLS],
+)
 def test_a_whole_deployment_under_every_login_shell(pi, changed, survived, shell):
     assert os.access(shell, os.X_OK), f"{shell} is missing: install it"
 
     def change(text):
         rows = [row.split(":") for row in text.splitlines()]
-        return "".join(":".join([*row[:6], shell if row[0] == pi.board.user else row[6]]) + "\n" for row in rows)
+        return "".join(
+            ":".join([*row[:6], shell if row[0] == pi.board.user else row[6]]) + "\n" for row in rows
+        )
 
     with changed(pi.lab.folder / "passwd", change):
         seen = said(pi, "sh -c 'readlink /proc/$PPID/exe'; true")
@@ -87,7 +92,9 @@ def test_a_server_that_never_has_room_is_given_up(pi, make_link, monkeypatch):
     assert len(waits) == ssh.ATTEMPTS - 1 and len(set(waits)) == len(waits) and waits[-1] > waits[0]
 
 
-def test_a_deployment_through_a_jump_host_that_is_cut_and_comes_back(make_lab, home, kit, make_link, survived):
+def test_a_deployment_through_a_jump_host_that_is_cut_and_comes_back(
+    make_lab, home, kit, make_link, survived
+):
     from msgspec.structs import replace
 
     pi, gate = make_lab(2, name="jump")
@@ -127,7 +134,9 @@ def test_a_forced_command_answers_whatever_is_asked_for(pi, changed, kit, surviv
             channel.finish()
             channel.exit_code(10)
             with pytest.raises(paramiko.SSHException):
-                transport.transports[-1].open_channel("direct-tcpip", ("127.0.0.1", pi.board.port), ("127.0.0.1", 0))
+                transport.transports[-1].open_channel(
+                    "direct-tcpip", ("127.0.0.1", pi.board.port), ("127.0.0.1", 0)
+                )
         finally:
             transport.close()
         with pi.open() as one:

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from edgewright.connect import ssh
-from edgewright.connect.session import Limits
-from edgewright.errors import BoardError, EdgewrightError, Unreachable
+from edgewright.errors import BoardError, Unreachable
 from edgewright_agent import hooks
 
 
@@ -63,15 +62,23 @@ def silent(client):
 TALKS = {
     "lines": endless(b"Welcome to this board.\r\n"),
     "one line": endless(b"x" * 65536),
-    "noise after the version": lambda client: (client.sendall(b"SSH-2.0-x\r\n"), endless(os.urandom(65536))(client)),
+    "noise after the version": lambda client: (
+        client.sendall(b"SSH-2.0-x\r\n"),
+        endless(os.urandom(65536))(client),
+    ),
     "nothing": silent,
     "nothing after the version": lambda client: (client.sendall(b"SSH-2.0-x\r\n"), silent(client)),
 }
 
 
-@pytest.mark.parametrize("talk", sorted(TALKS))
+SOON = ("nothing", "one line")
+
+
+@pytest.mark.parametrize(
+    "talk", [pytest.param(one, marks=() if one in SOON else pytest.mark.slow) for one in sorted(TALKS)]
+)
 def test_what_is_no_ssh_server_ends_soon_and_in_little_memory(pi, monkeypatch, survived, talk):
-    monkeypatch.setattr(ssh, "START_SECONDS", 1.5)
+    monkeypatch.setattr(ssh, "START_SECONDS", 1.0)
     monkeypatch.setattr(ssh, "ATTEMPTS", 2)
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     with peer(TALKS[talk]) as port, pytest.raises(Unreachable, match="cannot reach"):
@@ -81,6 +88,7 @@ def test_what_is_no_ssh_server_ends_soon_and_in_little_memory(pi, monkeypatch, s
     survived("links: endless or silent before the key exchange")
 
 
+@pytest.mark.slow
 def test_a_silent_server_is_not_tried_again(pi, monkeypatch):
     monkeypatch.setattr(ssh, "START_SECONDS", 0.7)
     count = []
@@ -109,7 +117,7 @@ def test_a_deployment_while_stderr_is_flooded(pi, kit, configured, survived):
 PRINTS = "os.write(1, b'{\"id\":1,\"ok\":{}}\\n' * 20000)\nos.write(2, b'no end ' * 200000)\nprint('hello')"
 
 
-@pytest.mark.parametrize("at", ["import", "load", "invoke"])
+@pytest.mark.parametrize("at", ["import", "load", pytest.param("invoke", marks=pytest.mark.slow)])
 def test_a_runtime_that_prints_reaches_nobody(pi, kit, survived, at):
     assert pi.deploy(at, f"prints-{at}", runtime=kit.wheel(at, PRINTS)) == pi.current
     survived("runtimes: printing to descriptors 1 and 2")
@@ -118,14 +126,25 @@ def test_a_runtime_that_prints_reaches_nobody(pi, kit, survived, at):
 HARM = {
     "abort": ("invoke", "os.abort()", "child-crashed"),
     "stop": ("load", "os.kill(os.getpid(), signal.SIGSTOP)", None),
-    "kill": ("load", "os.kill(os.getpid(), signal.SIGKILL)", "child-crashed"),  # as the kernel does when memory runs out
+    "kill": (
+        "load",
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        "child-crashed",
+    ),  # as the kernel does when memory runs out
     "close": ("load", "os.closerange(0, 64)", "load-failed"),
-    "answer": ("load", "[os.write(n, b'{\"ok\":{}}\\n') for n in range(3, 20) if os.path.exists('/proc/self/fd/%d' % n)]", None),
+    "answer": (
+        "load",
+        "[os.write(n, b'{\"ok\":{}}\\n') for n in range(3, 20) if os.path.exists('/proc/self/fd/%d' % n)]",
+        None,
+    ),
     "fork": ("load", "[os.fork() or time.sleep(600) for _ in range(1)]", None),
 }
 
 
-@pytest.mark.parametrize("harm", sorted(HARM))
+@pytest.mark.parametrize(
+    "harm",
+    [pytest.param(one, marks=() if one in ("abort", "fork") else pytest.mark.slow) for one in sorted(HARM)],
+)
 def test_a_runtime_that_does_harm_ends_in_an_answer(pi, kit, hasty_agent, survived, harm):
     at, code, expected = HARM[harm]
     old = pi.current or pi.deploy("old", "old")
@@ -152,7 +171,9 @@ HOOKS = {
 }
 
 
-@pytest.mark.parametrize("kind", sorted(HOOKS))
+@pytest.mark.parametrize(
+    "kind", [pytest.param(one, marks=() if "leaves" in one else pytest.mark.slow) for one in sorted(HOOKS)]
+)
 def test_a_hook_that_is_odd_but_ends_well(pi, survived, kind):
     began = time.monotonic()
     assert pi.deploy(kind, kind.replace(" ", "-"), hooks={"activate": HOOKS[kind]}) == pi.current
@@ -171,7 +192,13 @@ ENDLESS = {
 }
 
 
-@pytest.mark.parametrize("kind", sorted(ENDLESS))
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(one, marks=() if one == "ignores signals" else pytest.mark.slow)
+        for one in sorted(ENDLESS)
+    ],
+)
 def test_a_hook_that_never_ends_is_killed_with_all_it_started(pi, kit, hasty_agent, survived, kind):
     old = pi.current or pi.deploy("old", "old")
     with pi.open() as session:
@@ -188,7 +215,9 @@ def test_a_hook_that_never_ends_is_killed_with_all_it_started(pi, kit, hasty_age
 @pytest.mark.slow
 def test_the_real_limit_of_a_hook(pi, kit):
     with pi.open() as session:
-        one = kit.Deployment(session, kit.artifact("limit"), "limit", hooks={"health": ENDLESS["sleeps"]}).ready()
+        one = kit.Deployment(
+            session, kit.artifact("limit"), "limit", hooks={"health": ENDLESS["sleeps"]}
+        ).ready()
         began = time.monotonic()
         with pytest.raises(BoardError):
             one.activate(deadline_s=300)

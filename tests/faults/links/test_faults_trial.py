@@ -31,7 +31,13 @@ def old(pi):
     return pi.current or pi.deploy("old", "old")
 
 
-@pytest.mark.parametrize("hook", sorted(HEALTH))
+@pytest.mark.parametrize(
+    "hook",
+    [
+        pytest.param(one, marks=() if one in ("crashes", "hangs") else pytest.mark.slow)
+        for one in sorted(HEALTH)
+    ],
+)
 def test_a_health_hook_that_fails_puts_the_old_one_back(pi, kit, old, hasty_agent, survived, hook):
     with pi.open() as session:
         one = kit.Deployment(session, kit.artifact(hook), "sick", hooks={"health": HEALTH[hook]}).ready()
@@ -78,6 +84,7 @@ def test_a_commit_after_the_deadline_finds_it_reverted(pi, kit, old, survived):
     survived("trials: a commit that comes too late")
 
 
+@pytest.mark.slow
 def test_a_commit_and_a_deadline_at_the_same_moment_agree(pi, kit, survived):
     """Whoever wins, the answer, the state and the link say the same."""
     before, ends = pi.current or pi.deploy("old", "old"), []
@@ -99,9 +106,9 @@ def test_a_commit_and_a_deadline_at_the_same_moment_agree(pi, kit, survived):
     ("lost", "command", "deadline_s", "outcome"),
     [
         ("received", "commit", 30, "committed"),
-        ("sent", "commit", 30, "committed"),
+        pytest.param("sent", "commit", 30, "committed", marks=pytest.mark.slow),
         ("received", "activate", 30, "committed"),
-        ("sent", "activate", 30, "unknown"),
+        pytest.param("sent", "activate", 30, "unknown", marks=pytest.mark.slow),
         ("sent", "commit", 0.5, "reverted"),
     ],
 )
@@ -123,7 +130,14 @@ def test_a_lost_acknowledgement_is_settled_by_asking(
     survived("trials: a lost acknowledgement, settled by `outcome`")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
 def test_an_agent_that_is_told_to_end_in_a_hook_takes_the_hook_along(pi, kit, old, survived, number):
     with pi.open() as session:
         hooks = {"activate": "#!/bin/sh\nsleep 61.9\n"}
@@ -164,7 +178,9 @@ def test_a_power_cut_in_a_trial_is_ended_by_the_guard_after_the_boot(pi, kit, ol
     script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id; exec python3 -I -S -B "$1" guard --root "$2"'
     space = ["unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-ec", script]
     for reverted in (1, 0):
-        done = subprocess.run([*space, tmp_path / "boot_id", pyz, pi.root], capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            [*space, tmp_path / "boot_id", pyz, pi.root], capture_output=True, text=True, timeout=30
+        )
         assert done.returncode == 0, done.stderr
         assert len(json.loads(done.stdout)["recovered"]) == reverted
         assert pi.current == old

@@ -40,7 +40,17 @@ class Agent:
         )  # fmt: skip
         assert self.process.stdin and self.process.stdout
         about = {"sha256": package.sha256, "size": len(package.data)}
-        self.send({"edgewright": 1, "nonce": nonce, "root": root, "host": "test", "loader": package.loader, "agent": about, **hello})
+        self.send(
+            {
+                "edgewright": 1,
+                "nonce": nonce,
+                "root": root,
+                "host": "test",
+                "loader": package.loader,
+                "agent": about,
+                **hello,
+            }
+        )
         self.greeting = self.line()
         if self.greeting.get("need") == "agent":
             self.process.stdin.write(package.data)
@@ -106,7 +116,9 @@ def tree() -> Callable[[Path], dict[str, bytes]]:
     def read(folder: Path) -> dict[str, bytes]:
         found = {}
         for path in sorted(folder.rglob("*")):
-            text = os.readlink(path).encode() if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+            text = (
+                bytes(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+            )
             found[str(path.relative_to(folder))] = text
         return found
 

@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 import zipfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -19,7 +20,7 @@ from edgewright_agent import arguments, protocol
 
 # a session's state depends on what came before: shrinking an example in it says little and takes long
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-SOON = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+SOON = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 LONG = settings(SOON, max_examples=4000)
 EXAMPLES = [pytest.param(SOON, id="some"), pytest.param(LONG, id="many", marks=pytest.mark.slow)]
 MEMORY_KB = 80 * 1024
@@ -52,8 +53,8 @@ def outside(root):
 
 def peak_kb(agent):
     """The greatest resident memory of an agent so far."""
-    with open(f"/proc/{agent.process.pid}/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+    lines = Path(f"/proc/{agent.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 @pytest.fixture
@@ -102,13 +103,19 @@ def test_any_line_gets_an_answer_and_the_session_goes_on(agent, survived, exampl
     survived("hostile hosts: lines of any content", len(tried))
 
 
-@pytest.mark.parametrize("examples", [pytest.param(settings(SOON, max_examples=25), id="some"), pytest.param(settings(SOON, max_examples=600), id="many", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "examples",
+    [
+        pytest.param(settings(SOON, max_examples=25), id="some"),
+        pytest.param(settings(SOON, max_examples=600), id="many", marks=pytest.mark.slow),
+    ],
+)
 def test_any_hello_ends_the_start_or_begins_a_session(tmp_path, survived, examples):
     package, tried = agent_package.package(), []
     (tmp_path / "bystander").write_text("precious")
     good = {"edgewright": 1, "nonce": "0" * 32, "root": str(tmp_path / "root"), "host": "h", "loader": package.loader,
             "agent": {"sha256": package.sha256, "size": len(package.data)}}  # fmt: skip
-    keys = sorted(set(good) - {"loader"}) + ["entry", "group", "txn"]
+    keys = [*sorted(set(good) - {"loader"}), "entry", "group", "txn"]
 
     @examples
     @given(st.dictionaries(st.sampled_from(keys), VALUES, max_size=2), st.binary(max_size=300))
@@ -136,8 +143,26 @@ def zipped(members):
     return buffer.getvalue()
 
 
-PARTS = st.sampled_from(["..", ".", "", "a", "b.py", "x" * 300, "toy-1.data", "purelib", "RUNTIME.json", "C:", "a\\b", "\u202e", "a b"])
-MEMBERS = st.lists(st.tuples(st.lists(PARTS, min_size=1, max_size=4).map("/".join), st.binary(max_size=20)), max_size=4)
+PARTS = st.sampled_from(
+    [
+        "..",
+        ".",
+        "",
+        "a",
+        "b.py",
+        "x" * 300,
+        "toy-1.data",
+        "purelib",
+        "RUNTIME.json",
+        "C:",
+        "a\\b",
+        "\u202e",
+        "a b",
+    ]
+)
+MEMBERS = st.lists(
+    st.tuples(st.lists(PARTS, min_size=1, max_size=4).map("/".join), st.binary(max_size=20)), max_size=4
+)
 
 
 @pytest.mark.parametrize("examples", EXAMPLES)
@@ -173,7 +198,21 @@ def test_any_manifest_is_installed_inside_or_refused(agent, tmp_path, kit, survi
     ref = agent.call("provision", name="toy", target="tflite", version="1", wheels=[row])["ok"]["ref"]
     before, tried, installed = outside(tmp_path / "root"), [], []
     good = json.loads(built.manifest)
-    paths = st.sampled_from(["../x", "/x", "a/../../x", "manifest.json", "model.tflite/x", "x.new", ".hidden", "a//b", "deep/er/file", "\0", "model.tflite"])
+    paths = st.sampled_from(
+        [
+            "../x",
+            "/x",
+            "a/../../x",
+            "manifest.json",
+            "model.tflite/x",
+            "x.new",
+            ".hidden",
+            "a//b",
+            "deep/er/file",
+            "\0",
+            "model.tflite",
+        ]
+    )
 
     @examples
     @given(st.data(), VALUES, paths)
@@ -199,9 +238,23 @@ def test_any_manifest_is_installed_inside_or_refused(agent, tmp_path, kit, survi
         for one in (*built.files.values(), text):
             assert "ok" in agent.put(one, kit.sha(one))
         agent.call("begin", model="m", txn=txn, host="h", ttl_s=60)
-        about = {"model": "m", "version": "1", "manifest": kit.sha(text), "runtime": ref, "hooks": {}, "txn": txn}
+        about = {
+            "model": "m",
+            "version": "1",
+            "manifest": kit.sha(text),
+            "runtime": ref,
+            "hooks": {},
+            "txn": txn,
+        }
         answer = agent.call("install", **about)
-        assert "ok" in answer or answer["error"]["code"] in ("bad-manifest", "newer-schema", "not-found", "hash-mismatch", "bad-argument", "failed-before"), answer
+        assert "ok" in answer or answer["error"]["code"] in (
+            "bad-manifest",
+            "newer-schema",
+            "not-found",
+            "hash-mismatch",
+            "bad-argument",
+            "failed-before",
+        ), answer
         if "ok" in answer:
             installed.append(answer["ok"]["release"])
             checked = agent.call("verify", model="m", release=installed[-1], txn=txn)

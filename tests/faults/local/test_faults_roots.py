@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import stat
 import sys
 from shlex import quote
@@ -33,7 +34,9 @@ def test_a_mount_that_will_not_do_is_refused(start, tmp_path, survived, what):
     root = place / "in" / "root" if "below" in what else place / "root"
     agent = start(root, before=script.format(quote(str(tmp_path / "real")), quote(str(place))))
     if word:
-        assert agent.greeting["error"]["code"] == "root-refused" and word in agent.greeting["error"]["message"]
+        assert (
+            agent.greeting["error"]["code"] == "root-refused" and word in agent.greeting["error"]["message"]
+        )
         assert "fleet.toml" in agent.greeting["error"]["hint"]
     else:
         assert agent.greeting["root"] == str(root)
@@ -45,9 +48,17 @@ def test_a_root_that_becomes_read_only_says_so_and_goes_on(start, tmp_path, kit,
     """As ext4 does after an error; the mount is remounted behind a running agent."""
     place = tmp_path / "mount"
     before = BIND.format(quote(str(tmp_path / "real")), quote(str(place)))
-    agent = start(place / "root", before=before + f"(sleep 1; mount -o remount,bind,ro {quote(str(place))}) &\n")
+    agent = start(
+        place / "root", before=before + f"(sleep 1; mount -o remount,bind,ro {quote(str(place))}) &\n"
+    )
     assert "ok" in agent.put(b"early", kit.sha(b"early"))
-    kit.wait_until(lambda: "error" in agent.put(b"late" * 9, kit.sha(b"late" * 9)))
+    count = itertools.count()
+
+    def refused():
+        data = b"late %d" % next(count)
+        return "error" in agent.put(data, kit.sha(data))
+
+    kit.wait_until(refused)
     error = agent.put(b"later", kit.sha(b"later"))["error"]
     assert error["code"] == "io" and "read-only" in error["message"].lower()
     assert "error" in agent.call("begin", model="m", txn="a" * 32, host="h", ttl_s=5)
@@ -55,7 +66,20 @@ def test_a_root_that_becomes_read_only_says_so_and_goes_on(start, tmp_path, kit,
     survived("roots: read-only all of a sudden")
 
 
-PLANTED = ("incoming", "models", "runtimes", "results", "trash", "hooks", "agent", "lock", "state.0.json", "board_id", "agent.log", "reserve")
+PLANTED = (
+    "incoming",
+    "models",
+    "runtimes",
+    "results",
+    "trash",
+    "hooks",
+    "agent",
+    "lock",
+    "state.0.json",
+    "board_id",
+    "agent.log",
+    "reserve",
+)
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -65,7 +89,9 @@ def test_links_planted_in_the_root_lead_nowhere(start, tmp_path, tree, kit, surv
     outside.mkdir(mode=0o700)
     (outside / "file").write_text("precious")
     root.mkdir(mode=0o700)
-    (root / name).symlink_to(outside if "." not in name and name not in ("lock", "board_id", "reserve") else outside / "file")
+    (root / name).symlink_to(
+        outside if "." not in name and name not in ("lock", "board_id", "reserve") else outside / "file"
+    )
     before = tree(outside)
     agent = start(root, command=(sys.executable,))
     if "error" not in agent.greeting:
@@ -81,11 +107,25 @@ def test_a_symlinked_root_and_a_root_below_a_link(start, tmp_path):
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "real")
     agent = start(tmp_path / "link", before="")
-    assert agent.greeting["error"]["code"] == "root-refused" and "symbolic link" in agent.greeting["error"]["message"]
+    assert (
+        agent.greeting["error"]["code"] == "root-refused"
+        and "symbolic link" in agent.greeting["error"]["message"]
+    )
     assert list((tmp_path / "real").iterdir()) == []
 
 
-BAD = ["", ".", "relative/root", "/", "//", "/tmp/../etc", "/dev/null/root", "/proc/self/root", "a\nb", "/etc/passwd"]
+BAD = [
+    "",
+    ".",
+    "relative/root",
+    "/",
+    "//",
+    "/tmp/../etc",
+    "/dev/null/root",
+    "/proc/self/root",
+    "a\nb",
+    "/etc/passwd",
+]
 
 
 @pytest.mark.parametrize("root", BAD)
@@ -100,7 +140,10 @@ def test_whatever_the_logins_umask_all_is_for_the_owner_alone(start, tmp_path, k
     agent = start(tmp_path / "root", before=f"umask {umask}")
     assert "ok" in agent.put(b"bytes", kit.sha(b"bytes"))
     assert "ok" in agent.call("begin", model="m", txn="a" * 32, host="h", ttl_s=5)
-    modes = {stat.S_IMODE(path.lstat().st_mode) & 0o077 for path in [tmp_path / "root", *(tmp_path / "root").rglob("*")]}
+    modes = {
+        stat.S_IMODE(path.lstat().st_mode) & 0o077
+        for path in [tmp_path / "root", *(tmp_path / "root").rglob("*")]
+    }
     assert modes == {0}
     survived("roots: any umask of the login")
 

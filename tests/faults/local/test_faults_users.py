@@ -41,7 +41,10 @@ def read(path, uid, group=None):
 
 
 def test_two_users_have_nothing_to_do_with_each_other(homes, start, kit, survived):
-    agents = {uid: start(homes / str(uid) / "root", command=(*as_user(uid), "/usr/bin/python3")) for uid in (ONE, TWO)}
+    agents = {
+        uid: start(homes / str(uid) / "root", command=(*as_user(uid), "/usr/bin/python3"))
+        for uid in (ONE, TWO)
+    }
     assert len({agent.greeting["board_id"] for agent in agents.values()}) == 2
     assert "ok" in agents[ONE].put(b"secret", kit.sha(b"secret"))
     for number, agent in enumerate(agents.values()):
@@ -72,17 +75,26 @@ def test_a_shared_group_reads_the_models_and_nothing_else(homes, start, kit, sur
     ref = agent.call("provision", name="toy", target="tflite", version="1", wheels=[row])["ok"]["ref"]
     txn = "a" * 32
     agent.call("begin", model="m", txn=txn, host="h", ttl_s=60)
-    release = agent.call("install", model="m", version="1", manifest=built.sha256, runtime=ref, hooks={}, txn=txn)["ok"]["release"]
+    release = agent.call(
+        "install", model="m", version="1", manifest=built.sha256, runtime=ref, hooks={}, txn=txn
+    )["ok"]["release"]
     assert agent.call("verify", model="m", release=release, txn=txn)["ok"]["ok"]
-    assert agent.call("activate", model="m", release=release, expected_current=None, txn=txn, deadline_s=60)["ok"]
+    assert agent.call("activate", model="m", release=release, expected_current=None, txn=txn, deadline_s=60)[
+        "ok"
+    ]
     assert agent.call("commit", txn=txn)["ok"] == {"outcome": "committed"}
     current = root / "models" / "m" / "current"
     assert json.loads(read(current / "manifest.json", TWO, GROUP)) == json.loads(built.manifest)
     assert read(current / "model.tflite", TWO, GROUP) == built.files["model.tflite"]
     assert read(current / "model.tflite", TWO) is None, "not in the group"
-    private = [path for path in root.rglob("*") if path.is_file() and "models" not in path.relative_to(root).parts]
+    private = [
+        path for path in root.rglob("*") if path.is_file() and "models" not in path.relative_to(root).parts
+    ]
     assert len(private) > 5 and all(read(path, TWO, GROUP) is None for path in private)
-    write = subprocess.run([*as_user(TWO, GROUP), "sh", "-c", f"echo x >> {current}/model.tflite || echo x > {current}/../x"], capture_output=True)
+    write = subprocess.run(
+        [*as_user(TWO, GROUP), "sh", "-c", f"echo x >> {current}/model.tflite || echo x > {current}/../x"],
+        capture_output=True,
+    )
     assert write.returncode != 0
     assert read(current / "model.tflite", TWO, GROUP) == built.files["model.tflite"]
     survived("roots: a shared group")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,9 @@ def find(version: str) -> Path:
 
 def prefix_of(python: Path) -> Path:
     """Its `sys.base_prefix`."""
-    done = subprocess.run([python, "-I", "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [python, "-I", "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True, check=True
+    )
     return Path(done.stdout.strip())
 
 
@@ -53,11 +56,22 @@ def strip(python: Path, folder: Path) -> Path:
     base = prefix_of(python)
     library = next(base.glob("lib/python3.*/os.py")).parent
     name = library.name
-    absent = {*ABSENT, *(f"{one}.py" for one in ABSENT), "test", "idlelib", "ensurepip", "site-packages", "tkinter", "__pycache__"}
+    absent = {
+        *ABSENT,
+        *(f"{one}.py" for one in ABSENT),
+        "test",
+        "idlelib",
+        "ensurepip",
+        "site-packages",
+        "tkinter",
+        "__pycache__",
+    }
 
     def ignore(where: str, names: list[str]) -> set[str]:
         parts = {one for one in names if one.split(".")[0] in {f"_{module}" for module in ABSENT}}
-        return ({one for one in names if one in absent} if Path(where) == library else {"__pycache__"}) | parts
+        return (
+            {one for one in names if one in absent} if Path(where) == library else {"__pycache__"}
+        ) | parts
 
     shutil.copytree(library, folder / "lib" / library.name, ignore=ignore)
     for shared in base.glob("lib/libpython*"):
@@ -81,8 +95,21 @@ def suite() -> Callable[..., str]:
     def run(python: Path, *arguments: str) -> str:
         tests = Path(__file__).parents[2]
         environment = {**os.environ, "EDGEWRIGHT_AGENT_PYTHON": str(python), "PYTEST_ADDOPTS": ""}
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *arguments]
-        done = subprocess.run(command, cwd=tests.parent, env=environment, capture_output=True, text=True, timeout=1500)
+        environment["HOME"] = pwd.getpwuid(os.getuid()).pw_dir  # not that of these boards
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "not slow",
+            *arguments,
+        ]
+        done = subprocess.run(
+            command, cwd=tests.parent, env=environment, capture_output=True, text=True, timeout=1500
+        )
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
         return done.stdout.strip().splitlines()[-1]
 

@@ -14,7 +14,13 @@ def passed(line):
     return int(re.search(r"(\d+) passed", line)[1])
 
 
-@pytest.mark.parametrize("version", [pytest.param("3.6", id="3.6"), *(pytest.param(one, id=one, marks=pytest.mark.slow) for one in VERSIONS[1:])])
+@pytest.mark.parametrize(
+    "version",
+    [
+        pytest.param("3.6", id="3.6"),
+        *(pytest.param(one, id=one, marks=pytest.mark.slow) for one in VERSIONS[1:]),
+    ],
+)
 @pytest.mark.parametrize("bare", [False, True], ids=["whole", "bare"])
 def test_a_deployment_on_every_python(make_lab, python_of, bare_python, kit, survived, version, bare):
     python = bare_python(version) if bare else python_of(version)
@@ -28,7 +34,10 @@ def test_a_deployment_on_every_python(make_lab, python_of, bare_python, kit, sur
         two.activate(deadline_s=1.5)
     kit.wait_until(lambda: pi.current == one.release)
     pi.intact()
-    survived("pythons: a deployment and a self-revert over SSH" + (", without ctypes, lzma, sqlite3 and ssl" if bare else ""))
+    survived(
+        "pythons: a deployment and a self-revert over SSH"
+        + (", without ctypes, lzma, sqlite3 and ssl" if bare else "")
+    )
 
 
 @pytest.mark.slow
@@ -39,5 +48,10 @@ def test_the_agents_own_tests_on_every_python(python_of, bare_python, suite, sur
     python = bare_python(version) if bare else python_of(version)
     # not those that bring a Python of their own, or need a real runtime in it: test_faults_runtimes has those
     others = ("crash", "work", "group")
-    line = suite(python, "tests/agent_core", *(f"--ignore=tests/agent_core/test_agent_core_{one}.py" for one in others))
-    survived("pythons: the agent's own tests" + (", without ctypes, lzma, sqlite3 and ssl" if bare else ""), passed(line))
+    line = suite(
+        python, "tests/agent_core", *(f"--ignore=tests/agent_core/test_agent_core_{one}.py" for one in others)
+    )
+    survived(
+        "pythons: the agent's own tests" + (", without ctypes, lzma, sqlite3 and ssl" if bare else ""),
+        passed(line),
+    )

@@ -35,11 +35,15 @@ def run(*arguments):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("version", "target", "runtime"), CASES, ids=lambda value: str(value).replace(" ", "-"))
+@pytest.mark.parametrize(
+    ("version", "target", "runtime"), CASES, ids=lambda value: str(value).replace(" ", "-")
+)
 def test_a_real_deployment(make_lab, python_of, survived, version, target, runtime):
     name = f"{target[:2]}{version.replace('.', '')}"
     make_lab(1, name=name, python=str(python_of(version)))
-    said, log = run("deploy", MODEL, "--to", f"{name}-1", "--name", "digits", "--target", target, "--precision", "fp32")
+    said, log = run(
+        "deploy", MODEL, "--to", f"{name}-1", "--name", "digits", "--target", target, "--precision", "fp32"
+    )
     assert "outcomes" in said, (said, log)
     (outcome,) = said["outcomes"]
     assert outcome["outcome"] == "committed", (outcome, log)

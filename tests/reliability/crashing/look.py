@@ -60,8 +60,12 @@ def lost_state(operation, commands, marks):
         assert commands.reset() == {}
 
 
-def look(operation, folder, facts, marks, same_boot):
-    """Start the agent on a folder after a crash and check everything; `same_boot`: the board did not reboot."""
+def look(operation, folder, facts, marks, same_boot, load=False):
+    """Start the agent on a folder after a crash and check everything.
+
+    Args:
+        same_boot: the board did not reboot. load: releases are really run, too.
+    """
     allowed = releases_allowed(operation, facts)
     scene.reboot(scene.BOOT if same_boot else "another boot")
     commands = scene.start(folder)
@@ -84,7 +88,12 @@ def look(operation, folder, facts, marks, same_boot):
     assert not [name for name in os.listdir(folder + "/incoming") if name.startswith("stage-")], (
         "a stage is left"
     )
-    assert scene.deploy(commands, "z") == scene.current(commands), "a following deploy did not work"
+    if load and record["current"]:
+        scene.load(commands, record["current"])
+    release = scene.deploy(commands, "z")
+    assert release == scene.current(commands), "a following deploy did not work"
+    if load:
+        scene.load(commands, release)
     scene.stop(commands)
 
 

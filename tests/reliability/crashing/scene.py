@@ -12,14 +12,32 @@ import shutil
 import uuid
 import zipfile
 
-from edgewright_agent import clock, files, releases, root, runtimes, status, trial
+from edgewright.connect import agent_package
+from edgewright_agent import clock, files, releases, root, runtimes, status, trial, work
 from edgewright_agent import reboot as reboot_guard
 from edgewright_agent.agent import Agent
 from edgewright_agent.commands import Commands
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.results import SessionFiles
 
-PYZ = b"the agent's own bytes"
+PYZ = agent_package.build(*map(agent_package.source_folder, ("edgewright_agent", "edgewright_targets"))).data
+TOY = """__version__ = "%s"
+get_available_providers = lambda: ["CPUExecutionProvider"]
+
+class SessionOptions: pass
+
+class Tensor:
+    def __init__(self, name):
+        self.name = name
+
+class InferenceSession:
+    def __init__(self, path, sess_options=None, providers=None):
+        open(path, "rb").read()
+    get_providers = lambda self: ["CPUExecutionProvider"]
+    get_inputs = lambda self: [Tensor("x")]
+    get_outputs = lambda self: [Tensor("y")]
+    run = lambda self, names, feed: [feed["x"] * 2]
+"""
 HOOK = b"#!/bin/sh\n"
 BOOT = clock.boot_id()
 STARTED = clock.started
@@ -77,21 +95,36 @@ def record(recorder):
     files.os = recorder or Unsynced()
 
 
+def goldens():
+    """Two inputs, and each doubled."""
+    import numpy
+
+    buffer, inputs = io.BytesIO(), numpy.array([[1.5], [-2.0]], "float32")
+    numpy.savez(buffer, input_0=inputs, output_0=inputs * 2)
+    return buffer.getvalue()
+
+
 def artifact(tag):
     """(manifest bytes, files) of an artifact whose bytes depend on a tag."""
-    content = {"model.tflite": tag.encode() * 300, "parts/goldens.npz": b"goldens " + tag.encode()}
-    spec = {"name": "x", "shape": [1], "dtype": "float32"}
+    content = {"model.onnx": tag.encode() * 300, "parts/goldens.npz": goldens()}
+    inputs = [{"name": "x", "shape": [1], "dtype": "float32"}]
     rows = [{"path": path, "sha256": sha(data), "size": len(data)} for path, data in sorted(content.items())]
-    goldens = {"file": "parts/goldens.npz", "count": 1, "tolerance": {"sqnr_db": 1.0, "relative": 1.0}}
-    manifest = {"schema": 1, "target": "tflite", "precision": "fp32", "entry": "model.tflite", "files": rows}
-    manifest.update(inputs=[spec], outputs=[spec], goldens=goldens)
+    reference = {"file": "parts/goldens.npz", "count": 2, "tolerance": {"sqnr_db": 60.0, "relative": 1e-3}}
+    manifest = {
+        "schema": 1,
+        "target": "onnxruntime",
+        "precision": "fp32",
+        "entry": "model.onnx",
+        "files": rows,
+    }
+    manifest.update(inputs=inputs, outputs=[dict(inputs[0], name="y")], goldens=reference)
     return json.dumps(manifest).encode(), content
 
 
 def wheel(version):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("toy/__init__.py"), "VERSION = %r\n" % version)
+        archive.writestr(zipfile.ZipInfo("onnxruntime/__init__.py"), TOY % version)
         archive.writestr(zipfile.ZipInfo("toy/native.so"), b"\x7fELF" * 50)
     return buffer.getvalue()
 
@@ -120,7 +153,7 @@ def rows(data):
 
 def provision(commands, version="1"):
     put(commands, wheel(version))
-    return commands.provision("toy", "tflite", version, rows(wheel(version)))["ref"]
+    return commands.provision("toy", "onnxruntime", version, rows(wheel(version)))["ref"]
 
 
 def install(commands, tag, txn, hooks=None):
@@ -184,6 +217,12 @@ def prepare(folder):
 def copy(template, folder):
     shutil.copytree(template, folder, symlinks=True)
     return folder
+
+
+def load(commands, release):
+    """The release really runs, in a child of the agent, and answers rightly."""
+    verdict = work.verify(commands.job("m", release, 1, "cpu"), commands.agent.files, lambda _: None)
+    assert verdict["ok"] and verdict["goldens"] == 2, verdict
 
 
 def prune(commands, keep):
