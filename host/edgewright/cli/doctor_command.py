@@ -18,6 +18,11 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def doctor(
     selector: Annotated[str, typer.Argument(metavar="SELECTOR", help="Boards.")] = "all",
+    install_guard: Annotated[
+        bool,
+        typer.Option("--install-guard", help="First install what ends a cut-short trial after a reboot."),
+    ] = False,
+    remove_guard: Annotated[bool, typer.Option("--remove-guard", help="First take that away again.")] = False,
     parallel: options.PARALLEL = 16,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
@@ -25,11 +30,19 @@ def doctor(
 ) -> None:
     """Say what a board is, what it lacks and what to do."""
     from edgewright.cli.on_boards import Boards, finish
-    from edgewright.deploy.diagnose import diagnose
+    from edgewright.connect.session import Session
+    from edgewright.deploy.diagnose import diagnose, guarded
+    from edgewright.errors import UsageError
+    from edgewright.nouns.board import Board
 
-    answers = Boards(fleet, selector, parallel=parallel).each(
-        "facts", lambda board, session, progress: diagnose(board, session.facts())
-    )
+    if install_guard and remove_guard:
+        raise UsageError("both --install-guard and --remove-guard", hint="give one of them")
+
+    def work(board: Board, session: Session, progress: object) -> Diagnosis:
+        change = guarded(session, install_guard) if install_guard or remove_guard else []
+        return diagnose(board, session.facts(fresh=bool(install_guard or remove_guard)), change)
+
+    answers = Boards(fleet, selector, parallel=parallel).each("facts", work)
     sound = all(answer.value.ready for answer in answers if answer.value is not None)
     finish("doctor", answers, as_json, show, failed=not sound)
 
@@ -58,6 +71,7 @@ def show(answers: list[Answer[Diagnosis]]) -> None:
             ),
             ("accelerators", ", ".join(facts.accelerators) or "none"),
             ("sensors", ", ".join(facts.sensors) or "none"),
+            ("reboot guard", facts.guard or "none"),
         ]
         if facts.simulated:
             rows.append(("simulated", ", ".join(facts.simulated)))

@@ -219,6 +219,8 @@ def remove(
     for answer in answers:
         if answer.error is not None:
             render.note(f"{answer.board.name} is kept: {answer.error.message}")
+        elif (answer.value or {}).get("left"):
+            render.note(f"{answer.board.name}: left there: {(answer.value or {})['left']}")
     raise typer.Exit(int(exit_for(answers)))
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgewright import targets
+from edgewright.connect.session import Session
 from edgewright.deploy import fit
 from edgewright.deploy.board_profile import profile_of
 from edgewright.errors import EdgewrightError
@@ -12,6 +15,7 @@ from edgewright.nouns.facts import Facts
 from edgewright.nouns.profile import Profile
 
 LOW_DISK = 512 * 1024**2
+GUARD_SECONDS = 120.0
 
 
 class Finding(Noun, frozen=True, kw_only=True):
@@ -35,9 +39,23 @@ class Diagnosis(Noun, frozen=True, kw_only=True):
         return all(finding.level != "problem" for finding in self.findings)
 
 
-def diagnose(board: Board, facts: Facts) -> Diagnosis:
-    """Looks at the facts of a board as a deployment would, and at what would make its figures doubtful."""
-    findings: list[Finding] = []
+def guarded(session: Session, install: bool) -> list[Finding]:
+    """Installs or removes the reboot guard; a finding where that did not go well."""
+    answer = session.call("guard", install=install, timeout_s=GUARD_SECONDS)
+    if not install or (answer.get("guard") != "none" and answer.get("tested")):
+        return []
+    why = str(answer.get("why") or "its test failed")
+    return [Finding(level="problem", message=f"the reboot guard could not be installed: {why}",
+                    hint="run `python3 <root>/agent/<sha256>.pyz guard --root <root>` at boot yourself")]  # fmt: skip
+
+
+def diagnose(board: Board, facts: Facts, known: Sequence[Finding] = ()) -> Diagnosis:
+    """Looks at the facts of a board as a deployment would, and at what would make its figures doubtful.
+
+    Args:
+        known: findings that came before.
+    """
+    findings: list[Finding] = list(known)
     profile: Profile | None = None
     try:
         profile = profile_of(board, facts)
@@ -46,7 +64,7 @@ def diagnose(board: Board, facts: Facts) -> Diagnosis:
         findings.append(Finding(level="problem", message=error.message, hint=error.hint))
     if profile is not None:
         findings += runtimes(facts, profile)
-    findings += advice(facts)
+    findings += advice(facts, board.name)
     return Diagnosis(facts=facts, profile=profile.name if profile else "", findings=tuple(findings))
 
 
@@ -80,16 +98,16 @@ def runtimes(facts: Facts, profile: Profile) -> list[Finding]:
     return found
 
 
-def advice(facts: Facts) -> list[Finding]:
+def advice(facts: Facts, board: str) -> list[Finding]:
     """What makes a board slow, full or unable to recover by itself."""
     found = []
     if 0 < facts.disk_free_bytes < LOW_DISK:
         found.append(Finding(level="advice", message=f"only {facts.disk_free_bytes // 1024**2} MiB of disk are free",
-                             hint="`edgewright fleet prune NAME` removes old releases"))  # fmt: skip
+                             hint=f"`edgewright fleet prune {board}` removes old releases"))  # fmt: skip
     if facts.governor and facts.governor != "performance":
         found.append(Finding(level="advice", message=f"governor: {facts.governor}; latency depends on it",
                              hint="measure as the application runs, or set it to performance"))  # fmt: skip
     if facts.guard in ("", "none"):
         found.append(Finding(level="advice", message="no reboot guard: a trial cut by a power failure is reverted at the next session",
-                             hint="a cron with @reboot lets the board do it by itself"))  # fmt: skip
+                             hint=f"let the board do it by itself: `edgewright doctor {board} --install-guard`"))  # fmt: skip
     return found

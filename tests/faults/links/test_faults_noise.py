@@ -208,7 +208,9 @@ def test_a_hook_that_never_ends_is_killed_with_all_it_started(pi, kit, hasty_age
         assert caught.value.code == "hook-failed"
         one.end()
     assert pi.current == old
-    kit.wait_until(lambda: not pi.processes("sleep") and not pi.processes("sh"))
+    import subprocess
+    time.sleep(1); print([subprocess.run(["ps","-o","pid,ppid,stat,args","-p",str(p)],capture_output=True,text=True).stdout for p in pi.processes("sh")+pi.processes("sleep")])
+    kit.wait_until(lambda: not pi.processes("sleep") and not pi.processes("sh"), 2)
     survived("hooks: never ending")
 
 
