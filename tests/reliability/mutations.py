@@ -174,6 +174,13 @@ MUTATIONS = [
         (HERE + "full_disk.py",),
     ),
     Mutation(
+        "telling the application of a revert",
+        AGENT + "trial.py",
+        "        if moved:",
+        "        if False:",
+        (HERE + "crash.py::test_a_sample_of_crashes",),
+    ),
+    Mutation(
         "doubt after a failed fsync",
         AGENT + "state.py",
         "self.doubt = True",

@@ -52,7 +52,7 @@ def test_a_trial_is_reverted_on_a_full_disk(disk, monkeypatch, survived, what, w
     commands = scene.start(disk.root)
     assert scene.deploy(commands, "c") == scene.current(commands)
     scene.stop(commands)
-    survived("Full disks: revert with no %s left, asked for by the %s" % (what, who))
+    survived(disk.title + ": revert with no %s left, asked for by the %s" % (what, who))
 
 
 @pytest.mark.parametrize("what", sorted(FILL))
@@ -78,7 +78,7 @@ def test_what_does_not_fit_is_refused_and_harms_nothing(disk, survived, what):
     commands.end(commands.store.read()["lease"]["txn"]) if commands.store.read()["lease"] else None
     assert scene.deploy(commands, "d") == scene.current(commands)
     scene.stop(commands)
-    survived("Full disks: six commands with no %s left" % what, 6)
+    survived(disk.title + ": six commands with no %s left" % what, 6)
 
 
 @pytest.mark.parametrize("what", sorted(FILL))
@@ -98,4 +98,4 @@ def test_a_commit_on_a_full_disk_is_whole_or_none(disk, monkeypatch, survived, w
     assert scene.current(commands) == (release if told == "committed" else first)
     assert commands.outcome(txn)["outcome"] == ("committed" if told == "committed" else "reverted")
     scene.stop(commands)
-    survived("Full disks: commit with no %s left" % what)
+    survived(disk.title + ": commit with no %s left" % what)

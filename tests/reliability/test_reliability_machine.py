@@ -360,5 +360,5 @@ def test_two_hosts_and_a_board_that_dies(survived):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_two_hosts_and_a_board_that_dies_at_length(survived):
-    machine(800, 60, derandomize=False)
-    survived("State machine: 60 random steps of two hosts, reboots and power cuts", 800)
+    machine(500, 60, derandomize=False)
+    survived("State machine: 60 random steps of two hosts, reboots and power cuts", 500)

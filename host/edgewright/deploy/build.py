@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from edgewright import targets
@@ -83,10 +84,13 @@ class Builder:
         self._progress = progress
         self._built: dict[Recipe, Artifact | EdgewrightError] = {}
 
-    def build(self, profiles: Sequence[Profile]) -> list[Artifact | EdgewrightError]:
+    def build(
+        self, profiles: Sequence[Profile], workers: Workers | None = None
+    ) -> list[Artifact | EdgewrightError]:
         """The artifact of each profile, or why there is none: one board's trouble is not another's."""
-        with Workers(home.folder("logs") / "convert.log") as workers:
-            return [self._of(profile, workers) for profile in profiles]
+        with ExitStack() as stack:
+            used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
+            return [self._of(profile, used) for profile in profiles]
 
     def _of(self, profile: Profile, workers: Workers) -> Artifact | EdgewrightError:
         given = self._request.artifact

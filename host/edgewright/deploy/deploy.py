@@ -12,6 +12,7 @@ import msgspec
 from edgewright import targets
 from edgewright.compile import evaluation as evaluations
 from edgewright.compile.recognise import recognise
+from edgewright.compile.workers import Workers
 from edgewright.connect.provision import RuntimeChoice, ensure_runtime
 from edgewright.connect.session import Session, open_session
 from edgewright.connect.transport import AskPassword
@@ -49,8 +50,12 @@ def deploy(
     history: History,
     ask_password: AskPassword | None = None,
     progress: Progress = silent,
+    workers: Workers | None = None,
 ) -> list[BoardOutcome]:
     """Deploys a model to boards and records how it ended on each.
+
+    Args:
+        workers: converters that several deployments share; without, this one has its own.
 
     Returns:
         An outcome a board, in the request's order: a board's trouble never raises.
@@ -58,15 +63,21 @@ def deploy(
     Raises:
         EdgewrightError: nothing was sent to any board: the model, the data or the files cannot be used.
     """
-    return Deployment(request, history, ask_password, progress).run()
+    return Deployment(request, history, ask_password, progress, workers).run()
 
 
 class Deployment:
     """One run of `deploy` over all its boards."""
 
     def __init__(
-        self, request: DeployRequest, history: History, ask_password: AskPassword | None, progress: Progress
+        self,
+        request: DeployRequest,
+        history: History,
+        ask_password: AskPassword | None,
+        progress: Progress,
+        workers: Workers | None,
     ) -> None:
+        self.workers = workers
         self.request = request
         self.history = history
         self.progress = progress
@@ -123,7 +134,7 @@ class Deployment:
         """The artifacts, and the version that they are released as. Raises when there is none for any board."""
         known = [board for board in self.request.boards if board.name in self.profiles]
         built = Builder(self.request, source_format, self.progress).build(
-            [self.profiles[board.name] for board in known]
+            [self.profiles[board.name] for board in known], self.workers
         )
         errors: list[EdgewrightError] = []
         for board, result in zip(known, built, strict=True):

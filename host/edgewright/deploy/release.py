@@ -129,15 +129,19 @@ class BoardRelease:
         self.verify()
         with self.turn:
             self.evaluate()
+            self.pass_gate()  # what answers wrongly need not be measured
             self.measure()
-        refusal = gate.refusal(self.trace.checks)
-        if refusal:
-            raise GateRefused(
-                refusal, hint=f"`current` stays {self.trace.current or 'absent'}; see the checks with --json"
-            )
+        self.pass_gate()
         if self.request.stage:
             return "staged"
         return self.activate()
+
+    def pass_gate(self) -> None:
+        """Raises GateRefused when a check so far fails."""
+        refusal = gate.refusal(self.trace.checks)
+        if refusal:
+            stays = f"`current` stays {self.trace.current or 'absent'}"
+            raise GateRefused(refusal, hint=f"{stays}; see the checks with --json")
 
     def call(self, do: str, **arguments: Any) -> dict[str, Any]:
         """An agent command under this transaction."""

@@ -112,8 +112,8 @@ def demo(*, keep: bool, progress: Progress, told: Callable[[Act], None]) -> Demo
         lab.down(NAME)
     made = lab.up(len(PROFILES), fleet_path=fleet_path, profiles=PROFILES, name=NAME, progress=progress)
     try:
-        with Readers(made) as readers:
-            play = Play(fleets.load(fleet_path), data, begun, progress, told)
+        with Readers(made) as readers, Workers(folder("logs") / "convert.log") as workers:
+            play = Play(fleets.load(fleet_path), data, begun, progress, told, workers)
             play.all()
             time.sleep(10 * reader.INTERVAL_SECONDS)  # the last change is seen too
             timeline = readers.timeline()
@@ -131,11 +131,18 @@ def demo(*, keep: bool, progress: Progress, told: Callable[[Act], None]) -> Demo
 
 
 class Play:
-    """The acts, in order."""
+    """The acts, in order; all conversions share one set of workers."""
 
     def __init__(
-        self, fleet: Fleet, data: Path, begun: float, progress: Progress, told: Callable[[Act], None]
+        self,
+        fleet: Fleet,
+        data: Path,
+        begun: float,
+        progress: Progress,
+        told: Callable[[Act], None],
+        workers: Workers,
     ) -> None:
+        self.workers = workers
         self.fleet = fleet
         self.data = data
         self.begun = begun
@@ -186,25 +193,28 @@ class Play:
         request = msgspec.structs.replace(
             self.request(version), source=self.data / f"digits-v{version}.keras"
         )
-        self.end(title, expected, deploy(request, history=self.history, progress=self.progress))
+        self.end(
+            title,
+            expected,
+            deploy(request, history=self.history, progress=self.progress, workers=self.workers),
+        )
 
     def corrupted(self, title: str, version: str) -> None:
         """Deploys files of which one weight was changed behind the converter's back."""
         outcomes = []
-        good = {}
-        with Workers(folder("logs") / "convert.log") as workers:
-            for board in self.fleet.boards.values():
-                target = profiles.load(board.profile or "").targets[0]
-                good[board.name] = compile_model(
-                    CompileRequest(source=self.data / "digits-v4.keras", target=target, precision="fp32",
-                                   calibration=self.project.resolve(self.project.file.calibration)),
-                    self.progress, workers,
-                )  # fmt: skip
         for board in self.fleet.boards.values():
+            target = profiles.load(board.profile or "").targets[0]
+            good = compile_model(
+                CompileRequest(source=self.data / "digits-v4.keras", target=target, precision="fp32",
+                               calibration=self.project.resolve(self.project.file.calibration)),
+                self.progress, self.workers,
+            )  # fmt: skip
             with tempfile.TemporaryDirectory() as scratch:
-                bad = corrupt(good[board.name], Path(scratch) / "artifact")
+                bad = corrupt(good, Path(scratch) / "artifact")
                 request = msgspec.structs.replace(self.request(version), boards=(board,), artifact=bad)
-                outcomes += deploy(request, history=self.history, progress=self.progress)
+                outcomes += deploy(
+                    request, history=self.history, progress=self.progress, workers=self.workers
+                )
         self.end(title, REFUSED, outcomes)
 
     def bench(self, title: str) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgewright_agent import protocol
 
 SOON = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-LONG = settings(SOON, max_examples=5000)
+LONG = settings(SOON, max_examples=1500)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=30)
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),

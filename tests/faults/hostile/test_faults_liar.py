@@ -85,7 +85,8 @@ def plain(text):
 def test_no_text_of_a_board_steers_the_terminal(lying, command, survived, form, keep):
     more = {"table": [], "json": ["--json"], "debug": ["--debug"]}[form]
     with lying(POISON, keep):
-        ran = {name: run(*command(name), *more) for name in COMMANDS}
+        tried = [name for name in COMMANDS if form != "table" or name != "bench"]  # it takes seconds
+        ran = {name: run(*command(name), *more) for name in tried}
     for name, (code, out, err) in ran.items():
         assert plain(out), (name, out)
         assert plain(err), (name, err)
@@ -97,10 +98,10 @@ def test_no_text_of_a_board_steers_the_terminal(lying, command, survived, form, 
     if keep:
         assert ran["status"][0] == ran["logs"][0] == 0, ran
         assert "doubler" in ran["status"][1] and "gnp" in ran["doctor"][1] + ran["doctor"][2]
-    survived("hostile boards: every text poisoned with terminal escapes, for each command", len(COMMANDS))
+    survived("hostile boards: every text poisoned with terminal escapes, for each command", len(ran))
 
 
-SEEDS = [pytest.param(range(2), id="some"), pytest.param(range(2, 30), id="many", marks=pytest.mark.slow)]
+SEEDS = [pytest.param(range(2), id="some"), pytest.param(range(2, 20), id="many", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("seeds", SEEDS)

@@ -20,8 +20,8 @@ from edgewright_agent import arguments, protocol
 
 # a session's state depends on what came before: shrinking an example in it says little and takes long
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-SOON = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
-LONG = settings(SOON, max_examples=4000)
+SOON = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+LONG = settings(SOON, max_examples=1500)
 EXAMPLES = [pytest.param(SOON, id="some"), pytest.param(LONG, id="many", marks=pytest.mark.slow)]
 MEMORY_KB = 80 * 1024
 

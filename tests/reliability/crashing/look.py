@@ -68,8 +68,11 @@ def look(operation, folder, facts, marks, same_boot, load=False):
     """
     allowed = releases_allowed(operation, facts)
     scene.reboot(scene.BOOT if same_boot else "another boot")
+    told = os.path.isdir(folder) and not same_boot and to_be_told(folder, facts)
     commands = scene.start(folder)
-    commands.store.read()
+    pending = commands.store.read()["pending"]
+    hooks = [one["kind"] for one in pending if one["release"] == facts.get("old")]
+    assert "activate" in hooks or not told, "the application is not told that the old release is back"
     if commands.store.problem == "state-lost":
         lost_state(operation, commands, marks)
         scene.stop(commands)
@@ -108,6 +111,16 @@ def settled(commands, marks, facts):
     assert told == "trial" or again == told, "the outcome changed: %s, %s" % (told, again)
     for ask in (commands.commit, lambda txn: commands.revert(txn, "late"), commands.outcome):
         assert ask(facts["txn"])["outcome"] == again
+
+
+def to_be_told(folder, facts):
+    """Whether the application must be told that the old release is current again, once the board is up."""
+    probe = scene.Agent(folder, "")
+    state = probe.store.read()
+    os.close(probe.files.descriptor)
+    record = state["models"].get("m") or {"trial": None, "current": None}
+    moved = record["trial"] and record["trial"]["from"] == facts["old"] != record["current"]
+    return bool(moved or [one for one in state["pending"] if one["release"] == facts["old"]])
 
 
 def fresh(folder):

@@ -42,6 +42,11 @@ class SmallDisk:
             sys.stderr.write("no file system of its own can be mounted, a full disk is played: %s\n" % error)
             self.real = False
 
+    @property
+    def title(self):
+        """What the table of faults calls it."""
+        return "Full disks" if self.real else "Full disks, played"
+
     def fill(self):
         """Take every byte that is free."""
         if not self.real:
