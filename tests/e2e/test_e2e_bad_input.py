@@ -252,10 +252,10 @@ def test_ctrl_c_while_measuring_leaves_the_board_as_it_was(models: Path, unharme
     try:
         wait_for(process, "bench")
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
+        out, told = process.communicate(timeout=60)
     finally:
         ended(process)
-    assert process.returncode == 8, out
+    assert process.returncode == 8, told
     assert json.loads(out)["outcomes"][0]["outcome"] == "aborted"
 
 
