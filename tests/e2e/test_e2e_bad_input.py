@@ -248,7 +248,7 @@ def test_two_deployments_at_once_to_one_board(
 
 
 def test_ctrl_c_while_measuring_leaves_the_board_as_it_was(models: Path, unharmed: None) -> None:
-    process = deploy_process(models)
+    process = deploy_process(models, "--protocol", "standard")
     try:
         wait_for(process, "bench")
         process.send_signal(signal.SIGINT)

@@ -52,7 +52,7 @@ MUTATIONS = [
         AGENT + "state.py",
         'if hashlib.sha256(body).hexdigest().encode("ascii") != checksum:',
         "if not body:",
-        (CORE + "state.py",),
+        (HERE + "bad_sectors.py::test_a_changed_bit_that_leaves_a_slot_readable_is_noticed",),
     ),
     Mutation(
         "golden check",

@@ -1,6 +1,7 @@
 """What the disk cannot give back: reading `/proc/self/mem` at its start is a true EIO."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -47,6 +48,20 @@ def test_one_slot_that_cannot_be_read_is_as_good_as_damaged(board, survived, nam
     assert scene.deploy(commands, "b") == scene.current(commands)
     assert not (root / name).is_symlink()
     survived("Disk errors: a slot of the state cannot be read")
+
+
+@pytest.mark.parametrize("name", ["state.0.json", "state.1.json"])
+def test_a_changed_bit_that_leaves_a_slot_readable_is_noticed(board, survived, name):
+    root, commands = board
+    first = scene.deploy(commands, "a")
+    commands.begin("m", scene.begin(commands), "driver", 600)
+    path = root / name
+    text = path.read_text()
+    damaged = text.replace('"last_good": "a-', '"last_good": "b-').replace('"sequence": ', '"sequence": 9')
+    path.write_text(damaged)
+    assert damaged != text and json.loads(damaged.partition("\n")[2])["models"]["m"]["last_good"] != first
+    assert commands.store.read()["models"]["m"]["last_good"] == first
+    survived("Disk errors: changed bits in a slot of the state")
 
 
 @pytest.mark.parametrize("how", ["changed", "cut short", "gone"])

@@ -149,10 +149,14 @@ class BoardRelease:
 
     def step(self, what: str, detail: str = "") -> None:
         """Says what begins now; ends here if the user stopped it."""
+        self.trace.steps.append(f"{what} {detail}".strip())
+        self.watched(Step(what=what, board=self.board.name, detail=detail))
+
+    def watched(self, step: Step) -> None:
+        """Passes progress on; ends here if the user stopped it, which ends the session and what it runs."""
         if self.cancelled.is_set():
             raise Aborted("stopped by the user", hint="`current` was not touched; deploy again to go on")
-        self.trace.steps.append(f"{what} {detail}".strip())
-        self.progress(Step(what=what, board=self.board.name, detail=detail))
+        self.progress(step)
 
     def options(self) -> dict[str, Any]:
         """Threads and accelerator for every command that runs the model."""
@@ -267,7 +271,7 @@ class BoardRelease:
         self.step("bench", protocol.name)
         return benchmark(
             self.session, self.request.model, releases, protocol, board=self.board.name,
-            artifacts={self.release: self.artifact.id}, simulated=self.trace.facts.simulated, progress=self.progress,
+            artifacts={self.release: self.artifact.id}, simulated=self.trace.facts.simulated, progress=self.watched,
             **self.options(),
         )  # fmt: skip
 
