@@ -1,5 +1,5 @@
 # Each target sets up .venv by itself; the second time that takes no time.
-.PHONY: demo test test-all check docs bench format clean
+.PHONY: demo test test-all check docs reliability bench format clean
 SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
@@ -25,6 +25,12 @@ check: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
+
+# All of the faults, slow ones too, and the page that counts them.
+reliability: $(READY)
+	rm -f .pytest_cache/faults.jsonl
+	$(BIN)/python -m pytest tests/reliability tests/faults $(PYTEST)
+	$(BIN)/python tests/reliability/report.py
 
 bench: $(READY)
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
