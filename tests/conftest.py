@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     for variable in ("EDGEWRIGHT_FLEET", "EDGEWRIGHT_HISTORY"):
         monkeypatch.delenv(variable, raising=False)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    """The usual umask: the agent's own, which a test may leave behind, must not decide what the next one sees."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture
@@ -46,7 +55,9 @@ def survived(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """CI without a real sshd is no CI."""
+    """CI without a real sshd is no CI. And Ctrl-C means something, even where CI was started in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("CI") and not (shutil.which("sshd") or Path("/usr/sbin/sshd").exists()):
         pytest.exit("no sshd: the tests need a real one (openssh-server)", returncode=1)
 
