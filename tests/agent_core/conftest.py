@@ -65,7 +65,12 @@ class Wire:
         line["agent"] = {"sha256": sha(pyz), "size": len(pyz)}
         self.send_raw(protocol.encode({**line, **(hello or {})}))
         self.asked = False
-        self.greeting = self.greet()
+        try:
+            self.greeting = self.greet()
+        except BaseException:
+            self.process.kill()
+            self.close()
+            raise
 
     def send_raw(self, data: bytes) -> None:
         view = memoryview(data)

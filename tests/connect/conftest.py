@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -43,6 +44,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def read_proc(name: str) -> str:
+    """A file of /proc; empty when its process has ended meanwhile."""
+    try:
+        return Path("/proc", name).read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 @dataclass
 class Sshd:
     """One running OpenSSH server."""
@@ -71,7 +80,8 @@ class Sshd:
         """Ends the listener and the sessions that are left."""
         if self.process is not None:
             for pid in self.children():
-                os.kill(pid, 9)
+                with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+                    os.kill(pid, 9)
             self.process.terminate()
             self.process.wait()
             self.process = None
@@ -82,9 +92,8 @@ class Sshd:
         found, queue = [], [self.process.pid]
         while queue:
             parent = queue.pop()
-            text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
-            for pid in map(int, text.split()):
-                if Path(f"/proc/{pid}/comm").read_text().strip().startswith("sshd"):
+            for pid in map(int, read_proc(f"{parent}/task/{parent}/children").split()):
+                if read_proc(f"{pid}/comm").startswith("sshd"):
                     found.append(pid)
                     queue.append(pid)
         return found
