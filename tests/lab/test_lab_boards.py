@@ -175,17 +175,22 @@ def test_a_server_that_does_not_start_is_an_error_that_leaves_nothing(up, fleet,
 
 def test_a_recycled_process_id_is_never_killed(up):
     (board,) = up(1)
+    time.sleep(
+        0.05
+    )  # start times are told in clock ticks of 10 ms; two processes of one tick never had one id
     with subprocess.Popen(["sleep", "300"]) as innocent:
-        lab = record.load("lab")
-        os.kill(board.pid, signal.SIGKILL)
-        assert gone(board.pid)
-        (board.folder / "server.pid").write_text(f"{innocent.pid}\n")
-        recycled = msgspec.structs.replace(lab.boards[0], pid=innocent.pid)
-        record.save(msgspec.structs.replace(lab, boards=(recycled,)))
-        assert [one.alive for one in boards.listing()] == [False]
-        boards.down()
-        assert running(innocent.pid)
-        innocent.kill()
+        try:
+            lab = record.load("lab")
+            os.kill(board.pid, signal.SIGKILL)
+            assert gone(board.pid)
+            (board.folder / "server.pid").write_text(f"{innocent.pid}\n")
+            recycled = msgspec.structs.replace(lab.boards[0], pid=innocent.pid)
+            record.save(msgspec.structs.replace(lab, boards=(recycled,)))
+            assert [one.alive for one in boards.listing()] == [False]
+            boards.down()
+            assert running(innocent.pid)
+        finally:
+            innocent.kill()
 
 
 def test_read_only_folders_on_a_board_do_not_stop_down(up, ssh, home):
