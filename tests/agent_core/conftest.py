@@ -223,12 +223,14 @@ def verified(root: Path, release: str, model: str = "digits") -> None:
 def current(root: Path, model: str = "digits") -> str | None:
     """The release that the link names; every file below it must be whole."""
     link = root / "models" / model / "current"
-    if not link.is_symlink():
+    try:
+        folder = link.parent / link.readlink()  # stays the same while `current` moves on
+    except FileNotFoundError:
         return None
-    manifest = json.loads((link / "manifest.json").read_bytes())
+    manifest = json.loads((folder / "manifest.json").read_bytes())
     for entry in manifest["files"]:
-        assert sha((link / entry["path"]).read_bytes()) == entry["sha256"]
-    return link.readlink().name
+        assert sha((folder / entry["path"]).read_bytes()) == entry["sha256"]
+    return folder.name
 
 
 def begun(wire: Wire, model: str = "digits", ttl_s: float = 60) -> str:

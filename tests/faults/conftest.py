@@ -239,9 +239,10 @@ class LabBoard:
         """`current` is absent or whole."""
         link = self.root / "models" / MODEL / "current"
         if link.is_symlink():
-            manifest = json.loads((link / "manifest.json").read_bytes())
+            folder = link.parent / link.readlink()  # stays the same while `current` moves on
+            manifest = json.loads((folder / "manifest.json").read_bytes())
             for entry in manifest["files"]:
-                assert sha((link / entry["path"]).read_bytes()) == entry["sha256"]
+                assert sha((folder / entry["path"]).read_bytes()) == entry["sha256"]
 
     def agents(self) -> list[int]:
         """Processes on the board that run Python, watchdogs included."""
