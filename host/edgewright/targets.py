@@ -1,8 +1,8 @@
 """The loader of targets: the only way from the host to a target. A target is one folder, found by itself.
 
 `load(name)` gives metadata and imports no framework; its `runtimes` say which wheels run on which board
-(`Target.runtimes_for`), best first. `converter` and `runner` import the target's modules when asked; these
-import their frameworks inside their functions.
+(`Target.runtimes_for`), best first. `runner` imports the target's runner when asked, which
+imports its framework inside its functions.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 
 import msgspec
@@ -42,9 +43,15 @@ def load(name: str) -> Target:
     return msgspec.convert({"name": name, **metadata}, Target)
 
 
-def converter(name: str) -> ModuleType:
-    """The target's `convert.py`. Raises UsageError as `load` does."""
-    return importlib.import_module(f"{_PACKAGE}.{load(name).name}.convert")
+def module_name(path: str) -> str:
+    """The import name of a stage's module, given as `<target>.<module>`."""
+    return f"{_PACKAGE}.{path}"
+
+
+def folder(name: str) -> Path:
+    """The folder of a target's own sources."""
+    package = importlib.import_module(f"{_PACKAGE}.{load(name).name}")
+    return Path(next(iter(package.__path__)))
 
 
 def runner(name: str) -> ModuleType:

@@ -205,6 +205,7 @@ def test_no_process_is_left_but_the_watchdog_during_a_trial(connect, kit, root):
     kit.deployed(wire, root, "a", "1", commit=False, deadline_s=60)
     txn = wire.call("status")["models"]["digits"]["trial"]["txn"]
     wire.close()
+    kit.wait_until(lambda: len(ours()) == 1)  # the child that verified may take a moment longer to end
     (watchdog,) = ours()
     assert Path(f"/proc/{watchdog}/cwd").readlink() == Path("/")
     assert {str(Path(f"/proc/{watchdog}/fd/{n}").readlink()) for n in (0, 1, 2)} == {"/dev/null"}

@@ -10,18 +10,18 @@ from edgewright.compile.request import CompileRequest
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.precision import PRECISIONS
-from edgewright.nouns.target import Target
+from edgewright.nouns.target import Route, Target
 
 AS_IS = "as-is"
 
 
 class Edge(Noun, frozen=True, kw_only=True):
-    """One way: `stages` are (worker, function of the target's `convert.py`), in order."""
+    """One way from a source format to a precision of a target."""
 
     source: str
     target: Target
     precision: str
-    stages: tuple[tuple[str, str], ...]
+    route: Route
 
 
 def edge(found: Recognised, request: CompileRequest) -> Edge:
@@ -41,9 +41,18 @@ def edge(found: Recognised, request: CompileRequest) -> Edge:
             code="no-edge",
         )
     precision = _precision(found, request, target)
-    if precision == AS_IS:
-        return Edge(source=kind, target=target, precision=precision, stages=target.as_is[kind])
-    return Edge(source=kind, target=target, precision=precision, stages=target.routes[kind])
+    _check_method(request, target)
+    route = target.as_is[kind] if precision == AS_IS else target.routes[kind]
+    return Edge(source=kind, target=target, precision=precision, route=route)
+
+
+def _check_method(request: CompileRequest, target: Target) -> None:
+    if request.calibration_method not in target.calibration_methods:
+        raise UsageError(
+            f"calibration method not available on {target.name}: {request.calibration_method}",
+            hint=f"available are {_list(target.calibration_methods)}",
+            code="calibration-method-unknown",
+        )
 
 
 def _precision(found: Recognised, request: CompileRequest, target: Target) -> str:
@@ -68,6 +77,12 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
         raise ConversionError(
             f"{found.path.name} cannot be made {wanted} for {target.name}, {reason}",
             hint="use --precision as-is, or start from the model it was made from",
+            code="no-edge",
+        )
+    if wanted not in target.precisions_from(kind):
+        raise ConversionError(
+            f"{TITLES[kind]} cannot be made {wanted} for {target.name}",
+            hint=f"from {kind} it takes {_list(target.precisions_from(kind))}",
             code="no-edge",
         )
     if PRECISIONS[wanted].calibrated and request.calibration is None:

@@ -12,6 +12,7 @@ import msgspec
 
 from edgewright.compile import data, goldens, parity
 from edgewright.compile.calibrate import SampleSet, random_samples
+from edgewright.compile.request import Ends
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Parity, TensorSpec
 from edgewright.nouns.base import Noun
@@ -28,6 +29,10 @@ SOURCES = {
     "savedmodel": "tensorflow",
     "onnx": "onnx",
     "tflite": "litert",
+    "frozen": "tensorflow",
+    "pt2": "torch",
+    "pytorch": "torch",
+    "ir": "openvino",
 }
 
 # not one thread: with INFERENCE_NUM_THREADS=1 OpenVINO 2026.4.1 answers some int8 models wrongly on x86-64
@@ -35,11 +40,12 @@ _OPTIONS = {"threads": 2, "accelerator": "cpu"}
 
 
 class SourceRef(Noun, frozen=True, kw_only=True):
-    """A source model to open: where, what, and the shapes that the user gave."""
+    """A source model to open: where, what, and the shapes and ends that the user gave."""
 
     path: Path
     format: str
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    ends: Ends = Ends()
 
 
 class Order(Noun, frozen=True, kw_only=True):
@@ -52,6 +58,8 @@ class Order(Noun, frozen=True, kw_only=True):
         inputs, outputs: the source's, with static shapes.
         opset: newest ONNX opset that may be produced.
         count: how many calibration samples there are.
+        keep_float, calibration_method, integer_io: as in `CompileRequest`.
+        toolchains: name -> its Python.
     """
 
     path: Path
@@ -62,10 +70,14 @@ class Order(Noun, frozen=True, kw_only=True):
     outputs: tuple[TensorSpec, ...]
     opset: int
     count: int
+    keep_float: tuple[str, ...] = ()
+    calibration_method: str = "minmax"
+    integer_io: bool = False
+    toolchains: dict[str, Path] = {}
 
 
 class Work:
-    """What a stage of `convert.py` is given: its Order's attributes, and
+    """What a stage's `convert` is given: its Order's attributes, and
 
     Attributes:
         source: the opened source model, where the stage runs in the source's own worker, else None.
@@ -77,13 +89,15 @@ class Work:
         self.path, self.folder, self.entry = order.path, order.folder, order.entry
         self.precision, self.opset, self.count = order.precision, order.opset, order.count
         self.inputs, self.outputs = order.inputs, order.outputs
+        self.keep_float, self.calibration_method = order.keep_float, order.calibration_method
+        self.integer_io, self.toolchains = order.integer_io, order.toolchains
 
 
 @lru_cache(maxsize=1)
 def opened(source: SourceRef) -> Any:
     """The opened source: it stays open between the jobs of one worker."""
     module = importlib.import_module(f"edgewright.compile.sources.{SOURCES[source.format]}")
-    return module.open_model(source.path, source.format, dict(source.shapes))
+    return module.open_model(source.path, source.format, dict(source.shapes), source.ends)
 
 
 def read_the_model(source: SourceRef) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -122,19 +136,18 @@ def compute_goldens(
 
 def convert(
     module: str,
-    function: str,
     source: SourceRef,
     open_source: bool,
     samples: SampleSet,
     order: Order,
 ) -> dict[str, Any]:
-    """Runs one stage of a target's `convert.py` on a `Work`.
+    """Runs one stage, a target's module, on a `Work`.
 
     Returns what the stage says. The last one of a route says `inputs` and `outputs` (name, dtype and, where
     there are any, scale and zero_point, in the source's order), `requires` (as in the manifest) and `method`
-    (of calibration).
+    (of calibration), and may add `kept_float` (names of the layers that really stayed in floats) and `notes`.
     """
-    stage: Callable[[Any], dict[str, Any] | None] = getattr(importlib.import_module(module), function)
+    stage: Callable[[Any], dict[str, Any] | None] = importlib.import_module(module).convert
     failed: list[Exception] = []
 
     def stream() -> Iterator[list[Array]]:

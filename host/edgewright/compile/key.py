@@ -22,6 +22,10 @@ _SOURCE_TOOLS = {
     "savedmodel": ("tensorflow",),
     "onnx": ("onnx", "onnxruntime"),
     "tflite": ("ai-edge-litert",),
+    "frozen": ("tensorflow",),
+    "pt2": ("torch",),
+    "pytorch": ("torch",),
+    "ir": ("openvino",),
 }
 _EXTRAS = {"tflite": "tflite", "onnxruntime": "onnx", "openvino": "openvino"}
 _EXTRA_OF_TOOL = {"tensorflow": "tflite", "keras": "tflite", "ai-edge-litert": "tflite", "nncf": "openvino"}
@@ -75,16 +79,27 @@ def data_sha256(path: Path | str | None) -> str:
         raise DataError(f"no such data file: {path}", hint=error.strerror or "check the path") from error
 
 
+def _converter_sha256(edge: Edge) -> str:
+    """Over our own sources in the folders that the route's stages come from."""
+    folders = sorted({module.split(".")[0] for _, module in edge.route.stages} | {edge.target.name})
+    files = [file for name in folders for file in sorted(targets.folder(name).glob("*.py"))]
+    return hashlib.sha256("".join(file_sha256(file) for file in files).encode()).hexdigest()
+
+
 def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: dict[str, str]) -> str:
     """Hex sha256 over the source's bytes, the request, the data's bytes and the tools' versions."""
     preprocessing = None if request.preprocessing is None else msgspec.to_builtins(request.preprocessing)
     decided = {
         "edgewright": __version__,
-        "converter": file_sha256(Path(str(targets.converter(edge.target.name).__file__))),
+        "converter": _converter_sha256(edge),
         "tolerance": msgspec.to_builtins(PRECISIONS[edge.precision].tolerance),
         "source": msgspec.to_builtins(found.source),
         "target": edge.target.name,
-        "stages": edge.stages,
+        "route": msgspec.to_builtins(edge.route),
+        "ends": msgspec.to_builtins(request.ends),
+        "keep_float": request.keep_float,
+        "calibration_method": request.calibration_method,
+        "integer_io": request.integer_io,
         "precision": edge.precision,
         "inputs": {name: list(shape) for name, shape in request.inputs.items()},
         "calibration": SYNTHETIC if request.calibration == SYNTHETIC else data_sha256(request.calibration),

@@ -11,15 +11,29 @@ from edgewright.nouns.project import Preprocessing
 SYNTHETIC = "synthetic"  # the word that stands for seeded random calibration data
 
 
+class Ends(Noun, frozen=True, kw_only=True):
+    """Names of the inputs and outputs of a source that does not say them itself: a frozen graph."""
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+NO_ENDS = Ends()
+
+
 class CompileRequest(Noun, frozen=True, kw_only=True):
     """One compilation.
 
     Attributes:
-        source: file or SavedModel folder.
+        source: file or SavedModel folder, or `module.py:function`.
         target: name of a target.
         precision: name of a precision. None: `as-is` for a source that is already in the target's own form
             and quantised, or that can go no other way; else `default_precision`.
         default_precision: the profile's or the project's.
+        ends: names of a frozen graph's inputs and outputs.
+        keep_float: names of layers that `int8-mixed` leaves in floats.
+        calibration_method: how ranges come from the calibration samples: `minmax`, `entropy`, `percentile`.
+        integer_io: inputs and outputs of an `int8` artifact are integers too.
         inputs: input name -> static shape, for inputs with dynamic axes other than the batch.
         calibration: `.npz`, `.npy`, a folder of images, the word `synthetic`, or None.
         preprocessing: how images become inputs; recorded in the manifest.
@@ -37,6 +51,10 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
     precision: str | None = None
     default_precision: str = "fp32"
     inputs: dict[str, tuple[int, ...]] = {}
+    ends: Ends = Ends()
+    keep_float: tuple[str, ...] = ()
+    calibration_method: str = "minmax"
+    integer_io: bool = False
     calibration: Path | str | None = None
     preprocessing: Preprocessing | None = None
     evaluation: Path | None = None

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from edgewright import targets
 from edgewright.compile import edges, parity
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.edges import Edge
@@ -78,7 +79,7 @@ def _settle(request: CompileRequest) -> tuple[Recognised, Edge, Plan]:
     key = cache_key(found, request, edge, tools(edge))
     artifact = ArtifactStore(home.folder("artifacts")).cached(key) if request.use_cache else None
     steps = ["read the model", "compute goldens"]
-    steps += [f"convert ({framework})" for framework, _ in edge.stages]
+    steps += [f"convert ({framework})" for framework, _ in edge.route.stages]
     steps += ["check answers"]
     if request.evaluation is not None:
         steps += ["score the source", "score the artifact"]
@@ -113,6 +114,7 @@ class _Compilation:
             path=found.path.absolute(),
             format=found.source.format,
             shapes=tuple(sorted(request.inputs.items())),
+            ends=request.ends,
         )
 
     def run(self, store: ArtifactStore) -> Artifact:
@@ -153,6 +155,9 @@ class _Compilation:
                 tolerance=tolerance,
             ),
             parity=_UNMEASURED,
+            route=tuple(f"{worker}:{module}" for worker, module in self.edge.route.stages),
+            kept_float=tuple(made.get("kept_float", ())),
+            notes=tuple(made.get("notes", ())),
             requires=made["requires"],
             tools=versions,
             calibration=self._calibration(samples, made["method"]),
@@ -161,7 +166,7 @@ class _Compilation:
         measured = self._job(
             self.edge.target.framework,
             "check_answers",
-            runner=self._module("runner"),
+            runner=self._runner,
             folder=folder,
             manifest=msgspec.to_builtins(manifest),
             file=goldens,
@@ -180,8 +185,9 @@ class _Compilation:
         self.done += 1
         return result
 
-    def _module(self, name: str) -> str:
-        return f"edgewright_targets.{self.edge.target.name}.{name}"
+    @property
+    def _runner(self) -> str:
+        return targets.module_name(f"{self.edge.target.name}.runner")
 
     def _samples(self, inputs: tuple[TensorSpec, ...]) -> SampleSet:
         given = self.request.calibration
@@ -193,14 +199,13 @@ class _Compilation:
     ) -> tuple[Path, dict[str, Any]]:
         """Runs the stages, each in a folder of its own. Returns the last folder and what its stage said."""
         path, made, folder = self.source.path, {}, self.scratch
-        for index, (framework, function) in enumerate(self.edge.stages):
+        for index, (framework, module) in enumerate(self.edge.route.stages):
             folder = self.scratch / f"stage{index}"
             folder.mkdir()
             made = self._job(
                 framework,
                 "convert",
-                module=self._module("convert"),
-                function=function,
+                module=targets.module_name(module),
                 source=self.source,
                 open_source=framework == self.framework,
                 samples=samples,
@@ -213,6 +218,9 @@ class _Compilation:
                     outputs=outputs,
                     opset=self.request.opset,
                     count=samples.count(),
+                    keep_float=self.request.keep_float,
+                    calibration_method=self.request.calibration_method,
+                    integer_io=self.request.integer_io,
                 ),
             )
             produced = folder / self.edge.target.entry
@@ -240,7 +248,7 @@ class _Compilation:
         artifact, _ = self._job(
             self.edge.target.framework,
             "score_the_artifact",
-            runner=self._module("runner"),
+            runner=self._runner,
             folder=folder,
             manifest=manifest,
             **shared,

@@ -32,7 +32,7 @@ class FileEntry(Noun, frozen=True, kw_only=True):
 
 
 class Source(Noun, frozen=True, kw_only=True):
-    """The model that an artifact was made from. `format`: keras, h5, savedmodel, tflite, onnx."""
+    """The model that an artifact was made from. `format`: a key of `compile.jobs.SOURCES`."""
 
     format: str
     file: str
@@ -100,6 +100,9 @@ class Manifest(Noun, frozen=True, kw_only=True):
     Attributes:
         entry: path of the file that the runtime opens.
         files: every file but `manifest.json`.
+        route: the stages that made it, in order, as `<worker>:<target>.<module>`.
+        kept_float: names of the layers that `int8-mixed` left in floats.
+        notes: what the converters have to say of it, one sentence each.
         requires: what the runtime must understand, such as `{"opset": 17, "ir": 8}` or `{"CONV_2D": 5}`.
         tools: versions of what made it.
     """
@@ -114,6 +117,9 @@ class Manifest(Noun, frozen=True, kw_only=True):
     outputs: tuple[TensorSpec, ...]
     goldens: Goldens
     parity: Parity
+    route: tuple[str, ...] = ()
+    kept_float: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     requires: dict[str, int] = {}
     tools: dict[str, str] = {}
     calibration: Calibration = Calibration()

@@ -39,6 +39,14 @@ PRECISIONS: dict[str, Precision] = {
                   tolerance=Tolerance(sqnr_db=11.0, relative=0.35)),
         Precision(name="int8", title="8-bit weights and activations, calibrated",
                   tolerance=Tolerance(sqnr_db=9.0, relative=0.45), calibrated=True),
+        Precision(name="int8-mixed", title="int8 but for some layers, which stay in floats",
+                  tolerance=Tolerance(sqnr_db=9.0, relative=0.45), calibrated=True),
+        Precision(name="int16x8", title="16-bit activations and 8-bit weights, calibrated",
+                  tolerance=Tolerance(sqnr_db=18.0, relative=0.2), calibrated=True),
+        Precision(name="int8-weights", title="8-bit weights, arithmetic in floats",
+                  tolerance=Tolerance(sqnr_db=18.0, relative=0.2)),
+        Precision(name="int4-weights", title="4-bit weights, arithmetic in floats",
+                  tolerance=Tolerance(sqnr_db=7.0, relative=0.5)),
         Precision(name="as-is", title="the source file unchanged", tolerance=Tolerance(sqnr_db=20.0, relative=0.1)),
     )
 }  # fmt: skip

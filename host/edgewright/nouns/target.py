@@ -47,6 +47,20 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
         }
 
 
+class Route(Noun, frozen=True, kw_only=True):
+    """One edge: how a source format gets to a target.
+
+    Attributes:
+        stages: (worker, module below `edgewright_targets`), in order; a module's `convert(work)` does it.
+        precisions: names of those that this way can make; None: all of the target's.
+        toolchains: names of the toolchains that its stages call.
+    """
+
+    stages: tuple[tuple[str, str], ...]
+    precisions: tuple[str, ...] | None = None
+    toolchains: tuple[str, ...] = ()
+
+
 class Target(Noun, frozen=True, kw_only=True):
     """The `TARGET` of one `edgewright_targets/<name>/target.py`.
 
@@ -55,8 +69,9 @@ class Target(Noun, frozen=True, kw_only=True):
         precisions: names of `PRECISIONS` that its converter can make.
         framework: worker that the runner runs in on the host.
         tools: distributions that make its artifacts, besides the source's framework.
-        routes: source format -> stages of `convert.py`, each (worker, function), in order.
+        routes: source format -> the way from there.
         as_is: the same for a source that goes through unchanged (precision `as-is`).
+        calibration_methods: names of the ways that it has to fix the ranges of activations, the default first.
         accelerators: names that its runner may take, `cpu` first.
         requirements: distributions that every runtime of it needs besides itself.
         runtimes: wheels, best first.
@@ -68,8 +83,9 @@ class Target(Noun, frozen=True, kw_only=True):
     precisions: tuple[str, ...]
     framework: str
     tools: tuple[str, ...]
-    routes: dict[str, tuple[tuple[str, str], ...]]
-    as_is: dict[str, tuple[tuple[str, str], ...]]
+    routes: dict[str, Route]
+    as_is: dict[str, Route]
+    calibration_methods: tuple[str, ...]
     accelerators: tuple[str, ...]
     requirements: tuple[str, ...]
     runtimes: tuple[RuntimeRow, ...]
@@ -78,6 +94,15 @@ class Target(Noun, frozen=True, kw_only=True):
     def sources(self) -> tuple[str, ...]:
         """Source formats that it takes, sorted."""
         return tuple(sorted({*self.routes, *self.as_is}))
+
+    def precisions_from(self, source: str) -> tuple[str, ...]:
+        """Names of the precisions that a source format can get, in the target's order."""
+        route = self.routes.get(source)
+        made = () if route is None else route.precisions or self.precisions
+        return tuple(
+            name for name in self.precisions
+            if (source in self.as_is if name == "as-is" else name in made)
+        )  # fmt: skip
 
     def runtimes_for(self, python: str, arch: str, glibc: str) -> list[RuntimeRow]:
         """The rows that fit a board, best first. Empty: no wheel runs there."""

@@ -20,12 +20,15 @@ TARGET = {
     "framework": "onnx",
     "tools": ["onnx", "onnxruntime"],
     "routes": {
-        "keras": [["tensorflow", "from_tensorflow"], ["onnx", "finish"]],
-        "h5": [["tensorflow", "from_tensorflow"], ["onnx", "finish"]],
-        "savedmodel": [["tensorflow", "from_tensorflow"], ["onnx", "finish"]],
-        "onnx": [["onnx", "from_onnx"], ["onnx", "finish"]],
+        "keras": {"stages": [["tensorflow", "onnxruntime.from_tensorflow"], ["onnx", "onnxruntime.finish"]]},
+        "h5": {"stages": [["tensorflow", "onnxruntime.from_tensorflow"], ["onnx", "onnxruntime.finish"]]},
+        "savedmodel": {
+            "stages": [["tensorflow", "onnxruntime.from_tensorflow"], ["onnx", "onnxruntime.finish"]]
+        },
+        "onnx": {"stages": [["onnx", "onnxruntime.from_onnx"], ["onnx", "onnxruntime.finish"]]},
     },
-    "as_is": {"onnx": [["onnx", "as_is"]]},
+    "as_is": {"onnx": {"stages": [["onnx", "onnxruntime.as_is"]]}},
+    "calibration_methods": ["minmax"],
     "accelerators": ["cpu", "cuda", "tensorrt"],
     "requirements": ["numpy"],
     "runtimes": [

@@ -20,12 +20,15 @@ TARGET = {
     "framework": "openvino",
     "tools": ["openvino", "nncf"],
     "routes": {
-        "keras": [["tensorflow", "from_tensorflow"], ["openvino", "finish"]],
-        "h5": [["tensorflow", "from_tensorflow"], ["openvino", "finish"]],
-        "savedmodel": [["tensorflow", "from_tensorflow"], ["openvino", "finish"]],
-        "onnx": [["onnx", "from_onnx"], ["openvino", "finish"]],
+        "keras": {"stages": [["tensorflow", "openvino.from_tensorflow"], ["openvino", "openvino.finish"]]},
+        "h5": {"stages": [["tensorflow", "openvino.from_tensorflow"], ["openvino", "openvino.finish"]]},
+        "savedmodel": {
+            "stages": [["tensorflow", "openvino.from_tensorflow"], ["openvino", "openvino.finish"]]
+        },
+        "onnx": {"stages": [["onnx", "openvino.from_onnx"], ["openvino", "openvino.finish"]]},
     },
-    "as_is": {"onnx": [["onnx", "from_onnx"], ["openvino", "finish"]]},
+    "as_is": {"onnx": {"stages": [["onnx", "openvino.from_onnx"], ["openvino", "openvino.finish"]]}},
+    "calibration_methods": ["minmax"],
     "accelerators": ["cpu", "gpu", "npu", "myriad"],
     "requirements": ["numpy"],
     "runtimes": [

@@ -9,11 +9,12 @@ TARGET = {
     "framework": "litert",
     "tools": ["ai-edge-litert"],
     "routes": {
-        "keras": [["tensorflow", "from_tensorflow"]],
-        "h5": [["tensorflow", "from_tensorflow"]],
-        "savedmodel": [["tensorflow", "from_tensorflow"]],
+        "keras": {"stages": [["tensorflow", "tflite.from_tensorflow"]]},
+        "h5": {"stages": [["tensorflow", "tflite.from_tensorflow"]]},
+        "savedmodel": {"stages": [["tensorflow", "tflite.from_tensorflow"]]},
     },
-    "as_is": {"tflite": [["litert", "as_is"]]},
+    "as_is": {"tflite": {"stages": [["litert", "tflite.as_is"]]}},
+    "calibration_methods": ["minmax"],
     "accelerators": ["cpu"],
     "requirements": ["numpy"],
     "runtimes": [

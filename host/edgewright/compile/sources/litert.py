@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile.request import NO_ENDS, Ends
 from edgewright.compile.shapes import static_shapes
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -37,7 +38,12 @@ class LitertModel:
         return [self.interpreter.get_tensor(detail["index"]).copy() for detail in self._outputs]
 
 
-def open_model(path: Path, kind: str, shapes: dict[str, tuple[int, ...]]) -> LitertModel:
+def open_model(
+    path: Path,
+    kind: str,
+    shapes: dict[str, tuple[int, ...]],
+    ends: Ends = NO_ENDS,  # noqa: ARG001
+) -> LitertModel:
     """Opens a `tflite` source.
 
     Raises:

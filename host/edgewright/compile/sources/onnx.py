@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile.request import NO_ENDS, Ends
 from edgewright.compile.shapes import static_shapes
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -38,7 +39,12 @@ class OnnxModel:
         return list(self._session.run(list(self.output_names), feed))
 
 
-def open_model(path: Path, kind: str, shapes: dict[str, tuple[int, ...]]) -> OnnxModel:
+def open_model(
+    path: Path,
+    kind: str,
+    shapes: dict[str, tuple[int, ...]],
+    ends: Ends = NO_ENDS,  # noqa: ARG001
+) -> OnnxModel:
     """Opens an `onnx` source.
 
     Raises:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile.request import NO_ENDS, Ends
 from edgewright.compile.shapes import static_shapes
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -52,7 +53,12 @@ class TensorflowModel:
         return [np.asarray(tensor) for tensor in self.concrete(*[tf.constant(array) for array in sample])]
 
 
-def open_model(path: Path, kind: str, shapes: dict[str, tuple[int, ...]]) -> TensorflowModel:
+def open_model(
+    path: Path,
+    kind: str,
+    shapes: dict[str, tuple[int, ...]],
+    ends: Ends = NO_ENDS,  # noqa: ARG001
+) -> TensorflowModel:
     """Opens a `keras`, `h5` or `savedmodel` source.
 
     Raises:

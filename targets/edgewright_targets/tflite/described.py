@@ -1,38 +1,7 @@
-"""Makes .tflite files. Host side; each function runs in the worker of the framework that its route names."""
-
-import shutil
+"""What a .tflite file says of itself. Host side."""
 
 
-def from_tensorflow(work):
-    """TensorFlow's ConcreteFunction -> .tflite.
-
-    Raises whatever the converter raises.
-    """
-    import tensorflow as tf
-
-    # one argument: a second one (a Keras 3 model) silently yields a file without weights
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([work.source.concrete])
-    if work.precision != "fp32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        # else dense layers get an operator version that tflite-runtime 2.14 refuses
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    if work.precision == "fp16":
-        converter.target_spec.supported_types = [tf.float16]
-    if work.precision == "int8":
-        converter.representative_dataset = work.samples
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    data = converter.convert()
-    (work.folder / work.entry).write_bytes(data)
-    return _described(work, "min-max")
-
-
-def as_is(work):
-    """The .tflite source itself."""
-    shutil.copyfile(work.path, work.folder / work.entry)
-    return _described(work, "")
-
-
-def _described(work, method):
+def described(work, method):
     """Names and dtypes as the file has them, in the source's order, and the operator versions it needs."""
     import numpy
 

@@ -1,38 +1,12 @@
-"""Makes OpenVINO IR. Host side; each function runs in the worker of the framework that its route names."""
+"""SavedModel or ONNX -> IR of the precision that was asked for."""
 
 import re
 
-
-def from_tensorflow(work):
-    """TensorFlow's function -> a SavedModel with static shapes, which OpenVINO reads by itself.
-
-    Its variables become constants first: OpenVINO does not find those that lie deep in an object's attributes.
-    """
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    frozen = convert_variables_to_constants_v2(work.source.concrete)
-
-    def serve(*tensors):
-        return {f"output_{index}": tensor for index, tensor in enumerate(tf.nest.flatten(frozen(*tensors)))}
-
-    signature = tf.function(
-        serve,
-        input_signature=[tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in work.inputs],
-        autograph=False,
-    )
-    module = tf.Module()
-    module.serve = signature
-    tf.saved_model.save(module, str(work.folder), signatures=signature.get_concrete_function())
+from edgewright_targets.openvino.files import described, strip
 
 
-def from_onnx(work):
-    """The source with its static shapes."""
-    (work.folder / "model.onnx").write_bytes(work.source.model.SerializeToString(deterministic=True))
-
-
-def finish(work):
-    """SavedModel or ONNX -> IR of the precision that was asked for."""
+def convert(work):
+    """Makes the artifact's files."""
     import openvino as ov
 
     path = work.path / "model.onnx" if (work.path / "model.onnx").is_file() else work.path
@@ -49,9 +23,9 @@ def finish(work):
         model, method = _static(model, inputs, work), "min-max"
     if work.precision == "int8-dynamic":
         model = _weights(model)
-    _strip(model)
+    strip(model)
     ov.save_model(model, str(work.folder / work.entry), compress_to_fp16=work.precision == "fp16")
-    return _described(work, method)
+    return described(work, method)
 
 
 def _static(model, inputs, work):
@@ -111,41 +85,3 @@ def _number(port):
 def _label(ports, names):
     for port, name in zip(ports, names, strict=True):
         port.get_tensor().set_names({name})
-
-
-def _strip(model):
-    """Removes what tools write about themselves and their runs: the same model has to give the same bytes."""
-    for key in list(model.get_rt_info()):
-        if key != "runtime_options":
-            model.set_rt_info("", key)
-    numbers = {}
-    for operation in model.get_ordered_ops():
-        name = re.sub(
-            r"\b[A-Z][A-Za-z0-9]*_\d+",
-            lambda found: f"{found[0].rsplit('_', 1)[0]}_{numbers.setdefault(found[0], len(numbers))}",
-            operation.get_friendly_name(),
-        )
-        operation.set_friendly_name(name)
-
-
-def _described(work, method):
-    """Names and dtypes as the file has them, and the IR version that was really written."""
-    import openvino as ov
-
-    path = work.folder / work.entry
-    model = ov.Core().read_model(str(path))
-    version = int(re.search(rb'<net [^>]*version="(\d+)"', path.read_bytes()).group(1))
-
-    def spec(port, name):
-        return {"name": name, "dtype": port.get_element_type().to_dtype().name}
-
-    def ordered(ports, specs):
-        by_name = {name: port for port in ports for name in port.get_names()}
-        return [spec(by_name[item.name], item.name) for item in specs]
-
-    return {
-        "inputs": ordered(model.inputs, work.inputs),
-        "outputs": ordered(model.outputs, work.outputs),
-        "requires": {"ir": version},
-        "method": method,
-    }

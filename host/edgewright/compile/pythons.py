@@ -1,0 +1,81 @@
+"""The Pythons of this machine, for toolchains that need another one than this."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgewright.nouns.base import Noun
+from edgewright.nouns.target import numbers
+
+_ASK = (
+    "import sys, platform; v = '.'.join(str(n) for n in sys.version_info[:3])\n"
+    "try:\n import venv, ensurepip; able = 1\n"
+    "except ImportError:\n able = 0\n"
+    "print(v, able, int(sys.maxsize > 2**32), platform.machine())"
+)
+_NAME = re.compile(r"python(3(\.\d+)?)?$")
+_SECONDS = 20
+
+
+class Python(Noun, frozen=True, kw_only=True):
+    """One interpreter. `venv`: it can make virtual environments with pip (Debian splits that off)."""
+
+    path: Path
+    version: str
+    venv: bool
+    machine: str
+
+    def within(self, pythons: str) -> bool:
+        """Whether its minor version is in a range such as `3.6-3.9`, both ends included."""
+        first, last = pythons.split("-")
+        return numbers(first) <= numbers(self.version)[:2] <= numbers(last)
+
+
+def ask(path: Path) -> Python | None:
+    """What an interpreter is. None: it does not run, or is no Python 3."""
+    try:
+        done = subprocess.run(
+            [path, "-I", "-S", "-c", _ASK], capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return None
+    words = done.stdout.split()
+    if done.returncode or len(words) != 4 or not words[0].startswith("3."):
+        return None
+    return Python(path=path, version=words[0], venv=words[1] == "1", machine=words[3])
+
+
+def found() -> list[Python]:
+    """Every interpreter that runs: of PATH, pyenv's versions, /usr/bin, /usr/local/bin; newest first, each once."""
+    seen: set[Path] = set()
+    pythons: list[Python] = []
+    for path in _candidates():
+        real = path.resolve()
+        if real in seen:
+            continue
+        seen.add(real)
+        if (python := ask(path)) is not None:
+            pythons.append(python)
+    return sorted(pythons, key=lambda python: numbers(python.version), reverse=True)
+
+
+def _candidates() -> Iterator[Path]:
+    yield Path(sys.executable)
+    roots = {Path(root).expanduser() for root in (os.environ.get("PYENV_ROOT", ""), "~/.pyenv") if root}
+    for root in sorted(roots):
+        yield from sorted(root.glob("versions/*/bin/python"))
+    shims = {root / "shims" for root in roots}  # a shim runs whatever pyenv has chosen, or nothing
+    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    for folder in dict.fromkeys([*folders, Path("/usr/bin"), Path("/usr/local/bin")]):
+        if folder in shims:
+            continue
+        try:
+            names = sorted(item.name for item in folder.iterdir() if _NAME.fullmatch(item.name))
+        except OSError:
+            continue
+        yield from (folder / name for name in names)

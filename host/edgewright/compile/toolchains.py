@@ -1,0 +1,353 @@
+"""Toolchains: converters that need another Python, or another version of a library, in environments of their own.
+
+A toolchain's environment is made in a temporary folder and renamed into place, so it is whole or absent. Everything
+in it is pinned, dependencies of dependencies too; pip follows none by itself. Its programs are run as
+`[python_of(name), "-m", module, ...]` or with a script of ours; scripts in `bin` would name the temporary folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from edgewright.compile import pythons
+from edgewright.compile.pythons import Python
+from edgewright.config import home
+from edgewright.errors import ConversionError, UsageError
+from edgewright.nouns.base import Noun
+from edgewright.nouns.progress import Progress, Step, silent
+
+_RECORD = "toolchain.json"
+_PROBE_SECONDS = 120
+_SPARE_MB = 300  # left free on the disk beside what an environment takes
+_OFFLINE = ("NewConnectionError", "ConnectTimeout", "Name or service", "name resolution", "ProxyError", "SSLError")
+
+
+class Toolchain(Noun, frozen=True, kw_only=True):
+    """One row of the table below.
+
+    Attributes:
+        pythons: first and last minor version of Python that its wheels are for.
+        machines: values of `uname -m` that they are for.
+        requirements: all that is installed, exactly pinned.
+        probe: module that has to import.
+        pip: version of pip to take first, where the one of an old Python does not know today's wheels.
+        megabytes: size on disk.
+    """
+
+    name: str
+    title: str
+    pythons: str
+    machines: tuple[str, ...]
+    requirements: tuple[str, ...]
+    probe: str
+    pip: str = ""
+    megabytes: int
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Distribution -> version of all that it holds."""
+        return dict(requirement.split("==", 1) for requirement in self.requirements)  # type: ignore[misc]
+
+
+TOOLCHAINS: dict[str, Toolchain] = {
+    row.name: row
+    for row in (
+        Toolchain(
+            name="onnx2tf", title="ONNX to LiteRT, without TensorFlow", pythons="3.12-3.12", machines=("x86_64",),
+            probe="onnx2tf", megabytes=700,
+            requirements=(
+                "onnx2tf==2.6.9", "ai-edge-litert==2.1.2", "backports.strenum==1.2.8", "flatbuffers==25.12.19",
+                "h5py==3.14.0", "markdown-it-py==4.0.0", "mdurl==0.1.2", "ml_dtypes==0.5.4", "mpmath==1.3.0",
+                "numpy==2.2.6", "onnx==1.20.1", "onnx-ir==0.1.16", "onnxoptimizer==0.4.2", "onnxruntime==1.26.0",
+                "onnxscript==0.6.2", "onnxsim==0.6.5", "opencv-python==4.13.0.92", "packaging==26.0",
+                "protobuf==7.35.1", "psutil==5.9.5", "Pygments==2.19.2", "rich==14.3.2", "setuptools==81.0.0",
+                "sne4onnx==2.0.1", "sng4onnx==2.0.1", "sympy==1.14.0", "tqdm==4.67.1", "typing_extensions==4.15.0",
+            ),
+        ),
+        Toolchain(
+            name="openvino-2021", title="OpenVINO 2021.4, the last with the Intel NCS2", pythons="3.6-3.9",
+            machines=("x86_64",), probe="openvino.inference_engine", pip="21.3.1", megabytes=290,
+            # no more of openvino-dev's requirements than its Model Optimizer needs for ONNX;
+            # libusb-package holds the libusb-1.0 that the MYRIAD plugin is linked to
+            requirements=(
+                "openvino==2021.4.2", "openvino-dev==2021.4.2", "numpy==1.19.5", "onnx==1.10.2", "protobuf==3.19.6",
+                "six==1.16.0", "typing-extensions==4.1.1", "networkx==2.5.1", "decorator==4.4.2",
+                "defusedxml==0.7.1", "requests==2.27.1", "urllib3==1.26.20", "certifi==2024.8.30", "idna==3.10",
+                "charset-normalizer==2.0.12", "libusb-package==1.0.26.0",
+            ),
+        ),
+    )
+}  # fmt: skip
+
+
+class Installed(Noun, frozen=True, kw_only=True):
+    """A toolchain on this machine.
+
+    Attributes:
+        state: `ready`, `outdated` (made for other pins than today's) or `absent`.
+        python: version of its Python.
+    """
+
+    name: str
+    title: str
+    pythons: str
+    state: str
+    folder: Path
+    python: str = ""
+    versions: dict[str, str] = {}
+
+
+class _Record(Noun, frozen=True, kw_only=True):
+    """What an environment was made of: its `toolchain.json`, written last."""
+
+    python: str
+    requirements: tuple[str, ...]
+
+
+def toolchain(name: str) -> Toolchain:
+    """The row of that name. Raises UsageError when there is none."""
+    if name not in TOOLCHAINS:
+        raise UsageError(f"unknown toolchain: {name}", hint=f"toolchains are {', '.join(TOOLCHAINS)}")
+    return TOOLCHAINS[name]
+
+
+def folder(name: str) -> Path:
+    """Where its environment is or would be."""
+    return home.home() / "toolchains" / name
+
+
+def python_of(name: str) -> Path:
+    """The toolchain's Python.
+
+    Raises:
+        ConversionError: `toolchain-missing`, it is not installed, or was made for other pins than today's.
+    """
+    state = describe(name).state
+    if state != "ready":
+        raise ConversionError(
+            f"toolchain {name} is {'not installed' if state == 'absent' else state}",
+            hint=f"edgewright toolchain install {name}",
+            code="toolchain-missing",
+        )
+    return _python(folder(name))
+
+
+def describe(name: str) -> Installed:
+    """What there is of a toolchain. Runs nothing."""
+    row, place = toolchain(name), folder(name)
+    record = _record(place)
+    state = "absent" if record is None else "ready" if record.requirements == row.requirements else "outdated"
+    return Installed(
+        name=name,
+        title=row.title,
+        pythons=row.pythons,
+        state=state,
+        folder=place,
+        python="" if record is None else record.python,
+        versions={} if record is None else dict(item.split("==", 1) for item in record.requirements),  # type: ignore[misc]
+    )
+
+
+def listing() -> list[Installed]:
+    """Every toolchain of the table."""
+    return [describe(name) for name in TOOLCHAINS]
+
+
+def probe(name: str) -> str:
+    """Imports what the toolchain is for. Returns what is wrong, one line, empty when it works."""
+    try:
+        done = _run([_python(folder(name)), "-I", "-c", f"import {toolchain(name).probe}"], _PROBE_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error).splitlines()[0]
+    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    return "" if done.returncode == 0 else lines[-1]
+
+
+def choose_python(row: Toolchain, given: Path | None = None) -> Python:
+    """The Python to build with: the given one, else the newest on this machine that fits.
+
+    Raises:
+        UsageError: the given one does not fit.
+        ConversionError: `python-missing`, the machine has none.
+    """
+    machine = platform.machine()
+    if machine not in row.machines:
+        raise ConversionError(
+            f"toolchain {row.name} has no wheels for {machine}",
+            hint=f"convert on {' or '.join(row.machines)}",
+            code="toolchain-machine",
+        )
+    if given is not None:
+        python = pythons.ask(Path(shutil.which(given) or given).absolute())
+        if python is None or not python.within(row.pythons) or not python.venv:
+            what = "no Python" if python is None else f"Python {python.version}"
+            lack = ", without the modules venv and ensurepip" if python is not None and not python.venv else ""
+            raise UsageError(f"{given} is {what}{lack}", hint=f"toolchain {row.name} needs Python {row.pythons}")
+        return python
+    fitting = [python for python in pythons.found() if python.within(row.pythons)]
+    able = [python for python in fitting if python.venv]
+    if able:
+        return able[0]
+    lacking = "with the modules venv and ensurepip " if fitting else ""
+    raise ConversionError(
+        f"toolchain {row.name} needs Python {row.pythons}, and none {lacking}was found",
+        hint="install one (pyenv install, or the system's packages), or name it with --python PATH",
+        code="python-missing",
+    )
+
+
+def install(name: str, python: Path | None = None, progress: Progress = silent) -> Installed:
+    """Makes the environment, or leaves one that is ready as it is. What is cut short leaves nothing.
+
+    Raises:
+        UsageError, ConversionError: no such toolchain, no Python for it, no space, no network, or it does not
+            import once installed.
+    """
+    row = toolchain(name)
+    home.folder("toolchains")
+    with _locked(name):
+        for stale in folder(name).parent.glob(f".{name}-*"):  # of a process that was killed
+            shutil.rmtree(stale, ignore_errors=True)
+        if describe(name).state == "ready":
+            return describe(name)
+        chosen = choose_python(row, python)
+        require_space(row)
+        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder(name).parent) as work:
+            made = Path(work) / "new"
+            _make(row, chosen, made, progress)
+            if folder(name).exists():
+                folder(name).rename(Path(work) / "old")
+            made.rename(folder(name))
+    if wrong := probe(name):
+        remove(name)
+        raise ConversionError(
+            f"toolchain {name} does not import: {wrong}", hint="try another --python", code="toolchain-broken"
+        )
+    return describe(name)
+
+
+def remove(name: str) -> bool:
+    """Takes the environment away. Whether there was one."""
+    place = folder(toolchain(name).name)
+    if not place.is_dir():
+        return False
+    with _locked(name), tempfile.TemporaryDirectory(prefix=f".{name}-", dir=place.parent) as work:
+        place.rename(Path(work) / "old")
+    return True
+
+
+def require_space(row: Toolchain) -> None:
+    """Raises ConversionError when the disk cannot hold the environment and what is unpacked on the way."""
+    free = shutil.disk_usage(folder(row.name).parent).free >> 20
+    wanted = 2 * row.megabytes + _SPARE_MB
+    if free < wanted:
+        raise ConversionError(
+            f"too little space for toolchain {row.name}: {free} of {wanted} MiB free",
+            hint=f"make room below {folder(row.name).parent}, or move it with EDGEWRIGHT_HOME",
+            code="disk-full",
+        )
+
+
+def _make(row: Toolchain, chosen: Python, made: Path, progress: Progress) -> None:
+    """The environment in `made`, its record last."""
+    total = len(row.requirements)
+    progress(Step(what="toolchain", detail=f"environment with Python {chosen.version}", done=0, total=total))
+    _checked([chosen.path, "-I", "-m", "venv", made], "venv")
+    pip = [_python(made), "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-deps"]
+    if row.pip:
+        _checked([*pip, f"pip=={row.pip}"], "pip")
+    command = [*pip, "--only-binary=:all:", "--progress-bar", "off", *row.requirements]
+    _collect(command, total, progress)
+    for script in (made / "bin").iterdir():
+        if not script.name.startswith("python"):
+            script.unlink()
+    record = _Record(python=chosen.version, requirements=row.requirements)
+    (made / _RECORD).write_bytes(msgspec.json.encode(record))
+
+
+def _collect(command: Sequence[str | Path], total: int, progress: Progress) -> None:
+    """Runs pip and tells of each distribution as it comes."""
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True, errors="replace", env=_environment()
+        )  # fmt: skip
+        try:
+            done = 0
+            for line in process.stdout or ():
+                if line.startswith("Collecting "):
+                    progress(Step(what="toolchain", detail=line.split()[1], done=done, total=total))
+                    done += 1
+                elif line.startswith("Installing collected"):
+                    progress(Step(what="toolchain", detail="unpacking", done=total, total=total))
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            if process.stdout:
+                process.stdout.close()
+        errors.seek(0)
+        if code:
+            raise _failed("pip", errors.read())
+
+
+def _checked(command: Sequence[str | Path], what: str) -> None:
+    done = _run(command, None)
+    if done.returncode:
+        raise _failed(what, done.stderr or done.stdout)
+
+
+def _run(command: Sequence[str | Path], seconds: float | None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=seconds, env=_environment()
+    )  # fmt: skip
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would send pip or venv elsewhere."""
+    hidden = ("VIRTUAL_ENV", "PIP_TARGET", "PIP_USER", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PIP_CONSTRAINT")
+    return {key: value for key, value in os.environ.items() if key not in hidden}
+
+
+def _failed(what: str, said: str) -> ConversionError:
+    if any(sign in said for sign in _OFFLINE):
+        return ConversionError(
+            "package index cannot be reached", hint="check the network, or pip's settings", code="index-unreachable"
+        )  # fmt: skip
+    lines = [line.removeprefix("ERROR: ").strip() for line in said.splitlines() if line.startswith("ERROR:")]
+    lines = lines or [line.strip() for line in said.splitlines() if line.strip()] or ["no message"]
+    return ConversionError(
+        f"{what} failed: {lines[0][:300].rstrip('.')}",
+        hint="try another --python, or look at pip's settings",
+        code="toolchain-failed",
+    )
+
+
+def _python(place: Path) -> Path:
+    return place / "bin" / "python"
+
+
+def _record(place: Path) -> _Record | None:
+    try:
+        record = msgspec.json.decode((place / _RECORD).read_bytes(), type=_Record)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return record if _python(place).exists() else None  # its Python may have been uninstalled
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[None]:
+    """One process at a time on one toolchain; the lock ends with its holder."""
+    with (home.folder("toolchains") / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
