@@ -24,6 +24,11 @@ def convert(
     evaluation: options.EVALUATION = None,
     max_drop: options.MAX_DROP = None,
     input_shape: options.INPUT_SHAPE = None,
+    inputs: options.ENDS_INPUTS = None,
+    outputs: options.ENDS_OUTPUTS = None,
+    keep_float: options.KEEP_FLOAT = None,
+    calibration_method: options.CALIBRATION_METHOD = None,
+    integer_io: options.INTEGER_IO = None,
     allow_constant: options.ALLOW_CONSTANT = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also copy the artifact into this new folder.")
@@ -49,6 +54,7 @@ def convert(
     kind = profiles.load(profile)
     choice = project_source.choose(
         model, project_source.load_project(project), inputs=options.input_shapes(input_shape),
+        conversion=options.conversion(inputs, outputs, keep_float, calibration_method, integer_io),
         calibration=calibration, evaluation=evaluation, precision=precision,
     )  # fmt: skip
     if output is not None and output.exists():
@@ -63,7 +69,7 @@ def convert(
     budget = wanted.budget_of(kind)
     request = CompileRequest(
         source=choice.model, target=recipe.target, precision=recipe.precision, default_precision=recipe.default_precision,
-        inputs=choice.inputs, calibration=choice.calibration, preprocessing=choice.preprocessing,
+        inputs=choice.inputs, conversion=choice.conversion, calibration=choice.calibration, preprocessing=choice.preprocessing,
         evaluation=choice.evaluation, metric=choice.metric,
         max_drop=budget.max_drop if max_drop is None else max_drop, use_cache=not no_cache,
         allow_constant=allow_constant,

@@ -37,6 +37,11 @@ def deploy(
     evaluation: options.EVALUATION = None,
     max_drop: options.MAX_DROP = None,
     input_shape: options.INPUT_SHAPE = None,
+    inputs: options.ENDS_INPUTS = None,
+    outputs: options.ENDS_OUTPUTS = None,
+    keep_float: options.KEEP_FLOAT = None,
+    calibration_method: options.CALIBRATION_METHOD = None,
+    integer_io: options.INTEGER_IO = None,
     allow_constant: options.ALLOW_CONSTANT = False,
     accelerator: Annotated[
         str | None, typer.Option("--accelerator", help="Refuse boards where it is absent or not used.")
@@ -93,8 +98,9 @@ def deploy(
         accelerator=accelerator, wheels=tuple(wheel or ()), parallel=parallel,
     )  # fmt: skip
     request = with_source(
-        common, model, name, project, options.input_shapes(input_shape), calibration, evaluation
-    )
+        common, model, name, project, options.input_shapes(input_shape),
+        options.conversion(inputs, outputs, keep_float, calibration_method, integer_io), calibration, evaluation,
+    )  # fmt: skip
     with shown() as progress:
         outcomes = run(request, history=History(), ask_password=Passwords(progress), progress=progress)
     code = exit_code(outcomes)
@@ -127,6 +133,7 @@ def with_source(
     name: str | None,
     project_file: Path | None,
     inputs: dict[str, tuple[int, ...]],
+    conversion: dict[str, object],
     calibration: str | None,
     evaluation: Path | None,
 ) -> DeployRequest:
@@ -146,7 +153,7 @@ def with_source(
         choice = project_source.for_artifact(artifact, project, name, evaluation)
     else:
         choice = project_source.choose(
-            path, project, name=name, inputs=inputs, calibration=calibration, evaluation=evaluation,
+            path, project, name=name, inputs=inputs, conversion=conversion, calibration=calibration, evaluation=evaluation,
             precision=request.precision,
         )  # fmt: skip
     if not NAME.match(choice.name):
@@ -157,6 +164,7 @@ def with_source(
     return msgspec.structs.replace(
         request, model=choice.name, source=None if artifact else choice.model, artifact=artifact, project=choice.project,
         version=request.version or (choice.project.file.version if choice.project else None), inputs=choice.inputs,
+        conversion=choice.conversion,
         calibration=choice.calibration, evaluation=choice.evaluation, preprocessing=choice.preprocessing,
         metric=choice.metric, hooks=hooks_of(choice.project),
     )  # fmt: skip

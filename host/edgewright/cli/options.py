@@ -32,7 +32,10 @@ TARGET = Annotated[
 ]
 PRECISION = Annotated[
     str | None,
-    typer.Option("--precision", help="fp32, fp16, int8-dynamic, int8, as-is; default: the profile's."),
+    typer.Option(
+        "--precision",
+        help="fp32, fp16, int8, int8-dynamic, int8-mixed, int16x8, ...; default: the profile's.",
+    ),
 ]
 CALIBRATION = Annotated[
     str | None,
@@ -55,6 +58,26 @@ INPUT_SHAPE = Annotated[
     typer.Option(
         "--input-shape", metavar="NAME=1,32,32,3", help="Static shape of an input; may be repeated."
     ),
+]
+KEEP_FLOAT = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep-float", metavar="LAYER", help="Layer that int8-mixed leaves in floats; may be repeated."
+    ),
+]
+CALIBRATION_METHOD = Annotated[
+    str | None,
+    typer.Option("--calibration-method", help="minmax, entropy or percentile, where the target has it."),
+]
+INTEGER_IO = Annotated[
+    bool | None,
+    typer.Option("--integer-io/--float-io", help="int8: whether inputs and outputs are integers too."),
+]
+ENDS_INPUTS = Annotated[
+    str | None, typer.Option("--inputs", metavar="A,B", help="Inputs of a frozen TensorFlow graph.")
+]
+ENDS_OUTPUTS = Annotated[
+    str | None, typer.Option("--outputs", metavar="A,B", help="Outputs of a frozen TensorFlow graph.")
 ]
 THREADS = Annotated[int, typer.Option("--threads", min=1, max=1024, help="Inference threads on the board.")]
 ACCELERATOR = Annotated[str, typer.Option("--accelerator", help="Fails where it is absent or not used.")]
@@ -92,6 +115,32 @@ def input_shapes(given: list[str] | None) -> dict[str, tuple[int, ...]]:
             raise UsageError(f"not an input shape: {text}", hint="such as --input-shape image=1,224,224,3")
         shapes[name] = tuple(int(size) for size in sizes)
     return shapes
+
+
+def conversion(
+    inputs: str | None,
+    outputs: str | None,
+    keep_float: list[str] | None,
+    method: str | None,
+    integer_io: bool | None,
+) -> dict[str, object]:
+    """What was given of a Conversion's fields, by name; the project file's hold for the others."""
+    from edgewright.nouns.conversion import Ends
+
+    given: dict[str, object] = {}
+    if inputs or outputs:
+        given["ends"] = Ends(inputs=_names(inputs), outputs=_names(outputs))
+    if keep_float:
+        given["keep_float"] = tuple(keep_float)
+    if method is not None:
+        given["calibration_method"] = method
+    if integer_io is not None:
+        given["integer_io"] = integer_io
+    return given
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def known(what: str, name: str, table: dict[str, T]) -> T:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
+
 from edgewright.errors import UsageError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
+from edgewright.nouns.conversion import Conversion
 from edgewright.nouns.project import Preprocessing, Project
 
 ARTIFACT_ID = re.compile(r"[0-9a-f]{8,64}\Z")  # an id, or enough of its beginning
@@ -20,6 +23,7 @@ class SourceChoice(Noun, frozen=True, kw_only=True):
     name: str
     project: Project | None
     inputs: dict[str, tuple[int, ...]]
+    conversion: Conversion
     calibration: Path | str | None
     evaluation: Path | None
     preprocessing: Preprocessing | None
@@ -43,6 +47,7 @@ def choose(
     *,
     name: str | None = None,
     inputs: dict[str, tuple[int, ...]],
+    conversion: dict[str, object],
     calibration: str | None,
     evaluation: Path | None,
     precision: str | None,
@@ -69,6 +74,7 @@ def choose(
         name=name or (file.name if file else slug(path.stem)),
         project=project,
         inputs=inputs or (file.inputs if file else {}),
+        conversion=msgspec.structs.replace(file.conversion if file else Conversion(), **conversion),
         calibration=data,
         evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
         preprocessing=file.preprocessing if file else None,
@@ -100,6 +106,7 @@ def for_artifact(
         name=name or (file.name if file else "model"),
         project=project,
         inputs={},
+        conversion=Conversion(),
         calibration=None,
         evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
         preprocessing=artifact.manifest.preprocessing,

@@ -47,9 +47,9 @@ def edge(found: Recognised, request: CompileRequest) -> Edge:
 
 
 def _check_method(request: CompileRequest, target: Target) -> None:
-    if request.calibration_method not in target.calibration_methods:
+    if request.conversion.calibration_method not in target.calibration_methods:
         raise UsageError(
-            f"calibration method not available on {target.name}: {request.calibration_method}",
+            f"calibration method not available on {target.name}: {request.conversion.calibration_method}",
             hint=f"available are {_list(target.calibration_methods)}",
             code="calibration-method-unknown",
         )

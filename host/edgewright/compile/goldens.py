@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from edgewright.compile.calibrate import SampleSet, distinct, random_samples
 from edgewright.errors import ConversionError
@@ -68,7 +68,7 @@ def save(path: Path, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
     write_npz(path, named)
 
 
-def write_npz(path: Path, members: Iterator[tuple[str, Array]]) -> None:
+def write_npz(path: Path | IO[bytes], members: Iterator[tuple[str, Array]]) -> None:
     """A deterministic, uncompressed `.npz`."""
     import numpy as np
 

@@ -12,10 +12,10 @@ import msgspec
 
 from edgewright.compile import data, goldens, parity
 from edgewright.compile.calibrate import SampleSet, random_samples
-from edgewright.compile.request import Ends
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Parity, TensorSpec
 from edgewright.nouns.base import Noun
+from edgewright.nouns.conversion import Conversion, Ends
 from edgewright.nouns.project import Preprocessing
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Order(Noun, frozen=True, kw_only=True):
         inputs, outputs: the source's, with static shapes.
         opset: newest ONNX opset that may be produced.
         count: how many calibration samples there are.
-        keep_float, calibration_method, integer_io: as in `CompileRequest`.
+        conversion: what the user says of it beyond target and precision.
         toolchains: name -> its Python.
     """
 
@@ -70,9 +70,7 @@ class Order(Noun, frozen=True, kw_only=True):
     outputs: tuple[TensorSpec, ...]
     opset: int
     count: int
-    keep_float: tuple[str, ...] = ()
-    calibration_method: str = "minmax"
-    integer_io: bool = False
+    conversion: Conversion = Conversion()
     toolchains: dict[str, Path] = {}
 
 
@@ -89,8 +87,12 @@ class Work:
         self.path, self.folder, self.entry = order.path, order.folder, order.entry
         self.precision, self.opset, self.count = order.precision, order.opset, order.count
         self.inputs, self.outputs = order.inputs, order.outputs
-        self.keep_float, self.calibration_method = order.keep_float, order.calibration_method
-        self.integer_io, self.toolchains = order.integer_io, order.toolchains
+        self.keep_float = order.conversion.keep_float
+        self.calibration_method, self.integer_io = (
+            order.conversion.calibration_method,
+            order.conversion.integer_io,
+        )
+        self.toolchains = order.toolchains
 
 
 @lru_cache(maxsize=1)

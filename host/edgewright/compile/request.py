@@ -6,19 +6,10 @@ from pathlib import Path
 
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
+from edgewright.nouns.conversion import Conversion
 from edgewright.nouns.project import Preprocessing
 
 SYNTHETIC = "synthetic"  # the word that stands for seeded random calibration data
-
-
-class Ends(Noun, frozen=True, kw_only=True):
-    """Names of the inputs and outputs of a source that does not say them itself: a frozen graph."""
-
-    inputs: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
-
-
-NO_ENDS = Ends()
 
 
 class CompileRequest(Noun, frozen=True, kw_only=True):
@@ -30,10 +21,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
         precision: name of a precision. None: `as-is` for a source that is already in the target's own form
             and quantised, or that can go no other way; else `default_precision`.
         default_precision: the profile's or the project's.
-        ends: names of a frozen graph's inputs and outputs.
-        keep_float: names of layers that `int8-mixed` leaves in floats.
-        calibration_method: how ranges come from the calibration samples: `minmax`, `entropy`, `percentile`.
-        integer_io: inputs and outputs of an `int8` artifact are integers too.
+        conversion: what the user says of it beyond target and precision.
         inputs: input name -> static shape, for inputs with dynamic axes other than the batch.
         calibration: `.npz`, `.npy`, a folder of images, the word `synthetic`, or None.
         preprocessing: how images become inputs; recorded in the manifest.
@@ -51,10 +39,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
     precision: str | None = None
     default_precision: str = "fp32"
     inputs: dict[str, tuple[int, ...]] = {}
-    ends: Ends = Ends()
-    keep_float: tuple[str, ...] = ()
-    calibration_method: str = "minmax"
-    integer_io: bool = False
+    conversion: Conversion = Conversion()
     calibration: Path | str | None = None
     preprocessing: Preprocessing | None = None
     evaluation: Path | None = None

@@ -114,7 +114,7 @@ class _Compilation:
             path=found.path.absolute(),
             format=found.source.format,
             shapes=tuple(sorted(request.inputs.items())),
-            ends=request.ends,
+            ends=request.conversion.ends,
         )
 
     def run(self, store: ArtifactStore) -> Artifact:
@@ -218,9 +218,7 @@ class _Compilation:
                     outputs=outputs,
                     opset=self.request.opset,
                     count=samples.count(),
-                    keep_float=self.request.keep_float,
-                    calibration_method=self.request.calibration_method,
-                    integer_io=self.request.integer_io,
+                    conversion=self.request.conversion,
                 ),
             )
             produced = folder / self.edge.target.entry

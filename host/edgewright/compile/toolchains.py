@@ -29,7 +29,14 @@ from edgewright.nouns.progress import Progress, Step, silent
 _RECORD = "toolchain.json"
 _PROBE_SECONDS = 120
 _SPARE_MB = 300  # left free on the disk beside what an environment takes
-_OFFLINE = ("NewConnectionError", "ConnectTimeout", "Name or service", "name resolution", "ProxyError", "SSLError")
+_OFFLINE = (
+    "NewConnectionError",
+    "ConnectTimeout",
+    "Name or service",
+    "name resolution",
+    "ProxyError",
+    "SSLError",
+)
 
 
 class Toolchain(Noun, frozen=True, kw_only=True):
@@ -65,13 +72,14 @@ TOOLCHAINS: dict[str, Toolchain] = {
         Toolchain(
             name="onnx2tf", title="ONNX to LiteRT, without TensorFlow", pythons="3.12-3.12", machines=("x86_64",),
             probe="onnx2tf", megabytes=700,
+            # without what its tests and its picture of a graph want
             requirements=(
                 "onnx2tf==2.6.9", "ai-edge-litert==2.1.2", "backports.strenum==1.2.8", "flatbuffers==25.12.19",
-                "h5py==3.14.0", "markdown-it-py==4.0.0", "mdurl==0.1.2", "ml_dtypes==0.5.4", "mpmath==1.3.0",
-                "numpy==2.2.6", "onnx==1.20.1", "onnx-ir==0.1.16", "onnxoptimizer==0.4.2", "onnxruntime==1.26.0",
-                "onnxscript==0.6.2", "onnxsim==0.6.5", "opencv-python==4.13.0.92", "packaging==26.0",
-                "protobuf==7.35.1", "psutil==5.9.5", "Pygments==2.19.2", "rich==14.3.2", "setuptools==81.0.0",
-                "sne4onnx==2.0.1", "sng4onnx==2.0.1", "sympy==1.14.0", "tqdm==4.67.1", "typing_extensions==4.15.0",
+                "h5py==3.14.0", "markdown-it-py==4.3.0", "mdurl==0.1.2", "ml_dtypes==0.5.4", "mpmath==1.3.0",
+                "numpy==2.2.6", "onnx==1.20.1", "onnx-ir==1.1.0", "onnxoptimizer==0.4.2", "onnxruntime==1.26.0",
+                "onnxscript==0.6.2", "onnxsim==0.6.5", "packaging==26.3", "protobuf==7.35.1", "psutil==5.9.5",
+                "Pygments==2.21.0", "rich==15.0.0", "setuptools==81.0.0", "sne4onnx==2.0.1", "sng4onnx==2.0.1",
+                "sympy==1.14.0", "tqdm==4.67.1", "typing_extensions==4.16.0",
             ),
         ),
         Toolchain(
@@ -191,8 +199,12 @@ def choose_python(row: Toolchain, given: Path | None = None) -> Python:
         python = pythons.ask(Path(shutil.which(given) or given).absolute())
         if python is None or not python.within(row.pythons) or not python.venv:
             what = "no Python" if python is None else f"Python {python.version}"
-            lack = ", without the modules venv and ensurepip" if python is not None and not python.venv else ""
-            raise UsageError(f"{given} is {what}{lack}", hint=f"toolchain {row.name} needs Python {row.pythons}")
+            lack = (
+                ", without the modules venv and ensurepip" if python is not None and not python.venv else ""
+            )
+            raise UsageError(
+                f"{given} is {what}{lack}", hint=f"toolchain {row.name} needs Python {row.pythons}"
+            )
         return python
     fitting = [python for python in pythons.found() if python.within(row.pythons)]
     able = [python for python in fitting if python.venv]
@@ -263,7 +275,16 @@ def _make(row: Toolchain, chosen: Python, made: Path, progress: Progress) -> Non
     total = len(row.requirements)
     progress(Step(what="toolchain", detail=f"environment with Python {chosen.version}", done=0, total=total))
     _checked([chosen.path, "-I", "-m", "venv", made], "venv")
-    pip = [_python(made), "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-deps"]
+    pip = [
+        _python(made),
+        "-I",
+        "-m",
+        "pip",
+        "install",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--no-deps",
+    ]
     if row.pip:
         _checked([*pip, f"pip=={row.pip}"], "pip")
     command = [*pip, "--only-binary=:all:", "--progress-bar", "off", *row.requirements]
@@ -315,7 +336,14 @@ def _run(command: Sequence[str | Path], seconds: float | None) -> subprocess.Com
 
 def _environment() -> dict[str, str]:
     """Ours, without what would send pip or venv elsewhere."""
-    hidden = ("VIRTUAL_ENV", "PIP_TARGET", "PIP_USER", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PIP_CONSTRAINT")
+    hidden = (
+        "VIRTUAL_ENV",
+        "PIP_TARGET",
+        "PIP_USER",
+        "PIP_PREFIX",
+        "PIP_REQUIRE_VIRTUALENV",
+        "PIP_CONSTRAINT",
+    )
     return {key: value for key, value in os.environ.items() if key not in hidden}
 
 

@@ -114,7 +114,7 @@ class Builder:
         artifact = compile_model(
             CompileRequest(
                 source=request.source, target=recipe.target, precision=recipe.precision,
-                default_precision=recipe.default_precision, inputs=request.inputs,
+                default_precision=recipe.default_precision, inputs=request.inputs, conversion=request.conversion,
                 calibration=request.calibration, preprocessing=request.preprocessing,
                 evaluation=request.evaluation, metric=request.metric, allow_constant=request.allow_constant,
                 use_cache=request.use_cache,

@@ -7,6 +7,7 @@ from pathlib import Path
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
+from edgewright.nouns.conversion import Conversion
 from edgewright.nouns.measurement import QUICK, Protocol
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.project import Budget, Preprocessing, Project
@@ -43,6 +44,7 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
     target: str | None = None
     precision: str | None = None
     inputs: dict[str, tuple[int, ...]] = {}
+    conversion: Conversion = Conversion()
     calibration: Path | str | None = None
     preprocessing: Preprocessing | None = None
     evaluation: Path | None = None

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from edgewright.nouns.base import Noun
+from edgewright.nouns.conversion import Conversion
 
 Limit = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -72,6 +73,7 @@ class ProjectFile(Noun, frozen=True, kw_only=True):
         precision: precision for all profiles that do not say otherwise.
         precisions: precision by profile name.
         inputs: input name -> static shape, where the model has dynamic axes.
+        conversion: what else decides a conversion.
         calibration: path of `.npz`, `.npy` or a folder of images.
         evaluation: path of an `.npz` with the inputs and `labels`.
         metric: name of the metric, `top1`.
@@ -85,6 +87,7 @@ class ProjectFile(Noun, frozen=True, kw_only=True):
     precision: str | None = None
     precisions: dict[str, str] = {}
     inputs: dict[str, tuple[int, ...]] = {}
+    conversion: Conversion = Conversion()
     calibration: str | None = None
     evaluation: str | None = None
     metric: str = "top1"

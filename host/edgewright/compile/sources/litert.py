@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile.request import NO_ENDS, Ends
 from edgewright.compile.shapes import static_shapes
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.conversion import Ends
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ def open_model(
     path: Path,
     kind: str,
     shapes: dict[str, tuple[int, ...]],
-    ends: Ends = NO_ENDS,  # noqa: ARG001
+    ends: Ends,  # noqa: ARG001
 ) -> LitertModel:
     """Opens a `tflite` source.
 

@@ -1,0 +1,165 @@
+"""Answers: what a model said to every sample of an evaluation set, as much of it as a metric needs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from edgewright.compile.goldens import write_npz
+from edgewright.errors import DataError
+from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.metric import RANKS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+MAX_BYTES = 256 * 1024**2  # of one model's answers, as the board's agent has it
+
+
+class Answers:
+    """A model's answers, one row a sample.
+
+    Attributes:
+        keep: as in `nouns.metric.Metric`.
+        arrays: for `top5` one int32 array of shape (n, 5), see `ranks`; else one array an output, shape
+            (n, *output.shape), real values.
+    """
+
+    def __init__(self, keep: str, arrays: Sequence[Array]) -> None:
+        self.keep = keep
+        self.arrays = list(arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def taken(self, chosen: Array) -> Self:
+        """The answers to some samples, by index."""
+        return type(self)(self.keep, [array[chosen] for array in self.arrays])
+
+    def refuse_infinite(self) -> None:
+        """Raises DataError when an answer is NaN or infinite. Ranks have -1 for one: a wrong answer."""
+        import numpy as np
+
+        for index, array in enumerate(self.arrays if self.keep != "top5" else ()):
+            bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+            if len(bad):
+                raise DataError(
+                    f"output {index} for sample {bad[0]} is not finite, one of {len(bad)}",
+                    hint="the model overflows on it: try fp32, or look at that input",
+                    code="not-finite",
+                )
+
+    def packed(self) -> bytes:
+        """As an uncompressed `.npz`; the same answers give the same bytes."""
+        buffer = io.BytesIO()
+        write_npz(buffer, ((f"{self.keep}_{index}", array) for index, array in enumerate(self.arrays)))
+        return buffer.getvalue()
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Self:
+        """What `packed` gave."""
+        import numpy as np
+
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            names = archive.files
+            return cls(names[0].partition("_")[0], [archive[name] for name in names])
+
+
+def ranks(output: Array) -> Array:
+    """Indexes of the five greatest values of one output, best first, int32 of shape (5,).
+
+    Of equal values the first comes first. -1 where there are fewer, and everywhere when one is not finite.
+    """
+    import numpy as np
+
+    flat = np.asarray(output, np.float64).reshape(-1)
+    found = np.full(RANKS, -1, np.int32)
+    if np.isfinite(flat).all():
+        best = np.argsort(-flat, kind="stable")[:RANKS]
+        found[: len(best)] = best
+    return found
+
+
+def collected(
+    run: Callable[[list[Array]], list[Array]], samples: Iterable[list[Array]], keep: str
+) -> Answers:
+    """The answers of a model on this machine.
+
+    Raises:
+        DataError: they outgrow `MAX_BYTES`.
+    """
+    import numpy as np
+
+    rows, size = [], 0
+    for row in kept(run, samples, keep):
+        rows.append(row)
+        size += sum(array.nbytes for array in row)
+        if size > MAX_BYTES:
+            raise too_large(len(rows))
+    return Answers(keep, [np.stack(column) for column in zip(*rows, strict=True)])
+
+
+def kept(
+    run: Callable[[list[Array]], list[Array]], samples: Iterable[list[Array]], keep: str
+) -> Iterator[list[Array]]:
+    """What is kept of the answer to each sample."""
+    for sample in samples:
+        outputs = run(sample)
+        if keep == "top5":
+            yield [ranks(outputs[0])]
+        else:
+            yield [array.copy() for array in (outputs if keep == "all" else outputs[:1])]
+
+
+def too_large(count: int) -> DataError:
+    """The error of answers that nobody wants to keep."""
+    return DataError(
+        f"answers to {count} samples are more than {MAX_BYTES >> 20} MiB",
+        hint="evaluate on fewer samples, or by a metric that needs less: top1 or top5",
+    )
+
+
+def check_size(count: int, keep: str, outputs: Sequence[TensorSpec]) -> None:
+    """Raises DataError when the answers to so many samples would be too large."""
+    import math
+
+    import numpy as np
+
+    specs = outputs if keep == "all" else outputs[:1]
+    each = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
+    if keep != "top5" and count * each > MAX_BYTES:
+        raise too_large(count)
+
+
+def from_board(keep: str, data: bytes, specs: Sequence[dict[str, Any]]) -> Answers:
+    """The answers that a board's agent wrote.
+
+    Args:
+        data: `top5`: int32 little-endian, five a sample; else an `.npz` with `output_<i>`.
+        specs: the outputs of the release's manifest, as the agent said them.
+
+    Raises:
+        ValueError, KeyError, OSError: they are not what they must be.
+    """
+    import numpy as np
+
+    if keep == "top5":
+        return Answers(keep, [np.frombuffer(data, "<i4").reshape(-1, RANKS)])
+    chosen = specs if keep == "all" else specs[:1]
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        return Answers(keep, [real(archive[f"output_{index}"], spec) for index, spec in enumerate(chosen)])
+
+
+def real(values: Array, spec: dict[str, Any]) -> Array:
+    """Real values of integers that have a scale; other values as they are."""
+    import numpy as np
+
+    scale = spec.get("scale")
+    if scale is None or values.dtype.kind not in "iu":
+        return values
+    zero = spec.get("zero_point") or 0
+    return ((values.astype(np.float64) - zero) * scale).astype(np.float32)

@@ -1,0 +1,202 @@
+"""What a conversion did to a model: operators before and after, what was fused, which layers are quantised."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgewright import targets
+from edgewright.compile import operations
+from edgewright.compile.jobs import SOURCES, SourceRef, opened
+from edgewright.compile.operations import Operation
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.workers import Workers
+from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.base import Noun
+
+_READERS = {  # worker -> module with `of_source(model, path)`
+    "tensorflow": "edgewright.compile.source_graphs",
+    "torch": "edgewright.compile.source_graphs",
+    "onnx": "edgewright_targets.onnxruntime.explain",
+    "litert": "edgewright_targets.tflite.explain",
+    "openvino": "edgewright_targets.openvino.explain",
+}
+
+
+class Group(Noun, frozen=True, kw_only=True):
+    """Operators in a row, such as Conv, BatchNormalization, Relu, and how often they stand so."""
+
+    pattern: tuple[str, ...]
+    count: int
+
+
+class Element(Noun, frozen=True, kw_only=True):
+    """Operators that can be folded into a layer, and how many still stand by themselves.
+
+    Attributes:
+        kind: `batch normalisation` or `activation`.
+        source: how many follow a layer in the source.
+        file: how many do so in the shipped file.
+        runtime: how many do so in what the runtime executes; None: it cannot be asked, it executes the file.
+    """
+
+    kind: str
+    source: int
+    file: int
+    runtime: int | None
+
+
+class Layer(Noun, frozen=True, kw_only=True):
+    """A convolution or a dense layer of the shipped file. `arithmetic` as the file, or better the runtime, has it."""
+
+    name: str
+    operator: str
+    arithmetic: str
+
+
+class Explanation(Noun, frozen=True, kw_only=True):
+    """What became of a model.
+
+    Attributes:
+        source, file, runtime: operator -> how many; `runtime` None where it cannot be asked.
+        chains: layers of the source with what follows them.
+        fused: operators that have taken others in, in what the runtime executes, or else in the file.
+        layers: convolutions and dense layers as shipped.
+        kept_float: names that were to stay in floats and did.
+    """
+
+    source: dict[str, int]
+    file: dict[str, int]
+    runtime: dict[str, int] | None
+    chains: tuple[Group, ...]
+    elements: tuple[Element, ...]
+    fused: tuple[Group, ...]
+    layers: tuple[Layer, ...]
+    route: tuple[str, ...]
+    kept_float: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def explain(request: CompileRequest, artifact: Artifact, workers: Workers) -> Explanation:
+    """Reads the source and the artifact, each in the worker of its framework.
+
+    Args:
+        request: what the artifact was made from.
+
+    Raises:
+        ModelError, ConversionError: one of them cannot be read.
+    """
+    manifest = artifact.manifest
+    ref = SourceRef(
+        path=request.source.absolute(),
+        format=manifest.source.format,
+        shapes=tuple(sorted(request.inputs.items())),
+        ends=request.ends,
+    )
+    here = __name__
+    source = workers.call(SOURCES[ref.format], here, "read_the_source", source=ref)
+    target = targets.load(manifest.target)
+    module = targets.module_name(f"{target.name}.explain")
+    entry = artifact.folder / manifest.entry
+    file, runtime = workers.call(target.framework, here, "read_the_artifact", module=module, path=entry)
+    return _explained(source, file, runtime, artifact)
+
+
+def layers_of(artifact: Artifact, workers: Workers) -> tuple[Layer, ...]:
+    """The convolutions and dense layers of an artifact, in the file's order."""
+    target = targets.load(artifact.manifest.target)
+    module = targets.module_name(f"{target.name}.explain")
+    entry = artifact.folder / artifact.manifest.entry
+    file, _ = workers.call(
+        target.framework, __name__, "read_the_artifact", module=module, path=entry, run=False
+    )
+    return _layers(file, None)
+
+
+def read_the_source(source: SourceRef) -> list[Operation]:
+    """Operations of the source. Runs in its worker."""
+    reader = importlib.import_module(_READERS[SOURCES[source.format]])
+    return _converted(reader.of_source(opened(source), source.path))
+
+
+def read_the_artifact(
+    module: str, path: Path, run: bool = True
+) -> tuple[list[Operation], list[Operation] | None]:
+    """(operations of the shipped file, those that the runtime executes or None). Runs in the target's worker."""
+    reader = importlib.import_module(module)
+    executed = reader.executed(path) if run else None
+    return _converted(reader.shipped(path)), None if executed is None else _converted(executed)
+
+
+def _converted(rows: Iterable[dict[str, Any]]) -> list[Operation]:
+    return [msgspec.convert(row, Operation) for row in rows]
+
+
+def _explained(
+    source: Sequence[Operation],
+    file: Sequence[Operation],
+    runtime: Sequence[Operation] | None,
+    artifact: Artifact,
+) -> Explanation:
+    manifest = artifact.manifest
+    chains = operations.chains(source)
+    return Explanation(
+        source=_counted(source),
+        file=_counted(file),
+        runtime=None if runtime is None else _counted(runtime),
+        chains=_grouped(tuple(item.operator for item in chain) for chain in chains),
+        elements=_elements(source, file, runtime),
+        fused=_grouped(
+            (item.operator, *item.absorbed)
+            for item in (file if runtime is None else runtime)
+            if item.absorbed and operations.is_layer(item)
+        ),
+        layers=_layers(file, runtime),
+        route=manifest.route,
+        kept_float=manifest.kept_float,
+        notes=manifest.notes,
+    )
+
+
+def _counted(found: Sequence[Operation]) -> dict[str, int]:
+    return dict(sorted(Counter(item.operator for item in found).items()))
+
+
+def _grouped(patterns: Iterable[tuple[str, ...]]) -> tuple[Group, ...]:
+    counted = Counter(patterns)
+    return tuple(Group(pattern=pattern, count=counted[pattern]) for pattern in sorted(counted))
+
+
+def _elements(
+    source: Sequence[Operation], file: Sequence[Operation], runtime: Sequence[Operation] | None
+) -> tuple[Element, ...]:
+    counts = [operations.standing(graph) for graph in (source, file)]
+    executed = None if runtime is None else operations.standing(runtime)
+    return tuple(
+        Element(
+            kind=kind,
+            source=counts[0][kind],
+            file=counts[1][kind],
+            runtime=None if executed is None else executed[kind],
+        )
+        for kind in (operations.NORM, operations.ACTIVATION)
+    )
+
+
+def _layers(file: Sequence[Operation], runtime: Sequence[Operation] | None) -> tuple[Layer, ...]:
+    """The layers of the file; what the runtime really computes in wins over what the file says."""
+    executed = {item.name: item.arithmetic for item in runtime or () if item.arithmetic}
+    return tuple(
+        Layer(
+            name=item.name,
+            operator=item.operator,
+            arithmetic=executed.get(item.name, item.arithmetic),
+        )
+        for item in file
+        if operations.is_layer(item)
+    )

@@ -1,0 +1,93 @@
+"""Whether labels fit a metric and a model's outputs, and their form there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from edgewright.errors import DataError
+from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.metric import RANKS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+
+def classes(spec: TensorSpec) -> int:
+    """How many values an output has of one sample."""
+    return math.prod(spec.shape[1:])
+
+
+def _ids(labels: Array, spec: TensorSpec, count: int) -> Array:
+    """Labels as class ids, int64 of shape (n,), each below `count`; one-hot rows are taken too."""
+    import numpy as np
+
+    found = labels
+    if found.ndim == 2 and found.shape[1] > 1:
+        if not _one_hot(found):
+            raise DataError(
+                f"labels are no class ids, they have {found.shape[1]} values a sample",
+                hint="give one whole number a sample, or another metric: mse, mae, f1 or auc",
+            )
+        found = found.argmax(axis=1)
+    found = found.reshape(len(found), -1)
+    if found.shape[1] != 1 or not np.array_equal(found, np.rint(found)):
+        raise DataError("labels are no class ids, they are not one whole number a sample",
+                        hint="give whole numbers, or the metric mse or mae")  # fmt: skip
+    found = found[:, 0].astype(np.int64)
+    wrong = np.flatnonzero((found < 0) | (found >= count))
+    if len(wrong):
+        raise DataError(
+            f"label of sample {wrong[0]} is class {found[wrong[0]]}, output {spec.name} has {count} classes",
+            hint=f"classes are numbered from 0 to {count - 1}"
+            if count > 1
+            else "for one score use f1 or auc, for a figure mse",
+        )
+    return found
+
+
+def _one_hot(labels: Array) -> bool:
+    import numpy as np
+
+    return bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
+
+
+def _fit_ranks(least: int, labels: Array, spec: TensorSpec) -> Array:
+    if len(spec.shape) > 1 and spec.shape[0] != 1:
+        raise DataError(f"top1 and top5 want one sample an inference, the model takes {spec.shape[0]}",
+                        hint="convert it with a batch of 1")  # fmt: skip
+    if classes(spec) <= least:
+        raise DataError(f"top5 is right whatever the model answers, output {spec.name} has {classes(spec)} classes",
+                        hint="use top1 or f1")  # fmt: skip
+    return _ids(labels, spec, classes(spec))
+
+
+def _fit_values(labels: Array, spec: TensorSpec) -> Array:
+    width, want = math.prod(labels.shape[1:]), classes(spec)
+    if width != want:
+        raise DataError(f"labels have {width} values a sample, output {spec.name} has {want}",
+                        hint="give labels of the output's shape, or a metric of class ids: top1, f1")  # fmt: skip
+    return labels.reshape(len(labels), -1)
+
+
+def _fit_classes(labels: Array, spec: TensorSpec) -> Array:
+    """Class ids (n,) for several classes, 0 or 1 (n,) for one score, 0 or 1 (n, k) where a sample may have several."""
+    count = classes(spec)
+    several = labels.ndim == 2 and labels.shape[1] > 1 and not _one_hot(labels)
+    if not several:
+        return _ids(labels, spec, max(count, 2))
+    import numpy as np
+
+    if not np.isin(labels, (0, 1)).all():
+        raise DataError("labels are neither class ids nor rows of 0 and 1", hint="for figures use mse or mae")
+    return _fit_values(labels, spec).astype(np.int64)
+
+
+FITS: dict[str, Callable[[Array, TensorSpec], Array]] = {
+    "top1": partial(_fit_ranks, 0), "top5": partial(_fit_ranks, RANKS), "f1": _fit_classes, "auc": _fit_classes,
+    "mse": _fit_values, "mae": _fit_values,
+}  # fmt: skip

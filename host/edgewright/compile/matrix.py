@@ -1,0 +1,47 @@
+"""The table of edges: every source format times every target, read from the targets' own routes."""
+
+from __future__ import annotations
+
+from edgewright import targets
+from edgewright.compile.jobs import SOURCES
+from edgewright.nouns.base import Noun
+
+
+class Cell(Noun, frozen=True, kw_only=True):
+    """What becomes of one source format on one target.
+
+    Attributes:
+        precisions: names, in the target's order; empty: there is no way.
+        stages: `<worker>:<target>.<module>`, in order; those of `as-is` where there are no others.
+        toolchains: environments of their own that the stages need.
+    """
+
+    source: str
+    target: str
+    precisions: tuple[str, ...]
+    stages: tuple[str, ...]
+    toolchains: tuple[str, ...]
+
+
+def cells() -> tuple[Cell, ...]:
+    """All cells, by source, then by target; what has no way is among them."""
+    return tuple(_cell(source, name) for source in sources() for name in targets.names())
+
+
+def sources() -> tuple[str, ...]:
+    """The source formats, sorted."""
+    return tuple(sorted(SOURCES))
+
+
+def _cell(source: str, name: str) -> Cell:
+    target = targets.load(name)
+    route = target.routes.get(source) or target.as_is.get(source)
+    if route is None:
+        return Cell(source=source, target=name, precisions=(), stages=(), toolchains=())
+    return Cell(
+        source=source,
+        target=name,
+        precisions=target.precisions_from(source),
+        stages=tuple(f"{worker}:{module}" for worker, module in route.stages),
+        toolchains=route.toolchains,
+    )

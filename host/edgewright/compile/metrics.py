@@ -1,0 +1,135 @@
+"""The metrics: how good a model's answers are, from its outputs and the labels. One implementation for source and board.
+
+Every metric, the user's own too, is a function `(outputs, labels) -> float` or `-> array of shape (n,)`, a score a
+sample whose mean is the value. `outputs` is an array of shape (n, *output.shape) (a list of them where a metric takes
+all outputs of a model with several); for `top5` answers it is int32 of shape (n, 5), see `answers.ranks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright.compile import own_function
+from edgewright.compile.answers import Answers
+from edgewright.compile.label_fit import FITS
+from edgewright.compile.metric_functions import FUNCTIONS
+from edgewright.errors import DataError, UsageError
+from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.metric import METRICS, Metric, is_own
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+_UNDEFINED = "auc needs samples of two classes at least, and both values of every label"
+
+
+class Scorer:
+    """A metric and the function that computes it. `load` makes one."""
+
+    def __init__(self, metric: Metric, function: Callable[[Any, Any], Any]) -> None:
+        self.metric = metric
+        self._function = function
+
+    def labels(self, labels: Array, outputs: Sequence[TensorSpec]) -> Array:
+        """The labels in the form that the metric takes, checked against the model's outputs.
+
+        Raises:
+            DataError: they do not fit: other kind, another width, a class that the model does not have.
+        """
+        return FITS[self.metric.name](labels, outputs[0]) if self.metric.name in FITS else labels
+
+    def score(self, answers: Answers, labels: Array) -> Array | float:
+        """The scores of shape (n,), or the value where a sample has none of its own; NaN where it is not defined.
+
+        Raises:
+            DataError: an answer is not finite (a `top5` answer that is not counts as wrong), or does not fit.
+        """
+        import numpy as np
+
+        answers.refuse_infinite()
+        if len(answers) != len(labels):
+            raise DataError(f"there are {len(answers)} answers and {len(labels)} labels")
+        given = answers.arrays[0] if len(answers.arrays) == 1 else answers.arrays
+        found = self._function(given, labels)
+        if self.metric.name not in METRICS:
+            found = _own_result(found, len(labels), self.metric.name)
+        return found if isinstance(found, np.ndarray) else float(found)
+
+    def value(self, answers: Answers, labels: Array) -> float:
+        """The metric over all samples.
+
+        Raises:
+            DataError: as `score`, or it is not defined for these labels.
+        """
+        found = self.score(answers, labels)
+        value = found if isinstance(found, float) else float(found.mean())
+        if value != value:
+            raise DataError(f"{self.metric.name} is not defined for these labels", hint=_UNDEFINED)
+        return value
+
+
+def load(name: str) -> Scorer:
+    """The metric of that name, or of `module.py:function`.
+
+    The user's own function takes the outputs and the labels, and says by an attribute `higher_is_better = False` of
+    its own that it is an error.
+
+    Raises:
+        UsageError: there is none.
+    """
+    check_name(name)
+    if not is_own(name):
+        return Scorer(METRICS[name], FUNCTIONS[name])
+    function = own_function.load(name)
+    higher = bool(getattr(function, "higher_is_better", True))
+    title = (function.__doc__ or "the user's own").strip().splitlines()[0]
+    metric = Metric(name=name, title=title, keep="all", higher_is_better=higher, share=False)
+    return Scorer(metric, partial(_called, function, name))
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError when there is no such metric; runs nothing of the user's."""
+    import difflib
+
+    if name in METRICS:
+        return
+    found = own_function.named(name)
+    if found is None:
+        near = difflib.get_close_matches(name, METRICS, n=1)
+        known = f"metrics are {', '.join(METRICS)}, or your own module.py:function"
+        raise UsageError(f"unknown metric: {name}", hint=f"did you mean `{near[0]}`?" if near else known)
+    if not found[0].is_file():
+        raise UsageError(f"no such file: {found[0]}", hint="check the path before the colon of the metric")
+
+
+def own(name: str) -> Path | None:
+    """The file of the user's own metric, None for the others."""
+    found = own_function.named(name)
+    return None if found is None else found[0]
+
+
+def _called(function: Callable[[Any, Any], Any], name: str, outputs: Any, labels: Any) -> Any:
+    try:
+        return function(outputs, labels)
+    except (Exception, SystemExit) as error:
+        raise DataError(
+            f"metric {name} failed: {own_function.said(error)}", hint="try it on arrays of that shape"
+        ) from error
+
+
+def _own_result(found: Any, count: int, name: str) -> Any:
+    import numpy as np
+
+    result = np.asarray(found)
+    if result.dtype.kind not in "fiub" or result.shape not in ((), (count,)):
+        raise DataError(
+            f"metric {name} returned {result.dtype} of shape {result.shape}",
+            hint=f"return a number, or an array of shape ({count},): a score a sample",
+        )
+    result = result.astype(np.float64)
+    return result if result.shape else float(result)

@@ -1,0 +1,28 @@
+"""Conversion: what a user says of a conversion beyond its target and precision."""
+
+from __future__ import annotations
+
+from edgewright.nouns.base import Noun
+
+
+class Ends(Noun, frozen=True, kw_only=True):
+    """Names of the inputs and outputs of a source that does not say them itself: a frozen graph."""
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+class Conversion(Noun, frozen=True, kw_only=True):
+    """The user's choices.
+
+    Attributes:
+        ends: names of a frozen graph's inputs and outputs.
+        keep_float: names of layers that `int8-mixed` leaves in floats.
+        calibration_method: how ranges come from the calibration samples: `minmax`, `entropy`, `percentile`.
+        integer_io: inputs and outputs of an `int8` artifact are integers too.
+    """
+
+    ends: Ends = Ends()
+    keep_float: tuple[str, ...] = ()
+    calibration_method: str = "minmax"
+    integer_io: bool = False
