@@ -117,8 +117,10 @@ def substitute(facts, text):
         found = {}
     found = found if isinstance(found, dict) else {}
     taken = {key: value for key, value in found.items() if fits(key, value)}
+    told = found.get("simulated")  # facts that are read here, from files that stand for hardware
+    named = [name for name in told if name in SUBSTITUTABLE] if isinstance(told, list) else []
     merged = dict(facts)
-    merged.update(taken, simulated=sorted(taken))
+    merged.update(taken, simulated=sorted(set(taken).union(named)))
     return merged
 
 

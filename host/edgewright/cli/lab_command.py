@@ -23,6 +23,22 @@ def up(
         list[str] | None, typer.Option("--profile", help="What they pose as, in turn; may be repeated.")
     ] = None,
     python: Annotated[str | None, typer.Option("--python", metavar="PATH", help="Their Python.")] = None,
+    arch: Annotated[
+        str | None, typer.Option("--arch", help="arm64: emulated boards with an arm64 Debian of their own.")
+    ] = None,
+    vm: Annotated[
+        bool, typer.Option("--vm", help="With --arch arm64: whole machines, each with a kernel of its own.")
+    ] = False,
+    suite: Annotated[
+        str,
+        typer.Option(
+            "--suite", help="Debian of emulated boards: bullseye (Python 3.9), bookworm, trixie (3.13)."
+        ),
+    ] = "bookworm",
+    mirror: Annotated[
+        str | None,
+        typer.Option("--mirror", metavar="ADDRESS", help="Debian archive; default: this machine's."),
+    ] = None,
     name: NAME = "lab",
     sshd: Annotated[str | None, typer.Option("--sshd", help="Path of an sshd, or the word built-in.")] = None,
     fleet: options.FLEET = None,
@@ -31,9 +47,12 @@ def up(
 ) -> None:
     """Start boards and add them to the fleet file."""
     from edgewright.cli.progress import shown
+    from edgewright.errors import UsageError
     from edgewright.lab import boards as lab
 
     path = options.fleet_path(fleet)
+    if vm and not emulated(arch):
+        raise UsageError("--vm without --arch", hint="give --arch arm64 too")
     with shown() as progress:
         made = lab.up(
             boards,
@@ -42,6 +61,9 @@ def up(
             python=python,
             name=name,
             sshd=sshd,
+            suite=suite if emulated(arch) else "",
+            machine=vm,
+            mirror=mirror,
             progress=progress,
         )
     show("lab up", made, as_json)
@@ -51,6 +73,25 @@ def up(
         render.note(
             f"next: `edgewright doctor @lab`, `edgewright deploy MODEL --to @lab`; the boards are in {path}"
         )
+
+
+def emulated(arch: str | None) -> bool:
+    """Whether boards of another architecture than this machine's are asked for.
+
+    Raises:
+        UsageError: an architecture that cannot be emulated.
+    """
+    import os
+
+    from edgewright.errors import UsageError
+
+    if arch in (None, os.uname().machine):
+        return False
+    if arch not in ("arm64", "aarch64"):
+        raise UsageError(
+            f"no such architecture of boards: {arch}", hint="arm64, or none for this machine's own"
+        )
+    return True
 
 
 @app.command()
@@ -84,8 +125,8 @@ def show(command: str, made: list[LabBoard], as_json: bool) -> None:
         return
     rows = [
         (
-            board.name, f"{board.user}@{board.address}:{board.port}", board.profile or "this machine", board.python or "its login's",
-            board.server, "own home and passwd" if board.isolated else "shares this machine's", "up" if board.alive else "down",
+            board.name, f"{board.user}@{board.address}:{board.port}", board.profile or "this machine", board.python or (f"{board.suite}'s" if board.suite else "its login's"),
+            f"{board.server}, {'arm64 machine' if board.machine else 'emulated arm64'}" if board.suite else board.server, "own home and passwd" if board.isolated else "shares this machine's", "up" if board.alive else "down",
             shortened(board.fleet),
         )
         for board in made

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgewright.errors import UsageError
-from edgewright.lab import enlist, making, record
+from edgewright.lab import enlist, making, record, userland
 from edgewright.lab.record import LabError, LabRecord
 from edgewright.nouns.base import Noun
 from edgewright.nouns.progress import Progress, Step, silent
@@ -26,6 +26,8 @@ class LabBoard(Noun, frozen=True, kw_only=True):
     """One simulated board.
 
     Attributes:
+        machine: it is a whole emulated machine.
+        suite: Debian suite of an emulated board's arm64 userland; empty: it is of this machine's kind.
         server: `openssh`, or `built-in` where there is no sshd.
         isolated: it has a passwd entry and a home of its own, and does not see the developer's.
         folder: everything of the board on this machine; `root` is its root folder, as this machine sees it.
@@ -40,6 +42,8 @@ class LabBoard(Noun, frozen=True, kw_only=True):
     user: str
     profile: str | None
     python: str | None
+    suite: str
+    machine: bool
     server: str
     isolated: bool
     folder: Path
@@ -59,6 +63,9 @@ def up(
     name: str = "lab",
     sshd: str | None = None,
     isolate: bool = True,
+    suite: str = "",
+    machine: bool = False,
+    mirror: str | None = None,
     progress: Progress = silent,
 ) -> list[LabBoard]:
     """Starts `count` boards called `<name>-1`, `<name>-2`, ... and adds them to the fleet file, pinned.
@@ -70,6 +77,9 @@ def up(
         profiles: what the boards pose as, in turn; none: they are what this machine is.
         python: absolute path of the boards' Python; by default the `python3` that a login finds.
         sshd: path of an sshd, or `built-in`; by default this machine's sshd, else the built-in server.
+        suite: emulate arm64 boards with this Debian suite's userland (`userland.SUITES`).
+        machine: emulate whole machines, each with a kernel of its own.
+        mirror: address of a Debian archive for it; by default this machine's own.
         isolate: give each board a view of the file system of its own, where this machine allows it.
 
     Raises:
@@ -92,7 +102,9 @@ def up(
         if existing is not None and existing.ready:
             return again(existing, count, fleet_path, profiles, progress)
         making.remove(name)  # what an interrupted start left
-        lab = making.plan(count, fleet_path, profiles, python, name, sshd)
+        if suite:
+            userland.ready(suite, mirror, progress, machine=machine)
+        lab = making.plan(count, fleet_path, profiles, python, name, sshd, suite, machine)
         enlist.check(fleet_path, (board.name for board in lab.boards))
         try:
             record.save(lab)
@@ -133,7 +145,7 @@ def shown(lab: LabRecord) -> list[LabBoard]:
     return [
         LabBoard(
             lab=lab.name, name=board.name, address=enlist.ADDRESS, port=board.port, user=board.user,
-            profile=board.profile, python=board.python, server=board.server, isolated=board.isolated,
+            profile=board.profile, python=board.python, suite=board.suite, machine=board.machine, server=board.server, isolated=board.isolated,
             folder=record.board_folder(lab.name, board.name), root=enlist.root(lab.name, board),
             identity=record.identity(lab.name), fleet=Path(lab.fleet), pid=board.pid,
             alive=making.is_alive(lab.name, board),

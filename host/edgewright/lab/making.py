@@ -12,7 +12,20 @@ from pathlib import Path
 import msgspec
 
 from edgewright.config import profiles as known_profiles
-from edgewright.lab import builtin, enlist, interpreter, isolation, keys, openssh, pose, processes, record
+from edgewright.lab import (
+    builtin,
+    emulation,
+    enlist,
+    interpreter,
+    isolation,
+    keys,
+    openssh,
+    pose,
+    processes,
+    record,
+    userland,
+)
+from edgewright.lab import machine as machines
 from edgewright.lab.openssh import PortTakenError
 from edgewright.lab.processes import Process
 from edgewright.lab.record import BoardRecord, LabError, LabRecord
@@ -20,25 +33,46 @@ from edgewright.nouns.progress import Progress, Step
 
 BUILT_IN = "built-in"
 OPENSSH = "openssh"
+EMULATED_SSHD = "/usr/sbin/sshd"  # in the userland
 PARALLEL = 8
 ATTEMPTS = 5  # ports that are tried when other programs take the chosen one first
 
 
 def plan(
-    count: int, fleet_path: Path, posed: Sequence[str], python: str | None, name: str, sshd: str | None
+    count: int,
+    fleet_path: Path,
+    posed: Sequence[str],
+    python: str | None,
+    name: str,
+    sshd: str | None,
+    suite: str = "",
+    machine: bool = False,
 ) -> LabRecord:
     """A new lab, nothing of it made yet. Raises LabError, or ConfigError for an unknown profile."""
     for profile in posed:
         known_profiles.load(profile)
+    if suite:
+        sshd, chosen = EMULATED_SSHD, None
+        if python is not None:
+            raise LabError(
+                "an emulated board has its suite's Python",
+                hint=f"take another suite: {', '.join(userland.SUITES)}",
+            )
+        if machine:
+            machines.tools()
+        else:
+            emulation.qemu()
+    else:
+        chosen = interpreter.choose(python)
     server = (openssh.find() or BUILT_IN) if sshd is None else sshd
-    if server != BUILT_IN and not os.access(server, os.X_OK):
+    if not suite and server != BUILT_IN and not os.access(server, os.X_OK):
         raise LabError(f"no such sshd: {server}", hint="give its absolute path, or `built-in`")
-    chosen = interpreter.choose(python)
     boards = tuple(
         BoardRecord(
             name=f"{name}-{index + 1}", port=port, user=isolation.USER, isolated=False,
             server=BUILT_IN if server == BUILT_IN else OPENSSH,
-            profile=posed[index % len(posed)] if posed else None, python=chosen,
+            profile=posed[index % len(posed)] if posed else None, python=chosen, suite=suite,
+            machine=machine,
         )
         for index, port in enumerate(free_ports(count))
     )  # fmt: skip
@@ -64,8 +98,19 @@ def prepare(lab: LabRecord, isolate: bool) -> LabRecord:
         (folder / "home").mkdir(mode=0o700, parents=True)
         host_key = keys.make(folder / "host_key")
         profile = known_profiles.load(board.profile) if board.profile else None
-        pose.write(enlist.root(lab.name, board), pose.facts(profile, pose.serial(host_key)))
+        serial = pose.serial(host_key)
+        told = (
+            pose.emulated_facts(profile, machine=board.machine)
+            if board.suite
+            else pose.facts(profile, serial)
+        )
+        pose.write(enlist.root(lab.name, board), told)
         isolation.write_accounts(folder)
+        image = userland.ready(board.suite, machine=board.machine) if board.suite else None
+        if image is not None and board.machine:
+            machines.make(folder, image, profile, serial)
+        elif image is not None:
+            emulation.dress(folder, image.root, profile, serial)
     boards = tuple(settle(lab, isolate))
     lab = msgspec.structs.replace(lab, boards=boards, ready=True)
     record.save(lab)
@@ -78,6 +123,10 @@ def settle(lab: LabRecord, isolate: bool) -> list[BoardRecord]:
     if first.server == BUILT_IN:
         return list(lab.boards)
     folder = record.board_folder(lab.name, first.name)
+    if first.suite:
+        if not first.machine:
+            emulation.check(folder, emulation.qemu())
+        return [msgspec.structs.replace(board, isolated=True) for board in lab.boards]
     keep = interpreter.folders(first.python)
     if isolate and isolation.works(folder, keep=keep, lab_root=record.root()):
         return [msgspec.structs.replace(board, isolated=True) for board in lab.boards]
@@ -118,9 +167,14 @@ def ensure(lab: LabRecord, board: BoardRecord, public: str) -> BoardRecord:
     folder = record.board_folder(lab.name, board.name)
     for _ in range(ATTEMPTS):
         try:
-            if board.server == OPENSSH:
-                openssh.write_config(folder, board, public, lab.sshd)
-                pid = openssh.start(lab.name, board, lab.sshd, keep=interpreter.folders(board.python))
+            if board.machine:
+                machines.write_config(folder, public)
+                profile = known_profiles.load(board.profile) if board.profile else None
+                pid = machines.start(lab.name, board, userland.ready(board.suite, machine=True), profile)
+            elif board.server == OPENSSH:
+                view = openssh.view_of(lab.name, board, interpreter.folders(board.python))
+                openssh.write_config(folder, board, public, lab.sshd, view)
+                pid = openssh.start(lab.name, board, lab.sshd, view)
             else:
                 builtin.write_config(folder, board, public)
                 pid = builtin.start(lab.name, board)

@@ -9,8 +9,9 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from edgewright.lab import isolation, record
+from edgewright.lab import emulation, isolation, record
 from edgewright.lab.record import BoardRecord, LabError
 
 PLACES = (
@@ -58,7 +59,27 @@ def find() -> str | None:
     )
 
 
-def write_config(folder: Path, board: BoardRecord, public: str, sshd: str) -> None:
+class View(NamedTuple):
+    """How a program is run in a board's world: what goes before its arguments, and its environment."""
+
+    prefix: list[str]
+    environment: dict[str, str]
+
+
+def view_of(lab: str, board: BoardRecord, keep: Sequence[Path]) -> View:
+    """The world of a board that has one of its own, else this machine's."""
+    folder = record.board_folder(lab, board.name)
+    environment = {"PATH": isolation.PATH, "HOME": str(folder / "home")}
+    if board.suite:
+        text = emulation.script(folder, name=board.name, emulator=emulation.qemu())
+        return View(isolation.command(text), {**environment, **emulation.environment()})
+    if board.isolated:
+        text = isolation.script(folder, name=board.name, hide=isolation.hidden(record.root()), keep=keep)
+        return View(isolation.command(text), environment)
+    return View([], environment)
+
+
+def write_config(folder: Path, board: BoardRecord, public: str, sshd: str, view: View) -> None:
     """Writes `sshd_config` and `authorized_keys` into the board's folder, and checks them with sshd itself.
 
     An sshd that root runs without isolation wants the folder that Debian's service makes at boot: it is made
@@ -70,12 +91,14 @@ def write_config(folder: Path, board: BoardRecord, public: str, sshd: str) -> No
     text = CONFIG.format(
         port=board.port, folder=folder, escaped=escaped, environment="no" if board.isolated else "yes"
     )
+    if board.suite:  # sshd gives its sessions an environment of their own
+        text += f"SetEnv {' '.join(f'{key}={value}' for key, value in emulation.environment().items())}\n"
     path = folder / "sshd_config"
     path.write_text(text + NO_PENALTIES)
-    complaint = check(sshd, path)
+    complaint = check(sshd, path, view)
     if "PerSourcePenalties" in complaint:
         path.write_text(text)
-        complaint = check(sshd, path)
+        complaint = check(sshd, path, view)
     missing = MISSING_FOLDER.search(complaint)
     if missing and not board.isolated:
         Path(missing[1]).mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -85,20 +108,21 @@ def write_config(folder: Path, board: BoardRecord, public: str, sshd: str) -> No
         )
 
 
-def check(sshd: str, config: Path) -> str:
+def check(sshd: str, config: Path, view: View) -> str:
     """What sshd says against a configuration; empty when nothing."""
     done = subprocess.run(
-        [sshd, "-t", "-f", str(config)],
+        [*view.prefix, sshd, "-t", "-f", str(config)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
         stdin=subprocess.DEVNULL,
+        env=view.environment,
     )
     return done.stderr.strip() if done.returncode else ""
 
 
-def start(lab: str, board: BoardRecord, sshd: str, *, keep: Sequence[Path]) -> int:
+def start(lab: str, board: BoardRecord, sshd: str, view: View) -> int:
     """Starts the board's sshd, which detaches itself; returns when it listens.
 
     Returns:
@@ -112,14 +136,11 @@ def start(lab: str, board: BoardRecord, sshd: str, *, keep: Sequence[Path]) -> i
     log, pid_file = folder / "server.log", folder / "server.pid"
     for old in (log, pid_file):
         old.unlink(missing_ok=True)
-    server = [sshd, "-f", str(folder / "sshd_config"), "-E", str(log)]
-    if board.isolated:
-        text = isolation.script(folder, name=board.name, hide=isolation.hidden(record.root()), keep=keep)
-        server = isolation.command(text, *server)
+    server = [*view.prefix, sshd, "-f", str(folder / "sshd_config"), "-E", str(log)]
     with (folder / "start.log").open("wb") as errors:
         done = subprocess.run(
             server, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, timeout=60, check=False,
-            env={"PATH": isolation.PATH, "HOME": str(folder / "home")}, cwd="/",
+            env=view.environment, cwd="/",
         )  # fmt: skip
     if done.returncode:
         raise LabError(

@@ -35,6 +35,22 @@ def facts(profile: Profile | None, serial: str) -> dict[str, Any]:
     return told
 
 
+def emulated_facts(profile: Profile | None, *, machine: bool) -> dict[str, Any]:
+    """An emulated board's substitutes: it reads the rest from what its emulated hardware tells.
+
+    Args:
+        machine: it has a kernel of its own, so its memory is its own too.
+    """
+    told: dict[str, Any] = {"simulated": ["arch", "cpu", "model", "serial"]}
+    if machine:
+        told["simulated"].append("memory_mb")
+    elif profile is not None:
+        told["memory_mb"] = profile.memory_mb
+    if profile is not None:
+        told["accelerators"] = list(profile.accelerators)
+    return told
+
+
 def serial(host_key: str) -> str:
     """A serial number that is the board's own: 16 hex digits, as a Raspberry Pi has."""
     return hashlib.sha256(host_key.encode()).hexdigest()[:16]

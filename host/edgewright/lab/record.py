@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from edgewright.config import home
+from edgewright.config.folder_lock import locked
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.base import Noun
 
@@ -24,6 +24,8 @@ class BoardRecord(Noun, frozen=True, kw_only=True):
     Attributes:
         server: `openssh` or `built-in`.
         isolated: it has a passwd entry, a home and a view of the file system of its own.
+        machine: a whole emulated machine, with a kernel of its own.
+        suite: the Debian suite of an emulated board's arm64 userland; empty: the board is this machine's kind.
         started: identity of the process beside its pid, see `processes.started`.
     """
 
@@ -34,6 +36,8 @@ class BoardRecord(Noun, frozen=True, kw_only=True):
     isolated: bool
     profile: str | None = None
     python: str | None = None
+    suite: str = ""
+    machine: bool = False
     pid: int = 0
     started: str = ""
 
@@ -114,12 +118,8 @@ def save(lab: LabRecord) -> None:
 def lock() -> Iterator[None]:
     """Keeps other `lab up` and `lab down` of this user out; the lock frees itself with the process."""
     home.home().mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(home.home(), os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with locked(home.home()):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def erase(path: Path) -> None:

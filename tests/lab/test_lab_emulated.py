@@ -1,0 +1,116 @@
+"""Emulated boards: an arm64 Debian with its own sshd and Python under qemu, through the whole main job."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+
+import pytest
+
+from edgewright.cli.main import main
+from edgewright.lab import emulation, userland
+from edgewright.lab.record import LabError
+
+DIGITS = Path(__file__).parents[2] / "examples/digits"
+SUITES = {"bullseye": "3.9", "bookworm": "3.11", "trixie": "3.13"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory):
+    """A state folder that the tests of this module share: the userlands are made once."""
+    folder = tmp_path_factory.mktemp("emulated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEWRIGHT_HOME", str(folder))
+        patch.chdir(folder)
+        yield folder
+        assert main(["lab", "down"]) == 0
+
+
+@pytest.fixture
+def run(home: Path, capsys: pytest.CaptureFixture[str]):
+    """Runs a command; its exit code and its JSON document."""
+
+    def call(*arguments: str) -> tuple[int, dict]:
+        code = main([*arguments, "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return call
+
+
+def deployed(run, board: str, target: str, model: str = "digits-v1.keras", **more: str) -> dict:
+    """The outcome of deploying a digits model as int8."""
+    code, document = run(
+        "deploy", str(DIGITS / model), "--to", board, "--name", f"digits-{target}", "--target", target,
+        "--precision", "int8", "--calibration", str(DIGITS / "calibration.npz"),
+        "--evaluation", str(DIGITS / "evaluation.npz"), *[word for pair in more.items() for word in pair],
+    )  # fmt: skip
+    assert code == 0, document
+    return document["outcomes"][0]
+
+
+def main_job(run, board: str, target: str) -> None:
+    """Deploy twice, measure, roll back; right answers each time."""
+    first = deployed(run, board, target)
+    assert first["outcome"] == "committed"
+    answers = next(check for check in first["checks"] if check["name"] == "answers")
+    assert answers["ok"] and answers["value"] > 15
+    assert deployed(run, board, target, "digits-v4.keras")["outcome"] == "committed"
+    code, document = run("rollback", f"digits-{target}", "--on", board)
+    assert code == 0
+    assert document["outcomes"][0]["current"] == first["release"]
+
+
+def test_an_arm64_board_takes_a_release_and_gives_it_back(run, home: Path) -> None:
+    registered = set(Path("/proc/sys/fs/binfmt_misc").glob("*"))
+    code, document = run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")
+    assert code == 0 and document["boards"][0]["suite"] == "bookworm"
+    code, document = run("doctor", "lab-1")
+    facts = document["boards"][0]["result"]["facts"]
+    assert facts["arch"] == "aarch64" != platform.machine()
+    assert facts["model"] == "Raspberry Pi 4 Model B"
+    assert facts["cpu"] == "Cortex-A72"
+    assert facts["python"]["version"].startswith("3.11")
+    assert facts["python"]["platform"] == "linux-aarch64"
+    assert facts["distribution"] == "Debian GNU/Linux 12 (bookworm)"
+    assert {"arch", "cpu", "model", "serial", "memory_mb"} <= set(facts["simulated"])
+    main_job(run, "lab-1", "tflite")
+    assert set(Path("/proc/sys/fs/binfmt_misc").glob("*")) == registered, "this machine was changed"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
+def test_the_other_runtimes_run_on_arm64(run, home: Path, target: str) -> None:
+    assert run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")[0] == 0
+    main_job(run, "lab-1", target)
+    code, document = run("bench", f"digits-{target}", "--on", "lab-1", "--protocol", "quick")
+    assert code == 0
+    assert document["boards"][0]["result"]["latency"]["p50"] > 0
+
+
+def test_an_unknown_suite_architecture_and_mirror_are_one_line(run, home: Path, capsys) -> None:
+    with pytest.raises(LabError, match="no such suite: woody"):
+        userland.ready("woody")
+    with pytest.raises(LabError, match="not the address of a Debian archive"):
+        userland.ready("trixie", mirror="ftp; rm -rf")
+    assert main(["lab", "up", "--arch", "riscv64"]) == 64
+    assert "no such architecture" in capsys.readouterr().err
+
+
+def test_a_kernel_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Old:
+        release = "6.6.31+rpt-rpi-v8"
+
+    monkeypatch.setattr(emulation.os, "uname", Old)
+    with pytest.raises(LabError, match="needed is 6.7") as caught:
+        emulation.qemu()
+    assert "--vm" in caught.value.hint
+
+
+def test_an_archive_that_cannot_be_reached_leaves_nothing(home: Path) -> None:
+    before = set((home / "userlands").iterdir()) if (home / "userlands").is_dir() else set()
+    with pytest.raises(LabError, match="apt-get failed"):
+        userland.ready("trixie", mirror="http://127.0.0.1:9/debian")
+    left = set((home / "userlands").iterdir()) - before
+    assert {path.name for path in left} <= {".lock"}
