@@ -12,8 +12,11 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST)
 
+# Conversions are right whatever else runs, so two at once; what cuts links and powers has the machine for itself.
+CONVERSIONS := $(addprefix tests/,accuracy compile conformance explain onnx openvino search sources tensorrt tflite toolchains)
 test-all: $(READY)
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest $(PYTEST) $(CONVERSIONS:%=--ignore=%)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST) $(CONVERSIONS)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -24,11 +24,13 @@ class Spent:
 
     Attributes:
         output: its stdout.
+        peak_mb: greatest resident memory of any one process of the tree, MB.
     """
 
     wall_s: float
     cpu_s: float
     output: str
+    peak_mb: float = 0.0
 
 
 class BenchmarkError(SystemExit):
@@ -50,7 +52,7 @@ def process(argv: Sequence[str]) -> Spent:
         said = [read_all(file) for file in (output, errors)]
     if child.returncode:
         raise BenchmarkError(f"{argv[0]} ended with {child.returncode}: {''.join(said)[-2000:]}")
-    return Spent(wall_s, usage.ru_utime + usage.ru_stime, said[0])
+    return Spent(wall_s, usage.ru_utime + usage.ru_stime, said[0], usage.ru_maxrss * 1024 / 1e6)
 
 
 def read_all(file: IO[bytes]) -> str:

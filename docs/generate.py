@@ -16,6 +16,7 @@ import typer
 
 from edgewright import targets
 from edgewright.cli.main import COMMANDS, app
+from edgewright.compile import matrix
 from edgewright.config import profiles
 from edgewright.errors import Exit
 from edgewright.nouns.precision import PRECISIONS
@@ -62,16 +63,36 @@ MEANINGS = {
 }
 
 
+def edge_tables() -> list[str]:
+    """What can be converted to what: an overview, then every way with its precisions, stages and toolchains."""
+    cells = matrix.cells()
+    rows = ["## What can be converted to what\n"]
+    rows.append("| source | " + " | ".join(targets.names()) + " |")
+    rows.append("|---|" + "---|" * len(targets.names()))
+    for source in matrix.sources():
+        marks = [mark(cell) for cell in cells if cell.source == source]
+        rows.append(f"| {source} | " + " | ".join(marks) + " |")
+    rows.append("\n`as-is` is the source's own file unchanged. A stage is worker:target.module.\n")
+    rows.append("| source | target | precisions | stages | toolchain |\n|---|---|---|---|---|")
+    for cell in cells:
+        if cell.precisions:
+            stages = ", ".join(f"`{stage}`" for stage in cell.stages)
+            precisions, toolchains = ", ".join(cell.precisions), ", ".join(cell.toolchains) or "-"
+            rows.append(f"| {cell.source} | {cell.target} | {precisions} | {stages} | {toolchains} |")
+    return rows
+
+
+def mark(cell: matrix.Cell) -> str:
+    """A cell of the overview."""
+    if not cell.precisions:
+        return "no"
+    return "as-is" if cell.precisions == ("as-is",) else "yes"
+
+
 def target_tables() -> str:
     """docs/targets.md."""
     rows = [f"# Targets\n\n{NOTICE}"]
-    formats = sorted({source for name in targets.names() for source in targets.load(name).sources})
-    rows.append("## What can be converted to what\n")
-    rows.append("| source | " + " | ".join(targets.names()) + " |")
-    rows.append("|---|" + "---|" * len(targets.names()))
-    for source in formats:
-        cells = ["yes" if source in targets.load(name).sources else "not yet" for name in targets.names()]
-        rows.append(f"| {source} | " + " | ".join(cells) + " |")
+    rows += edge_tables()
     rows.append(
         "\n## Precisions\n\n| precision | is | SQNR at least | relative error at most |\n|---|---|---|---|"
     )
@@ -83,9 +104,11 @@ def target_tables() -> str:
     rows.append("\n## Runtimes that are provisioned\n")
     for name in targets.names():
         target = targets.load(name)
-        rows.append(
-            f"### {target.title} (`{name}`)\n\n| wheel | Python | architectures | glibc |\n|---|---|---|---|"
-        )
+        rows.append(f"### {target.title} (`{name}`)\n")
+        if not target.runtimes:
+            rows.append("None: it is part of the board's own system, see [jetson.md](jetson.md).\n")
+            continue
+        rows.append("| wheel | Python | architectures | glibc |\n|---|---|---|---|")
         for row in target.runtimes:
             rows.append(
                 f"| {row.distribution} {row.version} | {row.python} | {', '.join(row.archs)} | {row.glibc} or newer |"

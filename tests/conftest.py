@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+SMALL_MODELS = Path(__file__).parent / "small_models"
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +35,36 @@ def usual_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+@pytest.fixture(scope="session")
+def small_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of the small models of a kind, made when first asked for, once a run: `small_models("onnx")`.
+
+    Kinds and what they write stand in tests/small_models/__main__.py; all models have names in common, such as
+    `cnn` and `lstm`. `small_models("torch") / "torch_models.py"` is the module, `<it>:cnn` a source.
+    """
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "small_models"
+
+    def made(kind: str) -> Path:
+        folder = place / kind
+        place.mkdir(exist_ok=True)
+        with (place / f"{kind}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir():
+                unfinished = place / f"{kind}.part"
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                command = [sys.executable, "-W", "ignore", str(SMALL_MODELS), kind, str(unfinished)]
+                done = subprocess.run(command, capture_output=True, text=True, timeout=250)
+                assert done.returncode == 0, done.stderr[-2000:]
+                if kind == "torch":
+                    shutil.copy(SMALL_MODELS / "torch_models.py", unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return made
 
 
 @pytest.fixture

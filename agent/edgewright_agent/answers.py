@@ -1,8 +1,15 @@
 """Answers against references: how far a runtime's outputs are from the source framework's. No numpy."""
 
+import heapq
 import math
 import operator
+import struct
 
+from edgewright_agent import tensors
+
+KEEP = ("top5", "first", "all")  # what `evaluate` may be asked to bring of the outputs
+RANKS = 5
+MAX_BYTES = 256 * 1024 * 1024  # of what `evaluate` brings: it has to fit on the board's disk
 EXACT_DB = 200.0  # stands for no difference at all
 WORST_DB = -200.0  # stands for not a number, or signal where the reference has none
 WORST_RELATIVE = 1e9
@@ -16,11 +23,73 @@ def dequantised(values, spec):
     return [(value - zero) * scale for value in values]
 
 
-def argmax(values):
-    """Index of the first greatest value; -1, never a right answer, when one is not finite."""
-    if not values or not math.isfinite(sum(values)):
-        return -1
-    return values.index(max(values))
+def best(values):
+    """Indexes of the five greatest values, best first, of equal ones the first; -1 where there are fewer, and
+    everywhere, never a right answer, when one is not finite."""
+    if not values or not all(map(math.isfinite, values)):
+        return [-1] * RANKS
+    found = heapq.nlargest(RANKS, range(len(values)), key=values.__getitem__)
+    return found + [-1] * (RANKS - len(found))
+
+
+def writer(keep, specs, path):
+    """What takes the outputs of sample after sample and keeps `top5`, `first` (output 0) or `all` of them.
+
+    Args:
+        keep: one of `KEEP`. specs: the manifest's outputs. path: the file to write.
+
+    Raises:
+        AgentError: `bad-argument`.
+    """
+    if keep == "top5":
+        return Ranks(specs[0], path)
+    return Outputs(specs if keep == "all" else specs[:1], path)
+
+
+class Ranks:
+    """Writes `best` of output 0, int32 little-endian, five a sample."""
+
+    sample_bytes = 4 * RANKS
+
+    def __init__(self, spec, path):
+        shape = spec["shape"]
+        if len(shape) > 1 and shape[0] != 1:
+            raise tensors.bad("top5 wants one sample an inference, the model takes %d" % shape[0], "")
+        self._spec, self._path = spec, path
+
+    def __enter__(self):
+        self._file = open(self._path, "wb")
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def add(self, outputs):
+        """Takes the outputs of one sample, as bytes."""
+        values = dequantised(tensors.numbers(outputs[0], self._spec["dtype"]), self._spec)
+        self._file.write(struct.pack("<%di" % RANKS, *best(values)))
+
+
+class Outputs:
+    """Writes the first outputs as they are, an `.npz` with `output_<i>`."""
+
+    def __init__(self, specs, path):
+        self._count, self._path = len(specs), path
+        self._members = [("output_%d" % i, spec["dtype"], spec["shape"]) for i, spec in enumerate(specs)]
+        sizes = [tensors.product(shape) * tensors.FORMATS[dtype][1] for _, dtype, shape in self._members]
+        self.sample_bytes = sum(sizes)
+
+    def __enter__(self):
+        self._writer = tensors.NpzWriter(self._path, self._members)
+        self._writer.__enter__()
+        return self
+
+    def __exit__(self, *why):
+        self._writer.__exit__(*why)
+
+    def add(self, outputs):
+        """Takes the outputs of one sample, as bytes."""
+        self._writer.add(outputs[: self._count])
 
 
 class Difference:

@@ -116,7 +116,7 @@ COMMANDS = {  # name: {argument: check, or (check, default)}
         "txn": TRANSACTION,
     },
     "verify": dict(WORK, model=MODEL, release=REL, txn=TRANSACTION),
-    "evaluate": dict(WORK, model=MODEL, release=REL, evaluation=SHA, metric=text(WORD)),
+    "evaluate": dict(WORK, model=MODEL, release=REL, evaluation=SHA, keep=text(WORD)),
     "bench": dict(WORK, model=MODEL, releases=rows(REL, 10), protocol=record(PROTOCOL)),
     "infer": dict(WORK, model=MODEL, release=(optional(REL), None), inputs=SHA),
     "activate": dict(TRIAL, model=MODEL, release=REL, expected_current=optional(REL)),

@@ -19,11 +19,11 @@ from edgewright_agent.protocol import AgentError, decode, encode
 
 MAX_JOB = 16 * 1024 * 1024  # bytes of the job line
 TRANSIENT = {errno.ENOSPC: "disk-full", errno.EDQUOT: "disk-full", errno.EIO: "io"}  # never the model's fault
-JOBS = {"infer": runs.infer, "evaluate": runs.evaluate, "bench": runs.bench}
+JOBS = {"prepare": runs.prepare, "infer": runs.infer, "evaluate": runs.evaluate, "bench": runs.bench}
 
 
 class Stage:
-    """What the child is doing (`import`, `load`, `run`), told to the agent: it decides what a crash means."""
+    """What the child is doing (`import`, `prepare`, `load`, `run`), told to the agent: it decides what a crash means."""
 
     def __init__(self, say):
         self.name, self._say = "start", say

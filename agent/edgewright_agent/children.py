@@ -31,15 +31,19 @@ class Scratch:
     def __exit__(self, *_):
         self._files.remove_tree(self._relative)
 
+    def relative(self, name):
+        """Path of a file in it, relative to the root folder."""
+        return self._relative + "/" + name
+
     def path(self, name):
         """Absolute path of a file in it."""
-        return os.path.join(self._files.path(self._relative), name)
+        return self._files.path(self.relative(name))
 
     def result(self, name):
         """Keeps a file as a result of the session. Returns `{"result","sha256","size"}`."""
 
         def copy(write):
-            with self._files.open(self._relative + "/" + name) as file:
+            with self._files.open(self.relative(name)) as file:
                 for piece in iter(lambda: file.read(PIECE), b""):
                     write(piece)
 
@@ -187,7 +191,7 @@ def _crash(code, stage, tail):
         hint = "memory probably ran out; see the kernel's log"
         return AgentError("child-crashed", "the runtime was killed in %s" % stage, hint)
     how = "signal %d" % -code if code < 0 else "exit code %d" % code
-    kind = "load-failed" if stage == "load" else "child-crashed"
+    kind = "load-failed" if stage in ("prepare", "load") else "child-crashed"
     message = "the runtime crashed in %s: %s" % (stage, how) + (": " + tail if tail else "")
     return AgentError(kind, message, "the same files may load in another runtime version")
 
@@ -209,5 +213,5 @@ def _settle(answer, tail):
     if NO_MEMORY.search(detail):
         message = "memory ran out in %s: %s" % (stage, detail)
         raise AgentError("child-crashed", message, "close other programs")
-    what = "refused the model" if stage == "load" else "failed to run the model"
+    what = "refused the model" if stage in ("prepare", "load") else "failed to run the model"
     raise AgentError("load-failed", "the runtime %s: %s" % (what, detail), tail[:300])

@@ -3,7 +3,19 @@
 import contextlib
 import time
 
-from edgewright_agent import bench, clock, facts, hooks, lease, reboot, recovery, releases, status, work
+from edgewright_agent import (
+    bench,
+    clock,
+    facts,
+    hooks,
+    lease,
+    prepared,
+    reboot,
+    recovery,
+    releases,
+    status,
+    work,
+)
 from edgewright_agent import state as states
 from edgewright_agent import trial as trials
 from edgewright_agent.protocol import AgentError
@@ -25,6 +37,7 @@ class Commands(object):
         self.say = say
         self.store = agent.store
         self.releases = releases.Releases(agent)
+        self.prepared = prepared.Prepared(agent, self.releases)
         self.trials = trials.Trials(agent, self.releases)
         self.renew_at = 0.0  # monotonic
 
@@ -93,13 +106,17 @@ class Commands(object):
             "agent_sha": self.agent.sha256,
         }
 
+    def runnable(self, model, release, threads, accelerator):
+        """The job, with what its runner prepares for this board."""
+        return self.prepared.fill(self.job(model, release, threads, accelerator), self.say)
+
     def verify(self, model, release, txn, threads, accelerator):
         with self.store.locked() as state:
             lease.require(state, txn, model)
             self.store.save(state)
         job = self.job(model, release, threads, accelerator)
         try:
-            verdict = work.verify(job, self.agent.files, self.say)
+            verdict = work.verify(self.prepared.fill(job, self.say), self.agent.files, self.say)
         except AgentError as error:
             if error.code == "load-failed":
                 self.judge(model, release, "load-failed", error.message, job["runtime"])
@@ -124,12 +141,12 @@ class Commands(object):
                 releases.remember_failure(state["models"][model], release, why, code, runtime)
             self.store.save(state)
 
-    def evaluate(self, model, release, evaluation, metric, threads, accelerator):
+    def evaluate(self, model, release, evaluation, keep, threads, accelerator):
         path = self.agent.incoming.find(evaluation)
-        job = self.job(model, release, threads, accelerator)
+        job = self.runnable(model, release, threads, accelerator)
         self.keep_set(model, evaluation)
         with self.quiet(model, release):
-            return work.evaluate(job, path, metric, self.agent.files, self.say)
+            return work.evaluate(job, path, keep, self.agent.files, self.say)
 
     def keep_set(self, model, evaluation):
         """Note a model's newest evaluation set: `prune` leaves it."""
@@ -139,7 +156,7 @@ class Commands(object):
                 self.store.save(state)
 
     def bench(self, model, releases, protocol, threads, accelerator):
-        jobs = [self.job(model, release, threads, accelerator) for release in releases]
+        jobs = [self.runnable(model, release, threads, accelerator) for release in releases]
         with self.quiet(model, releases[0]):
             return bench.run(jobs, protocol, self.agent.files, self.say)
 
@@ -182,7 +199,8 @@ class Commands(object):
                     "not-found", "no release of this model is current: %s" % model, "deploy it first"
                 )
         path = self.agent.incoming.find(inputs)
-        return work.infer(self.job(model, release, threads, accelerator), path, self.agent.files, self.say)
+        job = self.runnable(model, release, threads, accelerator)
+        return work.infer(job, path, self.agent.files, self.say)
 
     def activate(self, model, release, expected_current, txn, deadline_s, unguarded):
         return self.trials.activate(model, release, expected_current, txn, deadline_s, unguarded)

@@ -39,7 +39,7 @@ TEXTS = {  # command: text, or a function of its arguments and its result togeth
     "provision": "provisioned %(name)s %(version)s: %(bytes)d bytes",
     "install": installed,
     "verify": verified,
-    "evaluate": "%(metric)s %(value).4f of %(n)d samples",
+    "evaluate": "answered %(n)d samples",
     "activate": on_trial,
     "rollback": rolled_back,
     "discard": "discarded",

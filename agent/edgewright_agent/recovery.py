@@ -3,7 +3,7 @@ short."""
 
 import os
 
-from edgewright_agent import clock, hooks, lease
+from edgewright_agent import clock, hooks, lease, prepared
 from edgewright_agent.protocol import AgentError
 
 
@@ -72,12 +72,19 @@ def tidy(agent, releases):
 
 
 def strays(agent, releases, state, model):
-    """Move the folders of releases that the state does not know into the trash."""
+    """Move the folders of releases that the state does not know, and what was prepared for them, into the trash;
+    remove their records."""
     folder = "models/%s/versions" % model
     known = state["models"][model]["releases"] if model in state["models"] else {}
     if os.path.isdir(agent.files.path(folder)):
         for name in sorted(set(os.listdir(agent.files.path(folder))) - set(known)):
             releases.trash(folder + "/" + name)
+    folder = "models/%s/records" % model
+    if os.path.isdir(agent.files.path(folder)):
+        for name in sorted(set(os.listdir(agent.files.path(folder))) - {one + ".json" for one in known}):
+            agent.files.remove_file(folder + "/" + name)
+    for relative in prepared.unused(agent.files, state, model):
+        releases.trash(relative)
 
 
 def of_the_living(session):

@@ -5,7 +5,7 @@ import json
 import os
 
 from edgewright_agent import hooks as hook_files
-from edgewright_agent import incoming, lease, manifest
+from edgewright_agent import incoming, lease, manifest, prepared
 from edgewright_agent import state as states
 from edgewright_agent.protocol import MAX_MANIFEST, AgentError
 
@@ -264,7 +264,10 @@ class Releases(object):
         record["known_good"] = [one for one in record["known_good"] if one != release]
         self.agent.store.save(state)
         self.trash(folder(model, release))
+        for relative in prepared.unused(self.files, state, model):
+            self.trash(relative)
         self.files.remove_file("models/%s/records/%s.json" % (model, release))
+        self.files.sync_folder("models/%s/records" % model)
 
     def discard(self, model, release, txn):
         """Remove a release that is not in use; `in-use`."""

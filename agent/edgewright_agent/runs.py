@@ -1,16 +1,37 @@
-"""What a child does with a loaded model: infer, evaluate, bench. All of it through the runner's Session."""
+"""What a child does with a model: prepare it for the board; infer, evaluate, bench, through the runner's Session."""
 
+import errno
 import gc
+import hashlib
+import json
+import os
 import time
 from array import array
 
-from edgewright_agent import memory, tensors
-from edgewright_agent.answers import argmax, dequantised
+from edgewright_agent import answers, memory, tensors
 from edgewright_agent.protocol import AgentError
 
 MAX_FEEDS = 32 * 1024 * 1024  # bytes of inputs kept ready while measuring
 MAX_SAMPLES = 50000  # of one `infer`: their times are one JSON line
+AUTO = "auto"  # in place of an accelerator: the best there is, told which it was
 SETTLE_SECONDS = 0.2  # left of a time limit for writing the samples and ending
+
+
+def chosen(runner, options):
+    """A copy of the options that names an accelerator: the runtime's first, where none is asked for. AUTO stays.
+
+    Raises:
+        AgentError: `accelerator-absent`.
+    """
+    usable = list(runner.accelerators())
+    if not usable:
+        hint = "look whether its driver and libraries are installed, and whether this user may use it"
+        raise AgentError("accelerator-absent", "the runtime finds nothing on this board to run on", hint)
+    wanted = options.get("accelerator") or usable[0]
+    if wanted not in usable and wanted != AUTO:
+        hint = "this runtime can use: %s" % ", ".join(usable)
+        raise AgentError("accelerator-absent", "the accelerator is not there: %s" % wanted, hint)
+    return dict(options, accelerator=wanted)
 
 
 def load(runner, job, stage):
@@ -19,19 +40,46 @@ def load(runner, job, stage):
     Raises:
         AgentError: `accelerator-absent`, when it is not there or the model would run elsewhere.
     """
-    options, wanted = job["options"], job["options"].get("accelerator") or "cpu"
-    usable = list(runner.accelerators())
-    if wanted not in usable:
-        hint = "this runtime can use: %s" % ", ".join(usable)
-        raise AgentError("accelerator-absent", "the accelerator is not there: %s" % wanted, hint)
+    options = chosen(runner, job["options"])
+    wanted = options["accelerator"]
+    if job.get("trace"):
+        options["trace"] = job["trace"]
     stage.enter("load")
-    if options.get("prepared") and job.get("prepare"):
-        runner.prepare(job["folder"], job["manifest"], options)
-    session = runner.load(job["folder"], job["manifest"], options)
-    if session.accelerator != wanted:
+    try:
+        session = runner.load(job["folder"], job["manifest"], options)
+    except getattr(runner, "AcceleratorAbsent", ()) as error:  # found out by opening it
+        raise AgentError("accelerator-absent", str(error), error.hint)
+    if session.accelerator != wanted and wanted != AUTO:
         message = "the model does not run on %s: the runtime took %s" % (wanted, session.accelerator)
         raise AgentError("accelerator-absent", message, "convert it for that accelerator, or ask for another")
     return session
+
+
+def prepare(runner, job, stage, say):
+    """Has the runner make what it wants for this board, in the folder `job["out"]`, unless `job["have"]` names it.
+
+    Args:
+        job: `made_of` (what the model's files are), `have` (keys that are there), `room` (bytes, to be free).
+
+    Returns:
+        dict with `key` (None: nothing to prepare here), `made`, `environment`, `accelerator`.
+    """
+    options = chosen(runner, job["options"])
+    environment = runner.environment(options)
+    parts = [job["made_of"], options["accelerator"], environment]
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode("ascii")).hexdigest()[:32]
+    answer = {"key": key if environment else None, "made": False}
+    answer.update(environment=environment, accelerator=options["accelerator"])
+    if not environment or key in job["have"]:
+        return answer
+    stage.enter("prepare")
+    say({"progress": [0, 1]})
+    os.mkdir(job["out"], 0o700)
+    disk = os.statvfs(job["out"])
+    if disk.f_bavail * disk.f_frsize < job["room"]:
+        raise OSError(errno.ENOSPC, "no room to prepare the model")
+    runner.prepare(job["folder"], job["manifest"], dict(options, prepared=job["out"]))
+    return dict(answer, made=True)
 
 
 def inputs(job, source):
@@ -40,6 +88,8 @@ def inputs(job, source):
     for index, spec in enumerate(job["manifest"]["inputs"]):
         name = "input_%d" % index
         member = source.member(name)
+        if tensors.real_for_integers(member, spec):
+            member = tensors.Quantised(member, spec)
         tensors.check(member, spec, name)
         members.append(member)
     counts = set(member.count for member in members)
@@ -54,7 +104,8 @@ def infer(runner, job, stage, say):
     """Runs every sample of `job["path"]`, writes the outputs to `job["out"]` as `.npz`.
 
     Returns:
-        dict with `ms` (of each inference), `accelerator`, `count`.
+        dict with `ms` (of each inference), `accelerator`, `count`, `placement` ({accelerator: layers that ran
+        there}, empty where the runtime does not tell).
     """
     specs = job["manifest"]["outputs"]
     members = [("output_%d" % i, spec["dtype"], spec["shape"]) for i, spec in enumerate(specs)]
@@ -71,34 +122,36 @@ def infer(runner, job, stage, say):
             times.append(round((clock() - start) * 1000.0, 4))
             writer.add(session.read(outputs))
             say({"alive": len(times)})
-    return {"ms": times, "accelerator": session.accelerator, "count": len(times)}
+    where = session.placement() if hasattr(session, "placement") else {}
+    return {"ms": times, "accelerator": session.accelerator, "count": len(times), "placement": where}
 
 
 def evaluate(runner, job, stage, say):
-    """Scores the set in `job["path"]` by top-1, writes the answers to `job["out"]` (int32 little-endian).
+    """Answers the set in `job["path"]`, writes what `job["keep"]` asks for to `job["out"]`.
 
     Returns:
-        dict with `right`, `n`, `accelerator`.
+        dict with `n`, `accelerator`.
+
+    Raises:
+        AgentError: `bad-argument`, when the set does not fit the model or the answers would be too large.
     """
-    spec = job["manifest"]["outputs"][0]
-    if len(spec["shape"]) > 1 and spec["shape"][0] != 1:
-        raise tensors.bad("top1 wants one sample an inference, the model takes %d" % spec["shape"][0], "")
-    with tensors.Tensors(job["path"]) as source, tensors.Tensors(job["path"]) as other:
-        members, labels = inputs(job, source), other.member("labels")
-        if labels.count != members[0].count or tensors.product(labels.sample_shape) != 1:
-            raise tensors.bad("there is not one label for each of %d samples" % members[0].count, "")
-        session, given, right, said = load(runner, job, stage), array("i"), 0, time.monotonic()
+    with tensors.Tensors(job["path"]) as source:
+        members = inputs(job, source)
+        count, writer = members[0].count, answers.writer(job["keep"], job["manifest"]["outputs"], job["out"])
+        if count * writer.sample_bytes > answers.MAX_BYTES:
+            megabytes = count * writer.sample_bytes // 1024**2
+            hint = "at most %d; evaluate on fewer samples" % (answers.MAX_BYTES // 1024**2)
+            raise tensors.bad("the answers would take %d MiB" % megabytes, hint)
+        session, done, said = load(runner, job, stage), 0, time.monotonic()
         stage.enter("run")
-        for data, label in zip(zip(*[member.samples() for member in members]), labels.samples()):
-            output = session.read(session.infer(session.feed(data)))[0]
-            given.append(argmax(dequantised(tensors.numbers(output, spec["dtype"]), spec)))
-            right += given[-1] == tensors.numbers(label, labels.dtype)[0]
-            if time.monotonic() - said >= 1.0:
-                said = time.monotonic()
-                say({"progress": [len(given), labels.count]})
-    with open(job["out"], "wb") as file:
-        given.tofile(file)
-    return {"right": right, "n": len(given), "accelerator": session.accelerator}
+        with writer:
+            for data in zip(*[member.samples() for member in members]):
+                writer.add(session.read(session.infer(session.feed(data))))
+                done += 1
+                if time.monotonic() - said >= 1.0:
+                    said = time.monotonic()
+                    say({"progress": [done, count]})
+    return {"n": done, "accelerator": session.accelerator}
 
 
 def ready_feeds(session, job):

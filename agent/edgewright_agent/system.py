@@ -14,6 +14,7 @@ TARGETS = {  # distribution: target
     "onnxruntime": "onnxruntime",
     "onnxruntime-gpu": "onnxruntime",
     "openvino": "openvino",
+    "tensorrt": "tensorrt",
 }
 METADATA = re.compile(r"(?P<name>[A-Za-z0-9._-]+?)-(?P<version>[0-9][^-]*)(-.*)?\.(dist|egg)-info\Z")
 PROGRAM = "import json, sys; print(json.dumps(sys.path))"
@@ -51,6 +52,13 @@ def distribution(name):
     return re.sub(r"[-_.]+", "-", found.group("name")).lower(), found.group("version")
 
 
+def target_of(name, version):
+    """The target that a distribution runs; OpenVINO's first interface ended with 2021, and with it the stick."""
+    if name == "openvino" and version < "2022":
+        return "openvino2021"
+    return TARGETS[name]
+
+
 def runtimes(path=None):
     """The runtimes in the folders of an import path, the first of each name.
 
@@ -67,7 +75,13 @@ def runtimes(path=None):
             if known[0] in TARGETS:
                 found.setdefault(known[0], known[1])
     return [
-        {"ref": "system:" + name, "name": name, "target": TARGETS[name], "version": version, "system": True}
+        {
+            "ref": "system:" + name,
+            "name": name,
+            "target": target_of(name, version),
+            "version": version,
+            "system": True,
+        }
         for name, version in sorted(found.items())
     ]
 

@@ -135,6 +135,39 @@ class Member:
             yield read_exactly(self._stream, self.sample_bytes)
 
 
+def real_for_integers(member, spec):
+    """Whether a member holds real values and the tensor of the spec the integers that stand for them."""
+    integers = not spec["dtype"].startswith("float") and spec["dtype"] != "bool"
+    return integers and bool(spec.get("scale")) and member.dtype.startswith("float")
+
+
+class Quantised:
+    """A member of real values as the integers of a spec with `dtype`, `scale` and `zero_point`.
+
+    What lies outside of the dtype's range is clipped. Attributes: as of a Member.
+    """
+
+    def __init__(self, member, spec):
+        letter, size = FORMATS[spec["dtype"]]
+        self._member, self._letter = member, letter
+        self._scale, self._zero = spec["scale"], spec.get("zero_point") or 0
+        self._low = 0 if letter.isupper() else -(1 << (8 * size - 1))
+        self._high = self._low + (1 << 8 * size) - 1
+        self.dtype, self.shape, self.count = spec["dtype"], member.shape, member.count
+        self.sample_shape, self.sample_bytes = member.sample_shape, product(member.sample_shape) * size
+
+    def samples(self):
+        """As of a Member. Raises AgentError: `bad-argument`, a value that is not finite."""
+        for data in self._member.samples():
+            values = numbers(data, self._member.dtype)
+            try:
+                near = [round(value / self._scale) + self._zero for value in values]
+            except (ValueError, OverflowError):
+                raise bad("an input is not finite", "")
+            limited = [min(max(value, self._low), self._high) for value in near]
+            yield struct.pack("<%d%s" % (len(limited), self._letter), *limited)
+
+
 class Tensors:
     """The members of an `.npz`; a lone `.npy` is one member, `input_0`.
 

@@ -3,11 +3,9 @@
 import os
 
 from edgewright_agent import children
-from edgewright_agent.answers import Difference, dequantised
+from edgewright_agent.answers import KEEP, Difference, dequantised
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.tensors import Tensors, check, numbers
-
-METRICS = ("top1",)
 
 
 def verify(job, files, say):
@@ -26,7 +24,12 @@ def verify(job, files, say):
     goldens = job["manifest"]["goldens"]
     path = os.path.join(job["folder"], goldens["file"])
     with children.Scratch(files) as scratch:
-        request = {"do": "infer", "path": path, "out": scratch.path("outputs.npz"), "prepare": True}
+        request = {
+            "do": "infer",
+            "path": path,
+            "out": scratch.path("outputs.npz"),
+            "trace": scratch.path("trace"),
+        }
         try:
             answer = children.run(job, request, say)
             verdict = compare(request["out"], path, job["manifest"])
@@ -38,7 +41,8 @@ def verify(job, files, say):
             message = "the goldens are %d, the manifest says %d" % (answer["count"], goldens["count"])
             raise AgentError("bad-manifest", message)
         verdict["outputs"] = scratch.result("outputs.npz")
-    verdict.update(goldens=answer["count"], runtime=answer["runtime"], accelerator=answer["accelerator"])
+    verdict.update(goldens=answer["count"], runtime=answer["runtime"])
+    verdict.update(accelerator=answer["accelerator"], placement=answer["placement"])
     return verdict
 
 
@@ -83,27 +87,27 @@ def differences(output, reference, spec):
     return pooled, each
 
 
-def evaluate(job, evaluation_path, metric, files, say):
-    """Scores a labelled set on this board.
+def evaluate(job, evaluation_path, keep, files, say):
+    """Answers an evaluation set on this board; the host scores the answers, as it does the source's.
 
     Args:
-        evaluation_path: `.npz` with `input_<i>` and `labels`, read as a stream.
-        metric: `top1`.
+        evaluation_path: `.npz` with `input_<i>`, read as a stream.
+        keep: what of the outputs is brought back: `top5`, `first` or `all`.
 
     Returns:
-        dict as the wire's `evaluate`; `answers` are int32 little-endian, -1 where an output is not finite.
+        dict as the wire's `evaluate`.
 
     Raises:
-        AgentError: `bad-argument`: unknown metric, or a set that does not fit the model; as `verify` else.
+        AgentError: `bad-argument`: a set that does not fit the model, or too much to bring; as `verify` else.
     """
-    if metric not in METRICS:
-        raise AgentError("bad-argument", "unknown metric: %.40r" % (metric,), "known: " + ", ".join(METRICS))
+    if keep not in KEEP:
+        raise AgentError("bad-argument", "unknown answers: %.40r" % (keep,), "known: " + ", ".join(KEEP))
     with children.Scratch(files) as scratch:
-        request = {"do": "evaluate", "path": evaluation_path, "out": scratch.path("answers.i32")}
+        request = {"do": "evaluate", "path": evaluation_path, "keep": keep, "out": scratch.path("answers")}
         answer = children.run(job, request, say)
-        answers = scratch.result("answers.i32")
-    value = answer["right"] / float(answer["n"])
-    return {"metric": metric, "value": value, "n": answer["n"], "answers": answers}
+        answers = scratch.result("answers")
+    outputs = job["manifest"]["outputs"]
+    return {"keep": keep, "n": answer["n"], "outputs": outputs, "answers": answers}
 
 
 def infer(job, inputs_path, files, say):

@@ -166,7 +166,7 @@ def test_an_application_is_asked_to_pause_while_a_release_is_measured(connect, k
     wire = connect()
     release = kit.deployed(wire, root, "a", "1", hooks={"quiesce": hook, "resume": hook})
     evaluation = wire.put(b"no npz")
-    args = {"model": "digits", "release": release, "evaluation": evaluation, "metric": "top1"}
+    args = {"model": "digits", "release": release, "evaluation": evaluation, "keep": "top5"}
     with pytest.raises(kit.AgentFailureError):
         wire.call("evaluate", **args)
     assert log.read_text() == "quiesce\nresume\n"
@@ -185,7 +185,7 @@ def test_recovery_wakes_an_application_whose_session_died(connect, kit, root):
     wire = connect()
     release = kit.deployed(wire, root, "a", "1", hooks={"quiesce": quiesce, "resume": resume})
     evaluation = wire.put(b"no npz")
-    wire.send("evaluate", model="digits", release=release, evaluation=evaluation, metric="top1")
+    wire.send("evaluate", model="digits", release=release, evaluation=evaluation, keep="top5")
     kit.wait_until(log.exists)
     connect().close()
     assert log.read_text() == "quiet\n"

@@ -56,9 +56,10 @@ def test_verify_infer_evaluate_bench_and_rollback(connect, kit, root):
     answer = wire.call("infer", model="digits", inputs=wire.put(npz(input_0=inputs)))
     outputs = np.load(io.BytesIO(wire.get(answer["outputs"])))["output_0"]
     assert answer["release"] == releases[1] and np.allclose(outputs, inputs * 2, atol=1e-4)
-    labelled = wire.put(npz(input_0=inputs, labels=np.array([0, 1, 2, 0])))
-    score = wire.call("evaluate", model="digits", release=releases[0], evaluation=labelled, metric="top1")
-    assert score["value"] == 0.75 and score["n"] == 4
+    labelled = wire.put(npz(input_0=inputs))
+    score = wire.call("evaluate", model="digits", release=releases[0], evaluation=labelled, keep="top5")
+    ranked = np.frombuffer(wire.get(score["answers"]), "<i4").reshape(4, 5)
+    assert score["n"] == 4 and ranked[:, 0].tolist() == [0, 1, 2, 3] and score["keep"] == "top5"
     protocol = {"rounds": 1, "warmup_s": 0.01, "steady_s": 0.05, "min_samples": 11, "limit_s": 30}
     report = wire.call("bench", model="digits", releases=releases, protocol=protocol)
     assert [run["release"] for run in report["runs"]] == releases
@@ -103,7 +104,7 @@ def test_a_prune_leaves_the_newest_evaluation_set(connect, kit, root):
     inputs = np.eye(4, dtype=np.float32)[:, None]
     sets = [wire.put(npz(input_0=inputs, labels=np.array([0, 1, 2, last]))) for last in (0, 3)]
     for one in sets:
-        wire.call("evaluate", model="digits", release=release, evaluation=one, metric="top1")
+        wire.call("evaluate", model="digits", release=release, evaluation=one, keep="top5")
     wire.call("infer", model="digits", release=release, inputs=wire.put(npz(input_0=inputs)))
     wire.call("end", txn=txn)
     wire.call("prune", keep=0)

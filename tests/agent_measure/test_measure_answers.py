@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewright_agent.answers import EXACT_DB, WORST_DB, WORST_RELATIVE, Difference, argmax, dequantised
+from edgewright_agent.answers import EXACT_DB, WORST_DB, WORST_RELATIVE, Difference, best, dequantised
 
 TIGHT = {"sqnr_db": 40.0, "relative": 0.01}
 REALS = st.floats(-1e6, 1e6, allow_subnormal=False)
@@ -70,11 +70,14 @@ def test_great_numbers_do_not_overflow_into_a_pass():
     assert not far.within({"sqnr_db": -1e9, "relative": 1e12})
 
 
-def test_argmax():
-    assert argmax((1.0, 3.0, 3.0)) == 1
-    assert argmax([-5]) == 0
-    assert argmax((True, False)) == 0
-    assert argmax((1.0, math.nan)) == argmax((math.inf, 0.0)) == argmax(()) == -1
+def test_the_five_best():
+    assert best((1.0, 3.0, 3.0)) == [1, 2, 0, -1, -1]
+    assert best([-5]) == [0, -1, -1, -1, -1]
+    assert best((True, False)) == [0, 1, -1, -1, -1]
+    assert best(tuple(range(9))) == [8, 7, 6, 5, 4]
+    assert (
+        best((1.0, math.nan)) == best((math.inf, 0.0)) == best((-math.inf, math.inf)) == best(()) == [-1] * 5
+    )
 
 
 def test_integers_with_a_scale_are_compared_as_reals():

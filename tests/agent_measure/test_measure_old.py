@@ -34,7 +34,7 @@ protocol = {"rounds": 1, "warmup_s": 0.01, "steady_s": 0.05, "min_samples": 11, 
 print(json.dumps({
     "facts": facts.read(job["root"], []),
     "verify": work.verify(job, files, events.append),
-    "evaluate": work.evaluate(job, sys.argv[3], "top1", files, events.append),
+    "evaluate": work.evaluate(job, sys.argv[3], "top5", files, events.append),
     "bench": bench.run([job], protocol, files, events.append),
 }))
 """
@@ -110,7 +110,7 @@ def test_everything_runs(plain_job, python, modules):
     assert (
         got["verify"]["ok"] and got["verify"]["sqnr_db"] == 200.0 and got["verify"]["runtime"] == "plain 1.0"
     )
-    assert (got["evaluate"]["value"], got["evaluate"]["n"]) == (1.0, 8)
+    assert (got["evaluate"]["n"], got["evaluate"]["answers"]["size"]) == (8, 8 * 5 * 4)
     run = got["bench"]["runs"][0]
     assert run["count"] >= 11 and run["baseline_kb"] > 1000 and run["peak_kb"] >= 0
     version = subprocess.run(

@@ -6,7 +6,8 @@ import json
 import numpy
 import pytest
 
-from edgewright_agent import bench, work
+from edgewright.compile.answers import ranks
+from edgewright_agent import answers, bench, work
 from edgewright_agent.protocol import AgentError
 
 SHORT = {"rounds": 1, "warmup_s": 0.02, "steady_s": 0.1, "min_samples": 11, "limit_s": 30.0}
@@ -23,19 +24,9 @@ def edited(folder, **changes):
     return folder
 
 
-def labelled(path, x, labels, pack=numpy.savez):
-    pack(path, input_0=x, labels=labels)
-    return str(path)
-
-
 @pytest.fixture
 def x():
     return numpy.random.default_rng(3).normal(size=(300, 16)).astype("float32")
-
-
-@pytest.fixture
-def labels(x, tiny_answers):
-    return tiny_answers(x).argmax(axis=1).astype("int64")
 
 
 def test_right_answers_are_verified(make_job, make_release, files, fetched, events):
@@ -44,7 +35,17 @@ def test_right_answers_are_verified(make_job, make_release, files, fetched, even
     assert verdict["ok"] and verdict["failed"] == [] and verdict["goldens"] == 8
     assert verdict["sqnr_db"] > 100 and verdict["relative"] < 1e-5
     assert verdict["accelerator"] == "cpu" and verdict["runtime"].startswith("onnxruntime 1.")
-    keys = {"ok", "goldens", "sqnr_db", "relative", "failed", "runtime", "accelerator", "outputs"}
+    keys = {
+        "ok",
+        "goldens",
+        "sqnr_db",
+        "relative",
+        "failed",
+        "runtime",
+        "accelerator",
+        "placement",
+        "outputs",
+    }
     assert set(verdict) == keys
     outputs = loaded(fetched(verdict["outputs"]))["output_0"]
     expected = numpy.load(folder / "goldens.npz")["output_0"]
@@ -111,32 +112,62 @@ def test_fewer_goldens_than_promised(make_job, make_release, files):
 
 
 @pytest.mark.parametrize("pack", [numpy.savez, numpy.savez_compressed])
-@pytest.mark.parametrize("dtype", ["int64", "uint8", "int32"])
-def test_evaluate_counts_right_answers(
-    make_job, make_release, files, fetched, tmp_path, x, labels, pack, dtype
+def test_evaluate_brings_the_five_best(
+    make_job, make_release, files, fetched, tmp_path, x, tiny_answers, pack
 ):
-    given = labels.copy()
-    given[:30] = (given[:30] + 1) % 10
-    path = labelled(tmp_path / "set.npz", x[:, None], given.astype(dtype)[:, None], pack)
-    result = work.evaluate(make_job(make_release()), path, "top1", files, [].append)
-    assert (result["metric"], result["n"], result["value"]) == ("top1", 300, 0.9)
-    assert numpy.frombuffer(fetched(result["answers"]), "<i4").tolist() == labels.tolist()
+    pack(tmp_path / "set.npz", input_0=x[:, None])
+    result = work.evaluate(make_job(make_release()), str(tmp_path / "set.npz"), "top5", files, [].append)
+    assert (result["keep"], result["n"], result["outputs"][0]["name"]) == ("top5", 300, "y")
+    ranked = numpy.frombuffer(fetched(result["answers"]), "<i4").reshape(300, 5)
+    assert ranked.tolist() == numpy.argsort(-tiny_answers(x), axis=1, kind="stable")[:, :5].tolist()
+
+
+@pytest.mark.parametrize("keep", ["first", "all"])
+def test_evaluate_brings_whole_outputs(
+    make_job, make_release, files, fetched, tmp_path, x, tiny_answers, keep
+):
+    numpy.savez(tmp_path / "set.npz", input_0=x[:20])
+    result = work.evaluate(make_job(make_release()), str(tmp_path / "set.npz"), keep, files, [].append)
+    outputs = loaded(fetched(result["answers"]))
+    assert outputs.files == ["output_0"]
+    numpy.testing.assert_allclose(outputs["output_0"][:, 0], tiny_answers(x[:20]), rtol=1e-4, atol=1e-5)
+
+
+def test_evaluate_ranks_as_the_host_does():
+    random = numpy.random.default_rng(0)
+    for size in (1, 2, 5, 6, 40):
+        for _ in range(50):
+            values = random.integers(-3, 4, size).astype("float32")  # ties
+            assert answers.best(tuple(values.tolist())) == ranks(values).tolist()
+    for odd in (numpy.nan, numpy.inf, -numpy.inf):
+        values = numpy.array([1.0, odd, 2.0], "float32")
+        assert answers.best(tuple(values.tolist())) == ranks(values).tolist() == [-1] * 5
+
+
+def test_answers_that_would_be_too_large(make_job, make_release, files, tmp_path, x, monkeypatch):
+    folder = edited(make_release(), outputs=[{"name": "y", "shape": [1, 10**6], "dtype": "float32"}])
+    numpy.savez(tmp_path / "set.npz", input_0=x)
+    with pytest.raises(AgentError, match="the answers would take 1144 MiB") as caught:
+        work.evaluate(make_job(folder), str(tmp_path / "set.npz"), "first", files, [].append)
+    assert caught.value.code == "bad-argument"
 
 
 def test_an_answer_that_is_not_finite_is_never_right(
     make_job, make_release, broken_runtime, files, fetched, tmp_path, x
 ):
     runtime = broken_runtime(run='return [numpy.full((1, 10), numpy.nan, "float32")]')
-    path = labelled(tmp_path / "set.npz", x, numpy.zeros(300, "int64"))
-    result = work.evaluate(make_job(make_release(), runtime), path, "top1", files, [].append)
-    assert result["value"] == 0.0 and set(numpy.frombuffer(fetched(result["answers"]), "<i4")) == {-1}
+    numpy.savez(tmp_path / "set.npz", input_0=x)
+    result = work.evaluate(
+        make_job(make_release(), runtime), str(tmp_path / "set.npz"), "top5", files, [].append
+    )
+    assert set(numpy.frombuffer(fetched(result["answers"]), "<i4")) == {-1}
 
 
 def test_evaluate_tells_how_far_it_is(make_job, make_release, broken_runtime, files, tmp_path, x, events):
-    path = labelled(tmp_path / "set.npz", x, numpy.zeros(300, "int64"))
+    numpy.savez(tmp_path / "set.npz", input_0=x)
     job = make_job(make_release(), broken_runtime(run="time.sleep(0.008)"))
-    result = work.evaluate(job, path, "top1", files, events.append)
-    assert result["value"] == 1.0
+    result = work.evaluate(job, str(tmp_path / "set.npz"), "top5", files, events.append)
+    assert result["n"] == 300
     assert 1 <= len(events) <= 4
     for event in events:
         assert (event["event"], event["what"], event["total"]) == ("progress", "evaluate", 300)
@@ -146,33 +177,32 @@ def test_evaluate_tells_how_far_it_is(make_job, make_release, broken_runtime, fi
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"labels": numpy.zeros(299, "int64")}, "not one label for each of 300"),
-        ({"labels": numpy.zeros((300, 10), "int64")}, "not one label for each of 300"),
-        ({"labels": None}, "has no member 'labels'"),
-        ({"input_0": None}, "has no member 'input_0'"),
+        ({"input_0": None, "other": numpy.zeros(3)}, "has no member 'input_0'"),
         ({"input_0": numpy.zeros((300, 8), "float32")}, "has samples of shape"),
+        ({"input_0": numpy.zeros((300, 16), "float64")}, "input_0 is float64, the model wants float32"),
+        ({"input_0": numpy.zeros((0, 16), "float32")}, r"the inputs have \[0\] samples"),
     ],
 )
 def test_a_set_that_does_not_fit(make_job, make_release, files, tmp_path, x, change, message):
-    members = {"input_0": x, "labels": numpy.zeros(300, "int64")}
+    members = {"input_0": x}
     members.update(change)
     numpy.savez(tmp_path / "set.npz", **{name: array for name, array in members.items() if array is not None})
     with pytest.raises(AgentError, match=message) as caught:
-        work.evaluate(make_job(make_release()), str(tmp_path / "set.npz"), "top1", files, [].append)
+        work.evaluate(make_job(make_release()), str(tmp_path / "set.npz"), "top5", files, [].append)
     assert caught.value.code == "bad-argument"
 
 
-def test_an_unknown_metric(make_job, make_release, files):
-    with pytest.raises(AgentError, match="unknown metric: 'top5'") as caught:
-        work.evaluate(make_job(make_release()), "none", "top5", files, [].append)
-    assert (caught.value.code, caught.value.hint) == ("bad-argument", "known: top1")
+def test_answers_of_an_unknown_kind(make_job, make_release, files):
+    with pytest.raises(AgentError, match="unknown answers: 'top1'") as caught:
+        work.evaluate(make_job(make_release()), "none", "top1", files, [].append)
+    assert (caught.value.code, caught.value.hint) == ("bad-argument", "known: top5, first, all")
 
 
-def test_top1_wants_single_samples(make_job, make_release, files, tmp_path, x):
+def test_top5_wants_single_samples(make_job, make_release, files, tmp_path, x):
     folder = edited(make_release(), outputs=[{"name": "y", "shape": [4, 10], "dtype": "float32"}])
-    path = labelled(tmp_path / "set.npz", x, numpy.zeros(300, "int64"))
+    numpy.savez(tmp_path / "set.npz", input_0=x)
     with pytest.raises(AgentError, match="one sample an inference, the model takes 4"):
-        work.evaluate(make_job(folder), path, "top1", files, [].append)
+        work.evaluate(make_job(folder), str(tmp_path / "set.npz"), "top5", files, [].append)
 
 
 def test_infer_answers_each_sample(make_job, make_release, files, fetched, tmp_path, x, tiny_answers):

@@ -72,23 +72,23 @@ def test_images_become_inputs(tmp_path: Path) -> None:
 
 def test_the_evaluation_set_for_boards(tmp_path: Path) -> None:
     array = np.random.default_rng(0).normal(size=(7, 4, 6, 3)).astype(np.float64)
-    np.savez_compressed(tmp_path / "e.npz", x=array, y=np.eye(7)[:, ::-1])
-    made = evaluation.canonical(tmp_path / "e.npz", [IMAGE])
-    with np.load(made) as found:
-        assert sorted(found) == ["input_0", "labels"]
+    np.savez_compressed(tmp_path / "e.npz", x=array, y=np.arange(7)[::-1])
+    made = evaluation.prepare(tmp_path / "e.npz", [IMAGE])
+    with np.load(made.inputs) as found:
+        assert sorted(found) == ["input_0"]
         assert found["input_0"].shape == (7, *IMAGE.shape)
         assert np.array_equal(found["input_0"][:, 0], array.astype(np.float32))
-        assert found["labels"].dtype == np.int32
-        assert found["labels"].tolist() == [6, 5, 4, 3, 2, 1, 0]
-    first = made.read_bytes()
-    made.unlink()
-    assert evaluation.canonical(tmp_path / "e.npz", [IMAGE]).read_bytes() == first
+    assert made.load_labels().dtype == np.int32
+    assert made.load_labels().tolist() == [6, 5, 4, 3, 2, 1, 0]
+    first = made.inputs.read_bytes()
+    made.inputs.unlink()
+    assert evaluation.prepare(tmp_path / "e.npz", [IMAGE]).inputs.read_bytes() == first
     np.savez(tmp_path / "f.npz", x=array, y=np.zeros(5, int))
     with pytest.raises(DataError, match="7 samples and 5 labels"):
-        evaluation.canonical(tmp_path / "f.npz", [IMAGE])
+        evaluation.prepare(tmp_path / "f.npz", [IMAGE])
     np.savez(tmp_path / "g.npz", x=array)
     with pytest.raises(DataError, match="has no labels"):
-        evaluation.canonical(tmp_path / "g.npz", [IMAGE])
+        evaluation.prepare(tmp_path / "g.npz", [IMAGE])
 
 
 def test_random_samples_are_seeded_and_in_range() -> None:

@@ -71,19 +71,27 @@ def test_a_savedmodel_is_known_by_its_file_too(models: Path) -> None:
     assert folder.source.format == "savedmodel"
 
 
-def test_an_edge_that_is_missing(models: Path) -> None:
-    error = refused(ConversionError, source=models / "net.onnx", target="tflite")
-    assert error.message == "no way from an ONNX file (.onnx) to tflite"
-    assert (
-        error.hint == "from onnx there is onnxruntime, openvino; to tflite from h5, keras, savedmodel, tflite"
+def test_an_edge_that_is_missing(tmp_path: Path) -> None:
+    source = tmp_path / "net.xml"
+    source.write_text('<net name="net" version="11"><layers/></net>')
+    error = refused(ConversionError, source=source, target="tflite")
+    assert error.message == "no way from OpenVINO IR (.xml) to tflite"
+    assert error.hint == (
+        "from ir there is openvino; to tflite from frozen, h5, keras, onnx, pt2, pytorch, savedmodel, tflite"
     )
+
+
+def test_a_toolchain_that_is_missing(models: Path) -> None:
+    error = refused(ConversionError, source=models / "net.onnx", target="tflite")
+    assert error.code == "toolchain-missing"
+    assert error.hint == "edgewright toolchain install onnx2tf"
 
 
 def test_unknown_words(models: Path) -> None:
     source = models / "net.onnx"
     assert refused(UsageError, source=source, target="onyx").code == "target-unknown"
     assert "int7" in refused(UsageError, source=source, target="onnxruntime", precision="int7").message
-    assert "auc" in refused(UsageError, source=source, target="onnxruntime", metric="auc").message
+    assert "top2" in refused(UsageError, source=source, target="onnxruntime", metric="top2").message
     refused(UsageError, source=source, target="onnxruntime", goldens=3)
 
 

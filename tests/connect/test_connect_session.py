@@ -29,7 +29,10 @@ def agents(sshd):
     """The pids of what the server's sessions run."""
     found = []
     for pid in sshd.children():
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        try:
+            text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        except (FileNotFoundError, ProcessLookupError):  # a session that is over
+            continue
         found += [int(child) for child in text.split() if int(child) not in sshd.children()]
     return found
 

@@ -301,6 +301,13 @@ def wait_until(condition: Callable[[], Any], seconds: float = 15.0) -> None:
         time.sleep(0.05)
 
 
+def signal_all(pids: list[int], number: int) -> None:
+    """Sends a signal to processes, of which some may have ended meanwhile."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 @contextlib.contextmanager
 def change_file(path: Path, change: Callable[[str], str]) -> Iterator[None]:
     """A file changed in place, since it may be mounted elsewhere; as it was in the end."""
@@ -364,5 +371,5 @@ def hasty_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> agent_packag
 @pytest.fixture(scope="session")
 def kit() -> SimpleNamespace:
     """The helpers above, for test files."""
-    helpers = (Deployment, LabBoard, artifact, sha, wait_until, wheel)
+    helpers = (Deployment, LabBoard, artifact, sha, signal_all, wait_until, wheel)
     return SimpleNamespace(MODEL=MODEL, **{helper.__name__: helper for helper in helpers})

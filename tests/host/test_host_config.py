@@ -94,7 +94,7 @@ def test_the_project_file_is_strict_about_profiles_and_precisions(tmp_path: Path
         ('precision = "int9"\n', "int8"),
         ('[precisions]\npi4 = "int8"\n', "pi4b"),
         ("[budget]\np59_ms = 1.0\n", "p95_ms"),
-        ('metric = "top2"\n', "top1"),
+        ('metric = "top-1"\n', "top1"),
         ("[preprocessing]\nmeans = [1.0]\n", "mean"),
     ):
         with pytest.raises(ConfigError) as error:

@@ -10,14 +10,18 @@ import msgspec
 
 from edgewright.cli.main import main
 from edgewright.cli.render import JSON_VERSION
+from edgewright.compile.explain import Element, Explanation, Group, Layer
+from edgewright.compile.matrix import Cell
 from edgewright.deploy.diagnose import Diagnosis, Finding
 from edgewright.lab.boards import LabBoard
-from edgewright.nouns.artifact import Manifest
+from edgewright.measure.search.engine import Move, SearchResult, Trial, Verdict
+from edgewright.nouns.artifact import Accuracy, Manifest
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.measurement import Latency, Measurement
 from edgewright.nouns.outcome import BoardOutcome, Check
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.target import Target
+from edgewright.store.cache import Entry
 
 PINNED = Path(__file__).with_name("json_contract.json")
 DOCUMENTS = (
@@ -26,12 +30,23 @@ DOCUMENTS = (
     Measurement,
     Latency,
     Manifest,
+    Accuracy,
     Facts,
     Diagnosis,
     Finding,
     Profile,
     Target,
     LabBoard,
+    Explanation,
+    Element,
+    Layer,
+    Group,
+    Cell,
+    SearchResult,
+    Trial,
+    Move,
+    Verdict,
+    Entry,
 )
 README = Path(__file__).parents[2] / "README.md"
 

@@ -5,7 +5,9 @@ import pytest
 
 from edgewright.deploy import gate
 from edgewright.measure.benchmark import measurement
+from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.measurement import Environment, Measurement, Run
+from edgewright.nouns.metric import METRICS
 from edgewright.nouns.outcome import BoardOutcome, exit_code
 from edgewright.nouns.project import Budget
 
@@ -85,21 +87,52 @@ def test_a_limit_on_what_is_unknown_refuses() -> None:
     assert "peak memory" in refusal(candidate, peak_rss_mb=10.0)
 
 
-def test_accuracy_is_held_against_source_and_incumbent() -> None:
-    checks = gate.accuracy(0.80, 450, source=0.81, incumbent=0.98, budget=Budget())
-    assert [check.ok for check in checks] == [True, False]
-    assert "incumbent" in gate.refusal(checks)
-    assert (
-        gate.refusal(gate.accuracy(0.97, 100, source=0.98, incumbent=None, budget=Budget(max_drop=0.01)))
-        == ""
+def drop(reference: float, value: float, high: float | None = None, metric: str = "top1") -> Comparison:
+    found = METRICS[metric].drop(reference, value)
+    low = None if high is None else 2 * found - high
+    return Comparison(
+        metric=metric, n=450, reference=reference, value=value, drop=found, low=low, high=high, p=0.1
     )
-    assert (
-        gate.refusal(gate.accuracy(0.96, 100, source=0.98, incumbent=None, budget=Budget(max_drop=0.01)))
-        != ""
-    )
-    assert (
-        gate.refusal(gate.accuracy(0.99, 100, source=None, incumbent=0.5, budget=Budget(max_drop=0.0))) == ""
-    )
+
+
+def refused(found: Comparison, **budget: object) -> str:
+    metric = METRICS[found.metric]
+    return gate.refusal([gate.accuracy(metric, "the incumbent", found, Budget(**budget))])  # type: ignore[arg-type]
+
+
+def test_the_drop_that_was_seen_decides_exactly_at_the_limit() -> None:
+    assert refused(drop(0.81, 0.80)) == ""
+    assert "accuracy against the incumbent" in refused(drop(0.98, 0.80))
+    assert refused(drop(0.98, 0.97), max_drop=0.01) == ""
+    assert refused(drop(0.98, 0.9699), max_drop=0.01) != ""
+    assert refused(drop(0.5, 0.99), max_drop=0.0) == ""
+    assert refused(drop(0.98, float("nan"))) != ""
+
+
+def test_noninferiority_wants_the_whole_interval_below_the_limit() -> None:
+    assert refused(drop(0.98, 0.98, high=0.03)) == ""
+    assert refused(drop(0.98, 0.98, high=0.03), noninferior=True) != ""
+    assert refused(drop(0.98, 0.98, high=0.019), noninferior=True) == ""
+    assert "not proven" in refused(drop(0.98, 0.98), noninferior=True)
+
+
+def test_an_error_may_rise_by_a_share_of_the_references() -> None:
+    assert refused(drop(10.0, 10.1, metric="mse")) == ""
+    assert refused(drop(10.0, 10.3, metric="mse")) != ""
+    assert refused(drop(0.001, 0.00102, metric="mae")) == ""
+    assert refused(drop(0.0, 0.0, metric="mae")) == ""
+    assert refused(drop(0.0, 1e-9, metric="mae")) != ""
+    assert refused(drop(5.0, 1.0, metric="mse"), max_drop=0.0) == ""
+
+
+def test_the_gate_says_how_sure_it_is() -> None:
+    metric = METRICS["top1"]
+    unsure = gate.accuracy(metric, "its source", drop(0.98, 0.978, high=0.03), Budget())
+    assert (unsure.n, unsure.value, unsure.high, unsure.p) == (450, pytest.approx(0.002), 0.03, 0.1)
+    assert "no difference is proven; too few samples to rule out a drop beyond 2 points" in unsure.note
+    assert "97.8% here, 98.0% there, 450 samples" in unsure.note
+    assert "it is worse" in gate.accuracy(metric, "its source", drop(0.9, 0.8, high=0.12), Budget()).note
+    assert "it is better" in gate.accuracy(metric, "its source", drop(0.8, 0.9, high=-0.05), Budget()).note
 
 
 def test_wrong_answers_refuse() -> None:

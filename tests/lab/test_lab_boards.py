@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import msgspec
@@ -14,9 +15,9 @@ import pytest
 from edgewright.config import fleet as fleets
 from edgewright.config import trust
 from edgewright.errors import ConfigError, EdgewrightError, UsageError
-from edgewright.lab import boards, processes, record
+from edgewright.lab import boards, demo, processes, record
 from edgewright.nouns.board import BoardEntry, FleetFile, TrustFile
-from edgewright.nouns.progress import Step
+from edgewright.nouns.progress import Step, silent
 
 
 def running(pid: int) -> bool:
@@ -249,3 +250,18 @@ def test_the_python_can_be_chosen(up, ssh, fleet):
     assert python == sys.executable
     version = ssh(board, f"{python} -I -S -c 'import json, sys; print(sys.version)'")
     assert version.stdout.decode().strip() == sys.version.strip()
+
+
+def test_a_second_demo_is_refused_and_leaves_the_boards_of_the_first(home, tmp_path):
+    held = (
+        "import sys; from edgewright.lab import demo\nwith demo.alone(): print(flush=True); sys.stdin.read()"
+    )
+    first = subprocess.Popen([sys.executable, "-c", held], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert first.stdout.readline() == b"\n"
+    boards.up(1, fleet_path=tmp_path / "fleet.toml", name=demo.NAME)
+    with pytest.raises(EdgewrightError, match="another demo is at work") as caught:
+        demo.demo(keep=False, progress=silent, told=print)
+    assert "EDGEWRIGHT_HOME" in caught.value.hint and [board.alive for board in boards.listing()] == [True]
+    first.communicate()
+    with demo.alone():
+        assert boards.down(demo.NAME)

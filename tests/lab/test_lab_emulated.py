@@ -103,7 +103,7 @@ def test_a_kernel_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch) -> No
         release = "6.6.31+rpt-rpi-v8"
 
     monkeypatch.setattr(emulation.os, "uname", Old)
-    with pytest.raises(LabError, match="needed is 6.7") as caught:
+    with pytest.raises(LabError, match=r"needed is 6\.7") as caught:
         emulation.qemu()
     assert "--vm" in caught.value.hint
 

@@ -9,6 +9,7 @@ SAMPLE = [
     ("eio", "rollback", 3),
     ("full", "revert", 4),
     ("full", "install", 6),
+    ("full", "prepared", 5),
     ("no_inodes", "provision", 4),
     ("dead", "recovery", 6),
     ("no_space", "put", 1),

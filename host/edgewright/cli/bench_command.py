@@ -31,7 +31,7 @@ def bench(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Threads; default: the profile's.")
     ] = None,
-    accelerator: Annotated[str, typer.Option("--accelerator", help="Fails where it is absent.")] = "cpu",
+    accelerator: options.ACCELERATOR = None,
     parallel: options.PARALLEL = 16,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,

@@ -51,6 +51,7 @@ def outcomes(title: str, results: list[BoardOutcome], *, brief: bool = False) ->
                 render.line(f"{outcome.board}: {check.note}")
     if brief:
         return
+    accuracies(results)
     footnotes(
         [outcome.measurement for outcome in results if outcome.measurement],
         [outcome.simulated for outcome in results],
@@ -77,8 +78,20 @@ def latency(measurement: Measurement | None) -> str:
 
 def accuracy(outcome: BoardOutcome) -> str:
     """Accuracy on the board, as the gate's first accuracy check noted it."""
-    notes = [check.note for check in outcome.checks if check.name.startswith("accuracy")]
+    notes = [
+        check.note
+        for check in outcome.checks
+        if check.name.startswith("accuracy") and check.value is not None
+    ]
     return notes[0].split(" ", 1)[0] if notes else "-"
+
+
+def accuracies(results: list[BoardOutcome]) -> None:
+    """A line a comparison of the accuracy: the drop, its interval, how many samples."""
+    for outcome in results:
+        for check in outcome.checks:
+            if check.name.startswith("accuracy") and check.value is not None:
+                render.line(f"{outcome.board}: {check.name}: {check.note}")
 
 
 def mark(simulated: tuple[str, ...]) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgewright.cli import options, render
+
+if TYPE_CHECKING:
+    from edgewright.nouns.artifact import Accuracy, Artifact
+    from edgewright.nouns.profile import Profile
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -15,13 +19,17 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def convert(
     model: Annotated[
-        Path | None, typer.Argument(metavar="[MODEL]", help="Model; default: the project's.")
+        Path | None,
+        typer.Argument(
+            metavar="[MODEL]", help="Model file, folder or module.py:function; default: the project's."
+        ),
     ] = None,
     profile: Annotated[str, typer.Option("--profile", help="Kind of board.")] = "generic-x86_64",
     target: options.TARGET = None,
     precision: options.PRECISION = None,
     calibration: options.CALIBRATION = None,
     evaluation: options.EVALUATION = None,
+    metric: options.METRIC = None,
     max_drop: options.MAX_DROP = None,
     input_shape: options.INPUT_SHAPE = None,
     inputs: options.ENDS_INPUTS = None,
@@ -36,12 +44,27 @@ def convert(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Convert again even if nothing changed.")
     ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also list operators before and after, and what was fused.")
+    ] = False,
+    fallback: Annotated[
+        bool,
+        typer.Option("--fallback", help="Search the precision nearest to int8 that meets --max-drop."),
+    ] = False,
+    max_trials: Annotated[
+        int | None, typer.Option("--max-trials", min=1, help="--fallback: conversions at most.")
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option("--max-minutes", min=0.0, help="--fallback: begin no trial after so long.")
+    ] = None,
     project: options.PROJECT = None,
     dry_run: options.DRY_RUN = False,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
     """Compile a model for a profile and check its answers."""
+    import msgspec
+
     from edgewright.cli import project_source
     from edgewright.compile.recognise import recognise
     from edgewright.compile.request import CompileRequest
@@ -55,7 +78,7 @@ def convert(
     choice = project_source.choose(
         model, project_source.load_project(project), inputs=options.input_shapes(input_shape),
         conversion=options.conversion(inputs, outputs, keep_float, calibration_method, integer_io),
-        calibration=calibration, evaluation=evaluation, precision=precision,
+        calibration=calibration, evaluation=evaluation, metric=metric, precision=precision,
     )  # fmt: skip
     if output is not None and output.exists():
         raise UsageError(
@@ -69,15 +92,20 @@ def convert(
     budget = wanted.budget_of(kind)
     request = CompileRequest(
         source=choice.model, target=recipe.target, precision=recipe.precision, default_precision=recipe.default_precision,
-        inputs=choice.inputs, conversion=choice.conversion, calibration=choice.calibration, preprocessing=choice.preprocessing,
+        inputs=choice.inputs, conversion=msgspec.structs.replace(choice.conversion, accelerator=recipe.accelerator or choice.conversion.accelerator),
+        calibration=choice.calibration, preprocessing=choice.preprocessing,
         evaluation=choice.evaluation, metric=choice.metric,
         max_drop=budget.max_drop if max_drop is None else max_drop, use_cache=not no_cache,
         allow_constant=allow_constant,
     )  # fmt: skip
     if dry_run:
         show_plan(request, as_json)
+    elif fallback:
+        from edgewright.cli.search_output import search_and_show
+
+        search_and_show(request, max_trials, max_minutes, output=output, explain=explain, as_json=as_json)
     else:
-        compile_and_show(request, output, as_json)
+        compile_and_show(request, output, as_json, explain=explain, profile=kind)
 
 
 def show_plan(request: object, as_json: bool) -> None:
@@ -97,25 +125,47 @@ def show_plan(request: object, as_json: bool) -> None:
         render.line(f"in the cache already: {planned.artifact[:12]}")
 
 
-def compile_and_show(request: object, output: Path | None, as_json: bool) -> None:
+def compile_and_show(
+    request: object, output: Path | None, as_json: bool, *, profile: Profile, explain: bool = False
+) -> None:
     """Converts and prints what came out."""
-    import shutil
-
+    from edgewright.cli.explain_output import show_explanation
     from edgewright.cli.progress import shown
+    from edgewright.compile.explain import explain as explain_artifact
     from edgewright.compile.request import CompileRequest
-    from edgewright.compile.run import compile_model
+    from edgewright.compile.workers import Workers
+    from edgewright.config import home
+    from edgewright.deploy.readable import compile_for
 
     assert isinstance(request, CompileRequest)  # noqa: S101 - kept lazy for the sake of `--help`
-    with shown() as progress:
-        artifact = compile_model(request, progress)
-    folder = artifact.folder
-    if output is not None:
-        shutil.copytree(folder, output)
-        folder = output
-    manifest = artifact.manifest
+    with shown() as progress, Workers(home.folder("logs") / "convert.log") as workers:
+        artifact, too_old = compile_for(profile, request, progress, workers)
+        explanation = explain_artifact(request, artifact, workers) if explain else None
+    folder = copied(artifact.folder, output)
+    more = {} if explanation is None else {"explanation": explanation}
     if as_json:
-        render.document("convert", artifact=artifact.id, folder=folder, manifest=manifest)
+        render.document("convert", artifact=artifact.id, folder=folder, manifest=artifact.manifest, **more)
         return
+    show_artifact(artifact, folder)
+    if too_old:
+        render.line(f"too new for {', '.join(reader.title for reader in too_old)} of {profile.name}")
+    if explanation is not None:
+        show_explanation(explanation)
+
+
+def copied(folder: Path, output: Path | None) -> Path:
+    """The folder of an artifact, or its copy where one was asked for."""
+    import shutil
+
+    if output is None:
+        return folder
+    shutil.copytree(folder, output)
+    return output
+
+
+def show_artifact(artifact: Artifact, folder: Path) -> None:
+    """Prints what an artifact is."""
+    manifest = artifact.manifest
     parity, accuracy = manifest.parity, manifest.accuracy
     rows = [
         ("artifact", artifact.id[:12]),
@@ -132,10 +182,27 @@ def compile_and_show(request: object, output: Path | None, as_json: bool) -> Non
         rows.append(
             (
                 "accuracy",
-                f"{accuracy.metric} {accuracy.artifact:.2%}, the source's {accuracy.source:.2%}, {accuracy.n} samples",
+                accuracy_text(accuracy),
             )
         )
+    rows += [("note", note) for note in manifest.notes]
     render.table("", ["", ""], rows)
+
+
+def accuracy_text(accuracy: Accuracy) -> str:
+    """The accuracy of an artifact against its source's, for a person."""
+    from edgewright.compile.accuracy import said
+    from edgewright.nouns.comparison import Comparison
+    from edgewright.nouns.metric import METRICS, Metric
+
+    own = Metric(name=accuracy.metric, title="", higher_is_better=accuracy.higher_is_better, share=False)
+    metric = METRICS.get(accuracy.metric, own)
+    drop = metric.drop(accuracy.source, accuracy.artifact) if accuracy.drop is None else accuracy.drop
+    found = Comparison(
+        metric=accuracy.metric, n=accuracy.n, reference=accuracy.source, value=accuracy.artifact, drop=drop,
+        low=accuracy.low, high=accuracy.high, p=accuracy.p, method=accuracy.method,
+    )  # fmt: skip
+    return said(metric, found)
 
 
 def calibration_text(kind: str, samples: int) -> str:

@@ -25,7 +25,10 @@ def deploy(
     ],
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL|ARTIFACT]", help="Model file, or an artifact's id or folder."),
+        typer.Argument(
+            metavar="[MODEL|ARTIFACT]",
+            help="Model file, folder or module.py:function, or an artifact's id or folder.",
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the model on the boards.")] = None,
     version: Annotated[
@@ -35,6 +38,7 @@ def deploy(
     precision: options.PRECISION = None,
     calibration: options.CALIBRATION = None,
     evaluation: options.EVALUATION = None,
+    metric: options.METRIC = None,
     max_drop: options.MAX_DROP = None,
     input_shape: options.INPUT_SHAPE = None,
     inputs: options.ENDS_INPUTS = None,
@@ -44,7 +48,11 @@ def deploy(
     integer_io: options.INTEGER_IO = None,
     allow_constant: options.ALLOW_CONSTANT = False,
     accelerator: Annotated[
-        str | None, typer.Option("--accelerator", help="Refuse boards where it is absent or not used.")
+        str | None,
+        typer.Option(
+            "--accelerator",
+            help="Refuse boards where it is absent or not used; `auto`: the fastest there is.",
+        ),
     ] = None,
     stage: Annotated[
         bool, typer.Option("--stage", help="Verify and measure, but leave `current` as it is.")
@@ -100,6 +108,7 @@ def deploy(
     request = with_source(
         common, model, name, project, options.input_shapes(input_shape),
         options.conversion(inputs, outputs, keep_float, calibration_method, integer_io), calibration, evaluation,
+        metric,
     )  # fmt: skip
     with shown() as progress:
         outcomes = run(request, history=History(), ask_password=Passwords(progress), progress=progress)
@@ -136,6 +145,7 @@ def with_source(
     conversion: dict[str, object],
     calibration: str | None,
     evaluation: Path | None,
+    metric: str | None,
 ) -> DeployRequest:
     """The request with the model or the artifact, and what the project file says of it."""
     import msgspec
@@ -150,10 +160,10 @@ def with_source(
     if artifact is not None and project is None and name is None:
         raise UsageError("an artifact has no name on the boards", hint="give one: --name NAME")
     if artifact is not None:
-        choice = project_source.for_artifact(artifact, project, name, evaluation)
+        choice = project_source.for_artifact(artifact, project, name, evaluation, metric)
     else:
         choice = project_source.choose(
-            path, project, name=name, inputs=inputs, conversion=conversion, calibration=calibration, evaluation=evaluation,
+            path, project, name=name, inputs=inputs, conversion=conversion, calibration=calibration, evaluation=evaluation, metric=metric,
             precision=request.precision,
         )  # fmt: skip
     if not NAME.match(choice.name):

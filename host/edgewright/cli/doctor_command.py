@@ -23,6 +23,7 @@ def doctor(
         typer.Option("--install-guard", help="First install what ends a cut-short trial after a reboot."),
     ] = False,
     remove_guard: Annotated[bool, typer.Option("--remove-guard", help="First take that away again.")] = False,
+    host: Annotated[bool, typer.Option("--host", help="This machine instead of boards.")] = False,
     parallel: options.PARALLEL = 16,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
@@ -37,6 +38,11 @@ def doctor(
 
     if install_guard and remove_guard:
         raise UsageError("both --install-guard and --remove-guard", hint="give one of them")
+    if host:
+        from edgewright.cli.host_output import doctor_host
+
+        doctor_host(as_json)
+        return
 
     def work(board: Board, session: Session, progress: object) -> Diagnosis:
         change = guarded(session, install_guard) if install_guard or remove_guard else []

@@ -52,14 +52,11 @@ def add(
     debug: options.DEBUG = False,
 ) -> None:
     """Add a board to the fleet file, or change it."""
-    import msgspec
-
     from edgewright.config import fleet as fleets
     from edgewright.config import profiles
     from edgewright.nouns.board import BoardEntry
 
     path = options.fleet_path(fleet)
-    file = fleets.read_or_new(path)
     if profile is not None:
         profiles.load(profile)
     user, host, port = split_address(address)
@@ -67,9 +64,10 @@ def add(
         address=host, user=user, port=port, profile=profile, labels=tuple(label or ()), root=root, python=python,
         identity=identity, jump=jump, machine=machine, group=group,
     )  # fmt: skip
-    board = fleets.board(name, entry, file.defaults, path)
-    existed = name in file.boards
-    fleets.save(path, msgspec.structs.replace(file, boards={**file.boards, name: entry}))
+    with fleets.changing(path) as file:
+        board = fleets.board(name, entry, file.defaults, path)
+        existed = name in file.boards
+        file.boards[name] = entry
     if as_json:
         render.document("fleet add", fleet=path, board=board, changed=existed)
     else:
@@ -188,8 +186,6 @@ def remove(
     debug: options.DEBUG = False,
 ) -> None:
     """Remove boards from the fleet file."""
-    import msgspec
-
     from edgewright.cli.on_boards import Boards, exit_for
     from edgewright.config import fleet as fleets
     from edgewright.config import trust as trusts
@@ -203,15 +199,12 @@ def remove(
     answers = boards.each("purge", lambda board, session, progress: session.call("purge")) if purge else []
     kept = {answer.board.name for answer in answers if answer.error is not None}
     gone = [name for name in names if name not in kept]
-    file = fleets.read_file(boards.fleet.path)
-    fleets.save(
-        boards.fleet.path,
-        msgspec.structs.replace(file, boards={k: v for k, v in file.boards.items() if k not in gone}),
-    )
-    pins = trusts.load(boards.fleet)
-    if any(name in pins.boards for name in gone):
-        left = {name: pin for name, pin in pins.boards.items() if name not in gone}
-        trusts.save(boards.fleet, msgspec.structs.replace(pins, boards=left))
+    with fleets.changing(boards.fleet.path) as file:
+        for name in gone:
+            file.boards.pop(name, None)
+    with trusts.changing(boards.fleet) as pins:
+        for name in gone:
+            pins.boards.pop(name, None)
     if as_json:
         render.document("fleet remove", removed=gone, kept=sorted(kept))
     elif gone:

@@ -27,7 +27,7 @@ def infer(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the outputs as .npz.")
     ] = None,
     threads: options.THREADS = 1,
-    accelerator: options.ACCELERATOR = "cpu",
+    accelerator: options.ACCELERATOR = None,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,

@@ -23,9 +23,10 @@ model = "{model}"  # {format}
 # Representative inputs for int8: .npz, .npy or a folder of images.
 # calibration = "calibration.npz"
 
-# Labelled inputs (.npz with the inputs and `labels`), scored on every board before a release is kept.
+# Labelled inputs (.npz with the inputs and `labels`, a folder of images with a sub-folder a class, or module.py:function),
+# scored on every board before a release is kept.
 # evaluation = "evaluation.npz"
-metric = "top1"
+metric = "top1"  # or top5, f1, auc, mse, mae, module.py:function
 
 # The gate: what a board must measure for the release to stay.
 [budget]
@@ -42,6 +43,11 @@ metric = "top1"
 # Static shapes, where the model has dynamic axes.
 # [inputs]
 # image = [1, 224, 224, 3]
+
+# Inputs and outputs of a frozen TensorFlow graph (.pb); without them they are guessed.
+# [conversion.ends]
+# inputs = ["image"]
+# outputs = ["classes"]
 
 # How a raw image becomes an input, for folders of images: scale, then (x - mean) / std per channel.
 # [preprocessing]
@@ -62,7 +68,10 @@ metric = "top1"
 
 @app.command()
 def init(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Keras, SavedModel, TFLite or ONNX model.")],
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="Model: a file, a SavedModel folder, or module.py:function."),
+    ],
     name: Annotated[
         str | None, typer.Option("--name", help="Name on the boards; default: the file's.")
     ] = None,

@@ -30,6 +30,8 @@ COMMANDS = {
     "logs": "The agent's log of a board",
     "profiles": "The kinds of boards",
     "targets": "The runtimes that a model is compiled to",
+    "toolchain": "Install, list and remove converters that need another Python",
+    "cache": "List and prune what is kept so as not to be made again",
     "lab": "Simulated boards on this machine",
 }
 

@@ -47,11 +47,21 @@ CALIBRATION = Annotated[
 ]
 EVALUATION = Annotated[
     Path | None,
-    typer.Option("--evaluation", metavar="FILE", help="Labelled .npz that is scored, also on the board."),
+    typer.Option(
+        "--evaluation",
+        metavar="FILE",
+        help="Labelled .npz, folder of images or module.py:function; scored here and on the board.",
+    ),
+]
+METRIC = Annotated[
+    str | None,
+    typer.Option("--metric", help="top1, top5, f1, auc, mse, mae, or module.py:function; default: top1."),
 ]
 MAX_DROP = Annotated[
     float | None,
-    typer.Option("--max-drop", min=0.0, max=1.0, help="How much accuracy may fall, as a fraction."),
+    typer.Option(
+        "--max-drop", min=0.0, max=1.0, help="How much accuracy may fall, or an error rise, as a fraction."
+    ),
 ]
 INPUT_SHAPE = Annotated[
     list[str] | None,
@@ -80,7 +90,10 @@ ENDS_OUTPUTS = Annotated[
     str | None, typer.Option("--outputs", metavar="A,B", help="Outputs of a frozen TensorFlow graph.")
 ]
 THREADS = Annotated[int, typer.Option("--threads", min=1, max=1024, help="Inference threads on the board.")]
-ACCELERATOR = Annotated[str, typer.Option("--accelerator", help="Fails where it is absent or not used.")]
+ACCELERATOR = Annotated[
+    str | None,
+    typer.Option("--accelerator", help="Fails where it is absent or not used; `auto`: the fastest there is."),
+]
 ALLOW_CONSTANT = Annotated[
     bool, typer.Option("--allow-constant", help="Accept a model that answers every golden input alike.")
 ]

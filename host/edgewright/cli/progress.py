@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from edgewright.cli.render import clean, console
+from edgewright.errors import Aborted
 from edgewright.nouns.progress import Step
 
 if TYPE_CHECKING:
@@ -101,18 +102,24 @@ class Passwords:
     def __init__(self, progress: PlainProgress | LiveProgress) -> None:
         self._progress = progress
         self._lock = threading.Lock()
+        self._stopped = False
 
     def __call__(self, prompt: str) -> str | None:
-        """The password typed, or None where nobody can be asked."""
+        """The password typed, or None where nobody can be asked; Aborted after a Ctrl-C."""
         if not sys.stdin.isatty():
             return None
-        import getpass
+        from edgewright.cli.prompt import read_password
 
         with self._lock:
+            if self._stopped:
+                raise Aborted("stopped by the user before its password was asked for")
             if isinstance(self._progress, LiveProgress):
                 self._progress.pause()
             try:
-                return getpass.getpass(f"{clean(prompt)}: ")
+                return read_password(f"{clean(prompt)}: ")
+            except (Aborted, KeyboardInterrupt):
+                self._stopped = True
+                raise
             finally:
                 if isinstance(self._progress, LiveProgress):
                     self._progress.go_on()

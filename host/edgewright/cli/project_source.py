@@ -11,6 +11,7 @@ from edgewright.errors import UsageError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
+from edgewright.nouns.metric import is_own
 from edgewright.nouns.project import Preprocessing, Project
 
 ARTIFACT_ID = re.compile(r"[0-9a-f]{8,64}\Z")  # an id, or enough of its beginning
@@ -50,6 +51,7 @@ def choose(
     conversion: dict[str, object],
     calibration: str | None,
     evaluation: Path | None,
+    metric: str | None = None,
     precision: str | None,
 ) -> SourceChoice:
     """Puts both together; a model that is named takes the place of the project's, all else of the project holds.
@@ -78,9 +80,17 @@ def choose(
         calibration=data,
         evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
         preprocessing=file.preprocessing if file else None,
-        metric=file.metric if file else "top1",
+        metric=metric_of(metric, project),
         precision=precision,
     )
+
+
+def metric_of(given: str | None, project: Project | None) -> str:
+    """The metric: the command line's, else the project's (a file beside it), else top1."""
+    if given is not None or project is None:
+        return given or "top1"
+    name = project.file.metric
+    return str(project.resolve(name)) if is_own(name) else name
 
 
 def find_artifact(text: str) -> Artifact | None:
@@ -97,7 +107,11 @@ def find_artifact(text: str) -> Artifact | None:
 
 
 def for_artifact(
-    artifact: Artifact, project: Project | None, name: str | None, evaluation: Path | None
+    artifact: Artifact,
+    project: Project | None,
+    name: str | None,
+    evaluation: Path | None,
+    metric: str | None = None,
 ) -> SourceChoice:
     """An artifact's name, data and hooks from the command line and the project; the rest is in its manifest."""
     file = project.file if project else None
@@ -110,6 +124,6 @@ def for_artifact(
         calibration=None,
         evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
         preprocessing=artifact.manifest.preprocessing,
-        metric=file.metric if file else "top1",
+        metric=metric_of(metric, project),
         precision=None,
     )

@@ -23,7 +23,7 @@ def rollback(
         bool, typer.Option("--unguarded", help="Accept that nothing ends a trial after a reboot.")
     ] = False,
     threads: options.THREADS = 1,
-    accelerator: options.ACCELERATOR = "cpu",
+    accelerator: options.ACCELERATOR = None,
     parallel: options.PARALLEL = 16,
     fleet: options.FLEET = None,
     dry_run: options.DRY_RUN = False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from edgewright.cli import options, render
@@ -10,10 +12,19 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()
-def targets(as_json: options.JSON = False, debug: options.DEBUG = False) -> None:
+def targets(
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Every source format times every target, and the way there.")
+    ] = False,
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
+) -> None:
     """The runtimes that a model is compiled to."""
     from edgewright import targets as loader
 
+    if matrix:
+        show_matrix(as_json)
+        return
     found = [loader.load(name) for name in loader.names()]
     if as_json:
         render.document("targets", targets=found)
@@ -30,5 +41,30 @@ def targets(as_json: options.JSON = False, debug: options.DEBUG = False) -> None
                 ", ".join(target.accelerators),
             )
             for target in found
+        ],
+    )
+
+
+def show_matrix(as_json: bool) -> None:
+    """Prints the table of edges; what has no way is left to the JSON document."""
+    from edgewright.compile.matrix import cells
+
+    found = cells()
+    if as_json:
+        render.document("targets", matrix=found)
+        return
+    render.table(
+        "",
+        ["source", "target", "precisions", "stages", "toolchain"],
+        [
+            (
+                cell.source,
+                cell.target,
+                ", ".join(cell.precisions),
+                " > ".join(cell.stages),
+                ", ".join(cell.toolchains) or "-",
+            )
+            for cell in found
+            if cell.precisions
         ],
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from edgewright.compile.goldens import write_npz
@@ -143,15 +143,29 @@ def from_board(keep: str, data: bytes, specs: Sequence[dict[str, Any]]) -> Answe
         specs: the outputs of the release's manifest, as the agent said them.
 
     Raises:
-        ValueError, KeyError, OSError: they are not what they must be.
+        ValueError, KeyError, OSError, BadZipFile, TypeError, ArithmeticError: they are not what they must be.
     """
     import numpy as np
 
     if keep == "top5":
         return Answers(keep, [np.frombuffer(data, "<i4").reshape(-1, RANKS)])
-    chosen = specs if keep == "all" else specs[:1]
+    chosen = [_scale(spec) for spec in (specs if keep == "all" else specs[:1])]
+    if not chosen:
+        raise ValueError("a model without outputs")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise ValueError("an archive that is packed")  # a few bytes may become any number
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         return Answers(keep, [real(archive[f"output_{index}"], spec) for index, spec in enumerate(chosen)])
+
+
+def _scale(spec: dict[str, Any]) -> dict[str, Any]:
+    """Dtype, scale and zero point of an output, of the types that they must be."""
+    found = {key: spec.get(key) for key in ("dtype", "scale", "zero_point")}
+    kinds = {"dtype": str, "scale": float | int | None, "zero_point": int | None}
+    if not all(isinstance(found[key], kind) for key, kind in kinds.items()):
+        raise TypeError(f"an output with {found}")
+    return found
 
 
 def real(values: Array, spec: dict[str, Any]) -> Array:
@@ -159,7 +173,8 @@ def real(values: Array, spec: dict[str, Any]) -> Array:
     import numpy as np
 
     scale = spec.get("scale")
-    if scale is None or values.dtype.kind not in "iu":
+    if scale is None or values.dtype.kind not in "iu" or values.dtype.name != spec["dtype"]:
         return values
     zero = spec.get("zero_point") or 0
-    return ((values.astype(np.float64) - zero) * scale).astype(np.float32)
+    found: Array = ((values.astype(np.float64) - zero) * scale).astype(np.float32)
+    return found

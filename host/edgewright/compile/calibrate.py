@@ -43,10 +43,8 @@ class SampleSet(Noun, frozen=True, kw_only=True):
             yield from random_samples(self.specs, min(limit, SYNTHETIC_COUNT))
             return
         total = self.available()
-        chosen = {index * total // limit for index in range(limit)} if total > limit else set(range(total))
-        for index, sample in enumerate(data.samples(self.path, self.specs, self.preprocessing)):
-            if index in chosen:
-                yield sample
+        chosen = [index * total // limit for index in range(limit)] if total > limit else None
+        yield from data.samples(self.path, self.specs, self.preprocessing, chosen)
 
 
 def random_samples(specs: Sequence[TensorSpec], count: int) -> Iterator[list[Array]]:

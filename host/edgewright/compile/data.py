@@ -1,11 +1,13 @@
 """Calibration and evaluation data as a stream of samples: `.npz`, `.npy`, or a folder of images.
 
 A sample is one list of arrays, one an input, each of the input's static shape and dtype. Nothing is read
-whole: `.npy` is mapped, members of `.npz` are read row by row, images one at a time.
+whole: arrays are read row by row, images one at a time, and what is not chosen is skipped. (Not mapped: the pages of
+a mapped file count as memory.)
 """
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,21 +27,27 @@ Sample = list["Array"]
 LABELS = ("labels", "y")
 
 
-def samples(path: Path, specs: Sequence[TensorSpec], preprocessing: Preprocessing | None) -> Iterator[Sample]:
-    """Yields every sample, checked.
+def samples(
+    path: Path,
+    specs: Sequence[TensorSpec],
+    preprocessing: Preprocessing | None,
+    chosen: Sequence[int] | None = None,
+) -> Iterator[Sample]:
+    """Yields the chosen samples, checked.
 
     Args:
         path: `.npz` with a member an input (its name, `input_<i>`, or the only member for the only input),
             `.npy` for a model with one input, or a folder of images. The leading axis is samples.
+        chosen: their indexes, rising; None for all.
 
     Raises:
         DataError: missing, unreadable, empty, of the wrong shape or dtype, or not finite; names file and
             member.
     """
     if path.is_dir():
-        yield from _images(path, specs, preprocessing)
+        yield from _images(path, specs, preprocessing, chosen)
         return
-    rows = [array_rows(path, key) for key in _members(path, specs)]
+    rows = [array_rows(path, key, chosen) for key in _members(path, specs)]
     lengths = {key: length for key, length, _ in rows}
     if len(set(lengths.values())) > 1:
         raise DataError(
@@ -47,10 +55,10 @@ def samples(path: Path, specs: Sequence[TensorSpec], preprocessing: Preprocessin
         )
     if not rows or not rows[0][1]:
         raise DataError(f"data are empty: {path}", hint="give at least one sample")
-    for index in range(rows[0][1]):
+    for index in range(rows[0][1]) if chosen is None else chosen:
         sample = []
         for (key, _, stream), spec in zip(rows, specs, strict=True):
-            sample.append(_fitted(next(stream), spec, f"{path} {key}".strip(), index))
+            sample.append(fitted(next(stream), spec, f"{path} {key}".strip(), index))
         yield sample
 
 
@@ -61,48 +69,44 @@ def length(path: Path, specs: Sequence[TensorSpec]) -> int:
     return array_rows(path, _members(path, specs)[0])[1]
 
 
-def labels(path: Path) -> Array:
-    """The labels of an evaluation set, int32, shape (n,).
-
-    Raises:
-        DataError: there are none, or they are not whole numbers in one column (one-hot rows are taken too).
-    """
-    import numpy as np
-
-    keys = [key for key in LABELS if key in _keys(path)]
-    if not keys:
-        raise DataError(
-            f"evaluation set has no labels: {path}", hint="add a member named labels, one a sample"
-        )
-    _, count, stream = array_rows(path, keys[0])
-    found = np.asarray(list(stream))
-    if found.ndim == 2 and found.shape[1] > 1:
-        found = found.argmax(axis=1)
-    found = found.reshape(-1)
-    if found.shape != (count,) or not count or not np.array_equal(found, found.astype(np.int32)):
-        raise DataError(f"labels of {path} are not one whole number a sample: {found.shape}, {found.dtype}")
-    return found.astype(np.int32)
-
-
-def array_rows(path: Path, key: str) -> tuple[str, int, Iterator[Array]]:
-    """(member, rows, stream of rows) of a `.npy` (key empty) or of one member of a `.npz`."""
+def array_rows(path: Path, key: str, chosen: Sequence[int] | None = None) -> tuple[str, int, Iterator[Array]]:
+    """(member, rows, stream of the chosen rows) of a `.npy` (key empty) or of one member of a `.npz`."""
     import numpy as np
 
     try:
-        if not key:
+        with _opened(path, key, chosen) as file:
+            shape, fortran, _ = _header(file)
+        if fortran and not key and len(shape) > 1:
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-            return key, len(mapped) if mapped.ndim else 0, (np.array(row) for row in mapped)
-        archive = zipfile.ZipFile(path)
-        file = archive.open(key + ".npy")
-        shape, fortran, dtype = _header(file)
+            indexes = range(shape[0]) if chosen is None else chosen
+            return key, shape[0], (np.array(mapped[index]) for index in indexes)
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
         raise DataError(
             f"data cannot be read: {path} {key}".rstrip(),
             hint=f"{error}; write it with numpy.savez or numpy.save",
         ) from error
-    if fortran or not shape:
+    if key and (not shape or (fortran and len(shape) > 1)):
         raise DataError(f"{path} {key} has no leading axis in C order", hint="use numpy.ascontiguousarray")
-    return key, shape[0], _rows(file, path, key, shape, dtype)
+    return key, shape[0] if shape else 0, _rows(path, key, chosen)
+
+
+def _opened(path: Path, key: str, chosen: Sequence[int] | None) -> IO[bytes]:
+    """The `.npy` file, or the member of a zip archive, at its beginning.
+
+    What is read from a member in order, to its end, is checked by the archive. Where rows are chosen, a member that
+    is not compressed is read past the archive instead, so that skipping costs nothing.
+    """
+    if not key:
+        return path.open("rb")
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo(f"{key}.npy")
+        if chosen is None or entry.compress_type != zipfile.ZIP_STORED:
+            return archive.open(entry)  # keeps the file open by itself
+    file = path.open("rb")
+    file.seek(entry.header_offset)
+    head = file.read(30)
+    file.seek(int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little"), os.SEEK_CUR)
+    return file
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
@@ -116,22 +120,28 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
     return shape, fortran, dtype
 
 
-def _rows(file: IO[bytes], path: Path, key: str, shape: tuple[int, ...], dtype: Any) -> Iterator[Array]:
+def _rows(path: Path, key: str, chosen: Sequence[int] | None) -> Iterator[Array]:
     import numpy as np
 
-    size = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
-    with file:
-        for index in range(shape[0]):
+    where = f"{path} {key}".rstrip()
+    with _opened(path, key, chosen) as file:
+        shape, _, dtype = _header(file)
+        size = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
+        start = file.tell()
+        for index in range(shape[0]) if chosen is None else chosen:
             try:
+                if chosen is not None:
+                    file.seek(start + index * size)
                 data = file.read(size)
             except (OSError, EOFError, zipfile.BadZipFile) as error:
-                raise DataError(f"{path} {key} is damaged at sample {index}", hint=str(error)) from error
+                raise DataError(f"{where} is damaged at sample {index}", hint=str(error)) from error
             if len(data) < size:
-                raise DataError(f"{path} {key} is cut short at sample {index}", hint="write it again")
+                raise DataError(f"{where} is cut short at sample {index}", hint="write it again")
             yield np.frombuffer(data, dtype).reshape(shape[1:])
 
 
-def _keys(path: Path) -> list[str]:
+def member_names(path: Path) -> list[str]:
+    """Names of the members of an `.npz`. Raises DataError when it is none."""
     try:
         with zipfile.ZipFile(path) as archive:
             return [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
@@ -151,7 +161,7 @@ def _members(path: Path, specs: Sequence[TensorSpec]) -> list[str]:
         if not path.is_file():
             raise DataError(f"no such data file: {path}", hint="check the path")
         return [""]
-    keys = [key for key in _keys(path) if key not in LABELS]
+    keys = [key for key in member_names(path) if key not in LABELS]
     found: list[str] = []
     for index, spec in enumerate(specs):
         names = [spec.name, f"input_{index}"] + (["x", *keys[: len(keys) == 1]] if len(specs) == 1 else [])
@@ -165,11 +175,14 @@ def _members(path: Path, specs: Sequence[TensorSpec]) -> list[str]:
     return found
 
 
-def _fitted(row: Array, spec: TensorSpec, where: str, index: int) -> Array:
+def fitted(row: Array, spec: TensorSpec, where: str, index: int) -> Array:
     """One row as the input's shape and dtype: a leading 1 may be missing, floats may change width."""
     import numpy as np
 
     want = np.dtype(spec.dtype)
+    if row.dtype.kind == "f" and not np.isfinite(row).all():
+        raise DataError(f"sample {index} of {where} holds NaN or infinity", hint="remove or repair it")
+    row = as_input(row, spec)
     if tuple(row.shape) == spec.shape[1:] and spec.shape[:1] == (1,):
         row = row.reshape(spec.shape)
     if tuple(row.shape) != spec.shape:
@@ -182,9 +195,25 @@ def _fitted(row: Array, spec: TensorSpec, where: str, index: int) -> Array:
             f"sample {index} of {where} has the wrong dtype: {row.dtype} instead of {want}",
             hint=f"convert it with .astype('{want}') the way the model was trained on it",
         )
-    if row.dtype.kind == "f" and not np.isfinite(row).all():
-        raise DataError(f"sample {index} of {where} holds NaN or infinity", hint="remove or repair it")
     return np.ascontiguousarray(row, dtype=want)
+
+
+def as_input(row: Array, spec: TensorSpec) -> Array:
+    """Floats for an input of integers with a scale are real values and get quantised; all else stays as it is."""
+    import numpy as np
+
+    integers = spec.scale is not None and np.dtype(spec.dtype).kind in "iu"
+    return quantised(row, spec) if integers and row.dtype.kind == "f" else row
+
+
+def quantised(row: Array, spec: TensorSpec) -> Array:
+    """Real values as the integers that stand for them in a quantised input or output; what lies outside is clipped."""
+    import numpy as np
+
+    limits = np.iinfo(spec.dtype)
+    found = np.rint(row / (spec.scale or 1.0)) + (spec.zero_point or 0)
+    result: Array = np.clip(found, limits.min, limits.max).astype(spec.dtype)
+    return result
 
 
 def _widens(row: Array, want: Any) -> bool:
@@ -197,7 +226,12 @@ def _widens(row: Array, want: Any) -> bool:
     return not row.size or bool(row.min() >= limits.min and row.max() <= limits.max)
 
 
-def _images(path: Path, specs: Sequence[TensorSpec], preprocessing: Preprocessing | None) -> Iterator[Sample]:
+def _images(
+    path: Path,
+    specs: Sequence[TensorSpec],
+    preprocessing: Preprocessing | None,
+    chosen: Sequence[int] | None,
+) -> Iterator[Sample]:
     if len(specs) != 1:
         raise DataError(f"a folder of images for {len(specs)} inputs: {path}", hint="give an .npz instead")
     if preprocessing is None:
@@ -205,5 +239,7 @@ def _images(path: Path, specs: Sequence[TensorSpec], preprocessing: Preprocessin
             f"images need preprocessing: {path}",
             hint="write a [preprocessing] table: scale, mean, std, channels, layout as the model was trained",
         )
-    for index, file in enumerate(images.found(path)):
-        yield [_fitted(images.read(file, preprocessing, specs[0]), specs[0], str(file), index)]
+    files = images.found(path)
+    for index in range(len(files)) if chosen is None else chosen:
+        file = files[index]
+        yield [fitted(images.read(file, preprocessing, specs[0]), specs[0], str(file), index)]

@@ -9,10 +9,12 @@ from edgewright.compile.recognise import TITLES, Recognised
 from edgewright.compile.request import CompileRequest
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.base import Noun
+from edgewright.nouns.conversion import Ends
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.target import Route, Target
 
 AS_IS = "as-is"
+MIXED = "int8-mixed"
 
 
 class Edge(Noun, frozen=True, kw_only=True):
@@ -42,6 +44,8 @@ def edge(found: Recognised, request: CompileRequest) -> Edge:
         )
     precision = _precision(found, request, target)
     _check_method(request, target)
+    _check_choices(request, precision)
+    _check_ends(request, kind)
     route = target.as_is[kind] if precision == AS_IS else target.routes[kind]
     return Edge(source=kind, target=target, precision=precision, route=route)
 
@@ -55,6 +59,38 @@ def _check_method(request: CompileRequest, target: Target) -> None:
         )
 
 
+def _check_ends(request: CompileRequest, kind: str) -> None:
+    if request.conversion.ends != Ends() and kind not in ("frozen", "savedmodel"):
+        raise UsageError(
+            f"inputs and outputs cannot be chosen of {TITLES[kind]}",
+            hint="leave --inputs and --outputs out, the file says its own; they are for TensorFlow 1 graphs",
+            code="ends-given",
+        )
+
+
+def _check_choices(request: CompileRequest, precision: str) -> None:
+    """What only some precisions can do must not be passed over in silence."""
+    conversion = request.conversion
+    if conversion.integer_io and not PRECISIONS[precision].calibrated:
+        raise UsageError(
+            f"inputs and outputs cannot be integers in {precision}",
+            hint="integer inputs and outputs are for precisions that are calibrated, such as int8",
+            code="integer-io",
+        )
+    if conversion.keep_float and precision != MIXED:
+        raise UsageError(
+            f"layers cannot be kept in floats in {precision}: {_list(conversion.keep_float)}",
+            hint=f"take --precision {MIXED}",
+            code="keep-float",
+        )
+    if precision == MIXED and not conversion.keep_float:
+        raise UsageError(
+            f"{MIXED} needs the layers that stay in floats",
+            hint="name them: --keep-float LAYER; or search them: --precision int8 --fallback",
+            code="keep-float",
+        )
+
+
 def _precision(found: Recognised, request: CompileRequest, target: Target) -> str:
     kind = found.source.format
     wanted = request.precision
@@ -65,6 +101,12 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
             f"precision not available on {target.name}: {wanted}",
             hint=f"available are {', '.join(target.precisions)}",
             code="precision-unknown",
+        )
+    if wanted == AS_IS and kind not in target.as_is and found.quantised:
+        raise ConversionError(
+            f"no way from {TITLES[kind]} that is quantised already to {target.name}",
+            hint="start from the model it was made from, before it was quantised",
+            code="no-edge",
         )
     if wanted == AS_IS and kind not in target.as_is:
         raise ConversionError(

@@ -42,7 +42,7 @@ class Element(Noun, frozen=True, kw_only=True):
         kind: `batch normalisation` or `activation`.
         source: how many follow a layer in the source.
         file: how many do so in the shipped file.
-        runtime: how many do so in what the runtime executes; None: it cannot be asked, it executes the file.
+        runtime: how many do so in what the runtime executes; None: it cannot be asked here.
     """
 
     kind: str
@@ -92,12 +92,7 @@ def explain(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ex
         ModelError, ConversionError: one of them cannot be read.
     """
     manifest = artifact.manifest
-    ref = SourceRef(
-        path=request.source.absolute(),
-        format=manifest.source.format,
-        shapes=tuple(sorted(request.inputs.items())),
-        ends=request.ends,
-    )
+    ref = _ref(request, artifact)
     here = __name__
     source = workers.call(SOURCES[ref.format], here, "read_the_source", source=ref)
     target = targets.load(manifest.target)
@@ -107,15 +102,43 @@ def explain(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ex
     return _explained(source, file, runtime, artifact)
 
 
-def layers_of(artifact: Artifact, workers: Workers) -> tuple[Layer, ...]:
-    """The convolutions and dense layers of an artifact, in the file's order."""
+def names_to_keep(request: CompileRequest, artifact: Artifact, workers: Workers) -> tuple[str, ...]:
+    """Names that `keep_float` takes for the convolutions and dense layers, in the model's order.
+
+    Args:
+        artifact: the request's, in fp32.
+    """
     target = targets.load(artifact.manifest.target)
     module = targets.module_name(f"{target.name}.explain")
+    kind = artifact.manifest.source.format
+    how = getattr(importlib.import_module(module), "NAMED_BY_SOURCE", {}).get(kind)
+    if how is not None:
+        source = _ref(request, artifact)
+        return tuple(workers.call(SOURCES[kind], __name__, "names_in_the_source", source=source, how=how))
     entry = artifact.folder / artifact.manifest.entry
     file, _ = workers.call(
         target.framework, __name__, "read_the_artifact", module=module, path=entry, run=False
     )
-    return _layers(file, None)
+    return tuple(layer.name for layer in _layers(file, None))
+
+
+def names_in_the_source(source: SourceRef, how: str) -> list[str]:
+    """Names of the source's layers: `layers` for its framework's, `scopes` for the paths of its graph."""
+    if how == "layers":
+        found: list[str] = importlib.import_module(_READERS[SOURCES[source.format]]).layers_of(opened(source))
+        return found
+    layers = [item.name for item in read_the_source(source) if operations.is_layer(item)]
+    return [name.rpartition("/")[0] or name for name in layers]
+
+
+def _ref(request: CompileRequest, artifact: Artifact) -> SourceRef:
+    path = request.source.absolute()
+    return SourceRef(
+        path=path.parent if path.name == "saved_model.pb" else path,
+        format=artifact.manifest.source.format,
+        shapes=tuple(sorted(request.inputs.items())),
+        ends=request.conversion.ends,
+    )
 
 
 def read_the_source(source: SourceRef) -> list[Operation]:
@@ -149,7 +172,9 @@ def _explained(
         source=_counted(source),
         file=_counted(file),
         runtime=None if runtime is None else _counted(runtime),
-        chains=_grouped(tuple(item.operator for item in chain) for chain in chains),
+        chains=_grouped(
+            tuple(name for item in chain for name in (item.operator, *item.absorbed)) for chain in chains
+        ),
         elements=_elements(source, file, runtime),
         fused=_grouped(
             (item.operator, *item.absorbed)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgewright.compile import data, goldens, parity
+from edgewright.compile.answers import collected, real
 from edgewright.compile.calibrate import SampleSet, random_samples
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Parity, TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion, Ends
-from edgewright.nouns.project import Preprocessing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,10 +40,11 @@ _OPTIONS = {"threads": 2, "accelerator": "cpu"}
 
 
 class SourceRef(Noun, frozen=True, kw_only=True):
-    """A source model to open: where, what, and the shapes and ends that the user gave."""
+    """A source model to open: where, what, its bytes' sha256, and the shapes and ends that the user gave."""
 
     path: Path
     format: str
+    sha256: str = ""
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     ends: Ends = Ends()
 
@@ -56,7 +57,7 @@ class Order(Noun, frozen=True, kw_only=True):
         folder: empty, for what this stage makes; the last stage's files are the artifact's.
         entry: name of the target's entry file.
         inputs, outputs: the source's, with static shapes.
-        opset: newest ONNX opset that may be produced.
+        opset, max_opset: as in `CompileRequest`.
         count: how many calibration samples there are.
         conversion: what the user says of it beyond target and precision.
         toolchains: name -> its Python.
@@ -70,6 +71,7 @@ class Order(Noun, frozen=True, kw_only=True):
     outputs: tuple[TensorSpec, ...]
     opset: int
     count: int
+    max_opset: int | None = None
     conversion: Conversion = Conversion()
     toolchains: dict[str, Path] = {}
 
@@ -86,13 +88,14 @@ class Work:
         self.source, self.samples = source, samples
         self.path, self.folder, self.entry = order.path, order.folder, order.entry
         self.precision, self.opset, self.count = order.precision, order.opset, order.count
+        self.max_opset = order.max_opset
         self.inputs, self.outputs = order.inputs, order.outputs
         self.keep_float = order.conversion.keep_float
         self.calibration_method, self.integer_io = (
             order.conversion.calibration_method,
             order.conversion.integer_io,
         )
-        self.toolchains = order.toolchains
+        self.toolchains, self.accelerator = order.toolchains, order.conversion.accelerator
 
 
 @lru_cache(maxsize=1)
@@ -147,7 +150,8 @@ def convert(
 
     Returns what the stage says. The last one of a route says `inputs` and `outputs` (name, dtype and, where
     there are any, scale and zero_point, in the source's order), `requires` (as in the manifest) and `method`
-    (of calibration), and may add `kept_float` (names of the layers that really stayed in floats) and `notes`.
+    (of calibration), and may add `kept_float` (names of the layers that really stayed in floats), `notes`
+    and `nondeterministic` (tools that may give other bytes the next time).
     """
     stage: Callable[[Any], dict[str, Any] | None] = importlib.import_module(module).convert
     failed: list[Exception] = []
@@ -160,12 +164,13 @@ def convert(
             raise
 
     try:
-        found = stage(Work(opened(source) if open_source else None, stream, order))
+        model = opened(source) if open_source else None
+        found = stage(Work(model, stream, order)) or {}
     except Exception:
         if failed:
             raise failed[0] from None
         raise
-    return found or {}
+    return {**found, "notes": [*getattr(model, "notes", ()), *found.get("notes", ())]}
 
 
 def check_answers(
@@ -177,47 +182,46 @@ def check_answers(
     inputs, outputs = goldens.load(file, *counts)
     session = importlib.import_module(runner).load(str(folder), manifest, _OPTIONS)
     answers: list[list[Array]] = []
+    specs = msgspec.convert(manifest["inputs"], tuple[TensorSpec, ...])
     for row in zip(*inputs, strict=True):
-        answers.append(_answer(session, row, manifest["outputs"]))
+        sample = [data.as_input(array, spec) for array, spec in zip(row, specs, strict=True)]
+        answers.append(_answer(session, sample, manifest["outputs"]))
     session.close()
-    return parity.compare(outputs, [np.stack(column) for column in zip(*answers, strict=True)])
+    found = [np.stack(column) for column in zip(*answers, strict=True)]
+    for index, (output, spec) in enumerate(zip(outputs, manifest["outputs"], strict=True)):
+        if output.dtype.kind == "f":  # a source of floats: its artifact's integers stand for real values
+            found[index] = real(found[index], spec)
+    return parity.compare(outputs, found)
 
 
-def score_the_source(
-    source: SourceRef, evaluation: Path, preprocessing: Preprocessing | None
-) -> tuple[float, int]:
-    """(top1 of the source framework, samples)."""
+def answer_as_the_source(source: SourceRef, specs: list[dict[str, Any]], inputs: Path, keep: str) -> bytes:
+    """The source framework's answers to a set of `evaluation.prepare`, real values, packed.
+
+    Args:
+        specs: the manifest's outputs: a quantised source that goes through as it is has the same scales.
+    """
     model = opened(source)
-    return _top1(model.run, evaluation, model.inputs, preprocessing)
+
+    def run(sample: list[Array]) -> list[Array]:
+        return [real(array, spec) for array, spec in zip(model.run(sample), specs, strict=True)]
+
+    return collected(run, data.samples(inputs, model.inputs, None), keep).packed()
 
 
-def score_the_artifact(
-    runner: str, folder: Path, manifest: dict[str, Any], evaluation: Path, preprocessing: Preprocessing | None
-) -> tuple[float, int]:
-    """(top1 of the artifact by the target's own runner, samples)."""
+def answer_as_the_artifact(
+    runner: str, folder: Path, manifest: dict[str, Any], inputs: Path, keep: str
+) -> bytes:
+    """The artifact's answers by the target's own runner, real values, packed."""
     session = importlib.import_module(runner).load(str(folder), manifest, _OPTIONS)
     specs = msgspec.convert(manifest["inputs"], tuple[TensorSpec, ...])
 
     def run(sample: list[Array]) -> list[Array]:
-        return _answer(session, sample, manifest["outputs"])
+        answers = _answer(session, sample, manifest["outputs"])
+        return [real(array, spec) for array, spec in zip(answers, manifest["outputs"], strict=True)]
 
-    scored = _top1(run, evaluation, specs, preprocessing)
+    answers = collected(run, data.samples(inputs, specs, None), keep)
     session.close()
-    return scored
-
-
-def _top1(
-    run: Callable[[list[Array]], list[Array]],
-    evaluation: Path,
-    specs: tuple[TensorSpec, ...],
-    preprocessing: Preprocessing | None,
-) -> tuple[float, int]:
-    labels = data.labels(evaluation)
-    right = count = 0
-    for sample, label in zip(data.samples(evaluation, specs, preprocessing), labels, strict=True):
-        right += int(run(sample)[0].reshape(-1).argmax() == label)
-        count += 1
-    return right / count, count
+    return answers.packed()
 
 
 def _answer(session: Any, sample: Any, specs: list[dict[str, Any]]) -> list[Array]:

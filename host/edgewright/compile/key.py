@@ -10,7 +10,9 @@ from pathlib import Path
 import msgspec
 
 from edgewright import __version__, targets
+from edgewright.compile import own_function, toolchains
 from edgewright.compile.edges import Edge
+from edgewright.compile.metrics import own
 from edgewright.compile.recognise import Recognised, file_sha256
 from edgewright.compile.request import SYNTHETIC, CompileRequest
 from edgewright.errors import ConversionError, DataError
@@ -18,7 +20,7 @@ from edgewright.nouns.precision import PRECISIONS
 
 _SOURCE_TOOLS = {
     "keras": ("tensorflow", "keras"),
-    "h5": ("tensorflow", "keras"),
+    "h5": ("tensorflow", "keras", "tf-keras"),
     "savedmodel": ("tensorflow",),
     "onnx": ("onnx", "onnxruntime"),
     "tflite": ("ai-edge-litert",),
@@ -28,16 +30,19 @@ _SOURCE_TOOLS = {
     "ir": ("openvino",),
 }
 _EXTRAS = {"tflite": "tflite", "onnxruntime": "onnx", "openvino": "openvino"}
-_EXTRA_OF_TOOL = {"tensorflow": "tflite", "keras": "tflite", "ai-edge-litert": "tflite", "nncf": "openvino"}
+_EXTRA_OF_TOOL = {
+    "tensorflow": "tflite", "keras": "tflite", "tf-keras": "tflite", "ai-edge-litert": "tflite", "ai-edge-quantizer": "tflite",
+    "nncf": "openvino", "torch": "torch", "litert-torch": "torch", "onnx": "onnx", "onnxruntime": "onnx",
+}  # fmt: skip
 
 
 def tools(edge: Edge) -> dict[str, str]:
     """Distribution -> version of everything that makes the artifact.
 
     Raises:
-        ConversionError: one is not installed; the hint says what to install.
+        ConversionError: one is not installed, or a toolchain; the hint says what to install.
     """
-    names = {*_SOURCE_TOOLS[edge.source], *edge.target.tools, "numpy"}
+    names = {*_SOURCE_TOOLS[edge.source], *edge.target.tools, *edge.route.tools, "numpy"}
     if edge.target.name == "onnxruntime" and "tensorflow" in names:
         names.add("tf2onnx")
     found: dict[str, str] = {}
@@ -51,6 +56,7 @@ def tools(edge: Edge) -> dict[str, str]:
                 hint=f"pip install 'edgewright[{extra}]'",
                 code="tool-missing",
             ) from error
+    found.update({f"toolchain {name}": toolchains.stamp(name) for name in edge.route.toolchains})
     return found
 
 
@@ -63,13 +69,18 @@ def source_framework(edge: Edge, versions: dict[str, str]) -> str:
 def data_sha256(path: Path | str | None) -> str:
     """sha256 of a data file, or of a folder's `<sha256>  <path>` lines; empty for none and synthetic.
 
+    For `module.py:function` that file and the name count: what the function reads elsewhere does not.
+
     Raises:
         DataError: it is missing or unreadable.
     """
     if path is None or path == SYNTHETIC:
         return ""
     path = Path(path)
+    found = own_function.named(path)
     try:
+        if found is not None:
+            return hashlib.sha256(f"{file_sha256(found[0])}:{found[1]}".encode()).hexdigest()
         if path.is_dir():
             files = sorted(item for item in path.rglob("*") if item.is_file())
             lines = "".join(f"{file_sha256(item)}  {item.relative_to(path).as_posix()}\n" for item in files)
@@ -102,9 +113,10 @@ def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: 
         "calibration": SYNTHETIC if request.calibration == SYNTHETIC else data_sha256(request.calibration),
         "evaluation": data_sha256(request.evaluation),
         "preprocessing": preprocessing,
-        "metric": request.metric,
+        "metric": [request.metric, data_sha256(own(request.metric))],
         "max_drop": request.max_drop,
         "opset": request.opset,
+        "max_opset": request.max_opset,
         "goldens": request.goldens,
         "allow_constant": request.allow_constant,
         "tools": versions,

@@ -87,7 +87,26 @@ def _fit_classes(labels: Array, spec: TensorSpec) -> Array:
     return _fit_values(labels, spec).astype(np.int64)
 
 
+def _fit_areas(labels: Array, spec: TensorSpec) -> Array:
+    """As `_fit_classes`; what has no area under a curve is refused."""
+    import numpy as np
+
+    found = _fit_classes(labels, spec)
+    undefined = "auc is not defined for these labels"
+    if found.ndim == 1:
+        if len(np.unique(found)) < 2:
+            raise DataError(f"{undefined}, all are of one class", hint="add samples of another class")
+        return found
+    for index, column in enumerate(found.T):
+        if len(np.unique(column)) < 2:
+            raise DataError(
+                f"{undefined}, label {index} is {column[0]} for every sample",
+                hint="add samples that have it, and samples that lack it",
+            )
+    return found
+
+
 FITS: dict[str, Callable[[Array, TensorSpec], Array]] = {
-    "top1": partial(_fit_ranks, 0), "top5": partial(_fit_ranks, RANKS), "f1": _fit_classes, "auc": _fit_classes,
+    "top1": partial(_fit_ranks, 0), "top5": partial(_fit_ranks, RANKS), "f1": _fit_classes, "auc": _fit_areas,
     "mse": _fit_values, "mae": _fit_values,
 }  # fmt: skip

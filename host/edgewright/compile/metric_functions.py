@@ -42,7 +42,8 @@ def mae(outputs: Array, labels: Array) -> Array:
 
 
 def _errors(outputs: Array, labels: Array) -> Array:
-    return outputs.reshape(len(outputs), -1).astype(float) - labels.astype(float)
+    found: Array = outputs.reshape(len(outputs), -1).astype(float) - labels.astype(float)
+    return found
 
 
 def f1(outputs: Array, labels: Array) -> float:

@@ -7,6 +7,7 @@ all outputs of a model with several); for `top5` answers it is int32 of shape (n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -49,11 +50,15 @@ class Scorer:
         Raises:
             DataError: an answer is not finite (a `top5` answer that is not counts as wrong), or does not fit.
         """
-        import numpy as np
-
         answers.refuse_infinite()
         if len(answers) != len(labels):
             raise DataError(f"there are {len(answers)} answers and {len(labels)} labels")
+        return self.raw(answers, labels)
+
+    def raw(self, answers: Answers, labels: Array) -> Array | float:
+        """As `score`, without looking at every answer first."""
+        import numpy as np
+
         given = answers.arrays[0] if len(answers.arrays) == 1 else answers.arrays
         found = self._function(given, labels)
         if self.metric.name not in METRICS:
@@ -68,8 +73,11 @@ class Scorer:
         """
         found = self.score(answers, labels)
         value = found if isinstance(found, float) else float(found.mean())
-        if value != value:
-            raise DataError(f"{self.metric.name} is not defined for these labels", hint=_UNDEFINED)
+        if not math.isfinite(value):
+            raise DataError(
+                f"{self.metric.name} is not defined for these labels",
+                hint=_UNDEFINED if self.metric.name == "auc" else f"it gave {value}",
+            )
         return value
 
 
@@ -88,8 +96,9 @@ def load(name: str) -> Scorer:
     function = own_function.load(name)
     higher = bool(getattr(function, "higher_is_better", True))
     title = (function.__doc__ or "the user's own").strip().splitlines()[0]
-    metric = Metric(name=name, title=title, keep="all", higher_is_better=higher, share=False)
-    return Scorer(metric, partial(_called, function, name))
+    short = Path(name).name  # a manifest must not depend on where the file lies
+    metric = Metric(name=short, title=title, keep="all", higher_is_better=higher, share=False)
+    return Scorer(metric, partial(_called, function, short))
 
 
 def check_name(name: str) -> None:

@@ -9,13 +9,18 @@ from edgewright.compile import protobuf
 from edgewright.nouns.base import Noun
 
 # numbers of the fields of onnx.proto
-_MODEL_IR, _MODEL_GRAPH, _MODEL_OPSET = 1, 7, 8
-_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
-_NODE_OP = 4
+_MODEL_IR, _MODEL_GRAPH, _MODEL_OPSET, _MODEL_FUNCTION = 1, 7, 8, 25
+_GRAPH_NODE, _GRAPH_INITIALIZER, _FUNCTION_NODE = 1, 5, 7
+_NODE_OP, _NODE_ATTRIBUTE, _ATTRIBUTE_GRAPHS = 4, 5, (6, 11)
 _TENSOR_EXTERNAL = 13
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
-_QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+# integer arithmetic, or weights of few bits: ONNX's own operators and ONNX Runtime's
+_QUANTISED = (
+    "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger",
+    "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "QGemm", "QAttention",
+    "QEmbedLayerNormalization", "QOrderedMatMul", "MatMulNBits", "MatMulBnb4", "GatherBlockQuantized",
+)  # fmt: skip
 
 
 class OnnxFile(Noun, frozen=True, kw_only=True):
@@ -51,13 +56,27 @@ def _model(data: memoryview) -> OnnxFile:
                 opset = next((v for n, v in protobuf.fields(value) if n == 2 and isinstance(v, int)), opset)
         elif number == _MODEL_GRAPH and isinstance(value, memoryview):
             graphs += 1
-            operators |= {protobuf.text(node, _NODE_OP) for node in protobuf.children(value, _GRAPH_NODE)}
+            operators |= _operators(value, _GRAPH_NODE)
             for tensor in protobuf.children(value, _GRAPH_INITIALIZER):
                 external |= _locations(tensor)
+        elif number == _MODEL_FUNCTION and isinstance(value, memoryview):
+            operators |= _operators(value, _FUNCTION_NODE)
     if not (ir and graphs and opset and operators):
         raise ValueError("no model, graph or opset")
     quantised = any(name in _QUANTISED or name.startswith("QLinear") for name in operators)
     return OnnxFile(ir=ir, opset=opset, quantised=quantised, external=tuple(sorted(external)))
+
+
+def _operators(graph: memoryview, number: int) -> set[str]:
+    """Names of the operators of a graph's or function's nodes, those of inner graphs among them."""
+    found = set()
+    for node in protobuf.children(graph, number):
+        found.add(protobuf.text(node, _NODE_OP))
+        for attribute in protobuf.children(node, _NODE_ATTRIBUTE):
+            for field in _ATTRIBUTE_GRAPHS:
+                for inner in protobuf.children(attribute, field):
+                    found |= _operators(inner, _GRAPH_NODE)
+    return found
 
 
 def _locations(tensor: memoryview) -> set[str]:

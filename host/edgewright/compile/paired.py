@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.compile.answers import Answers
 from edgewright.compile.metrics import Scorer
+from edgewright.errors import DataError
 from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.metric import METRICS, Metric
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 Z = 1.959963984540054  # of a two-sided 95 % interval
-RESAMPLES = 2000
-OWN_RESAMPLES = 200  # the user's own function may be slow
+RESAMPLES = 1000
+LEAST_RESAMPLES = 200  # for the user's own function, which may be slow, and for large answers
+WORK = 20_000_000  # figures that are looked at again for one interval, before the least is taken
 SEED = 20260101  # the interval of the same answers is the same interval
 LEAST = 10  # samples below which a bootstrap interval says nothing
 CHUNK = 4_000_000  # indexes drawn at once
@@ -54,14 +56,22 @@ def compare(scorer: Scorer, reference: Answers, candidate: Answers, labels: Arra
         )
 
     def resampled(chosen: Array) -> tuple[Array, Array]:
-        pairs = [
-            (scorer.score(reference.taken(row), labels[row]), scorer.score(candidate.taken(row), labels[row]))
-            for row in chosen
-        ]
-        left, right = zip(*pairs, strict=True)
+        left, right = [], []
+        for row in chosen:
+            try:
+                pair = (
+                    scorer.raw(reference.taken(row), labels[row]),
+                    scorer.raw(candidate.taken(row), labels[row]),
+                )
+            except DataError:  # the user's own may not bear every draw
+                pair = math.nan, math.nan
+            left.append(pair[0])
+            right.append(pair[1])
         return np.asarray(left, np.float64), np.asarray(right, np.float64)
 
-    return _bootstrapped(found, metric, resampled)
+    size = sum(array.size for array in reference.arrays)
+    enough = min(RESAMPLES, max(LEAST_RESAMPLES, WORK // size)) if metric.name in METRICS else LEAST_RESAMPLES
+    return _bootstrapped(found, metric, resampled, enough)
 
 
 def mcnemar(lost: int, won: int, count: int) -> tuple[float, float, float]:
@@ -83,7 +93,10 @@ def mcnemar(lost: int, won: int, count: int) -> tuple[float, float, float]:
 
 
 def _bootstrapped(
-    found: Comparison, metric: Metric, values: Callable[[Array], tuple[Array, Array]]
+    found: Comparison,
+    metric: Metric,
+    values: Callable[[Array], tuple[Array, Array]],
+    resamples: int = RESAMPLES,
 ) -> Comparison:
     """The comparison with an interval of the drop, over samples drawn with replacement.
 
@@ -95,8 +108,7 @@ def _bootstrapped(
     if found.n < LEAST:
         return found
     random = np.random.default_rng(SEED)
-    left = RESAMPLES if metric.name in METRICS else OWN_RESAMPLES
-    total, drops = left, []
+    left, drops = resamples, []
     while left:
         rows = min(left, max(1, CHUNK // found.n))
         before, now = values(random.integers(0, found.n, size=(rows, found.n)))
@@ -104,7 +116,7 @@ def _bootstrapped(
         left -= rows
     sample = np.asarray(drops)
     sample = sample[~np.isnan(sample)]  # a draw without one of the classes
-    if len(sample) < total / 2 or not np.isfinite(sample).all():
+    if len(sample) < resamples / 2 or not np.isfinite(sample).all():
         return found
     low, high = np.percentile(sample, [2.5, 97.5])
     tail = min(int((sample <= 0).sum()), int((sample >= 0).sum()))

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 EXACT_DB = 200.0  # stands for a noise of zero
 
 
+class Unlike(ConversionError):
+    """An artifact's answers stray further than its precision's tolerance. `parity` says how far."""
+
+    code = "parity"
+
+    def __init__(self, message: str, *, hint: str, parity: Parity) -> None:
+        super().__init__(message, hint=hint)
+        self.parity = parity
+
+
 def compare(references: Sequence[Array], outputs: Sequence[Array]) -> Parity:
     """Compares outputs over all goldens.
 
@@ -55,15 +65,15 @@ def sqnr_db(reference: Array, output: Array) -> float:
 
 
 def check(parity: Parity, tolerance: Tolerance, what: str) -> None:
-    """Raises ConversionError when the artifact strays further than the tolerance."""
+    """Raises Unlike when the artifact strays further than the tolerance."""
     if parity.sqnr_db >= tolerance.sqnr_db and parity.max_relative <= tolerance.relative:
         return
-    raise ConversionError(
+    raise Unlike(
         f"{what} answers differ from the source's: SQNR {parity.sqnr_db:.1f} dB "
         f"of at least {tolerance.sqnr_db:g}, "
         f"relative error {parity.max_relative:.3g} of at most {tolerance.relative:g}",
         hint="try a more exact precision, or calibration data that are like the model's real inputs",
-        code="parity",
+        parity=parity,
     )
 
 

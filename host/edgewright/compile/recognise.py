@@ -7,7 +7,7 @@ import struct
 import zipfile
 from pathlib import Path
 
-from edgewright.compile import onnxfile, tflitefile
+from edgewright.compile import archives, graphdef, irfile, onnxfile, own_function, python_source, tflitefile
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
@@ -18,8 +18,25 @@ TITLES = {
     "savedmodel": "a TensorFlow SavedModel folder",
     "tflite": "a LiteRT file (.tflite)",
     "onnx": "an ONNX file (.onnx)",
+    "frozen": "a frozen TensorFlow 1 graph (.pb)",
+    "pt2": "a torch.export program (.pt2)",
+    "pytorch": "a PyTorch function (module.py:function)",
+    "ir": "OpenVINO IR (.xml)",
 }
-_SUFFIXES = {".keras": "keras", ".h5": "h5", ".hdf5": "h5", ".tflite": "tflite", ".onnx": "onnx"}
+_SUFFIXES = {
+    ".keras": "keras",
+    ".h5": "h5",
+    ".hdf5": "h5",
+    ".tflite": "tflite",
+    ".onnx": "onnx",
+    ".pb": "frozen",
+    ".pt2": "pt2",
+    ".xml": "ir",
+}
+_KNOWN = (
+    "known are .keras, .h5, a SavedModel folder, .tflite, .onnx, .pb (frozen), .pt2, module.py:function "
+    "and OpenVINO's .xml"
+)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -27,7 +44,7 @@ class Recognised(Noun, frozen=True, kw_only=True):
     """A source model.
 
     Attributes:
-        path: the file, or the folder of a SavedModel.
+        path: the file, the folder of a SavedModel, or `module.py:function`.
         quantised: it holds integer arithmetic already, so it must not be quantised again.
         size: bytes in all.
     """
@@ -70,8 +87,16 @@ def _unreadable(path: Path, error: OSError) -> ModelError:
 
 def _look(path: Path) -> tuple[str, bool, list[Path]]:
     """(format, quantised, its files)."""
+    if (own := own_function.named(path)) is not None and not path.exists():
+        return "pytorch", False, python_source.look(*own)
     if path.is_dir():
         return _folder(path)
+    if path.suffix.lower() == ".py":
+        raise ModelError(
+            f"which function of {path.name} returns the model is not said",
+            hint=f"give {path}:FUNCTION, which returns (module, example inputs)",
+            code="no-such-function",
+        )
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
@@ -87,14 +112,18 @@ def _look(path: Path) -> tuple[str, bool, list[Path]]:
             return "tflite", tflitefile.look(path).quantised, [path]
         except ValueError as error:
             raise _truncated(path, "tflite") from error
-    return _onnx(path)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return _ir(path)
+    if (refusal := archives.refused_by_its_start(path, head)) is not None:
+        raise refusal
+    return _frozen(path) if head[:1] == b"\x0a" else _onnx(path)
 
 
 def _folder(path: Path) -> tuple[str, bool, list[Path]]:
     if not (path / "saved_model.pb").is_file():
         raise ModelError(
             f"folder is no SavedModel, it has no saved_model.pb: {path}",
-            hint="give the folder that holds saved_model.pb, or a .keras, .h5, .tflite or .onnx file",
+            hint=f"give the folder that holds saved_model.pb; {_KNOWN}",
             code="model-unknown",
         )
     index = path / "variables" / "variables.index"
@@ -104,17 +133,55 @@ def _folder(path: Path) -> tuple[str, bool, list[Path]]:
 
 
 def _zip(path: Path) -> tuple[str, bool, list[Path]]:
+    named = _SUFFIXES.get(path.suffix.lower())
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = set(archive.namelist())
-            damaged = archive.testzip()
+        kind, quantised = archives.look(path)
     except (zipfile.BadZipFile, EOFError) as error:
-        raise _truncated(path, "keras") from error
-    if damaged:
-        raise _truncated(path, "keras")
-    if not {"config.json", "model.weights.h5"} <= members:
+        raise _truncated(path, named if named == "pt2" else "keras") from error
+    if not kind:
         raise _unknown(path)
-    return "keras", False, [path]
+    return kind, quantised, [path]
+
+
+def _ir(path: Path) -> tuple[str, bool, list[Path]]:
+    weights = path.with_suffix(".bin")
+    try:
+        found = irfile.look(path)
+    except ValueError as error:
+        if path.suffix.lower() == ".xml":
+            raise _truncated(path, "ir") from error
+        raise _unknown(path) from error
+    if found is None:
+        raise _unknown(path)
+    if found.weights and not weights.is_file():
+        raise ModelError(
+            f"weights of {path.name} are missing: {weights}",
+            hint="OpenVINO IR is two files, the .bin belongs beside the .xml",
+            code="model-truncated",
+        )
+    if found.weights and weights.stat().st_size < found.weights:
+        raise _truncated(weights, "ir")
+    return "ir", found.quantised, [path, weights] if found.weights else [path]
+
+
+def _frozen(path: Path) -> tuple[str, bool, list[Path]]:
+    """A frozen graph, or what else may begin with a message: an ONNX file does so when its fields are reordered."""
+    named = path.suffix.lower() == ".pb"
+    try:
+        found = graphdef.look(path)
+    except ValueError as error:
+        if named:
+            raise _truncated(path, "frozen") from error
+        found = None
+    if found is None:
+        return _onnx(path)
+    if found.variables:
+        raise ModelError(
+            f"graph is not frozen, it has {len(found.variables)} variables: {path.name}",
+            hint="freeze it with tf.compat.v1.graph_util.convert_variables_to_constants, or give a SavedModel",
+            code="model-not-frozen",
+        )
+    return "frozen", found.quantised, [path]
 
 
 def _onnx(path: Path) -> tuple[str, bool, list[Path]]:
@@ -126,6 +193,12 @@ def _onnx(path: Path) -> tuple[str, bool, list[Path]]:
                 f"file is no ONNX model, or is cut short: {path}",
                 hint="copy or export it again",
                 code="model-truncated",
+            ) from error
+        if path.suffix.lower() == ".pb" and graphdef.is_saved_model(path):
+            raise ModelError(
+                f"file is part of a SavedModel: {path}",
+                hint="give its folder, in which the file is called saved_model.pb",
+                code="model-misnamed",
             ) from error
         raise _unknown(path) from error
     beside = [path.parent / name for name in found.external]
@@ -161,7 +234,7 @@ def _truncated(path: Path, kind: str) -> ModelError:
 def _unknown(path: Path) -> ModelError:
     return ModelError(
         f"model is of no known format: {path}",
-        hint="known are .keras, .h5, a SavedModel folder, .tflite and .onnx",
+        hint=_KNOWN,
         code="model-unknown",
     )
 
@@ -173,8 +246,13 @@ def _digest(path: Path, files: list[Path]) -> tuple[str, int]:
     if len(digests) == 1:
         return digests[0][1], size
     base = path if path.is_dir() else path.parent
-    lines = "".join(f"{digest}  {item.relative_to(base).as_posix()}\n" for item, digest in digests)
+    lines = "".join(f"{digest}  {_relative(item, base)}\n" for item, digest in digests)
     return hashlib.sha256(lines.encode()).hexdigest(), size
+
+
+def _relative(item: Path, base: Path) -> str:
+    """The path below `base`; of a file elsewhere its name, so that a digest does not depend on the machine."""
+    return item.relative_to(base).as_posix() if item.is_relative_to(base) else item.name
 
 
 def file_sha256(path: Path) -> str:

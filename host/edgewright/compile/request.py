@@ -25,10 +25,11 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
         inputs: input name -> static shape, for inputs with dynamic axes other than the batch.
         calibration: `.npz`, `.npy`, a folder of images, the word `synthetic`, or None.
         preprocessing: how images become inputs; recorded in the manifest.
-        evaluation: `.npz` with the inputs and `labels`.
-        metric: `top1`.
-        max_drop: greatest fall of the metric from source to artifact on the host, as a fraction.
-        opset: newest ONNX opset that may be produced.
+        evaluation: `.npz` with the inputs and `labels`, a folder of labelled images, or `module.py:function`.
+        metric: name of a metric, or `module.py:function`.
+        max_drop: greatest drop (`Metric.drop`) from source to artifact on the host.
+        opset: the ONNX opset that converters write, where they can choose; a newer one where a model needs it.
+        max_opset: newest ONNX opset that may be produced: what the board's runtime reads.
         goldens: how many golden inputs, at least 8.
         allow_constant: accept a model that answers every input alike.
         use_cache: take an artifact that was made from the same inputs before.
@@ -46,6 +47,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
     metric: str = "top1"
     max_drop: float | None = None
     opset: int = 13
+    max_opset: int | None = None
     goldens: int = 16
     allow_constant: bool = False
     use_cache: bool = True

@@ -10,13 +10,16 @@ from typing import Any
 import msgspec
 
 from edgewright import targets
-from edgewright.compile import edges, parity
+from edgewright.compile import accuracy, edges, evaluation, metrics, parity, toolchains
+from edgewright.compile.answers import check_size
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.edges import Edge
+from edgewright.compile.evaluation import EvaluationSet
 from edgewright.compile.goldens import FILE as GOLDENS
 from edgewright.compile.goldens import LEAST
 from edgewright.compile.jobs import SOURCES, Order, SourceRef
 from edgewright.compile.key import cache_key, data_sha256, source_framework, tools
+from edgewright.compile.metrics import Scorer
 from edgewright.compile.recognise import Recognised, recognise
 from edgewright.compile.request import SYNTHETIC, CompileRequest, Plan
 from edgewright.compile.workers import Workers
@@ -25,10 +28,10 @@ from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.artifact import Accuracy, Artifact, Calibration, Goldens, Manifest, Parity, TensorSpec
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.store import cache
 from edgewright.store.artifacts import ArtifactStore, entry
 
 _JOBS = "edgewright.compile.jobs"
-METRICS = ("top1",)
 
 
 def plan(request: CompileRequest) -> Plan:
@@ -55,6 +58,7 @@ def compile_model(
         ConversionError: no such way; a converter failed or crashed; the answers stray further than the
             precision's tolerance; the accuracy falls by more than `max_drop`. Nothing is stored then.
     """
+    bound = cache.limit()
     found, edge, planned = _settle(request)
     store = ArtifactStore(home.folder("artifacts"))
     if request.use_cache and (artifact := store.cached(planned.key)):
@@ -64,12 +68,12 @@ def compile_model(
         used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
         artifact = _Compilation(request, found, edge, used, Path(scratch), progress, planned.steps).run(store)
     store.remember(planned.key, artifact)
+    cache.prune(max_bytes=bound)
     return artifact
 
 
 def _settle(request: CompileRequest) -> tuple[Recognised, Edge, Plan]:
-    if request.metric not in METRICS:
-        raise UsageError(f"unknown metric: {request.metric}", hint=f"metrics are {', '.join(METRICS)}")
+    metrics.check_name(request.metric)
     if request.goldens < LEAST:
         raise UsageError(
             f"too few goldens: {request.goldens}", hint=f"at least {LEAST} show a wrong answer reliably"
@@ -113,6 +117,7 @@ class _Compilation:
         self.source = SourceRef(
             path=found.path.absolute(),
             format=found.source.format,
+            sha256=found.source.sha256,
             shapes=tuple(sorted(request.inputs.items())),
             ends=request.conversion.ends,
         )
@@ -120,7 +125,7 @@ class _Compilation:
     def run(self, store: ArtifactStore) -> Artifact:
         """All steps, in order; the artifact is stored at the end."""
         inputs, outputs = self._job(self.framework, "read_the_model", source=self.source)
-        samples = self._samples(inputs)
+        samples, labelled = self._samples(inputs), self._labelled(inputs, outputs)
         goldens = self.scratch / GOLDENS
         count, origin = self._job(
             self.framework,
@@ -158,6 +163,7 @@ class _Compilation:
             route=tuple(f"{worker}:{module}" for worker, module in self.edge.route.stages),
             kept_float=tuple(made.get("kept_float", ())),
             notes=tuple(made.get("notes", ())),
+            nondeterministic=tuple(made.get("nondeterministic", ())),
             requires=made["requires"],
             tools=versions,
             calibration=self._calibration(samples, made["method"]),
@@ -174,7 +180,9 @@ class _Compilation:
         )
         parity.check(measured, tolerance, f"{self.edge.target.name} {self.edge.precision}")
         manifest = msgspec.structs.replace(
-            manifest, parity=measured, accuracy=self._accuracy(folder, msgspec.to_builtins(manifest))
+            manifest,
+            parity=measured,
+            accuracy=self._accuracy(labelled, folder, msgspec.to_builtins(manifest)),
         )
         return store.add({**files, GOLDENS: goldens}, manifest)
 
@@ -187,7 +195,7 @@ class _Compilation:
 
     @property
     def _runner(self) -> str:
-        return targets.module_name(f"{self.edge.target.name}.runner")
+        return targets.module_name(f"{self.edge.target.name}.{self.edge.target.host_runner}")
 
     def _samples(self, inputs: tuple[TensorSpec, ...]) -> SampleSet:
         given = self.request.calibration
@@ -199,6 +207,7 @@ class _Compilation:
     ) -> tuple[Path, dict[str, Any]]:
         """Runs the stages, each in a folder of its own. Returns the last folder and what its stage said."""
         path, made, folder = self.source.path, {}, self.scratch
+        notes: list[str] = []
         for index, (framework, module) in enumerate(self.edge.route.stages):
             folder = self.scratch / f"stage{index}"
             folder.mkdir()
@@ -217,13 +226,18 @@ class _Compilation:
                     inputs=inputs,
                     outputs=outputs,
                     opset=self.request.opset,
+                    max_opset=min(
+                        filter(None, (self.request.max_opset, self.edge.target.max_opset)), default=None
+                    ),
                     count=samples.count(),
                     conversion=self.request.conversion,
+                    toolchains={name: toolchains.python_of(name) for name in self.edge.route.toolchains},
                 ),
             )
             produced = folder / self.edge.target.entry
             path = produced if produced.is_file() else folder
-        return folder, made
+            notes += [note for note in made["notes"] if note not in notes]
+        return folder, {**made, "notes": notes}
 
     def _calibration(self, samples: SampleSet, method: str) -> Calibration:
         if not PRECISIONS[self.edge.precision].calibrated:
@@ -235,33 +249,43 @@ class _Compilation:
             method=method,
         )
 
-    def _accuracy(self, folder: Path, manifest: dict[str, Any]) -> Accuracy | None:
-        if self.request.evaluation is None:
+    def _labelled(
+        self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+    ) -> tuple[Scorer, EvaluationSet, Any] | None:
+        """The metric, the evaluation set and its labels as the metric takes them; wrong ones are refused early."""
+        request = self.request
+        if request.evaluation is None:
             return None
-        shared = {
-            "evaluation": self.request.evaluation.absolute(),
-            "preprocessing": self.request.preprocessing,
-        }
-        source, count = self._job(self.framework, "score_the_source", source=self.source, **shared)
-        artifact, _ = self._job(
+        scorer = metrics.load(request.metric)
+        labelled = evaluation.prepare(
+            request.evaluation,
+            inputs,
+            request.preprocessing,
+            workers=self.workers,
+            fresh=not request.use_cache,
+        )
+        check_size(labelled.count, scorer.metric.keep, outputs)
+        return scorer, labelled, scorer.labels(labelled.load_labels(), outputs)
+
+    def _accuracy(
+        self, labelled: tuple[Scorer, EvaluationSet, Any] | None, folder: Path, manifest: dict[str, Any]
+    ) -> Accuracy | None:
+        if labelled is None:
+            return None
+        scorer, given, labels = labelled
+        shared = {"inputs": given.inputs, "keep": scorer.metric.keep}
+        source = self._job(
+            self.framework, "answer_as_the_source", source=self.source, specs=manifest["outputs"], **shared
+        )
+        artifact = self._job(
             self.edge.target.framework,
-            "score_the_artifact",
+            "answer_as_the_artifact",
             runner=self._runner,
             folder=folder,
             manifest=manifest,
             **shared,
         )
-        limit = self.request.max_drop
-        if limit is not None and source - artifact > limit + 1e-12:
-            raise ConversionError(
-                f"accuracy falls from {source:.4f} to {artifact:.4f}, by more than {limit:g}",
-                hint="try a more exact precision, or calibration data that are like the model's real inputs",
-                code="max-drop",
-            )
-        digest = data_sha256(self.request.evaluation)
-        return Accuracy(
-            metric=self.request.metric, evaluation_sha256=digest, n=count, source=source, artifact=artifact
-        )
+        return accuracy.of(scorer, given, labels, source, artifact, self.request.max_drop)
 
 
 _UNMEASURED = Parity(max_abs=0.0, max_relative=0.0, cosine=0.0, sqnr_db=0.0, top1_agreement=0.0, count=0)

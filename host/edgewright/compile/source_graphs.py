@@ -13,33 +13,59 @@ def of_source(model: Any, path: Path) -> list[dict[str, Any]]:  # noqa: ARG001 -
     return _of_tensorflow(model.concrete) if hasattr(model, "concrete") else _of_torch(model.program)
 
 
+def layers_of(model: Any) -> list[str]:
+    """Names of the convolutions and dense layers of a Keras model."""
+    layers = getattr(model.module.kept, "layers", [])
+    return [layer.name for layer in layers if getattr(layer, "kernel", None) is not None or hasattr(layer, "depthwise_kernel")]  # fmt: skip
+
+
 def _of_tensorflow(concrete: Any) -> list[dict[str, Any]]:
-    """Operations of a ConcreteFunction, its functions inlined; identities are left out."""
+    """Operations of a ConcreteFunction, its functions inlined; without identities and what only constants decide."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    nodes = list(convert_variables_to_constants_v2(concrete).graph.as_graph_def().node)
-    behind: dict[str, str] = {}  # an identity's name -> what it passes on
-    for node in nodes:
-        if node.op == "Identity" and node.input:
-            behind[node.name] = _plain(node.input[0])
+    nodes = {
+        node.name: node for node in convert_variables_to_constants_v2(concrete).graph.as_graph_def().node
+    }
+    reads = {name: [_plain(text) for text in node.input if text[:1] != "^"] for name, node in nodes.items()}
 
     def producer(name: str) -> str:
-        while name in behind:
-            name = behind[name]
+        while nodes[name].op == "Identity":
+            name = reads[name][0]
         return name
 
-    kept = [node for node in nodes if node.op not in _NO_OPERATIONS and node.op != "Identity"]
-    names = {node.name for node in kept}
+    constant: dict[str, bool] = {}
+    for name in _inputs_first(reads):
+        known = [constant[item] for item in reads[name]]
+        constant[name] = nodes[name].op == "Const" or (bool(known) and all(known))
+    kept = [
+        name for name, node in nodes.items()
+        if node.op not in _NO_OPERATIONS and node.op != "Identity" and not constant[name]
+    ]  # fmt: skip
+    names = set(kept)
     return [
         {
-            "name": node.name,
-            "operator": node.op,
-            "takes": [
-                made for made in (producer(_plain(name)) for name in node.input if name[:1] != "^") if made in names
-            ],
+            "name": name,
+            "operator": nodes[name].op,
+            "takes": [made for made in map(producer, reads[name]) if made in names],
         }
-        for node in kept
-    ]  # fmt: skip
+        for name in kept
+    ]
+
+
+def _inputs_first(reads: dict[str, list[str]]) -> list[str]:
+    """The names in an order in which what a node reads comes before it."""
+    done: dict[str, None] = {}
+    pending = [(name, False) for name in reversed(reads)]
+    while pending:
+        name, ready = pending.pop()
+        if name in done:
+            continue
+        if ready:
+            done[name] = None
+            continue
+        pending.append((name, True))
+        pending += [(item, False) for item in reads[name] if item not in done]
+    return list(done)
 
 
 def _plain(name: str) -> str:

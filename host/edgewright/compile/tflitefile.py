@@ -8,14 +8,21 @@ from pathlib import Path
 from edgewright.nouns.base import Noun
 
 _SUBGRAPHS, _TENSORS, _TENSOR_TYPE, _TENSOR_QUANTISATION, _SCALE = 2, 0, 1, 4, 2
+_OPERATOR_CODES, _CUSTOM_CODE = 1, 1
 _SMALL_INTEGERS = (3, 7, 9, 17)  # uint8, int16, int8, int4 of the schema's TensorType
 
 
 class TfliteFile(Noun, frozen=True, kw_only=True):
-    """What the file holds. `quantised`: some tensor holds small integers with a scale."""
+    """What the file holds.
+
+    Attributes:
+        quantised: some tensor holds small integers with a scale.
+        custom: names of operators that are not the runtime's own; TensorFlow's begin with `Flex`.
+    """
 
     quantised: bool
     tensors: int
+    custom: tuple[str, ...] = ()
 
 
 def look(path: Path) -> TfliteFile:
@@ -44,7 +51,14 @@ def _model(data: bytes) -> TfliteFile:
                 quantised = True
     if not count:
         raise ValueError("no tensors")
-    return TfliteFile(quantised=quantised, tensors=count)
+    codes = _tables(data, _root(data), _OPERATOR_CODES)
+    custom = {_text(data, at) for code in codes if (at := _field(data, code, _CUSTOM_CODE))}
+    return TfliteFile(quantised=quantised, tensors=count, custom=tuple(sorted(custom)))
+
+
+def _text(data: bytes, at: int) -> str:
+    start = _follow(data, at)
+    return data[start + 4 : start + 4 + _number(data, start)].decode("utf-8", "replace")
 
 
 def _scaled(data: bytes, tensor: int) -> bool:

@@ -8,7 +8,7 @@ in it is pinned, dependencies of dependencies too; pip follows none by itself. I
 from __future__ import annotations
 
 import fcntl
-import os
+import hashlib
 import platform
 import shutil
 import subprocess
@@ -21,22 +21,15 @@ import msgspec
 
 from edgewright.compile import pythons
 from edgewright.compile.pythons import Python
+from edgewright.compile.toolchain_build import build, python_in, run
 from edgewright.config import home
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.base import Noun
-from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.nouns.progress import Progress, silent
 
 _RECORD = "toolchain.json"
 _PROBE_SECONDS = 120
 _SPARE_MB = 300  # left free on the disk beside what an environment takes
-_OFFLINE = (
-    "NewConnectionError",
-    "ConnectTimeout",
-    "Name or service",
-    "name resolution",
-    "ProxyError",
-    "SSLError",
-)
 
 
 class Toolchain(Noun, frozen=True, kw_only=True):
@@ -63,7 +56,7 @@ class Toolchain(Noun, frozen=True, kw_only=True):
     @property
     def versions(self) -> dict[str, str]:
         """Distribution -> version of all that it holds."""
-        return dict(requirement.split("==", 1) for requirement in self.requirements)  # type: ignore[misc]
+        return versions_of(self.requirements)
 
 
 TOOLCHAINS: dict[str, Toolchain] = {
@@ -71,7 +64,7 @@ TOOLCHAINS: dict[str, Toolchain] = {
     for row in (
         Toolchain(
             name="onnx2tf", title="ONNX to LiteRT, without TensorFlow", pythons="3.12-3.12", machines=("x86_64",),
-            probe="onnx2tf", megabytes=700,
+            probe="onnx2tf", megabytes=480,
             # without what its tests and its picture of a graph want
             requirements=(
                 "onnx2tf==2.6.9", "ai-edge-litert==2.1.2", "backports.strenum==1.2.8", "flatbuffers==25.12.19",
@@ -122,11 +115,27 @@ class _Record(Noun, frozen=True, kw_only=True):
     requirements: tuple[str, ...]
 
 
+def versions_of(requirements: Sequence[str]) -> dict[str, str]:
+    """`["numpy==1.19.5"]` -> {"numpy": "1.19.5"}."""
+    return {name: version for name, _, version in (item.partition("==") for item in requirements)}
+
+
 def toolchain(name: str) -> Toolchain:
     """The row of that name. Raises UsageError when there is none."""
     if name not in TOOLCHAINS:
         raise UsageError(f"unknown toolchain: {name}", hint=f"toolchains are {', '.join(TOOLCHAINS)}")
     return TOOLCHAINS[name]
+
+
+def stamp(name: str) -> str:
+    """The installed toolchain in one text, for cache keys and manifests, such as `2.6.9, Python 3.12.1, pins 5d4e8f01`.
+
+    Raises ConversionError as `python_of` does.
+    """
+    python_of(name)
+    row, found = TOOLCHAINS[name], describe(name)
+    pins = hashlib.sha256("\n".join(row.requirements).encode()).hexdigest()[:8]
+    return f"{row.requirements[0].partition('==')[2]}, Python {found.python}, pins {pins}"
 
 
 def folder(name: str) -> Path:
@@ -147,7 +156,7 @@ def python_of(name: str) -> Path:
             hint=f"edgewright toolchain install {name}",
             code="toolchain-missing",
         )
-    return _python(folder(name))
+    return python_in(folder(name))
 
 
 def describe(name: str) -> Installed:
@@ -162,7 +171,7 @@ def describe(name: str) -> Installed:
         state=state,
         folder=place,
         python="" if record is None else record.python,
-        versions={} if record is None else dict(item.split("==", 1) for item in record.requirements),  # type: ignore[misc]
+        versions={} if record is None else versions_of(record.requirements),
     )
 
 
@@ -174,7 +183,9 @@ def listing() -> list[Installed]:
 def probe(name: str) -> str:
     """Imports what the toolchain is for. Returns what is wrong, one line, empty when it works."""
     try:
-        done = _run([_python(folder(name)), "-I", "-c", f"import {toolchain(name).probe}"], _PROBE_SECONDS)
+        done = run(
+            [str(python_in(folder(name))), "-I", "-c", f"import {toolchain(name).probe}"], _PROBE_SECONDS
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error).splitlines()[0]
     lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
@@ -212,7 +223,7 @@ def choose_python(row: Toolchain, given: Path | None = None) -> Python:
         return able[0]
     lacking = "with the modules venv and ensurepip " if fitting else ""
     raise ConversionError(
-        f"toolchain {row.name} needs Python {row.pythons}, and none {lacking}was found",
+        f"toolchain {row.name} needs Python {spoken(row.pythons)}, and none {lacking}was found",
         hint="install one (pyenv install, or the system's packages), or name it with --python PATH",
         code="python-missing",
     )
@@ -236,7 +247,9 @@ def install(name: str, python: Path | None = None, progress: Progress = silent) 
         require_space(row)
         with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder(name).parent) as work:
             made = Path(work) / "new"
-            _make(row, chosen, made, progress)
+            build(made, chosen, row.requirements, row.pip, progress)
+            record = _Record(python=chosen.version, requirements=row.requirements)
+            (made / _RECORD).write_bytes(msgspec.json.encode(record))
             if folder(name).exists():
                 folder(name).rename(Path(work) / "old")
             made.rename(folder(name))
@@ -258,6 +271,12 @@ def remove(name: str) -> bool:
     return True
 
 
+def spoken(pythons: str) -> str:
+    """A range of versions for a person: `3.12-3.12` is 3.12."""
+    first, _, last = pythons.partition("-")
+    return first if first == last else pythons
+
+
 def require_space(row: Toolchain) -> None:
     """Raises ConversionError when the disk cannot hold the environment and what is unpacked on the way."""
     free = shutil.disk_usage(folder(row.name).parent).free >> 20
@@ -270,107 +289,12 @@ def require_space(row: Toolchain) -> None:
         )
 
 
-def _make(row: Toolchain, chosen: Python, made: Path, progress: Progress) -> None:
-    """The environment in `made`, its record last."""
-    total = len(row.requirements)
-    progress(Step(what="toolchain", detail=f"environment with Python {chosen.version}", done=0, total=total))
-    _checked([chosen.path, "-I", "-m", "venv", made], "venv")
-    pip = [
-        _python(made),
-        "-I",
-        "-m",
-        "pip",
-        "install",
-        "--no-input",
-        "--disable-pip-version-check",
-        "--no-deps",
-    ]
-    if row.pip:
-        _checked([*pip, f"pip=={row.pip}"], "pip")
-    command = [*pip, "--only-binary=:all:", "--progress-bar", "off", *row.requirements]
-    _collect(command, total, progress)
-    for script in (made / "bin").iterdir():
-        if not script.name.startswith("python"):
-            script.unlink()
-    record = _Record(python=chosen.version, requirements=row.requirements)
-    (made / _RECORD).write_bytes(msgspec.json.encode(record))
-
-
-def _collect(command: Sequence[str | Path], total: int, progress: Progress) -> None:
-    """Runs pip and tells of each distribution as it comes."""
-    with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True, errors="replace", env=_environment()
-        )  # fmt: skip
-        try:
-            done = 0
-            for line in process.stdout or ():
-                if line.startswith("Collecting "):
-                    progress(Step(what="toolchain", detail=line.split()[1], done=done, total=total))
-                    done += 1
-                elif line.startswith("Installing collected"):
-                    progress(Step(what="toolchain", detail="unpacking", done=total, total=total))
-            code = process.wait()
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            if process.stdout:
-                process.stdout.close()
-        errors.seek(0)
-        if code:
-            raise _failed("pip", errors.read())
-
-
-def _checked(command: Sequence[str | Path], what: str) -> None:
-    done = _run(command, None)
-    if done.returncode:
-        raise _failed(what, done.stderr or done.stdout)
-
-
-def _run(command: Sequence[str | Path], seconds: float | None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=seconds, env=_environment()
-    )  # fmt: skip
-
-
-def _environment() -> dict[str, str]:
-    """Ours, without what would send pip or venv elsewhere."""
-    hidden = (
-        "VIRTUAL_ENV",
-        "PIP_TARGET",
-        "PIP_USER",
-        "PIP_PREFIX",
-        "PIP_REQUIRE_VIRTUALENV",
-        "PIP_CONSTRAINT",
-    )
-    return {key: value for key, value in os.environ.items() if key not in hidden}
-
-
-def _failed(what: str, said: str) -> ConversionError:
-    if any(sign in said for sign in _OFFLINE):
-        return ConversionError(
-            "package index cannot be reached", hint="check the network, or pip's settings", code="index-unreachable"
-        )  # fmt: skip
-    lines = [line.removeprefix("ERROR: ").strip() for line in said.splitlines() if line.startswith("ERROR:")]
-    lines = lines or [line.strip() for line in said.splitlines() if line.strip()] or ["no message"]
-    return ConversionError(
-        f"{what} failed: {lines[0][:300].rstrip('.')}",
-        hint="try another --python, or look at pip's settings",
-        code="toolchain-failed",
-    )
-
-
-def _python(place: Path) -> Path:
-    return place / "bin" / "python"
-
-
 def _record(place: Path) -> _Record | None:
     try:
         record = msgspec.json.decode((place / _RECORD).read_bytes(), type=_Record)
     except (OSError, msgspec.MsgspecError):
         return None
-    return record if _python(place).exists() else None  # its Python may have been uninstalled
+    return record if python_in(place).exists() else None  # its Python may have been uninstalled
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
 from edgewright.compile.worker import receive, send
+from edgewright.config import in_use
 from edgewright.errors import ConversionError
 
 # the same bytes for the same model need the same order of sets and the same kernels
@@ -74,6 +75,7 @@ class Workers:
     def _start(self, framework: str) -> subprocess.Popen[bytes]:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
+            in_use.hold(self.log)
             process = subprocess.Popen(
                 [sys.executable, "-m", "edgewright.compile.worker"],
                 stdin=subprocess.PIPE,

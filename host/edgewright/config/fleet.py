@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from edgewright.config import strict
+from edgewright.config.folder_lock import locked
 from edgewright.errors import ConfigError
 from edgewright.nouns.board import DEFAULT_ROOT, Board, BoardEntry, Fleet, FleetFile
 
@@ -40,6 +45,17 @@ def read_or_new(path: Path) -> FleetFile:
 def save(path: Path, file: FleetFile) -> None:
     """Writes the file atomically."""
     strict.write(path, file)
+
+
+@contextlib.contextmanager
+def changing(path: Path) -> Iterator[FleetFile]:
+    """The file as written, its boards to be changed in place and saved then, under a lock of processes and threads."""
+    with locked(path.parent):
+        before = read_or_new(path)
+        file = msgspec.structs.replace(before, boards=dict(before.boards))
+        yield file
+        if file != before:
+            save(path, file)
 
 
 def board(name: str, entry: BoardEntry, defaults: BoardEntry, path: Path) -> Board:

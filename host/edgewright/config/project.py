@@ -7,12 +7,12 @@ from pathlib import Path
 
 from edgewright.config import profiles, strict
 from edgewright.errors import ConfigError
+from edgewright.nouns.metric import METRICS, is_own
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.project import Project, ProjectFile
 from edgewright_agent.protocol import NAME
 
 FILE_NAME = "edgewright.toml"
-METRICS = ("top1",)
 
 
 def load(path: Path) -> Project:
@@ -27,7 +27,8 @@ def load(path: Path) -> Project:
         known(precision, PRECISIONS, where, "precision")
     for profile in (*file.precisions, *file.budgets):
         known(profile, profiles.names(), where, "profile")
-    known(file.metric, METRICS, where, "metric")
+    if not is_own(file.metric):
+        known(file.metric, METRICS, where, "metric")
     if not NAME.match(file.name):
         raise ConfigError(
             f"{where}: not a model's name: {file.name!r}",

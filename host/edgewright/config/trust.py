@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from edgewright.config import strict
+from edgewright.config.folder_lock import locked
 from edgewright.nouns.board import Fleet, TrustFile
 
 
@@ -22,3 +25,14 @@ def load(fleet: Fleet) -> TrustFile:
 def save(fleet: Fleet, trust: TrustFile) -> None:
     """Writes the pins atomically."""
     strict.write(path_of(fleet), trust)
+
+
+@contextlib.contextmanager
+def changing(fleet: Fleet) -> Iterator[TrustFile]:
+    """The fleet's pins, to be changed in place and saved then, under a lock of processes and threads."""
+    with locked(fleet.path.parent):
+        before = load(fleet)
+        trust = TrustFile(schema=before.schema, boards=dict(before.boards), hosts=dict(before.hosts))
+        yield trust
+        if trust != before:
+            save(fleet, trust)

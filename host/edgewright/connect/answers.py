@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import msgspec
 
@@ -71,15 +71,16 @@ class Verdict(TypedDict):
     failed: list[int]
     runtime: str
     accelerator: str
+    placement: NotRequired[dict[str, int]]
     outputs: Result
 
 
 class Score(TypedDict):
     """`evaluate`."""
 
-    metric: str
-    value: float
+    keep: str
     n: int
+    outputs: list[dict[str, Any]]
     answers: Result
 
 

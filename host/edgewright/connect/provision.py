@@ -65,6 +65,8 @@ def ensure_runtime(
         there = on_board(facts, metadata, version, requires or {})
         if there is not None:
             return RuntimeChoice(ref=there.ref, name=there.name, version=there.version, installed=False)
+        if not metadata.runtimes:
+            raise system_only(facts, metadata, requires or {})
     host = wheel_host(facts)
     if wheels:
         main, others = split(wheel_files.given(host, wheels), metadata)
@@ -84,6 +86,17 @@ def ensure_runtime(
     return send(session, facts, target, name, number, chosen, progress)
 
 
+def candidates(facts: Facts, target: Target, wheels: Sequence[Path] = ()) -> list[tuple[str, str]]:
+    """(distribution, version) of the runtimes that `ensure_runtime` may take on a board: had, or to be sent."""
+    if wheels:
+        main, _ = split(wheel_files.given(wheel_host(facts), wheels), target)
+        return [(main.distribution, main.version)]
+    had = [(runtime.name, runtime.version) for runtime in facts.runtimes if runtime.target == target.name]
+    host = wheel_host(facts)
+    rows = target.runtimes_for(host.python, host.arch, host.libc_version if host.libc == "glibc" else "")
+    return [*had, *((row.distribution, row.version) for row in rows)]
+
+
 def on_board(
     facts: Facts, target: Target, version: str | None, requires: Mapping[str, int]
 ) -> RuntimeFact | None:
@@ -98,12 +111,28 @@ def on_board(
     return max(fitting, key=lambda runtime: (not runtime.system, numbers(runtime.version)), default=None)
 
 
+def system_only(facts: Facts, target: Target, requires: Mapping[str, int]) -> EdgewrightError:
+    """The error for a board whose own system has no fitting runtime of a target that there are no wheels for."""
+    found = [runtime for runtime in facts.runtimes if runtime.target == target.name]
+    short = target.lacks(found[0].name, found[0].version, dict(requires)) if found else {}
+    if short:
+        lack = ", ".join(f"{kind} {need} (it reads {most})" for kind, (need, most) in short.items())
+        return EdgewrightError(
+            f"{target.title} {found[0].version} of this board does not read this model: {lack}",
+            hint="convert it for this board's profile, or use another target",
+            code="runtime-too-old",
+        )
+    return EdgewrightError(
+        f"no {target.title} for Python {facts.python.version} on this board",
+        hint="it is part of the board's system: install its Python package there (on a Jetson python3-libnvinfer), "
+        "or use another target",
+        code="no-wheel",
+    )
+
+
 def lacks(target: Target, runtime: RuntimeFact, requires: Mapping[str, int]) -> bool:
     """Whether a runtime is known to read too little; an unknown version gets its chance on the board."""
-    rows = [
-        row for row in target.runtimes if (row.distribution, row.version) == (runtime.name, runtime.version)
-    ]
-    return any(row.lacks(dict(requires)) for row in rows[:1])
+    return bool(target.lacks(runtime.name, runtime.version, dict(requires)))
 
 
 def choose(target: Target, host: WheelHost, version: str | None, requires: Mapping[str, int]) -> RuntimeRow:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -15,7 +12,7 @@ from edgewright.connect.hostkeys import HostKey, key_bytes, known_keys
 from edgewright.connect.ssh_config import Endpoint
 from edgewright.connect.transport import AskPassword
 from edgewright.errors import TrustError
-from edgewright.nouns.board import Board, Fleet, Pin, TrustFile
+from edgewright.nouns.board import Board, Fleet, Pin
 
 KNOWN_HOSTS = "~/.ssh/known_hosts"
 
@@ -96,7 +93,7 @@ def pin(board: Board, fleet: Fleet, key: HostKey, *, replace: bool = False) -> N
         TrustError: another key is pinned and `replace` was not asked for.
     """
     key_bytes(key.text)
-    with changing(fleet) as trust:
+    with trust_file.changing(fleet) as trust:
         table = trust.hosts if key.jump else trust.boards
         name = key.host if key.jump else board.name
         old = table.get(name)
@@ -117,7 +114,7 @@ def check_identity(board: Board, fleet: Fleet, board_id: str, serial: str) -> No
     Raises:
         TrustError: it is another board than before, or the same as another entry, or its card was cloned.
     """
-    with changing(fleet) as trust:
+    with trust_file.changing(fleet) as trust:
         pinned = trust.boards.get(board.name)
         if pinned is None:
             return
@@ -168,7 +165,7 @@ def check_other(name: str, pinned: Pin, other_name: str, other: Pin, board_id: s
 
 def forget_identity(board: Board, fleet: Fleet) -> None:
     """Forgets the board id, after the root folder was removed on purpose; host key and serial stay."""
-    with changing(fleet) as trust:
+    with trust_file.changing(fleet) as trust:
         pinned = trust.boards.get(board.name)
         if pinned is not None:
             trust.boards[board.name] = msgspec.structs.replace(pinned, board_id="")
@@ -176,24 +173,5 @@ def forget_identity(board: Board, fleet: Fleet) -> None:
 
 def unpin(board: Board, fleet: Fleet) -> None:
     """Removes all that is pinned for a board."""
-    with changing(fleet) as trust:
+    with trust_file.changing(fleet) as trust:
         trust.boards.pop(board.name, None)
-
-
-@contextlib.contextmanager
-def changing(fleet: Fleet) -> Iterator[TrustFile]:
-    """The fleet's pins, to be changed in place and saved then, under a lock of processes and threads."""
-    import fcntl
-
-    folder = os.open(
-        fleet.path.parent, os.O_RDONLY
-    )  # each open has a lock of its own, so threads exclude each other
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        before = trust_file.load(fleet)
-        trust = TrustFile(schema=before.schema, boards=dict(before.boards), hosts=dict(before.hosts))
-        yield trust
-        if trust != before:
-            trust_file.save(fleet, trust)
-    finally:
-        os.close(folder)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgewright.config import home
+from edgewright.config import home, in_use
 from edgewright.connect.wheel_tags import WheelHost
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.base import Noun
@@ -54,7 +54,7 @@ def resolve(host: WheelHost, requirements: Sequence[str]) -> list[Wheel]:
     with locked(folder):
         note = folder / f"{key(host, requirements)}.json"
         found = recall(note)
-        if found is None:
+        if found is None or not all([in_use.hold(wheel.path.parent) for wheel in found]):
             found = download(host, requirements, folder)
             write_whole(note, json.dumps([[wheel.sha256, wheel.file] for wheel in found], indent=1))
         return found
@@ -85,6 +85,8 @@ def download(host: WheelHost, requirements: Sequence[str], folder: Path) -> list
             wheel = describe(file)
             place = folder / wheel.sha256
             place.mkdir(exist_ok=True)
+            while not in_use.hold(place):  # pruned between the two
+                place.mkdir(exist_ok=True)
             shutil.move(file, place / file.name)  # within one file system: a rename
             found.append(msgspec.structs.replace(wheel, path=place / file.name))
         return found

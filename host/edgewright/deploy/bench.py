@@ -43,7 +43,7 @@ class Bench:
         releases: Sequence[str],
         protocol: Protocol,
         threads: int | None,
-        accelerator: str,
+        accelerator: str | None,
     ) -> None:
         self.fleet = fleet
         self.model = model
@@ -114,7 +114,7 @@ class Bench:
         )
         release = BoardRelease(
             request, board, session, trace, profile=profile, artifact=artifact, choice=choice, version="bench",
-            evaluation=None, turn=self.turns.of(board), cancelled=threading.Event(), reopen=lambda: session, progress=progress,
+            scoring=None, turn=self.turns.of(board), cancelled=threading.Event(), reopen=lambda: session, progress=progress,
         )  # fmt: skip
         release.call("begin", model=self.model, host=platform.node() or "unknown", ttl_s=LEASE_S)
         try:

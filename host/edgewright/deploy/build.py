@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
+
 from edgewright import targets
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
@@ -20,11 +22,13 @@ from edgewright.nouns.progress import Progress
 
 
 class Recipe(Noun, frozen=True, kw_only=True):
-    """A target, the precision that was asked for (None: none was), and the one to take then."""
+    """A target, the precision that was asked for (None: none was), the one to take then, and where it has to run."""
 
     target: str
     precision: str | None
     default_precision: str
+    accelerator: str = ""
+    max_opset: int | None = None
 
 
 def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> Recipe:
@@ -44,6 +48,7 @@ def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> R
                 target=target,
                 precision=request.precision_of(profile),
                 default_precision=default_precision(request, profile, target),
+                accelerator=accelerator(request, profile),
             )
     raise ConversionError(
         f"no conversion from {source_format} to {' or '.join(wanted)}, the targets of {profile.name}",
@@ -59,6 +64,12 @@ def default_precision(request: DeployRequest, profile: Profile, target: str) -> 
     if precision == "int8" and request.calibration is None:
         usable = False
     return precision if usable else "fp32"
+
+
+def accelerator(request: DeployRequest, profile: Profile) -> str:
+    """The accelerator that the user or the budget names; empty where any will do."""
+    named = request.accelerator or request.budget_of(profile).accelerator or request.conversion.accelerator
+    return "" if named in ("cpu", "auto") else named
 
 
 def check_synthetic(request: DeployRequest, artifact: Artifact) -> None:
@@ -92,13 +103,24 @@ class Builder:
             used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
             return [self._of(profile, used) for profile in profiles]
 
-    def _of(self, profile: Profile, workers: Workers) -> Artifact | EdgewrightError:
+    def rebuild(
+        self, wanted: Sequence[tuple[Profile, int]], workers: Workers | None = None
+    ) -> list[Artifact | EdgewrightError]:
+        """The artifact of each profile with no newer ONNX opset than given."""
+        with ExitStack() as stack:
+            used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
+            return [self._of(profile, used, opset) for profile, opset in wanted]
+
+    def _of(
+        self, profile: Profile, workers: Workers, max_opset: int | None = None
+    ) -> Artifact | EdgewrightError:
         given = self._request.artifact
         try:
             if given is not None:
                 check_synthetic(self._request, given)
                 return given
             recipe = recipe_of(self._request, profile, self._format)
+            recipe = msgspec.structs.replace(recipe, max_opset=max_opset)
         except EdgewrightError as error:
             return error
         if recipe not in self._built:
@@ -114,10 +136,11 @@ class Builder:
         artifact = compile_model(
             CompileRequest(
                 source=request.source, target=recipe.target, precision=recipe.precision,
-                default_precision=recipe.default_precision, inputs=request.inputs, conversion=request.conversion,
+                default_precision=recipe.default_precision, inputs=request.inputs,
+                conversion=msgspec.structs.replace(request.conversion, accelerator=recipe.accelerator),
                 calibration=request.calibration, preprocessing=request.preprocessing,
                 evaluation=request.evaluation, metric=request.metric, allow_constant=request.allow_constant,
-                use_cache=request.use_cache,
+                use_cache=request.use_cache, max_opset=recipe.max_opset,
             ),
             self._progress,
             workers,

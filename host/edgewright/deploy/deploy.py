@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 
 from edgewright import targets
-from edgewright.compile import evaluation as evaluations
 from edgewright.compile.recognise import recognise
 from edgewright.compile.workers import Workers
+from edgewright.connect.opener import Opener
 from edgewright.connect.provision import RuntimeChoice, ensure_runtime
-from edgewright.connect.session import Session, open_session
+from edgewright.connect.session import Session
 from edgewright.connect.transport import AskPassword
-from edgewright.deploy import fit
+from edgewright.deploy import fit, readable, scoring
 from edgewright.deploy.board_profile import profile_of
 from edgewright.deploy.build import Builder
 from edgewright.deploy.fan_out import FanOut, Turns
@@ -81,14 +79,12 @@ class Deployment:
         self.request = request
         self.history = history
         self.progress = progress
-        self.open: Callable[[Board], Session] = partial(
-            open_session, fleet=request.fleet, ask_password=ask_password, progress=progress
-        )
+        self.open = Opener(request.fleet, ask_password, progress)
         self.turns = Turns()
         self.profiles: dict[str, Profile] = {}
         self.failures: dict[str, BoardOutcome] = {}
         self.artifacts: dict[str, Artifact] = {}
-        self.evaluations: dict[str, Path] = {}
+        self.scorings: dict[str, scoring.Scoring | None] = {}
         self.version = ""
 
     def run(self) -> list[BoardOutcome]:
@@ -133,27 +129,70 @@ class Deployment:
     def build(self, source_format: str) -> None:
         """The artifacts, and the version that they are released as. Raises when there is none for any board."""
         known = [board for board in self.request.boards if board.name in self.profiles]
-        built = Builder(self.request, source_format, self.progress).build(
-            [self.profiles[board.name] for board in known], self.workers
-        )
-        errors: list[EdgewrightError] = []
-        for board, result in zip(known, built, strict=True):
-            if isinstance(result, Artifact):
-                self.artifacts[board.name] = result
-            else:
-                errors.append(result)
-                self.failures[board.name] = self.failed(board, result, Trace(), time.monotonic())
+        builder = Builder(self.request, source_format, self.progress)
+        errors = self.take(known, builder.build([self.profiles[board.name] for board in known], self.workers))
+        errors += self.lower(builder)
         if errors and not self.artifacts:
             raise errors[0]
         ids = sorted({artifact.id for artifact in self.artifacts.values()})
         self.version = self.request.version or self.history.version_for(
             self.request.fleet.name, self.request.model, ids
         )
-        if self.request.evaluation is not None:
-            for artifact in self.artifacts.values():
-                self.evaluations[artifact.id] = evaluations.canonical(
-                    self.request.evaluation, artifact.manifest.inputs, self.request.preprocessing
+        for artifact in self.artifacts.values():
+            if artifact.id not in self.scorings:
+                self.scorings[artifact.id] = scoring.prepared(self.request, artifact, self.workers)
+
+    def take(
+        self, boards: Sequence[Board], built: Sequence[Artifact | EdgewrightError]
+    ) -> list[EdgewrightError]:
+        """Notes what was built for each board, or why nothing was; returns the errors."""
+        errors: list[EdgewrightError] = []
+        for board, result in zip(boards, built, strict=True):
+            if isinstance(result, Artifact):
+                self.artifacts[board.name] = result
+            else:
+                errors.append(result)
+                self.artifacts.pop(board.name, None)
+                self.failures[board.name] = self.failed(board, result, Trace(), time.monotonic())
+        return errors
+
+    def lower(self, builder: Builder) -> list[EdgewrightError]:
+        """Gives boards whose runtime reads only older opsets an artifact of their own; returns the errors.
+
+        Boards are asked only where an artifact is too new for some runtime that there is.
+        """
+        opsets: dict[str, int] = {}
+
+        def ask(board: Board) -> None:
+            manifest = self.artifacts[board.name].manifest
+            self.progress(Step(what="facts", board=board.name))
+            with self.open(board) as session:
+                runtimes = readable.of_board(
+                    session.facts(), targets.load(manifest.target), self.request.wheels
                 )
+            opset = readable.opset_for(manifest.requires, runtimes)
+            if opset is not None:
+                opsets[board.name] = opset
+
+        def failed(board: Board, error: EdgewrightError) -> None:
+            self.artifacts.pop(board.name)
+            self.failures[board.name] = self.ended(board, error)
+
+        if self.request.artifact is not None:
+            return []
+        asked = [
+            board for board in self.request.boards
+            if board.name in self.artifacts and readable.may_be_too_new(self.artifacts[board.name].manifest)
+        ]  # fmt: skip
+        if not asked:
+            return []
+        fan_out = FanOut(ask, failed, parallel=self.request.parallel, progress=self.progress)
+        fan_out.run(asked)
+        if fan_out.cancelled.is_set():
+            raise KeyboardInterrupt
+        boards = [board for board in asked if board.name in opsets]
+        wanted = [(self.profiles[board.name], opsets[board.name]) for board in boards]
+        return self.take(boards, builder.rebuild(wanted, self.workers)) if wanted else []
 
     def deploy_board(self, board: Board, fan_out: FanOut[BoardOutcome]) -> BoardOutcome:
         """One board from the connection to the commit; never raises for what the board does."""
@@ -189,7 +228,7 @@ class Deployment:
             return words.PLANNED
         release = BoardRelease(
             self.request, board, session, trace, profile=profile, artifact=artifact, choice=choice, version=self.version,
-            evaluation=self.evaluations.get(artifact.id), turn=self.turns.of(board), cancelled=fan_out.cancelled,
+            scoring=self.scorings.get(artifact.id), turn=self.turns.of(board), cancelled=fan_out.cancelled,
             reopen=lambda: self.open(board), progress=self.progress,
         )  # fmt: skip
         return release.confirm() if trace.current == trace.release else release.run()

@@ -10,6 +10,7 @@ from edgewright.nouns.facts import Facts
 from edgewright.nouns.profile import Profile
 
 HEADROOM_BYTES = 64 * 1024**2  # of disk, beyond the files: results, logs, a second manifest
+HARDWARE = {"tensorrt": "cuda"}  # accelerators of runtimes that are another name for a board's
 MEMORY_FACTOR = 2  # a model needs about its weights twice while it loads
 
 
@@ -50,18 +51,18 @@ def check_artifact(facts: Facts, manifest: Manifest, *, board: str) -> None:
 
 def check_runtime(manifest: Manifest, choice: RuntimeChoice, *, board: str) -> None:
     """Raises NoFit when the artifact needs more than the board's runtime reads (opset, IR, operators)."""
-    for row in targets.load(manifest.target).runtimes:
-        if (row.distribution, row.version) == (choice.name, choice.version):
-            for kind, (needed, cap) in row.lacks(manifest.requires).items():
-                raise NoFit(
-                    f"the artifact needs {kind} {needed}, {choice.name} {choice.version} of {board} reads up to {cap}",
-                    hint="convert it again for an older runtime, or provision a newer one",
-                )
+    lacks = targets.load(manifest.target).lacks(choice.name, choice.version, manifest.requires)
+    for kind, (needed, cap) in lacks.items():
+        raise NoFit(
+            f"the artifact needs {kind} {needed}, {choice.name} {choice.version} of {board} reads up to {cap}",
+            hint="convert it again for an older runtime, or provision a newer one",
+        )
 
 
 def check_accelerator(wanted: str | None, facts: Facts, *, board: str) -> None:
     """Raises NoFit when the budget or the user asks for an accelerator that the board does not have."""
-    if wanted and wanted != "cpu" and wanted not in facts.accelerators:
+    needed = HARDWARE.get(wanted, wanted) if wanted else None
+    if needed and needed not in ("cpu", "auto") and needed not in facts.accelerators:
         has = ", ".join(facts.accelerators) or "none"
         raise NoFit(f"{board} has no accelerator {wanted}: it has {has}", hint="it would run on the CPU without a word",
                     code="accelerator-absent")  # fmt: skip

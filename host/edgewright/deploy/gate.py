@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.measurement import Measurement
+from edgewright.nouns.metric import Metric
 from edgewright.nouns.outcome import Check
 from edgewright.nouns.project import Budget
 
@@ -22,24 +26,55 @@ def answers(verified: dict[str, object]) -> Check:
     )
 
 
-def accuracy(
-    value: float, n: int, *, source: float | None, incumbent: float | None, budget: Budget
-) -> list[Check]:
-    """Accuracy on the board against the source's (on the host) and the incumbent's (on the board)."""
+def placement(verified: dict[str, object], budget: Budget) -> Check | None:
+    """Where the layers ran, as the runtime told; None where it did not, or where all of them ran in one place.
+
+    A budget that names an accelerator refuses a layer that ran elsewhere: runtimes fall back without a word.
+    """
+    told = verified.get("placement")
+    where = {str(name): int(count) for name, count in told.items()} if isinstance(told, dict) else {}
+    elsewhere = {name for name in where if name != budget.accelerator}
+    if not (elsewhere if budget.accelerator else len(where) > 1):
+        return None
+    note = ", ".join(f"{count} on {name}" for name, count in sorted(where.items()))
+    asked = f"asked {budget.accelerator} for every layer, but " if budget.accelerator else ""
+    return Check(name="placement", ok=not budget.accelerator, note=f"{asked}layers ran: {note}")
+
+
+def accuracy(metric: Metric, name: str, found: Comparison, budget: Budget) -> Check:
+    """Accuracy on the board against a reference's on the same samples.
+
+    The drop that was seen decides; with `noninferior` in the budget its interval's upper end does, so that too few
+    samples refuse as well. The note says both.
+    """
     limit = MAX_DROP if budget.max_drop is None else budget.max_drop
-    checks = []
-    for name, reference in (
-        ("accuracy against its source", source),
-        ("accuracy against the incumbent", incumbent),
-    ):
-        if reference is not None:
-            drop = reference - value
-            note = f"{value:.1%} here, {reference:.1%} there, {n} samples"
-            # The margin is below one sample: a drop of exactly the limit passes whatever the rounding.
-            checks.append(
-                Check(name=name, ok=drop <= limit + 1e-9, value=drop, limit=limit, unit="drop", note=note)
-            )
-    return checks
+    drop = worst(found) if budget.noninferior else found.drop
+    return Check(
+        name=f"accuracy against {name}", ok=drop <= limit + 1e-9,  # below one sample: exactly the limit passes
+        value=found.drop, limit=limit, unit="drop", note=noted(metric, found, limit, sure=bool(budget.noninferior)),
+        n=found.n, low=found.low, high=found.high, p=found.p,
+    )  # fmt: skip
+
+
+def worst(found: Comparison) -> float:
+    """The greatest drop that the samples do not rule out."""
+    return math.inf if found.high is None else found.high
+
+
+def noted(metric: Metric, found: Comparison, limit: float, *, sure: bool) -> str:
+    """A comparison for people: both values, the interval of the drop, what it says."""
+    text = f"{metric.shown(found.value)} here, {metric.shown(found.reference)} there, {found.n} samples"
+    if found.low is None or found.high is None:
+        return f"{text}, no interval" + (": what it needs is missing, so it is not proven" if sure else "")
+    p = f"p {found.p:.2g}" if found.p is not None else ""
+    text += f", 95 % interval of the drop {metric.drop_shown(found.low)} to {metric.drop_shown(found.high)}, {p}: "
+    if not found.clear:
+        text += "no difference is proven"
+    else:
+        text += "it is worse" if found.low > 0 else "it is better"
+    if found.drop <= limit + 1e-9 < found.high:
+        text += f"; too few samples to rule out a drop beyond {metric.drop_shown(limit)}"
+    return text
 
 
 def performance(

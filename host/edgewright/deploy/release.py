@@ -13,10 +13,12 @@ from typing import Any
 
 import msgspec
 
+from edgewright.compile.answers import Answers
 from edgewright.connect.provision import RuntimeChoice
 from edgewright.connect.session import Session
 from edgewright.deploy import gate
 from edgewright.deploy.request import DeployRequest
+from edgewright.deploy.scoring import Scoring
 from edgewright.deploy.settle import settle, settled
 from edgewright.deploy.trace import Trace
 from edgewright.errors import Aborted, BoardError, EdgewrightError, GateRefused, Unreachable
@@ -64,7 +66,7 @@ class BoardRelease:
         artifact: Artifact,
         choice: RuntimeChoice,
         version: str,
-        evaluation: Path | None,
+        scoring: Scoring | None,
         turn: AbstractContextManager[object],
         cancelled: threading.Event,
         reopen: Callable[[], AbstractContextManager[Session]],
@@ -78,7 +80,7 @@ class BoardRelease:
         self.artifact = artifact
         self.choice = choice
         self.version = version
-        self.evaluation = evaluation
+        self.scoring = scoring
         self.turn = turn
         self.cancelled = cancelled
         self.reopen = reopen
@@ -161,7 +163,7 @@ class BoardRelease:
     def options(self) -> dict[str, Any]:
         """Threads and accelerator for every command that runs the model."""
         cpus = self.trace.facts.cpus or self.profile.threads
-        accelerator = self.request.accelerator or self.budget.accelerator or "cpu"
+        accelerator = self.request.accelerator or self.budget.accelerator  # None: the runtime's first
         return {"threads": min(self.profile.threads, cpus), "accelerator": accelerator}
 
     def put(self, source: Path | bytes, label: str) -> str:
@@ -193,30 +195,34 @@ class BoardRelease:
         self.trace.runtime = str(answer.get("runtime", ""))
         check = gate.answers(answer)
         self.trace.checks.append(check)
+        placed = gate.placement(answer, self.budget)
+        self.trace.checks += [placed] if placed else []
         if not check.ok:
             raise GateRefused(gate.refusal([check]), hint="the file, or the board's runtime, computes something else; "
                               "convert again, or provision another runtime version")  # fmt: skip
 
     def evaluate(self) -> None:
-        """Scores the evaluation set on the board, for the candidate and the incumbent."""
-        if self.evaluation is None:
+        """Has the evaluation set answered on the board, by the candidate and the incumbent, and scores the answers."""
+        if self.scoring is None:
             return
         self.step("evaluate", self.request.evaluation.name if self.request.evaluation else "")
-        digest = self.put(self.evaluation, "evaluation set")
-        mine = self.score(self.release, digest)
-        incumbent = self.score_incumbent(digest)
-        known = self.artifact.manifest.accuracy
-        self.trace.checks += gate.accuracy(
-            float(mine["value"]), int(mine["n"]),
-            source=known.source if known else None, incumbent=incumbent, budget=self.budget,
-        )  # fmt: skip
+        digest = self.put(self.scoring.inputs, "evaluation set")
+        mine = self.answers(self.scoring, self.release, digest)
+        incumbent = self.answers_of_the_incumbent(self.scoring, digest)
+        self.trace.checks += self.scoring.checks(self.artifact.manifest, mine, incumbent, self.budget)
 
-    def score_incumbent(self, digest: str) -> float | None:
-        """The incumbent's value; None without one, or when it cannot be scored: it must not block its successor."""
+    def answers_of_the_incumbent(self, scoring: Scoring, digest: str) -> Answers | None:
+        """The incumbent's answers; None without one, or when it cannot be run: it must not block its successor."""
         if not self.trace.current:
             return None
         try:
-            return float(self.score(self.trace.current, digest)["value"])
+            try:
+                return self.answers(scoring, self.trace.current, digest)
+            except BoardError as error:
+                if error.code != "bad-argument" or scoring.real == scoring.inputs:
+                    raise
+                digest = self.put(scoring.real, "evaluation set")
+                return self.answers(scoring, self.trace.current, digest)
         except BoardError as error:
             self.no_measure(error)
             return None
@@ -230,12 +236,9 @@ class BoardRelease:
         self.trace.checks.append(Check(name="incumbent", ok=True, note=note))
         self.progress(Step(what="incumbent", board=self.board.name, detail=note))
 
-    def score(self, release: str, digest: str) -> dict[str, Any]:
-        """The metric of one release on the evaluation set, on the board."""
-        return self.session.call(
-            "evaluate", model=self.request.model, release=release, evaluation=digest, metric=self.request.metric,
-            **self.options(),
-        )  # fmt: skip
+    def answers(self, scoring: Scoring, release: str, digest: str) -> Answers:
+        """One release's answers to the evaluation set, on the board."""
+        return scoring.answers(self.session, self.request.model, release, digest, **self.options())
 
     def measure(self) -> None:
         """Benchmarks the candidate, interleaved with the incumbent, and checks the budget.

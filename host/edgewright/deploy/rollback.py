@@ -5,11 +5,11 @@ from __future__ import annotations
 import platform
 import time
 import uuid
-from functools import partial
 
 import msgspec
 
-from edgewright.connect.session import Session, open_session
+from edgewright.connect.opener import Opener
+from edgewright.connect.session import Session
 from edgewright.connect.transport import AskPassword
 from edgewright.deploy.deploy import current_release, kind_of, recorded
 from edgewright.deploy.fan_out import FanOut
@@ -38,7 +38,7 @@ class RollbackRequest(Noun, frozen=True, kw_only=True):
     model: str
     to: str | None = None
     threads: int = 1
-    accelerator: str = "cpu"
+    accelerator: str | None = None
     unguarded: bool = False
     dry_run: bool = False
     deadline_s: float = DEADLINE_S
@@ -53,7 +53,7 @@ def rollback(
     progress: Progress = silent,
 ) -> list[BoardOutcome]:
     """Rolls a model back on boards and records how it ended on each; a board's trouble never raises."""
-    opener = partial(open_session, fleet=request.fleet, ask_password=ask_password, progress=progress)
+    opener = Opener(request.fleet, ask_password, progress)
 
     def work(board: Board) -> BoardOutcome:
         started = time.monotonic()
@@ -79,7 +79,7 @@ def attempt(
     board: Board,
     session: Session,
     trace: Trace,
-    opener: partial[Session],
+    opener: Opener,
     progress: Progress,
 ) -> str:
     """One board's rollback; returns `committed` or `planned`."""

@@ -7,12 +7,15 @@ reads `current` throughout, as an application would.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -99,8 +102,31 @@ def demo(*, keep: bool, progress: Progress, told: Callable[[Act], None]) -> Demo
         told: called with each act as it ends.
 
     Raises:
-        EdgewrightError: the digits are not there.
+        EdgewrightError: the digits are not there, or another demo is at work.
     """
+    with alone():
+        return played(keep, progress, told)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One demo at a time, as its boards have fixed names; the lock frees itself with the process."""
+    descriptor = os.open(folder("demo") / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hint = (
+                "wait for its end, or give this one a home of its own: EDGEWRIGHT_HOME=FOLDER edgewright demo"
+            )
+            raise EdgewrightError("another demo is at work", hint=hint, code="demo-running") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def played(keep: bool, progress: Progress, told: Callable[[Act], None]) -> DemoReport:
+    """As `demo`, which keeps others out."""
     data = data_folder()
     if not (data / "digits-v1.keras").is_file():
         raise EdgewrightError(

@@ -5,12 +5,13 @@ The lab made the host keys, so it pins them at once: there is nothing to look at
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 
 from edgewright.config import fleet, trust
+from edgewright.config.folder_lock import locked
 from edgewright.errors import ConfigError
 from edgewright.lab import record
 from edgewright.lab.record import BoardRecord, LabRecord
@@ -59,17 +60,13 @@ def add(lab: LabRecord, host_keys: dict[str, str]) -> LabRecord:
     made = [str(one) for one in (path, pins_path) if not one.exists()]
     lab = msgspec.structs.replace(lab, made=tuple(dict.fromkeys((*lab.made, *made))))
     record.save(lab)
-    boards = {**file.boards, **{board.name: entry(lab.name, board) for board in lab.boards}}
-    fleet.save(path, msgspec.structs.replace(file, boards=boards))
-    loaded = fleet.load(path)
-    pins = trust.load(loaded)
-    # a pin that holds already may also know the board's id by now
-    new = {
-        name: Pin(host_key=key)
-        for name, key in host_keys.items()
-        if name not in pins.boards or pins.boards[name].host_key != key
-    }
-    trust.save(loaded, msgspec.structs.replace(pins, boards={**pins.boards, **new}))
+    with fleet.changing(path) as file:
+        file.boards.update({board.name: entry(lab.name, board) for board in lab.boards})
+    with trust.changing(fleet.load(path)) as pins:
+        for name, key in host_keys.items():
+            # a pin that holds already may also know the board's id by now
+            if name not in pins.boards or pins.boards[name].host_key != key:
+                pins.boards[name] = Pin(host_key=key)
     return lab
 
 
@@ -81,31 +78,23 @@ def remove(lab: LabRecord) -> None:
     path = Path(lab.fleet)
     if not path.exists():
         return
-    file = fleet.read_file(path)
-    ours = {
-        board.name
-        for board in lab.boards
-        if board.name in file.boards and file.boards[board.name].identity == str(record.identity(lab.name))
+    loaded, identity = fleet.load(path), str(record.identity(lab.name))
+    ours = {board.name for board in lab.boards} & {
+        name for name, board in loaded.boards.items() if board.identity == identity
     }
-    loaded = fleet.load(path)
-    pins = trust.load(loaded)
-    rest = msgspec.structs.replace(
-        pins, boards={name: pin for name, pin in pins.boards.items() if name not in ours}
-    )
-    left = msgspec.structs.replace(
-        file, boards={name: one for name, one in file.boards.items() if name not in ours}
-    )
-    keep_or_drop_pins(lab, loaded, pins, rest)
-    if str(path) in lab.made and left == FleetFile(name=file.name):
-        path.unlink()
-    elif left != file:
-        fleet.save(path, left)
+    with trust.changing(loaded) as pins:  # first: a removal that is cut short finds the boards again
+        for name in ours:
+            pins.boards.pop(name, None)
+    with fleet.changing(path) as file:
+        for name in ours:
+            file.boards.pop(name, None)
+    drop(lab, trust.path_of(loaded), lambda: trust.load(loaded) == TrustFile())
+    drop(lab, path, lambda: fleet.read_file(path) == FleetFile(name=file.name))
 
 
-def keep_or_drop_pins(lab: LabRecord, loaded: Fleet, before: TrustFile, after: TrustFile) -> None:
-    """Writes the pins that are left, or removes the file that the lab made when none are."""
-    path = trust.path_of(loaded)
-    if str(path) in lab.made and after == TrustFile():
-        path.unlink(missing_ok=True)
-    elif after != before:
-        trust.save(loaded, after)
+def drop(lab: LabRecord, path: Path, is_empty: Callable[[], bool]) -> None:
+    """Removes a file that the lab made, when nothing is left in it."""
+    if str(path) in lab.made:
+        with locked(path.parent):
+            if path.exists() and is_empty():
+                path.unlink()

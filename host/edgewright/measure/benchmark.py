@@ -28,7 +28,7 @@ def benchmark(
     board: str,
     artifacts: dict[str, str],
     threads: int,
-    accelerator: str,
+    accelerator: str | None,
     simulated: tuple[str, ...] = (),
     progress: Progress = silent,
 ) -> list[Measurement]:

@@ -57,7 +57,7 @@ def run_on(
     inputs: bytes,
     *,
     threads: int = 1,
-    accelerator: str = "cpu",
+    accelerator: str | None = None,
 ) -> Inference:
     """Sends the inputs (as `packed` gives them), runs them there, brings the outputs back."""
     import numpy as np

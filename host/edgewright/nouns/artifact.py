@@ -85,13 +85,27 @@ class Parity(Noun, frozen=True, kw_only=True):
 
 
 class Accuracy(Noun, frozen=True, kw_only=True):
-    """A metric on an evaluation set, by the source framework and by the artifact on the host's runtime."""
+    """A metric on an evaluation set, by the source framework and by the artifact on the host's runtime.
+
+    Attributes:
+        metric: name of a metric, or `module.py:function`.
+        evaluation_sha256: of what the set was made from.
+        drop, low, high, p, method: as in `nouns.comparison.Comparison`.
+        answers: sha256 of the source's answers, which the machine that made the artifact keeps.
+    """
 
     metric: str
     evaluation_sha256: str
     n: int
     source: float
     artifact: float
+    higher_is_better: bool = True
+    drop: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    method: str = ""
+    answers: str = ""
 
 
 class Manifest(Noun, frozen=True, kw_only=True):
@@ -103,6 +117,7 @@ class Manifest(Noun, frozen=True, kw_only=True):
         route: the stages that made it, in order, as `<worker>:<target>.<module>`.
         kept_float: names of the layers that `int8-mixed` left in floats.
         notes: what the converters have to say of it, one sentence each.
+        nondeterministic: tools that may give other bytes for the same inputs; empty: none does.
         requires: what the runtime must understand, such as `{"opset": 17, "ir": 8}` or `{"CONV_2D": 5}`.
         tools: versions of what made it.
     """
@@ -120,6 +135,7 @@ class Manifest(Noun, frozen=True, kw_only=True):
     route: tuple[str, ...] = ()
     kept_float: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    nondeterministic: tuple[str, ...] = ()
     requires: dict[str, int] = {}
     tools: dict[str, str] = {}
     calibration: Calibration = Calibration()

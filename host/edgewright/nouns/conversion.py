@@ -20,9 +20,11 @@ class Conversion(Noun, frozen=True, kw_only=True):
         keep_float: names of layers that `int8-mixed` leaves in floats.
         calibration_method: how ranges come from the calibration samples: `minmax`, `entropy`, `percentile`.
         integer_io: inputs and outputs of an `int8` artifact are integers too.
+        accelerator: the one that it has to run on: refused where that is known not to take it. Empty: any.
     """
 
     ends: Ends = Ends()
     keep_float: tuple[str, ...] = ()
     calibration_method: str = "minmax"
     integer_io: bool = False
+    accelerator: str = ""

@@ -7,6 +7,7 @@ import re
 from edgewright.nouns.base import Noun
 
 OWN = re.compile(r".+\.py:[A-Za-z_]\w*\Z")  # `module.py:function`, the user's own
+BOUNDLESS = 1e9  # the rise of an error over a reference without any; JSON has no infinity
 RANKS = 5  # best classes that are kept of a sample where a metric needs no more
 
 
@@ -35,7 +36,7 @@ class Metric(Noun, frozen=True, kw_only=True):
         if self.higher_is_better:
             return reference - value
         if reference == 0:
-            return 0.0 if value == 0 else float("inf")
+            return 0.0 if value == 0 else BOUNDLESS
         return (value - reference) / abs(reference)
 
     def shown(self, value: float) -> str:
@@ -45,7 +46,7 @@ class Metric(Noun, frozen=True, kw_only=True):
     def drop_shown(self, value: float) -> str:
         """A drop for people: points of a share, per cent of an error."""
         if self.share:
-            return f"{value * 100:.2g} points"
+            return f"{value * 100:.3g} points"
         return f"{value:.3g}" if self.higher_is_better else f"{value:.2%}"
 
 

@@ -28,6 +28,7 @@ class Check(Noun, frozen=True, kw_only=True):
         ok: False refuses the release.
         value, limit: in `unit`; None where unknown or not limited.
         note: what a person should know about it.
+        n: samples that a drop was seen on; low, high: its 95 % interval; p: of the hypothesis that there is none.
     """
 
     name: str
@@ -36,6 +37,10 @@ class Check(Noun, frozen=True, kw_only=True):
     limit: float | None = None
     unit: str = ""
     note: str = ""
+    n: int | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
 
 
 class BoardOutcome(Noun, frozen=True, kw_only=True):

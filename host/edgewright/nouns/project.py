@@ -21,7 +21,9 @@ class Budget(Noun, frozen=True, kw_only=True):
         p50_ms, p95_ms: steady-state latency, milliseconds.
         peak_rss_mb: peak resident memory above the imported runtime's, MiB.
         size_mb: bytes of the artifact's model files, MiB.
-        max_drop: how much accuracy may fall against the incumbent and the source, as a fraction (0.01 is a point).
+        max_drop: how much accuracy may fall against the incumbent and the source (`Metric.drop`): 0.01 is a point of a
+            share, and an error (mse, mae) that grew by a hundredth.
+        noninferior: the drop's whole 95 % interval has to keep `max_drop`, not only the drop that was seen.
         accelerator: name of the accelerator that every layer must run on.
         max_slowdown: how much slower than the incumbent p50 may be, as a fraction (0.1 is a tenth).
     """
@@ -31,6 +33,7 @@ class Budget(Noun, frozen=True, kw_only=True):
     peak_rss_mb: Limit | None = None
     size_mb: Limit | None = None
     max_drop: Share | None = None
+    noninferior: bool | None = None
     accelerator: str | None = None
     max_slowdown: Annotated[float, Meta(ge=0)] | None = None
 
@@ -75,8 +78,9 @@ class ProjectFile(Noun, frozen=True, kw_only=True):
         inputs: input name -> static shape, where the model has dynamic axes.
         conversion: what else decides a conversion.
         calibration: path of `.npz`, `.npy` or a folder of images.
-        evaluation: path of an `.npz` with the inputs and `labels`.
-        metric: name of the metric, `top1`.
+        evaluation: path of an `.npz` with the inputs and `labels`, of a folder of labelled images, or
+            `module.py:function`.
+        metric: name of the metric, or `module.py:function`.
         budget: budget for every profile; `budgets` by profile name wins, key by key.
     """
 

@@ -40,11 +40,7 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
 
     def lacks(self, requires: dict[str, int]) -> dict[str, tuple[int, int]]:
         """What an artifact requires beyond the caps: `{kind: (required, newest that is read)}`."""
-        return {
-            kind: (value, self.caps[kind])
-            for kind, value in requires.items()
-            if kind in self.caps and value > self.caps[kind]
-        }
+        return beyond(self.caps, requires)
 
 
 class Route(Noun, frozen=True, kw_only=True):
@@ -54,11 +50,13 @@ class Route(Noun, frozen=True, kw_only=True):
         stages: (worker, module below `edgewright_targets`), in order; a module's `convert(work)` does it.
         precisions: names of those that this way can make; None: all of the target's.
         toolchains: names of the toolchains that its stages call.
+        tools: distributions that its stages need besides the source's framework and the target's tools.
     """
 
     stages: tuple[tuple[str, str], ...]
     precisions: tuple[str, ...] | None = None
     toolchains: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
 
 
 class Target(Noun, frozen=True, kw_only=True):
@@ -68,6 +66,8 @@ class Target(Noun, frozen=True, kw_only=True):
         entry: stable file name of the file that the runtime opens.
         precisions: names of `PRECISIONS` that its converter can make.
         framework: worker that the runner runs in on the host.
+        host_runner: its module that runs artifacts on the host, where that is not `runner` itself.
+        max_opset: newest ONNX opset that its stages read; None: any.
         tools: distributions that make its artifacts, besides the source's framework.
         routes: source format -> the way from there.
         as_is: the same for a source that goes through unchanged (precision `as-is`).
@@ -75,6 +75,7 @@ class Target(Noun, frozen=True, kw_only=True):
         accelerators: names that its runner may take, `cpu` first.
         requirements: distributions that every runtime of it needs besides itself.
         runtimes: wheels, best first.
+        caps: distribution -> version -> what it reads from that version on, for runtimes that boards have already.
     """
 
     name: str
@@ -82,6 +83,8 @@ class Target(Noun, frozen=True, kw_only=True):
     entry: str
     precisions: tuple[str, ...]
     framework: str
+    host_runner: str = "runner"
+    max_opset: int | None = None
     tools: tuple[str, ...]
     routes: dict[str, Route]
     as_is: dict[str, Route]
@@ -89,6 +92,7 @@ class Target(Noun, frozen=True, kw_only=True):
     accelerators: tuple[str, ...]
     requirements: tuple[str, ...]
     runtimes: tuple[RuntimeRow, ...]
+    caps: dict[str, dict[str, dict[str, int]]] = {}
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -104,9 +108,31 @@ class Target(Noun, frozen=True, kw_only=True):
             if (source in self.as_is if name == "as-is" else name in made)
         )  # fmt: skip
 
+    def caps_of(self, distribution: str, version: str) -> dict[str, int]:
+        """What a runtime reads; empty where nothing is known of it, so that the board itself decides.
+
+        Args:
+            distribution: also one built for an accelerator, such as `onnxruntime-gpu`.
+        """
+        for row in self.runtimes:
+            if (row.distribution, row.version) == (distribution, version):
+                return row.caps
+        known = next((self.caps[name] for name in self.caps if f"{distribution}-".startswith(f"{name}-")), {})
+        older = [since for since in known if numbers(since) <= numbers(version)]
+        return known[max(older, key=numbers)] if older else {}
+
+    def lacks(self, distribution: str, version: str, requires: dict[str, int]) -> dict[str, tuple[int, int]]:
+        """What an artifact requires beyond a runtime's caps: `{kind: (required, newest that is read)}`."""
+        return beyond(self.caps_of(distribution, version), requires)
+
     def runtimes_for(self, python: str, arch: str, glibc: str) -> list[RuntimeRow]:
         """The rows that fit a board, best first. Empty: no wheel runs there."""
         return [row for row in self.runtimes if row.fits(python, arch, glibc)]
+
+
+def beyond(caps: dict[str, int], requires: dict[str, int]) -> dict[str, tuple[int, int]]:
+    """`{kind: (required, cap)}` of everything that is required beyond a cap."""
+    return {kind: (value, caps[kind]) for kind, value in requires.items() if value > caps.get(kind, value)}
 
 
 def numbers(version: str) -> tuple[int, ...]:

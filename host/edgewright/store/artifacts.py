@@ -1,7 +1,7 @@
 """Artifacts by content, in a folder: `objects/<id>/` holds the files and `manifest.json`, `keys/<key>` an id.
 
 Everything is written beside its place and renamed into it, so that two processes, or a kill, leave whole
-artifacts only.
+artifacts only. An artifact that was given out is marked as in use until the process ends.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from edgewright.config import in_use
 from edgewright.errors import ArtifactError
 from edgewright.nouns.artifact import Artifact, FileEntry, Manifest
+from edgewright.store import sparse
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
+_ATTEMPTS = 3
 
 
 class ArtifactStore:
@@ -47,7 +50,7 @@ class ArtifactStore:
             ArtifactError: the files are not those that the manifest names.
         """
         place = self._objects / manifest.id
-        if place.is_dir():
+        if in_use.hold(place):
             try:
                 return load(place)
             except ArtifactError:
@@ -58,14 +61,11 @@ class ArtifactStore:
         try:
             for path, file in files.items():
                 (scratch / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, scratch / path)
+                sparse.copy(file, scratch / path)
             (scratch / MANIFEST).write_bytes(manifest.canonical())
             load(scratch)
-            try:
-                scratch.rename(place)
-            except OSError:
-                if not place.is_dir():  # else another process was faster, with the same bytes
-                    raise
+            in_use.hold(scratch)  # before it can be found by those who prune: the mark moves with it
+            _settle(scratch, place)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return Artifact(folder=place, manifest=manifest)
@@ -84,7 +84,9 @@ class ArtifactStore:
                 hint="give more digits" if found else "edgewright convert makes artifacts",
                 code="artifact-ambiguous" if found else "artifact-not-found",
             )
-        return load(self._objects / found[0])
+        place = self._objects / found[0]
+        in_use.hold(place)
+        return load(place)
 
     def list(self) -> tuple[Artifact, ...]:
         """All artifacts, sorted by id, without verifying their bytes; damaged manifests are left out."""
@@ -110,6 +112,15 @@ class ArtifactStore:
             file.write(artifact.id + "\n")
         Path(name).replace(self._keys / key)
 
+    def forget_lost_keys(self) -> None:
+        """Removes the keys of artifacts that are gone."""
+        for key in self._keys.iterdir():
+            try:
+                if not (self._objects / key.read_text().strip()).is_dir():
+                    key.unlink(missing_ok=True)
+            except OSError:
+                continue
+
     def _ids(self) -> tuple[str, ...]:
         return tuple(sorted(item.name for item in self._objects.iterdir() if len(item.name) == 64))
 
@@ -117,6 +128,19 @@ class ArtifactStore:
         aside = Path(tempfile.mkdtemp(dir=self._temporary))
         place.rename(aside / "damaged")
         shutil.rmtree(aside)
+
+
+def _settle(scratch: Path, place: Path) -> None:
+    """Renames into place, unless another process was faster, with the same bytes; a prune may take those away."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            scratch.rename(place)
+            return
+        except OSError:
+            if in_use.hold(place):
+                return
+            if attempt == _ATTEMPTS - 1:
+                raise
 
 
 def load(folder: Path, *, verify: bool = True) -> Artifact:

@@ -1,17 +1,16 @@
-"""The .onnx source itself, unless its shapes had to be made static."""
-
-import shutil
+"""The .onnx source itself, unless its shapes had to be made static, or the board's runtime reads less."""
 
 from edgewright_targets.onnxruntime import from_onnx
-from edgewright_targets.onnxruntime.files import described
+from edgewright_targets.onnxruntime.files import beside, described, share
 
 
 def convert(work):
-    """Copies it, or writes it with its static shapes."""
+    """Copies it with its weights, or writes it anew."""
     import onnx
 
-    if work.source.model == onnx.load(str(work.path)):
-        shutil.copyfile(work.path, work.folder / work.entry)
-    else:
+    if work.source.changed or work.max_opset is not None:
         from_onnx.convert(work)
+    else:
+        share(work.path, work.folder / work.entry)
+        beside(onnx.load(str(work.path), load_external_data=False), work.path.parent, work.folder)
     return described(work, "")

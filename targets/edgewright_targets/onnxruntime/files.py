@@ -1,26 +1,73 @@
-"""Writes .onnx files, and says what one is. Host side."""
+"""Writes and copies .onnx files, and says what one is. Host side."""
+
+LARGE = 2**31 - 2**27  # bytes in all: nearer to 2 GiB, protocol buffers cannot hold a model in one piece
+
+# operators of the runtime's own domain and the minor version from which on they answer right:
+# 1.16 knows MatMulNBits, and computes something else
+_CONTRIB = {"MatMulNBits": 17}
+_CONTRIB_16_BITS = 17  # QuantizeLinear and DequantizeLinear of 16 bits in that domain
+_OWN = "com.microsoft"
+_INTEGERS_OF_21 = ("INT16", "UINT16", "INT4", "UINT4")
 
 
 def save(model, path):
     """Saves deterministically, at the least IR version that the opset needs: old runtimes want it."""
     from onnx import helper
 
+    from edgewright_targets.onnxruntime.prepare import used_domains
+
+    used_domains(model)
     least = helper.find_min_ir_version_for(list(model.opset_import), ignore_unknown=True)
     model.ir_version = max(least, 7)
-    del model.metadata_props[:]
-    model.doc_string = ""
-    for node in model.graph.node:
-        node.doc_string = ""
+    del model.metadata_props[:], model.graph.metadata_props[:]
+    model.doc_string = model.graph.doc_string = ""
+    for item in [*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info]:
+        item.doc_string = ""
+        del item.metadata_props[:]  # exporters leave paths of the developer's machine there
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def described(work, method):
-    """Names and dtypes, and the opset and IR version that were really written."""
+def external(model):
+    """Relative paths of the files that hold the model's weights, sorted; none for a model in one piece."""
+    return sorted(
+        {
+            entry.value
+            for tensor in model.graph.initializer
+            for entry in tensor.external_data
+            if entry.key == "location"
+        }
+    )
+
+
+def beside(model, folder, destination):
+    """Gives `destination` the files of weights that the model in `folder` refers to, without copying where possible."""
+    for location in external(model):
+        place = destination / location
+        place.parent.mkdir(parents=True, exist_ok=True)
+        share(folder / location, place)
+
+
+def share(source, destination):
+    """The same bytes under another name: a link between two stages of one conversion, else a copy."""
+    import os
+
+    from edgewright.store import sparse
+
+    if source.parent.parent == destination.parent.parent:
+        try:
+            os.link(source, destination)
+            return
+        except OSError:
+            pass
+    sparse.copy(source, destination)
+
+
+def described(work, method, notes=()):
+    """Names and dtypes, and what was really written: opset, IR version, operators of the runtime's own."""
     import onnx
     from onnx import helper
 
     model = onnx.load(str(work.folder / work.entry), load_external_data=False)
-    opset = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
     weights = {item.name for item in model.graph.initializer}
 
     def spec(item):
@@ -30,6 +77,34 @@ def described(work, method):
     return {
         "inputs": [spec(item) for item in model.graph.input if item.name not in weights],
         "outputs": [spec(item) for item in model.graph.output],
-        "requires": {"opset": opset, "ir": model.ir_version},
+        "requires": requires(model),
         "method": method,
+        "notes": list(notes),
     }
+
+
+def requires(model):
+    """What a runtime has to read, as in a manifest: `opset`, `ir`, and where they are used `ml` and `contrib`."""
+    from edgewright_targets.onnxruntime.prepare import every_node
+
+    found = {"ir": model.ir_version}
+    for item in model.opset_import:
+        if item.domain in ("", "ai.onnx"):
+            found["opset"] = max(found.get("opset", 0), item.version)
+        if item.domain == "ai.onnx.ml":
+            found["ml"] = item.version
+    kinds = {item.name: _kind(item) for item in model.graph.initializer}
+    for node in every_node(model):
+        if node.domain == _OWN:
+            least = _CONTRIB.get(node.op_type, 0)
+            if any(kinds.get(name) in _INTEGERS_OF_21 for name in node.input):
+                least = _CONTRIB_16_BITS
+            if least:
+                found["contrib"] = max(found.get("contrib", 0), least)
+    return found
+
+
+def _kind(tensor):
+    from onnx import TensorProto
+
+    return TensorProto.DataType.Name(tensor.data_type)

@@ -1,28 +1,46 @@
 """fp32 ONNX -> the precision that was asked for."""
 
-import shutil
+from edgewright_targets.onnxruntime.files import LARGE, beside, described, external, save, share
+from edgewright_targets.onnxruntime.prepare import opset_of
 
-from edgewright_targets.onnxruntime.files import described, save
+# in 16 bits 1.14 to 1.16 take these apart into operators that they do not have, and 1.14 crashes at that
+_WIDE = (
+    "Softmax", "LogSoftmax", "LayerNormalization", "GroupNormalization", "MeanVarianceNormalization", "Elu", "Celu",
+    "Selu", "HardSigmoid", "HardSwish", "Mish", "Softplus", "Softsign", "ThresholdedRelu",
+)  # fmt: skip
+_WIDE_RELU = 14  # the opset from which on Relu is one of them
 
 
 def convert(work):
-    """Makes the artifact's file."""
-    method = {"fp32": _copy, "fp16": _half, "int8-dynamic": _dynamic, "int8": _static}[work.precision](work)
-    return described(work, method)
+    """Makes the artifact's file.
+
+    Raises:
+        ConversionError: the model has nothing to quantise, is too large for it, or does not stay as was asked for.
+    """
+    if work.precision not in ("fp32", "as-is"):
+        refuse_large(work)
+    return _STEPS[work.precision](work)
 
 
 def _copy(work):
-    shutil.copyfile(work.path, work.folder / work.entry)
-    return ""
+    import onnx
+
+    model = onnx.load(str(work.path), load_external_data=False)
+    share(work.path, work.folder / work.entry)
+    beside(model, work.path.parent, work.folder)
+    return described(work, "")
 
 
 def _half(work):
+    """16-bit floats but at the ends, and but for what older runtimes crash on or take apart wrongly."""
     import onnx
-    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
-    model = convert_float_to_float16(onnx.load(str(work.path)), keep_io_types=True)
-    save(model, work.folder / work.entry)
-    return ""
+    model = onnx.load(str(work.path))
+    wide = [*DEFAULT_OP_BLOCK_LIST, *_WIDE, *(["Relu"] if opset_of(model) >= _WIDE_RELU else [])]
+    made = convert_float_to_float16(model, keep_io_types=True, op_block_list=wide)
+    save(made, work.folder / work.entry)
+    return described(work, "")
 
 
 def _dynamic(work):
@@ -30,65 +48,73 @@ def _dynamic(work):
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    path = _prepared(work)
-    convolutions = any(node.op_type == "Conv" for node in onnx.load(str(path)).graph.node)
-    made = work.folder / "quantised.onnx"
-    quantize_dynamic(str(path), str(made), weight_type=QuantType.QUInt8 if convolutions else QuantType.QInt8)
-    _settle(made, work)
-    return ""
+    from edgewright_targets.onnxruntime.prepare import prepared
+
+    ready, made = work.folder / "prepared.onnx", work.folder / "quantised.onnx"
+    model = prepared(work)
+    onnx.save(model, str(ready))
+    convolutions = any(node.op_type == "Conv" for node in model.graph.node)
+    quantize_dynamic(str(ready), str(made), weight_type=QuantType.QUInt8 if convolutions else QuantType.QInt8)
+    save(onnx.load(str(made)), work.folder / work.entry)
+    made.unlink()
+    ready.unlink()
+    return described(work, "")
 
 
 def _static(work):
-    """QDQ, per channel, signed on both sides: unsigned activations saturate on x86 without VNNI."""
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.calibrate import CalibrationDataReader
+    from edgewright_targets.onnxruntime.calibrated import quantise
 
-    names = [spec.name for spec in work.inputs]
-
-    class Reader(CalibrationDataReader):
-        def __init__(self):
-            self.rewind()
-
-        def get_next(self):
-            sample = next(self.stream, None)
-            return None if sample is None else dict(zip(names, sample, strict=True))
-
-        def rewind(self):
-            self.stream = work.samples()
-
-    made = work.folder / "quantised.onnx"
-    quantize_static(
-        str(_prepared(work)),
-        str(made),
-        Reader(),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        activation_type=QuantType.QInt8,
-        weight_type=QuantType.QInt8,
-        calibrate_method=CalibrationMethod.MinMax,
-    )
-    _settle(made, work)
-    return "min-max"
+    model, method, kept = quantise(work)
+    return {**_saved(work, model, method), "kept_float": kept}
 
 
-def _prepared(work):
-    """Shapes inferred and batch normalisations folded, which quantisation wants."""
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    path = work.folder / "prepared.onnx"
-    quant_pre_process(str(work.path), str(path), skip_symbolic_shape=True)
-    return path
-
-
-def _settle(made, work):
-    """Keeps only the opset domains that are used: older runtimes refuse the others."""
+def _weights(work):
     import onnx
 
-    model = onnx.load(str(made))
-    used = {node.domain for node in model.graph.node} | {""}
-    domains = [item for item in model.opset_import if item.domain in used]
-    del model.opset_import[:]
-    model.opset_import.extend(domains)
+    from edgewright_targets.onnxruntime.weights_only import eight_bits, four_bits
+
+    make = eight_bits if work.precision == "int8-weights" else four_bits
+    return _saved(work, make(onnx.load(str(work.path))), "")
+
+
+def _saved(work, model, method):
+    """Writes the model, with integers at its ends where they were asked for."""
+    from edgewright_targets.onnxruntime.integer_io import narrow
+
+    scales = narrow(model) if work.integer_io else {}
     save(model, work.folder / work.entry)
-    made.unlink()
-    (work.folder / "prepared.onnx").unlink()
+    found = described(work, method)
+    for item in [*found["inputs"], *found["outputs"]]:
+        if item["name"] in scales:
+            item["scale"], item["zero_point"] = scales[item["name"]]
+    return found
+
+
+def refuse_large(work):
+    import onnx
+
+    from edgewright.errors import ConversionError
+
+    model = onnx.load(str(work.path), load_external_data=False)
+    size = work.path.stat().st_size + sum(
+        (work.path.parent / location).stat().st_size for location in external(model)
+    )
+    if size > LARGE:
+        raise ConversionError(
+            f"model of {size / 2**30:.1f} GiB is too large to be made {work.precision}",
+            hint="above 2 GiB there are fp32 and as-is; quantise it where it was trained, or make it smaller",
+            code="model-too-large",
+        )
+
+
+_STEPS = {
+    "fp32": _copy,
+    "as-is": _copy,
+    "fp16": _half,
+    "int8-dynamic": _dynamic,
+    "int8": _static,
+    "int8-mixed": _static,
+    "int16x8": _static,
+    "int8-weights": _weights,
+    "int4-weights": _weights,
+}

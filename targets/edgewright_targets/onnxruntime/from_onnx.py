@@ -1,11 +1,25 @@
 """The ONNX source with its static shapes, before any quantisation."""
 
-from edgewright_targets.onnxruntime.files import save
+from edgewright_targets.onnxruntime.files import beside, save
+from edgewright_targets.onnxruntime.lower import lowered
+from edgewright_targets.onnxruntime.prepare import named
 
 
 def convert(work):
-    """Writes and checks it."""
+    """Writes and checks it, converted down where the board's runtime reads less."""
     import onnx
 
-    save(work.source.model, work.folder / work.entry)
+    model = named(lowered(work))
+    _settle_weights(model)
+    save(model, work.folder / work.entry)
+    beside(model, work.source.path.parent, work.folder)
     onnx.checker.check_model(str(work.folder / work.entry))
+
+
+def _settle_weights(model):
+    """Weights that old files list among the inputs, where somebody might give others, are weights."""
+    weights = {item.name for item in model.graph.initializer}
+    left = [item for item in model.graph.input if item.name not in weights]
+    copies = [type(item).FromString(item.SerializeToString()) for item in left]
+    del model.graph.input[:]
+    model.graph.input.extend(copies)

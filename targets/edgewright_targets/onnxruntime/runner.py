@@ -1,13 +1,16 @@
 """Runs an .onnx artifact on a board by ONNX Runtime. Python 3.6, standard library alone until `load`."""
 
-# ruff: noqa: B905, ARG001 - zip has no `strict` in Python 3.6; all runners have the same functions
+# ruff: noqa: B905 - zip has no `strict` in Python 3.6
+import json
 import os
 
-_PROVIDERS = (
+_PROVIDERS = (  # slowest first
     ("cpu", "CPUExecutionProvider"),
     ("cuda", "CUDAExecutionProvider"),
     ("tensorrt", "TensorrtExecutionProvider"),
 )
+_NAMES = {provider: name for name, provider in _PROVIDERS}
+_MAKE = 1  # raised when `prepare` makes something else of the same model
 
 
 def import_runtime():
@@ -25,8 +28,23 @@ def accelerators():
     return [name for name, provider in _PROVIDERS if provider in available]
 
 
+def prepares(options):
+    """Whether `prepare` may have something to make: TensorRT's engines, which take minutes."""
+    return options.get("accelerator") in ("tensorrt", "auto")
+
+
+def environment(options):
+    """What prepared files depend on, besides the model; empty where nothing is prepared."""
+    import onnxruntime
+
+    if _chain(options)[0] != "tensorrt":
+        return {}
+    return {"make": _MAKE, "onnxruntime": onnxruntime.__version__, "jetpack": _jetpack()}
+
+
 def prepare(folder, manifest, options):
-    """Nothing is built on the board."""
+    """Has TensorRT build its engines into `options["prepared"]`, which a session does that has an empty cache there."""
+    load(folder, manifest, options).close()
     return {}
 
 
@@ -35,32 +53,61 @@ def load(folder, manifest, options):
 
     Args:
         manifest: the manifest as a dict; `inputs` and `outputs` give order and dtypes.
-        options: `threads` (int), `accelerator` (a name of `accelerators()` or None), `prepared` (not used).
+        options: `threads` (int), `accelerator` (a name of `accelerators()`, None, or `auto`: the fastest there
+            is), `prepared` (folder of TensorRT's engines), `trace` (path prefix of files that may be written to
+            learn which node ran where; it costs time).
 
     Raises:
         ValueError: the accelerator is absent.
     """
     import onnxruntime
 
-    wanted = options.get("accelerator") or "cpu"
-    provider = dict(_PROVIDERS).get(wanted)
-    if provider is None or provider not in onnxruntime.get_available_providers():
-        raise ValueError("accelerator not available to this runtime: %s" % wanted)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = int(options.get("threads") or 1)
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
+    if options.get("trace"):
+        settings.enable_profiling = True
+        settings.profile_file_prefix = options["trace"]
+    providers = [_configured(name, manifest, options) for name in _chain(options)]
     path = os.path.join(folder, manifest["entry"])
-    native = onnxruntime.InferenceSession(path, sess_options=settings, providers=_chain(provider))
+    native = onnxruntime.InferenceSession(path, sess_options=settings, providers=providers)
     # the runtime falls back by itself where a provider does not start: the session says what really runs
-    return Session(native, manifest, wanted if provider in native.get_providers() else "cpu")
+    return Session(native, manifest, _NAMES[native.get_providers()[0]])
 
 
-def _chain(provider):
-    """The provider, then those that may take the nodes it cannot do."""
-    if provider == "CPUExecutionProvider":
-        return [provider]
-    return [provider, "CPUExecutionProvider"]
+def _chain(options):
+    """The accelerator, then those that may take the nodes it cannot do."""
+    usable = accelerators()
+    wanted = options.get("accelerator") or "cpu"
+    if wanted == "auto":
+        wanted = usable[-1]
+    if wanted not in usable:
+        raise ValueError("accelerator not available to this runtime: %s" % wanted)
+    return usable[: usable.index(wanted) + 1][::-1]
+
+
+def _configured(name, manifest, options):
+    """A provider as the runtime takes it, with its options where it has any."""
+    provider = dict(_PROVIDERS)[name]
+    if name != "tensorrt":
+        return provider
+    settings = {
+        "trt_fp16_enable": str(manifest.get("precision") == "fp16"),
+        "trt_int8_enable": str(str(manifest.get("precision")).startswith("int8")),
+    }
+    if options.get("prepared"):
+        settings.update(trt_engine_cache_enable="True", trt_engine_cache_path=options["prepared"])
+    return provider, settings
+
+
+def _jetpack():
+    """The line that names the release of Jetson's system; empty on other boards."""
+    try:
+        with open("/etc/nv_tegra_release") as file:
+            return file.readline().strip()[:200]
+    except OSError:
+        return ""
 
 
 class Session:
@@ -98,6 +145,21 @@ class Session:
             numpy.ascontiguousarray(output, dtype=dtype).tobytes()
             for output, dtype in zip(outputs, self._dtypes)
         ]
+
+    def placement(self):
+        """{accelerator: nodes that ran there}, of a session with a trace; it ends the trace."""
+        try:
+            with open(self._native.end_profiling()) as file:
+                events = json.load(file)
+        except (AttributeError, OSError, ValueError):  # no trace, or an older runtime's is cut short
+            return {}
+        nodes = {}
+        for event in events:
+            provider = event.get("args", {}).get("provider")
+            if event.get("cat") == "Node" and provider:
+                nodes[event["name"]] = _NAMES.get(provider, provider)
+        names = list(nodes.values())
+        return {name: names.count(name) for name in sorted(set(names))}
 
     def close(self):
         """Frees the session."""

@@ -19,12 +19,14 @@ def strip(model):
 
 
 def described(work, method):
-    """Names and dtypes as the file has them, and the IR version that was really written."""
+    """Names and dtypes as the file has them, and the IR version and the newest opset that were really written."""
     import openvino as ov
 
     path = work.folder / work.entry
     model = ov.Core().read_model(str(path))
-    version = int(re.search(rb'<net [^>]*version="(\d+)"', path.read_bytes()).group(1))
+    text = path.read_bytes()
+    version = int(re.search(rb'<net [^>]*version="(\d+)"', text).group(1))
+    opset = max(map(int, re.findall(rb'<layer [^>]*version="opset(\d+)"', text)), default=1)
 
     def spec(port, name):
         return {"name": name, "dtype": port.get_element_type().to_dtype().name}
@@ -36,6 +38,6 @@ def described(work, method):
     return {
         "inputs": ordered(model.inputs, work.inputs),
         "outputs": ordered(model.outputs, work.outputs),
-        "requires": {"ir": version},
+        "requires": {"ir": version, "ir_opset": opset},
         "method": method,
     }

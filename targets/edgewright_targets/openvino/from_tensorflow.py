@@ -1,15 +1,28 @@
-"""TensorFlow's function -> a SavedModel with static shapes, which OpenVINO reads by itself."""
+"""TensorFlow's function -> a SavedModel or ONNX with static shapes, which OpenVINO reads by itself."""
 
 
 def convert(work):
     """Writes it frozen.
 
-    Its variables become constants first: OpenVINO does not find those that lie deep in an object's attributes.
+    As `model.onnx` where layers are named, since the names of convolutions survive only there, and where a graph
+    has TensorFlow 1's own loops, which OpenVINO does not read.
     """
+    if work.keep_float or work.source.loops:
+        from edgewright_targets.onnxruntime.from_tensorflow import convert
+
+        convert(work)
+        (work.folder / work.entry).rename(work.folder / "model.onnx")
+    else:
+        _saved_model(work)
+
+
+def _saved_model(work):
+    """Its variables become constants first: OpenVINO does not find those that lie deep in an object's attributes."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    frozen = convert_variables_to_constants_v2(work.source.concrete)
+    # loops stay functions: OpenVINO does not read TensorFlow 1's Switch and Merge with several exits
+    frozen = convert_variables_to_constants_v2(work.source.concrete, lower_control_flow=False)
 
     def serve(*tensors):
         return {f"output_{index}": tensor for index, tensor in enumerate(tf.nest.flatten(frozen(*tensors)))}

@@ -4,7 +4,7 @@
 import inspect
 import os
 
-_DEVICES = (("cpu", "CPU"), ("gpu", "GPU"), ("npu", "NPU"), ("myriad", "MYRIAD"))
+_DEVICES = (("cpu", "CPU"), ("gpu", "GPU"), ("npu", "NPU"))
 
 
 def _core():
@@ -50,15 +50,18 @@ def load(folder, manifest, options):
 
     Args:
         manifest: the manifest as a dict; `inputs` and `outputs` give order and dtypes.
-        options: `threads` (int), `accelerator` (a name of `accelerators()` or None), `prepared` (not used).
+        options: `threads` (int), `accelerator` (a name of `accelerators()`, None, or `auto`), `prepared` (not used).
 
     Raises:
         ValueError: the accelerator is absent.
     """
     core = _core()
+    present = [name.split(".")[0] for name in core.available_devices]
     wanted = options.get("accelerator") or "cpu"
+    if wanted == "auto":
+        wanted = "gpu" if "GPU" in present else "cpu"
     device = dict(_DEVICES).get(wanted)
-    if device not in [name.split(".")[0] for name in core.available_devices]:
+    if device not in present:
         raise ValueError("accelerator not available to this runtime: %s" % wanted)
     model = core.read_model(os.path.join(folder, manifest["entry"]))
     settings = _settings(core, device, int(options.get("threads") or 1))

@@ -1,48 +1,80 @@
 """What a .tflite file says of itself. Host side."""
 
+from edgewright_targets.tflite.graph import operators
 
-def described(work, method):
-    """Names and dtypes as the file has them, in the source's order, and the operator versions it needs."""
-    import numpy
 
-    try:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-    except ImportError:
-        from tensorflow.lite.python.interpreter import Interpreter, OpResolverType
+def described(work, method, **more):
+    """What the last stage of a route says: names and dtypes as the file has them, in the source's order.
+
+    Args:
+        more: `kept_float`, `notes`, and `requires`: operator -> version that it needs whatever the file says.
+
+    Raises:
+        ConversionError: `custom-operators`, some are not the runtime's own.
+    """
     path = work.folder / work.entry
-    interpreter = Interpreter(
-        model_path=str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    )
-
-    def spec(detail):
-        one = detail["quantization_parameters"]["scales"].size == 1
-        scale, zero = detail["quantization"]
-        return {
-            "name": detail["name"],
-            "dtype": numpy.dtype(detail["dtype"]).name,
-            "scale": float(scale) if one else None,
-            "zero_point": int(zero) if one else None,
-        }
-
-    inputs = {detail["name"]: spec(detail) for detail in interpreter.get_input_details()}
-    ordered = [inputs.get(item.name) for item in work.inputs]
+    found = operators(path.read_bytes())
+    refuse_custom(found, path.name)
+    interpreter = plain_interpreter(path.read_bytes())
+    requires = versions(found)
+    for kind, version in more.pop("requires", {}).items():
+        requires[kind] = max(version, requires.get(kind, version))
     return {
-        "inputs": ordered if all(ordered) else list(inputs.values()),
-        "outputs": [spec(detail) for detail in interpreter.get_output_details()],
-        "requires": operators(path.read_bytes()),
+        "inputs": _ordered(interpreter.get_input_details(), work.inputs),
+        "outputs": _ordered(interpreter.get_output_details(), work.outputs),
+        "requires": requires,
         "method": method,
+        **more,
     }
 
 
-def operators(data):
-    """{builtin operator: greatest version} in the bytes of a .tflite file."""
-    from ai_edge_litert import schema_py_generated as schema
+def plain_interpreter(data, **options):
+    """An interpreter without delegates."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    model = schema.Model.GetRootAsModel(data, 0)
-    found = {}
-    for index in range(model.OperatorCodesLength()):
-        code = model.OperatorCodes(index)
-        name = names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
-        found[name] = max(found.get(name, 1), code.Version())
-    return found
+    kind = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return Interpreter(model_content=data, experimental_op_resolver_type=kind, **options)
+
+
+def versions(found):
+    """{builtin operator: greatest version} of Operators."""
+    greatest = {}
+    for operator in found:
+        if not operator.custom:
+            greatest[operator.kind] = max(greatest.get(operator.kind, 1), operator.version)
+    return greatest
+
+
+def refuse_custom(found, name):
+    """Raises ConversionError when an operator is not the runtime's own: no board could run the file."""
+    from edgewright.errors import ConversionError
+
+    custom = sorted({operator.kind for operator in found if operator.custom})
+    if custom:
+        flex = any(kind.startswith("Flex") for kind in custom)
+        raise ConversionError(
+            f"{name} needs operators that LiteRT does not have: {', '.join(custom)}",
+            hint="Flex operators are TensorFlow's own: replace those layers, or take another target"
+            if flex
+            else "replace those layers, or take another target",
+            code="custom-operators",
+        )
+
+
+def _ordered(details, specs):
+    by_name = {detail["name"]: _spec(detail) for detail in details}
+    ordered = [by_name.get(item.name) for item in specs]
+    return ordered if all(ordered) and len(by_name) == len(specs) else [_spec(detail) for detail in details]
+
+
+def _spec(detail):
+    import numpy
+
+    one = detail["quantization_parameters"]["scales"].size == 1
+    scale, zero = detail["quantization"]
+    return {
+        "name": detail["name"],
+        "dtype": numpy.dtype(detail["dtype"]).name,
+        "scale": float(scale) if one else None,
+        "zero_point": int(zero) if one else None,
+    }

@@ -1,26 +1,93 @@
-"""TensorFlow's ConcreteFunction -> .tflite, by TensorFlow's own converter."""
+"""TensorFlow's ConcreteFunction -> .tflite, by TensorFlow's own converter.
 
-from edgewright_targets.tflite.described import described
+It quantises to fp16, int8-dynamic, int8 and int16x8 itself; what else is asked for is left to the next stage, which
+then gets floats.
+"""
+
+import re
+
+from edgewright_targets.tflite import layers
+from edgewright_targets.tflite.keras_copy import kinds, renamed, unrolled
+
+_OWN = ("fp16", "int8-dynamic", "int8", "int16x8")
+_UNSTEADY = {"Split", "SplitV"}  # calibrated by TensorFlow, a model with one is now this file, now that
+_LACKING = re.compile(r"(?:TF Select|Flex|Custom) ops: (.+)")
 
 
 def convert(work):
     """TensorFlow's ConcreteFunction -> .tflite.
 
-    Raises whatever the converter raises.
+    Raises:
+        ConversionError: operators that LiteRT lacks, a loop that cannot be calibrated.
     """
-    import tensorflow as tf
+    from edgewright.errors import ConversionError
 
-    # one argument: a second one (a Keras 3 model) silently yields a file without weights
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([work.source.concrete])
-    if work.precision != "fp32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        # else dense layers get an operator version that tflite-runtime 2.14 refuses
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    calibrated = work.precision in ("int8", "int8-mixed", "int16x8")
+    source = unrolled(work.source) if calibrated else work.source
+    own = work.precision in _OWN and work.calibration_method == "minmax" and not work.keep_float
+    if calibrated and kinds(source.concrete) & _UNSTEADY:
+        own = False
+    if work.keep_float:
+        source, names, outputs = renamed(source)
+        layers.save(work.folder, names, outputs)
+    if own:
+        try:
+            data = _converted(source, work)
+        except ConversionError as error:
+            if work.precision != "int16x8" or error.code == "custom-operators":
+                raise
+            # some operators have no 16-bit form here; the next stage leaves them in floats
+            data = _converted(source, None)
+    else:
+        data = _converted(source, None)
+    (work.folder / work.entry).write_bytes(data)
+
+
+def _ask_for(converter, work, tf):
+    """Tells the converter how to quantise."""
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    # else dense layers get an operator version that tflite-runtime 2.14 refuses
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if work.precision == "fp16":
         converter.target_spec.supported_types = [tf.float16]
-    if work.precision == "int8":
+    if work.precision in ("int8", "int16x8"):
+        wide = work.precision == "int16x8"
+        sets = tf.lite.OpsSet
+        kernels = (
+            sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+            if wide
+            else sets.TFLITE_BUILTINS_INT8
+        )
         converter.representative_dataset = work.samples
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    data = converter.convert()
-    (work.folder / work.entry).write_bytes(data)
-    return described(work, "min-max")
+        converter.target_spec.supported_ops = [kernels]
+        if work.integer_io:
+            converter.inference_input_type = converter.inference_output_type = tf.int16 if wide else tf.int8
+
+
+def _converted(source, work):
+    """The bytes; floats where `work` is None."""
+    import tensorflow as tf
+
+    from edgewright.errors import ConversionError
+
+    # one argument: a second one (a Keras 3 model) silently yields a file without weights
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([source.concrete])
+    if work is not None:
+        _ask_for(converter, work, tf)
+    try:
+        return converter.convert()
+    except Exception as error:
+        said = str(error)
+        lacking = sorted({name.strip() for names in _LACKING.findall(said) for name in names.split(",")})
+        if lacking:
+            raise ConversionError(
+                f"model needs operators that LiteRT does not have: {', '.join(lacking)}",
+                hint="replace those layers, or take another target",
+                code="custom-operators",
+            ) from error
+        lines = [line.strip() for line in said.splitlines() if line.strip()] or [type(error).__name__]
+        raise ConversionError(
+            f"TensorFlow's converter refused the model: {lines[0][:240].rstrip('.')}",
+            hint="try another precision or target; the log of the worker process has all of it",
+            code="conversion-failed",
+        ) from error

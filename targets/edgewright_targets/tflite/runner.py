@@ -53,13 +53,13 @@ def load(folder, manifest, options):
 
     Args:
         manifest: the manifest as a dict; `inputs` and `outputs` give order and dtypes.
-        options: `threads` (int), `accelerator` (`cpu` or None), `prepared` (not used).
+        options: `threads` (int), `accelerator` (`cpu`, `auto` or None), `prepared` (not used).
 
     Raises:
         ValueError: the accelerator is not one of `accelerators()`, or tensors do not match the manifest.
     """
     wanted = options.get("accelerator") or "cpu"
-    if wanted != "cpu":
+    if wanted not in ("cpu", "auto"):
         raise ValueError("accelerator not available to this runtime: %s" % wanted)
     path = os.path.join(folder, manifest["entry"])
     interpreter = _interpreter()[2](model_path=path, num_threads=int(options.get("threads") or 1))

@@ -1,20 +1,51 @@
 """The target `tflite`: metadata only. Keys and row order: see `edgewright.nouns.target`."""
 
-_OLD = {"CONV_2D": 7, "FULLY_CONNECTED": 11}  # operator versions
+# operator versions; of all but the first two, files name older ones than they need: see `finish.beyond_versions`
+_OLD = {
+    "CONV_2D": 7,
+    "FULLY_CONNECTED": 11,
+    "DEQUANTIZE": 5,
+    "BATCH_MATMUL": 4,
+    "SQRT": 2,
+    "RSQRT": 3,
+    "SLICE": 6,
+}
+
+
+def _route(worker, module, **more):
+    """By floats, which the last stage quantises where the first has not done so."""
+    stages = [[worker, f"tflite.{module}"], ["litert", "tflite.finish"]]
+    return {"stages": stages, "tools": ["ai-edge-quantizer"], **more}
+
 
 TARGET = {
     "title": "LiteRT (TensorFlow Lite)",
     "entry": "model.tflite",
-    "precisions": ["fp32", "fp16", "int8-dynamic", "int8", "as-is"],
+    "precisions": [
+        "fp32",
+        "fp16",
+        "int8-dynamic",
+        "int8",
+        "int8-mixed",
+        "int16x8",
+        "int8-weights",
+        "int4-weights",
+        "as-is",
+    ],
     "framework": "litert",
     "tools": ["ai-edge-litert"],
     "routes": {
-        "keras": {"stages": [["tensorflow", "tflite.from_tensorflow"]]},
-        "h5": {"stages": [["tensorflow", "tflite.from_tensorflow"]]},
-        "savedmodel": {"stages": [["tensorflow", "tflite.from_tensorflow"]]},
+        "keras": _route("tensorflow", "from_tensorflow"),
+        "h5": _route("tensorflow", "from_tensorflow"),
+        "savedmodel": _route("tensorflow", "from_tensorflow"),
+        "frozen": _route("tensorflow", "from_tensorflow"),
+        "onnx": _route("onnx", "from_onnx", toolchains=["onnx2tf"]),
+        "pt2": {**_route("torch", "from_torch"), "tools": ["ai-edge-quantizer", "litert-torch"]},
+        "pytorch": {**_route("torch", "from_torch"), "tools": ["ai-edge-quantizer", "litert-torch"]},
+        "tflite": _route("litert", "from_tflite"),
     },
     "as_is": {"tflite": {"stages": [["litert", "tflite.as_is"]]}},
-    "calibration_methods": ["minmax"],
+    "calibration_methods": ["minmax", "percentile"],
     "accelerators": ["cpu"],
     "requirements": ["numpy"],
     "runtimes": [

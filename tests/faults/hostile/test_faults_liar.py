@@ -77,7 +77,10 @@ def plain(text):
     return all(letter.isprintable() or letter == "\n" for letter in text)
 
 
-@pytest.mark.parametrize("keep", [NAMES, ()], ids=["texts", "names too"])
+@pytest.mark.parametrize(
+    "keep",
+    [pytest.param(NAMES, id="texts"), pytest.param((), id="names too", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(
     "form",
     ["table", pytest.param("json", marks=pytest.mark.slow), pytest.param("debug", marks=pytest.mark.slow)],
@@ -101,7 +104,10 @@ def test_no_text_of_a_board_steers_the_terminal(lying, command, survived, form, 
     survived("hostile boards: every text poisoned with terminal escapes, for each command", len(ran))
 
 
-SEEDS = [pytest.param(range(2), id="some"), pytest.param(range(2, 20), id="many", marks=pytest.mark.slow)]
+SEEDS = [
+    pytest.param(range(1, 2), id="some"),
+    pytest.param((0, *range(2, 20)), id="many", marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize("seeds", SEEDS)

@@ -33,8 +33,7 @@ def test_a_stopped_server_is_a_dead_link(pi, kit, survived, step):
         getattr(deployment, earlier)()
     stopped = sessions(pi)
     assert stopped
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
+    kit.signal_all(stopped, signal.SIGSTOP)
     try:
         began = time.monotonic()
         with pytest.raises(Unreachable):
@@ -42,8 +41,7 @@ def test_a_stopped_server_is_a_dead_link(pi, kit, survived, step):
         assert time.monotonic() - began < 10
         session.close()
     finally:
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+        kit.signal_all(stopped, signal.SIGCONT)
     with pi.open() as session:
         kit.wait_until(lambda: session.call("status")["lease"] is None)
         outcome = session.call("outcome", txn=deployment.txn)["outcome"]

@@ -33,10 +33,7 @@ def old(pi):
 
 @pytest.mark.parametrize(
     "hook",
-    [
-        pytest.param(one, marks=() if one in ("crashes", "hangs") else pytest.mark.slow)
-        for one in sorted(HEALTH)
-    ],
+    [pytest.param(one, marks=() if one == "crashes" else pytest.mark.slow) for one in sorted(HEALTH)],
 )
 def test_a_health_hook_that_fails_puts_the_old_one_back(pi, kit, old, hasty_agent, survived, hook):
     with pi.open() as session:
@@ -134,10 +131,11 @@ def test_a_lost_acknowledgement_is_settled_by_asking(
     "number",
     [
         signal.SIGTERM,
-        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
-        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+        signal.SIGHUP,
+        signal.SIGKILL,
     ],
 )
+@pytest.mark.slow
 def test_an_agent_that_is_told_to_end_in_a_hook_takes_the_hook_along(pi, kit, old, survived, number):
     with pi.open() as session:
         hooks = {"activate": "#!/bin/sh\nsleep 61.9\n"}
@@ -153,8 +151,7 @@ def test_an_agent_that_is_told_to_end_in_a_hook_takes_the_hook_along(pi, kit, ol
     if number != signal.SIGKILL:
         kit.wait_until(lambda: not pi.processes("sleep"), 3)
     kit.wait_until(lambda: pi.current == old, 10)
-    for pid in pi.processes("sleep"):
-        os.kill(pid, signal.SIGKILL)
+    kit.signal_all(pi.processes("sleep"), signal.SIGKILL)
     with pi.open() as session:
         status = session.call("status")
         assert status["models"][kit.MODEL]["trial"] is None
@@ -169,8 +166,7 @@ def test_a_power_cut_in_a_trial_is_ended_by_the_guard_after_the_boot(pi, kit, ol
     with pi.open() as session:
         one = kit.Deployment(session, kit.artifact("power"), "power").ready()
         one.activate(deadline_s=500, unguarded=True)
-        for pid in pi.agents():
-            os.kill(pid, signal.SIGKILL)
+        kit.signal_all(pi.agents(), signal.SIGKILL)
     kit.wait_until(lambda: not pi.agents())
     assert pi.current == one.release
     (tmp_path / "boot_id").write_text("00000000-0000-4000-8000-000000000000\n")

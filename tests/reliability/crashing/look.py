@@ -6,6 +6,8 @@ import shutil
 from crashing import operations, scene
 from crashing.operations import ALLOWED
 
+from edgewright_agent import prepared
+
 
 def releases_allowed(operation, facts):
     return {facts.get(name) for name in ALLOWED[operation]}
@@ -22,8 +24,13 @@ def consistent(commands, allowed):
     path = commands.agent.files.path("models/m/versions")
     there = set(os.listdir(path)) if os.path.isdir(path) else set()
     assert there == set(record["releases"]), "folders and releases of the state differ: %s" % there
+    path = commands.agent.files.path("models/m/records")
+    noted = {name[: -len(".json")] for name in os.listdir(path)} if os.path.isdir(path) else set()
+    assert noted == there, "folders and records differ: %s" % noted
     for name, about in record["releases"].items():
         commands.releases.check("m", name, about)
+    for relative, about in prepared.listing(commands.agent.files, "m"):
+        assert commands.prepared.whole(relative, about), "what was prepared is half there: %s" % relative
     assert set(record["known_good"]) <= there, "a known-good release is gone"
     assert not os.listdir(commands.agent.files.path("trash")), "the trash is not empty"
     assert now is None or record["trial"] or now in record["known_good"], "current is not known good"
@@ -41,6 +48,9 @@ def promised(commands, marks, facts, operation):
             commands.agent.runtimes.find(what)
         elif word == "release":
             assert what in record["releases"], "an acknowledged release is gone"
+        elif word == "prepared":
+            found = {os.path.basename(one) for one, _ in prepared.listing(commands.agent.files, "m")}
+            assert found and min(found) >= what, "what was prepared is gone"
         elif word == "gone":
             assert what not in record["releases"], "a discarded release is back"
         elif word == "committed":

@@ -6,6 +6,8 @@ their names in the facts, may be current after a crash in the operation.
 
 from crashing import scene
 
+from edgewright_agent import children
+
 
 def first_start(commands, facts, mark):
     """Nothing more: the start itself is recorded."""
@@ -82,6 +84,21 @@ def discard(commands, facts, mark):
     mark("gone " + facts["next"])
 
 
+def prepared(commands, facts, mark):
+    """What a child left, unsynced, becomes what is loaded from then on; what it replaces goes."""
+    files, key = commands.agent.files, "1" * 32
+    job = {"model": "m", "release": facts["next"]}
+    for environment in ("before", "now"):
+        with children.Scratch(files) as scratch:
+            files.make_folder(scratch.relative("prepared"))
+            with files.writer(scratch.relative("prepared/engine.plan"), durable=False) as write:
+                write(environment.encode() * 100)
+            answer = {"key": key, "environment": environment, "accelerator": "cpu"}
+            commands.prepared.place(job, answer, scratch.relative("prepared"))
+        mark("prepared " + key)
+        key = "2" * 32
+
+
 def recovery(commands, facts, mark):
     activate(commands, facts, lambda _: None)
     scene.reboot("the next boot")
@@ -117,6 +134,7 @@ ALLOWED = {
     commit: ("old", "next"),
     revert: ("old", "next"),
     failed: ("old", "next"),
+    prepared: ("old",),
     rollback: ("old", "second"),
     first_activation: ("none", "first"),
     prune: ("old",),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile import tflitefile
 from edgewright.compile.shapes import static_shapes
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -47,8 +48,10 @@ def open_model(
     """Opens a `tflite` source.
 
     Raises:
-        ModelError: it does not load, or has dynamic axes beyond the batch.
+        ModelError: it does not load, needs operators that are not the runtime's own, or has dynamic axes beyond
+            the batch.
     """
+    refuse_custom(path)
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     try:
@@ -67,6 +70,20 @@ def open_model(
             hint=f"the {kind} file is damaged, or needs operators that this runtime lacks",
             code="model-unreadable",
         ) from error
+
+
+def refuse_custom(path: Path) -> None:
+    """Raises ModelError when the file needs operators that no board's runtime has, with their names."""
+    custom = tflitefile.look(path).custom
+    if custom:
+        flex = any(name.startswith("Flex") for name in custom)
+        raise ModelError(
+            f"{path.name} needs operators that LiteRT does not have: {', '.join(custom)}",
+            hint="it was converted with SELECT_TF_OPS: convert it again without those layers"
+            if flex
+            else "convert it again without those layers",
+            code="custom-operators",
+        )
 
 
 def _axes(detail: dict[str, Any]) -> list[int | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +16,40 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+LARGE = 2**31 - 2**27  # bytes: nearer to 2 GiB, a protocol buffer cannot hold the weights as well
+SMALL = 2**16  # bytes of a weight that is taken into the model all the same: runtimes want shapes there
+
+# domains whose operators ONNX Runtime's own wheels know
+_KNOWN = ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft",
+          "com.microsoft.nchwc", "com.microsoft.experimental", "com.ms.internal.nhwc", "org.pytorch.aten")  # fmt: skip
+
 
 class OnnxModel:
-    """A model with static shapes. `model` is its ModelProto; it runs unoptimised in ONNX Runtime."""
+    """A model with static shapes; it runs unoptimised in ONNX Runtime.
 
-    def __init__(self, model: Any, inputs: Sequence[TensorSpec]) -> None:
+    Attributes:
+        path: its file.
+        model: its ModelProto; the weights are in it, unless it is `large`.
+        large: the weights stay in their files, and are mapped rather than read.
+        changed: it is no longer what the file says: shapes, or weights that were beside it.
+    """
+
+    def __init__(
+        self, path: Path, model: Any, inputs: Sequence[TensorSpec], *, large: bool, changed: bool
+    ) -> None:
         import onnxruntime
 
-        self.model = model
+        self.path, self.model, self.large, self.changed = path, model, large, changed
         self.inputs = tuple(inputs)
         settings = onnxruntime.SessionOptions()
         settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         settings.log_severity_level = 3
+        if large:
+            settings.add_session_config_entry(
+                "session.model_external_initializers_file_folder_path", str(path.parent)
+            )
+            settings.add_session_config_entry("session.disable_prepacking", "1")  # packed weights are copies
+            settings.enable_cpu_mem_arena = False
         self._session = onnxruntime.InferenceSession(
             model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
         )
@@ -48,23 +70,26 @@ def open_model(
     """Opens an `onnx` source.
 
     Raises:
-        ModelError: it does not load, or has dynamic axes beyond the batch.
+        ModelError: it does not load, has operators of its own, or dynamic axes beyond the batch.
     """
     import onnx
 
     try:
-        model = onnx.load(str(path))
-        onnx.checker.check_model(model)
+        model = onnx.load(str(path), load_external_data=False)
+        large = _weights_bytes(path, model) > LARGE
+        moved = _embed(model, path.parent, SMALL if large else None)
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelError(
-            f"{kind} model is not valid: {path.name}: {lines[0][:240].rstrip('.')}",
-            hint="export it again",
-            code="model-unreadable",
-        ) from error
-    specs = _fix_shapes(model, shapes)
+        raise _invalid(path, kind, error) from error
+    refuse_custom(model, path)
     try:
-        return OnnxModel(model, specs)
+        onnx.checker.check_model(str(path) if large else model)
+    except Exception as error:
+        raise _invalid(path, kind, error) from error
+    before = [item.SerializeToString() for item in model.graph.input]
+    specs = _fix_shapes(model, shapes)
+    changed = moved or before != [item.SerializeToString() for item in model.graph.input]
+    try:
+        return OnnxModel(path, model, specs, large=large, changed=changed)
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
@@ -72,6 +97,76 @@ def open_model(
             hint="an operator or an opset is unknown to it, or --input-shape does not fit",
             code="model-unreadable",
         ) from error
+
+
+def refuse_custom(model: Any, path: Path) -> None:
+    """Raises ModelError when operators come from a library of somebody's own."""
+    defined = {(function.domain, function.name) for function in model.functions}
+    nodes = [*_nodes(model.graph.node), *(node for item in model.functions for node in _nodes(item.node))]
+    custom = sorted(
+        {
+            f"{node.domain}.{node.op_type}"
+            for node in nodes
+            if node.domain not in _KNOWN and (node.domain, node.op_type) not in defined
+        }
+    )
+    if custom:
+        raise ModelError(
+            f"{path.name} has operators that no board's runtime knows: {', '.join(custom)}",
+            hint="export it without them, or write them as functions of the model, from operators of ai.onnx",
+            code="custom-operator",
+        )
+
+
+def _nodes(nodes: Any) -> Iterator[Any]:
+    """The nodes and those of their inner graphs."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            yield from _nodes(attribute.g.node)
+            for graph in attribute.graphs:
+                yield from _nodes(graph.node)
+
+
+def _embed(model: Any, folder: Path, most: int | None) -> bool:
+    """Takes weights of at most so many bytes into the model; None: all. Returns whether there were any."""
+    from onnx import external_data_helper as helper
+
+    found = False
+    for tensor in model.graph.initializer:
+        if not helper.uses_external_data(tensor):
+            continue
+        keys = {entry.key: entry.value for entry in tensor.external_data}
+        size = int(keys.get("length") or (folder / keys["location"]).stat().st_size)
+        if most is None or size <= most:
+            helper.load_external_data_for_tensor(tensor, str(folder))
+            tensor.data_location = tensor.DEFAULT
+            del tensor.external_data[:]
+            found = True
+    if most is None:  # those of inner graphs and constants as well
+        helper.load_external_data_for_model(model, str(folder))
+    return found
+
+
+def _weights_bytes(path: Path, model: Any) -> int:
+    """Bytes of the file and of those beside it that hold weights."""
+    locations = {
+        entry.value
+        for tensor in model.graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    files = [path, *(path.parent / location for location in locations)]
+    return sum(file.stat().st_size for file in files)
+
+
+def _invalid(path: Path, kind: str, error: Exception) -> ModelError:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return ModelError(
+        f"{kind} model is not valid: {path.name}: {lines[0][:240].rstrip('.')}",
+        hint="export it again",
+        code="model-unreadable",
+    )
 
 
 def _fix_shapes(model: Any, shapes: dict[str, tuple[int, ...]]) -> list[TensorSpec]:

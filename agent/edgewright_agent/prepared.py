@@ -1,0 +1,169 @@
+"""What a runner made of a release for this very board, such as an engine: `models/<model>/prepared/<key>/`.
+
+The key says what it was made of and what it needs: the artifact, and the runner's word on runtime, hardware and
+system. Another key, or a file that is damaged or gone, and it is made anew: an upgrade never breaks a release.
+"""
+
+import importlib
+import os
+
+from edgewright_agent import children, incoming
+from edgewright_agent import state as states
+from edgewright_agent.integrity import sha256_of
+from edgewright_agent.manifest import MAX_SLACK, model_bytes, safe_path
+from edgewright_agent.protocol import AgentError
+
+ABOUT = "PREPARED.json"  # checksummed as the slots of the state are
+MAX_ABOUT = 1024 * 1024
+BUILD_SECONDS = 3300.0  # without a word: a large engine on a small board; less than the hour that hosts wait
+
+
+def folder(model):
+    """The relative folder of all that was prepared for a model's releases."""
+    return "models/%s/prepared" % model
+
+
+def wanted(job):
+    """Whether the job's runner prepares anything: its own word, for it imports no runtime to say so."""
+    try:
+        runner = importlib.import_module("edgewright_targets.%s.runner" % job["target"])
+    except ImportError:  # the child says what is wrong with it
+        return False
+    return hasattr(runner, "prepares") and bool(runner.prepares(job["options"]))
+
+
+def listing(files, model):
+    """[(relative folder, about or None)] of what is there for a model; None: it does not say what it is."""
+    try:
+        names = sorted(os.listdir(files.path(folder(model))))
+    except OSError:
+        return []
+    return [(folder(model) + "/" + name, read(files, folder(model) + "/" + name)) for name in names]
+
+
+def read(files, relative):
+    """What is written about a prepared folder, or None where that is gone or damaged."""
+    try:
+        with open(os.path.join(files.path(relative), ABOUT), "rb") as file:
+            about = states.decode(file.read(MAX_ABOUT))
+    except OSError:
+        return None
+    return about if about and about["schema"] == 1 and isinstance(about.get("files"), dict) else None
+
+
+def unused(files, state, model):
+    """Relative folders that no release of the state can use."""
+    record = state["models"].get(model, {"releases": {}})
+    artifacts = {about["artifact"] for about in record["releases"].values()}
+    return [
+        relative
+        for relative, about in listing(files, model)
+        if about is None or about["artifact"] not in artifacts
+    ]
+
+
+class Prepared(object):
+    """Makes and keeps what runners prepare.
+
+    Args:
+        agent: Agent. releases: Releases.
+    """
+
+    def __init__(self, agent, releases):
+        self.agent, self.files, self.releases = agent, agent.files, releases
+        self.known = {}  # (model, release, accelerator): the relative folder that this session found right
+
+    def fill(self, job, say):
+        """The job, `prepared` in its options set to a folder whose files were verified; None where its
+        runner prepares nothing. It is made here and now where it is lacking.
+
+        Raises:
+            AgentError: `load-failed`, `disk-full`, `child-crashed`, `timeout`: it cannot be made.
+        """
+        if not wanted(job):
+            return job
+        name = job["model"], job["release"], job["options"]["accelerator"]
+        relative = self.known.get(name, "")
+        if relative is not None and not (relative and self.whole(relative, read(self.files, relative))):
+            relative = self.known[name] = self.ensure(job, say)
+        path = relative and self.files.path(relative)
+        return dict(job, options=dict(job["options"], prepared=path))
+
+    def whole(self, relative, about):
+        """Whether all files that were prepared are there, unchanged, and nothing else is."""
+        if about is None:
+            return False
+        base, there = self.files.path(relative), set()
+        for where, _, names in os.walk(base):
+            there.update(os.path.relpath(os.path.join(where, name), base) for name in names)
+        return there == set(about["files"]) | {ABOUT} and all(
+            self.agent.checked.matches(os.path.join(base, path), sha256, size)
+            for path, (sha256, size) in about["files"].items()
+        )
+
+    def ensure(self, job, say):
+        """The relative folder for a job on this board as it is now; None where there is nothing to prepare."""
+        artifact = self.artifact(job)
+        good = {
+            os.path.basename(relative)
+            for relative, about in listing(self.files, job["model"])
+            if about is not None and about["artifact"] == artifact and self.whole(relative, about)
+        }
+        with children.Scratch(self.files) as scratch:
+            request = {"do": "prepare", "out": scratch.path("prepared"), "made_of": artifact}
+            request.update(have=sorted(good), room=self.room(job))
+            answer = children.run(job, request, say, idle_s=BUILD_SECONDS)
+            if answer["key"] is None:
+                return None
+            if answer["made"]:
+                self.place(job, answer, scratch.relative("prepared"))
+        return "%s/%s" % (folder(job["model"]), answer["key"])
+
+    def artifact(self, job):
+        """The artifact's sha256, as the state has it."""
+        return states.known_release(self.agent.store.read(), job["model"], job["release"])["artifact"]
+
+    def room(self, job):
+        """Bytes that must be free before anything is made: as much as the model, at least."""
+        return model_bytes(job["manifest"]) + MAX_SLACK + incoming.SPARE_BYTES
+
+    def place(self, job, answer, scratch):
+        """Move what a child made to where it stays, whole and durable, and drop what it replaces."""
+        about = {"schema": 1, "sequence": 0, "artifact": self.artifact(job)}
+        about.update(environment=answer["environment"], accelerator=answer["accelerator"])
+        about["files"] = self.contents(scratch)
+        self.files.write(scratch + "/" + ABOUT, states.encode(about))
+        self.files.share(scratch)
+        self.files.seal(scratch)
+        relative = "%s/%s" % (folder(job["model"]), answer["key"])
+        with self.agent.store.locked() as state:
+            states.known_release(state, job["model"], job["release"])  # it may be gone by now
+            if self.whole(relative, read(self.files, relative)):
+                return  # another session was quicker, and may be loading it
+            self.files.make_folder(folder(job["model"]))
+            self.releases.trash(relative)
+            self.files.rename(scratch, relative)
+            for other, its in listing(self.files, job["model"]):
+                same = its and all(its[key] == about[key] for key in ("artifact", "accelerator"))
+                if its is None or (same and other != relative):
+                    self.releases.trash(other)
+        self.releases.empty_trash()
+        self.files.note("%s %s: prepared for this board: %s" % (job["model"], job["release"], answer["key"]))
+
+    def contents(self, relative):
+        """{path: [sha256, size]} of the files that a child left.
+
+        Raises:
+            AgentError: `load-failed`, where there are none, or one that must not be kept.
+        """
+        base, found = self.files.path(relative), {}
+        for where, _, names in os.walk(base):
+            for name in names:
+                path = os.path.relpath(os.path.join(where, name), base)
+                full = os.path.join(base, path)
+                if os.path.islink(full) or not safe_path(path) or path == ABOUT:
+                    raise AgentError("load-failed", "the runner prepared an unsafe file: %r" % path)
+                found[path] = [sha256_of(full), os.path.getsize(full)]
+        if not found:
+            raise AgentError("load-failed", "the runner prepared nothing", "see `edgewright logs`")
+        return found

@@ -1,0 +1,103 @@
+"""edgewright cache: what is kept so as not to be made again, and how much of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgewright.cli import options, render
+
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="What is kept so as not to be made again."
+)
+LIMIT_HELP = "Keep at most this much, such as 500M or 10G; default $EDGEWRIGHT_CACHE_SIZE or 10G."
+
+
+@app.command(name="list")
+def list_(as_json: options.JSON = False, debug: options.DEBUG = False) -> None:
+    """Artifacts, evaluation sets, wheels and logs, what was used last first."""
+    from edgewright.store import cache
+
+    found = cache.entries()
+    total = sum(entry.size for entry in found)
+    if as_json:
+        rows = [{**_plain(entry), "detail": cache.described(entry)} for entry in found]
+        render.document("cache list", entries=rows, bytes=total)
+        return
+    render.table(
+        "",
+        ["kind", "name", ">size", ">unused for", "what"],
+        [
+            (entry.kind, entry.name[:24], render.size(entry.size), _age(entry.used), cache.described(entry))
+            for entry in found
+        ],
+    )
+    render.line(f"{len(found)} entries, {render.size(total)}")
+
+
+@app.command()
+def prune(
+    max_size: Annotated[str | None, typer.Option("--max-size", metavar="SIZE", help=LIMIT_HELP)] = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option("--older-than", metavar="AGE", help="Also what was not used for so long, such as 30d."),
+    ] = None,
+    dry_run: options.DRY_RUN = False,
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
+) -> None:
+    """Remove what was used longest ago; what a running edgewright uses stays."""
+    from edgewright.store import cache
+
+    age = None if older_than is None else cache.parse_age(older_than)
+    if max_size is not None:
+        limit: int | None = cache.parse_size(max_size)
+    else:
+        limit = cache.limit() if older_than is None else None
+    done = cache.prune(max_bytes=limit, older_than_s=age, dry_run=dry_run)
+    if as_json:
+        render.document(
+            "cache prune",
+            dry_run=dry_run,
+            removed=[_plain(entry) for entry in done.removed],
+            in_use=[_plain(entry) for entry in done.in_use],
+            removed_bytes=done.removed_bytes,
+            kept=done.kept,
+            kept_bytes=done.kept_bytes,
+        )
+        return
+    verb = "would remove" if dry_run else "removed"
+    for entry in done.removed:
+        render.line(f"{verb} {entry.kind} {entry.name[:24]}, {render.size(entry.size)}")
+    for entry in done.in_use:
+        render.line(f"in use: {entry.kind} {entry.name[:24]}, {render.size(entry.size)}")
+    render.line(
+        f"{verb} {len(done.removed)} entries, {render.size(done.removed_bytes)}; "
+        f"{done.kept} are left, {render.size(done.kept_bytes)}"
+    )
+
+
+def _plain(entry: object) -> dict[str, object]:
+    """The keys of the JSON document."""
+    from edgewright.store.cache import Entry
+
+    assert isinstance(entry, Entry)  # noqa: S101 - kept lazy for the sake of `--help`
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "path": str(entry.path),
+        "size": entry.size,
+        "used": entry.used,
+    }
+
+
+def _age(used: float) -> str:
+    """How long ago, for a person."""
+    import time
+
+    seconds = max(0.0, time.time() - used)
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

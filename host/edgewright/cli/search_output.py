@@ -1,0 +1,116 @@
+"""A search of precisions: runs it, prints what was tried, and the best."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from edgewright.cli import render
+from edgewright.errors import ConversionError, Exit, UsageError
+
+if TYPE_CHECKING:
+    from edgewright.compile.request import CompileRequest
+    from edgewright.measure.search.engine import SearchResult, Trial
+
+FIGURES = (("sqnr_db", ">SQNR dB"), ("accuracy", ">accuracy"), ("drop", ">drop"), ("size_mb", ">MiB"))
+
+
+def search_and_show(
+    request: CompileRequest,
+    max_trials: int | None,
+    max_minutes: float | None,
+    *,
+    output: Path | None,
+    explain: bool,
+    as_json: bool,
+) -> None:
+    """Searches, prints the table and the best candidate; ends with exit code 2 when that misses the limit.
+
+    Raises:
+        UsageError: another precision, or layers to keep, were asked for.
+        ConversionError: nothing could be made at all.
+    """
+    from edgewright.cli.convert_command import copied, show_artifact
+    from edgewright.cli.explain_output import show_explanation
+    from edgewright.cli.progress import shown
+    from edgewright.compile.explain import explain as explain_artifact
+    from edgewright.compile.workers import Workers
+    from edgewright.config import home
+    from edgewright.measure.search.engine import Limits
+    from edgewright.measure.search.judge import fall_back
+    from edgewright.store.artifacts import ArtifactStore
+
+    check_start(request)
+    limits = Limits(trials=max_trials, seconds=None if max_minutes is None else 60 * max_minutes)
+    with shown() as progress, Workers(home.folder("logs") / "convert.log") as workers:
+        found = fall_back(request, limits, workers, progress)
+        best = found.best
+        if best is None:
+            raise nothing_made(found)
+        artifact = ArtifactStore(home.folder("artifacts")).get(best.verdict.artifact)
+        explanation = explain_artifact(request, artifact, workers) if explain else None
+    folder = copied(artifact.folder, output)
+    if as_json:
+        more = {} if explanation is None else {"explanation": explanation}
+        render.document(
+            "convert", artifact=artifact.id, folder=folder, manifest=artifact.manifest, search=found, **more
+        )
+    else:
+        show_trials(found)
+        show_artifact(artifact, folder)
+        if explanation is not None:
+            show_explanation(explanation)
+    if not best.verdict.ok:
+        render.note(f"the best candidate misses the limit: {best.verdict.why}")
+        raise typer.Exit(Exit.SOME_FAILED)
+
+
+def check_start(request: CompileRequest) -> None:
+    """Raises UsageError for what the search decides by itself."""
+    if request.precision not in (None, "int8"):
+        raise UsageError(
+            f"--fallback starts from int8, not from {request.precision}", hint="leave --precision out"
+        )
+    if request.conversion.keep_float:
+        raise UsageError(
+            "--fallback chooses the layers in floats by itself", hint="leave --keep-float or --fallback out"
+        )
+
+
+def nothing_made(found: SearchResult) -> ConversionError:
+    """The error of a search without a candidate."""
+    why = next((trial.verdict.why for trial in found.trials), "no trial was begun")
+    return ConversionError(
+        f"no precision could be made of {len(found.trials)} tried: {why}",
+        hint=f"{found.stopped}; --max-trials and --max-minutes allow more",
+        code="search-nothing",
+    )
+
+
+def show_trials(found: SearchResult) -> None:
+    """Prints the table of trials and why the search stopped."""
+    best = found.best
+    render.table(
+        "Tried",
+        ["", "candidate", *(heading for _, heading in FIGURES), ">s", "why not"],
+        [_row(trial, trial is best) for trial in found.trials],
+        ["bold" if trial is best else None for trial in found.trials],
+    )
+    render.line(f"stopped after {len(found.trials)} trials: {found.stopped}")
+
+
+def _row(trial: Trial, chosen: bool) -> tuple[str, ...]:
+    figures = trial.verdict.figures
+    mark = "*" if chosen else ""
+    shown = (_figure(key, figures.get(key)) for key, _ in FIGURES)
+    return (mark, trial.move.label, *shown, f"{trial.seconds:.1f}", trial.verdict.why)
+
+
+def _figure(key: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if key in ("accuracy", "drop"):
+        return f"{value:.4f}"
+    return f"{value:.1f}" if key == "sqnr_db" else render.number(value)

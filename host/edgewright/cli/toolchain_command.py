@@ -1,0 +1,89 @@
+"""edgewright toolchain: converters that need another Python, in environments of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgewright.cli import options, render
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Converters that need another Python, in environments of their own.",
+)
+NAME = Annotated[str, typer.Argument(metavar="NAME", help="A toolchain: see `edgewright toolchain list`.")]
+
+
+@app.command()
+def install(
+    name: NAME,
+    python: Annotated[
+        Path | None,
+        typer.Option("--python", metavar="PATH", help="Python to build with; default: the newest that fits."),
+    ] = None,
+    dry_run: options.DRY_RUN = False,
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
+) -> None:
+    """Build a toolchain; one that is there already stays as it is."""
+    from edgewright.cli.progress import shown
+    from edgewright.compile import toolchains
+
+    row = toolchains.toolchain(name)
+    before = toolchains.describe(name)
+    if dry_run:
+        chosen = toolchains.choose_python(row, python)
+        if as_json:
+            render.document(
+                "toolchain install", dry_run=True, toolchain=before, python=chosen, requirements=row.requirements
+            )  # fmt: skip
+            return
+        render.line(f"{name} is {before.state}; it would be made in {before.folder}")
+        render.line(f"with Python {chosen.version}, {chosen.path}: about {row.megabytes} MiB")
+        for requirement in row.requirements:
+            render.line(f"  {requirement}")
+        return
+    with shown() as progress:
+        made = toolchains.install(name, python, progress)
+    if as_json:
+        render.document("toolchain install", changed=before.state != "ready", toolchain=made)
+        return
+    was = "was there already" if before.state == "ready" else "is installed"
+    render.line(f"toolchain {name} {was}: Python {made.python}, {made.folder}")
+
+
+@app.command("list")
+def list_toolchains(as_json: options.JSON = False, debug: options.DEBUG = False) -> None:
+    """The toolchains there are, and which are installed."""
+    from edgewright.compile import toolchains
+
+    found = toolchains.listing()
+    if as_json:
+        render.document("toolchain list", toolchains=found)
+        return
+    rows = [
+        (one.name, one.title, toolchains.spoken(one.pythons), one.state, one.python or "-") for one in found
+    ]
+    render.table("", ["toolchain", "for", "Pythons", "state", "installed with"], rows)
+
+
+@app.command()
+def remove(
+    name: NAME,
+    dry_run: options.DRY_RUN = False,
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
+) -> None:
+    """Take a toolchain away."""
+    from edgewright.compile import toolchains
+
+    place = toolchains.describe(name).folder
+    gone = place.is_dir() if dry_run else toolchains.remove(name)
+    if as_json:
+        render.document("toolchain remove", dry_run=dry_run, removed=[name] if gone else [])
+        return
+    verb = "would remove" if dry_run else "removed"
+    render.line(f"{verb} {place}" if gone else f"toolchain {name} is not installed")

@@ -1,0 +1,237 @@
+"""TensorFlow 1 graphs: frozen `.pb` files, and what a session loads of a SavedModel."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgewright.compile.shapes import static_shapes
+from edgewright.compile.sources.names import clean, said
+from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, dtype
+from edgewright.errors import ModelError
+from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.conversion import Ends
+
+_SIDE_EFFECTS = (
+    "NoOp",
+    "Assert",
+    "Const",
+    "Placeholder",
+    "PlaceholderWithDefault",
+    "SaveV2",
+    "MergeV2Checkpoints",
+)
+
+
+def open_file(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> TensorflowModel:
+    """Opens a `frozen` source. Ends that are not named are guessed, and a note says so.
+
+    Raises:
+        ModelError: it cannot be read or run, has no such ends, or has open axes beyond the batch.
+    """
+    import tensorflow as tf
+
+    graph_def = tf.compat.v1.GraphDef()
+    try:
+        graph_def.ParseFromString(path.read_bytes())
+    except Exception as error:
+        raise ModelError(
+            f"TensorFlow cannot read {path.name}: {said(error)}",
+            hint="freeze it again",
+            code="model-unreadable",
+        ) from error
+    return open_graph(graph_def, path, shapes, ends)
+
+
+def open_graph(graph_def: Any, path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> TensorflowModel:
+    """The model of a GraphDef without variables, between `ends` (tensor or node names)."""
+    graph = _imported(graph_def, path)
+    notes = []
+    nodes = {node.name: node for node in graph_def.node}
+    starts = [_tensor(name, nodes) for name in ends.inputs]
+    stops = [_tensor(name, nodes) for name in ends.outputs]
+    if not starts:
+        starts = [f"{node.name}:0" for node in graph_def.node if node.op == "Placeholder"]
+        notes.append(f"inputs were guessed: {', '.join(_plain(starts)) or 'none'}")
+    if not stops:
+        stops = _sinks(graph_def, nodes)
+        notes.append(f"outputs were guessed: {', '.join(_plain(stops)) or 'none'}")
+    if not starts or not stops:
+        raise ModelError(
+            f"graph has no {'outputs' if starts else 'inputs'} that can be guessed: {path.name}",
+            hint="name them: --inputs A,B --outputs C",
+            code="no-such-end",
+        )
+    kept = _between(nodes, starts, stops)
+    tensors = [graph.get_tensor_by_name(name) for name in starts]
+    names = clean(_plain(starts))
+    fixed = static_shapes({name: axes(t.shape) for name, t in zip(names, tensors, strict=True)}, shapes)
+    specs = [
+        TensorSpec(name=name, shape=fixed[name], dtype=dtype(tensor.dtype.name))
+        for name, tensor in zip(names, tensors, strict=True)
+    ]
+    cut = _cut(graph_def, kept, starts, specs)
+    model = _model(cut, path, specs, stops)
+    model.notes = tuple(notes)
+    return model
+
+
+def _imported(graph_def: Any, path: Path) -> Any:
+    import tensorflow as tf
+
+    graph = tf.Graph()
+    try:
+        with graph.as_default():
+            tf.compat.v1.import_graph_def(graph_def, name="")
+    except Exception as error:
+        text = said(error)
+        custom = "Op type not registered" in str(error)
+        raise ModelError(
+            f"TensorFlow cannot load {path.name}: {text}",
+            hint="custom operators cannot be converted; name ends that leave it out: --inputs A --outputs B"
+            if custom
+            else "freeze it again with the TensorFlow that it was trained with",
+            code="model-unreadable",
+        ) from error
+    return graph
+
+
+def _tensor(name: str, nodes: dict[str, Any]) -> str:
+    """`image` or `image:0` -> `image:0`."""
+    node, _, index = name.partition(":")
+    if node in nodes and (not index or index.isdecimal()):
+        return f"{node}:{index or 0}"
+    near = (
+        difflib.get_close_matches(node, nodes, n=3, cutoff=0.5)
+        or [known for known in nodes if node.lower() in known.lower()][:3]
+    )
+    placeholders = [known for known, item in nodes.items() if item.op == "Placeholder"][:5]
+    raise ModelError(
+        f"graph has no tensor {name}",
+        hint=f"did you mean {' or '.join(near)}?"
+        if near
+        else f"its placeholders are {', '.join(placeholders)}",
+        code="no-such-end",
+    )
+
+
+def _plain(names: Sequence[str]) -> list[str]:
+    return [name.removesuffix(":0").replace(":", "_") for name in names]
+
+
+def _source(text: str) -> str:
+    """The node that an input's text means: `^a`, `a`, `a:1`."""
+    return text.lstrip("^").split(":")[0]
+
+
+def _sinks(graph_def: Any, nodes: dict[str, Any]) -> list[str]:
+    """Tensors that nothing uses and that depend on a placeholder, in the graph's order."""
+    used = {_source(text) for node in graph_def.node for text in node.input}
+    free = [n.name for n in graph_def.node if n.name not in used and n.op not in _SIDE_EFFECTS]
+    found = []
+    for name in free:
+        upstream = _upstream(nodes, [name], set())
+        if any(nodes[item].op == "Placeholder" for item in upstream):
+            found.append(f"{name}:0")
+    return found
+
+
+def _upstream(nodes: dict[str, Any], names: Sequence[str], stop: set[str]) -> set[str]:
+    """Names of the nodes that `names` depend on, themselves too; those in `stop` end the walk."""
+    seen: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in nodes:
+            continue
+        seen.add(name)
+        if name not in stop:
+            waiting += [_source(text) for text in nodes[name].input]
+    return seen
+
+
+def _between(nodes: dict[str, Any], starts: Sequence[str], stops: Sequence[str]) -> set[str]:
+    """Names of the nodes from the starts to the stops.
+
+    Raises:
+        ModelError: a start leads nowhere, or the stops depend on another placeholder.
+    """
+    begin = {_source(name) for name in starts}
+    kept = _upstream(nodes, [_source(name) for name in stops], begin)
+    idle = sorted(begin - kept)
+    if idle:
+        raise ModelError(
+            f"outputs do not depend on input {idle[0]}: {', '.join(_plain(stops))}",
+            hint="leave it out: --inputs names only those that matter",
+            code="no-such-end",
+        )
+    others = sorted(name for name in kept - begin if nodes[name].op == "Placeholder")
+    if others:
+        raise ModelError(
+            f"outputs depend on a placeholder that is no input: {others[0]}",
+            hint="add it to --inputs, or freeze the graph with a constant in its place",
+            code="no-such-end",
+        )
+    return kept
+
+
+def _cut(graph_def: Any, kept: set[str], starts: Sequence[str], specs: Sequence[TensorSpec]) -> Any:
+    """The kept nodes, with a placeholder of static shape for each start."""
+    import tensorflow as tf
+
+    cut = tf.compat.v1.GraphDef(versions=graph_def.versions, library=graph_def.library)
+    fed = dict(zip(starts, specs, strict=True))
+    replaced = {_source(name) for name in starts}
+    placeholders = tf.Graph()
+    with placeholders.as_default():
+        for spec in specs:
+            tf.compat.v1.placeholder(spec.dtype, spec.shape, name=f"edgewright_{spec.name}")
+    cut.node.extend(placeholders.as_graph_def().node)
+    for node in graph_def.node:
+        if node.name not in kept or node.name in replaced:
+            continue
+        copy = cut.node.add()
+        copy.CopyFrom(node)
+        copy.device = ""
+        copy.attr.pop("_class", None)  # colocation with a node that may be gone
+        for index, text in enumerate(copy.input):
+            match = fed.get(text if ":" in text else f"{text}:0")
+            if match is not None:
+                copy.input[index] = f"edgewright_{match.name}"
+            elif _source(text) in replaced:
+                copy.input[index] = f"^edgewright_{fed[f'{_source(text)}:0'].name}"
+    return cut
+
+
+def _model(cut: Any, path: Path, specs: Sequence[TensorSpec], stops: Sequence[str]) -> TensorflowModel:
+    import tensorflow as tf
+    from tensorflow.python.eager import context
+
+    for function in cut.library.function:  # an imported graph's functions are not known outside of it
+        context.context().add_function_def(function)
+    starts = [f"edgewright_{spec.name}:0" for spec in specs]
+    outputs = clean(_plain(stops))
+    try:
+        if not any(node.op == "Enter" for node in cut.node):
+
+            def call(*tensors: Any) -> Any:
+                fed = dict(zip(starts, tensors, strict=True))
+                return tf.graph_util.import_graph_def(
+                    cut, input_map=fed, return_elements=list(stops), name=""
+                )
+
+            return TensorflowModel(call, specs, outputs, None)
+        wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(cut, name=""), [])
+        find = wrapped.graph.as_graph_element
+        pruned = wrapped.prune([find(name) for name in starts], [find(name) for name in stops])
+        model = TensorflowModel(pruned, specs, outputs, pruned)
+    except Exception as error:
+        raise ModelError(
+            f"graph cannot be run: {path.name}: {said(error)}",
+            hint="--input-shape may not fit, or --inputs and --outputs leave something out",
+            code="model-unreadable",
+        ) from error
+    model.loops = (cut, starts, list(stops))
+    return model

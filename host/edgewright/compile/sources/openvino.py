@@ -1,0 +1,89 @@
+"""Opens OpenVINO IR: an `.xml` with its `.bin` beside it. Runs in the `openvino` worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright.compile.shapes import static_shapes
+from edgewright.errors import ModelError
+from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.conversion import Ends
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+# bf16 is the default of recent CPUs; one thread alone answers some int8 models wrongly
+_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": "2", "PERFORMANCE_HINT": "LATENCY"}
+
+
+class OpenvinoModel:
+    """A model with static shapes. `model` is its ov.Model; it runs on the CPU in 32-bit floats."""
+
+    def __init__(self, model: Any, inputs: Sequence[TensorSpec]) -> None:
+        import openvino as ov
+
+        self.model = model
+        self.inputs = tuple(inputs)
+        self.output_names = tuple(_name(port, f"output_{i}") for i, port in enumerate(model.outputs))
+        self._request = ov.Core().compile_model(model, "CPU", _SETTINGS).create_infer_request()
+
+    def run(self, sample: Sequence[Array]) -> list[Array]:
+        """The outputs for one sample."""
+        results = self._request.infer(list(sample))
+        return [results[index].copy() for index in range(len(self.output_names))]
+
+
+def open_model(
+    path: Path,
+    kind: str,
+    shapes: dict[str, tuple[int, ...]],
+    ends: Ends,  # noqa: ARG001
+) -> OpenvinoModel:
+    """Opens an `ir` source.
+
+    Raises:
+        ModelError: it does not load, or has dynamic axes beyond the batch.
+    """
+    import openvino as ov
+
+    try:
+        model = ov.Core().read_model(str(path))
+    except Exception as error:
+        raise _unreadable(path, kind, error) from error
+    named = {_name(port, f"input_{index}"): port for index, port in enumerate(model.inputs)}
+    fixed = static_shapes({name: _axes(port.get_partial_shape()) for name, port in named.items()}, shapes)
+    specs = [
+        TensorSpec(name=name, shape=fixed[name], dtype=port.get_element_type().to_dtype().name)
+        for name, port in named.items()
+    ]
+    try:
+        model.reshape({port: list(fixed[name]) for name, port in named.items()})
+        return OpenvinoModel(model, specs)
+    except Exception as error:
+        raise _unreadable(path, kind, error) from error
+
+
+def _unreadable(path: Path, kind: str, error: Exception) -> ModelError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = next(
+        (line for line in lines if not line.startswith(("Exception from", "Check "))), type(error).__name__
+    )
+    return ModelError(
+        f"OpenVINO cannot load {path.name}: {said[:240].rstrip('.:')}",
+        hint=f"the {kind} files are damaged, or of a version that this OpenVINO does not read",
+        code="model-unreadable",
+    )
+
+
+def _name(port: Any, otherwise: str) -> str:
+    return min(port.get_names(), default=otherwise)
+
+
+def _axes(shape: Any) -> list[int | None] | None:
+    if shape.rank.is_dynamic:
+        return None
+    return [axis.get_length() if axis.is_static else None for axis in shape]

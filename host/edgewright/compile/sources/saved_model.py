@@ -1,0 +1,177 @@
+"""Opens SavedModels: by TensorFlow 2's loader, or by a session what TensorFlow 1 and Keras 2 wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgewright.compile.shapes import static_shapes
+from edgewright.compile.sources import graph
+from edgewright.compile.sources.names import clean, said
+from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, dtype
+from edgewright.errors import ModelError
+from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.conversion import Ends
+
+# loops and variables that converters take only of a frozen graph
+_TENSORFLOW_1 = ("Enter", "Variable", "VariableV2")
+# operators of lists, and which of their inputs says the shape of the elements
+_ELEMENT_SHAPE = {"TensorListReserve": 0, "TensorListFromTensor": 1, "TensorListStack": 1}
+
+
+def open_folder(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> TensorflowModel:
+    """Opens a `savedmodel` source by its signature; one without a signature by `ends`.
+
+    Raises:
+        ModelError: as `tensorflow.open_model` does.
+    """
+    import tensorflow as tf
+
+    if ends != Ends():
+        return _by_session(path, shapes, ends)
+    try:
+        loaded = tf.saved_model.load(str(path))
+        signatures = dict(loaded.signatures)
+    except Exception as error:  # noqa: BLE001 - TensorFlow raises many kinds for a damaged folder
+        try:
+            return _by_session(path, shapes, ends)
+        except ModelError as second:
+            if second.code == "no-signature":
+                raise
+            raise _unreadable(path, error) from error
+        except Exception:  # noqa: BLE001 - the first error says more
+            raise _unreadable(path, error) from error
+    if not signatures:
+        return _by_session(path, shapes, ends)
+    signature = signatures.get("serving_default") or signatures[sorted(signatures)[0]]
+    if any(operation.type in _TENSORFLOW_1 for operation in signature.graph.get_operations()):
+        return _by_session(path, shapes, ends)
+    return _with_static_lists(_by_signature(signature, shapes, loaded), path)
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"TensorFlow cannot load {path.name}: {said(error)}",
+        hint="export the SavedModel again",
+        code="model-unreadable",
+    )
+
+
+def _by_signature(
+    signature: Callable[..., Any], shapes: dict[str, tuple[int, ...]], loaded: Any
+) -> TensorflowModel:
+    arguments = signature.structured_input_signature[1]  # type: ignore[attr-defined]
+    outputs = sorted(signature.structured_outputs)  # type: ignore[attr-defined]
+    keys = sorted(arguments)
+    names = clean(keys)
+    open_axes = {name: axes(arguments[key].shape) for key, name in zip(keys, names, strict=True)}
+    fixed = static_shapes(open_axes, shapes)
+    specs = [
+        TensorSpec(name=name, shape=fixed[name], dtype=dtype(arguments[key].dtype.name))
+        for key, name in zip(keys, names, strict=True)
+    ]
+
+    def call(*arrays: Any) -> Any:
+        answers = signature(**dict(zip(keys, arrays, strict=True)))
+        return [answers[name] for name in outputs]
+
+    return TensorflowModel(call, specs, clean(outputs), loaded)
+
+
+def _with_static_lists(model: TensorflowModel, path: Path) -> TensorflowModel:
+    """The model; of one with loops, which were exported for any batch, a copy in which their lists know the batch.
+
+    An open axis stands as -1 in the constants that give a list's elements their shape, whatever the input's shape is
+    now, and LiteRT's converter refuses it. TensorFlow checks the shapes when it runs: a wrong one is an error.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    frozen = convert_variables_to_constants_v2(
+        model.concrete, lower_control_flow=False, aggressive_inlining=True
+    )
+    graph_def = frozen.graph.as_graph_def()
+    nodes = {node.name: node for node in graph_def.node}
+    batch = model.inputs[0].shape[0] if model.inputs[0].shape else 1
+    changed = False
+    for node in graph_def.node:
+        at = _ELEMENT_SHAPE.get(node.op)
+        constant = None if at is None else nodes.get(node.input[at])
+        if constant is None or constant.op != "Const":
+            continue
+        shape = tf.make_ndarray(constant.attr["value"].tensor)
+        if shape.ndim == 1 and list(shape[:1]) == [-1]:
+            shape[0] = batch
+            constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(shape))
+            changed = True
+    if not changed:
+        return model
+    ends = Ends(
+        inputs=tuple(item.name for item in frozen.inputs), outputs=tuple(item.name for item in frozen.outputs)
+    )
+    made = graph.open_graph(graph_def, path, {}, ends)
+    made.inputs, made.output_names = model.inputs, model.output_names
+    return made
+
+
+def _by_session(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> TensorflowModel:
+    """Loads variables and graph as TensorFlow 1 did, freezes it, and goes on as for a frozen graph."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    with v1.Session(graph=tf.Graph()) as session:
+        signatures = v1.saved_model.load(session, _tags(path), str(path)).signature_def
+        starts, stops = _signature_ends(signatures, path) if ends == Ends() else ({}, {})
+        outputs = list(stops.values()) or list(ends.outputs)
+        graph_def = session.graph.as_graph_def()
+        known = {node.name for node in graph_def.node}
+        nodes = [name.split(":")[0] for name in outputs]
+        if nodes and set(nodes) <= known:
+            graph_def = v1.graph_util.convert_variables_to_constants(session, graph_def, nodes)
+    model = graph.open_graph(
+        graph_def,
+        path,
+        {starts.get(name, name).removesuffix(":0"): shape for name, shape in shapes.items()},
+        Ends(inputs=tuple(starts.values()) or ends.inputs, outputs=tuple(outputs)),
+    )
+    return _renamed(model, starts, stops)
+
+
+def _renamed(model: TensorflowModel, starts: dict[str, str], stops: dict[str, str]) -> TensorflowModel:
+    """The model with the signature's names for its tensors, where there is a signature."""
+    import msgspec
+
+    if starts:
+        names = clean(list(starts))
+        model.inputs = tuple(
+            msgspec.structs.replace(spec, name=name) for spec, name in zip(model.inputs, names, strict=True)
+        )
+        model.output_names = tuple(clean(list(stops)))
+    return model
+
+
+def _signature_ends(signatures: Any, path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """(inputs, outputs): the signature's names -> names of tensors, sorted by the former."""
+    names = [name for name in sorted(signatures) if not name.startswith("__")]
+    if not names:
+        raise ModelError(
+            f"SavedModel has no signature: {path.name}",
+            hint="name its ends: --inputs A,B --outputs C; or export it with model.export(folder)",
+            code="no-signature",
+        )
+    signature = signatures["serving_default" if "serving_default" in names else names[0]]
+    return (
+        {key: signature.inputs[key].name for key in sorted(signature.inputs)},
+        {key: signature.outputs[key].name for key in sorted(signature.outputs)},
+    )
+
+
+def _tags(path: Path) -> list[str]:
+    """The tags of the graph for serving, or else of the first one."""
+    from tensorflow.python.saved_model import loader_impl
+
+    graphs = [list(item.meta_info_def.tags) for item in loader_impl.parse_saved_model(str(path)).meta_graphs]
+    return next(
+        (tags for tags in graphs if tags == ["serve"]), next((t for t in graphs if "serve" in t), graphs[0])
+    )

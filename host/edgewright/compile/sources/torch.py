@@ -1,0 +1,304 @@
+"""Opens `torch.export` programs and PyTorch functions. Runs in the `torch` worker."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright.compile.shapes import static_shapes
+from edgewright.compile.sources.torch_function import EXAMPLE, call_function
+from edgewright.errors import ConversionError, ModelError
+from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.conversion import Ends
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+_DTYPES = ("float32", "float64", "float16", "int8", "int16", "int32", "int64", "uint8", "bool")
+
+
+class TorchModel:
+    """A model with static shapes, in eval mode.
+
+    Attributes:
+        module: an `nn.Module` that takes one tensor an input, in order, and returns a tuple of tensors.
+        output_names: keys of a dict, fields of a record, else `output_<i>`.
+    """
+
+    def __init__(self, module: Any, inputs: Sequence[TensorSpec], output_names: Sequence[str]) -> None:
+        self.module = module
+        self.inputs = tuple(inputs)
+        self.output_names = tuple(output_names)
+
+    @property
+    def example(self) -> tuple[Any, ...]:
+        """Example inputs, zeros: one tensor an input."""
+        import torch
+
+        return tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in self.inputs)
+
+    @cached_property
+    def program(self) -> Any:
+        """The `torch.export.ExportedProgram` of `module`, with static shapes.
+
+        Raises:
+            ConversionError: torch.export cannot follow the module's code.
+        """
+        import torch
+
+        try:
+            with torch.no_grad():
+                return torch.export.export(self.module, self.example)
+        except Exception as error:
+            raise ConversionError(
+                f"torch.export cannot trace the module: {_first_line(error)}",
+                hint="its Python code may branch on tensors' values; use torch.where or torch.cond there",
+                code="conversion-failed",
+            ) from error
+
+    def run(self, sample: Sequence[Array]) -> list[Array]:
+        """The outputs for one sample."""
+        import numpy as np
+        import torch
+
+        with torch.no_grad():
+            answers = self.module(*(torch.from_numpy(np.array(array)) for array in sample))
+        return [np.array(answer.detach().numpy()) for answer in answers]
+
+
+def open_model(path: Path, kind: str, shapes: dict[str, tuple[int, ...]], ends: Ends) -> TorchModel:  # noqa: ARG001 - only frozen graphs have ends
+    """Opens a `pt2` or `pytorch` source. The latter runs the user's code.
+
+    Raises:
+        ModelError: it does not load, is in training mode, has open axes beyond the batch, or does not run.
+    """
+    model = _program(path, shapes) if kind == "pt2" else _function(path, shapes)
+    _check_answers(model, path)
+    return model
+
+
+def _program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
+    import torch
+
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # else a file may name code to run when it is opened
+    try:
+        program = torch.export.load(str(path))
+    except Exception as error:
+        raise ModelError(
+            f"PyTorch cannot load {path.name}: {_first_line(error)}",
+            hint=f"torch {torch.__version__} may not read what another version exported; export it again",
+            code="model-unreadable",
+        ) from error
+    finally:
+        del os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"]
+    _refuse_training(program, path)
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    slots: list[Any] = []
+    tensors: dict[str, Any] = {}
+    for item in program.graph_signature.input_specs:
+        if item.kind.name != "USER_INPUT":
+            continue
+        value = values.get(getattr(item.arg, "name", None), getattr(item.arg, "value", None))
+        if isinstance(value, torch.Tensor):
+            tensors[item.arg.name] = value
+            slots.append(SLOT)
+        elif isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+            raise ModelError(
+                f"input is a number, not a tensor: {item.arg.name}", hint="export it as a tensor"
+            )
+        else:
+            slots.append(value)
+    names = _clean(list(tensors))
+    axes = {
+        name: [axis if isinstance(axis, int) else None for axis in value.shape]
+        for name, value in zip(names, tensors.values(), strict=True)
+    }
+    fixed = static_shapes(axes, shapes)
+    specs = [_spec(name, fixed[name], value) for name, value in zip(names, tensors.values(), strict=True)]
+    inner = program.module()
+
+    def call(leaves: Sequence[Any]) -> Any:
+        arguments, named = torch.utils._pytree.tree_unflatten(list(leaves), program.call_spec.in_spec)
+        return inner(*arguments, **named)
+
+    return _flattened(inner, call, slots, specs, None)
+
+
+def _function(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
+    import torch
+
+    made = call_function(path)
+    inner = made.module.eval()
+    example = (made.arguments, made.named)
+    leaves, spec = torch.utils._pytree.tree_flatten_with_path(example)
+    slots = [SLOT if isinstance(leaf, torch.Tensor) else leaf for _, leaf in leaves]
+    tensors = [(keys, leaf) for keys, leaf in leaves if isinstance(leaf, torch.Tensor)]
+    if not tensors:
+        raise ModelError(f"example inputs hold no tensor: {path.name}", hint=EXAMPLE, code="model-unreadable")
+    names = made.input_names or _argument_names(inner, [keys for keys, _ in tensors])
+    if len(names) != len(tensors):
+        raise ModelError(f"{len(names)} names for {len(tensors)} inputs: {path.name}", hint=EXAMPLE)
+    names = _clean(names)
+    axes = {
+        name: [None] * leaf.ndim if name in shapes else list(leaf.shape)
+        for name, (_, leaf) in zip(names, tensors, strict=True)
+    }
+    fixed = static_shapes(axes, shapes)
+    specs = [_spec(name, fixed[name], leaf) for name, (_, leaf) in zip(names, tensors, strict=True)]
+
+    def call(leaves: Sequence[Any]) -> Any:
+        arguments, named = torch.utils._pytree.tree_unflatten(list(leaves), spec)
+        return inner(*arguments, **named)
+
+    return _flattened(inner, call, slots, specs, made.output_names)
+
+
+SLOT = object()  # stands for a tensor among the arguments' leaves; anything else there is a constant
+
+
+def _flattened(
+    inner: Any,
+    call: Callable[[Sequence[Any]], Any],
+    slots: Sequence[Any],
+    specs: Sequence[TensorSpec],
+    output_names: Sequence[str] | None,
+) -> TorchModel:
+    """The model of a module that may take and return nested structures."""
+    import torch
+
+    class Flat(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, *tensors: Any) -> tuple[Any, ...]:
+            given = iter(tensors)
+            answer = call([next(given) if slot is SLOT else slot for slot in slots])
+            leaves = torch.utils._pytree.tree_leaves(answer)
+            return tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
+
+    flat = Flat()
+    if not isinstance(inner, torch.fx.GraphModule):
+        flat.eval()
+    model = TorchModel(flat, specs, ())
+    given = iter(model.example)
+    try:
+        with torch.no_grad():
+            answer = call([next(given) if slot is SLOT else slot for slot in slots])
+    except Exception as error:
+        shapes = ", ".join(f"{spec.name} {spec.shape}" for spec in specs)
+        raise ModelError(
+            f"model does not run: {_first_line(error)}",
+            hint=f"it was given {shapes}; other sizes are given by --input-shape",
+            code="model-unreadable",
+        ) from error
+    found, _ = torch.utils._pytree.tree_flatten_with_path(answer)
+    tensors = [(keys, leaf) for keys, leaf in found if isinstance(leaf, torch.Tensor)]
+    names = list(output_names or [_path_name(keys, "output") for keys, _ in tensors])
+    if not tensors or len(names) != len(tensors):
+        raise ModelError(
+            f"model returns {len(tensors)} tensors where {len(names) or 'some'} were expected",
+            hint="return tensors, in a tuple or a dict where there are several",
+            code="model-unreadable",
+        )
+    for name, (_, leaf) in zip(names, tensors, strict=True):
+        _dtype(name, leaf)
+    model.output_names = tuple(_clean(names))
+    return model
+
+
+def _check_answers(model: TorchModel, path: Path) -> None:
+    """Raises ModelError when the same input has two answers: noise cannot be checked."""
+    import numpy as np
+
+    from edgewright.compile.calibrate import random_samples
+
+    sample = next(random_samples(model.inputs, 1))
+    try:
+        pairs = list(zip(model.run(sample), model.run(sample), strict=True))
+    except Exception as error:
+        raise ModelError(
+            f"model does not run on random inputs: {_first_line(error)}",
+            hint="whole-number inputs are tried with numbers from 0 to 9",
+            code="model-unreadable",
+        ) from error
+    if not all(np.allclose(first, again, rtol=1e-4, atol=1e-5, equal_nan=True) for first, again in pairs):
+        raise ModelError(
+            f"{path.name} answers the same input differently each time",
+            hint="it draws random numbers: call module.eval(), or draw them outside of the module",
+            code="model-random",
+        )
+
+
+_TRAINING = {"dropout": 2, "batch_norm": 5, "_native_batch_norm_legit_functional": 5, "native_dropout": 2}
+
+
+def _refuse_training(program: Any, path: Path) -> None:
+    """Raises ModelError for a program that was exported in training mode: BatchNorm and Dropout differ there."""
+    for node in program.graph.nodes:
+        name = getattr(node.target, "_opname", "")
+        at = _TRAINING.get(name)
+        if node.op == "call_function" and at is not None and len(node.args) > at and node.args[at] is True:
+            raise ModelError(
+                f"{path.name} was exported in training mode: {name}",
+                hint="call module.eval() before torch.export.export",
+                code="model-training",
+            )
+
+
+def _spec(name: str, shape: tuple[int, ...], tensor: Any) -> TensorSpec:
+    return TensorSpec(name=name, shape=shape, dtype=_dtype(name, tensor))
+
+
+def _dtype(name: str, tensor: Any) -> str:
+    text = str(tensor.dtype).removeprefix("torch.")
+    if text not in _DTYPES:
+        raise ModelError(
+            f"tensor {name} is of a dtype that no target takes: {text}",
+            hint="convert the module and its inputs with .float()",
+        )
+    return text
+
+
+def _argument_names(module: Any, paths: Sequence[Sequence[Any]]) -> list[str]:
+    """`forward`'s own names of its arguments; what is nested has its place or key behind that."""
+    parameters = list(inspect.signature(module.forward).parameters.values())
+    positional = [item.name for item in parameters if item.kind is not item.VAR_POSITIONAL]
+    names = []
+    for keys in paths:
+        in_named, key = keys[0].idx == 1, keys[1]
+        index = getattr(key, "idx", None)
+        known = not in_named and index is not None and index < len(positional)
+        first = (
+            positional[index] if known and index is not None else str(getattr(key, "key", f"input_{index}"))
+        )
+        names.append(_path_name(keys[2:], first))
+    return names
+
+
+def _path_name(keys: Sequence[Any], first: str) -> str:
+    """The path of keys behind `first`, without it where the path begins with a word: `output_1`, `scores`, `boxes_0`."""
+    words = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in keys]
+    named = first == "output" and bool(words) and not words[0].isdecimal()
+    return "_".join(words if named else [first, *words])
+
+
+def _clean(names: Sequence[str]) -> list[str]:
+    """Names that every framework takes, each once."""
+    found: list[str] = []
+    for name in names:
+        plain = re.sub(r"[^A-Za-z0-9_]", "_", name) or "tensor"
+        found.append(plain if plain not in found else f"{plain}_{len(found)}")
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:240].rstrip('.')}" if lines else type(error).__name__

@@ -1,0 +1,39 @@
+"""A lock on a folder: for a read, a change and a write of files in it. It leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+_held = threading.local()  # the folders that this thread has locked
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes and other threads out; frees itself with the process. May be nested in one thread.
+
+    The folder is made where it is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        about = os.fstat(descriptor)
+        mine: set[tuple[int, int]] = _held.__dict__.setdefault("folders", set())
+        key = (about.st_dev, about.st_ino)
+        if key in mine:
+            yield
+            return
+        fcntl.flock(
+            descriptor, fcntl.LOCK_EX
+        )  # each open has a lock of its own, so threads exclude each other
+        mine.add(key)
+        try:
+            yield
+        finally:
+            mine.discard(key)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,89 @@
+"""Marks files and folders of the home as in use, so that pruning in another process leaves them alone.
+
+A mark is a shared `flock` on the file or folder itself: it goes with the process, however that ends, and no
+register has to be kept. Whoever prunes takes the exclusive lock, renames away, and only then deletes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MOST = 256  # marks a process keeps; the oldest go first, so that descriptors do not run out
+
+_marks: OrderedDict[tuple[int, int], int] = OrderedDict()  # (device, inode) -> descriptor
+_lock = threading.Lock()
+
+
+def hold(path: Path) -> bool:
+    """Marks `path` until this process ends, and notes that it was used now (its modification time).
+
+    Waits while another process decides about it, which takes as long as a rename.
+
+    Returns:
+        Whether it is there: False when it never was, or was pruned meanwhile.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    except OSError:  # a file system without locks: nothing is pruned there either
+        os.close(descriptor)
+        return path.exists()
+    if not _same(path, descriptor):
+        os.close(descriptor)
+        return False
+    try:
+        os.utime(descriptor)
+    except OSError:  # a home that can only be read
+        pass
+    _keep(descriptor)
+    return True
+
+
+@contextmanager
+def taken(path: Path) -> Iterator[bool]:
+    """Whether nobody uses `path` now; if so nobody else can begin to until the block ends."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield _same(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _same(path: Path, descriptor: int) -> bool:
+    """Whether the path still leads to what was opened."""
+    try:
+        now = path.stat()
+    except OSError:
+        return False
+    opened = os.fstat(descriptor)
+    return (now.st_dev, now.st_ino) == (opened.st_dev, opened.st_ino)
+
+
+def _keep(descriptor: int) -> None:
+    found = os.fstat(descriptor)
+    with _lock:
+        before = _marks.pop((found.st_dev, found.st_ino), None)
+        _marks[found.st_dev, found.st_ino] = descriptor
+        stale = [] if before is None else [before]
+        while len(_marks) > MOST:
+            stale.append(_marks.popitem(last=False)[1])
+    for old in stale:
+        os.close(old)

@@ -1,0 +1,164 @@
+"""Scoring on boards: their answers to the evaluation set, by the same metric as the source's, sample by sample."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+from edgewright.compile import accuracy, evaluation, metrics, paired
+from edgewright.compile.answers import MAX_BYTES, Answers, check_size, from_board
+from edgewright.compile.edges import AS_IS
+from edgewright.compile.evaluation import EvaluationSet
+from edgewright.compile.metrics import Scorer
+from edgewright.compile.workers import Workers
+from edgewright.connect.session import Session
+from edgewright.deploy import gate
+from edgewright.deploy.request import DeployRequest
+from edgewright.errors import DataError, ProtocolError
+from edgewright.nouns.artifact import Artifact, Manifest, TensorSpec
+from edgewright.nouns.comparison import Comparison
+from edgewright.nouns.metric import METRICS, RANKS
+from edgewright.nouns.outcome import Check
+from edgewright.nouns.project import Budget
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+_HEADERS = 1 << 20  # bytes of an archive that are not its tensors'
+_TURN = threading.Lock()  # the user's own metric need not bear several boards at once
+
+
+class Scoring:
+    """The evaluation set of one artifact, and what becomes of a board's answers to it. `prepared` makes one.
+
+    Attributes:
+        inputs: the file that boards get; integers where the artifact's inputs are.
+        real: the same in real values, for an incumbent whose inputs are of another kind.
+    """
+
+    def __init__(
+        self, scorer: Scorer, given: EvaluationSet, labels: Array, inputs: Path | None = None
+    ) -> None:
+        self._scorer, self._given, self._labels = scorer, given, labels
+        self.inputs, self.real = inputs or given.inputs, given.inputs
+
+    def answers(self, session: Session, model: str, release: str, digest: str, **options: Any) -> Answers:
+        """A release's answers, on the board.
+
+        Args:
+            digest: sha256 of `inputs`, put already. options: threads, accelerator.
+
+        Raises:
+            BoardError: as the agent says. ProtocolError: its answers are not what was asked for.
+        """
+        keep = self._scorer.metric.keep
+        answer = session.call(
+            "evaluate", model=model, release=release, evaluation=digest, keep=keep, **options
+        )
+        size = answer["answers"]["size"]
+        count = self._given.count
+        right = size == 4 * RANKS * count if keep == "top5" else size <= MAX_BYTES + _HEADERS
+        try:
+            if not right or answer["n"] != count:
+                raise ValueError(f"{size} bytes for {answer['n']} of {count} samples")
+            found = from_board(keep, bytes(session.get(answer["answers"])), answer["outputs"])
+            if any(len(array) != count for array in found.arrays):
+                raise ValueError(f"not one answer for each of {count} samples")
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+            OSError,
+            BadZipFile,
+            EOFError,
+        ) as error:
+            raise ProtocolError(
+                f"the board's answers to the evaluation set are not understood: {error}",
+                hint="update the agent: deploy again",
+            ) from error
+        return found
+
+    def checks(
+        self, manifest: Manifest, mine: Answers, incumbent: Answers | None, budget: Budget
+    ) -> list[Check]:
+        """The gate's lines: against the source on this machine, and against the incumbent on that board."""
+        metric = self._scorer.metric
+        with nullcontext() if metric.name in METRICS else _TURN:
+            try:
+                value = self._scorer.value(mine, self._labels)
+            except DataError as error:
+                return [Check(name="accuracy", ok=False, note=error.message)]
+            against = [("its source", one) for one in self._against_the_source(manifest, mine, value)]
+            found = []
+            if incumbent is not None:
+                try:
+                    against.append(("the incumbent", self._against(incumbent, mine)))
+                except DataError as error:
+                    note = f"its accuracy is not compared: {error.message}"
+                    found = [Check(name="incumbent", ok=True, note=note)]
+        if against:
+            return [*(gate.accuracy(metric, name, one, budget) for name, one in against), *found]
+        count = self._given.count
+        note = f"{metric.shown(value)} here, {count} samples, nothing to compare it with"
+        return [Check(name="accuracy", ok=True, value=value, unit=metric.name, note=note, n=count), *found]
+
+    def _against(self, reference: Answers, mine: Answers) -> Comparison:
+        """The comparison with other answers.
+
+        Raises:
+            DataError: they are of another shape, or cannot be scored.
+        """
+        shapes = [[array[0].size for array in answers.arrays] for answers in (reference, mine)]
+        if shapes[0] != shapes[1]:
+            raise DataError(f"it answers {shapes[0]} values a sample, the candidate {shapes[1]}")
+        return paired.compare(self._scorer, reference, mine, self._labels)
+
+    def _against_the_source(self, manifest: Manifest, mine: Answers, value: float) -> list[Comparison]:
+        """One comparison; none where the source was not scored, or on another set or by another metric."""
+        known, metric = manifest.accuracy, self._scorer.metric
+        same = known is not None and (known.metric, known.evaluation_sha256, known.n) == (
+            metric.name, self._given.sha256, self._given.count,
+        )  # fmt: skip
+        if known is None or not same:
+            return []
+        source = accuracy.kept(known.answers)
+        if source is not None and source.keep == metric.keep and len(source) == len(mine):
+            return [self._against(source, mine)]
+        drop = metric.drop(known.source, value)
+        return [Comparison(metric=metric.name, n=known.n, reference=known.source, value=value, drop=drop)]
+
+
+def real_valued(manifest: Manifest) -> tuple[TensorSpec, ...]:
+    """The inputs as the source had them: those that the conversion made integers are floats again."""
+    if manifest.precision == AS_IS:
+        return manifest.inputs
+    return tuple(
+        spec if spec.scale is None else TensorSpec(name=spec.name, shape=spec.shape, dtype="float32")
+        for spec in manifest.inputs
+    )
+
+
+def prepared(request: DeployRequest, artifact: Artifact, workers: Workers | None) -> Scoring | None:
+    """The scoring of an artifact; None without an evaluation set.
+
+    Raises:
+        DataError, UsageError: the set or its labels do not fit the model or the metric.
+    """
+    if request.evaluation is None:
+        return None
+    manifest = artifact.manifest
+    scorer = metrics.load(request.metric)
+    real = real_valued(manifest)
+    given = evaluation.prepare(
+        request.evaluation, real, request.preprocessing, workers=workers, fresh=not request.use_cache
+    )
+    inputs = given.inputs if real == manifest.inputs else evaluation.quantised(given, manifest.inputs)
+    check_size(given.count, scorer.metric.keep, manifest.outputs)
+    return Scoring(scorer, given, scorer.labels(given.load_labels(), manifest.outputs), inputs)

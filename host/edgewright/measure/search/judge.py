@@ -1,0 +1,157 @@
+"""Judges a move by making the artifact and comparing it with the source, on this machine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgewright import targets
+from edgewright.compile.accuracy import ROUNDING
+from edgewright.compile.explain import names_to_keep
+from edgewright.compile.parity import Unlike
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.run import compile_model, plan
+from edgewright.compile.workers import Workers
+from edgewright.config import home
+from edgewright.errors import ConversionError, EdgewrightError, UsageError
+from edgewright.measure.search import fallback
+from edgewright.measure.search.engine import Limits, Move, SearchResult, Trial, Verdict, search
+from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.base import Noun
+from edgewright.nouns.precision import PRECISIONS
+from edgewright.nouns.progress import Progress, silent
+from edgewright.store.artifacts import ArtifactStore
+
+
+class Failure(Noun, frozen=True, kw_only=True):
+    """A conversion that gave no artifact, kept so that it is not tried again."""
+
+    why: str
+    figures: dict[str, float | None] = msgspec.field(default_factory=dict)
+
+
+class Judge:
+    """Makes artifacts of one source for one target.
+
+    Args:
+        request: everything but precision, calibration method and layers in floats; its `max_drop` is the limit.
+    """
+
+    def __init__(self, request: CompileRequest, workers: Workers, progress: Progress = silent) -> None:
+        self._request, self._workers, self._progress = request, workers, progress
+        self._layers = 0
+
+    def __call__(self, move: Move) -> Verdict:
+        """Converts, or finds in the cache. What a converter refuses is a verdict.
+
+        Raises:
+            ModelError, DataError, UsageError: the source, the data or the request are at fault, whatever the move.
+        """
+        wanted = self.request_of(move)
+        key = plan(wanted).key
+        known = _recall(key) if wanted.use_cache else None
+        if known is None:
+            try:
+                artifact = compile_model(wanted, self._progress, self._workers)
+            except (ConversionError, UsageError) as error:  # a layer that cannot be kept is a usage error
+                known = Failure(why=error.message, figures=_figures_of(error))
+                if not error.code.startswith("worker"):  # a crash may have been the machine's fault
+                    _remember(key, known)
+        if known is not None:
+            return Verdict(ok=False, rank=_rank(known.figures), figures=known.figures, why=known.why)
+        return self._verdict(move, artifact)
+
+    def request_of(self, move: Move) -> CompileRequest:
+        """What to compile for a move. The limit is not in it: what misses it is a candidate all the same."""
+        settings = move.settings
+        calibrated = PRECISIONS[settings["precision"]].calibrated
+        conversion = msgspec.structs.replace(
+            self._request.conversion,
+            keep_float=tuple(settings["keep_float"]),
+            calibration_method=settings["calibration_method"],
+            integer_io=self._request.conversion.integer_io and calibrated,
+        )
+        return msgspec.structs.replace(
+            self._request, precision=settings["precision"], conversion=conversion, max_drop=None
+        )
+
+    def layers(self, trial: Trial) -> list[str]:
+        """Names of the layers of an fp32 artifact."""
+        artifact = ArtifactStore(home.folder("artifacts")).get(trial.verdict.artifact)
+        names = names_to_keep(self.request_of(trial.move), artifact, self._workers)
+        self._layers = len(names)
+        return list(names)
+
+    def _verdict(self, move: Move, artifact: Artifact) -> Verdict:
+        manifest = artifact.manifest
+        figures: dict[str, float | None] = {
+            "sqnr_db": manifest.parity.sqnr_db,
+            "max_relative": manifest.parity.max_relative,
+            "size_mb": manifest.model_bytes / 1024**2,
+        }
+        why = ""
+        if manifest.accuracy is not None:
+            known = manifest.accuracy.drop
+            drop = manifest.accuracy.source - manifest.accuracy.artifact if known is None else known
+            figures.update(accuracy=manifest.accuracy.artifact, drop=drop)
+            limit = self._request.max_drop
+            if limit is not None and not drop <= limit + ROUNDING:
+                why = f"{manifest.accuracy.metric} is worse by {drop:.4f}, by more than {limit:g}"
+        rank = _rank(figures) if why else (-fallback.cost(move.settings, self._layers),)
+        return Verdict(ok=not why, rank=rank, figures=figures, artifact=artifact.id, why=why)
+
+
+def fall_back(
+    request: CompileRequest, limits: Limits, workers: Workers, progress: Progress = silent
+) -> SearchResult:
+    """Searches the precision nearest to int8 that does not lose too much.
+
+    Args:
+        request: its calibration data, evaluation set and `max_drop` decide; its precision does not.
+
+    Raises:
+        ModelError, DataError, UsageError, ConversionError: nothing can be tried at all.
+    """
+    first = msgspec.structs.replace(request, precision="int8")
+    target = targets.load(request.target)
+    source = plan(first).source.format
+    wanted = request.conversion.calibration_method
+    methods = (wanted, *(name for name in target.calibration_methods if name != wanted))
+    choices = fallback.Choices(precisions=target.precisions_from(source), methods=methods)
+    judge = Judge(request, workers, progress)
+    return search(fallback.moves(choices, judge.layers), judge, limits, progress)
+
+
+def _figures_of(error: EdgewrightError) -> dict[str, float | None]:
+    if not isinstance(error, Unlike):
+        return {}
+    return {"sqnr_db": error.parity.sqnr_db, "max_relative": error.parity.max_relative}
+
+
+def _rank(figures: dict[str, float | None]) -> tuple[float, ...]:
+    """The least drop of accuracy first, where it was measured, then the exactness."""
+    drop, sqnr_db = figures.get("drop"), figures.get("sqnr_db")
+    return (-1e9 if drop is None else -drop, -1e9 if sqnr_db is None else sqnr_db)
+
+
+def _note(key: str) -> Path:
+    return home.folder("trials") / f"{key}.json"
+
+
+def _recall(key: str) -> Failure | None:
+    try:
+        return msgspec.json.decode(_note(key).read_bytes(), type=Failure)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _remember(key: str, failure: Any) -> None:
+    place = _note(key)
+    handle, name = tempfile.mkstemp(dir=place.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(msgspec.json.encode(failure))
+    Path(name).replace(place)

@@ -1,0 +1,47 @@
+"""Copies files with their holes: weights that are all zero, or not written yet, take no room."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+_PIECE = 1 << 22
+
+
+def copy(source: Path, destination: Path) -> None:
+    """Copies the bytes; where the source has holes, so has the copy.
+
+    Raises:
+        OSError: as opening, reading and writing do.
+    """
+    size = source.stat().st_size
+    with source.open("rb") as read, destination.open("wb") as write:
+        at = 0
+        while at < size:
+            at, end = _data(read.fileno(), at, size)
+            _piece(read.fileno(), write.fileno(), at, end)
+            at = end
+        write.truncate(size)
+
+
+def _data(file: int, at: int, size: int) -> tuple[int, int]:
+    """(begin, end) of the next bytes that are no hole; all the rest where the system cannot tell."""
+    try:
+        begin = os.lseek(file, at, os.SEEK_DATA)
+        return begin, min(os.lseek(file, begin, os.SEEK_HOLE), size)
+    except AttributeError:
+        return at, size
+    except OSError as error:
+        return (size, size) if error.errno == errno.ENXIO else (at, size)  # ENXIO: a hole up to the end
+
+
+def _piece(read: int, write: int, at: int, end: int) -> None:
+    while at < end:
+        data = os.pread(read, min(_PIECE, end - at), at)
+        if not data:
+            return
+        done = 0
+        while done < len(data):
+            done += os.pwrite(write, data[done:], at + done)
+        at += len(data)

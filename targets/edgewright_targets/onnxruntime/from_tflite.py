@@ -1,0 +1,18 @@
+""".tflite -> ONNX of the same precision, by tf2onnx."""
+
+from edgewright_targets.onnxruntime.files import save
+from edgewright_targets.onnxruntime.leftover import settle
+from edgewright_targets.onnxruntime.rename import rename
+from edgewright_targets.onnxruntime.tidy import tidy
+
+
+def convert(work):
+    """At the opset that was asked for. Raises whatever the converter raises: 16-bit activations are unknown to it."""
+    import tf2onnx
+
+    opset = work.opset if work.max_opset is None else min(work.opset, work.max_opset)
+    model, _ = tf2onnx.convert.from_tflite(str(work.path), opset=opset)
+    settle(model)
+    tidy(model)
+    rename(model, [spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
+    save(model, work.folder / work.entry)

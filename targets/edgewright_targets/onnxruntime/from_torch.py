@@ -1,0 +1,121 @@
+"""PyTorch module or exported program -> fp32 ONNX."""
+
+from edgewright_targets.onnxruntime.files import save
+from edgewright_targets.onnxruntime.prepare import first_line
+
+_TRACED = (13, 14, 17)  # what the tracing exporter really writes; attention needs 14, newer operators 17
+_DYNAMO = 18  # the least that the other one writes, whatever it is asked for
+
+
+def convert(work):
+    """At the lowest opset from `work.opset` on that the exporters can do, at most `work.max_opset`.
+
+    Raises:
+        ConversionError: no exporter can, or not within `max_opset`.
+    """
+    import traceback
+
+    from edgewright.errors import ConversionError
+
+    failed = []
+    for opset in _candidates(work.opset, work.max_opset):
+        try:
+            model = _dynamo(work, opset) if opset >= _DYNAMO else _traced(work, opset)
+        except Exception as error:  # noqa: BLE001 - exporters raise anything; the next opset may do
+            traceback.print_exc()
+            failed.append((opset, first_line(error)))
+            continue
+        _check(model, work)
+        save(model, work.folder / work.entry)
+        return
+    tried = "; ".join(f"opset {opset}: {said}" for opset, said in failed)
+    capped = work.max_opset is not None and work.max_opset < _DYNAMO
+    raise ConversionError(
+        f"torch cannot export the module to ONNX: {tried}",
+        hint=f"the board's runtime reads opset {work.max_opset} at most; give it a newer one, or change the operator"
+        if capped
+        else "change the operator that the exporter names, or take another target",
+        code="opset-too-new" if capped else "conversion-failed",
+    )
+
+
+def _candidates(first, most):
+    """Opsets to try, in order."""
+    known = sorted({first, *_TRACED, _DYNAMO})
+    return [one for one in known if one >= first and (most is None or one <= most)] or [min(first, most)]
+
+
+def _traced(work, opset):
+    import warnings
+
+    import torch
+
+    place = work.folder / "traced.onnx"
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one operator that no opset has
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            # it warns of its own retirement, and nothing else writes old opsets
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                work.source.module,
+                _examples(work),
+                str(place),
+                input_names=[spec.name for spec in work.inputs],
+                output_names=[spec.name for spec in work.outputs],
+                opset_version=opset,
+                dynamo=False,
+                # it is in eval mode, and an exported program's module has no other
+                training=torch.onnx.TrainingMode.PRESERVE,
+            )
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+    return _taken(place)
+
+
+def _dynamo(work, opset):
+    import torch
+
+    place = work.folder / "exported.onnx"
+    program = torch.onnx.export(
+        work.source.program,
+        input_names=[spec.name for spec in work.inputs],
+        output_names=[spec.name for spec in work.outputs],
+        opset_version=opset,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    program.save(str(place))
+    return _taken(place)
+
+
+def _examples(work):
+    import torch
+
+    from edgewright.compile.calibrate import random_samples
+
+    sample = next(random_samples(work.inputs, 1))
+    return tuple(torch.from_numpy(array) for array in sample)
+
+
+def _taken(place):
+    import onnx
+
+    model = onnx.load(str(place))
+    place.unlink()
+    return model
+
+
+def _check(model, work):
+    """The names have to be those of the source: the exporters drop inputs that nothing reads."""
+    from edgewright.errors import ConversionError
+
+    weights = {item.name for item in model.graph.initializer}
+    found = [item.name for item in model.graph.input if item.name not in weights]
+    if found != [spec.name for spec in work.inputs] or len(model.graph.output) != len(work.outputs):
+        raise ConversionError(
+            f"torch exported other inputs or outputs than the module has: {', '.join(found)}",
+            hint="an input that nothing reads is dropped; remove it from the module",
+            code="conversion-failed",
+        )

@@ -1,0 +1,84 @@
+"""Integer inputs and outputs for a QDQ model: the quantisation at its ends moves to the application. Host side."""
+
+
+def narrow(model):
+    """Drops the outer QuantizeLinear and DequantizeLinear nodes, in place.
+
+    Returns:
+        {name of an input or output: (scale, zero point)} of those that became integers.
+
+    Raises:
+        ConversionError: a float input or output is not quantised where it enters or leaves.
+    """
+    from onnx import numpy_helper
+
+    graph = model.graph
+    arrays = {item.name: item for item in graph.initializer}
+
+    def number(name):
+        return numpy_helper.to_array(arrays[name]).reshape(-1)[0]
+
+    found, dropped = {}, []
+    for item in [one for one in graph.input if one.name not in arrays and _is_float(one)]:
+        quantise = _only(_readers(graph, item.name), "QuantizeLinear", item.name, "input")
+        found[item.name] = (float(number(quantise.input[1])), int(number(quantise.input[2])))
+        _retype(item, arrays[quantise.input[2]].data_type)
+        _rewire(graph, quantise.output[0], item.name)
+        dropped.append(quantise.name)
+    for item in [one for one in graph.output if _is_float(one)]:
+        makers = [node for node in graph.node if item.name in node.output]
+        dequantise = _only(makers, "DequantizeLinear", item.name, "output")
+        if _readers(graph, item.name):
+            raise _refused(item.name, "output")
+        found[item.name] = (float(number(dequantise.input[1])), int(number(dequantise.input[2])))
+        _retype(item, arrays[dequantise.input[2]].data_type)
+        _produce(graph, dequantise.input[0], item.name)
+        dropped.append(dequantise.name)
+    left = [node for node in graph.node if node.name not in dropped]
+    copies = [type(node).FromString(node.SerializeToString()) for node in left]
+    del graph.node[:]
+    graph.node.extend(copies)
+    del graph.value_info[:]
+    return found
+
+
+def _is_float(item):
+    from onnx import TensorProto
+
+    return item.type.tensor_type.elem_type == TensorProto.FLOAT
+
+
+def _readers(graph, name):
+    return [node for node in graph.node if name in node.input]
+
+
+def _only(nodes, kind, name, end):
+    if len(nodes) != 1 or nodes[0].op_type != kind:
+        raise _refused(name, end)
+    return nodes[0]
+
+
+def _refused(name, end):
+    from edgewright.errors import ConversionError
+
+    return ConversionError(
+        f"{end} cannot be an integer, it is used in floats: {name}",
+        hint="leave --integer-io out",
+        code="integer-io",
+    )
+
+
+def _retype(item, kind):
+    item.type.tensor_type.elem_type = kind
+
+
+def _rewire(graph, old, new):
+    for node in graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
+
+
+def _produce(graph, old, new):
+    """The tensor `old` is called `new` from now on."""
+    for node in graph.node:
+        node.output[:] = [new if name == old else name for name in node.output]
+        node.input[:] = [new if name == old else name for name in node.input]

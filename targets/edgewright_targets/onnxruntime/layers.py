@@ -1,0 +1,98 @@
+"""Which nodes a layer's name means, and whether a layer really stayed in floats. Host side."""
+
+
+def nodes_of(model, layers):
+    """{layer: [names of its nodes]}.
+
+    A layer is named by a node, by one of a node's outputs, or by a part of the path that a node or its weights
+    have: `dense_1` for `net/dense_1/MatMul`, `fc` for the weights `fc.weight`.
+
+    Raises:
+        UsageError: a layer that no node belongs to.
+    """
+    import difflib
+
+    from edgewright.errors import UsageError
+
+    weights = {item.name for item in model.graph.initializer}
+    known = {node.name: _names(node, weights) for node in model.graph.node}
+    found = {}
+    for layer in layers:
+        exact = [name for name, names in known.items() if layer in names]
+        found[layer] = exact or [
+            name for name, names in known.items() if any(_below(one, layer) for one in names)
+        ]
+        if not found[layer]:
+            words = sorted({one for names in known.values() for one in names})
+            near = difflib.get_close_matches(layer, words, n=3, cutoff=0.4) or words[:6]
+            raise UsageError(
+                f"model has no such layer to keep in floats: {layer}",
+                hint=f"layers are such as {', '.join(near)}",
+                code="no-such-layer",
+            )
+    return found
+
+
+def _names(node, weights):
+    return [name for name in (node.name, *node.output, *(set(node.input) & weights)) if name]
+
+
+def _below(name, layer):
+    parts = f"/{name.replace('.', '/').replace(':', '/')}/"
+    return f"/{layer.replace('.', '/')}/" in parts
+
+
+def after(source, prepared, wanted):
+    """Names that nodes of the source have in the prepared model, where folding may have renamed them.
+
+    Args:
+        wanted: names of nodes of the source.
+
+    Returns:
+        Names in the prepared model; nodes that were folded into one of the others are left out.
+    """
+    old = {node.name: node for node in source.graph.node}
+    names = {node.name for node in prepared.graph.node}
+    weights = {item.name for item in prepared.graph.initializer}
+    found = []
+    for name in wanted:
+        if name in names:
+            found.append(name)
+            continue
+        own = set(old[name].output)
+        read = set(old[name].input) & weights
+        found += [
+            node.name
+            for node in prepared.graph.node
+            if own & set(node.output) or read & set(node.input) or node.name.startswith(name + "/")
+        ]
+    return sorted(set(found))
+
+
+def check_float(quantised, prepared, layers):
+    """Raises ConversionError when a node that was to stay in floats computes with quantised weights, or is gone.
+
+    Quantisers rename and split nodes, and then ignore an exclusion by name without a word.
+
+    Args:
+        layers: {layer: [names of its nodes in the prepared model]}.
+    """
+    from edgewright.errors import ConversionError
+
+    weights = {item.name for item in quantised.graph.initializer}
+    from_weights = {
+        node.output[0]
+        for node in quantised.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in weights
+    }
+    now = {node.name: node for node in quantised.graph.node}
+    before = {node.name: node for node in prepared.graph.node}
+    for layer, names in layers.items():
+        for name in names:
+            node = now.get(name)
+            if node is None or node.op_type != before[name].op_type or set(node.input) & from_weights:
+                raise ConversionError(
+                    f"layer did not stay in floats: {layer}",
+                    hint="the quantiser renamed its nodes; name another layer, or take another precision",
+                    code="keep-float-ignored",
+                )

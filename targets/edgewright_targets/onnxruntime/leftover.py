@@ -1,0 +1,85 @@
+"""Operators of TensorFlow and LiteRT that tf2onnx leaves in its graphs: said in ONNX, or refused. Host side."""
+
+import math
+
+_CUBE = 0.044715  # of the approximation of GELU by a hyperbolic tangent
+
+
+def settle(model):
+    """Replaces what it can, in place.
+
+    Raises:
+        ConversionError: an operator is left that ONNX does not have.
+    """
+    from edgewright.errors import ConversionError
+
+    nodes = []
+    for node in model.graph.node:
+        known = {"Erfc": _erfc, "TFL_GELU": _gelu}.get(node.op_type)
+        nodes += known(model, node) if known else [node]
+    copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+    left = sorted({node.op_type for node in copies if not _in_onnx(node)})
+    if left:
+        raise ConversionError(
+            f"tf2onnx has no ONNX for operators of this model: {', '.join(left)}",
+            hint="take another target, or write these operators in other words in the model",
+            code="operator-unknown",
+        )
+
+
+def _in_onnx(node):
+    from onnx import defs
+
+    return node.domain not in ("", "ai.onnx") or defs.has(node.op_type, "")
+
+
+def _erfc(model, node):
+    """1 - Erf(x)."""
+    one = _constant(model, 1.0)
+    inner = f"{node.output[0]}_erf"
+    return [_node("Erf", [node.input[0]], inner), _node("Sub", [one, inner], node.output[0])]
+
+
+def _gelu(model, node):
+    """x / 2 (1 + Erf(x / sqrt 2)), or its approximation where the file says so."""
+    x, out = node.input[0], node.output[0]
+    flags = {item.name: item.i for item in node.attribute}
+    if flags.get("approximate"):
+        steps = [
+            _node("Mul", [x, x], f"{out}_square"),
+            _node("Mul", [f"{out}_square", _constant(model, _CUBE)], f"{out}_share"),
+            _node("Add", [f"{out}_share", _constant(model, 1.0)], f"{out}_factor"),
+            _node("Mul", [f"{out}_factor", x], f"{out}_bent"),
+            _node("Mul", [f"{out}_bent", _constant(model, math.sqrt(2 / math.pi))], f"{out}_scaled"),
+            _node("Tanh", [f"{out}_scaled"], f"{out}_curve"),
+        ]
+    else:
+        steps = [
+            _node("Mul", [x, _constant(model, math.sqrt(0.5))], f"{out}_scaled"),
+            _node("Erf", [f"{out}_scaled"], f"{out}_curve"),
+        ]
+    return [
+        *steps,
+        _node("Add", [f"{out}_curve", _constant(model, 1.0)], f"{out}_gate"),
+        _node("Mul", [x, _constant(model, 0.5)], f"{out}_half"),
+        _node("Mul", [f"{out}_half", f"{out}_gate"], out),
+    ]
+
+
+def _node(kind, inputs, output):
+    from onnx import helper
+
+    return helper.make_node(kind, inputs, [output], name=output)
+
+
+def _constant(model, value):
+    """The name of a float32 scalar."""
+    import numpy
+    from onnx import numpy_helper
+
+    name = f"constant_{value!r}"
+    if all(item.name != name for item in model.graph.initializer):
+        model.graph.initializer.append(numpy_helper.from_array(numpy.array(value, numpy.float32), name))
+    return name

@@ -1,0 +1,80 @@
+"""Brings an ONNX source down to an opset that the board's runtime reads. Host side, in the `onnx` worker."""
+
+from edgewright_targets.onnxruntime.prepare import first_line, opset_of
+from edgewright_targets.onnxruntime.restate import restated
+
+_SAMPLES = 4
+_LEAST_DB = 60.0  # the same computation in other words
+
+
+def too_new(work):
+    """Whether the source's opset is above the newest one that may be produced."""
+    return work.max_opset is not None and opset_of(work.source.model) > work.max_opset
+
+
+def lowered(work):
+    """The source's ModelProto at no more than the newest opset that may be produced, its answers compared.
+
+    Raises:
+        ConversionError: it cannot be converted down, or answers otherwise then.
+    """
+    model = work.source.model
+    if not too_new(work):
+        return model
+    if work.source.large:
+        raise _refused(work, "it is too large for that")
+    why = ""
+    for way in (_converted, restated):
+        try:
+            made = way(model, work.max_opset)
+            worst = _compare(work, made)
+        except Exception as error:  # noqa: BLE001 - the converter and the checker raise anything
+            why = first_line(error)
+            continue
+        if worst >= _LEAST_DB:
+            return made
+        why = f"its answers change, SQNR {worst:.1f} dB"
+    raise _refused(work, why)
+
+
+def _converted(model, opset):
+    """By ONNX's own converter, which has no way down for many operators."""
+    import onnx
+    from onnx import version_converter
+
+    made = version_converter.convert_version(model, opset)
+    onnx.checker.check_model(made, full_check=True)
+    return made
+
+
+def _compare(work, model):
+    """The smallest SQNR between the source and the converted model on random inputs, dB."""
+    import onnxruntime
+
+    from edgewright.compile.calibrate import random_samples
+    from edgewright.compile.parity import sqnr_db
+
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [item.name for item in session.get_outputs()]
+    worst = 200.0
+    for sample in random_samples(work.inputs, _SAMPLES):
+        feed = {spec.name: array for spec, array in zip(work.inputs, sample, strict=True)}
+        pairs = zip(work.source.run(sample), session.run(names, feed), strict=True)
+        worst = min([worst, *(sqnr_db(_wide(source), _wide(other)) for source, other in pairs)])
+    return worst
+
+
+def _wide(array):
+    import numpy
+
+    return numpy.asarray(array, numpy.float64)
+
+
+def _refused(work, why):
+    from edgewright.errors import ConversionError
+
+    return ConversionError(
+        f"opset {opset_of(work.source.model)} cannot be brought down to {work.max_opset}: {why}",
+        hint=f"export the model again at opset {work.max_opset} or older, or give the board a newer runtime",
+        code="opset-too-new",
+    )

@@ -1,0 +1,90 @@
+"""Readies an fp32 ONNX file for quantisation: names, shapes, folding. Host side."""
+
+LEAST_OPSET = 13  # the first one whose DequantizeLinear knows scales a channel
+
+
+def prepared(work):
+    """A ModelProto: shapes inferred, batch normalisations folded, every node named, opset 13 or above.
+
+    Raises:
+        ConversionError: the opset is too old for scales a channel and cannot be raised.
+    """
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    given, made = work.folder / "named.onnx", work.folder / "prepared.onnx"
+    onnx.save(named(raised(onnx.load(str(work.path)), LEAST_OPSET)), str(given))
+    quant_pre_process(str(given), str(made), skip_symbolic_shape=True)
+    model = named(onnx.load(str(made)))
+    for path in (given, made):
+        path.unlink()
+    return model
+
+
+def raised(model, least):
+    """The model, at `least` if its opset was older. Raises ConversionError when it cannot be converted."""
+    import onnx
+    from onnx import version_converter
+
+    from edgewright.errors import ConversionError
+
+    if opset_of(model) >= least:
+        return model
+    try:
+        made = version_converter.convert_version(model, least)
+        onnx.checker.check_model(made)
+    except Exception as error:
+        raise ConversionError(
+            f"opset {opset_of(model)} is too old to quantise, and {least} cannot be made of it: {first_line(error)}",
+            hint=f"export the model again at opset {least} or newer",
+            code="opset-too-old",
+        ) from error
+    return made
+
+
+def first_line(error):
+    """What an exception of a foreign library says, in one short line."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:240].rstrip(".")
+
+
+def opset_of(model):
+    """The version of the operators' standard set."""
+    return max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
+
+
+def named(model):
+    """The same model, every node with a name of its own: exclusion by name would skip the nameless silently."""
+    taken = {node.name for node in model.graph.node}
+    seen = set()
+    for index, node in enumerate(model.graph.node):
+        if not node.name or node.name in seen:
+            base = node.name or node.output[0] or f"node_{index}"
+            name, number = base, 0
+            while name in taken or name in seen:
+                number += 1
+                name = f"{base}__{number}"
+            node.name = name
+        seen.add(node.name)
+    return model
+
+
+def used_domains(model):
+    """Keeps only the opset domains that are used, in place: older runtimes refuse the others."""
+    nodes = {"ai.onnx" if node.domain == "" else node.domain for node in every_node(model)}
+    used = nodes | {"ai.onnx"} | {function.domain for function in model.functions}
+    domains = [item for item in model.opset_import if (item.domain or "ai.onnx") in used]
+    del model.opset_import[:]
+    model.opset_import.extend(domains)
+
+
+def every_node(model):
+    """The nodes of all graphs and functions, inner ones included."""
+    pending = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    while pending:
+        node = pending.pop()
+        yield node
+        for attribute in node.attribute:
+            pending.extend(attribute.g.node)
+            for graph in attribute.graphs:
+                pending.extend(graph.node)

@@ -1,0 +1,33 @@
+"""Keeps layers in floats at run time too. Host side.
+
+ONNX Runtime quantises the weights of a Conv, ConvTranspose or Gemm by itself (its optimiser WeightBiasQuantization, per
+tensor) where a DequantizeLinear feeds it and its result is quantised: a layer that was left in floats on purpose then
+runs in 8 bits after all. A Max with the lowest float before the layer changes no value, no optimiser removes it, and
+the pattern is gone.
+"""
+
+LOWEST = "edgewright_lowest"
+
+
+def shield(model, names):
+    """Puts the Max before those of the named nodes that read a dequantised tensor; in place."""
+    import numpy
+    from onnx import helper, numpy_helper
+
+    dequantised = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    nodes, shielded = [], {}
+    for node in model.graph.node:
+        name = node.input[0] if node.name in names and node.input else ""
+        if name in dequantised:
+            if name not in shielded:
+                shielded[name] = f"{name}_kept"
+                nodes.append(helper.make_node("Max", [name, LOWEST], [shielded[name]], name=shielded[name]))
+            node.input[0] = shielded[name]
+        nodes.append(node)
+    if not shielded:
+        return
+    copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+    lowest = numpy.array(numpy.finfo("float32").min, dtype="float32")
+    model.graph.initializer.append(numpy_helper.from_array(lowest, LOWEST))

@@ -1,0 +1,121 @@
+"""Which operations a layer's name means, and whether they really stayed in floats. Host side."""
+
+_NO_OPERATIONS = ("Constant", "Parameter", "Result")
+
+
+def operations_of(model, wanted, folded=None):
+    """{layer: [friendly names of its operations]}.
+
+    A layer is named by an operation, by a tensor that it makes, or by a part of the path that it or its weights
+    have: `dense_1` for `net/dense_1/MatMul`, `fc` for the weights `fc.weight`. One layer may be several operations.
+
+    Args:
+        folded: of `normalisations_of`.
+
+    Raises:
+        UsageError: a layer that no operation belongs to.
+    """
+    import difflib
+
+    from edgewright.errors import UsageError
+
+    known = {one.get_friendly_name(): _names(one) for one in model.get_ordered_ops() if _computes(one)}
+    found = {}
+    for layer in wanted:
+        called = [layer, *(folded or {}).get(layer, ())]
+        found[layer] = [
+            name
+            for name, names in known.items()
+            if any(_below(one, word) for one in names for word in called)
+        ]
+        if not found[layer]:
+            words = sorted({one for names in known.values() for one in names})
+            near = difflib.get_close_matches(layer, words, n=3, cutoff=0.4) or _weighted(model)[:6]
+            raise UsageError(
+                f"model has no such layer to keep in floats: {layer}",
+                hint=f"layers are such as {', '.join(near)}",
+                code="no-such-layer",
+            )
+    return found
+
+
+def normalisations_of(path, wanted):
+    """{layer: names of what its convolutions' batch normalisations make} of an ONNX file: these names survive folding."""
+    import onnx
+
+    nodes = onnx.load(str(path), load_external_data=False).graph.node
+    found = {}
+    for layer in wanted:
+        made = {
+            name
+            for node in nodes
+            if any(_below(name, layer) for name in (node.name, *node.output, *node.input[1:]))
+            for name in node.output
+        }
+        found[layer] = [
+            node.output[0] for node in nodes if node.op_type == "BatchNormalization" and node.input[0] in made
+        ]
+    return found
+
+
+def check_float(model, layers):
+    """Raises ConversionError when an operation that was to stay in floats is gone, or has quantised weights.
+
+    Args:
+        layers: {layer: [friendly names of its operations]}.
+    """
+    from edgewright.errors import ConversionError
+
+    now = {one.get_friendly_name(): one for one in model.get_ops()}
+    for layer, names in layers.items():
+        for name in names:
+            if name not in now or any(_quantised_weights(port) for port in now[name].inputs()):
+                raise ConversionError(
+                    f"layer did not stay in floats: {layer}",
+                    hint="name another layer, or take another precision",
+                    code="keep-float-ignored",
+                )
+
+
+def _computes(operation):
+    return operation.get_type_name() not in _NO_OPERATIONS
+
+
+def _weighted(model):
+    """Friendly names of the operations that have weights, in order."""
+    return [
+        one.get_friendly_name()
+        for one in filter(_computes, model.get_ordered_ops())
+        if any(origin is not None and len(origin.shape) > 1 for origin in map(_origin, one.inputs()))
+    ]
+
+
+def _names(operation):
+    """Names that an operation, what it makes and its weights have; without a tensor's name, also those of its bias."""
+    found = [operation.get_friendly_name()]
+    found += [name for port in operation.outputs() for name in port.get_names()]
+    readers = [port.get_node() for port in operation.output(0).get_target_inputs()]
+    if len(found) == 1 and len(readers) == 1 and readers[0].get_type_name() == "Add":
+        found += [readers[0].get_friendly_name(), *readers[0].output(0).get_names()]
+    for port in operation.inputs():
+        origin = _origin(port)
+        if origin is not None:
+            found.append(origin.get_friendly_name())
+    return found
+
+
+def _origin(port):
+    """The constant that feeds a port, through conversions of its type or shape; None where there is none."""
+    node = port.get_source_output().get_node()
+    while node.get_type_name() in ("Convert", "Reshape", "Transpose", "FakeQuantize"):
+        node = node.input(0).get_source_output().get_node()
+    return node if node.get_type_name() == "Constant" else None
+
+
+def _quantised_weights(port):
+    return port.get_source_output().get_node().get_type_name() == "FakeQuantize" and _origin(port) is not None
+
+
+def _below(name, layer):
+    parts = f"/{name.replace('.', '/').replace(':', '/')}/"
+    return f"/{layer.replace('.', '/')}/" in parts

@@ -1,0 +1,64 @@
+"""Operations of IR of version 10, by its XML. Host side, in the `onnx` worker; needs no OpenVINO."""
+
+_NO_OPERATIONS = ("Const", "Parameter", "Result")
+_PASSING = ("Convert", "Reshape", "FakeQuantize", "Multiply", "Subtract")  # from a constant to weights
+_LAYERS = (
+    "Convolution",
+    "GroupConvolution",
+    "MatMul",
+    "ConvolutionBackpropData",
+    "GroupConvolutionBackpropData",
+)
+_FLOATS = {"f16": "fp16", "f32": "fp32"}
+
+
+def executed(path):  # noqa: ARG001 - one signature for all targets
+    """None: only that release's own Python could say it."""
+    return None
+
+
+def shipped(path):
+    """Rows for `compile.operations.Operation` of the file."""
+    from xml.etree import ElementTree
+
+    root = ElementTree.parse(path).getroot()  # noqa: S314 - the file is one that this machine's converter wrote
+    layers = {layer.get("id"): layer for layer in root.iter("layer")}
+    reads = {number: [] for number in layers}
+    for edge in sorted(root.iter("edge"), key=lambda one: int(one.get("to-port"))):
+        reads[edge.get("to-layer")].append(edge.get("from-layer"))
+    constants = _constants(layers, reads)
+    kept = [
+        number
+        for number, layer in layers.items()
+        if layer.get("type") not in _NO_OPERATIONS and number not in constants
+    ]
+    return [
+        {
+            "name": layers[number].get("name"),
+            "operator": layers[number].get("type"),
+            "takes": [layers[other].get("name") for other in reads[number] if other in kept],
+            "arithmetic": _arithmetic(number, layers, reads),
+        }
+        for number in kept
+    ]
+
+
+def _constants(layers, reads):
+    """Those that are constants, or only unpack one; the file lists what is read before what reads it."""
+    found = set()
+    for number, layer in layers.items():
+        kind, origins = layer.get("type"), reads[number]
+        if kind == "Const" or (kind in _PASSING and origins and found.issuperset(origins)):
+            found.add(number)
+    return found
+
+
+def _arithmetic(number, layers, reads):
+    """The type that a layer's weights are stored in."""
+    if layers[number].get("type") not in _LAYERS or len(reads[number]) < 2:
+        return ""
+    origin = reads[number][1]
+    while layers[origin].get("type") in _PASSING and reads[origin]:
+        origin = reads[origin][0]
+    data = layers[origin].find("data")
+    return _FLOATS.get(data.get("element_type") if data is not None else None, "")

@@ -1,0 +1,96 @@
+"""ONNX -> IR v10 by the Model Optimizer of OpenVINO 2021.4, and what its plugin for the Intel NCS2 makes of it."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+from edgewright_targets.openvino2021 import preflight
+
+TOOLCHAIN = "openvino-2021"
+INSIDE = Path(__file__).with_name("inside.py")
+_TYPES = {"fp32": "float", "fp16": "FP16"}
+
+
+def convert(work):
+    """fp32 or fp16 IR; the notes list the layers that would not run on the stick.
+
+    Raises:
+        ConversionError: the Model Optimizer refuses the model, or it has to run on the stick and cannot.
+    """
+    from edgewright.errors import ConversionError
+
+    preflight.check_precision(work.accelerator, work.precision)
+    python = work.toolchains[TOOLCHAIN]
+    optimise(python, work.path, work.folder / work.entry, _TYPES[work.precision])
+    found = describe(python, work.folder / work.entry, [spec.name for spec in work.outputs])
+    names = [spec.name for spec in work.inputs]
+    if sorted(names) != found["inputs"] or None in found["outputs"]:
+        raise ConversionError(
+            f"the Model Optimizer changed the model's ends: {', '.join(found['inputs'])}",
+            hint="an input that no output depends on is dropped: export the model without it",
+        )
+    return {
+        "inputs": [{"name": name} for name in names],
+        "outputs": [{"name": name} for name in found["outputs"]],
+        "requires": {"ir": ir_version(work.folder / work.entry)},
+        "method": "",
+        "notes": preflight.notes(found, work.accelerator),
+    }
+
+
+def optimise(python, source, entry, data_type):
+    """Runs the Model Optimizer; leaves the `.xml` and the `.bin`, the same bytes for the same model."""
+    from edgewright.errors import ConversionError
+
+    command = [
+        python, "-I", "-B", "-m", "mo", "--framework", "onnx", "--input_model", source, "--output_dir", entry.parent,
+        "--model_name", entry.stem, "--data_type", data_type, "--silent",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode or not entry.is_file():
+        raise ConversionError(
+            f"the Model Optimizer of OpenVINO 2021.4 refuses the model: {said(done.stdout + done.stderr)}",
+            hint="it takes static shapes and ONNX operators up to opset 13 or so, and few recurrent layers",
+            code="conversion-failed",
+        )
+    entry.with_suffix(".mapping").unlink(missing_ok=True)
+    text = entry.read_text("utf-8")  # its meta data hold paths of this run
+    entry.write_text(re.sub(r"\s*<meta_data>.*</meta_data>", "", text, flags=re.DOTALL), "utf-8")
+
+
+def said(output):
+    """The first line of an error of the Model Optimizer, without the name of its own class."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line.removeprefix("[ ERROR ]").strip() for line in lines if line.startswith("[ ERROR ]")]
+    line = next(filter(None, errors), "") or (lines or ["no message"])[-1]
+    return re.sub(r"^Exception occurred during running replacer .*?\)\w*: ", "", line)[:300].rstrip(".")
+
+
+def describe(python, path, outputs):
+    """What `inside.describe` says.
+
+    Raises:
+        ConversionError: OpenVINO 2021.4 cannot read the file.
+    """
+    from edgewright.errors import ConversionError
+
+    done = subprocess.run(
+        [python, "-I", "-B", INSIDE, "describe", path, *outputs],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
+    )  # fmt: skip
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ConversionError(
+            f"OpenVINO 2021.4 cannot read the model: {lines[-1][:300].rstrip('.')}",
+            hint="try another target",
+            code="conversion-failed",
+        )
+    return json.loads(done.stdout)
+
+
+def ir_version(path):
+    """The version of an IR file."""
+    return int(re.search(rb'<net [^>]*version="(\d+)"', path.read_bytes()).group(1))

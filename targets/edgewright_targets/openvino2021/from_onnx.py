@@ -1,0 +1,22 @@
+"""The ONNX source at an opset that the Model Optimizer of OpenVINO 2021.4 reads."""
+
+_TAKEN = 13  # the newest that it takes as it is, if its operators are the lucky ones
+
+
+def convert(work):
+    """At `work.max_opset`, or as it is where that cannot be and there is hope.
+
+    Raises:
+        ConversionError: it is too new, and cannot be converted down.
+    """
+    from edgewright.errors import ConversionError
+    from edgewright_targets.onnxruntime.from_onnx import convert
+    from edgewright_targets.onnxruntime.prepare import opset_of
+
+    try:
+        convert(work)
+    except ConversionError:
+        if opset_of(work.source.model) > _TAKEN:
+            raise
+        work.max_opset = None
+        convert(work)

@@ -1,0 +1,92 @@
+"""The runner on the host: answers are checked by OpenVINO 2021.4 itself, the version that boards have.
+
+This machine's Python cannot load it, so `inside.py` runs it in the toolchain's.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+
+from edgewright_targets.openvino2021.finish import INSIDE, TOOLCHAIN
+
+
+def load(folder, manifest, options):
+    """A Session as those of `runner.py`.
+
+    Raises:
+        ConversionError: the toolchain is missing, or cannot load the artifact.
+    """
+    from edgewright.compile import toolchains
+
+    return Session(toolchains.python_of(TOOLCHAIN), Path(folder), manifest, options)
+
+
+class Session:
+    """One loaded network, in another process. `accelerator` is what really runs."""
+
+    def __init__(self, python, folder, manifest, options):
+        from edgewright.errors import ConversionError
+
+        self.accelerator = options.get("accelerator") or "cpu"
+        self._sizes = [_size(spec) for spec in manifest["outputs"]]
+        self._process = subprocess.Popen(
+            [python, "-I", "-B", INSIDE, "serve", folder, json.dumps(options)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self._send(json.dumps(manifest).encode() + b"\n")
+        if self._process.stdout.readline() != b"ready\n":
+            self.close()
+            raise ConversionError(
+                f"OpenVINO 2021.4 cannot load the artifact: exit code {self._process.returncode}",
+                hint="the log of the worker process has all of it",
+            )
+
+    def feed(self, tensors):
+        """Bytes of each input, in the manifest's order."""
+        return b"".join(bytes(one) for one in tensors)
+
+    def infer(self, feed):
+        """One inference: bytes of each output.
+
+        Raises:
+            ConversionError: the other process died.
+        """
+        from edgewright.errors import ConversionError
+
+        self._send(feed)
+        answers = [self._process.stdout.read(size) for size in self._sizes]
+        if [len(one) for one in answers] != self._sizes:
+            self.close()
+            raise ConversionError(
+                f"OpenVINO 2021.4 crashed on the artifact: exit code {self._process.returncode}",
+                hint="the log of the worker process has all of it",
+                code="worker-crashed",
+            )
+        return answers
+
+    def read(self, outputs):
+        """The bytes as they are."""
+        return outputs
+
+    def _send(self, data):
+        try:
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it died: its answer is missing then
+
+    def close(self):
+        """Ends the other process."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                pass
+        self._process.wait()
+
+
+def _size(spec):
+    """Bytes of a tensor."""
+    import numpy
+
+    return int(numpy.prod(spec["shape"], dtype=numpy.int64)) * numpy.dtype(spec["dtype"]).itemsize

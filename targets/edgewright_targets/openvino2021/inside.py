@@ -1,0 +1,105 @@
+"""Runs in the Python of the toolchain `openvino-2021`: says what an IR is, or answers inferences for the host.
+
+Python 3.6 syntax, the standard library and OpenVINO 2021.4. The host reads one JSON line, or bytes, from descriptor 1.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def describe(path, outputs):
+    """What OpenVINO 2021.4 reads in an IR, and which layers its plugin for the stick takes.
+
+    Args:
+        outputs: names of tensors that are the model's outputs.
+
+    Returns:
+        dict: `inputs`; `outputs`, the network's own names of them, None where it has no such tensor; `layers`,
+        name -> type, without constants; `myriad`, names of those that the plugin takes, or `problem`, why not.
+    """
+    import ngraph
+    from openvino.inference_engine import IECore
+
+    from edgewright_targets.openvino2021 import runner
+
+    core = IECore()
+    network = core.read_network(path)
+    operations = ngraph.function_from_cnn(network).get_ordered_ops()
+    left_out = ("Constant", "Parameter", "Result")
+    layers = {one.get_friendly_name(): one.get_type_name() for one in operations}
+    found = {
+        "inputs": sorted(network.input_info),
+        "outputs": [_own_name(network, name) for name in outputs],
+        "layers": {name: kind for name, kind in layers.items() if kind not in left_out},
+    }
+    problem = runner.plugin_problem(core)
+    if problem:
+        found["problem"] = problem[0]
+        return found
+    try:
+        taken = core.query_network(network, "MYRIAD")
+        found["myriad"] = sorted(name for name in taken if name in found["layers"])
+    except RuntimeError as error:
+        found["problem"] = " ".join(str(error).split())[:300]
+    return found
+
+
+def _own_name(network, tensor):
+    """The network's name of an output; it keeps the tensor's name beside its own."""
+    if tensor in network.outputs:
+        return tensor
+    try:
+        name = network.get_ov_name_for_tensor(tensor)
+    except RuntimeError:
+        return None
+    return name if name in network.outputs else None
+
+
+def serve(folder, options, source, sink):
+    """Answers inferences until `source` ends.
+
+    The manifest comes in as one line; then the inputs' bytes come in and the outputs' go out, without gaps.
+    """
+    from edgewright_targets.openvino2021 import runner
+
+    manifest = json.loads(source.readline().decode("utf-8"))
+    session = runner.load(folder, manifest, options)
+    sizes = [_size(spec) for spec in manifest["inputs"]]
+    sink.write(b"ready\n")
+    sink.flush()
+    while True:
+        given = [source.read(size) for size in sizes]
+        if [len(one) for one in given] != sizes:
+            break
+        for data in session.read(session.infer(session.feed(given))):
+            sink.write(data)
+        sink.flush()
+
+
+def _size(spec):
+    """Bytes of a tensor."""
+    import numpy
+
+    count = numpy.dtype(spec["dtype"]).itemsize
+    for length in spec["shape"]:
+        count *= length
+    return count
+
+
+def main(arguments):
+    """`describe FILE OUTPUT...` or `serve FOLDER OPTIONS`."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # the plugin prints
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    if arguments[0] == "describe":
+        answers.write(json.dumps(describe(arguments[1], arguments[2:])).encode("ascii") + b"\n")
+    else:
+        serve(arguments[1], json.loads(arguments[2]), os.fdopen(os.dup(0), "rb"), answers)
+    answers.flush()
+    os._exit(0)  # the plugin may hang or crash on its way out
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,50 @@
+"""What the plugin for the Intel NCS2 said of each layer, in words; it was asked on the host, without a stick."""
+
+_SHOWN = 20  # names of layers in one line
+
+
+def check_precision(accelerator, precision):
+    """Raises ConversionError when a model for the stick is not fp16."""
+    from edgewright.errors import ConversionError
+
+    if accelerator == "myriad" and precision != "fp16":
+        raise ConversionError(
+            f"the neural compute stick computes in fp16 only: {precision}",
+            hint="--precision fp16",
+            code="accelerator-unsupported",
+        )
+
+
+def notes(found, accelerator):
+    """Lines for the manifest.
+
+    Args:
+        found: what `inside.describe` says.
+        accelerator: the one that the model has to run on, or empty.
+
+    Raises:
+        ConversionError: it has to run on the stick, and some layer cannot.
+    """
+    from edgewright.errors import ConversionError
+
+    line, fits = _line(found)
+    if accelerator == "myriad" and not fits:
+        raise ConversionError(
+            f"the model cannot run on the neural compute stick: {line}",
+            hint="replace those layers, or leave the accelerator out and it runs on the CPU",
+            code="accelerator-unsupported",
+        )
+    return [f"myriad: {line}"]
+
+
+def _line(found):
+    """(what to say, whether all layers run there)."""
+    if "problem" in found:
+        return f"its plugin cannot tell: {found['problem']}", False
+    layers = found["layers"]
+    lacking = [name for name in layers if name not in set(found["myriad"])]
+    if not lacking:
+        return f"all {len(layers)} layers run there", True
+    listed = ", ".join(f"{name} ({layers[name]})" for name in lacking[:_SHOWN])
+    more = f" and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
+    return f"{len(lacking)} of {len(layers)} layers do not run there: {listed}{more}", False

@@ -1,0 +1,10 @@
+"""Operations of the ONNX file that the engine is built of. Host side, in the `onnx` worker."""
+
+from edgewright_targets.onnxruntime.explain import of_source, shipped
+
+__all__ = ["executed", "of_source", "shipped"]
+
+
+def executed(path):  # noqa: ARG001 - one signature for all targets
+    """None: the engine is built on the board, and what it fuses is known there only."""
+    return None

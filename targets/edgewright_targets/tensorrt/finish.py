@@ -1,0 +1,51 @@
+"""fp32 ONNX -> the files that a board builds an engine of, and the recipe for it."""
+
+import json
+
+_WORKSPACE_MB = 256  # a layer's scratch: boards share their memory between GPU and everything else
+
+
+def convert(work):
+    """Makes `model.onnx`, `recipe.json`, and for int8 `float.onnx` and `calibration.cache`.
+
+    `recipe.json`: `styles` by the major version of TensorRT from which on they hold (8 or 10), each with `model`, the
+    `types` that the builder may use besides 32-bit floats, and `calibration`, the file of ranges; `workspace_mb`.
+    TensorRT 11 takes all types from the model.
+
+    Raises:
+        ConversionError: nothing to quantise, too large for it, or a layer that does not stay in floats.
+        UsageError: an unknown layer, or integers at the ends, which it does not have.
+    """
+    from edgewright.errors import UsageError
+    from edgewright_targets.onnxruntime import finish
+
+    if work.integer_io:
+        raise UsageError(
+            "tensorrt keeps floats at inputs and outputs",
+            hint="leave --integer-io out: the engine converts on the GPU",
+        )
+    if work.precision in ("int8", "int8-mixed"):
+        from edgewright_targets.tensorrt.quantised import quantise
+
+        finish.refuse_large(work)
+        found, style = quantise(work)
+    else:
+        found, style = finish.convert(work), {}
+    del found["requires"]["ir"]  # its parser reads any
+    newer = {"model": work.entry, "types": _types(work)}
+    recipe = {"schema": 1, "workspace_mb": _WORKSPACE_MB, "styles": {"8": {**newer, **style}, "10": newer}}
+    (work.folder / "recipe.json").write_text(json.dumps(recipe, sort_keys=True, indent=1) + "\n")
+    return found
+
+
+def _types(work):
+    """What the builder may compute in, by what is in the model."""
+    import onnx
+    from onnx import TensorProto
+
+    graph = onnx.load(str(work.folder / work.entry), load_external_data=False).graph
+    kinds = {item.data_type for item in graph.initializer}
+    quantised = any(node.op_type == "QuantizeLinear" for node in graph.node)
+    # the layers of an int8 model that are not quantised may be halves: that is what a GPU with 8 bits is fast at
+    half = quantised or TensorProto.FLOAT16 in kinds
+    return ["FP16"] * half + ["INT8"] * quantised

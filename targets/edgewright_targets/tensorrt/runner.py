@@ -1,0 +1,369 @@
+"""Builds a TensorRT engine on a board, and runs it. Python 3.6, standard library alone until `load`.
+
+TensorRT 8 (JetPack 4 and 5), 10 (JetPack 6) and 11. Engines are for one kind of GPU and one version: `prepare` builds
+them where they run. Buffers of the GPU are CUDA's own, by ctypes: TensorRT's Python package has none.
+"""
+
+# ruff: noqa: B905, ARG001, ARG002 - zip has no `strict` in Python 3.6; others say what the functions take
+import json
+import os
+from array import array
+
+ENGINE = "engine.plan"
+_MAKE = 1  # raised when `prepare` builds something else of the same model
+_CODES = {  # TensorRT's types of inputs and outputs: numpy's name, and the type code of `array`
+    "FLOAT": ("float32", "f"),
+    "HALF": ("float16", None),
+    "INT8": ("int8", "b"),
+    "UINT8": ("uint8", "B"),
+    "BOOL": ("bool", "B"),
+    "INT32": ("int32", "i"),
+    "INT64": ("int64", "q"),
+}
+_TYPE_CODES = dict([pair for pair in _CODES.values() if pair[1]] + [("float64", "d")])
+
+
+def import_runtime():
+    """Imports the runtime. Returns its distribution and version, such as `tensorrt 8.5.2.2`."""
+    import tensorrt
+
+    return "tensorrt " + tensorrt.__version__
+
+
+def accelerators():
+    """`cuda`, where there is a GPU that works; TensorRT has no other."""
+    try:
+        return ["cuda"] if _Cuda().devices() else []
+    except OSError:
+        return []
+
+
+def prepares(options):
+    """Whether `prepare` has something to make: an engine, always."""
+    return True
+
+
+def environment(options):
+    """What an engine depends on, besides the model."""
+    import tensorrt
+
+    return {
+        "make": _MAKE,
+        "tensorrt": tensorrt.__version__,
+        "compute": _Cuda().compute_capability(),
+        "jetpack": _jetpack(),
+    }
+
+
+def prepare(folder, manifest, options):
+    """Builds the engine by the artifact's recipe, into `options["prepared"]`.
+
+    Raises:
+        ValueError: TensorRT cannot read the model, or the board cannot do its precision. OSError: a full disk.
+    """
+    import tensorrt as trt
+
+    with open(os.path.join(folder, "recipe.json")) as file:
+        recipe = json.load(file)
+    plan = _build(trt, folder, recipe)
+    with open(os.path.join(options["prepared"], ENGINE), "wb") as file:
+        file.write(plan)
+    return {}
+
+
+def _build(trt, folder, recipe):
+    """The bytes of an engine."""
+    major = int(trt.__version__.split(".")[0])
+    style = recipe["styles"]["8" if major < 10 else "10"]
+    logger = trt.Logger(trt.Logger.WARNING)
+    builder = trt.Builder(logger)
+    network = builder.create_network(
+        1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH) if major < 10 else 0
+    )
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(os.path.join(folder, style["model"])):
+        errors = [parser.get_error(index).desc() for index in range(parser.num_errors)]
+        raise ValueError("TensorRT cannot read the model: %s" % "; ".join(errors)[:1000])
+    config = builder.create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 is fp32
+    _limit(trt, config, int(recipe["workspace_mb"]) * 1024 * 1024)
+    if major < 11:  # later ones take every type from the model
+        _allow(trt, builder, config, folder, style)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise ValueError("TensorRT built no engine; its log says why")
+    return plan
+
+
+def _limit(trt, config, workspace):
+    """Bytes that a layer may use beside its inputs and outputs; 8.2 has the older way only."""
+    if hasattr(config, "set_memory_pool_limit"):
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
+    else:
+        config.max_workspace_size = workspace
+
+
+def _allow(trt, builder, config, folder, style):
+    """Lets the builder use the style's types, int8 by the ranges of a cache where the style has one."""
+    if "INT8" in style["types"] and not builder.platform_has_fast_int8:
+        raise ValueError("this board's GPU has no 8-bit arithmetic; convert the model as fp16")
+    if "INT8" in style["types"]:
+        config.set_flag(trt.BuilderFlag.INT8)
+    if "FP16" in style["types"]:
+        config.set_flag(trt.BuilderFlag.FP16)
+    if style.get("calibration"):
+        with open(os.path.join(folder, style["calibration"]), "rb") as file:
+            config.int8_calibrator = _calibrator(trt, file.read())
+
+
+def _calibrator(trt, cache):
+    """A calibrator that has nothing but the ranges that the host found.
+
+    Args:
+        cache: a line that names version and method, then `<tensor>: <scale, a big-endian float in hex>` lines.
+            TensorRT passes over the cache of another version: the line is written for this one.
+    """
+    numbers = [int(part) for part in trt.__version__.split(".")[:3]]
+    title = "TRT-%d-EntropyCalibration2\n" % (numbers[0] * 1000 + numbers[1] * 100 + numbers[2])
+    text = title.encode("ascii") + cache.split(b"\n", 1)[1]
+
+    class Ranges(trt.IInt8EntropyCalibrator2):
+        def __init__(self):
+            trt.IInt8EntropyCalibrator2.__init__(self)
+
+        def get_batch_size(self):
+            return 1
+
+        def get_batch(self, names):
+            return None  # no samples: without a cache that it takes, TensorRT fails rather than guesses
+
+        def read_calibration_cache(self):
+            return text
+
+        def write_calibration_cache(self, cache):
+            return None
+
+    return Ranges()
+
+
+def load(folder, manifest, options):
+    """A Session over the engine in `options["prepared"]`.
+
+    Raises:
+        ValueError: there is none, it is for another board, or its inputs and outputs are not the manifest's.
+    """
+    import tensorrt as trt
+
+    if not options.get("prepared"):
+        raise ValueError("there is no engine: it is built on the board, by `verify`")
+    logger = trt.Logger(trt.Logger.WARNING)
+    runtime = trt.Runtime(logger)
+    with open(os.path.join(options["prepared"], ENGINE), "rb") as file:
+        engine = runtime.deserialize_cuda_engine(file.read())
+    if engine is None:
+        raise ValueError("TensorRT does not take the engine that was built here; its log says why")
+    major = int(trt.__version__.split(".")[0])
+    tensors = _bindings(engine) if major < 10 else _tensors(trt, engine)
+    return Session(engine, tensors, manifest, (logger, runtime))
+
+
+def _bindings(engine):
+    """[(name, is an input, type, shape)] in the order of the buffers, of TensorRT 8."""
+    return [
+        (
+            engine.get_binding_name(index),
+            engine.binding_is_input(index),
+            engine.get_binding_dtype(index).name,
+            tuple(engine.get_binding_shape(index)),
+        )
+        for index in range(engine.num_bindings)
+    ]
+
+
+def _tensors(trt, engine):
+    """The same of TensorRT 10 and later."""
+    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    return [
+        (
+            name,
+            engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT,
+            engine.get_tensor_dtype(name).name,
+            tuple(engine.get_tensor_shape(name)),
+        )
+        for name in names
+    ]
+
+
+def _jetpack():
+    """The release of Jetson's system, such as R32.7.1, which each JetPack has its own of; empty on other boards."""
+    try:
+        with open("/etc/nv_tegra_release") as file:
+            words = file.readline().replace(",", " ").split()
+        return "%s.%s" % (words[1], words[words.index("REVISION:") + 1])
+    except (OSError, ValueError, IndexError):
+        return ""
+
+
+class _Cuda:
+    """The few functions of CUDA's runtime library that are needed.
+
+    Raises:
+        OSError: there is no such library. Its functions: ValueError, with CUDA's own words.
+    """
+
+    NAMES = ("", ".13", ".12", ".11.0", ".10.2")
+    MAJOR, MINOR = 75, 76  # cudaDevAttrComputeCapabilityMajor, -Minor
+    TO_BOARD, FROM_BOARD = 1, 2  # cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost
+
+    def __init__(self):
+        import ctypes
+
+        self._ctypes = ctypes
+        self._library = self._open()
+        self._library.cudaGetErrorString.restype = ctypes.c_char_p
+
+    def _open(self):
+        for folder in ("", "/usr/local/cuda/lib64/"):
+            for name in self.NAMES:
+                try:
+                    return self._ctypes.CDLL("%slibcudart.so%s" % (folder, name))
+                except OSError:
+                    continue
+        raise OSError("CUDA's runtime library, libcudart, is not installed")
+
+    def _check(self, code, what):
+        if code:
+            text = self._library.cudaGetErrorString(self._ctypes.c_int(code)).decode("ascii", "replace")
+            raise ValueError("CUDA failed to %s: %s" % (what, text))
+
+    def devices(self):
+        """How many GPUs work."""
+        count = self._ctypes.c_int(0)
+        code = self._library.cudaGetDeviceCount(self._ctypes.byref(count))
+        return 0 if code else count.value
+
+    def compute_capability(self):
+        """Of the first GPU, such as 7.2."""
+        numbers = []
+        for attribute in (self.MAJOR, self.MINOR):
+            value, kind = self._ctypes.c_int(0), self._ctypes.c_int(attribute)
+            code = self._library.cudaDeviceGetAttribute(
+                self._ctypes.byref(value), kind, self._ctypes.c_int(0)
+            )
+            self._check(code, "say what the GPU can do")
+            numbers.append("%d" % value.value)
+        return ".".join(numbers)
+
+    def allocate(self, size):
+        """The address of so many bytes of the GPU's memory."""
+        address = self._ctypes.c_void_p()
+        code = self._library.cudaMalloc(self._ctypes.byref(address), self._ctypes.c_size_t(size))
+        self._check(code, "give %d bytes, out of memory" % size)
+        return address.value
+
+    def copy(self, to, source, size, direction):
+        """Copies bytes between addresses; it waits for the GPU."""
+        pointer, whole = self._ctypes.c_void_p, self._ctypes.c_size_t
+        code = self._library.cudaMemcpy(
+            pointer(to), pointer(source), whole(size), self._ctypes.c_int(direction)
+        )
+        self._check(code, "copy")
+
+    def free(self, address):
+        """Gives memory back."""
+        self._library.cudaFree(self._ctypes.c_void_p(address))
+
+    def buffer(self, size):
+        """(memory of this process, its address)."""
+        memory = (self._ctypes.c_char * size)()
+        return memory, self._ctypes.addressof(memory)
+
+
+class _Tensor:
+    """An input or output: its place in the manifest, its type there and in the engine, its memory on the GPU."""
+
+    def __init__(self, spec, kind, shape, cuda):
+        wanted, count = spec["dtype"], 1
+        for length in shape:
+            count *= length
+        if list(shape) != list(spec["shape"]) or kind not in _CODES:
+            raise ValueError("%s is %s%s in the engine" % (spec["name"], kind, list(shape)))
+        own, code = _CODES[kind]
+        self.codes = None  # the type codes of manifest and engine, where they differ
+        if own != wanted:
+            if not code or wanted not in _TYPE_CODES:
+                raise ValueError("%s is %s in the engine, not %s" % (spec["name"], own, wanted))
+            self.codes = _TYPE_CODES[wanted], code
+        self.size = count * (array(code).itemsize if code else 2)
+        self.address = cuda.allocate(self.size)
+
+
+class Session:
+    """One loaded engine. `infer` includes the copies to the GPU and back, as an application has them."""
+
+    accelerator = "cuda"
+
+    def __init__(self, engine, tensors, manifest, kept):
+        self._cuda, self._kept, self._engine = _Cuda(), kept, engine
+        self._context = engine.create_execution_context()
+        if self._context is None:
+            raise ValueError("TensorRT gives no context: out of memory")
+        specs = [(spec, True) for spec in manifest["inputs"]] + [
+            (spec, False) for spec in manifest["outputs"]
+        ]
+        there = {(name, is_input) for name, is_input, _, _ in tensors}
+        odd = there ^ {(spec["name"], is_input) for spec, is_input in specs}
+        if odd:
+            raise ValueError(
+                "tensors differ from the manifest: %s" % ", ".join(sorted(name for name, _ in odd))
+            )
+        by_name = {name: (kind, shape) for name, _, kind, shape in tensors}
+        made = {spec["name"]: _Tensor(spec, *by_name[spec["name"]], cuda=self._cuda) for spec, _ in specs}
+        self._inputs = [made[spec["name"]] for spec in manifest["inputs"]]
+        self._outputs = [made[spec["name"]] for spec in manifest["outputs"]]
+        self._addresses = [made[name].address for name, _, _, _ in tensors]
+
+    def feed(self, tensors):
+        """Bytes of each input, in the manifest's order -> buffers of this process in the engine's types."""
+        fed = []
+        for data, tensor in zip(tensors, self._inputs):
+            data = bytes(data)
+            if tensor.codes:
+                data = array(tensor.codes[1], array(tensor.codes[0], data)).tobytes()
+            memory, address = self._cuda.buffer(tensor.size)
+            memory.raw = data
+            fed.append((memory, address))
+        return fed
+
+    def infer(self, feed):
+        """One inference: inputs to the GPU, the engine, every output back."""
+        cuda = self._cuda
+        for (_, address), tensor in zip(feed, self._inputs):
+            cuda.copy(tensor.address, address, tensor.size, cuda.TO_BOARD)
+        if not self._context.execute_v2(self._addresses):
+            raise ValueError("TensorRT failed to run the engine; its log says why")
+        outputs = []
+        for tensor in self._outputs:
+            memory, address = cuda.buffer(tensor.size)
+            cuda.copy(address, tensor.address, tensor.size, cuda.FROM_BOARD)
+            outputs.append(memory)
+        return outputs
+
+    def read(self, outputs):
+        """Buffers -> bytes of each output, in the manifest's order and dtype."""
+        return [
+            array(tensor.codes[0], array(tensor.codes[1], memory.raw)).tobytes()
+            if tensor.codes
+            else memory.raw
+            for memory, tensor in zip(outputs, self._outputs)
+        ]
+
+    def placement(self):
+        """{accelerator: layers}: an engine runs as a whole, on the GPU."""
+        return {self.accelerator: self._engine.num_layers}
+
+    def close(self):
+        """Gives the memory back, then the context, then the engine."""
+        for tensor in self._inputs + self._outputs:
+            self._cuda.free(tensor.address)
+        self._inputs = self._outputs = self._context = self._engine = self._kept = None

@@ -1,0 +1,84 @@
+"""Operations of a .tflite file, by its schema. Host side, in the `litert` worker."""
+
+# layers to keep in floats go by the names that they have in these sources, not in the fp32 file
+NAMED_BY_SOURCE = {"keras": "layers", "h5": "layers"}
+_FLOATS = {"FLOAT32": "fp32", "FLOAT16": "fp16"}
+_OPTIONS = (
+    "Conv2DOptions", "DepthwiseConv2DOptions", "FullyConnectedOptions", "AddOptions", "MulOptions", "SubOptions",
+    "Pool2DOptions", "ConcatenationOptions", "TransposeConvOptions", "Conv3DOptions", "DivOptions", "L2NormOptions",
+)  # fmt: skip
+
+
+def of_source(model, path):  # noqa: ARG001 - one signature for all targets
+    """Rows for `compile.operations.Operation` of an opened .tflite source."""
+    return shipped(path)
+
+
+def executed(path):  # noqa: ARG001 - one signature for all targets
+    """None: the interpreter executes the operators of the file; what a delegate does with them it does not say."""
+    return None
+
+
+def shipped(path):
+    """Rows of the file's first graph. `absorbed` is the fused activation function."""
+    from pathlib import Path
+
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(Path(path).read_bytes(), 0)
+    graph = model.subgraphs[0]
+    operators = _named(schema.BuiltinOperator)
+    types, activations = _named(schema.TensorType), _named(schema.ActivationFunctionType)
+    found, makers = [], {}
+    for item in graph.operators:
+        code = model.operatorCodes[item.opcodeIndex]
+        number = max(code.builtinCode, code.deprecatedBuiltinCode)
+        operator = operators[number] if operators[number] != "CUSTOM" else code.customCode.decode()
+        name = _text(graph.tensors[item.outputs[0]].name) if len(item.outputs) else operator
+        found.append((item, operator, name))
+        makers.update({int(index): (name, item, operator) for index in item.outputs})
+    return [
+        {
+            "name": name,
+            "operator": operator,
+            "takes": [makers[index][0] for index in map(int, item.inputs) if index in makers],
+            "absorbed": _activation(item, activations),
+            "arithmetic": _arithmetic(item, graph, makers, types),
+        }
+        for item, operator, name in found
+    ]
+
+
+def _named(enumeration):
+    return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
+
+
+def _text(name):
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _activation(item, activations):
+    kind = getattr(item.builtinOptions, "fusedActivationFunction", 0) or 0
+    return [activations[kind]] if type(item.builtinOptions).__name__.rstrip("T") in _OPTIONS and kind else []
+
+
+def _arithmetic(item, graph, makers, types):
+    """What an operator with constant weights computes in."""
+    if len(item.inputs) < 2 or item.inputs[1] < 0:
+        return ""
+    data, weight = (_type(int(index), graph, makers, types) for index in item.inputs[:2])
+    if data in ("INT8", "UINT8") and weight in ("INT8", "UINT8", "INT4"):
+        return "int8"
+    if data == "INT16":
+        return "int16x8"
+    if weight in ("INT8", "INT4"):
+        return f"{weight.lower()} weights"
+    return _FLOATS.get(weight, "")
+
+
+def _type(index, graph, makers, types):
+    """The type of a tensor; of what was dequantised from a constant, the constant's."""
+    _, item, operator = makers.get(index, ("", None, ""))
+    if operator == "DEQUANTIZE" and int(item.inputs[0]) not in makers:
+        index = int(item.inputs[0])
+    return types[graph.tensors[index].type]

@@ -1,0 +1,73 @@
+"""A float .tflite file -> the precision that was asked for, by ai-edge-quantizer."""
+
+import shutil
+
+from edgewright_targets.tflite import graph
+from edgewright_targets.tflite.described import described, plain_interpreter, refuse_custom
+
+CALIBRATED = ("int8", "int8-mixed", "int16x8")
+_BEYOND = (  # operator, types of its first inputs, a version above the cap that `target.py` gives to old runtimes
+    ("DEQUANTIZE", ("INT4",), 6),
+    ("DEQUANTIZE", ("INT2",), 6),
+    ("BATCH_MATMUL", ("INT16", "INT8"), 5),
+    ("SQRT", ("INT8",), 3),
+    ("SQRT", ("INT16",), 3),
+    ("RSQRT", ("INT16",), 4),
+    ("SLICE", ("INT16",), 7),
+)
+_METHODS = {"minmax": "min-max", "percentile": "percentile 99.99"}
+
+
+def convert(work):
+    """Quantises what the stage before made, unless it did so itself.
+
+    Raises:
+        ConversionError: a layer to keep that is not there, nothing that could be quantised, operators that the
+            runtime lacks.
+    """
+    from edgewright_targets.tflite.quantise import quantised
+
+    made = work.folder / work.entry
+    data = work.path.read_bytes()
+    method = _METHODS[work.calibration_method] if work.precision in CALIBRATED else ""
+    refuse_custom(graph.operators(data), work.entry)
+    refuse_unloadable(data)
+    if work.precision == "fp32" or graph.quantised(data):
+        shutil.copyfile(work.path, made)
+        return described(work, method, requires=beyond_versions(data))
+    data, kept = quantised(data, work)
+    made.write_bytes(data)
+    notes = [f"in floats: {scope}" for scope in kept]  # names of a graph are not always the source's
+    return described(
+        work, method, kept_float=list(work.keep_float), notes=notes, requires=beyond_versions(data)
+    )
+
+
+def refuse_unloadable(data):
+    """Raises ConversionError when the runtime does not take what the converter made."""
+    from edgewright.errors import ConversionError
+
+    try:
+        plain_interpreter(data).allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ConversionError(
+            f"converter made a file that does not load: {lines[0][:240].rstrip('.')}",
+            hint="convert it for another target, or from another format of the model",
+            code="conversion-failed",
+        ) from error
+
+
+def beyond_versions(data):
+    """What the operators need of a runtime beyond the versions that the file names: {operator: version}.
+
+    ai-edge-quantizer leaves the versions as they were. tflite-runtime 2.14 answers wrongly to a SLICE of 16-bit integers
+    and refuses the others.
+    """
+    found = {}
+    for operator in graph.operators(data):
+        for kind, types, version in _BEYOND:
+            given = tuple(tensor.type for tensor in operator.inputs[: len(types)])
+            if operator.kind == kind and given == types:
+                found[kind] = max(version, found.get(kind, 0))
+    return found

@@ -1,0 +1,91 @@
+"""ONNX -> float .tflite, by the toolchain onnx2tf. Inputs keep the source's shapes: NCHW stays NCHW."""
+
+import json
+import subprocess
+
+from edgewright_targets.tflite import layers
+
+TOOLCHAIN = "onnx2tf"
+_OPSET = 13
+_SECONDS = 3600
+
+
+def convert(work):
+    """The source with its static shapes.
+
+    Raises:
+        ConversionError: the tool refused the model, or it is larger than a .tflite file can be.
+    """
+    import onnx
+
+    if work.source.large:
+        raise _too_large()
+    given = work.folder / "source.onnx"
+    made = work.folder / "made"
+    onnx.save(_raised(work.source.model), str(given))
+    names = [spec.name for spec in work.inputs]
+    # isolated: the tool must not find our own packages, nor what lies in the working folder
+    command = [
+        str(work.toolchains[TOOLCHAIN]),
+        "-I",
+        "-m",
+        "onnx2tf",
+        "--tflite_backend",
+        "flatbuffer_direct",
+    ]
+    command += ["--input_onnx_file_path", str(given), "--output_folder_path", str(made)]
+    command += ["--keep_shape_absolutely_input_names", *names, "--copy_onnx_input_output_names_to_tflite"]
+    command += ["--non_verbose"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=_SECONDS, cwd=work.folder
+    )  # fmt: skip
+    print(done.stdout, done.stderr, sep="\n")  # noqa: T201 - a worker's stdout is its log
+    file = made / "source_float32.tflite"
+    if done.returncode or not file.is_file():
+        raise _refused(done)
+    file.rename(work.folder / work.entry)
+    layers.save(work.folder, _layers(made / "source_tensor_correspondence_report.json"))
+
+
+def _raised(model):
+    """The model at the opset whose meanings the tool knows: before 13, a Softmax was over all axes from its own on."""
+    from onnx import version_converter
+
+    opset = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
+    try:
+        return version_converter.convert_version(model, _OPSET) if opset < _OPSET else model
+    except Exception as error:  # noqa: BLE001 - it knows no such step for some operator; the answers are compared anyway
+        print(f"opset {opset} is not raised: {error}")  # noqa: T201 - a worker's stdout is its log
+        return model
+
+
+def _layers(report):
+    """{name of a node, or of its output: the tensor that holds it}, as the tool says."""
+    names = {}
+    for record in json.loads(report.read_text())["records"] if report.is_file() else []:
+        tensor = record.get("resolved_tflite_tensor_name")
+        if tensor and record.get("exists_in_final_model"):
+            names.update(dict.fromkeys((record["onnx_op_name"], record["onnx_output_name"]), tensor))
+    return names
+
+
+def _too_large():
+    from edgewright.errors import ConversionError
+
+    return ConversionError(
+        "model is too large for LiteRT, whose files hold less than 2 GiB",
+        hint="take --target onnxruntime, or a smaller model",
+        code="model-too-large",
+    )
+
+
+def _refused(done):
+    from edgewright.errors import ConversionError
+
+    said = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
+    wrong = [line for line in said if "error" in line.lower()] or said or [f"exit code {done.returncode}"]
+    return ConversionError(
+        f"onnx2tf cannot convert the model: {wrong[-1][:240].rstrip('.')}",
+        hint="convert it for onnxruntime, or export it to ONNX again with simpler operators",
+        code="conversion-failed",
+    )

@@ -1,0 +1,96 @@
+"""Copies of a Keras model that convert where the model itself does not, with the same weights. Host side."""
+
+LOOPS = ("While", "StatelessWhile")
+
+
+def unrolled(source):
+    """The source, or, where it has loops, a copy of its Keras model with `unroll=True`.
+
+    TensorFlow's calibrator dies of a segmentation fault in a loop.
+
+    Raises:
+        ConversionError: `loop-not-calibrated`: it has loops and is no Keras model whose layers can be unrolled.
+    """
+    from edgewright.errors import ConversionError
+
+    if not _has_loop(source.concrete):
+        return source
+    copy = _copied(source, _with_unroll)
+    if copy is None or _has_loop(copy.concrete):
+        raise ConversionError(
+            "model has a loop, such as an LSTM or a GRU, whose inside cannot be calibrated",
+            hint="give the .keras file, use int8-dynamic or int8-weights, or build the layer with unroll=True",
+            code="loop-not-calibrated",
+        )
+    return copy
+
+
+def renamed(source):
+    """(a copy whose layers have names that nothing else has, names, outputs), the latter as for `layers.save`.
+
+    In a graph the second of two layers `conv` and `conv_1` can be `conv_1_2` and the first `conv_1`. Without layers of
+    Keras: the source itself, and both empty.
+    """
+    names = {}
+
+    def change(config):
+        name = f"edgewright{len(names)}layer"
+        names[config.get("name", name)] = name
+        return {**config, "name": name}
+
+    copy = _copied(source, change)
+    if copy is None:
+        return source, {}, {}
+    back = {new: old for old, new in names.items()}
+    makers = [getattr(tensor, "_keras_history", (None,))[0] for tensor in copy.module.kept.outputs]
+    return (
+        copy,
+        names,
+        {back[one.name]: at for at, one in enumerate(makers) if getattr(one, "name", None) in back},
+    )
+
+
+def kinds(concrete):
+    """Names of the operators in a ConcreteFunction, those of its functions too."""
+    graph = concrete.graph.as_graph_def()
+    inside = {node.op for function in graph.library.function for node in function.node_def}
+    return {node.op for node in graph.node} | inside
+
+
+def _has_loop(concrete):
+    return bool(kinds(concrete) & set(LOOPS))
+
+
+def _copied(source, change):
+    """A source of the same kind over a rebuilt model, each layer's configuration changed; None: no such model."""
+    import importlib
+
+    model = getattr(source.module, "kept", None)
+    package = importlib.import_module(type(model).__module__.split(".")[0])  # keras or tf_keras
+    if not hasattr(model, "layers") or not hasattr(getattr(package, "models", None), "clone_model"):
+        return None
+
+    def rebuilt(layer):
+        return type(layer).from_config(change(layer.get_config()))
+
+    try:
+        copy = package.models.clone_model(model, clone_function=rebuilt)
+        copy.set_weights(model.get_weights())
+    except (
+        ValueError,
+        TypeError,
+        NotImplementedError,
+    ):  # of a subclass, or of layers that cannot say how to rebuild them
+        return None
+
+    def call(*arrays):
+        return copy(arrays[0] if len(arrays) == 1 else list(arrays), training=False)
+
+    return type(source)(call, source.inputs, list(source.output_names), copy)
+
+
+def _with_unroll(config):
+    """A layer's configuration, nested ones included, with every `unroll` true."""
+    if isinstance(config, dict):
+        return {key: True if key == "unroll" else _with_unroll(value) for key, value in config.items()}
+    return [_with_unroll(item) for item in config] if isinstance(config, list) else config

@@ -1,0 +1,84 @@
+"""Which operators of a .tflite file are a layer of the source. Host side.
+
+A stage that knows it writes it beside its file, for the stage that quantises; else names are looked for in the file.
+"""
+
+import json
+import re
+
+from edgewright_targets.tflite import graph
+
+_FILE = "layers.json"
+_MOVES = ("TRANSPOSE", "RESHAPE", "SQUEEZE")  # converters add these behind an operator, under its name
+
+
+def save(folder, names, outputs=None):
+    """Writes what a stage knows.
+
+    Args:
+        names: {a layer's name in the source: its name in the file}.
+        outputs: {a layer's name in the source: index of the model's output that it makes}.
+    """
+    (folder / _FILE).write_text(json.dumps([names, outputs or {}]))
+
+
+def load(folder):
+    """What `save` wrote: (names, outputs), both empty when it did not."""
+    path = folder / _FILE
+    return json.loads(path.read_text()) if path.is_file() else ({}, {})
+
+
+def matches(data, wanted, folder):
+    """Names of the operators, those of their first outputs, that the layers mean.
+
+    Args:
+        data: the bytes of the file.
+        wanted: names of the source's layers, or of tensors in the file, or parts of these between `/`, `;` and `:`.
+        folder: where `save` wrote, or did not.
+
+    Raises:
+        ConversionError: `no-such-layer`; the hint names the nearest.
+    """
+    names, outputs = load(folder)
+    last = graph.output_names(data)
+    operators = graph.operators(data)
+    makers = {operator.outputs[0].name: operator for operator in operators if operator.outputs}
+    parts = {scope: {scope, *re.split(r"[/;:]", scope)} for scope in makers}
+    found = []
+    for name in wanted:
+        meant = re.compile(re.escape(names.get(name, name)) + (r"(_\d+)?" if name in names else ""))
+        hits = [scope for scope in makers if any(meant.fullmatch(part) for part in parts[scope])]
+        if not hits and name in outputs:  # a converter gives the last operator the name of the output
+            hits = [last[outputs[name]]]
+        if not hits:
+            raise _no_such_layer(
+                name, names or {part for several in parts.values() for part in several if part}
+            )
+        for scope in hits:
+            found += [one for one in _behind(scope, makers) if one not in found]
+    return found
+
+
+def _behind(scope, makers):
+    """The operator, and what it moves around where it does nothing else."""
+    chain = [scope]
+    while makers[chain[-1]].kind in _MOVES:
+        before = makers[chain[-1]].inputs[0].name
+        if before not in makers:
+            break
+        chain.append(before)
+    return chain
+
+
+def _no_such_layer(name, known):
+    import difflib
+
+    from edgewright.errors import ConversionError
+
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    return ConversionError(
+        f"model has no layer to keep in floats: {name}",
+        hint=f"near are {', '.join(near)}" if near else f"there are {', '.join(known[:8])}",
+        code="no-such-layer",
+    )

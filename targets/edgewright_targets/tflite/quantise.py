@@ -1,0 +1,119 @@
+"""ai-edge-quantizer's recipes for our precisions. Host side; imports no TensorFlow."""
+
+import re
+import warnings
+
+from edgewright_targets.tflite import graph, layers
+from edgewright_targets.tflite.ranges import ranges
+
+# per channel, but for these: tflite-runtime 2.14 answers wrongly where their weights have a scale a channel and their
+# activations are floats, and no runtime takes it for a BATCH_MATMUL of integers
+_ONE_SCALE = {"int8-dynamic": ("FULLY_CONNECTED", "BATCH_MATMUL", "EMBEDDING_LOOKUP")}
+_ACTIVATION_BITS = {"int8": 8, "int8-mixed": 8, "int16x8": 16}
+_WEIGHT_BITS = {"int8-weights": 8, "int4-weights": 4}
+
+
+def quantised(data, work):
+    """(the bytes in the Work's precision, the operators that were kept in floats).
+
+    Raises:
+        ConversionError: `no-such-layer`, `nothing-quantised`, `conversion-failed`.
+    """
+    from ai_edge_quantizer import quantizer
+
+    kept = layers.matches(data, work.keep_float, work.path.parent)
+    data = graph.with_signature(data)
+    tool = quantizer.Quantizer(bytearray(data))
+    add_recipe(tool, work)
+    for name in kept:
+        _leave(tool, f"^{re.escape(name)};?$")  # scopes of operators are their outputs' names
+    calibration = ranges(data, work.samples, work.calibration_method) if tool.need_calibration else None
+    made = bytes(_run(tool, calibration, data))
+    if not graph.quantised(made):
+        from edgewright.errors import ConversionError
+
+        raise ConversionError(
+            f"nothing in the model can be made {work.precision}",
+            hint="it has no weights of the kinds that are quantised; use fp32",
+            code="nothing-quantised",
+        )
+    check_kept(made, kept)
+    return made, kept
+
+
+def add_recipe(tool, work):
+    """The rules of one precision; later ones win."""
+    from ai_edge_quantizer import qtyping
+
+    names = qtyping.TFLOperationName
+    everything, precision = names.ALL_SUPPORTED, work.precision
+    if precision == "fp16":
+        tool.update_quantization_recipe(".*", everything, _halves(qtyping), "float_casting")
+    elif precision == "int8-dynamic":
+        tool.add_dynamic_config(".*", everything, 8)
+    elif precision in _WEIGHT_BITS:
+        tool.add_weight_only_config(".*", everything, _WEIGHT_BITS[precision])
+    else:
+        bits = _ACTIVATION_BITS[precision]
+        tool.add_static_config(".*", everything, bits, 8)
+        tool.add_static_config(".*", names.BATCH_MATMUL, bits, 8, qtyping.QuantGranularity.TENSORWISE)
+        _leave(tool, ".*", (names.SPLIT,))  # XNNPACK does not load one whose outputs have scales of their own
+        if not work.integer_io:
+            _leave(tool, ".*", (names.INPUT, names.OUTPUT))
+    for kind in _ONE_SCALE.get(precision, ()):
+        tool.add_dynamic_config(".*", names[kind], 8, qtyping.QuantGranularity.TENSORWISE)
+
+
+def check_kept(data, kept):
+    """Raises ConversionError when an operator that was to stay in floats has integers among its tensors."""
+    from edgewright.errors import ConversionError
+
+    for operator in graph.operators(data):
+        names = {tensor.name for tensor in operator.outputs}
+        integers = [
+            tensor
+            for tensor in (*operator.inputs, *operator.outputs)
+            if tensor.type in graph.INTEGERS and tensor.scales
+        ]
+        if names & set(kept) and integers and operator.kind not in ("QUANTIZE", "DEQUANTIZE"):
+            raise ConversionError(
+                f"layer was quantised though it was to stay in floats: {sorted(names)[0]}",
+                hint="name also the layers around it",
+                code="not-kept-float",
+            )
+
+
+def _run(tool, calibration, data):
+    from edgewright.errors import ConversionError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an interpreter that it opens in between
+            return tool.quantize(calibration, enable_progress_report=False).quantized_model
+    except ValueError as error:
+        loops = {operator.kind for operator in graph.operators(data)} & {"WHILE", "IF", "CALL_ONCE"}
+        if not loops:
+            raise
+        raise ConversionError(
+            "model has a loop, such as an LSTM or a GRU, whose inside cannot be calibrated",
+            hint="use int8-dynamic or int8-weights, or build the layer with unroll=True",
+            code="loop-not-calibrated",
+        ) from error
+
+
+def _leave(tool, scope, kinds=None):
+    """No quantisation for the operators whose scope matches."""
+    from ai_edge_quantizer import qtyping
+
+    for kind in kinds or (qtyping.TFLOperationName.ALL_SUPPORTED,):
+        tool.update_quantization_recipe(scope, kind, algorithm_key="no_quantize")
+
+
+def _halves(qtyping):
+    return qtyping.OpQuantizationConfig(
+        weight_tensor_config=qtyping.TensorQuantizationConfig(
+            num_bits=16, dtype=qtyping.TensorDataType.FLOAT
+        ),
+        compute_precision=qtyping.ComputePrecision.FLOAT,
+        explicit_dequantize=True,
+    )

@@ -1,0 +1,92 @@
+"""Ranges of the activations of a float .tflite file over calibration samples. Host side.
+
+Two passes for percentiles: the first finds each tensor's least and greatest value, the second counts its values in
+bins between them; so memory does not grow with the samples.
+"""
+
+import warnings
+
+from edgewright_targets.tflite.described import plain_interpreter
+from edgewright_targets.tflite.graph import constants
+
+BINS = 4096
+COVERED = 0.9999  # share of a tensor's values that the percentile method keeps within the range
+
+
+def ranges(data, samples, method):
+    """{tensor name: {"min", "max"}}, arrays of as many axes as the tensor has.
+
+    Args:
+        data: the bytes of the file. samples: gives a fresh stream of lists of arrays, in the file's order of inputs.
+        method: `minmax` or `percentile`.
+    """
+    import numpy
+
+    found = _extremes(data, samples())
+    if method == "percentile":
+        found = _percentiles(data, samples(), found)
+    return {
+        name: {"min": numpy.full(shape, low, numpy.float32), "max": numpy.full(shape, high, numpy.float32)}
+        for name, (low, high, shape) in found.items()
+    }
+
+
+def _tensors(data, samples):
+    """Yields (name, values) of every float activation, sample by sample."""
+    import numpy
+
+    # with XNNPACK or memory shared between tensors, what a tensor held is gone by the end
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this is for debugging
+        interpreter = plain_interpreter(data, experimental_preserve_all_tensors=True)
+    interpreter.allocate_tensors()
+    inputs = [detail["index"] for detail in interpreter.get_input_details()]
+    fixed = constants(data)
+    wanted = [
+        detail
+        for detail in interpreter.get_tensor_details()
+        if detail["dtype"] == numpy.float32 and detail["name"] and detail["index"] not in fixed
+    ]
+    for sample in samples:
+        for index, array in zip(inputs, sample, strict=True):
+            interpreter.set_tensor(index, array)
+        interpreter.invoke()
+        for detail in wanted:
+            try:
+                values = interpreter.get_tensor(detail["index"])
+            except ValueError:  # not computed, such as a kernel's scratch space
+                continue
+            if values.size:
+                yield detail["name"], values
+
+
+def _extremes(data, samples):
+    found = {}
+    for name, values in _tensors(data, samples):
+        low, high = float(values.min()), float(values.max())
+        if name in found:
+            low, high = min(low, found[name][0]), max(high, found[name][1])
+        found[name] = (low, high, (1,) * values.ndim)
+    return found
+
+
+def _percentiles(data, samples, extremes):
+    """The narrowest ends that leave half of the uncovered share out on each side; zero stays within."""
+    import numpy
+
+    counts = {name: numpy.zeros(BINS, numpy.int64) for name in extremes}
+    for name, values in _tensors(data, samples):
+        low, high, _ = extremes[name]
+        if high > low:
+            counts[name] += numpy.histogram(values, BINS, (low, high))[0]
+    found = {}
+    for name, (low, high, shape) in extremes.items():
+        total = counts[name].sum()
+        if total:
+            share = numpy.cumsum(counts[name]) / total
+            width = (high - low) / BINS
+            first = int(numpy.searchsorted(share, (1 - COVERED) / 2, side="right"))
+            last = int(numpy.searchsorted(share, 1 - (1 - COVERED) / 2, side="left"))
+            low, high = min(0.0, low + first * width), max(0.0, low + (last + 1) * width)
+        found[name] = (low, high, shape)
+    return found

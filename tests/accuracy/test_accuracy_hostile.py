@@ -1,0 +1,112 @@
+"""What a board says it answered is checked before anyone scores it."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgewright.compile import evaluation, metrics
+from edgewright.connect import answers as shapes
+from edgewright.deploy.scoring import Scoring
+from edgewright.errors import ProtocolError
+from edgewright.nouns.artifact import TensorSpec
+
+X = TensorSpec(name="x", shape=(1, 3), dtype="float32")
+Y = TensorSpec(name="y", shape=(1, 6), dtype="float32")
+SPEC = {"name": "y", "shape": [1, 6], "dtype": "int8", "scale": 0.5, "zero_point": 3}
+
+
+class Board:
+    """A session with a board that says what a test wants it to."""
+
+    def __init__(self, data: bytes, **changes: Any) -> None:
+        result = {"result": "1-answers", "sha256": "0" * 64, "size": len(data)}
+        self.data = data
+        self.answer: dict[str, Any] = {
+            "keep": "first",
+            "n": 4,
+            "outputs": [SPEC],
+            "answers": result,
+            **changes,
+        }
+
+    def call(self, do: str, **arguments: Any) -> dict[str, Any]:
+        assert (do, arguments["evaluation"]) == ("evaluate", "e" * 64)
+        return shapes.check(do, self.answer)
+
+    def get(self, result: dict[str, Any]) -> bytes:
+        return self.data
+
+
+@pytest.fixture
+def scoring(tmp_path: Path) -> Any:
+    def made(metric: str) -> Scoring:
+        np.savez(tmp_path / "e.npz", x=np.zeros((4, 3), np.float32), labels=np.arange(4))
+        given = evaluation.prepare(tmp_path / "e.npz", [X])
+        return Scoring(metrics.load(metric), given, given.load_labels())
+
+    return made
+
+
+def packed(*arrays: np.ndarray, save: Any = np.savez) -> bytes:
+    buffer = io.BytesIO()
+    save(buffer, **{f"output_{index}": array for index, array in enumerate(arrays)})
+    return buffer.getvalue()
+
+
+def answers(scoring: Scoring, board: Board) -> Any:
+    return scoring.answers(board, "m", "1-aaaaaaaa", "e" * 64)  # type: ignore[arg-type]
+
+
+def test_integers_come_back_as_real_values(scoring: Any) -> None:
+    values = np.arange(24, dtype=np.int8).reshape(4, 1, 6)
+    found = answers(scoring("f1"), Board(packed(values)))
+    assert np.array_equal(found.arrays[0], (values.astype(float) - 3) / 2)
+    ranked = answers(scoring("top1"), Board(np.arange(20, dtype="<i4").tobytes()))
+    assert ranked.arrays[0].tolist() == np.arange(20).reshape(4, 5).tolist()
+
+
+@pytest.mark.parametrize(
+    ("metric", "board"),
+    [
+        ("top1", Board(b"\0" * 79)),
+        ("top1", Board(b"\0" * 100)),
+        ("top1", Board(b"\0" * 80, n=5)),
+        ("top1", Board(b"\0" * 80, n="4")),
+        ("top1", Board(b"\0" * 80, answers={})),
+        ("f1", Board(b"not an archive")),
+        ("f1", Board(packed())),
+        ("f1", Board(packed(np.zeros((3, 1, 6), np.int8)))),
+        ("f1", Board(packed(np.zeros((4, 1, 6), np.int8), save=np.savez_compressed))),
+        ("f1", Board(packed(np.array([{}] * 4)))),
+        ("f1", Board(packed(np.zeros((4, 1, 6), np.int8))[:-30])),
+        ("f1", Board(packed(np.zeros((4, 1, 6), np.int8)), outputs=[])),
+        ("f1", Board(packed(np.zeros((4, 1, 6), np.int8)), outputs=[{**SPEC, "scale": "x"}])),
+        ("f1", Board(packed(np.zeros((4, 1, 6), np.int8)), outputs=[{**SPEC, "zero_point": []}])),
+        ("f1", Board(packed(np.zeros((4, 1, 6), np.int8)), outputs=[{"scale": 2.0}])),
+        ("f1", Board(packed(np.zeros((4, 1, 6), np.int8)), outputs=["y"])),
+    ],
+)
+def test_answers_that_are_not_what_was_asked_for(scoring: Any, metric: str, board: Board) -> None:
+    with pytest.raises(ProtocolError):
+        answers(scoring(metric), board)
+
+
+def test_an_archive_of_nothing_but_zeros_does_not_fill_the_memory(scoring: Any) -> None:
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("output_0.npy", "w") as member,
+    ):
+        np.lib.format.write_array_header_1_0(
+            member, {"descr": "|i1", "fortran_order": False, "shape": (4, 1, 1 << 22)}
+        )
+        member.write(bytes(1 << 24))
+    assert len(buffer.getvalue()) < 100_000
+    with pytest.raises(ProtocolError, match="packed"):
+        answers(scoring("f1"), Board(buffer.getvalue()))

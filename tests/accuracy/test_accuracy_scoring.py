@@ -1,0 +1,137 @@
+"""What becomes of answers once they are here: references of other shapes, answers that nobody kept, own metrics that break."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from edgewright.compile import accuracy, evaluation, metrics
+from edgewright.compile.answers import Answers, collected
+from edgewright.deploy.scoring import Scoring, real_valued
+from edgewright.errors import DataError
+from edgewright.nouns.artifact import Accuracy, Goldens, Manifest, Parity, Source, TensorSpec
+from edgewright.nouns.precision import Tolerance
+from edgewright.nouns.project import Budget
+
+COUNT = 60
+X = TensorSpec(name="x", shape=(1, 2), dtype="float32")
+Y = TensorSpec(name="y", shape=(1, 4), dtype="float32")
+LABELS = np.random.default_rng(0).normal(size=(COUNT, 4)).astype(np.float32)
+
+
+def first(values: np.ndarray) -> Answers:
+    return Answers("first", [values[:, None].astype(np.float32)])
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> evaluation.EvaluationSet:
+    np.savez(tmp_path / "e.npz", x=np.zeros((COUNT, 2), np.float32), labels=LABELS)
+    return evaluation.prepare(tmp_path / "e.npz", [X])
+
+
+def manifest(known: Accuracy | None = None, **changes: Any) -> Manifest:
+    tolerance = Tolerance(sqnr_db=1, relative=1)
+    found = Manifest(
+        schema=1, source=Source(format="onnx", file="m.onnx", sha256=""), target="onnxruntime", precision="fp32", entry="m",
+        files=(), inputs=(X,), outputs=(Y,), parity=Parity(max_abs=0, max_relative=0, cosine=1, sqnr_db=1, top1_agreement=1, count=8),
+        goldens=Goldens(file="g", count=8, origin="random", framework="onnxruntime 1", tolerance=tolerance), accuracy=known,
+    )  # fmt: skip
+    return msgspec.structs.replace(found, **changes)
+
+
+def scored(
+    given: evaluation.EvaluationSet,
+    metric: str,
+    mine: Answers,
+    incumbent: Answers | None,
+    known: Accuracy | None = None,
+) -> Any:
+    scorer = metrics.load(metric)
+    labels = scorer.labels(given.load_labels(), [Y])
+    return Scoring(scorer, given, labels).checks(manifest(known), mine, incumbent, Budget())
+
+
+def test_an_incumbent_that_answers_in_another_shape_is_not_compared(given: evaluation.EvaluationSet) -> None:
+    """One figure would be spread over four labels, and look like an answer."""
+    mine, narrow = first(LABELS + 0.1), first(LABELS[:, :1])
+    checks = scored(given, "mse", mine, narrow)
+    assert [(check.name, check.ok) for check in checks] == [("accuracy", True), ("incumbent", True)]
+    assert checks[1].note == "its accuracy is not compared: it answers [1] values a sample, the candidate [4]"
+    broken = scored(given, "mse", mine, first(np.full((COUNT, 4), np.nan)))
+    assert broken[1].note == "its accuracy is not compared: output 0 for sample 0 is not finite, one of 60"
+    refused = scored(given, "mse", first(np.full((COUNT, 4), np.nan)), mine)
+    assert [(check.name, check.ok) for check in refused] == [("accuracy", False)]
+
+
+def test_the_sources_answers_are_paired_where_they_were_kept(
+    given: evaluation.EvaluationSet, tmp_path: Path
+) -> None:
+    scorer = metrics.load("mse")
+    labels = scorer.labels(given.load_labels(), [Y])
+    source, mine = first(LABELS + 0.1), first(LABELS + 0.11)
+    known = accuracy.of(scorer, given, labels, source.packed(), mine.packed(), None)
+    assert known.drop == pytest.approx(0.21, abs=1e-4)
+    (paired,) = scored(given, "mse", mine, None, known)
+    assert not paired.ok and paired.low is not None and paired.low < known.drop < (paired.high or 0)
+    assert "95 % interval of the drop" in paired.note and "it is worse" in paired.note
+    (place,) = (tmp_path / "home" / "answers").iterdir()
+    place.write_bytes(place.read_bytes()[:-1])
+    (alone,) = scored(given, "mse", mine, None, known)
+    assert (alone.value, alone.low) == (pytest.approx(known.drop, abs=1e-6), None)
+    other = msgspec.structs.replace(known, evaluation_sha256="0" * 64)
+    assert [check.name for check in scored(given, "mse", mine, None, other)] == ["accuracy"]
+    assert [check.name for check in scored(given, "mae", mine, None, known)] == ["accuracy"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_an_own_metric_that_does_not_bear_every_draw(given: evaluation.EvaluationSet, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "import numpy as np\n"
+        "def odd(outputs, labels):\n"
+        "    if len(np.unique(labels[:, 0])) < len(labels):\n"
+        "        raise ValueError('twice')\n"
+        "    return float(np.abs(outputs[:, 0] - labels).mean())\n"
+        "odd.higher_is_better = False\n"
+        "def never(outputs, labels):\n"
+        "    return float('inf')\n"
+    )
+    mine = Answers("all", [(LABELS + 0.1)[:, None]])
+    checks = scored(given, f"{tmp_path}/own.py:odd", mine, mine)
+    assert (checks[0].value, checks[0].low, checks[0].ok) == (0, None, True)
+    (refused,) = scored(given, f"{tmp_path}/own.py:never", mine, mine)
+    assert not refused.ok and refused.note == "own.py:never is not defined for these labels"
+
+
+def test_inputs_are_real_again_unless_the_source_has_integers() -> None:
+    whole = TensorSpec(name="x", shape=(1, 2), dtype="int8", scale=0.5, zero_point=3)
+    tokens = TensorSpec(name="t", shape=(1, 2), dtype="int32")
+    assert real_valued(manifest(inputs=(whole, tokens))) == (X, tokens)
+    assert real_valued(manifest(inputs=(whole,), precision="as-is")) == (whole,)
+
+
+def test_answers_that_outgrow_the_memory_end_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgewright.compile import answers
+
+    monkeypatch.setattr(answers, "MAX_BYTES", 1 << 20)
+    seen = []
+
+    def run(sample: list[Any]) -> list[Any]:
+        seen.append(sample)
+        return [np.zeros((1, 1 << 16), np.float32)]
+
+    with pytest.raises(DataError, match="answers to 5 samples are more than 1 MiB"):
+        collected(run, ([np.zeros(1)] for _ in range(1000)), "first")
+    assert len(seen) == 5
+    assert len(collected(run, ([np.zeros(1)] for _ in range(100)), "top5")) == 100
+    with pytest.raises(DataError, match="are more than"):
+        answers.check_size(1000, "all", [Y, TensorSpec(name="z", shape=(1, 1 << 10), dtype="float32")])
+    answers.check_size(1000, "top5", [TensorSpec(name="z", shape=(1, 1 << 20), dtype="float32")])

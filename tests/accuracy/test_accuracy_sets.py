@@ -1,0 +1,305 @@
+"""Evaluation sets: folders of labelled images, the user's own generator, arrays; and what is wrong with them in one line."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgewright.compile import evaluation, labels
+from edgewright.compile.key import data_sha256
+from edgewright.compile.workers import Workers
+from edgewright.errors import DataError, EdgewrightError, UsageError
+from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.project import Preprocessing
+
+IMAGE = TensorSpec(name="image", shape=(1, 4, 4, 1), dtype="float32")
+GRAY = Preprocessing(channels="gray")
+TWO = (
+    TensorSpec(name="left", shape=(1, 2), dtype="float32"),
+    TensorSpec(name="right", shape=(1, 1), dtype="int32"),
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder for one test: no set of another test's is found again."""
+    monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def image(path: Path, value: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (8, 8), value).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """cat/1.png cat/sub/2.png dog/0.png eel/0.png, gray values 10 20 30 40."""
+    place = tmp_path / "set"
+    for name, value in (("cat/1.png", 10), ("cat/sub/2.png", 20), ("dog/0.png", 30), ("eel/0.png", 40)):
+        image(place / name, value)
+    return place
+
+
+def prepared(path: Path) -> tuple[list[float], list[Any]]:
+    """The first pixel of each sample, and its label."""
+    made = evaluation.prepare(path, [IMAGE], GRAY)
+    with np.load(made.inputs) as found:
+        pixels = found["input_0"][:, 0, 0, 0, 0].tolist()
+    assert made.count == len(pixels)
+    return pixels, made.load_labels().tolist()
+
+
+def test_a_sub_folder_is_a_class(folder: Path) -> None:
+    assert prepared(folder) == ([10, 20, 30, 40], [0, 0, 1, 2])
+    (folder / "classes.txt").write_text("eel\nbee\n\ndog\ncat\n")
+    assert prepared(folder) == ([10, 20, 30, 40], [3, 3, 2, 0])
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("cat/1.png,ant\ncat/sub/2.png,bee\ndog/0.png,ant\neel/0.png,cow\n", [0, 1, 0, 2]),
+        ("file,label\neel/0.png,7\ncat/1.png, 3\ncat/sub/2.png,3\n\ndog/0.png,5\n", [3, 3, 5, 7]),
+        ("\ufefffile,label\ncat/1.png,0.5\ncat/sub/2.png,1\ndog/0.png,2\neel/0.png,-3\n", [0.5, 1, 2, -3]),
+        (
+            "file,x,y\ncat/1.png,1,0\ncat/sub/2.png,0,1\ndog/0.png,1,1\neel/0.png,0,0\n",
+            [[1, 0], [0, 1], [1, 1], [0, 0]],
+        ),
+    ],
+    ids=["names", "numbers", "figures", "several"],
+)
+def test_labels_in_a_table(folder: Path, table: str, expected: list[Any]) -> None:
+    (folder / "labels.csv").write_text(table, encoding="utf-8")
+    assert prepared(folder) == ([10, 20, 30, 40], expected)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"loose.png": None}, "image has no label: "),
+        ({"fox": None}, "class has no images: "),
+        ({"classes.txt": "cat\ndog\n"}, "class eel of "),
+        ({"classes.txt": "cat\ndog\ncat\neel\n"}, "names cat twice"),
+        ({"classes.txt": "\n"}, "classes.txt is empty"),
+        ({"labels.csv": ""}, "labels are empty: "),
+        ({"labels.csv": "file,label\n"}, "labels are empty: "),
+        ({"labels.csv": "cat/1.png,0\n"}, "has no label: cat/sub/2.png"),
+        ({"labels.csv": "cat/1.png,0\ncat/1.png,1\n"}, "has cat/1.png twice"),
+        (
+            {"labels.csv": "a.png,0\ncat/1.png,0\ncat/sub/2.png,0\ndog/0.png,0\neel/0.png,1\n"},
+            "is not there: a.png",
+        ),
+        ({"labels.csv": "cat/1.png,0\ncat/sub/2.png,0,1\ndog/0.png,0\neel/0.png,1\n"}, "differ in length"),
+        ({"labels.csv": "cat/1.png\ncat/sub/2.png\ndog/0.png\neel/0.png\n"}, "differ in length"),
+        (
+            {"labels.csv": "cat/1.png,0,a\ncat/sub/2.png,0,1\ndog/0.png,0,1\neel/0.png,1,1\n"},
+            "is no number: ",
+        ),
+        (
+            {"labels.csv": "cat/1.png,nan\ncat/sub/2.png,0\ndog/0.png,0\neel/0.png,1\n"},
+            "hold NaN or infinity",
+        ),
+        ({"labels.csv": b"\xff\xfe\x00"}, "labels cannot be read: "),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_what_is_wrong_with_a_folder(folder: Path, files: dict[str, Any], message: str) -> None:
+    for name, content in files.items():
+        if content is None and name.endswith(".png"):
+            image(folder / name, 1)
+        elif content is None:
+            (folder / name).mkdir()
+        else:
+            (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError) as caught:
+        prepared(folder)
+    assert message in caught.value.message
+    assert caught.value.hint and "\n" not in caught.value.message
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="folder holds no images"):
+        prepared(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"labels": np.array(["a", "b"])}, "labels of .* are no numbers: <U1"),
+        ({"labels": np.array([1.0, np.nan])}, "labels of .* hold NaN or infinity"),
+        ({"labels": np.zeros(3, int)}, "has 2 samples and 3 labels"),
+        ({}, "evaluation set has no labels"),
+        ({"labels": np.zeros(2, complex)}, "labels of .* are no numbers: complex128"),
+    ],
+)
+def test_what_is_wrong_with_an_archive(tmp_path: Path, members: dict[str, Any], message: str) -> None:
+    np.savez(tmp_path / "e.npz", image=np.zeros((2, 4, 4, 1), np.float32), **members)
+    with pytest.raises(DataError, match=message):
+        prepared(tmp_path / "e.npz")
+    np.save(tmp_path / "e.npy", np.zeros((2, 4, 4, 1), np.float32))
+    with pytest.raises(DataError, match="evaluation set has no labels"):
+        prepared(tmp_path / "e.npy")
+
+
+def test_labels_keep_their_kind(tmp_path: Path) -> None:
+    for given, dtype in (
+        (np.array([True, False]), "int32"), (np.array([1, 2**40]), "int64"), (np.array([0.5, 1], np.float16), "float32"),
+        (np.array([[0.5], [1.0]]), "float64"),
+    ):  # fmt: skip
+        np.savez(tmp_path / "e.npz", labels=given)
+        found = labels.read(tmp_path / "e.npz")
+        assert (found.dtype.name, found.shape) == (dtype, given.shape)
+        assert np.array_equal(found, given)
+
+
+FUNCTION = """
+import numpy as np
+
+def pairs():
+    for index in range(5):
+        yield {"right": np.array([index]), "left": [index, 0.5]}, index % 2
+
+def lists():
+    for index in range(3):
+        yield [np.array([index, 1.0], "float64"), np.array([index])], [index, 2.5]
+
+def tells():
+    print("this goes to the log")
+    yield from pairs()
+
+def nothing():
+    return iter(())
+
+def no_pair():
+    yield np.zeros(2)
+
+def wrong_names():
+    yield {"left": np.zeros(2)}, 0
+
+def too_few():
+    yield [np.zeros(2)], 0
+
+def wrong_shape():
+    yield [np.zeros(2), np.array([0])], 0
+    yield [np.zeros(3), np.array([0])], 0
+
+def breaks():
+    yield [np.zeros(2), np.array([0])], 0
+    raise RuntimeError("the camera is gone\\nreally")
+
+def uneven():
+    yield [np.zeros(2), np.array([0])], 0
+    yield [np.zeros(2), np.array([0])], [1, 2]
+
+def dies():
+    import os
+    yield [np.zeros(2), np.array([0])], 0
+    os._exit(7)
+
+def not_a_generator():
+    return 3
+
+VALUE = 5
+"""
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    with Workers(tmp_path_factory.mktemp("log") / "convert.log") as running:
+        yield running
+
+
+@pytest.fixture
+def made(tmp_path: Path, workers: Workers) -> Callable[[str], evaluation.EvaluationSet]:
+    (tmp_path / "samples.py").write_text(FUNCTION)
+    return lambda name: evaluation.prepare(tmp_path / f"samples.py:{name}", TWO, workers=workers)
+
+
+def test_the_users_own_generator_runs_in_a_worker(made: Any, workers: Workers, tmp_path: Path) -> None:
+    found = made("tells")
+    with np.load(found.inputs) as members:
+        assert members["input_0"].tolist() == [[[index, 0.5]] for index in range(5)]
+        assert members["input_1"].dtype == np.int32
+        assert members["input_1"].tolist() == [[[index]] for index in range(5)]
+    assert found.load_labels().tolist() == [0, 1, 0, 1, 0]
+    assert "this goes to the log" in workers.log.read_text()
+    assert data_sha256(tmp_path / "samples.py:tells") != data_sha256(tmp_path / "samples.py:pairs")
+    assert found.sha256 not in (made("pairs").sha256, made("lists").sha256)
+    assert made("lists").load_labels().tolist() == [[0, 2.5], [1, 2.5], [2, 2.5]]
+
+
+def test_a_generator_runs_again_when_asked_to(tmp_path: Path, workers: Workers) -> None:
+    (tmp_path / "count.py").write_text(
+        f"import pathlib\nFILE = pathlib.Path({str(tmp_path / 'n')!r})\n"
+        "def pairs():\n"
+        "    n = len(FILE.read_text()) if FILE.exists() else 0\n"
+        "    FILE.write_text('x' * (n + 1))\n"
+        "    yield [[n, 0.0], [n]], n\n"
+    )
+    path = tmp_path / "count.py:pairs"
+    counts = [
+        evaluation.prepare(path, TWO, workers=workers, fresh=fresh).load_labels().tolist()
+        for fresh in (False, False, True, False)
+    ]
+    assert counts == [[0], [0], [1], [1]]
+    before = evaluation.prepare(path, TWO, workers=workers)
+    after = evaluation.prepare(path, TWO, workers=workers, fresh=True)
+    assert before.sha256 != after.sha256, "other labels are another set"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing", "evaluation set is empty"),
+        ("no_pair", "yields no pair at sample 0: ndarray"),
+        ("wrong_names", "yields other inputs at sample 0: left"),
+        ("too_few", "yields 1 inputs at sample 0, the model has 2"),
+        ("wrong_shape", "sample 1 of .* has the wrong shape"),
+        ("breaks", "failed at sample 1: RuntimeError: the camera is gone"),
+        ("uneven", "labels of .* differ in shape"),
+        ("not_a_generator", "failed: TypeError"),
+        ("dies", "evaluation worker died during write: exit code 7"),
+    ],
+)
+def test_what_is_wrong_with_a_generator(made: Any, name: str, message: str) -> None:
+    with pytest.raises(EdgewrightError, match=message) as caught:
+        made(name)
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_function_that_is_not_there(made: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no function absent in"):
+        made("absent")
+    with pytest.raises(DataError, match="no such data file"):
+        evaluation.prepare(tmp_path / "other.py:pairs", TWO)
+
+
+def test_real_values_become_a_quantised_models_integers(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "e.npz", x=np.linspace(-1, 2, 12, dtype=np.float32).reshape(3, 4), labels=np.arange(3)
+    )
+    plain = TensorSpec(name="x", shape=(1, 4), dtype="float32")
+    whole = TensorSpec(name="x", shape=(1, 4), dtype="int8", scale=1 / 64, zero_point=-3)
+    given = evaluation.prepare(tmp_path / "e.npz", [plain])
+    with np.load(evaluation.quantised(given, [whole])) as found:
+        values = found["input_0"]
+    assert values.dtype == np.int8
+    expected = np.clip(np.rint(np.linspace(-1, 2, 12) * 64) - 3, -128, 127)
+    assert np.array_equal(values.reshape(-1), expected)
+
+
+def test_the_archive_of_a_set_is_stored_and_deterministic(folder: Path) -> None:
+    made = evaluation.prepare(folder, [IMAGE], GRAY)
+    before = made.inputs.read_bytes()
+    made.inputs.unlink()
+    assert evaluation.prepare(folder, [IMAGE], GRAY).inputs.read_bytes() == before
+    with zipfile.ZipFile(made.inputs) as archive:
+        assert [(info.filename, info.compress_type) for info in archive.infolist()] == [("input_0.npy", 0)]

@@ -1,0 +1,396 @@
+"""What runners prepare on the board: made once, kept, verified, made anew when it must be."""
+
+import io
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgewright.connect import agent_package
+from edgewright_agent import state as states
+
+# A target whose prepared file holds the factor by which inputs are multiplied: a wrong file is a wrong answer.
+RUNNER = """
+import os, time
+from array import array
+
+FOLDER = os.environ.get("EDGEWRIGHT_TEST_FOLDER") or {folder!r}
+
+def said(name):
+    try:
+        with open(os.path.join(FOLDER, name)) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+def note(what):
+    with open(os.path.join(FOLDER, "log"), "a") as file:
+        file.write(what + "\\n")
+
+def import_runtime():
+    return "toy 1.0"
+
+def accelerators():
+    return [] if said("absent") else ["toy"]
+
+def prepares(options):
+    return True
+
+def environment(options):
+    return {{"toy": said("version"), "accelerator": options["accelerator"]}} if said("version") else {{}}
+
+def prepare(folder, manifest, options):
+    note("begin")
+    while said("wait"):
+        time.sleep(0.02)
+    if said("refuse"):
+        raise ValueError("this board cannot do it")
+    with open(os.path.join(options["prepared"], "half.bin"), "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, int(said("bytes") or 10))
+    os.mkdir(os.path.join(options["prepared"], "deep"))
+    with open(os.path.join(options["prepared"], "deep", "engine.plan"), "w") as file:
+        file.write(said("factor") or "2")
+    if said("nothing"):
+        os.unlink(os.path.join(options["prepared"], "half.bin"))
+        os.unlink(os.path.join(options["prepared"], "deep", "engine.plan"))
+    note("made " + said("version"))
+    return {{}}
+
+def load(folder, manifest, options):
+    note("load " + str(options["prepared"]))
+    return Session(options["prepared"])
+
+class Session:
+    accelerator = "toy"
+
+    def __init__(self, prepared):
+        path = os.path.join(prepared, "deep", "engine.plan") if prepared else None
+        self.factor = float(open(path).read()) if path else 2.0
+
+    def feed(self, tensors):
+        return [array("f", bytes(data)) for data in tensors]
+
+    def infer(self, feed):
+        return [array("f", [self.factor * value for value in one]) for one in feed]
+
+    def read(self, outputs):
+        return [one.tobytes() for one in outputs]
+
+    def placement(self):
+        return {{"toy": 3}}
+
+    def close(self):
+        pass
+"""
+
+
+@pytest.fixture
+def told(tmp_path) -> Path:
+    """What the runner is told, and what it says: a folder of files."""
+    folder = tmp_path / "told"
+    folder.mkdir()
+    (folder / "version").write_text("1")
+    return folder
+
+
+@pytest.fixture
+def toy_pyz(told, kit) -> bytes:
+    """The agent with one more target."""
+    names = ("agent/edgewright_agent", "targets/edgewright_targets")
+    found = agent_package.sources(*(kit.REPOSITORY / name for name in names))
+    runner = {"__init__.py": "", "runner.py": RUNNER.format(folder=str(told))}
+    return agent_package.packed(
+        {**found, **{f"edgewright_targets/toy/{name}": text for name, text in runner.items()}}
+    )
+
+
+@pytest.fixture
+def board(connect, toy_pyz, kit, root, told):
+    """A release of the toy target, installed but not yet verified, on an open session."""
+    return Board(connect, toy_pyz, kit, root, told)
+
+
+class Board:
+    def __init__(self, connect, pyz, kit, root, told) -> None:
+        self.connect, self.kit, self.root, self.told, self.pyz = connect, kit, root, told, pyz
+        self.wire = connect(pyz=pyz)
+        self.txn = kit.begun(self.wire)
+        wheel = kit.wheel()
+        row = {"file": "toy-1.0-py3-none-any.whl", "sha256": self.wire.put(wheel), "size": len(wheel)}
+        self.runtime = self.wire.call("provision", name="toy", target="toy", version="1.0", wheels=[row])[
+            "ref"
+        ]
+        self.release = kit.install(self.wire, kit.artifact(target="toy"), self.txn, runtime=self.runtime)
+
+    def again(self) -> None:
+        """A new session, as after the first one ended."""
+        self.wire.close()
+        self.wire = self.connect(pyz=self.pyz)
+        self.kit.wait_until(lambda: not self.wire.call("status")["lease"])
+        self.txn = self.kit.begun(self.wire)
+
+    def verify(self) -> dict:
+        return self.wire.call("verify", model="digits", release=self.release, txn=self.txn)
+
+    def infer(self) -> np.ndarray:
+        buffer = io.BytesIO()
+        np.savez(buffer, input_0=np.ones((2, 4), np.float32))
+        inputs = self.wire.put(buffer.getvalue())
+        answer = self.wire.call("infer", model="digits", release=self.release, inputs=inputs)
+        return np.load(io.BytesIO(self.wire.get(answer["outputs"])))["output_0"]
+
+    def log(self) -> list[str]:
+        file = self.told / "log"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def made(self) -> int:
+        return sum(line.startswith("made") for line in self.log())
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "models/digits/prepared"
+
+    def there(self) -> Path:
+        """The one prepared folder, all of whose files have the hashes that it says."""
+        (one,) = self.folder.iterdir()
+        about = states.decode((one / "PREPARED.json").read_bytes())
+        files = {str(path.relative_to(one)) for path in one.rglob("*") if path.is_file()}
+        assert files == {*about["files"], "PREPARED.json"}
+        for path, (sha256, size) in about["files"].items():
+            data = (one / path).read_bytes()
+            assert (self.kit.sha(data), len(data)) == (sha256, size)
+        return one
+
+
+def test_it_is_made_once_and_used_by_every_session(board):
+    events: list = []
+    number = board.wire.send("verify", model="digits", release=board.release, txn=board.txn)
+    verdict = board.wire.answer(number, events)
+    assert verdict["ok"] and verdict["accelerator"] == "toy" and verdict["placement"] == {"toy": 3}
+    assert [event for event in events if event.get("what") == "prepare"]
+    one = board.there()
+    assert board.infer().tolist() == [[2.0] * 4] * 2
+    board.again()
+    assert board.verify()["ok"] and board.infer().tolist() == [[2.0] * 4] * 2
+    assert board.made() == 1 and board.there() == one
+    assert {line for line in board.log() if line.startswith("load")} == {f"load {one}"}
+
+
+def test_of_two_sessions_that_make_it_at_once_the_first_is_kept(board):
+    (board.told / "wait").write_text("yes")
+    board.wire.send("verify", model="digits", release=board.release, txn=board.txn)
+    other = board.connect(pyz=board.pyz)
+    buffer = io.BytesIO()
+    np.savez(buffer, input_0=np.ones((2, 4), np.float32))
+    inputs = other.put(buffer.getvalue())
+    number = other.send("infer", model="digits", release=board.release, inputs=inputs)
+    board.kit.wait_until(lambda: board.log() == ["begin"] * 2)
+    (board.told / "wait").unlink()
+    assert board.wire.answer(board.wire.last)["ok"]
+    one = board.there()
+    identity = (one / "PREPARED.json").stat().st_ino
+    assert (
+        np.load(io.BytesIO(other.get(other.answer(number)["outputs"])))["output_0"].tolist()
+        == [[2.0] * 4] * 2
+    )
+    assert board.there() == one and (one / "PREPARED.json").stat().st_ino == identity and board.made() == 2
+
+
+def test_an_upgrade_makes_it_anew_and_drops_the_old_one(board):
+    board.verify()
+    before = board.there()
+    (board.told / "version").write_text("2")
+    (board.told / "factor").write_text("2.000001")
+    board.again()
+    assert board.infer().tolist() == [[2.0000009536743164] * 4] * 2
+    assert board.there() != before and board.made() == 2
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone", "more", "about", "about gone"])
+def test_a_damaged_one_is_made_anew_before_it_is_loaded(board, damage):
+    board.verify()
+    one = board.there()
+    engine = one / "deep/engine.plan"
+    if damage == "changed":
+        engine.write_text("3")
+    elif damage == "cut":
+        engine.write_text("")
+    elif damage == "gone":
+        engine.unlink()
+    elif damage == "more":
+        (one / "deep/other.plan").write_text("3")
+    elif damage == "about":
+        about = one / "PREPARED.json"
+        about.write_bytes(about.read_bytes().replace(b'"size', b'"bits').replace(b"10", b"11"))
+    else:
+        (one / "PREPARED.json").unlink()
+    if damage != "changed":  # in the same session too
+        board.again()
+    assert board.infer().tolist() == [[2.0] * 4] * 2
+    assert board.made() == 2 and board.there() == one
+
+
+def test_a_build_that_is_killed_leaves_nothing_and_the_next_one_works(board):
+    board.wire.call("end", txn=board.txn)
+    board.txn = board.kit.begun(board.wire, ttl_s=3)  # it outlives a killed session by so much
+    (board.told / "wait").write_text("yes")
+    board.wire.send("verify", model="digits", release=board.release, txn=board.txn)
+    board.kit.wait_until(lambda: board.log() == ["begin"])
+    board.wire.process.send_signal(signal.SIGKILL)
+    board.wire.process.wait(timeout=30)
+    (board.told / "wait").unlink()
+    board.again()
+    assert (
+        not board.folder.exists() and len(list((board.root / "results").iterdir())) <= 1
+    )  # the new session's own
+    assert board.verify()["ok"] and board.made() == 1
+    board.there()
+
+
+def test_a_disk_that_is_too_small_is_said_and_not_held_against_the_artifact(board):
+    disk = os.statvfs(board.root)
+    (board.told / "bytes").write_text(str(1024**4 + disk.f_bavail * disk.f_frsize))
+    with pytest.raises(board.kit.AgentFailureError, match="disk-full: prepare: No space left on device"):
+        board.verify()
+    model = board.wire.call("status")["models"]["digits"]
+    assert model["releases"][board.release]["state"] == "staged" and model["failed"] == []
+    assert not board.folder.exists()
+    (board.told / "bytes").unlink()
+    assert board.verify()["ok"]
+    board.there()
+
+
+def test_a_runner_that_cannot_is_remembered(board):
+    (board.told / "refuse").write_text("yes")
+    with pytest.raises(
+        board.kit.AgentFailureError, match=r"load-failed: the runtime refused the model: .*cannot do it"
+    ):
+        board.verify()
+    (board.told / "refuse").unlink()
+    failed = board.wire.call("status")["models"]["digits"]
+    assert (
+        failed["releases"][board.release]["state"] == "failed"
+        and failed["failed"][0]["code"] == "load-failed"
+    )
+    assert not board.folder.exists()
+
+
+def test_a_board_where_the_runtime_finds_nothing_to_run_on_says_so(board):
+    (board.told / "absent").write_text("yes")
+    with pytest.raises(
+        board.kit.AgentFailureError, match="accelerator-absent: the runtime finds nothing on this board"
+    ):
+        board.verify()
+    (board.told / "absent").unlink()
+    assert board.verify()["ok"]  # it is not held against the artifact
+
+
+def test_a_runner_that_makes_nothing_is_refused(board):
+    (board.told / "nothing").write_text("yes")
+    with pytest.raises(board.kit.AgentFailureError, match="prepared nothing"):
+        board.verify()
+
+
+def test_nothing_to_prepare_here(board):
+    (board.told / "version").unlink()
+    assert board.verify()["ok"] and board.infer().tolist() == [[2.0] * 4] * 2
+    assert not board.folder.exists() and "load None" in board.log()
+
+
+def test_it_goes_with_its_release(board):
+    board.verify()
+    board.wire.call("discard", model="digits", release=board.release, txn=board.txn)
+    assert list(board.folder.iterdir()) == []
+
+
+def test_what_no_release_needs_is_tidied_up(board):
+    board.verify()
+    one = board.there()
+    (board.folder / ("0" * 32)).mkdir()
+    text = states.encode(
+        {"schema": 1, "sequence": 0, "artifact": "0" * 64, "accelerator": "toy", "files": {}}
+    )
+    (board.folder / ("1" * 32)).mkdir()
+    (board.folder / ("1" * 32) / "PREPARED.json").write_bytes(text)
+    board.again()
+    assert list(board.folder.iterdir()) == [one]
+    assert board.verify()["ok"] and board.made() == 1
+
+
+ONNXRUNTIME = """
+import os
+__version__ = "1.16.0"
+NAMES = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+get_available_providers = lambda: NAMES
+
+class SessionOptions: pass
+
+class Tensor:
+    def __init__(self, name):
+        self.name = name
+
+class InferenceSession:
+    def __init__(self, path, sess_options=None, providers=None):
+        self.providers = [one if isinstance(one, str) else one[0] for one in providers]
+        if self.providers[0] == NAMES[0]:
+            folder = providers[0][1].get("trt_engine_cache_path")
+            file = os.path.join(folder, "TensorrtExecutionProvider_TRTKernel_graph_g_1_0_0_sm72.engine")
+            if not os.path.exists(file):
+                open(file, "wb").write(b"engine")
+    get_providers = lambda self: self.providers
+    get_inputs = lambda self: [Tensor("x")]
+    get_outputs = lambda self: [Tensor("y")]
+    run = lambda self, names, feed: [feed["x"] * 2]
+"""
+
+
+def test_the_engines_of_onnx_runtimes_tensorrt_are_kept(connect, kit, root):
+    """The agent's and the runner's side of it: what stands in for the runtime writes a file where it is told to."""
+    wire = connect()
+    txn = kit.begun(wire)
+    wheel = kit.wheel({"onnxruntime/__init__.py": ONNXRUNTIME.encode()})
+    row = {"file": "onnxruntime-1.16.0-py3-none-any.whl", "sha256": wire.put(wheel), "size": len(wheel)}
+    runtime = wire.call(
+        "provision", name="onnxruntime", target="onnxruntime", version="1.16.0", wheels=[row]
+    )["ref"]
+    release = kit.install(wire, kit.artifact(target="onnxruntime"), txn, runtime=runtime)
+    ask = {"model": "digits", "release": release, "txn": txn}
+    for accelerator, told in ((None, "cpu"), ("cuda", "cuda")):
+        assert wire.call("verify", accelerator=accelerator, **ask)["accelerator"] == told
+    assert not (root / "models/digits/prepared").exists()
+    for accelerator in ("tensorrt", "auto"):
+        assert wire.call("verify", accelerator=accelerator, **ask)["accelerator"] == "tensorrt"
+        assert wire.call("verify", accelerator=accelerator, **ask)["ok"]
+    names = [path.name for path in (root / "models/digits/prepared").rglob("*.engine")]
+    assert names == ["TensorrtExecutionProvider_TRTKernel_graph_g_1_0_0_sm72.engine"] * 2
+
+
+def test_auto_on_a_board_without_a_gpu_is_the_cpu_and_says_so(connect, kit, root):
+    from onnx import TensorProto, helper
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "g", ends[:1], ends[1:])
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7
+    ).SerializeToString()
+    built = kit.artifact(target="onnxruntime")
+    manifest = json.loads(built["manifest"])
+    for entry in manifest["files"]:
+        if entry["path"] == "model.tflite":
+            entry.update(sha256=kit.sha(model), size=len(model))
+    data = json.dumps(manifest).encode()
+    files = {**built["files"], "model.tflite": model}
+    wire = connect()
+    txn = kit.begun(wire)
+    release = kit.install(
+        wire, {"manifest": data, "files": files, "sha256": kit.sha(data)}, txn, runtime="system:onnxruntime"
+    )
+    ask = {"model": "digits", "release": release, "txn": txn}
+    verdict = wire.call("verify", accelerator="auto", **ask)
+    assert verdict["ok"] and verdict["accelerator"] == "cpu" and verdict["placement"] == {"cpu": 1}
+    with pytest.raises(kit.AgentFailureError, match="accelerator-absent: the accelerator is not there: cuda"):
+        wire.call("verify", accelerator="cuda", **ask)
+    assert not (root / "models/digits/prepared").exists()

@@ -1,0 +1,65 @@
+"""One home, one set of workers and one simulated board for all of these tests: they convert a lot."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgewright.compile.workers import Workers
+from edgewright.config import fleet as fleets
+from edgewright.deploy.deploy import deploy
+from edgewright.deploy.request import DeployRequest
+from edgewright.lab import boards
+from edgewright.nouns.board import Fleet
+from edgewright.nouns.measurement import Protocol
+from edgewright.nouns.outcome import BoardOutcome
+from edgewright.store.history import History
+
+sys.path.insert(0, str(Path(__file__).parent))
+# these tests look at answers, not at speed
+BRIEF = Protocol(name="brief", rounds=1, warmup_s=0.01, steady_s=0.05, min_samples=11, limit_s=60.0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One state folder for all: artifacts stay, and so does the board."""
+    folder = tmp_path_factory.mktemp("conformance")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEWRIGHT_HOME", str(folder))
+        patch.delenv("EDGEWRIGHT_HISTORY", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def workers(home: Path) -> Iterator[Workers]:
+    """The worker processes that all conversions share."""
+    with Workers(home / "convert.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def fleet(home: Path) -> Iterator[Fleet]:
+    """A fleet of one simulated board."""
+    path = home / "fleet.toml"
+    boards.up(1, fleet_path=path, profiles=("generic-x86_64",), name="c")
+    yield fleets.load(path)
+    boards.down("c")
+
+
+@pytest.fixture(scope="session")
+def deployed(fleet: Fleet, workers: Workers) -> Callable[..., BoardOutcome]:
+    """`deployed(source, target, precision, **more)`: converts a model, deploys it to the board, and compares there."""
+
+    def run(source: Path, target: str, precision: str | None, **more: Any) -> BoardOutcome:
+        request = DeployRequest(
+            fleet=fleet, boards=tuple(fleet.boards.values()), model=f"{source.stem.lower()}-{target}-{precision or 'own'}",
+            source=source, target=target, precision=precision, protocol=BRIEF, allow_synthetic=True, **more,
+        )  # fmt: skip
+        (outcome,) = deploy(request, history=History(), workers=workers)
+        return outcome
+
+    return run

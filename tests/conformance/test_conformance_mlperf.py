@@ -1,0 +1,79 @@
+"""Both MLPerf Tiny models in each format that lies beside the project, from file to board, on every target that takes
+it. Where `../shared/models` is not, there is nothing here to run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgewright import targets
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.run import plan
+from edgewright.errors import ConversionError
+
+MODELS = Path(__file__).parents[3] / "shared" / "models"
+FORMATS = {
+    "pretrainedResnet.h5": "h5",
+    "kws_ref_model": "savedmodel",
+    "kws_ref_model_float32.tflite": "tflite",
+}
+PRECISIONS = {"h5": ("fp32",), "savedmodel": ("fp32", "int8"), "tflite": (None,)}
+
+
+def boards_own(name: str) -> bool:
+    """Whether a simulated board of this machine's kind can be given the target's runtime."""
+    return bool(targets.load(name).runtimes_for("3.11", "x86_64", "2.36"))
+
+
+def cases() -> list[tuple[str, str, str | None]]:
+    """Each file with each target whose way from there needs no toolchain; the precision None is the file's own."""
+    found = []
+    for file, kind in FORMATS.items():
+        for name in filter(boards_own, targets.names()):
+            target = targets.load(name)
+            for precision in PRECISIONS[kind] if (MODELS / file).exists() else ():
+                routes = target.as_is if precision is None else target.routes
+                if kind in routes and not routes[kind].toolchains:
+                    found.append((file, name, precision))
+    return found
+
+
+CASES = cases()
+
+if CASES:
+
+    @pytest.fixture(scope="module")
+    def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """Smooth random pictures in CIFAR's range, 0-255."""
+        coarse = np.random.default_rng(3).uniform(0, 255, (32, 4, 4, 3)).astype(np.float32)
+        path = tmp_path_factory.mktemp("data") / "pictures.npz"
+        np.savez(path, input_1=coarse.repeat(8, axis=1).repeat(8, axis=2))
+        return path
+
+    @pytest.mark.parametrize("name", sorted({name for file, name, _ in CASES if file.endswith(".tflite")}))
+    def test_a_file_that_is_quantised_whatever_its_name_says_is_not_converted_again(name: str) -> None:
+        request = CompileRequest(
+            source=MODELS / "kws_ref_model_float32.tflite", target=name, precision="fp32"
+        )
+        with pytest.raises(ConversionError, match="it is quantised already"):
+            plan(request)
+
+    def test_every_format_goes_to_a_board() -> None:
+        assert {file for file, _, _ in CASES} == set(FORMATS)
+        assert {name for _, name, _ in CASES} == {"onnxruntime", "openvino", "tflite"}
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(("file", "name", "precision"), CASES)
+    def test_a_real_model_answers_on_the_board_as_at_its_source(
+        deployed, pictures: Path, file: str, name: str, precision: str | None
+    ) -> None:
+        calibration = pictures if file.endswith(".h5") else "synthetic"
+        outcome = deployed(MODELS / file, name, precision, calibration=calibration)
+        assert outcome.outcome == "committed", outcome
+        assert outcome.precision == precision or (precision is None and outcome.precision == "as-is")
+        (answers,) = [check for check in outcome.checks if check.name == "answers"]
+        assert answers.ok
+        assert precision != "fp32" or answers.value > 60

@@ -1,0 +1,43 @@
+"""The table of edges is the targets' own, on the terminal and as JSON."""
+
+from __future__ import annotations
+
+import json
+from importlib import util
+
+import pytest
+
+from edgewright import targets
+from edgewright.cli.main import main
+from edgewright.compile.jobs import SOURCES
+from edgewright.compile.matrix import cells
+
+
+def test_every_source_times_every_target() -> None:
+    found = cells()
+    assert {(cell.source, cell.target) for cell in found} == {
+        (source, name) for source in SOURCES for name in targets.names()
+    }
+    by_place = {(cell.source, cell.target): cell for cell in found}
+    keras = by_place["keras", "onnxruntime"]
+    assert keras.stages == ("tensorflow:onnxruntime.from_tensorflow", "onnx:onnxruntime.finish")
+    assert "as-is" not in keras.precisions
+    assert "as-is" in by_place["onnx", "onnxruntime"].precisions
+    assert by_place["ir", "tflite"].precisions == ()
+
+
+def test_every_stage_is_a_module_that_is_there() -> None:
+    for cell in cells():
+        for stage in cell.stages:
+            module = stage.split(":")[1]
+            assert util.find_spec(targets.module_name(module)) is not None, stage
+
+
+def test_the_command_prints_the_matrix(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["targets", "--matrix"]) == 0
+    shown = capsys.readouterr().out
+    assert "onnxruntime.from_tensorflow" in shown
+    assert main(["targets", "--matrix", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["matrix"]
+    assert len(rows) == len(SOURCES) * len(targets.names())
+    assert set(rows[0]) == {"source", "target", "precisions", "stages", "toolchains"}

@@ -1,0 +1,182 @@
+"""A net of which one layer does not stand 8 bits, through real converters and runtimes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgewright.cli.main import main
+from edgewright.compile.explain import explain
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.run import compile_model
+from edgewright.compile.workers import Workers
+from edgewright.config import home
+from edgewright.errors import ConversionError
+from edgewright.measure.search import engine
+from edgewright.measure.search.engine import Limits, SearchResult
+from edgewright.measure.search.judge import Judge, fall_back
+from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.conversion import Conversion
+from edgewright.store.artifacts import ArtifactStore
+
+LIMIT = 0.05
+
+
+def request(folder: Path, target: str, **more: object) -> CompileRequest:
+    given = {
+        "source": folder / "outlier.onnx", "target": target, "precision": "int8", "calibration": folder / "images.npz",
+        "evaluation": folder / "labelled.npz", "max_drop": LIMIT, **more,
+    }  # fmt: skip
+    return CompileRequest(**given)  # type: ignore[arg-type]
+
+
+def best_of(found: SearchResult) -> Artifact:
+    assert found.best is not None
+    return ArtifactStore(home.folder("artifacts")).get(found.best.verdict.artifact)
+
+
+@pytest.mark.parametrize("target", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)])
+def test_int8_fails_and_one_layer_in_floats_passes(outlier: Path, workers: Workers, target: str) -> None:
+    one_layer_will_do(request(outlier, target), workers)
+
+
+@pytest.mark.slow
+def test_so_it_does_on_litert(outlier_tflite: Path, workers: Workers) -> None:
+    source = outlier_tflite / "outlier.tflite"
+    artifact = one_layer_will_do(request(outlier_tflite, "tflite", source=source, max_drop=0.1), workers)
+    assert "conv1" in artifact.manifest.kept_float[0]
+
+
+def one_layer_will_do(wanted: CompileRequest, workers: Workers) -> Artifact:
+    """The search's best artifact, after all that has to be true of such a search."""
+    limit = wanted.max_drop
+    assert limit is not None
+    with pytest.raises(ConversionError, match="accuracy falls") as refused:
+        compile_model(wanted, workers=workers)
+    assert refused.value.code == "max-drop"
+    found = fall_back(wanted, Limits(), workers)
+    assert found.stopped == engine.SATISFIED
+    assert found.best is not None
+    first = found.trials[0]
+    assert first.move.settings["precision"] == "int8"
+    assert first.verdict.figures["drop"] > limit  # type: ignore[operator]
+    assert f"by more than {limit:g}" in first.verdict.why
+    artifact = best_of(found)
+    assert artifact.manifest.precision == "int8-mixed"
+    assert len(artifact.manifest.kept_float) == 1
+    assert artifact.manifest.accuracy is not None
+    assert artifact.manifest.accuracy.source - artifact.manifest.accuracy.artifact <= limit
+    assert artifact.manifest.parity.sqnr_db > first.verdict.figures["sqnr_db"] + 10  # type: ignore[operator]
+    return artifact
+
+
+def test_what_stays_in_floats_does_so_in_the_runtime_too(outlier: Path, workers: Workers) -> None:
+    wanted = request(
+        outlier, "onnxruntime", precision="int8-mixed", conversion=Conversion(keep_float=("conv1",))
+    )
+    artifact = compile_model(wanted, workers=workers)
+    found = explain(wanted, artifact, workers)
+    assert found.runtime is not None
+    assert (found.runtime["Conv"], found.runtime["QLinearConv"]) == (1, 3)
+    assert {layer.name: layer.arithmetic for layer in found.layers} == {
+        "conv0": "int8", "conv1": "fp32", "conv2": "int8", "conv3": "int8", "dense": "int8",
+    }  # fmt: skip
+
+
+def test_a_search_cut_short_goes_on_where_it_was(
+    outlier: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = request(outlier, "onnxruntime")
+    cut = fall_back(wanted, Limits(trials=4), workers)
+    assert cut.stopped == engine.TRIALS
+    assert best_of(cut).manifest.precision == "fp32"
+    whole = fall_back(wanted, Limits(), workers)
+    assert [trial.move for trial in whole.trials[:4]] == [trial.move for trial in cut.trials]
+    assert [trial.verdict for trial in whole.trials[:4]] == [trial.verdict for trial in cut.trials]
+    called: list[str] = []
+    call = Workers.call
+
+    def counted(self: Workers, framework: str, module: str, function: str, /, **kwargs: object) -> object:
+        called.append(function)
+        return call(self, framework, module, function, **kwargs)
+
+    monkeypatch.setattr(Workers, "call", counted)
+    again = fall_back(wanted, Limits(), workers)
+    assert [trial.verdict for trial in again.trials] == [trial.verdict for trial in whole.trials]
+    assert set(called) == {"read_the_artifact"}  # the names of the layers; nothing is converted again
+
+
+def test_what_the_tolerance_refuses_is_remembered_with_its_figures(shattered: Path, workers: Workers) -> None:
+    wanted = request(shattered, "onnxruntime", evaluation=None, max_drop=None)
+    with pytest.raises(ConversionError) as refused:
+        compile_model(wanted, workers=workers)
+    assert refused.value.code == "parity"
+    found = fall_back(wanted, Limits(), workers)
+    assert found.trials[0].verdict.artifact == ""
+    assert found.trials[0].verdict.figures["sqnr_db"] < 9  # type: ignore[operator]
+    assert list(home.folder("trials").iterdir())
+    assert best_of(found).manifest.kept_float == ("conv1",)
+    known = Judge(wanted, workers)(found.trials[0].move)
+    assert known == found.trials[0].verdict
+
+
+@pytest.mark.slow
+def test_the_command_prints_what_was_tried(outlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "convert", str(outlier / "outlier.onnx"), "--target", "onnxruntime", "--calibration", str(outlier / "images.npz"),
+        "--evaluation", str(outlier / "labelled.npz"), "--max-drop", str(LIMIT), "--fallback",
+    ]  # fmt: skip
+    assert main([*arguments, "--max-trials", "1"]) == 2
+    shown = capsys.readouterr()
+    assert "stopped after 1 trials: all trials are used up" in shown.out
+    assert "the best candidate misses the limit: top1 is worse by" in shown.err
+    assert main(arguments) == 0
+    shown = capsys.readouterr()
+    assert ", in floats: conv1" in shown.out
+    assert "a candidate meets the limit" in shown.out
+    assert main([*arguments, "--json", "--explain"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["search"]["stopped"] == "a candidate meets the limit"
+    assert said["search"]["best"]["verdict"]["artifact"] == said["artifact"]
+    assert said["manifest"]["kept_float"] == ["conv1"]
+    assert said["explanation"]["kept_float"] == ["conv1"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_with_the_best_so_far(outlier: Path) -> None:
+    program = "import sys; from edgewright.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    arguments = [
+        "convert", str(outlier / "outlier.onnx"), "--target", "onnxruntime", "--calibration", str(outlier / "images.npz"),
+        "--evaluation", str(outlier / "labelled.npz"), "--max-drop", "0", "--fallback", "--json",
+    ]  # fmt: skip
+    running = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stderr is not None
+    for line in running.stderr:  # the fourth trial is fp32, which loses nothing
+        if "try 6:" in line:
+            running.send_signal(signal.SIGINT)
+            break
+    out, _ = running.communicate(timeout=60)
+    assert running.returncode == 0
+    said = json.loads(out)
+    assert said["search"]["stopped"] == engine.STOPPED
+    assert len(said["search"]["trials"]) == 5
+    assert said["manifest"]["precision"] == "fp32"
+
+
+def test_what_the_search_decides_cannot_be_asked_for(
+    outlier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["convert", str(outlier / "outlier.onnx"), "--target", "onnxruntime", "--fallback"]
+    data = ["--calibration", str(outlier / "images.npz")]
+    assert main([*arguments, *data, "--precision", "fp16"]) == 64
+    assert "--fallback starts from int8, not from fp16" in capsys.readouterr().err
+    assert main([*arguments, *data, "--keep-float", "conv1"]) == 64
+    assert main(arguments) == 64
+    assert "int8 needs calibration data" in capsys.readouterr().err

@@ -1,0 +1,72 @@
+"""The runner with TensorRT's real Python bindings, fetched from the index, as far as they go without TensorRT itself."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+TARGETS = HERE.parents[1] / "targets"
+RUN = """
+import json, sys
+import tensorrt_bindings as trt
+sys.modules["tensorrt"] = trt
+sys.path.insert(0, sys.argv[1])
+from edgewright_targets.tensorrt import runner
+
+said = {"runtime": runner.import_runtime(), "accelerators": runner.accelerators()}
+said["types"] = sorted(set(runner._CODES) - set(trt.DataType.__members__))
+said["name"] = trt.DataType.INT8.name
+if hasattr(trt, "IInt8EntropyCalibrator2"):
+    calibrator = runner._calibrator(trt, b"TRT-0-EntropyCalibration2\\nx: 3d02325e\\n")
+    said["calibrator"] = isinstance(calibrator, trt.IInt8Calibrator)
+    said["cache"] = calibrator.read_calibration_cache().decode()
+try:
+    runner._build(trt, ".", {"styles": {"8": {}, "10": {}}, "workspace_mb": 1})
+except Exception as error:
+    said["build"] = type(error).__name__ + ": " + str(error)
+print(json.dumps(said))
+"""
+
+
+def capture():
+    spec = importlib.util.spec_from_file_location("capture", HERE / "capture.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module", params=["8.6.1", "10.3.0", "11.4.0"])
+def version(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def environment(version, tmp_path_factory):
+    return capture().bindings(tmp_path_factory.mktemp("bindings"), version)
+
+
+@pytest.mark.slow
+def test_the_capture_is_what_the_bindings_say(version, environment):
+    lines = [line for line in (HERE / "api.jsonl").read_text().splitlines() if json.loads(line)[0] == version]
+    assert len(lines) >= 14 and capture().captured(version, environment) == lines
+
+
+@pytest.mark.slow
+def test_the_real_classes_take_what_the_runner_makes(version, environment):
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(TARGETS)], env=environment, check=True, capture_output=True, text=True
+    )
+    said = json.loads(done.stdout)
+    assert said["runtime"].startswith(f"tensorrt {version}") and said["accelerators"] == []
+    assert said["types"] == [] or (version == "8.6.1" and said["types"] == ["INT64"])
+    assert said["name"] == "INT8"
+    if version != "11.4.0":
+        title = {"8.6.1": "TRT-8601", "10.3.0": "TRT-10300"}[version]
+        assert said["calibrator"] and said["cache"] == f"{title}-EntropyCalibration2\nx: 3d02325e\n"
+    assert said["build"].startswith(
+        "TypeError: "
+    )  # the constructor was called, and there is no builder behind it

@@ -1,0 +1,166 @@
+"""Environments: whole or absent, remade when the pins change, and what the command line says of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgewright.cli.main import main
+from edgewright.compile import toolchains
+from edgewright.compile.toolchains import TOOLCHAINS, Toolchain
+from edgewright.errors import ConversionError, UsageError
+from edgewright.nouns.progress import Step
+
+TINY = Toolchain(
+    name="tiny", title="one small module", pythons="3.6-3.99", machines=("x86_64", "aarch64"),
+    requirements=("six==1.16.0",), probe="six", megabytes=20,
+)  # fmt: skip
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Toolchain:
+    monkeypatch.setitem(TOOLCHAINS, "tiny", TINY)
+    return TINY
+
+
+def test_every_pin_is_exact_and_every_toolchain_has_one_place(home: Path) -> None:
+    for name, row in TOOLCHAINS.items():
+        assert row.name == name
+        assert all(version and "*" not in version for version in row.versions.values())
+        assert len(row.versions) == len(row.requirements)
+        assert toolchains.folder(name) == home / "toolchains" / name
+
+
+def test_what_is_not_installed_says_how_to_install_it() -> None:
+    assert {one.state for one in toolchains.listing()} == {"absent"}
+    for ask in (toolchains.python_of, toolchains.stamp):
+        with pytest.raises(ConversionError) as caught:
+            ask("onnx2tf")
+        assert caught.value.code == "toolchain-missing"
+        assert caught.value.hint == "edgewright toolchain install onnx2tf"
+    with pytest.raises(UsageError, match="unknown toolchain: onnx3tf"):
+        toolchains.describe("onnx3tf")
+
+
+def test_too_little_disk_is_said_before_anything_is_made(
+    tiny: Toolchain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 40, 1 << 40, 100 << 20))
+    with pytest.raises(ConversionError, match="100 of 340 MiB") as caught:
+        toolchains.install("tiny")
+    assert caught.value.code == "disk-full"
+    assert not toolchains.folder("tiny").exists()
+
+
+def test_a_half_written_or_foreign_folder_is_not_taken_for_an_environment(tiny: Toolchain) -> None:
+    place = toolchains.folder("tiny")
+    (place / "bin").mkdir(parents=True)
+    assert toolchains.describe("tiny").state == "absent"
+    record = {"python": "3.9.1", "requirements": list(tiny.requirements)}
+    (place / "toolchain.json").write_text(json.dumps(record))
+    assert toolchains.describe("tiny").state == "absent"  # its Python is gone
+    (place / "bin" / "python").write_text("")
+    assert toolchains.describe("tiny").state == "ready"
+    assert toolchains.stamp("tiny").startswith("1.16.0, Python 3.9.1, pins ")
+    assert toolchains.remove("tiny")
+    assert not toolchains.remove("tiny")
+
+
+@pytest.mark.slow  # pip and the package index
+def test_an_environment_is_whole_or_absent_and_follows_the_pins(
+    tiny: Toolchain, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(step: Step) -> None:
+        if step.detail.startswith("six"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toolchains.install("tiny", progress=stop)
+    assert {path.name for path in (home / "toolchains").iterdir()} == {"tiny.lock"}
+    (home / "toolchains" / ".tiny-killed").mkdir()  # as a process that was killed leaves it
+
+    seen: list[Step] = []
+    made = toolchains.install("tiny", progress=seen.append)
+    assert made.state == "ready"
+    assert made.versions == {"six": "1.16.0"}
+    assert [step.done for step in seen] == [0, 0, 1]
+    assert {path.name for path in (home / "toolchains").iterdir()} == {"tiny", "tiny.lock"}
+    assert toolchains.probe("tiny") == ""
+    python = toolchains.python_of("tiny")
+    assert {path.name[:6] for path in python.parent.iterdir()} == {"python"}
+    before = python.stat().st_ctime_ns
+    toolchains.install("tiny", progress=seen.append)
+    assert python.stat().st_ctime_ns == before
+    first = toolchains.stamp("tiny")
+
+    monkeypatch.setitem(TOOLCHAINS, "tiny", msgspec.structs.replace(TINY, requirements=("six==1.17.0",)))
+    with pytest.raises(ConversionError, match="toolchain tiny is outdated"):
+        toolchains.python_of("tiny")
+    assert toolchains.install("tiny").versions == {"six": "1.17.0"}
+    assert toolchains.stamp("tiny") != first
+
+    broken = msgspec.structs.replace(TINY, requirements=("six==1.16.0",), probe="seven")
+    monkeypatch.setitem(TOOLCHAINS, "tiny", broken)
+    with pytest.raises(ConversionError, match="No module named 'seven'") as caught:
+        toolchains.install("tiny")
+    assert caught.value.code == "toolchain-broken"
+    assert toolchains.describe("tiny").state == "absent"
+    monkeypatch.setitem(TOOLCHAINS, "tiny", msgspec.structs.replace(TINY, requirements=("six==0.0.0",)))
+    with pytest.raises(ConversionError, match=r"pip failed: .*six==0.0.0"):
+        toolchains.install("tiny")
+    assert {path.name for path in (home / "toolchains").iterdir()} == {"tiny.lock"}
+
+
+def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, dict[str, object]]:
+    code = main([*argv, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_the_command_lists_plans_and_removes(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    code, document = said(capsys, "toolchain", "list")
+    assert code == 0
+    assert [row["name"] for row in document["toolchains"]] == list(TOOLCHAINS)  # type: ignore[attr-defined]
+    assert main(["toolchain", "list"]) == 0
+    assert "absent" in capsys.readouterr().out
+    assert said(capsys, "toolchain", "remove", "onnx2tf")[1]["removed"] == []
+    code, document = said(capsys, "toolchain", "install", "no-such")
+    assert (code, document["ok"]) == (64, False)
+    assert not (home / "toolchains").exists() or not any((home / "toolchains").glob("*/bin"))
+
+
+def test_a_dry_run_names_the_python_and_the_pins(
+    capsys: pytest.CaptureFixture[str], tiny: Toolchain, home: Path
+) -> None:
+    code, document = said(capsys, "toolchain", "install", "tiny", "--dry-run")
+    assert code == 0
+    assert document["requirements"] == ["six==1.16.0"]
+    assert document["python"]["version"].startswith("3.")  # type: ignore[index]
+    assert not (home / "toolchains").exists()
+
+
+def test_doctor_tells_what_this_machine_has(
+    capsys: pytest.CaptureFixture[str], tiny: Toolchain, home: Path
+) -> None:
+    code, document = said(capsys, "doctor", "--host")
+    state = document["host"]
+    assert code == 0
+    assert document["sound"] is True
+    assert document["ready"]["tflite"] is True  # type: ignore[index]
+    assert {"name", "packages"} == set(state["extras"][0])  # type: ignore[index]
+    assert state["home"] == str(home)  # type: ignore[index]
+
+    place = toolchains.folder("tiny")
+    (place / "bin").mkdir(parents=True)
+    (place / "bin" / "python").write_text("#!/bin/sh\necho it is broken >&2\nexit 1\n")
+    (place / "bin" / "python").chmod(0o755)
+    (place / "toolchain.json").write_text(json.dumps({"python": "3.9.1", "requirements": ["six==1.16.0"]}))
+    assert main(["doctor", "--host"]) == 1
+    out = capsys.readouterr().out
+    assert "toolchain tiny does not import: it is broken" in out
+    assert "edgewright toolchain remove tiny" in out
