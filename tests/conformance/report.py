@@ -95,7 +95,7 @@ class Tried:
         (outcome,) = deploy(request, history=History(), workers=self.workers)
         answers = [check.value for check in outcome.checks if check.name == "answers"]
         if outcome.outcome != "committed":
-            return {"db": None, "where": "board", "why": outcome.message}
+            return {"db": None, "where": "board", "why": outcome.message.replace(outcome.board, "the board")}
         return {"db": answers[0], "where": "board", "why": ""}
 
 

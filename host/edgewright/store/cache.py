@@ -120,7 +120,7 @@ def prune(
         else:
             busy.append(entry)
     if not dry_run:
-        if any(entry.kind == "artifact" for entry in removed):
+        if (home.home() / "artifacts").is_dir():  # also those that a killed pruning left
             artifacts.ArtifactStore(home.folder("artifacts")).forget_lost_keys()
         _sweep(now)
     return Pruned(removed=tuple(removed), in_use=tuple(busy), kept=count, kept_bytes=left)
