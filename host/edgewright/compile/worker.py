@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import pickle
+import re
 import signal
 import struct
 import sys
@@ -21,6 +22,7 @@ from typing import Any, BinaryIO
 from edgewright.errors import ConversionError, EdgewrightError
 
 _HEAD = struct.Struct("<Q")
+_PLACE = re.compile(r"Exception from |Check '.*' failed at ")  # where in its sources a library gave up
 
 
 def send(stream: BinaryIO, value: Any) -> None:
@@ -57,14 +59,25 @@ def answer(job: tuple[str, str, dict[str, Any]]) -> tuple[str, Any]:
 
 
 def foreign(error: BaseException) -> ConversionError:
-    """A framework's exception as an error of ours: its type and first line of text, shortened."""
+    """A framework's exception as an error of ours: whose it is, its type and first line that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = lines[0][:300].rstrip(".") if lines else "no message"
+    telling = [line for line in lines if not _PLACE.match(line)] or lines
+    said = telling[0][:300].rstrip(".") if telling else "no message"
     return ConversionError(
-        f"{type(error).__module__.split('.')[0]} failed: {type(error).__name__}: {said}",
+        f"{_owner(error)} failed: {type(error).__name__}: {said}",
         hint="the log of the worker process has all of it",
         code="conversion-failed",
     )
+
+
+def _owner(error: BaseException) -> str:
+    """The package that an exception comes from: its type's, else the first on the way that is none of ours."""
+    named = type(error).__module__.split(".")[0]
+    if named != "builtins":
+        return named
+    frames = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    packages = [name.split(".")[0] for name in frames]
+    return next((name for name in packages if name and not name.startswith("edgewright")), "conversion")
 
 
 def main() -> None:
