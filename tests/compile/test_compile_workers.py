@@ -50,7 +50,7 @@ def test_a_crash_is_an_error_and_the_next_call_works(tmp_path: Path, name: str) 
 
 def test_a_foreign_exception_comes_as_one_line(tmp_path: Path) -> None:
     with Workers(tmp_path / "log") as workers:
-        with pytest.raises(ConversionError, match="builtins failed: TypeError: "):
+        with pytest.raises(ConversionError, match="json failed: TypeError: "):
             workers.call("one", "json", "loads", s=5)
         assert workers.call("one", "json", "loads", s="[1]") == [1]
     assert "Traceback" in (tmp_path / "log").read_text()

@@ -77,7 +77,8 @@ def _owner(error: BaseException) -> str:
         return named
     frames = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
     packages = [name.split(".")[0] for name in frames]
-    return next((name for name in packages if name and not name.startswith("edgewright")), "conversion")
+    ours = ("", "__main__", "edgewright", "edgewright_targets")
+    return next((name for name in packages if name not in ours), "conversion")
 
 
 def main() -> None:
