@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edgewright.compile.worker import foreign
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
 
@@ -81,3 +82,9 @@ def test_a_worker_ends_with_its_host(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program, tmp_path / "log"], capture_output=True, text=True)
     assert done.returncode == -9
     assert gone(int(done.stdout))
+
+
+def test_what_a_library_says_of_its_own_sources_is_passed_over() -> None:
+    said = "Exception from src/core.cpp:117:\nCheck 'false' failed at src/plugin.cpp:53:\nno reorder available.\n"
+    assert foreign(RuntimeError(said)).message == "conversion failed: RuntimeError: no reorder available"
+    assert "Exception from src/core.cpp" in foreign(RuntimeError("Exception from src/core.cpp:117:\n")).message
