@@ -19,9 +19,6 @@ from edgewright_agent import protocol
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = os.environ.get("EDGEWRIGHT_AGENT_PYTHON", sys.executable)  # runs the agent: any Python from 3.6 on
-# only root can start a systemd of its own, and only with version 2 of control groups; elsewhere it is not collected
-HAS_SYSTEMD = os.geteuid() == 0 and " cgroup2 " in Path("/proc/mounts").read_text()
-collect_ignore = [] if HAS_SYSTEMD else ["test_agent_core_systemd.py"]
 
 
 def build_pyz() -> bytes:

@@ -31,6 +31,10 @@ PLACES = {
 }
 PYTHON = os.environ.get("EDGEWRIGHT_AGENT_PYTHON", sys.executable)
 UP = ("running", "degraded")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or " cgroup2 " not in Path("/proc/mounts").read_text(),
+    reason="only root can start a systemd of its own, and only with version 2 of control groups",
+)
 
 
 def cgroup_root() -> Path:

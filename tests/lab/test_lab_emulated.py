@@ -65,6 +65,8 @@ def test_an_arm64_board_takes_a_release_and_gives_it_back(run, home: Path) -> No
     registered = set(Path("/proc/sys/fs/binfmt_misc").glob("*"))
     code, document = run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")
     assert code == 0 and document["boards"][0]["suite"] == "bookworm"
+    code, document = run("lab", "up", "--boards", "1", "--profile", "pi4b")
+    assert code == 1 and document["error"]["code"] == "lab-exists", "a lab of another architecture is another lab"
     code, document = run("doctor", "lab-1")
     facts = document["boards"][0]["result"]["facts"]
     assert facts["arch"] == "aarch64" != platform.machine()

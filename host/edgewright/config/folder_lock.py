@@ -6,17 +6,17 @@ import contextlib
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _held = threading.local()  # the folders that this thread has locked
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[Callable[[], bool]]:
     """Keeps other processes and other threads out; frees itself with the process. May be nested in one thread.
 
-    The folder is made where it is missing.
+    The folder is made where it is missing. Yields what says whether the path still leads to the locked folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
@@ -24,15 +24,23 @@ def locked(folder: Path) -> Iterator[None]:
         about = os.fstat(descriptor)
         mine: set[tuple[int, int]] = _held.__dict__.setdefault("folders", set())
         key = (about.st_dev, about.st_ino)
+
+        def held() -> bool:
+            try:
+                now = folder.stat()
+            except FileNotFoundError:
+                return False
+            return (now.st_dev, now.st_ino) == key
+
         if key in mine:
-            yield
+            yield held
             return
         fcntl.flock(
             descriptor, fcntl.LOCK_EX
         )  # each open has a lock of its own, so threads exclude each other
         mine.add(key)
         try:
-            yield
+            yield held
         finally:
             mine.discard(key)
     finally:

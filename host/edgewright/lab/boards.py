@@ -97,13 +97,13 @@ def up(
         )
     if not 0 < count <= MAX_BOARDS:
         raise UsageError(f"the number of boards must be 1 to {MAX_BOARDS}: {count}")
+    if suite:  # before the lock: it may take minutes
+        userland.ready(suite, mirror, progress, machine=machine)
     with record.lock():
         existing = record.load(name)
         if existing is not None and existing.ready:
-            return again(existing, count, fleet_path, profiles, progress)
+            return again(existing, count, fleet_path, profiles, (suite, machine), progress)
         making.remove(name)  # what an interrupted start left
-        if suite:
-            userland.ready(suite, mirror, progress, machine=machine)
         lab = making.plan(count, fleet_path, profiles, python, name, sshd, suite, machine)
         enlist.check(fleet_path, (board.name for board in lab.boards))
         try:
@@ -155,11 +155,17 @@ def shown(lab: LabRecord) -> list[LabBoard]:
 
 
 def again(
-    lab: LabRecord, count: int, fleet_path: Path, profiles: Sequence[str], progress: Progress
+    lab: LabRecord,
+    count: int,
+    fleet_path: Path,
+    profiles: Sequence[str],
+    kind: tuple[str, bool],
+    progress: Progress,
 ) -> list[LabBoard]:
     """A lab that was started before: what does not run any more is started again."""
     posed = [profiles[index % len(profiles)] for index in range(count)] if profiles else []
     same = not posed or posed == [board.profile for board in lab.boards]
+    same = same and all((board.suite, board.machine) == kind for board in lab.boards)
     if len(lab.boards) != count or Path(lab.fleet) != fleet_path.absolute() or not same:
         raise LabError(
             f"the lab {lab.name} is there already: {len(lab.boards)} boards in {lab.fleet}",

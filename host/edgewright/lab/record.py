@@ -116,10 +116,23 @@ def save(lab: LabRecord) -> None:
 
 @contextmanager
 def lock() -> Iterator[None]:
-    """Keeps other `lab up` and `lab down` of this user out; the lock frees itself with the process."""
-    home.home().mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(home.home()):
-        yield
+    """Keeps other `lab up` and `lab down` of this user out; the lock frees itself with the process.
+
+    It is on the labs' own folder, which goes with the last lab: whoever waited for one that is gone begins again.
+    """
+    while True:
+        root().mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(root()) as held:
+            if not held():
+                continue
+            try:
+                yield
+            finally:
+                try:
+                    root().rmdir()
+                except OSError:  # there are labs in it, or it is gone already
+                    pass
+            return
 
 
 def erase(path: Path) -> None:
