@@ -13,7 +13,9 @@ from edgewright_agent.protocol import MAX_LINE, PIECE, AgentError, decode, encod
 IDLE_SECONDS = 600.0  # a child that says nothing for so long hangs: the slowest load or single inference
 TAIL_BYTES = 8192  # of a child's stderr
 TAIL_LINES = 4
-NO_MEMORY = re.compile(r"bad.?alloc|failed to allocate|cannot allocate|out of memory", re.IGNORECASE)
+NO_MEMORY = re.compile(
+    r"bad.?alloc|failed to allocate|cannot allocate|could not be allocated|out.?of.?memory", re.IGNORECASE
+)
 ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -130,7 +132,7 @@ def run(job, request, say, limit_s=None, idle_s=IDLE_SECONDS):
         answer = _listen(process, whole, listener, heard, say, ends, idle_s)
         listener.drain()
         if answer is None:
-            raise _crash(_exit_code(process), heard["stage"], cleaned(listener.tail))
+            raise _crash(_exit_code(process), heard["stage"], listener.tail)
     except AgentError as error:
         if error.code == "timeout" and not error.message:
             raise _timeout(heard["stage"], limit_s if _passed(ends) else idle_s)
@@ -138,7 +140,7 @@ def run(job, request, say, limit_s=None, idle_s=IDLE_SECONDS):
     finally:
         _kill_group(process)
         spawn.finish(process)
-    return _settle(answer, cleaned(listener.tail))
+    return _settle(answer, listener.tail)
 
 
 def _listen(process, whole, listener, heard, say, ends, idle_s):
@@ -185,14 +187,21 @@ def _kill_group(process):
             pass
 
 
+def _short(stage, tail):
+    """Whether memory ran out while something was prepared: a builder says so in its log, and then just fails."""
+    return stage == "prepare" and NO_MEMORY.search(tail.decode("ascii", "replace")) is not None
+
+
 def _crash(code, stage, tail):
     """The error of a child that ended without an answer."""
     if code == -signal.SIGKILL:
         hint = "memory probably ran out; see the kernel's log"
         return AgentError("child-crashed", "the runtime was killed in %s" % stage, hint)
     how = "signal %d" % -code if code < 0 else "exit code %d" % code
-    kind = "load-failed" if stage in ("prepare", "load") else "child-crashed"
-    message = "the runtime crashed in %s: %s" % (stage, how) + (": " + tail if tail else "")
+    kind, said = "load-failed" if stage in ("prepare", "load") else "child-crashed", cleaned(tail)
+    message = "the runtime crashed in %s: %s" % (stage, how) + (": " + said if said else "")
+    if _short(stage, tail):
+        return AgentError("child-crashed", message, "close other programs")
     return AgentError(kind, message, "the same files may load in another runtime version")
 
 
@@ -208,10 +217,11 @@ def _settle(answer, tail):
         error = answer["error"]
         raise AgentError(error["code"], error["message"], error["hint"])
     stage, detail = answer["failed"]["stage"], cleaned(answer["failed"]["detail"].encode("utf-8"))
+    hint = cleaned(tail)[:300]
     if stage in ("start", "import"):
-        raise AgentError("runtime-damaged", "the runtime cannot be imported: %s" % detail, tail[:300])
-    if NO_MEMORY.search(detail):
+        raise AgentError("runtime-damaged", "the runtime cannot be imported: %s" % detail, hint)
+    if NO_MEMORY.search(detail) or _short(stage, tail):
         message = "memory ran out in %s: %s" % (stage, detail)
         raise AgentError("child-crashed", message, "close other programs")
     what = "refused the model" if stage in ("prepare", "load") else "failed to run the model"
-    raise AgentError("load-failed", "the runtime %s: %s" % (what, detail), tail[:300])
+    raise AgentError("load-failed", "the runtime %s: %s" % (what, detail), hint)

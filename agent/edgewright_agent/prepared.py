@@ -1,7 +1,8 @@
 """What a runner made of a release for this very board, such as an engine: `models/<model>/prepared/<key>/`.
 
-The key says what it was made of and what it needs: the artifact, and the runner's word on runtime, hardware and
-system. Another key, or a file that is damaged or gone, and it is made anew: an upgrade never breaks a release.
+The key says what it was made of and what it needs: the artifact, the runtime, and the runner's word on its version,
+hardware and system. Another key, or a file that is damaged or gone, and it is made anew: an upgrade never breaks a
+release.
 """
 
 import importlib
@@ -54,12 +55,15 @@ def read(files, relative):
 def unused(files, state, model):
     """Relative folders that no release of the state can use."""
     record = state["models"].get(model, {"releases": {}})
-    artifacts = {about["artifact"] for about in record["releases"].values()}
+    parts = [made_of(about) for about in record["releases"].values()]
     return [
-        relative
-        for relative, about in listing(files, model)
-        if about is None or about["artifact"] not in artifacts
+        relative for relative, about in listing(files, model) if about is None or made_of(about) not in parts
     ]
+
+
+def made_of(about):
+    """[artifact, runtime] of a release, or of what was prepared for it."""
+    return [about["artifact"], about.get("runtime")]
 
 
 class Prepared(object):
@@ -103,14 +107,14 @@ class Prepared(object):
 
     def ensure(self, job, say):
         """The relative folder for a job on this board as it is now; None where there is nothing to prepare."""
-        artifact = self.artifact(job)
+        parts = self.made_of(job)
         good = {
             os.path.basename(relative)
             for relative, about in listing(self.files, job["model"])
-            if about is not None and about["artifact"] == artifact and self.whole(relative, about)
+            if about is not None and made_of(about) == parts and self.whole(relative, about)
         }
         with children.Scratch(self.files) as scratch:
-            request = {"do": "prepare", "out": scratch.path("prepared"), "made_of": artifact}
+            request = {"do": "prepare", "out": scratch.path("prepared"), "made_of": parts}
             request.update(have=sorted(good), room=self.room(job))
             answer = children.run(job, request, say, idle_s=BUILD_SECONDS)
             if answer["key"] is None:
@@ -119,17 +123,21 @@ class Prepared(object):
                 self.place(job, answer, scratch.relative("prepared"))
         return "%s/%s" % (folder(job["model"]), answer["key"])
 
-    def artifact(self, job):
-        """The artifact's sha256, as the state has it."""
-        return states.known_release(self.agent.store.read(), job["model"], job["release"])["artifact"]
+    def made_of(self, job):
+        """[the artifact's sha256, the runtime's name], as the state has them."""
+        return made_of(states.known_release(self.agent.store.read(), job["model"], job["release"]))
 
     def room(self, job):
         """Bytes that must be free before anything is made: as much as the model, at least."""
         return model_bytes(job["manifest"]) + MAX_SLACK + incoming.SPARE_BYTES
 
     def place(self, job, answer, scratch):
-        """Move what a child made to where it stays, whole and durable, and drop what it replaces."""
-        about = {"schema": 1, "sequence": 0, "artifact": self.artifact(job)}
+        """Move what a child made to where it stays, whole and durable, and drop what it replaces.
+
+        What another runtime made of the same artifact stays: a release that is current may have it.
+        """
+        artifact, runtime = self.made_of(job)
+        about = {"schema": 1, "sequence": 0, "artifact": artifact, "runtime": runtime}
         about.update(environment=answer["environment"], accelerator=answer["accelerator"])
         about["files"] = self.contents(scratch)
         self.files.write(scratch + "/" + ABOUT, states.encode(about))
@@ -144,7 +152,9 @@ class Prepared(object):
             self.releases.trash(relative)
             self.files.rename(scratch, relative)
             for other, its in listing(self.files, job["model"]):
-                same = its and all(its[key] == about[key] for key in ("artifact", "accelerator"))
+                same = its and all(
+                    its.get(key) == about[key] for key in ("artifact", "runtime", "accelerator")
+                )
                 if its is None or (same and other != relative):
                     self.releases.trash(other)
         self.releases.empty_trash()

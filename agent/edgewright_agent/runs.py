@@ -38,7 +38,8 @@ def load(runner, job, stage):
     """The runner's Session, on the accelerator that was asked for.
 
     Raises:
-        AgentError: `accelerator-absent`, when it is not there or the model would run elsewhere.
+        AgentError: `accelerator-absent`, when it is not there or the model would run elsewhere; `load-failed`, when
+            the runner knows that its runtime has no way to run the model.
     """
     options = chosen(runner, job["options"])
     wanted = options["accelerator"]
@@ -49,20 +50,31 @@ def load(runner, job, stage):
         session = runner.load(job["folder"], job["manifest"], options)
     except getattr(runner, "AcceleratorAbsent", ()) as error:  # found out by opening it
         raise AgentError("accelerator-absent", str(error), error.hint)
-    if session.accelerator != wanted and wanted != AUTO:
-        message = "the model does not run on %s: the runtime took %s" % (wanted, session.accelerator)
-        raise AgentError("accelerator-absent", message, "convert it for that accelerator, or ask for another")
+    except getattr(runner, "ModelRefused", ()) as error:
+        raise AgentError("load-failed", "the runtime refused the model: %s" % error, error.hint)
+    refuse_another(wanted, session.accelerator)
     return session
+
+
+def refuse_another(wanted, took):
+    """AgentError `accelerator-absent`, where an accelerator was asked for by name and another one taken."""
+    if took != wanted and wanted != AUTO:
+        message = "the model does not run on %s: the runtime took %s" % (wanted, took)
+        raise AgentError("accelerator-absent", message, "convert it for that accelerator, or ask for another")
 
 
 def prepare(runner, job, stage, say):
     """Has the runner make what it wants for this board, in the folder `job["out"]`, unless `job["have"]` names it.
 
     Args:
-        job: `made_of` (what the model's files are), `have` (keys that are there), `room` (bytes, to be free).
+        job: `made_of` (what the model's files and the runtime are), `have` (keys that are there), `room` (bytes,
+            to be free).
 
     Returns:
         dict with `key` (None: nothing to prepare here), `made`, `environment`, `accelerator`.
+
+    Raises:
+        AgentError: `accelerator-absent`, when the model would run elsewhere than it was asked for by name.
     """
     options = chosen(runner, job["options"])
     environment = runner.environment(options)
@@ -78,7 +90,10 @@ def prepare(runner, job, stage, say):
     disk = os.statvfs(job["out"])
     if disk.f_bavail * disk.f_frsize < job["room"]:
         raise OSError(errno.ENOSPC, "no room to prepare the model")
-    runner.prepare(job["folder"], job["manifest"], dict(options, prepared=job["out"]))
+    said = runner.prepare(job["folder"], job["manifest"], dict(options, prepared=job["out"]))
+    if "accelerator" in said:  # it runs on another one, which needs nothing prepared
+        refuse_another(options["accelerator"], said["accelerator"])
+        return dict(answer, key=None)
     return dict(answer, made=True)
 
 
@@ -105,7 +120,7 @@ def infer(runner, job, stage, say):
 
     Returns:
         dict with `ms` (of each inference), `accelerator`, `count`, `placement` ({accelerator: layers that ran
-        there}, empty where the runtime does not tell).
+        there}, empty where the runtime does not split models, None where it may and does not tell).
     """
     specs = job["manifest"]["outputs"]
     members = [("output_%d" % i, spec["dtype"], spec["shape"]) for i, spec in enumerate(specs)]

@@ -240,6 +240,9 @@ def test_what_is_missing_is_said_and_not_guessed(
     assert other.code == 0, other.out
     assert [check["name"] for check in other.outcome["checks"] if "accuracy" in check["name"]] == ["accuracy"]
     assert "nothing to compare it with" in other.check("accuracy")["note"]
+    limited = run(*ship, "--name", "limited", "--evaluation", second, "--max-drop", 0.5)
+    assert (limited.code, limited.outcome["outcome"]) == (2, "refused")
+    assert "the budget limits the drop" in limited.outcome["message"]
     for kept in (home / "answers").iterdir():
         kept.unlink()
     alone = run(*ship, "--name", "alone", "--evaluation", first)

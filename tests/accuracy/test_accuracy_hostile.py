@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,24 @@ def packed(*arrays: np.ndarray, save: Any = np.savez) -> bytes:
     return buffer.getvalue()
 
 
+def promising(shape: tuple[int, ...], values: bytes) -> bytes:
+    """An archive whose header tells any shape."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, archive.open("output_0.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(member, {"descr": "|i1", "fortran_order": False, "shape": shape})
+        member.write(values)
+    return buffer.getvalue()
+
+
+def headed(text: str) -> bytes:
+    """An archive with a member of a header alone."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        head = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
+        archive.writestr("output_0.npy", head)
+    return buffer.getvalue()
+
+
 def answers(scoring: Scoring, board: Board) -> Any:
     return scoring.answers(board, "m", "1-aaaaaaaa", "e" * 64)  # type: ignore[arg-type]
 
@@ -90,6 +109,18 @@ def test_integers_come_back_as_real_values(scoring: Any) -> None:
         ("f1", Board(packed(np.zeros((4, 1, 6), np.int8)), outputs=[{**SPEC, "zero_point": []}])),
         ("f1", Board(packed(np.zeros((4, 1, 6), np.int8)), outputs=[{"scale": 2.0}])),
         ("f1", Board(packed(np.zeros((4, 1, 6), np.int8)), outputs=["y"])),
+        ("f1", Board(packed(np.zeros((4, 6), np.int8)))),
+        ("f1", Board(packed(np.zeros((4, 1, 6), np.float32)))),
+        ("f1", Board(packed(np.zeros((4, 1, 6), "U1")), outputs=[{**SPEC, "dtype": "str32"}])),
+        ("f1", Board(promising((4, 1, 6), b"\0" * 23))),
+        ("f1", Board(headed("{'descr': ("))),
+        ("f1", Board(headed("(" * 9000))),
+        ("f1", Board(headed("-" * 9000 + "1"))),
+        ("f1", Board(headed("  1\n 2"))),
+        ("f1", Board(promising((1 << 50, 1, 6), b"\0" * 24))),
+        ("f1", Board(promising((4, 1 << 50), b"\0" * 24), outputs=[{**SPEC, "shape": [1 << 50]}])),
+        ("f1", Board(promising((-4, -1, 6), b"\0" * 24))),
+        ("f1", Board(promising((1 << 80, 0), b""), outputs=[{**SPEC, "shape": [0]}])),
     ],
 )
 def test_answers_that_are_not_what_was_asked_for(scoring: Any, metric: str, board: Board) -> None:

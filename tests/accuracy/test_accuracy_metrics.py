@@ -31,6 +31,16 @@ def value(name: str, outputs: np.ndarray, labels: object, *shape: int) -> float:
     return scorer.value(Answers(keep, [kept]), fitted)
 
 
+@pytest.mark.parametrize("name", ["top1", "top5", "f1", "auc", "mse", "mae"])
+def test_a_batch_of_several_samples_has_no_label_of_its_own(name: str) -> None:
+    scorer = metrics.load(name)
+    for shape in ((4, 1), (4, 8), (4,)):
+        output = TensorSpec(name="y", shape=shape, dtype="float32")
+        for labels in (np.arange(6) % 2, np.ones((6, 8)) * (np.arange(6) % 2)[:, None]):
+            with pytest.raises(DataError, match=f"{name} wants one sample an inference, output y has 4"):
+                scorer.labels(labels, [output])
+
+
 def scores(seed: int, classes: int, count: int = 200) -> tuple[np.ndarray, np.ndarray]:
     """Softmax outputs with many ties, and labels that they know something of."""
     random = np.random.default_rng(seed)
@@ -81,6 +91,19 @@ def test_f1_and_auc_of_several_labels_a_sample(seed: int) -> None:
     assert value("auc", outputs, labels) == pytest.approx(
         reference.roc_auc_score(labels, outputs, average="macro")
     )
+
+
+def test_f1_of_several_labels_leaves_out_what_does_not_occur() -> None:
+    """As with classes: neither had nor answered, it says nothing of the model."""
+    random = np.random.default_rng(3)
+    labels = (random.random((80, 5)) < 0.4).astype(int)
+    outputs = random.random((80, 5)).astype(np.float32)
+    labels[:, 1], outputs[:, 1] = 0, 0.1
+    labels[:, 2] = 0  # answered, and never right
+    outputs[:, 3] = 0.1  # never answered
+    expected = reference.f1_score(labels, outputs >= 0.5, average="macro", zero_division=np.nan)
+    assert value("f1", outputs, labels) == pytest.approx(expected)
+    assert value("f1", np.full((80, 5), 0.1, np.float32), np.zeros((80, 5), int)) == 0
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from edgewright.compile.request import CompileRequest
@@ -116,23 +117,29 @@ def test_a_file_that_answers_wrongly_on_an_old_runtime_is_refused_there(
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_integer_inputs_are_scored_as_the_real_values_that_they_stand_for(
-    board: Callable[[str], str], run: Callable[..., Any], workers: Workers
+    board: Callable[[str], str], run: Callable[..., Any], workers: Workers, tmp_path: Path
 ) -> None:
+    """`coarse` has the same integers for other values than `whole`: what one is fed must not be fed to the other."""
     here = board("")
+    with np.load(DIGITS / "calibration.npz") as found:
+        np.savez(tmp_path / "wide.npz", **{name: array * 3 for name, array in found.items()})
 
-    def made(integer_io: bool) -> Artifact:
+    def made(integer_io: bool, calibration: Path = DIGITS / "calibration.npz") -> Artifact:
         request = CompileRequest(
-            source=DIGITS / "digits-v4.keras", target="tflite", precision="int8", calibration=DIGITS / "calibration.npz",
+            source=DIGITS / "digits-v4.keras", target="tflite", precision="int8", calibration=calibration,
             evaluation=DIGITS / "evaluation.npz", conversion=Conversion(integer_io=integer_io),
         )  # fmt: skip
         return compile_model(request, workers=workers)
 
     whole, real = made(True), made(False)
     assert (whole.manifest.inputs[0].dtype, real.manifest.inputs[0].dtype) == ("int8", "float32")
-    for version, candidate in enumerate((real, whole, real)):
+    coarse = made(True, tmp_path / "wide.npz")
+    scales = [artifact.manifest.inputs[0].scale or 0 for artifact in (coarse, whole)]
+    assert scales[0] / scales[1] == pytest.approx(3, rel=0.1)
+    for version, candidate in enumerate((real, whole, coarse, real)):
         shipped = run(
             "deploy", candidate.folder, "--to", here, "--name", "whole", "--version", version, "--evaluation",
-            DIGITS / "evaluation.npz", *(["--stage"] if version == 2 else []),
+            DIGITS / "evaluation.npz", *(["--stage"] if version == 3 else []),
         )  # fmt: skip
         assert shipped.code == 0, shipped.out
         check = shipped.check("accuracy against its source")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -11,9 +12,12 @@ import pytest
 
 from edgewright.compile import accuracy, evaluation, metrics
 from edgewright.compile.answers import Answers, collected
-from edgewright.deploy.scoring import Scoring, real_valued
+from edgewright.deploy.release import BoardRelease
+from edgewright.deploy.request import DeployRequest
+from edgewright.deploy.scoring import Scoring, prepared, real_valued
+from edgewright.deploy.trace import Trace
 from edgewright.errors import DataError
-from edgewright.nouns.artifact import Accuracy, Goldens, Manifest, Parity, Source, TensorSpec
+from edgewright.nouns.artifact import Accuracy, Artifact, Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.nouns.precision import Tolerance
 from edgewright.nouns.project import Budget
 
@@ -49,10 +53,11 @@ def scored(
     mine: Answers,
     incumbent: Answers | None,
     known: Accuracy | None = None,
+    **budget: Any,
 ) -> Any:
     scorer = metrics.load(metric)
     labels = scorer.labels(given.load_labels(), [Y])
-    return Scoring(scorer, given, labels).checks(manifest(known), mine, incumbent, Budget())
+    return Scoring(scorer, given, labels).checks(manifest(known), mine, incumbent, Budget(**budget))
 
 
 def test_an_incumbent_that_answers_in_another_shape_is_not_compared(given: evaluation.EvaluationSet) -> None:
@@ -85,6 +90,102 @@ def test_the_sources_answers_are_paired_where_they_were_kept(
     other = msgspec.structs.replace(known, evaluation_sha256="0" * 64)
     assert [check.name for check in scored(given, "mse", mine, None, other)] == ["accuracy"]
     assert [check.name for check in scored(given, "mae", mine, None, known)] == ["accuracy"]
+
+
+def test_a_limit_that_nothing_can_be_held_against_refuses(given: evaluation.EvaluationSet) -> None:
+    mine = first(LABELS + 0.1)
+    for budget, ok in (({}, True), ({"max_drop": 0.5}, False), ({"noninferior": True}, False)):
+        (check,) = scored(given, "mse", mine, None, **budget)
+        assert (check.name, check.ok) == ("accuracy", ok)
+        assert "nothing to compare it with" in check.note
+        assert ("convert it with this evaluation set" in check.note) != ok
+        assert scored(given, "mse", mine, mine, max_drop=0.5)[0].ok
+
+
+def test_answers_of_the_source_that_do_not_fit_refuse(given: evaluation.EvaluationSet) -> None:
+    scorer = metrics.load("mse")
+    mine, narrow = first(LABELS + 0.1), first(LABELS[:, :1])
+    known = accuracy.of(scorer, given, LABELS, mine.packed(), mine.packed(), None)
+    other = msgspec.structs.replace(known, answers=accuracy.keep(narrow.packed()))
+    checks = scored(given, "mse", mine, mine, other)
+    assert [(check.name, check.ok) for check in checks] == [
+        ("accuracy against the incumbent", True), ("accuracy against its source", False),
+    ]  # fmt: skip
+    note = "it cannot be compared: it answers [1] values a sample, the candidate [4]"
+    assert checks[1].note == note
+    (alone,) = scored(given, "mse", mine, None, other)
+    assert (alone.ok, alone.note) == (False, note)
+
+
+def test_a_foreign_manifest_names_no_file(given: evaluation.EvaluationSet, tmp_path: Path) -> None:
+    digest = accuracy.keep(first(LABELS).packed())
+    assert accuracy.kept(digest) is not None
+    outside = tmp_path / f"{digest}.npz"
+    (tmp_path / "home" / "answers" / f"{digest}.npz").rename(outside)
+    for name in (f"../../{digest}", str(outside.with_suffix("")), digest.upper(), f"{digest}\n", "\0"):
+        assert accuracy.kept(name) is None
+
+
+def test_an_own_metric_that_was_rewritten_is_another(given: evaluation.EvaluationSet, tmp_path: Path) -> None:
+    text = "def near(outputs, labels):\n    return float((abs(outputs[:, 0] - labels) < {}).mean())\n"
+    (tmp_path / "own.py").write_text(text.format(0.2))
+    scorer, mine = metrics.load(f"{tmp_path}/own.py:near"), Answers("all", [(LABELS + 0.1)[:, None]])
+    known = accuracy.of(scorer, given, LABELS, mine.packed(), mine.packed(), None)
+    (same,) = scored(given, f"{tmp_path}/own.py:near", mine, None, known)
+    assert same.name == "accuracy against its source"
+    (tmp_path / "own.py").write_text(text.format(0.3))
+    (other,) = scored(given, f"{tmp_path}/own.py:near", mine, None, known)
+    assert (other.name, "nothing to compare it with" in other.note) == ("accuracy", True)
+
+
+class Recording(BoardRelease):
+    """A release of a board that answers nothing; it notes which file each release was to be run on."""
+
+    def __init__(self, scoring: Scoring, current: str) -> None:
+        self.scoring, self.release, self.asked = scoring, "2-b", []
+        self.trace = Trace()
+        self.trace.current = current
+        self.artifact = SimpleNamespace(manifest=manifest())  # type: ignore[assignment]
+        self.budget, self.request = Budget(), SimpleNamespace(evaluation=None)  # type: ignore[assignment]
+
+    def step(self, what: str, detail: str = "") -> None:
+        pass
+
+    def put(self, source: Any, label: str) -> str:
+        return str(source)
+
+    def answers(self, scoring: Scoring, release: str, digest: str) -> Answers:
+        with np.load(digest) as found:
+            self.asked.append((release, found["input_0"]))
+        return first(LABELS)
+
+
+def test_an_incumbent_gets_real_values_and_never_the_candidates_integers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The board makes them the incumbent's own integers, by its scale: both may be int8 and of one shape."""
+    whole = TensorSpec(name="x", shape=(1, 2), dtype="int8", scale=0.25, zero_point=-3)
+    values = np.random.default_rng(1).integers(-60, 60, (COUNT, 2)) / 4
+    np.savez(tmp_path / "e.npz", x=values.astype(np.float32), labels=LABELS)
+    artifact = Artifact(folder=tmp_path, manifest=manifest(inputs=(whole,), outputs=(Y,)))
+    as_is = Artifact(folder=tmp_path, manifest=manifest(inputs=(whole,), outputs=(Y,), precision="as-is"))
+    for one in (artifact, as_is):
+        request = DeployRequest(
+            fleet=None,
+            boards=(),
+            model="m",
+            source=None,
+            evaluation=tmp_path / "e.npz",
+            metric="mse",  # type: ignore[arg-type]
+        )
+        scoring = prepared(request, one, None)
+        assert scoring is not None
+        board = Recording(scoring, "1-a")
+        board.evaluate()
+        (mine, integers), (theirs, reals) = board.asked
+        assert (mine, integers.dtype, theirs, reals.dtype) == ("2-b", np.int8, "1-a", np.float32)
+        assert np.array_equal(integers[:, 0], values * 4 - 3)
+        assert np.array_equal(reals[:, 0], values)
 
 
 @pytest.fixture(autouse=True)

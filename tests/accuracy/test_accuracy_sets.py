@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgewright.compile import evaluation, labels
+from edgewright.compile import evaluation, labels, metrics
 from edgewright.compile.key import data_sha256
 from edgewright.compile.workers import Workers
+from edgewright.config import in_use
 from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.project import Preprocessing
+from edgewright.store import cache
 
 IMAGE = TensorSpec(name="image", shape=(1, 4, 4, 1), dtype="float32")
 GRAY = Preprocessing(channels="gray")
@@ -235,23 +237,102 @@ def test_the_users_own_generator_runs_in_a_worker(made: Any, workers: Workers, t
     assert made("lists").load_labels().tolist() == [[0, 2.5], [1, 2.5], [2, 2.5]]
 
 
-def test_a_generator_runs_again_when_asked_to(tmp_path: Path, workers: Workers) -> None:
+@pytest.fixture
+def counting(tmp_path: Path) -> Path:
+    """A generator whose input, and whose label after the second run, tell how often it ran."""
     (tmp_path / "count.py").write_text(
         f"import pathlib\nFILE = pathlib.Path({str(tmp_path / 'n')!r})\n"
         "def pairs():\n"
         "    n = len(FILE.read_text()) if FILE.exists() else 0\n"
         "    FILE.write_text('x' * (n + 1))\n"
-        "    yield [[n, 0.0], [n]], n\n"
+        "    yield [[n, 0.0], [n]], max(n - 1, 0)\n"
     )
-    path = tmp_path / "count.py:pairs"
-    counts = [
-        evaluation.prepare(path, TWO, workers=workers, fresh=fresh).load_labels().tolist()
-        for fresh in (False, False, True, False)
-    ]
-    assert counts == [[0], [0], [1], [1]]
-    before = evaluation.prepare(path, TWO, workers=workers)
-    after = evaluation.prepare(path, TWO, workers=workers, fresh=True)
-    assert before.sha256 != after.sha256, "other labels are another set"
+    return tmp_path / "count.py:pairs"
+
+
+def runs(made: evaluation.EvaluationSet) -> int:
+    with np.load(made.inputs) as found:
+        return int(found["input_1"].item())
+
+
+def test_a_generator_runs_again_when_asked_to_and_once_a_command(
+    counting: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for fresh in (False, False, True, True, False, True):
+        monkeypatch.setattr(workers, "made", {})  # another command
+        made = [evaluation.prepare(counting, TWO, workers=workers, fresh=fresh) for _ in range(2)]
+        assert made[0] == made[1]
+        found.append(made[0])
+    assert [runs(made) for made in found] == [0, 0, 1, 2, 2, 3], "what an earlier command uses stays its own"
+    assert [made.load_labels().tolist() for made in found] == [[0], [0], [0], [1], [1], [2]]
+    assert len({made.sha256 for made in found}) == 4, "other inputs are another set, as other labels are"
+
+
+def test_the_integers_are_those_of_the_newest_run(counting: Path, workers: Workers) -> None:
+    whole = (TensorSpec(name="left", shape=(1, 2), dtype="int8", scale=0.5, zero_point=3), TWO[1])
+    for expected in ([3, 3], [5, 3]):
+        workers.made.clear()
+        made = evaluation.prepare(counting, TWO, workers=workers, fresh=True)
+        place = evaluation.quantised(made, whole)
+        assert evaluation.quantised(made, whole) == place
+        with np.load(place) as found:
+            assert found["input_0"].tolist() == [[expected]]
+    with in_use.taken(place) as free:
+        assert not free, "nobody may prune it"
+
+
+def test_inputs_that_are_called_as_another_place_is(tmp_path: Path) -> None:
+    def said(names: tuple[str, str]) -> list[float]:
+        specs = [TensorSpec(name=name, shape=(1, 1), dtype="int8", scale=1.0, zero_point=0) for name in names]
+        made = evaluation.prepare(tmp_path / "e.npz", evaluation.real_valued(specs))
+        with np.load(evaluation.quantised(made, specs)) as found:
+            return [float(found[f"input_{index}"][0, 0, 0]) for index in range(2)]
+
+    first, second = (np.full((2, 1), value, np.float32) for value in (1, 2))
+    np.savez(tmp_path / "e.npz", input_0=first, input_1=second, labels=np.zeros(2, int))
+    assert said(("input_1", "input_2")) == [1, 2]
+    assert said(("input_1", "input_0")) == [2, 1]
+    np.savez(tmp_path / "e.npz", input_1=first, input_2=second, labels=np.zeros(2, int))
+    assert said(("input_1", "input_2")) == [1, 2]
+    assert said(("input_2", "input_1")) == [2, 1]
+
+
+def test_a_set_that_lost_a_file_is_made_again(tmp_path: Path) -> None:
+    np.savez(tmp_path / "e.npz", x=np.zeros((3, 2), np.float32), labels=np.arange(3))
+    made = evaluation.prepare(tmp_path / "e.npz", TWO[:1])
+    for lost in (made.inputs, made.labels):
+        before = lost.read_bytes()
+        lost.unlink()
+        assert evaluation.prepare(tmp_path / "e.npz", TWO[:1]) == made
+        assert lost.read_bytes() == before
+    assert [place.name for place in made.inputs.parents[1].iterdir()] == [made.inputs.parent.name]
+    assert [entry.path for entry in cache.prune(max_bytes=0).in_use] == [made.inputs.parent]
+    assert made.inputs.is_file()
+
+
+def test_names_are_numbered_only_where_all_classes_are_named(folder: Path) -> None:
+    """Of cat, dog and eel a model with four outputs knows one more, whose place nobody told."""
+    three, four = (TensorSpec(name="y", shape=(1, width), dtype="float32") for width in (3, 4))
+
+    def fitted(metric: str, output: TensorSpec) -> list[Any]:
+        made = evaluation.prepare(folder, [IMAGE], GRAY)
+        return metrics.load(metric).labels(made.load_labels(), [output], names=made.names).tolist()
+
+    for metric in ("top1", "f1", "auc"):
+        assert fitted(metric, three) == [0, 0, 1, 2]
+        with pytest.raises(DataError, match="labels name 3 classes, output y has 4") as caught:
+            fitted(metric, four)
+        assert "classes.txt" in caught.value.hint
+    table = "cat/1.png,{}\ncat/sub/2.png,{}\ndog/0.png,{}\neel/0.png,{}\n"
+    (folder / "labels.csv").write_text("file,label\n" + table.format("ant", "bee", "ant", "bee"))
+    with pytest.raises(DataError, match="labels name 2 classes, output y has 3"):
+        fitted("top1", three)
+    (folder / "labels.csv").write_text(table.format(1, 2, 1, 2))
+    assert fitted("top1", four) == [1, 2, 1, 2]
+    (folder / "labels.csv").unlink()
+    (folder / "classes.txt").write_text("ant\ncat\ndog\neel\n")
+    assert fitted("top1", four) == [1, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -294,6 +375,12 @@ def test_real_values_become_a_quantised_models_integers(tmp_path: Path) -> None:
     assert values.dtype == np.int8
     expected = np.clip(np.rint(np.linspace(-1, 2, 12) * 64) - 3, -128, 127)
     assert np.array_equal(values.reshape(-1), expected)
+    integers = evaluation.EvaluationSet(
+        inputs=evaluation.quantised(given, [whole]), labels=given.labels, count=3, sha256=""
+    )
+    with np.load(evaluation.dequantised(integers, [whole])) as found:
+        assert found["input_0"].dtype == np.float32
+        assert np.array_equal(found["input_0"].reshape(-1), (expected + 3).astype(np.float32) / 64)
 
 
 def test_the_archive_of_a_set_is_stored_and_deterministic(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """What runners prepare on the board: made once, kept, verified, made anew when it must be."""
 
 import io
-import json
 import os
 import signal
 from pathlib import Path
@@ -46,6 +45,10 @@ def prepare(folder, manifest, options):
     note("begin")
     while said("wait"):
         time.sleep(0.02)
+    if said("log"):
+        os.write(2, (said("log") + "\\n" * 9).encode())
+    if said("abort"):
+        os.abort()
     if said("refuse"):
         raise ValueError("this board cannot do it")
     with open(os.path.join(options["prepared"], "half.bin"), "wb") as file:
@@ -118,12 +121,13 @@ class Board:
         self.connect, self.kit, self.root, self.told, self.pyz = connect, kit, root, told, pyz
         self.wire = connect(pyz=pyz)
         self.txn = kit.begun(self.wire)
-        wheel = kit.wheel()
-        row = {"file": "toy-1.0-py3-none-any.whl", "sha256": self.wire.put(wheel), "size": len(wheel)}
-        self.runtime = self.wire.call("provision", name="toy", target="toy", version="1.0", wheels=[row])[
-            "ref"
-        ]
+        self.runtime = self.provision(kit.wheel())
         self.release = kit.install(self.wire, kit.artifact(target="toy"), self.txn, runtime=self.runtime)
+
+    def provision(self, wheel: bytes) -> str:
+        """Another wheel is another runtime, of the same version."""
+        row = {"file": "toy-1.0-py3-none-any.whl", "sha256": self.wire.put(wheel), "size": len(wheel)}
+        return self.wire.call("provision", name="toy", target="toy", version="1.0", wheels=[row])["ref"]
 
     def again(self) -> None:
         """A new session, as after the first one ended."""
@@ -278,6 +282,46 @@ def test_a_runner_that_cannot_is_remembered(board):
     assert not board.folder.exists()
 
 
+@pytest.mark.parametrize("how", ["refuse", "abort"])
+@pytest.mark.parametrize(
+    "log", ["[E] [TRT] 2: Cuda failure (out of memory)", "Requested size could not be allocated: OutOfMemory"]
+)
+def test_a_build_that_runs_out_of_memory_is_not_held_against_the_artifact(board, how, log):
+    """The cause stands in the builder's log; what it raises says nothing of it."""
+    (board.told / how).write_text("yes")
+    (board.told / "log").write_text(log)
+    with pytest.raises(board.kit.AgentFailureError, match=r"child-crashed: .* in prepare") as error:
+        board.verify()
+    assert error.value.hint == "close other programs"
+    model = board.wire.call("status")["models"]["digits"]
+    assert model["releases"][board.release]["state"] == "staged" and model["failed"] == []
+    (board.told / how).unlink()
+    assert board.verify()["ok"]
+
+
+def test_another_runtimes_stays_until_its_release_goes(board):
+    """A candidate of the same artifact: what `current` uses is not replaced by what was made for it."""
+    board.verify()
+    mine = board.there()
+    runtime = board.provision(board.kit.wheel({"toy/__init__.py": b"VERSION = 2\n"}))
+    (board.told / "version").write_text("2")
+    built = board.kit.artifact(target="toy")
+    candidate = board.kit.install(board.wire, built, board.txn, version="2", runtime=runtime)
+    ask = {"model": "digits", "txn": board.txn}
+    assert board.wire.call("verify", release=candidate, **ask)["ok"]
+    (other,) = set(board.folder.iterdir()) - {mine}
+    (board.told / "version").write_text("1")  # now both say the same, and still each has its own
+    assert board.wire.call("verify", release=candidate, **ask)["ok"]
+    assert mine.exists()
+    board.again()
+    assert board.verify()["ok"] and mine.exists() and board.made() == 2
+    ask["txn"] = board.txn
+    assert board.wire.call("verify", release=candidate, **ask)["ok"] and board.made() == 3
+    assert mine.exists() and not other.exists() and len(list(board.folder.iterdir())) == 2
+    board.wire.call("discard", release=candidate, **ask)
+    assert board.there() == mine
+
+
 def test_a_board_where_the_runtime_finds_nothing_to_run_on_says_so(board):
     (board.told / "absent").write_text("yes")
     with pytest.raises(
@@ -318,79 +362,3 @@ def test_what_no_release_needs_is_tidied_up(board):
     board.again()
     assert list(board.folder.iterdir()) == [one]
     assert board.verify()["ok"] and board.made() == 1
-
-
-ONNXRUNTIME = """
-import os
-__version__ = "1.16.0"
-NAMES = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
-get_available_providers = lambda: NAMES
-
-class SessionOptions: pass
-
-class Tensor:
-    def __init__(self, name):
-        self.name = name
-
-class InferenceSession:
-    def __init__(self, path, sess_options=None, providers=None):
-        self.providers = [one if isinstance(one, str) else one[0] for one in providers]
-        if self.providers[0] == NAMES[0]:
-            folder = providers[0][1].get("trt_engine_cache_path")
-            file = os.path.join(folder, "TensorrtExecutionProvider_TRTKernel_graph_g_1_0_0_sm72.engine")
-            if not os.path.exists(file):
-                open(file, "wb").write(b"engine")
-    get_providers = lambda self: self.providers
-    get_inputs = lambda self: [Tensor("x")]
-    get_outputs = lambda self: [Tensor("y")]
-    run = lambda self, names, feed: [feed["x"] * 2]
-"""
-
-
-def test_the_engines_of_onnx_runtimes_tensorrt_are_kept(connect, kit, root):
-    """The agent's and the runner's side of it: what stands in for the runtime writes a file where it is told to."""
-    wire = connect()
-    txn = kit.begun(wire)
-    wheel = kit.wheel({"onnxruntime/__init__.py": ONNXRUNTIME.encode()})
-    row = {"file": "onnxruntime-1.16.0-py3-none-any.whl", "sha256": wire.put(wheel), "size": len(wheel)}
-    runtime = wire.call(
-        "provision", name="onnxruntime", target="onnxruntime", version="1.16.0", wheels=[row]
-    )["ref"]
-    release = kit.install(wire, kit.artifact(target="onnxruntime"), txn, runtime=runtime)
-    ask = {"model": "digits", "release": release, "txn": txn}
-    for accelerator, told in ((None, "cpu"), ("cuda", "cuda")):
-        assert wire.call("verify", accelerator=accelerator, **ask)["accelerator"] == told
-    assert not (root / "models/digits/prepared").exists()
-    for accelerator in ("tensorrt", "auto"):
-        assert wire.call("verify", accelerator=accelerator, **ask)["accelerator"] == "tensorrt"
-        assert wire.call("verify", accelerator=accelerator, **ask)["ok"]
-    names = [path.name for path in (root / "models/digits/prepared").rglob("*.engine")]
-    assert names == ["TensorrtExecutionProvider_TRTKernel_graph_g_1_0_0_sm72.engine"] * 2
-
-
-def test_auto_on_a_board_without_a_gpu_is_the_cpu_and_says_so(connect, kit, root):
-    from onnx import TensorProto, helper
-
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "xy"]
-    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "g", ends[:1], ends[1:])
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7
-    ).SerializeToString()
-    built = kit.artifact(target="onnxruntime")
-    manifest = json.loads(built["manifest"])
-    for entry in manifest["files"]:
-        if entry["path"] == "model.tflite":
-            entry.update(sha256=kit.sha(model), size=len(model))
-    data = json.dumps(manifest).encode()
-    files = {**built["files"], "model.tflite": model}
-    wire = connect()
-    txn = kit.begun(wire)
-    release = kit.install(
-        wire, {"manifest": data, "files": files, "sha256": kit.sha(data)}, txn, runtime="system:onnxruntime"
-    )
-    ask = {"model": "digits", "release": release, "txn": txn}
-    verdict = wire.call("verify", accelerator="auto", **ask)
-    assert verdict["ok"] and verdict["accelerator"] == "cpu" and verdict["placement"] == {"cpu": 1}
-    with pytest.raises(kit.AgentFailureError, match="accelerator-absent: the accelerator is not there: cuda"):
-        wire.call("verify", accelerator="cuda", **ask)
-    assert not (root / "models/digits/prepared").exists()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -65,6 +66,46 @@ def test_a_worker_that_outgrows_its_memory_is_ended(tmp_path: Path) -> None:
         assert gone(pid)
 
 
+CONVERTER = "import time; kept = b'x' * int({mb}e6); time.sleep(30)"
+STARTS_ONE = """
+import pathlib, subprocess, sys
+converter = subprocess.Popen([sys.executable, "-c", {converter!r}])
+pathlib.Path({place!r}, "pid").write_text(str(converter.pid))
+{then}
+"""
+
+
+def starts_one(place: Path, then: str, mb: int = 0) -> str:
+    """A job that starts a converter of its own, then does something."""
+    return STARTS_ONE.format(converter=CONVERTER.format(mb=mb), place=str(place), then=then)
+
+
+@pytest.mark.parametrize(
+    ("error", "then"),
+    [(KeyboardInterrupt, "converter.wait()"), (ConversionError, "import os; os.kill(os.getpid(), 11)")],
+)
+def test_what_a_worker_started_ends_with_it(tmp_path: Path, error: type[BaseException], then: str) -> None:
+    started = tmp_path / "pid"
+
+    def interrupt() -> None:
+        while not started.exists() or not started.read_text():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    if error is KeyboardInterrupt:
+        threading.Thread(target=interrupt, daemon=True).start()
+    with Workers(tmp_path / "log") as workers, pytest.raises(error):
+        run(workers, tmp_path, starts_one(tmp_path, then))
+    assert gone(int(started.read_text()))
+
+
+def test_what_a_worker_started_counts_with_it(tmp_path: Path) -> None:
+    outgrown = pytest.raises(ConversionError, match="outgrew its memory during run path: ")
+    with Workers(tmp_path / "log", memory_mb=200) as workers, outgrown:
+        run(workers, tmp_path, starts_one(tmp_path, "converter.wait()", mb=400))
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
 def test_two_frameworks_are_two_processes_and_none_is_left(tmp_path: Path) -> None:
     with Workers(tmp_path / "log") as workers:
         pids = {workers.call("one", "os", "getpid"), workers.call("two", "os", "getpid")}
@@ -84,7 +125,24 @@ def test_a_worker_ends_with_its_host(tmp_path: Path) -> None:
     assert gone(int(done.stdout))
 
 
+def test_what_a_worker_started_ends_with_its_host(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        starts_one(tmp_path, "import os; os.kill(HOST, 9); converter.wait()")
+    )
+    program = (
+        "import os, sys, pathlib; from edgewright.compile.workers import Workers\n"
+        "place = pathlib.Path(sys.argv[1]); job = place / 'program.py'\n"
+        "job.write_text(job.read_text().replace('HOST', str(os.getpid())))\n"
+        "Workers(place / 'log').call('one', 'runpy', 'run_path', path_name=str(job))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, tmp_path])
+    assert done.returncode == -9
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
 def test_what_a_library_says_of_its_own_sources_is_passed_over() -> None:
     said = "Exception from src/core.cpp:117:\nCheck 'false' failed at src/plugin.cpp:53:\nno reorder available.\n"
     assert foreign(RuntimeError(said)).message == "conversion failed: RuntimeError: no reorder available"
-    assert "Exception from src/core.cpp" in foreign(RuntimeError("Exception from src/core.cpp:117:\n")).message
+    assert (
+        "Exception from src/core.cpp" in foreign(RuntimeError("Exception from src/core.cpp:117:\n")).message
+    )

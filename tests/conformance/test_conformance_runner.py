@@ -80,6 +80,7 @@ def test_the_metadata_name_what_there_is(name: str) -> None:
     assert set(target.sources) <= set(SOURCES)
     assert target.calibration_methods[0] == "minmax"
     assert "cpu" not in target.accelerators[1:]
+    assert set(target.hardware) <= set(target.accelerators)
     assert find_spec(targets.module_name(f"{name}.{target.host_runner}"))
     for ways in (target.routes, target.as_is):
         for way in ways.values():

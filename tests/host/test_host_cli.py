@@ -69,6 +69,16 @@ def test_every_command_has_help_json_and_debug(command: str, capsys: pytest.Capt
             "permissions",
         ),
         (["convert", "m.onnx", "--target", "tflight"], "unknown target: tflight", "tflite"),
+        (
+            ["convert", "m.onnx", "--max-drop", "0.1"],
+            "a limit on the drop of accuracy needs labelled data",
+            "--evaluation",
+        ),
+        (
+            ["convert", "m.onnx", "--calibration", "synthetic", "--max-drop", "0.1", "--fallback"],
+            "a limit on the drop of accuracy needs labelled data",
+            "--evaluation",
+        ),
         (["init", "m.onnx", "--name", 'a"b'], "not a model's name", "lower-case"),
         (["init", "m.onnx", "--output", "none/x.toml"], "no such file or directory", "permissions"),
         (["fleet", "add", "one", "host:abc", "--fleet", "f.toml"], "not a port: abc", "192.0.2.7:22"),

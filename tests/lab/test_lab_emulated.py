@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -66,7 +71,9 @@ def test_an_arm64_board_takes_a_release_and_gives_it_back(run, home: Path) -> No
     code, document = run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")
     assert code == 0 and document["boards"][0]["suite"] == "bookworm"
     code, document = run("lab", "up", "--boards", "1", "--profile", "pi4b")
-    assert code == 1 and document["error"]["code"] == "lab-exists", "a lab of another architecture is another lab"
+    assert code == 1 and document["error"]["code"] == "lab-exists", (
+        "a lab of another architecture is another lab"
+    )
     code, document = run("doctor", "lab-1")
     facts = document["boards"][0]["result"]["facts"]
     assert facts["arch"] == "aarch64" != platform.machine()
@@ -89,6 +96,55 @@ def test_the_other_runtimes_run_on_arm64(run, home: Path, target: str) -> None:
     code, document = run("bench", f"digits-{target}", "--on", "lab-1", "--protocol", "quick")
     assert code == 0
     assert document["boards"][0]["result"]["latency"]["p50"] > 0
+
+
+PROJECT = """\
+name = "digits"
+model = "{model}"
+precision = "int8"
+calibration = "{calibration}"
+
+[hooks]
+health = "health.sh"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_machine_that_loses_its_power_in_a_trial_comes_back_with_the_old_release(run, home: Path) -> None:
+    up = ("lab", "up", "--arch", "arm64", "--vm", "--boards", "1", "--profile", "pi4b", "--name", "pi")
+    code, document = run(*up)
+    assert code == 0 and document["boards"][0]["machine"] is True
+    facts = run("doctor", "pi-1")[1]["boards"][0]["result"]["facts"]
+    assert (facts["model"], facts["arch"], facts["cpu"]) == (
+        "Raspberry Pi 4 Model B",
+        "aarch64",
+        "Cortex-A72",
+    )
+    assert facts["kernel"] != platform.release() and facts["root_problem"] == ""
+    code, document = run(
+        "deploy", str(DIGITS / "digits-v1.keras"), "--to", "pi-1", "--name", "digits", "--target", "tflite",
+        "--precision", "int8", "--calibration", str(DIGITS / "calibration.npz"), "--unguarded",
+    )  # fmt: skip
+    assert code == 0, document
+    good = document["outcomes"][0]["release"]
+
+    (home / "health.sh").write_text("#!/bin/sh\nsleep 50\n")
+    (home / "edgewright.toml").write_text(
+        PROJECT.format(model=DIGITS / "digits-v4.keras", calibration=DIGITS / "calibration.npz")
+    )
+    command = ["-c", "import sys; from edgewright.cli.main import main; sys.exit(main(sys.argv[1:]))"]
+    command += ["deploy", "--to", "pi-1", "--target", "tflite", "--unguarded", "--json"]
+    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as deploying:  # fmt: skip
+        assert any("activate" in line for line in deploying.stderr), "it never came to the activation"
+        time.sleep(8)  # the hook sleeps: the new release is on trial
+        os.kill(int((home / "lab/pi/pi-1/server.pid").read_text()), signal.SIGKILL)
+        outcome = json.loads(deploying.stdout.read())["outcomes"][0]
+    assert outcome["outcome"] in ("unreachable", "unknown") and outcome["release"] != good
+    assert run(*up)[0] == 0
+    code, document = run("status", "pi-1")
+    model = document["boards"][0]["result"]["models"]["digits"]
+    assert (model["current"], model["trial"]) == (good, None)
 
 
 def test_an_unknown_suite_architecture_and_mirror_are_one_line(run, home: Path, capsys) -> None:

@@ -24,6 +24,22 @@ def test_answers_like_the_source(made, small_models, answers_of, name, precision
         )  # else parity would prove nothing
 
 
+@pytest.mark.parametrize("kind", ["GRU", "RNN"])
+def test_what_stays_in_floats_is_not_called_int8_dynamic(made, write, kind):
+    random, gates = np.random.default_rng(0), 3 if kind == "GRU" else 1
+    weights = {
+        "w": random.normal(size=(1, gates * 16, 8)).astype("float32") / 4,
+        "r": random.normal(size=(1, gates * 16, 16)).astype("float32") / 4,
+    }
+    nodes = [(kind, ["x", "w", "r"], ["y"], {"hidden_size": 16})]
+    source = write("cell.onnx", nodes, {"x": (5, 1, 8)}, {"y": (5, 1, 1, 16)}, weights)
+    with pytest.raises(ConversionError, match="nothing of the model was quantised") as caught:
+        made(source, "int8-dynamic")
+    assert caught.value.code == "nothing-quantised"
+    assert "int8-weights" in caught.value.hint
+    assert made(source, "int8-weights").manifest.parity.sqnr_db > 25
+
+
 def kinds(model):
     """How often each operator is there, by domain and name."""
     return Counter((node.domain, node.op_type) for node in model.graph.node)

@@ -79,6 +79,83 @@ def test_weights_beside_the_file_come_along(made, small_models, tmp_path, precis
         assert np.abs(output - goldens["output_0"]).max() < (0.3 if precision == "int8" else 1e-4)
 
 
+def beside(name, location, values):
+    """A tensor whose values are in a file of its own."""
+    from onnx import TensorProto
+
+    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[len(values)])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    return tensor
+
+
+def scattered(folder, location="a.bin"):
+    """(file, what it is): y = x + c + (s > 0 ? b : -b), c in a constant node, and b in inner graphs and a function."""
+    from onnx import TensorProto, helper
+
+    values = {"a.bin": [1, 2, 3], "b.bin": [4, 5, 6], "d.bin": [7, 8, 9]}
+    for name, numbers in values.items():
+        (folder / name).write_bytes(np.array(numbers, "float32").tobytes())
+    result = [helper.make_tensor_value_info("r", TensorProto.FLOAT, [3])]
+    inner = helper.make_graph(
+        [helper.make_node("Identity", ["b"], ["r"])], "yes", [], result, [beside("b", "b.bin", [4, 5, 6])]
+    )
+    other = helper.make_graph([helper.make_node("Twice", [], ["r"], domain="com.acme")], "no", [], result)
+    constant = helper.make_node("Constant", [], ["d"], value=beside("", "d.bin", [7, 8, 9]))
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("com.acme", 1)]
+    twice = [constant, helper.make_node("Add", ["d", "d"], ["e"])]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Constant", [], ["c"], value=beside("", location, [1, 2, 3])),
+            helper.make_node("ReduceSum", ["x"], ["s"], keepdims=0),
+            helper.make_node("Cast", ["s"], ["p"], to=TensorProto.BOOL),
+            helper.make_node("If", ["p"], ["i"], then_branch=inner, else_branch=other),
+            helper.make_node("Add", ["x", "c"], ["xc"]),
+            helper.make_node("Add", ["xc", "i"], ["y"]),
+        ],
+        "scattered",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+    )
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    model.functions.append(helper.make_function("com.acme", "Twice", [], ["e"], twice, opsets[:1]))
+    (folder / "net.onnx").write_bytes(model.SerializeToString())
+    return folder / "net.onnx"
+
+
+@pytest.mark.parametrize("name", ["a.bin", "b.bin", "d.bin"])
+def test_weights_beside_the_file_are_part_of_it_wherever_they_are_named(tmp_path, name):
+    source = scattered(tmp_path)
+    before = recognise(source)
+    (tmp_path / name).write_bytes(b"\1" + (tmp_path / name).read_bytes()[1:])
+    assert recognise(source).source.sha256 != before.source.sha256
+    (tmp_path / name).unlink()
+    with pytest.raises(ModelError, match=r"weights of net\.onnx are missing"):
+        recognise(source)
+
+
+@pytest.mark.parametrize("place", ["../secret.bin", "/secret.bin", "link.bin"])
+def test_weights_outside_of_the_folder_are_refused(tmp_path, place):
+    secret, folder = tmp_path / "secret.bin", tmp_path / "model"
+    folder.mkdir()
+    secret.write_bytes(np.ones(3, "float32").tobytes())
+    (folder / "link.bin").symlink_to(secret)
+    with pytest.raises(ModelError, match=r"weights of net\.onnx are missing"):
+        recognise(
+            scattered(
+                folder, place.replace("/secret", f"{secret.parent}/secret") if place[0] == "/" else place
+            )
+        )
+
+
+@pytest.mark.parametrize("precision", ["as-is", "fp32"])
+def test_constants_beside_the_file_come_along(made, tmp_path, precision, answers_of):
+    artifact = made(scattered(tmp_path), precision)
+    assert {entry.path for entry in artifact.manifest.files} == {"model.onnx", "goldens.npz"}
+    shutil.rmtree(tmp_path)
+    assert np.isfinite(answers_of(artifact)[0]).all()
+
+
 @pytest.mark.parametrize("precision", ["int8", "int8-dynamic", "int8-weights", "int16x8", "int4-weights"])
 def test_quantised_files_are_recognised_and_not_quantised_again(made, small_models, tmp_path, precision):
     quantised = made(small_models("onnx") / "attention.onnx", precision)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from edgewright.compile.explain import names_to_keep
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.artifact import Artifact
 
@@ -72,6 +75,38 @@ def test_layers_kept_in_floats_are_named_like_the_sources(compiled: Compiled, sm
     with pytest.raises(UsageError, match="no such layer to keep in floats: komv6") as caught:
         compiled(source, "openvino", "int8-mixed", keep_float=("komv6",), **given)
     assert "conv6" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [
+        ("keras", "cnn.keras"), ("keras", "two_in_two_out.keras"), ("keras", "cnn_saved"), ("keras", "cnn.tflite"),
+        ("tf_keras", "cnn.h5"), ("frozen", "attention.pb"), ("torch", "cnn.pt2"), ("torch", "torch_models.py:cnn"),
+        ("onnx", "cnn.onnx"), ("ir", "attention.xml"),
+    ],
+)  # fmt: skip
+def test_every_layer_that_a_search_would_name_can_be_kept(
+    compiled: Compiled, small_models: Models, workers: Workers, kind: str, file: str
+) -> None:
+    source = Path(f"{small_models(kind)}/{file}")
+    request = CompileRequest(source=source, target="openvino", precision="fp32")
+    names = names_to_keep(request, compiled(source, "openvino", "fp32"), workers)
+    assert len(names) == len(set(names)) > 2
+    for kept in (names[0], names[-1]):
+        mixed = compiled(source, "openvino", "int8-mixed", calibration="synthetic", keep_float=(kept,))
+        assert mixed.manifest.kept_float == (kept,)
+    given = {"calibration": "synthetic", "keep_float": names[1:]}
+    assert compiled(source, "openvino", "int8-mixed", **given).manifest.kept_float == tuple(sorted(names[1:]))
+
+
+@pytest.mark.parametrize("layer", ["conv0", "conv6", "gemm10"])
+def test_a_layer_in_floats_does_not_make_the_others_worse(
+    compiled: Compiled, small_models: Models, layer: str
+) -> None:
+    source, given = small_models("onnx") / "cnn.onnx", {"calibration": "synthetic"}
+    whole = compiled(source, "openvino", "int8", **given).manifest
+    mixed = compiled(source, "openvino", "int8-mixed", keep_float=(layer,), **given).manifest
+    assert mixed.parity.sqnr_db > whole.parity.sqnr_db - 1.5
 
 
 def test_calibration_methods_it_has_and_has_not(compiled: Compiled, small_models: Models) -> None:

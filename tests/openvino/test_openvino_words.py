@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from edgewright import targets
 from edgewright.config import profiles
 from edgewright.errors import ConversionError
-from edgewright_agent import system
+from edgewright_agent import runs, system
+from edgewright_agent.protocol import AgentError
+from edgewright_targets.openvino import files, layers, runner
 from edgewright_targets.openvino2021 import finish, preflight
 
 LAYERS = {"conv": "Convolution", "cosine": "Cos", "y": "Asinh"}
@@ -84,3 +90,112 @@ def test_an_older_openvino_reads_no_newer_opset() -> None:
     assert target.lacks("openvino", "2022.3.2", {"ir": 11, "ir_opset": 13}) == {"ir_opset": (13, 10)}
     assert target.lacks("openvino", "2024.4.0", {"ir": 11, "ir_opset": 16}) == {"ir_opset": (16, 15)}
     assert target.lacks("openvino", "2030.1.0", {"ir": 11, "ir_opset": 17}) == {}
+
+
+def test_the_toolchains_python_does_not_find_the_openvino_beside_our_package(tmp_path: Path) -> None:
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "__init__.py").write_text("raise RuntimeError('another one')\n")
+    ours = tmp_path / "edgewright_targets" / "openvino2021"
+    shutil.copytree(finish.INSIDE.parent, ours)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", ours / finish.INSIDE.name, "serve", tmp_path, "{}"],
+        input='{"entry": "model.xml"}\n', capture_output=True, text=True, cwd=tmp_path, timeout=60,
+    )  # fmt: skip
+    assert "No module named 'openvino'" in done.stderr
+    assert f'File "{ours / "runner.py"}"' in done.stderr
+
+
+def test_a_tool_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(finish, "_SECONDS", 0.2)
+    tool = tmp_path / "python"
+    tool.write_text("#!/bin/sh\nexec sleep 30\n")
+    tool.chmod(0o755)
+    with pytest.raises(ConversionError, match="did not finish within") as caught:
+        finish.optimise(tool, tmp_path / "a.onnx", tmp_path / "model.xml", "FP16")
+    assert caught.value.code == "worker-timeout"
+
+
+REFUSED = (
+    "Exception from src/inference/src/cpp/core.cpp:117:\n"
+    "Check 'reorder' failed at src/plugins/intel_cpu/src/nodes/reorder.cpp:615:\n"
+    "No reorder available for the following tensor descriptors: abcde and aBDec16c48b4c\n\n"
+)
+
+
+class Core:
+    """OpenVINO's, with a plugin that refuses every model."""
+
+    available_devices = ("CPU",)
+
+    def __init__(self, says: str) -> None:
+        self.says = says
+
+    def read_model(self, path: str) -> str:
+        return path
+
+    def get_property(self, device: str, name: str) -> list[str]:
+        return []
+
+    def compile_model(self, model: str, device: str, settings: dict[str, str]) -> None:
+        raise RuntimeError(self.says)
+
+
+def test_a_model_without_a_kernel_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_core", lambda: Core(REFUSED))
+    said = "OpenVINO cannot run this model on cpu: No reorder available for the following tensor descriptors: abcde and aBDec16c48b4c"
+    with pytest.raises(runner.ModelRefused) as caught:
+        runner.load("folder", {"entry": "model.xml"}, {"threads": 1})
+    assert str(caught.value) == said
+    job = {"options": {"threads": 1}, "folder": "folder", "manifest": {"entry": "model.xml"}}
+    with pytest.raises(AgentError) as board:
+        runs.load(runner, job, SimpleNamespace(enter=print))
+    assert (board.value.code, board.value.message) == (
+        "load-failed", f"the runtime refused the model: {said}",
+    )  # fmt: skip
+    assert "fp16, or another target" in board.value.hint
+    monkeypatch.setattr(runner, "_core", lambda: Core("std::bad_alloc"))
+    with pytest.raises(RuntimeError, match="bad_alloc") as other:
+        runner.load("folder", {"entry": "model.xml"}, {"threads": 1})
+    assert not isinstance(other.value, runner.ModelRefused)
+
+
+def test_names_of_the_source_are_not_numbered_anew() -> None:
+    ov = pytest.importorskip("openvino")
+    import numpy as np
+    from openvino import opset13 as op
+
+    image = op.parameter([1, 4], name="image")
+    kept = op.multiply(op.relu(image), np.float32(2), name="net/MatMul_8/scaled")
+    named = op.add(kept, np.float32(1), name="Add_3")
+    model = ov.Model([op.result(named, name="y")], [image], "net")
+    files.strip(model, {"net/MatMul_8", "Add_3", "Relu_0"})
+    names = {one.get_type_name(): one.get_friendly_name() for one in model.get_ops()}
+    assert (names["Multiply"], names["Add"]) == ("net/MatMul_8/scaled", "Add_3")
+    assert names["Relu"] != "Relu_0"  # that one is the source's, and another layer
+    files.strip(model)
+    assert "net/MatMul_8/scaled" not in {one.get_friendly_name() for one in model.get_ops()}
+
+
+def test_what_a_layer_in_floats_takes_along() -> None:
+    ov = pytest.importorskip("openvino")
+    import numpy as np
+    from openvino import opset13 as op
+
+    image = op.parameter([1, 1, 4, 4], name="image")
+    weights = np.ones((1, 1, 1, 1), "float32")
+    first = op.convolution(op.relu(image), weights, [1, 1], [0, 0], [0, 0], [1, 1], name="first")
+    second = op.convolution(first, weights, [1, 1], [0, 0], [0, 0], [1, 1], name="second")
+    pooled = op.reduce_mean(second, np.array([2, 3]), keep_dims=True, name="pooled")
+    dense = op.matmul(
+        op.reshape(pooled, np.array([1, 1]), special_zero=False),
+        np.ones((1, 2), "float32"),
+        False,
+        False,
+        name="dense",
+    )
+    model = ov.Model([op.result(dense)], [image], "net")
+    assert layers.operations_of(model, ["dense"]) == {"dense": ["dense"]}
+    assert layers.first_of(model, ["first", "second", "dense"]) == ["first"]
+    assert layers.first_of(model, ["second"]) == []
+    assert layers.averages_before(model, ["dense"]) == {"pooled"}
+    assert layers.averages_before(model, ["second", "first"]) == set()

@@ -84,6 +84,19 @@ def test_what_another_process_uses_stays_until_it_ends() -> None:
     assert not in_use.hold(path)
 
 
+def test_what_another_pruning_removed_is_not_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    old, middle, new = (evaluation(f"{index:02x}", 1000, age) for index, age in enumerate((300, 200, 100)))
+    listed = cache.entries()
+    cache.prune(max_bytes=2000)
+    assert (old.exists(), middle.exists()) == (False, True)
+    monkeypatch.setattr(cache, "entries", lambda: listed)  # as one that began at the same time saw it
+    done = cache.prune(max_bytes=2000)
+    assert (done.removed, done.in_use) == ((), ())
+    assert (done.kept, done.kept_bytes) == (2, 2000)
+    assert middle.exists()
+    assert new.exists()
+
+
 def test_what_is_no_cache_stays() -> None:
     kept = [home.folder("samples") / "a.npz", home.folder("toolchains") / "x", home.home() / "history.sqlite"]
     for path in kept:

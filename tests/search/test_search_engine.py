@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from edgewright.cli.search_output import nothing_made
+from edgewright.errors import Exit
 from edgewright.measure.search import engine, fallback
-from edgewright.measure.search.engine import Limits, Move, Preset, SearchResult, Trial, Verdict, search
+from edgewright.measure.search.engine import Limits, Move, Preset, SearchResult, Verdict, search
 
 ALL = fallback.Choices(
     precisions=("fp32", "fp16", "int8", "int8-mixed", "int16x8"), methods=("minmax", "entropy")
@@ -35,9 +37,9 @@ def judge(noise: dict[str, float], least_db: float, *, fp16_db: float = 60.0) ->
     return judged
 
 
-def listed(names: list[str]) -> Callable[[Trial], Sequence[str]]:
-    def layers(trial: Trial) -> Sequence[str]:
-        assert trial.move.settings["precision"] == "fp32"
+def listed(names: list[str]) -> Callable[[Move], Sequence[str]]:
+    def layers(move: Move) -> Sequence[str]:
+        assert move.settings["precision"] == "fp32"
         return names
 
     return layers
@@ -106,6 +108,13 @@ def test_what_a_target_lacks_is_not_tried() -> None:
     assert labels == ["int8, minmax", "fp32", "fp16"]
 
 
+def test_layers_have_names_where_floats_are_not_wanted() -> None:
+    only = fallback.Choices(precisions=("int8", "int8-mixed", "int16x8"), methods=("minmax",))
+    found = run({**dict.fromkeys(NAMES, 1e-4), "layer6": 0.5}, 20, choices=only)
+    assert kept(found) == ("layer6",)
+    assert "fp32" not in [trial.move.label for trial in found.trials]
+
+
 def test_the_same_verdicts_give_the_same_moves() -> None:
     noise = {name: 0.01 * (index % 3) for index, name in enumerate(NAMES)}
     first, second = (run(noise, 22) for _ in range(2))
@@ -138,6 +147,12 @@ def test_ctrl_c_gives_the_best_so_far() -> None:
     assert (found.stopped, len(found.trials)) == (engine.STOPPED, 3)
     assert found.best is not None
     assert found.best.move.label == "fp32"
+
+
+def test_ctrl_c_before_there_is_anything_is_an_abort() -> None:
+    nothing = SearchResult(best=None, trials=(), stopped=engine.STOPPED)
+    assert nothing_made(nothing).exit_code == Exit.ABORTED
+    assert nothing_made(SearchResult(best=None, trials=(), stopped=engine.TIME)).exit_code == Exit.ERROR
 
 
 def test_a_move_without_an_artifact_is_never_the_best() -> None:

@@ -6,8 +6,10 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
 from edgewright.cli.main import main
@@ -16,11 +18,12 @@ from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.config import home
-from edgewright.errors import ConversionError
-from edgewright.measure.search import engine
+from edgewright.deploy.fit import NoFit
+from edgewright.errors import ConversionError, UsageError
+from edgewright.measure.search import engine, fallback
 from edgewright.measure.search.engine import Limits, SearchResult
 from edgewright.measure.search.judge import Judge, fall_back
-from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.artifact import Artifact, Manifest
 from edgewright.nouns.conversion import Conversion
 from edgewright.store.artifacts import ArtifactStore
 
@@ -75,6 +78,19 @@ def one_layer_will_do(wanted: CompileRequest, workers: Workers) -> Artifact:
     return artifact
 
 
+@pytest.mark.slow
+def test_the_first_layer_in_floats_costs_the_next_one_nothing(outlier: Path, workers: Workers) -> None:
+    def made(precision: str, *kept: str) -> float:
+        wanted = request(
+            outlier, "openvino", precision=precision, max_drop=None, conversion=Conversion(keep_float=kept)
+        )
+        return compile_model(wanted, workers=workers).manifest.parity.sqnr_db
+
+    whole = made("int8")
+    assert made("int8-mixed", "conv0") > whole - 1
+    assert made("int8-mixed", "dense") > whole - 1  # the runtime calls it by the model's output
+
+
 def test_what_stays_in_floats_does_so_in_the_runtime_too(outlier: Path, workers: Workers) -> None:
     wanted = request(
         outlier, "onnxruntime", precision="int8-mixed", conversion=Conversion(keep_float=("conv1",))
@@ -125,6 +141,97 @@ def test_what_the_tolerance_refuses_is_remembered_with_its_figures(shattered: Pa
     assert known == found.trials[0].verdict
 
 
+@pytest.mark.parametrize(
+    ("code", "kept"), [("nothing-quantised", True), ("conversion-failed", False), ("worker-crashed", False)]
+)
+def test_what_may_have_been_the_machines_fault_is_tried_again(
+    outlier: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch, code: str, kept: bool
+) -> None:
+    tried: list[str] = []
+
+    def fails(self: Workers, framework: str, module: str, function: str, /, **kwargs: object) -> object:
+        tried.append(function)
+        raise ConversionError(
+            "onnx2tf cannot convert the model: no space left on device", hint="-", code=code
+        )
+
+    monkeypatch.setattr(Workers, "call", fails)
+    judge, move = Judge(request(outlier, "onnxruntime"), workers), fallback.move("int8", "minmax")
+    verdicts = [judge(move), judge(move)]
+    assert [verdict.why for verdict in verdicts] == [verdicts[0].why] * 2
+    assert "no space left" in verdicts[0].why
+    assert len(tried) == (1 if kept else 2)
+    assert len(list(home.folder("trials").iterdir())) == (1 if kept else 0)
+
+
+def test_what_no_layer_can_mend_ends_the_search(
+    outlier: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(code: str) -> Callable[..., object]:
+        def call(self: Workers, framework: str, module: str, function: str, /, **kwargs: object) -> object:
+            raise UsageError("the target has no integer inputs and outputs", hint="-", code=code)
+
+        return call
+
+    judge, move = Judge(request(outlier, "onnxruntime"), workers), fallback.move("int8", "minmax")
+    monkeypatch.setattr(Workers, "call", fails("no-such-layer"))
+    assert not judge(move).ok
+    monkeypatch.setattr(Workers, "call", fails("usage"))
+    with pytest.raises(UsageError, match="no integer inputs"):
+        fall_back(request(outlier, "onnxruntime", goldens=9), Limits(), workers)
+
+
+@pytest.mark.slow
+def test_integer_ends_are_not_given_up(outlier: Path, workers: Workers) -> None:
+    wanted = request(outlier, "onnxruntime", conversion=Conversion(integer_io=True))
+    found = fall_back(wanted, Limits(trials=6), workers)
+    tried = {trial.move.settings["precision"] for trial in found.trials}
+    assert tried == {"int8", "int8-mixed"}
+    artifact = best_of(found)
+    assert {spec.dtype for spec in (*artifact.manifest.inputs, *artifact.manifest.outputs)} <= {
+        "int8",
+        "uint8",
+    }
+    assert artifact.manifest.kept_float == ("conv1",)
+
+
+def test_the_best_is_read_by_the_profiles_runtime(
+    outlier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(outlier / "outlier.onnx")
+    model.opset_import[0].version, model.ir_version = 19, 9
+    onnx.save(model, tmp_path / "new.onnx")
+    arguments = [
+        "convert", str(tmp_path / "new.onnx"), "--profile", "jetson-nano", "--target", "onnxruntime", "--calibration",
+        str(outlier / "images.npz"), "--fallback", "--max-trials", "1", "--json",
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["search"]["best"]["move"]["label"] == "int8, minmax"
+    assert said["manifest"]["requires"]["opset"] <= 15
+
+
+def test_what_the_boards_cannot_read_is_no_candidate(outlier: Path, workers: Workers) -> None:
+    def fits(manifest: Manifest) -> None:
+        if manifest.precision == "int8":
+            raise NoFit("the artifact needs opset 99, onnxruntime of it reads up to 15", hint="-")
+
+    wanted = request(outlier, "onnxruntime", evaluation=None, max_drop=None)
+    found = fall_back(wanted, Limits(trials=4), workers, fits=fits)
+    assert [trial.verdict.artifact for trial in found.trials[:3]] == ["", "", ""]
+    assert "needs opset 99" in found.trials[0].verdict.why
+    assert best_of(found).manifest.precision == "fp32"
+
+
+def test_without_a_limit_the_gates_own_holds(outlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "convert", str(outlier / "outlier.onnx"), "--target", "onnxruntime", "--calibration", str(outlier / "images.npz"),
+        "--evaluation", str(outlier / "labelled.npz"), "--fallback", "--max-trials", "1",
+    ]  # fmt: skip
+    assert main(arguments) == 2
+    assert "by more than 0.02" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_command_prints_what_was_tried(outlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [
@@ -163,7 +270,7 @@ def test_ctrl_c_ends_with_the_best_so_far(outlier: Path) -> None:
             running.send_signal(signal.SIGINT)
             break
     out, _ = running.communicate(timeout=60)
-    assert running.returncode == 0
+    assert running.returncode == 8
     said = json.loads(out)
     assert said["search"]["stopped"] == engine.STOPPED
     assert len(said["search"]["trials"]) == 5

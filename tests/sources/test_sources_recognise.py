@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
+import os
 import pickle
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -26,13 +30,13 @@ def refused(path: Path, code: str = "model-refused") -> ModelError:
 
 
 class Bomb:
-    """Unpickling it writes a file."""
+    """Unpickling it writes a file, or makes a folder."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, folder: bool = False) -> None:
+        self.path, self.folder = path, folder
 
     def __reduce__(self) -> tuple[object, ...]:
-        return open, (str(self.path), "w")
+        return (os.mkdir, (str(self.path),)) if self.folder else (open, (str(self.path), "w"))
 
 
 def torch_file(path: Path, data: bytes, *more: str) -> Path:
@@ -85,14 +89,182 @@ def test_other_forms_of_pytorch(tmp_path: Path) -> None:
         archive.writestr("net/archive_format", "pt2")
         archive.writestr("net/data/aotinductor/model/x.so", b"")
     assert "AOTInductor" in refused(tmp_path / "machine.pt2").message
-    with zipfile.ZipFile(tmp_path / "objects.pt2", "w") as archive:
-        archive.writestr("net/archive_format", "pt2")
-        archive.writestr("net/models/model.json", "{}")
-        archive.writestr("net/data/constants/opaque_obj_0", pickle.dumps(Bomb(tmp_path / "burst")))
-    assert "pickled objects" in refused(tmp_path / "objects.pt2").message
+    for name in ("opaque_obj_0", "Opaque_obj_0", "CUSTOM_OBJ_0"):  # torch finds members whatever their case
+        with zipfile.ZipFile(tmp_path / "objects.pt2", "w") as archive:
+            archive.writestr("net/archive_format", "pt2")
+            archive.writestr("net/models/model.json", "{}")
+            archive.writestr(f"net/data/constants/{name}", pickle.dumps(Bomb(tmp_path / "burst")))
+        assert "pickled objects" in refused(tmp_path / "objects.pt2").message
     (tmp_path / "net.pte").write_bytes(bytes(4) + b"ET12" + bytes(64))
     assert "ExecuTorch" in refused(tmp_path / "net.pte").message
     assert not (tmp_path / "burst").exists()
+
+
+def pt2(path: Path, members: dict[str, bytes | str]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+PROGRAM = {"net/archive_format": "pt2", "net/models/model.json": "{}", "net/data/weights/weight_0": bytes(4)}
+OLD = {"version": "8.8", "serialized_exported_program.json": "{}", "serialized_state_dict.pt": b"1"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"net/data/weights/Weight_0": b"1"},  # the same member to torch, not to zipfile
+        {"net/data/weights/other": b"1"},
+        {"net/models/model.so": b"1"},
+        {"more/models/model.json": "{}"},
+        {"serialized_exported_program.json": "{}"},  # two forms in one
+        {"net/data/constants/m_constants_config.json": '{"config": {"a": {"path_name": "opaque_obj_0"}}}'},
+        {
+            "net/data/constants/m_constants_config.json": '{"config": {"a": {"path_name": "../weights/weight_0"}}}'
+        },
+        {"net/models/more.json": "{"},
+        {"net/models/more.json": '["' * 3000},
+    ],
+)
+def test_a_program_has_only_members_that_torch_writes(tmp_path: Path, more: dict[str, bytes | str]) -> None:
+    assert recognise(pt2(tmp_path / "net.pt2", PROGRAM)).source.format == "pt2"
+    assert "torch.export does not write" in refused(pt2(tmp_path / "net.pt2", PROGRAM | more)).message
+    assert "torch.export does not write" in refused(pt2(tmp_path / "net.pt2", more | PROGRAM)).message
+
+
+def test_a_program_of_older_torch(tmp_path: Path) -> None:
+    assert recognise(pt2(tmp_path / "net.pt2", OLD)).source.format == "pt2"
+    for more in (
+        {"net/x": b"1"},
+        {"Version": "1"},
+        {"serialized_exported_program.json": '{"guards_code": ["f()"]}'},
+    ):
+        assert "torch.export does not write" in refused(pt2(tmp_path / "net.pt2", OLD | more)).message
+
+
+@pytest.mark.parametrize(
+    ("program", "fine"),
+    [
+        ({"expr_str": "FloorDiv(Symbol('s0', positive=True, integer=True), Integer(2))"}, True),
+        ({"expr_str": "eval('1')"}, False),
+        ({"expr_str": "Max('f()')"}, False),
+        ({"expr_str": "Symbol.mro()"}, False),
+        ({"expr_str": "(lambda x=1, Symbol=2, positive=3)"}, False),
+        ({"guards_code": ["(L['x'].size()[3] * max(1, L['x'].size()[2] // 2)) != 1"]}, True),
+        ({"guards_code": ["open('f', 'w')"]}, False),
+        ({"guards_code": ["L['x'].__class__ == 1"]}, False),
+        ({"tensor_values": {"metadata": {"sizes": [{"as_expr": {"expr_str": "f()"}}]}}}, False),
+        ({"metadata": {"expr_str": "f() is only a text here"}, "as_string": "'\n"}, True),
+        ({"nodes": [{"target": "torch.ops.aten.__and__.Tensor"}, {"target": "_operator.getitem"}]}, True),
+        ({"nodes": [{"target": "torch.serialization.os.system"}]}, False),
+        ({"nodes": [{"target": "torch.ops.load_library"}]}, False),
+        ({"nodes": [{"target": "torch.ops.aten.from_file.default"}]}, False),
+        ({"nodes": [{"target": "_operator.methodcaller"}]}, False),
+        ({"as_operator": "torch.ops.aten.__init__.__globals__"}, False),
+        ({"inputs": [{"as_tensor": {"name": "x = f()"}}]}, False),
+        ({"forward_arg_names": ["x", "y=f()"]}, False),
+        ({"parameter_name": "blocks.conv 1.a/b-c.weight"}, True),
+        ({"parameter_name": 'w"), f(), ("'}, False),
+        ({"in_spec": '[1, {"type": "builtins.dict", "context": "[\\"a b\\"]", "children_spec": []}]'}, True),
+        ({"in_spec": '[1, {"context": "{\\"__enum__\\": true, \\"fqn\\": \\"this:s\\"}"}]'}, False),
+        ({"in_spec": '[1, {"context": {"default_factory_module": "os"}}]'}, False),
+    ],
+)
+def test_texts_that_torch_would_run(tmp_path: Path, program: dict[str, object], fine: bool) -> None:
+    path = pt2(tmp_path / "net.pt2", PROGRAM | {"net/models/model.json": json.dumps(program)})
+    if fine:
+        assert recognise(path).source.format == "pt2"
+    else:
+        assert "torch.export does not write" in refused(path).message
+
+
+def test_a_keras_file_is_read_as_what_it_begins_with(tmp_path: Path) -> None:
+    """A zip archive at its end, or a configuration that cannot be read, hides no lambda layer."""
+    h5py = pytest.importorskip("h5py")
+    from edgewright.compile.sources.keras_file import open_file
+
+    path, layer = tmp_path / "net.h5", {"class_name": "Lambda", "config": {"function": ["4wEA", None, None]}}
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": [layer]}})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ModelError, match="holds Python code, a lambda layer"):
+        open_file(path, {})
+    for text in ("{", "[" * 100000):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", data=text)
+            file.attrs["model_config"] = text if len(text) < 60000 else h5py.Empty("S1")
+        with pytest.raises(ModelError, match=r"configuration in the Keras file net\.h5 cannot be read"):
+            open_file(path, {})
+
+
+@pytest.mark.parametrize("how", ["link", "storage", "virtual"])
+def test_a_keras_file_has_all_of_its_weights(tmp_path: Path, how: str) -> None:
+    h5py = pytest.importorskip("h5py")
+    from edgewright.compile.sources.keras_file import open_file
+
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["kernel"] = [1.0, 2.0]
+    with h5py.File(tmp_path / "net.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": []}})
+        group = file.create_group("model_weights/dense")
+        if how == "link":
+            group["kernel"] = h5py.ExternalLink("secret.h5", "/kernel")
+        elif how == "storage":
+            group.create_dataset("kernel", (2,), "f4", external=[(str(tmp_path / "secret.h5"), 0, 8)])
+        else:
+            layout = h5py.VirtualLayout((2,), "f8")
+            layout[:] = h5py.VirtualSource("secret.h5", "kernel", (2,))
+            group.create_virtual_dataset("kernel", layout)
+    with pytest.raises(ModelError, match=r"weights in another file: net\.h5: model_weights/dense/kernel"):
+        open_file(tmp_path / "net.h5", {})
+
+
+@pytest.mark.slow
+def test_programs_with_code_are_not_opened(tmp_path: Path) -> None:
+    """Attacks on a file that torch wrote: they run code when torch alone opens them, and the worker does not open them."""
+    import torch
+
+    from edgewright.compile.sources.torch import open_model
+    from edgewright.nouns.conversion import Ends
+
+    burst, source = tmp_path / "burst", tmp_path / "net.pt2"
+    dimensions = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(
+        torch.nn.Linear(3, 2).eval(), (torch.zeros(4, 3),), dynamic_shapes=dimensions
+    )
+    torch.export.save(program, source)
+    assert open_model(source, "pt2", {}, Ends()).output_names == ("output",)
+    with zipfile.ZipFile(source) as archive:
+        members: dict[str, bytes | str] = {name: archive.read(name) for name in archive.namelist()}
+    graph, constants = "net/models/model.json", "net/data/constants/model_constants_config.json"
+    call = f"__import__('os').mkdir('{burst}')"
+    hidden = json.dumps(
+        f"eval('__import__(\"os\").mkdir(bytes({list(str(burst).encode())})) or Integer(4)')"
+    )[1:-1]
+    guarded = json.loads(members[graph]) | {"guards_code": [call]}
+    size = re.compile(r"Symbol\('s\d+', positive=True, integer=True\)")
+    sized = size.sub(lambda _: hidden, bytes(members[graph]).decode())  # type: ignore[arg-type]
+    pickled = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": True, "tensor_meta": None}
+    attacks: list[dict[str, bytes | str]] = [
+        {graph: json.dumps(guarded)},
+        {graph: sized},
+        {
+            constants: json.dumps({"config": {"zz": pickled}}),
+            "net/data/constants/Opaque_obj_0": pickle.dumps(Bomb(burst, folder=True)),
+        },
+    ]
+    for attack in attacks:
+        path = pt2(tmp_path / "attack.pt2", members | attack)
+        refused(path)
+        with pytest.raises(ModelError):
+            open_model(path, "pt2", {}, Ends())
+        assert not burst.exists()
+        with contextlib.suppress(Exception):
+            torch.export.load(path).module()(torch.zeros(4, 3))
+        assert burst.exists()  # so the attack is a real one
+        burst.rmdir()
 
 
 @pytest.mark.slow
@@ -110,6 +282,14 @@ def test_torchs_own_files(tmp_path: Path) -> None:
     program = torch.export.export(net.eval(), (torch.zeros(1, 3),))
     torch.export.save(program, tmp_path / "net.pt2")
     assert recognise(tmp_path / "net.pt2").source.format == "pt2"
+    pool = torch.nn.MaxPool2d(2)  # its open axes have guards
+    axes = {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+    torch.export.save(
+        torch.export.export(pool, (torch.zeros(1, 3, 8, 10),), dynamic_shapes=(axes,)), tmp_path / "pool.pt2"
+    )
+    with zipfile.ZipFile(tmp_path / "pool.pt2") as archive:
+        assert json.loads(archive.read("pool/models/model.json"))["guards_code"]
+    assert recognise(tmp_path / "pool.pt2").source.format == "pt2"
     torch.export.save(program, tmp_path / "net.pt")
     assert recognise(tmp_path / "net.pt").source.format == "pt2"  # by its bytes; .pt2 is the usual name
 

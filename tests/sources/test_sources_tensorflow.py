@@ -197,6 +197,50 @@ def test_what_a_file_does_not_hold(
     assert caught.value.hint
 
 
+LAMBDAS = """
+import json, pathlib, sys, zipfile, h5py, tf_keras
+place, burst = map(pathlib.Path, sys.argv[1:])
+x = tf_keras.layers.Input((4,))
+layer = tf_keras.layers.Lambda(eval(f"lambda t: (open({str(burst)!r}, 'w'), t)[1]"))
+tf_keras.Model(x, layer(x)).save(place / "plain.h5")
+text = h5py.File(place / "plain.h5")["/"].attrs["model_config"]
+def written(name, change):
+    config = json.loads(text)
+    change(config["config"]["layers"][1])
+    (place / name).write_bytes((place / "plain.h5").read_bytes())
+    with h5py.File(place / name, "r+") as file:
+        file.attrs["model_config"] = json.dumps(config)
+def bare(layer):
+    layer["config"]["function"] = layer["config"]["function"][0]
+written("zip.h5", lambda layer: None)
+with zipfile.ZipFile(place / "zip.h5", "a") as archive:
+    archive.writestr("config.json", "{}")
+written("bare.h5", bare)
+for path in sorted(place.glob("*.h5")):
+    burst.unlink(missing_ok=True)
+    try:
+        tf_keras.models.load_model(path, compile=False)
+    except Exception as error:
+        print(path.name, repr(error)[:300])
+    assert burst.exists(), path  # the attack is a real one
+burst.unlink()
+"""
+
+
+def test_no_lambda_of_a_file_is_run(tmp_path: Path, read: Callable[..., object]) -> None:
+    """However it is hidden: tf-keras alone runs each of them."""
+    burst, place = tmp_path / "burst", tmp_path / "models"
+    place.mkdir()
+    command = [sys.executable, "-W", "ignore", "-c", LAMBDAS, place, burst]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    for path in sorted(place.glob("*.h5")):
+        with pytest.raises(ModelError) as caught:
+            read(path)
+        assert caught.value.hint
+        assert not burst.exists(), path.name
+
+
 def test_a_saved_model_without_a_signature_takes_ends(own: Path, read: Callable[..., object]) -> None:
     inputs, outputs = read(own / "plain_saved", ends=Ends(inputs=("features",), outputs=("scores",)))  # type: ignore[misc]
     assert [(spec.name, spec.shape) for spec in (*inputs, *outputs)] == [

@@ -49,7 +49,7 @@ def test_without_a_gpu_it_runs_on_the_cpu_and_says_so_of_every_node(model, tmp_p
     assert session.accelerator == "cpu" and set(placement) == {"cpu"} and placement["cpu"] >= 3
     session.close()
     plain = RUNNER.load(str(model.parent), MANIFEST, {"threads": 1, "accelerator": accelerator})
-    assert np.array_equal(ask(plain), first) and plain.placement() == {}
+    assert np.array_equal(ask(plain), first) and plain.placement() == {}  # nothing to split it between
 
 
 def test_an_accelerator_asked_for_by_name_is_never_replaced(model):
@@ -63,6 +63,15 @@ def test_a_provider_that_does_not_start_is_not_what_is_reported(model, with_prov
     with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
         session = RUNNER.load(str(model.parent), MANIFEST, {"threads": 1, "accelerator": "cuda"})
     assert session.accelerator == "cpu" and ask(session).std() > 0
+
+
+def test_a_tensorrt_that_does_not_start_prepares_nothing_and_says_what_runs(model, tmp_path, with_providers):
+    """The same with the real runtime while it would build engines."""
+    with_providers("cpu", "cuda", "tensorrt")
+    options = {"threads": 1, "accelerator": "auto", "prepared": str(tmp_path)}
+    with pytest.warns(UserWarning, match="ExecutionProvider"):
+        assert RUNNER.prepare(str(model.parent), MANIFEST, options) == {"accelerator": "cpu"}
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -85,7 +94,8 @@ def test_engines_are_prepared_for_tensorrt_alone(with_providers):
         False, False, False, True, True,
     ]  # fmt: skip
     assert RUNNER.environment({"accelerator": "cuda"}) == {}
-    assert set(RUNNER.environment({"accelerator": "auto"})) == {"make", "onnxruntime", "jetpack"}
+    keys = {"make", "onnxruntime", "tensorrt", "compute", "jetpack"}
+    assert set(RUNNER.environment({"accelerator": "auto"})) == keys
     provider, settings = RUNNER._configured("tensorrt", {"precision": "int8"}, {"prepared": "/made"})
     assert provider == "TensorrtExecutionProvider"
     assert settings == {
@@ -93,6 +103,26 @@ def test_engines_are_prepared_for_tensorrt_alone(with_providers):
         "trt_engine_cache_enable": "True", "trt_engine_cache_path": "/made",
     }  # fmt: skip
     assert RUNNER._configured("cuda", {}, {}) == "CUDAExecutionProvider"
+
+
+def test_engines_are_for_one_gpu_and_one_version_of_tensorrt(with_providers, monkeypatch):
+    """What stands in for CUDA's and TensorRT's own libraries says which they are."""
+    with_providers("cpu", "cuda", "tensorrt")
+    engines = targets.runner("tensorrt")
+    there = {"libnvinfer.so.8": 8502}
+
+    def library(name):
+        if name not in there:
+            raise OSError(name)
+        return SimpleNamespace(getInferLibVersion=lambda: there[name])
+
+    monkeypatch.setattr("ctypes.CDLL", library)
+    found = RUNNER.environment({"accelerator": "tensorrt"})
+    assert found["tensorrt"] == [8502] and found["compute"] == ""  # no CUDA here
+    monkeypatch.setattr(engines, "_Cuda", lambda: SimpleNamespace(compute_capability=lambda: "8.7"))
+    there["libnvinfer.so.10"] = 100300
+    found = RUNNER.environment({"accelerator": "auto"})
+    assert found["tensorrt"] == [8502, 100300] and found["compute"] == "8.7"
 
 
 def test_the_gate_refuses_a_layer_that_ran_elsewhere_than_the_budget_says():
@@ -106,6 +136,9 @@ def test_the_gate_refuses_a_layer_that_ran_elsewhere_than_the_budget_says():
     told = gate.placement({"placement": {"cuda": 40, "cpu": 2}}, Budget())
     assert told.ok and told.note == "layers ran: 2 on cpu, 40 on cuda"
     assert gate.placement({"placement": {}}, budget) is None and gate.placement({}, budget) is None
+    unknown = gate.placement({"placement": None}, budget)
+    assert not unknown.ok and "asked cuda for every layer, but the runtime did not tell" in unknown.note
+    assert gate.placement({"placement": None}, Budget()) is None
     measured = SimpleNamespace(
         accelerator="cpu", invalid=(), latency=SimpleNamespace(p50=1, p95=1), peak_rss_mb=1.0
     )
@@ -123,4 +156,8 @@ def test_a_trace_that_is_cut_short_tells_nothing(model, tmp_path):
     assert any(event.get("args", {}).get("provider") for event in whole)
     Path(path).write_text(Path(path).read_text()[:200])
     session._native = SimpleNamespace(end_profiling=lambda: path)
-    assert session.placement() == {}
+    assert session.placement() == {}  # there is the CPU alone
+    session._split = True  # as with NVIDIA's providers, which leave some nodes to the CPU
+    assert session.placement() is None
+    Path(path).write_text("[]")
+    assert session.placement() is None

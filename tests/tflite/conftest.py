@@ -106,6 +106,76 @@ def float_net(custom: str = "") -> bytes:
     return bytes(builder.Output())
 
 
+def pooled_net() -> bytes:
+    """As a converter writes it: (1, 8, 8, 2), floats of every sign, a convolution and a maximum over 3x3 places, twice.
+
+    The borders are padded with the least float; both paddings share that value, a tensor of one axis. Then a
+    maximum with a value a channel, and two concatenations, the first an input of the second.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    generator = np.random.default_rng(4)
+    kind, types = schema.BuiltinOperator, schema.TensorType
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.buffers, model.operatorCodes, model.subgraphs = 3, [schema.BufferT()], [], [graph]
+    graph.tensors, graph.operators = [], []
+
+    def tensor(name: str, shape: list[int], values: Any = None) -> int:
+        made = schema.TensorT()
+        made.name, made.shape, made.type, made.buffer = name, shape, types.FLOAT32, 0
+        if values is not None:
+            buffer = schema.BufferT()
+            made.type = types.INT32 if values.dtype == np.int32 else types.FLOAT32
+            buffer.data, made.buffer = np.frombuffer(values.tobytes(), np.uint8), len(model.buffers)
+            model.buffers.append(buffer)
+        graph.tensors.append(made)
+        return len(graph.tensors) - 1
+
+    def operator(name: str, inputs: list[int], made: int, **options: int) -> int:
+        code, added = schema.OperatorCodeT(), schema.OperatorT()
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(kind, name.upper())
+        code.version = 1
+        added.opcodeIndex, added.inputs, added.outputs = len(model.operatorCodes), inputs, [made]
+        groups = {"conv_2d": "Conv2D", "max_pool_2d": "Pool2D", "concatenation": "Concatenation"}
+        group = groups.get(name, "") + "Options"
+        if options:
+            added.builtinOptionsType = getattr(schema.BuiltinOptions, group)
+            added.builtinOptions = getattr(schema, group + "T")()
+            vars(added.builtinOptions).update(**{"padding": schema.Padding.VALID, **options})
+        model.operatorCodes.append(code)
+        graph.operators.append(added)
+        return made
+
+    def floats(*shape: int) -> Any:
+        return generator.normal(size=shape).astype("<f4")
+
+    last = tensor("x", [1, 8, 8, 2])
+    graph.inputs = [last]
+    fill = tensor("fill", [1], np.array([np.finfo("f4").min], "<f4"))
+    pads = tensor("pads", [4, 2], np.array([[0, 0], [1, 1], [1, 1], [0, 0]], "<i4"))
+    for layer, (size, channels) in enumerate(((8, 2), (4, 6))):
+        given = [
+            tensor(f"w{layer}", [6, 1, 1, channels], floats(6, 1, 1, channels)),
+            tensor(f"b{layer}", [6], floats(6) - 2),
+        ]
+        last = operator(
+            "conv_2d", [last, *given], tensor(f"conv{layer}", [1, size, size, 6]), strideH=1, strideW=1
+        )
+        last = operator("padv2", [last, pads, fill], tensor(f"padded{layer}", [1, size + 2, size + 2, 6]))
+        pooled = tensor(f"pooled{layer}", [1, size // 2, size // 2, 6])
+        last = operator("max_pool_2d", [last], pooled, strideH=2, strideW=2, filterHeight=3, filterWidth=3)
+    least = tensor("least", [6], floats(6) - 3)
+    least = operator("maximum", [last, least], tensor("maximum", [1, 2, 2, 6]))
+    joined = operator("concatenation", [last, least], tensor("joined", [1, 2, 2, 12]), axis=3)
+    given = [tensor("w2", [4, 1, 1, 12], floats(4, 1, 1, 12)), tensor("b2", [4], floats(4))]
+    last = operator("conv_2d", [joined, *given], tensor("conv2", [1, 2, 2, 4]), strideH=1, strideW=1)
+    graph.outputs = [operator("concatenation", [joined, last], tensor("y", [1, 2, 2, 16]), axis=3)]
+    builder = flatbuffers.Builder(4096)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def answers(data: bytes, samples: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
     """The only output for each sample of the only input, real values."""
     from edgewright_targets.tflite.described import plain_interpreter
@@ -129,8 +199,8 @@ def samples(count: int = 32, seed: int = 0) -> list[np.ndarray[Any, Any]]:
 
 @pytest.fixture
 def net() -> SimpleNamespace:
-    """`float_net`, `answers` and `samples`."""
-    return SimpleNamespace(bytes=float_net, answers=answers, samples=samples)
+    """`float_net`, `pooled_net`, `answers` and `samples`."""
+    return SimpleNamespace(bytes=float_net, pooled=pooled_net, answers=answers, samples=samples)
 
 
 @pytest.fixture

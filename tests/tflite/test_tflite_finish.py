@@ -58,6 +58,41 @@ def test_each_precision_is_what_it_says_and_answers_like_the_floats(
     assert said["requires"].get("DEQUANTIZE", 1) == (6 if precision == "int4-weights" else 1)
 
 
+@pytest.mark.parametrize("precision", EXPECTED)
+def test_a_source_of_halves_becomes_what_is_asked_for(
+    net: SimpleNamespace, work: Callable[..., Any], precision: str
+) -> None:
+    order = work(net.bytes(), "fp16")
+    finish.convert(order)
+    halves = (order.folder / order.entry).read_bytes()
+    order = work(halves, precision)
+    finish.convert(order)
+    made = (order.folder / order.entry).read_bytes()
+    wanted, least = EXPECTED[precision]
+    assert types(dense(made)[0]) == wanted
+    stored = {operator.inputs[0].type for operator in graph.operators(made) if operator.kind == "DEQUANTIZE"}
+    assert ("FLOAT16" in stored) == (precision == "fp16")
+    fresh = net.samples(16, seed=9)
+    assert sqnr_db(net.answers(halves, fresh), net.answers(made, fresh)) > least
+
+
+def test_integers_are_taken_as_they_are_only_where_the_stage_before_made_them(
+    net: SimpleNamespace, work: Callable[..., Any]
+) -> None:
+    order = work(net.bytes(), "int8")
+    finish.convert(order)
+    integers = (order.folder / order.entry).read_bytes()
+    with pytest.raises(
+        ConversionError, match="cannot be made int4-weights: parts of it are quantised"
+    ) as caught:
+        finish.convert(work(integers, "int4-weights"))
+    assert caught.value.code == "quantised-already"
+    order = work(integers, "int8")
+    (order.path.parent / finish.QUANTISED).touch()
+    finish.convert(order)
+    assert (order.folder / order.entry).read_bytes() == integers
+
+
 def test_dense_layers_have_one_scale_where_old_runtimes_read_only_one(
     net: SimpleNamespace, work: Callable[..., Any]
 ) -> None:
@@ -144,3 +179,24 @@ def test_ranges_are_the_least_and_greatest_values_and_percentiles_leave_outliers
     assert -0.5 < low < 0 < high < 0.5
     everything = np.concatenate([sample.ravel() for sample in given])
     assert np.mean((everything > high) | (everything < low)) <= 1 - ranges.COVERED
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile"])
+@pytest.mark.parametrize(("precision", "least"), [("int8", 25), ("int16x8", 30)])
+def test_paddings_and_concatenations_cost_no_exactness(
+    net: SimpleNamespace, work: Callable[..., Any], precision: str, least: float, method: str
+) -> None:
+    data, generator = net.pooled(), np.random.default_rng(5)
+    given = [generator.normal(size=(1, 8, 8, 2)).astype("float32") for _ in range(48)]
+    order = work(data, precision, calibration_method=method)
+    order.samples = lambda: ([sample] for sample in given[:32])
+    finish.convert(order)
+    made = (order.folder / order.entry).read_bytes()
+    integers = {"int8": "INT8", "int16x8": "INT16"}[precision]
+    padded = [operator for operator in graph.operators(made) if operator.kind == "PADV2"]
+    assert [(one.inputs[0].type, one.inputs[2].type) for one in padded] == [(integers, integers)] * 2
+    joins = [operator for operator in graph.operators(made) if operator.kind == "CONCATENATION"]
+    assert joins[1].inputs[0].name == joins[0].outputs[0].name == "joined"  # not rounded again
+    reference = net.answers(data, given[32:])
+    assert (reference[:, 0, 0] < -0.5).any()  # a border of zeros would be seen
+    assert sqnr_db(reference, net.answers(made, given[32:])) > least

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+import time
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -72,6 +75,36 @@ def test_a_half_written_or_foreign_folder_is_not_taken_for_an_environment(tiny: 
     assert not toolchains.remove("tiny")
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ConversionError])
+def test_an_environment_is_in_place_only_after_it_imported(
+    tiny: Toolchain, home: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def build(made: Path, *_: object) -> None:
+        (made / "bin").mkdir(parents=True)
+        (made / "bin" / "python").write_text("#!/bin/sh\necho No module named six >&2\nexit 1\n")
+        (made / "bin" / "python").chmod(0o755)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(toolchains, "build", build)
+    if error is KeyboardInterrupt:
+        monkeypatch.setattr(toolchains, "run", interrupted)
+    with pytest.raises(error):
+        toolchains.install("tiny", Path(sys.executable))
+    assert toolchains.describe("tiny").state == "absent"
+    assert {path.name for path in (home / "toolchains").iterdir()} == {"tiny.lock"}
+
+
+def test_of_two_that_remove_an_environment_one_did_it(tiny: Toolchain) -> None:
+    toolchains.folder("tiny").mkdir(parents=True)
+    with ThreadPoolExecutor(2) as pool:
+        with toolchains._locked("tiny"):  # both have seen that there is one
+            both = [pool.submit(toolchains.remove, "tiny") for _ in range(2)]
+            time.sleep(0.3)
+        assert sorted(one.result() for one in both) == [False, True]
+
+
 @pytest.mark.slow  # pip and the package index
 def test_an_environment_is_whole_or_absent_and_follows_the_pins(
     tiny: Toolchain, home: Path, monkeypatch: pytest.MonkeyPatch
@@ -110,11 +143,11 @@ def test_an_environment_is_whole_or_absent_and_follows_the_pins(
     with pytest.raises(ConversionError, match="No module named 'seven'") as caught:
         toolchains.install("tiny")
     assert caught.value.code == "toolchain-broken"
-    assert toolchains.describe("tiny").state == "absent"
+    assert toolchains.describe("tiny").state == "outdated"  # the one before is still there
     monkeypatch.setitem(TOOLCHAINS, "tiny", msgspec.structs.replace(TINY, requirements=("six==0.0.0",)))
     with pytest.raises(ConversionError, match=r"pip failed: .*six==0.0.0"):
         toolchains.install("tiny")
-    assert {path.name for path in (home / "toolchains").iterdir()} == {"tiny.lock"}
+    assert {path.name for path in (home / "toolchains").iterdir()} == {"tiny", "tiny.lock"}
 
 
 def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, dict[str, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from edgewright.cli import options, render
 
 if TYPE_CHECKING:
+    from edgewright.deploy.readable import Reader
     from edgewright.nouns.artifact import Accuracy, Artifact
     from edgewright.nouns.profile import Profile
 
@@ -90,12 +92,14 @@ def convert(
     )  # fmt: skip
     recipe = recipe_of(wanted, kind, recognise(choice.model).source.format)
     budget = wanted.budget_of(kind)
+    if max_drop is None and choice.evaluation is not None:
+        max_drop = budget.max_drop
     request = CompileRequest(
         source=choice.model, target=recipe.target, precision=recipe.precision, default_precision=recipe.default_precision,
         inputs=choice.inputs, conversion=msgspec.structs.replace(choice.conversion, accelerator=recipe.accelerator or choice.conversion.accelerator),
         calibration=choice.calibration, preprocessing=choice.preprocessing,
         evaluation=choice.evaluation, metric=choice.metric,
-        max_drop=budget.max_drop if max_drop is None else max_drop, use_cache=not no_cache,
+        max_drop=max_drop, use_cache=not no_cache,
         allow_constant=allow_constant,
     )  # fmt: skip
     if dry_run:
@@ -103,7 +107,7 @@ def convert(
     elif fallback:
         from edgewright.cli.search_output import search_and_show
 
-        search_and_show(request, max_trials, max_minutes, output=output, explain=explain, as_json=as_json)
+        search_and_show(request, max_trials, max_minutes, profile=kind, output=output, explain=explain, as_json=as_json)  # fmt: skip
     else:
         compile_and_show(request, output, as_json, explain=explain, profile=kind)
 
@@ -147,8 +151,7 @@ def compile_and_show(
         render.document("convert", artifact=artifact.id, folder=folder, manifest=artifact.manifest, **more)
         return
     show_artifact(artifact, folder)
-    if too_old:
-        render.line(f"too new for {', '.join(reader.title for reader in too_old)} of {profile.name}")
+    show_too_old(too_old, profile)
     if explanation is not None:
         show_explanation(explanation)
 
@@ -187,6 +190,12 @@ def show_artifact(artifact: Artifact, folder: Path) -> None:
         )
     rows += [("note", note) for note in manifest.notes]
     render.table("", ["", ""], rows)
+
+
+def show_too_old(readers: Sequence[Reader], profile: Profile) -> None:
+    """Says which of a profile's usual runtimes do not read an artifact."""
+    if readers:
+        render.line(f"too new for {', '.join(reader.title for reader in readers)} of {profile.name}")
 
 
 def accuracy_text(accuracy: Accuracy) -> str:

@@ -87,6 +87,7 @@ def deploy(
     """Convert, ship, measure on the board, keep it or refuse it."""
     from edgewright.cli import boards_output
     from edgewright.cli.progress import Passwords, shown
+    from edgewright.compile.request import check_limit
     from edgewright.config import fleet as fleets
     from edgewright.deploy.deploy import deploy as run
     from edgewright.deploy.request import DeployRequest
@@ -110,6 +111,7 @@ def deploy(
         options.conversion(inputs, outputs, keep_float, calibration_method, integer_io), calibration, evaluation,
         metric,
     )  # fmt: skip
+    check_limit(max_drop, request.evaluation)
     with shown() as progress:
         outcomes = run(request, history=History(), ask_password=Passwords(progress), progress=progress)
     code = exit_code(outcomes)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgewright.cli import render
-from edgewright.errors import ConversionError, Exit, UsageError
+from edgewright.errors import Aborted, ConversionError, EdgewrightError, Exit, UsageError
 
 if TYPE_CHECKING:
     from edgewright.compile.request import CompileRequest
     from edgewright.measure.search.engine import SearchResult, Trial
+    from edgewright.nouns.profile import Profile
 
 FIGURES = (("sqnr_db", ">SQNR dB"), ("accuracy", ">accuracy"), ("drop", ">drop"), ("size_mb", ">MiB"))
 
@@ -22,30 +23,43 @@ def search_and_show(
     max_trials: int | None,
     max_minutes: float | None,
     *,
+    profile: Profile,
     output: Path | None,
     explain: bool,
     as_json: bool,
 ) -> None:
-    """Searches, prints the table and the best candidate; ends with exit code 2 when that misses the limit.
+    """Searches what the profile's runtimes read, prints the table and the best candidate.
+
+    Ends with exit code 2 when that misses the limit, and with 8 when the user stopped it.
 
     Raises:
         UsageError: another precision, or layers to keep, were asked for.
-        ConversionError: nothing could be made at all.
+        ConversionError: nothing could be made at all. Aborted: nothing was yet, when the user stopped it.
     """
-    from edgewright.cli.convert_command import copied, show_artifact
+    import msgspec
+
+    from edgewright import targets
+    from edgewright.cli.convert_command import copied, show_artifact, show_too_old
     from edgewright.cli.explain_output import show_explanation
     from edgewright.cli.progress import shown
     from edgewright.compile.explain import explain as explain_artifact
     from edgewright.compile.workers import Workers
     from edgewright.config import home
-    from edgewright.measure.search.engine import Limits
+    from edgewright.deploy.gate import MAX_DROP
+    from edgewright.deploy.readable import newest_opset, too_old
+    from edgewright.measure.search.engine import STOPPED, Limits
     from edgewright.measure.search.judge import fall_back
     from edgewright.store.artifacts import ArtifactStore
 
     check_start(request)
+    if request.evaluation is not None and request.max_drop is None:
+        request = msgspec.structs.replace(request, max_drop=MAX_DROP)
+    request = msgspec.structs.replace(request, max_opset=newest_opset(profile, targets.load(request.target)))
     limits = Limits(trials=max_trials, seconds=None if max_minutes is None else 60 * max_minutes)
     with shown() as progress, Workers(home.folder("logs") / "convert.log") as workers:
-        found = fall_back(request, limits, workers, progress)
+        found = fall_back(
+            request, limits, workers, progress, fits=lambda manifest: too_old(manifest, profile)
+        )
         best = found.best
         if best is None:
             raise nothing_made(found)
@@ -60,10 +74,14 @@ def search_and_show(
     else:
         show_trials(found)
         show_artifact(artifact, folder)
+        show_too_old(too_old(artifact.manifest, profile), profile)
         if explanation is not None:
             show_explanation(explanation)
     if not best.verdict.ok:
         render.note(f"the best candidate misses the limit: {best.verdict.why}")
+    if found.stopped == STOPPED:
+        raise typer.Exit(Exit.ABORTED)
+    if not best.verdict.ok:
         raise typer.Exit(Exit.SOME_FAILED)
 
 
@@ -79,8 +97,12 @@ def check_start(request: CompileRequest) -> None:
         )
 
 
-def nothing_made(found: SearchResult) -> ConversionError:
+def nothing_made(found: SearchResult) -> EdgewrightError:
     """The error of a search without a candidate."""
+    from edgewright.measure.search.engine import STOPPED
+
+    if found.stopped == STOPPED:
+        return Aborted("stopped by the user before there was a candidate", hint="run it again to go on")
     why = next((trial.verdict.why for trial in found.trials), "no trial was begun")
     return ConversionError(
         f"no precision could be made of {len(found.trials)} tried: {why}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 ROUNDING = 1e-9  # below one sample: a drop of exactly the limit passes
 
 
@@ -71,6 +73,7 @@ def of(
         metric=scorer.metric.name, evaluation_sha256=labelled.sha256, n=found.n, source=found.reference,
         artifact=found.value, higher_is_better=scorer.metric.higher_is_better, drop=found.drop, low=found.low,
         high=found.high, p=found.p, method=found.method, answers=keep(source),
+        metric_sha256=scorer.sha256,
     )  # fmt: skip
 
 
@@ -103,7 +106,7 @@ def keep(packed: bytes) -> str:
 
 def kept(digest: str) -> Answers | None:
     """The answers of that sha256; None when this machine does not have them (any more)."""
-    if not digest:
+    if _DIGEST.fullmatch(digest) is None:  # of a manifest that may be anyone's
         return None
     in_use.hold(_place(digest))
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from edgewright.compile import data
 from edgewright.compile.goldens import write_npz
 from edgewright.errors import DataError
 from edgewright.nouns.artifact import TensorSpec
@@ -60,11 +62,11 @@ class Answers:
         return buffer.getvalue()
 
     @classmethod
-    def unpacked(cls, data: bytes) -> Self:
+    def unpacked(cls, packed: bytes) -> Self:
         """What `packed` gave."""
         import numpy as np
 
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
             names = archive.files
             return cls(names[0].partition("_")[0], [archive[name] for name in names])
 
@@ -125,8 +127,6 @@ def too_large(count: int) -> DataError:
 
 def check_size(count: int, keep: str, outputs: Sequence[TensorSpec]) -> None:
     """Raises DataError when the answers to so many samples would be too large."""
-    import math
-
     import numpy as np
 
     specs = outputs if keep == "all" else outputs[:1]
@@ -135,11 +135,11 @@ def check_size(count: int, keep: str, outputs: Sequence[TensorSpec]) -> None:
         raise too_large(count)
 
 
-def from_board(keep: str, data: bytes, specs: Sequence[dict[str, Any]]) -> Answers:
+def from_board(keep: str, given: bytes, specs: Sequence[dict[str, Any]]) -> Answers:
     """The answers that a board's agent wrote.
 
     Args:
-        data: `top5`: int32 little-endian, five a sample; else an `.npz` with `output_<i>`.
+        given: `top5`: int32 little-endian, five a sample; else an `.npz` with `output_<i>`.
         specs: the outputs of the release's manifest, as the agent said them.
 
     Raises:
@@ -148,24 +148,38 @@ def from_board(keep: str, data: bytes, specs: Sequence[dict[str, Any]]) -> Answe
     import numpy as np
 
     if keep == "top5":
-        return Answers(keep, [np.frombuffer(data, "<i4").reshape(-1, RANKS)])
+        return Answers(keep, [np.frombuffer(given, "<i4").reshape(-1, RANKS)])
     chosen = [_scale(spec) for spec in (specs if keep == "all" else specs[:1])]
     if not chosen:
         raise ValueError("a model without outputs")
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with zipfile.ZipFile(io.BytesIO(given)) as archive:
         if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
             raise ValueError("an archive that is packed")  # a few bytes may become any number
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        for index, spec in enumerate(chosen):
+            _check_header(archive, f"output_{index}", spec)
+    with np.load(io.BytesIO(given), allow_pickle=False) as archive:
         return Answers(keep, [real(archive[f"output_{index}"], spec) for index, spec in enumerate(chosen)])
 
 
 def _scale(spec: dict[str, Any]) -> dict[str, Any]:
-    """Dtype, scale and zero point of an output, of the types that they must be."""
-    found = {key: spec.get(key) for key in ("dtype", "scale", "zero_point")}
-    kinds = {"dtype": str, "scale": float | int | None, "zero_point": int | None}
+    """Dtype, shape, scale and zero point of an output, of the types that they must be."""
+    found = {key: spec.get(key) for key in ("dtype", "shape", "scale", "zero_point")}
+    kinds = {"dtype": str, "shape": list, "scale": float | int | None, "zero_point": int | None}
     if not all(isinstance(found[key], kind) for key, kind in kinds.items()):
         raise TypeError(f"an output with {found}")
     return found
+
+
+def _check_header(archive: zipfile.ZipFile, name: str, spec: dict[str, Any]) -> None:
+    """Raises ValueError when a member is not of the output's dtype and shape, or promises more than it has."""
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as file:
+        shape, _, dtype = data.header(file)
+        left = info.file_size - file.tell()
+    if dtype.name != spec["dtype"] or dtype.kind not in "biuf" or list(shape[1:]) != spec["shape"]:
+        raise ValueError(f"{name} is {dtype} of shape {shape}")
+    if info.file_size != info.compress_size or math.prod(shape) * dtype.itemsize != left:
+        raise ValueError(f"{name} of shape {shape} in {left} bytes")
 
 
 def real(values: Array, spec: dict[str, Any]) -> Array:

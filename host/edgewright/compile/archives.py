@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pickletools
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from edgewright.compile import pt2file
 from edgewright.errors import ModelError
 
 EXPORT = "torch.export.save(torch.export.export(module.eval(), example_inputs), 'model.pt2')"
@@ -35,11 +36,12 @@ def look(path: Path) -> tuple[str, bool]:
             raise zipfile.BadZipFile(f"damaged member: {damaged}")
         if {"config.json", "model.weights.h5"} <= members:
             return "keras", False
-        if "serialized_exported_program.json" in members:
-            return "pt2", _quantised(archive.read("serialized_exported_program.json"))
         inner = {name.partition("/")[2] for name in members}
         if "archive_format" in inner:
             return _pt2(path, archive)
+        if pt2file.PROGRAM in members:
+            refuse_strange(path, archive.namelist(), archive.read)
+            return "pt2", _quantised(archive.read(pt2file.PROGRAM))
         if any(name.startswith("code/") for name in inner) and "data.pkl" in inner:
             raise refused(path, "is a TorchScript archive, which holds no torch.export graph")
         pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
@@ -53,10 +55,21 @@ def _pt2(path: Path, archive: zipfile.ZipFile) -> tuple[str, bool]:
     members = {name.partition("/")[2]: name for name in archive.namelist()}
     if any(name.startswith("data/aotinductor/") for name in members):
         raise refused(path, "is compiled for one machine by AOTInductor")
-    if any(name.startswith(_OBJECTS) for name in members):
+    if any(name.lower().startswith(_OBJECTS) for name in members):
         raise refused(path, "holds pickled objects beside its tensors")
+    names = archive.namelist()
+    root = names[0].partition("/")[0] + "/"
+    inner = [name[len(root) :] if name.startswith(root) else f"../{name}" for name in names]
+    refuse_strange(path, inner, lambda name: archive.read(root + name))
     graphs = [members[name] for name in members if name.startswith("models/") and name.endswith(".json")]
     return ("pt2", any(_quantised(archive.read(name)) for name in graphs)) if graphs else ("", False)
+
+
+def refuse_strange(path: Path, names: Sequence[str], read: Callable[[str], bytes]) -> None:
+    """Raises ModelError for a program with anything in it that torch.export does not write; see `pt2file.strange`."""
+    if found := pt2file.strange(names, read):
+        shown = "".join(letter if letter.isprintable() else " " for letter in found[:60])
+        raise refused(path, f"holds what torch.export does not write and PyTorch may run: {shown}")
 
 
 def _quantised(program: bytes) -> bool:

@@ -11,7 +11,10 @@ import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
 
 from edgewright.compile import images
 from edgewright.errors import DataError
@@ -62,6 +65,11 @@ def samples(
         yield sample
 
 
+def placed(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """The inputs under the names that they have in an `.npz` of ours, whatever the model calls them."""
+    return tuple(msgspec.structs.replace(spec, name=f"input_{index}") for index, spec in enumerate(specs))
+
+
 def length(path: Path, specs: Sequence[TensorSpec]) -> int:
     """How many samples there are. Raises DataError as `samples` does."""
     if path.is_dir():
@@ -75,7 +83,7 @@ def array_rows(path: Path, key: str, chosen: Sequence[int] | None = None) -> tup
 
     try:
         with _opened(path, key, chosen) as file:
-            shape, fortran, _ = _header(file)
+            shape, fortran, _ = header(file)
         if fortran and not key and len(shape) > 1:
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
             indexes = range(shape[0]) if chosen is None else chosen
@@ -109,12 +117,20 @@ def _opened(path: Path, key: str, chosen: Sequence[int] | None) -> IO[bytes]:
     return file
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
+def header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
+    """(shape, Fortran order, dtype) of a `.npy`, which is read up to its first value.
+
+    Raises:
+        ValueError: it is none, or holds Python objects.
+    """
     from numpy.lib import format as npy
 
     version = npy.read_magic(file)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read(file)
+    try:
+        shape, fortran, dtype = read(file)
+    except (SyntaxError, TokenError, RecursionError, MemoryError) as error:  # numpy passes these on
+        raise ValueError("header cannot be read") from error
     if dtype.hasobject:
         raise ValueError("holds Python objects")
     return shape, fortran, dtype
@@ -125,7 +141,7 @@ def _rows(path: Path, key: str, chosen: Sequence[int] | None) -> Iterator[Array]
 
     where = f"{path} {key}".rstrip()
     with _opened(path, key, chosen) as file:
-        shape, _, dtype = _header(file)
+        shape, _, dtype = header(file)
         size = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
         start = file.tell()
         for index in range(shape[0]) if chosen is None else chosen:
@@ -163,8 +179,12 @@ def _members(path: Path, specs: Sequence[TensorSpec]) -> list[str]:
         return [""]
     keys = [key for key in member_names(path) if key not in LABELS]
     found: list[str] = []
+    named = all(
+        spec.name in keys for spec in specs
+    )  # else by place first: Keras calls its first input input_1
     for index, spec in enumerate(specs):
-        names = [spec.name, f"input_{index}"] + (["x", *keys[: len(keys) == 1]] if len(specs) == 1 else [])
+        names = [spec.name, f"input_{index}"] if named else [f"input_{index}", spec.name]
+        names += ["x", *keys[: len(keys) == 1]] if len(specs) == 1 else []
         chosen = next((name for name in names if name in keys), None)
         if chosen is None:
             raise DataError(

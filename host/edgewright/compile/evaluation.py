@@ -11,8 +11,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from edgewright.compile import data, labels, own_function
+from edgewright.compile.answers import real
 from edgewright.compile.key import data_sha256
+from edgewright.compile.recognise import file_sha256
 from edgewright.compile.workers import Workers
 from edgewright.config import home, in_use
 from edgewright.errors import DataError
@@ -21,11 +25,15 @@ from edgewright.nouns.base import Noun
 from edgewright.nouns.project import Preprocessing
 
 if TYPE_CHECKING:
+    from hashlib import _Hash as Digest
+
     import numpy as np
 
     Array = np.ndarray[Any, Any]
 
 WORKER = "evaluation"  # the process that the user's own functions run in
+_INPUTS, _LABELS = "inputs.npz", "labels.npy"
+_NOTE = ".run"  # suffix of the file that says what a function yielded the last time
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _ZIP64 = 1 << 31
 _ONE = "yield (inputs, label) a sample: an array, a list of them, or a dictionary by input name"
@@ -38,13 +46,15 @@ class EvaluationSet(Noun, frozen=True, kw_only=True):
         inputs: deterministic, uncompressed `.npz`: `input_<i>` of shape (n, *spec.shape). Boards get it.
         labels: `.npy` of shape (n, ...): int32, int64, float32 or float64. It stays here.
         count: n.
-        sha256: of what the set was made from; of a function's labels too.
+        sha256: of what the set was made from; of all that a function yielded too.
+        names: how many class names were numbered in sorted order; 0: the numbers were given.
     """
 
     inputs: Path
     labels: Path
     count: int
     sha256: str
+    names: int = 0
 
     def load_labels(self) -> Array:
         """The labels."""
@@ -68,7 +78,7 @@ def prepare(
         path: `.npz` with a member an input and `labels`; a folder of labelled images; or `module.py:function`.
         specs: the model's inputs: a manifest's, or the source's.
         workers: those of the command; a function runs in one of its own without.
-        fresh: run a function again although its file did not change.
+        fresh: run a function again although its file did not change; once for all that share `workers`.
 
     Raises:
         DataError: the set does not fit the model, or has no labels.
@@ -76,83 +86,157 @@ def prepare(
     """
     described = repr(list(specs)) + repr(preprocessing)
     digest = data_sha256(path)
-    place = home.folder("evaluations") / hashlib.sha256((digest + described).encode()).hexdigest()
-    inputs, labelled = place.with_suffix(".npz"), place.with_suffix(".labels.npy")
-    own = own_function.named(path) is not None
-    if not (in_use.hold(inputs) and in_use.hold(labelled)) or (own and fresh):
-        arguments: dict[str, Any] = {
-            "path": path.absolute(),
-            "specs": tuple(specs),
-            "inputs": inputs,
-            "labelled": labelled,
-        }
-        if own:
+    key = hashlib.sha256((digest + described).encode()).hexdigest()
+    folder = home.folder("evaluations")
+    arguments: dict[str, Any] = {"path": path.absolute(), "specs": tuple(specs), "folder": folder, "key": key}
+    yielded = ""
+    if own_function.named(path) is None:
+        if not _whole(_place(folder, key)):
+            write(preprocessing=preprocessing, **arguments)
+    else:
+        made = {} if workers is None else workers.made
+        yielded = made.get(key) or ("" if fresh else _noted(folder, key))
+        if not yielded or not _whole(_place(folder, key, yielded)):
             with ExitStack() as stack:
                 used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
-                used.call(WORKER, __name__, "write", preprocessing=preprocessing, **arguments)
-        else:
-            write(preprocessing=preprocessing, **arguments)
-        in_use.hold(inputs)
-        in_use.hold(labelled)
-    if own:  # the file does not tell what else the function reads: other labels are another set
-        digest = hashlib.sha256(digest.encode() + labelled.read_bytes()).hexdigest()
-    return EvaluationSet(inputs=inputs, labels=labelled, count=_rows(labelled), sha256=digest)
+                yielded = made[key] = used.call(
+                    WORKER, __name__, "write", preprocessing=preprocessing, **arguments
+                )
+        in_use.hold(folder / f"{key}{_NOTE}")
+        digest = hashlib.sha256((digest + yielded).encode()).hexdigest()
+    place = _place(folder, key, yielded)
+    in_use.hold(place)
+    return EvaluationSet(
+        inputs=place / _INPUTS, labels=place / _LABELS, count=_rows(place / _LABELS), sha256=digest,
+        names=labels.names(path) if path.is_dir() else 0,
+    )  # fmt: skip
 
 
 def quantised(given: EvaluationSet, specs: Sequence[TensorSpec]) -> Path:
     """The inputs of a set of real values as those of a model with integer inputs, in the cache."""
-    described = repr(list(specs))
-    place = given.inputs.with_name(
-        hashlib.sha256((given.inputs.stem + described).encode()).hexdigest() + ".npz"
+    return _rewritten(given, specs, specs)
+
+
+def dequantised(given: EvaluationSet, specs: Sequence[TensorSpec]) -> Path:
+    """The inputs of a set of a model with integer inputs as the real values that they stand for, in the cache."""
+    return _rewritten(given, specs, real_valued(specs))
+
+
+def real_valued(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """The inputs with floats for integers that have a scale."""
+    return tuple(
+        spec if spec.scale is None else TensorSpec(name=spec.name, shape=spec.shape, dtype="float32")
+        for spec in specs
     )
-    if not place.is_file():
+
+
+def _rewritten(given: EvaluationSet, read: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> Path:
+    """The set's inputs, read as those of one model, written as those of another."""
+    described = file_sha256(given.inputs) + repr(list(read)) + repr(list(wanted))
+    place = home.folder("evaluations") / f"{hashlib.sha256(described.encode()).hexdigest()}.npz"
+    if not in_use.hold(place):
+        samples = data.samples(given.inputs, data.placed(read), None)
+        if list(read) != list(wanted):
+            scales = [msgspec.to_builtins(spec) for spec in read]
+            samples = (
+                [real(array, spec) for array, spec in zip(row, scales, strict=True)] for row in samples
+            )
         with tempfile.TemporaryDirectory(dir=place.parent) as folder:
-            raws = [Path(folder) / str(index) for index in range(len(specs))]
-            count = _spill(data.samples(given.inputs, specs, None), raws)
-            _pack(Path(folder) / "inputs", specs, raws, count)
+            raws = [Path(folder) / str(index) for index in range(len(wanted))]
+            _pack(Path(folder) / "inputs", wanted, raws, _spill(samples, raws))
+            in_use.hold(Path(folder) / "inputs")
             (Path(folder) / "inputs").replace(place)
     return place
 
 
 def write(
-    path: Path,
-    specs: Sequence[TensorSpec],
-    preprocessing: Preprocessing | None,
-    inputs: Path,
-    labelled: Path,
-) -> None:
-    """Makes the two files, each whole or not at all. Memory stays bounded: one pass, one sample at a time.
+    path: Path, specs: Sequence[TensorSpec], preprocessing: Preprocessing | None, folder: Path, key: str
+) -> str:
+    """Makes the set, whole or not at all. Memory stays bounded: one pass, one sample at a time.
+
+    Args:
+        folder: of all sets. key: of what the set is made from.
+
+    Returns:
+        Hex sha256 of what the function yielded, inputs and labels; empty for data.
 
     Raises:
         DataError, UsageError: as `prepare`.
     """
     import numpy as np
 
-    with tempfile.TemporaryDirectory(dir=inputs.parent) as folder:
-        scratch = Path(folder)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        scratch, made = Path(temporary), Path(temporary) / "set"
+        made.mkdir()
         raws = [scratch / str(index) for index in range(len(specs))]
         found: list[Any] = []
+        yielded = ""
         if own_function.named(path) is None:
             given = labels.read(path)
             count = _spill(data.samples(path, specs, preprocessing), raws)
         else:
-            count = _spill(_generated(path, specs, found), raws)
+            seen = hashlib.sha256()
+            count = _spill(_generated(path, specs, found, seen), raws)
             given = labels.numeric(found, path) if found else np.zeros(0)
+            _see(seen, given)
+            yielded = seen.hexdigest()
         if not count:
             raise DataError(f"evaluation set is empty: {path}", hint=_ONE)
         if count != len(given):
             raise DataError(
                 f"{path} has {count} samples and {len(given)} labels", hint="give one label a sample"
             )
-        _pack(scratch / "inputs", specs, raws, count)
-        with (scratch / "labels").open("wb") as file:
-            np.save(file, given)
-        (scratch / "labels").replace(labelled)
-        (scratch / "inputs").replace(inputs)
+        _pack(made / _INPUTS, specs, raws, count)
+        np.save(made / _LABELS, given)
+        _settle(made, _place(folder, key, yielded), scratch / "damaged")
+        if yielded:
+            (scratch / "note").write_text(yielded, "ascii")
+            (scratch / "note").replace(folder / f"{key}{_NOTE}")
+    return yielded
 
 
-def _generated(path: Path, specs: Sequence[TensorSpec], found: list[Any]) -> Iterator[list[Array]]:
-    """The inputs that the user's function yields, checked; its labels are added to `found`."""
+def _place(folder: Path, key: str, yielded: str = "") -> Path:
+    """The folder of a set; what a function yields anew lies beside what it yielded before."""
+    return folder / hashlib.sha256(f"{key} {yielded}".encode()).hexdigest()
+
+
+def _whole(place: Path) -> bool:
+    """Whether a set is there; if so it is marked as in use."""
+    return in_use.hold(place) and all((place / name).is_file() for name in (_INPUTS, _LABELS))
+
+
+def _settle(made: Path, place: Path, aside: Path) -> None:
+    """Renames a set into place, both files at once, unless it is there: then it is the same."""
+    in_use.hold(made)  # before it can be found by those who prune: the mark moves with it
+    if _whole(place):
+        return
+    if place.exists():
+        place.rename(aside)
+    try:
+        made.rename(place)
+    except OSError:
+        if not _whole(place):
+            raise
+
+
+def _noted(folder: Path, key: str) -> str:
+    """What the function yielded the last time; empty where that is not known."""
+    try:
+        return (folder / f"{key}{_NOTE}").read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _see(seen: Digest, array: Array) -> None:
+    """Takes an array into a checksum: its kind, shape and values."""
+    seen.update(f"{array.dtype.str} {array.shape} ".encode())
+    seen.update(array.tobytes())
+
+
+def _generated(
+    path: Path, specs: Sequence[TensorSpec], found: list[Any], seen: Digest
+) -> Iterator[list[Array]]:
+    """The inputs that the user's function yields, checked; its labels are added to `found`, the inputs to `seen`."""
     function = own_function.load(path)
     try:
         pairs: Iterable[Any] = iter(function())
@@ -171,10 +255,10 @@ def _generated(path: Path, specs: Sequence[TensorSpec], found: list[Any]) -> Ite
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise DataError(f"{path} yields no pair at sample {index}: {type(pair).__name__}", hint=_ONE)
         found.append(pair[1])
-        yield [
-            data.fitted(array, spec, str(path), index)
-            for array, spec in zip(_arrays(pair[0], specs, path, index), specs, strict=True)
-        ]
+        arrays = _arrays(pair[0], specs, path, index)
+        for array in arrays:
+            _see(seen, array)
+        yield [data.fitted(array, spec, str(path), index) for array, spec in zip(arrays, specs, strict=True)]
 
 
 def _arrays(given: Any, specs: Sequence[TensorSpec], path: Path, index: int) -> list[Array]:

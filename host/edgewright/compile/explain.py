@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +13,9 @@ import msgspec
 
 from edgewright import targets
 from edgewright.compile import operations
-from edgewright.compile.jobs import SOURCES, SourceRef, opened
+from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.edges import MIXED
+from edgewright.compile.jobs import SOURCES, Order, SourceRef, opened
 from edgewright.compile.operations import Operation
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.workers import Workers
@@ -111,10 +114,13 @@ def names_to_keep(request: CompileRequest, artifact: Artifact, workers: Workers)
     target = targets.load(artifact.manifest.target)
     module = targets.module_name(f"{target.name}.explain")
     kind = artifact.manifest.source.format
-    how = getattr(importlib.import_module(module), "NAMED_BY_SOURCE", {}).get(kind)
-    if how is not None:
+    reader = importlib.import_module(module)
+    stage = getattr(reader, "NAMED_BY_STAGE", {}).get(kind)
+    if stage is not None:
+        return _named_by(stage, request, artifact, workers)
+    if kind in getattr(reader, "NAMED_BY_SOURCE", ()):
         source = _ref(request, artifact)
-        return tuple(workers.call(SOURCES[kind], __name__, "names_in_the_source", source=source, how=how))
+        return tuple(workers.call(SOURCES[kind], __name__, "names_in_the_source", source=source))
     entry = artifact.folder / artifact.manifest.entry
     file, _ = workers.call(
         target.framework, __name__, "read_the_artifact", module=module, path=entry, run=False
@@ -122,13 +128,47 @@ def names_to_keep(request: CompileRequest, artifact: Artifact, workers: Workers)
     return tuple(layer.name for layer in _layers(file, None))
 
 
-def names_in_the_source(source: SourceRef, how: str) -> list[str]:
-    """Names of the source's layers: `layers` for its framework's, `scopes` for the paths of its graph."""
-    if how == "layers":
-        found: list[str] = importlib.import_module(_READERS[SOURCES[source.format]]).layers_of(opened(source))
-        return found
-    layers = [item.name for item in read_the_source(source) if operations.is_layer(item)]
-    return [name.rpartition("/")[0] or name for name in layers]
+def names_in_the_source(source: SourceRef) -> list[str]:
+    """Names of the source's layers, as its framework has them. Runs in its worker."""
+    found: list[str] = importlib.import_module(_READERS[SOURCES[source.format]]).layers_of(opened(source))
+    return found
+
+
+def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: Workers) -> tuple[str, ...]:
+    """Goes the way that a model takes of which layers are kept in floats, with `stage` in the place of the last one."""
+    manifest, source = artifact.manifest, _ref(request, artifact)
+    target = targets.load(manifest.target)
+    *before, (last, _) = target.routes[source.format].stages
+    conversion = msgspec.structs.replace(request.conversion, keep_float=("*",))
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        path, said = source.path, {}
+        for index, (framework, module) in enumerate([*before, (last, stage)]):
+            folder = Path(scratch) / str(index)
+            folder.mkdir()
+            said = workers.call(
+                framework,
+                "edgewright.compile.jobs",
+                "convert",
+                module=targets.module_name(module),
+                source=source,
+                open_source=framework == SOURCES[source.format],
+                samples=SampleSet(path=None, preprocessing=request.preprocessing, specs=manifest.inputs),
+                order=Order(
+                    path=path,
+                    folder=folder,
+                    entry=manifest.entry,
+                    precision=MIXED,
+                    inputs=manifest.inputs,
+                    outputs=manifest.outputs,
+                    opset=request.opset,
+                    max_opset=min(filter(None, (request.max_opset, target.max_opset)), default=None),
+                    count=0,
+                    conversion=conversion,
+                ),
+            )
+            produced = folder / manifest.entry
+            path = produced if produced.is_file() else folder
+    return tuple(layer.name for layer in _layers(_converted(said["operations"]), None))
 
 
 def _ref(request: CompileRequest, artifact: Artifact) -> SourceRef:

@@ -176,11 +176,19 @@ def convert(
 def check_answers(
     runner: str, folder: Path, manifest: dict[str, Any], file: Path, counts: tuple[int, int]
 ) -> Parity:
-    """Runs the artifact by the target's own runner on all goldens."""
+    """Runs the artifact by the target's own runner on all goldens.
+
+    Raises:
+        ConversionError: the runtime has no way to run it, or its outputs have other shapes.
+    """
     import numpy as np
 
     inputs, outputs = goldens.load(file, *counts)
-    session = importlib.import_module(runner).load(str(folder), manifest, _OPTIONS)
+    module = importlib.import_module(runner)
+    try:
+        session = module.load(str(folder), manifest, _OPTIONS)
+    except getattr(module, "ModelRefused", ()) as error:
+        raise ConversionError(str(error), hint=error.hint, code="model-refused") from error
     answers: list[list[Array]] = []
     specs = msgspec.convert(manifest["inputs"], tuple[TensorSpec, ...])
     for row in zip(*inputs, strict=True):
@@ -205,7 +213,7 @@ def answer_as_the_source(source: SourceRef, specs: list[dict[str, Any]], inputs:
     def run(sample: list[Array]) -> list[Array]:
         return [real(array, spec) for array, spec in zip(model.run(sample), specs, strict=True)]
 
-    return collected(run, data.samples(inputs, model.inputs, None), keep).packed()
+    return collected(run, data.samples(inputs, data.placed(model.inputs), None), keep).packed()
 
 
 def answer_as_the_artifact(
@@ -219,7 +227,7 @@ def answer_as_the_artifact(
         answers = _answer(session, sample, manifest["outputs"])
         return [real(array, spec) for array, spec in zip(answers, manifest["outputs"], strict=True)]
 
-    answers = collected(run, data.samples(inputs, specs, None), keep)
+    answers = collected(run, data.samples(inputs, data.placed(specs), None), keep)
     session.close()
     return answers.packed()
 

@@ -22,6 +22,15 @@ def classes(spec: TensorSpec) -> int:
     return math.prod(spec.shape[1:])
 
 
+def check_names(metric: str, names: int, spec: TensorSpec) -> None:
+    """Raises DataError when classes that were numbered by their sorted names are not all that the output has."""
+    if metric in ("top1", "top5", "f1", "auc") and names != max(classes(spec), 2):
+        raise DataError(
+            f"labels name {names} classes, output {spec.name} has {max(classes(spec), 2)}: their numbers are unknown",
+            hint="list all classes in classes.txt, one a line, in the order of the model's outputs",
+        )
+
+
 def _ids(labels: Array, spec: TensorSpec, count: int) -> Array:
     """Labels as class ids, int64 of shape (n,), each below `count`; one-hot rows are taken too."""
     import numpy as np
@@ -57,9 +66,6 @@ def _one_hot(labels: Array) -> bool:
 
 
 def _fit_ranks(least: int, labels: Array, spec: TensorSpec) -> Array:
-    if len(spec.shape) > 1 and spec.shape[0] != 1:
-        raise DataError(f"top1 and top5 want one sample an inference, the model takes {spec.shape[0]}",
-                        hint="convert it with a batch of 1")  # fmt: skip
     if classes(spec) <= least:
         raise DataError(f"top5 is right whatever the model answers, output {spec.name} has {classes(spec)} classes",
                         hint="use top1 or f1")  # fmt: skip
@@ -106,7 +112,18 @@ def _fit_areas(labels: Array, spec: TensorSpec) -> Array:
     return found
 
 
-FITS: dict[str, Callable[[Array, TensorSpec], Array]] = {
+def _fit_one(
+    metric: str, fit: Callable[[Array, TensorSpec], Array], labels: Array, spec: TensorSpec
+) -> Array:
+    """As `fit`; an output of several samples is refused, since there is one label an inference."""
+    if spec.shape and spec.shape[0] != 1:
+        raise DataError(f"{metric} wants one sample an inference, output {spec.name} has {spec.shape[0]}",
+                        hint="convert it with a batch of 1")  # fmt: skip
+    return fit(labels, spec)
+
+
+_FITS: dict[str, Callable[[Array, TensorSpec], Array]] = {
     "top1": partial(_fit_ranks, 0), "top5": partial(_fit_ranks, RANKS), "f1": _fit_classes, "auc": _fit_areas,
     "mse": _fit_values, "mae": _fit_values,
 }  # fmt: skip
+FITS = {metric: partial(_fit_one, metric, fit) for metric, fit in _FITS.items()}

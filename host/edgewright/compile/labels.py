@@ -29,6 +29,17 @@ def read(path: Path) -> Array:
     return _of_folder(path) if path.is_dir() else _of_archive(path)
 
 
+def names(folder: Path) -> int:
+    """How many class names a folder's labels were numbered by, in sorted order; 0: the numbers were given."""
+    if (folder / CLASSES).is_file():
+        return 0
+    if not (folder / TABLE).is_file():
+        return len(_sub_folders(folder))
+    rows = _rows(folder / TABLE)
+    named = len(rows[0]) == 2 and not all(_is_number(row[1]) for row in rows)
+    return len({row[1] for row in rows}) if named else 0
+
+
 def numeric(rows: Any, where: Path | str) -> Array:
     """Labels as one array of numbers.
 
@@ -76,12 +87,16 @@ def _of_folder(folder: Path) -> Array:
     if loose is not None:
         raise DataError(f"image has no label: {loose}", hint=_FORMS)
     names = [file.relative_to(folder).parts[0] for file in files]
-    known = _classes(folder) or sorted(item.name for item in folder.iterdir() if item.is_dir())
+    known = _classes(folder) or _sub_folders(folder)
     empty = sorted(set(known) - set(names)) if not (folder / CLASSES).is_file() else []
     if empty:
         raise DataError(f"class has no images: {folder / empty[0]}",
                         hint=f"remove the folder, or list all classes in {CLASSES}")  # fmt: skip
     return numeric([_number(name, known, folder / name) for name in names], folder)
+
+
+def _sub_folders(folder: Path) -> list[str]:
+    return sorted(item.name for item in folder.iterdir() if item.is_dir())
 
 
 def _classes(folder: Path) -> list[str]:

@@ -62,7 +62,9 @@ def f1(outputs: Array, labels: Array) -> float:
                         hint="end the model in a sigmoid, or use auc or a metric of your own")  # fmt: skip
     yes, true = flat >= THRESHOLD, labels.reshape(len(labels), -1) == 1
     either = yes.sum(axis=0) + true.sum(axis=0)
-    return float((2 * (yes & true).sum(axis=0) / np.maximum(either, 1)).mean())
+    occurs = either > 0
+    right = (yes & true).sum(axis=0)
+    return float((2 * right[occurs] / either[occurs]).mean()) if occurs.any() else 0.0
 
 
 def auc(outputs: Array, labels: Array) -> float:

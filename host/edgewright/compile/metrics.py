@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.compile import own_function
 from edgewright.compile.answers import Answers
-from edgewright.compile.label_fit import FITS
+from edgewright.compile.label_fit import FITS, check_names
 from edgewright.compile.metric_functions import FUNCTIONS
+from edgewright.compile.recognise import file_sha256
 from edgewright.errors import DataError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.metric import METRICS, Metric, is_own
@@ -30,18 +31,28 @@ _UNDEFINED = "auc needs samples of two classes at least, and both values of ever
 
 
 class Scorer:
-    """A metric and the function that computes it. `load` makes one."""
+    """A metric and the function that computes it. `load` makes one.
 
-    def __init__(self, metric: Metric, function: Callable[[Any, Any], Any]) -> None:
+    Attributes:
+        sha256: of the file of the user's own function; empty for the others.
+    """
+
+    def __init__(self, metric: Metric, function: Callable[[Any, Any], Any], sha256: str = "") -> None:
         self.metric = metric
+        self.sha256 = sha256
         self._function = function
 
-    def labels(self, labels: Array, outputs: Sequence[TensorSpec]) -> Array:
+    def labels(self, labels: Array, outputs: Sequence[TensorSpec], *, names: int = 0) -> Array:
         """The labels in the form that the metric takes, checked against the model's outputs.
+
+        Args:
+            names: as of an `EvaluationSet`.
 
         Raises:
             DataError: they do not fit: other kind, another width, a class that the model does not have.
         """
+        if names:
+            check_names(self.metric.name, names, outputs[0])
         return FITS[self.metric.name](labels, outputs[0]) if self.metric.name in FITS else labels
 
     def score(self, answers: Answers, labels: Array) -> Array | float:
@@ -98,7 +109,8 @@ def load(name: str) -> Scorer:
     title = (function.__doc__ or "the user's own").strip().splitlines()[0]
     short = Path(name).name  # a manifest must not depend on where the file lies
     metric = Metric(name=short, title=title, keep="all", higher_is_better=higher, share=False)
-    return Scorer(metric, partial(_called, function, short))
+    file = own(name)
+    return Scorer(metric, partial(_called, function, short), file_sha256(file) if file else "")
 
 
 def check_name(name: str) -> None:

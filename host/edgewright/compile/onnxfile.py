@@ -10,8 +10,10 @@ from edgewright.nouns.base import Noun
 
 # numbers of the fields of onnx.proto
 _MODEL_IR, _MODEL_GRAPH, _MODEL_OPSET, _MODEL_FUNCTION = 1, 7, 8, 25
-_GRAPH_NODE, _GRAPH_INITIALIZER, _FUNCTION_NODE = 1, 5, 7
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE, _FUNCTION_NODE = 1, 5, 15, 7
 _NODE_OP, _NODE_ATTRIBUTE, _ATTRIBUTE_GRAPHS = 4, 5, (6, 11)
+_ATTRIBUTE_TENSORS, _ATTRIBUTE_SPARSE = (5, 10), (22, 23)
+_SPARSE_TENSORS = (1, 2)  # values and indices
 _TENSOR_EXTERNAL = 13
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
@@ -57,10 +59,10 @@ def _model(data: memoryview) -> OnnxFile:
         elif number == _MODEL_GRAPH and isinstance(value, memoryview):
             graphs += 1
             operators |= _operators(value, _GRAPH_NODE)
-            for tensor in protobuf.children(value, _GRAPH_INITIALIZER):
-                external |= _locations(tensor)
+            external |= _external(value, _GRAPH_NODE)
         elif number == _MODEL_FUNCTION and isinstance(value, memoryview):
             operators |= _operators(value, _FUNCTION_NODE)
+            external |= _external(value, _FUNCTION_NODE)
     if not (ir and graphs and opset and operators):
         raise ValueError("no model, graph or opset")
     quantised = any(name in _QUANTISED or name.startswith("QLinear") for name in operators)
@@ -77,6 +79,33 @@ def _operators(graph: memoryview, number: int) -> set[str]:
                 for inner in protobuf.children(attribute, field):
                     found |= _operators(inner, _GRAPH_NODE)
     return found
+
+
+def _external(graph: memoryview, number: int) -> set[str]:
+    """Paths of the files that a graph or function names: in weights, nodes' attributes and inner graphs."""
+    found = set()
+    if number == _GRAPH_NODE:
+        for tensor in protobuf.children(graph, _GRAPH_INITIALIZER):
+            found |= _locations(tensor)
+        for sparse in protobuf.children(graph, _GRAPH_SPARSE):
+            found |= _sparse_locations(sparse)
+    for node in protobuf.children(graph, number):
+        for attribute in protobuf.children(node, _NODE_ATTRIBUTE):
+            for field, value in protobuf.fields(attribute):
+                if not isinstance(value, memoryview):
+                    continue
+                if field in _ATTRIBUTE_TENSORS:
+                    found |= _locations(value)
+                elif field in _ATTRIBUTE_SPARSE:
+                    found |= _sparse_locations(value)
+                elif field in _ATTRIBUTE_GRAPHS:
+                    found |= _external(value, _GRAPH_NODE)
+    return found
+
+
+def _sparse_locations(sparse: memoryview) -> set[str]:
+    tensors = (tensor for field in _SPARSE_TENSORS for tensor in protobuf.children(sparse, field))
+    return {location for tensor in tensors for location in _locations(tensor)}
 
 
 def _locations(tensor: memoryview) -> set[str]:

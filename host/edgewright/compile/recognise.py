@@ -37,7 +37,7 @@ _KNOWN = (
     "known are .keras, .h5, a SavedModel folder, .tflite, .onnx, .pb (frozen), .pt2, module.py:function "
     "and OpenVINO's .xml"
 )
-_HDF5 = b"\x89HDF\r\n\x1a\n"
+HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 class Recognised(Noun, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ def _look(path: Path) -> tuple[str, bool, list[Path]]:
         raise ModelError(f"model is empty: {path}", hint="copy or export it again", code="model-truncated")
     if head.startswith(b"PK\x03\x04"):
         return _zip(path)
-    if head.startswith(_HDF5):
+    if head.startswith(HDF5):
         if path.stat().st_size < _hdf5_size(head):
             raise _truncated(path, "h5")
         return "h5", False, [path]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgewright.errors import UsageError
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
@@ -27,7 +28,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
         preprocessing: how images become inputs; recorded in the manifest.
         evaluation: `.npz` with the inputs and `labels`, a folder of labelled images, or `module.py:function`.
         metric: name of a metric, or `module.py:function`.
-        max_drop: greatest drop (`Metric.drop`) from source to artifact on the host.
+        max_drop: greatest drop (`Metric.drop`) from source to artifact on the host; needs `evaluation`.
         opset: the ONNX opset that converters write, where they can choose; a newer one where a model needs it.
         max_opset: newest ONNX opset that may be produced: what the board's runtime reads.
         goldens: how many golden inputs, at least 8.
@@ -68,3 +69,13 @@ class Plan(Noun, frozen=True, kw_only=True):
     steps: tuple[str, ...]
     key: str
     artifact: str | None
+
+
+def check_limit(max_drop: float | None, evaluation: Path | None) -> None:
+    """Raises UsageError for a limit that nothing is there to check by."""
+    if max_drop is not None and evaluation is None:
+        raise UsageError(
+            "a limit on the drop of accuracy needs labelled data",
+            hint="give --evaluation FILE, or leave --max-drop out",
+            code="evaluation-missing",
+        )

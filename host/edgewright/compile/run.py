@@ -21,7 +21,7 @@ from edgewright.compile.jobs import SOURCES, Order, SourceRef
 from edgewright.compile.key import cache_key, data_sha256, source_framework, tools
 from edgewright.compile.metrics import Scorer
 from edgewright.compile.recognise import Recognised, recognise
-from edgewright.compile.request import SYNTHETIC, CompileRequest, Plan
+from edgewright.compile.request import SYNTHETIC, CompileRequest, Plan, check_limit
 from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.errors import ConversionError, UsageError
@@ -54,7 +54,7 @@ def compile_model(
     Raises:
         ModelError: the source is missing, damaged, misnamed, or has dynamic shapes that were not given.
         DataError: calibration or evaluation data do not fit.
-        UsageError: unknown target or precision, or calibration that is missing.
+        UsageError: unknown target or precision, calibration that is missing, or `max_drop` without labelled data.
         ConversionError: no such way; a converter failed or crashed; the answers stray further than the
             precision's tolerance; the accuracy falls by more than `max_drop`. Nothing is stored then.
     """
@@ -78,6 +78,7 @@ def _settle(request: CompileRequest) -> tuple[Recognised, Edge, Plan]:
         raise UsageError(
             f"too few goldens: {request.goldens}", hint=f"at least {LEAST} show a wrong answer reliably"
         )
+    check_limit(request.max_drop, request.evaluation)
     found = recognise(request.source)
     edge = edges.edge(found, request)
     key = cache_key(found, request, edge, tools(edge))
@@ -265,7 +266,7 @@ class _Compilation:
             fresh=not request.use_cache,
         )
         check_size(labelled.count, scorer.metric.keep, outputs)
-        return scorer, labelled, scorer.labels(labelled.load_labels(), outputs)
+        return scorer, labelled, scorer.labels(labelled.load_labels(), outputs, names=labelled.names)
 
     def _accuracy(
         self, labelled: tuple[Scorer, EvaluationSet, Any] | None, folder: Path, manifest: dict[str, Any]

@@ -182,10 +182,12 @@ def listing() -> list[Installed]:
 
 def probe(name: str) -> str:
     """Imports what the toolchain is for. Returns what is wrong, one line, empty when it works."""
+    return _probe(folder(name), toolchain(name))
+
+
+def _probe(place: Path, row: Toolchain) -> str:
     try:
-        done = run(
-            [str(python_in(folder(name))), "-I", "-c", f"import {toolchain(name).probe}"], _PROBE_SECONDS
-        )
+        done = run([str(python_in(place)), "-I", "-c", f"import {row.probe}"], _PROBE_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error).splitlines()[0]
     lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
@@ -230,7 +232,7 @@ def choose_python(row: Toolchain, given: Path | None = None) -> Python:
 
 
 def install(name: str, python: Path | None = None, progress: Progress = silent) -> Installed:
-    """Makes the environment, or leaves one that is ready as it is. What is cut short leaves nothing.
+    """Makes the environment, or leaves one that is ready as it is. What is cut short, or does not import, is not kept.
 
     Raises:
         UsageError, ConversionError: no such toolchain, no Python for it, no space, no network, or it does not
@@ -248,16 +250,17 @@ def install(name: str, python: Path | None = None, progress: Progress = silent) 
         with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder(name).parent) as work:
             made = Path(work) / "new"
             build(made, chosen, row.requirements, row.pip, progress)
+            if wrong := _probe(made, row):
+                raise ConversionError(
+                    f"toolchain {name} does not import: {wrong}",
+                    hint="try another --python",
+                    code="toolchain-broken",
+                )
             record = _Record(python=chosen.version, requirements=row.requirements)
             (made / _RECORD).write_bytes(msgspec.json.encode(record))
             if folder(name).exists():
                 folder(name).rename(Path(work) / "old")
             made.rename(folder(name))
-    if wrong := probe(name):
-        remove(name)
-        raise ConversionError(
-            f"toolchain {name} does not import: {wrong}", hint="try another --python", code="toolchain-broken"
-        )
     return describe(name)
 
 
@@ -267,6 +270,8 @@ def remove(name: str) -> bool:
     if not place.is_dir():
         return False
     with _locked(name), tempfile.TemporaryDirectory(prefix=f".{name}-", dir=place.parent) as work:
+        if not place.is_dir():  # another process was first
+            return False
         place.rename(Path(work) / "old")
     return True
 

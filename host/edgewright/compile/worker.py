@@ -100,9 +100,11 @@ def main() -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process once the host is gone, also in the middle of a job."""
+    """Ends this process and what it started once the host is gone, also in the middle of a job."""
     while os.getppid() == parent:
         time.sleep(0.5)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 

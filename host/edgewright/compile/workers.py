@@ -1,4 +1,7 @@
-"""Workers: one process a framework, so that a converter that crashes takes nothing down with it."""
+"""Workers: one process a framework, so that a converter that crashes takes nothing down with it.
+
+A worker leads a session of its own: what it starts belongs to it, is counted with it, and ends with it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import select
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
@@ -25,6 +30,8 @@ _ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
 }
 _LOOK_SECONDS = 0.25
+_AGAIN_SECONDS = 0.05
+_REAP_SECONDS = 10.0
 
 
 class Workers:
@@ -32,11 +39,13 @@ class Workers:
 
     Args:
         log: file that takes what the frameworks print; appended to.
-        memory_mb: resident memory at which a worker is ended, MiB; by default nine tenths of the machine's.
+        memory_mb: resident memory at which a worker and what it started are ended, MiB; by default nine tenths of
+            the machine's.
     """
 
     def __init__(self, log: Path, *, memory_mb: int | None = None) -> None:
         self.log = log
+        self.made: dict[str, str] = {}  # what functions of the user's gave: they run once a command
         self._limit_mb = memory_mb or _machine_mb() * 9 // 10
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -82,6 +91,7 @@ class Workers:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, **_ENVIRONMENT},
+                start_new_session=True,
             )
         self._running[framework] = process
         return process
@@ -90,8 +100,11 @@ class Workers:
         """Until there is an answer, or the process is gone, or too large."""
         pipe = cast(BinaryIO, process.stdout)
         while not select.select([pipe], [], [], _LOOK_SECONDS)[0]:
-            used = _resident_mb(process.pid)
-            if used > self._limit_mb:
+            if _resident_mb(process.pid) <= self._limit_mb:
+                continue
+            # what was started just now counts like its parent until it is another program
+            time.sleep(_AGAIN_SECONDS)
+            if (used := _resident_mb(process.pid)) > self._limit_mb:
                 self._end(framework)
                 raise ConversionError(
                     f"{framework} worker outgrew its memory during {what}: {used} of {self._limit_mb} MiB",
@@ -119,30 +132,43 @@ class Workers:
     def _end(self, framework: str) -> None:
         process = self._running.pop(framework, None)
         if process is not None:
-            process.kill()
+            _kill(process)
             _reap(process)
 
 
 def _reap(process: subprocess.Popen[bytes]) -> int:
+    """Waits for a worker that is ending, and ends what it started. Returns its exit code."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             try:
                 pipe.close()
             except OSError:
                 pass
-    try:
-        return process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
+    limit = time.monotonic() + _REAP_SECONDS
+    look = os.WEXITED | os.WNOWAIT | os.WNOHANG  # not waited for: the group's number stays its own
+    with suppress(ChildProcessError):
+        while os.waitid(os.P_PID, process.pid, look) is None and time.monotonic() < limit:
+            time.sleep(0.01)
+    _kill(process)
+    return process.wait()
 
 
-def _resident_mb(pid: int) -> int:
-    """Resident memory of a process, MiB; 0 where /proc cannot tell."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends a worker that nobody waited for yet, and what it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _resident_mb(group: int) -> int:
+    """Resident memory of the processes of a group, MiB; 0 where /proc cannot tell."""
+    pages = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        if int(fields[2]) == group:
+            pages += int(fields[21])
     return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
 

@@ -67,6 +67,23 @@ def taken(path: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
+def gone(path: Path) -> bool:
+    """Whether `path` was removed. Waits while another process decides about it, as `hold` does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        return not path.exists()
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def _same(path: Path, descriptor: int) -> bool:
     """Whether the path still leads to what was opened."""
     try:

@@ -71,7 +71,7 @@ class Verdict(TypedDict):
     failed: list[int]
     runtime: str
     accelerator: str
-    placement: NotRequired[dict[str, int]]
+    placement: NotRequired[dict[str, int] | None]
     outputs: Result
 
 

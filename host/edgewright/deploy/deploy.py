@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import msgspec
 
 from edgewright import targets
 from edgewright.compile.recognise import recognise
 from edgewright.compile.workers import Workers
+from edgewright.config import home
 from edgewright.connect.opener import Opener
 from edgewright.connect.provision import RuntimeChoice, ensure_runtime
 from edgewright.connect.session import Session
@@ -128,10 +130,16 @@ class Deployment:
 
     def build(self, source_format: str) -> None:
         """The artifacts, and the version that they are released as. Raises when there is none for any board."""
+        with ExitStack() as stack:
+            used = self.workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
+            self.build_with(used, source_format)
+
+    def build_with(self, workers: Workers, source_format: str) -> None:
+        """As `build`, with workers that all of it shares."""
         known = [board for board in self.request.boards if board.name in self.profiles]
         builder = Builder(self.request, source_format, self.progress)
-        errors = self.take(known, builder.build([self.profiles[board.name] for board in known], self.workers))
-        errors += self.lower(builder)
+        errors = self.take(known, builder.build([self.profiles[board.name] for board in known], workers))
+        errors += self.lower(builder, workers)
         if errors and not self.artifacts:
             raise errors[0]
         ids = sorted({artifact.id for artifact in self.artifacts.values()})
@@ -140,7 +148,7 @@ class Deployment:
         )
         for artifact in self.artifacts.values():
             if artifact.id not in self.scorings:
-                self.scorings[artifact.id] = scoring.prepared(self.request, artifact, self.workers)
+                self.scorings[artifact.id] = scoring.prepared(self.request, artifact, workers)
 
     def take(
         self, boards: Sequence[Board], built: Sequence[Artifact | EdgewrightError]
@@ -156,7 +164,7 @@ class Deployment:
                 self.failures[board.name] = self.failed(board, result, Trace(), time.monotonic())
         return errors
 
-    def lower(self, builder: Builder) -> list[EdgewrightError]:
+    def lower(self, builder: Builder, workers: Workers) -> list[EdgewrightError]:
         """Gives boards whose runtime reads only older opsets an artifact of their own; returns the errors.
 
         Boards are asked only where an artifact is too new for some runtime that there is.
@@ -192,7 +200,7 @@ class Deployment:
             raise KeyboardInterrupt
         boards = [board for board in asked if board.name in opsets]
         wanted = [(self.profiles[board.name], opsets[board.name]) for board in boards]
-        return self.take(boards, builder.rebuild(wanted, self.workers)) if wanted else []
+        return self.take(boards, builder.rebuild(wanted, workers)) if wanted else []
 
     def deploy_board(self, board: Board, fan_out: FanOut[BoardOutcome]) -> BoardOutcome:
         """One board from the connection to the commit; never raises for what the board does."""

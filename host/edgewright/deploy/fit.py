@@ -10,7 +10,6 @@ from edgewright.nouns.facts import Facts
 from edgewright.nouns.profile import Profile
 
 HEADROOM_BYTES = 64 * 1024**2  # of disk, beyond the files: results, logs, a second manifest
-HARDWARE = {"tensorrt": "cuda"}  # accelerators of runtimes that are another name for a board's
 MEMORY_FACTOR = 2  # a model needs about its weights twice while it loads
 
 
@@ -61,8 +60,13 @@ def check_runtime(manifest: Manifest, choice: RuntimeChoice, *, board: str) -> N
 
 def check_accelerator(wanted: str | None, facts: Facts, *, board: str) -> None:
     """Raises NoFit when the budget or the user asks for an accelerator that the board does not have."""
-    needed = HARDWARE.get(wanted, wanted) if wanted else None
-    if needed and needed not in ("cpu", "auto") and needed not in facts.accelerators:
+    if wanted and wanted not in ("cpu", "auto") and hardware(wanted) not in facts.accelerators:
         has = ", ".join(facts.accelerators) or "none"
         raise NoFit(f"{board} has no accelerator {wanted}: it has {has}", hint="it would run on the CPU without a word",
                     code="accelerator-absent")  # fmt: skip
+
+
+def hardware(accelerator: str) -> str:
+    """What of a board an accelerator is, where a target has a name of its own for it."""
+    names = {own: name for target in targets.names() for own, name in targets.load(target).hardware.items()}
+    return names.get(accelerator, accelerator)

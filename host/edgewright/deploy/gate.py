@@ -27,11 +27,15 @@ def answers(verified: dict[str, object]) -> Check:
 
 
 def placement(verified: dict[str, object], budget: Budget) -> Check | None:
-    """Where the layers ran, as the runtime told; None where it did not, or where all of them ran in one place.
+    """Where the layers ran, as the runtime told; None where all of them ran in one place, or it cannot split a model.
 
-    A budget that names an accelerator refuses a layer that ran elsewhere: runtimes fall back without a word.
+    A budget that names an accelerator refuses a layer that ran elsewhere: runtimes fall back without a word. So it
+    refuses what may be split where that could not be found out (`placement` null).
     """
-    told = verified.get("placement")
+    told = verified.get("placement", {})
+    if told is None and budget.accelerator:
+        note = f"asked {budget.accelerator} for every layer, but the runtime did not tell where they ran"
+        return Check(name="placement", ok=False, note=note)
     where = {str(name): int(count) for name, count in told.items()} if isinstance(told, dict) else {}
     elsewhere = {name for name in where if name != budget.accelerator}
     if not (elsewhere if budget.accelerator else len(where) > 1):

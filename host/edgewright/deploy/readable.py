@@ -77,6 +77,12 @@ def opset_for(requires: dict[str, int], readers: Sequence[Reader]) -> int | None
     return max((reader.caps["opset"] for reader in readers if "opset" in reader.caps), default=None)
 
 
+def newest_opset(profile: Profile, target: Target) -> int | None:
+    """The newest opset that one of a profile's usual runtimes reads; None where that is not known of all of them."""
+    caps = [reader.caps for reader in of_profile(profile, target)]
+    return max((one["opset"] for one in caps), default=None) if all("opset" in one for one in caps) else None
+
+
 def may_be_too_new(manifest: Manifest) -> bool:
     """Whether there are boards whose runtime reads an older opset than the artifact's."""
     target = targets.load(manifest.target)

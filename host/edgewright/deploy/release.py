@@ -216,13 +216,10 @@ class BoardRelease:
         if not self.trace.current:
             return None
         try:
-            try:
-                return self.answers(scoring, self.trace.current, digest)
-            except BoardError as error:
-                if error.code != "bad-argument" or scoring.real == scoring.inputs:
-                    raise
-                digest = self.put(scoring.real, "evaluation set")
-                return self.answers(scoring, self.trace.current, digest)
+            real = scoring.real()
+            if real != scoring.inputs:
+                digest = self.put(real, "evaluation set")
+            return self.answers(scoring, self.trace.current, digest)
         except BoardError as error:
             self.no_measure(error)
             return None

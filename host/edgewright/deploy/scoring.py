@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,14 +39,25 @@ class Scoring:
 
     Attributes:
         inputs: the file that boards get; integers where the artifact's inputs are.
-        real: the same in real values, for an incumbent whose inputs are of another kind.
     """
 
     def __init__(
-        self, scorer: Scorer, given: EvaluationSet, labels: Array, inputs: Path | None = None
+        self,
+        scorer: Scorer,
+        given: EvaluationSet,
+        labels: Array,
+        inputs: Path | None = None,
+        whole: Sequence[TensorSpec] = (),
     ) -> None:
-        self._scorer, self._given, self._labels = scorer, given, labels
-        self.inputs, self.real = inputs or given.inputs, given.inputs
+        self._scorer, self._given, self._labels, self._whole = scorer, given, labels, whole
+        self.inputs = inputs or given.inputs
+
+    def real(self) -> Path:
+        """The inputs in real values, for an incumbent: its integers may stand for others than the candidate's.
+
+        The board's agent makes them the integers of that release.
+        """
+        return evaluation.dequantised(self._given, self._whole) if self._whole else self._given.inputs
 
     def answers(self, session: Session, model: str, release: str, digest: str, **options: Any) -> Answers:
         """A release's answers, on the board.
@@ -78,6 +90,8 @@ class Scoring:
             OSError,
             BadZipFile,
             EOFError,
+            MemoryError,
+            RecursionError,
         ) as error:
             raise ProtocolError(
                 f"the board's answers to the evaluation set are not understood: {error}",
@@ -95,19 +109,28 @@ class Scoring:
                 value = self._scorer.value(mine, self._labels)
             except DataError as error:
                 return [Check(name="accuracy", ok=False, note=error.message)]
-            against = [("its source", one) for one in self._against_the_source(manifest, mine, value)]
             found = []
+            try:
+                against = [("its source", one) for one in self._against_the_source(manifest, mine, value)]
+            except DataError as error:
+                against = []
+                note = f"it cannot be compared: {error.message}"
+                found = [Check(name="accuracy against its source", ok=False, note=note)]
             if incumbent is not None:
                 try:
                     against.append(("the incumbent", self._against(incumbent, mine)))
                 except DataError as error:
                     note = f"its accuracy is not compared: {error.message}"
-                    found = [Check(name="incumbent", ok=True, note=note)]
-        if against:
+                    found.append(Check(name="incumbent", ok=True, note=note))
+        if against or any(not check.ok for check in found):
             return [*(gate.accuracy(metric, name, one, budget) for name, one in against), *found]
         count = self._given.count
         note = f"{metric.shown(value)} here, {count} samples, nothing to compare it with"
-        return [Check(name="accuracy", ok=True, value=value, unit=metric.name, note=note, n=count), *found]
+        limited = budget.max_drop is not None or bool(budget.noninferior)
+        if limited:
+            note += ", and the budget limits the drop: convert it with this evaluation set and metric (--no-cache)"
+        check = Check(name="accuracy", ok=not limited, value=value, unit=metric.name, note=note, n=count)
+        return [check, *found]
 
     def _against(self, reference: Answers, mine: Answers) -> Comparison:
         """The comparison with other answers.
@@ -123,9 +146,9 @@ class Scoring:
     def _against_the_source(self, manifest: Manifest, mine: Answers, value: float) -> list[Comparison]:
         """One comparison; none where the source was not scored, or on another set or by another metric."""
         known, metric = manifest.accuracy, self._scorer.metric
-        same = known is not None and (known.metric, known.evaluation_sha256, known.n) == (
-            metric.name, self._given.sha256, self._given.count,
-        )  # fmt: skip
+        same = known is not None and (
+            known.metric, known.metric_sha256, known.evaluation_sha256, known.n,
+        ) == (metric.name, self._scorer.sha256, self._given.sha256, self._given.count)  # fmt: skip
         if known is None or not same:
             return []
         source = accuracy.kept(known.answers)
@@ -139,10 +162,7 @@ def real_valued(manifest: Manifest) -> tuple[TensorSpec, ...]:
     """The inputs as the source had them: those that the conversion made integers are floats again."""
     if manifest.precision == AS_IS:
         return manifest.inputs
-    return tuple(
-        spec if spec.scale is None else TensorSpec(name=spec.name, shape=spec.shape, dtype="float32")
-        for spec in manifest.inputs
-    )
+    return evaluation.real_valued(manifest.inputs)
 
 
 def prepared(request: DeployRequest, artifact: Artifact, workers: Workers | None) -> Scoring | None:
@@ -160,5 +180,7 @@ def prepared(request: DeployRequest, artifact: Artifact, workers: Workers | None
         request.evaluation, real, request.preprocessing, workers=workers, fresh=not request.use_cache
     )
     inputs = given.inputs if real == manifest.inputs else evaluation.quantised(given, manifest.inputs)
+    whole = manifest.inputs if real == manifest.inputs and any(spec.scale for spec in real) else ()
     check_size(given.count, scorer.metric.keep, manifest.outputs)
-    return Scoring(scorer, given, scorer.labels(given.load_labels(), manifest.outputs), inputs)
+    labels = scorer.labels(given.load_labels(), manifest.outputs, names=given.names)
+    return Scoring(scorer, given, labels, inputs, whole)

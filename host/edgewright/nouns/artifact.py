@@ -92,6 +92,7 @@ class Accuracy(Noun, frozen=True, kw_only=True):
         evaluation_sha256: of what the set was made from.
         drop, low, high, p, method: as in `nouns.comparison.Comparison`.
         answers: sha256 of the source's answers, which the machine that made the artifact keeps.
+        metric_sha256: of the file of the user's own metric.
     """
 
     metric: str
@@ -106,6 +107,7 @@ class Accuracy(Noun, frozen=True, kw_only=True):
     p: float | None = None
     method: str = ""
     answers: str = ""
+    metric_sha256: str = ""
 
 
 class Manifest(Noun, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ LEFTOVER_S = 86_400.0  # what a killed process left half made is taken for such 
 # kind -> (folder below the home, pattern of the entries' names)
 _KINDS = {
     "artifact": ("artifacts/objects", r"[0-9a-f]{64}"),
-    "evaluation": ("evaluations", r"[0-9a-f]+\.(npz|labels\.npy)"),
+    "evaluation": ("evaluations", r"[0-9a-f]{64}|[0-9a-f]+\.(npz|labels\.npy|run)"),
     "answers": ("answers", r"[0-9a-f]{64}\.npz"),
     "wheel": ("wheels", r"[0-9a-f]{64}"),
     "agent": ("agent", r".*\.pyz"),
@@ -116,9 +116,10 @@ def prune(
             continue
         if _remove(entry, dry_run=dry_run):
             removed.append(entry)
-            left, count = left - entry.size, count - 1
-        else:
+        elif not in_use.gone(entry.path):
             busy.append(entry)
+            continue
+        left, count = left - entry.size, count - 1  # also of what another pruning has removed meanwhile
     if not dry_run:
         if (home.home() / "artifacts").is_dir():  # also those that a killed pruning left
             artifacts.ArtifactStore(home.folder("artifacts")).forget_lost_keys()
@@ -183,7 +184,7 @@ def _size(item: os.DirEntry[str]) -> int:
 
 
 def _remove(entry: Entry, *, dry_run: bool) -> bool:
-    """Renames it away while nobody can begin to use it, then deletes. False: it is in use, or was just used."""
+    """Renames it away while nobody can begin to use it, then deletes. False: it is in use, was just used, or is gone."""
     aside = home.folder("trash") / uuid.uuid4().hex
     with in_use.taken(entry.path) as free:
         if not free or entry.path.lstat().st_mtime > entry.used:

@@ -29,10 +29,12 @@ def save(model, path):
 
 def external(model):
     """Relative paths of the files that hold the model's weights, sorted; none for a model in one piece."""
+    from edgewright.compile.sources.onnx import every_tensor
+
     return sorted(
         {
             entry.value
-            for tensor in model.graph.initializer
+            for tensor in every_tensor(model)
             for entry in tensor.external_data
             if entry.key == "location"
         }

@@ -55,10 +55,23 @@ def _dynamic(work):
     onnx.save(model, str(ready))
     convolutions = any(node.op_type == "Conv" for node in model.graph.node)
     quantize_dynamic(str(ready), str(made), weight_type=QuantType.QUInt8 if convolutions else QuantType.QInt8)
+    _some_quantised(made)
     save(onnx.load(str(made)), work.folder / work.entry)
     made.unlink()
     ready.unlink()
     return described(work, "")
+
+
+def _some_quantised(path):
+    from edgewright.compile import onnxfile
+    from edgewright.errors import ConversionError
+
+    if not onnxfile.look(path).quantised:
+        raise ConversionError(
+            "nothing of the model was quantised: no convolution, MatMul, Gemm, LSTM or table has a weight of its own",
+            hint="take --precision int8-weights, which knows GRU and RNN too, or fp32",
+            code="nothing-quantised",
+        )
 
 
 def _static(work):

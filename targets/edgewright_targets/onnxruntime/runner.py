@@ -39,13 +39,26 @@ def environment(options):
 
     if _chain(options)[0] != "tensorrt":
         return {}
-    return {"make": _MAKE, "onnxruntime": onnxruntime.__version__, "jetpack": _jetpack()}
+    # packed beside this one
+    from edgewright_targets.tensorrt import runner as engines
+
+    needs = dict(engines.board(), tensorrt=engines.installed())
+    return dict(needs, make=_MAKE, onnxruntime=onnxruntime.__version__)
 
 
 def prepare(folder, manifest, options):
-    """Has TensorRT build its engines into `options["prepared"]`, which a session does that has an empty cache there."""
-    load(folder, manifest, options).close()
-    return {}
+    """Has TensorRT build its engines into `options["prepared"]`, which a session does that has an empty cache there.
+
+    Returns:
+        `{"accelerator": name}` where the model runs on another one: TensorRT does not start here, or no part of
+        the model is for it.
+    """
+    session = load(folder, manifest, options)
+    took = session.accelerator
+    session.close()
+    if took == "tensorrt" and not os.listdir(options["prepared"]):
+        took = _chain(options)[1]
+    return {} if took == "tensorrt" else {"accelerator": took}
 
 
 def load(folder, manifest, options):
@@ -101,21 +114,12 @@ def _configured(name, manifest, options):
     return provider, settings
 
 
-def _jetpack():
-    """The line that names the release of Jetson's system; empty on other boards."""
-    try:
-        with open("/etc/nv_tegra_release") as file:
-            return file.readline().strip()[:200]
-    except OSError:
-        return ""
-
-
 class Session:
     """One loaded model. `accelerator` is what really runs."""
 
     def __init__(self, native, manifest, accelerator):
         self.accelerator = accelerator
-        self._native = native
+        self._native, self._split = native, len(native.get_providers()) > 1
         self._specs = [(spec["name"], spec["dtype"], spec["shape"]) for spec in manifest["inputs"]]
         self._names = [spec["name"] for spec in manifest["outputs"]]
         self._dtypes = [spec["dtype"] for spec in manifest["outputs"]]
@@ -147,19 +151,22 @@ class Session:
         ]
 
     def placement(self):
-        """{accelerator: nodes that ran there}, of a session with a trace; it ends the trace."""
+        """{accelerator: nodes that ran there}, of a session with a trace; it ends the trace.
+
+        None: the nodes may be split, and the trace does not say how.
+        """
+        events, nodes = [], {}
         try:
             with open(self._native.end_profiling()) as file:
                 events = json.load(file)
         except (AttributeError, OSError, ValueError):  # no trace, or an older runtime's is cut short
-            return {}
-        nodes = {}
+            pass
         for event in events:
             provider = event.get("args", {}).get("provider")
             if event.get("cat") == "Node" and provider:
                 nodes[event["name"]] = _NAMES.get(provider, provider)
         names = list(nodes.values())
-        return {name: names.count(name) for name in sorted(set(names))}
+        return {name: names.count(name) for name in sorted(set(names))} or (None if self._split else {})
 
     def close(self):
         """Frees the session."""

@@ -64,6 +64,7 @@ TARGET = {
     },
     "calibration_methods": ["minmax", "entropy", "percentile"],
     "accelerators": ["cpu", "cuda", "tensorrt"],
+    "hardware": {"tensorrt": "cuda"},
     "requirements": ["numpy"],
     "runtimes": [
         _row("1.32.0", "1.32", "3.11-3.14", "2.28", "numpy>=1.21.6"),

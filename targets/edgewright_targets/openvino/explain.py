@@ -1,7 +1,7 @@
 """Operations of OpenVINO IR, and of what its CPU plugin makes of it. Host side, in the `openvino` worker."""
 
-# layers to keep in floats go by the paths that they have in these sources' graphs, not by the fp32 file's names
-NAMED_BY_SOURCE = dict.fromkeys(("keras", "h5", "savedmodel", "frozen"), "scopes")
+# from these sources int8-mixed goes by way of ONNX and fp32 does not: the fp32 file's names are not those to keep
+NAMED_BY_STAGE = dict.fromkeys(("keras", "h5", "savedmodel", "frozen", "pt2", "pytorch"), "openvino.named")
 _NO_OPERATIONS = ("Parameter", "Result", "Constant")
 _PLUGINS_OWN = ("Input", "Output", "Const", "Constant", "Parameter", "Result")
 _WIDTHS = {"i8": "int8", "u8": "int8", "i4": "int4", "u4": "int4", "nf4": "int4", "f16": "fp16"}
@@ -18,14 +18,14 @@ _PASSING = (
 
 def of_source(model, path):  # noqa: ARG001 - one signature for all targets
     """Rows for `compile.operations.Operation` of an opened IR source."""
-    return _rows(model.model)
+    return of_model(model.model)
 
 
 def shipped(path):
     """Rows of the file."""
     import openvino as ov
 
-    return _rows(ov.Core().read_model(str(path)))
+    return of_model(ov.Core().read_model(str(path)))
 
 
 def executed(path):
@@ -62,7 +62,8 @@ def executed(path):
     ]
 
 
-def _rows(model):
+def of_model(model):
+    """Rows of a model of OpenVINO's."""
     found = [item for item in model.get_ordered_ops() if item.get_type_name() not in _NO_OPERATIONS]
     found = [item for item in found if not _constant(item)]
     names = {item.get_friendly_name() for item in found}

@@ -1,21 +1,52 @@
 """Writes IR files, and says what one is. Host side."""
 
+import itertools
 import re
 
 
-def strip(model):
-    """Removes what tools write about themselves and their runs: the same model has to give the same bytes."""
+def strip(model, own=frozenset()):
+    """Removes what tools write about themselves and their runs: the same model has to give the same bytes.
+
+    Args:
+        own: of `own_names`: names that stay, for a user knows them; others are numbered anew.
+    """
     for key in list(model.get_rt_info()):
         if key != "runtime_options":
             model.set_rt_info("", key)
-    numbers = {}
+    numbers, free = {}, itertools.count()
+
+    def numbered(found):
+        kind = found[0].rsplit("_", 1)[0]
+        if found[0] not in numbers:
+            numbers[found[0]] = next(number for number in free if f"{kind}_{number}" not in own)
+        return f"{kind}_{numbers[found[0]]}"
+
     for operation in model.get_ordered_ops():
-        name = re.sub(
-            r"\b[A-Z][A-Za-z0-9]*_\d+",
-            lambda found: f"{found[0].rsplit('_', 1)[0]}_{numbers.setdefault(found[0], len(numbers))}",
-            operation.get_friendly_name(),
-        )
-        operation.set_friendly_name(name)
+        name = operation.get_friendly_name()
+        start = 0 if name == operation.get_name() else len(given(name, own))
+        rest = re.sub(r"\b[A-Z][A-Za-z0-9]*_\d+", numbered, name[start:])
+        operation.set_friendly_name(name[:start] + rest)
+
+
+def given(name, own):
+    """The part of an operation's name, from its beginning, that the source gave; empty for none."""
+    parts = name.split("/")
+    heads = ("/".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((head for head in heads if head in own), "")
+
+
+def own_names(work):
+    """Names that stand in the source, or in the ONNX file that was made of it."""
+    if work.source is not None:
+        return {one.get_friendly_name() for one in work.source.model.get_ops()}
+    path = work.path / "model.onnx"
+    if not path.is_file():
+        return set()
+    import onnx
+
+    graph = onnx.load(str(path), load_external_data=False).graph
+    names = {name for node in graph.node for name in (node.name, *node.input, *node.output)}
+    return names - {""}
 
 
 def described(work, method):

@@ -1,6 +1,6 @@
 """A source that OpenVINO reads -> IR of the precision that was asked for."""
 
-from edgewright_targets.openvino.files import described, strip
+from edgewright_targets.openvino.files import described, own_names, strip
 from edgewright_targets.openvino.ports import fixed
 
 
@@ -20,13 +20,13 @@ def convert(work):
             "integer inputs and outputs are not available on openvino",
             hint="leave --integer-io out: the runtime quantises its inputs itself",
         )
-    model, method, kept = _STEPS[work.precision](fixed(_read(work), work), work)
-    strip(model)
+    model, method, kept = _STEPS[work.precision](fixed(read(work), work), work)
+    strip(model, own_names(work))
     ov.save_model(model, str(work.folder / work.entry), compress_to_fp16=work.precision == "fp16")
     return {**described(work, method), "kept_float": kept}
 
 
-def _read(work):
+def read(work):
     """The model: an opened IR, else a SavedModel, or a file of ONNX, LiteRT or IR."""
     import openvino as ov
 
@@ -45,7 +45,7 @@ def _as_is(model, work):  # noqa: ARG001 - one signature for all steps
 def _static(model, work):
     from edgewright_targets.openvino.calibrated import quantise
 
-    strip(model)  # a layer's name in the fp32 file has to mean the same layer here
+    strip(model, own_names(work))  # a layer's name in the fp32 file has to mean the same layer here
     return quantise(model, work)
 
 

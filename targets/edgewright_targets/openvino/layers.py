@@ -1,16 +1,23 @@
 """Which operations a layer's name means, and whether they really stayed in floats. Host side."""
 
 _NO_OPERATIONS = ("Constant", "Parameter", "Result")
+_CONVOLUTIONS = (
+    "Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData",
+)  # fmt: skip
+
+_AVERAGES = ("AvgPool", "ReduceMean")
+_RESHAPES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze")
 
 
-def operations_of(model, wanted, folded=None):
+def operations_of(model, wanted, made=None):
     """{layer: [friendly names of its operations]}.
 
     A layer is named by an operation, by a tensor that it makes, or by a part of the path that it or its weights
-    have: `dense_1` for `net/dense_1/MatMul`, `fc` for the weights `fc.weight`. One layer may be several operations.
+    have: `dense_1` for `net/dense_1/MatMul`, `fc` for the weights `fc.weight`. One layer may be several operations,
+    but the whole name of a convolution or a matrix product means that one alone.
 
     Args:
-        folded: of `normalisations_of`.
+        made: of `made_by`.
 
     Raises:
         UsageError: a layer that no operation belongs to.
@@ -19,15 +26,24 @@ def operations_of(model, wanted, folded=None):
 
     from edgewright.errors import UsageError
 
-    known = {one.get_friendly_name(): _names(one) for one in model.get_ordered_ops() if _computes(one)}
+    known = {one.get_friendly_name(): names_of(one) for one in model.get_ordered_ops() if _computes(one)}
+    exact = {
+        one.get_friendly_name()
+        for one in model.get_ops()
+        if one.get_type_name() in (*_CONVOLUTIONS, "MatMul")
+    }
     found = {}
     for layer in wanted:
-        called = [layer, *(folded or {}).get(layer, ())]
-        found[layer] = [
-            name
-            for name, names in known.items()
-            if any(_below(one, word) for one in names for word in called)
-        ]
+        called = [layer, *(made or {}).get(layer, ())]
+        found[layer] = (
+            [layer]
+            if layer in exact
+            else [
+                name
+                for name, names in known.items()
+                if any(_below(one, word) for one in names for word in called)
+            ]
+        )
         if not found[layer]:
             words = sorted({one for names in known.values() for one in names})
             near = difflib.get_close_matches(layer, words, n=3, cutoff=0.4) or _weighted(model)[:6]
@@ -39,22 +55,56 @@ def operations_of(model, wanted, folded=None):
     return found
 
 
-def normalisations_of(path, wanted):
-    """{layer: names of what its convolutions' batch normalisations make} of an ONNX file: these names survive folding."""
+def made_by(path, wanted):
+    """{layer: names of what its nodes, and batch normalisations behind them, make} of an ONNX file: these survive.
+
+    OpenVINO calls the last operation by the model's output, and a convolution that took in a normalisation by its.
+    """
     import onnx
 
     nodes = onnx.load(str(path), load_external_data=False).graph.node
     found = {}
     for layer in wanted:
-        made = {
+        made = [
             name
             for node in nodes
             if any(_below(name, layer) for name in (node.name, *node.output, *node.input[1:]))
             for name in node.output
-        }
-        found[layer] = [
+        ]
+        found[layer] = made + [
             node.output[0] for node in nodes if node.op_type == "BatchNormalization" and node.input[0] in made
         ]
+    return found
+
+
+def first_of(model, names):
+    """Those of the operations that are convolutions with none between them and an input."""
+    found, seen, pending = [], set(), [one.get_node() for one in model.inputs]
+    while pending:
+        one = pending.pop()
+        name = one.get_friendly_name()
+        if name in seen:
+            continue
+        seen.add(name)
+        if one.get_type_name() in _CONVOLUTIONS:
+            found += [name] if name in names else []
+        else:
+            pending += [port.get_node() for out in one.outputs() for port in out.get_target_inputs()]
+    return found
+
+
+def averages_before(model, names):
+    """Averages that the operations read, through reshapes: the runtime rounds them to their input's 8 bits: 6 dB."""
+    by_name = {one.get_friendly_name(): one for one in model.get_ops()}
+    found = set()
+    for name in names:
+        one = by_name[name]
+        while one.inputs():
+            one = one.input(0).get_source_output().get_node()
+            if one.get_type_name() in _AVERAGES:
+                found.add(one.get_friendly_name())
+            if one.get_type_name() not in _RESHAPES:
+                break
     return found
 
 
@@ -90,7 +140,7 @@ def _weighted(model):
     ]
 
 
-def _names(operation):
+def names_of(operation):
     """Names that an operation, what it makes and its weights have; without a tensor's name, also those of its bias."""
     found = [operation.get_friendly_name()]
     found += [name for port in operation.outputs() for name in port.get_names()]

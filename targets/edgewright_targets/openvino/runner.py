@@ -3,8 +3,16 @@
 # ruff: noqa: B905, ARG001 - zip has no `strict` in Python 3.6; all runners have the same functions
 import inspect
 import os
+import re
 
+_NO_KERNEL = re.compile(r"no reorder available|not supported|unsupported|not implemented", re.IGNORECASE)
 _DEVICES = (("cpu", "CPU"), ("gpu", "GPU"), ("npu", "NPU"))
+
+
+class ModelRefused(RuntimeError):
+    """The device's plugin has no way to run some layer of the model, in the precision that it has."""
+
+    hint = "take another precision, such as fp16, or another target"
 
 
 def _core():
@@ -54,6 +62,7 @@ def load(folder, manifest, options):
 
     Raises:
         ValueError: the accelerator is absent.
+        ModelRefused: the accelerator cannot run a layer of the model.
     """
     core = _core()
     present = [name.split(".")[0] for name in core.available_devices]
@@ -65,7 +74,14 @@ def load(folder, manifest, options):
         raise ValueError("accelerator not available to this runtime: %s" % wanted)
     model = core.read_model(os.path.join(folder, manifest["entry"]))
     settings = _settings(core, device, int(options.get("threads") or 1))
-    return Session(core.compile_model(model, device, settings), manifest, wanted)
+    try:
+        compiled = core.compile_model(model, device, settings)
+    except RuntimeError as error:
+        found = [line.strip() for line in str(error).splitlines() if _NO_KERNEL.search(line)]
+        if not found:
+            raise
+        raise ModelRefused("OpenVINO cannot run this model on %s: %s" % (wanted, found[0][:300]))
+    return Session(compiled, manifest, wanted)
 
 
 def _settings(core, device, threads):

@@ -9,6 +9,7 @@ from edgewright_targets.openvino2021 import preflight
 
 TOOLCHAIN = "openvino-2021"
 INSIDE = Path(__file__).with_name("inside.py")
+_SECONDS = 3600
 _TYPES = {"fp32": "float", "fp16": "FP16"}
 
 
@@ -47,9 +48,7 @@ def optimise(python, source, entry, data_type):
         python, "-I", "-B", "-m", "mo", "--framework", "onnx", "--input_model", source, "--output_dir", entry.parent,
         "--model_name", entry.stem, "--data_type", data_type, "--silent",
     ]  # fmt: skip
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
-    )
+    done = _run(command)
     if done.returncode or not entry.is_file():
         raise ConversionError(
             f"the Model Optimizer of OpenVINO 2021.4 refuses the model: {said(done.stdout + done.stderr)}",
@@ -77,10 +76,7 @@ def describe(python, path, outputs):
     """
     from edgewright.errors import ConversionError
 
-    done = subprocess.run(
-        [python, "-I", "-B", INSIDE, "describe", path, *outputs],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
-    )  # fmt: skip
+    done = _run([python, "-I", "-B", INSIDE, "describe", path, *outputs])
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise ConversionError(
@@ -89,6 +85,22 @@ def describe(python, path, outputs):
             code="conversion-failed",
         )
     return json.loads(done.stdout)
+
+
+def _run(command):
+    """A program of the toolchain that has ended. Raises ConversionError when it does not within an hour."""
+    from edgewright.errors import ConversionError
+
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False, timeout=_SECONDS
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise ConversionError(
+            f"OpenVINO 2021.4 did not finish within {_SECONDS // 60} minutes",
+            hint="try another target, or a faster machine",
+            code="worker-timeout",
+        ) from error
 
 
 def ir_version(path):

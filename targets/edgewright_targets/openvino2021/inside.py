@@ -3,6 +3,7 @@
 Python 3.6 syntax, the standard library and OpenVINO 2021.4. The host reads one JSON line, or bytes, from descriptor 1.
 """
 
+import importlib.util
 import json
 import os
 import sys
@@ -22,8 +23,7 @@ def describe(path, outputs):
     import ngraph
     from openvino.inference_engine import IECore
 
-    from edgewright_targets.openvino2021 import runner
-
+    runner = load_runner()
     core = IECore()
     network = core.read_network(path)
     operations = ngraph.function_from_cnn(network).get_ordered_ops()
@@ -62,8 +62,7 @@ def serve(folder, options, source, sink):
 
     The manifest comes in as one line; then the inputs' bytes come in and the outputs' go out, without gaps.
     """
-    from edgewright_targets.openvino2021 import runner
-
+    runner = load_runner()
     manifest = json.loads(source.readline().decode("utf-8"))
     session = runner.load(folder, manifest, options)
     sizes = [_size(spec) for spec in manifest["inputs"]]
@@ -76,6 +75,14 @@ def serve(folder, options, source, sink):
         for data in session.read(session.infer(session.feed(given))):
             sink.write(data)
         sink.flush()
+
+
+def load_runner():
+    """`runner.py`, by its path: the folder of the package may hold this machine's own OpenVINO, which must not be found."""
+    spec = importlib.util.spec_from_file_location("runner", str(Path(__file__).with_name("runner.py")))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _size(spec):
@@ -92,7 +99,6 @@ def main(arguments):
     """`describe FILE OUTPUT...` or `serve FOLDER OPTIONS`."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # the plugin prints
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     if arguments[0] == "describe":
         answers.write(json.dumps(describe(arguments[1], arguments[2:])).encode("ascii") + b"\n")
     else:

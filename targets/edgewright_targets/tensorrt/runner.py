@@ -47,12 +47,29 @@ def environment(options):
     """What an engine depends on, besides the model."""
     import tensorrt
 
-    return {
-        "make": _MAKE,
-        "tensorrt": tensorrt.__version__,
-        "compute": _Cuda().compute_capability(),
-        "jetpack": _jetpack(),
-    }
+    return dict(board(), make=_MAKE, tensorrt=tensorrt.__version__)
+
+
+def board():
+    """What an engine depends on of the board, whatever runtime has it built: kind of GPU, Jetson's system."""
+    try:
+        compute = _Cuda().compute_capability()
+    except (OSError, ValueError):  # no GPU that answers
+        compute = ""
+    return {"compute": compute, "jetpack": _jetpack()}
+
+
+def installed():
+    """The versions of TensorRT's own libraries, such as `[8502]`: its Python package may be absent, or another one."""
+    import ctypes
+
+    found = set()
+    for name in ("", ".11", ".10", ".8"):
+        try:
+            found.add(int(ctypes.CDLL("libnvinfer.so" + name).getInferLibVersion()))
+        except (OSError, AttributeError):
+            continue
+    return sorted(found)
 
 
 def prepare(folder, manifest, options):

@@ -1,10 +1,9 @@
 """A float .tflite file -> the precision that was asked for, by ai-edge-quantizer."""
 
-import shutil
-
 from edgewright_targets.tflite import graph
 from edgewright_targets.tflite.described import described, plain_interpreter, refuse_custom
 
+QUANTISED = "quantised"  # a stage leaves this file beside its own where it has quantised that itself
 CALIBRATED = ("int8", "int8-mixed", "int16x8")
 _BEYOND = (  # operator, types of its first inputs, a version above the cap that `target.py` gives to old runtimes
     ("DEQUANTIZE", ("INT4",), 6),
@@ -22,8 +21,8 @@ def convert(work):
     """Quantises what the stage before made, unless it did so itself.
 
     Raises:
-        ConversionError: a layer to keep that is not there, nothing that could be quantised, operators that the
-            runtime lacks.
+        ConversionError: a layer to keep that is not there, nothing that could be quantised, something that is so
+            already, operators that the runtime lacks.
     """
     from edgewright_targets.tflite.quantise import quantised
 
@@ -32,14 +31,28 @@ def convert(work):
     method = _METHODS[work.calibration_method] if work.precision in CALIBRATED else ""
     refuse_custom(graph.operators(data), work.entry)
     refuse_unloadable(data)
-    if work.precision == "fp32" or graph.quantised(data):
-        shutil.copyfile(work.path, made)
+    own = (work.path.parent / QUANTISED).exists()
+    data = data if own else graph.widened(data)
+    if work.precision == "fp32" or (own and graph.quantised(data)):
+        made.write_bytes(data)
         return described(work, method, requires=beyond_versions(data))
+    if graph.quantised(data):
+        raise _quantised_already(work.precision)
     data, kept = quantised(data, work)
     made.write_bytes(data)
     notes = [f"in floats: {scope}" for scope in kept]  # names of a graph are not always the source's
     return described(
         work, method, kept_float=list(work.keep_float), notes=notes, requires=beyond_versions(data)
+    )
+
+
+def _quantised_already(precision):
+    from edgewright.errors import ConversionError
+
+    return ConversionError(
+        f"model cannot be made {precision}: parts of it are quantised already, or compute in halves",
+        hint="start from the model in floats that it was made from",
+        code="quantised-already",
     )
 
 

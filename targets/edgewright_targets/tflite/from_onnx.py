@@ -14,7 +14,7 @@ def convert(work):
     """The source with its static shapes.
 
     Raises:
-        ConversionError: the tool refused the model, or it is larger than a .tflite file can be.
+        ConversionError: the tool refused the model or took too long, or it is larger than a .tflite file can be.
     """
     import onnx
 
@@ -36,9 +36,12 @@ def convert(work):
     command += ["--input_onnx_file_path", str(given), "--output_folder_path", str(made)]
     command += ["--keep_shape_absolutely_input_names", *names, "--copy_onnx_input_output_names_to_tflite"]
     command += ["--non_verbose"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=_SECONDS, cwd=work.folder
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=_SECONDS, cwd=work.folder
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise _too_slow() from error
     print(done.stdout, done.stderr, sep="\n")  # noqa: T201 - a worker's stdout is its log
     file = made / "source_float32.tflite"
     if done.returncode or not file.is_file():
@@ -76,6 +79,16 @@ def _too_large():
         "model is too large for LiteRT, whose files hold less than 2 GiB",
         hint="take --target onnxruntime, or a smaller model",
         code="model-too-large",
+    )
+
+
+def _too_slow():
+    from edgewright.errors import ConversionError
+
+    return ConversionError(
+        f"onnx2tf did not finish within {_SECONDS // 60} minutes",
+        hint="convert it for onnxruntime, or on a faster machine",
+        code="worker-timeout",
     )
 
 

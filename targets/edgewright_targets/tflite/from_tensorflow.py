@@ -7,6 +7,7 @@ then gets floats.
 import re
 
 from edgewright_targets.tflite import layers
+from edgewright_targets.tflite.finish import QUANTISED
 from edgewright_targets.tflite.keras_copy import kinds, renamed, unrolled
 
 _OWN = ("fp16", "int8-dynamic", "int8", "int16x8")
@@ -33,6 +34,7 @@ def convert(work):
     if own:
         try:
             data = _converted(source, work)
+            (work.folder / QUANTISED).touch()
         except ConversionError as error:
             if work.precision != "int16x8" or error.code == "custom-operators":
                 raise

@@ -8,6 +8,8 @@ Tensor = namedtuple("Tensor", "name type constant scales")
 Operator = namedtuple("Operator", "kind version custom inputs outputs")
 
 INTEGERS = ("INT8", "UINT8", "INT16", "INT4", "INT2")
+_BROADCAST = {"PADV2": (2,), "SELECT_V2": (1, 2), "MAXIMUM": (0, 1)}  # inputs that take the output's scale
+_LOWEST = -1e38  # this and less stand for minus infinity
 
 
 def operators(data):
@@ -49,6 +51,28 @@ def constants(data):
     }
 
 
+def lowest_fills(data):
+    """{output: input}, names, of the first subgraph's PADV2s that fill with what no maximum takes: the least float."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAsModel(data, 0)
+    graph = model.Subgraphs(0)
+    found = {}
+    for at in range(graph.OperatorsLength()):
+        operator = graph.Operators(at)
+        code = model.OperatorCodes(operator.OpcodeIndex())
+        if max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) != schema.BuiltinOperator.PADV2:
+            continue
+        given, _, fill = (graph.Tensors(index) for index in _indexes(operator.InputsAsNumpy()))
+        values = model.Buffers(fill.Buffer()).DataAsNumpy()
+        if fill.Type() != schema.TensorType.FLOAT32 or isinstance(values, int):  # of other types, or computed
+            continue
+        if values.view("<f4").max() <= _LOWEST:
+            made = graph.Tensors(operator.Outputs(0))
+            found[made.Name().decode("utf-8", "replace")] = given.Name().decode("utf-8", "replace")
+    return found
+
+
 def output_names(data):
     """Names of the first subgraph's outputs, in order."""
     from ai_edge_litert import schema_py_generated as schema
@@ -69,9 +93,48 @@ def quantised(data):
     )
 
 
+def widened(data):
+    """The bytes with weights in floats that were halves with a DEQUANTIZE behind them: else nothing quantises those."""
+    import numpy
+    from ai_edge_litert import schema_py_generated as schema
+
+    if not any(tensor.type == "FLOAT16" for operator in operators(data) for tensor in operator.inputs):
+        return data
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    for graph in model.subgraphs:
+        for operator in list(graph.operators):
+            if codes[operator.opcodeIndex] != schema.BuiltinOperator.DEQUANTIZE:
+                continue
+            given, made = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+            halves, floats = model.buffers[given.buffer].data, schema.BufferT()
+            if given.type != schema.TensorType.FLOAT16 or halves is None:
+                continue
+            floats.data = numpy.asarray(halves, numpy.uint8).view("<f2").astype("<f4").view(numpy.uint8)
+            made.buffer = len(model.buffers)
+            model.buffers.append(floats)
+            graph.operators.remove(operator)
+    _drop_unused(model)
+    return _packed(model, 2 * len(data))
+
+
+def _drop_unused(model):
+    """Empties the buffers of tensors that nothing uses any more."""
+    used = {
+        graph.tensors[at].buffer
+        for graph in model.subgraphs
+        for part in (graph, *graph.operators)
+        for ends in (part.inputs, part.outputs)
+        for at in ([] if ends is None else ends)
+        if at >= 0
+    }
+    for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
+        if tensor.buffer not in used:
+            model.buffers[tensor.buffer].data = None
+
+
 def with_signature(data):
     """The bytes with a signature, `serving_default`, where the file has none: ai-edge-quantizer fails without."""
-    import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     if schema.Model.GetRootAsModel(data, 0).SignatureDefsLength():
@@ -82,7 +145,55 @@ def with_signature(data):
     signature.inputs = [_end(schema, graph, "input", *pair) for pair in enumerate(graph.inputs)]
     signature.outputs = [_end(schema, graph, "output", *pair) for pair in enumerate(graph.outputs)]
     model.signatureDefs = [signature]
-    builder = flatbuffers.Builder(len(data) + 1024)
+    return _packed(model, len(data))
+
+
+def with_ranks(data):
+    """The bytes with constants of as many axes as the output whose scale they take: ai-edge-quantizer fails without.
+
+    A converter gives them fewer, such as the value that fills a padding; leading axes of 1 change no answer.
+    """
+    import copy
+
+    import numpy
+    from ai_edge_litert import schema_py_generated as schema
+
+    if not {operator.kind for operator in operators(data)} & set(_BROADCAST):
+        return data
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    kinds = [_names(schema.BuiltinOperator)[code] for code in codes]
+    for graph in model.subgraphs:
+        uses = [
+            graph.tensors[one].buffer for operator in graph.operators for one in operator.inputs if one >= 0
+        ]
+        for number, operator in enumerate(graph.operators):
+            rank = len(_shape(graph.tensors[operator.outputs[0]]))
+            for at in _BROADCAST.get(kinds[operator.opcodeIndex], ()):
+                tensor = graph.tensors[operator.inputs[at]]
+                shape = _shape(tensor)
+                constant = model.buffers[tensor.buffer].data is not None
+                if not constant or tensor.type != schema.TensorType.FLOAT32 or len(shape) >= rank:
+                    continue
+                if uses.count(tensor.buffer) > 1:  # each has a scale of its own, and so values of its own
+                    tensor = copy.copy(tensor)
+                    tensor.name = (tensor.name or b"") + f"/{number}".encode()
+                    model.buffers.append(copy.copy(model.buffers[tensor.buffer]))
+                    tensor.buffer = len(model.buffers) - 1
+                    operator.inputs = [*operator.inputs[:at], len(graph.tensors), *operator.inputs[at + 1 :]]
+                    graph.tensors.append(tensor)
+                tensor.shape = numpy.array([1] * (rank - len(shape)) + shape, numpy.int32)
+    return _packed(model, len(data))
+
+
+def _shape(tensor):
+    return [] if tensor.shape is None else [int(one) for one in tensor.shape]
+
+
+def _packed(model, size):
+    import flatbuffers
+
+    builder = flatbuffers.Builder(size + 1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 

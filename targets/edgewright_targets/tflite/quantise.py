@@ -23,6 +23,8 @@ def quantised(data, work):
 
     kept = layers.matches(data, work.keep_float, work.path.parent)
     data = graph.with_signature(data)
+    if work.precision in _ACTIVATION_BITS:
+        data = graph.with_ranks(data)
     tool = quantizer.Quantizer(bytearray(data))
     add_recipe(tool, work)
     for name in kept:

@@ -7,7 +7,7 @@ bins between them; so memory does not grow with the samples.
 import warnings
 
 from edgewright_targets.tflite.described import plain_interpreter
-from edgewright_targets.tflite.graph import constants
+from edgewright_targets.tflite.graph import constants, lowest_fills, operators
 
 BINS = 4096
 COVERED = 0.9999  # share of a tensor's values that the percentile method keeps within the range
@@ -25,10 +25,24 @@ def ranges(data, samples, method):
     found = _extremes(data, samples())
     if method == "percentile":
         found = _percentiles(data, samples(), found)
+    for made, given in lowest_fills(data).items():  # the fill becomes the lowest integer: still no maximum
+        if made in found and given in found:
+            found[made] = found[given]
+    _join(found, data)
     return {
         name: {"min": numpy.full(shape, low, numpy.float32), "max": numpy.full(shape, high, numpy.float32)}
         for name, (low, high, shape) in found.items()
     }
+
+
+def _join(found, data):
+    """Gives a concatenation that goes into another one the range of that: its values are not rounded again each time."""
+    joins = [operator for operator in operators(data) if operator.kind == "CONCATENATION"]
+    made = {operator.outputs[0].name for operator in joins} & set(found)
+    for operator in reversed(joins):
+        for tensor in operator.inputs:
+            if {tensor.name, operator.outputs[0].name} <= made:
+                found[tensor.name] = found[operator.outputs[0].name]
 
 
 def _tensors(data, samples):

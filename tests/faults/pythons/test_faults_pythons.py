@@ -53,7 +53,7 @@ def test_a_deployment_on_every_python(make_lab, python_of, bare_python, kit, sur
 def test_the_agents_own_tests_on_every_python(python_of, bare_python, suite, survived, version, bare):
     python = bare_python(version) if bare else python_of(version)
     # not those that bring a Python of their own, or need a real runtime in it: test_faults_runtimes has those
-    others = ("crash", "work", "group")
+    others = ("crash", "work", "group", "providers")
     left_out = [f"--ignore=tests/agent_core/test_agent_core_{one}.py" for one in others]
     # its agents have bytes behind the end of their zip, which zipimport does not read before Python 3.8
     left_out += ["--deselect", f"{GUARD}::test_the_guard_follows_a_new_agent_and_its_file_is_not_pruned"]

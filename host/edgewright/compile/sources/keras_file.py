@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from edgewright.compile.recognise import HDF5
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources.names import clean, said
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, dtype
-from edgewright.errors import ConversionError, ModelError
+from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 
 _EXPORT = "export it with model.export(folder), where the layers' code is at hand, and give that folder"
@@ -44,40 +45,34 @@ def open_file(path: Path, shapes: dict[str, tuple[int, ...]]) -> TensorflowModel
 
 def _load(path: Path) -> tuple[Any, str]:
     """(model, what opened it instead of Keras 3). Code that a file carries (lambda layers) is never run."""
-    import keras
-
-    config = _config(path)
-    if any(
-        layer.get("class_name") in ("Lambda", "TFOpLambda") and _is_code(layer) for layer in _layers(config)
-    ):
+    hdf5 = _is_hdf5(path)
+    config = _config(path, hdf5)
+    if any(_is_code(layer) for layer in _layers(config)):
         raise ModelError(
             f"Keras file holds Python code, a lambda layer: {path.name}", hint=_EXPORT, code="model-refused"
         )
+    if hdf5 and not config:
+        raise _refusal(path, ValueError("it has no configuration"), config)
+    import keras
+
     try:
         return keras.models.load_model(path, compile=False), ""
     except Exception as error:  # noqa: BLE001 - Keras raises many kinds
         raised: Exception = error
-    if path.suffix.lower() != ".keras":
-        legacy = _load_legacy(path, raised)
+    if hdf5 and not any(_foreign(layer) for layer in _layers(config)):
+        legacy = _load_legacy(path)
         if legacy is not None:
             return legacy, "tf-keras"
     raise _refusal(path, raised, config) from raised
 
 
-def _load_legacy(path: Path, first: Exception) -> Any:
+def _load_legacy(path: Path) -> Any:
     """By tf-keras, Keras 2's own reader; None where it refuses too, since Keras 3's error is the one to report."""
+    tf_keras = importlib.import_module("tf_keras")
+    safe = importlib.import_module("tf_keras.src.saving.serialization_lib").SafeModeScope(True)
     try:
-        tf_keras = importlib.import_module("tf_keras")
-    except ImportError as error:
-        if "DepthwiseConv2D" not in str(first):
-            return None
-        raise ConversionError(
-            f"tf-keras is not installed, which the Keras 2 file {path.name} needs",
-            hint="pip install 'edgewright[tflite]'",
-            code="tool-missing",
-        ) from error
-    try:
-        return tf_keras.models.load_model(path, compile=False)
+        with safe:  # it would run a lambda layer's bytecode else
+            return tf_keras.models.load_model(path, compile=False)
     except Exception:  # noqa: BLE001 - Keras 3's error is the one to report
         return None
 
@@ -105,23 +100,52 @@ def _refusal(path: Path, error: Exception, config: dict[str, Any]) -> ModelError
     )
 
 
-def _config(path: Path) -> dict[str, Any]:
-    """The model's configuration as the file has it; empty where it has none."""
+def _is_hdf5(path: Path) -> bool:
+    """Whether it is HDF5, by its start as in `recognise`: a zip archive may be appended to any file."""
+    with path.open("rb") as file:
+        return file.read(len(HDF5)) == HDF5
+
+
+def _config(path: Path, hdf5: bool) -> dict[str, Any]:
+    """The model's configuration as the file has it; empty where it has none. ModelError where it cannot be read."""
     import zipfile
 
     import h5py
 
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                text: Any = archive.read("config.json")
-        else:
+        if hdf5:
             with h5py.File(path, "r") as file:
-                text = file.attrs.get("model_config", "{}")
+                _refuse_other_files(file, path)
+                text: Any = file.attrs.get("model_config", "{}")
+        else:
+            with zipfile.ZipFile(path) as archive:
+                text = archive.read("config.json")
         found = json.loads(text)
-    except (OSError, ValueError, KeyError):
-        return {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"configuration in the Keras file {path.name} cannot be read: {said(error)}",
+            hint="copy or export it again",
+            code="model-unreadable",
+        ) from error
     return found if isinstance(found, dict) else {}
+
+
+def _refuse_other_files(file: Any, path: Path) -> None:
+    """Raises ModelError for weights that HDF5 would read from elsewhere: neither are they hashed, nor need they be the model's."""
+    import h5py
+
+    def linked(name: str, link: Any) -> str | None:
+        return name if isinstance(link, h5py.ExternalLink) else None
+
+    def stored(name: str, item: Any) -> str | None:
+        return name if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual) else None
+
+    if found := file.visititems_links(linked) or file.visititems(stored):
+        raise ModelError(
+            f"Keras file has weights in another file: {path.name}: {found}",
+            hint="save the whole model in one file with model.save(file)",
+            code="model-refused",
+        )
 
 
 def _layers(config: Any) -> Iterator[dict[str, Any]]:
@@ -137,9 +161,21 @@ def _layers(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def _is_code(layer: dict[str, Any]) -> bool:
-    """Whether a lambda layer holds bytecode, rather than the name of a known function."""
-    function = (layer.get("config") or {}).get("function")
-    return not isinstance(function, str) and layer.get("class_name") == "Lambda"
+    """Whether it is a lambda layer that holds bytecode, rather than the name of a known function."""
+    if layer.get("class_name") != "Lambda":
+        return False
+    config = layer.get("config")
+    if not isinstance(config, dict) or not isinstance(config.get("function"), str):
+        return True
+    parts = ("function", "output_shape", "mask")
+    inner = any("__lambda__" in json.dumps(config.get(name)) for name in parts)
+    return inner or any(config.get(f"{name}_type") == "lambda" for name in parts)
+
+
+def _foreign(layer: dict[str, Any]) -> bool:
+    """Whether it is of a module that is not Keras's: tf-keras would import whatever is named there."""
+    module = layer.get("module")
+    return module is not None and str(module).split(".")[0] not in ("keras", "tf_keras", "builtins")
 
 
 def _own_class(layer: dict[str, Any]) -> str:

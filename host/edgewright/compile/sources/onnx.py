@@ -133,7 +133,7 @@ def _embed(model: Any, folder: Path, most: int | None) -> bool:
     from onnx import external_data_helper as helper
 
     found = False
-    for tensor in model.graph.initializer:
+    for tensor in every_tensor(model):
         if not helper.uses_external_data(tensor):
             continue
         keys = {entry.key: entry.value for entry in tensor.external_data}
@@ -143,16 +143,32 @@ def _embed(model: Any, folder: Path, most: int | None) -> bool:
             tensor.data_location = tensor.DEFAULT
             del tensor.external_data[:]
             found = True
-    if most is None:  # those of inner graphs and constants as well
-        helper.load_external_data_for_model(model, str(folder))
     return found
+
+
+def every_tensor(model: Any) -> Iterator[Any]:
+    """The weights and constants of a model: of its graph, of inner graphs, and of nodes' attributes."""
+    pending = [model.graph, *model.functions]
+    while pending:
+        graph = pending.pop()
+        yield from getattr(graph, "initializer", ())
+        sparse = list(getattr(graph, "sparse_initializer", ()))
+        for attribute in (item for node in graph.node for item in node.attribute):
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            sparse += [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
+            sparse += attribute.sparse_tensors
+            pending += [attribute.g] if attribute.HasField("g") else []
+            pending += attribute.graphs
+        yield from (tensor for item in sparse for tensor in (item.values, item.indices))
 
 
 def _weights_bytes(path: Path, model: Any) -> int:
     """Bytes of the file and of those beside it that hold weights."""
     locations = {
         entry.value
-        for tensor in model.graph.initializer
+        for tensor in every_tensor(model)
         for entry in tensor.external_data
         if entry.key == "location"
     }

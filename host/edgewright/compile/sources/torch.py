@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile import archives
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources.torch_function import EXAMPLE, call_function
 from edgewright.errors import ConversionError, ModelError
@@ -87,6 +88,7 @@ def open_model(path: Path, kind: str, shapes: dict[str, tuple[int, ...]], ends: 
 def _program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
     import torch
 
+    _refuse_strange(path)
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # else a file may name code to run when it is opened
     try:
         program = torch.export.load(str(path))
@@ -129,6 +131,18 @@ def _program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
         return inner(*arguments, **named)
 
     return _flattened(inner, call, slots, specs, None)
+
+
+def _refuse_strange(path: Path) -> None:
+    """As when the source was recognised, now by the reader that PyTorch itself uses: zip readers differ."""
+    import torch
+
+    try:
+        reader = torch._C.PyTorchFileReader(str(path))
+        names = list(reader.get_all_records())
+    except RuntimeError:  # of torch 2.7 and before: PyTorch then opens it as we did
+        return
+    archives.refuse_strange(path, names, reader.get_record)
 
 
 def _function(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:

@@ -21,11 +21,13 @@ COSTS = {
     "fp32": 4.0,
 }  # speed, roughly, best first
 
-Layers = Callable[[Trial], Sequence[str]]
+Layers = Callable[[Move], Sequence[str]]
 
 
 class Choices(Noun, frozen=True, kw_only=True):
-    """What a target has: its precisions from this source, and its calibration methods, the wanted one first."""
+    """What a target has: its precisions from this source that can do what was asked for, and its calibration methods,
+    the wanted one first.
+    """
 
     precisions: tuple[str, ...]
     methods: tuple[str, ...]
@@ -35,7 +37,7 @@ def moves(choices: Choices, layers: Layers) -> Preset:
     """The moves, best first; ends at the first precision that is good enough.
 
     Args:
-        layers: names of the layers, in the model's order, from the fp32 trial.
+        layers: names of the layers, in the model's order, from what the fp32 move makes, tried or not.
     """
     tried: list[Trial] = []
     for method in choices.methods:
@@ -44,8 +46,11 @@ def moves(choices: Choices, layers: Layers) -> Preset:
             return
         tried.append(trial)
     method = choices.methods[tried.index(max(tried, key=_exactness))]
-    plain = yield move("fp32", method)
-    if "int8-mixed" in choices.precisions and plain.verdict.artifact:
+    plain, made = move("fp32", method), True
+    if "fp32" in choices.precisions:
+        trial = yield plain
+        made = bool(trial.verdict.artifact)
+    if "int8-mixed" in choices.precisions and made:
         found = yield from _mixed(layers(plain), method)
         if found:
             return

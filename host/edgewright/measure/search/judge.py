@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,27 @@ from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.errors import ConversionError, EdgewrightError, UsageError
 from edgewright.measure.search import fallback
-from edgewright.measure.search.engine import Limits, Move, SearchResult, Trial, Verdict, search
-from edgewright.nouns.artifact import Artifact
+from edgewright.measure.search.engine import Limits, Move, SearchResult, Verdict, search
+from edgewright.nouns.artifact import Artifact, Manifest
 from edgewright.nouns.base import Noun
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.progress import Progress, silent
-from edgewright.store.artifacts import ArtifactStore
+
+# what is wrong with the model or the move, and would be again; anything else may be the machine's fault
+_LASTING = frozenset(
+    {
+        "parity", "nothing-quantised", "no-such-layer", "keep-float-ignored", "not-kept-float", "integer-io",
+        "custom-operators", "operator-unknown", "model-refused", "model-too-large", "accelerator-unsupported",
+    }
+)  # fmt: skip
+
+Fits = Callable[[Manifest], object]
 
 
 class Failure(Noun, frozen=True, kw_only=True):
-    """A conversion that gave no artifact, kept so that it is not tried again."""
+    """A conversion that gave no artifact, kept where it would fail again, so that it is not tried again."""
 
+    code: str
     why: str
     figures: dict[str, float | None] = msgspec.field(default_factory=dict)
 
@@ -39,10 +50,19 @@ class Judge:
 
     Args:
         request: everything but precision, calibration method and layers in floats; its `max_drop` is the limit.
+        fits: raises EdgewrightError for an artifact that the boards' runtimes do not read.
     """
 
-    def __init__(self, request: CompileRequest, workers: Workers, progress: Progress = silent) -> None:
-        self._request, self._workers, self._progress = request, workers, progress
+    def __init__(
+        self,
+        request: CompileRequest,
+        workers: Workers,
+        progress: Progress = silent,
+        *,
+        fits: Fits | None = None,
+    ) -> None:
+        self._request, self._workers, self._progress, self._fits = request, workers, progress, fits
+        self._plain: Artifact | None = None
         self._layers = 0
 
     def __call__(self, move: Move) -> Verdict:
@@ -57,12 +77,16 @@ class Judge:
         if known is None:
             try:
                 artifact = compile_model(wanted, self._progress, self._workers)
-            except (ConversionError, UsageError) as error:  # a layer that cannot be kept is a usage error
-                known = Failure(why=error.message, figures=_figures_of(error))
-                if not error.code.startswith("worker"):  # a crash may have been the machine's fault
+            except (ConversionError, UsageError) as error:
+                if isinstance(error, UsageError) and error.code != "no-such-layer":
+                    raise
+                known = Failure(code=error.code, why=error.message, figures=_figures_of(error))
+                if error.code in _LASTING:
                     _remember(key, known)
         if known is not None:
             return Verdict(ok=False, rank=_rank(known.figures), figures=known.figures, why=known.why)
+        if wanted.precision == "fp32":
+            self._plain = artifact
         return self._verdict(move, artifact)
 
     def request_of(self, move: Move) -> CompileRequest:
@@ -73,21 +97,30 @@ class Judge:
             self._request.conversion,
             keep_float=tuple(settings["keep_float"]),
             calibration_method=settings["calibration_method"],
-            integer_io=self._request.conversion.integer_io and calibrated,
+            integer_io=self._request.conversion.integer_io and calibrated,  # else fp32 only names the layers
         )
         return msgspec.structs.replace(
             self._request, precision=settings["precision"], conversion=conversion, max_drop=None
         )
 
-    def layers(self, trial: Trial) -> list[str]:
-        """Names of the layers of an fp32 artifact."""
-        artifact = ArtifactStore(home.folder("artifacts")).get(trial.verdict.artifact)
-        names = names_to_keep(self.request_of(trial.move), artifact, self._workers)
+    def layers(self, move: Move) -> list[str]:
+        """Names of the layers, from the fp32 artifact that a move makes; none where there can be no such artifact."""
+        wanted = self.request_of(move)
+        try:
+            plain = self._plain or compile_model(wanted, self._progress, self._workers)
+        except ConversionError:
+            return []
+        names = names_to_keep(wanted, plain, self._workers)
         self._layers = len(names)
         return list(names)
 
     def _verdict(self, move: Move, artifact: Artifact) -> Verdict:
         manifest = artifact.manifest
+        try:
+            if self._fits is not None:
+                self._fits(manifest)
+        except EdgewrightError as error:  # no candidate: there is nothing to do with it on the boards
+            return Verdict(ok=False, why=error.message)
         figures: dict[str, float | None] = {
             "sqnr_db": manifest.parity.sqnr_db,
             "max_relative": manifest.parity.max_relative,
@@ -106,12 +139,18 @@ class Judge:
 
 
 def fall_back(
-    request: CompileRequest, limits: Limits, workers: Workers, progress: Progress = silent
+    request: CompileRequest,
+    limits: Limits,
+    workers: Workers,
+    progress: Progress = silent,
+    *,
+    fits: Fits | None = None,
 ) -> SearchResult:
     """Searches the precision nearest to int8 that does not lose too much.
 
     Args:
         request: its calibration data, evaluation set and `max_drop` decide; its precision does not.
+        fits: as for `Judge`.
 
     Raises:
         ModelError, DataError, UsageError, ConversionError: nothing can be tried at all.
@@ -121,8 +160,13 @@ def fall_back(
     source = plan(first).source.format
     wanted = request.conversion.calibration_method
     methods = (wanted, *(name for name in target.calibration_methods if name != wanted))
-    choices = fallback.Choices(precisions=target.precisions_from(source), methods=methods)
-    judge = Judge(request, workers, progress)
+    precisions = tuple(
+        name
+        for name in target.precisions_from(source)
+        if PRECISIONS[name].calibrated or not request.conversion.integer_io
+    )
+    choices = fallback.Choices(precisions=precisions, methods=methods)
+    judge = Judge(request, workers, progress, fits=fits)
     return search(fallback.moves(choices, judge.layers), judge, limits, progress)
 
 
@@ -144,9 +188,10 @@ def _note(key: str) -> Path:
 
 def _recall(key: str) -> Failure | None:
     try:
-        return msgspec.json.decode(_note(key).read_bytes(), type=Failure)
+        known = msgspec.json.decode(_note(key).read_bytes(), type=Failure)
     except (OSError, msgspec.MsgspecError):
         return None
+    return known if known.code in _LASTING else None
 
 
 def _remember(key: str, failure: Any) -> None:

@@ -1,0 +1,19 @@
+"""Lists the layers that can be kept in floats, as this way's own model names them. Host side, in the `openvino` worker."""
+
+from edgewright_targets.openvino.explain import of_model
+from edgewright_targets.openvino.files import given, own_names, strip
+from edgewright_targets.openvino.finish import read
+from edgewright_targets.openvino.layers import names_of
+from edgewright_targets.openvino.ports import fixed
+
+
+def convert(work):
+    """Instead of `finish`: says `operations`, the rows of the model that it would quantise; makes nothing."""
+    model, own = fixed(read(work), work), own_names(work)
+    strip(model, own)
+    called = {}
+    for operation in model.get_ordered_ops():
+        name, *others = names_of(operation)
+        # numbers are drawn anew by each conversion; what stands behind a layer may have kept its name
+        called[name] = next((one for one in (name, *sorted(others)) if given(one, own)), name)
+    return {"operations": [{**row, "name": called[row["name"]]} for row in of_model(model)]}
