@@ -95,7 +95,7 @@ def test_the_other_runtimes_run_on_arm64(run, home: Path, target: str) -> None:
     main_job(run, "lab-1", target)
     code, document = run("bench", f"digits-{target}", "--on", "lab-1", "--protocol", "quick")
     assert code == 0
-    assert document["boards"][0]["result"]["latency"]["p50"] > 0
+    assert document["boards"][0]["result"][0]["latency"]["p50"] > 0
 
 
 PROJECT = """\
