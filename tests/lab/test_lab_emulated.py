@@ -18,7 +18,13 @@ from edgewright.lab import emulation, userland
 from edgewright.lab.record import LabError
 
 DIGITS = Path(__file__).parents[2] / "examples/digits"
-SUITES = {"bullseye": "3.9", "bookworm": "3.11", "trixie": "3.13"}
+LENIENT = """\
+name = "digits"
+model = "{model}"
+
+[budget]
+max_slowdown = 50.0
+"""
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +34,8 @@ def home(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEWRIGHT_HOME", str(folder))
         patch.chdir(folder)
+        # how fast an emulated board is says nothing: no release is to be refused for it
+        (folder / "lenient.toml").write_text(LENIENT.format(model=DIGITS / "digits-v1.keras"))
         yield folder
         assert main(["lab", "down"]) == 0
 
@@ -48,9 +56,9 @@ def deployed(run, board: str, target: str, model: str = "digits-v1.keras", **mor
     code, document = run(
         "deploy", str(DIGITS / model), "--to", board, "--name", f"digits-{target}", "--target", target,
         "--precision", "int8", "--calibration", str(DIGITS / "calibration.npz"),
-        "--evaluation", str(DIGITS / "evaluation.npz"), *[word for pair in more.items() for word in pair],
+        "--evaluation", str(DIGITS / "evaluation.npz"), "--project", "lenient.toml", *[word for pair in more.items() for word in pair],
     )  # fmt: skip
-    assert code == 0, document
+    assert code == 0, json.dumps(document.get("outcomes", document))
     return document["outcomes"][0]
 
 
@@ -98,12 +106,7 @@ def test_the_other_runtimes_run_on_arm64(run, home: Path, target: str) -> None:
     assert document["boards"][0]["result"][0]["latency"]["p50"] > 0
 
 
-PROJECT = """\
-name = "digits"
-model = "{model}"
-precision = "int8"
-calibration = "{calibration}"
-
+WITH_A_SLOW_HOOK = """
 [hooks]
 health = "health.sh"
 """
@@ -124,17 +127,27 @@ def test_a_machine_that_loses_its_power_in_a_trial_comes_back_with_the_old_relea
     assert facts["kernel"] != platform.release() and facts["root_problem"] == ""
     code, document = run(
         "deploy", str(DIGITS / "digits-v1.keras"), "--to", "pi-1", "--name", "digits", "--target", "tflite",
-        "--precision", "int8", "--calibration", str(DIGITS / "calibration.npz"), "--unguarded",
+        "--precision", "int8", "--calibration", str(DIGITS / "calibration.npz"), "--unguarded", "--project", "lenient.toml",
     )  # fmt: skip
-    assert code == 0, document
+    assert code == 0, json.dumps(document.get("outcomes", document))
     good = document["outcomes"][0]["release"]
 
     (home / "health.sh").write_text("#!/bin/sh\nsleep 50\n")
-    (home / "edgewright.toml").write_text(
-        PROJECT.format(model=DIGITS / "digits-v4.keras", calibration=DIGITS / "calibration.npz")
-    )
+    project = LENIENT.format(model=DIGITS / "digits-v4.keras") + WITH_A_SLOW_HOOK
+    (home / "slow.toml").write_text(project)
     command = ["-c", "import sys; from edgewright.cli.main import main; sys.exit(main(sys.argv[1:]))"]
-    command += ["deploy", "--to", "pi-1", "--target", "tflite", "--unguarded", "--json"]
+    command += [
+        "deploy",
+        "--to",
+        "pi-1",
+        "--target",
+        "tflite",
+        "--unguarded",
+        "--json",
+        "--project",
+        "slow.toml",
+    ]
+    command += ["--precision", "int8", "--calibration", str(DIGITS / "calibration.npz")]
     with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as deploying:  # fmt: skip
         assert any("activate" in line for line in deploying.stderr), "it never came to the activation"
         time.sleep(8)  # the hook sleeps: the new release is on trial
