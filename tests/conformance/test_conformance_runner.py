@@ -272,5 +272,8 @@ def test_what_has_nothing_to_prepare_prepares_nothing(made, name: str, tmp_path)
     options = {"threads": 1, "accelerator": "cpu", "prepared": str(tmp_path)}
     assert not getattr(ready.runner, "prepares", lambda _: False)(options)
     answer = ready.runner.prepare(ready.folder, ready.manifest, options)
-    assert answer in ({}, {"accelerator": "cpu"})  # a runner that chooses among accelerators says which it took
+    assert answer in (
+        {},
+        {"accelerator": "cpu"},
+    )  # a runner that chooses among accelerators says which it took
     assert list(tmp_path.iterdir()) == []
