@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from edgewright.compile.workers import Workers
+
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 SMALL_MODELS = Path(__file__).parent / "small_models"
 
@@ -65,6 +67,24 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
         return folder
 
     return made
+
+
+@pytest.fixture(scope="module")
+def module_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One state folder for a module: its boards live in it. A folder's own `home` is this one where it wants that."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEWRIGHT_HOME", str(folder))
+        patch.setenv("EDGEWRIGHT_FLEET", str(folder / "fleet.toml"))
+        patch.delenv("EDGEWRIGHT_HISTORY", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """Worker processes that the tests share, as the compilations of one command do: starting one takes long."""
+    with Workers(tmp_path_factory.mktemp("log") / "convert.log") as running:
+        yield running
 
 
 @pytest.fixture

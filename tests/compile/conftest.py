@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from edgewright.compile.workers import Workers
 
 MAKE_MODELS = """
 import sys, pathlib, numpy as np, keras
@@ -48,13 +45,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     write_onnx(place / "net.onnx")
     return place
-
-
-@pytest.fixture(scope="session")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    """Worker processes that the tests share, as the compilations of one command do."""
-    with Workers(tmp_path_factory.mktemp("log") / "convert.log") as running:
-        yield running
 
 
 def write_onnx(path: Path, *, scale: float = 1.0) -> None:

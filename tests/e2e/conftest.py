@@ -44,14 +44,9 @@ def run() -> Callable[..., Ran]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One state folder for a whole module: its boards live in it."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEWRIGHT_HOME", str(folder))
-        patch.setenv("EDGEWRIGHT_FLEET", str(folder / "fleet.toml"))
-        patch.delenv("EDGEWRIGHT_HISTORY", raising=False)
-        yield folder
+def home(module_home: Path) -> Path:
+    """One state folder for a module: its boards live in it."""
+    return module_home
 
 
 @pytest.fixture(scope="module", autouse=True)

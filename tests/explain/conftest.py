@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from edgewright.compile.workers import Workers
 
 MAKE_KERAS = """
 import sys, pathlib, numpy as np, keras
@@ -41,13 +38,6 @@ def block(i, o):
 net = n.Sequential(*block(3, 8), *block(8, 8), n.AdaptiveAvgPool2d(1), n.Flatten(), n.Linear(8, 4)).eval()
 torch.export.save(torch.export.export(net, (torch.randn(1, 3, 16, 16),)), pathlib.Path(sys.argv[1]) / "net.pt2")
 """
-
-
-@pytest.fixture(scope="session")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    """Worker processes that the tests share."""
-    with Workers(tmp_path_factory.mktemp("log") / "convert.log") as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

@@ -260,17 +260,13 @@ class LabBoard:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home(module_home: Path) -> Iterator[Path]:
     """One state folder for a module: its boards live in it. No SSH agent, key or configuration of the developer's."""
-    folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEWRIGHT_HOME", str(folder))
-        patch.setenv("EDGEWRIGHT_FLEET", str(folder / "fleet.toml"))
-        patch.setenv("HOME", str(folder / "user"))
-        for variable in ("EDGEWRIGHT_HISTORY", "SSH_AUTH_SOCK"):
-            patch.delenv(variable, raising=False)
-        (folder / "user" / ".ssh").mkdir(parents=True, mode=0o700)
-        yield folder
+        patch.setenv("HOME", str(module_home / "user"))
+        patch.delenv("SSH_AUTH_SOCK", raising=False)
+        (module_home / "user" / ".ssh").mkdir(parents=True, mode=0o700)
+        yield module_home
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,6 @@ from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion
-
-
-@pytest.fixture(scope="session")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    """Worker processes that the tests share."""
-    with Workers(tmp_path_factory.mktemp("log") / "convert.log") as running:
-        yield running
 
 
 @pytest.fixture

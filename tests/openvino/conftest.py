@@ -35,17 +35,9 @@ def toolchain_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One state folder for a module: its boards and artifacts live in it."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEWRIGHT_HOME", str(folder))
-        patch.setenv("EDGEWRIGHT_FLEET", str(folder / "fleet.toml"))
-        patch.setenv("HOME", str(folder / "user"))
-        for variable in ("EDGEWRIGHT_HISTORY", "SSH_AUTH_SOCK"):
-            patch.delenv(variable, raising=False)
-        (folder / "user" / ".ssh").mkdir(parents=True, mode=0o700)
-        yield folder
+def home(module_home: Path) -> Path:
+    """One state folder for a module: its boards live in it."""
+    return module_home
 
 
 @pytest.fixture(scope="module")

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from edgewright.compile.workers import Workers
-
-
-@pytest.fixture(scope="session")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    """Worker processes that the tests share."""
-    with Workers(tmp_path_factory.mktemp("log") / "convert.log") as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,6 @@ from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
 
 Opened = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
-
-
-@pytest.fixture(scope="session")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    with Workers(tmp_path_factory.mktemp("log") / "convert.log") as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

@@ -181,7 +181,8 @@ def test_texts_that_torch_would_run(tmp_path: Path, program: dict[str, object], 
 
 def test_a_keras_file_is_read_as_what_it_begins_with(tmp_path: Path) -> None:
     """A zip archive at its end, or a configuration that cannot be read, hides no lambda layer."""
-    h5py = pytest.importorskip("h5py")
+    import h5py
+
     from edgewright.compile.sources.keras_file import open_file
 
     path, layer = tmp_path / "net.h5", {"class_name": "Lambda", "config": {"function": ["4wEA", None, None]}}
@@ -201,7 +202,8 @@ def test_a_keras_file_is_read_as_what_it_begins_with(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["link", "storage", "virtual"])
 def test_a_keras_file_has_all_of_its_weights(tmp_path: Path, how: str) -> None:
-    h5py = pytest.importorskip("h5py")
+    import h5py
+
     from edgewright.compile.sources.keras_file import open_file
 
     with h5py.File(tmp_path / "secret.h5", "w") as file:

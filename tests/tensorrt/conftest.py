@@ -1,18 +1,9 @@
 """A small ONNX model with a layer of each kind that int8 is about, real samples for it, and workers that the tests share."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-from edgewright.compile.workers import Workers
-
-
-@pytest.fixture(scope="session")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    with Workers(tmp_path_factory.mktemp("log") / "convert.log") as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

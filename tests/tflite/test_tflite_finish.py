@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgewright.compile.parity import sqnr_db
-from edgewright.errors import ConversionError
+from edgewright.errors import ConversionError, UsageError
 from edgewright_targets.tflite import finish, graph, ranges
 
 FLOAT, INT = "FLOAT32", "INT8"
@@ -134,7 +134,7 @@ def test_a_layer_that_was_named_stays_in_floats_and_no_other(
 def test_a_layer_that_is_not_there_is_an_error_that_names_the_nearest(
     net: SimpleNamespace, work: Callable[..., Any]
 ) -> None:
-    with pytest.raises(ConversionError, match="no layer to keep in floats: frist") as caught:
+    with pytest.raises(UsageError, match="model has no such layer to keep in floats: frist") as caught:
         finish.convert(work(net.bytes(), "int8-mixed", keep_float=("frist",)))
     assert (caught.value.code, "first" in caught.value.hint) == ("no-such-layer", True)
 

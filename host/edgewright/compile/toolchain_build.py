@@ -9,18 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgewright.compile.pythons import Python
+from edgewright.connect.wheels import OFFLINE
 from edgewright.errors import ConversionError
 from edgewright.nouns.progress import Progress, Step
 
 _PIP = ("-I", "-m", "pip", "install", "--no-deps", "--no-input", "--disable-pip-version-check")
-_OFFLINE = (
-    "NewConnectionError",
-    "ConnectTimeout",
-    "Name or service",
-    "name resolution",
-    "ProxyError",
-    "SSLError",
-)
 _ELSEWHERE = (
     "VIRTUAL_ENV",
     "PIP_TARGET",
@@ -107,7 +100,7 @@ def _environment() -> dict[str, str]:
 
 
 def _failed(what: str, said: str) -> ConversionError:
-    if any(sign in said for sign in _OFFLINE):
+    if any(sign in said for sign in OFFLINE):
         return ConversionError(
             "package index cannot be reached", hint="check the network, or pip's settings", code="index-unreachable"
         )  # fmt: skip

@@ -16,6 +16,7 @@ from edgewright.nouns.board import Board
 from edgewright.nouns.progress import Progress, Step, silent
 
 PARALLEL = 16  # boards at once; a thread and some 100 KiB each
+WAKE_SECONDS = 0.5
 T = TypeVar("T")
 
 
@@ -70,7 +71,7 @@ class FanOut(Generic[T]):
         pool = ThreadPoolExecutor(min(self._parallel, max(1, len(boards))), thread_name_prefix="board")
         futures = [pool.submit(self._work, board) for board in boards]
         try:
-            wait(futures)
+            ended(futures)
         except KeyboardInterrupt:
             self.cancelled.set()
             for future in futures:
@@ -79,7 +80,7 @@ class FanOut(Generic[T]):
                 Step(what="stopping", detail="boards at work finish their step; again leaves them")
             )
             try:
-                wait(futures)
+                ended(futures)
             except KeyboardInterrupt:
                 self._progress(Step(what="stopped", detail="boards at work are left"))
         pool.shutdown(wait=all(future.done() for future in futures), cancel_futures=True)
@@ -98,6 +99,12 @@ class FanOut(Generic[T]):
             return self._failed(board, error)
         except Exception as error:  # noqa: BLE001 - one board's trouble must not lose the others' results
             return self._failed(board, internal(error))
+
+
+def ended(futures: Sequence[Future[T]]) -> None:
+    """Waits for all. In steps: a Ctrl-C that reaches another thread does not wake one that waits for a lock."""
+    while wait(futures, timeout=WAKE_SECONDS).not_done:
+        pass
 
 
 def internal(error: Exception) -> EdgewrightError:

@@ -10,9 +10,7 @@ def nodes_of(model, layers):
     Raises:
         UsageError: a layer that no node belongs to.
     """
-    import difflib
-
-    from edgewright.errors import UsageError
+    from edgewright.compile.layers import no_such_layer
 
     weights = {item.name for item in model.graph.initializer}
     known = {node.name: _names(node, weights) for node in model.graph.node}
@@ -23,13 +21,7 @@ def nodes_of(model, layers):
             name for name, names in known.items() if any(_below(one, layer) for one in names)
         ]
         if not found[layer]:
-            words = sorted({one for names in known.values() for one in names})
-            near = difflib.get_close_matches(layer, words, n=3, cutoff=0.4) or words[:6]
-            raise UsageError(
-                f"model has no such layer to keep in floats: {layer}",
-                hint=f"layers are such as {', '.join(near)}",
-                code="no-such-layer",
-            )
+            raise no_such_layer(layer, (one for names in known.values() for one in names))
     return found
 
 

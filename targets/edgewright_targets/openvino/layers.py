@@ -22,9 +22,7 @@ def operations_of(model, wanted, made=None):
     Raises:
         UsageError: a layer that no operation belongs to.
     """
-    import difflib
-
-    from edgewright.errors import UsageError
+    from edgewright.compile.layers import no_such_layer
 
     known = {one.get_friendly_name(): names_of(one) for one in model.get_ordered_ops() if _computes(one)}
     exact = {
@@ -45,13 +43,8 @@ def operations_of(model, wanted, made=None):
             ]
         )
         if not found[layer]:
-            words = sorted({one for names in known.values() for one in names})
-            near = difflib.get_close_matches(layer, words, n=3, cutoff=0.4) or _weighted(model)[:6]
-            raise UsageError(
-                f"model has no such layer to keep in floats: {layer}",
-                hint=f"layers are such as {', '.join(near)}",
-                code="no-such-layer",
-            )
+            words = (one for names in known.values() for one in names)
+            raise no_such_layer(layer, words, _weighted(model))
     return found
 
 

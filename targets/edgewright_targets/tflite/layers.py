@@ -37,8 +37,10 @@ def matches(data, wanted, folder):
         folder: where `save` wrote, or did not.
 
     Raises:
-        ConversionError: `no-such-layer`; the hint names the nearest.
+        UsageError: `no-such-layer`; the hint names the nearest.
     """
+    from edgewright.compile.layers import no_such_layer
+
     names, outputs = load(folder)
     last = graph.output_names(data)
     operators = graph.operators(data)
@@ -51,7 +53,7 @@ def matches(data, wanted, folder):
         if not hits and name in outputs:  # a converter gives the last operator the name of the output
             hits = [last[outputs[name]]]
         if not hits:
-            raise _no_such_layer(
+            raise no_such_layer(
                 name, names or {part for several in parts.values() for part in several if part}
             )
         for scope in hits:
@@ -68,17 +70,3 @@ def _behind(scope, makers):
             break
         chain.append(before)
     return chain
-
-
-def _no_such_layer(name, known):
-    import difflib
-
-    from edgewright.errors import ConversionError
-
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    return ConversionError(
-        f"model has no layer to keep in floats: {name}",
-        hint=f"near are {', '.join(near)}" if near else f"there are {', '.join(known[:8])}",
-        code="no-such-layer",
-    )

@@ -17,7 +17,8 @@ def quantised(data, work):
     """(the bytes in the Work's precision, the operators that were kept in floats).
 
     Raises:
-        ConversionError: `no-such-layer`, `nothing-quantised`, `conversion-failed`.
+        UsageError: `no-such-layer`.
+        ConversionError: `nothing-quantised`, `conversion-failed`.
     """
     from ai_edge_quantizer import quantizer
 
