@@ -9,14 +9,16 @@ READY := .venv/ready
 demo: $(READY)
 	$(BIN)/edgewright demo
 
-test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST)
+# What cuts links, fills disks and starts emulated boards has the machine for itself; the rest goes on two at once.
+ALONE := $(addprefix tests/,e2e faults/links faults/local lab)
+tests = $(BIN)/python -m pytest $(1) $(PYTEST) $(ALONE) && \
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(1) $(PYTEST) $(ALONE:%=--ignore=%)
 
-# Conversions are right whatever else runs, so two at once; what cuts links and powers has the machine for itself.
-CONVERSIONS := $(addprefix tests/,accuracy compile conformance explain onnx openvino search sources tensorrt tflite toolchains)
+test: $(READY)
+	$(call tests,-m "not slow")
+
 test-all: $(READY)
-	$(BIN)/python -m pytest $(PYTEST) $(CONVERSIONS:%=--ignore=%)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST) $(CONVERSIONS)
+	$(call tests,)
 
 check: $(READY)
 	$(BIN)/ruff check .

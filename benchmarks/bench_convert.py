@@ -53,13 +53,24 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="edgewright-bench-") as scratch:
         place = Path(scratch)
-        os.environ["EDGEWRIGHT_HOME"] = str(place / "home")
+        fresh_home(place / "home")
         if "time" in given.parts:
             wall_time(place, given.edges, given.rounds, small=given.small)
         if "memory" in given.parts:
             memory(place, given.samples)
         if "accuracy" in given.parts:
             accuracy(place, given.frameworks)
+
+
+def fresh_home(folder: Path) -> None:
+    """A state folder of its own, with the toolchains that are installed (`edgewright toolchain install`)."""
+    from edgewright.config import home
+
+    installed = home.home() / "toolchains"
+    folder.mkdir()
+    if installed.is_dir():
+        (folder / "toolchains").symlink_to(installed)
+    os.environ["EDGEWRIGHT_HOME"] = str(folder)
 
 
 def wall_time(place: Path, edges: list[str], rounds: int, *, small: bool) -> None:
@@ -210,6 +221,7 @@ def images(count: int) -> Iterator[Any]:
 def accuracy(place: Path, frameworks: list[str]) -> None:
     """Prints accuracy, exactness and size of a digit classifier of each framework, a row a target and precision."""
     from edgewright import targets
+    from edgewright.compile import toolchains
     from edgewright.compile.request import CompileRequest
     from edgewright.compile.run import compile_model
     from edgewright.compile.workers import Workers
@@ -224,7 +236,9 @@ def accuracy(place: Path, frameworks: list[str]) -> None:
             for target in TARGETS:
                 loaded = targets.load(target)
                 route = loaded.routes.get(model.suffix[1:])
-                if route is None or route.toolchains:  # those have to be installed first
+                if route is None or any(
+                    toolchains.describe(one).state != "ready" for one in route.toolchains
+                ):
                     continue
                 possible = loaded.precisions_from(model.suffix[1:])
                 for precision in (one for one in PRECISIONS if one in possible):

@@ -18,6 +18,8 @@ from edgewright import targets
 from edgewright.cli.main import COMMANDS, app
 from edgewright.compile import matrix
 from edgewright.config import profiles
+from edgewright.connect import fitting
+from edgewright.connect.wheel_tags import WheelHost
 from edgewright.errors import Exit
 from edgewright.nouns.precision import PRECISIONS
 
@@ -108,10 +110,11 @@ def target_tables() -> str:
         if not target.runtimes:
             rows.append("None: it is part of the board's own system, see [jetson.md](jetson.md).\n")
             continue
-        rows.append("| wheel | Python | architectures | glibc |\n|---|---|---|---|")
+        rows.append("| wheel | Python | architectures | glibc | needs |\n|---|---|---|---|---|")
         for row in target.runtimes:
+            needs = ", ".join([*row.requires, *(f"the board's own {one}" for one in row.own)])
             rows.append(
-                f"| {row.distribution} {row.version} | {row.python} | {', '.join(row.archs)} | {row.glibc} or newer |"
+                f"| {row.distribution} {row.version} | {row.python} | {', '.join(row.archs)} | {row.glibc} or newer | {needs} |"
             )
         rows.append("")
     return "\n".join(rows).rstrip() + "\n"
@@ -127,12 +130,62 @@ def board_table() -> str:
         one = profiles.load(name)
         tried = "yes" if one.hardware else "not run on hardware"
         rows.append(f"| `{name}` | {one.title} | {', '.join(one.targets)} | {one.precision} | {tried} |")
+    rows.append(
+        "\nWhat ran on emulated arm64 boards, and how near to x86 its answers were: [arm64.md](arm64.md)."
+    )
+    return "\n".join(rows) + "\n"
+
+
+# The systems that boards usually have: title, Python, architecture of the userland, libc and its version.
+SYSTEMS = [
+    ("Raspberry Pi OS Bullseye, 64-bit", "3.9", "aarch64", "glibc", "2.31"),
+    ("Raspberry Pi OS Bullseye, 32-bit", "3.9", "armv7l", "glibc", "2.31"),
+    ("Raspberry Pi OS Bookworm, 64-bit", "3.11", "aarch64", "glibc", "2.36"),
+    ("Raspberry Pi OS Bookworm, 32-bit", "3.11", "armv7l", "glibc", "2.36"),
+    ("Raspberry Pi OS Bookworm, Pi 1 and Zero", "3.11", "armv6l", "glibc", "2.36"),
+    ("Raspberry Pi OS Trixie, 64-bit", "3.13", "aarch64", "glibc", "2.41"),
+    ("Raspberry Pi OS Trixie, 32-bit", "3.13", "armv7l", "glibc", "2.41"),
+    ("JetPack 4", "3.6", "aarch64", "glibc", "2.27"),
+    ("JetPack 5", "3.8", "aarch64", "glibc", "2.31"),
+    ("JetPack 6", "3.10", "aarch64", "glibc", "2.35"),
+    ("Ubuntu 20.04", "3.8", "x86_64", "glibc", "2.31"),
+    ("Ubuntu 22.04", "3.10", "x86_64", "glibc", "2.35"),
+    ("Ubuntu 24.04", "3.12", "x86_64", "glibc", "2.39"),
+    ("Debian 12", "3.11", "x86_64", "glibc", "2.36"),
+    ("Debian 13", "3.13", "x86_64", "glibc", "2.41"),
+    ("Alpine", "3.12", "aarch64", "musl", "1.2"),
+]
+
+
+def system_table() -> str:
+    """Which runtimes `provision` gives to the systems that boards usually have."""
+    names = [name for name in targets.names() if targets.load(name).runtimes]
+    head = " | ".join(names)
+    rows = [
+        "\n## Which runtime a system gets\n",
+        "The best wheel of each target for the system's own Python, `-` where there is none. ¹ There is no wheel of numpy for 32-bit",
+        "Arm: the system's own is used (`sudo apt install python3-numpy`).\n",
+        f"| system | Python | userland | libc | {head} |\n|---|---|---|---|{'---|' * len(names)}",
+    ]
+    for title, python, arch, libc, version in SYSTEMS:
+        host = WheelHost(python=python, arch=arch, libc=libc, libc_version=version)
+        cells = []
+        for name in names:
+            best = next(iter(fitting.rows(targets.load(name), host)), None)
+            cells.append(
+                "-" if best is None else f"{best.distribution} {best.version}{' ¹' if best.own else ''}"
+            )
+        rows.append(f"| {title} | {python} | {arch} | {libc} {version} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
 
 def main() -> int:
     """Writes or checks; returns the exit code."""
-    pages = {"commands.md": commands(), "targets.md": target_tables(), "boards.md": board_table()}
+    pages = {
+        "commands.md": commands(),
+        "targets.md": target_tables(),
+        "boards.md": board_table() + system_table(),
+    }
     stale = [
         name
         for name, text in pages.items()

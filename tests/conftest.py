@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from edgewright.compile import toolchains
 from edgewright.compile.workers import Workers
 
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
@@ -67,6 +68,24 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
         return folder
 
     return made
+
+
+@pytest.fixture(scope="session")
+def toolchain_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`toolchain_folder("onnx2tf")`: where a toolchain is, installed when first asked for, once a run."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "with_toolchains"
+
+    def installed(name: str) -> Path:
+        place.mkdir(exist_ok=True)
+        with pytest.MonkeyPatch.context() as patch, (place / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            patch.setenv("EDGEWRIGHT_HOME", str(place))
+            if toolchains.describe(name).state != "ready":
+                toolchains.install(name)
+            return toolchains.folder(name)
+
+    return installed
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from edgewright_agent.integrity import Integrity
 from edgewright_agent.results import SessionFiles
 from edgewright_agent.runtimes import Runtimes
 from edgewright_agent.state import Store
+from edgewright_agent.uses import Uses
 
 
 class Agent(object):
@@ -26,7 +27,8 @@ class Agent(object):
         self.checked = Integrity()
         self.store = Store(self.files)
         self.incoming = Incoming(self.files, self.checked)
-        self.runtimes = Runtimes(self.files, self.checked, self.incoming)
+        self.uses = Uses(self.files)
+        self.runtimes = Runtimes(self.files, self.checked, self.incoming, self.uses, sha256)
         self.blobs = Blobs(self)
 
     def keep(self, data):

@@ -126,7 +126,8 @@ class Channel(object):
         while view:
             self.began_writing = time.monotonic()
             try:
-                view = view[os.write(self.sink, view) :]
+                # in small pieces: on a slow link one takes long, and one that takes too long is a dead link
+                view = view[os.write(self.sink, view[:16384]) :]
             except OSError:
                 raise Closed("the host takes no more")
             finally:

@@ -14,12 +14,13 @@ import signal
 import sys
 import time
 
-from edgewright_agent import runs
+from edgewright_agent import bytecode, runs
 from edgewright_agent.protocol import AgentError, decode, encode
 
 MAX_JOB = 16 * 1024 * 1024  # bytes of the job line
 TRANSIENT = {errno.ENOSPC: "disk-full", errno.EDQUOT: "disk-full", errno.EIO: "io"}  # never the model's fault
 JOBS = {"prepare": runs.prepare, "infer": runs.infer, "evaluate": runs.evaluate, "bench": runs.bench}
+JOBS["compile"] = bytecode.compile_imported
 
 
 class Stage:

@@ -49,11 +49,14 @@ class Commands(object):
         return dict(found, guard=reboot.kind(self.agent))
 
     def part(self, sha256, size):
+        self.agent.uses.hold("incoming")
         there = self.agent.incoming.part(sha256, size)
         if there["complete"]:
             return there
-        if self.agent.blobs.fetch(sha256, size) or self.agent.runtimes.holds(sha256, size):
-            return {"complete": True, "offset": size, "prefix_sha256": sha256}
+        if self.agent.blobs.fetch(sha256, size):
+            return self.agent.incoming.part(sha256, size)
+        if self.agent.runtimes.holds(sha256, size):
+            return {"complete": True, "offset": size, "prefix_sha256": sha256, "shared": True}
         return there
 
     def begin(self, model, txn, host, ttl_s):
@@ -87,8 +90,8 @@ class Commands(object):
     def provision(self, name, target, version, wheels):
         return self.agent.runtimes.provision(name, target, version, wheels)
 
-    def install(self, model, version, manifest, runtime, hooks, txn):
-        return self.releases.install(model, version, manifest, runtime, hooks, txn)
+    def install(self, model, version, manifest, runtime, hooks, txn, hook_s=0):
+        return self.releases.install(model, version, manifest, runtime, hooks, txn, hook_s)
 
     def job(self, model, release, threads, accelerator):
         """What a child needs to know of a release, all its files and its runtime's verified."""
@@ -166,7 +169,7 @@ class Commands(object):
         with self.store.locked() as state:
             record = states.known_model(state, model)
             source = record["current"] or release
-            own = record["releases"][source]["hooks"]
+            own, limit = record["releases"][source]["hooks"], record["releases"][source].get("hook_s", 0)
             entry = {"model": model, "release": source, "owner": clock.owner()}
             if "quiesce" in own:
                 state["quiesced"].append(entry)
@@ -175,19 +178,19 @@ class Commands(object):
             yield
             return
         try:
-            hooks.run(self.agent, "quiesce", own["quiesce"], model, record["current"])
+            hooks.run(self.agent, "quiesce", own["quiesce"], model, record["current"], limit)
             yield
         finally:
             if "resume" in own:
-                self.resume(own["resume"], model, record["current"])
+                self.resume(own["resume"], model, record["current"], limit)
             with self.store.locked() as state:
                 state["quiesced"] = [one for one in state["quiesced"] if one != entry]
                 self.store.save(state)
 
-    def resume(self, sha256, model, current):
+    def resume(self, sha256, model, current, limit):
         """Wake the application; that it fails is logged, the measurement stands."""
         try:
-            hooks.run(self.agent, "resume", sha256, model, current)
+            hooks.run(self.agent, "resume", sha256, model, current, limit)
         except AgentError as error:
             self.agent.files.note(error.message)
 
@@ -235,8 +238,8 @@ class Commands(object):
     def status(self):
         return status.status(self.agent)
 
-    def prune(self, keep):
-        return status.prune(self.agent, self.releases, keep)
+    def prune(self, keep, dry_run):
+        return status.prune(self.agent, self.releases, keep, dry_run)
 
     def logs(self, lines):
         return {"log": self.agent.files.result("log.txt", self.agent.files.last_lines(lines))}

@@ -17,7 +17,7 @@ def read():
         "load1": sensors.parse_load(sensors.read_text("/proc/loadavg")),
         "cpus": os.cpu_count(),
         "swap_in_pages": sensors.parse_swap_in(sensors.read_text("/proc/vmstat")),
-        "power_mode": sensors.parse_power_mode(sensors.ask("nvpmodel", "-q")),
+        "power_mode": sensors.power_mode(),
         "contention": None,
     }
 

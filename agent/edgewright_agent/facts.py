@@ -1,16 +1,15 @@
 """What this board is and has, read from the kernel's files. An unknown fact is empty; nothing here raises."""
 
-import glob
 import hashlib
 import json
 import os
-import platform
 import sys
 
 from edgewright_agent import hardware, sensors, system
 from edgewright_agent import root as roots
-from edgewright_agent.sensors import read_text
+from edgewright_agent.sensors import read_text, system_paths, system_text
 
+GPU_NODES = "/dev/nvhost*gpu*", "/dev/nvgpu*", "/dev/nvidia[0-9]*"
 SUBSTITUTES = "facts.json"  # in the root folder: an administrator's word on what this board is
 SUBSTITUTABLE = {
     "model": str,
@@ -35,16 +34,21 @@ def read(root, runtimes):
     Returns:
         dict as `edgewright.nouns.facts.Facts`, without `guard`.
     """
-    facts = _machine()
+    told = hardware.said()
+    facts = _machine(told)
     facts.update(_memory(), **_disk(root))
     facts.update(
-        python=hardware.python_facts(),
-        libc=hardware.libc_facts(),
+        python=hardware.python_facts(told),
+        libc=hardware.libc_facts(told["libc"]),
         openssh=hardware.parse_openssh(sensors.ask("ssh", "-V") or sensors.ask("sshd", "-V")),
         accelerators=_accelerators(),
         sensors=sensors.names(),
+        thermal=_thermal(),
+        throttled_flags=sensors.throttled_flags(),
+        power_mode=sensors.power_mode() or "",
         governor=sensors.governor() or "",
         runtimes=[_plain(runtime) for runtime in runtimes] + system.runtimes(),
+        numpy=system.distributions().get("numpy", ""),
         root=root,
         root_problem=roots.problem(root),
         board_id=read_text(os.path.join(root, "board_id")) or "",
@@ -52,27 +56,31 @@ def read(root, runtimes):
     return substitute(facts, read_text(os.path.join(root, SUBSTITUTES)))
 
 
-def _machine():
-    cpuinfo = read_text("/proc/cpuinfo") or ""
-    return {
-        "model": read_text("/proc/device-tree/model")
-        or read_text("/sys/class/dmi/id/product_name")
+def _machine(told):
+    cpuinfo = system_text("/proc/cpuinfo") or ""
+    machine = {key: told[key] for key in ("arch", "hostname", "kernel", "cpus", "page_size")}
+    return dict(
+        machine,
+        model=system_text("/proc/device-tree/model")
+        or system_text("/sys/class/dmi/id/product_name")
         or hardware.parse_cpuinfo_model(cpuinfo),
-        "arch": platform.machine(),
-        "serial": serial(read_text("/proc/device-tree/serial-number"), read_text("/etc/machine-id")),
-        "hostname": platform.node(),
-        "distribution": hardware.parse_os_release(read_text("/etc/os-release") or ""),
-        "kernel": platform.release(),
-        "cpu": hardware.parse_cpu(cpuinfo),
-        "cpus": os.cpu_count() or 0,
-        "page_size": os.sysconf("SC_PAGE_SIZE"),
-    }
+        serial=serial(system_text("/proc/device-tree/serial-number"), system_text("/etc/machine-id")),
+        distribution=hardware.parse_os_release(system_text("/etc/os-release") or ""),
+        jetpack=hardware.parse_jetpack(system_text("/etc/nv_tegra_release")),
+        cpu=hardware.parse_cpu(cpuinfo),
+    )
 
 
 def _memory():
-    text = read_text("/proc/meminfo") or ""
+    text = system_text("/proc/meminfo") or ""
     total, free = hardware.meminfo_kb(text, "MemTotal"), hardware.meminfo_kb(text, "MemAvailable")
     return {"memory_mb": total // 1024, "memory_available_mb": free // 1024}
+
+
+def _thermal():
+    known = sensors.thermal_zones()
+    cpu = sensors.cpu_zones(known)
+    return [{"zone": zone[0], "temperature_c": zone[1], "cpu": zone in cpu} for zone in known]
 
 
 def _disk(root):
@@ -86,9 +94,9 @@ def _disk(root):
 
 
 def _accelerators():
-    nodes = glob.glob("/dev/nvhost*gpu*") + glob.glob("/dev/nvgpu*") + glob.glob("/dev/nvidia[0-9]*")
-    vendors = [read_text(path) for path in glob.glob("/sys/bus/usb/devices/*/idVendor")]
-    return hardware.accelerators(nodes, glob.glob("/dev/dri/renderD*"), vendors)
+    nodes = [path for name in GPU_NODES for path in system_paths(name)]
+    vendors = [read_text(path) for path in system_paths("/sys/bus/usb/devices/*/idVendor")]
+    return hardware.accelerators(nodes, system_paths("/dev/dri/renderD*"), vendors)
 
 
 def _plain(runtime):

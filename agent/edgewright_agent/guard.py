@@ -11,7 +11,7 @@ from edgewright_agent import clock, spawn
 from edgewright_agent.protocol import AgentError
 
 POLL_SECONDS = 1.0
-READY_SECONDS = 10.0
+READY_SECONDS = 30.0  # a small board at full load takes most of it to start a Python
 RETRIES = 3600  # of a revert that the disk refuses, a second apart
 
 

@@ -1,12 +1,14 @@
-"""Text of the kernel and of tools -> facts. Pure functions, but for what Python says of itself."""
+"""Text of the kernel and of tools -> facts. Pure functions, but for `said` and musl's loader, which is run."""
 
-import glob
 import os
+import platform
 import re
 import struct
 import subprocess
 import sys
 import sysconfig
+
+from edgewright_agent import sensors
 
 ARM_PARTS = {  # (implementer, part) of /proc/cpuinfo: name
     (0x41, 0xB76): "ARM1176",
@@ -93,15 +95,39 @@ def parse_glibc(text):
     return found.group(1) if found else ""
 
 
-def libc_facts():
-    """`{"name","version"}` of the C library that this Python runs on."""
+def parse_jetpack(text):
+    """The release of Jetson's system in `/etc/nv_tegra_release`, such as R32.7.1: each JetPack has its own."""
+    found = re.match(r"# (R\d+) \(release\), REVISION: (\d[\d.]*)", text or "")
+    return "%s.%s" % found.groups() if found else ""
+
+
+def said():
+    """What the kernel and this Python say of themselves, unlike what stands in files; `libc` is None without glibc."""
     try:
-        glibc = parse_glibc(os.confstr("CS_GNU_LIBC_VERSION"))
+        libc = os.confstr("CS_GNU_LIBC_VERSION")
     except (ValueError, OSError):
-        glibc = ""
+        libc = None
+    return {
+        "arch": platform.machine(),
+        "hostname": platform.node(),
+        "kernel": platform.release(),
+        "cpus": os.cpu_count() or 0,
+        "page_size": os.sysconf("SC_PAGE_SIZE"),
+        "libc": libc,
+        "version": sys.version_info[:3],
+        "implementation": sys.implementation.name,
+        "executable": sys.executable or "",
+        "platform": sysconfig.get_platform(),
+        "pointer_bytes": struct.calcsize("P"),
+    }
+
+
+def libc_facts(libc):
+    """`{"name","version"}` of the C library that this Python runs on."""
+    glibc = parse_glibc(libc)
     if glibc:
         return {"name": "glibc", "version": glibc}
-    for path in glob.glob(MUSL_LOADERS):
+    for path in sensors.system_paths(MUSL_LOADERS):
         return {"name": "musl", "version": parse_musl(_stderr(path))}
     return {"name": "", "version": ""}
 
@@ -121,14 +147,14 @@ def platform_of(platform, pointer_bytes):
     return "%s-%s" % (system, NARROW.get(machine, machine)) if pointer_bytes == 4 else platform
 
 
-def python_facts():
-    """`{"version","executable","platform","tag"}` of this Python."""
-    implementation = {"cpython": "cp", "pypy": "pp"}.get(sys.implementation.name, "py")
+def python_facts(told):
+    """`{"version","executable","platform","tag"}` of the Python that `said` told of."""
+    implementation = {"cpython": "cp", "pypy": "pp"}.get(told["implementation"], "py")
     return {
-        "version": "%d.%d.%d" % sys.version_info[:3],
-        "executable": sys.executable or "",
-        "platform": platform_of(sysconfig.get_platform(), struct.calcsize("P")),
-        "tag": "%s%d%d" % ((implementation,) + tuple(sys.version_info[:2])),
+        "version": "%d.%d.%d" % tuple(told["version"]),
+        "executable": told["executable"],
+        "platform": platform_of(told["platform"], told["pointer_bytes"]),
+        "tag": "%s%d%d" % (implementation, told["version"][0], told["version"][1]),
     }
 
 

@@ -10,7 +10,7 @@ from edgewright_agent import spawn
 from edgewright_agent.protocol import AgentError
 
 KINDS = ("activate", "health", "quiesce", "resume")
-SECONDS = 60.0  # the limit of one hook
+SECONDS = 60.0  # the limit of one hook, where its release says no other
 OUTPUT_BYTES = 16 * 1024  # of one hook's output that the log keeps
 MAX_BYTES = 1024 * 1024  # of a hook's file
 
@@ -58,17 +58,19 @@ def collect(process, limit):
             return bytes(output), ended
 
 
-def run(agent, kind, sha256, model, release):
+def run(agent, kind, sha256, model, release, limit=0):
     """Run a hook to its end.
 
     Args:
         agent: Agent.
         kind: one of KINDS. sha256: of the hook's file.
         model, release: what is current now, the release None for nothing.
+        limit: seconds; 0 for SECONDS.
 
     Raises:
         AgentError: `hook-failed`: it cannot be started, was too slow, or did not exit with 0.
     """
+    limit = limit or SECONDS
     path = agent.files.path(name(sha256))
     if not whole(agent, sha256):
         raise AgentError("hook-failed", "the hook's file is gone or damaged: %s" % kind, "deploy again")
@@ -93,14 +95,14 @@ def run(agent, kind, sha256, model, release):
     spawn.register(process)
     in_time = False
     try:
-        output, in_time = collect(process, time.monotonic() + SECONDS)
+        output, in_time = collect(process, time.monotonic() + limit)
     finally:
         code = spawn.finish(process, kill=not in_time)
     text = output.decode("utf-8", "replace").strip()
     agent.files.note("hook %s of %s: exit code %d%s%s" % (kind, model, code, "\n" if text else "", text))
     if not in_time:
         raise AgentError(
-            "hook-failed", "the hook %s took longer than %d s" % (kind, SECONDS), "see `edgewright logs`"
+            "hook-failed", "the hook %s took longer than %d s" % (kind, limit), "see `edgewright logs`"
         )
     if code:
         last = text.splitlines()[-1][:200] if text else "it printed nothing"
@@ -125,7 +127,7 @@ def run_pending(agent):
             free[0]["owner"] = clock.owner()
             agent.store.save(state)
         try:
-            run(agent, todo["kind"], todo["sha256"], todo["model"], todo["release"])
+            run(agent, todo["kind"], todo["sha256"], todo["model"], todo["release"], todo.get("hook_s", 0))
         except AgentError as error:
             agent.files.note("pending hook: " + error.message)
         with agent.store.locked() as state:
@@ -142,6 +144,7 @@ def leave(state, kind, model, release):
             "model": model,
             "release": release,
             "sha256": record["hooks"][kind],
+            "hook_s": record.get("hook_s", 0),
             "owner": None,
         }
         todo["id"] = "%d-%s-%s" % (state["sequence"], model, kind)

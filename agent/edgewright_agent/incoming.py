@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import time
 
 from edgewright_agent import integrity
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.files import alone
+from edgewright_agent.protocol import SILENCE_SECONDS, AgentError
 
 FOLDER = "incoming"
 SPARE_BYTES = 8 * 1024 * 1024  # what an upload leaves free for the state, the log and a revert
@@ -59,7 +61,11 @@ class Incoming(object):
         return path
 
     def part(self, sha256, size):
-        """What is there of these bytes: `{"complete", "offset", "prefix_sha256"}`."""
+        """What is there of these bytes: `{"complete", "offset", "prefix_sha256"}`.
+
+        Waits for a session whose link broke: until it notices, it may still write what was on its way.
+        """
+        self._wait(self.files.path(self.name(sha256) + ".part"))
         try:
             self.find(sha256, size)
             return {"complete": True, "offset": size, "prefix_sha256": sha256}
@@ -72,6 +78,20 @@ class Incoming(object):
             offset = 0
         prefix = integrity.sha256_of(path, offset) if offset else hashlib.sha256().hexdigest()
         return {"complete": False, "offset": offset, "prefix_sha256": prefix}
+
+    def _wait(self, path):
+        """Until no other session writes a part; AgentError `busy`."""
+        until = time.monotonic() + SILENCE_SECONDS + 5
+        while os.path.isfile(path):
+            try:
+                with open(path, "rb") as file:
+                    return alone(file)
+            except FileNotFoundError:
+                return
+            except AgentError:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(0.1)
 
     def put(self, sha256, size, offset, pieces):
         """Take the rest of a file's bytes.

@@ -28,6 +28,12 @@ def runtime_key(runtime):
     return "%s %s" % (runtime["ref"], runtime["version"]) if runtime["system"] else runtime["ref"]
 
 
+def hooks_of(about):
+    """What a hook's failure is remembered by: with more time the same ones may do."""
+    limit = about.get("hook_s", 0)
+    return dict(about["hooks"], hook_s=limit) if limit else about["hooks"]
+
+
 def failed_before(record, artifact, runtime, hooks):
     """The entry of what failed here with these very parts, or None."""
     for entry in record["failed"]:
@@ -54,9 +60,9 @@ def remember_failure(record, release, why, code, runtime=None):
     Only for load, golden and hook failures.
     """
     about = record["releases"][release]
-    hooks = about["hooks"] if code == "hook-failed" else None
+    hooks = hooks_of(about) if code == "hook-failed" else None
     key = runtime_key(runtime) if runtime else about["runtime"]
-    if failed_before(record, about["artifact"], key, about["hooks"]) is None:
+    if failed_before(record, about["artifact"], key, hooks_of(about)) is None:
         entry = {"release": release, "artifact": about["artifact"], "runtime": key, "hooks": hooks}
         record["failed"] = record["failed"][-49:] + [dict(entry, code=code, why=why[:500])]
 
@@ -95,17 +101,24 @@ class Releases(object):
             data = file.read()
         return data, manifest.parse(data, sha256)
 
-    def install(self, model, version, artifact, runtime, hooks, txn):
+    def install(self, model, version, artifact, runtime, hooks, txn, hook_s=0):
         """Make a release of uploaded files.
 
         Args:
             artifact: sha256 of the uploaded manifest. hooks: {kind: sha256}, uploaded too.
+            hook_s: seconds that each of them may take; 0 for the usual.
 
         Returns:
             `{"release", "state", "existed"}`.
         """
         release = release_name(version, artifact)
-        wanted = {"version": version, "artifact": artifact, "runtime": runtime, "hooks": hooks}
+        wanted = {
+            "version": version,
+            "artifact": artifact,
+            "runtime": runtime,
+            "hooks": hooks,
+            "hook_s": hook_s,
+        }
         with self.agent.store.locked() as state:
             self.agent.store.usable()
             lease.require(state, txn, model)
@@ -118,7 +131,7 @@ class Releases(object):
         used = self.agent.runtimes.find(runtime)
         if used["target"] != content["target"]:
             raise AgentError("bad-argument", "the runtime is for another target: %s" % used["target"])
-        refuse_failed(record, artifact, runtime_key(used), hooks)
+        refuse_failed(record, artifact, runtime_key(used), hooks_of(wanted))
         stage = "incoming/stage-" + txn
         try:
             self.stage(stage, data, content)
@@ -141,7 +154,7 @@ class Releases(object):
         known = record["releases"].get(release)
         if known is None or not self.whole(model, release, known):
             return False
-        if all(known[key] == wanted[key] for key in wanted):
+        if all(known.get(key, 0) == wanted[key] for key in wanted):
             return known["state"] != "failed"  # it failed on another version of the runtime
         if release in needed(record):
             raise AgentError(

@@ -8,7 +8,7 @@ import struct
 import zipfile
 import zlib
 
-from edgewright_agent import incoming
+from edgewright_agent import bytecode, incoming
 from edgewright_agent.protocol import MAX_FILES, PIECE, AgentError, runtime_id
 
 ABOUT = "RUNTIME.json"
@@ -67,13 +67,16 @@ class Runtimes(object):
     """The runtimes under `runtimes/`.
 
     Args:
-        files: Files. checked: Integrity. uploads: Incoming.
+        files: Files. checked: Integrity. uploads: Incoming. uses: Uses.
+        agent_sha: the agent's own, whose child compiles.
     """
 
-    def __init__(self, files, checked, uploads):
+    def __init__(self, files, checked, uploads, uses, agent_sha):
+        self.uses = uses
         self.files = files
         self.checked = checked
         self.uploads = uploads
+        self.agent_sha = agent_sha
         self.known = {}  # folder: (identity of its RUNTIME.json, what it says)
 
     def provision(self, name, target, version, wheels):
@@ -85,7 +88,8 @@ class Runtimes(object):
         ref = runtime_id([wheel["sha256"] for wheel in wheels])
         folder = "runtimes/%s-%s-%s" % (name, version, ref[:8])
         about = self.about(folder)
-        if about is not None and about["ref"] == ref and not self.fault(folder, about):
+        whole = about is not None and about["ref"] == ref and self.uses.hold(folder)
+        if whole and not self.fault(folder, about):
             self.note_damage(folder, False)
             return {"ref": ref, "path": self.files.path(folder), "bytes": about["bytes"]}
         sources = [self.source(wheel) for wheel in wheels]
@@ -94,6 +98,7 @@ class Runtimes(object):
         self.files.make_folder(stage)
         try:
             contents, origins = self.unpack(sources, stage)
+            contents.update(bytecode.keep(self.files, stage, target, self.agent_sha))
             about = {
                 "schema": 1,
                 "ref": ref,
@@ -106,9 +111,11 @@ class Runtimes(object):
             about["bytes"] = sum(entry[1] for entry in contents.values())
             self.files.write(stage + "/" + ABOUT, json.dumps(about, sort_keys=True).encode("ascii"))
             self.files.seal(stage)
+            self.uses.drop(folder)
             if os.path.lexists(self.files.path(folder)):
                 self.files.remove_tree(folder)
             self.files.rename(stage, folder)
+            self.uses.hold(folder)
         except AgentError:
             self.files.remove_tree(stage)
             raise
@@ -220,7 +227,11 @@ class Runtimes(object):
     def listing(self):
         """The runtimes as the facts name them: those with all their files, and none found damaged."""
         keys = ("ref", "name", "target", "version")
-        whole = [about for folder, about in self.folders() if not self.gaps(folder, about)]
+        whole = [
+            about
+            for folder, about in self.folders()
+            if not self.gaps(folder, about) and self.uses.hold(folder)  # the host may install for it next
+        ]
         return [dict(((key, about[key]) for key in keys), system=False) for about in whole]
 
     def gaps(self, folder, about):
@@ -269,7 +280,7 @@ class Runtimes(object):
 
             return system.runtime(ref)
         for folder, about in self.folders():
-            if about["ref"] == ref:
+            if about["ref"] == ref and self.uses.hold(folder):
                 fault = self.fault(folder, about)
                 self.note_damage(folder, bool(fault))
                 if fault:

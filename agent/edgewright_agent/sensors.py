@@ -9,7 +9,10 @@ import subprocess
 
 TOOL_SECONDS = 2
 TOOL_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/opt/vc/bin"
+TOP = ""  # a folder that holds the system's files of another board, to read its facts here
 CPUFREQ = "/sys/devices/system/cpu/cpu%s/cpufreq/"
+ZONES = "/sys/class/thermal/thermal_zone*"
+CPU_ZONES = "cpu|x86_pkg|bcm2835", "soc|package"  # in the types of thermal zones; what is named first wins
 # bits 0-3: undervoltage, frequency capped, throttled, soft temperature limit; 16-19 the same since boot
 THROTTLED_NOW = 0xF
 
@@ -18,14 +21,26 @@ def read_text(path):
     """The text of a small file, without NUL and space around; None when it cannot be read."""
     try:
         with open(path, "rb") as file:
-            return file.read(1024 * 1024).decode("utf-8", "replace").strip("\0 \t\r\n")
+            data = file.read(1024 * 1024)
     except OSError:
         return None
+    # a sensor without power answers EAGAIN, which Python reads as None
+    return None if data is None else data.decode("utf-8", "replace").strip("\0 \t\r\n")
+
+
+def system_text(path):
+    """`read_text` of a file of the system."""
+    return read_text(TOP + path)
+
+
+def system_paths(pattern):
+    """The system's files that fit a pattern, in the order of their numbers; they are there under `TOP`."""
+    return sorted(glob.glob(TOP + pattern), key=lambda path: (len(path), path))
 
 
 def tool(name):
     """Absolute path of an external program, or None. Logins over SSH often lack the sbin folders on PATH."""
-    return shutil.which(name, path=TOOL_PATH)
+    return shutil.which(name, path=":".join(TOP + folder for folder in TOOL_PATH.split(":")))
 
 
 def ask(name, *arguments):
@@ -84,37 +99,61 @@ def parse_cpu_ticks(text):
     return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
 
-def pick_temperature(zones):
-    """Degrees Celsius of thermal zones, (type, text of `temp` in thousandths): the CPU's, else the hottest.
+def parse_zones(zones):
+    """Thermal zones, (type, text of `temp` in thousandths) -> those that tell something, (type, degrees Celsius).
 
-    Tegra's PMIC zone always says 100 degrees.
+    Tegra's PMIC zone always says 100 degrees, and one without power -256.
     """
-    known = []
-    for kind, text in zones:
-        if re.match(r"-?\d+\Z", text or "") and "pmic" not in (kind or "").lower():
-            known.append((kind or "", int(text) / 1000.0))
-    cpu = [value for kind, value in known if re.search(r"cpu|x86_pkg|soc", kind.lower())]
-    values = cpu or [value for _, value in known]
-    return max(values) if values else None
+    known = [(kind or "", text) for kind, text in zones if re.match(r"-?\d{1,6}\Z", text or "")]
+    return [
+        (kind, int(text) / 1000.0)
+        for kind, text in known
+        if int(text) > -100000 and "pmic" not in kind.lower()
+    ]
+
+
+def cpu_zones(known):
+    """Those of (type, degrees Celsius) that are the CPU's; none where none is named so."""
+    for name in CPU_ZONES:
+        found = [zone for zone in known if re.search(name, zone[0].lower())]
+        if found:
+            return found
+    return []
+
+
+def pick_temperature(known):
+    """Degrees Celsius of (type, degrees Celsius): the CPU's, else the hottest; None without any."""
+    return max([degrees for _, degrees in cpu_zones(known) or known], default=None)
+
+
+def thermal_zones():
+    """(type, degrees Celsius) of every thermal zone that tells something."""
+    return parse_zones(
+        [(read_text(zone + "/type"), read_text(zone + "/temp")) for zone in system_paths(ZONES)]
+    )
 
 
 def temperature_c():
     """Degrees Celsius, or None."""
-    zones = sorted(glob.glob("/sys/class/thermal/thermal_zone*"))
-    return pick_temperature([(read_text(zone + "/type"), read_text(zone + "/temp")) for zone in zones])
+    return pick_temperature(thermal_zones())
 
 
 def governor():
     """The CPUs' frequency governor; with several, joined by `,`. None where there is none."""
-    texts = [read_text(path) for path in glob.glob(CPUFREQ % "[0-9]*" + "scaling_governor")]
+    texts = [read_text(path) for path in system_paths(CPUFREQ % "[0-9]*" + "scaling_governor")]
     return ",".join(sorted(set(filter(None, texts)))) or None
 
 
 def frequency_mhz():
     """The fastest CPU's clock now, MHz, or None."""
-    texts = [read_text(path) for path in glob.glob(CPUFREQ % "[0-9]*" + "scaling_cur_freq")]
+    texts = [read_text(path) for path in system_paths(CPUFREQ % "[0-9]*" + "scaling_cur_freq")]
     values = [int(text) for text in texts if text and text.isdigit()]
     return max(values) / 1000.0 if values else None
+
+
+def power_mode():
+    """The name of a Jetson's power mode, or None."""
+    return parse_power_mode(ask("nvpmodel", "-q"))
 
 
 def throttled_flags():
@@ -127,6 +166,6 @@ def names():
     found = [name for name in ("vcgencmd", "nvpmodel", "tegrastats") if tool(name)]
     if temperature_c() is not None:
         found.append("thermal")
-    if os.path.exists(CPUFREQ % "0" + "scaling_cur_freq"):
+    if system_paths(CPUFREQ % "0" + "scaling_cur_freq"):
         found.append("cpufreq")
     return found

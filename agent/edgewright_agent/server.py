@@ -1,6 +1,7 @@
 """The session: greeting, then one command after the other until the host is gone."""
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -29,6 +30,16 @@ def take_descriptors():
     return source, sink
 
 
+def last_words(text):
+    """Say on stderr why the agent ends: at once, for what is buffered is lost then; and not where nobody has
+    read for long, for that would keep the agent from ending."""
+    try:
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, ("edgewright: %s\n" % text)[-4096:].encode("ascii", "backslashreplace"))
+    except OSError:
+        pass  # nobody is there any more
+
+
 class Server(object):
     """One session.
 
@@ -47,7 +58,8 @@ class Server(object):
         self.request = None  # id of the command at work
         self.last_word = time.monotonic()
         self.txn = None
-        self.over = self.signalled = self.words = False
+        self.over = self.words = False
+        self.signalled = 0
         self.channel = Channel(source, sink, self.end_now, silence_s)
         self.commands = Commands(agent, self.event)
 
@@ -66,18 +78,19 @@ class Server(object):
         """Say that the agent lives, while a command works; end it when nobody takes its words."""
         while True:
             time.sleep(1)
-            if self.channel.stuck() or self.signalled:
-                self.end_now()
+            if self.signalled:
+                self.end_now("ended by signal %d" % self.signalled)
+            if self.channel.stuck():
+                self.end_now("the host takes no more")
             self.renew()
             request = self.request
             if request is not None and self.words and self.channel.silent():
-                sys.stderr.write("edgewright: the host fell silent while a command worked\n")
-                self.end_now()
+                self.end_now("the host fell silent while a command worked")
             if request is not None and time.monotonic() - self.last_word >= HEARTBEAT_SECONDS - 1.5:
                 try:
                     self.event({"event": "heartbeat"})
-                except Closed:
-                    self.end_now()
+                except Closed as reason:
+                    self.end_now(reason)
 
     def renew(self):
         """Prolong the session's lease: by every command, and while one works or the host pings."""
@@ -94,12 +107,14 @@ class Server(object):
         except AgentError as error:
             self.agent.files.note("pending hooks: " + error.message)
 
-    def end_soon(self, *_):
+    def end_soon(self, number, _):
         """Take a signal: it interrupts the very thread that may be changing the state, so another one ends the agent."""
-        self.signalled = True
+        self.signalled = number
 
-    def end_now(self):
+    def end_now(self, why="the stream ended while a command worked", code=0):
         """End the agent while a command works: what it started first, but never in the middle of a change."""
+        if why:
+            last_words(why)
         whole = CRITICAL.acquire(timeout=END_SECONDS)
         spawn.end_all()
         try:
@@ -110,7 +125,7 @@ class Server(object):
         except AgentError:
             pass  # the lease expires by itself
         finally:
-            os._exit(0)
+            os._exit(code)
 
     def serve(self):
         """Answer requests until the stream ends, is silent for too long, or cannot be followed."""
@@ -126,7 +141,7 @@ class Server(object):
                 if line or not self.words:
                     self.answer(line)
         except Closed as reason:
-            sys.stderr.write("edgewright: %s\n" % reason)
+            last_words(reason)
 
     def answer(self, line):
         """Work on one request."""
@@ -257,8 +272,10 @@ def main(hello, data):
         signal.signal(number, server.end_soon)
     ping_s = hello.get("ping_s")
     server.words = isinstance(ping_s, (int, float)) and 0 < ping_s <= SILENCE_SECONDS / 2
-    server.channel.say(greeting)
     try:
+        server.channel.say(greeting)
         server.serve()
-    finally:  # also when its last words fail, because nobody reads stderr any more
-        server.end_now()
+    except Exception:
+        server.end_now(traceback.format_exc(), 1)
+    finally:
+        server.end_now("")

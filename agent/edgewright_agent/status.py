@@ -29,13 +29,18 @@ def status(agent):
     return {"models": models, "lease": held, "problem": agent.store.problem}
 
 
-def tree_bytes(path):
-    """Bytes of the files below a folder that have no other name elsewhere."""
+def tree_bytes(path, seen):
+    """Bytes of the files below a folder, each counted when the last of its names is met.
+
+    Args:
+        seen: {inode: names met}; it grows.
+    """
     total = 0
     for where, _, names in os.walk(path):
         for name in names:
             about = os.lstat(os.path.join(where, name))
-            total += about.st_size if about.st_nlink == 1 else 0
+            seen[about.st_ino] = seen.get(about.st_ino, 0) + 1
+            total += about.st_size if seen[about.st_ino] == about.st_nlink else 0
     return total
 
 
@@ -47,33 +52,51 @@ def kept(record, keep, busy):
     return release_files.needed(record) | set(recent) | set(own)
 
 
-def prune(agent, releases, keep):
-    """Remove the releases, runtimes, hooks and uploads that nothing needs. Returns `{"removed",
-    "freed_bytes"}`."""
-    removed, freed = [], 0
+def prune(agent, releases, keep, dry_run=False):
+    """Remove the releases, runtimes, hooks and uploads that nothing needs, or only say which. Returns
+    `{"removed", "freed_bytes"}`."""
+    removed, freed, doomed, seen = [], 0, [], {}
     with agent.store.locked() as state:
         agent.store.usable()
         busy = lease.live(state)
         for model, record in sorted(state["models"].items()):
             quiet = {entry["release"] for entry in state["quiesced"] if entry["model"] == model}
-            for release in sorted(set(record["releases"]) - kept(record, keep, busy) - quiet):
-                freed += tree_bytes(agent.files.path(release_files.folder(model, release)))
+            goes = sorted(set(record["releases"]) - kept(record, keep, busy) - quiet)
+            doomed += [(model, release) for release in goes]
+        rest = [] if busy else unneeded(agent, state, doomed)
+        for model, release in doomed:
+            freed += tree_bytes(agent.files.path(release_files.folder(model, release)), seen)
+            removed.append("%s %s" % (model, release))
+            if not dry_run:
                 releases.remove(state, model, release)
-                removed.append("%s %s" % (model, release))
-        if not busy:
-            for relative in unneeded(agent, state):
+        for relative in rest:
+            with agent.uses.taken(used_as(relative)) as free:
+                if not free:
+                    continue
                 path = agent.files.path(relative)
-                freed += tree_bytes(path) if os.path.isdir(path) else os.path.getsize(path)
-                releases.trash(relative)
+                freed += tree_bytes(path, seen) if os.path.isdir(path) else os.path.getsize(path)
                 removed.append(relative)
-    releases.empty_trash()
+                if not dry_run:
+                    releases.trash(relative)
+    if not dry_run:
+        releases.empty_trash()
     return {"removed": removed, "freed_bytes": freed}
 
 
-def unneeded(agent, state):
-    """Relative paths of the runtimes and hooks that no release names, of uploads but each model's newest
-    evaluation set, and of old agents."""
-    abouts = [about for record in state["models"].values() for about in record["releases"].values()]
+def used_as(relative):
+    """The folder that a session marks when it uses what is there: a runtime by itself, others by their folder."""
+    return relative if relative.startswith("runtimes/") else relative.split("/")[0]
+
+
+def unneeded(agent, state, doomed):
+    """Relative paths of the runtimes and hooks that no release but the doomed names, of uploads but each model's
+    newest evaluation set, and of old agents."""
+    abouts = [
+        about
+        for model, record in state["models"].items()
+        for release, about in record["releases"].items()
+        if (model, release) not in doomed
+    ]
     runtimes = {about["runtime"] for about in abouts}
     hooks = {sha256 for about in abouts for sha256 in about["hooks"].values()}
     hooks.update(one["sha256"] for one in state["pending"])

@@ -59,12 +59,8 @@ def target_of(name, version):
     return TARGETS[name]
 
 
-def runtimes(path=None):
-    """The runtimes in the folders of an import path, the first of each name.
-
-    Returns:
-        list of dicts as in `edgewright.nouns.facts.RuntimeFact`.
-    """
+def distributions(path=None):
+    """{normalised name: version} of what an import path holds, the first of each name."""
     found = {}
     for folder in import_path() if path is None else path:
         try:
@@ -72,8 +68,16 @@ def runtimes(path=None):
         except OSError:
             continue
         for known in filter(None, map(distribution, names)):
-            if known[0] in TARGETS:
-                found.setdefault(known[0], known[1])
+            found.setdefault(*known)
+    return found
+
+
+def runtimes(path=None):
+    """The runtimes in the folders of an import path, the first of each name.
+
+    Returns:
+        list of dicts as in `edgewright.nouns.facts.RuntimeFact`.
+    """
     return [
         {
             "ref": "system:" + name,
@@ -82,7 +86,8 @@ def runtimes(path=None):
             "version": version,
             "system": True,
         }
-        for name, version in sorted(found.items())
+        for name, version in sorted(distributions(path).items())
+        if name in TARGETS
     ]
 
 

@@ -7,6 +7,7 @@ from edgewright_agent import state as states
 from edgewright_agent.protocol import AgentError
 
 MAX_DEADLINE = 24 * 3600.0  # seconds
+TRIED = ("activate", "health")  # the hooks of a trial, in order
 READY = ("verified", "committed")  # states that a release may be activated from
 
 
@@ -49,18 +50,23 @@ class Trials(object):
             `no-guard`,
                 `hook-failed`: reverted already; `reverted`: the deadline passed meanwhile.
         """
-        deadline_s = min(float(deadline_s), MAX_DEADLINE)
+        deadline_s = min(max(float(deadline_s), self.hooks_need(model, release)), MAX_DEADLINE)
         after_boot = reboot.protect(self.agent, deadline_s, unguarded)
         before = self.intend(model, release, expected_current, txn, deadline_s)
         watchdog = self.watch(txn, unguarded)
         self.swap(txn, watchdog, after_boot)
         try:
-            for kind in ("activate", "health"):
+            for kind in TRIED:
                 self.run_hook(kind, model, release)
         except AgentError as error:
             self.revert(txn, error.message, failed=error.code == "hook-failed")
             raise
         return self.on_trial(txn, before)
+
+    def hooks_need(self, model, release):
+        """Seconds that a trial must last for its hooks to take as long as the release allows them."""
+        about = states.known_release(self.store.read(), model, release)
+        return sum(about.get("hook_s", 0) for kind in TRIED if kind in about["hooks"])
 
     def intend(self, model, release, expected, txn, deadline_s):
         """Make the intent durable. Returns the release that is current before."""
@@ -154,7 +160,7 @@ class Trials(object):
         """Run a release's hook of a kind, if it has one."""
         about = states.known_release(self.store.read(), model, release)
         if kind in about["hooks"]:
-            hooks.run(self.agent, kind, about["hooks"][kind], model, release)
+            hooks.run(self.agent, kind, about["hooks"][kind], model, release, about.get("hook_s", 0))
 
     def on_trial(self, txn, before):
         """The hooks went well: from now on a commit is taken."""

@@ -81,7 +81,8 @@ class Wire:
         assert select.select([self.process.stdout], [], [], timeout)[0], "the agent says nothing"
         piece = os.read(self.process.stdout.fileno(), 1 << 18)
         if not piece:
-            raise EOFError(self.process.stderr.read().decode())
+            code = self.process.wait(timeout=30)
+            raise EOFError(f"the agent ended with {code}: {self.process.stderr.read().decode()}")
         return piece
 
     def line(self, timeout: float = 30.0) -> dict:
@@ -185,7 +186,14 @@ def provision(wire: Wire, data: bytes | None = None, version: str = "1.0") -> st
 
 
 def install(
-    wire: Wire, built: dict, txn: str, version: str = "1", model: str = "digits", hooks=None, runtime=None
+    wire: Wire,
+    built: dict,
+    txn: str,
+    version: str = "1",
+    model: str = "digits",
+    hooks=None,
+    runtime=None,
+    **more,
 ) -> str:
     """Upload and install an artifact; returns the release."""
     for data in [*built["files"].values(), built["manifest"], *(hooks or {}).values()]:
@@ -200,6 +208,7 @@ def install(
         runtime=runtime,
         hooks=kinds,
         txn=txn,
+        **more,
     )
     return answer["release"]
 

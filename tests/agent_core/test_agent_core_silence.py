@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +19,7 @@ sys.path.insert(0, sys.argv[1])
 from edgewright_agent import server
 source, sink = server.take_descriptors()
 agent, greeting = server.greet({"root": sys.argv[2], "agent": {"sha256": sys.argv[3]}}, b"")
-one = server.Server(agent, source, sink, silence_s=0.7)
+one = server.Server(agent, source, sink, silence_s=3.0)
 one.channel.say(greeting)
 one.serve()
 one.end_now()
@@ -80,7 +82,7 @@ def test_an_agent_whose_host_fell_silent_ends_and_gives_its_lease_back(connect, 
         assert json.loads(process.stdout.readline()) == {"id": 1, "ok": {}}
         assert connect().call("status")["lease"]["host"] == "silent"
         assert process.wait(timeout=10) == 0
-        assert b"0.7 s without a word from the host" in process.stderr.read()
+        assert b"3 s without a word from the host" in process.stderr.read()
     assert connect().call("status")["lease"] is None
 
 
@@ -166,3 +168,50 @@ def test_a_command_ends_with_its_hosts_words_and_not_before(talks, kit, root, py
         assert [line["id"] for line in answers] == ([1, 2] if talks else [1])
         assert talks or b"fell silent while a command worked" in process.stderr.read()
     assert connect().call("revert", txn=txn) == {"outcome": "reverted"}
+
+
+PYTHONS = [sys.executable, str(Path("~/.pyenv/versions/3.6.15/bin/python").expanduser())]
+BROKEN = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from edgewright_agent import server
+def serve(self):
+    raise RuntimeError("can't start new thread")
+server.Server.serve = serve
+server.main(json.loads(sys.argv[2]), b"")
+"""
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=["this", "3.6"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, None])
+def test_an_agent_says_why_it_ends(number, python, connect):
+    """Before Python 3.9 stderr is buffered, and what is buffered is lost when a process ends at once."""
+    wire = connect(python=python)
+    if number is None:
+        wire.process.stdin.close()
+    else:
+        wire.process.send_signal(number)
+    said = f"ended by signal {int(number)}" if number else "the stream ended"
+    assert wire.process.wait(timeout=20) == 0
+    assert wire.process.stderr.read().decode() == f"edgewright: {said}\n"
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=["this", "3.6"])
+def test_a_fault_of_the_agents_own_is_told_and_no_good_end(python, kit, root):
+    hello = {"root": str(root), "nonce": "n", "agent": {"sha256": kit.sha(b"")}}
+    command = [python, "-I", "-S", "-B", "-c", BROKEN, str(kit.REPOSITORY / "agent"), json.dumps(hello)]
+    done = subprocess.run(command, stdin=subprocess.PIPE, capture_output=True, text=True, timeout=30)
+    assert json.loads(done.stdout)["nonce"] == "n"
+    assert done.returncode == 1 and done.stderr.startswith("edgewright: Traceback")
+    assert done.stderr.endswith("RuntimeError: can't start new thread\n\n")
+
+
+def test_last_words_that_nobody_reads_do_not_keep_an_agent_from_ending(connect):
+    wire = connect()
+    full = os.open(f"/proc/{wire.process.pid}/fd/2", os.O_WRONLY | os.O_NONBLOCK)
+    with pytest.raises(BlockingIOError):
+        while os.write(full, b"x" * 4096):
+            pass
+    os.close(full)
+    wire.process.terminate()
+    assert wire.process.wait(timeout=20) == 0

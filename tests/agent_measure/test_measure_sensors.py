@@ -49,7 +49,11 @@ def test_power_mode(text, mode):
              ("PMIC-Die", "100000"), ("thermal-fan-est", "33750")],
             34.5,
         ),  # Jetson Nano
-        ([("cpu-thermal", "51437"), ("gpu-thermal", "49000"), ("soc0-therm", "52250"), ("cv", None)], 52.25),
+        ([("cpu-thermal", "51437"), ("gpu-thermal", "49000"), ("soc0-therm", "52250"), ("cv", None)], 51.437),  # Orin
+        ([("cpu-thermal", "51437"), ("cpu1-thermal", "52000"), ("cv0-thermal", "-256000")], 52.0),
+        ([("soc_thermal", "51000"), ("gpu_thermal", "60000")], 51.0),
+        ([("bcm2835_thermal", "38470")], 38.47),
+        ([("cv0-thermal", "-256000")], None),
         ([("acpitz", "27800"), ("x86_pkg_temp", "61000"), ("iwlwifi_1", None)], 61.0),
         ([("acpitz", "27800"), ("nvme", "39000")], 39.0),
         ([("PMIC-Die", "100000")], None),
@@ -59,7 +63,7 @@ def test_power_mode(text, mode):
     ],
 )  # fmt: skip
 def test_temperature(zones, degrees):
-    assert sensors.pick_temperature(zones) == degrees
+    assert sensors.pick_temperature(sensors.parse_zones(zones)) == degrees
 
 
 def test_counters():
@@ -141,6 +145,14 @@ def test_a_pi_is_read_through_its_tool(tmp_path, monkeypatch):
     assert "vcgencmd" in sensors.names()
     (tmp_path / "vcgencmd").write_text("#!/bin/sh\necho throttled=0x50000\n")
     assert environment.read()["throttled"] is False
+
+
+def test_a_sensor_without_power_is_unknown():
+    # the kernel answers EAGAIN for the temperature of what is switched off, as an empty pipe does here
+    end, other = os.pipe()
+    os.set_blocking(end, False)
+    assert sensors.read_text(end) is None
+    os.close(other)
 
 
 def test_files_that_cannot_be_read(tmp_path):

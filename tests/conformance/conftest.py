@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.config import fleet as fleets
+from edgewright.config import home as homes
 from edgewright.deploy.deploy import deploy
 from edgewright.deploy.request import DeployRequest
 from edgewright.lab import boards
 from edgewright.nouns.board import Fleet
 from edgewright.nouns.measurement import Protocol
 from edgewright.nouns.outcome import BoardOutcome
+from edgewright.nouns.precision import PRECISIONS
+from edgewright.store.artifacts import ArtifactStore
 from edgewright.store.history import History
 
 sys.path.insert(0, str(Path(__file__).parent))
+from reached import way_of
+
 # these tests look at answers, not at speed
 BRIEF = Protocol(name="brief", rounds=1, warmup_s=0.01, steady_s=0.05, min_samples=11, limit_s=60.0)
 
@@ -63,3 +73,39 @@ def deployed(fleet: Fleet, workers: Workers) -> Callable[..., BoardOutcome]:
         return outcome
 
     return run
+
+
+@pytest.fixture(scope="session")
+def converted(small_models: Callable[[str], Path], workers: Workers) -> Callable[[str, str, str], Path]:
+    """`converted(target, model, precision)`: the folder of a small model's artifact."""
+
+    def make(name: str, model: str, precision: str) -> Path:
+        kind = way_of(name)
+        source = small_models(kind) / f"{model}.{kind}"
+        request = CompileRequest(source=source, target=name, precision=precision, calibration="synthetic")
+        return compile_model(request, workers=workers).folder
+
+    return cache(make)
+
+
+@pytest.fixture(scope="session")
+def answered(home: Path) -> Callable[[BoardOutcome], float]:
+    """`answered(outcome)`: a board answered the goldens right, and no two of them alike. The dB there.
+
+    That a measurement is invalid, because this machine was busy, is no fault of the model's.
+    """
+
+    def check(outcome: BoardOutcome) -> float:
+        wrong = [check.name for check in outcome.checks if not check.ok]
+        assert outcome.outcome == "committed" or wrong == ["validity"], (outcome.message, outcome.checks)
+        artifact = ArtifactStore(homes.folder("artifacts")).get(outcome.artifact)
+        (answers,) = [check for check in outcome.checks if check.name == "answers"]
+        assert answers.value is not None
+        assert answers.value >= PRECISIONS[artifact.manifest.precision].tolerance.sqnr_db
+        with np.load(artifact.folder / artifact.manifest.goldens.file) as goldens:
+            wanted = goldens["output_0"].astype(float).reshape(artifact.manifest.goldens.count, -1)
+        apart = [float(np.mean((one - two) ** 2)) for one, two in combinations(wanted, 2)]
+        assert min(apart) > 1e-4 * np.mean(wanted**2), "two goldens have one answer"
+        return answers.value
+
+    return check

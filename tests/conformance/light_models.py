@@ -40,6 +40,17 @@ def names() -> list[str]:
     return sorted(path.stem.removeprefix("light_") for path in folder().glob("light_*.onnx"))
 
 
+def megabytes(name: str) -> float:
+    """The size of a graph's weights."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(folder() / f"light_{name}.onnx").graph
+    arrays = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    shapes = [arrays[node.input[0]] for node in graph.node if node.op_type == "ConstantOfShape"]
+    return sum(int(np.prod(shape)) for shape in shapes) * 4 / 1e6
+
+
 def make(name: str, file: Path) -> Path:
     """Writes a graph with weights, IR 4: its only input is the picture, (1, 3, 224, 224)."""
     import onnx

@@ -5,17 +5,20 @@ What each target makes of all of them stands in docs/models.md, which `report.py
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import light_models
 import numpy as np
 import pytest
 
-SMALL = ("squeezenet", "shufflenet", "inception_v1", "resnet50", "densenet121")
+TARGETS = ("onnxruntime", "openvino", "tflite")
+FOR_ITSELF = "vgg19"  # 575 MB: by `report.py`
 CASES = [
-    *((name, target, "fp32") for name in SMALL for target in ("onnxruntime", "openvino")),
+    *((name, target, "fp32") for name in light_models.names() if name != FOR_ITSELF for target in TARGETS),
     ("squeezenet", "onnxruntime", "int8"),
-    ("inception_v1", "onnxruntime", "int8"),
+    ("densenet121", "openvino", "int8"),
+    ("densenet121", "tflite", "int8"),
 ]
 
 
@@ -34,14 +37,36 @@ def light(tmp_path_factory: pytest.TempPathFactory):
     return made
 
 
+@pytest.fixture(scope="module")
+def onnx2tf(home: Path, toolchain_folder) -> Iterator[None]:
+    """The toolchain in these tests' home, and in no other test's: they see that it is missed."""
+    place = home / "toolchains" / "onnx2tf"
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(toolchain_folder("onnx2tf"))
+    yield
+    place.unlink()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "target", "precision"), sorted(CASES))
-def test_a_well_known_graph_answers_on_the_board_as_at_its_source(light, deployed, name, target, precision):
+def test_a_well_known_graph_answers_on_the_board_as_at_its_source(
+    light, deployed, answered, onnx2tf, name, target, precision
+):
     file, data = light(name)
     outcome = deployed(file, target, precision, calibration=data)
-    assert outcome.outcome == "committed", outcome
-    (answers,) = [check for check in outcome.checks if check.name == "answers"]
-    assert answers.ok
+    assert answered(outcome) > (60 if precision == "fp32" else 0)
+    if (name, target, precision) == max(case for case in CASES if case[0] == name):
+        file.unlink()  # hundreds of megabytes
+
+
+def test_every_graph_but_the_largest_goes_to_a_board_on_every_target():
+    tried = {(name, target) for name, target, _ in CASES}
+    assert tried == {
+        (name, target) for name in light_models.names() for target in TARGETS if name != FOR_ITSELF
+    }
+    assert (
+        len(light_models.names()) == 9 and max(light_models.names(), key=light_models.megabytes) == FOR_ITSELF
+    )
 
 
 @pytest.mark.slow

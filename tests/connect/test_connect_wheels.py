@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from packaging.tags import sys_tags
 
 from edgewright import targets
-from edgewright.connect import provision, wheels
+from edgewright.connect import fitting, picking, provision, wheels
 from edgewright.connect.session import open_session
 from edgewright.connect.wheel_tags import WheelHost, wheel_host
 from edgewright.errors import EdgewrightError
@@ -175,23 +175,10 @@ def test_what_is_no_wheel_is_refused(tmp_path, name):
         wheels.given(PI5_HOST, [tmp_path / name])
 
 
-def test_no_wheel_says_which_pythons_have_one():
-    target = targets.load("openvino")
-    with pytest.raises(EdgewrightError) as caught:
-        provision.choose(target, replace(PI5_HOST, python="3.6.9", libc_version="2.27"), None, {})
-    assert caught.value.code == "no-wheel" and "3.10-3.14" in caught.value.hint
-    with pytest.raises(EdgewrightError, match="riscv64") as caught:
-        provision.choose(target, replace(PI5_HOST, arch="riscv64"), None, {})
-    assert "aarch64" in caught.value.hint
-    with pytest.raises(EdgewrightError) as caught:
-        provision.choose(target, replace(PI5_HOST, libc="musl", libc_version="1.2"), None, {})
-    assert "musl" in caught.value.hint
-
-
 def test_a_runtime_that_reads_too_little_is_not_chosen():
     target = targets.load("onnxruntime")
     with pytest.raises(EdgewrightError) as caught:
-        provision.choose(target, replace(PI5_HOST, python="3.8.10"), None, {"opset": 22})
+        fitting.choose(target, replace(PI5_HOST, python="3.8.10"), None, {"opset": 22})
     assert caught.value.code == "runtime-too-old" and "opset 22 (it reads 21)" in caught.value.message
 
 
@@ -237,4 +224,4 @@ def test_wheels_must_hold_one_runtime(tmp_path, index, fleet):
     file = make_wheel(tmp_path / "mine", "numpy", "2.2.0")
     found = wheels.given(PI5_HOST, [file])
     with pytest.raises(EdgewrightError, match="0 of the wheels are a runtime of onnxruntime"):
-        provision.split(found, targets.load("onnxruntime"))
+        picking.split(found, targets.load("onnxruntime"))

@@ -113,20 +113,28 @@ def test_a_budget_that_is_not_met(run: Run, models: Path, tmp_path: Path, unharm
     assert "p50" in ran.json["outcomes"][0]["message"]
 
 
+@pytest.mark.parametrize(
+    ("does", "limit", "said"),
+    [
+        ("echo the application is not well >&2\nexit 3", "", "exit code 3: the application is not well"),
+        ("sleep 30", "timeout_s = 1", "the hook health took longer than 1 s"),
+    ],
+)
 def test_a_hook_that_fails_puts_the_old_release_back(
-    run: Run, models: Path, tmp_path: Path, unharmed: None
+    run: Run, models: Path, tmp_path: Path, unharmed: None, does: str, limit: str, said: str
 ) -> None:
     hook = tmp_path / "health.sh"
-    hook.write_text("#!/bin/sh\necho the application is not well >&2\nexit 3\n")
+    hook.write_text(f"#!/bin/sh\n{does}\n")
     hook.chmod(0o755)
     project = tmp_path / "edgewright.toml"
     project.write_text(
-        f'name = "tiny"\nmodel = "{models / "retrained.onnx"}"\nprecision = "fp32"\n[hooks]\nhealth = "health.sh"\n'
+        f'name = "tiny"\nmodel = "{models / "retrained.onnx"}"\nprecision = "fp32"\n[hooks]\nhealth = "health.sh"\n{limit}\n'
     )
     ran = run("deploy", "--project", project, "--to", "e-2", "--target", "onnxruntime", "--json")
     assert ran.code == 2
     outcome = ran.json["outcomes"][0]
     assert (outcome["outcome"], outcome["code"]) == ("reverted", "hook-failed")
+    assert said in outcome["message"]
 
 
 def test_synthetic_calibration_is_refused_unless_allowed(

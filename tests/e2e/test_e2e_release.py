@@ -7,8 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+
+from edgewright.measure import benchmark
+from edgewright.nouns import measurement
 
 Run = Callable[..., Any]
 
@@ -141,6 +145,18 @@ def test_then_rollback_status_history_and_bench_agree(
 
     assert run("fleet", "prune", "e-2", "--keep", "1", "--json").code == 0
     assert current(lab, "e-2") == story["first current"]
+
+
+def test_a_runtime_that_starts_slower_than_the_protocol_lasts_is_measured_all_the_same(
+    run: Run, story: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No import takes less than the limit here; on small boards some take more than the real one."""
+    hurried = msgspec.structs.replace(measurement.QUICK, limit_s=0.1)
+    monkeypatch.setitem(measurement.PROTOCOLS, "quick", hurried)
+    monkeypatch.setattr(benchmark, "SLOW_START", 200)
+    measured = run("bench", "tiny", "--on", "e-2", "--protocol", "quick", "--json")
+    assert measured.code == 0 and "it starts slowly" in measured.err, measured.err
+    assert measured.json["boards"][0]["result"][0]["release"] == story["first current"]
 
 
 def test_an_artifact_can_be_measured_without_being_released(run: Run, models: Path, lab: Path) -> None:

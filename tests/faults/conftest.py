@@ -152,8 +152,8 @@ class Deployment:
         self.expected: str | None = None
 
     def put(self) -> None:
-        for data in [*self.built.files.values(), self.built.manifest, *self.hooks.values()]:
-            self.session.put(data)
+        files = [*self.built.files.values(), self.built.manifest, *self.hooks.values()]
+        self.session.put_all([(data, "") for data in files])
 
     def provision(self) -> None:
         row = {

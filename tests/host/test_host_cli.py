@@ -130,6 +130,12 @@ def test_the_fleet_is_kept_in_a_file(
     assert [(one["board"]["name"], one["board"]["address"], one["board"]["user"], one["board"]["port"]) for one in boards] == [
         ("kitchen", "192.0.2.1", "pi", 2222), ("attic", "attic-alias", None, None),
     ]  # fmt: skip
+    assert main(["fleet", "add", "kitchen", "192.0.2.9", "--label", "b"]) == 0  # moved: all else stays
+    capsys.readouterr()
+    assert main(["fleet", "show", "kitchen", "--json"]) == 0
+    board = json.loads(capsys.readouterr().out)["boards"][0]["board"]
+    assert (board["address"], board["user"], board["port"]) == ("192.0.2.9", "pi", 2222)
+    assert (board["profile"], board["labels"]) == ("pi4b", ["b"])
     assert main(["fleet", "remove", "kitchen"]) == 1  # nobody is there to ask
     assert "--yes" in capsys.readouterr().err
     assert main(["fleet", "remove", "kitchen", "--json"]) == 1  # a program says --yes too

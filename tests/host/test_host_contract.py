@@ -12,11 +12,13 @@ from edgewright.cli.main import main
 from edgewright.cli.render import JSON_VERSION
 from edgewright.compile.explain import Element, Explanation, Group, Layer
 from edgewright.compile.matrix import Cell
-from edgewright.deploy.diagnose import Diagnosis, Finding
+from edgewright.deploy.board_runtimes import TargetFit
+from edgewright.deploy.diagnose import Diagnosis
 from edgewright.lab.boards import LabBoard
 from edgewright.measure.search.engine import Move, SearchResult, Trial, Verdict
 from edgewright.nouns.artifact import Accuracy, Manifest
-from edgewright.nouns.facts import Facts
+from edgewright.nouns.facts import Facts, ThermalZone
+from edgewright.nouns.finding import Finding
 from edgewright.nouns.measurement import Latency, Measurement
 from edgewright.nouns.outcome import BoardOutcome, Check
 from edgewright.nouns.profile import Profile
@@ -32,7 +34,9 @@ DOCUMENTS = (
     Manifest,
     Accuracy,
     Facts,
+    ThermalZone,
     Diagnosis,
+    TargetFit,
     Finding,
     Profile,
     Target,

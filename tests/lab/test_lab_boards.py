@@ -265,3 +265,12 @@ def test_a_second_demo_is_refused_and_leaves_the_boards_of_the_first(home, tmp_p
     first.communicate()
     with demo.alone():
         assert boards.down(demo.NAME)
+
+
+def test_the_last_of_two_labs_removes_the_fleet_file_that_the_first_made(up, fleet):
+    up(1, name="first")
+    up(1, name="second")
+    boards.down("first")
+    assert fleet.exists()
+    boards.down("second")
+    assert not fleet.exists() and not fleet.with_name("fleet.trust.toml").exists()

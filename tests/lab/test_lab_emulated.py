@@ -5,19 +5,34 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgewright.cli.main import main
-from edgewright.lab import emulation, userland
+from edgewright.compile.workers import Workers
+from edgewright.config import fleet as fleets
+from edgewright.deploy.deploy import deploy
+from edgewright.deploy.request import DeployRequest
+from edgewright.deploy.rollback import RollbackRequest, rollback
+from edgewright.lab import emulation, processes, userland
 from edgewright.lab.record import LabError
+from edgewright.nouns.measurement import Protocol
+from edgewright.nouns.progress import Step
+from edgewright.nouns.project import Budget
+from edgewright.store.history import History
 
 DIGITS = Path(__file__).parents[2] / "examples/digits"
+BRIEF = Protocol(name="brief", rounds=1, warmup_s=0.01, steady_s=0.05, min_samples=11, limit_s=300.0)
 LENIENT = """\
 name = "digits"
 model = "{model}"
@@ -98,68 +113,151 @@ def test_an_arm64_board_takes_a_release_and_gives_it_back(run, home: Path) -> No
         subprocess.run([program], check=False)
 
 
+def test_an_emulated_boards_facts_are_its_userlands(run, home: Path) -> None:
+    assert run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")[0] == 0
+    image = next(path for path in (home / "userlands").glob("bookworm-*") if path.is_dir())
+    libc = (image / "usr/lib/aarch64-linux-gnu/libc.so.6").read_bytes()
+    ssh = (image / "usr/bin/ssh").read_bytes()
+    # what only this board has: its own process sees it, this machine does not
+    board = Path("/proc", (home / "lab/lab/lab-1/server.pid").read_text().strip(), "root")
+    zone = board / "sys/class/thermal/thermal_zone0"
+    zone.mkdir(parents=True, exist_ok=True)
+    (zone / "type").write_text("cpu-thermal\n")
+    (zone / "temp").write_text("48312\n")
+    release = board / "etc/os-release"
+    said = release.read_text()
+    release.write_text(said.replace("Debian GNU/Linux 12", "Debian GNU/Linux 12 of a board"))
+    diagnosis = run("doctor", "lab-1")[1]["boards"][0]["result"]
+    release.write_text(said)
+    (zone / "temp").unlink()
+    facts = diagnosis["facts"]
+    assert facts["page_size"] == 4096
+    assert facts["libc"] == {"name": "glibc", "version": re.search(rb"GLIBC (\d+\.\d+)", libc)[1].decode()}
+    assert facts["openssh"] == re.search(rb"OpenSSH_(\d+\.\d+p\d+)", ssh)[1].decode()
+    assert facts["distribution"] == "Debian GNU/Linux 12 of a board (bookworm)"
+    assert facts["thermal"] == [{"zone": "cpu-thermal", "temperature_c": 48.312, "cpu": True}]
+    assert facts["jetpack"] == facts["governor"] == "" and facts["throttled_flags"] is None
+    assert diagnosis["profile"] == "pi4b"
+    assert [one["target"] for one in diagnosis["targets"]] == ["tflite", "onnxruntime", "openvino"]
+    assert all(one["runtime"] for one in diagnosis["targets"])
+
+
+@pytest.fixture(scope="module")
+def workers(home: Path) -> Iterator[Workers]:
+    """The worker processes that all conversions share."""
+    with Workers(home / "convert.log") as running:
+        yield running
+
+
+def request(board: str, target: str, model: str, **more: Any) -> DeployRequest:
+    """A digits model as int8 to a board of the fleet. Few samples: how fast the board is says nothing."""
+    fleet = fleets.load(Path("fleet.toml"))
+    return DeployRequest(
+        fleet=fleet, boards=(fleet.boards[board],), model=f"digits-{target}", source=DIGITS / f"digits-{model}.keras",
+        target=target, precision="int8", calibration=DIGITS / "calibration.npz", protocol=BRIEF,
+        budget=Budget(max_slowdown=50.0), **more,
+    )  # fmt: skip
+
+
+def whole_job(board: str, target: str, workers: Workers) -> None:
+    """Convert, provision, deploy, verify, score, measure; again with the next model; and back."""
+    ask = request(board, target, "v1", evaluation=DIGITS / "evaluation.npz")
+    (first,) = deploy(ask, history=History(), workers=workers)
+    assert first.outcome == "committed", first.message
+    checks = {check.name: check for check in first.checks}
+    assert all(check.ok for check in checks.values()) and (checks["answers"].value or 0) > 15
+    assert checks["accuracy against its source"].value is not None
+    assert first.measurement is not None and first.measurement.latency.n >= BRIEF.min_samples
+    assert target in first.runtime.replace("ai-edge-litert", "tflite")
+    (second,) = deploy(request(board, target, "v4"), history=History(), workers=workers)
+    assert second.outcome == "committed", second.message
+    assert second.incumbent is not None and second.incumbent.release == first.release
+    back = RollbackRequest(fleet=ask.fleet, boards=ask.boards, model=ask.model)
+    (outcome,) = rollback(back, history=History())
+    assert outcome.outcome == "committed" and outcome.current == first.release != second.release
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
-def test_the_other_runtimes_run_on_arm64(run, home: Path, target: str) -> None:
+def test_the_other_runtimes_run_on_arm64(run, home: Path, workers: Workers, target: str) -> None:
     assert run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")[0] == 0
-    main_job(run, "lab-1", target)
+    whole_job("lab-1", target, workers)
     code, document = run("bench", f"digits-{target}", "--on", "lab-1", "--protocol", "quick")
     assert code == 0
     assert document["boards"][0]["result"][0]["latency"]["p50"] > 0
 
 
-WITH_A_SLOW_HOOK = """
-[hooks]
-health = "health.sh"
-"""
+UP = ("lab", "up", "--arch", "arm64", "--vm", "--boards", "1", "--profile", "pi4b", "--name", "pi")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_machine_says_what_it_is(run, home: Path) -> None:
+    code, document = run(*UP)
+    assert code == 0 and document["boards"][0]["machine"] is True
+    facts = run("doctor", "pi-1")[1]["boards"][0]["result"]["facts"]
+    said = (facts["model"], facts["arch"], facts["cpu"])
+    assert said == ("Raspberry Pi 4 Model B", "aarch64", "Cortex-A72")
+    assert facts["kernel"] != platform.release() and facts["root_problem"] == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_ctrl_c_while_a_machine_starts_leaves_nothing(home: Path) -> None:
+    program = "import sys; from edgewright.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    pid_file = home / "lab/half/half-1/server.pid"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *UP[:-1], "half"], start_new_session=True, stderr=subprocess.PIPE, text=True
+    ) as process:  # fmt: skip
+        until = time.monotonic() + 300
+        while not (pid_file.exists() and pid_file.read_text().strip()) and time.monotonic() < until:
+            time.sleep(0.05)
+        emulator = int(pid_file.read_text())
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does; the emulator has a session of its own
+        _, said = process.communicate(timeout=200)
+    assert process.returncode == 130 and "Traceback" not in said
+    assert processes.started(emulator) == "" and not (home / "lab/half").exists()
+    fleet = home / "fleet.toml"
+    assert not fleet.exists() or "half-1" not in fleet.read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_machine_that_loses_its_power_in_a_trial_comes_back_with_the_old_release(run, home: Path) -> None:
-    up = ("lab", "up", "--arch", "arm64", "--vm", "--boards", "1", "--profile", "pi4b", "--name", "pi")
-    code, document = run(*up)
-    assert code == 0 and document["boards"][0]["machine"] is True
-    facts = run("doctor", "pi-1")[1]["boards"][0]["result"]["facts"]
-    assert (facts["model"], facts["arch"], facts["cpu"]) == (
-        "Raspberry Pi 4 Model B",
-        "aarch64",
-        "Cortex-A72",
-    )
-    assert facts["kernel"] != platform.release() and facts["root_problem"] == ""
-    code, document = run(
-        "deploy", str(DIGITS / "digits-v1.keras"), "--to", "pi-1", "--name", "digits", "--target", "tflite",
-        "--precision", "int8", "--calibration", str(DIGITS / "calibration.npz"), "--unguarded", "--project", "lenient.toml",
-    )  # fmt: skip
-    assert code == 0, json.dumps(document.get("outcomes", document))
-    good = document["outcomes"][0]["release"]
+@pytest.mark.parametrize("target", ["tflite", "onnxruntime", "openvino"])
+def test_a_machine_takes_a_release_and_gives_it_back(run, home: Path, workers: Workers, target: str) -> None:
+    assert run(*UP)[0] == 0  # it runs already, but for the first
+    whole_job("pi-1", target, workers)
 
-    (home / "health.sh").write_text("#!/bin/sh\nsleep 50\n")
-    project = LENIENT.format(model=DIGITS / "digits-v4.keras") + WITH_A_SLOW_HOOK
-    (home / "slow.toml").write_text(project)
-    command = ["-c", "import sys; from edgewright.cli.main import main; sys.exit(main(sys.argv[1:]))"]
-    command += [
-        "deploy",
-        "--to",
-        "pi-1",
-        "--target",
-        "tflite",
-        "--unguarded",
-        "--json",
-        "--project",
-        "slow.toml",
-    ]
-    command += ["--precision", "int8", "--calibration", str(DIGITS / "calibration.npz")]
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as deploying:  # fmt: skip
-        assert any("activate" in line for line in deploying.stderr), "it never came to the activation"
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_machine_that_loses_its_power_in_a_trial_comes_back_with_the_old_release(
+    run, home: Path, workers: Workers
+) -> None:
+    assert run(*UP)[0] == 0
+    (outcome,) = deploy(request("pi-1", "tflite", "v1"), history=History(), workers=workers)
+    assert outcome.outcome in ("committed", "unchanged"), outcome.message
+    good = outcome.current
+
+    hook, on_trial = home / "health.sh", threading.Event()
+    hook.write_text("#!/bin/sh\nsleep 50\n")
+    slow = request("pi-1", "tflite", "v2", hooks={"health": hook}, unguarded=True)
+
+    def watch(step: Step) -> None:
+        if step.what == "activate":
+            on_trial.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        deploying = pool.submit(deploy, slow, history=History(), workers=workers, progress=watch)
+        assert on_trial.wait(600), "it never came to the activation"
         time.sleep(8)  # the hook sleeps: the new release is on trial
         os.kill(int((home / "lab/pi/pi-1/server.pid").read_text()), signal.SIGKILL)
-        outcome = json.loads(deploying.stdout.read())["outcomes"][0]
-    assert outcome["outcome"] in ("unreachable", "unknown") and outcome["release"] != good
-    assert run(*up)[0] == 0
-    code, document = run("status", "pi-1")
-    model = document["boards"][0]["result"]["models"]["digits"]
+        (outcome,) = deploying.result()
+    assert outcome.outcome in ("unreachable", "unknown") and outcome.release != good
+    assert run(*UP)[0] == 0
+    document = run("status", "pi-1")[1]
+    model = document["boards"][0]["result"]["models"]["digits-tflite"]
     assert (model["current"], model["trial"]) == (good, None)
 
 

@@ -33,6 +33,9 @@ Legal disks are too many to try all: what was tried is counted, no more is claim
 - **Disk errors**: each change of every operation is refused, once or from then on; then the power goes as well.
 - **State machine**: Hypothesis plays two hosts whose acknowledgements get lost, leases that run out, watchdogs that are killed, reboots,
   power cuts, and a wall clock that is ten years off.
+- **Links**: a proxy delays, throttles, cuts and stalls a real SSH connection.
+- **Machines**: an emulated arm64 machine with its own kernel and ext4; its emulator is killed to cut its power, and its kernel's netem loses,
+  delays and reorders packets, both ways.
 - **Safeguards switched off**: the list that proves that the tests look; each loss was noticed.
 """
 

@@ -179,17 +179,18 @@ def with_source(
         conversion=choice.conversion,
         calibration=choice.calibration, evaluation=choice.evaluation, preprocessing=choice.preprocessing,
         metric=choice.metric, hooks=hooks_of(choice.project),
+        hook_s=choice.project.file.hooks.timeout_s if choice.project else request.hook_s,
     )  # fmt: skip
 
 
 def hooks_of(project: object) -> dict[str, Path]:
     """The project's hook scripts by kind; each must be there."""
     from edgewright.errors import ConfigError
-    from edgewright.nouns.project import Hooks, Project
+    from edgewright.nouns.project import HOOKS, Project
 
     found: dict[str, Path] = {}
     if isinstance(project, Project):
-        for kind in Hooks.__struct_fields__:
+        for kind in HOOKS:
             path = project.resolve(getattr(project.file.hooks, kind))
             if path is not None:
                 if not path.is_file():

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgewright.cli import options, render
+from edgewright.cli import options
 
 if TYPE_CHECKING:
-    from edgewright.cli.on_boards import Answer
     from edgewright.deploy.diagnose import Diagnosis
 
 app = typer.Typer(rich_markup_mode=None)
@@ -30,6 +29,7 @@ def doctor(
     debug: options.DEBUG = False,
 ) -> None:
     """Say what a board is, what it lacks and what to do."""
+    from edgewright.cli.doctor_output import show
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.connect.session import Session
     from edgewright.deploy.diagnose import diagnose, guarded
@@ -51,40 +51,3 @@ def doctor(
     answers = Boards(fleet, selector, parallel=parallel).each("facts", work)
     sound = all(answer.value.ready for answer in answers if answer.value is not None)
     finish("doctor", answers, as_json, show, failed=not sound)
-
-
-def show(answers: list[Answer[Diagnosis]]) -> None:
-    """Facts and findings, a block a board."""
-    for answer in answers:
-        diagnosis = answer.value
-        if diagnosis is None:
-            continue
-        facts = diagnosis.facts
-        rows = [
-            ("board", f"{facts.model or 'unknown'}, {facts.arch}, {facts.cpus} CPUs, {facts.memory_mb} MiB"),
-            ("profile", diagnosis.profile or "none fits"),
-            (
-                "system",
-                f"{facts.distribution}, {facts.libc.name} {facts.libc.version}, Python {facts.python.version}, OpenSSH {facts.openssh or 'unknown'}",
-            ),
-            ("root", f"{facts.root}, {render.size(facts.disk_free_bytes)} free"),
-            (
-                "runtimes",
-                ", ".join(
-                    f"{one.name} {one.version}{' (its own)' if one.system else ''}" for one in facts.runtimes
-                )
-                or "none",
-            ),
-            ("accelerators", ", ".join(facts.accelerators) or "none"),
-            ("sensors", ", ".join(facts.sensors) or "none"),
-            ("reboot guard", facts.guard or "none"),
-        ]
-        if facts.simulated:
-            rows.append(("simulated", ", ".join(facts.simulated)))
-        render.table(answer.board.name, ["", ""], rows)
-        for finding in diagnosis.findings:
-            render.line(f"{finding.level}: {finding.message}")
-            if finding.hint:
-                render.line(f"  hint: {finding.hint}")
-        if not diagnosis.findings:
-            render.line("ready")

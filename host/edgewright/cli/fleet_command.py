@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from edgewright.cli import options, render
@@ -51,7 +52,7 @@ def add(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Add a board to the fleet file, or change it."""
+    """Add a board to the fleet file, or change it: what is not said of one that is there stays."""
     from edgewright.config import fleet as fleets
     from edgewright.config import profiles
     from edgewright.nouns.board import BoardEntry
@@ -60,13 +61,15 @@ def add(
     if profile is not None:
         profiles.load(profile)
     user, host, port = split_address(address)
-    entry = BoardEntry(
-        address=host, user=user, port=port, profile=profile, labels=tuple(label or ()), root=root, python=python,
+    said: dict[str, Any] = dict(
+        address=host, user=user, port=port, profile=profile, labels=tuple(label or ()) or None, root=root, python=python,
         identity=identity, jump=jump, machine=machine, group=group,
     )  # fmt: skip
+    said = {key: value for key, value in said.items() if value is not None}
     with fleets.changing(path) as file:
-        board = fleets.board(name, entry, file.defaults, path)
         existed = name in file.boards
+        entry = msgspec.structs.replace(file.boards[name], **said) if existed else BoardEntry(**said)
+        board = fleets.board(name, entry, file.defaults, path)
         file.boards[name] = entry
     if as_json:
         render.document("fleet add", fleet=path, board=board, changed=existed)
@@ -224,6 +227,7 @@ def prune(
         int, typer.Option("--keep", min=1, max=1000, help="Known-good releases to keep of each model.")
     ] = 3,
     fleet: options.FLEET = None,
+    dry_run: options.DRY_RUN = False,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
@@ -239,12 +243,18 @@ def prune(
             )
             for answer in answers
         ]
-        render.table("", ["board", ">removed", ">freed"], rows)
+        for answer in answers:
+            for one in (answer.value or {}).get("removed", []) if dry_run else []:
+                render.line(f"{answer.board.name}: would remove {one}")
+        render.table("", ["board", ">would be removed" if dry_run else ">removed", ">freed"], rows)
 
+    more: dict[str, Any] = (
+        {"dry_run": True} if dry_run else {}
+    )  # an agent that knows no such argument is asked without it
     answers = Boards(fleet, selector).each(
-        "prune", lambda board, session, progress: session.call("prune", keep=keep)
+        "prune", lambda board, session, progress: session.call("prune", keep=keep, **more)
     )
-    finish("fleet prune", answers, as_json, people)
+    finish("fleet prune", answers, as_json, people, dry_run=dry_run)
 
 
 @app.command()

@@ -63,6 +63,7 @@ metric = "top1"  # or top5, f1, auc, mse, mae, module.py:function
 # health = "hooks/health.sh"
 # quiesce = "hooks/stop.sh"
 # resume = "hooks/start.sh"
+# timeout_s = 60
 """
 
 

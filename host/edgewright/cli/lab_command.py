@@ -32,7 +32,8 @@ def up(
     suite: Annotated[
         str,
         typer.Option(
-            "--suite", help="Debian of emulated boards: bullseye (Python 3.9), bookworm, trixie (3.13)."
+            "--suite",
+            help="Debian of emulated boards: bullseye (Python 3.9), bookworm (3.11), trixie (3.13), forky (3.14).",
         ),
     ] = "bookworm",
     mirror: Annotated[

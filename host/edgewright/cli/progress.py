@@ -16,11 +16,35 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+EVERY_S = 10.0  # between two plain lines about one transfer
+MIB = 1024**2
+
+
+def amount(step: Step) -> str:
+    """How far a transfer is, how fast, and how long it will go on; empty where that is not known.
+
+    Such as `1.2 of 3.4 MiB, 64 kB/s, 36 s left`.
+    """
+    if not step.rate or step.done is None or not step.total:
+        return ""
+    left = (step.total - step.done) / step.rate
+    speed = f"{step.rate / 1e6:.1f} MB/s" if step.rate >= 1e6 else f"{step.rate / 1e3:.1f} kB/s"
+    return f"{step.done / MIB:.1f} of {step.total / MIB:.1f} MiB, {speed}, {duration(left)} left"
+
+
+def duration(seconds: float) -> str:
+    """Such as `36 s`, `4 min` or `2.5 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
+
+
 class PlainProgress:
-    """Writes a line when a board begins something new; counts are left out."""
+    """Writes a line when a board begins something new, and every ten seconds how far a transfer is."""
 
     def __init__(self) -> None:
         self._last: dict[str, str] = {}
+        self._told: dict[str, float] = {}
         self._lock = threading.Lock()
         self._started = time.monotonic()
 
@@ -36,10 +60,15 @@ class PlainProgress:
         """Takes a step of a workflow."""
         text = f"{step.what} {step.detail}".strip() if step.done is None else step.what
         with self._lock:
-            if self._last.get(step.board, "").startswith(text):
-                return
-            self._last[step.board] = text
             seconds = time.monotonic() - self._started
+            if self._last.get(step.board, "").startswith(text):
+                far = amount(step)
+                if not far or step.done == step.total or seconds - self._told[step.board] < EVERY_S:
+                    return
+                text = f"{text} {step.detail} {far}"
+            else:
+                self._last[step.board] = text
+            self._told[step.board] = seconds
             sys.stderr.write(f"{seconds:6.1f} s  {clean(step.board or 'host'):<16} {clean(text)}\n")
             sys.stderr.flush()
 
@@ -70,6 +99,8 @@ class LiveProgress:
         """Takes a step of a workflow."""
         board = clean(step.board or "host")
         text = clean(f"{step.what} {step.detail}".strip())[:60].replace("[", "(")
+        far = amount(step)
+        text = f"{text} {far}" if far else text
         with self._lock:
             if board not in self._tasks:
                 self._tasks[board] = self._progress.add_task(text, board=board, total=None)

@@ -46,7 +46,7 @@ class EvaluationSet(Noun, frozen=True, kw_only=True):
         inputs: deterministic, uncompressed `.npz`: `input_<i>` of shape (n, *spec.shape). Boards get it.
         labels: `.npy` of shape (n, ...): int32, int64, float32 or float64. It stays here.
         count: n.
-        sha256: of what the set was made from; of all that a function yielded too.
+        sha256: of what the set was made from; of the preprocessing of images, and of all that a function yielded, too.
         names: how many class names were numbered in sorted order; 0: the numbers were given.
     """
 
@@ -104,6 +104,10 @@ def prepare(
                 )
         in_use.hold(folder / f"{key}{_NOTE}")
         digest = hashlib.sha256((digest + yielded).encode()).hexdigest()
+    if (
+        path.is_dir() and preprocessing is not None
+    ):  # of images alone: it makes other inputs of the same files
+        digest = hashlib.sha256(digest.encode() + msgspec.json.encode(preprocessing)).hexdigest()
     place = _place(folder, key, yielded)
     in_use.hold(place)
     return EvaluationSet(

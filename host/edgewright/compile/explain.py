@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import msgspec
 
 from edgewright import targets
-from edgewright.compile import operations
+from edgewright.compile import operations, scratch
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.edges import MIXED
 from edgewright.compile.jobs import SOURCES, Order, SourceRef, opened
@@ -71,6 +70,7 @@ class Explanation(Noun, frozen=True, kw_only=True):
         fused: operators that have taken others in, in what the runtime executes, or else in the file.
         layers: convolutions and dense layers as shipped.
         kept_float: names that were to stay in floats and did.
+        notes: the manifest's, and what is to be known of the target's own fusion.
     """
 
     source: dict[str, int]
@@ -102,7 +102,8 @@ def explain(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ex
     module = targets.module_name(f"{target.name}.explain")
     entry = artifact.folder / manifest.entry
     file, runtime = workers.call(target.framework, here, "read_the_artifact", module=module, path=entry)
-    return _explained(source, file, runtime, artifact)
+    notes = (*manifest.notes, *getattr(importlib.import_module(module), "NOTES", ()))
+    return _explained(source, file, runtime, artifact, notes)
 
 
 def names_to_keep(request: CompileRequest, artifact: Artifact, workers: Workers) -> tuple[str, ...]:
@@ -140,10 +141,10 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
     target = targets.load(manifest.target)
     *before, (last, _) = target.routes[source.format].stages
     conversion = msgspec.structs.replace(request.conversion, keep_float=("*",))
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+    with scratch.folder() as place:
         path, said = source.path, {}
         for index, (framework, module) in enumerate([*before, (last, stage)]):
-            folder = Path(scratch) / str(index)
+            folder = place / str(index)
             folder.mkdir()
             said = workers.call(
                 framework,
@@ -205,6 +206,7 @@ def _explained(
     file: Sequence[Operation],
     runtime: Sequence[Operation] | None,
     artifact: Artifact,
+    notes: tuple[str, ...],
 ) -> Explanation:
     manifest = artifact.manifest
     chains = operations.chains(source)
@@ -224,7 +226,7 @@ def _explained(
         layers=_layers(file, runtime),
         route=manifest.route,
         kept_float=manifest.kept_float,
-        notes=manifest.notes,
+        notes=notes,
     )
 
 

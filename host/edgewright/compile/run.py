@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import msgspec
 
 from edgewright import targets
-from edgewright.compile import accuracy, edges, evaluation, metrics, parity, toolchains
+from edgewright.compile import accuracy, edges, evaluation, metrics, parity, scratch, toolchains
 from edgewright.compile.answers import check_size
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.edges import Edge
@@ -64,9 +63,9 @@ def compile_model(
     if request.use_cache and (artifact := store.cached(planned.key)):
         progress(Step(what="convert", detail=f"cached {artifact.id[:12]}", done=1, total=1))
         return artifact
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch, ExitStack() as stack:
+    with scratch.folder() as place, ExitStack() as stack:
         used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
-        artifact = _Compilation(request, found, edge, used, Path(scratch), progress, planned.steps).run(store)
+        artifact = _Compilation(request, found, edge, used, place, progress, planned.steps).run(store)
     store.remember(planned.key, artifact)
     cache.prune(max_bytes=bound)
     return artifact
@@ -100,7 +99,7 @@ def _settle(request: CompileRequest) -> tuple[Recognised, Edge, Plan]:
 
 
 class _Compilation:
-    """One compilation that is under way in `scratch`."""
+    """One compilation that is under way in the folder `place`."""
 
     def __init__(
         self,
@@ -108,11 +107,11 @@ class _Compilation:
         found: Recognised,
         edge: Edge,
         workers: Workers,
-        scratch: Path,
+        place: Path,
         progress: Progress,
         steps: tuple[str, ...],
     ) -> None:
-        self.request, self.edge, self.workers, self.scratch = request, edge, workers, scratch
+        self.request, self.edge, self.workers, self.place = request, edge, workers, place
         self.found, self.progress, self.steps, self.done = found, progress, steps, 0
         self.framework = SOURCES[found.source.format]
         self.source = SourceRef(
@@ -125,9 +124,11 @@ class _Compilation:
 
     def run(self, store: ArtifactStore) -> Artifact:
         """All steps, in order; the artifact is stored at the end."""
+        stages = [worker for worker, _ in self.edge.route.stages]
+        self.workers.start([self.framework, *stages, self.edge.target.framework])
         inputs, outputs = self._job(self.framework, "read_the_model", source=self.source)
         samples, labelled = self._samples(inputs), self._labelled(inputs, outputs)
-        goldens = self.scratch / GOLDENS
+        goldens = self.place / GOLDENS
         count, origin = self._job(
             self.framework,
             "compute_goldens",
@@ -141,7 +142,7 @@ class _Compilation:
         files = {
             item.relative_to(folder).as_posix(): item for item in sorted(folder.rglob("*")) if item.is_file()
         }
-        entries = (*(entry(folder, path) for path in files), entry(self.scratch, GOLDENS))
+        entries = (*(entry(folder, path) for path in files), entry(self.place, GOLDENS))
         versions = tools(self.edge)
         tolerance = PRECISIONS[self.edge.precision].tolerance
         manifest = Manifest(
@@ -207,10 +208,10 @@ class _Compilation:
         self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], samples: SampleSet
     ) -> tuple[Path, dict[str, Any]]:
         """Runs the stages, each in a folder of its own. Returns the last folder and what its stage said."""
-        path, made, folder = self.source.path, {}, self.scratch
+        path, made, folder = self.source.path, {}, self.place
         notes: list[str] = []
         for index, (framework, module) in enumerate(self.edge.route.stages):
-            folder = self.scratch / f"stage{index}"
+            folder = self.place / f"stage{index}"
             folder.mkdir()
             made = self._job(
                 framework,

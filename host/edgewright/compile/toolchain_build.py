@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgewright.compile import scratch
 from edgewright.compile.pythons import Python
 from edgewright.connect.wheels import OFFLINE
 from edgewright.errors import ConversionError
@@ -56,9 +57,9 @@ def build(
 
 def _collect(command: Sequence[str], total: int, progress: Progress) -> None:
     """Runs pip and tells of each distribution as it comes."""
-    with tempfile.TemporaryFile("w+") as errors:
+    with tempfile.TemporaryFile("w+") as errors, scratch.folder() as place:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True, errors="replace", env=_environment()
+            command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True, errors="replace", env=_environment(place)
         )  # fmt: skip
         try:
             done = 0
@@ -89,14 +90,16 @@ def checked(command: Sequence[str], what: str) -> None:
 
 def run(command: Sequence[str], seconds: float | None) -> subprocess.CompletedProcess[str]:
     """Runs one program without input; its output is captured. Raises OSError, TimeoutExpired."""
-    return subprocess.run(
-        command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=seconds, env=_environment()
-    )  # fmt: skip
+    with scratch.folder() as place:
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=seconds, env=_environment(place)
+        )  # fmt: skip
 
 
-def _environment() -> dict[str, str]:
-    """Ours, without what would send pip or venv elsewhere."""
-    return {key: value for key, value in os.environ.items() if key not in _ELSEWHERE}
+def _environment(temporary: Path) -> dict[str, str]:
+    """Ours, without what would send pip or venv elsewhere; what they do not clean up goes to `temporary`."""
+    kept = {key: value for key, value in os.environ.items() if key not in _ELSEWHERE}
+    return {**kept, **scratch.environment(temporary)}
 
 
 def _failed(what: str, said: str) -> ConversionError:

@@ -1,6 +1,6 @@
 """The worker process: reads pickled jobs from descriptor 0, answers on what was descriptor 1.
 
-Run as `python -m edgewright.compile.worker`. A job is `(module, function, kwargs)`; an answer is
+Run as `python -m edgewright.compile.worker MODULE...`; the modules are imported first, where they can be. A job is `(module, function, kwargs)`; an answer is
 `("ok", value)` or `("error", exception)`.
 Everything that a framework prints goes to stderr, which is the log file.
 """
@@ -88,6 +88,11 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    for name in sys.argv[1:]:
+        try:
+            importlib.import_module(name)
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, the job that wants it says so
+            traceback.print_exc()
     while True:
         try:
             job = receive(jobs)

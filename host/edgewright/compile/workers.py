@@ -11,11 +11,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
+from edgewright.compile.scratch import Scratch, environment
 from edgewright.compile.worker import receive, send
 from edgewright.config import in_use
 from edgewright.errors import ConversionError
@@ -28,6 +30,14 @@ _ENVIRONMENT = {
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "TF_DETERMINISTIC_OPS": "1",
     "KERAS_BACKEND": "tensorflow",
+}
+# what its first job will want
+_IMPORTS = {
+    "tensorflow": ("tensorflow",),
+    "torch": ("torch",),
+    "onnx": ("onnx", "onnxruntime"),
+    "litert": ("ai_edge_litert.interpreter",),
+    "openvino": ("openvino",),
 }
 _LOOK_SECONDS = 0.25
 _AGAIN_SECONDS = 0.05
@@ -48,6 +58,7 @@ class Workers:
         self.made: dict[str, str] = {}  # what functions of the user's gave: they run once a command
         self._limit_mb = memory_mb or _machine_mb() * 9 // 10
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._scratch: dict[str, Scratch] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -55,8 +66,14 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for name in list(self._running):
+        for name in list(self._scratch):
             self._end(name)
+
+    def start(self, frameworks: Iterable[str]) -> None:
+        """Starts those that are absent, so that they import while others work."""
+        for framework in dict.fromkeys(frameworks):
+            if framework not in self._running:
+                self._start(framework)
 
     def call(self, framework: str, module: str, function: str, /, **kwargs: Any) -> Any:
         """Runs `module.function(**kwargs)` in the framework's process, which is started when absent.
@@ -83,14 +100,16 @@ class Workers:
 
     def _start(self, framework: str) -> subprocess.Popen[bytes]:
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        scratch = self._scratch[framework] = Scratch()
         with self.log.open("ab") as log:
             in_use.hold(self.log)
             process = subprocess.Popen(
-                [sys.executable, "-m", "edgewright.compile.worker"],
+                [sys.executable, "-m", "edgewright.compile.worker", *_IMPORTS.get(framework, ())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, **_ENVIRONMENT},
+                env={**os.environ, **_ENVIRONMENT, **environment(scratch.path)},
+                pass_fds=(scratch.lock,),
                 start_new_session=True,
             )
         self._running[framework] = process
@@ -115,6 +134,7 @@ class Workers:
     def _crashed(self, framework: str, what: str) -> ConversionError:
         process = self._running.pop(framework)
         code = _reap(process)
+        self._scratch.pop(framework).close()
         if code < 0:
             name = signal.Signals(-code).name
             how = f"killed by {name}"
@@ -134,6 +154,8 @@ class Workers:
         if process is not None:
             _kill(process)
             _reap(process)
+        if (scratch := self._scratch.pop(framework, None)) is not None:
+            scratch.close()
 
 
 def _reap(process: subprocess.Popen[bytes]) -> int:

@@ -12,7 +12,7 @@ import msgspec
 from edgewright.connect.agent_package import AgentPackage
 from edgewright.connect.clean import clean
 from edgewright.connect.stream import Stream
-from edgewright.connect.transport import Channel, Ended
+from edgewright.connect.transport import SLOWEST, Channel, Ended
 from edgewright.errors import BoardError, EdgewrightError, ProtocolError, Unreachable
 from edgewright_agent import protocol
 
@@ -59,7 +59,8 @@ def greet(
         root: the root folder on the board.
         group: the shared group, whose members may read the models.
         ping_s: promise that the host says a word so often, also while a command works.
-        within_s: seconds from the hello to the board's answer, and from the agent's bytes to the greeting.
+        within_s: seconds from the hello to the board's answer, and from the agent's bytes to the greeting;
+            there come those that the bytes may take to arrive.
 
     Raises:
         BoardError: no Python there, or the agent cannot start.
@@ -73,7 +74,7 @@ def greet(
         answer = answers.next(time.monotonic() + within_s)
         if "need" in answer:
             channel.send(package.data, silence_s)
-            answer = answers.next(time.monotonic() + within_s)
+            answer = answers.next(time.monotonic() + within_s + len(package.data) / SLOWEST)
     except Ended as error:
         raise explain_end(channel, answers.noise) from error
     except TimeoutError as error:

@@ -49,6 +49,9 @@ class LocalChannel:
         except ValueError as error:  # closed by another thread
             raise Ended(ENDED) from error
 
+    def taken(self) -> int:
+        return 0
+
     def log(self) -> str:
         return self._log.text()
 

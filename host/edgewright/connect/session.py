@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,6 +15,7 @@ import msgspec
 from edgewright.connect import agent_package, answers, local, ssh, ssh_config, start, transfer, trust
 from edgewright.connect.clean import clean
 from edgewright.connect.handshake import Greeting, board_error, greet
+from edgewright.connect.request import Raw, Request
 from edgewright.connect.stream import UPDATE, Stream
 from edgewright.connect.transport import AskPassword, Channel, Ended, Transport
 from edgewright.errors import BoardError, EdgewrightError, ProtocolError, Unreachable
@@ -161,7 +162,11 @@ class Session:
             source: a file, or the bytes.
             label: what it is, for the progress callback.
         """
-        return transfer.put(self, source, label)
+        return transfer.put(self, [(source, label)])[0]
+
+    def put_all(self, sources: Sequence[tuple[Path | bytes, str]]) -> list[str]:
+        """As `put` for many (source, label), in a few round trips for all of them; their hex sha256s."""
+        return transfer.put(self, sources)
 
     def get(self, result: dict[str, Any], destination: Path | None = None) -> bytes | Path:
         """Fetches a RESULT of the agent, its size and sha256 checked.
@@ -203,14 +208,29 @@ class Session:
         *,
         timeout_s: float | None = None,
         on_event: OnEvent | None = None,
-        body: Callable[[Channel, float], None] | None = None,
-        raw: Callable[[dict[str, Any], Stream, float], None] | None = None,
+        raw: Raw | None = None,
     ) -> dict[str, Any]:
-        """One command, with raw bytes either way.
+        """One command.
 
         Args:
-            body: sends raw bytes after the command's line; it is given the silence limit.
             raw: takes the raw bytes that follow a `bytes` event; it is given the event and the deadline.
+        """
+        return self.exchange_all([Request(do, args)], timeout_s=timeout_s, on_event=on_event, raw=raw)[0]
+
+    def exchange_all(
+        self,
+        requests: Sequence[Request],
+        *,
+        timeout_s: float | None = None,
+        on_event: OnEvent | None = None,
+        raw: Raw | None = None,
+    ) -> list[dict[str, Any]]:
+        """Commands one after another, each sent without waiting for the answer before it; their answers.
+
+        All are sent and answered even when one is refused; the first refusal is raised then.
+
+        Args:
+            timeout_s: limit for all of them.
         """
         if self._owner == threading.get_ident():
             raise RuntimeError("a session's callback must not use the session")
@@ -220,11 +240,11 @@ class Session:
                 raise self._ended
             self._owner = threading.get_ident()
             try:
-                return self._exchange(do, args, deadline, on_event or self._report, body, raw)
+                return self._exchange_all(requests, deadline, on_event or self._report, raw)
             except BoardError:
                 raise
             except BaseException as error:
-                shown = self._fail(do, error)
+                shown = self._fail(requests[0].do, error)
                 if shown is error:
                     raise
                 raise shown from error
@@ -232,45 +252,55 @@ class Session:
                 self._owner = 0
                 self._spoke = time.monotonic()
 
-    def _exchange(
-        self,
-        do: str,
-        args: dict[str, Any],
-        deadline: float,
-        on_event: OnEvent,
-        body: Callable[[Channel, float], None] | None,
-        raw: Callable[[dict[str, Any], Stream, float], None] | None,
-    ) -> dict[str, Any]:
-        self._last_id += 1
-        line = protocol.encode({"id": self._last_id, "do": do, "args": args})
-        if len(line) > protocol.MAX_LINE:
-            raise ValueError(f"the arguments of {do} are too long")
+    def _exchange_all(
+        self, requests: Sequence[Request], deadline: float, on_event: OnEvent, raw: Raw | None
+    ) -> list[dict[str, Any]]:
+        first = self._last_id + 1
+        self._last_id += len(requests)
+        lines = [
+            protocol.encode({"id": number, "do": one.do, "args": one.args})
+            for number, one in enumerate(requests, first)
+        ]
+        for line, one in zip(lines, requests, strict=True):
+            if len(line) > protocol.MAX_LINE:
+                raise ValueError(f"the arguments of {one.do} are too long")
         try:
             with self._sending:
-                self._channel.send(line, self._limits.silence_s)
-                if body is not None:
-                    body(self._channel, self._limits.silence_s)
+                for line, one in zip(lines, requests, strict=True):
+                    self._channel.send(line, self._limits.silence_s)
+                    if one.body is not None:
+                        one.body(self._channel, self._limits.silence_s)
         except Unreachable:
             # an agent that failed in between may have said why before it ended
             with contextlib.suppress(TimeoutError, Unreachable, ProtocolError):
-                self._answer(time.monotonic() + 1, on_event, None)
+                for number in range(first, first + len(requests)):
+                    self._answer(number, time.monotonic() + 1, on_event, None)
             raise
-        return answers.check(do, self._answer(deadline, on_event, raw))
+        return self._answers(requests, first, deadline, on_event, raw)
 
-    def _answer(
-        self,
-        deadline: float,
-        on_event: OnEvent,
-        raw: Callable[[dict[str, Any], Stream, float], None] | None,
-    ) -> dict[str, Any]:
+    def _answers(
+        self, requests: Sequence[Request], first: int, deadline: float, on_event: OnEvent, raw: Raw | None
+    ) -> list[dict[str, Any]]:
+        """The answers to all requests; the first refusal is raised once all of them are here."""
+        found: list[dict[str, Any]] = []
+        refusal: BoardError | None = None
+        for number, one in enumerate(requests, first):
+            try:
+                found.append(answers.check(one.do, self._answer(number, deadline, on_event, raw)))
+            except BoardError as error:
+                refusal = refusal or error
+                if error.code == "protocol":  # it follows the stream no more, and ends
+                    break
+        if refusal is not None:
+            raise refusal
+        return found
+
+    def _answer(self, number: int, deadline: float, on_event: OnEvent, raw: Raw | None) -> dict[str, Any]:
         while True:
             message = self._message(deadline)
-            if "error" in message and message.get("id") in (
-                self._last_id,
-                None,
-            ):  # None: it understood no request
+            if "error" in message and message.get("id") in (number, None):  # None: it understood no request
                 raise board_error(message["error"])
-            if message.get("id") != self._last_id:
+            if message.get("id") != number:
                 raise ProtocolError(f"the board answers another request: {message.get('id')!r}", hint=UPDATE)
             if isinstance(message.get("ok"), dict):
                 answer: dict[str, Any] = message["ok"]

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import random
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,9 +24,12 @@ from edgewright.connect.transport import AskPassword
 from edgewright.errors import AuthError, ConfigError, EdgewrightError, TrustError, Unreachable
 
 CONNECT_SECONDS = 10.0
-START_SECONDS = 20.0
+START_SECONDS = 20.0  # to the first word of a server
+STEP_SECONDS = 60.0  # for each step with one that has spoken: on a lossy link a step takes many seconds
 ATTEMPTS = 6  # a server past its MaxStartups drops connections at random
 WINDOW = 8 * 1024 * 1024  # bytes in flight towards this machine
+UNSENT = 128 * 1024  # bytes that wait in this machine's buffer: on a slow link more would hide how far it is
+ACKNOWLEDGED_AT = 120  # offset of `tcpi_bytes_acked` in Linux's `struct tcp_info`
 KEY_TYPES = (
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -163,13 +167,28 @@ def negotiate_once(endpoint: Endpoint, types: tuple[str, ...], opened: list[Any]
         options = transport.get_security_options()
         options.key_types = types
         options.ciphers = ciphers()
-        transport.start_client(timeout=START_SECONDS)
-        if not transport.is_active() or not transport.initial_kex_done:
-            raise TimeoutError(f"no key exchange within {START_SECONDS:g} s")
+        transport.handshake_timeout = transport.auth_timeout = STEP_SECONDS
+        exchange_keys(transport)
         return transport
     except BaseException:
         transport.close()
         raise
+
+
+def exchange_keys(transport: Any) -> None:
+    """The key exchange; a TimeoutError where the server is silent, or takes too long once it has spoken."""
+    done, limit_s = threading.Event(), START_SECONDS
+    transport.start_client(event=done)
+    if not done.wait(limit_s) and transport.remote_version:
+        limit_s = STEP_SECONDS
+        done.wait(limit_s - START_SECONDS)
+    error = transport.get_exception()
+    if error is not None:
+        raise error
+    if not transport.is_active():
+        raise EOFError("the server hung up")
+    if not transport.initial_kex_done:
+        raise TimeoutError(f"no key exchange within {limit_s:g} s")
 
 
 def reach(endpoint: Endpoint, opened: list[Any]) -> Any:
@@ -179,7 +198,18 @@ def reach(endpoint: Endpoint, opened: list[Any]) -> Any:
         return opened[-1].open_channel("direct-tcpip", target, ("127.0.0.1", 0), timeout=CONNECT_SECONDS)
     link = socket.create_connection((endpoint.address, endpoint.port), timeout=CONNECT_SECONDS)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
     return link
+
+
+def acknowledged(link: Any) -> int:
+    """Bytes of a TCP socket that its peer has acknowledged; 0 where the system does not tell (it is not Linux)."""
+    try:
+        told = link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, ACKNOWLEDGED_AT + 8)
+        return int(struct.unpack_from("=Q", told, ACKNOWLEDGED_AT)[0])
+    except (AttributeError, OSError, struct.error):
+        return 0
 
 
 def ciphers() -> tuple[str, ...]:
@@ -334,16 +364,17 @@ class SshTransport:
     def run(self, command: str) -> SshChannel:
         last = self.transports[-1]
         # paramiko waits without a limit for the answer to exec
-        alarm = threading.Timer(START_SECONDS, last.close)
+        alarm = threading.Timer(STEP_SECONDS, last.close)
         alarm.daemon = True
         alarm.start()
         try:
             with mapped(self._endpoint):
-                channel = last.open_session(window_size=WINDOW, timeout=START_SECONDS)
+                channel = last.open_session(window_size=WINDOW, timeout=STEP_SECONDS)
                 channel.exec_command(command)
         finally:
             alarm.cancel()
-        return SshChannel(channel, last.close, self._endpoint.label)
+        first = self.transports[0].sock  # behind jump hosts there are only channels
+        return SshChannel(channel, last.close, self._endpoint.label, lambda: acknowledged(first))
 
     def close(self) -> None:
         close_all(self.transports)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from edgewright.connect.transport import Ended, Log
+from edgewright.connect.transport import LEAST_TAKEN, Ended, Log
 from edgewright.errors import Unreachable
+
+LOOKS = 30  # in the time that a link may be silent
 
 
 class SshChannel:
@@ -18,12 +21,16 @@ class SshChannel:
         channel: paramiko's.
         cut: closes the whole link.
         label: the board in messages.
+        acknowledged: bytes that the other end's TCP has acknowledged on this link.
     """
 
-    def __init__(self, channel: Any, cut: Callable[[], None], label: str) -> None:
+    def __init__(
+        self, channel: Any, cut: Callable[[], None], label: str, acknowledged: Callable[[], int]
+    ) -> None:
         self._channel = channel
         self._cut = cut
         self._label = label
+        self._acknowledged = acknowledged
         self._log = Log(self._read_stderr, f"edgewright-stderr-{label}")
 
     def _read_stderr(self) -> bytes:
@@ -36,20 +43,38 @@ class SshChannel:
 
     def send(self, data: bytes | memoryview, timeout_s: float) -> None:
         self._channel.settimeout(timeout_s)
-        # a full TCP buffer blocks paramiko past any timeout, so the link is cut from outside
-        alarm = threading.Timer(timeout_s + len(data) / 1024, self._cut)
-        alarm.daemon = True
-        alarm.start()
+        rest = memoryview(data)
+        with Watch(self._life, self._cut, timeout_s) as watch:
+            while rest:
+                rest = rest[self._send(rest, watch) :]
+
+    def _send(self, rest: memoryview, watch: Watch) -> int:
+        """Sends a packet; how many bytes it held, none where the window stays shut."""
         try:
-            self._channel.sendall(memoryview(data))
-        except TimeoutError as error:
-            raise Unreachable(
-                f"{self._label} took nothing for {timeout_s:g} s", hint="is its link up?"
-            ) from error
+            count = int(self._channel.send(rest))
+        except TimeoutError:
+            return 0  # the watch decides how long that may last
         except (OSError, EOFError) as error:
-            raise Ended(f"the link to {self._label} broke", hint="is it still switched on?") from error
-        finally:
-            alarm.cancel()
+            raise self._broken(watch) from error
+        if not count:
+            raise self._broken(watch)
+        watch.packets += 1
+        return count
+
+    def _broken(self, watch: Watch) -> Unreachable:
+        if not watch.cut:
+            return Ended(f"the link to {self._label} broke", hint="is it still switched on?")
+        return Unreachable(
+            f"{self._label} took nothing for {watch.timeout_s:g} s",
+            hint="is it still switched on, and its link up?",
+        )
+
+    def _life(self) -> Life:
+        # nobody reads while bytes are sent, so what the agent says meanwhile piles up here
+        return Life(self._acknowledged(), len(self._channel.in_buffer))
+
+    def taken(self) -> int:
+        return self._acknowledged()
 
     def receive(self, size: int, timeout_s: float) -> bytes:
         self._channel.settimeout(timeout_s)
@@ -77,3 +102,52 @@ class SshChannel:
     def close(self) -> None:
         with contextlib.suppress(OSError, EOFError):
             self._channel.close()
+
+
+class Life(NamedTuple):
+    """What tells a slow link from a dead one: bytes that the other end took, and bytes that it said."""
+
+    taken: int
+    said: int
+
+    def since(self, before: Life) -> bool:
+        """Whether the other end gave a sign of life after `before`."""
+        return self.taken - before.taken >= LEAST_TAKEN or self.said > before.said
+
+
+class Watch:
+    """Cuts a link from outside when it is stuck: a full TCP buffer blocks paramiko past any timeout of its own.
+
+    Args:
+        life: the link's, now.
+        close: closes it.
+        timeout_s: so long without a packet that goes out, and without a sign of life, is too long.
+
+    Attributes:
+        packets: that went out.
+        cut: it was too long.
+    """
+
+    def __init__(self, life: Callable[[], Life], close: Callable[[], None], timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self.packets, self.cut = 0, False
+        self._life, self._close = life, close
+        self._done = threading.Event()
+
+    def __enter__(self) -> Watch:
+        threading.Thread(target=self._run, name="edgewright-watch", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+
+    def _run(self) -> None:
+        packets, seen, since = -1, self._life(), time.monotonic()
+        while not self._done.wait(self.timeout_s / LOOKS):
+            life = self._life()
+            if self.packets != packets or life.since(seen):
+                packets, seen, since = self.packets, life, time.monotonic()
+            elif time.monotonic() - since >= self.timeout_s:
+                self.cut = True
+                self._close()
+                return

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from edgewright.connect.transport import Channel, Ended
+from edgewright.connect.transport import LEAST_TAKEN, Channel, Ended
 from edgewright.errors import ProtocolError, Unreachable
 from edgewright_agent import protocol
 
@@ -17,7 +17,7 @@ class Stream:
     """Reads what the board says.
 
     Args:
-        silence_s: no byte for so long is a dead link.
+        silence_s: no byte for so long is a dead link, unless the board still takes what was sent to it.
     """
 
     def __init__(self, channel: Channel, silence_s: float) -> None:
@@ -60,18 +60,21 @@ class Stream:
             rest -= len(piece)
 
     def _more(self, size: int, deadline: float) -> bytes:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        try:
-            piece = self._channel.receive(size, min(left, self._silence_s))
-        except TimeoutError:
-            if left <= self._silence_s:
-                raise
-            raise Unreachable(
-                f"the board said nothing for {self._silence_s:g} s",
-                hint="is it still switched on, and its link up?",
-            ) from None
-        if not piece:
-            raise Ended("the link to the board ended", hint="is it still switched on? try again")
-        return piece
+        while True:
+            left, taken = deadline - time.monotonic(), self._channel.taken()
+            if left <= 0:
+                raise TimeoutError
+            try:
+                piece = self._channel.receive(size, min(left, self._silence_s))
+            except TimeoutError:
+                if left <= self._silence_s:
+                    raise
+                if self._channel.taken() - taken >= LEAST_TAKEN:  # it is what was sent that takes so long
+                    continue
+                raise Unreachable(
+                    f"the board said nothing for {self._silence_s:g} s",
+                    hint="is it still switched on, and its link up?",
+                ) from None
+            if not piece:
+                raise Ended("the link to the board ended", hint="is it still switched on? try again")
+            return piece

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from edgewright.connect.request import Request
 from edgewright.connect.stream import UPDATE, Stream
-from edgewright.connect.transport import Channel
-from edgewright.errors import EdgewrightError, ProtocolError
+from edgewright.connect.transport import SLOWEST, Channel
+from edgewright.errors import BoardError, EdgewrightError, ProtocolError
 from edgewright.nouns.progress import Step
 from edgewright_agent import protocol
 
@@ -21,26 +24,52 @@ if TYPE_CHECKING:
     from edgewright.connect.session import Session
 
 MAX_RESULT = 1024**3  # bytes of one result that a board may send
-REPORT_BYTES = 1024 * 1024
-TRANSFER_SECONDS = 24 * 3600.0
+PART_SECONDS = 600.0  # for a board that hashes what it has of a file
+LEAST_PIECE = 16 * 1024
+STOPPED_SECONDS = 1.0
+REST = 32 * 1024  # bytes on their way that no progress is told of
+PIECE_SECONDS = 0.5  # that a piece is on its way, so that progress moves
+AT_ONCE = 32  # files that are asked about without waiting in between
 
 
-def put(session: Session, source: Path | bytes, label: str) -> str:
-    """The contract is `Session.put`."""
-    with opened(source) as file:
-        sha256, size = digest(file)
-        part = session.call("part", sha256=sha256, size=size, timeout_s=600)
-        if part.get("complete") is True:
-            session.progress(
-                Step(board=session.board.name, what="upload", detail=label, done=size, total=size)
-            )
-            return sha256
-        offset = resume_at(part, file, size)
-        body = sender(file, offset, size, report(session, label, size))
-        args = {"sha256": sha256, "size": size, "offset": offset}
-        session.exchange("put", args, timeout_s=TRANSFER_SECONDS, body=body)
-        session.sent_bytes += size - offset
-    return sha256
+def put(session: Session, sources: Sequence[tuple[Path | bytes, str]]) -> list[str]:
+    """The contract is `Session.put_all`."""
+    hashes: list[str] = []
+    for first in range(0, len(sources), AT_ONCE):
+        some = sources[first : first + AT_ONCE]
+        try:
+            hashes += put_some(session, some)
+        except BoardError as error:
+            if error.code != "busy":
+                raise
+            hashes += put_some(session, some)  # another session began with one of them: `part` waits for it
+    return hashes
+
+
+def put_some(session: Session, sources: Sequence[tuple[Path | bytes, str]]) -> list[str]:
+    """Two round trips however many files there are: one asks what is there of them, the other ends the last one."""
+    with contextlib.ExitStack() as stack:
+        files = [(stack.enter_context(opened(source)), label) for source, label in sources]
+        digests = [digest(file) for file, _ in files]
+        distinct = dict(zip(digests, files, strict=True))  # the same bytes under two labels are sent once
+        asked = [Request("part", {"sha256": sha256, "size": size}) for sha256, size in distinct]
+        parts = session.exchange_all(asked, timeout_s=PART_SECONDS)
+        puts, rates, total = [], [], 0
+        for ((sha256, size), (file, label)), part in zip(distinct.items(), parts, strict=True):
+            rate = Rate(session, label, size)
+            if part.get("complete") is True:
+                rate.whole()
+                continue
+            offset = resume_at(part, file, size)
+            args = {"sha256": sha256, "size": size, "offset": offset}
+            puts.append(Request("put", args, sender(file, offset, size, rate)))
+            rates.append(rate)
+            total += size - offset
+        session.exchange_all(puts, timeout_s=PART_SECONDS + total / SLOWEST)
+        for rate in rates:
+            rate.whole()
+        session.sent_bytes += total
+    return [sha256 for sha256, _ in digests]
 
 
 @contextlib.contextmanager
@@ -77,11 +106,47 @@ def resume_at(part: dict[str, Any], file: BinaryIO, size: int) -> int:
     return offset if digest(file, offset)[0] == part.get("prefix_sha256") else 0
 
 
-def report(session: Session, label: str, total: int) -> Callable[[int], None]:
-    """Tells the progress callback about bytes done."""
-    return lambda done: session.progress(
-        Step(board=session.board.name, what="upload", detail=label, done=done, total=total)
-    )
+class Rate:
+    """Tells the progress callback how much of an upload is done, and how fast it was in the last seconds.
+
+    Args:
+        total: bytes of the file.
+    """
+
+    WINDOW = 10.0  # seconds that the rate is the mean of
+    EVERY = 0.5  # seconds between two words,
+    BYTES = 1024 * 1024  # or so many bytes
+
+    def __init__(self, session: Session, label: str, total: int) -> None:
+        self._progress = session.progress
+        self._board, self._label, self._total = session.board.name, label, total
+        self._seen: collections.deque[tuple[float, int]] = collections.deque()
+        self._told, self._named = 0.0, 0
+
+    def __call__(self, done: int) -> None:
+        """So many bytes, from the file's start, are there."""
+        now = time.monotonic()
+        self._seen.append((now, done))
+        while now - self._seen[0][0] > self.WINDOW and len(self._seen) > 2:
+            self._seen.popleft()
+        if now - self._told < self.EVERY and done - self._named < self.BYTES:
+            return
+        self._told, self._named = now, done
+        self._tell(done)
+
+    def whole(self) -> None:
+        """The board has all of it, verified."""
+        self._seen.append((time.monotonic(), self._total))
+        self._tell(self._total)
+
+    def _tell(self, done: int) -> None:
+        (began, first), (now, _) = self._seen[0], self._seen[-1]
+        rate = (done - first) / (now - began) if now - began > self.EVERY else None
+        self._progress(
+            Step(
+                board=self._board, what="upload", detail=self._label, done=done, total=self._total, rate=rate
+            )
+        )
 
 
 def sender(
@@ -91,19 +156,40 @@ def sender(
 
     def send(channel: Channel, silence_s: float) -> None:
         file.seek(offset)
-        done = reported = offset
+        done, length = offset, LEAST_PIECE
+        before, began = channel.taken(), time.monotonic()
+
+        def there() -> int:  # what only lies in this machine's buffers is not there yet
+            return min(done, offset + channel.taken() - before) if before else done
+
         told(done)
         while done < size:
-            piece = file.read(min(protocol.PIECE, size - done))
+            piece = file.read(min(length, size - done))
             if not piece:
                 raise EdgewrightError("the file became shorter while it was sent", hint="try again")
             channel.send(piece, silence_s)
             done += len(piece)
-            if done - reported >= REPORT_BYTES or done == size:
-                reported = done
-                told(done)
+            arrived = there()
+            told(arrived)
+            worth = (arrived - offset) / (time.monotonic() - began) * PIECE_SECONDS
+            length = max(LEAST_PIECE, min(protocol.PIECE, int(worth)))
+        drain(there, size - REST, told)
 
     return send
+
+
+def drain(there: Callable[[], int], enough: int, told: Callable[[int], None]) -> None:
+    """Tells of what is still on its way, as long as it moves; the last of it is not waited for: the next file follows.
+
+    A link that stopped is left to whoever waits for the answer.
+    """
+    last, since = there(), time.monotonic()
+    while last < enough and time.monotonic() - since < STOPPED_SECONDS:
+        time.sleep(0.05)
+        now = there()
+        if now > last:
+            last, since = now, time.monotonic()
+            told(now)
 
 
 def get(session: Session, result: dict[str, Any], destination: Path | None) -> bytes | Path:
@@ -157,6 +243,6 @@ def fetch(session: Session, name: str, sha256: str, size: int, file: BinaryIO) -
             )
         stream.raw(size, write, deadline)
 
-    session.exchange("get", {"result": name}, timeout_s=TRANSFER_SECONDS, raw=take)
+    session.exchange("get", {"result": name}, timeout_s=PART_SECONDS + size / SLOWEST, raw=take)
     if took != size or found.hexdigest() != sha256:
         raise ProtocolError("the bytes of a result are not those that the board named", hint=UPDATE)

@@ -10,6 +10,10 @@ from typing import Protocol
 from edgewright.errors import Unreachable
 
 LOG_BYTES = 256 * 1024  # of a command's stderr, the newest are kept
+SLOWEST = 256  # bytes/s: a transfer that is slower is given up, even if it moves
+LEAST_TAKEN = (
+    1024  # bytes within a silence that tell a slow link from one that only answers a server's keepalives
+)
 AskPassword = Callable[[str], str | None]
 
 
@@ -25,11 +29,11 @@ class Channel(Protocol):
     """
 
     def send(self, data: bytes | memoryview, timeout_s: float) -> None:
-        """Writes all of `data` to the command's stdin.
+        """Writes all of `data` to the command's stdin, however long that takes while some of it gets on.
 
         Raises:
             Ended: the link broke, or the command ended.
-            Unreachable: nothing was taken for `timeout_s` seconds.
+            Unreachable: nothing was taken, and nothing said, for `timeout_s` seconds.
         """
 
     def receive(self, size: int, timeout_s: float) -> bytes:
@@ -38,6 +42,12 @@ class Channel(Protocol):
         Raises:
             TimeoutError: nothing came for `timeout_s` seconds.
             Ended: the link broke.
+        """
+
+    def taken(self) -> int:
+        """Bytes that the other end has acknowledged so far: it grows while a slow link carries what was sent.
+
+        Always 0 where that cannot be known.
         """
 
     def log(self) -> str:

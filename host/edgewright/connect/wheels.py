@@ -52,12 +52,18 @@ def resolve(host: WheelHost, requirements: Sequence[str]) -> list[Wheel]:
     """
     folder = home.folder("wheels")
     with locked(folder):
-        note = folder / f"{key(host, requirements)}.json"
-        found = recall(note)
-        if found is None or not all([in_use.hold(wheel.path.parent) for wheel in found]):
+        found = recalled(host, requirements)
+        if found is None:
             found = download(host, requirements, folder)
-            write_whole(note, json.dumps([[wheel.sha256, wheel.file] for wheel in found], indent=1))
+            rows = json.dumps([[wheel.sha256, wheel.file] for wheel in found], indent=1)
+            write_whole(folder / f"{key(host, requirements)}.json", rows)
         return found
+
+
+def recalled(host: WheelHost, requirements: Sequence[str]) -> list[Wheel] | None:
+    """What an earlier `resolve` gave, without asking anyone; None where it is gone or there was none."""
+    found = recall(home.folder("wheels") / f"{key(host, requirements)}.json")
+    return found if found and all([in_use.hold(wheel.path.parent) for wheel in found]) else None
 
 
 def key(host: WheelHost, requirements: Sequence[str]) -> str:
@@ -120,7 +126,7 @@ def run_pip(command: list[str], host: WheelHost, requirements: Sequence[str]) ->
         return
     errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
     if any(sign in done.stderr for sign in OFFLINE):
-        raise unreachable(errors[0] if errors else "no connection")
+        raise unreachable(f"{', '.join(requirements)} was asked for")
     missing = [line for line in errors if line.startswith("No matching distribution found for ")]
     if missing:
         what = missing[0].removeprefix("No matching distribution found for ")
@@ -137,7 +143,10 @@ def run_pip(command: list[str], host: WheelHost, requirements: Sequence[str]) ->
 
 def unreachable(what: str) -> EdgewrightError:
     """The index does not answer."""
-    hint = "is this machine online? else give the wheels with --wheel FILE"
+    hint = (
+        "is this machine online? else bring a bundle: `edgewright provision --bundle FILE --profile NAME` "
+        "writes one where there is internet; or give the wheels with --wheel FILE"
+    )
     return EdgewrightError(f"cannot reach the package index: {what}", hint=hint, code="index-unreachable")
 
 

@@ -4,39 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgewright import targets
 from edgewright.connect.session import Session
-from edgewright.deploy import fit
-from edgewright.deploy.board_profile import profile_of
+from edgewright.deploy import board_runtimes, fit
+from edgewright.deploy.board_profile import by_model, how_to_set, profile_of
+from edgewright.deploy.board_runtimes import TargetFit
+from edgewright.deploy.doubts import doubts
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts
+from edgewright.nouns.finding import ADVICE, PROBLEM, Finding
 from edgewright.nouns.profile import Profile
 
-LOW_DISK = 512 * 1024**2
 GUARD_SECONDS = 120.0
 
 
-class Finding(Noun, frozen=True, kw_only=True):
-    """One thing to know. `level`: `problem` stops a deployment, `advice` does not."""
-
-    level: str
-    message: str
-    hint: str = ""
-
-
 class Diagnosis(Noun, frozen=True, kw_only=True):
-    """A board's facts, its profile and what was found."""
+    """A board's facts, its profile, what can run there and what was found.
+
+    Attributes:
+        profile: its name, empty where none fits.
+        targets: those of the profile, in its order; empty where its Python is none that wheels are made for.
+    """
 
     facts: Facts
     profile: str
+    targets: tuple[TargetFit, ...] = ()
     findings: tuple[Finding, ...]
 
     @property
     def ready(self) -> bool:
         """Whether nothing stops a deployment."""
-        return all(finding.level != "problem" for finding in self.findings)
+        return all(finding.level != PROBLEM for finding in self.findings)
 
 
 def guarded(session: Session, install: bool) -> list[Finding]:
@@ -45,7 +44,7 @@ def guarded(session: Session, install: bool) -> list[Finding]:
     if not install or (answer.get("guard") != "none" and answer.get("tested")):
         return []
     why = str(answer.get("why") or "its test failed")
-    return [Finding(level="problem", message=f"the reboot guard could not be installed: {why}",
+    return [Finding(level=PROBLEM, message=f"the reboot guard could not be installed: {why}",
                     hint="run `python3 <root>/agent/<sha256>.pyz guard --root <root>` at boot yourself")]  # fmt: skip
 
 
@@ -55,59 +54,47 @@ def diagnose(board: Board, facts: Facts, known: Sequence[Finding] = ()) -> Diagn
     Args:
         known: findings that came before.
     """
-    findings: list[Finding] = list(known)
+    found: list[Finding] = list(known)
     profile: Profile | None = None
+    fits: tuple[TargetFit, ...] = ()
     try:
         profile = profile_of(board, facts)
-        fit.check_board(facts, profile, board=board.name)
+        found += misfit(facts, profile, board.name)
+        found += doubtful_profile(board, facts, profile)
+        fits = board_runtimes.target_fits(facts, profile)
+        found += board_runtimes.findings(facts, fits)
     except EdgewrightError as error:
-        findings.append(Finding(level="problem", message=error.message, hint=error.hint))
-    if profile is not None:
-        findings += runtimes(facts, profile)
-    findings += advice(facts, board.name)
-    return Diagnosis(facts=facts, profile=profile.name if profile else "", findings=tuple(findings))
+        found.append(Finding(level=PROBLEM, message=error.message, hint=error.hint))
+    found += doubts(facts, board.name)
+    name = profile.name if profile else ""
+    return Diagnosis(facts=facts, profile=name, targets=fits, findings=tuple(found))
 
 
-def runtimes(facts: Facts, profile: Profile) -> list[Finding]:
-    """Which of the profile's targets have a runtime here, or could get one."""
-    found: list[Finding] = []
-    have = {runtime.target for runtime in facts.runtimes}
-    arch = facts.python.platform.removeprefix("linux-") or facts.arch
-    possible = []
-    for name in profile.targets:
-        if name in have or name not in targets.names():
-            continue
-        if targets.load(name).runtimes_for(facts.python.version, arch, facts.libc.version):
-            possible.append(name)
-    if not have and not possible:
-        found.append(
-            Finding(
-                level="problem",
-                message=f"no runtime for Python {facts.python.version} on {arch} with {facts.libc.name} {facts.libc.version}",
-                hint="give the wheel yourself (`provision --wheel FILE`), or name another Python in the fleet file (`python`)",
-            )
+def misfit(facts: Facts, profile: Profile, board: str) -> list[Finding]:
+    """What a deployment would refuse before anything is sent."""
+    try:
+        fit.check_board(facts, profile, board=board)
+    except EdgewrightError as error:
+        return [Finding(level=PROBLEM, message=error.message, hint=error.hint)]
+    return []
+
+
+def doubtful_profile(board: Board, facts: Facts, profile: Profile) -> list[Finding]:
+    """Whether the board looks like another kind, or like none that is known better than by its architecture."""
+    named = by_model(facts)
+    if board.profile and named is not None and profile.models and named.name != profile.name:
+        message = (
+            f"the fleet file says profile {profile.name}, the board says {facts.model}: profile {named.name}"
         )
-    elif not have:
-        found.append(
-            Finding(
-                level="advice",
-                message="no runtime yet",
-                hint=f"deploy installs it, as `edgewright provision` does: {', '.join(possible)}",
-            )
+        return [Finding(level=ADVICE, message=message, hint=how_to_set(board, named.name))]
+    told = not facts.model or "model" in facts.simulated
+    if named is None and not board.profile and not told and facts.arch != "x86_64":
+        message = f"no profile of its own for {facts.model}: taken as {profile.name}"
+        hint = (
+            f"a profile of your own says more: `edgewright profiles show {profile.name}` is the form of one"
         )
-    return found
-
-
-def advice(facts: Facts, board: str) -> list[Finding]:
-    """What makes a board slow, full or unable to recover by itself."""
-    found = []
-    if 0 < facts.disk_free_bytes < LOW_DISK:
-        found.append(Finding(level="advice", message=f"only {facts.disk_free_bytes // 1024**2} MiB of disk are free",
-                             hint=f"`edgewright fleet prune {board}` removes old releases"))  # fmt: skip
-    if facts.governor and facts.governor != "performance":
-        found.append(Finding(level="advice", message=f"governor: {facts.governor}; latency depends on it",
-                             hint="measure as the application runs, or set it to performance"))  # fmt: skip
-    if facts.guard in ("", "none"):
-        found.append(Finding(level="advice", message="no reboot guard: a trial cut by a power failure is reverted at the next session",
-                             hint=f"let the board do it by itself: `edgewright doctor {board} --install-guard`"))  # fmt: skip
-    return found
+        return [Finding(level=ADVICE, message=message, hint=hint)]
+    if "myriad" in facts.accelerators and "myriad" not in profile.accelerators:
+        message = f"a Neural Compute Stick is plugged in, which profile {profile.name} does not use"
+        return [Finding(level=ADVICE, message=message, hint=how_to_set(board, "intel-ncs2"))]
+    return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgewright import targets
 from edgewright.connect.provision import RuntimeChoice
+from edgewright.deploy.board_profile import userland
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.artifact import Manifest
 from edgewright.nouns.facts import Facts
@@ -24,7 +25,7 @@ def check_board(facts: Facts, profile: Profile, *, board: str) -> None:
     if facts.root_problem:
         raise NoFit(f"the root folder {facts.root} of {board} cannot be used: {facts.root_problem}",
                     hint="set another one: `root` in the fleet file")  # fmt: skip
-    if facts.arch not in profile.architectures:
+    if not {facts.arch, userland(facts)} & set(profile.architectures):
         raise NoFit(
             f"{board} is {facts.arch}, its profile {profile.name} is {' or '.join(profile.architectures)}",
             hint="correct the profile in the fleet file; `edgewright profiles list` names them",

@@ -15,8 +15,9 @@ from edgewright.compile import pythons, toolchains
 from edgewright.compile.pythons import Python
 from edgewright.compile.toolchains import Installed
 from edgewright.config import home
-from edgewright.deploy.diagnose import LOW_DISK, Finding
+from edgewright.deploy.doubts import LOW_DISK
 from edgewright.nouns.base import Noun
+from edgewright.nouns.finding import Finding
 
 PROGRAMS = ("ssh", "sshd", "ssh-keygen", "openssl")
 _FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin")  # where sshd is, often outside of PATH

@@ -10,7 +10,7 @@ from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.conversion import Conversion
 from edgewright.nouns.measurement import QUICK, Protocol
 from edgewright.nouns.profile import Profile
-from edgewright.nouns.project import Budget, Preprocessing, Project
+from edgewright.nouns.project import HOOK_SECONDS, Budget, Preprocessing, Project
 
 DEADLINE_S = 60.0
 
@@ -25,6 +25,7 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
         evaluation: labelled set that is scored on every board.
         budget: keys given on the command line; they win over the project's.
         hooks: kind -> script on this machine.
+        hook_s: seconds that each of them may take.
         stage: stop once the release is verified and measured; `current` stays.
         deadline_s: seconds after which the board reverts a trial that nobody commits.
         allow_synthetic: ship what was calibrated without data.
@@ -51,6 +52,7 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
     metric: str = "top1"
     budget: Budget = Budget()
     hooks: dict[str, Path] = {}
+    hook_s: float = HOOK_SECONDS
     stage: bool = False
     dry_run: bool = False
     allow_synthetic: bool = False

@@ -98,6 +98,7 @@ def up(
     if not 0 < count <= MAX_BOARDS:
         raise UsageError(f"the number of boards must be 1 to {MAX_BOARDS}: {count}")
     if suite:  # before the lock: it may take minutes
+        making.check_tools(machine)
         userland.ready(suite, mirror, progress, machine=machine)
     with record.lock():
         existing = record.load(name)

@@ -62,6 +62,30 @@ def qemu() -> str:
     )
 
 
+def possible() -> None:
+    """Looks whether this machine can run such boards, before anything is fetched for one.
+
+    Raises:
+        LabError: a tool is missing, the kernel is too old, or users may not make namespaces.
+    """
+    qemu()
+    if shutil.which("unshare", path=isolation.PATH) is None:
+        raise LabError(
+            "arm64 boards need unshare",
+            hint="install it: `sudo apt-get install util-linux`",
+            code="tool-missing",
+        )
+    inner = f"exec unshare --user --map-user={isolation.UID} --map-group={isolation.UID} -- true"
+    done = _run(isolation.command(inner))
+    if done.returncode:
+        raise LabError(
+            f"this machine does not let its users make namespaces: {_last(done.stderr)}",
+            hint="see /proc/sys/user/max_user_namespaces, kernel.unprivileged_userns_clone and "
+            "kernel.apparmor_restrict_unprivileged_userns; a whole machine needs none: `--vm`",
+            code="no-emulation",
+        )
+
+
 def dress(folder: Path, image: Path, profile: Profile | None, serial: str) -> None:
     """Prepares a board's folder: the layer over the userland, and what its hardware would tell.
 
@@ -149,22 +173,26 @@ def script(folder: Path, *, name: str, emulator: str) -> str:
 
 def check(folder: Path, emulator: str) -> None:
     """Runs one arm64 program in a dressed board's folder. Raises LabError with what went wrong."""
-    done = _try(folder, emulator, ("/usr/bin/uname", "-m"))
+    text = script(folder, name="board", emulator=emulator)
+    done = _run(isolation.command(text, "/usr/bin/uname", "-m"))
     if done.returncode or done.stdout.strip() != b"aarch64":
-        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
         raise LabError(
-            f"this machine does not let its users run arm64 programs: {said[-1]}",
+            f"this machine does not let its users run arm64 programs: {_last(done.stderr)}",
             hint="unprivileged user namespaces may be off; a whole machine needs none: `--vm`",
             code="no-emulation",
         )
 
 
-def _try(folder: Path, emulator: str, program: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-    text = script(folder, name="board", emulator=emulator)
+def _last(said: bytes) -> str:
+    lines = said.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
-            isolation.command(text, *program), env={"PATH": isolation.PATH, **environment()},
-            capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+            command, env={"PATH": isolation.PATH, **environment()}, capture_output=True, timeout=60, check=False,
+            stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LabError(

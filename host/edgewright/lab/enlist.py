@@ -90,6 +90,16 @@ def remove(lab: LabRecord) -> None:
             file.boards.pop(name, None)
     drop(lab, trust.path_of(loaded), lambda: trust.load(loaded) == TrustFile())
     drop(lab, path, lambda: fleet.read_file(path) == FleetFile(name=file.name))
+    bequeath(lab)
+
+
+def bequeath(lab: LabRecord) -> None:
+    """Files that the lab made and that other labs' boards are in become theirs to remove."""
+    for name in record.names():
+        other = record.load(name) if name != lab.name else None
+        if other is not None and other.fleet == lab.fleet and set(lab.made) - set(other.made):
+            made = tuple(dict.fromkeys((*other.made, *lab.made)))
+            record.save(msgspec.structs.replace(other, made=made))
 
 
 def drop(lab: LabRecord, path: Path, is_empty: Callable[[], bool]) -> None:

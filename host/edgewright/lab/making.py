@@ -58,10 +58,6 @@ def plan(
                 "an emulated board has its suite's Python",
                 hint=f"take another suite: {', '.join(userland.SUITES)}",
             )
-        if machine:
-            machines.tools()
-        else:
-            emulation.qemu()
     else:
         chosen = interpreter.choose(python)
     server = (openssh.find() or BUILT_IN) if sshd is None else sshd
@@ -78,6 +74,14 @@ def plan(
     )  # fmt: skip
     path = str(fleet_path.absolute())
     return LabRecord(name=name, fleet=path, sshd="" if server == BUILT_IN else server, boards=boards)
+
+
+def check_tools(machine: bool) -> None:
+    """Raises LabError where emulated boards, or whole emulated machines, cannot run on this machine."""
+    if machine:
+        machines.tools()
+    else:
+        emulation.possible()
 
 
 def free_ports(count: int) -> list[int]:

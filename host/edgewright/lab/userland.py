@@ -27,7 +27,7 @@ PACKAGES = (
 )  # fmt: skip
 MACHINE_PACKAGES = (*PACKAGES, "busybox-static", "iproute2", "linux-image-cloud-arm64")  # of a whole machine
 TOOLS = {"apt-get": "apt", "dpkg-deb": "dpkg", "tar": "tar"}
-SUITES = ("bullseye", "bookworm", "trixie")  # Python 3.9, 3.11 and 3.13
+SUITES = ("bullseye", "bookworm", "trixie", "forky")  # Python 3.9, 3.11, 3.13 and 3.14
 SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 NEEDED_BYTES = 700 * 1024**2  # the packages, their lists, and twice the unpacked tree

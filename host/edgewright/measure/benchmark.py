@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 
 from edgewright.connect.session import Session
-from edgewright.errors import ProtocolError
+from edgewright.errors import BoardError, ProtocolError
 from edgewright.measure import statistics, validity
 from edgewright.nouns.measurement import Environment, Latency, Measurement, Protocol, Run
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.store import samples
 
 MAX_RUNS = 1000
+SLOW_START = 10  # times a protocol's limit, for a board that spends all of that in importing its runtime
 
 
 def benchmark(
@@ -47,11 +48,20 @@ def benchmark(
             progress(Step(what="bench", board=board, detail=protocol.name,
                           done=event.get("done"), total=event.get("total")))  # fmt: skip
 
-    answer = session.call(
-        "bench", on_event=say, model=model, releases=list(releases),
-        protocol={key: value for key, value in msgspec.to_builtins(protocol).items() if key != "name"},
-        threads=threads, accelerator=accelerator,
-    )  # fmt: skip
+    def run(limit_s: float) -> dict[str, Any]:
+        numbers = {key: value for key, value in msgspec.to_builtins(protocol).items() if key != "name"}
+        return session.call(
+            "bench", on_event=say, model=model, releases=list(releases), protocol=dict(numbers, limit_s=limit_s),
+            threads=threads, accelerator=accelerator,
+        )  # fmt: skip
+
+    try:
+        answer = run(protocol.limit_s)
+    except BoardError as error:
+        if error.code != "timeout":
+            raise
+        progress(Step(what="bench", board=board, detail=f"{protocol.name}, with more time: it starts slowly"))
+        answer = run(SLOW_START * protocol.limit_s)
     runs = [read_run(session, run) for run in bounded(answer.get("runs"))]
     before, after = environment(answer, "before"), environment(answer, "after")
     return [

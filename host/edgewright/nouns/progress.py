@@ -15,6 +15,7 @@ class Step(Noun, frozen=True, kw_only=True):
         what: what is being done, such as `upload` or `convert`.
         detail: for a person, such as a file name.
         done, total: bytes or items so far, where known.
+        rate: bytes a second, in the last seconds of a transfer.
     """
 
     what: str
@@ -22,6 +23,7 @@ class Step(Noun, frozen=True, kw_only=True):
     detail: str = ""
     done: int | None = None
     total: int | None = None
+    rate: float | None = None
 
 
 Progress = Callable[[Step], None]

@@ -12,6 +12,8 @@ from edgewright.nouns.conversion import Conversion
 
 Limit = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+HOOKS = ("activate", "health", "quiesce", "resume")
+HOOK_SECONDS = 60.0  # what the board allows a hook by itself
 
 
 class Budget(Noun, frozen=True, kw_only=True):
@@ -58,12 +60,17 @@ class Preprocessing(Noun, frozen=True, kw_only=True):
 
 
 class Hooks(Noun, frozen=True, kw_only=True):
-    """Scripts, paths relative to the project file, run on the board by `/bin/sh`-less exec with a time limit."""
+    """Scripts, paths relative to the project file, run on the board by `/bin/sh`-less exec with a time limit.
+
+    Attributes:
+        timeout_s: what each of them may take. A trial lasts at least as long as its hooks may.
+    """
 
     activate: str | None = None
     health: str | None = None
     quiesce: str | None = None
     resume: str | None = None
+    timeout_s: Annotated[float, Meta(ge=1, le=3600)] = HOOK_SECONDS
 
 
 class ProjectFile(Noun, frozen=True, kw_only=True):

@@ -16,7 +16,8 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
         glibc: least glibc version; there are no wheels for musl.
         requires: everything else that has to be on the path for `runner.load` to work, as requirement
             specifiers, and nothing that it can do without: the wheels' own metadata ask for more (protobuf,
-            tqdm, packaging, ...). Resolve these with `--no-deps`. Empty: the board must have numpy itself.
+            tqdm, packaging, ...). Resolve these with `--no-deps`.
+        own: what the board's own Python must have instead, as requirement specifiers, for want of wheels.
         caps: newest of each kind that it reads, such as `{"opset": 21, "ir": 10}`, as in manifests.
     """
 
@@ -26,6 +27,7 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
     archs: tuple[str, ...]
     glibc: str
     requires: tuple[str, ...]
+    own: tuple[str, ...] = ()
     caps: dict[str, int] = {}
 
     def fits(self, python: str, arch: str, glibc: str) -> bool:

@@ -3,6 +3,7 @@
 from edgewright_targets.onnxruntime import layers
 from edgewright_targets.onnxruntime.prepare import named, prepared
 from edgewright_targets.onnxruntime.shield import shield
+from edgewright_targets.onnxruntime.spared import spared
 
 METHODS = {"minmax": "min-max", "entropy": "entropy", "percentile": "percentile 99.999"}
 _CHUNK = 8  # samples whose activations are held at a time by the methods that need whole tensors
@@ -35,7 +36,7 @@ def quantise(work):
         QuantType.QInt16 if wide else QuantType.QInt8,
         ranges(work, model, kinds),
         [],
-        sorted({name for names in keep.values() for name in names}),
+        sorted({name for names in keep.values() for name in names} | spared(model)),
         kinds,
         # 16 bits are no ONNX before opset 21, the runtime's own operators of that name know them since 1.17
         {"UseQDQContribOps": wide},

@@ -43,7 +43,12 @@ def executed(path):
 def _rows(model):
     graph = model.graph
     names = [node.name or next((name for name in node.output if name), "") for node in graph.node]
-    makers = {output: name for node, name in zip(graph.node, names, strict=True) for output in node.output}
+    makers = {
+        output: name
+        for node, name in zip(graph.node, names, strict=True)
+        if node.op_type != "Constant"
+        for output in node.output
+    }
     nodes = {output: node for node in graph.node for output in node.output}
     weights = {item.name: item.data_type for item in graph.initializer}
     return [

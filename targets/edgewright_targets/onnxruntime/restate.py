@@ -20,7 +20,7 @@ def restated(model, opset):
             item.version = opset
     if opset < _LAYER_NORMALISATION:
         _spell_out(made)
-    constants = _constants(made)
+    constants = constants_of(made)
     for node in every_node(made):
         if node.op_type.startswith("Reduce") and node.op_type != "ReduceSum" and opset < _AXES_ARE_INPUTS:
             _axes_as_attribute(node, constants)
@@ -31,7 +31,7 @@ def restated(model, opset):
     return made
 
 
-def _constants(model):
+def constants_of(model):
     """{name: TensorProto} of initialisers and of Constant nodes."""
     found = {item.name: item for item in model.graph.initializer}
     for node in model.graph.node:

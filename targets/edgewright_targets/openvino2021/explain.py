@@ -1,4 +1,4 @@
-"""Operations of IR of version 10, by its XML. Host side, in the `onnx` worker; needs no OpenVINO."""
+"""Operations of IR of version 10, by its XML, and of what that release makes of it. Host side, in the `onnx` worker."""
 
 _NO_OPERATIONS = ("Const", "Parameter", "Result")
 _PASSING = ("Convert", "Reshape", "FakeQuantize", "Multiply", "Subtract")  # from a constant to weights
@@ -10,11 +10,38 @@ _LAYERS = (
     "GroupConvolutionBackpropData",
 )
 _FLOATS = {"f16": "fp16", "f32": "fp32"}
+_PLUGINS_OWN = ("Input", "Output", "Const", "Reorder")
 
 
-def executed(path):  # noqa: ARG001 - one signature for all targets
-    """None: only that release's own Python could say it."""
-    return None
+def executed(path):
+    """Rows of the graph that the CPU plugin of that release executes; `absorbed` are layers of the file.
+
+    None where the toolchain, which holds that release, is not installed any more.
+    """
+    from edgewright.compile import toolchains
+    from edgewright_targets.openvino2021.finish import TOOLCHAIN, ask
+
+    if toolchains.describe(TOOLCHAIN).state != "ready":
+        return None
+    kinds = {row["name"]: row["operator"] for row in shipped(path)}
+    nodes = ask(toolchains.python_of(TOOLCHAIN), "executed", path)
+    rows = [node for node in nodes if node["kind"] not in _PLUGINS_OWN]
+    names = {node["name"]: (node["origins"] or [node["name"]])[0] for node in rows}
+    through = {node["name"]: node["reads"] for node in nodes if node["kind"] == "Reorder"}
+    return [
+        {
+            "name": names[node["name"]],
+            "operator": node["kind"],
+            "takes": [
+                names[one]
+                for other in node["reads"]
+                for one in [other, *through.get(other, ())]
+                if one in names
+            ],
+            "absorbed": [kinds[other] for other in node["origins"][1:] if other in kinds],
+        }
+        for node in rows
+    ]
 
 
 def shipped(path):

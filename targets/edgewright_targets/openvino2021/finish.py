@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 from edgewright_targets.openvino2021 import preflight
+from edgewright_targets.openvino2021.prune import keep_outputs
+from edgewright_targets.openvino2021.ready import ready
 
 TOOLCHAIN = "openvino-2021"
 INSIDE = Path(__file__).with_name("inside.py")
@@ -23,8 +25,12 @@ def convert(work):
 
     preflight.check_precision(work.accelerator, work.precision)
     python = work.toolchains[TOOLCHAIN]
-    optimise(python, work.path, work.folder / work.entry, _TYPES[work.precision])
-    found = describe(python, work.folder / work.entry, [spec.name for spec in work.outputs])
+    source = ready(work)
+    optimise(python, source, work.folder / work.entry, _TYPES[work.precision])
+    if source != work.path:
+        source.unlink()
+    keep_outputs(work.folder / work.entry, {spec.name for spec in work.outputs})
+    found = ask(python, "describe", work.folder / work.entry, *(spec.name for spec in work.outputs))
     names = [spec.name for spec in work.inputs]
     if sorted(names) != found["inputs"] or None in found["outputs"]:
         raise ConversionError(
@@ -52,7 +58,7 @@ def optimise(python, source, entry, data_type):
     if done.returncode or not entry.is_file():
         raise ConversionError(
             f"the Model Optimizer of OpenVINO 2021.4 refuses the model: {said(done.stdout + done.stderr)}",
-            hint="it takes static shapes and ONNX operators up to opset 13 or so, and few recurrent layers",
+            hint="it takes static shapes and ONNX operators up to opset 13 or so; write the operator in other words, or take another target",
             code="conversion-failed",
         )
     entry.with_suffix(".mapping").unlink(missing_ok=True)
@@ -68,15 +74,15 @@ def said(output):
     return re.sub(r"^Exception occurred during running replacer .*?\)\w*: ", "", line)[:300].rstrip(".")
 
 
-def describe(python, path, outputs):
-    """What `inside.describe` says.
+def ask(python, what, path, *arguments):
+    """What the function `what` of `inside` says.
 
     Raises:
         ConversionError: OpenVINO 2021.4 cannot read the file.
     """
     from edgewright.errors import ConversionError
 
-    done = _run([python, "-I", "-B", INSIDE, "describe", path, *outputs])
+    done = _run([python, "-I", "-B", INSIDE, what, path, *arguments])
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise ConversionError(

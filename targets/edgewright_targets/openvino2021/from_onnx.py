@@ -1,6 +1,6 @@
 """The ONNX source at an opset that the Model Optimizer of OpenVINO 2021.4 reads."""
 
-_TAKEN = 13  # the newest that it takes as it is, if its operators are the lucky ones
+TAKEN = 13  # the newest that can be said in the words of the older one, see `older`
 
 
 def convert(work):
@@ -16,7 +16,7 @@ def convert(work):
     try:
         convert(work)
     except ConversionError:
-        if opset_of(work.source.model) > _TAKEN:
+        if opset_of(work.source.model) > TAKEN:
             raise
         work.max_opset = None
         convert(work)

@@ -34,11 +34,14 @@ class Session:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self._send(json.dumps(manifest).encode() + b"\n")
-        if self._process.stdout.readline() != b"ready\n":
+        answer = self._process.stdout.readline()
+        if answer != b"ready\n":
             self.close()
+            said = answer.decode("utf-8", "replace").strip() or f"exit code {self._process.returncode}"
             raise ConversionError(
-                f"OpenVINO 2021.4 cannot load the artifact: exit code {self._process.returncode}",
-                hint="the log of the worker process has all of it",
+                f"OpenVINO 2021.4 cannot load the artifact: {said[:300].rstrip('.')}",
+                hint="its shapes have to be static, also inside loops; write the model without them, or take another target",
+                code="conversion-failed",
             )
 
     def feed(self, tensors):

@@ -7,7 +7,10 @@ import importlib.util
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
+
+_KEPT = []  # until the process ends: the plugin crashes when what it executes is freed before its graph
 
 
 def describe(path, outputs):
@@ -46,6 +49,36 @@ def describe(path, outputs):
     return found
 
 
+def executed(path):
+    """What the CPU plugin makes of an IR.
+
+    Returns:
+        list: of dicts: `name`; `kind`, the plugin's word for what runs; `origins`, names of the layers of the file that
+        it computes; `reads`, names of others in the list.
+    """
+    import ngraph
+    from openvino.inference_engine import IECore
+
+    core = IECore()
+    loaded = core.load_network(core.read_network(path), "CPU", {"ENFORCE_BF16": "NO"}, num_requests=1)
+    graph = loaded.get_exec_graph_info()
+    function = ngraph.function_from_cnn(graph)
+    _KEPT.extend((core, loaded, graph, function))
+    found = []
+    for one in function.get_ordered_ops():
+        said = one.get_rt_info()
+        reads = [port.get_source_output().get_node().get_friendly_name() for port in one.inputs()]
+        found.append(
+            {
+                "name": one.get_friendly_name(),
+                "kind": str(said["layerType"]),
+                "origins": [name for name in str(said["originalLayersNames"]).split(",") if name],
+                "reads": reads,
+            }
+        )
+    return found
+
+
 def _own_name(network, tensor):
     """The network's name of an output; it keeps the tensor's name beside its own."""
     if tensor in network.outputs:
@@ -64,7 +97,13 @@ def serve(folder, options, source, sink):
     """
     runner = load_runner()
     manifest = json.loads(source.readline().decode("utf-8"))
-    session = runner.load(folder, manifest, options)
+    try:
+        session = runner.load(folder, manifest, options)
+    except Exception as error:  # noqa: BLE001 - the plugin raises anything; the host has to hear of it
+        traceback.print_exc()
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        sink.write(lines[0].encode("utf-8", "replace") + b"\n")
+        return
     sizes = [_size(spec) for spec in manifest["inputs"]]
     sink.write(b"ready\n")
     sink.flush()
@@ -96,11 +135,13 @@ def _size(spec):
 
 
 def main(arguments):
-    """`describe FILE OUTPUT...` or `serve FOLDER OPTIONS`."""
+    """`describe FILE OUTPUT...`, `executed FILE` or `serve FOLDER OPTIONS`."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # the plugin prints
     if arguments[0] == "describe":
         answers.write(json.dumps(describe(arguments[1], arguments[2:])).encode("ascii") + b"\n")
+    elif arguments[0] == "executed":
+        answers.write(json.dumps(executed(arguments[1])).encode("ascii") + b"\n")
     else:
         serve(arguments[1], json.loads(arguments[2]), os.fdopen(os.dup(0), "rb"), answers)
     answers.flush()

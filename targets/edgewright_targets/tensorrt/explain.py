@@ -2,7 +2,10 @@
 
 from edgewright_targets.onnxruntime.explain import of_source, shipped
 
-__all__ = ["executed", "of_source", "shipped"]
+__all__ = ["NOTES", "executed", "of_source", "shipped"]
+NOTES = (
+    "activations are fused into their layers by TensorRT itself, when it builds the engine on the board",
+)
 
 
 def executed(path):  # noqa: ARG001 - one signature for all targets

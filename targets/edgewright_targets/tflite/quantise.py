@@ -28,6 +28,8 @@ def quantised(data, work):
         data = graph.with_ranks(data)
     tool = quantizer.Quantizer(bytearray(data))
     add_recipe(tool, work)
+    if work.precision in _ACTIVATION_BITS:
+        _leave_packed_constants(tool, data)
     for name in kept:
         _leave(tool, f"^{re.escape(name)};?$")  # scopes of operators are their outputs' names
     calibration = ranges(data, work.samples, work.calibration_method) if tool.need_calibration else None
@@ -96,12 +98,30 @@ def _run(tool, calibration, data):
     except ValueError as error:
         loops = {operator.kind for operator in graph.operators(data)} & {"WHILE", "IF", "CALL_ONCE"}
         if not loops:
-            raise
+            raise ConversionError(
+                f"ai-edge-quantizer cannot quantise the model: {_first_line(error)}",
+                hint="take int8-dynamic, or leave the operator in floats: --precision int8-mixed --keep-float LAYER",
+                code="conversion-failed",
+            ) from error
         raise ConversionError(
             "model has a loop, such as an LSTM or a GRU, whose inside cannot be calibrated",
             hint="use int8-dynamic or int8-weights, or build the layer with unroll=True",
             code="loop-not-calibrated",
         ) from error
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:240].rstrip(".")
+
+
+def _leave_packed_constants(tool, data):
+    """Where one of the parts is a constant, the quantiser writes scales of another rank than the constant has."""
+    from ai_edge_quantizer import qtyping
+
+    for operator in graph.operators(data):
+        if operator.kind == "PACK" and any(tensor.constant for tensor in operator.inputs):
+            scope = f"^{re.escape(operator.outputs[0].name)};?$"
+            _leave(tool, scope, (qtyping.TFLOperationName.PACK,))
 
 
 def _leave(tool, scope, kinds=None):

@@ -92,6 +92,7 @@ TARGET = {
             "archs": ["armv7l"],
             "glibc": "2.34",
             "requires": [],
+            "own": ["numpy>=1.19.2,<2"],
             "caps": _OLD,
         },
         {
@@ -110,6 +111,7 @@ TARGET = {
             "archs": ["armv7l"],
             "glibc": "2.17",
             "requires": [],
+            "own": ["numpy>=1.19.2,<2"],
             "caps": _OLD,
         },
     ],

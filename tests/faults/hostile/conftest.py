@@ -43,6 +43,9 @@ class Spoken:
         self.given += len(piece)
         return piece
 
+    def taken(self) -> int:
+        return 0
+
     def log(self) -> str:
         return "\x1b[31mlog\x07"
 

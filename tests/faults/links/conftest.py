@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import socket
 import struct
 import threading
@@ -12,20 +13,28 @@ from collections.abc import Callable, Iterator
 import pytest
 
 PIECE = 65536
+AHEAD = 8  # pieces that a link holds: what it has taken in is acknowledged, and says nothing of the other end
 
 
 class Link:
     """Forwards TCP connections to a port of this machine, until it is told to do worse.
 
+    Args:
+        buffer: bytes that each of its sockets may hold; the kernel's own choice, megabytes on loopback, if None.
+
     Attributes:
         port: where it listens.
         opened: connections so far.
         sent, received: bytes forwarded to and from the server, of all connections.
+        turns: how often bytes to the server followed bytes from it: round trips.
+        delay_s: how much later a byte comes out than it went in, each way.
+        bytes_per_s: how many come out, each way; 0 is no limit.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, buffer: int | None = None) -> None:
         self.target = target
-        self.opened = self.sent = self.received = 0
+        self.opened = self.sent = self.received = self.turns = 0
+        self._last = "received"
         self.refusals = 0
         self.prefix = b""
         self.delay_s = 0.0
@@ -36,7 +45,9 @@ class Link:
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
+        self._buffer = buffer
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._narrow(self._listener)
         self.port = int(self._listener.getsockname()[1])
         self._start(self._accept)
 
@@ -81,6 +92,11 @@ class Link:
         self._threads.append(thread)
         thread.start()
 
+    def _narrow(self, one: socket.socket) -> None:
+        if self._buffer:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer)
+
     def _accept(self) -> None:
         while True:
             try:
@@ -93,30 +109,51 @@ class Link:
                 client.close()
                 continue
             server = socket.create_connection(("127.0.0.1", self.target))
+            self._narrow(server)
             with self._lock:
                 self._sockets += [client, server]
             with contextlib.suppress(OSError):
                 client.sendall(self.prefix)
-            self._start(self._pump, client, server, "sent")
-            self._start(self._pump, server, client, "received")
+            for source, sink, counter in ((client, server, "sent"), (server, client, "received")):
+                line: queue.Queue[tuple[float, bytes]] = queue.Queue(AHEAD)
+                self._start(self._take, source, line)
+                self._start(self._pump, line, sink, counter)
 
-    def _pump(self, source: socket.socket, sink: socket.socket, counter: str) -> None:
-        while True:
+    def _take(self, source: socket.socket, line: queue.Queue[tuple[float, bytes]]) -> None:
+        piece = b"-"
+        while piece:
             try:
-                piece = source.recv(PIECE)
-                self._go.wait()
-                if self.delay_s or self.bytes_per_s:
-                    time.sleep(self.delay_s + (len(piece) / self.bytes_per_s if self.bytes_per_s else 0.0))
+                piece = source.recv(max(512, int(self.bytes_per_s / 16)) if self.bytes_per_s else PIECE)
+            except OSError:
+                piece = b""
+            line.put((time.monotonic() + self.delay_s, piece))
+
+    def _pump(self, line: queue.Queue[tuple[float, bytes]], sink: socket.socket, counter: str) -> None:
+        broken, free = False, 0.0
+        while True:
+            due, piece = line.get()
+            if broken:  # emptied, so that the other thread comes to its end
+                if not piece:
+                    return
+                continue
+            free = max(free, time.monotonic(), due) + (
+                len(piece) / self.bytes_per_s if self.bytes_per_s else 0.0
+            )
+            time.sleep(max(0.0, free - time.monotonic()))
+            self._go.wait()
+            try:
                 with self._lock:
+                    self.turns += counter == "sent" != self._last
+                    self._last = counter
                     limit = self._limit[counter]
                     room = len(piece) if limit is None else max(0, limit - getattr(self, counter))
                     setattr(self, counter, getattr(self, counter) + min(room, len(piece)))
                 sink.sendall(piece[:room])
             except OSError:
-                return
+                broken = True
             if room < len(piece):
                 self.cut()
-                return
+                broken = True
             if not piece:
                 with contextlib.suppress(OSError):
                     sink.shutdown(socket.SHUT_WR)
@@ -124,12 +161,12 @@ class Link:
 
 
 @pytest.fixture
-def make_link() -> Iterator[Callable[[int], Link]]:
-    """`make_link(port)`: a link to a port of this machine."""
+def make_link() -> Iterator[Callable[..., Link]]:
+    """`make_link(port)`: a link to a port of this machine; `buffer` as `Link` has it."""
     links: list[Link] = []
 
-    def make(target: int) -> Link:
-        links.append(Link(target))
+    def make(target: int, buffer: int | None = None) -> Link:
+        links.append(Link(target, buffer))
         return links[-1]
 
     yield make

@@ -80,6 +80,7 @@ SOON = ("nothing", "one line")
 )
 def test_what_is_no_ssh_server_ends_soon_and_in_little_memory(pi, monkeypatch, survived, talk):
     monkeypatch.setattr(ssh, "START_SECONDS", 1.0)
+    monkeypatch.setattr(ssh, "STEP_SECONDS", 2.0)
     monkeypatch.setattr(ssh, "ATTEMPTS", 2)
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     with peer(TALKS[talk]) as port, pytest.raises(Unreachable, match="cannot reach"):

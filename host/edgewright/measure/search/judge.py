@@ -31,6 +31,7 @@ _LASTING = frozenset(
     {
         "parity", "nothing-quantised", "no-such-layer", "keep-float-ignored", "not-kept-float", "integer-io",
         "custom-operators", "operator-unknown", "model-refused", "model-too-large", "accelerator-unsupported",
+        "quantised-already",
     }
 )  # fmt: skip
 

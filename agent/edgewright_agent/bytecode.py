@@ -1,0 +1,41 @@
+"""Bytecode of a runtime, kept when it is unpacked: making it is most of what an import costs on a small board."""
+
+import os
+import py_compile
+import sys
+
+from edgewright_agent.protocol import AgentError
+
+LIMIT_SECONDS = 300.0
+
+
+def compile_imported(runner, job, stage, say):  # noqa: ARG001 - as the other jobs
+    """In a child that imported a runtime: leaves the bytecode of the runtime's own files beside them."""
+    top = job["folder"] + os.sep
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None) or ""
+        if path.startswith(top) and path.endswith(".py"):
+            py_compile.compile(path, doraise=True)
+    return {}
+
+
+def keep(files, relative, target, agent_sha):
+    """Has a child import the runtime in a folder. Returns {path: [sha256, size]} of the bytecode that it left.
+
+    What keeps a runtime from being imported is told when a model is loaded, not here.
+    """
+    from edgewright_agent import children
+    from edgewright_agent.integrity import sha256_of
+
+    base = files.path(relative)
+    job = {"folder": base, "manifest": {}, "target": target, "options": {}, "runtime": {"path": base}}
+    job.update(root=files.root, agent_sha=agent_sha)
+    try:
+        children.run(job, {"do": "compile"}, lambda _: None, LIMIT_SECONDS)
+    except AgentError:
+        pass
+    found = {}
+    for where, _, names in os.walk(base):
+        for path in [os.path.join(where, name) for name in names if where.endswith("__pycache__")]:
+            found[os.path.relpath(path, base)] = [sha256_of(path), os.path.getsize(path)]
+    return found

@@ -1,0 +1,119 @@
+"""Bundles on the command line: written, shown, taken in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgewright.cli import render
+
+if TYPE_CHECKING:
+    from edgewright.connect.bundle_format import Contents
+    from edgewright.connect.bundle_plan import Plan
+    from edgewright.connect.picking import Offer
+
+
+def write(
+    path: Path,
+    profile: str,
+    names: Sequence[str],
+    version: str | None,
+    pythons: Sequence[str],
+    archs: Sequence[str],
+    glibc: str | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Writes a bundle for boards of a profile, or says what would go into it."""
+    from edgewright.cli.progress import shown
+    from edgewright.config import profiles
+    from edgewright.connect import bundle, bundle_plan
+
+    plan = bundle_plan.plan(
+        profiles.load(profile), pythons=pythons, archs=archs, names=names, glibc=glibc, version=version
+    )
+    written: Contents | None = None
+    if not dry_run:
+        with shown() as progress:
+            kits, wheels = bundle_plan.fetch(plan.wanted, progress)
+            written = bundle.write(path, kits, wheels, progress)
+    if as_json:
+        render.document(
+            "provision",
+            ok=True,
+            dry_run=dry_run,
+            bundle=str(path),
+            **described(path, written),
+            planned=[
+                {"target": one.target, "distribution": one.row.distribution, "version": one.row.version,
+                 "python": one.python, "arch": one.arch, "glibc": one.glibc, "own": one.row.own}
+                for one in plan.wanted
+            ],
+            missing=plan.missing,
+        )  # fmt: skip
+        return
+    show(path, plan, written)
+
+
+def show(path: Path, plan: Plan, written: Contents | None) -> None:
+    """For people: a row a runtime, what is missing, what the boards must have, and the size."""
+    rows = [
+        (
+            one.target,
+            f"{one.row.distribution} {one.row.version}",
+            one.python,
+            one.arch,
+            one.glibc,
+        )
+        for one in plan.wanted
+    ]
+    render.table("", ["target", "runtime", "python", "architecture", "for glibc"], rows)
+    for one in plan.missing:
+        render.line(f"not in it: {one.target} for Python {one.python} on {one.arch}: {one.message}")
+    for arch, own in sorted({(one.arch, text) for one in plan.wanted for text in one.row.own}):
+        render.line(
+            f"not in it: {own} for {arch}, which the boards must have: sudo apt install python3-numpy"
+        )
+    if written is None:
+        render.line(f"would write {path}")
+    else:
+        render.line(f"wrote {path}: {len(written.wheels)} wheels, {render.size(path.stat().st_size)}")
+
+
+def contents(path: Path, *, as_json: bool) -> None:
+    """What is in a bundle, each of its wheels verified."""
+    from edgewright.connect import bundle
+
+    found = bundle.verified(path)
+    if as_json:
+        render.document("provision", ok=True, bundle=str(path), **described(path, found))
+        return
+    rows = [
+        (kit.target, f"{kit.distribution} {kit.version}", kit.python, kit.arch, kit.glibc)
+        for kit in found.kits
+    ]
+    render.table("", ["target", "runtime", "python", "architecture", "for glibc"], rows)
+    render.line(
+        f"{path}: {len(found.wheels)} wheels, {render.size(path.stat().st_size)}, every sha256 is right"
+    )
+
+
+def described(path: Path, found: Contents | None) -> dict[str, object]:
+    """The keys of the JSON document about a bundle that is there."""
+    if found is None:
+        return {}
+    wheels = [{"file": file, "sha256": one.sha256, "size": one.size} for file, one in found.wheels.items()]
+    return {"size": path.stat().st_size, "kits": found.kits, "wheels": wheels}
+
+
+def offer(path: Path) -> Offer:
+    """A bundle's runtimes, its wheels taken into the store."""
+    from edgewright.cli.progress import shown
+    from edgewright.connect import bundle
+    from edgewright.connect.picking import Offer
+
+    with shown() as progress:
+        found = bundle.take_in(path, progress)
+    return Offer(title=path.name, kits=found.kits)

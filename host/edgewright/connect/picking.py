@@ -1,0 +1,156 @@
+"""Picking a runtime for a board: from files that were given, from a bundle, or the best wheel that there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from edgewright.connect import fitting, kits
+from edgewright.connect import wheels as wheel_files
+from edgewright.connect.kits import Kit
+from edgewright.connect.wheel_tags import WheelHost
+from edgewright.connect.wheels import Wheel
+from edgewright.errors import EdgewrightError
+from edgewright.nouns.base import Noun
+from edgewright.nouns.target import RuntimeRow, Target
+
+
+class Offer(Noun, frozen=True, kw_only=True):
+    """What a bundle holds, its wheels in the store. `title`: the bundle's name, for messages."""
+
+    title: str
+    kits: tuple[Kit, ...]
+
+
+class Picked(Noun, frozen=True, kw_only=True):
+    """A runtime that was picked.
+
+    Attributes:
+        wheels: those that are here already; None: none yet.
+        asked: what is still to be resolved, as requirement specifiers.
+    """
+
+    row: RuntimeRow
+    wheels: list[Wheel] | None = None
+    asked: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Name and version."""
+        return f"{self.row.distribution} {self.row.version}"
+
+
+class Search:
+    """Looks for the runtime of one target for one board.
+
+    Args:
+        version: only this one will do.
+        requires: what the artifact asks of it.
+    """
+
+    def __init__(
+        self, target: Target, host: WheelHost, version: str | None, requires: Mapping[str, int]
+    ) -> None:
+        self.target = target
+        self.host = host
+        self.version = version
+        self.requires = requires
+
+    def given(self, files: Sequence[Path]) -> Picked:
+        """The runtime among wheel files; what it needs besides and is not among them is to be resolved."""
+        main, others = split(wheel_files.given(self.host, files), self.target)
+        have = {wheel.distribution for wheel in others}
+        like = self.like(main.distribution)
+        requires = self.target.requirements if like is None else like.requires
+        row = RuntimeRow(
+            distribution=main.distribution,
+            version=main.version,
+            python=self.host.python,
+            archs=(self.host.arch,),
+            glibc="",
+            requires=(),
+            own=() if like is None or "numpy" in have else like.own,
+        )
+        asked = tuple(one for one in requires if bare_name(one) not in have)
+        return Picked(row=row, wheels=[main, *others], asked=asked)
+
+    def like(self, name: str) -> RuntimeRow | None:
+        """The row whose needs a wheel of that name has too, such as onnxruntime's for onnxruntime-gpu."""
+        rows = fitting.rows(self.target, self.host)
+        same = [row for row in rows if name.startswith(row.distribution)]
+        return next(iter(same or rows), None)
+
+    def offered(self, offer: Offer) -> Picked:
+        """The runtime in a bundle."""
+        kit = kits.best(offer.kits, self.target, self.host, self.version, self.requires)
+        found = None if kit is None else kits.stored(kit)
+        if kit is None or found is None:
+            raise kits.none_fits(offer.kits, self.target, self.host, offer.title)
+        return Picked(row=kits.row_of(kit, self.target), wheels=found)
+
+    def best(self) -> Picked:
+        """The best wheel that there is for the board."""
+        row = fitting.choose(self.target, self.host, self.version, self.requires)
+        number = self.version or row.version
+        asked = (f"{row.distribution}=={number}", *row.requires)
+        return Picked(row=replace(row, version=number), asked=asked)
+
+    def fetched(self, picked: Picked) -> Picked:
+        """The same with all its wheels here. Where the index cannot be reached, what a bundle brought will do.
+
+        Raises:
+            EdgewrightError: `no-wheel`, `index-unreachable`.
+        """
+        if not picked.asked:
+            return picked
+        if picked.wheels is not None:
+            more = wheel_files.resolve(self.host, picked.asked)
+            return replace(picked, wheels=[*picked.wheels, *more], asked=())
+        found = wheel_files.recalled(self.host, picked.asked)
+        if found is None:
+            brought = self.brought(picked.row.version)
+            if brought is not None:
+                return brought
+            try:
+                found = wheel_files.resolve(self.host, picked.asked)
+            except EdgewrightError as error:
+                other = self.brought(self.version) if error.code == "index-unreachable" else None
+                if other is None:
+                    raise
+                return other
+        return replace(picked, wheels=found, asked=())
+
+    def brought(self, version: str | None) -> Picked | None:
+        """A runtime that a bundle brought to this machine earlier."""
+        kit = kits.best(kits.kept(), self.target, self.host, version, self.requires)
+        found = None if kit is None else kits.stored(kit)
+        return (
+            None if kit is None or found is None else Picked(row=kits.row_of(kit, self.target), wheels=found)
+        )
+
+
+def bare_name(requirement: str) -> str:
+    """`numpy` of `numpy>=1.21`."""
+    return str(canonicalize_name(Requirement(requirement).name))
+
+
+def split(found: list[Wheel], target: Target) -> tuple[Wheel, list[Wheel]]:
+    """The runtime's own wheel, such as onnxruntime or onnxruntime-gpu, and the others.
+
+    Raises:
+        EdgewrightError: none or several of them are a runtime of the target.
+    """
+    names = sorted({str(canonicalize_name(row.distribution)) for row in target.runtimes})
+    mains = [wheel for wheel in found if wheel.distribution.startswith(tuple(names))]
+    if len(mains) != 1:
+        files = ", ".join(wheel.file for wheel in found)
+        raise EdgewrightError(
+            f"{len(mains)} of the wheels are a runtime of {target.name}: {files}",
+            hint=f"give one of {', '.join(names)}",
+            code="wrong-wheel",
+        )
+    return mains[0], [wheel for wheel in found if wheel is not mains[0]]

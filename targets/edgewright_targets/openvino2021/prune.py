@@ -1,0 +1,49 @@
+"""Takes out of an IR what the Model Optimizer added: it makes an output of every state that nothing reads."""
+
+
+def keep_outputs(path, names):
+    """Leaves the outputs of these names, and what they depend on, in the file; one without a foreign output stays as it is.
+
+    Args:
+        names: tensors of the ONNX file; an IR keeps them at the ports, beside the names of its own.
+    """
+    from xml.etree import ElementTree
+
+    tree = ElementTree.parse(path)  # noqa: S314 - the file is one that this machine's converter wrote
+    layers, edges = tree.getroot().find("layers"), tree.getroot().find("edges")
+    makers = {edge.get("to-layer"): edge for edge in edges if edge.get("to-port") == "0"}
+    by_id = {layer.get("id"): layer for layer in layers}
+    results = [layer for layer in layers if layer.get("type") == "Result"]
+    foreign = [one for one in results if not names & _names(makers[one.get("id")], by_id)]
+    if not foreign or len(results) - len(foreign) != len(names):
+        return
+    for layer in foreign:
+        layers.remove(layer)
+    _drop_unread(layers, edges)
+    tree.write(path, encoding="utf-8", xml_declaration=True)
+
+
+def _names(edge, by_id):
+    """All that the tensor at the start of an edge is called."""
+    layer = by_id[edge.get("from-layer")]
+    ports = [port for port in layer.find("output") if port.get("id") == edge.get("from-port")]
+    own = {name for port in ports for name in (port.get("names") or "").split(",") if name}
+    return {layer.get("name"), *own}
+
+
+def _drop_unread(layers, edges):
+    """Removes the layers that end nowhere, in place."""
+    while True:
+        there = {layer.get("id") for layer in layers}
+        for edge in [edge for edge in edges if edge.get("to-layer") not in there]:
+            edges.remove(edge)
+        read = {edge.get("from-layer") for edge in edges}
+        unread = [
+            one
+            for one in layers
+            if one.get("id") not in read and one.get("type") not in ("Result", "Parameter")
+        ]
+        if not unread:
+            return
+        for layer in unread:
+            layers.remove(layer)

@@ -1,0 +1,96 @@
+"""An ONNX file in words that the Model Optimizer of OpenVINO 2021.4 reads. Host side, in the `onnx` worker."""
+
+from edgewright_targets.onnxruntime.files import external
+from edgewright_targets.openvino2021 import older, recurrent
+from edgewright_targets.openvino2021.loops import unroll
+
+_OF_SHAPES = ("Mod",)  # it does not know them; exporters reckon with shapes in them
+
+
+def ready(work):
+    """The file to give it: the stage's input, or one beside what is made, which the caller removes."""
+    import onnx
+
+    model = onnx.load(str(work.path), load_external_data=False)
+    if external(model):
+        return work.path
+    unroll(model, work.inputs)
+    if any(node.op_type in _OF_SHAPES for node in model.graph.node):
+        model = _folded(model)
+    older.axes_as_attributes(model)
+    recurrent.complete(model, older.sizes(model))
+    _replace(model, {"ReduceSumSquare": _squares, "BatchNormalization": _normalisation})
+    place = work.folder / "ready.onnx"
+    onnx.save(model, str(place))
+    return place
+
+
+def _folded(model):
+    """The model without what does not depend on its inputs' values, by ONNX Runtime's optimiser."""
+    import tempfile
+    from pathlib import Path
+
+    import onnx
+    import onnxruntime
+
+    from edgewright_targets.onnxruntime.prepare import used_domains
+
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
+        settings = onnxruntime.SessionOptions()
+        settings.log_severity_level = 3
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        settings.optimized_model_filepath = str(Path(scratch) / "folded.onnx")
+        onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+        made = onnx.load(settings.optimized_model_filepath)
+    used_domains(made)
+    return made
+
+
+def _replace(model, ways):
+    """Says nodes of some kinds in other words, in place. A way gives a node's nodes, or None to leave it."""
+    nodes = []
+    for node in model.graph.node:
+        way = ways.get(node.op_type)
+        nodes += (way(model, node) if way else None) or [node]
+    copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+
+
+def _squares(model, node):  # noqa: ARG001 - one signature for all ways
+    """ReduceSumSquare as a product and a sum."""
+    from onnx import helper
+
+    square = f"{node.output[0]}/square"
+    total = type(node).FromString(node.SerializeToString())
+    total.op_type, total.input[0] = "ReduceSum", square
+    return [helper.make_node("Mul", [node.input[0], node.input[0]], [square]), total]
+
+
+def _normalisation(model, node):
+    """BatchNormalization by a mean and a variance that the graph computes, as arithmetic: Keras 2 normalises layers so."""
+    import numpy
+    from onnx import helper, numpy_helper
+
+    weights = {item.name for item in model.graph.initializer}
+    rank = len(older.sizes(model).get(node.input[0], ()))
+    if set(node.input[3:]) <= weights or not rank:
+        return None
+    given = next((item.f for item in node.attribute if item.name == "epsilon"), 1e-5)
+    out, epsilon = node.output[0], f"{node.output[0]}/epsilon"
+    model.graph.initializer.append(numpy_helper.from_array(numpy.array(given, numpy.float32), epsilon))
+    scale, shift, mean, variance = (f"{out}/{part}" for part in ("scale", "shift", "mean", "variance"))
+    axes = [0, *range(2, rank)]
+    wide = [
+        helper.make_node("Unsqueeze", [name], [made], axes=axes)
+        for name, made in zip(node.input[1:], (scale, shift, mean, variance), strict=True)
+    ]
+    steps = [
+        ("Sub", [node.input[0], mean], f"{out}/centred"),
+        ("Add", [variance, epsilon], f"{out}/sum"),
+        ("Sqrt", [f"{out}/sum"], f"{out}/deviation"),
+        ("Div", [f"{out}/centred", f"{out}/deviation"], f"{out}/unit"),
+        ("Mul", [f"{out}/unit", scale], f"{out}/scaled"),
+        ("Add", [f"{out}/scaled", shift], out),
+    ]
+    return [*wide, *(helper.make_node(kind, inputs, [made]) for kind, inputs, made in steps)]

@@ -1,0 +1,48 @@
+"""Recurrent layers with all that ONNX lets them leave out, as the Model Optimizer of OpenVINO 2021.4 wants them.
+
+Host side, in the `onnx` worker.
+"""
+
+_GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+_SEQUENCE, _BIAS, _LENGTHS, _STATE, _CELL = 0, 3, 4, 5, 6  # places among the inputs
+
+
+def complete(model, sizes):
+    """Gives names to outputs that nothing reads, and zeros to biases and first states that are not given, in place.
+
+    Args:
+        sizes: {tensor: its shape}.
+    """
+    for node in model.graph.node:
+        gates = _GATES.get(node.op_type)
+        shape = sizes.get(node.input[_SEQUENCE]) if gates else None
+        if not shape:
+            continue
+        kept = "h" if node.op_type != "LSTM" else "hc"
+        wanted = 1 + len(kept)
+        node.output[:] = [
+            name or f"{node.name}/{part}"
+            for name, part in zip([*node.output, *[""] * wanted][:wanted], f"y{kept}", strict=True)
+        ]
+        flags = {item.name: item for item in node.attribute}
+        hidden, both = (
+            flags["hidden_size"].i,
+            1 + (b"bidirectional" in (flags["direction"].s if "direction" in flags else b"")),
+        )
+        node.input.extend([""] * (_CELL + 1 - len(node.input)))
+        _fill(model, node, _BIAS, (both, 2 * gates * hidden))
+        _fill(model, node, _STATE, (both, shape[1], hidden))
+        if node.op_type == "LSTM":
+            _fill(model, node, _CELL, (both, shape[1], hidden))
+        while not node.input[-1]:
+            del node.input[-1]
+
+
+def _fill(model, node, place, shape):
+    import numpy
+    from onnx import numpy_helper
+
+    if not node.input[place]:
+        node.input[place] = f"{node.name}/zeros{place}"
+        zeros = numpy.zeros(shape, numpy.float32)
+        model.graph.initializer.append(numpy_helper.from_array(zeros, node.input[place]))

@@ -1,0 +1,58 @@
+"""The bytecode that a runtime's import needs is made once, when it is unpacked, and guarded like the rest of it."""
+
+import struct
+from importlib.util import MAGIC_NUMBER, source_from_cache
+from pathlib import Path
+
+import pytest
+
+RUNTIME = {
+    "ai_edge_litert/__init__.py": b"__version__ = '9.9'\n",
+    "ai_edge_litert/interpreter.py": b"import numpy\nInterpreter = numpy.NAME\n",
+    "numpy/__init__.py": b"NAME = 'toy'\n",
+    "numpy/not_imported.py": b"NAME = 'other'\n",
+}
+BROKEN = {**RUNTIME, "ai_edge_litert/interpreter.py": b"import numpy\nraise SystemError('broken')\n"}
+
+
+def bytecode(folder):
+    return {str(path.relative_to(folder)).split(".")[0] for path in folder.rglob("__pycache__/*")}
+
+
+@pytest.mark.parametrize(
+    ("members", "made"),
+    [
+        (RUNTIME, {"numpy/__pycache__/__init__", "ai_edge_litert/__pycache__/__init__", "ai_edge_litert/__pycache__/interpreter"}),
+        (BROKEN, set()),
+    ],
+)  # fmt: skip
+def test_what_an_import_takes_is_compiled_and_a_runtime_that_does_not_import_is_kept(
+    connect, kit, root, members, made
+):
+    wire = connect()
+    ref = kit.provision(wire, kit.wheel(members))
+    (folder,) = (root / "runtimes").iterdir()
+    assert bytecode(folder) == made
+    for path in folder.rglob("*.pyc"):
+        about, head = (
+            Path(source_from_cache(str(path))).stat(),
+            path.read_bytes()[:16],
+        )  # what an import compares
+        assert head[:4] == MAGIC_NUMBER and struct.unpack("<III", head[4:]) == (
+            0,
+            int(about.st_mtime),
+            about.st_size,
+        )
+    assert [one["ref"] for one in wire.call("facts")["runtimes"] if not one["system"]] == [ref]
+
+
+def test_bytecode_that_was_changed_is_damage(connect, kit, root):
+    wire = connect()
+    ref = kit.provision(wire, kit.wheel(RUNTIME))
+    (folder,) = (root / "runtimes").iterdir()
+    next(folder.rglob("numpy/__pycache__/*.pyc")).write_bytes(b"evil")
+    txn = kit.begun(wire)
+    with pytest.raises(kit.AgentFailureError, match=r"runtime-damaged"):
+        kit.install(wire, kit.artifact(), txn, runtime=ref)
+    assert kit.provision(wire, kit.wheel(RUNTIME)) == ref
+    kit.install(wire, kit.artifact(), txn, runtime=ref)

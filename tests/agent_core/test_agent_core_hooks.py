@@ -1,0 +1,75 @@
+"""A hook's own time limit: what the release says, else a minute; the trial lasts as long as its hooks may."""
+
+import json
+import time
+
+import pytest
+
+SLOW = b"#!/bin/sh\nsleep 1.5\n"
+
+
+def activated(wire, kit, hooks, deadline_s=30, **more):
+    """Activate a release with hooks; returns (its name, the answer)."""
+    txn = kit.begun(wire)
+    try:
+        release = kit.install(wire, kit.artifact(), txn, hooks=hooks, **more)
+        kit.verified(wire.root, release)
+        arguments = {"model": "digits", "release": release, "expected_current": None}
+        return release, wire.call("activate", txn=txn, deadline_s=deadline_s, **arguments)
+    finally:
+        wire.call("end", txn=txn)
+
+
+@pytest.fixture
+def wire(connect, root):
+    one = connect()
+    one.root = root
+    return one
+
+
+def test_a_hook_that_takes_longer_than_its_release_allows_reverts(wire, kit, root):
+    began = time.monotonic()
+    with pytest.raises(kit.AgentFailureError, match=r"hook-failed: the hook activate took longer than 1 s"):
+        activated(wire, kit, {"activate": b"#!/bin/sh\nsleep 50\n"}, hook_s=1)
+    assert time.monotonic() - began < 20 and kit.current(root) is None
+
+
+def test_with_more_time_the_same_hooks_are_tried_again(wire, kit, root):
+    with pytest.raises(kit.AgentFailureError, match="took longer than 1 s"):
+        activated(wire, kit, {"health": SLOW}, hook_s=1)
+    with pytest.raises(kit.AgentFailureError, match="failed-before"):
+        activated(wire, kit, {"health": SLOW}, hook_s=1)
+    release, _ = activated(wire, kit, {"health": SLOW}, hook_s=20)
+    assert kit.current(root) == release
+
+
+def test_a_trial_lasts_as_long_as_its_hooks_may(wire, kit):
+    hooks = {"activate": SLOW, "health": b"#!/bin/sh\nexit 0\n", "quiesce": SLOW}
+    _, answer = activated(wire, kit, hooks, deadline_s=2, hook_s=40)
+    assert 2 * 40 - 20 < answer["deadline_s"] <= 2 * 40
+
+
+def test_without_a_limit_of_its_own_the_trials_deadline_stands(wire, kit):
+    _, answer = activated(wire, kit, {"activate": b"#!/bin/sh\nexit 0\n"}, deadline_s=20)
+    assert answer["deadline_s"] <= 20
+
+
+def test_a_hook_that_is_left_to_run_keeps_its_limit(wire, kit, root):
+    release = kit.deployed(wire, root, "a", "1")
+    txn = kit.begun(wire)
+    second = kit.install(
+        wire, kit.artifact("b"), txn, "2", hooks={"activate": b"#!/bin/sh\nexit 0\n"}, hook_s=7
+    )
+    from edgewright_agent import hooks
+
+    slots = [path.read_bytes().partition(b"\n")[2] for path in root.glob("state.?.json")]
+    state = max(map(json.loads, slots), key=lambda one: one["sequence"])
+    hooks.leave(state, "activate", "digits", second)
+    hooks.leave(state, "activate", "digits", release)  # it has none
+    assert [one["hook_s"] for one in state["pending"]] == [7]
+
+
+@pytest.mark.parametrize("limit", [-1, 3601, True, "60", float("inf")])
+def test_a_limit_that_is_none_is_refused(wire, kit, limit):
+    with pytest.raises(kit.AgentFailureError, match="bad-argument"):
+        kit.install(wire, kit.artifact(), kit.begun(wire), hook_s=limit)

@@ -1,0 +1,93 @@
+"""Writes docs/arm64.md from what the tests noted: runners that passed the suite on arm64, and parity with x86.
+
+Usage: python tests/conformance/arm64_report.py
+Run test_conformance_arm64.py and test_conformance_parity.py before; what they found is in `.pytest_cache/arm64.jsonl`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+PAGE = REPOSITORY / "docs" / "arm64.md"
+ROWS = REPOSITORY / ".pytest_cache" / "arm64.jsonl"
+KEYS = ("kind", "target", "runtime", "python", "precision")
+HEAD = """# arm64, emulated
+
+<!-- written by `tests/conformance/arm64_report.py` from a run of the tests: do not edit -->
+
+`edgewright lab up --arch arm64` gives boards with an arm64 Debian of their own, on a Cortex-A72 that qemu emulates. Real
+arm64 wheels run in them, so answers count; how fast they come says nothing about a board. **None of this ran on hardware.**
+"""
+PARITY = """
+## arm64 against x86
+
+The same artifact of the digits model, by the same version of its runtime for Python 3.11, on 450 evaluation images. SQNR is
+that of the arm64 answers with the x86 ones as the signal; the difference is that of probabilities; *same* are equal first guesses.
+
+| target | runtime | precision | SQNR, dB | greatest difference | same | accuracy x86 | accuracy arm64 |
+|---|---|---|---:|---:|---:|---:|---:|
+"""
+SUITE = """
+## Runners on arm64
+
+Each went through the suite that x86 runners pass too (`tests/conformance/runner_suite.py`): goldens of three models, order and types of
+tensors, copies, threads, accelerators that are absent.
+
+| target | runtime | Python | Debian | passed | but |
+|---|---|---|---|---:|---|
+"""
+REST = """
+What failed: OpenVINO 2026.4.1 cannot compile a convolution with quantised outputs for a Cortex-A72 ("object is not initialized"), which
+has no dot products; for an emulated Cortex-A76 it can. 2024.4.0 can. A board that it fails on refuses the release.
+
+Debian has no arm64 build of Python 3.6 to 3.8, 3.10 and 3.12, and no archive with one is used here: what boards
+with those get has not run on arm64. OpenVINO 2025.3.0, for Python 3.9 with glibc 2.35 or newer, has no Debian either.
+"""
+
+
+def note(**row: Any) -> None:
+    """Keeps what a test found."""
+    ROWS.parent.mkdir(exist_ok=True)
+    with ROWS.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """The page, of the last row of each kind."""
+    last = {tuple(str(row.get(key)) for key in KEYS): row for row in rows}
+    parity, suite = (
+        [row for _, row in sorted(last.items()) if row["kind"] == kind] for kind in ("parity", "suite")
+    )
+    lines = [
+        f"| {row['target']} | {row['runtime']} | {row['precision']} | {decibels(row['sqnr_db'])} | {row['max_abs']:.1e} "
+        f"| {row['same']:.1%} | {row['x86']:.1%} | {row['arm64']:.1%} |\n"
+        for row in parity
+    ]
+    passed = [
+        f"| {row['target']} | {row['runtime']} | {row['python']} | {row['debian']} "
+        f"| {row['checks'] - len(row['failed'])} of {row['checks']} | {'; '.join(row['failed']).replace('_', ' ')} |\n"
+        for row in suite
+    ]
+    return HEAD + PARITY + "".join(lines) + SUITE + "".join(passed) + REST
+
+
+def decibels(value: float) -> str:
+    """200 stands for no noise at all."""
+    return "equal" if value >= 200 else f"{value:.0f}"
+
+
+def main() -> int:
+    """Writes the page; 1 where nothing was found."""
+    if not ROWS.exists():
+        sys.stderr.write(f"error: nothing was noted: {ROWS}\nhint: run the slow tests of tests/conformance\n")
+        return 1
+    PAGE.write_text(page([json.loads(line) for line in ROWS.read_text().splitlines()]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

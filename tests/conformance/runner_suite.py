@@ -1,0 +1,213 @@
+"""What a runner owes the agent once its runtime is there: one suite, wherever a runtime runs.
+
+Python 3.9, numpy and the standard library alone: as a program it runs in an emulated board's Python, with no pytest.
+
+    python3 -I -S -B runner_suite.py JOB.json
+
+A job names `runner` (path of runner.py), `runtime` (folder, added to the import path), `accelerators` (all that the
+target may name) and `artifacts` ({"model precision": folder}). One JSON line a check: `{"check", "error"}`; the first
+line is `{"runtime", "python", "machine"}`.
+"""
+
+import functools
+import importlib.util
+import json
+import platform
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+TWO, TOKENS, CNN = ("two_in_two_out", "fp32"), ("tokens", "fp32"), ("cnn", "int8")
+CASES = [TWO, TOKENS, CNN]
+
+
+class Ready:
+    """An artifact and what runs it here.
+
+    Attributes:
+        runner: the module. folder: of the artifact. manifest: its document.
+        goldens: {"input_0": (count, ...), "output_0": ...}. accelerators: all that the target may name.
+    """
+
+    def __init__(self, runner, folder, accelerators):
+        import numpy as np
+
+        self.runner, self.folder, self.accelerators = runner, str(folder), tuple(accelerators)
+        self.manifest = json.loads(Path(folder, "manifest.json").read_bytes())
+        with np.load(Path(folder, self.manifest["goldens"]["file"])) as goldens:
+            self.goldens = dict(goldens)
+
+    def load(self, manifest=None, **options):
+        """A Session of the runner."""
+        given = {"threads": 1, "accelerator": None, "prepared": None}
+        given.update(options)
+        return self.runner.load(self.folder, self.manifest if manifest is None else manifest, given)
+
+    def inputs(self, number):
+        """The inputs of one golden, bytes."""
+        return [self.goldens[f"input_{i}"][number].tobytes() for i in range(len(self.manifest["inputs"]))]
+
+    def answer(self, session, inputs):
+        """The outputs for inputs, bytes."""
+        return [bytes(one) for one in session.read(session.infer(session.feed(inputs)))]
+
+    def right(self, answers):
+        """Compares answers, one list a golden, with the source framework's: order, dtype, size, values."""
+        import numpy as np
+
+        tolerance = self.manifest["goldens"]["tolerance"]
+        for place, spec in enumerate(self.manifest["outputs"]):
+            found = np.stack(
+                [np.frombuffer(one[place], spec["dtype"]).reshape(spec["shape"]) for one in answers]
+            )
+            wanted = self.goldens[f"output_{place}"][: len(answers)].astype(np.float64)
+            sqnr, relative = distance(wanted, found.astype(np.float64))
+            assert sqnr >= tolerance["sqnr_db"], (spec["name"], sqnr)
+            assert relative <= tolerance["relative"], (spec["name"], relative)
+
+
+def distance(wanted, found):
+    """(SQNR in dB, greatest difference relative to the greatest value) of two float64 arrays."""
+    import numpy as np
+
+    noise, signal = float(np.sum(np.square(found - wanted))), float(np.sum(np.square(wanted)))
+    sqnr = 10 * float(np.log10(signal / noise)) if noise else 200.0
+    return sqnr, float(np.max(np.abs(found - wanted)) / np.max(np.abs(wanted)))
+
+
+def refuses(wanted, function, *arguments, **more):
+    """Asserts that a call is a ValueError with a text in it."""
+    try:
+        function(*arguments, **more)
+    except ValueError as error:
+        assert wanted in str(error), error
+    else:
+        raise AssertionError(f"not refused: {wanted}")
+
+
+def goldens_are_answered_in_order_and_type(ready):
+    goldens = range(ready.manifest["goldens"]["count"])
+    session = ready.load()
+    answers = [ready.answer(session, ready.inputs(number)) for number in goldens]
+    ready.right(answers)
+    assert [ready.answer(session, ready.inputs(number)) for number in goldens] == answers, (
+        "not twice the same"
+    )
+    assert len({tuple(one) for one in answers}) == len(answers), "the answers do not depend on the inputs"
+    assert session.accelerator == "cpu"
+    session.close()
+
+
+def the_manifest_gives_the_order_of_inputs_and_outputs(ready):
+    inputs, outputs = ready.manifest["inputs"], ready.manifest["outputs"]
+    assert [spec["name"] for spec in inputs] == ["right", "left"] and len(outputs) == 2
+    turned = dict(ready.manifest, inputs=inputs[::-1], outputs=outputs[::-1])
+    straight, reverse = ready.load(), ready.load(turned)
+    for number in range(8):
+        given = ready.inputs(number)
+        assert ready.answer(reverse, given[::-1])[::-1] == ready.answer(straight, given)
+    straight.close()
+    reverse.close()
+
+
+def integers_stay_integers(ready):
+    import numpy as np
+
+    (spec,) = ready.manifest["inputs"]
+    assert spec["dtype"] in ("int32", "int64") and ready.goldens["input_0"].dtype == spec["dtype"]
+    session = ready.load()
+    one, other = (np.full(spec["shape"], token, spec["dtype"]).tobytes() for token in (3, 4))
+    assert ready.answer(session, [one]) != ready.answer(session, [other])
+    session.close()
+
+
+def a_feed_is_a_copy_and_takes_what_is_like_bytes(ready):
+    session = ready.load()
+    wanted = ready.answer(session, ready.inputs(0))
+    given = [bytearray(one) for one in ready.inputs(0)]
+    feed = session.feed([memoryview(given[0]), given[1]])
+    for one in given:
+        one[:] = bytes(len(one))
+    assert [bytes(one) for one in session.read(session.infer(feed))] == wanted
+    session.close()
+
+
+def answers_are_the_callers_own(ready):
+    session, other = ready.load(), ready.load(threads=2)
+    first = session.read(session.infer(session.feed(ready.inputs(0))))
+    kept = [bytes(one) for one in first]
+    ready.answer(session, ready.inputs(1))
+    assert [bytes(one) for one in first] == kept
+    session.close()
+    ready.right([ready.answer(other, ready.inputs(number)) for number in range(8)])
+    other.close()
+
+
+def an_accelerator_that_is_not_there_is_a_value_error(ready):
+    usable = ready.runner.accelerators()
+    assert usable[0] == "cpu" and len(set(usable)) == len(usable)
+    for wanted in ("abacus", *sorted(set(ready.accelerators) - set(usable))):
+        refuses(wanted, ready.load, accelerator=wanted)
+    assert ready.load(accelerator="cpu").accelerator == "cpu"
+    assert ready.load(accelerator="auto").accelerator in ready.runner.accelerators()
+
+
+def tensors_that_are_not_the_models_are_a_value_error(ready):
+    for kind in ("inputs", "outputs"):
+        more = dict(ready.manifest[kind][0], name="one too many")
+        wrong = dict(ready.manifest, **{kind: ready.manifest[kind] + [more]})
+        refuses("differ from the manifest", ready.load, wrong)
+
+
+def what_has_nothing_to_prepare_prepares_nothing(ready):
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"threads": 1, "accelerator": "cpu", "prepared": folder}
+        assert not getattr(ready.runner, "prepares", lambda _: False)(options)
+        answer = ready.runner.prepare(ready.folder, ready.manifest, options)
+        # a runner that chooses among accelerators says which it took
+        assert answer in ({}, {"accelerator": "cpu"})
+        assert list(Path(folder).iterdir()) == []
+
+
+CHECKS = [
+    *[(goldens_are_answered_in_order_and_type, *case) for case in CASES],
+    (the_manifest_gives_the_order_of_inputs_and_outputs, *TWO),
+    (integers_stay_integers, *TOKENS),
+    (a_feed_is_a_copy_and_takes_what_is_like_bytes, *TWO),
+    (answers_are_the_callers_own, *TWO),
+    (an_accelerator_that_is_not_there_is_a_value_error, *TWO),
+    (tensors_that_are_not_the_models_are_a_value_error, *TWO),
+    (what_has_nothing_to_prepare_prepares_nothing, *TWO),
+]
+
+
+def title(check, model, precision):
+    """The name of a check with its model."""
+    return f"{check.__name__}-{model}-{precision}"
+
+
+def say(**line):
+    """One JSON line."""
+    print(json.dumps(line), flush=True)
+
+
+def main(job):
+    """Runs every check of a job."""
+    sys.path.append(job["runtime"])
+    spec = importlib.util.spec_from_file_location("runner", job["runner"])
+    runner = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(runner)
+    say(runtime=runner.import_runtime(), python=platform.python_version(), machine=platform.machine())
+    ready = functools.lru_cache(None)(lambda folder: Ready(runner, folder, job["accelerators"]))
+    for check, model, precision in CHECKS:
+        error = ""
+        try:
+            check(ready(job["artifacts"][f"{model} {precision}"]))
+        except Exception:  # noqa: BLE001 - whatever it is, it is told
+            error = traceback.format_exc()
+        say(check=title(check, model, precision), error=error)
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[1]).read_bytes()))

@@ -1,0 +1,93 @@
+"""What would only round again stays in floats: normalisations that no layer takes up, Concats of Concats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.run import compile_model
+from edgewright_targets.onnxruntime.spared import spared
+
+FEATURES, GROWTH, BLOCKS = 8, 4, 12
+
+
+def dense_block(path: Path) -> Path:
+    """BN, Mul, Add, Relu, Conv, Concat with what came in; twelve times. (1, 8, 8, 8) to (1, 10)."""
+    generator = np.random.default_rng(7)
+    nodes, weights, name, channels = [], [], "image", FEATURES
+
+    def weight(key: str, array: np.ndarray) -> str:
+        weights.append(numpy_helper.from_array(array.astype(np.float32), key))
+        return key
+
+    for at in range(BLOCKS):
+        shape = (channels,)
+        norm = [weight(f"{what}{at}", generator.uniform(0.5, 2, shape)) for what in ("scale", "var")]
+        shift = [weight(f"{what}{at}", generator.normal(0, 0.3, shape)) for what in ("bias", "mean")]
+        gain = [weight(f"{what}{at}", generator.uniform(0.5, 2, (channels, 1, 1))) for what in ("mul", "add")]
+        kernel = generator.normal(0, np.sqrt(2 / 9 / channels), (GROWTH, channels, 3, 3))
+        nodes += [
+            helper.make_node("BatchNormalization", [name, norm[0], *shift, norm[1]], [f"n{at}"], f"norm{at}"),
+            helper.make_node("Mul", [f"n{at}", gain[0]], [f"m{at}"], f"mul{at}"),
+            helper.make_node("Add", [f"m{at}", gain[1]], [f"a{at}"], f"add{at}"),
+            helper.make_node("Relu", [f"a{at}"], [f"r{at}"], f"relu{at}"),
+            helper.make_node("Conv", [f"r{at}", weight(f"w{at}", kernel)], [f"c{at}"], f"conv{at}", pads=[1] * 4),
+            helper.make_node("Concat", [name, f"c{at}"], [f"t{at}"], f"concat{at}", axis=1),
+        ]  # fmt: skip
+        name, channels = f"t{at}", channels + GROWTH
+    head = weight("head", generator.normal(0, np.sqrt(1 / channels), (channels, 10)))
+    nodes += [
+        helper.make_node("GlobalAveragePool", [name], ["pooled"], "pool"),
+        helper.make_node("Flatten", ["pooled"], ["flat"], "flatten"),
+        helper.make_node("Gemm", ["flat", head], ["classes"], "gemm"),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("image", (1, FEATURES, 8, 8)), ("classes", (1, 10)))
+    ]
+    graph = helper.make_graph(nodes, "dense", ends[:1], ends[1:], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+def test_the_normalisations_and_the_chain_are_named(tmp_path: Path) -> None:
+    blocks = range(BLOCKS)
+    wanted = {f"{what}{at}" for what in ("norm", "mul", "add", "concat") for at in blocks}
+    assert spared(onnx.load(dense_block(tmp_path / "dense.onnx"))) == wanted
+
+
+def test_a_residual_sum_and_a_lone_concat_are_not(tmp_path: Path) -> None:
+    one = np.ones(1, np.float32)
+    nodes = [
+        helper.make_node("Add", ["x", "y"], ["sum"], "residual"),
+        helper.make_node("Mul", ["sum", "one"], ["scaled"], "scale"),
+        helper.make_node("Concat", ["scaled", "x"], ["both"], "lone", axis=0),
+        helper.make_node("Relu", ["both"], ["rest"], "relu"),
+        helper.make_node("Concat", ["rest", "y"], ["out"], "after", axis=0),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, (size,))
+        for name, size in (("x", 2), ("y", 2), ("out", 6))
+    ]
+    graph = helper.make_graph(nodes, "sum", ends[:2], ends[2:], [numpy_helper.from_array(one, "one")])
+    assert spared(helper.make_model(graph)) == set()
+
+
+@pytest.mark.parametrize("precision", ["int8", "int16x8"])
+def test_a_dense_block_keeps_its_answers(tmp_path: Path, workers, precision: str) -> None:
+    source, data = dense_block(tmp_path / "dense.onnx"), tmp_path / "data.npz"
+    np.savez(data, image=np.random.default_rng(1).normal(size=(16, FEATURES, 8, 8)).astype(np.float32))
+    request = CompileRequest(source=source, target="onnxruntime", precision=precision, calibration=data)
+    made = compile_model(request, workers=workers)
+    assert made.manifest.parity.sqnr_db > {"int8": 38, "int16x8": 39.3}[precision]
+    graph = onnx.load(made.folder / "model.onnx").graph
+    rounded = {node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+    kinds = [node.op_type for node in graph.node if rounded & set(node.output)]
+    assert (
+        not {"BatchNormalization", "Mul", "Add"} & set(kinds) and kinds.count("Concat") == 1
+    )  # the pool reads it
