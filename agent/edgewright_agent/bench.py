@@ -109,7 +109,7 @@ def _rounds(jobs, protocol, ends, files, say):
                 plan.note(index, time.monotonic() - now - answer["inference_s"])
                 done.append((job, answer))
         except AgentError as error:
-            if error.code != "timeout" or number == 0:
+            if error.code not in ("timeout", "slow-start") or number == 0:
                 raise
             break
         runs += [_run(job, number, answer) for job, answer in done]

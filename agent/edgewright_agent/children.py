@@ -119,7 +119,7 @@ def run(job, request, say, limit_s=None, idle_s=IDLE_SECONDS):
         The child's answer.
 
     Raises:
-        AgentError: `load-failed`, `child-crashed`, `timeout`, `runtime-damaged`, or what the child says.
+        AgentError: `load-failed`, `child-crashed`, `timeout`, `slow-start`, `runtime-damaged`, or what the child says.
     """
     whole = dict(request, paths=paths(job["runtime"]))
     whole.update((key, job[key]) for key in ("folder", "manifest", "target", "options"))
@@ -135,7 +135,7 @@ def run(job, request, say, limit_s=None, idle_s=IDLE_SECONDS):
             raise _crash(_exit_code(process), heard["stage"], listener.tail)
     except AgentError as error:
         if error.code == "timeout" and not error.message:
-            raise _timeout(heard["stage"], limit_s if _passed(ends) else idle_s)
+            raise _timeout(heard["stage"], limit_s if _passed(ends) else idle_s, _passed(ends))
         raise
     finally:
         _kill_group(process)
@@ -205,8 +205,9 @@ def _crash(code, stage, tail):
     return AgentError(kind, message, "the same files may load in another runtime version")
 
 
-def _timeout(stage, seconds):
-    return AgentError("timeout", "the runtime did not finish in %s: %.3g s" % (stage, seconds), "")
+def _timeout(stage, seconds, limited):
+    code = "slow-start" if limited and stage in ("start", "import", "load") else "timeout"
+    return AgentError(code, "the runtime did not finish in %s: %.3g s" % (stage, seconds), "")
 
 
 def _settle(answer, tail):

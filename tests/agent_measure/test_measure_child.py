@@ -87,11 +87,11 @@ def test_exit_in_the_middle(make_job, make_release, broken_runtime, files):
     assert (error.code, error.message) == ("load-failed", "the runtime crashed in load: exit code 3")
 
 
-@pytest.mark.parametrize("limits", [{"limit_s": 1.5}, {"idle_s": 1.5}])
-def test_a_hang_ends_at_its_limit(make_job, make_release, broken_runtime, files, limits):
+@pytest.mark.parametrize(("limits", "code"), [({"limit_s": 1.5}, "slow-start"), ({"idle_s": 1.5}, "timeout")])
+def test_a_hang_ends_at_its_limit(make_job, make_release, broken_runtime, files, limits, code):
     start = time.monotonic()
     error = failure(job_of(make_job, make_release, broken_runtime(load="time.sleep(60)")), files, **limits)
-    assert (error.code, error.message) == ("timeout", "the runtime did not finish in load: 1.5 s")
+    assert (error.code, error.message) == (code, "the runtime did not finish in load: 1.5 s")
     assert 1.4 < time.monotonic() - start < 5
 
 

@@ -99,7 +99,8 @@ def test_ctrl_c_while_a_userland_is_made_leaves_nothing(home: Path) -> None:
         text=True,
     ) as process:
         until = time.monotonic() + 60
-        while not list(home.glob("userlands/.making-*/cache/archives/*.deb")) and time.monotonic() < until:
+        while not list(home.glob("userlands/.making-*/cache/archives/*.deb")):
+            assert time.monotonic() < until and process.poll() is None, "no package came"
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, said = process.communicate(timeout=60)

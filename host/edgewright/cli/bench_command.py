@@ -26,7 +26,10 @@ def bench(
         list[str] | None, typer.Option("--release", help="Release instead of current; two are interleaved.")
     ] = None,
     protocol: Annotated[
-        str, typer.Option("--protocol", help="quick (at most 15 s a board) or standard (60 s).")
+        str,
+        typer.Option(
+            "--protocol", help="quick (15 s a board) or standard (60 s); more where a runtime starts slowly."
+        ),
     ] = "standard",
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Threads; default: the profile's.")

@@ -58,7 +58,10 @@ def deploy(
         bool, typer.Option("--stage", help="Verify and measure, but leave `current` as it is.")
     ] = False,
     protocol: Annotated[
-        str, typer.Option("--protocol", help="quick (at most 15 s a board) or standard (60 s).")
+        str,
+        typer.Option(
+            "--protocol", help="quick (15 s a board) or standard (60 s); more where a runtime starts slowly."
+        ),
     ] = "quick",
     deadline: Annotated[
         float,

@@ -58,7 +58,7 @@ def benchmark(
     try:
         answer = run(protocol.limit_s)
     except BoardError as error:
-        if error.code != "timeout":
+        if error.code != "slow-start":
             raise
         progress(Step(what="bench", board=board, detail=f"{protocol.name}, with more time: it starts slowly"))
         answer = run(SLOW_START * protocol.limit_s)

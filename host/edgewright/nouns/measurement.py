@@ -14,7 +14,7 @@ class Protocol(Noun, frozen=True, kw_only=True):
         rounds: runs of each release, each in a fresh process; releases alternate (A B A B).
         warmup_s: inferences before steady state are for this long.
         steady_s: steady state is measured for this long, and until `min_samples`.
-        limit_s: the whole benchmark on a board ends within this.
+        limit_s: the whole benchmark on a board ends within this; where the first start alone takes longer, it gets more.
     """
 
     name: str

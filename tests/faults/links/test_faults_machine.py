@@ -181,7 +181,6 @@ def patient(machine, attempts: int = 3):
 def test_a_lossy_link_carries_the_whole_job_and_changes_no_measurement(machine, kit, survived):
     with machine.pi.open() as session:
         first = kit.Deployment(session, kit.artifact("clean"), "clean").ready()
-        before = p50(session, kit.MODEL, first.release)
         first.activate(unguarded=True)
         assert first.commit() == "committed"
         first.end()
@@ -198,7 +197,9 @@ def test_a_lossy_link_carries_the_whole_job_and_changes_no_measurement(machine, 
         assert session.call("commit", txn=txn)["outcome"] == "committed"
         assert back["release"] == first.release
         session.call("end", txn=txn)
-    assert before / 3 < lossy < before * 3, (before, lossy)
+    assert lossy < 200, (
+        "an inference of microseconds: with a round trip of 400 ms in it, it would take longer"
+    )
     said = machine.root(CLEAN).splitlines()
     dropped = [row for row in said if "dropped" in row]
     assert sum("dropped 0" not in row for row in dropped) >= 2, dropped
