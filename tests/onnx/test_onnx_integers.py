@@ -54,3 +54,35 @@ def test_an_input_that_a_float_layer_reads_cannot_be_an_integer(made, small_mode
     ) as caught:
         made(small_models("onnx") / "cnn.onnx", "int8-mixed", keep_float=("conv0",), integer_io=True)
     assert "--integer-io" in caught.value.hint
+
+
+@pytest.mark.parametrize("last", ["Concat", "Relu", "Flatten"])
+def test_an_output_that_is_a_concat_of_a_concat_can_be_an_integer(made, write, last):
+    random = np.random.default_rng(3)
+    weights = {f"w{at}": random.normal(size=(4, 3, 1, 1)).astype("float32") for at in range(3)}
+    nodes = [("Conv", ["x", name], [f"c{name}"], {}) for name in weights]
+    nodes += [
+        ("Concat", ["cw0", "cw1"], ["inner"], {"axis": 1}),
+        ("Concat", ["inner", "cw2"], ["y" if last == "Concat" else "outer"], {"axis": 1}),
+    ]
+    if last != "Concat":
+        nodes.append((last, ["outer"], ["y"], {}))
+    shape = (1, 432) if last == "Flatten" else (1, 12, 6, 6)
+    source = write("concats.onnx", nodes, {"x": (1, 3, 6, 6)}, {"y": shape}, weights)
+    manifest = made(source, "int8", integer_io=True).manifest
+    assert {spec.dtype for spec in (*manifest.inputs, *manifest.outputs)} == {"int8"}
+    assert manifest.parity.sqnr_db > 25
+
+
+def test_an_input_that_a_normalisation_reads_can_be_an_integer(made, write):
+    weights = {name: np.arange(1, 4, dtype="float32") for name in "sbmv"}
+    weights["w"] = np.random.default_rng(3).normal(size=(4, 3, 3, 3)).astype("float32")
+    nodes = [
+        ("BatchNormalization", ["x", *"sbmv"], ["n"], {}),
+        ("Relu", ["n"], ["r"], {}),
+        ("Conv", ["r", "w"], ["y"], {}),
+    ]
+    source = write("norm.onnx", nodes, {"x": (1, 3, 6, 6)}, {"y": (1, 4, 4, 4)}, weights)
+    manifest = made(source, "int8", integer_io=True).manifest
+    assert {spec.dtype for spec in (*manifest.inputs, *manifest.outputs)} == {"int8"}
+    assert manifest.parity.sqnr_db > 20

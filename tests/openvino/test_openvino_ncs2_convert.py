@@ -135,3 +135,31 @@ def test_the_runner_on_this_machines_own_openvino_says_what_it_lacks(toolchain: 
     folder = Path(runner.__file__).parents[2]
     done = subprocess.run([toolchain, "-B", "-c", code, folder], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "openvino 2021.4.2 cpu myriad"
+
+
+@pytest.mark.parametrize(
+    ("kind", "axis"), [("Softmax", 1), ("LogSoftmax", 1), ("Softmax", 3), ("Softmax", -3)]
+)
+def test_softmax_over_the_channels_of_a_segmentation(
+    toolchain: Path, compiled: Compiled, tmp_path: Path, kind: str, axis: int
+) -> None:
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    kernel = np.random.default_rng(5).normal(size=(6, 3, 3, 3)).astype("float32")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "kernel"], ["c"], pads=[1] * 4),
+            helper.make_node(kind, ["c"], ["y"], axis=axis),
+        ],
+        "segmentation",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 7])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 6, 8, 7])],
+        [numpy_helper.from_array(kernel, "kernel")],
+    )
+    path = tmp_path / "segmentation.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7), path)
+    manifest = compiled(path, "openvino2021", "fp32").manifest
+    assert manifest.parity.sqnr_db > 100
+    assert [spec.name for spec in manifest.outputs] == ["y"]

@@ -3,17 +3,18 @@
 from edgewright_targets.onnxruntime import layers
 from edgewright_targets.onnxruntime.prepare import named, prepared
 from edgewright_targets.onnxruntime.shield import shield
-from edgewright_targets.onnxruntime.spared import spared
+from edgewright_targets.onnxruntime.spared import at_ends, spared
 
 METHODS = {"minmax": "min-max", "entropy": "entropy", "percentile": "percentile 99.999"}
 _CHUNK = 8  # samples whose activations are held at a time by the methods that need whole tensors
+_SHOWN = 8  # names in a note
 
 
 def quantise(work):
     """QDQ, per channel, signed on both sides: unsigned activations saturate on x86 without VNNI.
 
     Returns:
-        (ModelProto, method, names of the layers that stayed in floats).
+        (ModelProto, method, names of the layers that stayed in floats, notes).
 
     Raises:
         UsageError: an unknown layer.
@@ -28,6 +29,8 @@ def quantise(work):
     source = named(onnx.load(str(work.path)))
     keep = kept(source, model, work.keep_float)
     kinds = _kinds()
+    wanted = {name for names in keep.values() for name in names}
+    idle = spared(model) - wanted - (at_ends(model) if work.integer_io else set())
     quantiser = QDQQuantizer(
         onnx.load_from_string(model.SerializeToString()),
         True,  # per channel
@@ -36,7 +39,7 @@ def quantise(work):
         QuantType.QInt16 if wide else QuantType.QInt8,
         ranges(work, model, kinds),
         [],
-        sorted({name for names in keep.values() for name in names} | spared(model)),
+        sorted(wanted | idle),
         kinds,
         # 16 bits are no ONNX before opset 21, the runtime's own operators of that name know them since 1.17
         {"UseQDQContribOps": wide},
@@ -46,8 +49,17 @@ def quantise(work):
     made = quantiser.model.model
     _some_quantised(made)
     layers.check_float(made, model, keep)
-    shield(made, {name for names in keep.values() for name in names})
-    return made, METHODS[work.calibration_method], sorted(keep)
+    shield(made, wanted)
+    notes = _notes([node.name for node in model.graph.node if node.name in idle])
+    return made, METHODS[work.calibration_method], sorted(keep), notes
+
+
+def _notes(names):
+    if not names:
+        return []
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    many = "1 node stays" if len(names) == 1 else f"{len(names)} nodes stay"
+    return [f"{many} in floats, where integers would only round again: {', '.join(names[:_SHOWN])}{more}"]
 
 
 def kept(source, model, wanted):

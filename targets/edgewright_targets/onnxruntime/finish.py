@@ -77,8 +77,8 @@ def _some_quantised(path):
 def _static(work):
     from edgewright_targets.onnxruntime.calibrated import quantise
 
-    model, method, kept = quantise(work)
-    return {**_saved(work, model, method), "kept_float": kept}
+    model, method, kept, notes = quantise(work)
+    return {**_saved(work, model, method), "kept_float": kept, "notes": notes}
 
 
 def _weights(work):

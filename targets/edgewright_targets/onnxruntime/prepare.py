@@ -88,3 +88,11 @@ def every_node(model):
             pending.extend(attribute.g.node)
             for graph in attribute.graphs:
                 pending.extend(graph.node)
+
+
+def reads(node):
+    """Names of all that a node reads: its inputs, and what its inner graphs read and give."""
+    inner = [item.g for item in node.attribute if item.HasField("g")]
+    inner += [graph for item in node.attribute for graph in item.graphs]
+    below = [name for graph in inner for one in graph.node for name in reads(one)]
+    return [*node.input, *below, *(item.name for graph in inner for item in graph.output)]

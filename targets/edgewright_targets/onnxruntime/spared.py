@@ -1,6 +1,9 @@
 """Nodes that are better left in floats when a graph is quantised: they would only round again. Host side."""
 
 _AFFINE = ("Mul", "Add")
+_FOLLOW = (  # in 8 bits only where what they read is
+    "Relu", "Clip", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "MaxPool", "AveragePool", "Resize",
+)  # fmt: skip
 
 
 def spared(model):
@@ -27,3 +30,14 @@ def spared(model):
             inner = [maker.name for maker in before if maker.op_type == "Concat"]
             chained.update([*inner, node.name] if inner else [])
     return normalised | chained
+
+
+def at_ends(model):
+    """Names of the nodes that have to be quantised where the model's inputs and outputs are to be integers."""
+    graph = model.graph
+    given = {item.name for item in graph.input} - {item.name for item in graph.initializer}
+    results = {item.name for item in graph.output}
+    for node in reversed(graph.node):
+        if node.op_type in _FOLLOW and results & set(node.output):
+            results.add(node.input[0])
+    return {node.name for node in graph.node if given & set(node.input) or results & set(node.output)}

@@ -3,6 +3,8 @@
 Host side, in the `onnx` worker.
 """
 
+from edgewright_targets.onnxruntime.prepare import opset_of, reads
+
 _MOST = 20_000  # nodes that a written-out loop may have: beyond, an IR takes minutes to load
 
 
@@ -49,7 +51,7 @@ def _makers(graph):
 
 
 def _depends(graph, names):
-    """Whether any of the names is computed from an input of the graph."""
+    """Whether any of the names is computed from an input of the graph, also where an inner graph reads it."""
     weights = {item.name for item in graph.initializer}
     given = {item.name for item in graph.input} - weights
     makers, wanted, seen = _makers(graph), list(names), set()
@@ -58,7 +60,7 @@ def _depends(graph, names):
         if name in given:
             return True
         if name in makers and name not in seen:
-            wanted += makers[name].input
+            wanted += reads(makers[name])
         seen.add(name)
     return False
 
@@ -149,8 +151,6 @@ def _stacked(model, row, output):
     import numpy
     from onnx import helper, numpy_helper
 
-    from edgewright_targets.onnxruntime.prepare import opset_of
-
     if not output:
         return []
     lifted = [f"{output}/{step}" for step in range(len(row))]
@@ -177,16 +177,8 @@ def _drop_unread(graph):
             continue
         read.add(name)
         if name in makers:
-            wanted += _reads(makers[name])
+            wanted += reads(makers[name])
     nodes = [node for node in graph.node if read & set(node.output)]
     copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(copies)
-
-
-def _reads(node):
-    """What a node reads, its inner graphs included."""
-    inner = [item.g for item in node.attribute if item.HasField("g")]
-    inner += [graph for item in node.attribute for graph in item.graphs]
-    below = [name for graph in inner for one in graph.node for name in _reads(one)]
-    return [*node.input, *below, *(item.name for graph in inner for item in graph.output)]

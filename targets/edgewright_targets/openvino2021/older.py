@@ -1,11 +1,15 @@
 """Opset 13 as opset 12: the Model Optimizer of OpenVINO 2021.4 looks for axes among the attributes. Host side."""
 
 _NEWER, _OLDER = 13, 12
+_SOFT = ("Softmax", "LogSoftmax")
 _INPUTS = {"Squeeze": "axes", "Unsqueeze": "axes", "ReduceSum": "axes", "Split": "split"}
 
 
 def axes_as_attributes(model):
-    """Moves axes from inputs to attributes, in place, where all are constant; gives Squeeze those that it leaves out."""
+    """Moves axes from inputs to attributes, in place, where all are constant; gives Squeeze those that it leaves out.
+
+    Softmax goes along the last axis: before opset 13 it takes its axis and all behind it as one.
+    """
     from onnx import helper, numpy_helper
 
     from edgewright_targets.onnxruntime.prepare import opset_of
@@ -13,22 +17,51 @@ def axes_as_attributes(model):
 
     constants = constants_of(model)
     moved = [node for node in model.graph.node if node.op_type in _INPUTS and len(node.input) > 1]
-    newer = opset_of(model) == _NEWER and all(node.input[1] in constants for node in moved)
-    known = sizes(model) if any(_guesses(node) for node in model.graph.node) else {}
+    single = opset_of(model) == _NEWER
+    newer = single and all(node.input[1] in constants for node in moved)
+    wanted = any(_guesses(node) or (single and node.op_type in _SOFT) for node in model.graph.node)
+    known, nodes = sizes(model) if wanted else {}, []
     for node in model.graph.node:
+        made = [node]
         name = _INPUTS.get(node.op_type)
         if newer and name and len(node.input) > 1:
             values = numpy_helper.to_array(constants[node.input[1]]).reshape(-1).tolist()
             node.attribute.append(helper.make_attribute(name, values))
             del node.input[1:]
-        elif newer and node.op_type in ("Softmax", "LogSoftmax") and not node.attribute:
-            node.attribute.append(helper.make_attribute("axis", -1))  # the older default is 1
+        elif single and node.op_type in _SOFT:
+            made = _along_last(node, len(known.get(node.input[0], ())))
         elif _guesses(node) and node.input[0] in known:
             axes = [place for place, size in enumerate(known[node.input[0]]) if size == 1]
             node.attribute.append(helper.make_attribute("axes", axes))
+        nodes += [type(node).FromString(one.SerializeToString()) for one in made]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
     for item in model.opset_import:
         if newer and item.domain in ("", "ai.onnx"):
             item.version = _OLDER
+
+
+def _along_last(node, rank):
+    """Softmax of opset 13 by nodes that mean the same before; itself where the rank is not known and matters."""
+    from onnx import helper
+
+    axis = next((item.i for item in node.attribute if item.name == "axis"), -1)
+    if axis != -1 and not rank:
+        return [node]
+    del node.attribute[:]
+    node.attribute.append(helper.make_attribute("axis", -1))
+    if axis in (-1, rank - 1):
+        return [node]
+    order = list(range(rank))
+    order[axis], order[-1] = order[-1], order[axis]
+    given, out = node.input[0], node.output[0]
+    turned, soft = f"{out}/turned", f"{out}/soft"
+    node.input[0], node.output[0] = turned, soft
+    return [
+        helper.make_node("Transpose", [given], [turned], f"{turned}/node", perm=order),
+        node,
+        helper.make_node("Transpose", [soft], [out], f"{soft}/node", perm=order),
+    ]
 
 
 def _guesses(node):

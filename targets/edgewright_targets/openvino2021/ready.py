@@ -18,8 +18,9 @@ def ready(work):
     if any(node.op_type in _OF_SHAPES for node in model.graph.node):
         model = _folded(model)
     older.axes_as_attributes(model)
-    recurrent.complete(model, older.sizes(model))
-    _replace(model, {"ReduceSumSquare": _squares, "BatchNormalization": _normalisation})
+    sizes = older.sizes(model)
+    recurrent.complete(model, sizes)
+    _replace(model, {"ReduceSumSquare": _squares, "BatchNormalization": _normalisation}, sizes)
     place = work.folder / "ready.onnx"
     onnx.save(model, str(place))
     return place
@@ -46,18 +47,18 @@ def _folded(model):
     return made
 
 
-def _replace(model, ways):
+def _replace(model, ways, sizes):
     """Says nodes of some kinds in other words, in place. A way gives a node's nodes, or None to leave it."""
     nodes = []
     for node in model.graph.node:
         way = ways.get(node.op_type)
-        nodes += (way(model, node) if way else None) or [node]
+        nodes += (way(model, node, sizes) if way else None) or [node]
     copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
     model.graph.node.extend(copies)
 
 
-def _squares(model, node):  # noqa: ARG001 - one signature for all ways
+def _squares(model, node, sizes):  # noqa: ARG001 - one signature for all ways
     """ReduceSumSquare as a product and a sum."""
     from onnx import helper
 
@@ -67,13 +68,13 @@ def _squares(model, node):  # noqa: ARG001 - one signature for all ways
     return [helper.make_node("Mul", [node.input[0], node.input[0]], [square]), total]
 
 
-def _normalisation(model, node):
+def _normalisation(model, node, sizes):
     """BatchNormalization by a mean and a variance that the graph computes, as arithmetic: Keras 2 normalises layers so."""
     import numpy
     from onnx import helper, numpy_helper
 
     weights = {item.name for item in model.graph.initializer}
-    rank = len(older.sizes(model).get(node.input[0], ()))
+    rank = len(sizes.get(node.input[0], ()))
     if set(node.input[3:]) <= weights or not rank:
         return None
     given = next((item.f for item in node.attribute if item.name == "epsilon"), 1e-5)

@@ -4,7 +4,7 @@ Host side, in the `onnx` worker.
 """
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-_SEQUENCE, _BIAS, _LENGTHS, _STATE, _CELL = 0, 3, 4, 5, 6  # places among the inputs
+_SEQUENCE, _WEIGHTS, _BIAS, _LENGTHS, _STATE, _CELL = 0, 1, 3, 4, 5, 6  # places among the inputs
 
 
 def complete(model, sizes):
@@ -40,9 +40,13 @@ def complete(model, sizes):
 
 def _fill(model, node, place, shape):
     import numpy
-    from onnx import numpy_helper
+    from onnx import TensorProto, helper, numpy_helper
+
+    from edgewright_targets.onnxruntime.restate import constants_of
 
     if not node.input[place]:
+        weights = constants_of(model).get(node.input[_WEIGHTS])
+        kind = TensorProto.FLOAT if weights is None else weights.data_type
         node.input[place] = f"{node.name}/zeros{place}"
-        zeros = numpy.zeros(shape, numpy.float32)
+        zeros = numpy.zeros(shape, helper.tensor_dtype_to_np_dtype(kind))
         model.graph.initializer.append(numpy_helper.from_array(zeros, node.input[place]))

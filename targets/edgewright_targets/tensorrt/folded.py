@@ -5,6 +5,8 @@ Keras's come as a product and a sum.
 Host side, in the `onnx` worker.
 """
 
+from edgewright_targets.onnxruntime.prepare import reads
+
 _KINDS = ("Conv", "ConvTranspose")
 _EPSILON = 1e-5  # what ONNX takes where a node says none
 
@@ -29,11 +31,11 @@ def _fold_one(model):
 
     graph, constants = model.graph, constants_of(model)
     convs = {node.output[0]: node for node in graph.node if _constant(node, constants)}
-    reads = [name for node in graph.node for name in _reads(node)] + [item.name for item in graph.output]
+    read = [name for node in graph.node for name in reads(node)] + [item.name for item in graph.output]
     for node in graph.node:
         conv = next((convs[name] for name in node.input if name in convs), None)
         change = _change(node, conv, constants) if conv is not None else None
-        if change is not None and reads.count(conv.output[0]) == 1:
+        if change is not None and read.count(conv.output[0]) == 1:
             _merge(model, conv, node, change, constants)
             _set(
                 graph.node, [one for one in graph.node if one.output != conv.output or one.op_type in _KINDS]
@@ -123,16 +125,9 @@ def _trains(norm):
     return any(item.name == "training_mode" and item.i for item in norm.attribute) or len(norm.output) > 1
 
 
-def _reads(node):
-    """What a node reads, its inner graphs included."""
-    inner = [item.g for item in node.attribute if item.HasField("g")]
-    inner += [graph for item in node.attribute for graph in item.graphs]
-    return [*node.input, *(name for graph in inner for one in graph.node for name in _reads(one))]
-
-
 def _drop_unread(graph):
     """Takes out constants that nothing reads any more, in place."""
-    read = {name for node in graph.node for name in _reads(node)} | {item.name for item in graph.output}
+    read = {name for node in graph.node for name in reads(node)} | {item.name for item in graph.output}
     _set(graph.initializer, [item for item in graph.initializer if item.name in read])
     _set(graph.node, [node for node in graph.node if node.op_type != "Constant" or node.output[0] in read])
 
