@@ -28,7 +28,7 @@ class Agent(object):
         self.store = Store(self.files)
         self.incoming = Incoming(self.files, self.checked)
         self.uses = Uses(self.files)
-        self.runtimes = Runtimes(self.files, self.checked, self.incoming, self.uses, sha256)
+        self.runtimes = Runtimes(self)
         self.blobs = Blobs(self)
 
     def keep(self, data):

@@ -49,7 +49,8 @@ class Commands(object):
         return dict(found, guard=reboot.kind(self.agent))
 
     def part(self, sha256, size):
-        self.agent.uses.hold("incoming")
+        if not self.agent.uses.hold("incoming"):
+            raise AgentError("busy", "another session prunes this board", "run this again when it is over")
         there = self.agent.incoming.part(sha256, size)
         if there["complete"]:
             return there

@@ -1,6 +1,7 @@
 """The only module that changes the file system. Every path is relative to the root folder.
 
-One exception: a child writes its outputs itself, into the scratch folder of its session.
+Two exceptions, where a child writes by itself: its outputs, into the scratch folder of its session, and the bytecode of a
+runtime that is being put together, into its stage below `incoming/`.
 
 Each folder on the way is opened below its parent with O_NOFOLLOW, so no link can lead out of the root.
 `step` is called before every single change: tests override it to stop, fail or drop any of them.
@@ -15,6 +16,7 @@ import os
 import stat
 
 from edgewright_agent.protocol import PIECE, AgentError
+from edgewright_agent.uses import alone
 
 NOFOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
 SHARED_ROOT = 0o2050  # of the mode of a root folder with a shared group
@@ -51,21 +53,6 @@ def private(relative):
     """Whether a folder is the agent's own, though it is below `models`."""
     parts = relative.split("/")
     return parts[0] == "models" and parts[2:] == ["records"]
-
-
-def alone(file, name=None, folder=None):
-    """Take an upload's file for oneself, as long as its descriptor is open; with a name, what is there by it.
-
-    Raises:
-        AgentError: `busy`, another session writes it or has just ended it.
-    """
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if name is None or os.stat(name, dir_fd=folder).st_ino == os.fstat(file).st_ino:
-            return
-    except OSError:
-        pass
-    raise AgentError("busy", "another session sends the same file", "run this again when it is over")
 
 
 class Files(object):
@@ -181,10 +168,13 @@ class Files(object):
             pass
 
     @contextlib.contextmanager
-    def appender(self, relative, offset):
-        """A `write(bytes)` function that adds to a file of exactly `offset` bytes; what was written is
-        synced at the end,
-        even when the block fails, so that an upload can go on from there."""
+    def appender(self, relative, offset, ended=None):
+        """A `write(bytes)` function that adds to a file of exactly `offset` bytes; what was written is synced at the end,
+        even when the block fails, so that an upload can go on from there.
+
+        Args:
+            ended: called after a block that went well, all synced and the file still out of others' reach.
+        """
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
             self.step("append", relative)
@@ -204,6 +194,8 @@ class Files(object):
                     yield lambda data: self._put_bytes(file, data)
                 finally:
                     self._flush(file, relative)
+                if ended:
+                    ended()
             finally:
                 os.close(file)
 

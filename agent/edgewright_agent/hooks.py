@@ -7,10 +7,9 @@ import subprocess
 import time
 
 from edgewright_agent import spawn
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import HOOK_SECONDS, AgentError
 
 KINDS = ("activate", "health", "quiesce", "resume")
-SECONDS = 60.0  # the limit of one hook, where its release says no other
 OUTPUT_BYTES = 16 * 1024  # of one hook's output that the log keeps
 MAX_BYTES = 1024 * 1024  # of a hook's file
 
@@ -65,12 +64,12 @@ def run(agent, kind, sha256, model, release, limit=0):
         agent: Agent.
         kind: one of KINDS. sha256: of the hook's file.
         model, release: what is current now, the release None for nothing.
-        limit: seconds; 0 for SECONDS.
+        limit: seconds; 0 for HOOK_SECONDS.
 
     Raises:
         AgentError: `hook-failed`: it cannot be started, was too slow, or did not exit with 0.
     """
-    limit = limit or SECONDS
+    limit = limit or HOOK_SECONDS
     path = agent.files.path(name(sha256))
     if not whole(agent, sha256):
         raise AgentError("hook-failed", "the hook's file is gone or damaged: %s" % kind, "deploy again")

@@ -5,12 +5,11 @@ import os
 import time
 
 from edgewright_agent import integrity
-from edgewright_agent.files import alone
-from edgewright_agent.protocol import SILENCE_SECONDS, AgentError
+from edgewright_agent.protocol import SILENCE_SECONDS, SPARE_BYTES, SPARE_INODES, AgentError
+from edgewright_agent.uses import alone
 
 FOLDER = "incoming"
-SPARE_BYTES = 8 * 1024 * 1024  # what an upload leaves free for the state, the log and a revert
-SPARE_INODES = 64
+WAIT_SECONDS = SILENCE_SECONDS + 5  # for another session's upload of the same bytes, while it stands still
 
 
 def room(files, needed, inodes=1):
@@ -80,16 +79,19 @@ class Incoming(object):
         return {"complete": False, "offset": offset, "prefix_sha256": prefix}
 
     def _wait(self, path):
-        """Until no other session writes a part; AgentError `busy`."""
-        until = time.monotonic() + SILENCE_SECONDS + 5
+        """Until no other session writes a part; AgentError `busy`, when it does not grow for too long."""
+        until, size = 0.0, -1
         while os.path.isfile(path):
             try:
                 with open(path, "rb") as file:
+                    before, size = size, os.fstat(file.fileno()).st_size
                     return alone(file)
             except FileNotFoundError:
                 return
             except AgentError:
-                if time.monotonic() > until:
+                if size != before:
+                    until = time.monotonic() + WAIT_SECONDS
+                elif time.monotonic() > until:
                     raise
             time.sleep(0.1)
 
@@ -108,17 +110,22 @@ class Incoming(object):
         digest = hashlib.sha256()
         if offset:
             self._feed(digest, part, offset)
-        with self.files.appender(part, offset) as write:
+
+        def ended():
+            if digest.hexdigest() != sha256:
+                self.files.remove_file(part)
+                raise AgentError(
+                    "hash-mismatch",
+                    "the uploaded bytes do not have their hash: %s" % sha256,
+                    "put them again",
+                )
+            self.files.rename(part, self.name(sha256))
+            self.checked.trust(self.files.path(self.name(sha256)), sha256)
+
+        with self.files.appender(part, offset, ended) as write:
             for piece in pieces:
                 digest.update(piece)
                 write(piece)
-        if digest.hexdigest() != sha256:
-            self.files.remove_file(part)
-            raise AgentError(
-                "hash-mismatch", "the uploaded bytes do not have their hash: %s" % sha256, "put them again"
-            )
-        self.files.rename(part, self.name(sha256))
-        self.accept(sha256)
 
     def accept(self, sha256):
         """Take a whole file whose bytes were hashed while they were written."""

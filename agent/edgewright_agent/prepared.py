@@ -8,11 +8,11 @@ release.
 import importlib
 import os
 
-from edgewright_agent import children, incoming
+from edgewright_agent import children
 from edgewright_agent import state as states
 from edgewright_agent.integrity import sha256_of
 from edgewright_agent.manifest import MAX_SLACK, model_bytes, safe_path
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import SPARE_BYTES, AgentError
 
 ABOUT = "PREPARED.json"  # checksummed as the slots of the state are
 MAX_ABOUT = 1024 * 1024
@@ -129,7 +129,7 @@ class Prepared(object):
 
     def room(self, job):
         """Bytes that must be free before anything is made: as much as the model, at least."""
-        return model_bytes(job["manifest"]) + MAX_SLACK + incoming.SPARE_BYTES
+        return model_bytes(job["manifest"]) + MAX_SLACK + SPARE_BYTES
 
     def place(self, job, answer, scratch):
         """Move what a child made to where it stays, whole and durable, and drop what it replaces.

@@ -21,6 +21,9 @@ PIECE = 256 * 1024  # bytes read or written at once
 MAX_MANIFEST = 4 * 1024 * 1024  # bytes of a manifest.json
 MAX_FILE = 16 * 1024**3  # bytes of one file
 MAX_FILES = 20000  # files in one artifact or runtime
+SPARE_BYTES = 8 * 1024 * 1024  # what uploads and runtimes leave free for the state, the log and a revert
+SPARE_INODES = 64
+HOOK_SECONDS = 60.0  # the limit of one hook, where its release says no other
 
 NO_PYTHON_EXIT = 93  # exit code of the start command where no python3 is found
 NO_HELLO_EXIT = 92  # exit code of BOOT where descriptor 0 ends before the hello line does

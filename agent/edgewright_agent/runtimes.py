@@ -10,6 +10,7 @@ import zlib
 
 from edgewright_agent import bytecode, incoming
 from edgewright_agent.protocol import MAX_FILES, PIECE, AgentError, runtime_id
+from edgewright_agent.releases import Releases
 
 ABOUT = "RUNTIME.json"
 DAMAGED = "DAMAGED"  # an empty file beside it: not offered to hosts any more, so that they provision it again
@@ -67,16 +68,15 @@ class Runtimes(object):
     """The runtimes under `runtimes/`.
 
     Args:
-        files: Files. checked: Integrity. uploads: Incoming. uses: Uses.
-        agent_sha: the agent's own, whose child compiles.
+        agent: Agent.
     """
 
-    def __init__(self, files, checked, uploads, uses, agent_sha):
-        self.uses = uses
-        self.files = files
-        self.checked = checked
-        self.uploads = uploads
-        self.agent_sha = agent_sha
+    def __init__(self, agent):
+        self.agent = agent
+        self.uses = agent.uses
+        self.files = agent.files
+        self.checked = agent.checked
+        self.uploads = agent.incoming
         self.known = {}  # folder: (identity of its RUNTIME.json, what it says)
 
     def provision(self, name, target, version, wheels):
@@ -87,40 +87,61 @@ class Runtimes(object):
         """
         ref = runtime_id([wheel["sha256"] for wheel in wheels])
         folder = "runtimes/%s-%s-%s" % (name, version, ref[:8])
+        about = self.whole(folder, ref)
+        if about is None:
+            about = {"schema": 1, "ref": ref, "name": name, "target": target, "version": version}
+            about = self.make(folder, about, wheels)
+        return {"ref": ref, "path": self.files.path(folder), "bytes": about["bytes"]}
+
+    def whole(self, folder, ref):
+        """What is written about a runtime that is there, marked and its files verified; else None."""
         about = self.about(folder)
-        whole = about is not None and about["ref"] == ref and self.uses.hold(folder)
-        if whole and not self.fault(folder, about):
-            self.note_damage(folder, False)
-            return {"ref": ref, "path": self.files.path(folder), "bytes": about["bytes"]}
-        sources = [self.source(wheel) for wheel in wheels]
+        if about is None or about["ref"] != ref or not self.uses.hold(folder) or self.fault(folder, about):
+            return None
+        self.note_damage(folder, False)
+        return about
+
+    def make(self, folder, about, wheels):
+        """Unpack wheels and put them in place, unless another session was quicker. Returns `about`, filled in, or the
+        other session's."""
         stage = "incoming/stage-" + self.files.session
+        sources = [self.source(wheel) for wheel in wheels]
         self.files.remove_tree(stage)
         self.files.make_folder(stage)
         try:
             contents, origins = self.unpack(sources, stage)
-            contents.update(bytecode.keep(self.files, stage, target, self.agent_sha))
-            about = {
-                "schema": 1,
-                "ref": ref,
-                "name": name,
-                "target": target,
-                "version": version,
-                "files": contents,
-                "wheels": origins,
-            }
-            about["bytes"] = sum(entry[1] for entry in contents.values())
+            self.compile(contents, stage, about["target"])
+            about.update(files=contents, wheels=origins, bytes=sum(entry[1] for entry in contents.values()))
             self.files.write(stage + "/" + ABOUT, json.dumps(about, sort_keys=True).encode("ascii"))
             self.files.seal(stage)
-            self.uses.drop(folder)
-            if os.path.lexists(self.files.path(folder)):
-                self.files.remove_tree(folder)
-            self.files.rename(stage, folder)
-            self.uses.hold(folder)
-        except AgentError:
-            self.files.remove_tree(stage)
-            raise
+            self.whole(folder, about["ref"])  # hashed before the lock is taken: under it that takes no time
+            with self.agent.store.locked():
+                quicker = self.whole(folder, about["ref"])
+                if not quicker:
+                    self.uses.drop(folder)
+                    Releases(self.agent).trash(folder)
+                    self.files.rename(stage, folder)
+                    self.uses.hold(folder)
+        except (AgentError, OSError) as error:  # who was quicker drops the wheels
+            quicker = isinstance(error, FileNotFoundError) and self.whole(folder, about["ref"])
+            if not quicker:
+                self.files.remove_tree(stage)
+                raise
+        self.files.remove_tree(stage)
+        Releases(self.agent).empty_trash()
         self.uploads.drop(wheel["sha256"] for wheel in wheels)
-        return {"ref": ref, "path": self.files.path(folder), "bytes": about["bytes"]}
+        return quicker or about
+
+    def compile(self, contents, stage, target):
+        """Add bytecode to what was unpacked, where there is room for it."""
+        made = bytecode.keep(self.files, stage, target, self.agent.sha256)
+        try:
+            incoming.room(self.files, 0)
+        except AgentError:
+            for path in set(made) - set(contents):
+                del made[path]
+                self.files.remove_file(stage + "/" + path)
+        contents.update(made)
 
     def source(self, wheel):
         """Where a wheel's files come from: (its row, path of the upload or None, a runtime with them or None)."""

@@ -275,6 +275,8 @@ def main(hello, data):
     try:
         server.channel.say(greeting)
         server.serve()
+    except Closed as reason:
+        last_words(reason)
     except Exception:
         server.end_now(traceback.format_exc(), 1)
     finally:

@@ -54,8 +54,8 @@ def kept(record, keep, busy):
 
 def prune(agent, releases, keep, dry_run=False):
     """Remove the releases, runtimes, hooks and uploads that nothing needs, or only say which. Returns
-    `{"removed", "freed_bytes"}`."""
-    removed, freed, doomed, seen = [], 0, [], {}
+    `{"removed", "in_use", "freed_bytes"}`; in use is what no release needs, but a session that is at work."""
+    removed, in_use, freed, doomed, seen = [], [], 0, [], {}
     with agent.store.locked() as state:
         agent.store.usable()
         busy = lease.live(state)
@@ -63,15 +63,15 @@ def prune(agent, releases, keep, dry_run=False):
             quiet = {entry["release"] for entry in state["quiesced"] if entry["model"] == model}
             goes = sorted(set(record["releases"]) - kept(record, keep, busy) - quiet)
             doomed += [(model, release) for release in goes]
-        rest = [] if busy else unneeded(agent, state, doomed)
         for model, release in doomed:
             freed += tree_bytes(agent.files.path(release_files.folder(model, release)), seen)
             removed.append("%s %s" % (model, release))
             if not dry_run:
                 releases.remove(state, model, release)
-        for relative in rest:
+        for relative in unneeded(agent, state, doomed):
             with agent.uses.taken(used_as(relative)) as free:
-                if not free:
+                if busy or not free:
+                    in_use.append(relative)
                     continue
                 path = agent.files.path(relative)
                 freed += tree_bytes(path, seen) if os.path.isdir(path) else os.path.getsize(path)
@@ -80,7 +80,7 @@ def prune(agent, releases, keep, dry_run=False):
                     releases.trash(relative)
     if not dry_run:
         releases.empty_trash()
-    return {"removed": removed, "freed_bytes": freed}
+    return {"removed": removed, "in_use": in_use, "freed_bytes": freed}
 
 
 def used_as(relative):

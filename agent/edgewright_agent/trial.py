@@ -4,7 +4,7 @@ back by itself."""
 from edgewright_agent import clock, guard, hooks, lease, reboot
 from edgewright_agent import releases as release_files
 from edgewright_agent import state as states
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import HOOK_SECONDS, AgentError
 
 MAX_DEADLINE = 24 * 3600.0  # seconds
 TRIED = ("activate", "health")  # the hooks of a trial, in order
@@ -50,7 +50,7 @@ class Trials(object):
             `no-guard`,
                 `hook-failed`: reverted already; `reverted`: the deadline passed meanwhile.
         """
-        deadline_s = min(max(float(deadline_s), self.hooks_need(model, release)), MAX_DEADLINE)
+        deadline_s = min(float(deadline_s) + self.hooks_need(model, release), MAX_DEADLINE)
         after_boot = reboot.protect(self.agent, deadline_s, unguarded)
         before = self.intend(model, release, expected_current, txn, deadline_s)
         watchdog = self.watch(txn, unguarded)
@@ -64,9 +64,9 @@ class Trials(object):
         return self.on_trial(txn, before)
 
     def hooks_need(self, model, release):
-        """Seconds that a trial must last for its hooks to take as long as the release allows them."""
+        """Seconds that a trial's hooks may take; its deadline is for what comes before and after them."""
         about = states.known_release(self.store.read(), model, release)
-        return sum(about.get("hook_s", 0) for kind in TRIED if kind in about["hooks"])
+        return sum(about.get("hook_s") or HOOK_SECONDS for kind in TRIED if kind in about["hooks"])
 
     def intend(self, model, release, expected, txn, deadline_s):
         """Make the intent durable. Returns the release that is current before."""

@@ -6,6 +6,26 @@ A mark is a shared `flock` on the folder itself: it goes with the process, howev
 import contextlib
 import fcntl
 import os
+import time
+
+from edgewright_agent.protocol import AgentError
+
+WAIT_SECONDS = 5.0  # for a prune that counts what is in a folder
+
+
+def alone(file, name=None, folder=None):
+    """Take an upload's file for oneself, as long as its descriptor is open; with a name, what is there by it.
+
+    Raises:
+        AgentError: `busy`, another session writes it or has just ended it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if name is None or os.stat(name, dir_fd=folder).st_ino == os.fstat(file).st_ino:
+            return
+    except OSError:
+        pass
+    raise AgentError("busy", "another session sends the same file", "run this again when it is over")
 
 
 class Uses(object):
@@ -21,28 +41,34 @@ class Uses(object):
 
     def hold(self, relative):
         """Mark a folder until this session ends. Returns False where it goes, or is gone, already."""
-        path = self.files.path(relative)
-        try:
-            if relative not in self.held:
-                self.held[relative] = os.open(path, os.O_RDONLY)
-            fcntl.flock(self.held[relative], fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except (BlockingIOError, FileNotFoundError):
-            self.drop(relative)
-            return False
-        except OSError:  # a file system without locks
-            pass
-        try:
-            there = os.path.samestat(os.fstat(self.held[relative]), os.stat(path))
-        except (KeyError, OSError):
-            there = False
-        if not there:  # removed, and perhaps made anew, since
-            self.drop(relative)
-        return there
+        path, limit = self.files.path(relative), time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < limit:
+            try:
+                if relative not in self.held:
+                    self.held[relative] = os.open(path, os.O_RDONLY)
+                fcntl.flock(self.held[relative], fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.05)
+                continue
+            except OSError:  # a file system without locks, or it is gone
+                pass
+            try:
+                if os.path.samestat(os.fstat(self.held[relative]), os.stat(path)):
+                    return True
+            except (KeyError, OSError):
+                break
+            self.drop(relative)  # made anew since
+        self.drop(relative)
+        return False
 
     def drop(self, relative):
         """Take a mark away."""
         if relative in self.held:
             os.close(self.held.pop(relative))
+
+    def __del__(self):
+        for relative in list(self.held):
+            self.drop(relative)
 
     @contextlib.contextmanager
     def taken(self, relative):

@@ -1,10 +1,16 @@
 """The bytecode that a runtime's import needs is made once, when it is unpacked, and guarded like the rest of it."""
 
+import os
 import struct
 from importlib.util import MAGIC_NUMBER, source_from_cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from edgewright_agent import root as roots
+from edgewright_agent.agent import Agent
+from edgewright_agent.protocol import SPARE_BYTES
 
 RUNTIME = {
     "ai_edge_litert/__init__.py": b"__version__ = '9.9'\n",
@@ -56,3 +62,27 @@ def test_bytecode_that_was_changed_is_damage(connect, kit, root):
         kit.install(wire, kit.artifact(), txn, runtime=ref)
     assert kit.provision(wire, kit.wheel(RUNTIME)) == ref
     kit.install(wire, kit.artifact(), txn, runtime=ref)
+
+
+def test_bytecode_that_would_take_the_spare_space_is_dropped(kit, root, pyz, monkeypatch):
+    agent = Agent(roots.prepare(str(root)), kit.sha(pyz))
+    roots.furnish(agent.files)
+    agent.keep(pyz)
+    source = "".join(f"def f{number}(x):\n    return [x, {number}]\n" for number in range(1000)).encode()
+    wheel = kit.wheel({**RUNTIME, "numpy/__init__.py": b"NAME = 'toy'\n" + source})
+
+    def taken():
+        return sum(path.lstat().st_size for path in root.rglob("*") if path.is_file())
+
+    # a disk that is as large as what is there, the wheel, its files and the spare
+    size = taken() + len(wheel) + sum(map(len, RUNTIME.values())) + len(source) + SPARE_BYTES + 10_000
+
+    def statvfs(_):
+        return SimpleNamespace(f_bavail=size - taken(), f_frsize=1, f_files=0, f_favail=0)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    agent.incoming.put(kit.sha(wheel), len(wheel), 0, iter([wheel]))
+    row = {"file": "toy.whl", "sha256": kit.sha(wheel), "size": len(wheel)}
+    ref = agent.runtimes.provision("toy", "tflite", "1.0", [row])["ref"]
+    (folder,) = (root / "runtimes").iterdir()
+    assert bytecode(folder) == set() and agent.runtimes.find(ref)["ref"] == ref

@@ -146,9 +146,9 @@ def test_the_host_vanishing_in_a_hook_ends_hook_and_agent_and_the_watchdog_rever
     hook = script(f"echo $$ > {mark}.new; mv {mark}.new {mark}; sleep 60\n")
     wire = connect()
     txn = kit.begun(wire)
-    release = kit.install(wire, kit.artifact("a"), txn, hooks={"activate": hook})
+    release = kit.install(wire, kit.artifact("a"), txn, hooks={"activate": hook}, hook_s=5)
     kit.verified(root, release)
-    wire.send("activate", model="digits", release=release, expected_current=None, txn=txn, deadline_s=3)
+    wire.send("activate", model="digits", release=release, expected_current=None, txn=txn, deadline_s=1)
     kit.wait_until(mark.exists)
     assert wire.close() == 0
     pid = int(mark.read_text())

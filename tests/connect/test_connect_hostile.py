@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 
 import pytest
 
 from edgewright.connect import local
+from edgewright.connect.request import Request
 from edgewright.connect.session import Limits, start_session
+from edgewright.connect.transfer import sender
 from edgewright.errors import BoardError, ProtocolError, Unreachable
 from edgewright.nouns.board import Board
 
@@ -107,6 +110,38 @@ def test_endless_heartbeats_end_at_the_limit(open_script):
     assert caught.value.code == "timeout" and time.monotonic() - began < 5
     with pytest.raises(BoardError):
         session.call("status")
+
+
+def test_an_upload_that_only_trickles_ends_at_its_deadline(open_script):
+    """No silence is long enough to notice it."""
+    session = open_script("import os\nwhile os.read(0, 1): time.sleep(0.0005)", silence_s=5)
+    began = time.monotonic()
+    with pytest.raises(BoardError) as caught:
+        session.exchange_all(
+            [Request("put", {}, sender(io.BytesIO(bytes(10**6)), 0, 10**6, lambda _: None))], timeout_s=1
+        )
+    assert caught.value.code == "timeout" and time.monotonic() - began < 8
+
+
+def test_no_more_files_are_sent_once_one_was_refused(open_script, tmp_path):
+    said = tmp_path / "said"
+    session = open_script(
+        "request(); say(id=1, error={'code': 'disk-full', 'message': 'full'})\n"
+        f"sys.stdin.readline(); open({str(said)!r}, 'w').close()\n"
+        "print(json.dumps({'id': request()['id'], 'ok': {}}), flush=True)"
+    )
+    sent = []
+
+    def body(channel, silence_s, deadline):
+        sent.append(len(sent))
+        channel.send(b"bytes\n", silence_s, deadline)
+        while not said.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    with pytest.raises(BoardError) as caught:
+        session.exchange_all([Request("put", {}, body) for _ in range(3)], timeout_s=10)
+    assert caught.value.code == "disk-full" and sent == [0]
+    assert session.call("ping") == {}, "the session goes on"
 
 
 def test_heartbeats_keep_a_slow_command_alive(open_script):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import itertools
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from edgewright.config import trust as trust_file
-from edgewright.connect import agent_package
-from edgewright.connect.session import Limits, open_session
+from edgewright.connect import agent_package, transfer
+from edgewright.connect.request import Request
+from edgewright.connect.session import Limits, connect, open_session, start_session
+from edgewright.connect.ssh_channel import Life, Watch
 from edgewright.errors import BoardError, ProtocolError, TrustError, Unreachable
 from edgewright.nouns.board import Pin, TrustFile
 
@@ -249,6 +254,55 @@ def test_stalled_upload_is_a_dead_link(board, fleet, sshd):
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
         session.close()
+
+
+HEARTBEATS = """
+import json, sys, time
+hello = json.loads(sys.stdin.readline())
+print(json.dumps({"edgewright": 1, "nonce": hello["nonce"], "agent": "9"}), flush=True)
+while True:
+    print(json.dumps({"id": 1, "event": "heartbeat"}), flush=True)
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("what", ["the whole", "a piece"])
+def test_upload_to_a_board_that_only_says_it_lives_ends(
+    identity, make_sshd, make_board, fleet, pinned, tmp_path, monkeypatch, what
+):
+    (tmp_path / "board.py").write_text(HEARTBEATS)
+    server = make_sshd(identity, lines=(f"ForceCommand exec {sys.executable} -u {tmp_path}/board.py",))
+    pinned(fleet, "pi", server.host_key)
+    limits = Limits(silence_s=1)
+    board = make_board(server)
+    session = start_session(board, connect(board, fleet), limits=limits)
+    if what == "a piece":
+        monkeypatch.setattr(transfer, "PART_SECONDS", 1.5)
+        monkeypatch.setattr(transfer, "SLOWEST", 10**9)
+    data, ended = bytes(20_000_000), []
+
+    def upload():
+        request = Request("put", {}, transfer.sender(io.BytesIO(data), 0, len(data), lambda _: None))
+        try:
+            session.exchange_all([request], timeout_s=1.5 if what == "the whole" else 3600)
+        except BoardError as error:
+            ended.append(error.code)
+
+    thread = threading.Thread(target=upload, daemon=True)
+    thread.start()
+    thread.join(15)
+    alive = thread.is_alive()
+    session.close()
+    assert not alive and ended == ["timeout"]
+
+
+def test_a_watch_cuts_at_the_deadline_whatever_is_said():
+    """Paramiko may be stuck in a full TCP buffer then, past any timeout of its own."""
+    said, cut = itertools.count(), threading.Event()
+    deadline = time.monotonic() + 0.3
+    with Watch(lambda: Life(0, next(said)), cut.set, 3, deadline) as watch:
+        assert cut.wait(10) and watch.late and not watch.cut
+    assert time.monotonic() >= deadline
 
 
 def test_killed_agent_is_unreachable(board, fleet, sshd):

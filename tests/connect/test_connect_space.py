@@ -46,6 +46,15 @@ def test_the_need_is_what_the_files_take_on_a_disk(tmp_path):
     assert space.unpacked(numpy) == (200 * 4096, 200)
 
 
+def test_a_wheel_of_a_version_of_zip_that_nobody_knows(tmp_path):
+    path = make_wheel(tmp_path, "numpy", {"0.txt": 1})
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 6] = 99
+    path.write_bytes(data)
+    with pytest.raises(EdgewrightError, match="not a wheel"):
+        space.unpacked(wheel_files.describe(path))
+
+
 @pytest.mark.parametrize(
     ("free", "inodes", "says"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -165,6 +166,15 @@ def test_given_wheels_are_checked_against_the_board(tmp_path, tag, fits):
     with pytest.raises(EdgewrightError) as caught:
         wheels.given(PI5_HOST, [file])
     assert caught.value.code == "wrong-wheel" and "cp311" in caught.value.hint
+
+
+@pytest.mark.parametrize("count", [18, 100])
+def test_a_name_of_thousands_of_tags_is_none(tmp_path, count):
+    tags = ".".join(f"t{number}" for number in range(count))
+    began = time.process_time()
+    with pytest.raises(EdgewrightError, match="not the name of a wheel"):
+        wheels.describe(tmp_path / f"thing-1.0-{tags}-{tags}-{tags}.whl")
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("name", ["thing.whl", "absent-1.0-py3-none-any.whl", "text-1.0-py3-none-any.whl"])

@@ -137,16 +137,16 @@ class Deployment:
     """One transaction over a session, a method a step of `deploy`.
 
     Args:
-        built: of `artifact`. hooks: {kind: script}. runtime: of `wheel`.
+        built: of `artifact`. hooks: {kind: script}. hook_s: of `install`. runtime: of `wheel`.
     """
 
     def __init__(
         self, session: Session, built: SimpleNamespace, version: str = "1", *,
-        hooks: dict[str, str] | None = None, runtime: bytes | None = None,
+        hooks: dict[str, str] | None = None, hook_s: float = 0, runtime: bytes | None = None,
     ) -> None:  # fmt: skip
         self.session, self.built, self.version, self.txn = session, built, version, uuid.uuid4().hex
         self.hooks = {kind: text.encode() for kind, text in (hooks or {}).items()}
-        self.wheel = runtime or wheel()
+        self.wheel, self.hook_s = runtime or wheel(), hook_s
         self.release = f"{version}-{built.sha256[:8]}"
         self.ref = ""
         self.expected: str | None = None
@@ -171,9 +171,8 @@ class Deployment:
     def install(self) -> None:
         kinds = {kind: sha(data) for kind, data in self.hooks.items()}
         about = {"model": MODEL, "version": self.version, "manifest": self.built.sha256, "hooks": kinds}
-        assert (
-            self.session.call("install", **about, runtime=self.ref, txn=self.txn)["release"] == self.release
-        )
+        about |= {"hook_s": self.hook_s, "runtime": self.ref, "txn": self.txn}
+        assert self.session.call("install", **about)["release"] == self.release
 
     def verify(self) -> dict[str, Any]:
         return self.session.call("verify", model=MODEL, release=self.release, txn=self.txn)
@@ -353,7 +352,7 @@ def hasty_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> agent_packag
     sources = tmp_path / "edgewright_agent"
     shutil.copytree(agent_package.source_folder("edgewright_agent"), sources)
     for name, long, short in (
-        ("hooks", "SECONDS = 60.0", "SECONDS = 1.5"),
+        ("protocol", "HOOK_SECONDS = 60.0", "HOOK_SECONDS = 1.5"),
         ("children", "IDLE_SECONDS = 600.0", "IDLE_SECONDS = 3.0"),
     ):
         text = (sources / f"{name}.py").read_text()

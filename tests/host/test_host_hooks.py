@@ -10,7 +10,8 @@ import pytest
 from edgewright.cli.deploy_command import hooks_of
 from edgewright.config import project
 from edgewright.errors import ConfigError
-from edgewright.nouns.project import HOOK_SECONDS, HOOKS, Hooks
+from edgewright.nouns.project import HOOKS, Hooks
+from edgewright_agent.protocol import HOOK_SECONDS
 
 PROJECT = 'name = "digits"\nmodel = "model.keras"\n[hooks]\n'
 

@@ -59,6 +59,8 @@ def write(
 
 def show(path: Path, plan: Plan, written: Contents | None) -> None:
     """For people: a row a runtime, what is missing, what the boards must have, and the size."""
+    from edgewright.connect.fitting import INSTALL_NUMPY
+
     rows = [
         (
             one.target,
@@ -73,9 +75,7 @@ def show(path: Path, plan: Plan, written: Contents | None) -> None:
     for one in plan.missing:
         render.line(f"not in it: {one.target} for Python {one.python} on {one.arch}: {one.message}")
     for arch, own in sorted({(one.arch, text) for one in plan.wanted for text in one.row.own}):
-        render.line(
-            f"not in it: {own} for {arch}, which the boards must have: sudo apt install python3-numpy"
-        )
+        render.line(f"not in it: {own} for {arch}, which the boards must have: {INSTALL_NUMPY}")
     if written is None:
         render.line(f"would write {path}")
     else:
@@ -108,12 +108,15 @@ def described(path: Path, found: Contents | None) -> dict[str, object]:
     return {"size": path.stat().st_size, "kits": found.kits, "wheels": wheels}
 
 
-def offer(path: Path) -> Offer:
-    """A bundle's runtimes, its wheels taken into the store."""
+def offer(path: Path, *, dry_run: bool) -> Offer:
+    """A bundle's runtimes, its wheels taken into the store; a dry run only verifies them."""
     from edgewright.cli.progress import shown
     from edgewright.connect import bundle
     from edgewright.connect.picking import Offer
 
+    if dry_run:
+        found = bundle.verified(path)
+        return Offer(title=path.name, kits=found.kits, inside=bundle.inside(path, found))
     with shown() as progress:
         found = bundle.take_in(path, progress)
     return Offer(title=path.name, kits=found.kits)

@@ -65,7 +65,12 @@ def deploy(
     ] = "quick",
     deadline: Annotated[
         float,
-        typer.Option("--deadline", min=5, max=86400, help="Seconds after which a trial reverts by itself."),
+        typer.Option(
+            "--deadline",
+            min=5,
+            max=86400,
+            help="Seconds after which a trial reverts by itself, beside what its hooks may take.",
+        ),
     ] = 60.0,
     allow_synthetic: Annotated[
         bool, typer.Option("--allow-synthetic", help="Ship what was calibrated without data.")

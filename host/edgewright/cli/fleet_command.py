@@ -246,6 +246,8 @@ def prune(
         for answer in answers:
             for one in (answer.value or {}).get("removed", []) if dry_run else []:
                 render.line(f"{answer.board.name}: would remove {one}")
+            for one in (answer.value or {}).get("in_use", []):
+                render.line(f"{answer.board.name}: in use, stays: {one}")
         render.table("", ["board", ">would be removed" if dry_run else ">removed", ">freed"], rows)
 
     more: dict[str, Any] = (

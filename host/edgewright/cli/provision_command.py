@@ -155,7 +155,7 @@ def install(
     from edgewright.deploy.board_profile import profile_of
 
     boards = Boards(fleet, selector, parallel=parallel)
-    offer = None if bundle is None else bundle_output.offer(bundle)
+    offer = None if bundle is None else bundle_output.offer(bundle, dry_run=dry_run)
 
     def work(board: Board, session: Session, progress: LiveProgress | PlainProgress) -> RuntimeChoice:
         facts = session.facts()

@@ -126,6 +126,7 @@ class Pruned(TypedDict):
     """`prune`."""
 
     removed: list[str]
+    in_use: NotRequired[list[str]]
     freed_bytes: int
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
 import os
 import shutil
@@ -18,12 +20,14 @@ from edgewright.connect import kits as kit_store
 from edgewright.connect import wheels as wheel_files
 from edgewright.connect.bundle_format import FOLDER, INDEX, Contents, Entry, bad, read
 from edgewright.connect.kits import Kit
-from edgewright.connect.wheels import Wheel
+from edgewright.connect.wheel_tags import parse
+from edgewright.connect.wheels import BAD_ZIP, Wheel
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.progress import Progress, Step, silent
 
 DATE = (1980, 1, 1, 0, 0, 0)
 PIECE = 1024**2
+PART = ".part"  # ends the name of one that is not whole yet
 
 
 def write(path: Path, kits: Sequence[Kit], wheels: Iterable[Wheel], progress: Progress = silent) -> Contents:
@@ -45,14 +49,16 @@ def write(path: Path, kits: Sequence[Kit], wheels: Iterable[Wheel], progress: Pr
     entries = {file: Entry(sha256=one.sha256, size=one.size) for file, one in sorted(files.items())}
     ordered = tuple(sorted(kits, key=lambda kit: (kit.target, kit.arch, kit.python, kit.glibc)))
     contents = Contents(schema=1, kits=ordered, wheels=entries)
+    remove_half_made(path)
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     except OSError as error:
         raise EdgewrightError(
             f"cannot write {path}: {error.strerror}", hint="does its folder exist?"
         ) from error
     try:
         with os.fdopen(descriptor, "wb") as file:
+            in_use.hold(Path(temporary))
             fill(file, contents, files, progress)
             file.flush()
             os.fsync(file.fileno())
@@ -63,6 +69,14 @@ def write(path: Path, kits: Sequence[Kit], wheels: Iterable[Wheel], progress: Pr
     finally:
         Path(temporary).unlink(missing_ok=True)
     return contents
+
+
+def remove_half_made(path: Path) -> None:
+    """Removes what killed writes of this bundle left beside it; one that goes on stays."""
+    for rest in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
+        with in_use.taken(rest) as free, contextlib.suppress(OSError):
+            if free:
+                rest.unlink()
 
 
 def fill(file: BinaryIO, contents: Contents, wheels: dict[str, Wheel], progress: Progress) -> None:
@@ -111,13 +125,13 @@ def take_in(path: Path, progress: Progress = silent) -> Contents:
                 if not there(folder / entry.sha256 / file, entry):
                     unpack(path, archive, file, entry, folder)
                 done += entry.size
-    except (zipfile.BadZipFile, EOFError) as error:  # a member's checksum, or its end
+            kit_store.keep(contents.kits)
+    except BAD_ZIP as error:  # a member's checksum, or its end
         raise bad(path, "a wheel in it is damaged") from error
     except OSError as error:
         raise EdgewrightError(
             f"cannot keep the wheels of {path}: {error.strerror}", hint="is the disk full?"
         ) from error
-    kit_store.keep(contents.kits)
     return contents
 
 
@@ -132,9 +146,26 @@ def verified(path: Path) -> Contents:
         with zipfile.ZipFile(path) as archive:
             for file, entry in contents.wheels.items():
                 copy(path, archive, file, entry, None)
-    except (zipfile.BadZipFile, EOFError) as error:
+    except BAD_ZIP as error:
         raise bad(path, "a wheel in it is damaged") from error
     return contents
+
+
+def inside(path: Path, contents: Contents) -> dict[str, Wheel]:
+    """The wheels of a bundle where they lie, by file name."""
+    found = {}
+    for file, entry in contents.wheels.items():
+        distribution, version = parse(file)[:2]
+        found[file] = Wheel(
+            file=file,
+            distribution=distribution,
+            version=str(version),
+            sha256=entry.sha256,
+            size=entry.size,
+            path=path,
+            member=FOLDER + file,
+        )
+    return found
 
 
 def copy(path: Path, archive: zipfile.ZipFile, file: str, entry: Entry, target: BinaryIO | None) -> None:

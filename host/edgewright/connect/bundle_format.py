@@ -11,9 +11,11 @@ from pathlib import Path
 
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name
 
 from edgewright.connect.kits import Kit
+from edgewright.connect.wheel_tags import parse
+from edgewright.connect.wheels import BAD_ZIP
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright_agent import protocol
@@ -22,6 +24,7 @@ INDEX = "bundle.json"
 FOLDER = "wheels/"
 MAX_INDEX = 4 * 1024**2  # bytes of bundle.json
 MAX_WHEELS = 2000
+UTF8 = 0x800  # the one flag that a member may have: its name is UTF-8
 MAX_WHEEL = 4 * 1024**3  # bytes of one wheel
 
 
@@ -71,7 +74,7 @@ def read(path: Path) -> Contents:
         ) from error
     except OSError as error:
         raise EdgewrightError(f"cannot read {path}: {error.strerror}", hint="is it a file?") from error
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, RuntimeError, EOFError) as error:
+    except BAD_ZIP as error:
         raise bad(path, "it is not whole, or another kind of file") from error
 
 
@@ -81,8 +84,8 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Contents:
     names = [info.filename for info in members]
     if names[:1] != [INDEX] or len(names) != len(set(names)) or len(names) > MAX_WHEELS + 1:
         raise bad(path, f"it does not begin with {INDEX}, or holds too much")
-    if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in members):
-        raise bad(path, "a member is packed or encrypted")
+    if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~UTF8 for info in members):
+        raise bad(path, "a member is packed, encrypted or of a kind of its own")
     whole = sum(info.file_size for info in members)
     if any(info.file_size != info.compress_size for info in members) or members[0].file_size > MAX_INDEX:
         raise bad(path, "a member does not have its size")
@@ -109,11 +112,9 @@ def check_names(path: Path, contents: Contents) -> None:
     """Raises `bad-bundle` where a name is not a wheel's, a hash no hash, or a kit names what is not there."""
     for file, entry in contents.wheels.items():
         try:
-            parse_wheel_filename(file)
+            parse(file)
         except InvalidWheelFilename as error:
             raise bad(path, f"not the name of a wheel: {file[:100]!r}") from error
-        if "/" in file or "\\" in file or not file.isprintable() or len(file) > 250:
-            raise bad(path, f"not the name of a wheel: {file[:100]!r}")
         if not protocol.SHA256.match(entry.sha256) or not 0 < entry.size <= MAX_WHEEL:
             raise bad(path, f"no hash or size of {file}")
     for kit in contents.kits:
@@ -125,7 +126,7 @@ def check_names(path: Path, contents: Contents) -> None:
 
 def check_kit(path: Path, kit: Kit) -> None:
     """Raises `bad-bundle` where a kit is not what its wheels are, or asks for something that is no requirement."""
-    names = [parse_wheel_filename(file)[:2] for file in kit.wheels]
+    names = [parse(file)[:2] for file in kit.wheels]
     if (canonicalize_name(kit.distribution), kit.version) not in [
         (name, str(version)) for name, version in names
     ]:
@@ -133,5 +134,5 @@ def check_kit(path: Path, kit: Kit) -> None:
     try:
         for one in kit.own:
             Requirement(one)
-    except InvalidRequirement as error:
+    except (InvalidRequirement, RecursionError) as error:
         raise bad(path, f"not a requirement: {one[:100]!r}") from error

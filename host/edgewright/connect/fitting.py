@@ -10,6 +10,8 @@ from edgewright.errors import EdgewrightError
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.target import RuntimeRow, Target, numbers
 
+INSTALL_NUMPY = "sudo apt install python3-numpy"
+
 
 def rows(target: Target, host: WheelHost) -> list[RuntimeRow]:
     """The wheels of a target that run on a board, best first."""
@@ -147,6 +149,6 @@ def check_own(row: RuntimeRow, facts: Facts) -> None:
         has = f"the board's own is {facts.numpy}" if facts.numpy else "the board's Python has none"
         raise EdgewrightError(
             f"{row.distribution} {row.version} needs {text} of the board, there are no wheels of it: {has}",
-            hint="install the system's own there: sudo apt install python3-numpy",
+            hint=f"install the system's own there: {INSTALL_NUMPY}",
             code="no-numpy",
         )

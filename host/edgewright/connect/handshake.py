@@ -68,13 +68,15 @@ def greet(
         Unreachable: no answer in time, or the link broke.
     """
     nonce = secrets.token_hex(16)
-    channel.send(hello(package, root, nonce, group, ping_s), silence_s)
+    first = hello(package, root, nonce, group, ping_s)
     answers = Answers(stream, nonce)
     try:
+        channel.send(first, silence_s, time.monotonic() + within_s + len(first) / SLOWEST)
         answer = answers.next(time.monotonic() + within_s)
         if "need" in answer:
-            channel.send(package.data, silence_s)
-            answer = answers.next(time.monotonic() + within_s + len(package.data) / SLOWEST)
+            within_s += len(package.data) / SLOWEST
+            channel.send(package.data, silence_s, time.monotonic() + within_s)
+            answer = answers.next(time.monotonic() + within_s)
     except Ended as error:
         raise explain_end(channel, answers.noise) from error
     except TimeoutError as error:

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename
 
 from edgewright.config import home, in_use
 from edgewright.connect import wheels as wheel_files
-from edgewright.connect.wheel_tags import WheelHost
+from edgewright.connect.wheel_tags import WheelHost, parse
 from edgewright.connect.wheels import Wheel
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.base import Noun
@@ -51,7 +51,7 @@ class Kit(Noun, frozen=True, kw_only=True):
 def tags_of(file: str) -> frozenset[object]:
     """The tags in a wheel's file name; none where it is not such a name."""
     try:
-        return frozenset(parse_wheel_filename(file)[3])
+        return frozenset(parse(file)[3])
     except InvalidWheelFilename:
         return frozenset()
 
@@ -76,11 +76,11 @@ def kept() -> list[Kit]:
     return found
 
 
-def best(
+def fitting(
     kits: Iterable[Kit], target: Target, host: WheelHost, version: str | None, requires: Mapping[str, int]
-) -> Kit | None:
-    """The newest of the kits of a target that runs on a board and reads what the artifact asks for."""
-    fitting = [
+) -> list[Kit]:
+    """The kits of a target that run on a board and read what the artifact asks for, the newest first."""
+    found = [
         kit
         for kit in kits
         if kit.target == target.name
@@ -89,13 +89,13 @@ def best(
         and not target.lacks(kit.distribution, kit.version, dict(requires))
     ]
     order = [row.distribution for row in target.runtimes]
-    return max(
-        fitting,
+    return sorted(
+        found,
         key=lambda kit: (
             -order.index(kit.distribution) if kit.distribution in order else -99,
             numbers(kit.version),
         ),
-        default=None,
+        reverse=True,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+import time
 
 from edgewright.connect.transport import Ended, Log
 from edgewright.errors import Unreachable
@@ -31,13 +32,17 @@ class LocalChannel:
         os.set_blocking(self._stdin.fileno(), False)
         self._log = Log(lambda: os.read(self._stderr.fileno(), 65536), "edgewright-stderr")
 
-    def send(self, data: bytes | memoryview, timeout_s: float) -> None:
+    def send(self, data: bytes | memoryview, timeout_s: float, deadline: float) -> None:
         rest = memoryview(data)
         while rest:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
             try:
-                if not select.select([], [self._stdin], [], timeout_s)[1]:
+                if select.select([], [self._stdin], [], min(timeout_s, left))[1]:
+                    rest = rest[os.write(self._stdin.fileno(), rest) :]
+                elif timeout_s <= left:
                     raise Unreachable(f"the command on this machine took nothing for {timeout_s:g} s")
-                rest = rest[os.write(self._stdin.fileno(), rest) :]
             except (OSError, ValueError) as error:
                 raise Ended(ENDED) from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -20,10 +20,16 @@ from edgewright.nouns.target import RuntimeRow, Target
 
 
 class Offer(Noun, frozen=True, kw_only=True):
-    """What a bundle holds, its wheels in the store. `title`: the bundle's name, for messages."""
+    """What a bundle holds.
+
+    Attributes:
+        title: the bundle's name, for messages.
+        inside: its wheels by file name, where it was only looked into; None: they are in the store.
+    """
 
     title: str
     kits: tuple[Kit, ...]
+    inside: Mapping[str, Wheel] | None = None
 
 
 class Picked(Noun, frozen=True, kw_only=True):
@@ -32,11 +38,13 @@ class Picked(Noun, frozen=True, kw_only=True):
     Attributes:
         wheels: those that are here already; None: none yet.
         asked: what is still to be resolved, as requirement specifiers.
+        bundled: it is a bundle's.
     """
 
     row: RuntimeRow
     wheels: list[Wheel] | None = None
     asked: tuple[str, ...] = ()
+    bundled: bool = False
 
     @property
     def title(self) -> str:
@@ -86,11 +94,10 @@ class Search:
 
     def offered(self, offer: Offer) -> Picked:
         """The runtime in a bundle."""
-        kit = kits.best(offer.kits, self.target, self.host, self.version, self.requires)
-        found = None if kit is None else kits.stored(kit)
-        if kit is None or found is None:
+        picked = self.whole(offer.kits, self.version, offer.inside)
+        if picked is None:
             raise kits.none_fits(offer.kits, self.target, self.host, offer.title)
-        return Picked(row=kits.row_of(kit, self.target), wheels=found)
+        return picked
 
     def best(self) -> Picked:
         """The best wheel that there is for the board."""
@@ -100,7 +107,7 @@ class Search:
         return Picked(row=replace(row, version=number), asked=asked)
 
     def fetched(self, picked: Picked) -> Picked:
-        """The same with all its wheels here. Where the index cannot be reached, what a bundle brought will do.
+        """The same with all its wheels here. Where the index cannot be reached, what a bundle brought earlier will do.
 
         Raises:
             EdgewrightError: `no-wheel`, `index-unreachable`.
@@ -112,25 +119,28 @@ class Search:
             return replace(picked, wheels=[*picked.wheels, *more], asked=())
         found = wheel_files.recalled(self.host, picked.asked)
         if found is None:
-            brought = self.brought(picked.row.version)
-            if brought is not None:
-                return brought
+            other = self.brought(picked.row.version) or self.brought(self.version)
             try:
-                found = wheel_files.resolve(self.host, picked.asked)
+                found = wheel_files.resolve(self.host, picked.asked, patient=other is None)
             except EdgewrightError as error:
-                other = self.brought(self.version) if error.code == "index-unreachable" else None
-                if other is None:
+                if other is None or error.code != "index-unreachable":
                     raise
                 return other
         return replace(picked, wheels=found, asked=())
 
     def brought(self, version: str | None) -> Picked | None:
         """A runtime that a bundle brought to this machine earlier."""
-        kit = kits.best(kits.kept(), self.target, self.host, version, self.requires)
-        found = None if kit is None else kits.stored(kit)
-        return (
-            None if kit is None or found is None else Picked(row=kits.row_of(kit, self.target), wheels=found)
-        )
+        return self.whole(kits.kept(), version)
+
+    def whole(
+        self, some: Iterable[Kit], version: str | None, inside: Mapping[str, Wheel] | None = None
+    ) -> Picked | None:
+        """The best of the kits for the board whose wheels are all there."""
+        for kit in kits.fitting(some, self.target, self.host, version, self.requires):
+            found = kits.stored(kit) if inside is None else [inside[file] for file in sorted(kit.wheels)]
+            if found is not None:
+                return Picked(row=kits.row_of(kit, self.target), wheels=found, bundled=True)
+        return None
 
 
 def bare_name(requirement: str) -> str:

@@ -56,12 +56,13 @@ def ensure_runtime(
     Args:
         version: only this version will do.
         wheels: wheel files to use instead of the index; what they need besides is resolved.
-        offer: what a bundle holds, to use instead of the index.
+        offer: what a bundle holds, to use instead of the index; without one the index comes first, and what bundles
+            brought earlier where that is out of reach.
         requires: what the artifact asks of the runtime (`Manifest.requires`); one known to lack it is passed.
 
     Raises:
         EdgewrightError: no wheel runs there (the hint says where one does), a given one is wrong, or the
-            board's disk is too small; nothing was sent then.
+            board's disk is too small; nothing was sent then. A dry run looks at the disk for the wheels that are here.
     """
     metadata = targets.load(target)
     if not wheels:
@@ -79,10 +80,16 @@ def ensure_runtime(
         picked = search.best()
     check_own(picked.row, facts)
     if dry_run:
+        here = picked.wheels or wheel_files.recalled(search.host, picked.asked)
+        if here:  # the others' sizes are not known
+            space.check(session, facts, here, picked.title)
         return RuntimeChoice(ref="", name=picked.row.distribution, version=picked.row.version, installed=True)
     if picked.wheels is None or picked.asked:
         progress(Step(board=session.board.name, what="resolve", detail=picked.title))
-    return send(session, facts, target, search.fetched(picked), progress)
+    picked = search.fetched(picked)
+    if picked.bundled:
+        progress(Step(board=session.board.name, what="resolve", detail=f"{picked.title} from a bundle"))
+    return send(session, facts, target, picked, progress)
 
 
 def candidates(facts: Facts, target: Target, wheels: Sequence[Path] = ()) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 from edgewright.connect.stream import Stream
 from edgewright.connect.transport import Channel
 
-Body = Callable[[Channel, float], None]
+Body = Callable[[Channel, float, float], None]
 Raw = Callable[[dict[str, Any], Stream, float], None]
 
 
@@ -20,7 +20,7 @@ class Request:
     Args:
         do: its name.
         args: its arguments.
-        body: sends the raw bytes that follow its line; it is given the silence limit.
+        body: sends the raw bytes that follow its line; it is given the silence limit and the deadline.
     """
 
     do: str

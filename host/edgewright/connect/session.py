@@ -227,7 +227,8 @@ class Session:
     ) -> list[dict[str, Any]]:
         """Commands one after another, each sent without waiting for the answer before it; their answers.
 
-        All are sent and answered even when one is refused; the first refusal is raised then.
+        The first refusal is raised once all that were sent are answered; a request with a body is not sent any more where
+        a refusal has come before it.
 
         Args:
             timeout_s: limit for all of them.
@@ -266,10 +267,13 @@ class Session:
                 raise ValueError(f"the arguments of {one.do} are too long")
         try:
             with self._sending:
-                for line, one in zip(lines, requests, strict=True):
-                    self._channel.send(line, self._limits.silence_s)
+                for sent, (line, one) in enumerate(zip(lines, requests, strict=True)):
+                    if sent and one.body is not None and self._refused():
+                        requests = requests[:sent]
+                        break
+                    self._channel.send(line, self._limits.silence_s, deadline)
                     if one.body is not None:
-                        one.body(self._channel, self._limits.silence_s)
+                        one.body(self._channel, self._limits.silence_s, deadline)
         except Unreachable:
             # an agent that failed in between may have said why before it ended
             with contextlib.suppress(TimeoutError, Unreachable, ProtocolError):
@@ -277,6 +281,16 @@ class Session:
                     self._answer(number, time.monotonic() + 1, on_event, None)
             raise
         return self._answers(requests, first, deadline, on_event, raw)
+
+    def _refused(self) -> bool:
+        """Whether an error is among the answers that have come while bytes were sent."""
+        for line in self._stream.waiting():
+            try:
+                if "error" in protocol.decode(line):
+                    return True
+            except (protocol.AgentError, RecursionError):
+                return True  # whoever reads the answers says what is wrong
+        return False
 
     def _answers(
         self, requests: Sequence[Request], first: int, deadline: float, on_event: OnEvent, raw: Raw | None
@@ -366,13 +380,14 @@ class Session:
                 elif time.monotonic() - self._spoke >= self._limits.ping_s:
                     # longer than the silence, so that a dead link is told as one
                     self.exchange("ping", {}, timeout_s=2 * self._limits.silence_s)
-            except EdgewrightError:
+            except (EdgewrightError, TimeoutError):
                 return
 
     def _word(self) -> None:
         """An empty line, unless bytes that are on their way are word enough."""
         if self._sending.acquire(blocking=False):
             try:
-                self._channel.send(b"\n", self._limits.silence_s)
+                # a command that ends at its deadline closes the channel, and ends this too
+                self._channel.send(b"\n", self._limits.silence_s, time.monotonic() + CALL_SECONDS)
             finally:
                 self._sending.release()

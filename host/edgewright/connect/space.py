@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
 
+from edgewright.connect import transfer
 from edgewright.connect.session import Session
-from edgewright.connect.wheels import Wheel
+from edgewright.connect.wheels import BAD_ZIP, Wheel
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.facts import Facts
+from edgewright_agent.protocol import SPARE_BYTES, SPARE_INODES
 
 BLOCK = 4096  # what a file system rounds a file up to
-SPARE_BYTES = 8 * 1024**2  # the agent leaves so much for the state, the log and a revert
-SPARE_INODES = 64
 MIB = 1024**2
 
 
@@ -27,7 +30,8 @@ class Need(Noun, frozen=True, kw_only=True):
     @property
     def bytes(self) -> int:
         """Peak: a wheel is dropped only when all are unpacked."""
-        return self.upload + self.unpacked + SPARE_BYTES
+        peak: int = self.upload + self.unpacked + SPARE_BYTES
+        return peak
 
 
 def unpacked(wheel: Wheel) -> tuple[int, int]:
@@ -37,9 +41,13 @@ def unpacked(wheel: Wheel) -> tuple[int, int]:
         EdgewrightError: it is not a zip file.
     """
     try:
-        with zipfile.ZipFile(wheel.path) as archive:
+        with contextlib.ExitStack() as stack:
+            file: Path | IO[bytes] = wheel.path
+            if wheel.member:
+                file = stack.enter_context(stack.enter_context(zipfile.ZipFile(file)).open(wheel.member))
+            archive = stack.enter_context(zipfile.ZipFile(file))
             rows = [(info.filename, info.file_size) for info in archive.infolist() if not info.is_dir()]
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, *BAD_ZIP) as error:
         raise EdgewrightError(f"not a wheel: {wheel.path}", hint="is it whole? download it again") from error
     sizes = [size for _, size in rows]
     sizes += [size for name, size in rows if name.endswith(".py")]  # bytecode takes about as much again
@@ -49,8 +57,8 @@ def unpacked(wheel: Wheel) -> tuple[int, int]:
 def need(session: Session, wheels: Sequence[Wheel]) -> Need:
     """What of the wheels a board lacks; those that another runtime of it was made of cost names only."""
     upload = size = files = 0
-    for wheel in wheels:
-        part = session.call("part", sha256=wheel.sha256, size=wheel.size, timeout_s=600)
+    parts = transfer.ask(session, [(wheel.sha256, wheel.size) for wheel in wheels])
+    for wheel, part in zip(wheels, parts, strict=True):
         count = unpacked(wheel)
         files += count[1]
         if part.get("shared") is True:

@@ -41,11 +41,14 @@ class SshChannel:
             except TimeoutError:  # the channel's timeout is that of stdout
                 continue
 
-    def send(self, data: bytes | memoryview, timeout_s: float) -> None:
-        self._channel.settimeout(timeout_s)
+    def send(self, data: bytes | memoryview, timeout_s: float, deadline: float) -> None:
         rest = memoryview(data)
-        with Watch(self._life, self._cut, timeout_s) as watch:
+        with Watch(self._life, self._cut, timeout_s, deadline) as watch:
             while rest:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self._channel.settimeout(min(timeout_s, left))
                 rest = rest[self._send(rest, watch) :]
 
     def _send(self, rest: memoryview, watch: Watch) -> int:
@@ -61,7 +64,9 @@ class SshChannel:
         watch.packets += 1
         return count
 
-    def _broken(self, watch: Watch) -> Unreachable:
+    def _broken(self, watch: Watch) -> Unreachable | TimeoutError:
+        if watch.late:
+            return TimeoutError()
         if not watch.cut:
             return Ended(f"the link to {self._label} broke", hint="is it still switched on?")
         return Unreachable(
@@ -122,15 +127,20 @@ class Watch:
         life: the link's, now.
         close: closes it.
         timeout_s: so long without a packet that goes out, and without a sign of life, is too long.
+        deadline: `time.monotonic()` past which it is too late in any case.
 
     Attributes:
         packets: that went out.
         cut: it was too long.
+        late: the deadline passed.
     """
 
-    def __init__(self, life: Callable[[], Life], close: Callable[[], None], timeout_s: float) -> None:
+    def __init__(
+        self, life: Callable[[], Life], close: Callable[[], None], timeout_s: float, deadline: float
+    ) -> None:
         self.timeout_s = timeout_s
-        self.packets, self.cut = 0, False
+        self.packets, self.cut, self.late = 0, False, False
+        self._deadline = deadline
         self._life, self._close = life, close
         self._done = threading.Event()
 
@@ -145,6 +155,10 @@ class Watch:
         packets, seen, since = -1, self._life(), time.monotonic()
         while not self._done.wait(self.timeout_s / LOOKS):
             life = self._life()
+            if time.monotonic() >= self._deadline:
+                self.late = True
+                self._close()
+                return
             if self.packets != packets or life.since(seen):
                 packets, seen, since = self.packets, life, time.monotonic()
             elif time.monotonic() - since >= self.timeout_s:

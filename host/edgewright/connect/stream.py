@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -47,6 +48,12 @@ class Stream:
                 return line
             searched = len(self._buffer)
             self._buffer += self._more(65536, deadline)
+
+    def waiting(self) -> list[bytes]:
+        """The whole lines that have come already; they stay."""
+        with contextlib.suppress(TimeoutError):
+            self._buffer += self._channel.receive(65536, 0)
+        return bytes(self._buffer).split(b"\n")[:-1]
 
     def raw(self, size: int, write: Callable[[bytes], Any], deadline: float) -> None:
         """Exactly `size` bytes, handed on in pieces of at most `protocol.PIECE`."""

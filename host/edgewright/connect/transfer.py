@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from edgewright.connect.request import Request
+from edgewright.connect.request import Body, Request
 from edgewright.connect.stream import UPDATE, Stream
 from edgewright.connect.transport import SLOWEST, Channel
 from edgewright.errors import BoardError, EdgewrightError, ProtocolError
@@ -52,8 +52,7 @@ def put_some(session: Session, sources: Sequence[tuple[Path | bytes, str]]) -> l
         files = [(stack.enter_context(opened(source)), label) for source, label in sources]
         digests = [digest(file) for file, _ in files]
         distinct = dict(zip(digests, files, strict=True))  # the same bytes under two labels are sent once
-        asked = [Request("part", {"sha256": sha256, "size": size}) for sha256, size in distinct]
-        parts = session.exchange_all(asked, timeout_s=PART_SECONDS)
+        parts = ask(session, list(distinct))
         puts, rates, total = [], [], 0
         for ((sha256, size), (file, label)), part in zip(distinct.items(), parts, strict=True):
             rate = Rate(session, label, size)
@@ -70,6 +69,16 @@ def put_some(session: Session, sources: Sequence[tuple[Path | bytes, str]]) -> l
             rate.whole()
         session.sent_bytes += total
     return [sha256 for sha256, _ in digests]
+
+
+def ask(session: Session, files: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """What is on the board of each (sha256, size): the answers of `part`, a round trip for `AT_ONCE` of them."""
+    asked = [Request("part", {"sha256": sha256, "size": size}) for sha256, size in files]
+    return [
+        answer
+        for first in range(0, len(asked), AT_ONCE)
+        for answer in session.exchange_all(asked[first : first + AT_ONCE], timeout_s=PART_SECONDS)
+    ]
 
 
 @contextlib.contextmanager
@@ -149,12 +158,10 @@ class Rate:
         )
 
 
-def sender(
-    file: BinaryIO, offset: int, size: int, told: Callable[[int], None]
-) -> Callable[[Channel, float], None]:
+def sender(file: BinaryIO, offset: int, size: int, told: Callable[[int], None]) -> Body:
     """What sends the bytes from `offset` to `size`, exactly."""
 
-    def send(channel: Channel, silence_s: float) -> None:
+    def send(channel: Channel, silence_s: float, deadline: float) -> None:
         file.seek(offset)
         done, length = offset, LEAST_PIECE
         before, began = channel.taken(), time.monotonic()
@@ -167,24 +174,25 @@ def sender(
             piece = file.read(min(length, size - done))
             if not piece:
                 raise EdgewrightError("the file became shorter while it was sent", hint="try again")
-            channel.send(piece, silence_s)
+            soon = time.monotonic() + PART_SECONDS + len(piece) / SLOWEST
+            channel.send(piece, silence_s, min(deadline, soon))
             done += len(piece)
             arrived = there()
             told(arrived)
             worth = (arrived - offset) / (time.monotonic() - began) * PIECE_SECONDS
             length = max(LEAST_PIECE, min(protocol.PIECE, int(worth)))
-        drain(there, size - REST, told)
+        drain(there, size - REST, told, deadline)
 
     return send
 
 
-def drain(there: Callable[[], int], enough: int, told: Callable[[int], None]) -> None:
+def drain(there: Callable[[], int], enough: int, told: Callable[[int], None], deadline: float) -> None:
     """Tells of what is still on its way, as long as it moves; the last of it is not waited for: the next file follows.
 
     A link that stopped is left to whoever waits for the answer.
     """
     last, since = there(), time.monotonic()
-    while last < enough and time.monotonic() - since < STOPPED_SECONDS:
+    while last < enough and time.monotonic() < min(since + STOPPED_SECONDS, deadline):
         time.sleep(0.05)
         now = there()
         if now > last:

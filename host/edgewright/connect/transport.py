@@ -28,10 +28,14 @@ class Channel(Protocol):
     stdout, so a full one would stop both.
     """
 
-    def send(self, data: bytes | memoryview, timeout_s: float) -> None:
-        """Writes all of `data` to the command's stdin, however long that takes while some of it gets on.
+    def send(self, data: bytes | memoryview, timeout_s: float, deadline: float) -> None:
+        """Writes all of `data` to the command's stdin, however slowly, up to the deadline.
+
+        Args:
+            deadline: `time.monotonic()` past which it is too late, whatever still moves or is said.
 
         Raises:
+            TimeoutError: the deadline passed; the link may be cut then.
             Ended: the link broke, or the command ended.
             Unreachable: nothing was taken, and nothing said, for `timeout_s` seconds.
         """

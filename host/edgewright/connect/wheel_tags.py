@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import math
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from edgewright.errors import EdgewrightError
@@ -12,9 +13,29 @@ from edgewright.nouns.target import numbers
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
+    from packaging.utils import BuildTag, NormalizedName
+    from packaging.version import Version
 
 OLDEST_GLIBC = {"x86_64": 5, "i686": 5}  # minor version of the first manylinux; 17 elsewhere
 LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+
+MAX_NAME = 250  # characters of a wheel's file name
+MAX_TAGS = 128  # in one name; real ones have some twenty
+
+
+@lru_cache(4096)
+def parse(file: str) -> tuple[NormalizedName, Version, BuildTag, frozenset[Tag]]:
+    """As `packaging.utils.parse_wheel_filename`, of names from anywhere: a few characters there can mean millions of tags.
+
+    Raises:
+        packaging.utils.InvalidWheelFilename
+    """
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    tags = math.prod(part.count(".") + 1 for part in file.removesuffix(".whl").split("-")[-3:])
+    if len(file) > MAX_NAME or tags > MAX_TAGS or not file.isprintable() or "/" in file or "\\" in file:
+        raise InvalidWheelFilename(f"not the name of a wheel: {file[:100]!r}")
+    return parse_wheel_filename(file)
 
 
 class WheelHost(Noun, frozen=True, kw_only=True, dict=True):

@@ -7,20 +7,33 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from edgewright.config import home, in_use
-from edgewright.connect.wheel_tags import WheelHost
+from edgewright.connect.wheel_tags import WheelHost, parse
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.base import Noun
 
 PIP_SECONDS = 1800
+# what zipfile raises for damaged files, besides OSError
+BAD_ZIP = (
+    zipfile.BadZipFile,
+    RuntimeError,  # a password is asked for; NotImplementedError: a version, flag or method that it does not know
+    ValueError,  # offsets past any file, names that are no text
+    OverflowError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
 OFFLINE = (
     "NewConnectionError",
     "ConnectTimeout",
@@ -32,7 +45,10 @@ OFFLINE = (
 
 
 class Wheel(Noun, frozen=True, kw_only=True):
-    """One wheel file on this machine: its name, its canonical distribution and version, sha256, bytes."""
+    """One wheel file on this machine: its name, its canonical distribution and version, sha256, bytes.
+
+    `member`: its name in the zip file at `path`, where it only lies in a bundle.
+    """
 
     file: str
     distribution: str
@@ -40,12 +56,16 @@ class Wheel(Noun, frozen=True, kw_only=True):
     sha256: str
     size: int
     path: Path
+    member: str = ""
 
 
-def resolve(host: WheelHost, requirements: Sequence[str]) -> list[Wheel]:
+def resolve(host: WheelHost, requirements: Sequence[str], *, patient: bool = True) -> list[Wheel]:
     """One wheel for each requirement, from the cache or from pip's index, dependencies not followed.
 
     What was resolved once stays so: the same requirements for the same kind of board give the same files.
+
+    Args:
+        patient: False where there is something else if the index is out of reach: that is told sooner then.
 
     Raises:
         EdgewrightError: `no-wheel`, none exists for this board; `index-unreachable`.
@@ -54,7 +74,7 @@ def resolve(host: WheelHost, requirements: Sequence[str]) -> list[Wheel]:
     with locked(folder):
         found = recalled(host, requirements)
         if found is None:
-            found = download(host, requirements, folder)
+            found = download(host, requirements, folder, patient=patient)
             rows = json.dumps([[wheel.sha256, wheel.file] for wheel in found], indent=1)
             write_whole(folder / f"{key(host, requirements)}.json", rows)
         return found
@@ -82,10 +102,12 @@ def recall(note: Path) -> list[Wheel] | None:
     return found if [wheel.sha256 for wheel in found] == [sha256 for sha256, _ in rows] else None
 
 
-def download(host: WheelHost, requirements: Sequence[str], folder: Path) -> list[Wheel]:
+def download(
+    host: WheelHost, requirements: Sequence[str], folder: Path, *, patient: bool = True
+) -> list[Wheel]:
     """Has pip fetch the wheels, then moves each to a folder of its content's name."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as work:
-        run_pip(pip_command(host, requirements, Path(work)), host, requirements)
+        run_pip(pip_command(host, requirements, Path(work), patient=patient), host, requirements)
         found: list[Wheel] = []
         for file in sorted(Path(work).glob("*.whl")):
             wheel = describe(file)
@@ -98,7 +120,9 @@ def download(host: WheelHost, requirements: Sequence[str], folder: Path) -> list
         return found
 
 
-def pip_command(host: WheelHost, requirements: Sequence[str], into: Path) -> list[str]:
+def pip_command(
+    host: WheelHost, requirements: Sequence[str], into: Path, *, patient: bool = True
+) -> list[str]:
     """The arguments that make pip resolve for another machine."""
     command = [
         sys.executable,
@@ -109,7 +133,8 @@ def pip_command(host: WheelHost, requirements: Sequence[str], into: Path) -> lis
         "--no-input",
         "--disable-pip-version-check",
     ]
-    command += ["--only-binary=:all:", "--no-deps", "--retries", "2", "--dest", str(into)]
+    command += ["--only-binary=:all:", "--no-deps", "--dest", str(into)]
+    command += ["--retries", "2"] if patient else ["--retries", "1", "--timeout", "5"]
     command += ["--python-version", host.python, "--implementation", "cp", "--abi", host.abi]
     for platform in host.platforms:
         command += ["--platform", platform]
@@ -156,11 +181,9 @@ def given(host: WheelHost, files: Sequence[Path]) -> list[Wheel]:
     Raises:
         EdgewrightError: not a wheel, unreadable, or not for this board.
     """
-    from packaging.utils import parse_wheel_filename
-
     found = [describe(file) for file in files]
     for wheel in found:
-        tags = parse_wheel_filename(wheel.file)[3]
+        tags = parse(wheel.file)[3]
         if not tags & host.tags:
             raise EdgewrightError(
                 f"{wheel.file} is not for {host.title}",
@@ -172,15 +195,13 @@ def given(host: WheelHost, files: Sequence[Path]) -> list[Wheel]:
 
 def describe(file: Path) -> Wheel:
     """What a wheel file is, by its name and its bytes."""
-    import zipfile
-
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+    from packaging.utils import InvalidWheelFilename
 
     try:
-        distribution, version = parse_wheel_filename(file.name)[:2]
+        distribution, version = parse(file.name)[:2]
         if not file.exists():
             raise EdgewrightError(f"no such wheel: {file}", hint="is the path right?", code="file-not-found")
-        if not zipfile.is_zipfile(file):
+        if not is_zip(file):
             raise EdgewrightError(f"not a wheel: {file}", hint="is it whole? download it again")
         size = file.stat().st_size
     except InvalidWheelFilename as error:
@@ -199,6 +220,14 @@ def describe(file: Path) -> Wheel:
         size=size,
         path=file,
     )
+
+
+def is_zip(file: Path) -> bool:
+    """Whether a file has the end of a zip file."""
+    try:
+        return zipfile.is_zipfile(file)
+    except BAD_ZIP:
+        return False
 
 
 def hash_of(file: Path) -> str:

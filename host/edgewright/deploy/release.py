@@ -30,7 +30,8 @@ from edgewright.nouns.measurement import Measurement, Protocol
 from edgewright.nouns.outcome import Check
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step
-from edgewright.nouns.project import HOOK_SECONDS, Budget
+from edgewright.nouns.project import Budget
+from edgewright_agent.protocol import HOOK_SECONDS
 
 LEASE_S = 60  # the session renews it; this is what is left of it when a board is cut off
 

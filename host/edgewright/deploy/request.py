@@ -10,7 +10,8 @@ from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.conversion import Conversion
 from edgewright.nouns.measurement import QUICK, Protocol
 from edgewright.nouns.profile import Profile
-from edgewright.nouns.project import HOOK_SECONDS, Budget, Preprocessing, Project
+from edgewright.nouns.project import Budget, Preprocessing, Project
+from edgewright_agent.protocol import HOOK_SECONDS
 
 DEADLINE_S = 60.0
 
@@ -27,7 +28,7 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
         hooks: kind -> script on this machine.
         hook_s: seconds that each of them may take.
         stage: stop once the release is verified and measured; `current` stays.
-        deadline_s: seconds after which the board reverts a trial that nobody commits.
+        deadline_s: seconds after which the board reverts a trial that nobody commits, beside what its hooks may take.
         allow_synthetic: ship what was calibrated without data.
         allow_constant: ship a model that answers every golden input alike.
         unguarded: the trial may start although nothing on the board would end it after a reboot.

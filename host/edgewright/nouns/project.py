@@ -9,11 +9,11 @@ from msgspec import Meta
 
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
+from edgewright_agent.protocol import HOOK_SECONDS
 
 Limit = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 HOOKS = ("activate", "health", "quiesce", "resume")
-HOOK_SECONDS = 60.0  # what the board allows a hook by itself
 
 
 class Budget(Noun, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class Hooks(Noun, frozen=True, kw_only=True):
     """Scripts, paths relative to the project file, run on the board by `/bin/sh`-less exec with a time limit.
 
     Attributes:
-        timeout_s: what each of them may take. A trial lasts at least as long as its hooks may.
+        timeout_s: what each of them may take. What they may is added to a trial's deadline.
     """
 
     activate: str | None = None

@@ -123,6 +123,7 @@ def prune(
     if not dry_run:
         if (home.home() / "artifacts").is_dir():  # also those that a killed pruning left
             artifacts.ArtifactStore(home.folder("artifacts")).forget_lost_keys()
+        _forget_lost_wheels()
         _sweep(now)
     return Pruned(removed=tuple(removed), in_use=tuple(busy), kept=count, kept_bytes=left)
 
@@ -194,6 +195,19 @@ def _remove(entry: Entry, *, dry_run: bool) -> bool:
         entry.path.rename(aside)
     _delete(aside)
     return True
+
+
+def _forget_lost_wheels() -> None:
+    """Deletes the notes that name wheels which are gone: resolutions, and what bundles brought."""
+    folder = home.home() / "wheels"
+    with in_use.taken(folder) as free:  # whoever writes notes holds it
+        for note in folder.glob("*.json") if free else ():
+            try:
+                named = re.findall(rb'"([0-9a-f]{64})"', note.read_bytes())
+                if not all((folder / sha256.decode("ascii")).exists() for sha256 in named):
+                    note.unlink()
+            except OSError:
+                continue
 
 
 def _sweep(now: float) -> None:

@@ -139,18 +139,18 @@ def test_a_lost_acknowledgement_is_settled_by_asking(
 def test_an_agent_that_is_told_to_end_in_a_hook_takes_the_hook_along(pi, kit, old, survived, number):
     with pi.open() as session:
         hooks = {"activate": "#!/bin/sh\nsleep 61.9\n"}
-        one = kit.Deployment(session, kit.artifact(f"told{number}"), "told", hooks=hooks).ready()
+        one = kit.Deployment(session, kit.artifact(f"told{number}"), "told", hooks=hooks, hook_s=6).ready()
         kit.wait_until(lambda: len(pi.agents()) == 1)  # the watchdog of an earlier trial may still be there
         (agent,) = pi.agents()
         with ThreadPoolExecutor(1) as pool:
-            activation = pool.submit(one.activate, 3)
+            activation = pool.submit(one.activate, 1)
             kit.wait_until(lambda: pi.processes("sleep"))
             os.kill(agent, number)
             with pytest.raises(Unreachable):
                 activation.result(10)
     if number != signal.SIGKILL:
         kit.wait_until(lambda: not pi.processes("sleep"), 3)
-    kit.wait_until(lambda: pi.current == old, 10)
+    kit.wait_until(lambda: pi.current == old, 20)
     kit.signal_all(pi.processes("sleep"), signal.SIGKILL)
     with pi.open() as session:
         status = session.call("status")

@@ -96,7 +96,22 @@ class Recorder:
             self.names(dir_fd, path, node)
         elif cut:
             self.journal.append(("truncate", self.node(descriptor)))
+        elif (
+            path not in NOT_RECORDED and dir_fd is not None and os.fstat(descriptor).st_ino not in self.nodes
+        ):
+            self.adopt(descriptor, path, dir_fd)
         return descriptor
+
+    def adopt(self, descriptor, name, folder):
+        """Notes what a child of the agent made by itself, when it is first seen: nothing of it is durable yet."""
+        about = os.fstat(descriptor)
+        file = not os.path.isdir("/proc/self/fd/%d" % descriptor)
+        node = Node("file", b"", about.st_mode & 0o777) if file else Node("folder", {})
+        self.nodes[about.st_ino] = node
+        self.names(folder, name, node)
+        if file:
+            with open("/proc/self/fd/%d" % descriptor, "rb") as copy:
+                self.journal.append(("write", node, 0, copy.read()))
 
     def write(self, descriptor, data):
         start = os.fstat(descriptor).st_size
