@@ -268,6 +268,12 @@ def deployed(
 
 
 @pytest.fixture(scope="session")
+def python() -> str:
+    """The board's Python."""
+    return PYTHON
+
+
+@pytest.fixture(scope="session")
 def kit() -> SimpleNamespace:
     """The helpers above, for test files."""
     helpers = (
