@@ -90,7 +90,7 @@ def converted(small_models: Callable[[str], Path], workers: Workers) -> Callable
 
 @pytest.fixture(scope="session")
 def answered(home: Path) -> Callable[[BoardOutcome], float]:
-    """`answered(outcome)`: a board answered the goldens right, and no two of them alike. The dB there.
+    """`answered(outcome)`: a board answered the goldens right, and they are not alike. The dB there.
 
     That a measurement is invalid, because this machine was busy, is no fault of the model's.
     """
@@ -105,7 +105,7 @@ def answered(home: Path) -> Callable[[BoardOutcome], float]:
         with np.load(artifact.folder / artifact.manifest.goldens.file) as goldens:
             wanted = goldens["output_0"].astype(float).reshape(artifact.manifest.goldens.count, -1)
         apart = [float(np.mean((one - two) ** 2)) for one, two in combinations(wanted, 2)]
-        assert min(apart) > 1e-4 * np.mean(wanted**2), "two goldens have one answer"
+        assert np.median(apart) > 1e-2 * np.mean(wanted**2), "the goldens have one answer"
         return answers.value
 
     return check
