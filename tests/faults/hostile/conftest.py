@@ -32,7 +32,7 @@ class Spoken:
         self.said, self.piece = said, piece
         self.given = self.heard = 0
 
-    def send(self, data: bytes | memoryview, silence_s: float, deadline: float) -> None:
+    def send(self, data: bytes | memoryview, timeout_s: float, deadline: float) -> None:
         found = NONCE.search(bytes(data)) if not self.heard else None
         if found:
             self.said = self.said.replace(b"NONCE", found[1])
