@@ -17,7 +17,7 @@ DEFAULT = REPOSITORY / ".pytest_cache" / "faults.jsonl"
 SAFEGUARDS = "Safeguards switched off"
 HEAD = """# What was tried against a board, and survived
 
-<!-- written by `tests/reliability/report.py` from a whole run of the tests: do not edit -->
+<!-- written by `tests/reliability/report.py` from the last run of each test: do not edit -->
 
 Survived means: `current` is the old or the new release, whole; what the host was told holds; nothing uncommitted outlives
 its deadline or a reboot; and a following deployment works. Where the peer is at fault, that it got an error in bounded
