@@ -20,12 +20,7 @@ def show(answers: list[Answer[Diagnosis]]) -> None:
         if number:
             render.line("")
         render.table(name, ["", ""], rows(diagnosis))
-        for finding in diagnosis.findings:
-            render.line(f"{finding.level}: {finding.message}")
-            if finding.hint:
-                render.line(f"  hint: {finding.hint}")
-        if not diagnosis.findings:
-            render.line("ready")
+        render.findings(diagnosis.findings)
 
 
 def rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:

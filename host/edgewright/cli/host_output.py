@@ -47,9 +47,4 @@ def show(state: HostState) -> None:
         (one.name, "broken" if one.name in state.broken else one.state, one.python or f"needs {spoken(one.pythons)}")
         for one in state.toolchains
     ])  # fmt: skip
-    for finding in state.findings:
-        render.line(f"{finding.level}: {finding.message}")
-        if finding.hint:
-            render.line(f"  hint: {finding.hint}")
-    if not state.findings:
-        render.line("ready")
+    render.findings(state.findings)

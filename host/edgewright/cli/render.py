@@ -15,6 +15,8 @@ from edgewright.errors import EdgewrightError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgewright.nouns.finding import Finding
+
 JSON_VERSION = 1
 
 
@@ -53,6 +55,16 @@ def error(problem: EdgewrightError, *, as_json: bool) -> None:
 def line(text: str) -> None:
     """One line of a result, on stdout."""
     sys.stdout.write(clean(text) + "\n")
+
+
+def findings(found: Sequence[Finding]) -> None:
+    """What was found, a line each and its hint below; or that all is ready."""
+    for finding in found:
+        line(f"{finding.level}: {finding.message}")
+        if finding.hint:
+            line(f"  hint: {finding.hint}")
+    if not found:
+        line("ready")
 
 
 def text(block: str) -> None:
