@@ -1,6 +1,6 @@
 """What a session uses though no release names it yet: another session's `prune` leaves it.
 
-A mark is a shared `flock` on the folder itself: it goes with the process, however that ends.
+A mark is a shared `flock` on the folder itself: it goes with its session, or with the process, however that ends.
 """
 
 import contextlib

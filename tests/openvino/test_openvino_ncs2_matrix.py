@@ -1,7 +1,4 @@
-"""Every source format to OpenVINO 2021.4: converted by its Model Optimizer, answered by that release on its CPU device.
-
-Slow: 100 s of CPU in all, two to three seconds a conversion.
-"""
+"""Every source format to OpenVINO 2021.4: converted by its Model Optimizer, answered by that release on its CPU device."""
 
 from __future__ import annotations
 
