@@ -1,4 +1,4 @@
-"""What every test gets: a home folder of its own, so that the developer's is never touched."""
+"""What every test gets. The fixtures and helpers that folders share are in tests/kit."""
 
 from __future__ import annotations
 
@@ -18,18 +18,9 @@ import pytest
 from edgewright.compile import toolchains
 from edgewright.compile.workers import Workers
 
+pytest_plugins = ["state_homes", "module_labs"]
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 SMALL_MODELS = Path(__file__).parent / "small_models"
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """EDGEWRIGHT_HOME for one test."""
-    folder = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("EDGEWRIGHT_HOME", str(folder))
-    for variable in ("EDGEWRIGHT_FLEET", "EDGEWRIGHT_HISTORY"):
-        monkeypatch.delenv(variable, raising=False)
-    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -86,17 +77,6 @@ def toolchain_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str]
             return toolchains.folder(name)
 
     return installed
-
-
-@pytest.fixture(scope="module")
-def module_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One state folder for a module: its boards live in it. A folder's own `home` is this one where it wants that."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEWRIGHT_HOME", str(folder))
-        patch.setenv("EDGEWRIGHT_FLEET", str(folder / "fleet.toml"))
-        patch.delenv("EDGEWRIGHT_HISTORY", raising=False)
-        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def deploy(run: Run, board: Callable[[str], str], home: Path) -> Run:
+def deploy(run: Run, board: Callable[[str], str], module_home: Path) -> Run:
     """Deploys a model with more options."""
 
     def deployed(model: Path, name: str, *more: object) -> Any:

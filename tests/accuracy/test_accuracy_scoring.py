@@ -73,7 +73,7 @@ def test_an_incumbent_that_answers_in_another_shape_is_not_compared(given: evalu
 
 
 def test_the_sources_answers_are_paired_where_they_were_kept(
-    given: evaluation.EvaluationSet, tmp_path: Path
+    given: evaluation.EvaluationSet, tmp_path: Path, home: Path
 ) -> None:
     scorer = metrics.load("mse")
     labels = scorer.labels(given.load_labels(), [Y])
@@ -83,7 +83,7 @@ def test_the_sources_answers_are_paired_where_they_were_kept(
     (paired,) = scored(given, "mse", mine, None, known)
     assert not paired.ok and paired.low is not None and paired.low < known.drop < (paired.high or 0)
     assert "95 % interval of the drop" in paired.note and "it is worse" in paired.note
-    (place,) = (tmp_path / "home" / "answers").iterdir()
+    (place,) = (home / "answers").iterdir()
     place.write_bytes(place.read_bytes()[:-1])
     (alone,) = scored(given, "mse", mine, None, known)
     assert (alone.value, alone.low) == (pytest.approx(known.drop, abs=1e-6), None)
@@ -117,16 +117,20 @@ def test_answers_of_the_source_that_do_not_fit_refuse(given: evaluation.Evaluati
     assert (alone.ok, alone.note) == (False, note)
 
 
-def test_a_foreign_manifest_names_no_file(given: evaluation.EvaluationSet, tmp_path: Path) -> None:
+def test_a_foreign_manifest_names_no_file(
+    given: evaluation.EvaluationSet, tmp_path: Path, home: Path
+) -> None:
     digest = accuracy.keep(first(LABELS).packed())
     assert accuracy.kept(digest) is not None
     outside = tmp_path / f"{digest}.npz"
-    (tmp_path / "home" / "answers" / f"{digest}.npz").rename(outside)
+    (home / "answers" / f"{digest}.npz").rename(outside)
     for name in (f"../../{digest}", str(outside.with_suffix("")), digest.upper(), f"{digest}\n", "\0"):
         assert accuracy.kept(name) is None
 
 
-def test_an_own_metric_that_was_rewritten_is_another(given: evaluation.EvaluationSet, tmp_path: Path) -> None:
+def test_an_own_metric_that_was_rewritten_is_another(
+    given: evaluation.EvaluationSet, tmp_path: Path, home: Path
+) -> None:
     text = "def near(outputs, labels):\n    return float((abs(outputs[:, 0] - labels) < {}).mean())\n"
     (tmp_path / "own.py").write_text(text.format(0.2))
     scorer, mine = metrics.load(f"{tmp_path}/own.py:near"), Answers("all", [(LABELS + 0.1)[:, None]])
@@ -186,12 +190,6 @@ def test_an_incumbent_gets_real_values_and_never_the_candidates_integers(
         assert (mine, integers.dtype, theirs, reals.dtype) == ("2-b", np.int8, "1-a", np.float32)
         assert np.array_equal(integers[:, 0], values * 4 - 3)
         assert np.array_equal(reals[:, 0], values)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 def test_an_own_metric_that_does_not_bear_every_draw(given: evaluation.EvaluationSet, tmp_path: Path) -> None:

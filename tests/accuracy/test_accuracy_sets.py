@@ -28,13 +28,6 @@ TWO = (
 )
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A state folder for one test: no set of another test's is found again."""
-    monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 def image(path: Path, value: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L", (8, 8), value).save(path)

@@ -1,17 +1,16 @@
 """The same code on this Python and on the old ones found (pyenv's): facts, verify, evaluate, bench."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy
 import pytest
+from board_pythons import PYENV
 
 from edgewright_agent import spawn
 
-PYENV = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
 WANTED = ("3.6", "3.8", "3.13")
 FOUND = [sys.executable] + [
     str(path) for old in WANTED for path in sorted(PYENV.glob(f"{old}.*/bin/python"))[:1]

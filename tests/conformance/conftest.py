@@ -34,27 +34,17 @@ from reached import way_of
 BRIEF = Protocol(name="brief", rounds=1, warmup_s=0.01, steady_s=0.05, min_samples=11, limit_s=60.0)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One state folder for all: artifacts stay, and so does the board."""
-    folder = tmp_path_factory.mktemp("conformance")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEWRIGHT_HOME", str(folder))
-        patch.delenv("EDGEWRIGHT_HISTORY", raising=False)
-        yield folder
-
-
 @pytest.fixture(scope="session")
-def workers(home: Path) -> Iterator[Workers]:
+def workers(session_home: Path) -> Iterator[Workers]:
     """The worker processes that all conversions share."""
-    with Workers(home / "convert.log") as running:
+    with Workers(session_home / "convert.log") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def fleet(home: Path) -> Iterator[Fleet]:
+def fleet(session_home: Path) -> Iterator[Fleet]:
     """A fleet of one simulated board."""
-    path = home / "fleet.toml"
+    path = session_home / "fleet.toml"
     boards.up(1, fleet_path=path, profiles=("generic-x86_64",), name="c")
     yield fleets.load(path)
     boards.down("c")
@@ -89,7 +79,7 @@ def converted(small_models: Callable[[str], Path], workers: Workers) -> Callable
 
 
 @pytest.fixture(scope="session")
-def answered(home: Path) -> Callable[[BoardOutcome], float]:
+def answered(session_home: Path) -> Callable[[BoardOutcome], float]:
     """`answered(outcome)`: a board answered the goldens right, and they are not alike. The dB there.
 
     That a measurement is invalid, because this machine was busy, is no fault of the model's.

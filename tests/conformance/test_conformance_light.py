@@ -38,9 +38,9 @@ def light(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="module")
-def onnx2tf(home: Path, toolchain_folder) -> Iterator[None]:
+def onnx2tf(session_home: Path, toolchain_folder) -> Iterator[None]:
     """The toolchain in these tests' home, and in no other test's: they see that it is missed."""
-    place = home / "toolchains" / "onnx2tf"
+    place = session_home / "toolchains" / "onnx2tf"
     place.parent.mkdir(exist_ok=True)
     place.symlink_to(toolchain_folder("onnx2tf"))
     yield

@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-
-from edgewright.cli.main import main
+from command_line import Ran, command_line
 
 CLASSES = 5
-
-
-class Ran(NamedTuple):
-    """What one command line gave."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        return json.loads(self.out)
-
-
-def command_line(*arguments: object) -> Ran:
-    """Runs `edgewright ARGUMENTS`."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([str(argument) for argument in arguments])
-    return Ran(code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session")
@@ -43,20 +18,14 @@ def run() -> Callable[..., Ran]:
     return command_line
 
 
-@pytest.fixture(scope="module")
-def home(module_home: Path) -> Path:
-    """One state folder for a module: its boards live in it."""
-    return module_home
-
-
 @pytest.fixture(scope="module", autouse=True)
-def lab(home: Path) -> Iterator[Path]:
+def lab(module_home: Path) -> Iterator[Path]:
     """Two boards, e-1 (poses as a Pi 5) and e-2; gives their folder."""
     made = command_line(
         "lab", "up", "--boards", 2, "--profile", "pi5", "--profile", "generic-x86_64", "--name", "e", "--json"
     )
     assert made.code == 0, made.err
-    yield home / "lab" / "e"
+    yield module_home / "lab" / "e"
     assert command_line("lab", "down", "--json").code == 0
 
 
@@ -89,7 +58,7 @@ def network(seed: int, *, swapped: bool = False) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
+def models(tmp_path_factory: pytest.TempPathFactory, module_home: Path) -> Path:
     """A folder with good.onnx, retrained.onnx, wrong.onnx, evaluation.npz and calibration.npz."""
     import onnxruntime
 

@@ -259,8 +259,8 @@ class LabBoard:
 
 
 @pytest.fixture(scope="module")
-def home(module_home: Path) -> Iterator[Path]:
-    """One state folder for a module: its boards live in it. No SSH agent, key or configuration of the developer's."""
+def no_developer(module_home: Path) -> Iterator[Path]:
+    """The module's state folder, and a HOME without an SSH agent, a key or a configuration."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(module_home / "user"))
         patch.delenv("SSH_AUTH_SOCK", raising=False)
@@ -269,17 +269,17 @@ def home(module_home: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def make_lab(home: Path) -> Iterator[Callable[..., list[LabBoard]]]:
-    """Starts labs: `make_lab(count, name="f", **options of lab.boards.up)`."""
+def make_lab(
+    no_developer: Path, lab_up: Callable[..., list[boards.LabBoard]]
+) -> Callable[..., list[LabBoard]]:
+    """`make_lab(count, ...)`: as `lab_up`, with what the tests do to a board."""
 
-    def make(count: int = 1, name: str = "f", **options: Any) -> list[LabBoard]:
-        made = boards.up(count, fleet_path=home / "fleet.toml", name=name, **options)
-        fleet = fleet_file.load(home / "fleet.toml")
+    def make(count: int = 1, **options: Any) -> list[LabBoard]:
+        made = lab_up(count, **options)
+        fleet = fleet_file.load(no_developer / "fleet.toml")
         return [LabBoard(fleet.boards[one.name], fleet, one) for one in made]
 
-    yield make
-    if boards.listing():
-        boards.down()
+    return make
 
 
 @pytest.fixture(scope="module")

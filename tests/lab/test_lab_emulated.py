@@ -43,20 +43,18 @@ max_slowdown = 50.0
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory):
-    """A state folder that the tests of this module share: the userlands are made once."""
-    folder = tmp_path_factory.mktemp("emulated")
+def here(module_home: Path) -> Iterator[Path]:
+    """The folder that the tests of this module work in: the userlands are made once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEWRIGHT_HOME", str(folder))
-        patch.chdir(folder)
+        patch.chdir(module_home)
         # how fast an emulated board is says nothing: no release is to be refused for it
-        (folder / "lenient.toml").write_text(LENIENT.format(model=DIGITS / "digits-v1.keras"))
-        yield folder
+        (module_home / "lenient.toml").write_text(LENIENT.format(model=DIGITS / "digits-v1.keras"))
+        yield module_home
         assert main(["lab", "down"]) == 0
 
 
 @pytest.fixture
-def run(home: Path, capsys: pytest.CaptureFixture[str]):
+def run(here: Path, capsys: pytest.CaptureFixture[str]):
     """Runs a command; its exit code and its JSON document."""
 
     def call(*arguments: str) -> tuple[int, dict]:
@@ -89,7 +87,7 @@ def main_job(run, board: str, target: str) -> None:
     assert document["outcomes"][0]["current"] == first["release"]
 
 
-def test_an_arm64_board_takes_a_release_and_gives_it_back(run, home: Path) -> None:
+def test_an_arm64_board_takes_a_release_and_gives_it_back(run, here: Path) -> None:
     code, document = run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")
     assert code == 0 and document["boards"][0]["suite"] == "bookworm"
     code, document = run("lab", "up", "--boards", "1", "--profile", "pi4b")
@@ -106,20 +104,20 @@ def test_an_arm64_board_takes_a_release_and_gives_it_back(run, home: Path) -> No
     assert facts["distribution"] == "Debian GNU/Linux 12 (bookworm)"
     assert {"arch", "cpu", "model", "serial", "memory_mb"} <= set(facts["simulated"])
     main_job(run, "lab-1", "tflite")
-    program = next((home / "userlands").glob("bookworm-*/usr/bin/true"))
+    program = next((here / "userlands").glob("bookworm-*/usr/bin/true"))
     with pytest.raises(
         OSError, match="Exec format error"
     ):  # the board runs such programs, this machine does not
         subprocess.run([program], check=False)
 
 
-def test_an_emulated_boards_facts_are_its_userlands(run, home: Path) -> None:
+def test_an_emulated_boards_facts_are_its_userlands(run, here: Path) -> None:
     assert run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")[0] == 0
-    image = next(path for path in (home / "userlands").glob("bookworm-*") if path.is_dir())
+    image = next(path for path in (here / "userlands").glob("bookworm-*") if path.is_dir())
     libc = (image / "usr/lib/aarch64-linux-gnu/libc.so.6").read_bytes()
     ssh = (image / "usr/bin/ssh").read_bytes()
     # what only this board has: its own process sees it, this machine does not
-    board = Path("/proc", (home / "lab/lab/lab-1/server.pid").read_text().strip(), "root")
+    board = Path("/proc", (here / "lab/lab/lab-1/server.pid").read_text().strip(), "root")
     zone = board / "sys/class/thermal/thermal_zone0"
     zone.mkdir(parents=True, exist_ok=True)
     (zone / "type").write_text("cpu-thermal\n")
@@ -143,9 +141,9 @@ def test_an_emulated_boards_facts_are_its_userlands(run, home: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def workers(home: Path) -> Iterator[Workers]:
+def workers(here: Path) -> Iterator[Workers]:
     """The worker processes that all conversions share."""
-    with Workers(home / "convert.log") as running:
+    with Workers(here / "convert.log") as running:
         yield running
 
 
@@ -180,7 +178,7 @@ def whole_job(board: str, target: str, workers: Workers) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
-def test_the_other_runtimes_run_on_arm64(run, home: Path, workers: Workers, target: str) -> None:
+def test_the_other_runtimes_run_on_arm64(run, here: Path, workers: Workers, target: str) -> None:
     assert run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")[0] == 0
     whole_job("lab-1", target, workers)
     code, document = run("bench", f"digits-{target}", "--on", "lab-1", "--protocol", "quick")
@@ -193,7 +191,7 @@ UP = ("lab", "up", "--arch", "arm64", "--vm", "--boards", "1", "--profile", "pi4
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_machine_says_what_it_is(run, home: Path) -> None:
+def test_a_machine_says_what_it_is(run, here: Path) -> None:
     code, document = run(*UP)
     assert code == 0 and document["boards"][0]["machine"] is True
     facts = run("doctor", "pi-1")[1]["boards"][0]["result"]["facts"]
@@ -204,9 +202,9 @@ def test_a_machine_says_what_it_is(run, home: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_ctrl_c_while_a_machine_starts_leaves_nothing(home: Path) -> None:
+def test_ctrl_c_while_a_machine_starts_leaves_nothing(here: Path) -> None:
     program = "import sys; from edgewright.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    pid_file = home / "lab/half/half-1/server.pid"
+    pid_file = here / "lab/half/half-1/server.pid"
     with subprocess.Popen(
         [sys.executable, "-c", program, *UP[:-1], "half"], start_new_session=True, stderr=subprocess.PIPE, text=True
     ) as process:  # fmt: skip
@@ -217,15 +215,15 @@ def test_ctrl_c_while_a_machine_starts_leaves_nothing(home: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does; the emulator has a session of its own
         _, said = process.communicate(timeout=200)
     assert process.returncode == 130 and "Traceback" not in said
-    assert processes.started(emulator) == "" and not (home / "lab/half").exists()
-    fleet = home / "fleet.toml"
+    assert processes.started(emulator) == "" and not (here / "lab/half").exists()
+    fleet = here / "fleet.toml"
     assert not fleet.exists() or "half-1" not in fleet.read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("target", ["tflite", "onnxruntime", "openvino"])
-def test_a_machine_takes_a_release_and_gives_it_back(run, home: Path, workers: Workers, target: str) -> None:
+def test_a_machine_takes_a_release_and_gives_it_back(run, here: Path, workers: Workers, target: str) -> None:
     assert run(*UP)[0] == 0  # it runs already, but for the first
     whole_job("pi-1", target, workers)
 
@@ -233,14 +231,14 @@ def test_a_machine_takes_a_release_and_gives_it_back(run, home: Path, workers: W
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_machine_that_loses_its_power_in_a_trial_comes_back_with_the_old_release(
-    run, home: Path, workers: Workers
+    run, here: Path, workers: Workers
 ) -> None:
     assert run(*UP)[0] == 0
     (outcome,) = deploy(request("pi-1", "tflite", "v1"), history=History(), workers=workers)
     assert outcome.outcome in ("committed", "unchanged"), outcome.message
     good = outcome.current
 
-    hook, on_trial = home / "health.sh", threading.Event()
+    hook, on_trial = here / "health.sh", threading.Event()
     hook.write_text("#!/bin/sh\nsleep 50\n")
     slow = request("pi-1", "tflite", "v2", hooks={"health": hook}, unguarded=True)
 
@@ -252,7 +250,7 @@ def test_a_machine_that_loses_its_power_in_a_trial_comes_back_with_the_old_relea
         deploying = pool.submit(deploy, slow, history=History(), workers=workers, progress=watch)
         assert on_trial.wait(600), "it never came to the activation"
         time.sleep(8)  # the hook sleeps: the new release is on trial
-        os.kill(int((home / "lab/pi/pi-1/server.pid").read_text()), signal.SIGKILL)
+        os.kill(int((here / "lab/pi/pi-1/server.pid").read_text()), signal.SIGKILL)
         (outcome,) = deploying.result()
     assert outcome.outcome in ("unreachable", "unknown") and outcome.release != good
     assert run(*UP)[0] == 0
@@ -261,7 +259,7 @@ def test_a_machine_that_loses_its_power_in_a_trial_comes_back_with_the_old_relea
     assert (model["current"], model["trial"]) == (good, None)
 
 
-def test_an_unknown_suite_architecture_and_mirror_are_one_line(run, home: Path, capsys) -> None:
+def test_an_unknown_suite_architecture_and_mirror_are_one_line(run, here: Path, capsys) -> None:
     with pytest.raises(LabError, match="no such suite: woody"):
         userland.ready("woody")
     with pytest.raises(LabError, match="not the address of a Debian archive"):
@@ -280,9 +278,9 @@ def test_a_kernel_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert "--vm" in caught.value.hint
 
 
-def test_an_archive_that_cannot_be_reached_leaves_nothing(home: Path) -> None:
-    before = set((home / "userlands").iterdir()) if (home / "userlands").is_dir() else set()
+def test_an_archive_that_cannot_be_reached_leaves_nothing(here: Path) -> None:
+    before = set((here / "userlands").iterdir()) if (here / "userlands").is_dir() else set()
     with pytest.raises(LabError, match="apt-get failed"):
         userland.ready("trixie", mirror="http://127.0.0.1:9/debian")
-    left = set((home / "userlands").iterdir()) - before
+    left = set((here / "userlands").iterdir()) - before
     assert {path.name for path in left} <= {".lock"}

@@ -1,35 +1,13 @@
 """One deployment to boards with different Pythons: each gets a file that its runtime reads, checked before a byte is sent."""
 
-import contextlib
-import io
 import json
-import os
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-from edgewright.cli.main import main
+from board_pythons import python_of
+from command_line import command_json as run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-def run(*arguments):
-    """(exit code, JSON document) of a command line."""
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
-        code = main([*map(str, arguments), "--json"])
-    return code, json.loads(out.getvalue())
-
-
-def python_of(version):
-    """pyenv's Python of a version such as `3.6`, else this machine's own."""
-    versions = Path(os.environ.get("PYENV_ROOT", "~root/.pyenv")).expanduser() / "versions"
-    found = sorted(versions.glob(f"{version}.*/bin/python"))
-    path = found[0] if found else shutil.which(f"python{version}")
-    assert path, f"no python {version}: `pyenv install {version}`"
-    return path
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from board_pythons import python_of
 
 
 @pytest.mark.slow
@@ -15,13 +16,12 @@ import pytest
 def test_a_deployment_and_a_missing_stick(
     version: str,
     toolchain: Path,
-    make_lab: Callable[..., list[Any]],
-    python_of: Callable[[str], Path],
+    lab_up: Callable[..., list[Any]],
     edgewright: Callable[..., Any],
     small_models: Callable[[str], Path],
 ) -> None:
     name = f"ncs{version.replace('.', '')}"
-    make_lab(1, name=name, python=str(python_of(version)), profiles=("intel-ncs2",))
+    lab_up(1, name=name, python=str(python_of(version)), profiles=("intel-ncs2",))
     model = small_models("onnx") / "cnn.onnx"
     deploy = ("deploy", model, "--to", f"{name}-1", "--name", "cnn")
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-from edgewright.cli.main import main
+from command_line import command_line as run
 
 # Colours, a title, cursor movements, C1 controls, text direction, a link, Rich's markup, HTML, a line end.
 POISON = "\x1b[31m\x1b]0;t\x07\x9b2J\u202egnp\u2066\x00\x7f\r\b\x1b]8;;http://x\x1b\\[bold red]x[/]<script>x</script>\n{}%s"
@@ -27,14 +25,6 @@ COMMANDS = {
     "provision": ["provision", "f-1", "--target", "tflite", "--dry-run"],
     "history": ["history"],
 }
-
-
-def run(*arguments):
-    """(exit code, stdout, stderr) of a command line."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([str(argument) for argument in arguments])
-    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture

@@ -35,11 +35,11 @@ def with_hash(user, text, told=HASH):
 
 
 @pytest.fixture(scope="module")
-def door(pi, home, changed, configured):
+def door(pi, no_developer, changed, configured):
     """The board, where it takes a password and no key: `board`, `fleet` (its file is in `path`)."""
     user = pi.board.user
     passwd = pi.lab.folder / "passwd"
-    path = home / "passwords.toml"
+    path = no_developer / "passwords.toml"
     board = replace(pi.board, identity=None, profile=None)
     path.write_text(
         f'name = "passwords"\n[boards.{board.name}]\naddress = "127.0.0.1"\nport = {board.port}\nuser = "{user}"\n'

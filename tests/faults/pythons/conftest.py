@@ -11,17 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from board_pythons import python_of
 
-PYENV = Path(os.environ.get("PYENV_ROOT", "~root/.pyenv")).expanduser() / "versions"
 ABSENT = ("ctypes", "lzma", "sqlite3", "ssl")
-
-
-def find(version: str) -> Path:
-    """A Python of a version such as `3.8`: pyenv's, else this machine's own."""
-    found = sorted(PYENV.glob(f"{version}.*/bin/python"))
-    path = str(found[0]) if found else shutil.which(f"python{version}")
-    assert path, f"no python {version}: `pyenv install {version}`"
-    return Path(path)
 
 
 def prefix_of(python: Path) -> Path:
@@ -33,19 +25,13 @@ def prefix_of(python: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def python_of() -> Callable[[str], Path]:
-    """As `find`."""
-    return find
-
-
-@pytest.fixture(scope="session")
 def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """`bare_python("3.9")`: a copy of that Python from which ctypes, lzma, sqlite3 and ssl are missing."""
     made: dict[str, Path] = {}
 
     def make(version: str) -> Path:
         if version not in made:
-            made[version] = strip(find(version), tmp_path_factory.mktemp(f"bare{version}"))
+            made[version] = strip(python_of(version), tmp_path_factory.mktemp(f"bare{version}"))
         return made[version]
 
     return make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from board_pythons import python_of
 
 GUARD = "tests/agent_core/test_agent_core_guard.py"
 VERSIONS = ("3.6", "3.8", "3.9", "3.11", "3.13")
@@ -28,7 +29,7 @@ def passed(line):
         for bare in (False, True)
     ],
 )
-def test_a_deployment_on_every_python(make_lab, python_of, bare_python, kit, survived, version, bare):
+def test_a_deployment_on_every_python(make_lab, bare_python, kit, survived, version, bare):
     python = bare_python(version) if bare else python_of(version)
     (pi,) = make_lab(1, name=f"py{version.replace('.', '')}{'bare' if bare else ''}", python=str(python))
     with pi.open() as session:
@@ -51,7 +52,7 @@ def test_a_deployment_on_every_python(make_lab, python_of, bare_python, kit, sur
 @pytest.mark.parametrize(  # two minutes each: without those modules on the oldest and the newest
     ("version", "bare"), [(one, False) for one in VERSIONS] + [(VERSIONS[0], True), (VERSIONS[-1], True)]
 )
-def test_the_agents_own_tests_on_every_python(python_of, bare_python, suite, survived, version, bare):
+def test_the_agents_own_tests_on_every_python(bare_python, suite, survived, version, bare):
     python = bare_python(version) if bare else python_of(version)
     # not those that bring a Python of their own, or need a real runtime in it: test_faults_runtimes has those
     others = ("crash", "work", "group", "providers")

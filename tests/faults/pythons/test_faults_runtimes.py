@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 from pathlib import Path
 
 import pytest
-
-from edgewright.cli.main import main
+from board_pythons import python_of
+from command_line import command_line
 
 MODEL = Path(__file__).parents[3] / "examples" / "digits" / "digits-v1.keras"
 CASES = [
@@ -25,29 +22,19 @@ CASES = [
 ]
 
 
-def run(*arguments):
-    """The JSON document of a command line."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        main([str(argument) for argument in (*arguments, "--json")])
-    return json.loads(out.getvalue()), err.getvalue()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("version", "target", "runtime"), CASES, ids=lambda value: str(value).replace(" ", "-")
 )
-def test_a_real_deployment(make_lab, python_of, survived, version, target, runtime):
+def test_a_real_deployment(make_lab, survived, version, target, runtime):
     name = f"{target[:2]}{version.replace('.', '')}"
     make_lab(1, name=name, python=str(python_of(version)))
-    said, log = run(
-        "deploy", MODEL, "--to", f"{name}-1", "--name", "digits", "--target", target, "--precision", "fp32"
-    )
-    assert "outcomes" in said, (said, log)
-    (outcome,) = said["outcomes"]
-    assert outcome["outcome"] == "committed", (outcome, log)
-    assert outcome["runtime"].startswith(runtime)
-    answers = next(check for check in outcome["checks"] if check["name"] == "answers")
-    assert answers["ok"]
+    ran = command_line(
+        "deploy", MODEL, "--to", f"{name}-1", "--name", "digits", "--target", target, "--precision", "fp32", "--json"
+    )  # fmt: skip
+    assert "outcomes" in ran.json, (ran.out, ran.err)
+    assert ran.outcome["outcome"] == "committed", (ran.outcome, ran.err)
+    assert ran.outcome["runtime"].startswith(runtime)
+    assert ran.check("answers")["ok"]
     survived("pythons: a deployment with the real runtime that this Python gets")
