@@ -1,5 +1,5 @@
 # Each target sets up .venv by itself; the second time that takes no time.
-.PHONY: demo test test-all check docs reliability bench format clean
+.PHONY: demo test test-slow test-all coverage check docs reliability bench format clean
 SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
@@ -9,17 +9,21 @@ READY := .venv/ready
 demo: $(READY)
 	$(BIN)/edgewright demo
 
-# What cuts links, fills disks and starts emulated boards has the machine for itself; the rest goes on two at once.
-NONE := 5  # pytest's exit code where nothing was selected, as by a PYTEST='-k ...' that means one half
-ALONE := $(addprefix tests/,e2e faults/links faults/local lab)
-tests = { $(BIN)/python -m pytest $(1) $(PYTEST) $(ALONE) || [ $$? = $(NONE) ]; } && \
-	{ $(BIN)/python -m pytest -n 2 --dist loadfile $(1) $(PYTEST) $(ALONE:%=--ignore=%) || [ $$? = $(NONE) ]; }
+# Three at once on two cores: tests with boards mostly wait. A file stays with one worker, for its boards and models.
+tests = $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: $(READY)
-	$(call tests,-m "not slow")
+	$(tests) -m "not slow and not exhaustive" $(PYTEST)
 
+test-slow: $(READY)
+	$(tests) -m "slow and not exhaustive" $(PYTEST)
+
+# What CI runs, and every case of what it samples: hours.
 test-all: $(READY)
-	$(call tests,)
+	$(tests) $(PYTEST)
+
+coverage: $(READY)
+	$(tests) -m "not slow and not exhaustive" --cov --cov-report=term:skip-covered --cov-report=html $(PYTEST)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ import pytest
 from edgewright.compile import toolchains
 from edgewright.compile.workers import Workers
 
-pytest_plugins = ["state_homes", "module_labs"]
+pytest_plugins = ["state_homes", "module_labs", "longest_first"]
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 SMALL_MODELS = Path(__file__).parent / "small_models"
 
@@ -32,14 +34,27 @@ def usual_umask() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def small_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of the small models of a kind, made when first asked for, once a run: `small_models("onnx")`.
+def kept_between_runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers share, and the next run finds again: for what takes long to make and is checked by a key."""
+    if cache := getattr(request.config, "cache", None):
+        return Path(cache.mkdir("made"))
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+
+@pytest.fixture(scope="session")
+def small_models(kept_between_runs: Path) -> Callable[[str], Path]:
+    """The folder of the small models of a kind, made when first asked for: `small_models("onnx")`.
 
     Kinds and what they write stand in tests/small_models/__main__.py; all models have names in common, such as
     `cnn` and `lstm`. `small_models("torch") / "torch_models.py"` is the module, `<it>:cnn` a source.
     """
-    base = tmp_path_factory.getbasetemp()
-    place = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "small_models"
+    key = hashlib.sha256()
+    for file in sorted(SMALL_MODELS.glob("*.py")):
+        key.update(file.read_bytes())
+    for name in ("tensorflow", "keras", "tf-keras", "torch", "onnx", "numpy"):
+        key.update(f"{name} {metadata.version(name)}\n".encode())
+    place = kept_between_runs / f"small_models-{key.hexdigest()[:16]}"
 
     def made(kind: str) -> Path:
         folder = place / kind
@@ -62,10 +77,9 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 
 @pytest.fixture(scope="session")
-def toolchain_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """`toolchain_folder("onnx2tf")`: where a toolchain is, installed when first asked for, once a run."""
-    base = tmp_path_factory.getbasetemp()
-    place = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "with_toolchains"
+def toolchain_folder(kept_between_runs: Path) -> Callable[[str], Path]:
+    """`toolchain_folder("onnx2tf")`: where a toolchain is, installed when first asked for."""
+    place = kept_between_runs / "with_toolchains"
 
     def installed(name: str) -> Path:
         place.mkdir(exist_ok=True)

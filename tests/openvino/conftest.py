@@ -19,21 +19,12 @@ from edgewright.nouns.conversion import Conversion
 TOOLCHAIN = "openvino-2021"
 
 
-@pytest.fixture(scope="session")
-def toolchain_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home folder in which the toolchain is installed, once a session."""
-    folder = tmp_path_factory.mktemp("toolchain")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEWRIGHT_HOME", str(folder))
-        toolchains.install(TOOLCHAIN)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def toolchain(module_home: Path, toolchain_home: Path) -> Path:
+def toolchain(module_home: Path, toolchain_folder: Callable[[str], Path]) -> Path:
     """The toolchain in this module's home. Its Python."""
-    if not (module_home / "toolchains").exists():
-        (module_home / "toolchains").symlink_to(toolchain_home / "toolchains")
+    place = module_home / "toolchains" / TOOLCHAIN
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(toolchain_folder(TOOLCHAIN))
     return toolchains.python_of(TOOLCHAIN)
 
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 REPOSITORY = Path(__file__).parents[2]
 COPIED = ("agent", "host", "targets", "profiles", "tests", "pyproject.toml")
 AGENT, HOST = "agent/edgewright_agent/", "host/edgewright/"
+QUICK = "not slow and not exhaustive"
 CORE, HERE = "tests/agent_core/test_agent_core_", "tests/reliability/test_reliability_"
 
 
@@ -213,7 +214,7 @@ def apply(mutation: Mutation, folder: Path) -> str:
 def run(tests: tuple[str, ...], folder: Path) -> tuple[int, str]:
     """pytest's exit code, and its last line."""
     roots = os.pathsep.join(str(folder / name) for name in ("agent", "host", "targets", "profiles"))
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", QUICK, "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONPATH": roots, "EDGEWRIGHT_FAULTS": str(folder / "faults.jsonl")}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr.strip()[-200:]

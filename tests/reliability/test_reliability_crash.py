@@ -43,7 +43,7 @@ def test_a_sample_of_crashes(drive, survived, mode, operation, share):
     note(survived, mode, operation, kinds)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("operation", sorted(BY_NAME))
 @pytest.mark.parametrize("mode", ["kill", "load", "power"])

@@ -29,7 +29,7 @@ def test_a_sample_of_disk_errors(drive, survived, kind, operation, share):
     note(survived, kinds)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_disk_error(drive, survived, kind):

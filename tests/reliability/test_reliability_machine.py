@@ -357,7 +357,7 @@ def test_two_hosts_and_a_board_that_dies(survived):
     survived("State machine: 30 steps of two hosts, reboots and power cuts", 60)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(1200)
 def test_two_hosts_and_a_board_that_dies_at_length(survived):
     machine(500, 60, derandomize=False)

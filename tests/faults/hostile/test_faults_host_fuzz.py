@@ -56,7 +56,9 @@ def bytes_of_a_greeting(talk, greeting, messages):
     return talk.line({"edgewright": 1, "nonce": "NONCE", "agent": "1", **greeting}) + lines(talk, messages)
 
 
-@pytest.mark.parametrize("examples", [SOON, pytest.param(LONG, marks=pytest.mark.slow)], ids=["some", "many"])
+@pytest.mark.parametrize(
+    "examples", [SOON, pytest.param(LONG, marks=pytest.mark.exhaustive)], ids=["some", "many"]
+)
 @pytest.mark.parametrize("kind", ["noise", "greeting", "answers"])
 def test_any_bytes_end_in_a_result_or_an_error(talk, survived, kind, examples):
     tried = []
@@ -89,7 +91,9 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize("examples", [SOON, pytest.param(LONG, marks=pytest.mark.slow)], ids=["some", "many"])
+@pytest.mark.parametrize(
+    "examples", [SOON, pytest.param(LONG, marks=pytest.mark.exhaustive)], ids=["some", "many"]
+)
 def test_a_good_conversation_with_one_thing_changed(talk, survived, examples):
     good, tried = talk.GREETING + lines(talk, GOOD), []
 

@@ -96,7 +96,7 @@ def test_no_text_of_a_board_steers_the_terminal(lying, command, survived, form, 
 
 SEEDS = [
     pytest.param(range(1, 2), id="some"),
-    pytest.param((0, *range(2, 20)), id="many", marks=pytest.mark.slow),
+    pytest.param((0, *range(2, 20)), id="many", marks=pytest.mark.exhaustive),
 ]
 
 

@@ -22,7 +22,7 @@ from edgewright_agent import arguments, protocol
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 SOON = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 LONG = settings(SOON, max_examples=1500)
-EXAMPLES = [pytest.param(SOON, id="some"), pytest.param(LONG, id="many", marks=pytest.mark.slow)]
+EXAMPLES = [pytest.param(SOON, id="some"), pytest.param(LONG, id="many", marks=pytest.mark.exhaustive)]
 MEMORY_KB = 80 * 1024
 
 SHAS = st.sampled_from(["a" * 64, "0" * 64, "../" * 21 + "a", "A" * 64])
@@ -107,7 +107,7 @@ def test_any_line_gets_an_answer_and_the_session_goes_on(agent, survived, exampl
     "examples",
     [
         pytest.param(settings(SOON, max_examples=25), id="some"),
-        pytest.param(settings(SOON, max_examples=600), id="many", marks=pytest.mark.slow),
+        pytest.param(settings(SOON, max_examples=600), id="many", marks=pytest.mark.exhaustive),
     ],
 )
 def test_any_hello_ends_the_start_or_begins_a_session(tmp_path, survived, examples):

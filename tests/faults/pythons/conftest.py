@@ -82,17 +82,10 @@ def suite() -> Callable[..., str]:
         tests = Path(__file__).parents[2]
         environment = {**os.environ, "EDGEWRIGHT_AGENT_PYTHON": str(python), "PYTEST_ADDOPTS": ""}
         environment["HOME"] = pwd.getpwuid(os.getuid()).pw_dir  # not that of these boards
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "not slow",
-            *arguments,
-        ]
+        command = [  # three at once: these tests mostly wait
+            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3", "--dist", "loadfile",
+            "-m", "not slow and not exhaustive", *arguments,
+        ]  # fmt: skip
         done = subprocess.run(
             command, cwd=tests.parent, env=environment, capture_output=True, text=True, timeout=1500
         )

@@ -47,10 +47,22 @@ def test_a_deployment_on_every_python(make_lab, bare_python, kit, survived, vers
     )
 
 
-@pytest.mark.slow
+CI = (("3.6", True), ("3.8", False), ("3.13", True))  # the oldest and the newest, and where zipimport changed
+
+
 @pytest.mark.timeout(1600)
-@pytest.mark.parametrize(  # two minutes each: without those modules on the oldest and the newest
-    ("version", "bare"), [(one, False) for one in VERSIONS] + [(VERSIONS[0], True), (VERSIONS[-1], True)]
+@pytest.mark.parametrize(
+    ("version", "bare"),
+    [
+        pytest.param(
+            version,
+            bare,
+            id=f"{version}-{'bare' if bare else 'whole'}",
+            marks=pytest.mark.slow if (version, bare) in CI else pytest.mark.exhaustive,
+        )
+        for version in VERSIONS
+        for bare in (False, True)
+    ],
 )
 def test_the_agents_own_tests_on_every_python(bare_python, suite, survived, version, bare):
     python = bare_python(version) if bare else python_of(version)
