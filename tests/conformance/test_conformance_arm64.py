@@ -33,8 +33,16 @@ KNOWN = {
         "goldens_are_answered_in_order_and_type-cnn-int8": "object is not initialized",
     }
 }
+
+IN_CI = ("bookworm",)  # every runtime there, and TFLite on the other suites
 CELLS = [
-    pytest.param(debian, name, row, id=f"{debian}-{row.distribution}-{row.version}")
+    pytest.param(
+        debian,
+        name,
+        row,
+        id=f"{debian}-{row.distribution}-{row.version}",
+        marks=pytest.mark.slow if debian in IN_CI or name == "tflite" else pytest.mark.exhaustive,
+    )
     for debian, (python, glibc) in PYTHONS.items()
     for name in targets.names()
     if way_of(name)
@@ -92,7 +100,6 @@ def ran(board, converted) -> Callable[..., tuple[dict[str, Any], dict[str, str]]
     return run
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("debian", "name", "row"), CELLS)
 def test_the_runner_passes_the_suite_on_arm64(ran, debian: str, name: str, row: RuntimeRow) -> None:  # type: ignore[no-untyped-def]

@@ -20,6 +20,7 @@ CASES = [
     ("densenet121", "openvino", "int8"),
     ("densenet121", "tflite", "int8"),
 ]
+LIGHT = ("squeezenet", "shufflenet", "densenet121")  # tens of megabytes; the others up to 250 MB
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +48,13 @@ def onnx2tf(session_home: Path, toolchain_folder) -> Iterator[None]:
     place.unlink()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "target", "precision"), sorted(CASES))
+@pytest.mark.parametrize(
+    ("name", "target", "precision"),
+    [
+        pytest.param(*case, marks=pytest.mark.slow if case[0] in LIGHT else pytest.mark.exhaustive)
+        for case in sorted(CASES)
+    ],
+)
 def test_a_well_known_graph_answers_on_the_board_as_at_its_source(
     light, deployed, answered, onnx2tf, name, target, precision
 ):

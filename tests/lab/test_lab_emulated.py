@@ -220,9 +220,17 @@ def test_ctrl_c_while_a_machine_starts_leaves_nothing(here: Path) -> None:
     assert not fleet.exists() or "half-1" not in fleet.read_text()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("target", ["tflite", "onnxruntime", "openvino"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param("tflite", marks=pytest.mark.slow),
+        pytest.param(
+            "onnxruntime", marks=pytest.mark.exhaustive
+        ),  # in CI on the lighter kind of board, above
+        pytest.param("openvino", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_machine_takes_a_release_and_gives_it_back(run, here: Path, workers: Workers, target: str) -> None:
     assert run(*UP)[0] == 0  # it runs already, but for the first
     whole_job("pi-1", target, workers)
