@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 from edgewright.cli.main import main
+from edgewright.compile import fingerprint
 from edgewright.compile.explain import explain
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
@@ -142,11 +143,19 @@ def test_what_the_tolerance_refuses_is_remembered_with_its_figures(shattered: Pa
 
 
 @pytest.mark.parametrize(
-    ("code", "kept"), [("nothing-quantised", True), ("conversion-failed", False), ("worker-crashed", False)]
+    ("code", "edited", "kept"),
+    [
+        ("nothing-quantised", False, True),
+        ("nothing-quantised", True, False),  # code that changed meanwhile
+        ("conversion-failed", False, False),
+        ("worker-crashed", False, False),
+    ],
 )
 def test_what_may_have_been_the_machines_fault_is_tried_again(
-    outlier: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch, code: str, kept: bool
+    outlier: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch, code: str, edited: bool, kept: bool
 ) -> None:
+    if edited:
+        monkeypatch.setattr(fingerprint, "read", lambda: "other code")
     tried: list[str] = []
 
     def fails(self: Workers, framework: str, module: str, function: str, /, **kwargs: object) -> object:

@@ -15,6 +15,7 @@ import msgspec
 
 from edgewright.compile import data, labels, own_function
 from edgewright.compile.answers import real
+from edgewright.compile.fingerprint import fingerprint
 from edgewright.compile.key import data_sha256
 from edgewright.compile.recognise import file_sha256
 from edgewright.compile.workers import Workers
@@ -84,7 +85,7 @@ def prepare(
         DataError: the set does not fit the model, or has no labels.
         UsageError: no such function.
     """
-    described = repr(list(specs)) + repr(preprocessing)
+    described = repr(list(specs)) + repr(preprocessing) + fingerprint()
     digest = data_sha256(path)
     key = hashlib.sha256((digest + described).encode()).hexdigest()
     folder = home.folder("evaluations")
@@ -136,7 +137,7 @@ def real_valued(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
 
 def _rewritten(given: EvaluationSet, read: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> Path:
     """The set's inputs, read as those of one model, written as those of another."""
-    described = file_sha256(given.inputs) + repr(list(read)) + repr(list(wanted))
+    described = file_sha256(given.inputs) + repr(list(read)) + repr(list(wanted)) + fingerprint()
     place = home.folder("evaluations") / f"{hashlib.sha256(described.encode()).hexdigest()}.npz"
     if not in_use.hold(place):
         samples = data.samples(given.inputs, data.placed(read), None)

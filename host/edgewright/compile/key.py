@@ -9,9 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from edgewright import __version__, targets
+from edgewright import __version__
 from edgewright.compile import own_function, toolchains
 from edgewright.compile.edges import Edge
+from edgewright.compile.fingerprint import fingerprint
 from edgewright.compile.metrics import own
 from edgewright.compile.recognise import Recognised, file_sha256
 from edgewright.compile.request import SYNTHETIC, CompileRequest
@@ -90,19 +91,12 @@ def data_sha256(path: Path | str | None) -> str:
         raise DataError(f"no such data file: {path}", hint=error.strerror or "check the path") from error
 
 
-def _converter_sha256(edge: Edge) -> str:
-    """Over our own sources in the folders that the route's stages come from."""
-    folders = sorted({module.split(".")[0] for _, module in edge.route.stages} | {edge.target.name})
-    files = [file for name in folders for file in sorted(targets.folder(name).glob("*.py"))]
-    return hashlib.sha256("".join(file_sha256(file) for file in files).encode()).hexdigest()
-
-
 def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: dict[str, str]) -> str:
-    """Hex sha256 over the source's bytes, the request, the data's bytes and the tools' versions."""
+    """Hex sha256 over the source's bytes, the request, the data's bytes, our code and the tools' versions."""
     preprocessing = None if request.preprocessing is None else msgspec.to_builtins(request.preprocessing)
     decided = {
         "edgewright": __version__,
-        "converter": _converter_sha256(edge),
+        "code": fingerprint(),
         "tolerance": msgspec.to_builtins(PRECISIONS[edge.precision].tolerance),
         "source": msgspec.to_builtins(found.source),
         "target": edge.target.name,

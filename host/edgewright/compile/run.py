@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from edgewright import targets
-from edgewright.compile import accuracy, edges, evaluation, metrics, parity, scratch, toolchains
+from edgewright.compile import accuracy, edges, evaluation, fingerprint, metrics, parity, scratch, toolchains
 from edgewright.compile.answers import check_size
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.edges import Edge
@@ -66,7 +66,8 @@ def compile_model(
     with scratch.folder() as place, ExitStack() as stack:
         used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
         artifact = _Compilation(request, found, edge, used, place, progress, planned.steps).run(store)
-    store.remember(planned.key, artifact)
+    if fingerprint.unchanged():
+        store.remember(planned.key, artifact)
     cache.prune(max_bytes=bound)
     return artifact
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from edgewright import targets
+from edgewright.compile import fingerprint
 from edgewright.compile.accuracy import ROUNDING
 from edgewright.compile.explain import names_to_keep
 from edgewright.compile.parity import Unlike
@@ -82,7 +83,7 @@ class Judge:
                 if isinstance(error, UsageError) and error.code != "no-such-layer":
                     raise
                 known = Failure(code=error.code, why=error.message, figures=_figures_of(error))
-                if error.code in _LASTING:
+                if error.code in _LASTING and fingerprint.unchanged():
                     _remember(key, known)
         if known is not None:
             return Verdict(ok=False, rank=_rank(known.figures), figures=known.figures, why=known.why)

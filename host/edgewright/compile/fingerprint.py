@@ -1,0 +1,67 @@
+"""The fingerprint of the code that makes artifacts: what it made before it was changed is not served afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import edgewright
+
+# the layers that a conversion runs through, which are all that `compile` imports but for a list of pip's words
+_LAYERS: tuple[str, ...] = ("compile", "config", "nouns", "store", "errors.py", "targets.py")
+_TARGETS = "edgewright_targets"
+
+
+@cache
+def fingerprint() -> str:
+    """Hex sha256 over every source file of the host's converters and of all targets, read once a process.
+
+    Which of them one artifact comes from is not asked: a stage may call any other. So a comment makes new artifacts,
+    too. Paths count from the packages on, dates and the order of a folder do not.
+    """
+    return read()
+
+
+def unchanged() -> bool:
+    """Whether the files are still those of `fingerprint`: a worker that started late may have imported others."""
+    return read() == fingerprint()
+
+
+def read() -> str:
+    """The fingerprint of the files as they are now."""
+    return of(files())
+
+
+def files() -> dict[str, Path]:
+    """Name -> path of the files that count; names as `edgewright/compile/key.py`."""
+    parts = [("edgewright", Path(path), _LAYERS) for path in edgewright.__path__]
+    parts += [(_TARGETS, Path(path), ("",)) for path in importlib.import_module(_TARGETS).__path__]
+    return {f"{name}/{file}": root / file for name, root, below in parts for file in _files(root, below)}
+
+
+def of(named: dict[str, Path]) -> str:
+    """Hex sha256 over the names and bytes of files; one that is gone by now counts as absent."""
+    found = hashlib.sha256()
+    for name, path in sorted(named.items()):
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            continue
+        found.update(f"{digest}  {name}\n".encode())
+    return found.hexdigest()
+
+
+def _files(root: Path, names: tuple[str, ...]) -> Iterator[str]:
+    """Paths below `root` of those files and of what is in those folders, without what Python and editors leave there."""
+    for name in names:
+        if (root / name).is_file():
+            yield name
+        for folder, below, names_there in os.walk(root / name):
+            below[:] = [one for one in below if one != "__pycache__" and not one.startswith(".")]
+            for file in names_there:
+                if not file.startswith(".") and not file.endswith((".pyc", "~")):
+                    yield (Path(folder) / file).relative_to(root).as_posix()
