@@ -316,8 +316,9 @@ def kill_session(lab: Path) -> None:
     assert sessions, "no session is open"
     for pid in sessions:
         for child in children.get(pid, []):
-            if "sshd" in (Path("/proc") / str(child) / "comm").read_text():
-                os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(OSError):  # it has just ended
+                if "sshd" in (Path("/proc") / str(child) / "comm").read_text():
+                    os.kill(child, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):  # it ends by itself when its child is gone
             os.kill(pid, signal.SIGKILL)
 

@@ -27,11 +27,24 @@ class Process(NamedTuple):
 def started(pid: int) -> str:
     """Boot id and start time in clock ticks of a process; empty when there is none, or a zombie only."""
     try:
-        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        fields = stat(pid)
         boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):
         return ""
     return "" if fields[0] in "ZX" else f"{boot}:{fields[19]}"
+
+
+def stat(pid: int) -> list[str]:
+    """The fields of a process's `stat` behind its name, which may be any bytes. Raises OSError: it has ended."""
+    return (PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].decode("ascii").split()
+
+
+def arguments(pid: int) -> bytes:
+    """The words that a process was started with, each ended by a NUL; empty where it has ended."""
+    try:
+        return (PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def alive(process: Process) -> bool:
@@ -41,10 +54,7 @@ def alive(process: Process) -> bool:
 
 def names(pid: int, folder: Path) -> bool:
     """Whether a process was started with a file of that folder among its arguments."""
-    try:
-        return os.fsencode(folder) + b"/" in (PROC / str(pid) / "cmdline").read_bytes()
-    except OSError:
-        return False
+    return os.fsencode(folder) + b"/" in arguments(pid)
 
 
 def members(servers: Mapping[Path, Process]) -> dict[Path, set[Process]]:
@@ -69,8 +79,8 @@ def table() -> dict[int, int]:
     for entry in PROC.iterdir():
         if entry.name.isdigit():
             try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except (FileNotFoundError, ProcessLookupError, IndexError):
+                parents[int(entry.name)] = int(stat(int(entry.name))[1])
+            except (OSError, IndexError):  # it has just ended, or is hidden from us
                 continue
     return parents
 

@@ -14,12 +14,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from edgewright.deploy.settle import settle
 from edgewright.errors import Unreachable
+from edgewright.lab import processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 NARROW = 32768
@@ -85,7 +85,7 @@ class Machine:
         """Cuts its power."""
         pid = int((self.pi.lab.folder / "server.pid").read_text())
         os.kill(pid, signal.SIGKILL)
-        while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+        while processes.started(pid):
             time.sleep(0.02)
 
     def again(self) -> None:
