@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Self, cast
 
 from edgewright.compile.scratch import Scratch, environment
 from edgewright.compile.worker import receive, send
-from edgewright.config import in_use
+from edgewright.config import home, in_use
 from edgewright.errors import ConversionError
 
 # the same bytes for the same model need the same order of sets and the same kernels
@@ -99,7 +99,7 @@ class Workers:
         return value
 
     def _start(self, framework: str) -> subprocess.Popen[bytes]:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        home.made(self.log.parent)
         scratch = self._scratch[framework] = Scratch()
         with self.log.open("ab") as log:
             in_use.hold(self.log)

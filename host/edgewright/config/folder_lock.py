@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from edgewright.config import home
+
 _held = threading.local()  # the folders that this thread has locked
 
 
@@ -18,7 +20,7 @@ def locked(folder: Path) -> Iterator[Callable[[], bool]]:
 
     The folder is made where it is missing. Yields what says whether the path still leads to the locked folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    home.made(folder)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         about = os.fstat(descriptor)

@@ -18,6 +18,15 @@ def home() -> Path:
 
 def folder(name: str) -> Path:
     """The folder `name` below `home()`, made when absent, readable by its owner only."""
-    path = home() / name
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return made(home() / name)
+
+
+def made(path: Path) -> Path:
+    """A folder; it and those above it that are absent are made for their owner only. What is there keeps its mode:
+    someone may share it on purpose.
+    """
+    if not path.is_dir():
+        if path.parent != path:
+            made(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
     return path

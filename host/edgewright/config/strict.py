@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
+from edgewright.config import home
 from edgewright.errors import ConfigError
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -113,7 +114,7 @@ def write(path: Path, noun: msgspec.Struct) -> None:
     """Writes a noun as TOML, atomically; keys that are None or hold their default are left out."""
     import tomli_w
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    home.made(path.parent)
     text = tomli_w.dumps(plain(noun))
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgewright.config import home
 from edgewright.config import profiles as known_profiles
 from edgewright.lab import (
     builtin,
@@ -99,7 +100,8 @@ def prepare(lab: LabRecord, isolate: bool) -> LabRecord:
     keys.make(record.identity(lab.name))
     for board in lab.boards:
         folder = record.board_folder(lab.name, board.name)
-        (folder / "home").mkdir(mode=0o700, parents=True)
+        home.made(folder)
+        (folder / "home").mkdir(mode=0o700)
         host_key = keys.make(folder / "host_key")
         profile = known_profiles.load(board.profile) if board.profile else None
         serial = pose.serial(host_key)

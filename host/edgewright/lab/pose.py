@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from edgewright.config import home
 from edgewright.nouns.profile import Profile
 
 FILE = "facts.json"  # in the board's root folder; the agent reports what it takes from it as `simulated`
@@ -58,5 +59,5 @@ def serial(host_key: str) -> str:
 
 def write(root: Path, told: dict[str, Any]) -> None:
     """Writes the facts into a board's root folder."""
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home.made(root)
     (root / FILE).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")

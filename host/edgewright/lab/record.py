@@ -108,7 +108,7 @@ def load(lab: str) -> LabRecord | None:
 def save(lab: LabRecord) -> None:
     """Writes the record atomically."""
     path = folder(lab.name) / FILE
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home.made(path.parent)
     temporary = path.with_suffix(".new")
     temporary.write_bytes(msgspec.json.encode(lab))
     temporary.replace(path)
@@ -121,7 +121,7 @@ def lock() -> Iterator[None]:
     It is on the labs' own folder, which goes with the last lab: whoever waited for one that is gone begins again.
     """
     while True:
-        root().mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.made(root())
         with locked(root()) as held:
             if not held():
                 continue

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from edgewright.config import in_use
+from edgewright.config import home, in_use
 from edgewright.errors import ArtifactError
 from edgewright.nouns.artifact import Artifact, FileEntry, Manifest
 from edgewright.store import sparse
@@ -38,7 +38,7 @@ class ArtifactStore:
         self._keys = folder / "keys"
         self._temporary = folder / "temporary"
         for path in (self._objects, self._keys, self._temporary):
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            home.made(path)
 
     def add(self, files: Mapping[str, Path], manifest: Manifest) -> Artifact:
         """Copies the files in. An artifact that is there already, and whole, stays as it is.

@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.config.home import home
+from edgewright.config.home import home, made
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.measurement import Measurement
 from edgewright.nouns.outcome import COMMITTED, UNCHANGED, BoardOutcome
@@ -42,8 +43,7 @@ class History:
             from sqlalchemy import create_engine
 
             if self._url is None:
-                home().mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._url = f"sqlite:///{home() / 'history.sqlite3'}"
+                self._url = f"sqlite:///{_own_file()}"
             self._engine = create_engine(
                 self._url, connect_args={"timeout": 30} if self._url.startswith("sqlite") else {}
             )
@@ -133,6 +133,14 @@ class History:
         if len(known) == 1 and None not in known:
             return str(known.pop())
         return str(max((int(row.version) for row in rows if row.version.isdecimal()), default=0) + 1)
+
+
+def _own_file() -> Path:
+    """The SQLite file in the home folder, made when absent for its owner only; SQLite's journals take over its mode."""
+    file = made(home()) / "history.sqlite3"
+    if not file.exists():
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
+    return file
 
 
 def tables() -> tuple[MetaData, Table, Table]:
