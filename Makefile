@@ -1,29 +1,34 @@
 # Each target sets up .venv by itself; the second time that takes no time.
-.PHONY: demo test test-slow test-all coverage check docs reliability bench format clean
+.PHONY: demo test test-slow test-all coverage check docs reliability bench format clean need system
 SHELL := /bin/sh
-PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
-	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
 BIN := .venv/bin
 READY := .venv/ready
 
-demo: $(READY)
+demo: need $(READY)
 	$(BIN)/edgewright demo
 
 # Three at once on two cores: tests with boards mostly wait. A file stays with one worker, for its boards and models.
 tests = $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-test: $(READY)
+test: system $(READY)
 	$(tests) -m "not slow and not exhaustive" $(PYTEST)
 
-test-slow: $(READY)
+test-slow: system $(READY)
 	$(tests) -m "slow and not exhaustive" $(PYTEST)
 
 # What CI runs, and every case of what it samples: hours.
-test-all: $(READY)
+test-all: system $(READY)
 	$(tests) $(PYTEST)
 
-coverage: $(READY)
+coverage: system $(READY)
 	$(tests) -m "not slow and not exhaustive" --cov --cov-report=term:skip-covered --cov-report=html $(PYTEST)
+
+# What this machine lacks is installed where that is allowed, else a line says what to type.
+need:
+	@tools/system need
+
+system:
+	@tools/system test
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -53,8 +58,8 @@ clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(READY): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo 'error: no Python 3.11 or newer' >&2; echo 'hint: install one, or make PYTHON=/path/to/python3.11' >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	@test -n "$${PYTHON-}" || tools/system python
+	"$${PYTHON:-$$(tools/python)}" -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e '.[all,dev]'
 	@touch $(READY)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
+import needs
 import pytest
 
 from edgewright.compile import toolchains
@@ -87,6 +88,7 @@ def toolchain_folder(kept_between_runs: Path) -> Callable[[str], Path]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             patch.setenv("EDGEWRIGHT_HOME", str(place))
             if toolchains.describe(name).state != "ready":
+                needs.toolchain(name)
                 toolchains.install(name)
             return toolchains.folder(name)
 
@@ -122,11 +124,15 @@ def survived(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """CI without a real sshd is no CI. And Ctrl-C means something, even where CI was started in the background."""
+    """Tests without a real sshd are none. And Ctrl-C means something, even where CI was started in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if os.environ.get("CI") and not (shutil.which("sshd") or Path("/usr/sbin/sshd").exists()):
-        pytest.exit("no sshd: the tests need a real one (openssh-server)", returncode=1)
+    needs.refuse_without()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was skipped for lack of a tool, counted."""
+    needs.summarise(terminalreporter)
 
 
 @pytest.hookimpl(hookwrapper=True)

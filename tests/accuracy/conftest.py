@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import needs
 import pytest
-from board_pythons import python_of
 from command_line import Ran, command_line
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
@@ -26,7 +26,7 @@ def board(module_home: Path, run: Callable[..., Ran]) -> Iterator[Callable[[str]
     def start(version: str) -> str:
         if version not in made:
             name = f"a{version.replace('.', '')}"
-            python = ("--python", python_of(version)) if version else ()
+            python = ("--python", needs.python(version)) if version else ()
             up = run("lab", "up", "--boards", 1, "--name", name, *python)
             assert up.code == 0, up.err
             made[version] = f"{name}-1"

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
+import needs
 import pytest
 
 from edgewright_agent.channel import Channel, Closed
@@ -170,7 +170,6 @@ def test_a_command_ends_with_its_hosts_words_and_not_before(talks, kit, root, py
     assert connect().call("revert", txn=txn) == {"outcome": "reverted"}
 
 
-PYTHONS = [sys.executable, str(Path("~/.pyenv/versions/3.6.15/bin/python").expanduser())]
 BROKEN = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -182,7 +181,11 @@ server.main(json.loads(sys.argv[2]), b"")
 """
 
 
-@pytest.mark.parametrize("python", PYTHONS, ids=["this", "3.6"])
+@pytest.fixture(params=["this", "3.6"])
+def python(request):
+    return sys.executable if request.param == "this" else str(needs.python(request.param))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, None])
 def test_an_agent_says_why_it_ends(number, python, connect):
     """Before Python 3.9 stderr is buffered, and what is buffered is lost when a process ends at once."""
@@ -196,7 +199,6 @@ def test_an_agent_says_why_it_ends(number, python, connect):
     assert wire.process.stderr.read().decode() == f"edgewright: {said}\n"
 
 
-@pytest.mark.parametrize("python", PYTHONS, ids=["this", "3.6"])
 def test_a_fault_of_the_agents_own_is_told_and_no_good_end(python, kit, root):
     hello = {"root": str(root), "nonce": "n", "agent": {"sha256": kit.sha(b"")}}
     command = [python, "-I", "-S", "-B", "-c", BROKEN, str(kit.REPOSITORY / "agent"), json.dumps(hello)]

@@ -3,12 +3,12 @@ that nobody else sees."""
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import needs
 import pytest
 
 from edgewright_agent import clock, protocol
@@ -51,8 +51,7 @@ class UserSystemd:
     """
 
     def __init__(self, home: Path) -> None:
-        for name in ("dbus-daemon", "loginctl", "systemctl"):
-            assert shutil.which(name), f"{name} is missing: install systemd, dbus and dbus-user-session"
+        needs.tool("dbus-daemon", "systemctl")
         self.home, self.running = home, []
         self.group = cgroup_root() / f"edgewright-{os.getpid()}"
         self.group.mkdir()

@@ -1,20 +1,17 @@
-"""The same code on this Python and on the old ones found (pyenv's): facts, verify, evaluate, bench."""
+"""The same code on this Python and on others: facts, verify, evaluate, bench."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import needs
 import numpy
 import pytest
-from board_pythons import PYENV
 
 from edgewright_agent import spawn
 
-WANTED = ("3.6", "3.8", "3.13")
-FOUND = [sys.executable] + [
-    str(path) for old in WANTED for path in sorted(PYENV.glob(f"{old}.*/bin/python"))[:1]
-]
+VERSIONS = ("this", "3.6", "3.8", "3.13")
 
 PROGRAM = """
 import json, os, sys
@@ -97,8 +94,9 @@ def plain_job(root, agent_bytes, tmp_path, add_runner):
 
 
 @pytest.mark.parametrize("modules", ["all", "bare"])
-@pytest.mark.parametrize("python", FOUND, ids=lambda path: Path(path).parents[1].name)
-def test_everything_runs(plain_job, python, modules):
+@pytest.mark.parametrize("version", VERSIONS)
+def test_everything_runs(plain_job, version, modules):
+    python = sys.executable if version == "this" else needs.python(version)
     source = str(Path(spawn.__file__).parents[1])
     arguments = [source, str(plain_job / "job.json"), str(plain_job / "release" / "set.npz"), modules]
     done = subprocess.run(
@@ -112,7 +110,7 @@ def test_everything_runs(plain_job, python, modules):
     assert (got["evaluate"]["n"], got["evaluate"]["answers"]["size"]) == (8, 8 * 5 * 4)
     run = got["bench"]["runs"][0]
     assert run["count"] >= 11 and run["baseline_kb"] > 1000 and run["peak_kb"] >= 0
-    version = subprocess.run(
+    said = subprocess.run(
         [python, "-c", "import platform; print(platform.python_version())"], capture_output=True
     )
-    assert got["facts"]["python"]["version"] == version.stdout.decode().strip()
+    assert got["facts"]["python"]["version"] == said.stdout.decode().strip()

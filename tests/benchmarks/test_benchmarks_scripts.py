@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 
+import needs
+
 # busy for 0.2 s in one thread after another, then each for a moment
 THREADS = """
 import threading, time
@@ -21,6 +23,8 @@ def test_upload_runs_against_scp(run_script):
     text, rows = run_script("bench_upload.py", "--megabytes", "0.5", "--rounds", "1")
     assert "Upload of 0.5 MB to one board" in text
     assert {"edgewright", "edgewright, session open", "scp", "scp, connected already"} <= set(rows)
+    needs.tool("rsync")
+    assert "rsync" in rows
 
 
 def test_fleet_gets_the_file_to_every_board(run_script):

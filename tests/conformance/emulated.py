@@ -6,6 +6,8 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import needs
+
 from edgewright.connect import wheels
 from edgewright.connect.wheel_tags import WheelHost
 from edgewright.lab import emulation, isolation, userland
@@ -28,6 +30,7 @@ class Emulated:
     """
 
     def __init__(self, folder: Path, suite: str) -> None:
+        needs.tool("qemu-aarch64-static", "apt-get", "dpkg-deb")
         self.shared = folder / "home"
         self.shared.mkdir(parents=True)
         isolation.write_accounts(folder)

@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
+import needs
 import pytest
 
 from edgewright.connect import agent_package, start
@@ -17,7 +17,6 @@ from edgewright.connect.shrink import shrink
 from edgewright.errors import ConfigError
 from edgewright_agent import protocol
 
-VERSIONS = Path("~/.pyenv/versions").expanduser()  # read before a test moves HOME
 SHELLS = ["sh", "bash", "dash", "csh", "tcsh", "fish"]
 LOADER = (
     "import os, sys; os.write(1, (hello['word'] + ' %d ' % sys.version_info[0]).encode() + os.read(0, 99))"
@@ -27,6 +26,7 @@ LOADER = (
 def run(shell, python=None, env=None):
     """Runs the start command with a hello, and bytes after it that are not the hello's."""
     line = protocol.encode({"loader": LOADER, "word": "it's $HOME !1 \\ `x`"})
+    needs.tool(shell)
     argv = [shutil.which(shell) or shell, "-c", start.command(python)]
     return subprocess.run(argv, input=line + b"raw\x00bytes", capture_output=True, env=env, timeout=20)
 
@@ -141,10 +141,10 @@ def test_package_holds_runners_but_nothing_of_the_host(tmp_path):
     assert names == sorted(names)
 
 
-@pytest.mark.parametrize("version", ["3.6.15", "3.8.18", "3.9.18", "3.11.7", "3.13.0"])
+@pytest.mark.parametrize("version", ["3.6", "3.8", "3.9", "3.11", "3.13"])
 def test_package_runs_as_a_program(version, tmp_path):
     (tmp_path / "agent.pyz").write_bytes(agent_package.package().data)
-    python = VERSIONS / version / "bin/python"
+    python = needs.python(version)
     command = [python, "-I", "-S", tmp_path / "agent.pyz"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert done.returncode == 64 and done.stderr.startswith("usage:")
@@ -154,7 +154,7 @@ def test_package_runs_as_a_program(version, tmp_path):
     assert done.returncode == 0 and json.loads(done.stdout)["models"] == {}
 
 
-@pytest.mark.parametrize("version", ["3.6.15", "3.13.0"])
+@pytest.mark.parametrize("version", ["3.6", "3.13"])
 def test_a_traceback_from_the_package_shows_its_lines(version):
     broken = "def fail():\n    raise ValueError('on purpose')  # a line to be seen\n"
     found = {"edgewright_agent/__init__.py": "", "edgewright_agent/broken.py": broken}
@@ -164,7 +164,7 @@ def test_a_traceback_from_the_package_shows_its_lines(version):
         f"import traceback; exec({loader!r}); install({package!r}); from edgewright_agent import broken\n"
         "try:\n    broken.fail()\nexcept ValueError:\n    traceback.print_exc()\n"
     )
-    python = VERSIONS / version / "bin/python"
+    python = needs.python(version)
     done = subprocess.run(
         [python, "-I", "-S", "-c", program], capture_output=True, text=True, check=True, timeout=20
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
 
 from edgewright.lab import boards
@@ -36,6 +37,18 @@ def up(fleet: Path, home: Path) -> Iterator[Callable[..., list[LabBoard]]]:
     yield start
     if boards.listing():
         boards.down()
+
+
+@pytest.fixture
+def emulator() -> None:
+    """What boards of another architecture need."""
+    needs.tool("qemu-aarch64-static", "apt-get", "dpkg-deb")
+
+
+@pytest.fixture
+def machine() -> None:
+    """What whole machines of another architecture need."""
+    needs.tool("qemu-system-aarch64", "qemu-img", "fdtput", "apt-get", "dpkg-deb")
 
 
 @pytest.fixture(params=sorted(KINDS))

@@ -12,10 +12,11 @@ import time
 import msgspec
 import pytest
 
+from edgewright.cli.main import main
 from edgewright.config import fleet as fleets
 from edgewright.config import trust
 from edgewright.errors import ConfigError, EdgewrightError, UsageError
-from edgewright.lab import boards, demo, processes, record
+from edgewright.lab import boards, demo, openssh, processes, record
 from edgewright.nouns.board import BoardEntry, FleetFile, TrustFile
 from edgewright.nouns.progress import Step, silent
 
@@ -250,6 +251,18 @@ def test_the_python_can_be_chosen(up, ssh, fleet):
     assert python == sys.executable
     version = ssh(board, f"{python} -I -S -c 'import json, sys; print(sys.version)'")
     assert version.stdout.decode().strip() == sys.version.strip()
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_a_missing_sshd_is_told_with_the_line_that_installs_it(home, fleet, monkeypatch, capsys, chosen):
+    if not chosen:
+        monkeypatch.setattr(openssh, "find", lambda: None)
+    try:
+        assert main(["lab", "up", "--fleet", str(fleet), *(["--sshd", "built-in"] if chosen else [])]) == 0
+    finally:
+        boards.down()
+    said = capsys.readouterr().err
+    assert ("no sshd on this machine" in said) == ("apt-get install openssh-server" in said) == (not chosen)
 
 
 def test_a_second_demo_is_refused_and_leaves_the_boards_of_the_first(home, tmp_path):

@@ -87,6 +87,7 @@ def main_job(run, board: str, target: str) -> None:
     assert document["outcomes"][0]["current"] == first["release"]
 
 
+@pytest.mark.usefixtures("emulator")
 def test_an_arm64_board_takes_a_release_and_gives_it_back(run, here: Path) -> None:
     code, document = run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")
     assert code == 0 and document["boards"][0]["suite"] == "bookworm"
@@ -111,6 +112,7 @@ def test_an_arm64_board_takes_a_release_and_gives_it_back(run, here: Path) -> No
         subprocess.run([program], check=False)
 
 
+@pytest.mark.usefixtures("emulator")
 def test_an_emulated_boards_facts_are_its_userlands(run, here: Path) -> None:
     assert run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")[0] == 0
     image = next(path for path in (here / "userlands").glob("bookworm-*") if path.is_dir())
@@ -178,6 +180,7 @@ def whole_job(board: str, target: str, workers: Workers) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
+@pytest.mark.usefixtures("emulator")
 def test_the_other_runtimes_run_on_arm64(run, here: Path, workers: Workers, target: str) -> None:
     assert run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")[0] == 0
     whole_job("lab-1", target, workers)
@@ -191,6 +194,7 @@ UP = ("lab", "up", "--arch", "arm64", "--vm", "--boards", "1", "--profile", "pi4
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("machine")
 def test_a_machine_says_what_it_is(run, here: Path) -> None:
     code, document = run(*UP)
     assert code == 0 and document["boards"][0]["machine"] is True
@@ -202,6 +206,7 @@ def test_a_machine_says_what_it_is(run, here: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("machine")
 def test_ctrl_c_while_a_machine_starts_leaves_nothing(here: Path) -> None:
     program = "import sys; from edgewright.cli.main import main; sys.exit(main(sys.argv[1:]))"
     pid_file = here / "lab/half/half-1/server.pid"
@@ -231,6 +236,7 @@ def test_ctrl_c_while_a_machine_starts_leaves_nothing(here: Path) -> None:
         pytest.param("openvino", marks=pytest.mark.exhaustive),
     ],
 )
+@pytest.mark.usefixtures("machine")
 def test_a_machine_takes_a_release_and_gives_it_back(run, here: Path, workers: Workers, target: str) -> None:
     assert run(*UP)[0] == 0  # it runs already, but for the first
     whole_job("pi-1", target, workers)
@@ -238,6 +244,7 @@ def test_a_machine_takes_a_release_and_gives_it_back(run, here: Path, workers: W
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
+@pytest.mark.usefixtures("machine")
 def test_a_machine_that_loses_its_power_in_a_trial_comes_back_with_the_old_release(
     run, here: Path, workers: Workers
 ) -> None:

@@ -51,12 +51,14 @@ def test_a_missing_emulator_comes_with_the_line_that_installs_it(
     assert missing in said and f"`sudo apt-get install {packages}`" in said
 
 
+@pytest.mark.usefixtures("emulator")
 def test_a_missing_unshare_comes_with_the_line_that_installs_it(home: Path) -> None:
     script = 'mount --bind /dev/null "$(readlink -f "$(command -v unshare)")"; exec "$@"'
     said = refused([*IN_A_NAMESPACE, script, "sh", *PROGRAM, *UP], home)
     assert "arm64 boards need unshare" in said and "`sudo apt-get install util-linux`" in said
 
 
+@pytest.mark.usefixtures("emulator")
 def test_a_machine_without_user_namespaces_is_told_of_the_whole_machine(home: Path) -> None:
     script = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
     said = refused([*IN_A_NAMESPACE, script, "sh", *PROGRAM, *UP], home)
@@ -68,6 +70,7 @@ def test_an_old_kernel_is_told_of_the_whole_machine(home: Path) -> None:
     assert "this kernel cannot run arm64 programs" in said and "2.6." in said and "--vm" in said
 
 
+@pytest.mark.usefixtures("emulator")
 def test_a_disk_without_room_is_told_before_anything_is_fetched(home: Path) -> None:
     script = 'mount -t tmpfs -o size=100m none "$EDGEWRIGHT_HOME"; cd "$EDGEWRIGHT_HOME"; exec "$@"'
     said = refused([*IN_A_NAMESPACE, script, "sh", *PROGRAM, *UP], home)
@@ -76,6 +79,7 @@ def test_a_disk_without_room_is_told_before_anything_is_fetched(home: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("emulator")
 def test_a_disk_that_fills_up_on_the_way_leaves_no_half_userland(home: Path) -> None:
     """The tmpfs says that it has room and has not: files in it are limited in number."""
     script = (
@@ -89,6 +93,7 @@ def test_a_disk_that_fills_up_on_the_way_leaves_no_half_userland(home: Path) -> 
     assert done.stdout.split() in (["userlands:", ".lock"], [".lock"])
 
 
+@pytest.mark.usefixtures("emulator")
 def test_ctrl_c_while_a_userland_is_made_leaves_nothing(home: Path) -> None:
     with subprocess.Popen(
         [*PROGRAM, *UP],

@@ -2,9 +2,9 @@
 
 import json
 
+import needs
 import numpy as np
 import pytest
-from board_pythons import python_of
 from command_line import command_json as run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 def fleet(home, monkeypatch):
     """old-1 with Python 3.6, whose newest runtime reads opset 15, and new-1 with this Python."""
     monkeypatch.setenv("EDGEWRIGHT_FLEET", str(home / "fleet.toml"))
-    assert run("lab", "up", "--boards", 1, "--name", "old", "--python", python_of("3.6"))[0] == 0
+    assert run("lab", "up", "--boards", 1, "--name", "old", "--python", needs.python("3.6"))[0] == 0
     assert run("lab", "up", "--boards", 1, "--name", "new")[0] == 0
     yield home
     assert run("lab", "down")[0] == 0
@@ -129,7 +129,7 @@ def test_half_floats_of_a_new_opset_run_on_the_runtime_of_python_3_7(home, monke
         ("Softmax", ["m"], ["y"], {}),
     ]
     source = write("half.onnx", nodes, {"x": (1, 3, 12, 12)}, {"y": (1, 5)}, weights, opset=18)
-    assert run("lab", "up", "--boards", 1, "--name", "seven", "--python", python_of("3.7"))[0] == 0
+    assert run("lab", "up", "--boards", 1, "--name", "seven", "--python", needs.python("3.7"))[0] == 0
     try:
         code, said = run("deploy", source, "--to", "seven-1", "--name", "net", "--target", "onnxruntime",
                          "--precision", "fp16")  # fmt: skip

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
-from board_pythons import python_of
 
 
 @pytest.mark.slow
@@ -21,7 +21,7 @@ def test_a_deployment_and_a_missing_stick(
     small_models: Callable[[str], Path],
 ) -> None:
     name = f"ncs{version.replace('.', '')}"
-    lab_up(1, name=name, python=str(python_of(version)), profiles=("intel-ncs2",))
+    lab_up(1, name=name, python=str(needs.python(version)), profiles=("intel-ncs2",))
     model = small_models("onnx") / "cnn.onnx"
     deploy = ("deploy", model, "--to", f"{name}-1", "--name", "cnn")
 

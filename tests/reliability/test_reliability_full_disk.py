@@ -2,6 +2,7 @@
 
 import os
 
+import needs
 import pytest
 from crashing import scene
 from crashing.small_disk import SmallDisk
@@ -14,6 +15,7 @@ def disk(tmp_path, monkeypatch):
     monkeypatch.setattr(scene.files, "os", os)
     monkeypatch.setattr(guard, "start", lambda *_: clock.owner())
     monkeypatch.setattr(clock, "boot_id", clock.boot_id)
+    needs.tool("mkfs.ext4")
     disk = SmallDisk(tmp_path, inodes=256)
     yield disk
     disk.free()

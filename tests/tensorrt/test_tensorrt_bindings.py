@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import needs
 import pytest
 
 HERE = Path(__file__).parent
@@ -46,6 +47,7 @@ def version(request):
 
 @pytest.fixture(scope="module")
 def environment(version, tmp_path_factory):
+    needs.tool("nm", "gcc")
     return capture().bindings(tmp_path_factory.mktemp("bindings"), version)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import needs
 import numpy as np
 import pytest
 
@@ -31,6 +32,7 @@ def onnx2tf_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("onnx2tf")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEWRIGHT_HOME", str(folder))
+        needs.toolchain("onnx2tf")
         assert toolchains.install("onnx2tf").state == "ready"
     return folder
 

@@ -93,7 +93,7 @@ def show(report: DemoReport) -> None:
     servers = (
         "real OpenSSH servers"
         if report.servers == ("openssh",)
-        else "built-in SSH servers (no sshd on this machine)"
+        else "built-in SSH servers (no sshd on this machine: `sudo apt-get install openssh-server`)"
     )
     render.line(
         f"{len(boards)} simulated boards, {servers}, {report.seconds:.0f} s; latencies are this machine's, not a board's"

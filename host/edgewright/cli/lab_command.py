@@ -69,8 +69,11 @@ def up(
         )
     show("lab up", made, as_json)
     if not as_json:
-        if any(board.server == "built-in" for board in made):
-            render.note("no sshd on this machine: a built-in SSH server takes its place")
+        if sshd is None and any(board.server == "built-in" for board in made):
+            render.note(
+                "no sshd on this machine: a built-in SSH server takes its place; "
+                "`sudo apt-get install openssh-server` gives real ones"
+            )
         render.note(
             f"next: `edgewright doctor @lab`, `edgewright deploy MODEL --to @lab`; the boards are in {path}"
         )

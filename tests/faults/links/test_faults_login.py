@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import needs
 import paramiko
 import pytest
 
@@ -34,7 +34,7 @@ def said(board, command):
     [pytest.param(one, marks=() if "csh" in one or "fish" in one else pytest.mark.slow) for one in SHELLS],
 )
 def test_a_whole_deployment_under_every_login_shell(pi, changed, survived, shell):
-    assert os.access(shell, os.X_OK), f"{shell} is missing: install it"
+    needs.tool(Path(shell).name)
 
     def change(text):
         rows = [row.split(":") for row in text.splitlines()]

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import needs
 import pytest
 
 from edgewright.deploy.settle import settle
@@ -100,6 +101,7 @@ class Machine:
 @pytest.fixture(scope="module")
 def machine(make_lab) -> Iterator[Machine]:
     """An arm64 machine that poses as a Raspberry Pi 4."""
+    needs.tool("qemu-system-aarch64", "qemu-img", "fdtput", "apt-get", "dpkg-deb")
     return Machine(lambda: make_lab(1, name="vm", profiles=("pi4b",), suite="bookworm", machine=True)[0])
 
 

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import needs
 import pytest
-from board_pythons import python_of
 
 ABSENT = ("ctypes", "lzma", "sqlite3", "ssl")
 
@@ -31,7 +31,7 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 
     def make(version: str) -> Path:
         if version not in made:
-            made[version] = strip(python_of(version), tmp_path_factory.mktemp(f"bare{version}"))
+            made[version] = strip(needs.python(version), tmp_path_factory.mktemp(f"bare{version}"))
         return made[version]
 
     return make

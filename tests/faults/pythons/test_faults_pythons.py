@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+import needs
 import pytest
-from board_pythons import python_of
 
 GUARD = "tests/agent_core/test_agent_core_guard.py"
 VERSIONS = ("3.6", "3.8", "3.9", "3.11", "3.13")
@@ -30,7 +30,7 @@ def passed(line):
     ],
 )
 def test_a_deployment_on_every_python(make_lab, bare_python, kit, survived, version, bare):
-    python = bare_python(version) if bare else python_of(version)
+    python = bare_python(version) if bare else needs.python(version)
     (pi,) = make_lab(1, name=f"py{version.replace('.', '')}{'bare' if bare else ''}", python=str(python))
     with pi.open() as session:
         assert session.greeting.python.startswith(version + ".")
@@ -65,7 +65,7 @@ CI = (("3.6", True), ("3.8", False), ("3.13", True))  # the oldest and the newes
     ],
 )
 def test_the_agents_own_tests_on_every_python(bare_python, suite, survived, version, bare):
-    python = bare_python(version) if bare else python_of(version)
+    python = bare_python(version) if bare else needs.python(version)
     # not those that bring a Python of their own, or need a real runtime in it: test_faults_runtimes has those
     others = ("crash", "work", "group", "providers")
     left_out = [f"--ignore=tests/agent_core/test_agent_core_{one}.py" for one in others]

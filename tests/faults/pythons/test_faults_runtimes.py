@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import needs
 import pytest
-from board_pythons import python_of
 from command_line import command_line
 
 MODEL = Path(__file__).parents[3] / "examples" / "digits" / "digits-v1.keras"
@@ -29,7 +29,7 @@ CASES = [
 )
 def test_a_real_deployment(make_lab, survived, version, target, runtime):
     name = f"{target[:2]}{version.replace('.', '')}"
-    make_lab(1, name=name, python=str(python_of(version)))
+    make_lab(1, name=name, python=str(needs.python(version)))
     ran = command_line(
         "deploy", MODEL, "--to", f"{name}-1", "--name", "digits", "--target", target, "--precision", "fp32", "--json"
     )  # fmt: skip
