@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 REPOSITORY = Path(__file__).parents[2]
-COPIED = ("agent", "host", "targets", "profiles", "tests", "pyproject.toml")
+COPIED = ("agent", "host", "targets", "profiles", "tests", "tools", "pyproject.toml")
 AGENT, HOST = "agent/edgewright_agent/", "host/edgewright/"
 QUICK = "not slow and not exhaustive"
 CORE, HERE = "tests/agent_core/test_agent_core_", "tests/reliability/test_reliability_"
