@@ -11,7 +11,8 @@ _SHOWN = 8  # names in a note
 
 
 def quantise(work):
-    """QDQ, per channel, signed on both sides: unsigned activations saturate on x86 without VNNI.
+    """QDQ, per channel, signed on both sides, as every other runtime of such files wants it. x86 without VNNI saturates
+    at that whatever the signs are, so sessions are opened by `opened` of the runner.
 
     Returns:
         (ModelProto, method, names of the layers that stayed in floats, notes).

@@ -30,13 +30,15 @@ def executed(path):
     import onnx
     import onnxruntime
 
+    from edgewright.compile import onnxsession
+
     if sum(file.stat().st_size for file in Path(path).parent.rglob("*") if file.is_file()) > _LARGEST:
         return None
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 3
         settings.optimized_model_filepath = str(Path(scratch) / "optimised.onnx")
-        onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        onnxsession.session(Path(path), settings)
         return _rows(onnx.load(settings.optimized_model_filepath, load_external_data=False))
 
 

@@ -44,19 +44,18 @@ def _half(work):
 
 
 def _dynamic(work):
-    """8-bit weights; unsigned where there are convolutions, for which the runtime has no signed kernel."""
+    """8-bit weights, unsigned: the runtime has no signed kernel for convolutions, and sums others wrongly on x86 without VNNI."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     from edgewright_targets.onnxruntime.prepare import prepared
+    from edgewright_targets.onnxruntime.unsigned import unsigned
 
     ready, made = work.folder / "prepared.onnx", work.folder / "quantised.onnx"
-    model = prepared(work)
-    onnx.save(model, str(ready))
-    convolutions = any(node.op_type == "Conv" for node in model.graph.node)
-    quantize_dynamic(str(ready), str(made), weight_type=QuantType.QUInt8 if convolutions else QuantType.QInt8)
+    onnx.save(prepared(work), str(ready))
+    quantize_dynamic(str(ready), str(made), weight_type=QuantType.QUInt8)
     _some_quantised(made)
-    save(onnx.load(str(made)), work.folder / work.entry)
+    save(unsigned(onnx.load(str(made))), work.folder / work.entry)
     made.unlink()
     ready.unlink()
     return described(work, "")

@@ -49,12 +49,11 @@ def _converted(model, opset):
 
 def _compare(work, model):
     """The smallest SQNR between the source and the converted model on random inputs, dB."""
-    import onnxruntime
-
+    from edgewright.compile import onnxsession
     from edgewright.compile.calibrate import random_samples
     from edgewright.compile.parity import sqnr_db
 
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxsession.session(model.SerializeToString())
     names = [item.name for item in session.get_outputs()]
     worst = 200.0
     for sample in random_samples(work.inputs, _SAMPLES):

@@ -10,6 +10,10 @@ _PROVIDERS = (  # slowest first
     ("tensorrt", "TensorrtExecutionProvider"),
 )
 _NAMES = {provider: name for name, provider in _PROVIDERS}
+_CPUINFO = "/proc/cpuinfo"
+_VNNI = {"avx512_vnni", "avx_vnni"}  # its flags for sums of 8-bit products in 32 bits
+_FORCED = "EDGEWRIGHT_X86_VNNI"
+_EXACT = "session.x64quantprecision"  # known from 1.13 on; older versions ignore it
 _MAKE = 1  # raised when `prepare` makes something else of the same model
 
 
@@ -68,7 +72,7 @@ def load(folder, manifest, options):
         manifest: the manifest as a dict; `inputs` and `outputs` give order and dtypes.
         options: `threads` (int), `accelerator` (a name of `accelerators()`, None, or `auto`: the fastest there
             is), `prepared` (folder of TensorRT's engines), `trace` (path prefix of files that may be written to
-            learn which node ran where; it costs time).
+            learn which node ran where; it costs time), `exact` (see `saturates`).
 
     Raises:
         ValueError: the accelerator is absent.
@@ -84,9 +88,50 @@ def load(folder, manifest, options):
         settings.profile_file_prefix = options["trace"]
     providers = [_configured(name, manifest, options) for name in _chain(options)]
     path = os.path.join(folder, manifest["entry"])
-    native = onnxruntime.InferenceSession(path, sess_options=settings, providers=providers)
+    native = opened(path, settings, providers, options)
     # the runtime falls back by itself where a provider does not start: the session says what really runs
     return Session(native, manifest, _NAMES[native.get_providers()[0]])
+
+
+def opened(model, settings, providers, options):
+    """An InferenceSession that sums 8-bit products exactly, where the CPU and the runtime's version allow it.
+
+    Args:
+        model: a path, or the model's bytes.
+        options: `exact` as in `saturates`.
+    """
+    import onnxruntime
+
+    if not saturates(options):
+        return onnxruntime.InferenceSession(model, sess_options=settings, providers=providers)
+    settings.add_session_config_entry(_EXACT, "1")
+    try:
+        return onnxruntime.InferenceSession(model, sess_options=settings, providers=providers)
+    except Exception as error:
+        if type(error).__name__ != "NotImplemented":
+            raise
+    # QLinear operators with signed activations: the runtime gives them unsigned weights, for which it has no kernel
+    settings.add_session_config_entry(_EXACT, "0")
+    return onnxruntime.InferenceSession(model, sess_options=settings, providers=providers)
+
+
+def saturates(options):
+    """Whether to take it that this CPU sums 8-bit products in 16 bits, two by two: x86 without VNNI.
+
+    The exact way is slower, so it is left to these. EDGEWRIGHT_X86_VNNI, 0 or 1, says whether there is VNNI in place of
+    the CPU's flags. With `exact` among the options a 1 is not believed: for verdicts that hold for other machines.
+    """
+    if os.uname()[4] != "x86_64":
+        return False
+    forced = os.environ.get(_FORCED)
+    if forced == "0" or (forced == "1" and not options.get("exact")):
+        return forced == "0"
+    try:
+        with open(_CPUINFO) as file:
+            flags = next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        flags = ""
+    return not _VNNI & set(flags.split())
 
 
 def _chain(options):

@@ -68,9 +68,9 @@ def _depends(graph, names):
 def _steps(model, loops, inputs):
     """How often each loop runs: counted in ONNX Runtime."""
     import onnx
-    import onnxruntime
     from onnx import TensorProto, helper
 
+    from edgewright.compile import onnxsession
     from edgewright.compile.calibrate import random_samples
 
     if not loops:
@@ -87,7 +87,7 @@ def _steps(model, loops, inputs):
         counting.graph.output.append(helper.make_tensor_value_info(names[-1], TensorProto.INT64, [None]))
     del counting.graph.value_info[:]
     counting = onnx.shape_inference.infer_shapes(counting)
-    session = onnxruntime.InferenceSession(counting.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxsession.session(counting.SerializeToString())
     sample = next(random_samples(inputs, 1))
     feed = {spec.name: array for spec, array in zip(inputs, sample, strict=True)}
     return [len(one) for one in session.run(names, feed)]

@@ -34,6 +34,7 @@ def _folded(model):
     import onnx
     import onnxruntime
 
+    from edgewright.compile import onnxsession
     from edgewright_targets.onnxruntime.prepare import used_domains
 
     with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
@@ -41,7 +42,7 @@ def _folded(model):
         settings.log_severity_level = 3
         settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         settings.optimized_model_filepath = str(Path(scratch) / "folded.onnx")
-        onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+        onnxsession.session(model.SerializeToString(), settings)
         made = onnx.load(settings.optimized_model_filepath)
     used_domains(made)
     return made

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile import onnxsession
 from edgewright.compile.shapes import static_shapes
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -42,7 +43,6 @@ class OnnxModel:
         self.path, self.model, self.large, self.changed = path, model, large, changed
         self.inputs = tuple(inputs)
         settings = onnxruntime.SessionOptions()
-        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         settings.log_severity_level = 3
         if large:
             settings.add_session_config_entry(
@@ -50,9 +50,7 @@ class OnnxModel:
             )
             settings.add_session_config_entry("session.disable_prepacking", "1")  # packed weights are copies
             settings.enable_cpu_mem_arena = False
-        self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxsession.reference(model, settings)
         self.output_names = tuple(item.name for item in self._session.get_outputs())
 
     def run(self, sample: Sequence[Array]) -> list[Array]:

@@ -1,0 +1,22 @@
+"""Unsigned weights for recurrent layers, which ONNX Runtime's quantiser always leaves signed. Host side.
+
+On x86 without VNNI the runtime sums products of unsigned and signed 8-bit integers in 16 bits, two by two, and they
+saturate; those of unsigned ones it sums in 32 bits. The same numbers with a zero point that is 128 more.
+"""
+
+_WEIGHTS = {"DynamicQuantizeLSTM": (1, 2, 9, 11)}  # inputs: the weights, then their zero points
+
+
+def unsigned(model):
+    """The model, changed in place. Idempotent, as a weight may serve several layers."""
+    import numpy
+    from onnx import TensorProto, numpy_helper
+
+    weights = {item.name: item for item in model.graph.initializer}
+    for node in model.graph.node:
+        for place in _WEIGHTS.get(node.op_type, ()):
+            weight = weights[node.input[place]]
+            if weight.data_type == TensorProto.INT8:
+                moved = numpy_helper.to_array(weight).astype(numpy.int16) + 128
+                weight.CopyFrom(numpy_helper.from_array(moved.astype(numpy.uint8), weight.name))
+    return model
