@@ -191,8 +191,9 @@ class Revived:
 
     def _run(self, node: Any) -> list[np.ndarray]:
         """The first output of one node, for each picture."""
-        import onnxruntime
         from onnx import helper
+
+        from edgewright.compile import onnxsession
 
         names = list(dict.fromkeys(node.input))
         given = [
@@ -212,11 +213,7 @@ class Revived:
             [node], "node", inputs, [helper.make_empty_tensor_value_info(node.output[0])]
         )
         model = helper.make_model(graph, opset_imports=self.source.opset_import, ir_version=4)
-        settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 3
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
-        )
+        session = onnxsession.session(model.SerializeToString())
         return [session.run([node.output[0]], one)[0] for one in given]
 
 

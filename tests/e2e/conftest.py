@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from command_line import Ran, command_line
 
+from edgewright.compile import onnxsession
+
 CLASSES = 5
 
 
@@ -60,14 +62,12 @@ def network(seed: int, *, swapped: bool = False) -> bytes:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory, module_home: Path) -> Path:
     """A folder with good.onnx, retrained.onnx, wrong.onnx, evaluation.npz and calibration.npz."""
-    import onnxruntime
-
     folder = tmp_path_factory.mktemp("models")
     (folder / "good.onnx").write_bytes(network(1))
     (folder / "retrained.onnx").write_bytes(retrained(network(1)))
     (folder / "wrong.onnx").write_bytes(network(1, swapped=True))
     images = np.random.default_rng(5).normal(0, 1, (120, 1, 8, 8)).astype(np.float32)
-    session = onnxruntime.InferenceSession(str(folder / "good.onnx"), providers=["CPUExecutionProvider"])
+    session = onnxsession.session(folder / "good.onnx")
     labels = np.array([session.run(None, {"image": image[None]})[0].argmax() for image in images])
     np.savez(folder / "evaluation.npz", image=images, labels=labels)
     np.savez(folder / "calibration.npz", image=images[:64])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgewright.compile import onnxsession
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
@@ -48,12 +49,8 @@ def answers_of() -> Callable[..., list[np.ndarray]]:
     """`answers_of(artifact)`: its outputs for its own golden inputs, one array an output."""
 
     def run(artifact: Artifact) -> list[np.ndarray]:
-        import onnxruntime
-
         manifest = artifact.manifest
-        session = onnxruntime.InferenceSession(
-            str(artifact.folder / manifest.entry), providers=["CPUExecutionProvider"]
-        )
+        session = onnxsession.session(artifact.folder / manifest.entry)
         rows = []
         with np.load(artifact.folder / manifest.goldens.file) as goldens:
             for index in range(manifest.goldens.count):

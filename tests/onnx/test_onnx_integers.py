@@ -3,16 +3,13 @@
 import numpy as np
 import pytest
 
+from edgewright.compile import onnxsession
 from edgewright.errors import ConversionError
 
 
 def run(artifact, inputs):
     """The raw outputs for inputs by name."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(
-        str(artifact.folder / "model.onnx"), providers=["CPUExecutionProvider"]
-    )
+    session = onnxsession.session(artifact.folder / "model.onnx")
     return dict(zip([item.name for item in session.get_outputs()], session.run(None, inputs), strict=True))
 
 

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
+from edgewright.compile import onnxsession
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.nouns.artifact import TensorSpec
@@ -95,7 +95,7 @@ def test_answers_are_nearer_than_with_all_in_integers(
     )  # fmt: skip
 
     def answers(model: bytes) -> np.ndarray:
-        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        session = onnxsession.session(model)
         return np.stack([session.run(None, {"image": image})[0] for image in images])
 
     wanted, found = answers(source.read_bytes()), []

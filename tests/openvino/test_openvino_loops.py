@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgewright.compile import onnxsession
 from edgewright.nouns.artifact import TensorSpec
 from edgewright_targets.openvino2021 import older, ready, recurrent
 from edgewright_targets.openvino2021.loops import unroll
@@ -61,7 +61,7 @@ def loop(*, steps: str = "limit", stop: bool = False, opset: int = 12) -> Any:
 
 
 def answers(model: Any, **feed: Any) -> list[Any]:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxsession.session(model.SerializeToString())
     return list(session.run(None, feed))
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edgewright.compile import onnxsession
+
 
 @pytest.fixture(scope="session")
 def outlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -109,11 +111,10 @@ def write_net(path: Path, *, outlier: float, convolutions: int = 4) -> None:
 def write_data(place: Path) -> None:
     """48 samples to calibrate, 400 labelled by the net itself, so that the source's accuracy is 1."""
     import numpy as np
-    import onnxruntime
 
     generator = np.random.default_rng(12)
     images = generator.normal(size=(448, 3, 12, 12)).astype("float32")
-    session = onnxruntime.InferenceSession(place / "outlier.onnx", providers=["CPUExecutionProvider"])
+    session = onnxsession.session(place / "outlier.onnx")
     answers = np.stack([session.run(None, {"x": image[None]})[0][0] for image in images])
     np.savez(place / "images.npz", x=images[:48, None])
     np.savez(place / "labelled.npz", x=images[48:, None], labels=answers[48:].argmax(1).astype("int32"))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgewright import targets
+from edgewright.compile import onnxsession
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.config import profiles
@@ -35,9 +36,7 @@ def recipe(artifact):
 
 def answers(path, samples, names=None):
     """Outputs of an ONNX file by name, for each sample."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnxsession.session(path)
     rows = [session.run(names, {"x": sample[None]}) for sample in np.load(samples)["x"]]
     found = [item.name for item in session.get_outputs()] if names is None else names
     return {name: np.stack([row[index] for row in rows]) for index, name in enumerate(found)}

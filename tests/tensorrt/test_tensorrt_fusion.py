@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgewright.compile import onnxsession
 from edgewright.compile.explain import explain
 from edgewright.compile.parity import sqnr_db
 from edgewright.compile.request import CompileRequest
@@ -87,7 +87,7 @@ def net(seed: int, chain: list[tuple[str, dict[str, Any], tuple[int, ...]]], cha
 
 
 def answers(model: Any) -> Any:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxsession.session(model.SerializeToString())
     (given,) = session.get_inputs()
     return session.run(
         None, {given.name: np.random.default_rng(9).normal(size=given.shape).astype("float32")}
