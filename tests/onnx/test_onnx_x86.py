@@ -52,16 +52,18 @@ def make(folder: Path) -> None:
         finish.convert(
             SimpleNamespace(path=source, folder=place, entry="model.onnx", precision="int8-dynamic", integer_io=False)
         )  # fmt: skip
+    tied = network(folder / "tied.onnx", "MatMul", twice=True, w=random.uniform(-1, 1, (64, 16)))
     ways = {
-        "static": (QuantFormat.QDQ, QuantType.QInt8),
-        "operators": (QuantFormat.QOperator, QuantType.QUInt8),
-        "signed operators": (QuantFormat.QOperator, QuantType.QInt8),
+        "static": (product, QuantFormat.QDQ, QuantType.QInt8),
+        "tied": (tied, QuantFormat.QDQ, QuantType.QInt8),
+        "operators": (product, QuantFormat.QOperator, QuantType.QUInt8),
+        "signed operators": (product, QuantFormat.QOperator, QuantType.QInt8),
     }
-    for name, (style, kind) in ways.items():
-        place = kept(folder / name, product, x)
+    for name, (source, style, kind) in ways.items():
+        place = kept(folder / name, source, x)
         feed = iter([{"x": one} for one in x])
         quantize_static(
-            product, place / "model.onnx", SimpleNamespace(get_next=lambda feed=feed: next(feed, None)),
+            source, place / "model.onnx", SimpleNamespace(get_next=lambda feed=feed: next(feed, None)),
             quant_format=style, per_channel=True, activation_type=kind, weight_type=QuantType.QInt8,
         )  # fmt: skip
 
@@ -76,12 +78,19 @@ def kept(place: Path, source: Path, x: Any) -> Path:
     return place
 
 
-def network(path: Path, kind: str, **weights: Any) -> Path:
-    """One layer from (8, 64) to (8, 16)."""
+def network(path: Path, kind: str, *, twice: bool = False, **weights: Any) -> Path:
+    """One layer from (8, 64) to (8, 16); twice: the sum of two with the same weights."""
     from onnx import helper, numpy_helper
 
     floats = [numpy_helper.from_array(array.astype("float32"), name) for name, array in weights.items()]
     nodes = [helper.make_node(kind, ["x", *weights], ["y"], "layer")]
+    if twice:
+        nodes = [
+            helper.make_node(kind, ["x", *weights], ["one"], "layer"),
+            helper.make_node("Sqrt", ["x"], ["root"], "root"),
+            helper.make_node(kind, ["root", *weights], ["other"], "another"),
+            helper.make_node("Add", ["one", "other"], ["y"], "sum"),
+        ]
     if kind == "LSTM":  # a sequence of eight
         floats.append(numpy_helper.from_array(np.array([8, 1, 64]), "steps"))
         floats.append(numpy_helper.from_array(np.array([8, 16]), "flat"))
@@ -102,20 +111,20 @@ def network(path: Path, kind: str, **weights: Any) -> Path:
 
 def test_the_emulated_cpu_saturates(answered):
     """Else this file would prove nothing."""
-    for model in ("static", "operators"):
+    for model in ("static", "tied", "operators"):
         assert answered[f"{model}, none, 1, board"] < SATURATED
         assert answered[f"{model}, vnni, , board"] < SATURATED
 
 
-@pytest.mark.parametrize("model", ["static", "operators"])
+@pytest.mark.parametrize("model", ["static", "tied", "operators"])
 @pytest.mark.parametrize("case", ["none, ", "vnni, 0"])
 def test_a_board_sums_exactly_where_flags_or_variable_say_that_there_is_no_vnni(answered, model, case):
     assert answered[f"{model}, {case}, board"] > EXACT
 
 
-@pytest.mark.parametrize("model", ["static", "operators"])
+@pytest.mark.parametrize("model", ["static", "tied", "operators"])
 @pytest.mark.parametrize("case", ["none, ", "none, 1", "vnni, 0"])
-@pytest.mark.parametrize("way", ["host", "source"])
+@pytest.mark.parametrize("way", ["host", "verdict", "source"])
 def test_the_host_sums_exactly_whatever_the_variable_says(answered, model, case, way):
     assert answered[f"{model}, {case}, {way}"] > EXACT
 
@@ -126,7 +135,7 @@ def test_weights_of_int8_dynamic_cannot_saturate(answered, model, case):
     assert answered[f"{model}, {case}, board"] > EXACT
 
 
-@pytest.mark.parametrize("way", ["board", "host", "source"])
+@pytest.mark.parametrize("way", ["board", "host", "verdict", "source"])
 def test_operators_that_have_no_exact_kernel_run_as_they_are(answered, way):
     assert answered[f"signed operators, none, , {way}"] > EXACT
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgewright.compile import onnxsession
+from edgewright.compile import jobs, onnxsession
 from edgewright.compile.parity import sqnr_db
 from edgewright.compile.sources.onnx import open_model
 from edgewright.nouns.conversion import Ends
@@ -36,7 +36,7 @@ def answers(folder: Path) -> Iterator[tuple[str, float]]:
         Path(runner._CPUINFO).write_text(f"processor\t: 0\nflags\t\t: {FLAGS[flags]}\n")
         os.environ["EDGEWRIGHT_X86_VNNI"] = forced
         for place in sorted(item.parent for item in folder.glob("*/samples.npz")):
-            for way in (board, host, source):
+            for way in (board, verdict, host, source):
                 yield f"{place.name}, {flags}, {forced}, {way.__name__}", near(place, way(place))
 
 
@@ -47,12 +47,17 @@ def near(place: Path, run: Callable[[Any], Any]) -> float:
         return sqnr_db(wanted, np.stack([run(one) for one in samples["x"]]).astype(np.float64))
 
 
-def board(place: Path) -> Callable[[Any], Any]:
+def board(place: Path, options: dict[str, Any] | None = None) -> Callable[[Any], Any]:
     """As on a board."""
     ends = {"inputs": [{"name": "x", "dtype": "float32", "shape": [8, 64]}]}
     ends["outputs"] = [{"name": "y", "dtype": "float32", "shape": [8, 16]}]
-    session = runner.load(str(place), {"entry": "model.onnx", **ends}, {})
+    session = runner.load(str(place), {"entry": "model.onnx", **ends}, options or {})
     return lambda one: session.infer(session.feed([one.tobytes()]))[0]
+
+
+def verdict(place: Path) -> Callable[[Any], Any]:
+    """As a conversion's answers are checked."""
+    return board(place, jobs._OPTIONS)
 
 
 def host(place: Path) -> Callable[[Any], Any]:

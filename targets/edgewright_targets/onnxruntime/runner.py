@@ -108,10 +108,11 @@ def opened(model, settings, providers, options):
     try:
         return onnxruntime.InferenceSession(model, sess_options=settings, providers=providers)
     except Exception as error:
-        if type(error).__name__ != "NotImplemented":
+        if type(error).__name__ not in ("NotImplemented", "Fail"):
             raise
-    # QLinear operators with signed activations: the runtime gives them unsigned weights, for which it has no kernel
-    settings.add_session_config_entry(_EXACT, "0")
+    # It cannot do it for QLinear operators with signed activations, which do not saturate, nor from 1.24 on for weights
+    # that share a zero point; with basic optimisations alone these are computed in floats.
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return onnxruntime.InferenceSession(model, sess_options=settings, providers=providers)
 
 
