@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -25,8 +26,8 @@ EXACT = 38
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     """What `x86_answers.py` prints on an emulated CPU that has AVX2 and no VNNI."""
-    if EMULATOR is None:
-        pytest.skip("no qemu-x86_64: it comes in the Debian package qemu-user-static")
+    if EMULATOR is None or os.uname().machine != "x86_64":
+        pytest.skip("no qemu-x86_64 on x86-64: it comes in the Debian package qemu-user-static")
     folder = tmp_path_factory.mktemp("x86")
     make(folder)
     program = Path(__file__).with_name("x86_answers.py")
@@ -42,7 +43,7 @@ def make(folder: Path) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     random = np.random.default_rng(0)
-    x = random.uniform(0.3, 1, (4, 8, 64)).astype("float32")
+    x = random.uniform(0.3, 1, (2, 8, 64)).astype("float32")
     product = network(folder / "product.onnx", "MatMul", w=random.uniform(-1, 1, (64, 16)))
     recurrent = network(
         folder / "recurrent.onnx", "LSTM", w=random.uniform(-1, 1, (1, 64, 64)) / 8, r=random.uniform(-1, 1, (1, 64, 16))

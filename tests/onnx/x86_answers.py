@@ -36,7 +36,8 @@ def answers(folder: Path) -> Iterator[tuple[str, float]]:
         Path(runner._CPUINFO).write_text(f"processor\t: 0\nflags\t\t: {FLAGS[flags]}\n")
         os.environ["EDGEWRIGHT_X86_VNNI"] = forced
         for place in sorted(item.parent for item in folder.glob("*/samples.npz")):
-            for way in (board, verdict, host, source):
+            # where the flags promise VNNI, a board's way shows that this CPU has none
+            for way in (board,) if (flags, forced) == ("vnni", "") else (board, verdict, host, source):
                 yield f"{place.name}, {flags}, {forced}, {way.__name__}", near(place, way(place))
 
 
