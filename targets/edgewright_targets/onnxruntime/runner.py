@@ -102,7 +102,7 @@ def opened(model, settings, providers, options):
     """
     import onnxruntime
 
-    if not saturates(options):
+    if not saturates(options) or not hasattr(settings, "add_session_config_entry"):  # 1.4 lacks it
         return onnxruntime.InferenceSession(model, sess_options=settings, providers=providers)
     settings.add_session_config_entry(_EXACT, "1")
     try:
@@ -110,8 +110,8 @@ def opened(model, settings, providers, options):
     except Exception as error:
         if type(error).__name__ not in ("NotImplemented", "Fail"):
             raise
-    # It cannot do it for QLinear operators with signed activations, which do not saturate, nor from 1.24 on for weights
-    # that share a zero point; with basic optimisations alone these are computed in floats.
+    # No exact way: QLinear operators with signed activations, which do not saturate, and in 1.32 (not in 1.23) weights
+    # that share a zero point. With basic optimisations alone Q and DQ stand around arithmetic in floats.
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return onnxruntime.InferenceSession(model, sess_options=settings, providers=providers)
 
