@@ -138,11 +138,12 @@ class Commands(object):
         the disk may be at fault."""
         with self.store.locked() as state:
             about = states.known_release(state, model, release)
-            if about["state"] in ("committed", "trial"):
+            record = state["models"][model]
+            if about["state"] == "committed" or states.on_trial(record, release):
                 return
             about["state"] = "failed" if code else "verified"
             if code:
-                releases.remember_failure(state["models"][model], release, why, code, runtime)
+                releases.remember_failure(record, release, why, code, runtime)
             self.store.save(state)
 
     def evaluate(self, model, release, evaluation, keep, threads, accelerator):

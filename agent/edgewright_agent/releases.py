@@ -207,6 +207,11 @@ class Releases(object):
                 json.dumps(about, sort_keys=True).encode("ascii"),
             )
             self.files.rename(stage, folder(model, release))
+            before = record["releases"].get(release, {})
+            if any(
+                before.get(key, 0) != about[key] for key in about
+            ):  # other parts: nothing is known of these
+                record["known_good"] = [one for one in record["known_good"] if one != release]
             record["releases"][release] = dict(about, state="staged", txn=txn)
             self.agent.store.save(state)
         self.empty_trash()

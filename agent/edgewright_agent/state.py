@@ -84,6 +84,25 @@ def known_release(state, name, release):
     return releases[release]
 
 
+def on_trial(record, release):
+    """Whether a release is the one on trial, its hooks done. Its own state does not change for it: however the
+    trial ends, nothing is left to put back."""
+    trial = record["trial"]
+    return bool(trial) and trial["to"] == release and trial["phase"] == "trial"
+
+
+def put_right(state):
+    """The state, where what is known good is `committed`, whatever was noted of the release since; an agent before
+    this one could also leave `trial` behind."""
+    for record in state["models"].values():
+        for release, about in record["releases"].items():
+            if release in record["known_good"]:
+                about["state"] = "committed"
+            elif about["state"] == "trial":
+                about["state"] = "verified"
+    return state
+
+
 def outcome_of(state, txn):
     """The remembered outcome of a transaction, or None."""
     return dict(state["outcomes"]).get(txn)
@@ -148,7 +167,7 @@ class Store(object):
         if state["schema"] > SCHEMA:
             self.problem = "newer-schema"
             return empty()
-        return state
+        return put_right(state)
 
     def usable(self):
         """AgentError where the state must not be changed."""

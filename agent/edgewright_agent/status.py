@@ -5,7 +5,7 @@ import os
 from edgewright_agent import clock, lease, reboot
 from edgewright_agent import releases as release_files
 from edgewright_agent.protocol import AgentError
-from edgewright_agent.state import SLOTS
+from edgewright_agent.state import SLOTS, on_trial
 
 SHOWN = ("state", "version", "artifact", "target", "precision", "runtime")
 
@@ -16,6 +16,8 @@ def status(agent):
     models = {}
     for name, record in state["models"].items():
         releases = {one: {key: about[key] for key in SHOWN} for one, about in record["releases"].items()}
+        for one in filter(lambda one: on_trial(record, one), releases):
+            releases[one]["state"] = "trial"
         trial = record["trial"] and {
             key: record["trial"][key] for key in ("txn", "from", "to", "phase", "guard")
         }

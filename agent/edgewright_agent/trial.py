@@ -172,7 +172,6 @@ class Trials(object):
                 )
             trial = record["trial"]
             trial["phase"] = "trial"
-            record["releases"][trial["to"]]["state"] = "trial"
             self.store.save(state)
         left = max(0.0, clock.left(trial["deadline"]))
         return {"state": "trial", "deadline_s": left, "guard": trial["guard"], "from": before}
@@ -235,10 +234,10 @@ class Trials(object):
         self.files.remove_file(release_files.RESERVE)
         moved = record["current"] != trial["from"]
         about = record["releases"].get(trial["to"])
-        if about and trial["to"] not in record["known_good"]:
+        if about and about["state"] != "committed":  # what was good stays so
             about["state"] = "failed" if failed else "reverted"
-        if about and failed:
-            release_files.remember_failure(record, trial["to"], reason, "hook-failed")
+            if failed:
+                release_files.remember_failure(record, trial["to"], reason, "hook-failed")
         record["current"], record["trial"] = trial["from"], None
         states.settle(state, trial["txn"], "reverted")
         if moved:

@@ -237,3 +237,84 @@ def test_a_damaged_hook_begins_no_trial_and_another_deployment_mends_it(connect,
     assert kit.install(wire, kit.artifact(), txn, hooks={"health": hook}) == release
     assert wire.call("activate", **args)["state"] == "trial"
     assert wire.call("status")["models"]["digits"]["failed"] == []
+
+
+def uncommitted(wire, kit, release, current, end) -> None:
+    """Put a release on trial; it ends without a commit."""
+    txn = kit.begun(wire)
+    trial = wire.call(
+        "activate", model="digits", release=release, expected_current=current, txn=txn, deadline_s=30
+    )
+    assert trial["state"] == "trial"
+    assert wire.call("status")["models"]["digits"]["releases"][release]["state"] == "trial"
+    end(txn)
+    wire.call("end", txn=txn)
+
+
+def targets(root):
+    from edgewright_agent.releases import Releases
+    from edgewright_agent.trial import Trials
+
+    agent = Agent(str(root), "0" * 64)
+    return Trials(agent, Releases(agent)).target_of_rollback
+
+
+def test_a_release_that_was_committed_stays_so_after_a_trial_that_nobody_committed(connect, kit, root):
+    wire = connect()
+    one, two, three = (kit.deployed(wire, root, tag, str(n)) for n, tag in enumerate("abc", 1))
+    uncommitted(wire, kit, one, three, lambda txn: wire.call("revert", txn=txn))
+    assert targets(root)("digits", "1") == (one, three)
+    uncommitted(wire, kit, one, three, lambda txn: wire.call("commit", txn=txn))
+    assert wire.call("status")["models"]["digits"]["known_good"] == [one]
+    for _ in range(2):  # forward again: two and three were committed once
+        assert targets(root)("digits", "3") == (three, one)
+        uncommitted(wire, kit, three, one, lambda txn: wire.call("revert", txn=txn))
+    states = {
+        name: about["state"] for name, about in wire.call("status")["models"]["digits"]["releases"].items()
+    }
+    assert states == dict.fromkeys((one, two, three), "committed")
+
+
+def test_a_known_good_release_that_an_older_agent_left_on_trial_comes_back(connect, kit, root):
+    wire = connect()
+    one, two = kit.deployed(wire, root, "a", "1"), kit.deployed(wire, root, "b", "2")
+    wire.close()
+    store = Agent(str(root), "0" * 64).store
+    with store.locked() as state:
+        state["models"]["digits"]["releases"][one]["state"] = "trial"  # as its `undo` left it
+        store.save(state)
+    wire = connect()
+    assert wire.call("status")["models"]["digits"]["releases"][one]["state"] == "committed"
+    assert targets(root)("digits", "1") == targets(root)("digits", None) == (one, two)
+    uncommitted(wire, kit, one, two, lambda txn: wire.call("commit", txn=txn))
+    assert kit.current(root) == one
+
+
+def test_a_hook_that_fails_once_is_not_held_against_what_is_known_good(connect, kit, root):
+    broken = root.parent / "broken"
+    hook = {"health": script(f"test ! -e {broken}\n")}
+    wire = connect()
+    one, two = kit.deployed(wire, root, "a", "1", hooks=hook), kit.deployed(wire, root, "b", "2")
+    broken.touch()
+    txn = kit.begun(wire)
+    args = {"model": "digits", "release": one, "expected_current": two, "txn": txn, "deadline_s": 30}
+    with pytest.raises(kit.AgentFailureError, match=r"hook-failed"):
+        wire.call("activate", **args)
+    wire.call("end", txn=txn)
+    assert wire.call("status")["models"]["digits"]["failed"] == []
+    (root / "models/digits/versions" / one / "model.tflite").unlink()
+    broken.unlink()
+    assert kit.deployed(wire, root, "a", "1", hooks=hook) == one == kit.current(root)
+
+
+def test_a_known_good_release_with_another_runtime_is_another_one(connect, kit, root):
+    wire = connect()
+    one, two = kit.deployed(wire, root, "a", "1"), kit.deployed(wire, root, "b", "2")
+    txn = kit.begun(wire)
+    (root / "models/digits/versions" / one / "model.tflite").unlink()
+    assert kit.install(wire, kit.artifact("a"), txn) == one  # repaired
+    assert wire.call("status")["models"]["digits"]["known_good"] == [one, two]
+    other = kit.provision(wire, kit.wheel({"toy/__init__.py": b"VERSION = 2\n"}), version="2.0")
+    assert kit.install(wire, kit.artifact("a"), txn, runtime=other) == one
+    model = wire.call("status")["models"]["digits"]
+    assert model["known_good"] == [two] and model["releases"][one]["state"] == "staged"

@@ -168,6 +168,20 @@ MUTATIONS = [
         (HERE + "machine.py::test_two_hosts_and_a_board_that_dies",),
     ),
     Mutation(
+        "what is known good is committed",
+        AGENT + "state.py",
+        "return put_right(state)",
+        "return state",
+        (HERE + "machine.py::test_two_hosts_and_a_board_that_dies",),
+    ),
+    Mutation(
+        "a trial leaves no mark on what was committed",
+        AGENT + "trial.py",
+        'if about and about["state"] != "committed":',
+        "if about:",
+        (CORE + "trial.py::test_a_release_that_was_committed_stays_so_after_a_trial_that_nobody_committed",),
+    ),
+    Mutation(
         "reserve for a revert",
         AGENT + "trial.py",
         "self.files.remove_file(release_files.RESERVE)",

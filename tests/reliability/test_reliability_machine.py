@@ -295,6 +295,44 @@ class Board(RuleBasedStateMachine):
         self.world.end(self.world.start())
         self.agree(txn, what, answer)
 
+    # -- a way out of every state ------------------------------------------------------------------------
+
+    @precondition(lambda self: self.known)
+    @rule(forget=st.booleans())
+    def known_good_releases_come_back(self, forget):
+        """Liveness: on a copy of the board as it is now, after a reboot or the end of the trial and the lease."""
+        with self.world.copied(reboot=forget):
+            self.come_back()
+
+    def come_back(self):
+        session = self.world.start()
+        self.world.running, commands = session
+        for release in commands.status()["models"]["m"]["known_good"]:
+            for roll_back in (
+                True,
+                False,
+                True,
+            ):  # the second and third trial follow one that nobody committed
+                if release != commands.status()["models"]["m"]["current"]:
+                    self.goes_on_trial(commands, release, roll_back)
+                    self.world.seconds += 2 * LEASE
+                    commands.recover()
+        self.world.end(session)
+
+    def goes_on_trial(self, commands, release, roll_back):
+        """A release goes on trial in one of the two ways, and stays known good while nobody commits it."""
+        txn, current = scene.begin(commands), scene.current(commands)
+        if roll_back:
+            assert commands.trials.target_of_rollback("m", release) == (release, current)
+            commands.judge("m", release, "", "")  # what the verification of a rollback notes
+        else:
+            scene.damage(commands, release)
+            assert scene.install(commands, release[0], txn) == release
+        answer = commands.activate("m", release, current, txn, 30.0, False)
+        assert answer["state"] == commands.status()["models"]["m"]["releases"][release]["state"] == "trial"
+        assert scene.current(commands) == release
+        commands.end(txn)
+
     def agree(self, txn, what, answer):
         """After a cut the model takes the board's side, where the board had the choice."""
         record = self.world.state()["models"].get("m")

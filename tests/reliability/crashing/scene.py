@@ -167,6 +167,16 @@ def install(commands, tag, txn, hooks=None):
     return release
 
 
+def damage(commands, release):
+    """Change a byte of a release's file on the disk."""
+    path = commands.agent.files.path(releases.folder("m", release) + "/model.onnx")
+    with open(path, "rb") as file:
+        data = file.read()
+    os.unlink(path)  # an upload may be the same file
+    with open(path, "wb") as file:
+        file.write(b"?" + data[1:])
+
+
 def current(commands):
     """The release that the link names, whole; None where there is no link."""
     path = commands.agent.files.path("models/m/current")

@@ -4,6 +4,7 @@ Sessions and watchdogs are processes by number only: `clock.owner` and `clock.al
 the real agent on a real folder.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -107,6 +108,20 @@ class World:
         self.boot += 1
         self.seconds = 5.0
         self.living.clear()
+
+    @contextlib.contextmanager
+    def copied(self, reboot):
+        """Time passes on a copy of the board, which is gone afterwards with all that happened to it."""
+        kept = (self.root, self.seconds, self.boot, set(self.living), self.running)
+        self.root = shutil.copytree(self.root, self.folder + "/copy/root", symlinks=True)
+        self.seconds += YEARS
+        if reboot:
+            self.reboot()
+        try:
+            yield
+        finally:
+            self.root, self.seconds, self.boot, self.living, self.running = kept
+            shutil.rmtree(self.folder + "/copy")
 
     def cut(self, work, step, choose):
         """The power goes at a change of the disk in some work. Returns its result, or PowerCut when it was cut.
