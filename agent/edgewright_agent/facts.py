@@ -1,12 +1,12 @@
 """What this board is and has, read from the kernel's files. An unknown fact is empty; nothing here raises."""
 
 import hashlib
-import json
 import os
 import sys
 
 from edgewright_agent import hardware, sensors, system
 from edgewright_agent import root as roots
+from edgewright_agent.protocol import loads
 from edgewright_agent.sensors import read_text, system_paths, system_text
 
 GPU_NODES = "/dev/nvhost*gpu*", "/dev/nvgpu*", "/dev/nvidia[0-9]*"
@@ -120,8 +120,8 @@ def substitute(facts, text):
         text: JSON of the substitutes, or None. What is not known, or not of its type, is passed over.
     """
     try:
-        found = json.loads(text) if text else {}
-    except ValueError:
+        found = loads(text) if text else {}
+    except (ValueError, RecursionError):
         found = {}
     found = found if isinstance(found, dict) else {}
     taken = {key: value for key, value in found.items() if fits(key, value)}

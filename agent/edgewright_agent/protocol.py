@@ -6,13 +6,17 @@ raw on the same stream, after the line that announces them.
 
 import hashlib
 import json
+import math
 import re
 
 VERSION = 1
 MANIFEST_SCHEMA = 1
 
 MAX_LINE = 1024 * 1024  # bytes of one JSON line
-MAX_DIGITS = 4300  # of a whole number in a line or a manifest, as newer Pythons have it
+MAX_WHOLE = (
+    2**63 - 1
+)  # of a whole number in a line or a manifest, either way: what SQL keeps, and a float takes
+MAX_DIGITS = len(str(-MAX_WHOLE))
 MAX_NOISE = 64 * 1024  # bytes that the host skips before the greeting
 GREETING_SECONDS = 30
 HEARTBEAT_SECONDS = 5  # the agent says something at least this often while it works
@@ -78,31 +82,38 @@ def encode(message):
 
 
 def whole(digits):
-    """A whole number of JSON. Python before 3.11 takes minutes for a million digits."""
-    if len(digits) > MAX_DIGITS:
-        raise ValueError("a number is too long")
+    """A whole number of JSON. The length comes first: Python before 3.11 takes minutes for a million digits."""
+    if len(digits) > MAX_DIGITS or abs(int(digits)) > MAX_WHOLE:
+        raise ValueError("a number is out of range")
     return int(digits)
 
 
+def real(text):
+    """Another number of JSON, `NaN` and `Infinity` included."""
+    if not math.isfinite(float(text)):
+        raise ValueError("a number is out of range")
+    return float(text)
+
+
 def loads(text):
-    """The value in a JSON text from elsewhere.
+    """The value in a JSON text from elsewhere: its numbers are finite, and whole ones have at most 64 bits.
 
     Raises:
-        ValueError, RecursionError: it is not JSON, too deep, or holds a number of too many digits.
+        ValueError, RecursionError: it is not JSON, too deep, or holds a number out of range.
     """
-    return json.loads(text, parse_int=whole)
+    return json.loads(text, parse_int=whole, parse_float=real, parse_constant=real)
 
 
 def decode(line):
     """The JSON object in a line of bytes.
 
     Raises:
-        AgentError: `protocol`, when the line is not one JSON object.
+        AgentError: `protocol`, when the line is not one JSON object, or a number in it is out of range.
     """
     try:
         message = loads(line.decode("utf-8"))
     except (ValueError, RecursionError):
-        raise AgentError("protocol", "a line is not JSON: %r" % line[:80])
+        raise AgentError("protocol", "a line is not JSON, or a number in it is out of range: %r" % line[:80])
     if not isinstance(message, dict):
         raise AgentError("protocol", "a line is not a JSON object: %r" % line[:80])
     return message

@@ -46,6 +46,9 @@ def test_defaults_are_filled_into_every_board(tmp_path: Path) -> None:
         ('[boards.one]\ngroup = "video; id"\n', "not a group of one", "video"),
         ("schema = 9\n", "schema 9", "newer"),
         ("[boards\n", "not valid TOML", "mend"),
+        (f"[boards.one]\nport = {'9' * 5000}\n", "not valid TOML", "mend"),
+        (f"[boards.one]\nport = {'9' * 400}\n", "not a port", "65535"),
+        (f"[limits]\nx = {'[' * 5000}\n", "not valid TOML", "mend"),
     ],
 )
 def test_a_bad_fleet_file_is_refused_with_a_hint(tmp_path: Path, text: str, message: str, hint: str) -> None:

@@ -56,7 +56,10 @@ def parse(raw: bytes, path: Path, what: str) -> dict[str, Any]:
     """The tables of a TOML text."""
     try:
         return tomllib.loads(raw.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: not TOML, not UTF-8, or a number of 4,301 digits
         raise ConfigError(f"the {what} {path} is not valid TOML: {error}", hint="mend that line") from None
 
 

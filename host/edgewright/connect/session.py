@@ -335,7 +335,8 @@ class Session:
         try:
             message: dict[str, Any] = clean(protocol.decode(line))
         except (protocol.AgentError, RecursionError) as error:
-            raise ProtocolError("a line from the board is not a JSON object", hint=UPDATE) from error
+            what = "a line from the board is not a JSON object, or a number in it is out of range"
+            raise ProtocolError(what, hint=UPDATE) from error
         return message
 
     def _fail(self, do: str, error: BaseException) -> BaseException:

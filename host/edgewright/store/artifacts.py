@@ -7,7 +7,6 @@ artifacts only. An artifact that was given out is marked as in use until the pro
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -20,6 +19,7 @@ from edgewright.config import home, in_use
 from edgewright.errors import ArtifactError
 from edgewright.nouns.artifact import Artifact, FileEntry, Manifest
 from edgewright.store import sparse
+from edgewright_agent.protocol import loads
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -171,11 +171,11 @@ def entry(root: Path, path: str) -> FileEntry:
 
 def _parsed(data: bytes, folder: Path) -> Manifest:
     try:
-        raw = json.loads(data)
+        raw = loads(data.decode("utf-8"))
         schema = raw["schema"]
         if not isinstance(schema, int):
             raise ValueError("schema is not a number")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactError(
             f"manifest is damaged: {folder / MANIFEST}", hint="convert the model again"
         ) from error

@@ -1,7 +1,8 @@
 """Stands between a real agent and the host, and changes what the agent says. It runs on the board as a forced command.
 
 `liar.json` beside it says how: `suffix` is put behind every text but those of the keys in `keep`; `replace` is
-`[seed, rate]`: values are replaced by others of any type.
+`[seed, rate]`: values are replaced by others of any type. `number`, where there is one, is the JSON text of every number
+in the answers.
 """
 
 import json
@@ -18,7 +19,7 @@ OTHERS = [
     True,
     -1,
     0,
-    2**70,
+    2**63 - 1,
     1e308,
     "",
     "x",
@@ -48,6 +49,8 @@ def changed(value, key=""):
         return [changed(inner, key) for inner in value]
     if isinstance(value, str) and key not in PLAN["keep"]:
         return value + PLAN["suffix"]
+    if PLAN["number"] and key and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return json.loads(PLAN["number"])
     return value
 
 

@@ -40,12 +40,12 @@ def command(tmp_path):
 
 @pytest.fixture
 def lying(pi, configured):
-    """`with lying(suffix=..., keep=..., replace=...)`: the board lies meanwhile."""
+    """`with lying(suffix=..., keep=..., replace=..., number=...)`: the board lies meanwhile."""
     shutil.copy(Path(__file__).with_name("liar.py"), pi.lab.folder)
 
     @contextlib.contextmanager
-    def lie(suffix="", keep=NAMES, replace=(0, 0.0)):
-        plan = {"suffix": suffix, "keep": list(keep), "replace": list(replace)}
+    def lie(suffix="", keep=NAMES, replace=(0, 0.0), number=""):
+        plan = {"suffix": suffix, "keep": list(keep), "replace": list(replace), "number": number}
         (pi.lab.folder / "liar.json").write_text(json.dumps(plan))
         with configured(pi, f"ForceCommand python3 {pi.lab.folder}/liar.py"):
             yield
@@ -113,3 +113,18 @@ def test_values_of_any_type_end_in_an_error_of_ours(lying, command, survived, se
                 assert plain(out) and plain(err), (seed, name)
     assert wrong == [], "\n".join(map(str, wrong))
     survived("hostile boards: values of any type in every answer, for each command", tried)
+
+
+NUMBERS = ["9" * 309, "-9223372036854775809", "1e400", "NaN"]  # beyond a float, beyond 64 bits, not finite
+
+
+@pytest.mark.parametrize(
+    "number", [NUMBERS[0], *(pytest.param(one, marks=pytest.mark.slow) for one in NUMBERS[1:])]
+)
+def test_numbers_out_of_range_are_one_boards_error(lying, command, survived, number):
+    with lying(number=number):
+        ran = {name: run(*command(name)) for name in ("doctor", "status", "infer", "rollback")}
+    for name, (code, out, err) in ran.items():
+        assert (code, "internal error" in out + err) == (2, False), (name, out, err)
+        assert "a number in it is out of range" in out + err, (name, out, err)
+    survived("hostile boards: numbers out of range in every answer, for each command", len(ran))
