@@ -1,16 +1,47 @@
-"""Looks into TensorFlow's `.pb` files without TensorFlow: a frozen graph, or something else by the same suffix."""
+"""Looks into TensorFlow's graphs without TensorFlow: a `.pb` file, frozen or something else, and any graph's operators."""
 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from edgewright.compile import protobuf
+from edgewright.compile import graph_operators, protobuf
 from edgewright.nouns.base import Noun
 
-_GRAPH_NODE = 1
-_NODE_NAME, _NODE_OP = 1, 2
+# numbers of the fields of graph.proto, node_def.proto, function.proto and attr_value.proto
+_GRAPH_NODE, _GRAPH_LIBRARY, _LIBRARY_FUNCTION = 1, 2, 1
+_FUNCTION_SIGNATURE, _FUNCTION_NODE, _FUNCTION_ATTRIBUTE, _SIGNATURE_NAME, _SIGNATURE_INPUT = 1, 3, 5, 1, 2
+_NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_ATTRIBUTE = 1, 2, 3, 5
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+_VALUE_LIST, _VALUE_STRING, _VALUE_TYPE, _VALUE_FUNCTION, _LIST_FUNCTION = 1, 2, 6, 10, 9
+_STANDS_IN = "api_implements"
 _VARIABLES = ("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable")
+
+
+class Node(Noun, frozen=True, kw_only=True):
+    """A node of a graph or of a function.
+
+    Attributes:
+        inputs: names of the nodes that it takes something from, or waits for.
+        calls: names of functions that it may call.
+        strings: its attributes that are text. text_type: it holds, or makes, text.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    calls: frozenset[str]
+    strings: Mapping[str, bytes]
+    text_type: bool
+
+
+class Graph(Noun, frozen=True, kw_only=True):
+    """A graph, or a function with its `arguments`. `stands_in`: TensorFlow may run it in another function's place."""
+
+    nodes: tuple[Node, ...]
+    arguments: tuple[str, ...] = ()
+    stands_in: bool = False
 
 
 class GraphFile(Noun, frozen=True, kw_only=True):
@@ -20,11 +51,13 @@ class GraphFile(Noun, frozen=True, kw_only=True):
         nodes: how many there are.
         variables: names of nodes that keep their value outside of the graph: it is not frozen.
         quantised: it has integer arithmetic.
+        unsafe: operators that reach beyond the model.
     """
 
     nodes: int
     variables: tuple[str, ...]
     quantised: bool
+    unsafe: tuple[str, ...]
 
 
 def look(path: Path) -> GraphFile | None:
@@ -41,7 +74,11 @@ def look(path: Path) -> GraphFile | None:
 def _graph(data: memoryview) -> GraphFile | None:
     nodes, quantised = 0, False
     variables: list[str] = []
+    unsafe: set[str] = set()
+    libraries: list[memoryview] = []
     for number, value in protobuf.fields(data):
+        if number == _GRAPH_LIBRARY and isinstance(value, memoryview):
+            libraries.append(value)
         if number != _GRAPH_NODE:
             continue
         if not isinstance(value, memoryview):
@@ -50,10 +87,91 @@ def _graph(data: memoryview) -> GraphFile | None:
         if not operator.isidentifier():
             return None
         nodes += 1
+        unsafe.update(graph_operators.unsafe([node(value)]))
         quantised |= operator.startswith("Quantized")
         if operator in _VARIABLES:
             variables.append(protobuf.text(value, _NODE_NAME))
-    return GraphFile(nodes=nodes, variables=tuple(variables), quantised=quantised) if nodes else None
+    if not nodes:
+        return None
+    for library in libraries:
+        for function in functions(library).values():
+            unsafe.update(graph_operators.unsafe(function.nodes))
+    return GraphFile(
+        nodes=nodes, variables=tuple(variables), quantised=quantised, unsafe=tuple(sorted(unsafe))
+    )
+
+
+def graph(data: memoryview) -> tuple[Graph, dict[str, Graph]]:
+    """A GraphDef and its functions by name.
+
+    Raises:
+        ValueError: it is damaged, or other readers might see other operators in it.
+    """
+    found: dict[str, Graph] = {}
+    for library in protobuf.children(data, _GRAPH_LIBRARY):
+        found.update(functions(library))
+    return Graph(nodes=tuple(map(node, protobuf.children(data, _GRAPH_NODE)))), found
+
+
+def functions(library: memoryview) -> dict[str, Graph]:
+    """The functions of a FunctionDefLibrary."""
+    found: dict[str, Graph] = {}
+    for function in protobuf.children(library, _LIBRARY_FUNCTION):
+        signature = list(protobuf.children(function, _FUNCTION_SIGNATURE))
+        names = [_only(one, _SIGNATURE_NAME) for one in signature]
+        if len(names) != 1 or names[0] in found:
+            raise ValueError("a function that has no name, or that of another one")
+        arguments = tuple(protobuf.text(one, 1) for one in protobuf.children(signature[0], _SIGNATURE_INPUT))
+        nodes = tuple(map(node, protobuf.children(function, _FUNCTION_NODE)))
+        attributes = {
+            protobuf.text(one, _ENTRY_KEY) for one in protobuf.children(function, _FUNCTION_ATTRIBUTE)
+        }
+        found[names[0]] = Graph(nodes=nodes, arguments=arguments, stands_in=_STANDS_IN in attributes)
+    return found
+
+
+def node(data: memoryview) -> Node:
+    """A NodeDef."""
+    op = _only(data, _NODE_OP)
+    calls, strings, text_type = {op}, {}, False
+    for entry in protobuf.children(data, _NODE_ATTRIBUTE):
+        key = protobuf.text(entry, _ENTRY_KEY)
+        for value in protobuf.children(entry, _ENTRY_VALUE):
+            calls.update(_functions_of(value))
+            for number, field in protobuf.fields(value):
+                if number == _VALUE_STRING and isinstance(field, memoryview):
+                    strings[key] = bytes(field[:4096])
+                text_type |= number == _VALUE_TYPE and field == graph_operators.DT_STRING
+    return Node(
+        name=_only(data, _NODE_NAME),
+        op=op,
+        inputs=tuple(source(bytes(one).decode()) for one in protobuf.children(data, _NODE_INPUT)),
+        calls=frozenset(calls),
+        strings=strings,
+        text_type=text_type,
+    )
+
+
+def source(text: str) -> str:
+    """The node that an input's text means: `^a`, `a`, `a:1`, `a:output:0`."""
+    return text.lstrip("^").split(":")[0]
+
+
+def _functions_of(value: memoryview) -> Iterator[str]:
+    """Names of the functions in an AttrValue."""
+    for one in protobuf.children(value, _VALUE_FUNCTION):
+        yield protobuf.text(one, 1)
+    for listed in protobuf.children(value, _VALUE_LIST):
+        for one in protobuf.children(listed, _LIST_FUNCTION):
+            yield protobuf.text(one, 1)
+
+
+def _only(data: memoryview, number: int) -> str:
+    """The one string in field `number`."""
+    found = list(protobuf.children(data, number))
+    if len(found) != 1:
+        raise ValueError(f"field {number} is there {len(found)} times")
+    return bytes(found[0]).decode()
 
 
 def is_saved_model(path: Path) -> bool:

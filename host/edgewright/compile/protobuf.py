@@ -10,7 +10,8 @@ Value = int | memoryview
 
 
 def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
-    """(field number, value) of each field; a value is an int, or the bytes of a nested message or string.
+    """(field number, value) of each field: bytes are a nested message or string; an int is a number, its bits where
+    it is a float.
 
     Raises:
         ValueError: the bytes are not a message, or are cut short.
@@ -19,8 +20,8 @@ def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
     while at < end:
         tag, at = _varint(data, at)
         number, kind = tag >> 3, tag & 7
-        if number == 0:
-            raise ValueError("field number 0")
+        if number == 0 or tag >= 2**32:  # other readers cut a longer tag short, and find another field
+            raise ValueError(f"field number {number}")
         if kind == VARINT:
             value, at = _varint(data, at)
             yield number, value
@@ -33,7 +34,8 @@ def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
             raise ValueError(f"wire type {kind}")
         if at + size > end:
             raise ValueError("cut short")
-        yield number, data[at : at + size]
+        part = data[at : at + size]
+        yield number, part if kind == BYTES else int.from_bytes(part, "little")
         at += size
 
 

@@ -7,7 +7,17 @@ import struct
 import zipfile
 from pathlib import Path
 
-from edgewright.compile import archives, graphdef, irfile, onnxfile, own_function, python_source, tflitefile
+from edgewright.compile import (
+    archives,
+    graph_operators,
+    graphdef,
+    irfile,
+    onnxfile,
+    own_function,
+    python_source,
+    savedmodelfile,
+    tflitefile,
+)
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
@@ -129,6 +139,12 @@ def _folder(path: Path) -> tuple[str, bool, list[Path]]:
     index = path / "variables" / "variables.index"
     if (path / "variables").is_dir() and any((path / "variables").iterdir()) and not index.is_file():
         raise ModelError(f"SavedModel lacks variables/variables.index: {path}", hint="export it again")
+    try:
+        unsafe = savedmodelfile.unsafe(path / "saved_model.pb")
+    except ValueError as error:
+        raise _truncated(path, "savedmodel") from error
+    if unsafe:
+        raise graph_operators.refusal(path, unsafe)
     return "savedmodel", False, sorted(item for item in path.rglob("*") if item.is_file())
 
 
@@ -175,6 +191,8 @@ def _frozen(path: Path) -> tuple[str, bool, list[Path]]:
         found = None
     if found is None:
         return _onnx(path)
+    if found.unsafe:
+        raise graph_operators.refusal(path, found.unsafe)
     if found.variables:
         raise ModelError(
             f"graph is not frozen, it has {len(found.variables)} variables: {path.name}",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgewright.compile import graph_operators
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources.names import clean, said
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, dtype
@@ -73,6 +74,7 @@ def open_graph(graph_def: Any, path: Path, shapes: dict[str, tuple[int, ...]], e
         for name, tensor in zip(names, tensors, strict=True)
     ]
     cut = _cut(graph_def, kept, starts, specs)
+    _refuse_unsafe(cut, path)
     model = _model(cut, path, specs, stops)
     model.notes = tuple(notes)
     return model
@@ -203,6 +205,23 @@ def _cut(graph_def: Any, kept: set[str], starts: Sequence[str], specs: Sequence[
             elif _source(text) in replaced:
                 copy.input[index] = f"^edgewright_{fed[f'{_source(text)}:0'].name}"
     return cut
+
+
+def _refuse_unsafe(cut: Any, path: Path) -> None:
+    """Raises ModelError for what a SavedModel may hold beside its model, where the model itself runs it."""
+    functions = {function.signature.name: function.node_def for function in cut.library.function}
+    operators: set[str] = set()
+    waiting = [cut.node]
+    while waiting:
+        for node in waiting.pop():
+            called = [value.func.name for value in node.attr.values()]
+            called += [one.name for value in node.attr.values() for one in value.list.func]
+            waiting += [functions.pop(name) for name in (node.op, *called) if name in functions]
+            operators.add(node.op)
+    beside = graph_operators.SAVING | graph_operators.RESTORING | graph_operators.TABLES
+    found = {one for one in operators if one in beside or graph_operators.named_unsafe(one)}
+    if found:
+        raise graph_operators.refusal(path, found)
 
 
 def _model(cut: Any, path: Path, specs: Sequence[TensorSpec], stops: Sequence[str]) -> TensorflowModel:
