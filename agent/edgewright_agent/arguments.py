@@ -124,7 +124,9 @@ COMMANDS = {  # name: {argument: check, or (check, default)}
     "commit": {"txn": TRANSACTION},
     "revert": {"txn": TRANSACTION, "reason": (printable(1000), "")},
     "outcome": {"txn": TRANSACTION},
-    "rollback": dict(dict(WORK, **TRIAL), model=MODEL, to=(optional(release_or_version), None)),
+    "rollback": dict(
+        dict(WORK, **TRIAL), model=MODEL, to=(optional(release_or_version), None), dry_run=(flag, False)
+    ),
     "discard": {"model": MODEL, "release": REL, "txn": TRANSACTION},
     "status": {},
     "prune": {"keep": whole(1000), "dry_run": (flag, False)},

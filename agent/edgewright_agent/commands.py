@@ -219,10 +219,17 @@ class Commands(object):
     def outcome(self, txn):
         return self.trials.outcome(txn)
 
-    def rollback(self, model, to, txn, deadline_s, unguarded, threads, accelerator):
-        self.store.read()
+    def rollback(self, model, to, txn, deadline_s, unguarded, threads, accelerator, dry_run):
+        state = self.store.read()
         self.store.usable()
         release, current = self.trials.target_of_rollback(model, to)
+        if dry_run:
+            status.idle(state)
+            about = states.known_release(state, model, release)
+            self.trials.allowed(state["models"][model], release, about, current)
+            self.job(model, release, threads, accelerator)
+            self.releases.check_hooks(model, release, about)
+            return {"release": release, "from": current}
         verdict = self.verify(model, release, txn, threads, accelerator)
         if not verdict["ok"]:
             raise AgentError(

@@ -57,7 +57,7 @@ def subject(about):
 
 def done(do, given, found):
     """The line of a command that went well; empty for one that changed nothing."""
-    if do not in TEXTS:
+    if do not in TEXTS or given.get("dry_run"):
         return ""
     about, text = dict(given, **found), TEXTS[do]
     return (subject(about) + (text(about) if callable(text) else text % about)).rstrip()
@@ -65,6 +65,6 @@ def done(do, given, found):
 
 def refused(do, given, error):
     """The line of a command that was refused or failed; empty for one that only asks."""
-    if do in QUIET:
+    if do in QUIET or given.get("dry_run"):
         return ""
     return "%s%s refused, %s: %s" % (subject(given), do, error.code, error.message)

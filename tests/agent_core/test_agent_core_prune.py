@@ -50,6 +50,7 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(connect, kit, root):
     assert [one for one in told["removed"] if one.startswith("runtimes/toy-2.0-")]
     assert [name.startswith("toy-1.0") for name in runtimes(root)] == [True]
     assert wire.call("prune", keep=1, dry_run=True)["removed"] == []
+    assert wire.get(wire.call("logs", lines=100)["log"]).count(b"pruned") == 1
 
 
 def test_a_wheel_that_a_runtime_was_made_of_is_told_as_shared(connect, kit, root):

@@ -64,7 +64,12 @@ def test_verify_infer_evaluate_bench_and_rollback(connect, kit, root):
     report = wire.call("bench", model="digits", releases=releases, protocol=protocol)
     assert [run["release"] for run in report["runs"]] == releases
     assert len(wire.get(report["runs"][0]["samples"])) == 8 * report["runs"][0]["count"]
+    plan = {"model": "digits", "txn": kit.txn(), "deadline_s": 30, "dry_run": True}
+    assert wire.call("rollback", **plan) == {"release": releases[0], "from": releases[1]}
     txn = kit.begun(wire)
+    with pytest.raises(kit.AgentFailureError, match=r"busy"):  # a rollback could not begin
+        wire.call("rollback", **plan)
+    assert kit.current(root) == releases[1]
     back = wire.call("rollback", model="digits", txn=txn, deadline_s=30)
     assert back["from"] == releases[1] and back["release"] == releases[0] == kit.current(root)
     assert wire.call("commit", txn=txn) == {"outcome": "committed"}

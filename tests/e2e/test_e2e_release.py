@@ -104,6 +104,20 @@ def test_then_rollback_status_history_and_bench_agree(
     assert status["current"] == story["second current"]
     assert status["known_good"] == [story["first current"], story["second current"]]
 
+    for more, code, word in (
+        ((), 0, "planned"),
+        (("--to", "99"), 2, "not-found"),
+        (("--to", current(lab, "e-2")), 2, "nothing-to-roll-back"),
+    ):
+        plan = run("rollback", "tiny", "--on", "e-2", *more, "--dry-run", "--json")
+        assert (plan.code, only(plan)["code"] or only(plan)["outcome"]) == (code, word), plan.out
+        assert current(lab, "e-2") == story["second current"]
+    assert (
+        only(run("rollback", "tiny", "--on", "e-2", "--dry-run", "--json"))["release"]
+        == story["first current"]
+    )
+    assert run("rollback", "nothing", "--on", "e-2", "--dry-run").code == 2
+
     back = run("rollback", "tiny", "--on", "e-2", "--json")
     assert back.code == 0, back.err
     assert only(back)["current"] == story["first current"] == current(lab, "e-2")
@@ -113,10 +127,11 @@ def test_then_rollback_status_history_and_bench_agree(
     assert current(lab, "e-2") == story["second current"]
     assert run("rollback", "tiny", "--on", "e-2", "--json").code == 0
 
-    nowhere = run("rollback", "tiny", "--on", "e-2", "--json")
-    assert nowhere.code == 2
-    assert only(nowhere)["code"] == "nothing-to-roll-back"
-    assert only(nowhere)["hint"]
+    for more in (("--dry-run",), ()):
+        nowhere = run("rollback", "tiny", "--on", "e-2", *more, "--json")
+        assert nowhere.code == 2
+        assert only(nowhere)["code"] == "nothing-to-roll-back"
+        assert only(nowhere)["hint"]
     assert current(lab, "e-2") == story["first current"]
 
     measured = run("bench", "tiny", "--on", "e-2", "--protocol", "quick", "--json")

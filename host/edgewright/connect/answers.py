@@ -103,10 +103,18 @@ class Inferred(TypedDict):
 
 
 class OnTrial(TypedDict):
-    """`activate`, `rollback`."""
+    """`activate`."""
 
     state: str
     deadline_s: float
+
+
+class RolledBack(TypedDict):
+    """`rollback`; a dry run has no trial."""
+
+    release: str
+    state: NotRequired[str]
+    deadline_s: NotRequired[float]
 
 
 class Logs(TypedDict):
@@ -132,7 +140,7 @@ class Pruned(TypedDict):
 
 SHAPES: dict[str, Any] = {
     "status": Status, "commit": Outcome, "revert": Outcome, "outcome": Outcome, "install": Installed, "verify": Verdict,
-    "evaluate": Score, "bench": Bench, "infer": Inferred, "activate": OnTrial, "rollback": OnTrial, "logs": Logs,
+    "evaluate": Score, "bench": Bench, "infer": Inferred, "activate": OnTrial, "rollback": RolledBack, "logs": Logs,
     "provision": Provisioned, "prune": Pruned,
 }  # fmt: skip
 

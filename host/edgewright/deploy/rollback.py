@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 import uuid
+from typing import Any
 
 import msgspec
 
@@ -17,7 +18,7 @@ from edgewright.deploy.release import LEASE_S
 from edgewright.deploy.request import DEADLINE_S
 from edgewright.deploy.settle import settle, settled
 from edgewright.deploy.trace import Trace
-from edgewright.errors import EdgewrightError, Unreachable
+from edgewright.errors import BoardError, EdgewrightError, Unreachable
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.outcome import PLANNED, BoardOutcome
@@ -86,18 +87,19 @@ def attempt(
     progress(Step(what="rollback", board=board.name, detail=request.to or "to the known-good one before"))
     trace.facts = session.facts()
     trace.current = current_release(session, request.model)
-    if request.dry_run:
-        known = (session.call("status")["models"].get(request.model) or {}).get("known_good", [])
-        trace.steps.append(f"known good: {', '.join(map(str, known)) or 'none'}")
-        return PLANNED
     txn = uuid.uuid4().hex
+    wanted: dict[str, Any] = {
+        "model": request.model, "to": request.to, "txn": txn, "deadline_s": request.deadline_s,
+        "unguarded": request.unguarded, "threads": request.threads, "accelerator": request.accelerator,
+    }  # fmt: skip
+    if request.dry_run:
+        trace.release = planned(session, wanted)
+        trace.steps += [f"verify {trace.release}", "activate", "commit"]
+        return PLANNED
     session.call("begin", model=request.model, txn=txn, host=platform.node() or "unknown", ttl_s=LEASE_S)
     trace.activating = True
     try:
-        answer = session.call(
-            "rollback", model=request.model, to=request.to, txn=txn, deadline_s=request.deadline_s,
-            unguarded=request.unguarded, threads=request.threads, accelerator=request.accelerator,
-        )  # fmt: skip
+        answer = session.call("rollback", **wanted)
         trace.release = str(answer.get("release") or "")
         trace.guard = str(answer.get("guard") or "")
         kind = str(session.call("commit", txn=txn)["outcome"])
@@ -110,6 +112,20 @@ def attempt(
             trace.release = current_release(again, request.model)
     trace.current = trace.release
     return kind
+
+
+def planned(session: Session, wanted: dict[str, Any]) -> str:
+    """The release that a rollback would put back, as the board says, or the board's refusal."""
+    try:
+        return str(session.call("rollback", **wanted, dry_run=True)["release"])
+    except BoardError as error:
+        if error.code == "bad-argument" and "dry_run" in error.message:
+            raise BoardError(
+                f"the agent of {session.board.name} is too old to plan a rollback",
+                hint="an administrator installed it: update it, or run this without --dry-run",
+                code="unsupported",
+            ) from error
+        raise
 
 
 def outcome(request: RollbackRequest, board: Board, kind: str, trace: Trace, started: float) -> BoardOutcome:
