@@ -7,8 +7,11 @@ import hashlib
 import io
 import json
 import os
+import pty
+import select
 import shutil
 import signal
+import sys
 import time
 import uuid
 import zipfile
@@ -301,6 +304,63 @@ def signal_all(pids: list[int], number: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+class Terminal:
+    """A command line on a terminal of its own."""
+
+    def __init__(self, fleet: Fleet, *arguments: object) -> None:
+        start = "from edgewright.cli.main import run; run()"
+        command = [sys.executable, "-c", start, *map(str, arguments), "--fleet", str(fleet.path)]
+        self.said = b""
+        self.pid, self.descriptor = pty.fork()
+        if not self.pid:
+            os.execv(command[0], command)  # noqa: S606 - the command line itself, on the terminal
+
+    def until(self, text: str, seconds: float = 30.0) -> None:
+        """Reads until a text was said."""
+        limit = time.monotonic() + seconds
+        while text.encode() not in self.said and self._read(limit - time.monotonic()):
+            pass
+        assert text.encode() in self.said, self.said.decode()
+
+    def end(self, seconds: float = 60.0) -> int:
+        """Reads all of it; the exit code."""
+        limit = time.monotonic() + seconds
+        while self._read(limit - time.monotonic()):
+            pass
+        assert time.monotonic() < limit, self.said.decode()
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def write(self, data: bytes) -> None:
+        os.write(self.descriptor, data)
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self.descriptor], [], [], max(0.0, seconds))[0]:
+            return False
+        try:
+            piece = os.read(self.descriptor, 65536)
+        except OSError:  # the other side is closed
+            return False
+        self.said += piece
+        return bool(piece)
+
+
+@pytest.fixture
+def at_a_terminal() -> Iterator[Callable[..., Terminal]]:
+    """`at_a_terminal(fleet, *arguments)`: a command line on a terminal; what still runs in the end is killed."""
+    opened: list[Terminal] = []
+
+    def start(fleet: Fleet, *arguments: object) -> Terminal:
+        opened.append(Terminal(fleet, *arguments))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(one.pid, signal.SIGKILL)
+            os.waitpid(one.pid, 0)
+        os.close(one.descriptor)
 
 
 @contextlib.contextmanager

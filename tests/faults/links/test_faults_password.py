@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pty
-import select
 import shutil
-import signal
-import sys
 import time
 from types import SimpleNamespace
 
@@ -107,61 +101,10 @@ def test_a_wrong_password_is_one_line_and_not_shown(door, survived):
     survived("logins: a wrong password")
 
 
-class Terminal:
-    """A command line on a terminal of its own."""
-
-    def __init__(self, fleet, *arguments):
-        start = "from edgewright.cli.main import run; run()"
-        command = [sys.executable, "-c", start, *map(str, arguments), "--fleet", str(fleet.path)]
-        self.said = b""
-        self.pid, self.descriptor = pty.fork()
-        if not self.pid:
-            os.execv(command[0], command)  # noqa: S606 - the command line itself, on the terminal
-
-    def until(self, text, seconds=30.0):
-        """Reads until a text was said."""
-        limit = time.monotonic() + seconds
-        while text.encode() not in self.said and self._read(limit - time.monotonic()):
-            pass
-        assert text.encode() in self.said, self.said.decode()
-
-    def end(self, seconds=60.0):
-        """Reads all of it; the exit code."""
-        limit = time.monotonic() + seconds
-        while self._read(limit - time.monotonic()):
-            pass
-        assert time.monotonic() < limit, self.said.decode()
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-    def write(self, data):
-        os.write(self.descriptor, data)
-
-    def _read(self, seconds):
-        if not select.select([self.descriptor], [], [], max(0.0, seconds))[0]:
-            return False
-        try:
-            piece = os.read(self.descriptor, 65536)
-        except OSError:  # the other side is closed
-            return False
-        self.said += piece
-        return bool(piece)
-
-
 @pytest.fixture
-def terminal(door):
+def terminal(at_a_terminal, door):
     """Runs command lines; what still runs in the end is killed."""
-    opened = []
-
-    def start(*arguments):
-        opened.append(Terminal(door.fleet, *arguments))
-        return opened[-1]
-
-    yield start
-    for one in opened:
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(one.pid, signal.SIGKILL)
-            os.waitpid(one.pid, 0)
-        os.close(one.descriptor)
+    return lambda *arguments: at_a_terminal(door.fleet, *arguments)
 
 
 def test_a_password_is_typed_at_a_terminal_and_not_shown(terminal, door):
