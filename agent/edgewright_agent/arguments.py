@@ -1,9 +1,9 @@
 """The commands and their arguments: what is not listed here is refused."""
 
-import math
 import re
 
 from edgewright_agent.hooks import KINDS
+from edgewright_agent.manifest import is_count
 from edgewright_agent.protocol import MAX_FILE, NAME, SHA256, AgentError
 from edgewright_agent.runtimes import VERSION
 
@@ -26,17 +26,12 @@ def printable(limit):
 
 def whole(limit):
     """A check for a whole number from 0 to a limit."""
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limit
+    return lambda value: is_count(value, limit)
 
 
 def number(limit):
     """A check for a number from 0 to a limit."""
-
-    def check(value):
-        right = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return right and math.isfinite(value) and 0 <= value <= limit
-
-    return check
+    return lambda value: is_count(value, limit) or (isinstance(value, float) and 0 <= value <= limit)
 
 
 def flag(value):

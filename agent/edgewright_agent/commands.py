@@ -40,6 +40,9 @@ class Commands(object):
         self.prepared = prepared.Prepared(agent, self.releases)
         self.trials = trials.Trials(agent, self.releases)
         self.renew_at = 0.0  # monotonic
+        self.activate, self.commit = self.trials.activate, self.trials.commit
+        self.revert, self.outcome = self.trials.revert, self.trials.outcome
+        self.discard, self.provision = self.releases.discard, agent.runtimes.provision
 
     def ping(self):
         return {}
@@ -87,9 +90,6 @@ class Commands(object):
                 if lease.renew(state, txn):
                     self.store.save(state)
         self.renew_at = time.monotonic() + pause
-
-    def provision(self, name, target, version, wheels):
-        return self.agent.runtimes.provision(name, target, version, wheels)
 
     def install(self, model, version, manifest, runtime, hooks, txn, hook_s=0):
         return self.releases.install(model, version, manifest, runtime, hooks, txn, hook_s)
@@ -139,7 +139,7 @@ class Commands(object):
         with self.store.locked() as state:
             about = states.known_release(state, model, release)
             record = state["models"][model]
-            if about["state"] == "committed" or states.on_trial(record, release):
+            if about["state"] == "committed" or release == record["current"]:
                 return
             about["state"] = "failed" if code else "verified"
             if code:
@@ -207,24 +207,12 @@ class Commands(object):
         job = self.runnable(model, release, threads, accelerator)
         return work.infer(job, path, self.agent.files, self.say)
 
-    def activate(self, model, release, expected_current, txn, deadline_s, unguarded):
-        return self.trials.activate(model, release, expected_current, txn, deadline_s, unguarded)
-
-    def commit(self, txn):
-        return self.trials.commit(txn)
-
-    def revert(self, txn, reason):
-        return self.trials.revert(txn, reason)
-
-    def outcome(self, txn):
-        return self.trials.outcome(txn)
-
     def rollback(self, model, to, txn, deadline_s, unguarded, threads, accelerator, dry_run):
         state = self.store.read()
         self.store.usable()
         release, current = self.trials.target_of_rollback(model, to)
         if dry_run:
-            status.idle(state)
+            lease.free(state)
             about = states.known_release(state, model, release)
             self.trials.allowed(state["models"][model], release, about, current)
             self.job(model, release, threads, accelerator)
@@ -240,9 +228,6 @@ class Commands(object):
         return dict(
             self.trials.activate(model, release, current, txn, deadline_s, unguarded), release=release
         )
-
-    def discard(self, model, release, txn):
-        return self.releases.discard(model, release, txn)
 
     def status(self):
         return status.status(self.agent)

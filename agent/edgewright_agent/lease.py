@@ -12,8 +12,8 @@ def live(state):
     return lease if lease and clock.left(lease["deadline"]) > 0 else None
 
 
-def begin(state, model, txn, host, ttl_s):
-    """Take the lease, or take it again with the same txn; AgentError `busy` while another one lives."""
+def free(state, txn=""):
+    """AgentError `busy` while another one's lease lives."""
     other = live(state)
     if other and other["txn"] != txn:
         raise AgentError(
@@ -21,6 +21,11 @@ def begin(state, model, txn, host, ttl_s):
             "another deployment is at work here: %s from %s" % (other["model"], other["host"]),
             "wait for it, or %d s for its lease to end" % clock.left(other["deadline"]),
         )
+
+
+def begin(state, model, txn, host, ttl_s):
+    """Take the lease, or take it again with the same txn; AgentError `busy`."""
+    free(state, txn)
     ttl_s = min(float(ttl_s), MAX_SECONDS)
     state["lease"] = {
         "txn": txn,

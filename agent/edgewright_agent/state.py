@@ -84,13 +84,6 @@ def known_release(state, name, release):
     return releases[release]
 
 
-def on_trial(record, release):
-    """Whether a release is the one on trial, its hooks done. Its own state does not change for it: however the
-    trial ends, nothing is left to put back."""
-    trial = record["trial"]
-    return bool(trial) and trial["to"] == release and trial["phase"] == "trial"
-
-
 def put_right(state):
     """The state, where what is known good is `committed`, whatever was noted of the release since; an agent before
     this one could also leave `trial` behind."""

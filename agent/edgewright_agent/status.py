@@ -4,8 +4,7 @@ import os
 
 from edgewright_agent import clock, lease, reboot
 from edgewright_agent import releases as release_files
-from edgewright_agent.protocol import AgentError
-from edgewright_agent.state import SLOTS, on_trial
+from edgewright_agent.state import SLOTS
 
 SHOWN = ("state", "version", "artifact", "target", "precision", "runtime")
 
@@ -16,13 +15,13 @@ def status(agent):
     models = {}
     for name, record in state["models"].items():
         releases = {one: {key: about[key] for key in SHOWN} for one, about in record["releases"].items()}
-        for one in filter(lambda one: on_trial(record, one), releases):
-            releases[one]["state"] = "trial"
         trial = record["trial"] and {
             key: record["trial"][key] for key in ("txn", "from", "to", "phase", "guard")
         }
         if trial:
             trial["deadline_s"] = max(0.0, clock.left(record["trial"]["deadline"]))
+            if trial["phase"] == "trial":  # not in the state: there is nothing to put back when it ends
+                releases[trial["to"]]["state"] = "trial"
         shown = {key: record[key] for key in ("current", "last_good", "known_good", "failed")}
         models[name] = dict(shown, trial=trial, releases=releases)
     held = lease.live(state)
@@ -129,10 +128,10 @@ def old_agents(agent):
 def purge(agent):
     """Remove everything under the root folder, the folder itself, and the guard. Returns `{}`, or
     `{"left": why}` where the guard could not be removed: what it starts is gone."""
-    idle(agent.store.read())
+    lease.free(agent.store.read())
     why = reboot.remove(agent)["why"]
     with agent.store.locked() as state:
-        idle(state)
+        lease.free(state)
         # The state goes first: what is left after a crash is then a lost state or nothing, never a
         # state without files, nor half a runtime that looks whole.
         for name in SLOTS:
@@ -142,12 +141,3 @@ def purge(agent):
             release_files.Releases(agent).trash(name)
         agent.files.remove_root()
     return {"left": why} if why else {}
-
-
-def idle(state):
-    """AgentError `busy` while a deployment is at work."""
-    busy = lease.live(state)
-    if busy:
-        raise AgentError(
-            "busy", "another deployment is at work on this board: %s" % busy["model"], "wait for it"
-        )

@@ -19,11 +19,6 @@ def find(state, txn):
     return None, None
 
 
-def unknown(txn):
-    """The AgentError of a transaction that this board never saw."""
-    return AgentError("not-found", "no such transaction on this board: %s" % txn, "look at `status`")
-
-
 class Trials(object):
     """Moves `current`, and back.
 
@@ -71,7 +66,8 @@ class Trials(object):
     def intend(self, model, release, expected, txn, deadline_s):
         """Make the intent durable. Returns the release that is current before."""
         release_files.keep_reserve(self.files)
-        self.hash_ahead(model, release)
+        # Hashed before the lock is taken: the check under it then takes no time.
+        self.releases.whole(model, release, states.known_release(self.store.read(), model, release))
         with self.store.locked() as state:
             self.store.usable()
             lease.require(state, txn, model)
@@ -95,12 +91,6 @@ class Trials(object):
             }
             self.store.save(state)
             return record["current"]
-
-    def hash_ahead(self, model, release):
-        """Hash a release's files before the lock is taken: the check under it then takes no time."""
-        known = self.store.read()["models"].get(model, {}).get("releases", {})
-        if release in known:
-            self.releases.whole(model, release, known[release])
 
     def allowed(self, record, release, about, expected):
         """AgentError unless this release may be activated now."""
@@ -130,16 +120,10 @@ class Trials(object):
         try:
             return guard.start(self.agent, txn)
         except AgentError as error:
-            if unguarded:
-                self.files.note("no watchdog: " + error.message)
-                return None
-            with self.store.locked() as state:
-                _, record = find(state, txn)
-                if record:
-                    record["trial"] = None
-                    states.settle(state, txn, "reverted")
-                    self.store.save(state)
-            raise
+            if not unguarded:
+                self.revert(txn, error.message)
+                raise
+            self.files.note("no watchdog: " + error.message)
 
     def swap(self, txn, watchdog, after_boot):
         """Move `current`, in the state and then its link."""
@@ -207,7 +191,7 @@ class Trials(object):
         """The outcome of a transaction that is no trial now; `not-found`."""
         outcome = states.outcome_of(state, txn)
         if outcome is None:
-            raise unknown(txn)
+            raise AgentError("not-found", "no such transaction on this board: %s" % txn, "look at `status`")
         if self.store.doubt:
             self.store.save(state)
         return {"outcome": outcome}
@@ -280,9 +264,9 @@ class Trials(object):
         ]
         if not good:
             raise AgentError(
-                "not-found", "no known-good release of %s is called so: %s" % (model, to), "look at `status`"
+                "not-found", "no known-good release of %s: %s" % (model, to), "look at `status`"
             )
-        ordered = sorted(good, key=lambda name: known.index(name) if name in known else -1)
-        if ordered[-1] == current:
-            raise AgentError("nothing-to-roll-back", "this release is current already: %s" % current)
-        return ordered[-1], current
+        release = sorted(good, key=lambda name: known.index(name) if name in known else -1)[-1]
+        if release == current:
+            raise AgentError("nothing-to-roll-back", "this release is current already: %s" % release)
+        return release, current
