@@ -24,7 +24,7 @@ from edgewright.lab import processes
 from edgewright.lab.processes import Process
 from edgewright.nouns.board import Board, Fleet
 
-PYZ_LIMIT = 64 * 1024  # bytes
+PYZ_LIMIT = 56 * 1024  # bytes
 WORK_MEGABYTES = 20
 BARE = "import json,hashlib,subprocess,os;os.write(1,bytes(1));os.read(0,1)"
 PROC = Path("/proc")

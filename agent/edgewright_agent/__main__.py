@@ -1,7 +1,7 @@
 """The .pyz as a program: `python3 agent.pyz serve|guard|status --root R`.
 
 `serve` is for boards with a forced command: the installed agent answers, whatever loader or agent the
-hello names.
+hello names, and runs models by the runners in its own .pyz alone.
 """
 
 import hashlib
@@ -33,12 +33,12 @@ def main(data):
         sys.exit(64)
     verb, root = arguments[0], arguments[2]
     if verb == "serve":
-        from edgewright_agent import server
+        from edgewright_agent import runners, server
 
         hello = read_hello()
         hello.update(root=root, group=None)  # the administrator's, not the host's
         hello["agent"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-        server.main(hello, data)
+        server.main(hello, data, runners.inside(data))
     else:
         from edgewright_agent import guard
 

@@ -7,6 +7,7 @@ from edgewright_agent.blobs import Blobs
 from edgewright_agent.incoming import Incoming
 from edgewright_agent.integrity import Integrity
 from edgewright_agent.results import SessionFiles
+from edgewright_agent.runners import Runners
 from edgewright_agent.runtimes import Runtimes
 from edgewright_agent.state import Store
 from edgewright_agent.uses import Uses
@@ -19,15 +20,17 @@ class Agent(object):
         root: absolute path of the prepared root folder.
         sha256: of the agent's own .pyz, kept at `agent/<sha256>.pyz`.
         files: SessionFiles, or one made for this process.
+        runners: {target: bytes} of an administrator's; None where the host sends them.
     """
 
-    def __init__(self, root, sha256, files=None):
+    def __init__(self, root, sha256, files=None, runners=None):
         self.sha256 = sha256
         self.files = files or SessionFiles(root, "%d-%d" % (os.getpid(), clock.started(os.getpid())))
         self.checked = Integrity()
         self.store = Store(self.files)
         self.incoming = Incoming(self.files, self.checked)
         self.uses = Uses(self.files)
+        self.runners = Runners(self, runners)
         self.runtimes = Runtimes(self)
         self.blobs = Blobs(self)
 

@@ -96,11 +96,13 @@ COMMANDS = {  # name: {argument: check, or (check, default)}
     "get": {"result": printable(100)},
     "begin": {"model": MODEL, "txn": TRANSACTION, "host": printable(100), "ttl_s": SECONDS},
     "end": {"txn": TRANSACTION},
+    "runner": {"target": MODEL, "sha256": SHA},
     "provision": {
         "name": MODEL,
         "target": MODEL,
         "version": text(VERSION),
         "wheels": rows(record(WHEEL), 100),
+        "runner": (optional(SHA), None),
     },
     "install": {
         "model": MODEL,
@@ -109,6 +111,7 @@ COMMANDS = {  # name: {argument: check, or (check, default)}
         "runtime": reference,
         "hooks": (hooks, {}),
         "hook_s": (number(3600), 0),
+        "runner": (optional(SHA), None),
         "txn": TRANSACTION,
     },
     "verify": dict(WORK, model=MODEL, release=REL, txn=TRANSACTION),

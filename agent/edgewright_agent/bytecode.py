@@ -19,7 +19,7 @@ def compile_imported(runner, job, stage, say):  # noqa: ARG001 - as the other jo
     return {}
 
 
-def keep(files, relative, target, agent_sha):
+def keep(files, relative, target, agent_sha, runner):
     """Has a child import the runtime in a folder. Returns {path: [sha256, size]} of the bytecode that it left.
 
     What keeps a runtime from being imported is told when a model is loaded, not here.
@@ -29,7 +29,7 @@ def keep(files, relative, target, agent_sha):
 
     base = files.path(relative)
     job = {"folder": base, "manifest": {}, "target": target, "options": {}, "runtime": {"path": base}}
-    job.update(root=files.root, agent_sha=agent_sha)
+    job.update(root=files.root, agent_sha=agent_sha, runner=runner)
     try:
         children.run(job, {"do": "compile"}, lambda _: None, LIMIT_SECONDS)
     except AgentError:

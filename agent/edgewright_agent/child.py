@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 
-from edgewright_agent import bytecode, runs
+from edgewright_agent import bytecode, runners, runs
 from edgewright_agent.protocol import AgentError, decode, encode
 
 MAX_JOB = 16 * 1024 * 1024  # bytes of the job line
@@ -98,7 +98,7 @@ def work(job, say):
         set_up(job)
         stage.enter("import")
         start = time.perf_counter()
-        runner = importlib.import_module("edgewright_targets.%s.runner" % job["target"])
+        runner = runners.load(job["runner"], job["target"])
         runtime = runner.import_runtime()
         import_ms = (time.perf_counter() - start) * 1000.0
         answer = JOBS[job["do"]](runner, job, stage, say)

@@ -110,7 +110,7 @@ def run(job, request, say, limit_s=None, idle_s=IDLE_SECONDS):
     """Runs one job in a fresh process.
 
     Args:
-        job: the server's job: model, folder, manifest, target, runtime, options, root, agent_sha.
+        job: the server's job: model, folder, manifest, target, runner, runtime, options, root, agent_sha.
         request: what the child is to do with it: `do`, `path`, `out` and such.
         say: takes events; gets the child's progress.
         limit_s: seconds for all of it. idle_s: seconds without a word.
@@ -122,7 +122,7 @@ def run(job, request, say, limit_s=None, idle_s=IDLE_SECONDS):
         AgentError: `load-failed`, `child-crashed`, `timeout`, `slow-start`, `runtime-damaged`, or what the child says.
     """
     whole = dict(request, paths=paths(job["runtime"]))
-    whole.update((key, job[key]) for key in ("folder", "manifest", "target", "options"))
+    whole.update((key, job[key]) for key in ("folder", "manifest", "target", "runner", "options"))
     ends = None if limit_s is None else time.monotonic() + limit_s
     process = spawn.start(
         "child", {}, job["root"], job["agent_sha"], stderr=subprocess.PIPE, oom_score_adj=1000

@@ -91,8 +91,21 @@ class Commands(object):
                     self.store.save(state)
         self.renew_at = time.monotonic() + pause
 
-    def install(self, model, version, manifest, runtime, hooks, txn, hook_s=0):
-        return self.releases.install(model, version, manifest, runtime, hooks, txn, hook_s)
+    def runner(self, target, sha256):
+        """Keep a runner, and give it to the releases of its target that cannot run without: those installed by an agent
+        that carried its runners, and those whose own is gone or damaged."""
+        self.agent.runners.keep(target, sha256)
+        with self.store.locked() as state:
+            releases = [one for record in state["models"].values() for one in record["releases"].values()]
+            lacking = [one for one in releases if one["target"] == target and not self.agent.runners.of(one)]
+            for about in lacking:
+                about["runner"] = sha256
+            if lacking:
+                self.store.save(state)
+        return {}
+
+    def install(self, model, version, manifest, runtime, hooks, txn, hook_s=0, runner=None):
+        return self.releases.install(model, version, manifest, runtime, hooks, txn, hook_s, runner)
 
     def job(self, model, release, threads, accelerator):
         """What a child needs to know of a release, all its files and its runtime's verified."""
@@ -104,6 +117,7 @@ class Commands(object):
             "folder": self.agent.files.path(releases.folder(model, release)),
             "manifest": content,
             "target": about["target"],
+            "runner": self.agent.runners.sources(about["target"], self.agent.runners.of(about)),
             "runtime": self.agent.runtimes.find(about["runtime"]),
             "options": {"threads": threads, "accelerator": accelerator, "prepared": None},
             "root": self.agent.files.root,

@@ -23,17 +23,14 @@ class Refused(Exception):
 
 
 class MemoryImporter(object):
-    """Imports `edgewright_agent.*` and `edgewright_targets.*` from the bytes of a .pyz.
+    """Imports the modules of a package from their sources.
 
-    All sources are one member, `sources.json`: packed together they take two thirds of what they take
-    one by one.
+    Args:
+        sources: {name, such as `edgewright_agent/loader.py`: text}.
     """
 
-    packages = ("edgewright_agent", "edgewright_targets")
-
-    def __init__(self, data):
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            self.sources = json.loads(archive.read("sources.json").decode("ascii"))
+    def __init__(self, sources, package):
+        self.sources, self.package = sources, package
 
     def member(self, fullname):
         """(name of the source, is a package) of a module, or None."""
@@ -44,10 +41,8 @@ class MemoryImporter(object):
         return None
 
     def find_spec(self, fullname, path=None, target=None):  # noqa: ARG002 - the import system's signature
-        """The spec of one of our modules, else None."""
-        if fullname.split(".")[0] not in self.packages:
-            return None
-        found = self.member(fullname)
+        """The spec of one of the package's modules, else None."""
+        found = self.member(fullname) if fullname.split(".")[0] == self.package else None
         if found is None:
             return None
         return importlib.util.spec_from_loader(fullname, self, origin=found[0], is_package=found[1])
@@ -67,8 +62,14 @@ class MemoryImporter(object):
 
 
 def install(data):
-    """Make the modules of a .pyz importable from memory, before any other place."""
-    sys.meta_path.insert(0, MemoryImporter(data))
+    """Make the modules of a .pyz importable from memory, before any other place.
+
+    All sources are one member, `sources.json`: packed together they take two thirds of what they take
+    one by one.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        sources = json.loads(archive.read("sources.json").decode("ascii"))
+    sys.meta_path.insert(0, MemoryImporter(sources, "edgewright_agent"))
 
 
 def kept(root, sha256):

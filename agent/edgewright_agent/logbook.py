@@ -36,6 +36,7 @@ def pruned(about):
 
 TEXTS = {  # command: text, or a function of its arguments and its result together
     "begin": "lease for %(host)s, transaction %(txn)s",
+    "runner": "the runner of %(target)s is %(sha256)s",
     "provision": "provisioned %(name)s %(version)s: %(bytes)d bytes",
     "install": installed,
     "verify": verified,

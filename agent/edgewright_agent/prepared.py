@@ -5,10 +5,9 @@ hardware and system. Another key, or a file that is damaged or gone, and it is m
 release.
 """
 
-import importlib
 import os
 
-from edgewright_agent import children
+from edgewright_agent import children, runners
 from edgewright_agent import state as states
 from edgewright_agent.integrity import sha256_of
 from edgewright_agent.manifest import MAX_SLACK, model_bytes, safe_path
@@ -27,8 +26,8 @@ def folder(model):
 def wanted(job):
     """Whether the job's runner prepares anything: its own word, for it imports no runtime to say so."""
     try:
-        runner = importlib.import_module("edgewright_targets.%s.runner" % job["target"])
-    except ImportError:  # the child says what is wrong with it
+        runner = runners.load(job["runner"], job["target"])
+    except Exception:  # the child says what is wrong with it
         return False
     return hasattr(runner, "prepares") and bool(runner.prepares(job["options"]))
 

@@ -26,6 +26,8 @@ MAX_FILE = 16 * 1024**3  # bytes of one file
 MAX_FILES = 20000  # files in one artifact or runtime
 SPARE_BYTES = 8 * 1024 * 1024  # what uploads and runtimes leave free for the state, the log and a revert
 SPARE_INODES = 64
+MAX_RUNNER = 256 * 1024  # bytes of one runner
+RUNNERS = "runners.json"  # member of an administrator's .pyz: {target: the runner's text}
 HOOK_SECONDS = 60.0  # the limit of one hook, where its release says no other
 
 NO_PYTHON_EXIT = 93  # exit code of the start command where no python3 is found

@@ -101,12 +101,12 @@ class Releases(object):
             data = file.read()
         return data, manifest.parse(data, sha256)
 
-    def install(self, model, version, artifact, runtime, hooks, txn, hook_s=0):
+    def install(self, model, version, artifact, runtime, hooks, txn, hook_s=0, runner=None):
         """Make a release of uploaded files.
 
         Args:
             artifact: sha256 of the uploaded manifest. hooks: {kind: sha256}, uploaded too.
-            hook_s: seconds that each of them may take; 0 for the usual.
+            hook_s: seconds that each of them may take; 0 for the usual. runner: sha256 of one that is kept.
 
         Returns:
             `{"release", "state", "existed"}`.
@@ -124,10 +124,11 @@ class Releases(object):
             lease.require(state, txn, model)
             self.agent.store.save(state)
             record = states.model_of(state, model)
-        if self.existing(record, model, release, wanted):
+        if self.existing(record, model, release, wanted, runner):
             self.keep_hooks(hooks)
             return {"release": release, "state": record["releases"][release]["state"], "existed": True}
         data, content = self.read_manifest(artifact)
+        runner = self.agent.runners.choose(content["target"], runner)
         used = self.agent.runtimes.find(runtime)
         if used["target"] != content["target"]:
             raise AgentError("bad-argument", "the runtime is for another target: %s" % used["target"])
@@ -140,7 +141,7 @@ class Releases(object):
                 stage,
                 model,
                 release,
-                dict(wanted, target=content["target"], precision=content["precision"]),
+                dict(wanted, runner=runner, target=content["target"], precision=content["precision"]),
                 txn,
             )
         except AgentError:
@@ -149,12 +150,18 @@ class Releases(object):
         self.agent.incoming.drop([entry["sha256"] for entry in content["files"]] + [artifact])
         return {"release": release, "state": "staged", "existed": False}
 
-    def existing(self, record, model, release, wanted):
-        """Whether this very release is there and whole. `in-use` when its parts differ and it must stay."""
+    def existing(self, record, model, release, wanted, runner):
+        """Whether this very release is there and whole. `in-use` when its parts differ and it must stay.
+
+        What is in use or known good keeps the runner that it was verified with; any other takes a new one.
+        """
         known = record["releases"].get(release)
         if known is None or not self.whole(model, release, known):
             return False
         if all(known.get(key, 0) == wanted[key] for key in wanted):
+            other = runner not in (None, known.get("runner"))
+            if other and release not in needed(record).union(record["known_good"]):
+                return False
             return known["state"] != "failed"  # it failed on another version of the runtime
         if release in needed(record):
             raise AgentError(

@@ -9,7 +9,7 @@ from edgewright_agent.files import make_root
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.state import take
 
-FOLDERS = ("agent", "runtimes", "incoming", "trash", "models", "results", "hooks")
+FOLDERS = ("agent", "runtimes", "incoming", "trash", "models", "results", "hooks", "runners")
 VOLATILE = ("tmpfs", "ramfs", "rootfs")
 GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 HINT = "set `root` of this board in fleet.toml to a folder of its own on a real, writable disk"

@@ -79,18 +79,19 @@ class Runtimes(object):
         self.uploads = agent.incoming
         self.known = {}  # folder: (identity of its RUNTIME.json, what it says)
 
-    def provision(self, name, target, version, wheels):
-        """Unpack wheels that were put. Returns `{"ref", "path", "bytes"}`.
+    def provision(self, name, target, version, wheels, runner=None):
+        """Unpack wheels that were put, for the target's runner (sha256). Returns `{"ref", "path", "bytes"}`.
 
         Raises:
-            AgentError: `not-found`, `hash-mismatch`, `bad-argument` for a bad wheel, `disk-full`.
+            AgentError: `not-found`, `runner-missing`, `runner-refused`, `hash-mismatch`, `bad-argument` for a bad wheel, `disk-full`.
         """
+        runner = self.agent.runners.choose(target, runner)
         ref = runtime_id([wheel["sha256"] for wheel in wheels])
         folder = "runtimes/%s-%s-%s" % (name, version, ref[:8])
         about = self.whole(folder, ref)
         if about is None:
             about = {"schema": 1, "ref": ref, "name": name, "target": target, "version": version}
-            about = self.make(folder, about, wheels)
+            about = self.make(folder, about, wheels, runner)
         return {"ref": ref, "path": self.files.path(folder), "bytes": about["bytes"]}
 
     def whole(self, folder, ref):
@@ -101,7 +102,7 @@ class Runtimes(object):
         self.note_damage(folder, False)
         return about
 
-    def make(self, folder, about, wheels):
+    def make(self, folder, about, wheels, runner):
         """Unpack wheels and put them in place, unless another session was quicker. Returns `about`, filled in, or the
         other session's."""
         stage = "incoming/stage-" + self.files.session
@@ -110,7 +111,8 @@ class Runtimes(object):
         self.files.make_folder(stage)
         try:
             contents, origins = self.unpack(sources, stage)
-            self.compile(contents, stage, about["target"])
+            if runner:
+                self.compile(contents, stage, about["target"], runner)
             about.update(files=contents, wheels=origins, bytes=sum(entry[1] for entry in contents.values()))
             self.files.write(stage + "/" + ABOUT, json.dumps(about, sort_keys=True).encode("ascii"))
             self.files.seal(stage)
@@ -132,9 +134,10 @@ class Runtimes(object):
         self.uploads.drop(wheel["sha256"] for wheel in wheels)
         return quicker or about
 
-    def compile(self, contents, stage, target):
+    def compile(self, contents, stage, target, runner):
         """Add bytecode to what was unpacked, where there is room for it."""
-        made = bytecode.keep(self.files, stage, target, self.agent.sha256)
+        sources = self.agent.runners.sources(target, runner)
+        made = bytecode.keep(self.files, stage, target, self.agent.sha256, sources)
         try:
             incoming.room(self.files, 0)
         except AgentError:

@@ -226,14 +226,14 @@ def described(error):
     return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
-def greet(hello, data):
+def greet(hello, data, runners):
     """Set the root folder up and recover. Returns (Agent, greeting).
 
     Raises:
         AgentError: `root-refused`, `io`, `disk-full`, `busy`.
     """
     path = root.prepare(str(hello.get("root") or ""))
-    agent = Agent(path, str(hello["agent"]["sha256"]))
+    agent = Agent(path, str(hello["agent"]["sha256"]), runners=runners)
     board_id = root.furnish(agent.files)
     root.open_to(agent.files, hello.get("group"))
     agent.keep(data)
@@ -247,20 +247,23 @@ def greet(hello, data):
         "root": path,
         "board_id": board_id,
         "recovered": recovered,
+        "runners": agent.runners.listing(),
+        "forced": agent.runners.forced,
     }
     return agent, greeting
 
 
-def main(hello, data):
+def main(hello, data, runners=None):
     """Serve one session.
 
     Args:
         hello: the host's hello.
         data: bytes of the agent's own .pyz.
+        runners: {target: bytes} of the administrator, with a forced command.
     """
     source, sink = take_descriptors()
     try:
-        agent, greeting = greet(hello, data)
+        agent, greeting = greet(hello, data, runners)
     except (AgentError, OSError) as error:
         known = error if isinstance(error, AgentError) else failure(error, str(hello.get("root")))
         os.write(

@@ -14,7 +14,10 @@ def status(agent):
     state = agent.store.read()
     models = {}
     for name, record in state["models"].items():
-        releases = {one: {key: about[key] for key in SHOWN} for one, about in record["releases"].items()}
+        releases = {
+            one: dict({key: about[key] for key in SHOWN}, runner=agent.runners.of(about))
+            for one, about in record["releases"].items()
+        }
         trial = record["trial"] and {
             key: record["trial"][key] for key in ("txn", "from", "to", "phase", "guard")
         }
@@ -54,7 +57,7 @@ def kept(record, keep, busy):
 
 
 def prune(agent, releases, keep, dry_run=False):
-    """Remove the releases, runtimes, hooks and uploads that nothing needs, or only say which. Returns
+    """Remove the releases, runtimes, runners, hooks and uploads that nothing needs, or only say which. Returns
     `{"removed", "in_use", "freed_bytes"}`; in use is what no release needs, but a session that is at work."""
     removed, in_use, freed, doomed, seen = [], [], 0, [], {}
     with agent.store.locked() as state:
@@ -90,7 +93,7 @@ def used_as(relative):
 
 
 def unneeded(agent, state, doomed):
-    """Relative paths of the runtimes and hooks that no release but the doomed names, of uploads but each model's
+    """Relative paths of the runtimes, runners and hooks that no release but the doomed names, of uploads but each model's
     newest evaluation set, and of old agents."""
     abouts = [
         about
@@ -107,6 +110,9 @@ def unneeded(agent, state, doomed):
         if (agent.runtimes.about("runtimes/" + name) or {"ref": None})["ref"] not in runtimes
     ]
     found += ["hooks/" + name for name in sorted(os.listdir(agent.files.path("hooks"))) if name not in hooks]
+    runners = {about.get("runner") for about in abouts}
+    names = sorted(os.listdir(agent.files.path("runners")))
+    found += ["runners/" + name for name in names if name.split(".")[0] not in runners]
     sets = {record.get("evaluation") for record in state["models"].values()}
     found += [
         "incoming/" + name

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edgewright.connect import agent_package
+from edgewright.connect import agent_package, runner_package
 from edgewright_agent import protocol
 
 REPOSITORY = Path(__file__).parents[2]
@@ -23,9 +23,7 @@ PYTHON = os.environ.get("EDGEWRIGHT_AGENT_PYTHON", sys.executable)  # runs the a
 
 def build_pyz() -> bytes:
     """The agent, like the host ships it."""
-    return agent_package.build(
-        REPOSITORY / "agent/edgewright_agent", REPOSITORY / "targets/edgewright_targets"
-    ).data
+    return agent_package.build(REPOSITORY / "agent/edgewright_agent").data
 
 
 def sha(data: bytes) -> str:
@@ -178,6 +176,13 @@ def wheel(files: dict[str, bytes] | None = None) -> bytes:
     return buffer.getvalue()
 
 
+def give(wire: Wire, target: str = "tflite", data: bytes | None = None) -> str:
+    """Give the board a runner, the target's own by default; returns its sha256."""
+    data = data or runner_package.package(target).data
+    assert wire.call("runner", target=target, sha256=wire.put(data)) == {}
+    return sha(data)
+
+
 def provision(wire: Wire, data: bytes | None = None, version: str = "1.0") -> str:
     """Provision a toy runtime; returns its REF."""
     data = data or wheel()
@@ -195,7 +200,9 @@ def install(
     runtime=None,
     **more,
 ) -> str:
-    """Upload and install an artifact; returns the release."""
+    """Upload and install an artifact, with the runner of its target; returns the release."""
+    target = json.loads(built["manifest"])["target"]
+    more = more if "runner" in more else {**more, "runner": give(wire, target)}
     for data in [*built["files"].values(), built["manifest"], *(hooks or {}).values()]:
         wire.put(data)
     kinds = {kind: sha(data) for kind, data in (hooks or {}).items()}
@@ -283,6 +290,7 @@ def kit() -> SimpleNamespace:
         begun,
         current,
         deployed,
+        give,
         install,
         provision,
         sha,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.connect import agent_package
+from edgewright.connect import runner_package
 from edgewright_agent import state as states
 
 # A target whose prepared file holds the factor by which inputs are multiplied: a wrong file is a wrong answer.
@@ -102,29 +102,27 @@ def told(tmp_path) -> Path:
 
 
 @pytest.fixture
-def toy_pyz(told, kit) -> bytes:
-    """The agent with one more target."""
-    names = ("agent/edgewright_agent", "targets/edgewright_targets")
-    found = agent_package.sources(*(kit.REPOSITORY / name for name in names))
-    runner = {"__init__.py": "", "runner.py": RUNNER.format(folder=str(told))}
-    return agent_package.packed(
-        {**found, **{f"edgewright_targets/toy/{name}": text for name, text in runner.items()}}
-    )
+def toy(told) -> bytes:
+    """The runner of one more target."""
+    return runner_package.packed("toy", {"toy/runner.py": RUNNER.format(folder=str(told))}).data
 
 
 @pytest.fixture
-def board(connect, toy_pyz, kit, root, told):
+def board(connect, toy, kit, root, told):
     """A release of the toy target, installed but not yet verified, on an open session."""
-    return Board(connect, toy_pyz, kit, root, told)
+    return Board(connect, toy, kit, root, told)
 
 
 class Board:
-    def __init__(self, connect, pyz, kit, root, told) -> None:
-        self.connect, self.kit, self.root, self.told, self.pyz = connect, kit, root, told, pyz
-        self.wire = connect(pyz=pyz)
+    def __init__(self, connect, toy, kit, root, told) -> None:
+        self.connect, self.kit, self.root, self.told = connect, kit, root, told
+        self.wire = connect()
+        self.runner = kit.give(self.wire, "toy", toy)
         self.txn = kit.begun(self.wire)
         self.runtime = self.provision(kit.wheel())
-        self.release = kit.install(self.wire, kit.artifact(target="toy"), self.txn, runtime=self.runtime)
+        self.release = kit.install(
+            self.wire, kit.artifact(target="toy"), self.txn, runtime=self.runtime, runner=self.runner
+        )
 
     def provision(self, wheel: bytes) -> str:
         """Another wheel is another runtime, of the same version."""
@@ -134,7 +132,7 @@ class Board:
     def again(self) -> None:
         """A new session, as after the first one ended."""
         self.wire.close()
-        self.wire = self.connect(pyz=self.pyz)
+        self.wire = self.connect()
         self.kit.wait_until(lambda: not self.wire.call("status")["lease"])
         self.txn = self.kit.begun(self.wire)
 
@@ -188,7 +186,7 @@ def test_it_is_made_once_and_used_by_every_session(board):
 def test_of_two_sessions_that_make_it_at_once_the_first_is_kept(board):
     (board.told / "wait").write_text("yes")
     board.wire.send("verify", model="digits", release=board.release, txn=board.txn)
-    other = board.connect(pyz=board.pyz)
+    other = board.connect()
     buffer = io.BytesIO()
     np.savez(buffer, input_0=np.ones((2, 4), np.float32))
     inputs = other.put(buffer.getvalue())
@@ -307,7 +305,9 @@ def test_another_runtimes_stays_until_its_release_goes(board):
     runtime = board.provision(board.kit.wheel({"toy/__init__.py": b"VERSION = 2\n"}))
     (board.told / "version").write_text("2")
     built = board.kit.artifact(target="toy")
-    candidate = board.kit.install(board.wire, built, board.txn, version="2", runtime=runtime)
+    candidate = board.kit.install(
+        board.wire, built, board.txn, version="2", runtime=runtime, runner=board.runner
+    )
     ask = {"model": "digits", "txn": board.txn}
     assert board.wire.call("verify", release=candidate, **ask)["ok"]
     (other,) = set(board.folder.iterdir()) - {mine}

@@ -10,7 +10,7 @@ import numpy
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.connect import agent_package
+from edgewright.connect import agent_package, runner_package
 from edgewright_agent.results import SessionFiles
 
 TOLERANCE = {"sqnr_db": 60.0, "relative": 1e-3}
@@ -21,15 +21,10 @@ def package(name):
     return Path(next(iter(importlib.util.find_spec(name).submodule_search_locations)))
 
 
-def pyz_bytes(more=None):
-    """The agent as the host ships it, with more sources by name."""
-    found = agent_package.sources(package("edgewright_agent"), package("edgewright_targets"))
-    return agent_package.packed({**found, **(more or {})})
-
-
 @pytest.fixture(scope="session")
 def agent_bytes():
-    return pyz_bytes()
+    """The agent as the host ships it, comments and all."""
+    return agent_package.packed(agent_package.sources(package("edgewright_agent")))
 
 
 @pytest.fixture
@@ -38,20 +33,6 @@ def root(tmp_path, agent_bytes):
     (folder / "agent").mkdir(parents=True)
     (folder / "agent" / f"{hashlib.sha256(agent_bytes).hexdigest()}.pyz").write_bytes(agent_bytes)
     return folder
-
-
-@pytest.fixture
-def add_runner(root):
-    """Adds a target to the agent's bytes. Returns their new sha256."""
-
-    def add(target, runner):
-        folder = f"edgewright_targets/{target}"
-        data = pyz_bytes({f"{folder}/__init__.py": "", f"{folder}/runner.py": runner})
-        sha256 = hashlib.sha256(data).hexdigest()
-        (root / "agent" / f"{sha256}.pyz").write_bytes(data)
-        return sha256
-
-    return add
 
 
 @pytest.fixture
@@ -96,6 +77,7 @@ def make_job(root, agent_bytes):
             "folder": str(folder),
             "manifest": manifest,
             "target": manifest["target"],
+            "runner": json.loads(runner_package.package(manifest["target"]).data),
             "runtime": runtime or system,
             "options": {"threads": threads, "accelerator": accelerator, "prepared": None},
             "root": str(root),

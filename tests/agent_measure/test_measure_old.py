@@ -1,5 +1,6 @@
 """The same code on this Python and on others: facts, verify, evaluate, bench."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import needs
 import numpy
 import pytest
 
+from edgewright.connect import runner_package
 from edgewright_agent import spawn
 
 VERSIONS = ("this", "3.6", "3.8", "3.13")
@@ -66,7 +68,7 @@ class Session:
 
 
 @pytest.fixture
-def plain_job(root, agent_bytes, tmp_path, add_runner):
+def plain_job(root, agent_bytes, tmp_path):
     folder = tmp_path / "release"
     folder.mkdir()
     x = numpy.arange(-8, 24, dtype="float32").reshape(8, 1, 4)
@@ -87,7 +89,8 @@ def plain_job(root, agent_bytes, tmp_path, add_runner):
         "runtime": {"ref": "system:plain", "name": "plain", "version": "1.0", "path": None, "system": True},
         "options": {"threads": 1, "accelerator": None, "prepared": None},
         "root": str(root),
-        "agent_sha": add_runner("plain", RUNNER),
+        "agent_sha": hashlib.sha256(agent_bytes).hexdigest(),
+        "runner": json.loads(runner_package.packed("plain", {"plain/runner.py": RUNNER}).data),
     }
     (tmp_path / "job.json").write_text(json.dumps(job))
     return tmp_path

@@ -38,7 +38,7 @@ def test_fleet_gets_the_file_to_every_board(run_script):
 def test_agent_is_small_and_leaves_no_process(run_script):
     text, rows = run_script("bench_agent.py", "--rounds", "1")
     size, limit = int(rows["agent .pyz"][0]), int(rows["agent .pyz"][1])
-    assert limit == 64 * 1024
+    assert limit == 56 * 1024
     assert 10_000 < size <= limit
     assert text.rstrip().endswith("sessions: 0")
 

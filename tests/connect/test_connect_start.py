@@ -64,39 +64,34 @@ def test_command_holds_nothing_that_a_shell_takes_apart():
 
 def test_package_is_small_and_the_same_every_time(tmp_path):
     first = agent_package.package()
-    agent, targets = (
-        agent_package.source_folder(name) for name in ("edgewright_agent", "edgewright_targets")
-    )
-    copies = [shutil.copytree(folder, tmp_path / "wheel" / folder.name) for folder in (agent, targets)]
-    (copies[1] / "__pycache__").mkdir(exist_ok=True)
-    again = agent_package.build(*copies)
-    assert again.data == first.data
-    assert len(first.data) <= 64 * 1024
+    agent = agent_package.source_folder("edgewright_agent")
+    copy = shutil.copytree(agent, tmp_path / "wheel" / agent.name)
+    (copy / "__pycache__").mkdir(exist_ok=True)
+    assert agent_package.build(copy).data == first.data
+    assert len(first.data) <= 56 * 1024
 
 
 def test_package_does_not_depend_on_line_ends(tmp_path):
-    agent, targets = (
-        agent_package.source_folder(name) for name in ("edgewright_agent", "edgewright_targets")
-    )
+    agent = agent_package.source_folder("edgewright_agent")
     copy = shutil.copytree(agent, tmp_path / agent.name)
     file = copy / "protocol.py"
     file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
-    assert agent_package.build(copy, targets).data == agent_package.package().data
+    assert agent_package.build(copy).data == agent_package.package().data
 
 
 def test_package_is_kept_and_a_damaged_one_built_again(tmp_path):
-    folders = [agent_package.source_folder(name) for name in ("edgewright_agent", "edgewright_targets")]
+    agent = agent_package.source_folder("edgewright_agent")
     cache = tmp_path / "cache"
     cache.mkdir()
-    first = agent_package.kept(*folders, cache)
+    first = agent_package.kept(agent, cache)
     (file,) = cache.iterdir()
     written = file.stat().st_mtime_ns
-    assert agent_package.kept(*folders, cache) == first and file.stat().st_mtime_ns == written
+    assert agent_package.kept(agent, cache) == first and file.stat().st_mtime_ns == written
     file.write_bytes(b"damaged")
-    assert agent_package.kept(*folders, cache) == first
-    changed = shutil.copytree(folders[0], tmp_path / "changed" / "edgewright_agent")
+    assert agent_package.kept(agent, cache) == first
+    changed = shutil.copytree(agent, tmp_path / "changed" / "edgewright_agent")
     (changed / "server.py").write_text((changed / "server.py").read_text() + "\nMORE = 1\n")
-    assert agent_package.kept(changed, folders[1], cache).sha256 != first.sha256
+    assert agent_package.kept(changed, cache).sha256 != first.sha256
 
 
 def plain(source):
@@ -107,7 +102,7 @@ def plain(source):
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
             and ast.get_docstring(node) is not None
         ):
-            node.body[0].value.value = ""
+            node.body[:1] = []
     return ast.dump(tree, include_attributes=False)
 
 
@@ -126,19 +121,22 @@ def test_shrinking_keeps_the_program_and_its_line_numbers():
 def test_shrinking_does_not_touch_strings():
     source = 'def f():  # é\n    """é\n ü"""\n    x = "# no comment"  # é\n'
     source += '    """not a docstring"""\n    return x\n'
-    shrunk = 'def f():\n    ""\n\n    x = "# no comment"\n    """not a docstring"""\n    return x\n'
+    shrunk = 'def f():\n\n\n x = "# no comment"\n """not a docstring"""\n return x\n'
     assert shrink(source) == shrunk
 
 
-def test_package_holds_runners_but_nothing_of_the_host(tmp_path):
+def test_shrinking_takes_indentation_but_not_inside_a_string():
+    source = 'if x:\n    def f(a,\n          b):\n        """only this"""\n    y = """\n    a\n    """ + (\n        a)\n'
+    assert shrink(source) == 'if x:\n def f(a,\nb):\n  ""\n y = """\n    a\n    """ + (\na)\n'
+
+
+def test_package_holds_the_agent_and_no_runner(tmp_path):
     (tmp_path / "agent.pyz").write_bytes(agent_package.package().data)
     with zipfile.ZipFile(tmp_path / "agent.pyz") as archive:
         assert archive.namelist() == ["__main__.py", "sources.json"]
         names = list(json.loads(archive.read("sources.json")))
-    assert {"edgewright_agent/server.py", "edgewright_targets/tflite/runner.py"} <= set(names)
-    own = {name.rsplit("/", 1)[-1] for name in names if name.startswith("edgewright_targets/")}
-    assert own == {"__init__.py", "runner.py"}
-    assert names == sorted(names)
+    assert "edgewright_agent/server.py" in names and names == sorted(names)
+    assert {name.split("/")[0] for name in names} == {"edgewright_agent"}
 
 
 @pytest.mark.parametrize("version", ["3.6", "3.8", "3.9", "3.11", "3.13"])

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from edgewright.config import fleet as fleet_file
-from edgewright.connect import agent_package
+from edgewright.connect import agent_package, runners
 from edgewright.connect.session import Limits, Session, open_session
 from edgewright.lab import boards
 from edgewright.nouns.board import Board, Fleet
@@ -165,7 +165,8 @@ class Deployment:
             "size": len(self.wheel),
         }
         wheels = {"name": "tflite-runtime", "target": "tflite", "version": "1.0", "wheels": [row]}
-        self.ref = str(self.session.call("provision", **wheels)["ref"])
+        runner = runners.named(self.session, "tflite")
+        self.ref = str(self.session.call("provision", **wheels, **runner)["ref"])
 
     def begin(self) -> None:
         self.expected = (self.session.call("status")["models"].get(MODEL) or {}).get("current")
@@ -175,6 +176,7 @@ class Deployment:
         kinds = {kind: sha(data) for kind, data in self.hooks.items()}
         about = {"model": MODEL, "version": self.version, "manifest": self.built.sha256, "hooks": kinds}
         about |= {"hook_s": self.hook_s, "runtime": self.ref, "txn": self.txn}
+        about |= runners.named(self.session, "tflite")
         assert self.session.call("install", **about)["release"] == self.release
 
     def verify(self) -> dict[str, Any]:
@@ -418,7 +420,7 @@ def hasty_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> agent_packag
         text = (sources / f"{name}.py").read_text()
         assert text.count(f"\n{long}") == 1
         (sources / f"{name}.py").write_text(text.replace(f"\n{long}", f"\n{short}"))
-    made = agent_package.build(sources, agent_package.source_folder("edgewright_targets"))
+    made = agent_package.build(sources)
     monkeypatch.setattr(agent_package, "package", lambda: made)
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +15,8 @@ import numpy as np
 import pytest
 
 import edgewright_agent
-import edgewright_targets
 from edgewright.compile import data
-from edgewright.connect import agent_package
+from edgewright.connect import agent_package, runner_package
 from edgewright.nouns.artifact import Artifact, TensorSpec
 from edgewright_agent import tensors, work
 from edgewright_agent.protocol import AgentError
@@ -65,9 +65,7 @@ def test_a_value_that_is_not_finite_is_refused() -> None:
 @pytest.fixture
 def on_board(tmp_path: Path) -> Callable[[Artifact], dict[str, Any]]:
     """The agent's `verify` of an artifact, by a child process and this machine's own LiteRT."""
-    pyz = agent_package.packed(
-        agent_package.sources(*(Path(one.__path__[0]) for one in (edgewright_agent, edgewright_targets)))
-    )
+    pyz = agent_package.packed(agent_package.sources(Path(edgewright_agent.__path__[0])))
     digest = hashlib.sha256(pyz).hexdigest()
     root = tmp_path / "root"
     (root / "agent").mkdir(parents=True)
@@ -84,7 +82,7 @@ def on_board(tmp_path: Path) -> Callable[[Artifact], dict[str, Any]]:
         }
         job = {
             "model": "net", "release": "1-aaaaaaaa", "folder": str(artifact.folder), "manifest": manifest,
-            "target": "tflite", "runtime": runtime, "options": {"threads": 1, "accelerator": "cpu", "prepared": None},
+            "target": "tflite", "runner": json.loads(runner_package.package("tflite").data), "runtime": runtime, "options": {"threads": 1, "accelerator": "cpu", "prepared": None},
             "root": str(root), "agent_sha": digest,
         }  # fmt: skip
         verdict: dict[str, Any] = work.verify(job, SessionFiles(str(root), "session"), lambda _: None)

@@ -11,6 +11,7 @@ import os
 import tempfile
 import threading
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgewright.config import home
@@ -22,7 +23,6 @@ from edgewright_agent import protocol
 
 DATE = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP can hold
 SOURCES = "sources.json"  # the member with all sources, name -> text
-TARGET_FILES = ("__init__.py", "runner.py")  # of each target: the part that runs on boards
 
 
 class AgentPackage(Noun, frozen=True, kw_only=True):
@@ -51,12 +51,12 @@ def package() -> AgentPackage:
 @functools.cache
 def made() -> AgentPackage:
     """The package, once a process."""
-    return kept(source_folder("edgewright_agent"), source_folder("edgewright_targets"), home.folder("agent"))
+    return kept(source_folder("edgewright_agent"), home.folder("agent"))
 
 
-def kept(agent: Path, targets: Path, folder: Path) -> AgentPackage:
-    """The package of these sources from a folder where it is kept, else built and put there."""
-    found = sources(agent, targets)
+def kept(agent: Path, folder: Path) -> AgentPackage:
+    """The package of an agent's sources from a folder where it is kept, else built and put there."""
+    found = sources(agent)
     makers = [Path(__file__).read_bytes(), Path(shrink_module.__file__).read_bytes()]
     key = hashlib.sha256(
         b"\0".join([*makers, *(part for item in sorted(found.items()) for part in encoded(item))])
@@ -65,7 +65,7 @@ def kept(agent: Path, targets: Path, folder: Path) -> AgentPackage:
         data = file.read_bytes()
         if file.stem.endswith(hashlib.sha256(data).hexdigest()):
             return as_package(data)
-    new = build(agent, targets)
+    new = build(agent)
     descriptor, temporary = tempfile.mkstemp(dir=folder)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(new.data)
@@ -78,10 +78,16 @@ def encoded(item: tuple[str, str]) -> tuple[bytes, bytes]:
     return item[0].encode("utf-8"), item[1].encode("utf-8")
 
 
-def build(agent: Path, targets: Path) -> AgentPackage:
-    """The package from the folders of `edgewright_agent` and `edgewright_targets`."""
-    found = sources(agent, targets)
-    return as_package(packed({name: shrink(text) for name, text in found.items()}))
+def build(agent: Path) -> AgentPackage:
+    """The package from the folder of `edgewright_agent`."""
+    return as_package(packed({name: shrink(text) for name, text in sources(agent).items()}))
+
+
+def for_administrator(runners: Mapping[str, bytes]) -> bytes:
+    """A `.pyz` for a board with a forced command: the agent, and the runners (by target) that it may use."""
+    with zipfile.ZipFile(io.BytesIO(package().data)) as archive:
+        found = json.loads(archive.read(SOURCES))
+    return packed(found, {target: data.decode("ascii") for target, data in runners.items()})
 
 
 def as_package(data: bytes) -> AgentPackage:
@@ -105,24 +111,24 @@ def source_folder(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def sources(agent: Path, targets: Path) -> dict[str, str]:
+def sources(agent: Path) -> dict[str, str]:
     """Name in the package -> source text, line ends as `\\n`."""
-    found = {}
-    files = [(agent, file) for file in agent.rglob("*.py")]
-    files += [(targets, targets / "__init__.py")]
-    files += [(targets, file) for name in TARGET_FILES for file in targets.glob(f"*/{name}")]
-    for root, file in files:
-        found[f"{root.name}/{file.relative_to(root).as_posix()}"] = file.read_text("utf-8")
-    return found
+    files = agent.rglob("*.py")
+    return {f"{agent.name}/{file.relative_to(agent).as_posix()}": file.read_text("utf-8") for file in files}
 
 
-def packed(found: dict[str, str]) -> bytes:
+def packed(found: Mapping[str, str], runners: Mapping[str, str] | None = None) -> bytes:
     """A `.pyz` that depends on names and texts alone: sorted, one date, one mode.
 
     All sources are one member: compressed together they take two thirds of the bytes, and an old board's
     link is slow.
+
+    Args:
+        runners: by target; a member of its own, which only an administrator's `.pyz` has.
     """
     members = {"__main__.py": protocol.PYZ_MAIN, SOURCES: json.dumps(found, sort_keys=True)}
+    if runners is not None:
+        members[protocol.RUNNERS] = json.dumps(runners, sort_keys=True)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, text in members.items():

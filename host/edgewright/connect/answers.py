@@ -27,6 +27,7 @@ class Release(TypedDict, total=False):
     target: str
     precision: str
     runtime: str
+    runner: str
 
 
 class Model(TypedDict, total=False):

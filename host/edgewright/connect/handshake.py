@@ -32,6 +32,8 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
         root: absolute path of the root folder.
         board_id: the id of the root folder.
         recovered: what the agent put right at its start, a sentence each.
+        runners: sha256s of the runners that are on the board; None: its agent is older and carries its own.
+        forced: its agent was installed by an administrator, and so were all runners that it uses.
     """
 
     edgewright: int
@@ -41,6 +43,8 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     root: str = ""
     board_id: str = ""
     recovered: tuple[Any, ...] = ()
+    runners: tuple[str, ...] | None = None
+    forced: bool = False
 
 
 def greet(

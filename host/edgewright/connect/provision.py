@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgewright import targets
-from edgewright.connect import fitting, space
+from edgewright.connect import fitting, runners, space
 from edgewright.connect import wheels as wheel_files
 from edgewright.connect.fitting import check_own
 from edgewright.connect.picking import Offer, Picked, Search, split
@@ -153,8 +153,9 @@ def send(session: Session, facts: Facts, target: str, picked: Picked, progress: 
     progress(Step(board=session.board.name, what="provision", detail=picked.title))
     files = [{"file": wheel.file, "sha256": wheel.sha256, "size": wheel.size} for wheel in chosen]
     answer = session.call(
-        "provision", timeout_s=UNPACK_SECONDS, name=name, target=target, version=version, wheels=files
-    )
+        "provision", timeout_s=UNPACK_SECONDS, name=name, target=target, version=version, wheels=files,
+        **runners.named(session, target),
+    )  # fmt: skip
     size = answer.get("bytes")
     return RuntimeChoice(
         ref=str(answer.get("ref")),

@@ -12,7 +12,17 @@ from typing import Any
 
 import msgspec
 
-from edgewright.connect import agent_package, answers, local, ssh, ssh_config, start, transfer, trust
+from edgewright.connect import (
+    agent_package,
+    answers,
+    local,
+    runners,
+    ssh,
+    ssh_config,
+    start,
+    transfer,
+    trust,
+)
 from edgewright.connect.clean import clean
 from edgewright.connect.handshake import Greeting, board_error, greet
 from edgewright.connect.request import Raw, Request
@@ -100,7 +110,8 @@ def start_session(
 class Session:
     """Commands to one agent. One thread uses it; a thread of its own pings while it is idle.
 
-    `sent_bytes` counts the bytes of files that were uploaded.
+    `sent_bytes` counts the bytes of files that were uploaded; `runners` are those on the board, by sha256, None where
+    the board's agent brings its own.
 
     An error of the agent's leaves the session usable. Any other ends it: the stream's state is unknown.
     """
@@ -119,6 +130,8 @@ class Session:
         self.greeting = greeting
         self.progress = progress
         self.sent_bytes = 0
+        own = greeting.runners is None or greeting.forced
+        self.runners = None if own else set(greeting.runners or ())
         self._transport, self._channel, self._stream, self._limits = transport, channel, stream, limits
         self._lock = threading.Lock()
         self._sending = threading.Lock()  # held while a command's line and raw bytes are on their way
@@ -142,7 +155,8 @@ class Session:
     def call(
         self, do: str, *, timeout_s: float | None = None, on_event: OnEvent | None = None, **args: Any
     ) -> dict[str, Any]:
-        """One command; its answer, all text in it cleaned of control characters.
+        """One command; its answer, all text in it cleaned of control characters. A release that lacks its runner gets
+        this edgewright's.
 
         Args:
             timeout_s: limit for the whole command, an hour by default.
@@ -153,6 +167,11 @@ class Session:
             Unreachable: the link is dead.
             ProtocolError: the answer is not one.
         """
+        try:
+            return self.exchange(do, args, timeout_s=timeout_s, on_event=on_event)
+        except BoardError as error:
+            if error.code != "runner-missing" or not runners.supply(self):
+                raise
         return self.exchange(do, args, timeout_s=timeout_s, on_event=on_event)
 
     def put(self, source: Path | bytes, *, label: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Python source without what only people read: comments and docstrings. Line numbers stay as they are."""
+"""Python source without what only people read: comments, docstrings, indentation. Line numbers stay as they are."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import tokenize
 
 OPENS_BLOCK = (tokenize.ENCODING, tokenize.INDENT)
+ENDS_BLOCK = (tokenize.DEDENT, tokenize.ENDMARKER)
 INVISIBLE = (tokenize.COMMENT, tokenize.NL)
 
 Cut = tuple[tuple[int, int], tuple[int, int], str]
@@ -21,16 +22,39 @@ def shrink(source: str) -> str:
     for (first, start), (last, end), instead in sorted(cuts(source), reverse=True):
         tail = lines[last - 1][end:]
         lines[first - 1 : last] = [lines[first - 1][:start] + instead + tail, *[""] * (last - first)]
-    return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
+    return indented("\n".join(line.rstrip() for line in lines).rstrip() + "\n")
+
+
+def tokens_of(source: str) -> list[tokenize.TokenInfo]:
+    """The tokens of a source."""
+    return list(tokenize.tokenize(io.BytesIO(source.encode("utf-8")).readline))
 
 
 def cuts(source: str) -> list[Cut]:
     """What to cut, and what to put in its place: comments, and strings that are a block's first statement."""
-    tokens = list(tokenize.tokenize(io.BytesIO(source.encode("utf-8")).readline))
+    tokens = tokens_of(source)
     found: list[Cut] = [(one.start, one.end, "") for one in tokens if one.type == tokenize.COMMENT]
     visible = [one for one in tokens if one.type not in INVISIBLE]
-    for before, token, after in zip(visible, visible[1:], visible[2:], strict=False):
-        alone = before.type in OPENS_BLOCK and after.type == tokenize.NEWLINE
+    for before, token, end, after in zip(visible, visible[1:], visible[2:], visible[3:], strict=False):
+        alone = before.type in OPENS_BLOCK and end.type == tokenize.NEWLINE
         if alone and token.type == tokenize.STRING:
-            found.append((token.start, token.end, '""'))
+            found.append((token.start, token.end, '""' if after.type in ENDS_BLOCK else ""))
     return found
+
+
+def indented(source: str) -> str:
+    """A source with one blank a level; lines that go on a statement get none, those inside a string stay."""
+    blanks: dict[int, str] = {}
+    inside: set[int] = set()
+    depth, begins = 0, True
+    for token in tokens_of(source):
+        if token.type in (tokenize.INDENT, tokenize.DEDENT):
+            depth += 1 if token.type == tokenize.INDENT else -1
+        elif token.type not in (*INVISIBLE, tokenize.ENCODING, tokenize.ENDMARKER):
+            blanks.setdefault(token.start[0], " " * depth if begins else "")
+            inside.update(range(token.start[0] + 1, token.end[0] + 1))
+            begins = token.type == tokenize.NEWLINE
+    rows = enumerate(source.split("\n"), 1)
+    return "\n".join(
+        row if number in inside else blanks.get(number, "") + row.lstrip() for number, row in rows
+    )

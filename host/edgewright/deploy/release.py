@@ -9,11 +9,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from edgewright.compile.answers import Answers
+from edgewright.connect import runners
 from edgewright.connect.provision import RuntimeChoice
 from edgewright.connect.session import Session
 from edgewright.deploy import gate
@@ -33,6 +34,7 @@ from edgewright.nouns.progress import Progress, Step
 from edgewright.nouns.project import Budget
 from edgewright_agent.protocol import HOOK_SECONDS
 
+T = TypeVar("T")
 LEASE_S = 60  # the session renews it; this is what is left of it when a board is cut off
 
 
@@ -41,6 +43,8 @@ NO_MEASURE = (
     "release-damaged",
     "runtime-damaged",
     "runtime-missing",
+    "runner-missing",
+    "runner-refused",
     "load-failed",
     "child-crashed",
     "bad-argument",
@@ -173,10 +177,14 @@ class BoardRelease:
 
     def put_all(self, sources: Sequence[tuple[Path | bytes, str]]) -> list[str]:
         """Uploads what the board lacks of (source, label); returns their sha256s."""
+        return self.counted(lambda: self.session.put_all(sources))
+
+    def counted(self, send: Callable[[], T]) -> T:
+        """What a function returns; the bytes that it uploads are counted."""
         before = self.session.sent_bytes
-        digests = self.session.put_all(sources)
+        done = send()
         self.trace.sent_bytes += self.session.sent_bytes - before
-        return digests
+        return done
 
     def install(self) -> None:
         """Uploads the artifact and installs it; `current` untouched."""
@@ -191,10 +199,11 @@ class BoardRelease:
         hooks = dict(zip(self.request.hooks, others[len(manifest.files) :], strict=True))
         # said only where it is another one: an agent that an administrator installed may not know the word
         limit = {} if self.request.hook_s == HOOK_SECONDS else {"hook_s": self.request.hook_s}
+        runner = self.counted(lambda: runners.named(self.session, manifest.target))
         self.step("install", self.release)
         answer = self.call(
             "install", model=self.request.model, version=self.version, manifest=document,
-            runtime=self.choice.ref, hooks=hooks, **limit,
+            runtime=self.choice.ref, hooks=hooks, **limit, **runner,
         )  # fmt: skip
         self.release = self.trace.release = str(answer["release"])
 

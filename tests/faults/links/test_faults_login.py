@@ -152,7 +152,7 @@ def test_an_agent_of_another_version_behind_a_forced_command_still_talks(pi, cha
     sources = tmp_path / "edgewright_agent"
     shutil.copytree(agent_package.source_folder("edgewright_agent"), sources)
     (sources / "__init__.py").write_text('__version__ = "0.0.1"\n')
-    other = agent_package.build(sources, agent_package.source_folder("edgewright_targets"))
+    other = agent_package.build(sources)
     program = pi.lab.folder / "other.pyz"
     program.write_bytes(other.data)
     force = f'restrict,command="python3 -I -S -B {program} serve --root ~/.edgewright" '

@@ -12,7 +12,7 @@ import shutil
 import uuid
 import zipfile
 
-from edgewright.connect import agent_package
+from edgewright.connect import agent_package, runner_package
 from edgewright_agent import clock, files, releases, root, runtimes, status, trial, work
 from edgewright_agent import reboot as reboot_guard
 from edgewright_agent.agent import Agent
@@ -20,7 +20,8 @@ from edgewright_agent.commands import Commands
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.results import SessionFiles
 
-PYZ = agent_package.build(*map(agent_package.source_folder, ("edgewright_agent", "edgewright_targets"))).data
+PYZ = agent_package.build(agent_package.source_folder("edgewright_agent")).data
+RUNNER = runner_package.package("onnxruntime").data
 TOY = """__version__ = "%s"
 get_available_providers = lambda: ["CPUExecutionProvider"]
 
@@ -151,9 +152,17 @@ def rows(data):
     return [{"file": "toy.whl", "sha256": sha(data), "size": len(data)}]
 
 
+def give(commands):
+    """The runner is on the board. Returns its sha256."""
+    if sha(RUNNER) not in commands.agent.runners.listing():
+        put(commands, RUNNER)
+        commands.runner("onnxruntime", sha(RUNNER))
+    return sha(RUNNER)
+
+
 def provision(commands, version="1"):
     put(commands, wheel(version))
-    return commands.provision("toy", "onnxruntime", version, rows(wheel(version)))["ref"]
+    return commands.provision("toy", "onnxruntime", version, rows(wheel(version)), give(commands))["ref"]
 
 
 def install(commands, tag, txn, hooks=None):
@@ -162,7 +171,7 @@ def install(commands, tag, txn, hooks=None):
     if known not in [one["ref"] for one in commands.agent.runtimes.listing()]:
         provision(commands)
     artifact_id = upload(commands, tag)
-    release = commands.install("m", tag, artifact_id, known, hooks or {}, txn)["release"]
+    release = commands.install("m", tag, artifact_id, known, hooks or {}, txn, 0, give(commands))["release"]
     commands.judge("m", release, "", "")
     return release
 
@@ -187,6 +196,7 @@ def current(commands):
     fresh = Commands(Agent(commands.agent.files.root, ""), None)
     fresh.releases.check("m", release, about)
     assert fresh.agent.runtimes.find(about["runtime"])["ref"] == about["runtime"], "its runtime is gone"
+    assert fresh.agent.runners.of(about) == about["runner"] == sha(RUNNER), "its runner is gone"
     stop(fresh)
     return release
 

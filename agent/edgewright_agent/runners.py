@@ -1,0 +1,154 @@
+"""Runners: the code that runs the models of a target. The host sends it by content, and a release records which one it runs on.
+
+A runner is JSON, {name of a source: its text}. Its bytes are read once and hashed, and those very bytes run, from memory.
+"""
+
+import hashlib
+import importlib
+import io
+import json
+import os
+import sys
+import zipfile
+
+from edgewright_agent.loader import MemoryImporter
+from edgewright_agent.protocol import MAX_RUNNER, RUNNERS, AgentError, loads
+
+FOLDER = "runners"
+PACKAGE = "edgewright_targets"
+
+
+def name(sha256):
+    """The relative path of a runner's file."""
+    return "%s/%s.json" % (FOLDER, sha256)
+
+
+def inside(pyz):
+    """{target: bytes} of the runners that an administrator put into the bytes of an agent."""
+    with zipfile.ZipFile(io.BytesIO(pyz)) as archive:
+        found = archive.read(RUNNERS) if RUNNERS in archive.namelist() else b"{}"
+    return {target: text.encode("ascii") for target, text in json.loads(found.decode("ascii")).items()}
+
+
+def load(sources, target):
+    """The module of a runner, imported from memory; what another runner imported before is forgotten."""
+    for known in [known for known in sys.modules if known.split(".")[0] == PACKAGE]:
+        del sys.modules[known]
+    others = [one for one in sys.meta_path if getattr(one, "package", None) != PACKAGE]
+    sys.meta_path[:] = [MemoryImporter(sources, PACKAGE)] + others
+    return importlib.import_module("%s.%s.runner" % (PACKAGE, target))
+
+
+class Runners(object):
+    """The runners under `runners/`; where an administrator installed the agent, those in its .pyz and no other.
+
+    Args:
+        agent: Agent.
+        installed: {target: bytes} of the administrator's; None where the host sends them.
+    """
+
+    def __init__(self, agent, installed=None):
+        self.agent = agent
+        self.forced = installed is not None
+        hashes = [(target, hashlib.sha256(data).hexdigest()) for target, data in (installed or {}).items()]
+        self.of_target = dict(hashes)
+        self.own = {sha256: installed[target] for target, sha256 in hashes}
+
+    def read(self, sha256):
+        """The bytes of a runner that may run here; None where it is absent, or not what its name says."""
+        if self.forced:
+            return self.own.get(sha256)
+        try:
+            with self.agent.files.open(name(sha256)) as file:
+                data = file.read(MAX_RUNNER + 1)
+        except (AgentError, OSError):
+            return None
+        return data if hashlib.sha256(data).hexdigest() == sha256 else None
+
+    def listing(self):
+        """The sha256s of the runners that are here; none of them is pruned while this session lasts."""
+        if self.forced:
+            return sorted(self.own)
+        if not self.agent.uses.hold(FOLDER):
+            return []
+        found = [file.split(".")[0] for file in os.listdir(self.agent.files.path(FOLDER))]
+        return sorted(sha256 for sha256 in found if self.read(sha256))
+
+    def of(self, about):
+        """The sha256 of the runner that a release runs on; empty where that is gone or damaged, or none was recorded.
+
+        An administrator's agent runs what was installed with another runner on its own for the target.
+        """
+        sha256 = str(about.get("runner"))
+        if self.forced and sha256 not in self.own:
+            sha256 = self.of_target.get(about["target"], "")
+        return sha256 if self.read(sha256) else ""
+
+    def choose(self, target, sha256):
+        """The sha256 of the runner for a target: the one that is named, else the administrator's, else None.
+
+        Raises:
+            AgentError: `runner-refused`, `runner-missing`, or `bad-argument` for another target's.
+        """
+        if self.forced and sha256 is None:
+            sha256 = self.of_target.get(target, "")
+        if sha256 is not None:
+            self.sources(target, sha256)
+        return sha256
+
+    def sources(self, target, sha256):
+        """{name: text} of a runner; the errors are those of `choose`."""
+        data = self.read(sha256)
+        if data is None:
+            raise self.lacking(target, sha256)
+        found = parsed(data)
+        if "%s/%s/runner.py" % (PACKAGE, target) not in found:
+            raise AgentError("bad-argument", "the runner is not for %s: %s" % (target, sha256))
+        return found
+
+    def lacking(self, target, sha256=""):
+        """The AgentError where a runner is not here."""
+        if not self.forced:
+            return AgentError(
+                "runner-missing", "no runner for %s is on this board" % target, "deploy it again"
+            )
+        return AgentError(
+            "runner-refused",
+            "the administrator of this board did not install this runner for %s: %s"
+            % (target, sha256 or "any"),
+            "`edgewright fleet agent` writes an agent with runners, for the administrator to install",
+        )
+
+    def keep(self, target, sha256):
+        """Keep a runner that was put.
+
+        Raises:
+            AgentError: `runner-refused`, `bad-argument`, `not-found`, `busy`: another session prunes.
+        """
+        if not self.forced and not self.agent.uses.hold(FOLDER):
+            raise AgentError("busy", "another session prunes this board", "run this again when it is over")
+        if not self.forced and not self.read(sha256):
+            self.take(sha256)
+        self.sources(target, sha256)
+
+    def take(self, sha256):
+        """Move a runner from the uploads to its place; what is damaged there goes."""
+        with open(self.agent.incoming.find(sha256), "rb") as file:
+            data = file.read(MAX_RUNNER + 1)
+        if len(data) > MAX_RUNNER:
+            raise AgentError("bad-argument", "a runner is too large: more than %d bytes" % MAX_RUNNER)
+        parsed(data)
+        self.agent.files.remove_tree(name(sha256))
+        self.agent.files.write(name(sha256), data)
+        self.agent.incoming.drop([sha256])
+
+
+def parsed(data):
+    """{name: text} in the bytes of a runner; `bad-argument`."""
+    try:
+        found = loads(data.decode("ascii"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise AgentError("bad-argument", "not a runner")
+    return found

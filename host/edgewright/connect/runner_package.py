@@ -1,0 +1,73 @@
+"""Runners as they travel: the sources that a board needs to run one target's models, as one blob by content."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+import threading
+from pathlib import Path
+
+from edgewright.connect.agent_package import source_folder
+from edgewright.connect.shrink import shrink
+from edgewright.nouns.base import Noun
+
+PACKAGE = "edgewright_targets"
+IMPORTED = re.compile(rf"^\s*from {PACKAGE}\.([\w.]+) import (\w+)", re.MULTILINE)
+
+
+class RunnerPackage(Noun, frozen=True, kw_only=True):
+    """What is sent to boards for a target.
+
+    Attributes:
+        data: ASCII JSON, {name of a source: its text}, sorted: the same bytes every time.
+        sha256: their hex digest, the runner's name on the board.
+    """
+
+    target: str
+    data: bytes
+    sha256: str
+
+
+BUILDING = threading.Lock()  # boards are worked on in parallel, a runner is packed once
+
+
+def package(target: str) -> RunnerPackage:
+    """This installation's runner of a target; the target is not imported."""
+    with BUILDING:
+        return made(target)
+
+
+@functools.cache
+def made(target: str) -> RunnerPackage:
+    """The package, once a process."""
+    return build(source_folder(PACKAGE), target)
+
+
+def build(folder: Path, target: str) -> RunnerPackage:
+    """The runner of a target from the folder of `edgewright_targets`."""
+    return packed(target, sources(folder, target))
+
+
+def packed(target: str, found: dict[str, str]) -> RunnerPackage:
+    """The package of these sources, named below `edgewright_targets`, and of the packages that they are in.
+
+    Those are empty here. It is not compressed: another zlib would give it another hash.
+    """
+    inits = {(above / "__init__.py").as_posix(): "" for name in found for above in Path(name).parents}
+    texts = {f"{PACKAGE}/{name}": shrink(text) for name, text in {**inits, **found}.items()}
+    data = json.dumps(texts, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return RunnerPackage(target=target, data=data, sha256=hashlib.sha256(data).hexdigest())
+
+
+def sources(folder: Path, target: str) -> dict[str, str]:
+    """Name below the folder -> source text of a target's runner, and of what it imports of other targets."""
+    found: dict[str, str] = {}
+    wanted = [f"{target}/runner.py"]
+    while wanted:
+        name = wanted.pop()
+        found[name] = (folder / name).read_text("utf-8")
+        modules = [f"{module.replace('.', '/')}/{item}.py" for module, item in IMPORTED.findall(found[name])]
+        wanted += [one for one in modules if one not in found]
+    return found

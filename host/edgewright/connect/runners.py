@@ -1,0 +1,50 @@
+"""Which runner a board is to use: this edgewright's own, sent where it is missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgewright import targets
+from edgewright.connect import runner_package
+
+if TYPE_CHECKING:
+    from edgewright.connect.session import Session
+
+
+def named(session: Session, target: str) -> dict[str, Any]:
+    """The argument `runner` of `provision` and `install`; the runner is on the board then.
+
+    Empty where the board has its own runners: its agent was installed by an administrator.
+    """
+    if session.runners is None:
+        return {}
+    runner = runner_package.package(target)
+    if runner.sha256 not in session.runners:
+        give(session, target)
+    return {"runner": runner.sha256}
+
+
+def give(session: Session, target: str) -> None:
+    """Puts a target's runner on the board; releases of the target that have none there get this one."""
+    runner = runner_package.package(target)
+    session.put(runner.data, label=f"runner of {target}")
+    session.exchange("runner", {"target": target, "sha256": runner.sha256})
+    if session.runners is not None:
+        session.runners.add(runner.sha256)
+
+
+def supply(session: Session) -> bool:
+    """Gives the board the runners that its releases lack: an older edgewright installed them, or the disk failed.
+
+    Returns:
+        Whether it was given any.
+    """
+    if session.runners is None:
+        return False
+    models = session.exchange("status", {})["models"].values()
+    releases = [release for model in models for release in (model.get("releases") or {}).values()]
+    lacking = {str(release.get("target")) for release in releases if not release.get("runner")}
+    known = sorted(lacking.intersection(targets.names()))
+    for target in known:
+        give(session, target)
+    return bool(known)
