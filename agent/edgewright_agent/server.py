@@ -226,7 +226,7 @@ def described(error):
     return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
-def greet(hello, data, runners):
+def greet(hello, data, runners=None):
     """Set the root folder up and recover. Returns (Agent, greeting).
 
     Raises:

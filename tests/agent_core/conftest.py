@@ -183,11 +183,13 @@ def give(wire: Wire, target: str = "tflite", data: bytes | None = None) -> str:
     return sha(data)
 
 
-def provision(wire: Wire, data: bytes | None = None, version: str = "1.0") -> str:
+def provision(wire: Wire, data: bytes | None = None, version: str = "1.0", runner: str | None = None) -> str:
     """Provision a toy runtime; returns its REF."""
     data = data or wheel()
     row = {"file": "toy-1.0-py3-none-any.whl", "sha256": wire.put(data), "size": len(data)}
-    return wire.call("provision", name="toy", target="tflite", version=version, wheels=[row])["ref"]
+    return wire.call("provision", name="toy", target="tflite", version=version, wheels=[row], runner=runner)[
+        "ref"
+    ]
 
 
 def install(

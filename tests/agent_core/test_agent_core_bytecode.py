@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from edgewright.connect import runner_package
+from edgewright_agent import bytecode as bytecode_of_runtimes
 from edgewright_agent import root as roots
 from edgewright_agent.agent import Agent
 from edgewright_agent.protocol import SPARE_BYTES
@@ -44,7 +46,7 @@ def test_what_an_import_takes_is_compiled_and_a_runtime_that_does_not_import_is_
     connect, kit, root, begins, members, made
 ):
     wire = connect()
-    ref = kit.provision(wire, kit.wheel(members))
+    ref = kit.provision(wire, kit.wheel(members), runner=kit.give(wire))
     (folder,) = (root / "runtimes").iterdir()
     assert bytecode(folder) == made
     for path in folder.rglob("*.pyc"):
@@ -56,13 +58,13 @@ def test_what_an_import_takes_is_compiled_and_a_runtime_that_does_not_import_is_
 
 def test_bytecode_that_was_changed_is_damage(connect, kit, root):
     wire = connect()
-    ref = kit.provision(wire, kit.wheel(RUNTIME))
+    ref = kit.provision(wire, kit.wheel(RUNTIME), runner=kit.give(wire))
     (folder,) = (root / "runtimes").iterdir()
     next(folder.rglob("numpy/__pycache__/*.pyc")).write_bytes(b"evil")
     txn = kit.begun(wire)
     with pytest.raises(kit.AgentFailureError, match=r"runtime-damaged"):
         kit.install(wire, kit.artifact(), txn, runtime=ref)
-    assert kit.provision(wire, kit.wheel(RUNTIME)) == ref
+    assert kit.provision(wire, kit.wheel(RUNTIME), runner=kit.give(wire)) == ref
     kit.install(wire, kit.artifact(), txn, runtime=ref)
 
 
@@ -70,6 +72,9 @@ def test_bytecode_that_would_take_the_spare_space_is_dropped(kit, root, pyz, mon
     agent = Agent(roots.prepare(str(root)), kit.sha(pyz))
     roots.furnish(agent.files)
     agent.keep(pyz)
+    runner = runner_package.package("tflite")
+    agent.incoming.put(runner.sha256, len(runner.data), 0, iter([runner.data]))
+    agent.runners.keep("tflite", runner.sha256)
     source = "".join(f"def f{number}(x):\n    return [x, {number}]\n" for number in range(1000)).encode()
     wheel = kit.wheel({**RUNTIME, "numpy/__init__.py": b"NAME = 'toy'\n" + source})
 
@@ -83,8 +88,16 @@ def test_bytecode_that_would_take_the_spare_space_is_dropped(kit, root, pyz, mon
         return SimpleNamespace(f_bavail=size - taken(), f_frsize=1, f_files=0, f_favail=0)
 
     monkeypatch.setattr(os, "statvfs", statvfs)
+    keep, compiled = bytecode_of_runtimes.keep, []
+
+    def watched(*given):
+        made = keep(*given)
+        compiled.extend(made)
+        return made
+
+    monkeypatch.setattr(bytecode_of_runtimes, "keep", watched)
     agent.incoming.put(kit.sha(wheel), len(wheel), 0, iter([wheel]))
     row = {"file": "toy.whl", "sha256": kit.sha(wheel), "size": len(wheel)}
-    ref = agent.runtimes.provision("toy", "tflite", "1.0", [row])["ref"]
+    ref = agent.runtimes.provision("toy", "tflite", "1.0", [row], runner.sha256)["ref"]
     (folder,) = (root / "runtimes").iterdir()
-    assert bytecode(folder) == set() and agent.runtimes.find(ref)["ref"] == ref
+    assert bytecode(folder) == set() and compiled and agent.runtimes.find(ref)["ref"] == ref

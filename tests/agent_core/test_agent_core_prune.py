@@ -20,7 +20,7 @@ def test_a_runtime_of_another_session_stays_until_it_ends(connect, kit, root):
     first.close()
     assert second.call("prune", keep=1)["removed"] == [] and runtimes(root)
     third.close()
-    assert [one.split("/")[0] for one in second.call("prune", keep=1)["removed"]] == ["runtimes"]
+    assert [one.split("/")[0] for one in second.call("prune", keep=1)["removed"]] == ["runtimes", "runners"]
     assert runtimes(root) == []
     assert kit.provision(second) == ref and len(runtimes(root)) == 1
 

@@ -10,6 +10,8 @@ import needs
 import pytest
 
 
+from edgewright.connect import agent_package, runner_package
+
 def test_the_agent_is_asked_for_once_and_then_kept(connect, root, pyz, kit):
     first = connect()
     assert first.asked and first.greeting["sha256"] == kit.sha(pyz) and first.greeting["root"] == str(root)
@@ -225,7 +227,8 @@ def test_a_trial_whose_watchdog_was_killed_gets_another(connect, kit, root):
     kit.wait_until(lambda: kit.current(root) is None)
 
 
-def test_a_forced_command_ignores_loader_and_agent(connect, kit, root, pyz, tmp_path):
+def test_a_forced_command_ignores_loader_and_agent(connect, kit, root, tmp_path):
+    pyz = agent_package.for_administrator({"tflite": runner_package.package("tflite").data})
     installed = tmp_path / "agent.pyz"
     installed.write_bytes(pyz)
     command = [sys.executable, "-I", "-S", "-B", str(installed), "serve", "--root", str(root)]
