@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -280,6 +281,50 @@ def reset(
         boards.each("reset", lambda board, session, progress: session.call("reset")),
         as_json,
         people,
+    )
+
+
+@app.command()
+def agent(
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="The .pyz to write.")],
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", help="Runtime that boards may use; may be repeated. Default: all."),
+    ] = None,
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
+) -> None:
+    """Write the agent with its runners, for an administrator to install behind a forced command."""
+    import hashlib
+
+    from edgewright import targets
+    from edgewright.connect import agent_package, runner_package
+    from edgewright.errors import EdgewrightError
+
+    names = [targets.load(name).name for name in target or targets.names()]
+    runners = {name: runner_package.package(name) for name in names}
+    data = agent_package.for_administrator({name: one.data for name, one in runners.items()})
+    try:
+        part = output.with_name(f"{output.name}.new")
+        part.write_bytes(data)
+        part.replace(output)
+    except OSError as error:
+        raise EdgewrightError(
+            f"cannot write {output}: {error.strerror}", hint="name a file in a folder that exists"
+        ) from error
+    if as_json:
+        hashes = {name: one.sha256 for name, one in runners.items()}
+        render.document(
+            "fleet agent",
+            path=output,
+            sha256=hashlib.sha256(data).hexdigest(),
+            bytes=len(data),
+            runners=hashes,
+        )
+        return
+    render.line(f"wrote {output}: {render.size(len(data))}, runners: {', '.join(runners)}")
+    render.note(
+        "install it as root, where the login cannot write; docs/board.md has the line for authorized_keys"
     )
 
 
