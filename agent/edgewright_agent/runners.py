@@ -106,16 +106,18 @@ class Runners(object):
             raise AgentError("bad-argument", "the runner is not for %s: %s" % (target, sha256))
         return found
 
-    def lacking(self, target, sha256=""):
+    def lacking(self, target, sha256):
         """The AgentError where a runner is not here."""
         if not self.forced:
             return AgentError(
                 "runner-missing", "no runner for %s is on this board" % target, "deploy it again"
             )
+        which = (
+            "no runner for %s" % target if target not in self.of_target else "another runner than " + sha256
+        )
         return AgentError(
             "runner-refused",
-            "the administrator of this board did not install this runner for %s: %s"
-            % (target, sha256 or "any"),
+            "the administrator of this board installed %s" % which,
             "`edgewright fleet agent` writes an agent with runners, for the administrator to install",
         )
 

@@ -273,7 +273,10 @@ def test_a_forced_command_runs_what_the_administrator_installed_and_nothing_else
     assert wire.greeting["runners"] == [kit.sha(runner(1))]
     txn = kit.begun(wire)
     other = wire.put(runner(2))
-    refused = pytest.raises(kit.AgentFailureError, match="runner-refused: the administrator .* toy: " + other)
+    refused = pytest.raises(
+        kit.AgentFailureError,
+        match="runner-refused: the administrator .* installed another runner than " + other,
+    )
     with refused as caught:
         wire.call("runner", target="toy", sha256=other)
     assert "edgewright fleet agent" in caught.value.hint
@@ -299,5 +302,5 @@ def test_a_forced_command_takes_no_runner_from_the_root_folder(toy, kit, install
 
 def test_a_target_without_an_installed_runner_is_refused_in_one_sentence(toy, kit, installed):
     installed()
-    with pytest.raises(kit.AgentFailureError, match=r"runner-refused: .* did not install .* toy: any"):
+    with pytest.raises(kit.AgentFailureError, match=r"runner-refused: .* installed no runner for toy"):
         toy.install(kit.begun(toy.wire), "a", 1, runner=None)

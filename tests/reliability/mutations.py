@@ -56,6 +56,27 @@ MUTATIONS = [
         (HERE + "bad_sectors.py::test_a_changed_bit_that_leaves_a_slot_readable_is_noticed",),
     ),
     Mutation(
+        "hash check of runners",
+        AGENT + "runners.py",
+        "return data if hashlib.sha256(data).hexdigest() == sha256 else None",
+        "return data",
+        (CORE + "runners.py::test_a_runner_that_was_changed_never_runs_and_is_replaced",),
+    ),
+    Mutation(
+        "prune keeps the runners of known-good releases",
+        AGENT + "status.py",
+        'runners = {about.get("runner") for about in abouts}',
+        'runners = {about.get("runner") for about in abouts if about["state"] == "trial"}',
+        (CORE + "runners.py::test_a_prune_keeps_the_runners_of_the_releases_that_stay",),
+    ),
+    Mutation(
+        "only the administrator's runners behind a forced command",
+        AGENT + "runners.py",
+        "        if self.forced:\n            return self.own.get(sha256)\n",
+        "",
+        (CORE + "runners.py::test_a_forced_command_takes_no_runner_from_the_root_folder",),
+    ),
+    Mutation(
         "golden check",
         AGENT + "work.py",
         '"ok": not failed,',

@@ -18,19 +18,20 @@ def named(session: Session, target: str) -> dict[str, Any]:
     """
     if session.runners is None:
         return {}
-    runner = runner_package.package(target)
-    if runner.sha256 not in session.runners:
+    sha256 = runner_package.package(target).sha256
+    if sha256 not in session.runners:
         give(session, target)
-    return {"runner": runner.sha256}
+    return {"runner": sha256}
 
 
 def give(session: Session, target: str) -> None:
-    """Puts a target's runner on the board; releases of the target that have none there get this one."""
+    """Puts a target's runner where it is missing; releases of the target that have none there get this one."""
     runner = runner_package.package(target)
-    session.put(runner.data, label=f"runner of {target}")
+    known = set() if session.runners is None else session.runners
+    if runner.sha256 not in known:
+        session.put(runner.data, label=f"runner of {target}")
     session.exchange("runner", {"target": target, "sha256": runner.sha256})
-    if session.runners is not None:
-        session.runners.add(runner.sha256)
+    known.add(runner.sha256)
 
 
 def supply(session: Session) -> bool:

@@ -10,9 +10,9 @@ import needs
 import paramiko
 import pytest
 
-from edgewright.connect import agent_package, session, trust
+from edgewright.connect import agent_package, runner_package, session, trust
 from edgewright.connect.session import start_session
-from edgewright.errors import Unreachable
+from edgewright.errors import BoardError, Unreachable
 
 SHELLS = ("/bin/bash", "/bin/csh", "/bin/dash", "/usr/bin/fish")
 
@@ -120,14 +120,21 @@ def test_a_deployment_through_a_jump_host_that_is_cut_and_comes_back(
 
 def test_a_forced_command_answers_whatever_is_asked_for(pi, changed, kit, survived):
     program = pi.lab.folder / "agent.pyz"
-    program.write_bytes(agent_package.package().data)
+    own = agent_package.for_administrator({"tflite": runner_package.package("tflite").data})
+    program.write_bytes(own)
     force = f'restrict,command="python3 -I -S -B {program} serve --root ~/.edgewright" '
     old = pi.current or pi.deploy("old", "old")
     with changed(pi.lab.folder / "authorized_keys", lambda text: force + text):
         with pi.open(root="~/elsewhere", python="/no/such/python3") as one:
             assert one.greeting.root.endswith("/.edgewright")
             kit.Deployment(one, kit.artifact("forced"), "forced").whole()
-            assert one.greeting.sha256 == agent_package.package().sha256
+            assert one.greeting.sha256 == kit.sha(own) and one.runners is None
+            refused = one.put(runner_package.package("onnxruntime").data)
+            with pytest.raises(
+                BoardError, match=r"administrator .* installed no runner for onnxruntime"
+            ) as caught:
+                one.call("runner", target="onnxruntime", sha256=refused)
+            assert caught.value.code == "runner-refused" and "fleet agent" in caught.value.hint
         transport = session.connect(pi.board, pi.fleet)
         try:
             channel = transport.run("touch ~/written")
