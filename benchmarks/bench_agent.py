@@ -15,8 +15,9 @@ import msgspec
 from lab_link import Lab, lab, random_file
 from measuring import Figures
 
+from edgewright import targets
 from edgewright.config import fleet as fleets
-from edgewright.connect import agent_package
+from edgewright.connect import agent_package, runner_package
 from edgewright.connect.local import LocalTransport
 from edgewright.connect.session import Session, connect, start_session
 from edgewright.connect.transport import Transport
@@ -70,9 +71,11 @@ def report(title: str, found: dict[str, list[Figures]]) -> None:
 
 
 def size() -> None:
-    """Prints the size of the .pyz."""
+    """Prints the sizes of the .pyz and of the runners, each of which travels to the boards that use it."""
     package = agent_package.package()
     rows = [["agent .pyz", len(package.data), PYZ_LIMIT, f"{len(package.data) / PYZ_LIMIT:.2f}"]]
+    for target in targets.names():
+        rows.append([f"runner {target}", len(runner_package.package(target).data), "-", "-"])
     print("### Size\n\n" + measuring.markdown(["", "bytes", "limit", "share"], rows))
 
 
