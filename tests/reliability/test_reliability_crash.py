@@ -12,6 +12,7 @@ SAMPLE = [  # what a quick run looks at: every so many disks of an operation
     ("power", "recovery", 5),
     ("power", "provision", 4),
     ("power", "discard", 2),
+    ("power", "runner", 4),
     ("power", "prune", 30),
     ("power", "purge", 16),
     ("power", "reset", 6),

@@ -10,6 +10,7 @@ SAMPLE = [
     ("full", "revert", 4),
     ("full", "install", 6),
     ("full", "prepared", 5),
+    ("full", "runner", 2),
     ("no_inodes", "provision", 4),
     ("dead", "recovery", 6),
     ("no_space", "put", 1),

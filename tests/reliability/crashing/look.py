@@ -46,6 +46,9 @@ def promised(commands, marks, facts, operation):
             commands.agent.incoming.find(what)
         elif word == "runtime":
             commands.agent.runtimes.find(what)
+        elif word == "runner":
+            about = record["releases"][facts["next"]]
+            assert commands.agent.runners.of(about) == about["runner"] == what, "a runner is gone"
         elif word == "release":
             assert what in record["releases"], "an acknowledged release is gone"
         elif word == "prepared":

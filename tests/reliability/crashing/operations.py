@@ -25,13 +25,23 @@ def resume(commands, facts, mark):
 
 
 def provision(commands, facts, mark):
-    made = commands.provision("toy", "onnxruntime", "2", scene.rows(scene.wheel("2")))
+    made = commands.provision(
+        "toy", "onnxruntime", "2", scene.rows(scene.wheel("2")), scene.sha(scene.RUNNER)
+    )
     mark("runtime " + made["ref"])
+
+
+def runner(commands, facts, mark):
+    """It comes to stay, and for the release that has none."""
+    scene.put(commands, scene.OTHER_RUNNER)
+    commands.runner("onnxruntime", scene.sha(scene.OTHER_RUNNER))
+    mark("runner " + scene.sha(scene.OTHER_RUNNER))
 
 
 def install(commands, facts, mark):
     hooks = {"health": scene.sha(b"#!/bin/sh\nexit 0\n")}
-    made = commands.install("m", "e", facts["staged"], facts["runtime"], hooks, facts["txn"])
+    given = ("m", "e", facts["staged"], facts["runtime"], hooks, facts["txn"], 0, scene.sha(scene.RUNNER))
+    made = commands.install(*given)
     mark("release " + made["release"])
 
 
@@ -114,6 +124,15 @@ def damage(commands):
     commands.store.read()
 
 
+def without_runner(commands):
+    """One release is of an agent that carried its runners."""
+    with commands.store.locked() as state:
+        del next(
+            about for about in state["models"]["m"]["releases"].values() if about["state"] == "verified"
+        )["runner"]
+        commands.store.save(state)
+
+
 def reset(commands, facts, mark):
     commands.reset()
 
@@ -129,6 +148,7 @@ ALLOWED = {
     put: ("old",),
     resume: ("old",),
     provision: ("old",),
+    runner: ("old",),
     install: ("old",),
     activate: ("old", "next"),
     commit: ("old", "next"),
@@ -144,5 +164,5 @@ ALLOWED = {
     purge: ("old", "none"),
 }
 BY_NAME = {operation.__name__: operation for operation in ALLOWED}
-BEFORE = {reset: damage}  # what comes before an operation, unrecorded
+BEFORE = {reset: damage, runner: without_runner}  # what comes before an operation, unrecorded
 FROM_NOTHING = (first_start, first_activation)  # these begin with an empty root folder

@@ -22,6 +22,7 @@ from edgewright_agent.results import SessionFiles
 
 PYZ = agent_package.build(agent_package.source_folder("edgewright_agent")).data
 RUNNER = runner_package.package("onnxruntime").data
+OTHER_RUNNER = RUNNER + b"\n"
 TOY = """__version__ = "%s"
 get_available_providers = lambda: ["CPUExecutionProvider"]
 
