@@ -71,7 +71,10 @@ class Runners(object):
             return sorted(self.own)
         if not self.agent.uses.hold(FOLDER):
             return []
-        found = [file.split(".")[0] for file in os.listdir(self.agent.files.path(FOLDER))]
+        try:
+            found = [file.split(".")[0] for file in os.listdir(self.agent.files.path(FOLDER))]
+        except OSError:  # no folder: that is said where a runner is needed
+            found = []
         return sorted(sha256 for sha256 in found if self.read(sha256))
 
     def of(self, about):

@@ -168,6 +168,19 @@ def test_a_runner_that_was_changed_never_runs_and_is_replaced(toy, kit, tmp_path
     assert toy.wire.call("verify", model="digits", release=release, txn=txn)["ok"] and not marker.exists()
 
 
+def test_a_file_in_place_of_the_runners_folder_keeps_nobody_out(toy, connect, kit, root):
+    release = toy.deploy("a", 1)
+    toy.wire.close()
+    toy.file(1).unlink()
+    (root / "runners").rmdir()
+    (root / "runners").write_text("no folder")
+    toy.wire = connect()
+    assert toy.wire.greeting["runners"] == [] and toy.shown(release) == ""
+    with pytest.raises(kit.AgentFailureError, match="io: runners"):
+        kit.give(toy.wire, "toy", runner(1))
+    assert toy.wire.call("purge") == {} and not root.exists()
+
+
 def test_a_release_whose_runner_is_lost_for_good_runs_on_another(toy, kit):
     one, two = toy.deploy("a", 1), toy.deploy("b", 2)
     toy.file(1).unlink()
