@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from edgewright.connect import agent_package
+from edgewright.connect import agent_package, runner_package
 from edgewright_agent import arguments, protocol
 
 # a session's state depends on what came before: shrinking an example in it says little and takes long
@@ -137,6 +137,34 @@ def test_any_hello_ends_the_start_or_begins_a_session(tmp_path, survived, exampl
     survived("hostile hosts: hellos of any content", len(tried))
 
 
+def give(agent):
+    """The board has the runner of LiteRT. Returns its sha256."""
+    runner = runner_package.package("tflite")
+    agent.put(runner.data, runner.sha256)
+    assert "ok" in agent.call("runner", target="tflite", sha256=runner.sha256)
+    return runner.sha256
+
+
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_any_runner_is_kept_or_refused(agent, tmp_path, kit, survived, examples):
+    good, before, tried = runner_package.package("tflite").data, outside(tmp_path / "root"), []
+
+    @examples
+    @given(
+        st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).encode()), st.integers(0, 5000)
+    )
+    def run(data, at):
+        for one in (data, good[:at] + data + good[at:]):
+            assert "ok" in agent.put(one, kit.sha(one))
+            answer = agent.call("runner", target="tflite", sha256=kit.sha(one))
+            assert "ok" in answer or answer["error"]["code"] == "bad-argument", answer
+            tried.append(1)
+
+    run()
+    assert outside(tmp_path / "root") == before and peak_kb(agent) < MEMORY_KB
+    survived("hostile hosts: runners of any content", len(tried))
+
+
 def zipped(members):
     """A zip whose members are called so."""
     buffer = io.BytesIO()
@@ -171,6 +199,7 @@ MEMBERS = st.lists(
 
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_any_wheel_is_unpacked_inside_or_refused(agent, tmp_path, kit, survived, examples):
+    runner = give(agent)
     before, tried = outside(tmp_path / "root"), []
 
     @examples
@@ -182,7 +211,8 @@ def test_any_wheel_is_unpacked_inside_or_refused(agent, tmp_path, kit, survived,
         data = bytes(data)
         assert "ok" in agent.put(data, kit.sha(data))
         row = {"file": "toy-1.0-py3-none-any.whl", "sha256": kit.sha(data), "size": len(data)}
-        answer = agent.call("provision", name="toy", target="tflite", version="1", wheels=[row])
+        about = {"name": "toy", "target": "tflite", "version": "1", "wheels": [row], "runner": runner}
+        answer = agent.call("provision", **about)
         assert "ok" in answer or answer["error"]["code"] in ("bad-argument", "io"), answer
         assert "the agent failed in" not in str(answer), answer
         tried.append(1)
@@ -196,7 +226,7 @@ def test_any_wheel_is_unpacked_inside_or_refused(agent, tmp_path, kit, survived,
 
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_any_manifest_is_installed_inside_or_refused(agent, tmp_path, kit, survived, examples):
-    built, txn, wheel = kit.artifact("fuzz"), "a" * 32, kit.wheel()
+    built, txn, wheel, runner = kit.artifact("fuzz"), "a" * 32, kit.wheel(), give(agent)
     agent.put(wheel, kit.sha(wheel))
     row = {"file": "toy-1.0-py3-none-any.whl", "sha256": kit.sha(wheel), "size": len(wheel)}
     ref = agent.call("provision", name="toy", target="tflite", version="1", wheels=[row])["ok"]["ref"]
@@ -250,6 +280,7 @@ def test_any_manifest_is_installed_inside_or_refused(agent, tmp_path, kit, survi
             "runtime": ref,
             "hooks": {},
             "txn": txn,
+            "runner": runner,
         }
         answer = agent.call("install", **about)
         assert "ok" in answer or answer["error"]["code"] in (
@@ -264,6 +295,7 @@ def test_any_manifest_is_installed_inside_or_refused(agent, tmp_path, kit, survi
             installed.append(answer["ok"]["release"])
             checked = agent.call("verify", model="m", release=installed[-1], txn=txn)
             assert "the agent failed in" not in str(checked), (manifest, checked)
+            assert "runner-missing" not in str(checked), checked
             assert "ok" in agent.call("discard", model="m", release=installed[-1], txn=txn)
         tried.append(1)
 
