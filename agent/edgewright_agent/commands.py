@@ -109,7 +109,7 @@ class Commands(object):
 
     def job(self, model, release, threads, accelerator):
         """What a child needs to know of a release, all its files and its runtime's verified."""
-        about = states.known_release(self.store.read(), model, release)
+        about = states.known_release(self.known(), model, release)
         content = self.releases.check(model, release, about)
         return {
             "model": model,
@@ -123,6 +123,12 @@ class Commands(object):
             "root": self.agent.files.root,
             "agent_sha": self.agent.sha256,
         }
+
+    def known(self):
+        """The state; AgentError where it cannot be read: it would look empty."""
+        state = self.store.read()
+        self.store.usable()
+        return state
 
     def runnable(self, model, release, threads, accelerator):
         """The job, with what its runner prepares for this board."""
@@ -212,7 +218,7 @@ class Commands(object):
 
     def infer(self, model, release, inputs, threads, accelerator):
         if release is None:
-            release = states.known_model(self.store.read(), model)["current"]
+            release = states.known_model(self.known(), model)["current"]
             if release is None:
                 raise AgentError(
                     "not-found", "no release of this model is current: %s" % model, "deploy it first"
@@ -222,8 +228,7 @@ class Commands(object):
         return work.infer(job, path, self.agent.files, self.say)
 
     def rollback(self, model, to, txn, deadline_s, unguarded, threads, accelerator, dry_run):
-        state = self.store.read()
-        self.store.usable()
+        state = self.known()
         release, current = self.trials.target_of_rollback(model, to)
         if dry_run:
             lease.free(state)
@@ -253,6 +258,8 @@ class Commands(object):
         return {"log": self.agent.files.result("log.txt", self.agent.files.last_lines(lines))}
 
     def guard(self, install):
+        if install:  # the one that is there may be of the agent that can read the state
+            self.known()
         return reboot.install(self.agent) if install else reboot.remove(self.agent)
 
     def purge(self):

@@ -133,6 +133,8 @@ def reset(agent, releases, trials):
             try:
                 with open(agent.files.path("models/%s/records/%s.json" % (model, release)), "rb") as file:
                     about = json.loads(file.read().decode("ascii"))
+                if about.pop("schema", 1) > states.SCHEMA:  # the first agents wrote none
+                    raise AgentError("newer-schema", "a newer agent wrote its record")
                 releases.check(model, release, about)
             except (OSError, ValueError, AgentError) as error:
                 agent.files.note("reset: %s has no valid current release: %s" % (model, error))

@@ -211,7 +211,7 @@ class Releases(object):
             # A reset after both slots were lost reads the record again.
             self.files.write(
                 "models/%s/records/%s.json" % (model, release),
-                json.dumps(about, sort_keys=True).encode("ascii"),
+                json.dumps(dict(about, schema=states.SCHEMA), sort_keys=True).encode("ascii"),
             )
             self.files.rename(stage, folder(model, release))
             before = record["releases"].get(release, {})

@@ -174,7 +174,7 @@ class Store(object):
             raise AgentError(
                 "newer-schema",
                 "a newer agent wrote the state of this board",
-                "use that version of edgewright",
+                "upgrade edgewright, here and on the host",
             )
 
     def save(self, state, reset=False):

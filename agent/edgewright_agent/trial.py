@@ -235,6 +235,7 @@ class Trials(object):
         """What became of a transaction: `trial`, `committed`, `reverted` or `unknown`."""
         self.store.confirm()
         state = self.store.read()
+        self.store.usable()
         if find(state, txn)[0]:
             return {"outcome": "trial"}
         return {"outcome": states.outcome_of(state, txn) or "unknown"}

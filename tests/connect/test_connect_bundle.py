@@ -342,7 +342,7 @@ HOSTILE = {
     "another hash": lambda path: rebuilt(path, change=other_hash),
     "no hash": lambda path: rebuilt(path, change=lambda one: {**one, "wheels": {k: {"sha256": "x", "size": 1} for k in one["wheels"]}}),
     "an unknown key": lambda path: rebuilt(path, change=lambda one: {**one, "run": "me"}),
-    "newer": lambda path: rebuilt(path, change=lambda one: {**one, "schema": 2}),
+    "no schema": lambda path: rebuilt(path, change=lambda one: {**one, "schema": True}),
     "another order": lambda path: rebuilt(path, first="wheels/numpy-2.2.0-py3-none-any.whl"),
     "a kit of something else": lambda path: rebuilt(path, change=lambda one: kit_with(one, distribution="openvino")),
     "a kit that asks nonsense": lambda path: rebuilt(path, change=lambda one: kit_with(one, own=["; rm -rf /"])),

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 
+PROBLEMS = {"newer-schema": "newer-schema: a newer edgewright wrote the state of this board; upgrade this one"}
+
 
 @app.command()
 def status(
@@ -51,7 +53,7 @@ def show(answers: list[Answer[dict[str, Any]]]) -> None:
                 ", ".join(known for known in model.get("known_good") or [] if known != model.get("current")) or "-",
             ))  # fmt: skip
         if value.get("problem"):
-            notes.append(f"{answer.board.name}: {value['problem']}")
+            notes.append(f"{answer.board.name}: {PROBLEMS.get(value['problem'], value['problem'])}")
     render.table("", ["board", "model", "current", "compiled to", "state", "can roll back to"], rows)
     for note in notes:
         render.line(note)

@@ -15,10 +15,10 @@ import msgspec
 
 from edgewright.config import home
 from edgewright.errors import ConfigError
+from edgewright.nouns import schema as schemas
 
 T = TypeVar("T", bound=msgspec.Struct)
 MAX_BYTES = 4 * 1024 * 1024
-NEWER = "it was written by a newer edgewright: update this one"
 UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]*)`(?: - at `(?P<path>[^`]*)`)?")
 
 
@@ -65,9 +65,7 @@ def parse(raw: bytes, path: Path, what: str) -> dict[str, Any]:
 
 def convert(tables: dict[str, Any], kind: type[T], *, where: str, schema: int = 1) -> T:
     """The noun in parsed tables; `where` names their origin in messages."""
-    written = tables.get("schema", schema)
-    if isinstance(written, int) and written > schema:
-        raise ConfigError(f"{where} has schema {written}, this version reads up to {schema}", hint=NEWER)
+    schemas.check(tables.get("schema", 1), schema, where, ConfigError)
     try:
         return msgspec.convert(tables, kind)
     except msgspec.ValidationError as error:

@@ -18,7 +18,7 @@ import msgspec
 from edgewright.config import home, in_use
 from edgewright.connect import kits as kit_store
 from edgewright.connect import wheels as wheel_files
-from edgewright.connect.bundle_format import FOLDER, INDEX, Contents, Entry, bad, read
+from edgewright.connect.bundle_format import FOLDER, INDEX, SCHEMA, Contents, Entry, bad, read
 from edgewright.connect.kits import Kit
 from edgewright.connect.wheel_tags import parse
 from edgewright.connect.wheels import BAD_ZIP, Wheel
@@ -48,7 +48,7 @@ def write(path: Path, kits: Sequence[Kit], wheels: Iterable[Wheel], progress: Pr
     files = {wheel.file: wheel for wheel in wheels}
     entries = {file: Entry(sha256=one.sha256, size=one.size) for file, one in sorted(files.items())}
     ordered = tuple(sorted(kits, key=lambda kit: (kit.target, kit.arch, kit.python, kit.glibc)))
-    contents = Contents(schema=1, kits=ordered, wheels=entries)
+    contents = Contents(schema=SCHEMA, kits=ordered, wheels=entries)
     remove_half_made(path)
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)

@@ -17,9 +17,11 @@ from edgewright.connect.kits import Kit
 from edgewright.connect.wheel_tags import parse
 from edgewright.connect.wheels import BAD_ZIP
 from edgewright.errors import EdgewrightError
+from edgewright.nouns import schema as schemas
 from edgewright.nouns.base import Noun
 from edgewright_agent import protocol
 
+SCHEMA = 1
 INDEX = "bundle.json"
 FOLDER = "wheels/"
 MAX_INDEX = 4 * 1024**2  # bytes of bundle.json
@@ -84,6 +86,9 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Contents:
     names = [info.filename for info in members]
     if names[:1] != [INDEX] or len(names) != len(set(names)) or len(names) > MAX_WHEELS + 1:
         raise bad(path, f"it does not begin with {INDEX}, or holds too much")
+    if members[0].file_size <= MAX_INDEX and members[0].compress_type == zipfile.ZIP_STORED:
+        written = schemas.of_json(archive.read(members[0]))
+        schemas.check(written, SCHEMA, f"bundle {path}", code="bad-bundle")
     if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~UTF8 for info in members):
         raise bad(path, "a member is packed, encrypted or of a kind of its own")
     whole = sum(info.file_size for info in members)
@@ -95,10 +100,6 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Contents:
         contents = msgspec.json.decode(archive.read(members[0]), type=Contents)
     except msgspec.MsgspecError as error:
         raise bad(path, str(error)) from error
-    if contents.schema != 1:
-        raise EdgewrightError(
-            f"this bundle is of a newer edgewright: {path}", hint="update edgewright here", code="bad-bundle"
-        )
     check_names(path, contents)
     sizes = {info.filename.removeprefix(FOLDER): info.file_size for info in members[1:]}
     if any(not name.startswith(FOLDER) for name in names[1:]) or sizes != {

@@ -13,9 +13,11 @@ import msgspec
 from edgewright.config import home
 from edgewright.config.folder_lock import locked
 from edgewright.errors import EdgewrightError
+from edgewright.nouns import schema as schemas
 from edgewright.nouns.base import Noun
 
 FILE = "lab.json"
+SCHEMA = 1
 
 
 class BoardRecord(Noun, frozen=True, kw_only=True):
@@ -50,7 +52,7 @@ class LabRecord(Noun, frozen=True, kw_only=True):
         made: the fleet and trust files that it made, and removes again when they are empty.
     """
 
-    schema: int = 1
+    schema: int = SCHEMA
     name: str
     fleet: str
     sshd: str = ""
@@ -96,6 +98,7 @@ def load(lab: str) -> LabRecord | None:
         raw = (folder(lab) / FILE).read_bytes()
     except FileNotFoundError:
         return None
+    schemas.check(schemas.of_json(raw), SCHEMA, f"record of lab {lab} in {folder(lab)}", LabError)
     try:
         return msgspec.json.decode(raw, type=LabRecord)
     except msgspec.DecodeError as error:

@@ -17,6 +17,7 @@ import msgspec
 
 from edgewright.config import home, in_use
 from edgewright.errors import ArtifactError
+from edgewright.nouns import schema as schemas
 from edgewright.nouns.artifact import Artifact, FileEntry, Manifest
 from edgewright.store import sparse
 from edgewright_agent.protocol import loads
@@ -173,18 +174,11 @@ def _parsed(data: bytes, folder: Path) -> Manifest:
     try:
         raw = loads(data.decode("utf-8"))
         schema = raw["schema"]
-        if not isinstance(schema, int):
-            raise ValueError("schema is not a number")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactError(
             f"manifest is damaged: {folder / MANIFEST}", hint="convert the model again"
         ) from error
-    if schema > SCHEMA:
-        raise ArtifactError(
-            f"manifest is of a newer version: schema {schema}, this edgewright knows {SCHEMA}",
-            hint="upgrade edgewright",
-            code="newer-schema",
-        )
+    schemas.check(schema, SCHEMA, f"manifest {folder / MANIFEST}", ArtifactError)
     try:
         return msgspec.convert(raw, Manifest)
     except msgspec.ValidationError as error:

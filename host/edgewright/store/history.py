@@ -15,22 +15,23 @@ from edgewright.config.home import home, made
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.measurement import Measurement
 from edgewright.nouns.outcome import COMMITTED, UNCHANGED, BoardOutcome
+from edgewright.store import history_schema
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, MetaData, Row, Table
 
 URL_VARIABLE = "EDGEWRIGHT_HISTORY"
-SCHEMA = 1
+SCHEMA = 1  # of the tables
 
 
 class History:
-    """The history database; its tables are made when absent.
+    """The history database; its tables are made when absent, and never touched where a newer version made them.
 
     Args:
         url: SQLAlchemy URL; without one `EDGEWRIGHT_HISTORY`, else a SQLite file in the home folder.
 
     Raises:
-        EdgewrightError: the database cannot be opened or written.
+        EdgewrightError: the database cannot be opened or written; `newer-schema`.
     """
 
     def __init__(self, url: str | None = None) -> None:
@@ -44,10 +45,12 @@ class History:
 
             if self._url is None:
                 self._url = f"sqlite:///{_own_file()}"
-            self._engine = create_engine(
+            engine = create_engine(
                 self._url, connect_args={"timeout": 30} if self._url.startswith("sqlite") else {}
             )
-            self._metadata.create_all(self._engine)
+            history_schema.check(engine, SCHEMA)
+            self._metadata.create_all(engine)
+            self._engine = engine
         return self._engine
 
     @contextmanager

@@ -1,0 +1,131 @@
+"""Host and agent of different versions behind a forced command, where the host cannot bring its own agent."""
+
+from __future__ import annotations
+
+import base64
+import json
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgewright.connect import agent_package, session
+
+REFUSED = {"protocol", "unknown-command", "bad-argument", "newer-schema", "not-found", "conflict", "busy"}
+
+
+def test_todays_host_works_with_the_old_agent(board, kit, tmp_path):
+    board.reset()
+    with board.forced((kit.OLD / "agent.pyz").read_bytes()):
+        for arguments in (
+            ("status", board.name),
+            ("doctor", board.name),
+            ("deploy", kit.toy(tmp_path / "new", "new"), "--to", board.name, "--name", "doubler"),
+            ("rollback", "doubler", "--on", board.name),
+            ("logs", board.name),
+            ("fleet", "prune", board.name, "--dry-run"),
+        ):
+            ran = kit.run(*arguments, "--json")
+            assert ran.code == 0, (arguments, ran.out, ran.err)
+    assert board.model("doubler")["current"].startswith("2-")
+
+
+def test_what_the_old_agent_does_not_know_is_refused_with_a_hint(board, kit):
+    with board.forced((kit.OLD / "agent.pyz").read_bytes()), board.open() as one:
+        for do, arguments in (("invented", {}), ("status", {"invented": 1})):
+            with pytest.raises(session.BoardError, match="invented") as caught:
+                one.call(do, **arguments)
+            assert caught.value.code in REFUSED and "administrator" in caught.value.hint
+        assert not one.call("status")["problem"]
+
+
+class Replay:
+    """An old host's end of a session with an agent, over pipes: it sends what was recorded."""
+
+    def __init__(self, program: Path, root: Path) -> None:
+        command = [sys.executable, "-I", "-S", "-B", str(program), "serve", "--root", str(root)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+        )
+
+    def line(self) -> dict:
+        """The next line that is no heartbeat."""
+        assert self.process.stdout is not None
+        while True:
+            assert select.select([self.process.stdout], [], [], 30)[0], "the agent says nothing"
+            message = json.loads(self.process.stdout.readline())
+            if message.get("event") == "bytes":
+                left = message["size"]
+                while left:
+                    left -= len(self.process.stdout.read(left))
+            if message.get("event") != "heartbeat":
+                return message
+
+    def step(self, step: dict) -> dict:
+        """Sends one step; its answer."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(step["line"].encode() + base64.b64decode(step["raw"]))
+        while True:
+            answer = self.line()
+            if "event" not in answer:
+                return answer
+
+    def end(self) -> tuple[int, str]:
+        """Its exit code and what it wrote to stderr."""
+        _, err = self.process.communicate(timeout=30)
+        return self.process.returncode, err.decode()
+
+
+def shape(value: object) -> object:
+    """What an old host reads in an answer: keys and kinds, not figures."""
+    if isinstance(value, dict):
+        return {key: shape(inner) for key, inner in value.items()}
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+
+
+def lacks(old: object, new: object, where: str = "") -> list[str]:
+    """Where a new answer lacks what the old one had, or has another kind of it."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [one for key in old for one in lacks(old[key], new.get(key, "nothing"), f"{where}.{key}")]
+    same = old == new or "NoneType" in (old, new)  # what a board may lack
+    return [] if same else [f"{where}: {old} before, {new} now"]
+
+
+def test_an_old_hosts_whole_session_works_with_todays_agent(kit, tmp_path):
+    """Every request that it sent is understood as it was, and every key that it reads is in the answer."""
+    program, root = tmp_path / "agent.pyz", tmp_path / "root"
+    program.write_bytes(agent_package.package().data)
+    steps = [json.loads(line) for line in (kit.OLD / "old_host.jsonl").read_text().splitlines()]
+    assert len(steps) > 60
+    replay = Replay(program, root)
+    try:
+        for step in steps:
+            answer, before = replay.step(step), step["answers"][-1]
+            assert "error" not in answer, (step["line"][:200], answer)
+            assert not lacks(shape(before), shape(answer)), step["line"][:200]
+            for key in ("edgewright", "nonce", "id"):
+                assert answer.get(key) == before.get(key)
+            same_verdict(before.get("ok", {}), answer.get("ok", {}))
+    finally:
+        code, err = replay.end()
+    assert code == 0 and "Traceback" not in err, err
+
+
+def same_verdict(before: dict, now: dict) -> None:
+    """The words that an old host acts on."""
+    for key in ("outcome", "state", "ok", "failed", "release", "from", "complete", "existed", "keep", "n", "problem"):
+        assert now.get(key) == before.get(key), (key, before, now)
+    for name, model in before.get("models", {}).items():
+        for key in ("current", "last_good", "known_good"):
+            assert now["models"][name][key] == model[key]
+
+
+def test_a_newer_wire_is_refused_with_a_hint():
+    from edgewright.connect.handshake import as_greeting
+
+    for spoken, hint in ((2, "upgrade this one"), (0, "newer one installed"), ("x", "newer one installed")):
+        with pytest.raises(session.ProtocolError, match="wire version") as caught:
+            as_greeting({"edgewright": spoken, "nonce": "x", "agent": "9.0", "novelty": {}})
+        assert hint in caught.value.hint and "\n" not in caught.value.message
