@@ -93,6 +93,10 @@ class Board:
         (board,) = ran.json["boards"]
         return board["result"]["models"][name]
 
+    def current(self, model: str) -> str:
+        """The release that applications read."""
+        return (self.root / "models" / model / "current").readlink().name
+
     @contextlib.contextmanager
     def forced(self, pyz: bytes) -> Iterator[None]:
         """An administrator installed this agent, as a forced command."""
@@ -114,13 +118,18 @@ def local(pyz: Path, verb: str, root: Path) -> subprocess.CompletedProcess[str]:
 
 def toy(store: Path, tag: str, **changes: Any) -> Path:
     """The folder of another artifact of the toy runtime, made by today's code after the old one."""
-    old = next(one for one in artifacts.ArtifactStore(OLD_STORE).list() if one.manifest.source.file == "toy.tflite")
+    old = next(
+        one for one in artifacts.ArtifactStore(OLD_STORE).list() if one.manifest.source.file == "toy.tflite"
+    )
     store.mkdir(exist_ok=True)
     (store / "model.tflite").write_bytes(b"factor 2.0 of " + tag.encode())
     entries = tuple(
-        artifacts.entry(store, entry.path) if entry.path == "model.tflite" else entry for entry in old.manifest.files
+        artifacts.entry(store, entry.path) if entry.path == "model.tflite" else entry
+        for entry in old.manifest.files
     )
-    files = {entry.path: old.folder / entry.path for entry in entries} | {"model.tflite": store / "model.tflite"}
+    files = {entry.path: old.folder / entry.path for entry in entries} | {
+        "model.tflite": store / "model.tflite"
+    }
     manifest = msgspec.structs.replace(old.manifest, files=entries, **changes)
     return artifacts.ArtifactStore(store).add(files, manifest).folder
 
@@ -129,8 +138,8 @@ OLD_STORE = OLD / "home" / "artifacts"
 
 
 @pytest.fixture(scope="module")
-def home(module_home: Path) -> Iterator[Path]:
-    """One state folder for a module, an old one."""
+def module_old_home(module_home: Path) -> Iterator[Path]:
+    """An old state folder for a module, whose own `home` it is where a board lives in it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(module_home / "user"))
         patch.delenv("SSH_AUTH_SOCK", raising=False)

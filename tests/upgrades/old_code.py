@@ -323,20 +323,20 @@ def other_boot(data: bytes) -> bytes:
 def packed(root: Path) -> bytes:
     """A root folder as a .tar.gz: sorted, owned by nobody, of no time; modes and links as they are."""
     buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=9) as zipped:
-        with tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as archive:
-            for path in sorted(root.rglob("*")):
-                info = archive.gettarinfo(path, str(path.relative_to(root)))
-                info.uid = info.gid = info.mtime = 0
-                info.uname = info.gname = ""
-                if not info.isreg():
-                    archive.addfile(info)
-                    continue
-                info.type, info.linkname = tarfile.REGTYPE, ""  # not as a hard link
-                data = path.read_bytes()
-                data = other_boot(data) if path.name.startswith("state.") else data
-                info.size = len(data)
-                archive.addfile(info, io.BytesIO(data))
+    zipped = gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=9)
+    with zipped, tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for path in sorted(root.rglob("*")):
+            info = archive.gettarinfo(path, str(path.relative_to(root)))
+            info.uid = info.gid = info.mtime = 0
+            info.uname = info.gname = ""
+            if not info.isreg():
+                archive.addfile(info)
+                continue
+            info.type, info.linkname = tarfile.REGTYPE, ""  # not as a hard link
+            data = path.read_bytes()
+            data = other_boot(data) if path.name.startswith("state.") else data
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import shutil
 import uuid
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-AGENT = "2b74bf48a5cb37763e55e25402cc7a94c22ef58120c1d25328e318a8268abc6c"
+from edgewright.errors import BoardError
+
+
+@pytest.fixture(scope="module")
+def home(module_old_home: Path) -> Path:
+    return module_old_home
 
 
 def known_good(board, model: str) -> list[str]:
@@ -21,7 +26,15 @@ def infer(board, kit, model: str, folder: Path) -> None:
     """What is current doubles its input."""
     np.savez(folder / "x.npz", x=np.full((1, 4), 1.5, np.float32))
     ran = kit.run(
-        "infer", model, "--input", folder / "x.npz", "--output", folder / "y.npz", "--on", board.name, "--json"
+        "infer",
+        model,
+        "--input",
+        folder / "x.npz",
+        "--output",
+        folder / "y.npz",
+        "--on",
+        board.name,
+        "--json",
     )
     assert ran.code == 0, ran.err
     (answers,) = np.load(next(folder.glob("y*.npz"))).values()
@@ -48,22 +61,19 @@ def test_what_failed_before_is_remembered(board):
     assert failed["code"] == "golden" and failed["release"].startswith("9-")
 
 
-def test_what_is_installed_answers(board, kit, tmp_path):
-    """The old release, its runtime and its goldens run as they did."""
-    infer(board, kit, "doubler", tmp_path)
-
-
 def test_a_deployment_over_it_and_back_to_each_known_good_release(board, kit, tmp_path):
-    for tag in ("four", "five"):
-        ran = kit.run("deploy", kit.toy(tmp_path / tag, tag), "--to", board.name, "--name", "doubler", "--json")
-        assert ran.code == 0, ran.out + ran.err
-    old = known_good(board, "doubler")[:2]
-    assert [one.partition("-")[0] for one in old] == ["1", "2"] and len(known_good(board, "doubler")) == 4
-    for to in reversed(old):
+    """The old releases, their runtime and their goldens run as they did: a rollback verifies them first."""
+    ran = kit.run(
+        "deploy", kit.toy(tmp_path / "new", "new"), "--to", board.name, "--name", "doubler", "--json"
+    )
+    assert ran.code == 0, ran.out + ran.err
+    old = known_good(board, "doubler")
+    assert [one.partition("-")[0] for one in old[:2]] == ["1", "2"] and len(old) == 3
+    for to in (old[1], old[0]):
         ran = kit.run("rollback", "doubler", "--to", to, "--on", board.name, "--json")
         assert ran.code == 0, ran.out + ran.err
-        assert board.model("doubler")["current"] == to
-        infer(board, kit, "doubler", tmp_path)
+        assert board.current("doubler") == to
+    infer(board, kit, "doubler", tmp_path)
 
 
 @pytest.mark.parametrize("way", ["rollback", "rollback --to", "deploy"])
@@ -79,7 +89,7 @@ def test_a_known_good_release_whose_second_trial_nobody_committed_can_be_had_aga
         to = ["--to", first] if "--to" in way else []
         ran = kit.run("rollback", "stuck", *to, "--on", board.name, "--json")
         assert ran.code == 0, ran.out + ran.err
-    assert board.model("stuck")["current"] == first
+    assert board.current("stuck") == first
 
 
 def again(board, release: str, about: dict) -> None:
@@ -96,7 +106,9 @@ def again(board, release: str, about: dict) -> None:
         assert took["release"] == release and took["existed"]
         assert session.call("verify", model="stuck", release=release, txn=txn)["ok"]
         current = session.call("status")["models"]["stuck"]["current"]
-        session.call("activate", model="stuck", release=release, expected_current=current, txn=txn, deadline_s=30)
+        session.call(
+            "activate", model="stuck", release=release, expected_current=current, txn=txn, deadline_s=30
+        )
         assert session.call("commit", txn=txn) == {"outcome": "committed"}
         session.call("end", txn=txn)
 
@@ -104,28 +116,102 @@ def again(board, release: str, about: dict) -> None:
 def test_prune_keeps_what_a_rollback_needs(board, kit):
     with board.open() as session:
         session.call("prune", keep=3)
-    assert known_good(board, "stuck")
-    for model in ("doubler", "stuck"):
-        current = board.model(model)["current"]
-        assert (board.root / "models" / model / "versions" / current / "manifest.json").is_file()
-    assert list((board.root / "runtimes").iterdir())
+        models = session.call("status")["models"]
+    for name, model in models.items():
+        for release in model["known_good"]:
+            assert (board.root / "models" / name / "versions" / release / "manifest.json").is_file()
+    assert len(list((board.root / "runtimes").iterdir())) == 1
 
 
-@pytest.mark.parametrize("verb", ["status", "guard"])
-def test_the_old_agent_goes_on_after_todays_or_says_why_not(board, kit, tmp_path, verb):
-    """A downgrade: an agent never writes a newer schema."""
-    root = tmp_path / "root"
-    shutil.copytree(board.root, root, symlinks=True)
-    before = {path.name: path.read_bytes() for path in root.glob("state.?.json")}
-    ran = kit.local(kit.OLD / "agent.pyz", verb, root)
-    assert "Traceback" not in ran.stderr
-    newest = max((json.loads(data.partition(b"\n")[2]) for data in before.values()), key=lambda one: one["sequence"])
-    if newest["schema"] == 1:
-        assert ran.returncode == 0, ran.stderr
-        if verb == "status":
-            assert json.loads(ran.stdout)["models"]["doubler"]["current"]
+def test_the_old_agent_goes_on_after_todays_or_says_why_not(board, kit, tmp_path):
+    """A downgrade: an agent reads what has its schema, and never writes over a newer one."""
+    board.reset()
+    ran = kit.run(
+        "deploy", kit.toy(tmp_path / "new", "new"), "--to", board.name, "--name", "doubler", "--json"
+    )
+    assert ran.code == 0, ran.out + ran.err
+    before, new = slots(board.root), board.model("doubler")
+    for verb in ("status", "guard"):
+        ran = kit.local(kit.OLD / "agent.pyz", verb, board.root)
+        assert ran.returncode == 0 and "Traceback" not in ran.stderr, ran.stderr
+    with board.forced((kit.OLD / "agent.pyz").read_bytes()):
+        ran = kit.run("rollback", "doubler", "--on", board.name, "--json")
+    assert "Traceback" not in (board.root / "agent.log").read_text()
+    if newest(before)["schema"] == 1:
+        assert ran.code == 0, ran.out
+        assert board.current("doubler") == new["known_good"][-2]
     else:
-        assert {path.name: path.read_bytes() for path in root.glob("state.?.json")} == before
+        assert outcome(ran)["code"] == "newer-schema" and outcome(ran)["hint"]
+        assert slots(board.root) == before and board.model("doubler") == new
+
+
+def slots(root: Path) -> dict[str, bytes]:
+    """The state's files."""
+    return {path.name: path.read_bytes() for path in sorted(root.glob("state.?.json"))}
+
+
+def newest(found: dict[str, bytes]) -> dict:
+    """The state in them."""
+    states = [json.loads(data.partition(b"\n")[2]) for data in found.values()]
+    return max(states, key=lambda one: one["sequence"])
+
+
+def outcome(ran) -> dict:
+    """What `--json` says of the one board: its outcome, or its error."""
+    (row,) = ran.json.get("outcomes") or ran.json["boards"]
+    return row.get("error") or row
+
+
+def make_newer(root: Path) -> None:
+    """The state as an agent of a later schema might have left it."""
+    for path in root.glob("state.?.json"):
+        state = {
+            **json.loads(path.read_bytes().partition(b"\n")[2]),
+            "schema": 2,
+            "models": ["of another shape"],
+        }
+        body = json.dumps(state).encode() + b"\n"
+        path.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+
+
+def kept(root: Path) -> dict[str, bytes]:
+    """All that a newer agent would miss."""
+    names = ("models", "runtimes", "hooks")
+    files = [path for name in names for path in sorted((root / name).rglob("*")) if path.is_file()]
+    return slots(root) | {str(path): path.read_bytes() for path in files}
+
+
+def test_a_state_that_a_newer_agent_wrote_is_left_alone(board, kit, tmp_path):
+    board.reset()
+    board.model("doubler")  # recovery is over
+    make_newer(board.root)
+    before = kept(board.root)
+    np.savez(tmp_path / "x.npz", x=np.ones((1, 4), np.float32))
+    for arguments in (
+        ("deploy", kit.toy(tmp_path / "new", "new"), "--to", board.name, "--name", "doubler"),
+        ("rollback", "doubler", "--on", board.name),
+        ("infer", "doubler", "--input", tmp_path / "x.npz", "--on", board.name),
+        ("bench", "doubler", "--on", board.name, "--protocol", "quick"),
+        ("fleet", "prune", board.name),
+    ):
+        ran = kit.run(*arguments, "--json")
+        assert ran.code, (arguments, ran.out)
+        assert outcome(ran)["code"] == "newer-schema" and "upgrade" in outcome(ran)["hint"], (
+            arguments,
+            ran.out,
+        )
+    with board.open() as session:
+        for do, more in (
+            ("guard", {"install": True}),
+            ("outcome", {"txn": "0" * 32}),
+            ("commit", {"txn": "0" * 32}),
+        ):
+            with pytest.raises(BoardError) as caught:
+                session.call(do, **more)
+            assert caught.value.code == "newer-schema", do
+    assert kit.local(kit.OLD / "agent.pyz", "guard", board.root).returncode == 0
+    assert kept(board.root) == before
+    assert "upgrade" in kit.run("status", board.name).out
 
 
 def test_a_trial_of_the_old_agent_that_runs_is_watched_and_committed_by_todays(board, kit):
@@ -134,12 +220,12 @@ def test_a_trial_of_the_old_agent_that_runs_is_watched_and_committed_by_todays(b
     board.reset()
     old = (kit.OLD / "agent.pyz").read_bytes()
     with board.forced(old), board.open() as session:
-        assert session.greeting.sha256 == AGENT
+        assert session.greeting.sha256 == hashlib.sha256(old).hexdigest()
         release = session.call("status")["models"]["doubler"]["known_good"][0]
         session.call("begin", model="doubler", txn=txn, host="test", ttl_s=60)
         session.call("rollback", model="doubler", txn=txn, to=release, deadline_s=30)
     with board.open() as session:
-        assert session.greeting.sha256 != AGENT and not session.greeting.recovered
+        assert session.greeting.sha256 != hashlib.sha256(old).hexdigest() and not session.greeting.recovered
         assert session.call("outcome", txn=txn) == {"outcome": "trial"}
         assert session.call("commit", txn=txn) == {"outcome": "committed"}
         assert session.call("status")["models"]["doubler"]["current"] == release
@@ -148,10 +234,14 @@ def test_a_trial_of_the_old_agent_that_runs_is_watched_and_committed_by_todays(b
 def test_a_board_whose_state_was_lost_is_reset_by_todays_agent(board):
     board.reset()
     with board.open() as session:
-        current = session.call("status")["models"]["stuck"]["current"]
+        models = session.call("status")["models"]
+        current, doubler = models["stuck"]["current"], models["doubler"]["current"]
     for slot in board.root.glob("state.?.json"):
         slot.write_bytes(b"damaged")
     with board.open() as session:
         assert session.call("status")["problem"] == "state-lost"
+        (record,) = (board.root / "models/doubler/records").glob(f"{doubler}.json")
+        record.write_text(json.dumps({**json.loads(record.read_text()), "schema": 2}))
         session.call("reset")
+        assert "doubler" not in session.call("status")["models"]  # a newer agent knows what that is
         assert session.call("status")["models"]["stuck"]["current"] == current

@@ -16,6 +16,11 @@ from edgewright.connect import agent_package, session
 REFUSED = {"protocol", "unknown-command", "bad-argument", "newer-schema", "not-found", "conflict", "busy"}
 
 
+@pytest.fixture(scope="module")
+def home(module_old_home: Path) -> Path:
+    return module_old_home
+
+
 def test_todays_host_works_with_the_old_agent(board, kit, tmp_path):
     board.reset()
     with board.forced((kit.OLD / "agent.pyz").read_bytes()):
@@ -29,7 +34,7 @@ def test_todays_host_works_with_the_old_agent(board, kit, tmp_path):
         ):
             ran = kit.run(*arguments, "--json")
             assert ran.code == 0, (arguments, ran.out, ran.err)
-    assert board.model("doubler")["current"].startswith("2-")
+    assert board.current("doubler").startswith("2-")
 
 
 def test_what_the_old_agent_does_not_know_is_refused_with_a_hint(board, kit):
@@ -82,7 +87,9 @@ def shape(value: object) -> object:
     """What an old host reads in an answer: keys and kinds, not figures."""
     if isinstance(value, dict):
         return {key: shape(inner) for key, inner in value.items()}
-    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+    return (
+        "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+    )
 
 
 def lacks(old: object, new: object, where: str = "") -> list[str]:
@@ -115,7 +122,19 @@ def test_an_old_hosts_whole_session_works_with_todays_agent(kit, tmp_path):
 
 def same_verdict(before: dict, now: dict) -> None:
     """The words that an old host acts on."""
-    for key in ("outcome", "state", "ok", "failed", "release", "from", "complete", "existed", "keep", "n", "problem"):
+    for key in (
+        "outcome",
+        "state",
+        "ok",
+        "failed",
+        "release",
+        "from",
+        "complete",
+        "existed",
+        "keep",
+        "n",
+        "problem",
+    ):
         assert now.get(key) == before.get(key), (key, before, now)
     for name, model in before.get("models", {}).items():
         for key in ("current", "last_good", "known_good"):

@@ -35,6 +35,7 @@ def infer(
     """Run one input on a board; print or save the outputs."""
     from edgewright.cli.boards_output import mark
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.connect import versions
     from edgewright.connect.session import Session
     from edgewright.deploy.bench import find
     from edgewright.errors import UsageError
@@ -50,7 +51,7 @@ def infer(
     def work(board: Board, session: Session, progress: object) -> Inference:
         chosen = release
         if chosen is not None:
-            known = (session.call("status").get("models") or {}).get(name) or {}
+            known = versions.models(session).get(name) or {}
             chosen = find(chosen, known.get("releases") or {}, board)
         return run_on(session, name, chosen, inputs, threads=threads, accelerator=accelerator)
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 
-PROBLEMS = {"newer-schema": "newer-schema: a newer edgewright wrote the state of this board; upgrade this one"}
-
 
 @app.command()
 def status(
@@ -35,6 +33,8 @@ def status(
 
 def show(answers: list[Answer[dict[str, Any]]]) -> None:
     """A row a board and model."""
+    from edgewright.connect.versions import PROBLEMS
+
     rows: list[tuple[object, ...]] = []
     notes = []
     for answer in answers:
@@ -53,7 +53,8 @@ def show(answers: list[Answer[dict[str, Any]]]) -> None:
                 ", ".join(known for known in model.get("known_good") or [] if known != model.get("current")) or "-",
             ))  # fmt: skip
         if value.get("problem"):
-            notes.append(f"{answer.board.name}: {PROBLEMS.get(value['problem'], value['problem'])}")
+            what, hint = PROBLEMS.get(value["problem"], (value["problem"], ""))
+            notes += [f"{answer.board.name}: {what}", *([f"hint: {hint}"] if hint else [])]
     render.table("", ["board", "model", "current", "compiled to", "state", "can roll back to"], rows)
     for note in notes:
         render.line(note)

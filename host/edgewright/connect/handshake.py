@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from edgewright.connect import versions
 from edgewright.connect.agent_package import AgentPackage
 from edgewright.connect.clean import clean
 from edgewright.connect.stream import Stream
@@ -150,22 +151,11 @@ def as_greeting(answer: dict[str, Any]) -> Greeting:
     if "error" in answer:
         raise board_error(answer["error"])
     if answer.get("edgewright") != protocol.VERSION:
-        raise another_version(answer.get("edgewright"))
+        raise versions.another_wire(answer.get("edgewright"))
     try:
         return msgspec.convert(clean(answer), Greeting)
     except msgspec.ValidationError as error:
         raise ProtocolError(f"the board's greeting is not valid: {error}", hint="update its agent") from error
-
-
-def another_version(spoken: object) -> ProtocolError:
-    """The error for a wire that is not this version's."""
-    newer = isinstance(spoken, int) and spoken > protocol.VERSION
-    hint = (
-        "its agent is of a newer edgewright: upgrade this one"
-        if newer
-        else "an administrator installed its agent: have a newer one installed there"
-    )
-    return ProtocolError(f"the board speaks wire version {clean(spoken)!r}, not {protocol.VERSION}", hint=hint)
 
 
 def board_error(error: Any) -> BoardError:

@@ -22,6 +22,7 @@ from edgewright.connect import (
     start,
     transfer,
     trust,
+    versions,
 )
 from edgewright.connect.clean import clean
 from edgewright.connect.handshake import Greeting, board_error, greet
@@ -332,7 +333,9 @@ class Session:
         while True:
             message = self._message(deadline)
             if "error" in message and message.get("id") in (number, None):  # None: it understood no request
-                raise self._refusal(message["error"])
+                refused = board_error(message["error"])
+                ours = self.greeting.sha256 == agent_package.package().sha256
+                raise refused if ours else versions.of_another_agent(refused, self.greeting.agent)
             if message.get("id") != number:
                 raise ProtocolError(f"the board answers another request: {message.get('id')!r}", hint=UPDATE)
             if isinstance(message.get("ok"), dict):
@@ -348,15 +351,6 @@ class Session:
                 raw = None
             elif event != "heartbeat":
                 on_event(message)
-
-    def _refusal(self, error: Any) -> BoardError:
-        """The agent's error; one of another version than ours may not know what it was asked."""
-        refused = board_error(error)
-        unknown = refused.code == "unknown-command" or (refused.code == "bad-argument" and not refused.hint)
-        if not unknown or self.greeting.sha256 in ("", agent_package.package().sha256):
-            return refused
-        hint = f"an administrator installed its agent, {self.greeting.agent}: have today's installed there"
-        return BoardError(refused.message, hint=hint, code=refused.code)
 
     def _message(self, deadline: float) -> dict[str, Any]:
         line = self._stream.line(deadline)

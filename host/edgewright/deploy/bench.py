@@ -6,6 +6,7 @@ import platform
 import threading
 from collections.abc import Sequence
 
+from edgewright.connect import versions
 from edgewright.connect.provision import ensure_runtime
 from edgewright.connect.session import Session
 from edgewright.deploy import fit
@@ -61,7 +62,7 @@ class Bench:
         fit.check_accelerator(self.accelerator, facts, board=board.name)
         if self.artifact is not None:
             return self._artifact(self.artifact, board, session, facts, profile, progress)
-        model = (session.call("status").get("models") or {}).get(self.model)
+        model = versions.models(session).get(self.model)
         if not model:
             raise BoardError(
                 f"{board.name} has no model {self.model}",

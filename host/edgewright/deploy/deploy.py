@@ -12,6 +12,7 @@ from edgewright import targets
 from edgewright.compile.recognise import recognise
 from edgewright.compile.workers import Workers
 from edgewright.config import home
+from edgewright.connect import versions
 from edgewright.connect.opener import Opener
 from edgewright.connect.provision import RuntimeChoice, ensure_runtime
 from edgewright.connect.session import Session
@@ -303,8 +304,7 @@ def uncalibrated(request: DeployRequest, profile: Profile, manifest: Manifest) -
 
 def current_release(session: Session, model: str) -> str:
     """The release that the application on the board reads now, empty if none."""
-    models = session.call("status").get("models", {})
-    return str((models.get(model) or {}).get("current") or "")
+    return str((versions.models(session).get(model) or {}).get("current") or "")
 
 
 def kind_of(error: EdgewrightError, trace: Trace) -> str:

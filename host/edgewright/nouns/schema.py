@@ -25,9 +25,13 @@ def check(
         EdgewrightError: `newer-schema`; or `written` is no schema at all.
     """
     if not isinstance(written, int) or isinstance(written, bool) or written < 1:
-        raise error(f"{what}: not a schema: {written!r}", hint=f"this version writes schema {newest}", code=code)
+        raise error(
+            f"{what}: not a schema: {written!r}", hint=f"this version writes schema {newest}", code=code
+        )
     if written > newest:
-        raise error(f"{what} has schema {written}, this version reads up to {newest}", hint=HINT, code=code or CODE)
+        raise error(
+            f"{what} has schema {written}, this version reads up to {newest}", hint=HINT, code=code or CODE
+        )
 
 
 def of_json(raw: bytes) -> object:

@@ -1,0 +1,55 @@
+"""A board whose agent, or whose state, is of another version than this edgewright: told from other trouble, with what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgewright.connect.clean import clean
+from edgewright.errors import BoardError, ProtocolError
+from edgewright_agent import protocol
+
+if TYPE_CHECKING:
+    from edgewright.connect.session import Session
+
+PROBLEMS = {
+    "newer-schema": ("a newer edgewright wrote the state of this board", "upgrade this one"),
+    "state-lost": ("both copies of the board's state are damaged", "see `edgewright logs`"),
+}
+
+
+def another_wire(spoken: object) -> ProtocolError:
+    """The error for a greeting in another version of the wire."""
+    newer = isinstance(spoken, int) and spoken > protocol.VERSION
+    hint = (
+        "its agent is of a newer edgewright: upgrade this one"
+        if newer
+        else "an administrator installed its agent: have a newer one installed there"
+    )
+    return ProtocolError(
+        f"the board speaks wire version {clean(spoken)!r}, not {protocol.VERSION}", hint=hint
+    )
+
+
+def of_another_agent(refused: BoardError, agent: str) -> BoardError:
+    """The error of an agent that may not know what it was asked. `agent`: its version."""
+    if refused.code != "unknown-command" and (refused.code != "bad-argument" or refused.hint):
+        return refused
+    hint = f"an administrator installed its agent, {agent}, which is not of this version: have this one's installed"
+    return BoardError(refused.message, hint=hint, code=refused.code)
+
+
+def models(session: Session) -> dict[str, Any]:
+    """The models on a board, as `status` names them.
+
+    Raises:
+        BoardError: `newer-schema`, `state-lost`: there may be some, and nobody here can tell.
+    """
+    status = session.call("status")
+    if status["problem"]:
+        code = str(status["problem"])
+        message, hint = PROBLEMS.get(
+            code, (f"the board's state cannot be used: {code}", "see `edgewright logs`")
+        )
+        raise BoardError(message, hint=hint, code=code)
+    found: dict[str, Any] = status["models"]
+    return found
