@@ -94,13 +94,16 @@ def of_the_living(session):
 
 
 def rewatch(agent):
-    """Start a new watchdog for every trial whose own is dead; a board may kill what a session leaves
-    behind."""
+    """Start a new watchdog for every trial whose own is dead, since a board may kill what a session leaves behind;
+    or whose own is of an agent with an older schema, since it leaves what this one writes."""
     from edgewright_agent import guard
+    from edgewright_agent.state import SCHEMA
 
-    for record in list(agent.store.read()["models"].values()):
+    state = agent.store.read()
+    for record in list(state["models"].values()):
         trial = record["trial"]
-        if not trial or (trial["watchdog"] and clock.alive(trial["watchdog"])):
+        watched = trial and trial["watchdog"] and clock.alive(trial["watchdog"])
+        if not trial or (watched and state["schema"] == SCHEMA):
             continue
         try:
             watchdog = guard.start(agent, trial["txn"])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import time
 import uuid
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgewright.connect import agent_package
 from edgewright.errors import BoardError
 
 
@@ -167,7 +170,7 @@ def make_newer(root: Path) -> None:
     for path in root.glob("state.?.json"):
         state = {
             **json.loads(path.read_bytes().partition(b"\n")[2]),
-            "schema": 2,
+            "schema": 99,
             "models": ["of another shape"],
         }
         body = json.dumps(state).encode() + b"\n"
@@ -231,6 +234,29 @@ def test_a_trial_of_the_old_agent_that_runs_is_watched_and_committed_by_todays(b
         assert session.call("status")["models"]["doubler"]["current"] == release
 
 
+def test_a_trial_of_the_old_agent_is_watched_on_when_the_schema_changes(board, kit, tmp_path, monkeypatch):
+    """The old watchdog leaves a state that it cannot read: whoever writes that brings another one."""
+    sources = shutil.copytree(agent_package.source_folder("edgewright_agent"), tmp_path / "edgewright_agent")
+    text = (sources / "state.py").read_text()
+    assert text.count("\nSCHEMA = ") == 1
+    (sources / "state.py").write_text(text.replace("\nSCHEMA = ", "\nSCHEMA = 1 + "))
+    newer = agent_package.build(sources, agent_package.source_folder("edgewright_targets"))
+    txn = uuid.uuid4().hex
+    board.reset()
+    with board.forced((kit.OLD / "agent.pyz").read_bytes()), board.open() as session:
+        session.call("begin", model="doubler", txn=txn, host="test", ttl_s=60)
+        before = session.call("rollback", model="doubler", txn=txn, deadline_s=5)["from"]
+    monkeypatch.setattr(agent_package, "package", lambda: newer)
+    with board.open() as session:
+        session.call("begin", model="stuck", txn="1" * 32, host="test", ttl_s=60)
+        session.call("end", txn="1" * 32)
+        assert board.current("doubler") != before
+    limit = time.monotonic() + 20
+    while board.current("doubler") != before:
+        assert time.monotonic() < limit, "nobody ended the trial"
+        time.sleep(0.1)
+
+
 def test_a_board_whose_state_was_lost_is_reset_by_todays_agent(board):
     board.reset()
     with board.open() as session:
@@ -241,7 +267,7 @@ def test_a_board_whose_state_was_lost_is_reset_by_todays_agent(board):
     with board.open() as session:
         assert session.call("status")["problem"] == "state-lost"
         (record,) = (board.root / "models/doubler/records").glob(f"{doubler}.json")
-        record.write_text(json.dumps({**json.loads(record.read_text()), "schema": 2}))
+        record.write_text(json.dumps({**json.loads(record.read_text()), "schema": 99}))
         session.call("reset")
         assert "doubler" not in session.call("status")["models"]  # a newer agent knows what that is
         assert session.call("status")["models"]["stuck"]["current"] == current
