@@ -258,8 +258,8 @@ class Commands(object):
         return {"log": self.agent.files.result("log.txt", self.agent.files.last_lines(lines))}
 
     def guard(self, install):
-        if install:  # the one that is there may be of the agent that can read the state
-            self.known()
+        if install and self.status()["problem"] == "newer-schema":
+            self.store.usable()  # it refuses: the guard that is there may be of the agent that wrote the state
         return reboot.install(self.agent) if install else reboot.remove(self.agent)
 
     def purge(self):

@@ -9,6 +9,7 @@ import time
 
 from edgewright_agent import clock, spawn
 from edgewright_agent.protocol import AgentError
+from edgewright_agent.state import SCHEMA
 
 POLL_SECONDS = 1.0
 READY_SECONDS = 30.0  # a small board at full load takes most of it to start a Python
@@ -19,7 +20,7 @@ def start(agent, txn):
     """Start a detached watchdog for a trial whose intent is durable.
 
     Returns:
-        Its `clock.owner` record.
+        Its `clock.owner` record, and the schema of the state that it reads.
 
     Raises:
         AgentError: `no-guard`, when it does not report in time.
@@ -37,7 +38,8 @@ def start(agent, txn):
         line += piece
     spawn.finish(process, kill=not line.endswith(b"\n"))
     try:
-        return {key: json.loads(line.decode("ascii"))[key] for key in ("pid", "started", "boot_id")}
+        owner = {key: json.loads(line.decode("ascii"))[key] for key in ("pid", "started", "boot_id")}
+        return dict(owner, schema=SCHEMA)
     except (ValueError, KeyError):
         raise AgentError(
             "no-guard", "the watchdog did not report", "--unguarded does without; see `edgewright logs`"

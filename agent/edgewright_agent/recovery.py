@@ -99,11 +99,10 @@ def rewatch(agent):
     from edgewright_agent import guard
     from edgewright_agent.state import SCHEMA
 
-    state = agent.store.read()
-    for record in list(state["models"].values()):
+    for record in list(agent.store.read()["models"].values()):
         trial = record["trial"]
-        watched = trial and trial["watchdog"] and clock.alive(trial["watchdog"])
-        if not trial or (watched and state["schema"] == SCHEMA):
+        own = trial and trial["watchdog"]
+        if not trial or (own and own.get("schema", 1) == SCHEMA and clock.alive(own)):
             continue
         try:
             watchdog = guard.start(agent, trial["txn"])
