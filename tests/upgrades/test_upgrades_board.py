@@ -213,6 +213,8 @@ def test_a_state_that_a_newer_agent_wrote_is_left_alone(board, kit, tmp_path):
                 session.call(do, **more)
             assert caught.value.code == "newer-schema", do
     assert kit.local(kit.OLD / "agent.pyz", "guard", board.root).returncode == 0
+    for arguments in (("logs", board.name), ("doctor", board.name)):
+        assert kit.run(*arguments, "--json").code == 0, arguments
     assert kept(board.root) == before
     assert "upgrade" in kit.run("status", board.name).out
 

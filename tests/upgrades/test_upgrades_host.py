@@ -65,6 +65,9 @@ def test_artifacts_are_whole_and_keep_their_ids(home, kit):
     names = sorted(path.name for path in (home / "artifacts/objects").iterdir())
     store = ArtifactStore(home / "artifacts")
     assert [store.get(name).id for name in names] == names and len(names) == 5
+    for name in names:
+        data = (home / "artifacts/objects" / name / "manifest.json").read_bytes()
+        assert store.get(name).manifest.canonical() == data  # else boards would get it under another id
     kinds = {(one.manifest.target, one.manifest.source.format) for one in store.list()}
     assert kinds >= {("onnxruntime", "onnx"), ("tflite", "keras")}
     listed = kit.run("cache", "list", "--json")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgewright.connect import agent_package, session
@@ -44,6 +45,27 @@ def test_what_the_old_agent_does_not_know_is_refused_with_a_hint(board, kit):
                 one.call(do, **arguments)
             assert caught.value.code in REFUSED and "administrator" in caught.value.hint
         assert not one.call("status")["problem"]
+
+
+def test_todays_host_reads_what_an_old_agent_answers_and_what_a_newer_one_adds(kit):
+    from edgewright.connect import answers
+    from edgewright.connect.handshake import as_greeting
+    from edgewright.nouns.facts import Facts
+
+    for step in recorded(kit):
+        asked, answer = json.loads(step["line"]), step["answers"][-1]
+        for more in ({}, {"novelty": {"of": ["a newer agent"]}}):
+            if "do" not in asked:
+                assert as_greeting({**answer, **more}).board_id
+                continue
+            assert answers.check(asked["do"], {**answer["ok"], **more}) is not None
+            if asked["do"] == "facts":
+                assert msgspec.convert({**answer["ok"], **more}, Facts).cpus
+
+
+def recorded(kit) -> list[dict]:
+    """The steps of the old host's session."""
+    return [json.loads(line) for line in (kit.OLD / "old_host.jsonl").read_text().splitlines()]
 
 
 class Replay:
@@ -104,7 +126,7 @@ def test_an_old_hosts_whole_session_works_with_todays_agent(kit, tmp_path):
     """Every request that it sent is understood as it was, and every key that it reads is in the answer."""
     program, root = tmp_path / "agent.pyz", tmp_path / "root"
     program.write_bytes(agent_package.package().data)
-    steps = [json.loads(line) for line in (kit.OLD / "old_host.jsonl").read_text().splitlines()]
+    steps = recorded(kit)
     assert len(steps) > 60
     replay = Replay(program, root)
     try:

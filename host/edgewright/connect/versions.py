@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 PROBLEMS = {
     "newer-schema": ("a newer edgewright wrote the state of this board", "upgrade this one"),
-    "state-lost": ("both copies of the board's state are damaged", "see `edgewright logs`"),
+    "state-lost": (
+        "both copies of the board's state are damaged",
+        "`edgewright fleet reset` accepts what `current` points to",
+    ),
 }
 
 
