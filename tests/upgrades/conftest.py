@@ -76,7 +76,7 @@ class Board:
         self.reset()
 
     def reset(self) -> None:
-        """The root folder as the old agent left it, and its board id anew in the pins."""
+        """The root folder as the old agent left it; the board's id, which gets pinned, is in it."""
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.root)
         restore_root(self.root)
@@ -103,7 +103,9 @@ class Board:
         program, keys = self.lab.folder / "installed.pyz", self.lab.folder / "authorized_keys"
         before = keys.read_text()
         program.write_bytes(pyz)
-        keys.write_text(f'restrict,command="python3 -I -S -B {program} serve --root ~/.edgewright" {before}')
+        keys.write_text(
+            f'restrict,command="python3 -I -S -B {program} serve --root {self.fleet.boards[self.name].root}" {before}'
+        )
         try:
             yield
         finally:

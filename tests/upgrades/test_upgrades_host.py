@@ -74,6 +74,26 @@ def test_artifacts_are_whole_and_keep_their_ids(home, kit):
     assert listed.code == 0 and all(name in listed.out for name in names)
 
 
+@pytest.mark.parametrize("target", ["onnxruntime", "tflite"])
+def test_artifacts_answer_as_they_did(home, target):
+    """By today's runner, on the runtime of this machine."""
+    import numpy as np
+
+    from edgewright import targets
+
+    found = [one for one in ArtifactStore(home / "artifacts").list() if one.manifest.target == target]
+    real = [one for one in found if one.manifest.source.file != "toy.tflite"]
+    assert real
+    for one in real:
+        manifest, runner = msgspec.to_builtins(one.manifest), targets.runner(target)
+        runner.import_runtime()
+        model = runner.load(str(one.folder), manifest, {"threads": 1, "accelerator": "cpu", "prepared": None})
+        with np.load(one.folder / manifest["goldens"]["file"]) as goldens:
+            for given, wanted in zip(goldens["input_0"], goldens["output_0"], strict=True):
+                (answer,) = model.read(model.infer(model.feed([given.tobytes()])))
+                assert np.allclose(np.frombuffer(answer, wanted.dtype), wanted.ravel(), rtol=1e-3, atol=1e-5)
+
+
 def test_a_cache_of_old_gives_an_artifact_that_is_right(home, kit):
     """The old one where nothing changed since, else another one: never one that does not fit its own manifest."""
     ran = kit.run(

@@ -142,6 +142,18 @@ def test_an_old_hosts_whole_session_works_with_todays_agent(kit, tmp_path):
     assert code == 0 and "Traceback" not in err, err
 
 
+def test_a_newer_hosts_hello_is_answered_with_the_version_that_the_agent_speaks(kit, tmp_path):
+    program = tmp_path / "agent.pyz"
+    program.write_bytes(agent_package.package().data)
+    hello = recorded(kit)[0]
+    line = {**json.loads(hello["line"]), "edgewright": 99, "novelty": {"of": "a newer host"}}
+    replay = Replay(program, tmp_path / "root")
+    greeting = replay.step({"line": json.dumps(line) + "\n", "raw": ""})
+    assert greeting["edgewright"] == 1 and "error" not in greeting
+    code, err = replay.end()
+    assert code == 0 and "Traceback" not in err
+
+
 def same_verdict(before: dict, now: dict) -> None:
     """The words that an old host acts on."""
     for key in (
