@@ -19,11 +19,11 @@ def home(home: Path, kit) -> Path:
 
 
 def refused(ran, *, code: str, hint: str = "upgrade this one") -> None:
-    """One line that says so, and what to do."""
-    said = json.loads(ran.out)["error"]
-    assert ran.code and said["code"] == code, ran.out
-    assert f"schema {NEWER}" in said["message"] and "\n" not in said["message"], said
-    assert hint in said["hint"], said
+    """One line that names the schema, and a hint."""
+    error = json.loads(ran.out)["error"]
+    assert ran.code and error["code"] == code, ran.out
+    assert f"schema {NEWER}" in error["message"] and "\n" not in error["message"], error
+    assert hint in error["hint"], error
 
 
 @pytest.fixture

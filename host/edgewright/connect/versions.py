@@ -1,4 +1,4 @@
-"""A board whose agent, or whose state, is of another version than this edgewright: told from other trouble, with what to do."""
+"""Errors of a board whose agent, or whose state, is of another version than this edgewright, with what to do."""
 
 from __future__ import annotations
 
