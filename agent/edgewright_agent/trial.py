@@ -264,9 +264,7 @@ class Trials(object):
             if about["state"] == "committed" and to in (name, about["version"])
         ]
         if not good:
-            raise AgentError(
-                "not-found", "no known-good release of %s: %s" % (model, to), "look at `status`"
-            )
+            raise AgentError("not-found", "no known-good release of %s: %s" % (model, to), "look at `status`")
         release = sorted(good, key=lambda name: known.index(name) if name in known else -1)[-1]
         if release == current:
             raise AgentError("nothing-to-roll-back", "this release is current already: %s" % release)

@@ -9,8 +9,8 @@ from pathlib import Path
 import needs
 import pytest
 
-
 from edgewright.connect import agent_package, runner_package
+
 
 def test_the_agent_is_asked_for_once_and_then_kept(connect, root, pyz, kit):
     first = connect()

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import json
 import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
+from command_line import Ran, command_line
 
-from edgewright.cli.main import main
 from edgewright.config import fleet as fleet_file
 from edgewright.connect.session import Session, open_session
 from edgewright.lab import boards
@@ -27,24 +26,9 @@ from edgewright.store import artifacts
 OLD = Path(__file__).parent / "made_by_8d6a898"
 
 
-class Ran(NamedTuple):
-    """What one command line gave."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        return json.loads(self.out)
-
-
 def run(*arguments: object) -> Ran:
     """Runs `edgewright ARGUMENTS`; whatever it does, never a traceback."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([str(argument) for argument in arguments])
-    ran = Ran(code, out.getvalue(), err.getvalue())
+    ran = command_line(*arguments)
     assert "Traceback" not in ran.err and "internal error" not in ran.err, ran.err
     return ran
 
@@ -77,8 +61,10 @@ class Board:
 
     def reset(self) -> None:
         """The root folder as the old agent left it; the board's id, which gets pinned, is in it."""
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.root)
+        until = time.monotonic() + 20
+        while self.root.exists():  # an agent or a watchdog that is about to end may still write there
+            shutil.rmtree(self.root, ignore_errors=True)
+            assert time.monotonic() < until, f"somebody works in {self.root}"
         restore_root(self.root)
 
     @contextlib.contextmanager

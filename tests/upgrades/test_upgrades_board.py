@@ -242,7 +242,7 @@ def test_a_trial_of_the_old_agent_is_watched_on_when_the_schema_changes(board, k
     text = (sources / "state.py").read_text()
     assert text.count("\nSCHEMA = ") == 1
     (sources / "state.py").write_text(text.replace("\nSCHEMA = ", "\nSCHEMA = 1 + "))
-    newer = agent_package.build(sources, agent_package.source_folder("edgewright_targets"))
+    newer = agent_package.build(sources)
     txn = uuid.uuid4().hex
     board.reset()
     with board.forced((kit.OLD / "agent.pyz").read_bytes()), board.open() as session:

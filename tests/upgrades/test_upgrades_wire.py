@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgewright.connect import agent_package, session
+from edgewright.connect import agent_package, runner_package, session
 
 REFUSED = {"protocol", "unknown-command", "bad-argument", "newer-schema", "not-found", "conflict", "busy"}
 
@@ -125,7 +125,10 @@ def lacks(old: object, new: object, where: str = "") -> list[str]:
 def test_an_old_hosts_whole_session_works_with_todays_agent(kit, tmp_path):
     """Every request that it sent is understood as it was, and every key that it reads is in the answer."""
     program, root = tmp_path / "agent.pyz", tmp_path / "root"
-    program.write_bytes(agent_package.package().data)
+    runner = runner_package.package(
+        "tflite"
+    )  # an old host names none: the administrator installed it with the agent
+    program.write_bytes(agent_package.for_administrator({"tflite": runner.data}))
     steps = recorded(kit)
     assert len(steps) > 60
     replay = Replay(program, root)
