@@ -79,7 +79,7 @@ def test_a_hook_that_is_left_to_run_keeps_its_limit(wire, kit, root):
     assert [one["hook_s"] for one in state["pending"]] == [7]
 
 
-@pytest.mark.parametrize("limit", [-1, 3601, True, "60", float("inf")])
+@pytest.mark.parametrize("limit", [-1, 3601, True, "60", 1e308])
 def test_a_limit_that_is_none_is_refused(wire, kit, limit):
     with pytest.raises(kit.AgentFailureError, match="bad-argument"):
         kit.install(wire, kit.artifact(), kit.begun(wire), hook_s=limit)

@@ -66,7 +66,7 @@ def test_descriptor_0_ending_early_has_an_exit_code_of_its_own():
         ("part", {"sha256": "a" * 64}, "bad-argument"),
         ("part", {"sha256": "a" * 64, "size": True}, "bad-argument"),
         ("begin", {"model": "../x", "txn": "a" * 32, "host": "h", "ttl_s": 1}, "bad-argument"),
-        ("begin", {"model": "x", "txn": "a" * 32, "host": "h", "ttl_s": float("nan")}, "bad-argument"),
+        ("begin", {"model": "x", "txn": "a" * 32, "host": "h", "ttl_s": 1e308}, "bad-argument"),
         ("get", {"result": "../../state.0.json"}, "not-found"),
         ("prune", {"keep": -1}, "bad-argument"),
         ("install", {"model": "m"}, "bad-argument"),
