@@ -10,12 +10,13 @@ import typer
 
 from edgewright.cli import options, render
 from edgewright.cli.boards_output import mark
-from edgewright.cli.progress import LiveProgress, Passwords, PlainProgress, shown
+from edgewright.cli.progress import Passwords, shown
 from edgewright.config import fleet as fleets
 from edgewright.connect.session import Session, open_session
 from edgewright.deploy.fan_out import PARALLEL, FanOut
 from edgewright.errors import Aborted, EdgewrightError, Exit, LeftAtWork, Unreachable
 from edgewright.nouns.board import Board, Fleet
+from edgewright.nouns.progress import Progress, Step
 from edgewright.nouns.selector import select
 
 T = TypeVar("T")
@@ -53,24 +54,27 @@ class Boards:
         self.boards = select(self.fleet, selector)
         self.parallel = parallel
 
-    def each(
-        self, what: str, work: Callable[[Board, Session, LiveProgress | PlainProgress], T]
-    ) -> list[Answer[T]]:
-        """`work` on every board with a session open; answers in the fleet's order."""
+    def each(self, what: str, work: Callable[[Board, Session, Progress], T]) -> list[Answer[T]]:
+        """`work` on every board with a session open; answers in the fleet's order.
+
+        After a Ctrl-C the progress that `work` is given raises Aborted: a board ends its step and begins no other.
+        """
         with shown() as progress:
             passwords = Passwords(progress)
 
             def one(board: Board) -> Answer[T]:
-                from edgewright.nouns.progress import Step
-
-                progress(Step(what=what, board=board.name))
+                fan_out.watched(Step(what=what, board=board.name))
                 with open_session(board, self.fleet, ask_password=passwords, progress=progress) as session:
-                    return Answer(board, work(board, session, progress), None, session.facts().simulated)
+                    fan_out.watched(Step(what=what, board=board.name))
+                    return Answer(
+                        board, work(board, session, fan_out.watched), None, session.facts().simulated
+                    )
 
             def failed(board: Board, error: EdgewrightError) -> Answer[T]:
                 return Answer(board, None, error)
 
-            return FanOut(one, failed, parallel=self.parallel, progress=progress).run(self.boards)
+            fan_out: FanOut[Answer[T]] = FanOut(one, failed, parallel=self.parallel, progress=progress)
+            return fan_out.run(self.boards)
 
 
 def exit_for(answers: list[Answer[T]]) -> int:

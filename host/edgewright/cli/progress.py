@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgewright.cli.render import clean, console
 from edgewright.errors import Aborted
-from edgewright.nouns.progress import Step
+from edgewright.nouns.progress import STOPPED, STOPPING, Step
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -101,6 +101,9 @@ class LiveProgress:
         text = clean(f"{step.what} {step.detail}".strip())[:60].replace("[", "(")
         far = amount(step)
         text = f"{text} {far}" if far else text
+        if step.what in (STOPPING, STOPPED):  # the host's line is hidden while boards are at work
+            self._progress.console.print(text, markup=False, highlight=False)
+            return
         with self._lock:
             if board not in self._tasks:
                 self._tasks[board] = self._progress.add_task(text, board=board, total=None)

@@ -11,10 +11,10 @@ from edgewright.cli import options, render
 
 if TYPE_CHECKING:
     from edgewright.cli.on_boards import Answer
-    from edgewright.cli.progress import LiveProgress, PlainProgress
     from edgewright.connect.provision import RuntimeChoice
     from edgewright.connect.session import Session
     from edgewright.nouns.board import Board
+    from edgewright.nouns.progress import Progress
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -157,7 +157,7 @@ def install(
     boards = Boards(fleet, selector, parallel=parallel)
     offer = None if bundle is None else bundle_output.offer(bundle, dry_run=dry_run)
 
-    def work(board: Board, session: Session, progress: LiveProgress | PlainProgress) -> RuntimeChoice:
+    def work(board: Board, session: Session, progress: Progress) -> RuntimeChoice:
         facts = session.facts()
         return ensure_runtime(
             session,

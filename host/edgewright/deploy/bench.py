@@ -22,7 +22,7 @@ from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.measurement import Measurement, Protocol
 from edgewright.nouns.profile import Profile
-from edgewright.nouns.progress import Progress
+from edgewright.nouns.progress import Progress, Step
 
 
 class Bench:
@@ -86,6 +86,7 @@ class Bench:
     ) -> list[Measurement]:  # fmt: skip
         threads = self.threads or min(profile.threads, facts.cpus or profile.threads)
         with self.turns.of(board):
+            progress(Step(what="bench", board=board.name, detail=self.protocol.name))
             return benchmark(
                 session, model, releases, self.protocol, board=board.name, artifacts=artifacts, threads=threads,
                 accelerator=self.accelerator, simulated=facts.simulated, progress=progress,

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from edgewright.errors import Aborted, EdgewrightError, InternalError, LeftAtWork
 from edgewright.nouns.board import Board
-from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.nouns.progress import STOPPED, STOPPING, Progress, Step, silent
 
 PARALLEL = 16  # boards at once; a thread and some 100 KiB each
 WAKE_SECONDS = 0.5
@@ -45,7 +45,7 @@ class FanOut(Generic[T]):
         parallel: boards at once.
 
     Attributes:
-        cancelled: set by the first Ctrl-C; `work` looks at it between its steps and ends early.
+        cancelled: set by the first Ctrl-C; `work` looks at it between its steps and ends early, as by `watched`.
     """
 
     def __init__(
@@ -76,15 +76,19 @@ class FanOut(Generic[T]):
             self.cancelled.set()
             for future in futures:
                 future.cancel()
-            self._progress(
-                Step(what="stopping", detail="boards at work finish their step; again leaves them")
-            )
+            self._progress(Step(what=STOPPING, detail="boards at work finish their step; again leaves them"))
             try:
                 ended(futures)
             except KeyboardInterrupt:
-                self._progress(Step(what="stopped", detail="boards at work are left"))
+                self._progress(Step(what=STOPPED, detail="boards at work are left"))
         pool.shutdown(wait=all(future.done() for future in futures), cancel_futures=True)
         return [self._result(board, future) for board, future in zip(boards, futures, strict=True)]
+
+    def watched(self, step: Step) -> None:
+        """Passes a board's progress on; Aborted once the user stopped it, so that its work ends between two steps."""
+        if self.cancelled.is_set():
+            raise Aborted("stopped by the user")
+        self._progress(step)
 
     def _result(self, board: Board, future: Future[T]) -> T:
         """What a board's work gave, or what stands for it."""

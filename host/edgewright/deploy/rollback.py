@@ -61,7 +61,7 @@ def rollback(
         trace = Trace()
         try:
             with opener(board) as session:
-                kind = attempt(request, board, session, trace, opener, progress)
+                kind = attempt(request, board, session, trace, opener, fan_out.watched)
             return outcome(request, board, kind, trace, started)
         except EdgewrightError as error:
             return failed(request, board, error, trace, started)
@@ -69,7 +69,8 @@ def rollback(
     def ended(board: Board, error: EdgewrightError) -> BoardOutcome:
         return failed(request, board, error, Trace(), time.monotonic())
 
-    outcomes = FanOut(work, ended, parallel=request.parallel, progress=progress).run(request.boards)
+    fan_out: FanOut[BoardOutcome] = FanOut(work, ended, parallel=request.parallel, progress=progress)
+    outcomes = fan_out.run(request.boards)
     if request.dry_run:
         return outcomes
     return recorded(history, "rollback", request.fleet.name, request.to or "", outcomes)
@@ -84,9 +85,11 @@ def attempt(
     progress: Progress,
 ) -> str:
     """One board's rollback; returns `committed` or `planned`."""
-    progress(Step(what="rollback", board=board.name, detail=request.to or "to the known-good one before"))
+    step = Step(what="rollback", board=board.name, detail=request.to or "to the known-good one before")
+    progress(step)
     trace.facts = session.facts()
     trace.current = current_release(session, request.model)
+    progress(step)  # from here on it is one step
     txn = uuid.uuid4().hex
     wanted: dict[str, Any] = {
         "model": request.model, "to": request.to, "txn": txn, "deadline_s": request.deadline_s,

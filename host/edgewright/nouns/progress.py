@@ -26,6 +26,8 @@ class Step(Noun, frozen=True, kw_only=True):
     rate: float | None = None
 
 
+STOPPING, STOPPED = "stopping", "stopped"  # what the host says after a Ctrl-C: it must be seen
+
 Progress = Callable[[Step], None]
 
 
