@@ -99,7 +99,8 @@ def summarise(reporter: pytest.TerminalReporter) -> None:
         word for match in found if match["how"] == "apt-get install" for word in match["what"].split()
     }
     others = {f"{match['how']} {match['what']}" for match in found if match["how"] != "apt-get install"}
-    reporter.section(f"{len(found)} tests skipped for lack of a tool")
+    tests = "1 test" if len(found) == 1 else f"{len(found)} tests"
+    reporter.section(f"{tests} skipped for lack of a tool")
     reporter.line(", ".join(f"{tool} {count}" for tool, count in sorted(counts.items())))
     ways = [f"apt-get install {' '.join(sorted(packages))}"] if packages else []
     for way in [*ways, *sorted(others)]:

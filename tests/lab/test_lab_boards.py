@@ -254,7 +254,7 @@ def test_the_python_can_be_chosen(up, ssh, fleet):
 
 
 @pytest.mark.parametrize("chosen", [True, False])
-def test_a_missing_sshd_is_told_with_the_line_that_installs_it(home, fleet, monkeypatch, capsys, chosen):
+def test_a_missing_sshd_comes_with_the_line_that_installs_it(home, fleet, monkeypatch, capsys, chosen):
     if not chosen:
         monkeypatch.setattr(openssh, "find", lambda: None)
     try:
