@@ -12,10 +12,8 @@ VERSION = 1
 MANIFEST_SCHEMA = 1
 
 MAX_LINE = 1024 * 1024  # bytes of one JSON line
-MAX_WHOLE = (
-    2**63 - 1
-)  # of a whole number in a line or a manifest, either way: what SQL keeps, and a float takes
-MAX_DIGITS = len(str(-MAX_WHOLE))
+# Whole numbers in a line or a manifest are below it, either way: SQL keeps them, and a float takes them.
+MAX_WHOLE = 2**63
 MAX_NOISE = 64 * 1024  # bytes that the host skips before the greeting
 GREETING_SECONDS = 30
 HEARTBEAT_SECONDS = 5  # the agent says something at least this often while it works
