@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from edgewright.connect import agent_package
+from edgewright.connect import agent_package, runner_package
 from edgewright_agent import protocol
 
 # other users of a board can only be played by root; without it there is nothing to collect, and nothing skipped
@@ -87,6 +87,13 @@ class Agent:
         self.send({"id": self.last, "do": "put", "args": args})
         self.process.stdin.write(data)
         return self.line()
+
+    def give_runner(self, target: str = "tflite") -> str:
+        """The board keeps this installation's runner of a target. Returns its sha256."""
+        runner = runner_package.package(target)
+        assert "ok" in self.put(runner.data, runner.sha256)
+        assert "ok" in self.call("runner", target=target, sha256=runner.sha256)
+        return runner.sha256
 
     def close(self) -> int:
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):

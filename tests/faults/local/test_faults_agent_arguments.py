@@ -59,13 +59,14 @@ def valid(agent, kit):
     hook = b"#!/bin/sh\n"
     for data in (*built.files.values(), built.manifest, wheel, hook):
         assert "ok" in agent.put(data, kit.sha(data))
-    provision = {"name": "toy", "target": "tflite", "version": "1", "wheels": [row]}
+    runner = agent.give_runner()
+    provision = {"name": "toy", "target": "tflite", "version": "1", "wheels": [row], "runner": runner}
     ref = agent.call("provision", **provision)["ok"]["ref"]
     begin = {"model": "m", "txn": TXN, "host": "h", "ttl_s": 3600}
     assert agent.call("begin", **begin)["ok"] == {}
     install = {
         "model": "m", "version": "1", "manifest": built.sha256, "runtime": ref, "hooks": {"health": kit.sha(hook)},
-        "hook_s": 5, "txn": TXN,
+        "hook_s": 5, "runner": runner, "txn": TXN,
     }  # fmt: skip
     release = agent.call("install", **install)["ok"]["release"]
     work = {"model": "m", "release": release, "threads": 1, "accelerator": None}
@@ -80,6 +81,7 @@ def valid(agent, kit):
         "put": {"sha256": kit.sha(b""), "size": 0, "offset": 0},
         "get": {"result": "1-log.txt"},
         "begin": begin,
+        "runner": {"target": "tflite", "sha256": runner},
         "provision": provision,
         "install": install,
         "verify": {**work, "txn": TXN},

@@ -137,14 +137,6 @@ def test_any_hello_ends_the_start_or_begins_a_session(tmp_path, survived, exampl
     survived("hostile hosts: hellos of any content", len(tried))
 
 
-def give(agent):
-    """The board has the runner of LiteRT. Returns its sha256."""
-    runner = runner_package.package("tflite")
-    agent.put(runner.data, runner.sha256)
-    assert "ok" in agent.call("runner", target="tflite", sha256=runner.sha256)
-    return runner.sha256
-
-
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_any_runner_is_kept_or_refused(agent, tmp_path, kit, survived, examples):
     good, before, tried = runner_package.package("tflite").data, outside(tmp_path / "root"), []
@@ -199,7 +191,7 @@ MEMBERS = st.lists(
 
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_any_wheel_is_unpacked_inside_or_refused(agent, tmp_path, kit, survived, examples):
-    runner = give(agent)
+    runner = agent.give_runner()
     before, tried = outside(tmp_path / "root"), []
 
     @examples
@@ -226,7 +218,7 @@ def test_any_wheel_is_unpacked_inside_or_refused(agent, tmp_path, kit, survived,
 
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_any_manifest_is_installed_inside_or_refused(agent, tmp_path, kit, survived, examples):
-    built, txn, wheel, runner = kit.artifact("fuzz"), "a" * 32, kit.wheel(), give(agent)
+    built, txn, wheel, runner = kit.artifact("fuzz"), "a" * 32, kit.wheel(), agent.give_runner()
     agent.put(wheel, kit.sha(wheel))
     row = {"file": "toy-1.0-py3-none-any.whl", "sha256": kit.sha(wheel), "size": len(wheel)}
     ref = agent.call("provision", name="toy", target="tflite", version="1", wheels=[row])["ok"]["ref"]

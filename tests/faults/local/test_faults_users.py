@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.connect import runner_package
-
 ONE, TWO = 65501, 65502
 GROUP = "video"
 
@@ -71,10 +69,9 @@ def test_a_shared_group_reads_the_models_and_nothing_else(homes, start, kit, sur
     root, built, wheel = homes / str(ONE) / "root", kit.artifact("shared"), kit.wheel()
     agent = start(root, command=(*as_user(ONE, GROUP), "/usr/bin/python3"), group=GROUP)
     assert "error" not in agent.greeting, agent.greeting
-    runner = runner_package.package("tflite")
-    for data in (*built.files.values(), built.manifest, wheel, runner.data):
+    runner = agent.give_runner()
+    for data in (*built.files.values(), built.manifest, wheel):
         assert "ok" in agent.put(data, kit.sha(data))
-    assert "ok" in agent.call("runner", target="tflite", sha256=runner.sha256)
     row = {"file": "toy-1.0-py3-none-any.whl", "sha256": kit.sha(wheel), "size": len(wheel)}
     ref = agent.call("provision", name="toy", target="tflite", version="1", wheels=[row])["ok"]["ref"]
     txn = "a" * 32
@@ -87,7 +84,7 @@ def test_a_shared_group_reads_the_models_and_nothing_else(homes, start, kit, sur
         runtime=ref,
         hooks={},
         txn=txn,
-        runner=runner.sha256,
+        runner=runner,
     )["ok"]["release"]
     assert agent.call("verify", model="m", release=release, txn=txn)["ok"]["ok"]
     assert agent.call("activate", model="m", release=release, expected_current=None, txn=txn, deadline_s=60)[
