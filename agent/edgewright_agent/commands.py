@@ -163,7 +163,7 @@ class Commands(object):
                 return
             about["state"] = "failed" if code else "verified"
             if code:
-                releases.remember_failure(record, release, why, code, runtime)
+                releases.remember_failure(record, release, why, code, runtime, self.agent.runners.of(about))
             self.store.save(state)
 
     def evaluate(self, model, release, evaluation, keep, threads, accelerator):
@@ -234,8 +234,15 @@ class Commands(object):
             lease.free(state)
             about = states.known_release(state, model, release)
             self.trials.allowed(state["models"][model], release, about, current)
-            self.job(model, release, threads, accelerator)
+            reboot.refuse_long(
+                reboot.kind(self.agent), self.trials.lasts(model, release, deadline_s), unguarded
+            )
             self.releases.check_hooks(model, release, about)
+            try:
+                self.job(model, release, threads, accelerator)
+            except AgentError as error:
+                if error.code != "runner-missing":  # the host sends that when it does it
+                    raise
             return {"release": release, "from": current}
         verdict = self.verify(model, release, txn, threads, accelerator)
         if not verdict["ok"]:

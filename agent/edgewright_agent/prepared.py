@@ -133,7 +133,7 @@ class Prepared(object):
     def place(self, job, answer, scratch):
         """Move what a child made to where it stays, whole and durable, and drop what it replaces.
 
-        What another runtime made of the same artifact stays: a release that is current may have it.
+        What another runtime made of the same artifact, or another runner, stays: a release that is current may have it.
         """
         artifact, runtime = self.made_of(job)
         about = {"schema": 1, "sequence": 0, "artifact": artifact, "runtime": runtime}
@@ -145,13 +145,16 @@ class Prepared(object):
         relative = "%s/%s" % (folder(job["model"]), answer["key"])
         with self.agent.store.locked() as state:
             states.known_release(state, job["model"], job["release"])  # it may be gone by now
+            releases = state["models"][job["model"]]["releases"].values()
+            runners = {one.get("runner") for one in releases if made_of(one) == [artifact, runtime]}
             if self.whole(relative, read(self.files, relative)):
                 return  # another session was quicker, and may be loading it
             self.files.make_folder(folder(job["model"]))
             self.releases.trash(relative)
             self.files.rename(scratch, relative)
             for other, its in listing(self.files, job["model"]):
-                same = its and all(
+                same = its and len(runners) < 2
+                same = same and all(
                     its.get(key) == about[key] for key in ("artifact", "runtime", "accelerator")
                 )
                 if its is None or (same and other != relative):

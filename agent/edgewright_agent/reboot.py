@@ -125,8 +125,13 @@ def protect(agent, deadline_s, unguarded):
         AgentError: `no-guard`, where nothing would and the trial is a long one.
     """
     found = ready(agent)
+    refuse_long(found, deadline_s, unguarded)
+    return found
+
+
+def refuse_long(found, deadline_s, unguarded):
+    """AgentError `no-guard`, where a trial is a long one and no guard was `found`."""
     if found == "none" and deadline_s > LONG_SECONDS and not unguarded:
         message = "a trial of %d s must survive a reboot, and this board has no guard" % deadline_s
         hint = "`edgewright doctor BOARD --install-guard`, at most %d s, or --unguarded" % LONG_SECONDS
         raise AgentError("no-guard", message, hint)
-    return found

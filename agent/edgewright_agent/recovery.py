@@ -4,7 +4,8 @@ short."""
 import os
 
 from edgewright_agent import clock, hooks, lease, prepared
-from edgewright_agent.protocol import AgentError
+from edgewright_agent import state as states
+from edgewright_agent.protocol import MAX_LINE, AgentError, loads
 
 
 def recover(agent, trials):
@@ -97,12 +98,11 @@ def rewatch(agent):
     """Start a new watchdog for every trial whose own is dead, since a board may kill what a session leaves behind;
     or whose own is of an agent with an older schema, since it leaves what this one writes."""
     from edgewright_agent import guard
-    from edgewright_agent.state import SCHEMA
 
     for record in list(agent.store.read()["models"].values()):
         trial = record["trial"]
         own = trial and trial["watchdog"]
-        if not trial or (own and own.get("schema", 1) == SCHEMA and clock.alive(own)):
+        if not trial or (own and own.get("schema", 1) == states.SCHEMA and clock.alive(own)):
             continue
         try:
             watchdog = guard.start(agent, trial["txn"])
@@ -117,12 +117,22 @@ def rewatch(agent):
                     agent.store.save(state)
 
 
+def record_of(agent, model, release):
+    """What a release's own record says of it; ValueError, or AgentError `newer-schema`."""
+    with open(agent.files.path("models/%s/records/%s.json" % (model, release)), "rb") as file:
+        about = loads(file.read(MAX_LINE).decode("ascii"))
+    if not isinstance(about, dict):
+        raise ValueError("not a record")
+    if about.pop("schema", 1) > states.SCHEMA:  # the first agents wrote none
+        raise AgentError(
+            "newer-schema", "a newer agent installed %s %s" % (model, release), "use a newer edgewright"
+        )
+    return about
+
+
 def reset(agent, releases, trials):
     """After both state slots were lost: take each hash-valid `current` as the truth."""
-    import json
-
     from edgewright_agent import manifest
-    from edgewright_agent import state as states
 
     with agent.store.locked() as state:
         if agent.store.problem != "state-lost":
@@ -133,12 +143,13 @@ def reset(agent, releases, trials):
             path = agent.files.path("models/%s/current" % model)
             release = os.path.basename(os.readlink(path)) if os.path.islink(path) else ""
             try:
-                with open(agent.files.path("models/%s/records/%s.json" % (model, release)), "rb") as file:
-                    about = json.loads(file.read().decode("ascii"))
-                if about.pop("schema", 1) > states.SCHEMA:  # the first agents wrote none
-                    raise AgentError("newer-schema", "a newer agent wrote its record")
+                about = record_of(agent, model, release)
                 releases.check(model, release, about)
-            except (OSError, ValueError, AgentError) as error:
+            except (OSError, ValueError, KeyError, TypeError, AgentError) as error:
+                if (
+                    getattr(error, "code", "") == "newer-schema"
+                ):  # what this agent does not know would be removed
+                    raise
                 agent.files.note("reset: %s has no valid current release: %s" % (model, error))
                 continue
             if manifest.safe_path(release):

@@ -34,18 +34,21 @@ def hooks_of(about):
     return dict(about["hooks"], hook_s=limit) if limit else about["hooks"]
 
 
-def failed_before(record, artifact, runtime, hooks):
-    """The entry of what failed here with these very parts, or None."""
+def failed_before(record, artifact, runtime, hooks, runner):
+    """The entry of what failed here with these very parts, or None.
+
+    A hook failed whatever runner there was; what did not load or answered wrongly may do better on another one.
+    """
     for entry in record["failed"]:
-        same = entry["artifact"] == artifact and entry["runtime"] == runtime
-        if same and (entry["hooks"] is None or entry["hooks"] == hooks):
+        part, now = ("runner", runner) if entry["hooks"] is None else ("hooks", hooks)
+        if (entry["artifact"], entry["runtime"], entry.get(part)) == (artifact, runtime, now):
             return entry
     return None
 
 
-def refuse_failed(record, artifact, runtime, hooks):
+def refuse_failed(record, artifact, runtime, hooks, runner):
     """AgentError `failed-before`, where these very parts failed here for good."""
-    failure = failed_before(record, artifact, runtime, hooks)
+    failure = failed_before(record, artifact, runtime, hooks, runner)
     if failure:
         raise AgentError(
             "failed-before",
@@ -54,17 +57,23 @@ def refuse_failed(record, artifact, runtime, hooks):
         )
 
 
-def remember_failure(record, release, why, code, runtime=None):
-    """Note that a release failed for good on this board, on this runtime (as `Runtimes.find` describes it).
+def remember_failure(record, release, why, code, runtime=None, runner=None):
+    """Note that a release failed for good on this board, on this runtime (as `Runtimes.find` describes it) and runner.
 
     Only for load, golden and hook failures.
     """
     about = record["releases"][release]
     hooks = hooks_of(about) if code == "hook-failed" else None
     key = runtime_key(runtime) if runtime else about["runtime"]
-    if failed_before(record, about["artifact"], key, hooks_of(about)) is None:
+    if failed_before(record, about["artifact"], key, hooks_of(about), runner) is None:
         entry = {"release": release, "artifact": about["artifact"], "runtime": key, "hooks": hooks}
-        record["failed"] = record["failed"][-49:] + [dict(entry, code=code, why=why[:500])]
+        record["failed"] = record["failed"][-49:] + [dict(entry, runner=runner, code=code, why=why[:500])]
+
+
+def same_parts(record, release, wanted):
+    """Whether a release is recorded with just these parts."""
+    known = record["releases"].get(release, {})
+    return all(known.get(key, 0) == wanted[key] for key in wanted)
 
 
 def keep_reserve(files):
@@ -132,7 +141,8 @@ class Releases(object):
         used = self.agent.runtimes.find(runtime)
         if used["target"] != content["target"]:
             raise AgentError("bad-argument", "the runtime is for another target: %s" % used["target"])
-        refuse_failed(record, artifact, runtime_key(used), hooks_of(wanted))
+        if not same_parts(record, release, wanted) or release not in record["known_good"]:
+            refuse_failed(record, artifact, runtime_key(used), hooks_of(wanted), runner)
         stage = "incoming/stage-" + txn
         try:
             self.stage(stage, data, content)
@@ -158,7 +168,7 @@ class Releases(object):
         known = record["releases"].get(release)
         if known is None or not self.whole(model, release, known):
             return False
-        if all(known.get(key, 0) == wanted[key] for key in wanted):
+        if same_parts(record, release, wanted):
             other = runner not in (None, known.get("runner"))
             if other and release not in needed(record).union(record["known_good"]):
                 return False
@@ -214,10 +224,8 @@ class Releases(object):
                 json.dumps(dict(about, schema=states.SCHEMA), sort_keys=True).encode("ascii"),
             )
             self.files.rename(stage, folder(model, release))
-            before = record["releases"].get(release, {})
-            if any(
-                before.get(key, 0) != about[key] for key in about
-            ):  # other parts: nothing is known of these
+            # Of other parts nothing is known. Another runner is verified before it is activated, as after any repair.
+            if not same_parts(record, release, {key: about[key] for key in about if key != "runner"}):
                 record["known_good"] = [one for one in record["known_good"] if one != release]
             record["releases"][release] = dict(about, state="staged", txn=txn)
             self.agent.store.save(state)

@@ -73,7 +73,7 @@ class Runners(object):
             return []
         try:
             found = [file.split(".")[0] for file in os.listdir(self.agent.files.path(FOLDER))]
-        except OSError:  # no folder: that is said where a runner is needed
+        except OSError:  # no folder: the error comes when a runner is needed
             found = []
         return sorted(sha256 for sha256 in found if self.read(sha256))
 

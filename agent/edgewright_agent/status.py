@@ -111,7 +111,8 @@ def unneeded(agent, state, doomed):
     ]
     found += ["hooks/" + name for name in sorted(os.listdir(agent.files.path("hooks"))) if name not in hooks]
     runners = {about.get("runner") for about in abouts}
-    names = sorted(os.listdir(agent.files.path("runners")))
+    there = agent.files.path("runners")
+    names = sorted(os.listdir(there)) if os.path.isdir(there) else []
     found += ["runners/" + name for name in names if name.split(".")[0] not in runners]
     sets = {record.get("evaluation") for record in state["models"].values()}
     found += [

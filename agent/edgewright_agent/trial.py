@@ -45,7 +45,7 @@ class Trials(object):
             `no-guard`,
                 `hook-failed`: reverted already; `reverted`: the deadline passed meanwhile.
         """
-        deadline_s = min(float(deadline_s) + self.hooks_need(model, release), MAX_DEADLINE)
+        deadline_s = self.lasts(model, release, deadline_s)
         after_boot = reboot.protect(self.agent, deadline_s, unguarded)
         before = self.intend(model, release, expected_current, txn, deadline_s)
         watchdog = self.watch(txn, unguarded)
@@ -58,10 +58,11 @@ class Trials(object):
             raise
         return self.on_trial(txn, before)
 
-    def hooks_need(self, model, release):
-        """Seconds that a trial's hooks may take; its deadline is for what comes before and after them."""
+    def lasts(self, model, release, deadline_s):
+        """Seconds that a trial may last: its deadline, and on top what its hooks may take."""
         about = states.known_release(self.store.read(), model, release)
-        return sum(about.get("hook_s") or HOOK_SECONDS for kind in TRIED if kind in about["hooks"])
+        hooks_s = sum(about.get("hook_s") or HOOK_SECONDS for kind in TRIED if kind in about["hooks"])
+        return min(float(deadline_s) + hooks_s, MAX_DEADLINE)
 
     def intend(self, model, release, expected, txn, deadline_s):
         """Make the intent durable. Returns the release that is current before."""

@@ -1,6 +1,7 @@
 """What runners prepare on the board: made once, kept, verified, made anew when it must be."""
 
 import io
+import json
 import signal
 from pathlib import Path
 
@@ -321,6 +322,27 @@ def test_another_runtimes_stays_until_its_release_goes(board):
     assert mine.exists() and not other.exists() and len(list(board.folder.iterdir())) == 2
     board.wire.call("discard", release=candidate, **ask)
     assert board.there() == mine
+
+
+def test_what_another_runner_made_stays_while_a_release_has_it(board, toy):
+    """What `current` uses is not replaced by what the runner of its successor makes of the same artifact."""
+    board.verify()
+    mine = board.there()
+    text = json.loads(toy)
+    text["edgewright_targets/toy/runner.py"] = text["edgewright_targets/toy/runner.py"].replace(
+        '"toy": said("version")', '"make": 2, "toy": said("version")'
+    )
+    newer = board.kit.give(board.wire, "toy", json.dumps(text).encode())
+    built = board.kit.artifact(target="toy")
+    candidate = board.kit.install(
+        board.wire, built, board.txn, version="2", runtime=board.runtime, runner=newer
+    )
+    assert board.wire.call("verify", model="digits", txn=board.txn, release=candidate)["ok"]
+    assert board.made() == 2 and mine.exists()
+    protocol = {"rounds": 1, "warmup_s": 0.01, "steady_s": 0.05, "min_samples": 11, "limit_s": 15}
+    both = [candidate, board.release]
+    assert len(board.wire.call("bench", model="digits", releases=both, protocol=protocol)["runs"]) == 2
+    assert board.made() == 2
 
 
 def test_a_board_where_the_runtime_finds_nothing_to_run_on_says_so(board):

@@ -30,7 +30,7 @@ class Session:
         return [array("f", bytes(data)) for data in tensors]
 
     def infer(self, feed):
-        return [array("f", [2 * value for value in one]) for one in feed]
+        return [array("f", [{factor} * value for value in one]) for one in feed]
 
     def read(self, outputs):
         return [one.tobytes() for one in outputs]
@@ -41,8 +41,10 @@ class Session:
 PROTOCOL = {"rounds": 1, "warmup_s": 0.01, "steady_s": 0.05, "min_samples": 11, "limit_s": 15}
 
 
-def runner(number, top=""):
-    return runner_package.packed("toy", {"toy/runner.py": RUNNER.format(number=number, top=top)}).data
+def runner(number, top="", factor=2):
+    """The toy runner of a number; with another factor than 2 the models answer wrongly."""
+    text = RUNNER.format(number=number, top=top, factor=factor)
+    return runner_package.packed("toy", {"toy/runner.py": text}).data
 
 
 @pytest.fixture
@@ -94,14 +96,21 @@ class Toy:
 
     def forget(self):
         """Make the releases what an agent installed that carried its runners."""
+        for about in (record := self.record())["releases"].values():
+            del about["runner"]
+        self.record(record)
+
+    def record(self, changed=None):
+        """The state's record of the model; `changed` replaces it in both slots, while no agent runs."""
         slots = [self.root / name for name in states.SLOTS if (self.root / name).exists()]
         newest = max(
             (states.decode(slot.read_bytes()) for slot in slots), key=lambda state: state["sequence"]
         )
-        for about in newest["models"]["digits"]["releases"].values():
-            del about["runner"]
-        for slot in slots:
-            slot.write_bytes(states.encode(newest))
+        if changed is not None:
+            newest["models"]["digits"] = changed
+            for slot in slots:
+                slot.write_bytes(states.encode(newest))
+        return newest["models"]["digits"]
 
 
 def test_a_release_runs_on_the_runner_that_it_was_installed_with(toy, kit, root):
@@ -215,6 +224,73 @@ def test_a_staged_release_takes_a_new_runner_and_a_known_good_one_keeps_its_own(
     assert toy.install(txn, "b", 2) == staged and toy.shown(staged) == kit.sha(runner(2))
     assert toy.wire.call("status")["models"]["digits"]["releases"][staged]["state"] == "staged"
     assert toy.wire.call("verify", model="digits", release=staged, txn=txn)["runtime"] == "toy 2"
+
+
+def test_what_failed_on_one_runner_is_tried_on_another(toy, kit):
+    txn = kit.begun(toy.wire)
+    wrong = kit.give(toy.wire, "toy", runner(1, factor=3))
+    release = toy.install(txn, "a", 1, runner=wrong)
+    assert not toy.wire.call("verify", model="digits", release=release, txn=txn)["ok"]
+    with pytest.raises(kit.AgentFailureError, match="failed-before"):
+        toy.install(txn, "a", 1, runner=wrong)
+    assert toy.install(txn, "a", 2) == release
+    assert toy.wire.call("verify", model="digits", release=release, txn=txn)["ok"]
+
+
+def test_an_old_agents_note_of_a_failure_names_no_runner_and_holds_for_none(toy, connect, kit):
+    """Its own runner may be what was wrong."""
+    toy.deploy("b", 1)
+    toy.wire.close()
+    artifact = kit.artifact("a", target="toy")["sha256"]
+    note = {
+        "release": "a",
+        "artifact": artifact,
+        "runtime": toy.runtime,
+        "hooks": None,
+        "code": "golden",
+        "why": "x",
+    }
+    toy.record({**toy.record(), "failed": [note]})
+    toy.wire = connect()
+    assert toy.install(kit.begun(toy.wire), "a", 2)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_damaged_known_good_release_is_repaired_and_stays_known_good(toy, connect, kit, root, recorded):
+    """With another runner than it had, and though its artifact was noted as failed meanwhile."""
+    good = toy.deploy("a", 1)
+    toy.deploy("b", 1)
+    toy.wire.close()
+    if not recorded:
+        toy.forget()
+    artifact, hooks = kit.artifact("a", target="toy")["sha256"], {}
+    note = {
+        "release": good,
+        "artifact": artifact,
+        "runtime": toy.runtime,
+        "hooks": hooks,
+        "code": "hook-failed",
+        "why": "x",
+    }
+    toy.record({**toy.record(), "failed": [note]})
+    (root / "models/digits/versions" / good / "model.tflite").write_bytes(b"damaged")
+    toy.wire = connect()
+    txn = kit.begun(toy.wire)
+    with pytest.raises(kit.AgentFailureError, match="release-damaged"):
+        toy.wire.call("rollback", model="digits", to=good, txn=txn, deadline_s=30)
+    assert toy.install(txn, "a", 2) == good
+    assert good in toy.wire.call("status")["models"]["digits"]["known_good"]
+    assert toy.wire.call("rollback", model="digits", to=good, txn=txn, deadline_s=30)["release"] == good
+    assert toy.wire.call("commit", txn=txn) == {"outcome": "committed"}
+
+
+def test_a_prune_works_without_the_runners_folder(toy, connect, root):
+    toy.deploy("a", 1)
+    toy.wire.close()
+    toy.file(1).unlink()
+    (root / "runners").rmdir()
+    (root / "runners").write_text("no folder")
+    assert connect().call("prune", keep=1)["removed"] is not None
 
 
 def test_a_prune_keeps_the_runners_of_the_releases_that_stay(toy, kit):

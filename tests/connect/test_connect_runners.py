@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import needs
 import numpy as np
 import pytest
 
@@ -23,7 +24,6 @@ from edgewright.nouns.board import Board, Fleet
 from edgewright_agent import protocol
 from edgewright_agent import state as states
 
-VERSIONS = Path("~/.pyenv/versions").expanduser()  # read before a test moves HOME
 ONNX = "onnxruntime"
 IMPORT = """
 import json, sys
@@ -65,11 +65,11 @@ def test_a_runner_does_not_depend_on_where_it_lies_nor_on_line_ends(tmp_path):
     assert runner_package.build(folder, ONNX) == runner_package.package(ONNX)
 
 
-@pytest.mark.parametrize("version", ["3.6.15", "3.13.0"])
+@pytest.mark.parametrize("version", ["3.6", "3.13"])
 @pytest.mark.parametrize("target", targets.names())
 def test_a_runner_is_imported_from_memory_by_old_pythons(target, version, tmp_path):
     (tmp_path / "agent.pyz").write_bytes(agent_package.package().data)
-    loader, python = agent_package.package().loader, VERSIONS / version / "bin/python"
+    loader, python = agent_package.package().loader, needs.python(version)
     command = [python, "-I", "-S", "-B", "-c", IMPORT, loader, tmp_path / "agent.pyz", target]
     done = subprocess.run(
         command, input=runner_package.package(target).data, capture_output=True, timeout=30, check=True

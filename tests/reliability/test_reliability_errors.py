@@ -14,6 +14,8 @@ SAMPLE = [
     ("no_inodes", "provision", 4),
     ("dead", "recovery", 6),
     ("no_space", "put", 1),
+    ("quota", "install", 12),
+    ("fsyncs", "activate", 6),
 ]
 NOTHING_TO_REFUSE = {("no_inodes", "resume")}  # it makes no file
 

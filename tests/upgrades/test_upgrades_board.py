@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.connect import agent_package
+from edgewright.connect import agent_package, runner_package
 from edgewright.errors import BoardError
+
+RUNNERS = Path(__file__).parent / "runners"
 
 
 @pytest.fixture(scope="module")
@@ -270,6 +272,30 @@ def test_a_board_whose_state_was_lost_is_reset_by_todays_agent(board):
         assert session.call("status")["problem"] == "state-lost"
         (record,) = (board.root / "models/doubler/records").glob(f"{doubler}.json")
         record.write_text(json.dumps({**json.loads(record.read_text()), "schema": 99}))
+        with pytest.raises(BoardError, match="newer agent") as caught:
+            session.call("reset")
+        assert caught.value.code == "newer-schema"
+    with board.open() as session:  # its start removes what the state does not know
+        assert board.current("doubler") == doubler
+        assert (board.root / "models/doubler/current/manifest.json").exists()
+        for damaged in ("[]", "7", '{"schema": "x"}', "{}"):
+            record.write_text(damaged)
         session.call("reset")
-        assert "doubler" not in session.call("status")["models"]  # a newer agent knows what that is
+        assert "doubler" not in session.call("status")["models"]
         assert session.call("status")["models"]["stuck"]["current"] == current
+
+
+@pytest.mark.parametrize("frozen", sorted(RUNNERS.glob("*.json")), ids=lambda path: path.stem)
+def test_a_recorded_runner_is_called_as_it_was(board, kit, tmp_path, monkeypatch, frozen):
+    """Runners outlive agents: those of earlier versions, as boards keep them."""
+    board.reset()
+    data, target = frozen.read_bytes(), frozen.stem.partition("-")[0]
+    kept = runner_package.RunnerPackage(target=target, data=data, sha256=hashlib.sha256(data).hexdigest())
+    monkeypatch.setattr(runner_package, "package", lambda _: kept)
+    ran = kit.run(
+        "deploy", kit.toy(tmp_path / "toy", "frozen"), "--to", board.name, "--name", "frozen", "--json"
+    )
+    assert ran.code == 0, ran.err
+    assert ran.outcome["outcome"] == "committed" and ran.outcome["measurement"]["latency"]["p50"] > 0
+    (release,) = board.model("frozen")["releases"].values()
+    assert release["runner"] == kept.sha256

@@ -7,9 +7,14 @@ import shutil
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
+from edgewright import targets
+from edgewright.compile import toolchains
+from edgewright.compile.toolchain_build import python_in
 from edgewright.config import fleet, profiles, project, trust
+from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.outcome import BoardOutcome
 from edgewright.store.artifacts import ArtifactStore
 from edgewright.store.history import History
@@ -77,21 +82,24 @@ def test_artifacts_are_whole_and_keep_their_ids(home, kit):
 @pytest.mark.parametrize("target", ["onnxruntime", "tflite"])
 def test_artifacts_answer_as_they_did(home, target):
     """By today's runner, on the runtime of this machine."""
-    import numpy as np
-
-    from edgewright import targets
-
     found = [one for one in ArtifactStore(home / "artifacts").list() if one.manifest.target == target]
     real = [one for one in found if one.manifest.source.file != "toy.tflite"]
     assert real
     for one in real:
-        manifest, runner = msgspec.to_builtins(one.manifest), targets.runner(target)
-        runner.import_runtime()
-        model = runner.load(str(one.folder), manifest, {"threads": 1, "accelerator": "cpu", "prepared": None})
-        with np.load(one.folder / manifest["goldens"]["file"]) as goldens:
-            for given, wanted in zip(goldens["input_0"], goldens["output_0"], strict=True):
-                (answer,) = model.read(model.infer(model.feed([given.tobytes()])))
-                assert np.allclose(np.frombuffer(answer, wanted.dtype), wanted.ravel(), rtol=1e-3, atol=1e-5)
+        answers_as_its_goldens(one)
+
+
+def answers_as_its_goldens(artifact: Artifact) -> None:
+    """An artifact of one input and output, by today's runner of its target."""
+    manifest, runner = msgspec.to_builtins(artifact.manifest), targets.runner(artifact.manifest.target)
+    runner.import_runtime()
+    model = runner.load(
+        str(artifact.folder), manifest, {"threads": 1, "accelerator": "cpu", "prepared": None}
+    )
+    with np.load(artifact.folder / manifest["goldens"]["file"]) as goldens:
+        for given, wanted in zip(goldens["input_0"], goldens["output_0"], strict=True):
+            (answer,) = model.read(model.infer(model.feed([given.tobytes()])))
+            assert np.allclose(np.frombuffer(answer, wanted.dtype), wanted.ravel(), rtol=1e-3, atol=1e-5)
 
 
 def test_a_cache_of_old_gives_an_artifact_that_is_right(home, kit):
@@ -104,7 +112,7 @@ def test_a_cache_of_old_gives_an_artifact_that_is_right(home, kit):
     assert {one.id for one in store.list()} >= {
         path.name for path in (kit.OLD / "home/artifacts/objects").iterdir()
     }
-    assert all(store.get(one.id).manifest.goldens.count for one in store.list())
+    answers_as_its_goldens(store.get(ran.json["artifact"]))
 
 
 def test_history_lists_what_it_held_and_takes_more(home, kit):
@@ -140,11 +148,14 @@ def test_a_lab_of_old_is_listed_and_taken_down(home, kit):
     assert down.code == 0 and not (home / "lab").exists()
 
 
-def test_a_toolchain_of_old_is_listed_and_no_more_than_outdated(home, kit):
+def test_an_old_toolchain_is_read_and_no_more_than_outdated(home, kit):
+    python = python_in(toolchains.folder("onnx2tf"))
+    python.parent.mkdir(parents=True, exist_ok=True)
+    python.write_text("")  # the fixture has its record alone
     listed = kit.run("toolchain", "list", "--json")
     assert listed.code == 0, listed.err
     states = {row["name"]: row["state"] for row in listed.json["toolchains"]}
-    assert states["onnx2tf"] in ("ready", "outdated", "absent")
+    assert states["onnx2tf"] in ("ready", "outdated")
 
 
 def test_a_bundle_of_old_is_verified_and_its_wheels_are_found(home, kit):

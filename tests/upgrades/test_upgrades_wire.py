@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from edgewright.connect import agent_package, runner_package, session
@@ -24,17 +25,23 @@ def home(module_old_home: Path) -> Path:
 
 def test_todays_host_works_with_the_old_agent(board, kit, tmp_path):
     board.reset()
+    inputs = tmp_path / "inputs.npz"
+    np.savez(inputs, input_0=np.ones((1, 4), np.float32))
     with board.forced((kit.OLD / "agent.pyz").read_bytes()):
         for arguments in (
             ("status", board.name),
             ("doctor", board.name),
             ("deploy", kit.toy(tmp_path / "new", "new"), "--to", board.name, "--name", "doubler"),
             ("rollback", "doubler", "--on", board.name),
+            ("bench", "doubler", "--on", board.name, "--protocol", "quick"),
+            ("infer", "doubler", "--on", board.name, "--input", inputs),
             ("logs", board.name),
             ("fleet", "prune", board.name, "--dry-run"),
         ):
             ran = kit.run(*arguments, "--json")
             assert ran.code == 0, (arguments, ran.out, ran.err)
+        planned = kit.run("rollback", "doubler", "--on", board.name, "--dry-run", "--json")
+        assert planned.code != 0 and "too old to plan a rollback" in planned.out
     assert board.current("doubler").startswith("2-")
 
 

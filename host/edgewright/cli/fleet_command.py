@@ -305,9 +305,7 @@ def agent(
     runners = {name: runner_package.package(name) for name in names}
     data = agent_package.for_administrator({name: one.data for name, one in runners.items()})
     try:
-        part = output.with_name(f"{output.name}.new")
-        part.write_bytes(data)
-        part.replace(output)
+        agent_package.write(output, data)
     except OSError as error:
         raise EdgewrightError(
             f"cannot write {output}: {error.strerror}", hint="name a file in a folder that exists"

@@ -6,24 +6,24 @@ import hashlib
 import importlib
 import os
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import edgewright
+import edgewright_agent
 
 # the layers that a conversion runs through, which are all that `compile` imports but for a list of pip's words
 _LAYERS: tuple[str, ...] = ("compile", "config", "nouns", "store", "errors.py", "targets.py")
+_AGENT: tuple[str, ...] = ("protocol.py",)  # names, limits and the reading of JSON, which the host shares
 _TARGETS = "edgewright_targets"
 
 
-@cache
 def fingerprint() -> str:
-    """Hex sha256 over every source file of the host's converters and of all targets, read once a process.
+    """Hex sha256 over every source file of the host's converters and of all targets, as this process imported them.
 
     Which of them one artifact comes from is not asked: a stage may call any other. So a comment makes new artifacts,
     too. Paths count from the packages on, dates and the order of a folder do not.
     """
-    return read()
+    return _IMPORTED
 
 
 def unchanged() -> bool:
@@ -39,6 +39,7 @@ def read() -> str:
 def files() -> dict[str, Path]:
     """Name -> path of the files that count; names as `edgewright/compile/key.py`."""
     parts = [("edgewright", Path(path), _LAYERS) for path in edgewright.__path__]
+    parts += [("edgewright_agent", Path(path), _AGENT) for path in edgewright_agent.__path__]
     parts += [(_TARGETS, Path(path), ("",)) for path in importlib.import_module(_TARGETS).__path__]
     return {f"{name}/{file}": root / file for name, root, below in parts for file in _files(root, below)}
 
@@ -65,3 +66,7 @@ def _files(root: Path, names: tuple[str, ...]) -> Iterator[str]:
             for file in names_there:
                 if not file.startswith(".") and not file.endswith((".pyc", "~")):
                     yield (Path(folder) / file).relative_to(root).as_posix()
+
+
+# Read when this module is imported: later a file may have changed that this process runs the old text of.
+_IMPORTED = read()

@@ -66,11 +66,24 @@ def kept(agent: Path, folder: Path) -> AgentPackage:
         if file.stem.endswith(hashlib.sha256(data).hexdigest()):
             return as_package(data)
     new = build(agent)
-    descriptor, temporary = tempfile.mkstemp(dir=folder)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(new.data)
-    Path(temporary).replace(folder / f"{key.hexdigest()}-{new.sha256}.pyz")
+    write(folder / f"{key.hexdigest()}-{new.sha256}.pyz", new.data)
     return new
+
+
+def write(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all.
+
+    Raises:
+        OSError: it cannot be written, or the path is a folder.
+    """
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def encoded(item: tuple[str, str]) -> tuple[bytes, bytes]:

@@ -35,7 +35,8 @@ def another_wire(spoken: object) -> ProtocolError:
 
 def of_another_agent(refused: BoardError, agent: str) -> BoardError:
     """The error of an agent that may not know what it was asked. `agent`: its version."""
-    if refused.code != "unknown-command" and (refused.code != "bad-argument" or refused.hint):
+    unknown = "does not take this argument" in refused.message or "needs an argument" in refused.message
+    if refused.code != "unknown-command" and not (refused.code == "bad-argument" and unknown):
         return refused
     hint = f"an administrator installed its agent, {agent}, which is not of this version: have this one's installed"
     return BoardError(refused.message, hint=hint, code=refused.code)

@@ -42,6 +42,7 @@ MaxStartups 100:30:200
 MaxSessions 100
 LogLevel INFO
 """
+PASSED_ON = ("EDGEWRIGHT_X86_VNNI",)  # what a run with it set forces holds for its boards, too
 NO_PENALTIES = "PerSourcePenalties no\n"  # 9.8 and newer: all clients of a lab share one address
 
 
@@ -91,8 +92,11 @@ def write_config(folder: Path, board: BoardRecord, public: str, sshd: str, view:
     text = CONFIG.format(
         port=board.port, folder=folder, escaped=escaped, environment="no" if board.isolated else "yes"
     )
-    if board.suite:  # sshd gives its sessions an environment of their own
-        text += f"SetEnv {' '.join(f'{key}={value}' for key, value in emulation.environment().items())}\n"
+    # sshd gives its sessions an environment of their own
+    wanted = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name) in ("0", "1")}
+    wanted |= emulation.environment() if board.suite else {}
+    if wanted:
+        text += f"SetEnv {' '.join(f'{key}={value}' for key, value in wanted.items())}\n"
     path = folder / "sshd_config"
     path.write_text(text + NO_PENALTIES)
     complaint = check(sshd, path, view)

@@ -48,8 +48,12 @@ class History:
             engine = create_engine(
                 self._url, connect_args={"timeout": 30} if self._url.startswith("sqlite") else {}
             )
-            history_schema.check(engine, SCHEMA)
-            self._metadata.create_all(engine)
+            try:
+                history_schema.check(engine, SCHEMA)
+                self._metadata.create_all(engine)
+            except BaseException:
+                engine.dispose()
+                raise
             self._engine = engine
         return self._engine
 
