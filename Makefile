@@ -7,8 +7,8 @@ READY := .venv/ready
 demo: need $(READY)
 	$(BIN)/edgewright demo
 
-# Three at once on two cores: tests with boards mostly wait. A file stays with one worker, for its boards and models.
-tests = $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Four at once on two cores: tests with boards mostly wait. A file stays with one worker, for its boards and models.
+tests = $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test: system $(READY)
 	$(tests) -m "not slow and not exhaustive" $(PYTEST)

@@ -20,8 +20,13 @@ WAYS = [
 ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("target", "precision"), WAYS)
+@pytest.mark.parametrize(
+    ("target", "precision"),
+    [
+        pytest.param(*way, marks=pytest.mark.slow if way[1] in ("fp32", "int8") else pytest.mark.exhaustive)
+        for way in WAYS
+    ],
+)
 def test_resnet_is_deployed_measured_and_rolled_back(run: Run, target: str, precision: str) -> None:
     name = f"resnet8-{target}-{precision}"
     asked = (

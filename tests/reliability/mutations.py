@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).parents[2]
 COPIED = ("agent", "host", "targets", "profiles", "tests", "tools", "pyproject.toml")
 AGENT, HOST = "agent/edgewright_agent/", "host/edgewright/"
 QUICK = "not slow and not exhaustive"
+SWITCHED_OFF = "EDGEWRIGHT_TEST_MUTATED"  # set in the tests' environment: that one fails is enough, none looks for the shortest way to
 CORE, HERE = "tests/agent_core/test_agent_core_", "tests/reliability/test_reliability_"
 
 
@@ -223,6 +224,27 @@ MUTATIONS = [
         "self.doubt = False",
         (HERE + "errors.py::test_a_sample_of_disk_errors",),
     ),
+    Mutation(
+        "a failure is held against its runner alone",
+        AGENT + "releases.py",
+        'part, now = ("runner", runner) if entry["hooks"] is None else ("hooks", hooks)',
+        'part, now = ("artifact", artifact) if entry["hooks"] is None else ("hooks", hooks)',
+        (CORE + "runners.py::test_what_failed_on_one_runner_is_tried_on_another",),
+    ),
+    Mutation(
+        "the code that converts is in the cache key",
+        HOST + "compile/key.py",
+        '"code": fingerprint(),',
+        '"code": "",',
+        ("tests/compile/test_compile_fingerprint.py::test_an_edited_file_is_another_key_and_converts_again",),
+    ),
+    Mutation(
+        "the state folder is the user's own",
+        HOST + "config/home.py",
+        "path.mkdir(mode=0o700, exist_ok=True)",
+        "path.mkdir(exist_ok=True)",
+        ("tests/host/test_host_home.py",),
+    ),
 ]
 
 
@@ -250,10 +272,25 @@ def run(tests: tuple[str, ...], folder: Path) -> tuple[int, str]:
     """pytest's exit code, and its last line."""
     roots = os.pathsep.join(str(folder / name) for name in ("agent", "host", "targets", "profiles"))
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", QUICK, "-p", "no:cacheprovider", *tests]
-    environment = {**os.environ, "PYTHONPATH": roots, "EDGEWRIGHT_FAULTS": str(folder / "faults.jsonl")}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": roots,
+        "EDGEWRIGHT_FAULTS": str(folder / "faults.jsonl"),
+        SWITCHED_OFF: "1",
+    }
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr.strip()[-200:]
     return done.returncode, last
+
+
+def noticed(mutation: Mutation, folder: Path) -> tuple[bool, str]:
+    """Whether the tests fail in a copy with a safeguard switched off, and pytest's last line. The copy is as before then."""
+    text = apply(mutation, folder)
+    try:
+        code, last = run(mutation.tests, folder)
+    finally:
+        (folder / mutation.file).write_text(text)
+    return code == 1, last
 
 
 def main(wanted: list[str]) -> int:
@@ -268,10 +305,8 @@ def main(wanted: list[str]) -> int:
             raise SystemExit(f"error: the tests fail with nothing switched off: {last}")
         sys.stdout.write("| safeguard switched off | noticed | seconds | by |\n|---|---|---|---|\n")
         for mutation in chosen:
-            text, began = apply(mutation, folder), time.monotonic()
-            code, last = run(mutation.tests, folder)
-            found = code == 1
-            (folder / mutation.file).write_text(text)
+            began = time.monotonic()
+            found, last = noticed(mutation, folder)
             missed += [] if found else [mutation.name]
             words = f"{'yes' if found else 'NO'} | {time.monotonic() - began:.0f} | {last}"
             sys.stdout.write(f"| {mutation.name} | {words} |\n")

@@ -25,7 +25,7 @@ SAMPLE = [  # what a quick run looks at: every so many disks of an operation
     ("power", "resume", 3),
     ("load", "commit", 7),
     ("load", "rollback", 9),
-    ("load", "activate", 20),
+    ("load", "activate", 7),
     ("kill", "install", 4),
     ("kill", "commit", 2),
     ("kill", "failed", 3),

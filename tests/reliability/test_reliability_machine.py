@@ -10,7 +10,7 @@ import os
 import pytest
 from crashing import scene
 from crashing.world import YEARS, PowerCut, World, asked
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -386,6 +386,7 @@ def machine(examples, steps, derandomize):
         deadline=None,
         suppress_health_check=health,
         database=None,
+        phases=[Phase.generate] if os.environ.get("EDGEWRIGHT_TEST_MUTATED") else list(Phase),
     )
     case().runTest()
 
