@@ -147,11 +147,10 @@ def saved(
     return field(1, 1) + field(2, meta)
 
 
-def objects(*, function: str = "", constant: str = "", text_variable: bool = False) -> bytes:
-    found = field(2, field(1, function) + field(2, b"")) if function else b""
-    found += field(1, field(9, field(1, constant))) if constant else b""
-    found += field(1, field(7, field(1, 7))) if text_variable else b""
-    return field(7, found)
+def objects(*more: bytes, function: str = "", bound: bytes = b"") -> bytes:
+    """Objects, and a function with what is bound to it."""
+    listed = field(2, field(1, function) + field(2, bound)) if function else b""
+    return field(7, listed + b"".join(field(1, one) for one in more))
 
 
 def asset(file: str, tensor: str = "path:0") -> bytes:
@@ -165,11 +164,48 @@ def main_operator(name: str) -> bytes:
 PATH = node("path", "Const", more=TEXT)
 FILLS = node("fills", "StatefulPartitionedCall", "path", more=calls("init"))
 WITH_TABLE = {"nodes": (*NODES, PATH, FILLS), "functions": SAVE + RESTORE + INITIALISES}
+TABLES_OPERATOR = "InitializeTableFromTextFileV2"
+ASSET = field(5, field(1, 0))
+
+
+def old_asset(file: str, tensor: str) -> bytes:
+    """An asset of TensorFlow 1's collection."""
+    listed = field(5, field(1, field(2, field(1, field(1, tensor)) + field(2, file))))
+    return field(4, field(1, "saved_model_assets") + field(2, listed))
+
+
+def variable(collection: str, initializer: str) -> bytes:
+    definition = field(1, "w:0") + field(2, initializer) + field(3, "y:0")
+    return field(4, field(1, collection) + field(2, field(2, field(1, definition))))
+
+
+def signature(tensor: bytes) -> bytes:
+    return field(5, field(1, "other") + field(2, field(2, field(1, "z") + field(2, tensor))))
+
+
 FINE = {
     "TensorFlow 2's": saved(),
     "TensorFlow 1's": saved(OLD_NODES, b""),
     "another saver beside": saved((*OLD_NODES, node("o", "Const"), node("other", "RestoreV2", "o")), b""),
     "a table of an asset": saved(**WITH_TABLE, more=asset("words.txt") + main_operator("fills")),
+    "a table of an asset and one of texts": saved(
+        (
+            *NODES,
+            PATH,
+            FILLS,
+            node("texts", "Const"),
+            node("other", "LookupTableImportV2", "table", "keys", "texts"),
+        ),
+        SAVE + RESTORE + INITIALISES,
+        more=asset("words.txt")
+        + main_operator("fills")
+        + objects(field(9, field(1, "texts")), ASSET, function="init", bound=field(2, b"\x01")),
+    ),
+    "a saver in a collection": saved(more=field(4, field(1, "savers") + field(2, field(2, field(1, SAVER))))),
+    "texts in a collection": saved(
+        more=field(4, field(1, "notes") + field(2, field(2, field(1, "some words"))))
+    ),
+    "sparse outputs": saved(more=signature(field(4, field(1, "y:0") + field(2, "x:0") + field(3, "y:0")))),
     "a table of an asset in TensorFlow 1": saved((*NODES, PATH, TABLE), more=asset("words.txt")),
 }
 UNSAFE = {
@@ -202,9 +238,34 @@ UNSAFE = {
     "a table of an asset elsewhere": (
         saved(**WITH_TABLE, more=asset("../../etc/passwd")), "InitializeTableFromTextFileV2"),
     "a table of a captured text": (
-        saved((*NODES, PATH), SAVE + RESTORE + INITIALISES, more=objects(constant="path")), "InitializeTableFromTextFileV2"),
-    "a table of a text variable": (
-        saved(**WITH_TABLE, more=asset("words.txt") + objects(text_variable=True)), "InitializeTableFromTextFileV2"),
+        saved((*NODES, PATH), SAVE + RESTORE + INITIALISES, more=asset("words.txt") + objects(
+            field(9, field(1, "path")), function="init", bound=field(2, 0))), "InitializeTableFromTextFileV2"),
+    "a table of a text that was an asset": (
+        saved((*NODES, PATH), SAVE + RESTORE + INITIALISES, more=asset("words.txt") + objects(
+            ASSET + field(9, field(1, "path")), function="init", bound=field(2, 0))), "InitializeTableFromTextFileV2"),
+    "a table of a path that was put together": (
+        saved((*NODES, PATH, node("made", "StringFormat", more=text("template", "/etc/passwd")),
+               node("fills", "StatefulPartitionedCall", "made", more=calls("init"))), SAVE + RESTORE + INITIALISES,
+              more=asset("words.txt") + main_operator("fills")), "InitializeTableFromTextFileV2"),
+    "serving fills a table": (
+        saved((*NODES, PATH, TABLE, node("z", "Identity", "y", "^fill")), output="z:0", more=asset("words.txt")),
+        "InitializeTableFromTextFileV2"),
+    "a table of a second asset": (
+        saved((*NODES, PATH, node("fill", TABLES_OPERATOR, "table", "other")),
+              more=asset("words.txt") + old_asset("words.txt", "other")), "InitializeTableFromTextFileV2"),
+    "a variable's initial value saves": (saved(more=variable("local_variables", "saves")), "SaveV2"),
+    "a collection of text saves": (
+        saved(more=field(4, field(1, "saved_model_main_op") + field(2, field(2, field(1, "saves"))))), "SaveV2"),
+    "sparse outputs save": (
+        saved(more=signature(field(4, field(1, "y:0") + field(2, "saves:0") + field(3, "y:0")))), "SaveV2"),
+    "composite outputs save": (saved(more=signature(field(5, field(2, field(1, "saves:0"))))), "SaveV2"),
+    "restores in a branch": (
+        saved((*PLAIN, node("file", "Placeholder"), node("restores", "If", "file", "other", more=calls("restore"))),
+              RESTORE), "RestoreV2"),
+    "restoring stands in for another function": (
+        saved(functions=SAVE + function("restore", node("r", "RestoreV2", "prefix"), arguments=("prefix",),
+                                        more=field(5, field(1, "api_implements")))), "RestoreV2"),
+    "a gradient restores": (saved(functions=SAVE + RESTORE + field(2, field(1, "f") + field(2, "restore"))), "RestoreV2"),
     "a table of a path in the function": (
         saved(functions=SAVE + RESTORE + function("init", PATH, TABLE)), "InitializeTableFromTextFileV2"),
 }  # fmt: skip
@@ -231,7 +292,17 @@ def test_saved_models_that_reach_beyond_the_model(tmp_path: Path, name: str) -> 
     assert refused.value.message.endswith(f": {operator}")
 
 
-@pytest.mark.parametrize("data", [b"", b"\x12\x05ab", field(2, field(2, b"") * 2)])
+SHADOWED = field(2, field(2, function("f", node("z", "Relu"))) + field(2, function("f", node("z", "SaveV2"))))
+BARE = saved(more=field(7, field(1, field(8, field(1, "save")))))
+IN_A_GROUP = field(
+    4, field(1, "local_variables") + field(2, field(2, field(1, field(2, "saves") + b"\x2b\x2c")))
+)
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"\x12\x05ab", field(2, field(2, b"") * 2), field(2, SHADOWED), BARE, saved(more=IN_A_GROUP),
+    saved(functions=SAVE + RESTORE + function("Identity", node("z", "Const"))),
+])  # fmt: skip
 def test_a_damaged_saved_model(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(ModelError, match="cut short or damaged"):
         recognise(folder(tmp_path / "net", data))
@@ -250,12 +321,14 @@ MAKE = """
             words = tf.lookup.TextFileInitializer(folder + "/words.txt", tf.string, tf.lookup.TextFileIndex.WHOLE_LINE,
                                                   tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER)
             self.table, self.weights = tf.lookup.StaticHashTable(words, -1), tf.Variable(tf.eye(4, 3))
+            pairs = tf.lookup.KeyValueTensorInitializer(tf.constant([0, 1], tf.int64), tf.constant(["cat", "dog"]))
+            self.names = tf.lookup.StaticHashTable(pairs, "?")
         @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32)])
         def run(self, x):
             return tf.matmul(x, self.weights)
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
         def find(self, x):
-            return self.table.lookup(x)
+            return self.names.lookup(self.table.lookup(x))
 
     class Writing(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32)])

@@ -16,7 +16,6 @@ from edgewright.errors import ModelError
 if TYPE_CHECKING:
     from edgewright.compile.graphdef import Node
 
-DT_STRING = 7
 SAVING = frozenset(("SaveV2", "MergeV2Checkpoints", "Save", "SaveSlices"))
 RESTORING = frozenset(("RestoreV2", "Restore", "RestoreSlice"))
 TABLES = frozenset(("InitializeTableFromTextFile", "InitializeTableFromTextFileV2"))

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from edgewright.compile import graph_operators, protobuf
 from edgewright.nouns.base import Noun
 
 # numbers of the fields of graph.proto, node_def.proto, function.proto and attr_value.proto
 _GRAPH_NODE, _GRAPH_LIBRARY, _LIBRARY_FUNCTION = 1, 2, 1
+_LIBRARY_GRADIENT, _LIBRARY_REGISTERED, _GRADIENT_FUNCTION, _REGISTERED_FUNCTION = 2, 3, 2, 1
 _FUNCTION_SIGNATURE, _FUNCTION_NODE, _FUNCTION_ATTRIBUTE, _SIGNATURE_NAME, _SIGNATURE_INPUT = 1, 3, 5, 1, 2
 _NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_ATTRIBUTE = 1, 2, 3, 5
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
-_VALUE_LIST, _VALUE_STRING, _VALUE_TYPE, _VALUE_FUNCTION, _LIST_FUNCTION = 1, 2, 6, 10, 9
+_VALUE_LIST, _VALUE_STRING, _VALUE_FUNCTION, _LIST_FUNCTION = 1, 2, 10, 9
+_ARGUMENT_NAME, _ARGUMENT_LIST = 1, (5, 6)
+PASSES_ON = frozenset(("Identity", "PlaceholderWithDefault"))
+CALLS = frozenset(("PartitionedCall", "StatefulPartitionedCall"))
 _STANDS_IN = "api_implements"
 _VARIABLES = ("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable")
 
@@ -25,7 +31,7 @@ class Node(Noun, frozen=True, kw_only=True):
     Attributes:
         inputs: names of the nodes that it takes something from, or waits for.
         calls: names of functions that it may call.
-        strings: its attributes that are text. text_type: it holds, or makes, text.
+        strings: its attributes that are text.
     """
 
     name: str
@@ -33,11 +39,15 @@ class Node(Noun, frozen=True, kw_only=True):
     inputs: tuple[str, ...]
     calls: frozenset[str]
     strings: Mapping[str, bytes]
-    text_type: bool
 
 
 class Graph(Noun, frozen=True, kw_only=True):
-    """A graph, or a function with its `arguments`. `stands_in`: TensorFlow may run it in another function's place."""
+    """A graph, or a function.
+
+    Attributes:
+        arguments: of a function; none where one of them is a list, since no input is then known to be its own.
+        stands_in: TensorFlow may run it in another function's place, or as another one's gradient.
+    """
 
     nodes: tuple[Node, ...]
     arguments: tuple[str, ...] = ()
@@ -93,9 +103,8 @@ def _graph(data: memoryview) -> GraphFile | None:
             variables.append(protobuf.text(value, _NODE_NAME))
     if not nodes:
         return None
-    for library in libraries:
-        for function in functions(library).values():
-            unsafe.update(graph_operators.unsafe(function.nodes))
+    for function in functions(libraries).values():
+        unsafe.update(graph_operators.unsafe(function.nodes))
     return GraphFile(
         nodes=nodes, variables=tuple(variables), quantised=quantised, unsafe=tuple(sorted(unsafe))
     )
@@ -107,33 +116,52 @@ def graph(data: memoryview) -> tuple[Graph, dict[str, Graph]]:
     Raises:
         ValueError: it is damaged, or other readers might see other operators in it.
     """
-    found: dict[str, Graph] = {}
-    for library in protobuf.children(data, _GRAPH_LIBRARY):
-        found.update(functions(library))
+    found = functions(list(protobuf.children(data, _GRAPH_LIBRARY)))
     return Graph(nodes=tuple(map(node, protobuf.children(data, _GRAPH_NODE)))), found
 
 
-def functions(library: memoryview) -> dict[str, Graph]:
-    """The functions of a FunctionDefLibrary."""
+def functions(libraries: Sequence[memoryview]) -> dict[str, Graph]:
+    """The functions of FunctionDefLibraries, which other readers merge.
+
+    Raises:
+        ValueError: a function has no name, that of another one, or that of an operator that is taken as harmless.
+    """
     found: dict[str, Graph] = {}
-    for function in protobuf.children(library, _LIBRARY_FUNCTION):
-        signature = list(protobuf.children(function, _FUNCTION_SIGNATURE))
-        names = [_only(one, _SIGNATURE_NAME) for one in signature]
-        if len(names) != 1 or names[0] in found:
-            raise ValueError("a function that has no name, or that of another one")
-        arguments = tuple(protobuf.text(one, 1) for one in protobuf.children(signature[0], _SIGNATURE_INPUT))
-        nodes = tuple(map(node, protobuf.children(function, _FUNCTION_NODE)))
-        attributes = {
-            protobuf.text(one, _ENTRY_KEY) for one in protobuf.children(function, _FUNCTION_ATTRIBUTE)
-        }
-        found[names[0]] = Graph(nodes=nodes, arguments=arguments, stands_in=_STANDS_IN in attributes)
+    stand_ins = {name for library in libraries for name in _gradients(library)}
+    for library in libraries:
+        for data in protobuf.children(library, _LIBRARY_FUNCTION):
+            name, function = _function(data)
+            if name in found or name in PASSES_ON | CALLS:
+                raise ValueError(f"a second function or operator {name}")
+            found[name] = msgspec.structs.replace(function, stands_in=True) if name in stand_ins else function
     return found
+
+
+def _gradients(library: memoryview) -> Iterator[str]:
+    for number, at in ((_LIBRARY_GRADIENT, _GRADIENT_FUNCTION), (_LIBRARY_REGISTERED, _REGISTERED_FUNCTION)):
+        for one in protobuf.children(library, number):
+            yield protobuf.text(one, at)
+
+
+def _function(data: memoryview) -> tuple[str, Graph]:
+    """A FunctionDef and its name."""
+    signatures = list(protobuf.children(data, _FUNCTION_SIGNATURE))
+    if len(signatures) != 1:
+        raise ValueError(f"a function with {len(signatures)} signatures")
+    arguments = list(protobuf.children(signatures[0], _SIGNATURE_INPUT))
+    lists = any(number in _ARGUMENT_LIST for one in arguments for number, _ in protobuf.fields(one))
+    attributes = {protobuf.text(one, _ENTRY_KEY) for one in protobuf.children(data, _FUNCTION_ATTRIBUTE)}
+    return _only(signatures[0], _SIGNATURE_NAME), Graph(
+        nodes=tuple(map(node, protobuf.children(data, _FUNCTION_NODE))),
+        arguments=() if lists else tuple(protobuf.text(one, _ARGUMENT_NAME) for one in arguments),
+        stands_in=_STANDS_IN in attributes,
+    )
 
 
 def node(data: memoryview) -> Node:
     """A NodeDef."""
     op = _only(data, _NODE_OP)
-    calls, strings, text_type = {op}, {}, False
+    calls, strings = {op}, {}
     for entry in protobuf.children(data, _NODE_ATTRIBUTE):
         key = protobuf.text(entry, _ENTRY_KEY)
         for value in protobuf.children(entry, _ENTRY_VALUE):
@@ -141,14 +169,12 @@ def node(data: memoryview) -> Node:
             for number, field in protobuf.fields(value):
                 if number == _VALUE_STRING and isinstance(field, memoryview):
                     strings[key] = bytes(field[:4096])
-                text_type |= number == _VALUE_TYPE and field == graph_operators.DT_STRING
     return Node(
         name=_only(data, _NODE_NAME),
         op=op,
         inputs=tuple(source(bytes(one).decode()) for one in protobuf.children(data, _NODE_INPUT)),
         calls=frozenset(calls),
         strings=strings,
-        text_type=text_type,
     )
 
 

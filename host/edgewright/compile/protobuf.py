@@ -54,6 +54,14 @@ def text(data: memoryview, number: int) -> str:
     return found
 
 
+def packed(data: memoryview) -> Iterator[int]:
+    """The integers of a packed field."""
+    at = 0
+    while at < len(data):
+        value, at = _varint(data, at)
+        yield value
+
+
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:

@@ -11,9 +11,10 @@ import mmap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from edgewright.compile import graph_operators, graphdef, protobuf
+from edgewright.compile import graph_operators, graphdef, protobuf, savedobjects, tablefiles
 from edgewright.compile.graph_operators import RESTORING, SAVING, TABLES
-from edgewright.compile.graphdef import Graph, Node, source
+from edgewright.compile.graphdef import Graph, source
+from edgewright.compile.graphflow import leading_to, origin, plain_call, upstream_nodes
 from edgewright.nouns.base import Noun
 
 # numbers of the fields of saved_model.proto, meta_graph.proto, saver.proto and saved_object_graph.proto
@@ -21,33 +22,33 @@ _META_GRAPH = 2
 _GRAPH, _SAVER, _COLLECTION, _SIGNATURE, _ASSET, _OBJECTS = 2, 3, 4, 5, 6, 7
 _SAVER_FILE, _SAVER_RESTORE = 1, 3
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
-_COLLECTION_NODES, _COLLECTION_ANY, _NODES_NAME, _ANY_MESSAGE, _ANY_BYTES = 1, 5, 1, 1, 2
-_SIGNATURE_OUTPUTS, _TENSOR_NAME, _TENSOR_SPARSE, _ASSET_TENSOR, _ASSET_FILE = 2, 1, (4, 5), 1, 2
-_OBJECT, _CONCRETE_FUNCTION = 1, 2
-_OBJECT_VARIABLE, _OBJECT_CONSTANT, _VARIABLE_TYPE, _CONSTANT_NODE = 7, 9, 1, 1
-_SAVED_ASSETS = "saved_model_assets"
-_PASSES_ON = frozenset(("Identity", "PlaceholderWithDefault"))
+_COLLECTION_NODES, _COLLECTION_BYTES, _COLLECTION_ANY, _LISTED, _ANY_MESSAGE, _ANY_BYTES = 1, 2, 5, 1, 1, 2
+_SIGNATURE_OUTPUTS, _TENSOR_NAME, _TENSOR_SPARSE, _TENSOR_COMPOSITE, _COMPONENT = 2, 1, 4, 5, 2
+_SPARSE_NAMES = (1, 2, 3)
+_ASSET_TENSOR, _ASSET_FILE = 1, 2
+_SAVED_ASSETS, _SAVERS, _INITIALISES = "saved_model_assets", "savers", "__saved_model_init_op"
 
 
 class MetaGraph(Noun, frozen=True, kw_only=True):
     """A graph of a SavedModel, with what leads into it.
 
     Attributes:
-        runs: nodes that loading, serving or initialising runs, but the restoring one.
+        initialises: nodes that initialising runs, where assets are given. runs: all that loading and serving run
+            beside it, but the restoring one.
         file, restores: nodes of the saver: the name of the checkpoint, and what restores it.
         assets: nodes that are given paths of the model's own files. own_assets: those files lie in its folder.
-        objects: functions that Python objects of the loaded model run. text: such an object, but an asset, is text.
+        objects: functions that Python objects of the loaded model run, and which of the values bound to each are assets.
     """
 
     graph: Graph
     functions: dict[str, Graph]
+    initialises: frozenset[str]
     runs: frozenset[str]
     file: str
     restores: str
     assets: frozenset[str]
     own_assets: bool
-    objects: frozenset[str]
-    text: bool
+    objects: Mapping[str, tuple[bool, ...]]
 
 
 def unsafe(path: Path) -> tuple[str, ...]:
@@ -74,23 +75,26 @@ def _meta_graph(data: memoryview) -> MetaGraph:
     graph, functions = graphs[0]
     saver = savers[0] if savers else memoryview(b"")
     collections = list(_entries(data, _COLLECTION))
-    runs = {source(one) for _, collection in collections for one in _node_list(collection)}
-    for _, signature in _entries(data, _SIGNATURE):
-        runs.update(_signature_outputs(signature))
-    assets = [*protobuf.children(data, _ASSET), *_assets_of_tensorflow_1(collections)]
-    files = [protobuf.text(one, _ASSET_FILE) for one in assets]
-    tensors = [
-        protobuf.text(one, _TENSOR_NAME)
-        for asset in assets
-        for one in protobuf.children(asset, _ASSET_TENSOR)
-    ]
-    own = frozenset(map(source, tensors))
+    initialises: set[str] = set()
+    runs: set[str] = set()
+    for key, collection in collections:
+        initialises.update(map(source, _node_list(collection)))
+        runs.update(
+            _named_in_bytes(collection) if key != _SAVERS else ()
+        )  # a saver is made of those, and not run
+    for key, signature in _entries(data, _SIGNATURE):
+        (initialises if key == _INITIALISES else runs).update(_signature_outputs(signature))
+    assets = list(protobuf.children(data, _ASSET))
+    older = list(_assets_of_tensorflow_1(collections))
     objects = list(protobuf.children(data, _OBJECTS))
+    if len(objects) > 1:
+        raise ValueError("several graphs of objects")
     return MetaGraph(
-        graph=graph, functions=functions, runs=frozenset(runs), file=source(protobuf.text(saver, _SAVER_FILE)),
-        restores=source(protobuf.text(saver, _SAVER_RESTORE)), assets=own, own_assets=all(map(_inside, files)),
-        objects=frozenset(key for one in objects for key, _ in _entries(one, _CONCRETE_FUNCTION)),
-        text=any(_holds_text(one, graph, own) for one in objects),
+        graph=graph, functions=functions, initialises=frozenset(initialises), runs=frozenset(runs),
+        file=source(protobuf.text(saver, _SAVER_FILE)), restores=source(protobuf.text(saver, _SAVER_RESTORE)),
+        assets=frozenset(_asset_nodes(assets or older)),  # TensorFlow feeds the older ones only where they are alone
+        own_assets=all(_inside(protobuf.text(one, _ASSET_FILE)) for one in (*assets, *older)),
+        objects=savedobjects.functions(objects[0]) if objects else {},
     )  # fmt: skip
 
 
@@ -103,17 +107,52 @@ def _entries(data: memoryview, number: int) -> Iterator[tuple[str, memoryview]]:
 
 def _node_list(collection: memoryview) -> Iterator[str]:
     for nodes in protobuf.children(collection, _COLLECTION_NODES):
-        yield from (bytes(one).decode() for one in protobuf.children(nodes, _NODES_NAME))
+        yield from (bytes(one).decode() for one in protobuf.children(nodes, _LISTED))
+
+
+def _named_in_bytes(collection: memoryview) -> Iterator[str]:
+    """What may be names of nodes in a collection's bytes: all of it, and each text of a message such as VariableDef.
+
+    Raises:
+        ValueError: some of it is neither text nor a message.
+    """
+    for listed in protobuf.children(collection, _COLLECTION_BYTES):
+        for one in protobuf.children(listed, _LISTED):
+            whole = bytes(one).decode("utf-8", "replace")
+            yield source(whole)
+            try:
+                texts = [value for _, value in protobuf.fields(one) if isinstance(value, memoryview)]
+            except ValueError:
+                if not whole.replace("\n", "").isprintable() or "\ufffd" in whole:
+                    raise
+                continue
+            yield from (source(bytes(text).decode("utf-8", "replace")) for text in texts)
 
 
 def _signature_outputs(signature: memoryview) -> Iterator[str]:
-    """The nodes that a signature's outputs come from, of sparse and composite tensors too."""
+    """The nodes that a signature's outputs come from."""
     for _, tensor in _entries(signature, _SIGNATURE_OUTPUTS):
-        for number, value in protobuf.fields(tensor):
-            if number == _TENSOR_NAME and isinstance(value, memoryview):
-                yield source(bytes(value).decode())
-            elif number in _TENSOR_SPARSE:
-                raise ValueError("a signature with sparse outputs")
+        yield from _tensor_nodes(tensor)
+
+
+def _tensor_nodes(tensor: memoryview, depth: int = 8) -> Iterator[str]:
+    """The nodes of a TensorInfo: one for a dense tensor, several for sparse and composite ones."""
+    if not depth:
+        raise ValueError("composite tensors of composite tensors")
+    for name in protobuf.children(tensor, _TENSOR_NAME):
+        yield source(bytes(name).decode())
+    for sparse in protobuf.children(tensor, _TENSOR_SPARSE):
+        for number in _SPARSE_NAMES:
+            yield from (source(bytes(name).decode()) for name in protobuf.children(sparse, number))
+    for composite in protobuf.children(tensor, _TENSOR_COMPOSITE):
+        for one in protobuf.children(composite, _COMPONENT):
+            yield from _tensor_nodes(one, depth - 1)
+
+
+def _asset_nodes(assets: Iterable[memoryview]) -> Iterator[str]:
+    for asset in assets:
+        for tensor in protobuf.children(asset, _ASSET_TENSOR):
+            yield source(protobuf.text(tensor, _TENSOR_NAME))
 
 
 def _assets_of_tensorflow_1(collections: Iterable[tuple[str, memoryview]]) -> Iterator[memoryview]:
@@ -130,115 +169,63 @@ def _inside(file: str) -> bool:
     return bool(file) and not path.is_absolute() and ".." not in path.parts
 
 
-def _holds_text(objects: memoryview, graph: Graph, assets: frozenset[str]) -> bool:
-    """Whether an object is a variable or a constant of text: it might be a path, which no reader of a graph can tell."""
-    texts = {node.name for node in graph.nodes if node.text_type} - assets
-    for one in protobuf.children(objects, _OBJECT):
-        for variable in protobuf.children(one, _OBJECT_VARIABLE):
-            if (_VARIABLE_TYPE, graph_operators.DT_STRING) in list(_numbers(variable)):
-                return True
-        for constant in protobuf.children(one, _OBJECT_CONSTANT):
-            if source(protobuf.text(constant, _CONSTANT_NODE)) in texts:
-                return True
-    return False
-
-
-def _numbers(data: memoryview) -> Iterator[tuple[int, int]]:
-    return ((number, value) for number, value in protobuf.fields(data) if isinstance(value, int))
-
-
 def _unsafe(meta: MetaGraph) -> Iterator[str]:
-    for graph in (meta.graph, *meta.functions.values()):
-        yield from graph_operators.unsafe(graph.nodes)
-    yield from _saving_or_restoring(meta)
-    if not _tables_of_assets(meta):
-        yield from _among(TABLES, meta)
-
-
-def _among(operators: frozenset[str], meta: MetaGraph) -> set[str]:
     graphs = (meta.graph, *meta.functions.values())
-    return {node.op for graph in graphs for node in graph.nodes} & operators
+    for graph in graphs:
+        yield from graph_operators.unsafe(graph.nodes)
+    held = {node.op for graph in graphs for node in graph.nodes}
+    for operators, allowed in ((SAVING, _saves), (RESTORING, _restores), (TABLES, _fills)):
+        leading = leading_to(operators, meta.functions)
+        swapped = any(meta.functions[name].stands_in for name in leading & meta.functions.keys())
+        if swapped or not allowed(meta, leading):
+            yield from operators & held
 
 
-def _leading_to(operators: frozenset[str], functions: Mapping[str, Graph]) -> set[str]:
-    """The operators, and the functions that hold or call one of them, at any depth."""
-    found = set(operators)
-    while True:
-        more = {
-            name for name, function in functions.items() if any(node.calls & found for node in function.nodes)
-        } - found
-        if not more:
-            return found
-        found |= more
+def _runs(meta: MetaGraph, names: Iterable[str], leading: set[str]) -> bool:
+    """Whether nodes of these names depend on one that leads to an operator."""
+    return any(node.calls & leading for node in upstream_nodes(meta.graph, names))
 
 
-def _upstream(graph: Graph, names: Iterable[str]) -> dict[str, Node]:
-    """The nodes that some depend on, themselves too."""
-    nodes = {node.name: node for node in graph.nodes}
-    found: dict[str, Node] = {}
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name not in found and name in nodes:
-            found[name] = nodes[name]
-            waiting += nodes[name].inputs
-    return found
+def _saves(meta: MetaGraph, saving: set[str]) -> bool:
+    """Whether only the saver saves."""
+    ran = (*meta.initialises, *meta.runs, meta.restores)
+    return not (meta.objects.keys() & saving or _runs(meta, ran, saving))
 
 
-def _saving_or_restoring(meta: MetaGraph) -> Iterator[str]:
-    saving, restoring = (_leading_to(operators, meta.functions) for operators in (SAVING, RESTORING))
-    runs = _upstream(meta.graph, meta.runs)
-    restores = _upstream(meta.graph, [meta.restores])
-    swapped = any(meta.functions[name].stands_in for name in saving & meta.functions.keys())
-    if (
-        swapped
-        or meta.objects & saving
-        or any(node.calls & saving for node in (*runs.values(), *restores.values()))
-    ):
-        yield from _among(SAVING, meta)
-    its_own = _restores_from(meta.file, Graph(nodes=tuple(restores.values())), restoring, meta.functions)
-    if meta.objects & restoring or any(node.calls & restoring for node in runs.values()) or not its_own:
-        yield from _among(RESTORING, meta)
+def _restores(meta: MetaGraph, restoring: set[str]) -> bool:
+    """Whether only the saver restores, and only from the model's own checkpoint."""
+    if meta.objects.keys() & restoring or _runs(meta, (*meta.initialises, *meta.runs), restoring):
+        return False
+    restores = Graph(nodes=upstream_nodes(meta.graph, [meta.restores]))
+    return _restores_from(meta.file, restores, restoring, meta.functions)
 
 
 def _restores_from(
     file: str, graph: Graph, restoring: set[str], functions: Mapping[str, Graph], depth: int = 3
 ) -> bool:
     """Whether all that restores in a graph, and in the functions that it calls, reads the checkpoint of this name."""
-    nodes = {node.name: node for node in graph.nodes}
     for node in graph.nodes:
         if not node.calls & restoring:
             continue
-        origin, seen = next(iter(node.inputs), ""), 0
-        while origin != file and origin in nodes and nodes[origin].op in _PASSES_ON and seen < len(nodes):
-            origin, seen = next(iter(nodes[origin].inputs), ""), seen + 1
-        if not file or origin != file:
+        if not file or origin(graph, next(iter(node.inputs), ""), stop=file) != file:
             return False
-        for name in node.calls & restoring & functions.keys():
-            called = functions[name]
-            deeper = bool(depth and called.arguments)
-            if not deeper or not _restores_from(called.arguments[0], called, restoring, functions, depth - 1):
+        for name in node.calls & restoring:
+            called = functions.get(name)
+            if called is None and name == node.op:
+                continue
+            if called is None or not plain_call(node, name) or not depth or not called.arguments:
+                return False
+            if not _restores_from(called.arguments[0], called, restoring, functions, depth - 1):
                 return False
     return True
 
 
-def _tables_of_assets(meta: MetaGraph) -> bool:
-    """Whether tables are filled from the model's own assets only."""
-    if not _among(TABLES, meta):
+def _fills(meta: MetaGraph, filling: set[str]) -> bool:
+    """Whether tables are filled from the model's own assets alone, where TensorFlow gives their paths."""
+    if not any(
+        node.calls & TABLES for graph in (meta.graph, *meta.functions.values()) for node in graph.nodes
+    ):
         return True
-    if not meta.own_assets or meta.text:
+    if not meta.own_assets or _runs(meta, (*meta.runs, meta.restores), filling):
         return False
-    holding = {
-        name for name, function in meta.functions.items() if any(node.op in TABLES for node in function.nodes)
-    }
-    if any(node.calls & holding for function in meta.functions.values() for node in function.nodes):
-        return False
-    for name in holding:
-        function = meta.functions[name]
-        if any(node.text_type and node.op == "Const" for node in function.nodes):
-            return False
-    filled = [node for node in meta.graph.nodes if node.calls & (holding | TABLES)]
-    given = _upstream(meta.graph, [name for node in filled for name in node.inputs])
-    return not any(
-        node.op == "Const" and node.text_type and node.name not in meta.assets for node in given.values()
-    )
+    return tablefiles.are_assets(meta.graph, meta.functions, meta.assets, meta.objects)

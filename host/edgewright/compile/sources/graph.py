@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import graph_operators
+from edgewright.compile import graph_operators, graphdef
+from edgewright.compile.graphdef import source
+from edgewright.compile.graphflow import run_by, upstream
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources.names import clean, said
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, dtype
@@ -123,35 +125,19 @@ def _plain(names: Sequence[str]) -> list[str]:
     return [name.removesuffix(":0").replace(":", "_") for name in names]
 
 
-def _source(text: str) -> str:
-    """The node that an input's text means: `^a`, `a`, `a:1`."""
-    return text.lstrip("^").split(":")[0]
-
-
 def _sinks(graph_def: Any, nodes: dict[str, Any]) -> list[str]:
     """Tensors that nothing uses and that depend on a placeholder, in the graph's order."""
-    used = {_source(text) for node in graph_def.node for text in node.input}
+    used = {source(text) for node in graph_def.node for text in node.input}
     free = [n.name for n in graph_def.node if n.name not in used and n.op not in _SIDE_EFFECTS]
-    found = []
+    found, inputs = [], _inputs(nodes)
     for name in free:
-        upstream = _upstream(nodes, [name], set())
-        if any(nodes[item].op == "Placeholder" for item in upstream):
+        if any(nodes[item].op == "Placeholder" for item in upstream(inputs, [name])):
             found.append(f"{name}:0")
     return found
 
 
-def _upstream(nodes: dict[str, Any], names: Sequence[str], stop: set[str]) -> set[str]:
-    """Names of the nodes that `names` depend on, themselves too; those in `stop` end the walk."""
-    seen: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name in seen or name not in nodes:
-            continue
-        seen.add(name)
-        if name not in stop:
-            waiting += [_source(text) for text in nodes[name].input]
-    return seen
+def _inputs(nodes: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(map(source, node.input)) for name, node in nodes.items()}
 
 
 def _between(nodes: dict[str, Any], starts: Sequence[str], stops: Sequence[str]) -> set[str]:
@@ -160,8 +146,8 @@ def _between(nodes: dict[str, Any], starts: Sequence[str], stops: Sequence[str])
     Raises:
         ModelError: a start leads nowhere, or the stops depend on another placeholder.
     """
-    begin = {_source(name) for name in starts}
-    kept = _upstream(nodes, [_source(name) for name in stops], begin)
+    begin = {source(name) for name in starts}
+    kept = upstream(_inputs(nodes), map(source, stops), begin)
     idle = sorted(begin - kept)
     if idle:
         raise ModelError(
@@ -185,7 +171,7 @@ def _cut(graph_def: Any, kept: set[str], starts: Sequence[str], specs: Sequence[
 
     cut = tf.compat.v1.GraphDef(versions=graph_def.versions, library=graph_def.library)
     fed = dict(zip(starts, specs, strict=True))
-    replaced = {_source(name) for name in starts}
+    replaced = {source(name) for name in starts}
     placeholders = tf.Graph()
     with placeholders.as_default():
         for spec in specs:
@@ -202,22 +188,15 @@ def _cut(graph_def: Any, kept: set[str], starts: Sequence[str], specs: Sequence[
             match = fed.get(text if ":" in text else f"{text}:0")
             if match is not None:
                 copy.input[index] = f"edgewright_{match.name}"
-            elif _source(text) in replaced:
-                copy.input[index] = f"^edgewright_{fed[f'{_source(text)}:0'].name}"
+            elif source(text) in replaced:
+                copy.input[index] = f"^edgewright_{fed[f'{source(text)}:0'].name}"
     return cut
 
 
 def _refuse_unsafe(cut: Any, path: Path) -> None:
     """Raises ModelError for what a SavedModel may hold beside its model, where the model itself runs it."""
-    functions = {function.signature.name: function.node_def for function in cut.library.function}
-    operators: set[str] = set()
-    waiting = [cut.node]
-    while waiting:
-        for node in waiting.pop():
-            called = [value.func.name for value in node.attr.values()]
-            called += [one.name for value in node.attr.values() for one in value.list.func]
-            waiting += [functions.pop(name) for name in (node.op, *called) if name in functions]
-            operators.add(node.op)
+    cut_graph, functions = graphdef.graph(memoryview(cut.SerializeToString()))
+    operators = {node.op for node in run_by(cut_graph, functions)}
     beside = graph_operators.SAVING | graph_operators.RESTORING | graph_operators.TABLES
     found = {one for one in operators if one in beside or graph_operators.named_unsafe(one)}
     if found:
