@@ -163,6 +163,13 @@ def main_operator(name: str) -> bytes:
 
 PATH = node("path", "Const", more=TEXT)
 FILLS = node("fills", "StatefulPartitionedCall", "path", more=calls("init"))
+IN_VARIABLE = (  # as TensorFlow 2 writes it
+    node("path", "Placeholder"),
+    node("v", "VarHandleOp", more=text("shared_name", "v")),
+    node("assign", "AssignVariableOp", "v", "path"),
+    node("read", "ReadVariableOp", "v", "^assign"),
+    node("fills", "StatefulPartitionedCall", "read", more=calls("init")),
+)
 WITH_TABLE = {"nodes": (*NODES, PATH, FILLS), "functions": SAVE + RESTORE + INITIALISES}
 TABLES_OPERATOR = "InitializeTableFromTextFileV2"
 ASSET = field(5, field(1, 0))
@@ -200,6 +207,9 @@ FINE = {
         more=asset("words.txt")
         + main_operator("fills")
         + objects(field(9, field(1, "texts")), ASSET, function="init", bound=field(2, b"\x01")),
+    ),
+    "a table of an asset in a variable": saved(
+        (*NODES, *IN_VARIABLE), SAVE + RESTORE + INITIALISES, more=asset("words.txt") + main_operator("fills")
     ),
     "a saver in a collection": saved(more=field(4, field(1, "savers") + field(2, field(2, field(1, SAVER))))),
     "texts in a collection": saved(
@@ -249,6 +259,17 @@ UNSAFE = {
               more=asset("words.txt") + main_operator("fills")), "InitializeTableFromTextFileV2"),
     "serving fills a table": (
         saved((*NODES, PATH, TABLE, node("z", "Identity", "y", "^fill")), output="z:0", more=asset("words.txt")),
+        "InitializeTableFromTextFileV2"),
+    "a table of a constant in a variable": (
+        saved((*NODES, PATH, *IN_VARIABLE[1:]), SAVE + RESTORE + INITIALISES,
+              more=asset("words.txt") + main_operator("fills")), "InitializeTableFromTextFileV2"),
+    "a table of a variable that is shared": (
+        saved((*NODES, *IN_VARIABLE, node("w", "VarHandleOp", more=text("shared_name", "v"))),
+              SAVE + RESTORE + INITIALISES, more=asset("words.txt") + main_operator("fills")),
+        "InitializeTableFromTextFileV2"),
+    "a table of a variable that a function is given": (
+        saved((*NODES, *IN_VARIABLE, node("w", "StatefulPartitionedCall", "v", more=calls("g"))),
+              SAVE + RESTORE + INITIALISES, more=asset("words.txt") + main_operator("fills")),
         "InitializeTableFromTextFileV2"),
     "a table of a second asset": (
         saved((*NODES, PATH, node("fill", TABLES_OPERATOR, "table", "other")),

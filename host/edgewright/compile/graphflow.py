@@ -40,11 +40,11 @@ def leading_to(operators: frozenset[str], functions: Mapping[str, Graph]) -> set
         found |= more
 
 
-def origin(graph: Graph, name: str, stop: str = "") -> str:
+def origin(graph: Graph, name: str, stop: Collection[str] = ()) -> str:
     """The node or argument whose value `name` has: operators that pass a value on are walked through, but for `stop`."""
     nodes = {node.name: node for node in graph.nodes}
     for _ in range(len(nodes)):
-        if name == stop or name in graph.arguments or name not in nodes or nodes[name].op not in PASSES_ON:
+        if name in stop or name in graph.arguments or name not in nodes or nodes[name].op not in PASSES_ON:
             break
         name = next(iter(nodes[name].inputs), "")
     return name

@@ -79,9 +79,8 @@ def _meta_graph(data: memoryview) -> MetaGraph:
     runs: set[str] = set()
     for key, collection in collections:
         initialises.update(map(source, _node_list(collection)))
-        runs.update(
-            _named_in_bytes(collection) if key != _SAVERS else ()
-        )  # a saver is made of those, and not run
+        if key != _SAVERS:  # a saver is made of its names, and not run
+            runs.update(_named_in_bytes(collection))
     for key, signature in _entries(data, _SIGNATURE):
         (initialises if key == _INITIALISES else runs).update(_signature_outputs(signature))
     assets = list(protobuf.children(data, _ASSET))
@@ -207,7 +206,7 @@ def _restores_from(
     for node in graph.nodes:
         if not node.calls & restoring:
             continue
-        if not file or origin(graph, next(iter(node.inputs), ""), stop=file) != file:
+        if not file or origin(graph, next(iter(node.inputs), ""), stop=[file]) != file:
             return False
         for name in node.calls & restoring:
             called = functions.get(name)

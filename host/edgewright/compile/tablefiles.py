@@ -10,6 +10,8 @@ from edgewright.compile.graphflow import origin, plain_call
 
 _PATH = 1  # the input of an operator that fills a table: the table, the path
 _MAIN = None
+_READS = frozenset(("ReadVariableOp", "VarIsInitializedOp"))
+_HANDLES = frozenset(("VarHandleOp", "_VarHandlesOp"))
 
 Place = tuple[str | None, str]  # a function, or the graph itself; a node or an argument in it
 
@@ -43,11 +45,11 @@ def are_assets(
             continue
         seen.add(place)
         where, name = place
-        end = origin(graphs[where], name)
         if where is _MAIN:
-            if end not in assets:
+            if not _from_asset(graphs, name, assets):
                 return False
             continue
+        end = origin(graphs[where], name)
         arguments = graphs[where].arguments
         if arguments.count(end) != 1:
             return False
@@ -56,6 +58,36 @@ def are_assets(
             return False
         waiting += _given(where, index, graphs)
     return True
+
+
+def _from_asset(graphs: Mapping[str | None, Graph], name: str, assets: frozenset[str]) -> bool:
+    """Whether a value of the main graph is an asset's path, or that of a variable which is given nothing else."""
+    main = graphs[_MAIN]
+    nodes = {node.name: node for node in main.nodes}
+    end = origin(main, name, stop=assets)
+    if end in assets:
+        return True
+    read = nodes.get(end)
+    if read is None or read.op != "ReadVariableOp" or not read.inputs or not _alone(graphs, read.inputs[0]):
+        return False
+    used = [node for node in main.nodes if read.inputs[0] in node.inputs]
+    given = [origin(main, node.inputs[1], stop=assets) for node in used if _assigns(node)]
+    # a placeholder fails where no asset is given, and a constant would be a path of its own
+    return all(node.op in _READS or _assigns(node) for node in used) and all(
+        one in assets and nodes[one].op == "Placeholder" for one in given
+    )
+
+
+def _assigns(node: Node) -> bool:
+    return node.op == "AssignVariableOp" and len(node.inputs) > 1
+
+
+def _alone(graphs: Mapping[str | None, Graph], handle: str) -> bool:
+    """Whether a node is the only one that makes its variable's handle: those of one name share a value."""
+    made = [node for graph in graphs.values() for node in graph.nodes if node.op in _HANDLES]
+    names = [node.strings.get("shared_name", b"") or node.name.encode() for node in made]
+    mine = [name for node, name in zip(made, names, strict=True) if node.name == handle]
+    return len(mine) == 1 and names.count(mine[0]) == 1 and all(node.op == "VarHandleOp" for node in made)
 
 
 def _bound(assets: tuple[bool, ...], at: int) -> bool:
