@@ -1,6 +1,6 @@
 """The order of files: the longest first, so that no worker is left with one when the others are done.
 
-`seconds.json` beside this file has what files took; `pytest --note-seconds` writes it from a run. A file that is
+`seconds.json` beside this file has what long tests took; `pytest --note-seconds` writes it from a run. A test that is
 not in it counts as short.
 """
 
@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 SECONDS = Path(__file__).with_name("seconds.json")
-WORTH_NOTING_S = 20.0
+WORTH_NOTING_S = 2.0
+USUAL_S = 0.3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,24 +30,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sorts files, not the tests inside them."""
-    took = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
-    items.sort(key=lambda item: -took.get(item.nodeid.partition("::")[0], 0.0))
+    """Sorts files by what their selected tests take together, and leaves the tests of a file in their order."""
+    known = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
+    took: dict[str, float] = defaultdict(float)
+    for item in items:
+        took[_file(item.nodeid)] += known.get(item.nodeid, USUAL_S)
+    items.sort(key=lambda item: -took[_file(item.nodeid)])
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
 
 
 class Notes:
-    """Adds up what the tests of each file took."""
+    """Adds up what each test took."""
 
     def __init__(self) -> None:
         self.took: dict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Set-up, call and teardown all count."""
-        self.took[report.nodeid.partition("::")[0]] += report.duration
+        self.took[report.nodeid] += report.duration
 
     def pytest_sessionfinish(self) -> None:
-        """Keeps what files of other runs took."""
+        """Keeps what tests of other runs took."""
         before = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
-        long = {file: round(seconds) for file, seconds in self.took.items() if seconds >= WORTH_NOTING_S}
-        kept = {file: seconds for file, seconds in before.items() if file not in self.took}
+        long = {test: round(seconds) for test, seconds in self.took.items() if seconds >= WORTH_NOTING_S}
+        kept = {test: seconds for test, seconds in before.items() if test not in self.took}
         SECONDS.write_text(json.dumps({**kept, **long}, indent=1, sort_keys=True) + "\n")
