@@ -113,7 +113,7 @@ def test_rounds_that_do_not_fit_are_left_out(make_job, make_release, broken_runt
 def test_a_load_beyond_the_limit(make_job, make_release, broken_runtime, files):
     job = make_job(make_release(), broken_runtime(load="time.sleep(60)"))
     start = time.monotonic()
-    with pytest.raises(AgentError, match="did not finish in load: 2 s") as caught:
+    with pytest.raises(AgentError, match=r"did not finish in load: (2|1\.9\d?) s") as caught:
         bench.run([job], dict(SHORT, limit_s=2.0), files, [].append)
     assert caught.value.code == "slow-start" and time.monotonic() - start < 10
 
