@@ -1,6 +1,6 @@
 """The order of files: the longest first, so that no worker is left with one when the others are done.
 
-`seconds.json` beside this file has what long tests took; `pytest --note-seconds` writes it from a run. A test that is
+`seconds.json` beside this file has roughly what long tests take, for their order alone; `pytest --note-seconds` writes it from a run. A test that is
 not in it counts as short.
 """
 

@@ -137,7 +137,7 @@ def packed(found: Mapping[str, str], runners: Mapping[str, str] | None = None) -
     link is slow.
 
     Args:
-        runners: by target; a member of its own, which only an administrator's `.pyz` has.
+        runners: by target; a separate member, which only an administrator's `.pyz` has.
     """
     members = {"__main__.py": protocol.PYZ_MAIN, SOURCES: json.dumps(found, sort_keys=True)}
     if runners is not None:

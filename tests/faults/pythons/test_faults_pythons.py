@@ -9,6 +9,16 @@ import pytest
 
 GUARD = "tests/agent_core/test_agent_core_guard.py"
 VERSIONS = ("3.6", "3.8", "3.9", "3.11", "3.13")
+CI = (("3.6", True), ("3.8", False), ("3.13", True))  # the oldest and the newest, and where zipimport changed
+
+
+def every_python(marks):
+    """The arguments `version` and `bare`, each pair with the marks that `marks((version, bare))` gives."""
+    cells = [(version, bare) for version in VERSIONS for bare in (False, True)]
+    named = [
+        pytest.param(*one, id=f"{one[0]}-{'bare' if one[1] else 'whole'}", marks=marks(one)) for one in cells
+    ]
+    return pytest.mark.parametrize(("version", "bare"), named)
 
 
 def passed(line):
@@ -16,19 +26,7 @@ def passed(line):
     return int(re.search(r"(\d+) passed", line)[1])
 
 
-@pytest.mark.parametrize(
-    ("version", "bare"),
-    [
-        pytest.param(
-            version,
-            bare,
-            id=f"{version}-{'bare' if bare else 'whole'}",
-            marks=() if bare and version == "3.6" else pytest.mark.slow,
-        )
-        for version in VERSIONS
-        for bare in (False, True)
-    ],
-)
+@every_python(lambda cell: () if cell == ("3.6", True) else pytest.mark.slow)
 def test_a_deployment_on_every_python(make_lab, bare_python, kit, survived, version, bare):
     python = bare_python(version) if bare else needs.python(version)
     (pi,) = make_lab(1, name=f"py{version.replace('.', '')}{'bare' if bare else ''}", python=str(python))
@@ -47,23 +45,8 @@ def test_a_deployment_on_every_python(make_lab, bare_python, kit, survived, vers
     )
 
 
-CI = (("3.6", True), ("3.8", False), ("3.13", True))  # the oldest and the newest, and where zipimport changed
-
-
 @pytest.mark.timeout(1600)
-@pytest.mark.parametrize(
-    ("version", "bare"),
-    [
-        pytest.param(
-            version,
-            bare,
-            id=f"{version}-{'bare' if bare else 'whole'}",
-            marks=pytest.mark.slow if (version, bare) in CI else pytest.mark.exhaustive,
-        )
-        for version in VERSIONS
-        for bare in (False, True)
-    ],
-)
+@every_python(lambda cell: pytest.mark.slow if cell in CI else pytest.mark.exhaustive)
 def test_the_agents_own_tests_on_every_python(bare_python, suite, survived, version, bare):
     python = bare_python(version) if bare else needs.python(version)
     # not those that bring a Python of their own, or need a real runtime in it: test_faults_runtimes has those
