@@ -106,8 +106,8 @@ def test_rounds_that_do_not_fit_are_left_out(make_job, make_release, broken_runt
     protocol = {"rounds": 4, "warmup_s": 0.1, "steady_s": 0.5, "min_samples": 11, "limit_s": 6.5}
     got = bench.run([job], protocol, files, [].append)
     assert time.monotonic() - start < 6.5
-    fitted = len(got["runs"])  # 2, and 1 on a busy machine
-    assert 1 <= fitted < 4 and got["stopped"] == f"time limit of 6.5 s: {fitted} of 4 rounds"
+    fitted = len(got["runs"])  # 2, and 1 on a busy machine, where the last one may be cut short as well
+    assert 1 <= fitted < 4 and got["stopped"].startswith(f"time limit of 6.5 s: {fitted} of 4 rounds")
 
 
 def test_a_load_beyond_the_limit(make_job, make_release, broken_runtime, files):
@@ -125,7 +125,7 @@ def test_one_that_hangs_in_a_later_round_costs_that_round(
     load = f"if os.path.exists({str(once)!r}): time.sleep(60)\nopen({str(once)!r}, 'w').close()"
     job = make_job(make_release(), broken_runtime(load=load))
     got = bench.run([job], dict(SHORT, limit_s=4.0), files, [].append)
-    assert len(got["runs"]) == 1 and got["stopped"] == "time limit of 4 s: 1 of 2 rounds"
+    assert len(got["runs"]) == 1 and got["stopped"].startswith("time limit of 4 s: 1 of 2 rounds")
 
 
 def test_a_crash_in_a_later_round_is_told(make_job, make_release, broken_runtime, files, tmp_path):
