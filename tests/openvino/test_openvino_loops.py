@@ -12,11 +12,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compile import onnxsession
+from edgewright.compile.calibrate import SampleSet
 from edgewright.nouns.artifact import TensorSpec
 from edgewright_targets.openvino2021 import older, ready, recurrent
 from edgewright_targets.openvino2021.loops import unroll
 
 SPECS = (TensorSpec(name="x", shape=(3,), dtype="float32"),)
+WORK = SimpleNamespace(inputs=SPECS, samples=SampleSet(specs=SPECS).stream)
 INFO = helper.make_tensor_value_info
 
 
@@ -71,7 +73,7 @@ def test_a_loop_of_a_fixed_number_of_steps_is_written_out() -> None:
         given = np.array([1, -2, 3], "f4")
         wanted = answers(model, x=given)
         assert wanted[1].shape == (5, 3)  # ended by its condition, below the limit of nine
-        unroll(model, SPECS)
+        unroll(model, WORK)
         onnx.checker.check_model(model, full_check=True)
         kinds = [node.op_type for node in model.graph.node]
         assert "Loop" not in kinds and kinds.count("Mul") == 5
@@ -83,7 +85,7 @@ def test_a_loop_of_a_fixed_number_of_steps_is_written_out() -> None:
 def test_a_loop_that_depends_on_the_input_stays() -> None:
     model = loop(steps="given", stop=True)
     kept = [node.op_type for node in model.graph.node]
-    unroll(model, SPECS)
+    unroll(model, WORK)
     assert [node.op_type for node in model.graph.node] == kept
     assert len(answers(model, x=np.array([2, 0, 1], "f4"))[1]) == 2
 
@@ -130,7 +132,7 @@ def counted(kind: str) -> Any:
 def test_a_loop_that_depends_on_the_input_through_an_inner_graph_stays(kind: str) -> None:
     model = counted(kind)
     assert len(answers(model, x=np.array([4, 0, 1], "f4"))[1]) == 4
-    unroll(model, SPECS)
+    unroll(model, WORK)
     kinds = [node.op_type for node in model.graph.node]
     assert kinds[-1] == "Loop" and kinds.count("Loop") == 1  # an earlier one has one step for every x
     for steps in (2, 5):

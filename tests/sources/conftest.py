@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.jobs import SOURCES, SourceRef
 from edgewright.compile.recognise import recognise
 from edgewright.compile.workers import Workers
@@ -31,6 +32,12 @@ def read(workers: Workers) -> Callable[..., Opened]:
             shapes=tuple(sorted((shapes or {}).items())),
             ends=ends or Ends(),
         )
-        return workers.call(SOURCES[found.format], "edgewright.compile.jobs", "read_the_model", source=ref)  # type: ignore[no-any-return]
+        return workers.call(
+            SOURCES[found.format],
+            "edgewright.compile.jobs",
+            "read_the_model",
+            source=ref,
+            samples=SampleSet(),
+        )  # type: ignore[no-any-return]
 
     return opened

@@ -1,10 +1,12 @@
-"""Which samples calibrate and which become goldens; seeded random ones where there are no data."""
+"""The samples that a source and its stages are run on: the calibration data, or else seeded random ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from edgewright.compile import data
 from edgewright.nouns.artifact import TensorSpec
@@ -23,11 +25,19 @@ _TOKENS = 10  # random whole numbers of 32 or 64 bits stay below: they are often
 
 
 class SampleSet(Noun, frozen=True, kw_only=True):
-    """Calibration samples. `path` None: seeded random ones."""
+    """The samples that whoever runs the source is given. `path` None: seeded random ones.
 
-    path: Path | None
+    Attributes:
+        specs: the source's inputs; empty until the source has been read.
+    """
+
+    path: Path | None = None
     preprocessing: Preprocessing | None = None
-    specs: tuple[TensorSpec, ...]
+    specs: tuple[TensorSpec, ...] = ()
+
+    def of(self, specs: tuple[TensorSpec, ...]) -> SampleSet:
+        """The same data for these inputs."""
+        return msgspec.structs.replace(self, specs=specs)
 
     def count(self) -> int:
         """How many samples `stream` yields."""

@@ -12,11 +12,10 @@ import msgspec
 
 from edgewright import targets
 from edgewright.compile import operations, scratch
-from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.edges import MIXED
 from edgewright.compile.jobs import SOURCES, Order, SourceRef, opened
 from edgewright.compile.operations import Operation
-from edgewright.compile.request import CompileRequest
+from edgewright.compile.request import CompileRequest, calibration_data
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
@@ -153,7 +152,7 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
                 module=targets.module_name(module),
                 source=source,
                 open_source=framework == SOURCES[source.format],
-                samples=SampleSet(path=None, preprocessing=request.preprocessing, specs=manifest.inputs),
+                samples=calibration_data(request).of(manifest.inputs),
                 order=Order(
                     path=path,
                     folder=folder,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.compile import data, goldens, parity
+from edgewright.compile import data, goldens, parity, trial
 from edgewright.compile.answers import collected, real
-from edgewright.compile.calibrate import SampleSet, random_samples
+from edgewright.compile.calibrate import LIMIT, SampleSet
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Parity, TensorSpec
 from edgewright.nouns.base import Noun
@@ -82,10 +82,11 @@ class Work:
 
     Attributes:
         source: the opened source model, where the stage runs in the source's own worker, else None.
-        samples: gives a fresh stream of calibration samples, each a list of arrays in the order of `inputs`.
+        samples: gives a fresh stream of calibration samples, each a list of arrays in the order of `inputs`;
+            `samples(4)` of four at most. Whatever runs the model takes its inputs from here.
     """
 
-    def __init__(self, source: Any, samples: Callable[[], Iterator[list[Array]]], order: Order) -> None:
+    def __init__(self, source: Any, samples: Callable[..., Iterator[list[Array]]], order: Order) -> None:
         self.source, self.samples = source, samples
         self.path, self.folder, self.entry = order.path, order.folder, order.entry
         self.precision, self.opset, self.count = order.precision, order.opset, order.count
@@ -106,14 +107,20 @@ def opened(source: SourceRef) -> Any:
     return module.open_model(source.path, source.format, dict(source.shapes), source.ends)
 
 
-def read_the_model(source: SourceRef) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """(inputs, outputs) with static shapes; output shapes are found by running it once.
+def read_the_model(
+    source: SourceRef, samples: SampleSet
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """(inputs, outputs) with static shapes; output shapes are found by running it.
+
+    Args:
+        samples: what to run it on; their `specs` are not known yet.
 
     Raises:
-        ModelError: it does not load, has dynamic shapes, or lacks an input that a shape was given for.
+        ModelError: it does not load, has dynamic shapes, lacks an input that a shape was given for, or does not run.
+        DataError: the calibration data do not fit.
     """
     model = opened(source)
-    answers = model.run(next(random_samples(model.inputs, 1)))
+    answers = trial.answers(model, samples.of(model.inputs), source.path)
     names = model.output_names
     if len(names) != len(answers):
         names = tuple(f"output_{index}" for index in range(len(answers)))
@@ -157,9 +164,9 @@ def convert(
     stage: Callable[[Any], dict[str, Any] | None] = importlib.import_module(module).convert
     failed: list[Exception] = []
 
-    def stream() -> Iterator[list[Array]]:
+    def stream(limit: int = LIMIT) -> Iterator[list[Array]]:
         try:
-            yield from samples.stream()
+            yield from samples.stream(limit)
         except Exception as error:  # kept: converters hide what their data source raises
             failed.append(error)
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgewright.compile.calibrate import SampleSet
 from edgewright.errors import UsageError
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
@@ -69,6 +70,13 @@ class Plan(Noun, frozen=True, kw_only=True):
     steps: tuple[str, ...]
     key: str
     artifact: str | None
+
+
+def calibration_data(request: CompileRequest) -> SampleSet:
+    """The samples for whatever runs the source; for its inputs once they are known (`SampleSet.of`)."""
+    given = request.calibration
+    path = None if given is None or given == SYNTHETIC else Path(given).absolute()
+    return SampleSet(path=path, preprocessing=request.preprocessing)
 
 
 def check_limit(max_drop: float | None, evaluation: Path | None) -> None:

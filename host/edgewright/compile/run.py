@@ -20,7 +20,7 @@ from edgewright.compile.jobs import SOURCES, Order, SourceRef
 from edgewright.compile.key import cache_key, data_sha256, source_framework, tools
 from edgewright.compile.metrics import Scorer
 from edgewright.compile.recognise import Recognised, recognise
-from edgewright.compile.request import SYNTHETIC, CompileRequest, Plan, check_limit
+from edgewright.compile.request import CompileRequest, Plan, calibration_data, check_limit
 from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.errors import ConversionError, UsageError
@@ -127,8 +127,9 @@ class _Compilation:
         """All steps, in order; the artifact is stored at the end."""
         stages = [worker for worker, _ in self.edge.route.stages]
         self.workers.start([self.framework, *stages, self.edge.target.framework])
-        inputs, outputs = self._job(self.framework, "read_the_model", source=self.source)
-        samples, labelled = self._samples(inputs), self._labelled(inputs, outputs)
+        given = calibration_data(self.request)
+        inputs, outputs = self._job(self.framework, "read_the_model", source=self.source, samples=given)
+        samples, labelled = given.of(inputs), self._labelled(inputs, outputs)
         goldens = self.place / GOLDENS
         count, origin = self._job(
             self.framework,
@@ -199,11 +200,6 @@ class _Compilation:
     @property
     def _runner(self) -> str:
         return targets.module_name(f"{self.edge.target.name}.{self.edge.target.host_runner}")
-
-    def _samples(self, inputs: tuple[TensorSpec, ...]) -> SampleSet:
-        given = self.request.calibration
-        path = None if given is None or given == SYNTHETIC else Path(given).absolute()
-        return SampleSet(path=path, preprocessing=self.request.preprocessing, specs=inputs)
 
     def _convert(
         self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], samples: SampleSet

@@ -93,10 +93,8 @@ def _dynamo(work, opset):
 def _examples(work):
     import torch
 
-    from edgewright.compile.calibrate import random_samples
-
-    sample = next(random_samples(work.inputs, 1))
-    return tuple(torch.from_numpy(array) for array in sample)
+    # copied: data read from a file cannot be written to, and torch warns of such arrays
+    return tuple(torch.from_numpy(array.copy()) for array in next(work.samples(1)))
 
 
 def _taken(place):

@@ -48,15 +48,14 @@ def _converted(model, opset):
 
 
 def _compare(work, model):
-    """The smallest SQNR between the source and the converted model on random inputs, dB."""
+    """The smallest SQNR between the source and the converted model on some samples, dB."""
     from edgewright.compile import onnxsession
-    from edgewright.compile.calibrate import random_samples
     from edgewright.compile.parity import sqnr_db
 
     session = onnxsession.session(model.SerializeToString())
     names = [item.name for item in session.get_outputs()]
     worst = 200.0
-    for sample in random_samples(work.inputs, _SAMPLES):
+    for sample in work.samples(_SAMPLES):
         feed = {spec.name: array for spec, array in zip(work.inputs, sample, strict=True)}
         pairs = zip(work.source.run(sample), session.run(names, feed), strict=True)
         worst = min([worst, *(sqnr_db(_wide(source), _wide(other)) for source, other in pairs)])

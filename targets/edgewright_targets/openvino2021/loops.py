@@ -8,14 +8,10 @@ from edgewright_targets.onnxruntime.prepare import opset_of, reads
 _MOST = 20_000  # nodes that a written-out loop may have: beyond, an IR takes minutes to load
 
 
-def unroll(model, inputs):
-    """Replaces the loops whose number of steps is the model's own, in place.
-
-    Args:
-        inputs: the model's, with static shapes, as TensorSpecs.
-    """
+def unroll(model, work):
+    """Replaces the loops whose number of steps is the model's own, in place."""
     loops = [node for node in model.graph.node if node.op_type == "Loop" and _can(model.graph, node)]
-    for loop, steps in zip(loops, _steps(model, loops, inputs), strict=True):
+    for loop, steps in zip(loops, _steps(model, loops, work), strict=True):
         body = next(item.g for item in loop.attribute if item.name == "body")
         if 0 < steps * len(body.node) <= _MOST:
             _replace(model, loop, body, steps)
@@ -65,13 +61,12 @@ def _depends(graph, names):
     return False
 
 
-def _steps(model, loops, inputs):
+def _steps(model, loops, work):
     """How often each loop runs: counted in ONNX Runtime."""
     import onnx
     from onnx import TensorProto, helper
 
     from edgewright.compile import onnxsession
-    from edgewright.compile.calibrate import random_samples
 
     if not loops:
         return []
@@ -88,8 +83,7 @@ def _steps(model, loops, inputs):
     del counting.graph.value_info[:]
     counting = onnx.shape_inference.infer_shapes(counting)
     session = onnxsession.session(counting.SerializeToString())
-    sample = next(random_samples(inputs, 1))
-    feed = {spec.name: array for spec, array in zip(inputs, sample, strict=True)}
+    feed = {spec.name: array for spec, array in zip(work.inputs, next(work.samples(1)), strict=True)}
     return [len(one) for one in session.run(names, feed)]
 
 

@@ -14,7 +14,7 @@ def ready(work):
     model = onnx.load(str(work.path), load_external_data=False)
     if external(model):
         return work.path
-    unroll(model, work.inputs)
+    unroll(model, work)
     if any(node.op_type in _OF_SHAPES for node in model.graph.node):
         model = _folded(model)
     older.axes_as_attributes(model)

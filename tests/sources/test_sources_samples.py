@@ -1,0 +1,95 @@
+"""Whoever runs a source gives it the calibration data, not random numbers that it may not take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.run import compile_model
+from edgewright.compile.workers import Workers
+from edgewright.errors import DataError, ModelError
+
+ROWS = 3
+NET = f"""
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.kinds = torch.nn.Embedding({ROWS}, 8)
+        self.head = torch.nn.Linear(8, 4)
+
+    def forward(self, kinds):
+        # the sum keeps the numbers from being a plain index: nothing but data says which there are
+        return self.head(self.kinds(kinds.cumsum(1)).mean(1))
+
+def make():
+    return Net(), torch.zeros(1, 6, dtype=torch.int64)
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder: table.onnx at opset 18 and net.py, with ids that are sums of their input, and data for both."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    folder = tmp_path_factory.mktemp("samples")
+    generator = np.random.default_rng(3)
+    graph = helper.make_graph(
+        [
+            helper.make_node("CumSum", ["kinds", "axis"], ["ids"]),
+            helper.make_node("Gather", ["table", "ids"], ["rows"]),
+            helper.make_node("Flatten", ["rows"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "w"], ["y"]),
+        ],
+        "table",
+        [helper.make_tensor_value_info("kinds", TensorProto.INT64, [1, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+        [
+            numpy_helper.from_array(generator.normal(size=(ROWS, 8)).astype("float32"), "table"),
+            numpy_helper.from_array(generator.normal(size=(48, 4)).astype("float32"), "w"),
+            numpy_helper.from_array(np.array(1, np.int64), "axis"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    onnx.save(model, folder / "table.onnx")
+    (folder / "net.py").write_text(NET)
+    ones = np.array([np.eye(6, dtype=np.int64)[at] + np.eye(6, dtype=np.int64)[at // 2] for at in range(6)])
+    np.savez(folder / "kinds.npz", kinds=np.concatenate([ones, np.eye(6, dtype=np.int64)]))
+    np.savez(folder / "wrong.npz", kinds=np.full((8, 6), 7))
+    return folder
+
+
+@pytest.mark.parametrize(("name", "opset"), [("table.onnx", 17), ("net.py:make", None)])
+def test_calibration_data_are_what_the_model_is_run_on(
+    place: Path, workers: Workers, name: str, opset: int | None
+) -> None:
+    """Shapes, the comparison at another opset, the traced example and the goldens."""
+    request = CompileRequest(
+        source=place / name, target="onnxruntime", calibration=place / "kinds.npz", max_opset=opset
+    )
+    manifest = compile_model(request, workers=workers).manifest
+    assert manifest.goldens.origin == "calibration"
+    assert manifest.parity.sqnr_db > 100
+
+
+def test_data_that_the_model_does_not_take_are_named(place: Path, workers: Workers) -> None:
+    with pytest.raises(ModelError, match=r"model does not run on the calibration data wrong\.npz"):
+        compile_model(
+            CompileRequest(
+                source=place / "table.onnx", target="onnxruntime", calibration=place / "wrong.npz"
+            ),
+            workers=workers,
+        )
+    np.save(place / "short.npy", np.zeros((8, 5), np.int64))
+    with pytest.raises(DataError, match="wrong shape"):
+        compile_model(
+            CompileRequest(
+                source=place / "table.onnx", target="onnxruntime", calibration=place / "short.npy"
+            ),
+            workers=workers,
+        )
