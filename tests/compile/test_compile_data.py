@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from edgewright.compile import data, evaluation, parity
+from edgewright.compile import data, evaluation, goldens, parity, spread
 from edgewright.compile.calibrate import LIMIT, SampleSet, random_samples
 from edgewright.compile.goldens import refuse_constant
 from edgewright.errors import ConversionError, DataError
@@ -103,6 +105,48 @@ def test_random_samples_are_seeded_and_in_range() -> None:
     assert first[0].max() > 100
     assert 0 <= first[1].min() <= first[1].max() < 10
     assert [array.dtype.name for array in first] == ["int8", "int32", "float32"]
+
+
+class Doubles:
+    """A source with two outputs: boxes in pixels, which always change, and scores, which rarely do."""
+
+    def __init__(self, specs: tuple[TensorSpec, ...]) -> None:
+        self.inputs, self.runs = specs, 0
+
+    def run(self, sample: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+        self.runs += 1
+        return [sample[0] * 640, np.where(sample[0] > 0.5, 1.0, 0.01)]
+
+
+def test_goldens_are_spread_over_the_answers(tmp_path: Path) -> None:
+    """The rare answers at the end of the data are among them, in the data's order; each sample once."""
+    spec = TensorSpec(name="x", shape=(1, 4), dtype="float32")
+    x = np.random.default_rng(0).uniform(0, 0.4, size=(120, 4)).astype(np.float32)
+    x[10:20], x[100, 2], x[112, 3] = x[0], 0.9, 0.8
+    np.savez(tmp_path / "x.npz", x=x)
+    source, samples = Doubles((spec,)), SampleSet(path=tmp_path / "x.npz", specs=(spec,))
+    inputs, outputs, origin = goldens.compute(source, samples, 32)
+    assert origin == "calibration"
+    assert source.runs <= 4 * 32 + 32
+    places = [int(np.flatnonzero((x == row[0]).all(axis=1))[0]) for row in inputs[0]]
+    assert len(set(places)) == 32
+    assert places == sorted(places)
+    assert {100, 112} < set(places)
+    again = goldens.compute(source, samples, 32)[0]
+    assert np.array_equal(inputs[0], again[0])
+    assert np.array_equal(outputs[0], inputs[0] * 640)
+
+
+def test_a_large_answer_is_compared_by_little_of_it() -> None:
+    """Memory stays bounded, and the one value of a million that differs still counts."""
+    rng = np.random.default_rng(1)
+    answers = [rng.random((1, 84, 840)) for _ in range(48)]
+    answers[7][0, 50, 3] = 9.0
+    signatures = [spread.signature([answer]) for answer in answers]
+    assert sum(part.size for part in signatures[0]) < 1000
+    assert 7 in spread.farthest(signatures, 2)
+    assert spread.farthest([[np.ones(3)]] * 9, 8) == list(range(8))
+    assert spread.farthest([spread.signature([np.full(3, np.nan)])] * 9, 8) == list(range(8))
 
 
 def test_parity_is_what_it_says() -> None:

@@ -79,17 +79,13 @@ def _random(generator: np.random.Generator, spec: TensorSpec) -> Array:
     return generator.standard_normal(spec.shape).astype(dtype)
 
 
-def distinct(samples: Iterator[list[Array]], count: int) -> list[list[Array]]:
-    """The first `count` samples that differ from each other."""
+def distinct(samples: Iterator[list[Array]]) -> Iterator[tuple[int, list[Array]]]:
+    """(index, sample) of the samples that differ from all before them."""
     import hashlib
 
-    found: list[list[Array]] = []
     seen: set[bytes] = set()
-    for sample in samples:
+    for index, sample in enumerate(samples):
         digest = hashlib.sha256(b"".join(array.tobytes() for array in sample)).digest()
         if digest not in seen:
             seen.add(digest)
-            found.append(sample)
-        if len(found) == count:
-            break
-    return found
+            yield index, sample

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from edgewright.compile import spread
 from edgewright.compile.calibrate import SampleSet, distinct, random_samples
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import TensorSpec
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 FILE = "goldens.npz"
 LEAST = 8
 _CONSTANT = 1e-6  # outputs that differ by less than this share of their size are the same answer
+_CANDIDATES = 4  # candidates for each golden: the source is run on all of them
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -36,12 +38,26 @@ class Runs(Protocol):
 
 def compute(source: Runs, samples: SampleSet, count: int) -> tuple[list[Array], list[Array], str]:
     """(inputs, outputs, origin): arrays of shape (count, *spec.shape); `random` where any input is."""
-    given = distinct(samples.stream(4 * count), count) if samples.path else []
+    given = _chosen(source, samples, count) if samples.path else []
     short = max(LEAST, count) - len(given) if len(given) < LEAST else 0
     chosen = [*given, *random_samples(source.inputs, short)]
     answers = [source.run(sample) for sample in chosen]
     origin = "random" if short else "calibration"
     return _stacked(chosen), _stacked(answers), origin
+
+
+def _chosen(source: Runs, samples: SampleSet, count: int) -> list[list[Array]]:
+    """Inputs from the data: of a few times as many candidates, evenly spread over the data, those that `spread` takes.
+
+    The data are read twice, so that no more than `count` samples are in memory.
+    """
+    answers = {
+        index: spread.signature(source.run(sample))
+        for index, sample in distinct(samples.stream(_CANDIDATES * count))
+    }
+    places = list(answers)
+    taken = {places[at] for at in spread.farthest(list(answers.values()), count)}
+    return [sample for index, sample in enumerate(samples.stream(_CANDIDATES * count)) if index in taken]
 
 
 def refuse_constant(outputs: Sequence[Array]) -> None:
