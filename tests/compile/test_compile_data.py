@@ -65,11 +65,71 @@ def test_images_become_inputs(tmp_path: Path) -> None:
     swapped = TensorSpec(name="image", shape=(1, 3, 4, 6), dtype="float32")
     bgr = Preprocessing(channels="bgr", layout="nchw")
     assert next(data.samples(tmp_path, [swapped], bgr))[0][0, :, 0, 0].tolist() == [0, 0, 255]
-    with pytest.raises(DataError, match="images need preprocessing"):
+    with pytest.raises(DataError, match="images need preprocessing") as caught:
         next(data.samples(tmp_path, [IMAGE], None))
+    assert "edgewright.toml" in str(caught.value.hint)
     (tmp_path / "2.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"image cannot be read: .*2\.png"):
         list(data.samples(tmp_path, [IMAGE], preprocessing))
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.tif", "x.pgm"])
+@pytest.mark.parametrize("channels", ["gray", "rgb"])
+def test_pictures_of_16_bits_keep_their_range(tmp_path: Path, name: str, channels: str) -> None:
+    from PIL import Image
+
+    ramp = (np.arange(24, dtype=np.uint16) * 2849).reshape(4, 6)
+    Image.fromarray(ramp).save(tmp_path / name)
+    depth = 1 if channels == "gray" else 3
+    spec = TensorSpec(name="image", shape=(1, 4, 6, depth), dtype="float32")
+    (found,) = next(data.samples(tmp_path, [spec], Preprocessing(channels=channels)))
+    assert np.allclose(found[0, :, :, 0], ramp / 257, atol=1e-3)
+    assert np.array_equal(found[..., 0], found[..., -1])
+
+
+@pytest.mark.parametrize(("kind", "word"), [("int32", "32-bit whole numbers"), ("float32", "floats")])
+def test_pictures_of_an_unknown_range_are_refused(tmp_path: Path, kind: str, word: str) -> None:
+    from PIL import Image
+
+    Image.fromarray(np.full((4, 6), 70_000, kind)).save(tmp_path / "x.tif")
+    with pytest.raises(DataError, match=rf"image holds {word}, .*x\.tif") as caught:
+        next(data.samples(tmp_path, [IMAGE], Preprocessing()))
+    assert "8 or 16 bits" in str(caught.value.hint)
+
+
+def test_hidden_files_are_no_pictures_and_no_other_data(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from edgewright.compile.key import data_sha256
+
+    for label in ("cat", "dog"):
+        (tmp_path / label).mkdir()
+        Image.new("RGB", (6, 4), "red").save(tmp_path / label / "0.png")
+    before = data_sha256(tmp_path)
+    for name in (".DS_Store", "cat/._0.png", "dog/Thumbs.db", "__MACOSX/cat/0.png", ".cache/0.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"no picture")
+    assert len(list(data.samples(tmp_path, [IMAGE], Preprocessing()))) == 2
+    assert data_sha256(tmp_path) == before
+    assert evaluation.prepare(tmp_path, [IMAGE], Preprocessing()).load_labels().tolist() == [0, 1]
+
+
+def test_exif_orientation_is_an_option(tmp_path: Path) -> None:
+    import msgspec
+    from PIL import Image
+
+    picture = Image.fromarray(np.repeat([[0, 250]], 2, axis=0).astype(np.uint8).repeat(8, 0).repeat(8, 1))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    picture.save(tmp_path / "x.png", exif=exif)
+    spec = TensorSpec(name="image", shape=(1, 16, 16, 1), dtype="float32")
+    sides = {
+        turned: next(data.samples(tmp_path, [spec], Preprocessing(channels="gray", **given)))[0][0, 0, :, 0]
+        for turned, given in ((False, {}), (True, {"exif_orientation": True}))
+    }
+    assert sides[False][0] < 10 < 240 < sides[False][-1]
+    assert sides[True][-1] < 10 < 240 < sides[True][0]
+    assert b"exif" not in msgspec.json.encode(Preprocessing())  # in manifests: it would change every id
 
 
 def test_the_evaluation_set_for_boards(tmp_path: Path) -> None:

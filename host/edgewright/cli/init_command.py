@@ -56,6 +56,7 @@ metric = "top1"  # or top5, f1, auc, mse, mae, module.py:function
 # std = [0.229, 0.224, 0.225]
 # channels = "rgb"
 # layout = "nhwc"
+# exif_orientation = true  # turn pictures as the camera noted; leave it out if training did not
 
 # Scripts that run on the board: restart the application, ask it whether it is well, stop and go on while measuring.
 # [hooks]

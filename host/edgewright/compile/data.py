@@ -257,7 +257,8 @@ def _images(
     if preprocessing is None:
         raise DataError(
             f"images need preprocessing: {path}",
-            hint="write a [preprocessing] table: scale, mean, std, channels, layout as the model was trained",
+            hint="write a [preprocessing] table in edgewright.toml (`edgewright init MODEL` makes one): "
+            "scale, mean, std, channels, layout as the model was trained",
         )
     files = images.found(path)
     for index in range(len(files)) if chosen is None else chosen:

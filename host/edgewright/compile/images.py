@@ -14,41 +14,62 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+_SIXTEEN_BITS = (
+    "PNG",
+    "PPM",
+)  # formats whose whole numbers of 32 bits are really of 16: Pillow has no mode for some
+_LEFT_BEHIND = ("thumbs.db", "desktop.ini")
+_UNKNOWN_RANGE = {"I": "32-bit whole numbers", "F": "floats"}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 
 
 def found(folder: Path) -> list[Path]:
-    """The images below a folder, sorted by path.
+    """The images below a folder, sorted by path; hidden files and folders are left out.
 
     Raises:
         DataError: there are none.
     """
-    files = sorted(item for item in folder.rglob("*") if item.suffix.lower() in SUFFIXES and item.is_file())
+    files = sorted(
+        item
+        for item in folder.rglob("*")
+        if item.suffix.lower() in SUFFIXES and not hidden(item.relative_to(folder)) and item.is_file()
+    )
     if not files:
         raise DataError(f"folder holds no images: {folder}", hint=f"known are {', '.join(SUFFIXES)}")
     return files
 
 
+def hidden(path: Path) -> bool:
+    """Whether it is what a file manager leaves beside pictures, such as `.DS_Store`, `._x.jpg` and `Thumbs.db`."""
+    return path.name.lower() in _LEFT_BEHIND or any(
+        part.startswith(".") or part == "__MACOSX" for part in path.parts
+    )
+
+
 def read(file: Path, preprocessing: Preprocessing, spec: TensorSpec) -> Array:
     """One image as an input of shape `spec.shape[1:]` and the spec's dtype.
 
-    Resized bilinearly to `size` (or to the model's), channels chosen, `value * scale`, then
-    `(value - mean) / std` per channel, then laid out.
+    Turned by its EXIF orientation where that is asked for, brought to values of 0 to 255, resized bilinearly to
+    `size` (or to the model's), channels chosen, `value * scale`, then `(value - mean) / std` per channel, then laid out.
 
     Raises:
-        DataError: the file is no image, or the preprocessing does not fit the input.
+        DataError: the file is no image, its values have no known range, or the preprocessing does not fit the input.
     """
     import numpy as np
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     height, width = preprocessing.size or _size(preprocessing, spec)
-    mode = "L" if preprocessing.channels == "gray" else "RGB"
+    gray = preprocessing.channels == "gray"
     try:
         with Image.open(file) as image:
-            sized = image.convert(mode).resize((width, height), Image.Resampling.BILINEAR)
+            turned = ImageOps.exif_transpose(image) if preprocessing.exif_orientation is True else image
+            ranged = _ranged(turned, image.format or "", "L" if gray else "RGB", file)
+            sized = ranged.resize((width, height), Image.Resampling.BILINEAR)
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(f"image cannot be read: {file}", hint="remove or replace it") from error
     array: Array = np.asarray(sized, dtype=np.float32).reshape(height, width, -1)
+    if not gray and array.shape[2] == 1:
+        array = np.repeat(array, 3, axis=2)
     if preprocessing.channels == "bgr":
         array = array[:, :, ::-1]
     array = array * np.float32(preprocessing.scale)
@@ -65,6 +86,27 @@ def read(file: Path, preprocessing: Preprocessing, spec: TensorSpec) -> Array:
         limits = np.iinfo(spec.dtype)
         array = np.clip(np.rint(array), limits.min, limits.max)
     return np.ascontiguousarray(array).astype(spec.dtype)
+
+
+def _ranged(image: Any, kind: str, mode: str, file: Path) -> Any:
+    """The image with values of 0 to 255. Pillow's own conversion clips all others: nearly everything becomes white.
+
+    Of 16 bits a pixel it is a gray one of floats, so that nothing is rounded.
+
+    Raises:
+        DataError: nobody can say which range its values have.
+    """
+    import numpy as np
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or (image.mode == "I" and kind in _SIXTEEN_BITS):
+        return Image.fromarray(np.asarray(image).astype(np.float32) / np.float32(257))
+    if image.mode in _UNKNOWN_RANGE:
+        raise DataError(
+            f"image holds {_UNKNOWN_RANGE[image.mode]}, whose range is not known: {file}",
+            hint="save it with 8 or 16 bits a channel, or give an .npz of what the model takes",
+        )
+    return image.convert(mode)
 
 
 def _size(preprocessing: Preprocessing, spec: TensorSpec) -> tuple[int, int]:

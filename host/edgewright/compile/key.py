@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edgewright import __version__
-from edgewright.compile import own_function, toolchains
+from edgewright.compile import images, own_function, toolchains
 from edgewright.compile.edges import Edge
 from edgewright.compile.fingerprint import fingerprint
 from edgewright.compile.metrics import own
@@ -83,7 +83,8 @@ def data_sha256(path: Path | str | None) -> str:
         if found is not None:
             return hashlib.sha256(f"{file_sha256(found[0])}:{found[1]}".encode()).hexdigest()
         if path.is_dir():
-            files = sorted(item for item in path.rglob("*") if item.is_file())
+            inside = ((item, item.relative_to(path)) for item in path.rglob("*"))
+            files = sorted(item for item, name in inside if item.is_file() and not images.hidden(name))
             lines = "".join(f"{file_sha256(item)}  {item.relative_to(path).as_posix()}\n" for item in files)
             return hashlib.sha256(lines.encode()).hexdigest()
         return file_sha256(path)

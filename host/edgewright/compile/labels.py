@@ -96,7 +96,9 @@ def _of_folder(folder: Path) -> Array:
 
 
 def _sub_folders(folder: Path) -> list[str]:
-    return sorted(item.name for item in folder.iterdir() if item.is_dir())
+    return sorted(
+        item.name for item in folder.iterdir() if item.is_dir() and not images.hidden(Path(item.name))
+    )
 
 
 def _classes(folder: Path) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
@@ -49,6 +49,8 @@ class Preprocessing(Noun, frozen=True, kw_only=True):
         scale: factor on the raw 0-255 values, applied first.
         channels: `rgb`, `bgr` or `gray`.
         layout: `nhwc` or `nchw`.
+        exif_orientation: turn pictures as their EXIF data say. Not written where it was not given: ids of artifacts
+            that were made before there was such a key depend on it.
     """
 
     size: tuple[int, int] | None = None
@@ -57,6 +59,7 @@ class Preprocessing(Noun, frozen=True, kw_only=True):
     scale: float = 1.0
     channels: str = "rgb"
     layout: str = "nhwc"
+    exif_orientation: bool | UnsetType = UNSET
 
 
 class Hooks(Noun, frozen=True, kw_only=True):
