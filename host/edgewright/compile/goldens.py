@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -58,6 +58,41 @@ def _chosen(source: Runs, samples: SampleSet, count: int) -> list[list[Array]]:
     places = list(answers)
     taken = {places[at] for at in spread.farthest(list(answers.values()), count)}
     return [sample for index, sample in enumerate(samples.stream(_CANDIDATES * count)) if index in taken]
+
+
+def refuse_not_finite(
+    outputs: Sequence[Array], names: Sequence[str], origin: str, weights: Callable[[], Sequence[str]]
+) -> None:
+    """Raises ConversionError when the source itself answers NaN or infinity: nothing can be compared with that.
+
+    Args:
+        weights: gives the names of the source's weights that are not a number. It is asked only if there is need.
+    """
+    import numpy as np
+
+    for index, output in enumerate(outputs):
+        if output.dtype.kind not in "fc":
+            continue
+        bad = [at for at, answer in enumerate(output) if not np.isfinite(answer).all()]
+        if not bad:
+            continue
+        name = names[index] if index < len(names) else f"output_{index}"
+        what = "NaN" if np.isnan(output[bad]).any() else "infinity"
+        raise ConversionError(
+            f"output {name} is not finite in the source: {what} for {len(bad)} of {len(output)} golden inputs",
+            hint=_cure(weights(), origin),
+            code="not-finite",
+        )
+
+
+def _cure(broken: Sequence[str], origin: str) -> str:
+    if broken:
+        return f"weights are not a number: {', '.join(broken[:5])}; train the model again, or restore an earlier state"
+    if origin == "random":
+        return "random inputs may be none that it takes: give --calibration data like its real inputs"
+    return (
+        "run the model on the calibration data in its own framework: the answers are not finite there either"
+    )
 
 
 def refuse_constant(outputs: Sequence[Array]) -> None:

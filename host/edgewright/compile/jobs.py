@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.compile import data, goldens, parity, trial
+from edgewright.compile import data, goldens, parity, trial, weights
 from edgewright.compile.answers import collected, real
 from edgewright.compile.calibrate import LIMIT, SampleSet
 from edgewright.errors import ConversionError
@@ -137,10 +137,12 @@ def compute_goldens(
     """Writes the goldens to `file`. Returns (how many, their origin).
 
     Raises:
-        ConversionError: every answer is the same.
+        ConversionError: every answer is the same, or one is not finite.
         DataError: the calibration data do not fit.
     """
-    inputs, outputs, origin = goldens.compute(opened(source), samples, count)
+    model = opened(source)
+    inputs, outputs, origin = goldens.compute(model, samples, count)
+    goldens.refuse_not_finite(outputs, model.output_names, origin, weights.not_a_number(model))
     if not allow_constant:
         goldens.refuse_constant(outputs)
     goldens.save(file, inputs, outputs)

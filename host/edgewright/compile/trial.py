@@ -1,11 +1,11 @@
-"""The first run of a source: whether it runs at all, and whether it answers the same twice."""
+"""The first run of a source: whether it runs at all, and whether it answers the same each time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile import changing
 from edgewright.compile.calibrate import SampleSet
 from edgewright.errors import ModelError
 
@@ -15,28 +15,31 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
+_DETERMINISM = "determinism"  # what TensorFlow says of random operators without a seed, as its workers run it
+_RUNS = 3  # what is drawn may be the same twice
+
+
 def answers(model: Any, samples: SampleSet, path: Path) -> list[Array]:
     """The outputs for the first sample.
 
     Raises:
-        ModelError: the source does not run, or has two answers for one input: noise cannot be checked.
+        ModelError: the source does not run, or answers one input differently each time: noise cannot be checked.
         DataError: the calibration data do not fit.
     """
     sample = next(samples.stream(1))
     try:
-        first, again = model.run(sample), model.run(sample)
+        first, again, third = (model.run(sample) for _ in range(_RUNS))
     except Exception as error:
+        if _DETERMINISM in str(error) and (drawn := changing.random(model.operators())):
+            raise changing.draws(path, drawn) from error
         raise ModelError(
             f"model does not run on {_origin(samples)}: {_first_line(error)}",
             hint=_hint(samples),
             code="model-unreadable",
         ) from error
-    if not _same(first, again):
-        raise ModelError(
-            f"{path.name} answers the same input differently each time",
-            hint="it draws random numbers or keeps state between calls: export it for inference (PyTorch: module.eval())",
-            code="model-random",
-        )
+    if not all(_same(one, other) for rows in (again, third) for one, other in zip(first, rows, strict=True)):
+        kept = model.buffers_that_change(sample) if hasattr(model, "buffers_that_change") else []
+        raise changing.refusal(path, model.operators(), kept)
     return list(first)
 
 
@@ -52,13 +55,13 @@ def _hint(samples: SampleSet) -> str:
     )
 
 
-def _same(first: Sequence[Array], again: Sequence[Array]) -> bool:
+def _same(one: Array, other: Array) -> bool:
     import numpy as np
 
-    return all(
-        np.allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True)
-        for one, other in zip(first, again, strict=True)
-    )
+    one, other = np.asarray(one), np.asarray(other)
+    if one.shape != other.shape or one.dtype.kind not in "fc":
+        return np.array_equal(one, other)
+    return np.allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from edgewright.compile import changing
 from edgewright.compile.recognise import HDF5
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources.names import clean, said
@@ -51,6 +52,10 @@ def _load(path: Path) -> tuple[Any, str]:
         raise ModelError(
             f"Keras file holds Python code, a lambda layer: {path.name}", hint=_EXPORT, code="model-refused"
         )
+    if kept := [
+        str(layer["config"].get("name", layer["class_name"])) for layer in _layers(config) if _stateful(layer)
+    ]:
+        raise changing.stateful(path, [f"layer {name}" for name in dict.fromkeys(kept)])
     if hdf5 and not config:
         raise _refusal(path, ValueError("it has no configuration"), config)
     import keras
@@ -158,6 +163,12 @@ def _layers(config: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(config, list):
         for value in config:
             yield from _layers(value)
+
+
+def _stateful(layer: dict[str, Any]) -> bool:
+    """Whether it is a recurrent layer that goes on where the call before ended."""
+    config = layer.get("config")
+    return isinstance(config, dict) and config.get("stateful") is True
 
 
 def _is_code(layer: dict[str, Any]) -> bool:

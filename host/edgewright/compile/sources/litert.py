@@ -38,6 +38,10 @@ class LitertModel:
         self.interpreter.invoke()
         return [self.interpreter.get_tensor(detail["index"]).copy() for detail in self._outputs]
 
+    def operators(self) -> list[str]:
+        """Names of its operators."""
+        return [detail["op_name"] for detail in self.interpreter._get_ops_details()]
+
 
 def open_model(
     path: Path,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile import onnxsession
+from edgewright.compile import changing, onnxsession
 from edgewright.compile.shapes import static_shapes
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -58,6 +58,11 @@ class OnnxModel:
         feed = {spec.name: array for spec, array in zip(self.inputs, sample, strict=True)}
         return list(self._session.run(list(self.output_names), feed))
 
+    def operators(self) -> list[str]:
+        """Names of its operators, with those of inner graphs and functions."""
+        graphs = [self.model.graph, *self.model.functions]
+        return [node.op_type for graph in graphs for node in _nodes(graph.node)]
+
 
 def open_model(
     path: Path,
@@ -83,6 +88,8 @@ def open_model(
         onnx.checker.check_model(str(path) if large else model)
     except Exception as error:
         raise _invalid(path, kind, error) from error
+    if found := _drawing(model):
+        raise changing.draws(path, found)
     before = [item.SerializeToString() for item in model.graph.input]
     specs = _fix_shapes(model, shapes)
     changed = moved or before != [item.SerializeToString() for item in model.graph.input]
@@ -114,6 +121,38 @@ def refuse_custom(model: Any, path: Path) -> None:
             hint="export it without them, or write them as functions of the model, from operators of ai.onnx",
             code="custom-operator",
         )
+
+
+def _drawing(model: Any) -> list[str]:
+    """Operators that draw random numbers on the way to an output, whatever the inputs are."""
+    makers = {name: node for node in model.graph.node for name in node.output if name}
+    true = {item.name for item in model.graph.initializer if item.data_type == item.BOOL and _is_true(item)}
+    true |= {
+        node.output[0]
+        for node in model.graph.node
+        if node.op_type == "Constant"
+        and any(item.HasField("t") and _is_true(item.t) for item in node.attribute)
+    }
+    waiting, seen, found = [item.name for item in model.graph.output], set(), set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in makers:
+            continue
+        seen.add(name)
+        node = makers[name]
+        waiting += node.input
+        if node.op_type == "Dropout":
+            training = len(node.input) > 2 and node.input[2] in true
+            found |= {"Dropout in training mode"} if training else set()
+        else:
+            found |= set(changing.random([node.op_type]))
+    return sorted(found)
+
+
+def _is_true(tensor: Any) -> bool:
+    from onnx import numpy_helper
+
+    return tensor.data_type == tensor.BOOL and bool(numpy_helper.to_array(tensor).all())
 
 
 def _nodes(nodes: Any) -> Iterator[Any]:

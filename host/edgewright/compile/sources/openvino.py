@@ -36,6 +36,10 @@ class OpenvinoModel:
         results = self._request.infer(list(sample))
         return [results[index].copy() for index in range(len(self.output_names))]
 
+    def operators(self) -> list[str]:
+        """Names of its operators."""
+        return [operator.get_type_name() for operator in self.model.get_ops()]
+
 
 def open_model(
     path: Path,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edgewright.compile import changing
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources import graph
 from edgewright.compile.sources.names import clean, said
@@ -47,7 +48,13 @@ def open_folder(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> T
     signature = signatures.get("serving_default") or signatures[sorted(signatures)[0]]
     if any(operation.type in _TENSORFLOW_1 for operation in signature.graph.get_operations()):
         return _by_session(path, shapes, ends)
-    return _with_static_lists(_by_signature(signature, shapes, loaded), path)
+    model = _by_signature(signature, shapes, loaded)
+    try:
+        return _with_static_lists(model, path)
+    except ValueError as error:  # a graph that assigns to variables cannot be frozen
+        if kept := changing.keeping_state(model.operators()):
+            raise changing.stateful(path, kept) from error
+        raise
 
 
 def _unreadable(path: Path, error: Exception) -> ModelError:

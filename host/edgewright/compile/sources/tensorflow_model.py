@@ -52,6 +52,12 @@ class TensorflowModel:
 
         return [np.asarray(tensor) for tensor in self.concrete(*[tf.constant(array) for array in sample])]
 
+    def operators(self) -> list[str]:
+        """Names of its operators, with those of functions that it calls."""
+        graph = self.concrete.graph.as_graph_def()
+        bodies = [graph.node, *(function.node_def for function in graph.library.function)]
+        return [node.op for nodes in bodies for node in nodes]
+
 
 def axes(shape: Any) -> list[int | None] | None:
     """The axes of a `TensorShape`, None for an open one; None for an open rank."""

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile import archives
+from edgewright.compile import archives, changing
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources.torch_function import EXAMPLE, call_function
 from edgewright.errors import ConversionError, ModelError
@@ -73,6 +73,25 @@ class TorchModel:
             answers = self.module(*(torch.from_numpy(np.array(array)) for array in sample))
         return [np.array(answer.detach().numpy()) for answer in answers]
 
+    def operators(self) -> list[str]:
+        """Names of its operators; none where torch.export cannot follow its code."""
+        try:
+            nodes = list(self.program.graph.nodes)
+        except ConversionError:
+            return []
+        return [_operator(node.target) for node in nodes if node.op == "call_function"]
+
+    def buffers_that_change(self, sample: Sequence[Array]) -> list[str]:
+        """Names of the module's tensors that a run leaves other than they were."""
+        import torch
+
+        before = {name: tensor.clone() for name, tensor in self.module.state_dict().items()}
+        self.run(sample)
+        after = self.module.state_dict()
+        return sorted(
+            name.removeprefix("inner.") for name in before if not torch.equal(before[name], after[name])
+        )
+
 
 def open_model(path: Path, kind: str, shapes: dict[str, tuple[int, ...]], ends: Ends) -> TorchModel:  # noqa: ARG001 - only frozen graphs have ends
     """Opens a `pt2` or `pytorch` source. The latter runs the user's code.
@@ -99,6 +118,8 @@ def _program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
     finally:
         del os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"]
     _refuse_training(program, path)
+    if kept := program.graph_signature.buffers_to_mutate:
+        raise changing.stateful(path, sorted(kept.values()))
     values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     slots: list[Any] = []
     tensors: dict[str, Any] = {}
@@ -224,6 +245,10 @@ def _flattened(
         _dtype(name, leaf)
     model.output_names = tuple(_clean(names))
     return model
+
+
+def _operator(target: Any) -> str:
+    return str(getattr(target, "_opname", getattr(target, "__name__", target)))
 
 
 _TRAINING = {"dropout": 2, "batch_norm": 5, "_native_batch_norm_legit_functional": 5, "native_dropout": 2}
