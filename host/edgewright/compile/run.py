@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from edgewright import targets
-from edgewright.compile import accuracy, edges, evaluation, fingerprint, metrics, parity, scratch, toolchains
+from edgewright.compile import accuracy, edges, evaluation, fingerprint, levels, metrics, parity, scratch, toolchains
 from edgewright.compile.answers import check_size
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.edges import Edge
@@ -182,10 +182,12 @@ class _Compilation:
             file=goldens,
             counts=(len(inputs), len(outputs)),
         )
+        too_few = self._check_levels(folder, manifest, samples, outputs, measured)
         parity.check(measured, tolerance, f"{self.edge.target.name} {self.edge.precision}")
         manifest = msgspec.structs.replace(
             manifest,
             parity=measured,
+            notes=(*manifest.notes, *too_few),
             accuracy=self._accuracy(labelled, folder, msgspec.to_builtins(manifest)),
         )
         return store.add({**files, GOLDENS: goldens}, manifest)
@@ -237,6 +239,25 @@ class _Compilation:
             path = produced if produced.is_file() else folder
             notes += [note for note in made["notes"] if note not in notes]
         return folder, {**made, "notes": notes}
+
+    def _check_levels(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        samples: SampleSet,
+        outputs: tuple[TensorSpec, ...],
+        measured: Parity,
+    ) -> list[str]:
+        """Notes for a source that was rounded before it came here; where it is rounded here, Coarse is raised."""
+        calibrated = PRECISIONS[self.edge.precision].calibrated
+        if not calibrated and self.edge.precision != edges.AS_IS:
+            return []
+        parts = levels.coarse(
+            self.workers, self.edge.target, self.source, samples, folder, manifest, self.place / GOLDENS
+        )
+        if parts and calibrated:
+            raise levels.refused(parts[0], outputs[parts[0].index].name, measured)
+        return [levels.describe(part, outputs[part.index].name) for part in parts]
 
     def _calibration(self, samples: SampleSet, method: str) -> Calibration:
         if not PRECISIONS[self.edge.precision].calibrated:

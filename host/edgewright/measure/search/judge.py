@@ -30,7 +30,7 @@ from edgewright.nouns.progress import Progress, silent
 # what is wrong with the model or the move, and would be again; anything else may be the machine's fault
 _LASTING = frozenset(
     {
-        "parity", "nothing-quantised", "no-such-layer", "keep-float-ignored", "not-kept-float", "integer-io",
+        "parity", "levels", "nothing-quantised", "no-such-layer", "keep-float-ignored", "not-kept-float", "integer-io",
         "custom-operators", "operator-unknown", "model-refused", "model-too-large", "accelerator-unsupported",
         "quantised-already",
     }

@@ -1,0 +1,176 @@
+"""Levels: how many different answers the rounding of an artifact leaves to each part of an output.
+
+A part is a tensor that the output is put together from (`tails`). Its range is that of the source's answers where it ends up, so no
+tensor of one graph has to be found in the other.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from edgewright import targets
+from edgewright.compile import goldens
+from edgewright.compile.answers import real
+from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.jobs import SOURCES, SourceRef, opened
+from edgewright.compile.parity import Unlike
+from edgewright.compile.tails import Operand
+from edgewright.compile.workers import Workers
+from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
+from edgewright.nouns.target import Target
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+LEAST = 16
+_ROUNDING = 8 * 2**-23  # of the source's own floats, relative to the largest: less than this is no change
+
+
+class Coarse(Unlike):
+    """A part of an output has too few levels left."""
+
+    code = "levels"
+
+
+class Part(NamedTuple):
+    """A part of an output whose levels seem too few.
+
+    Attributes:
+        index: of the output.
+        places: where in the output it is, true or false.
+        size: the largest magnitude seen in it.
+    """
+
+    index: int
+    operand: Operand
+    places: Array
+    size: float = 0.0
+
+    @property
+    def span(self) -> float:
+        """The range of its values; 0 where they are one value but for rounding."""
+        width = self.operand.high - self.operand.low
+        return width if width > _ROUNDING * self.size else 0.0
+
+    @property
+    def few(self) -> bool:
+        """Whether it changes, and has too few levels for it."""
+        return 0 < self.span < LEAST * self.operand.step
+
+
+def coarse(
+    workers: Workers, target: Target, source: SourceRef, samples: SampleSet, folder: Path, manifest: Manifest,
+    goldens_file: Path,
+) -> list[Part]:  # fmt: skip
+    """The parts of the outputs that have too few levels.
+
+    Goldens are among the calibration samples: what has enough levels on them needs no more runs of the source.
+    """
+    found: list[Part] = workers.call(
+        target.framework,
+        __name__,
+        "on_goldens",
+        module=targets.module_name(f"{target.name}.steps"),
+        path=folder / manifest.entry,
+        inputs=len(manifest.inputs),
+        outputs=manifest.outputs,
+        file=goldens_file,
+    )
+    if not found:
+        return []
+    outputs = manifest.outputs
+    framework = SOURCES[source.format]
+    return list(
+        workers.call(
+            framework, __name__, "on_samples", source=source, samples=samples, outputs=outputs, parts=found
+        )
+    )
+
+
+def on_goldens(
+    module: str, path: Path, inputs: int, outputs: tuple[TensorSpec, ...], file: Path
+) -> list[Part]:
+    """The parts with too few levels for the goldens. Runs in the target's worker."""
+    tails = importlib.import_module(module).tails(path, [spec.name for spec in outputs])
+    found = []
+    for index, (tail, answers) in enumerate(
+        zip(tails, goldens.load(file, inputs, len(outputs))[1], strict=True)
+    ):
+        if tail is None or tail.marks.shape != answers.shape[1:]:
+            continue
+        for operand in tail.operands:
+            part = Part(index, operand, tail.marks == operand.mark)
+            part = _widened(part, _values(answers, outputs[index]))
+            found += [part] if part.few else []
+    return found
+
+
+def on_samples(
+    source: SourceRef, samples: SampleSet, outputs: tuple[TensorSpec, ...], parts: Sequence[Part]
+) -> list[Part]:
+    """Those of the parts that have too few levels for all calibration samples. Runs in the source's worker."""
+    model, wide = opened(source), list(parts)
+    for sample in samples.stream():
+        answers = model.run(sample)
+        wide = [_widened(part, _values(answers[part.index][None], outputs[part.index])) for part in wide]
+    return [part for part in wide if part.few]
+
+
+def describe(part: Part, output: str) -> str:
+    """What is wrong with a part, in one line."""
+    operand = part.operand
+    name = operand.name.split(";")[0]
+    return (
+        f"fewer than {LEAST} levels are left for {name}{_where(part.places)} of output {output}: "
+        f"it has a range of {part.span:.3g} and is rounded to steps of {operand.step:.3g}"
+    )
+
+
+def refused(part: Part, output: str, parity: Parity) -> Coarse:
+    """The error for a part with too few levels."""
+    return Coarse(
+        describe(part, output),
+        hint="let --fallback search what has to stay in floats, name it with --precision int8-mixed --keep-float LAYER, "
+        "or take another target or precision",
+        parity=parity,
+    )
+
+
+def _values(answers: Array, spec: TensorSpec) -> Array:
+    return real(answers, {"dtype": spec.dtype, "scale": spec.scale, "zero_point": spec.zero_point})
+
+
+def _widened(part: Part, answers: Array) -> Part:
+    """The part with the range of what stands in its places, too.
+
+    Args:
+        answers: of the output's shape behind an axis of samples.
+    """
+    import numpy as np
+
+    values = answers[:, part.places] if answers.dtype.kind == "f" else np.empty(0)
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return part
+    low, high = float(values.min()), float(values.max())
+    operand = part.operand._replace(low=min(low, part.operand.low), high=max(high, part.operand.high))
+    return part._replace(operand=operand, size=max(part.size, abs(low), abs(high)))
+
+
+def _where(places: Array) -> str:
+    """Its indexes of the one axis that it does not fill, where they are neighbours; else nothing."""
+    import numpy as np
+
+    for axis, length in enumerate(places.shape):
+        taken = np.flatnonzero(places.any(axis=tuple(other for other in range(places.ndim) if other != axis)))
+        first, last = (int(taken[0]), int(taken[-1])) if len(taken) else (0, -1)
+        whole = int(places.sum()) * length == len(taken) * math.prod(places.shape)
+        if whole and len(taken) < length and last - first + 1 == len(taken):
+            return f" (index {first}{f' to {last}' if last > first else ''} of axis {axis})"
+    return ""

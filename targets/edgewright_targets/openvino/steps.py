@@ -1,0 +1,80 @@
+"""How finely the outputs of an IR are rounded. Host side, in the `openvino` worker."""
+
+_SAME = ("FakeQuantize", "Convert", "Reshape", "Squeeze", "Unsqueeze", "Result")  # but for the shape
+
+
+def tails(path, outputs):
+    """A `compile.tails.Tail`, or None, for each named output."""
+    import openvino as ov
+
+    from edgewright.compile.tails import tail
+
+    model = ov.Core().read_model(str(path))
+    graph = read(model)
+    ends = {name: _name(port) for port in model.outputs for name in port.get_names()}
+    return [tail(graph, ends.get(name, "")) for name in outputs]
+
+
+def read(model):
+    """A `compile.tails.Graph` of an `openvino.Model`."""
+    from edgewright.compile.tails import Graph
+
+    moves, steps, shapes, kinds, fixed = [], {}, {}, {}, set()
+    for one in model.get_ordered_ops():
+        kind = one.get_type_name()
+        for port in one.outputs():
+            kinds[_name(port)] = kind.lower()
+            if port.get_partial_shape().is_static:
+                shapes[_name(port)] = list(port.get_shape())
+        if kind == "Constant":
+            fixed.add(_name(one.output(0)))
+        if kind == "FakeQuantize" and _step(one):
+            steps[_name(one.output(0))] = _step(one)
+        move = _move(one, kind)
+        if move:
+            moves.append(move)
+    return Graph(moves, steps, shapes, kinds, fixed)
+
+
+def _name(port):
+    return f"{port.get_node().get_friendly_name()}:{port.get_index()}"
+
+
+def _given(one, at):
+    return one.input(at).get_source_output()
+
+
+def _values(one, at):
+    """The constant that an operation reads; None where it is computed."""
+    node = _given(one, at).get_node()
+    return node.get_data() if node.get_type_name() == "Constant" else None
+
+
+def _step(one):
+    """The distance of two values of a FakeQuantize; zero where it has a range a channel."""
+    low, high = _values(one, 3), _values(one, 4)
+    if low is None or high is None or low.size != 1 or high.size != 1:
+        return 0.0
+    return float(high.item() - low.item()) / (one.get_attributes()["levels"] - 1)
+
+
+def _move(one, kind):
+    """The operation as a `compile.tails.Move`; None where it computes something, or moves by what is computed."""
+    import numpy
+
+    from edgewright.compile.tails import Move
+
+    def moving(apply, count=1):
+        inputs = tuple(_name(_given(one, at)) for at in range(count))
+        return Move(inputs, (_name(one.output(0)),), apply)
+
+    if kind in _SAME and one.get_output_partial_shape(0).is_static:
+        out = list(one.get_output_shape(0))
+        return moving(lambda given: [given[0].reshape(out)])
+    if kind == "Concat":
+        axis = one.get_attributes()["axis"]
+        return moving(lambda given: [numpy.concatenate(given, axis)], len(one.inputs()))
+    if kind == "Transpose" and _values(one, 1) is not None:
+        order = _values(one, 1)
+        return moving(lambda given: [given[0].transpose(order)])
+    return None

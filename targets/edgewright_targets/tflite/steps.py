@@ -1,0 +1,114 @@
+"""How finely the outputs of a .tflite file are rounded. Host side, in the `litert` worker."""
+
+_SAME = ("QUANTIZE", "DEQUANTIZE", "CAST", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")  # but for the shape
+_INDEXES = {2: "<i4", 4: "<i8"}  # of the schema's TensorType
+
+
+def tails(path, outputs):
+    """A `compile.tails.Tail`, or None, for each named output."""
+    from pathlib import Path
+
+    from edgewright.compile.tails import tail
+
+    graph, ends = read(Path(path).read_bytes())
+    return [tail(graph, ends.get(name, "")) for name in outputs]
+
+
+def read(data):
+    """(a `compile.tails.Graph` of the first subgraph, {name of an output: its tensor there})."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    from edgewright.compile.tails import Graph
+
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    graph = model.subgraphs[0]
+    kinds_of = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    names = _names(graph)
+    held = [model.buffers[tensor.buffer].data for tensor in graph.tensors]
+    moves, kinds = [], {}
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        kind = kinds_of[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        kinds.update({names[at]: kind.lower() for at in operator.outputs})
+        move = _move(kind, operator, graph, names, held)
+        if move:
+            moves.append(move)
+    steps = {name: step for name, tensor in zip(names, graph.tensors, strict=True) if (step := _step(tensor))}
+    shapes = {name: _shape(tensor) for name, tensor in zip(names, graph.tensors, strict=True)}
+    fixed = {name for name, values in zip(names, held, strict=True) if values is not None and len(values)}
+    ends = {_text(graph.tensors[at]): names[at] for at in graph.outputs}
+    return Graph(moves, steps, shapes, kinds, fixed), ends
+
+
+def _names(graph):
+    """Names of the tensors, of equal ones all but the first with their number."""
+    found = []
+    for at, tensor in enumerate(graph.tensors):
+        name = _text(tensor)
+        found.append(f"{name}#{at}" if name in found or not name else name)
+    return found
+
+
+def _text(tensor):
+    return (tensor.name or b"").decode("utf-8", "replace")
+
+
+def _shape(tensor):
+    return [] if tensor.shape is None else [int(one) for one in tensor.shape]
+
+
+def _step(tensor):
+    """Zero for floats, and for weights with a scale a channel."""
+    scales = tensor.quantization.scale if tensor.quantization is not None else None
+    return float(scales[0]) if scales is not None and len(scales) == 1 else 0.0
+
+
+def _move(kind, operator, graph, names, held):
+    """The operator as a `compile.tails.Move`; None where it computes something, or moves by what is computed."""
+    import numpy
+
+    from edgewright.compile.tails import Move
+
+    options = operator.builtinOptions
+    out = _shape(graph.tensors[operator.outputs[0]])
+
+    def fixed(at):
+        values, kind = held[operator.inputs[at]], graph.tensors[operator.inputs[at]].type
+        return None if values is None else numpy.asarray(values, numpy.uint8).view(_INDEXES[kind])
+
+    def moving(apply, count=1):
+        inputs = [names[at] for at in operator.inputs[:count]]
+        return Move(tuple(inputs), tuple(names[at] for at in operator.outputs), apply)
+
+    if kind in _SAME:
+        return moving(lambda given: [given[0].reshape(out)])
+    if kind == "CONCATENATION" and not options.fusedActivationFunction:
+        return moving(lambda given: [numpy.concatenate(given, options.axis)], None)
+    if kind == "PACK":
+        return moving(lambda given: [numpy.stack(given, options.axis)], None)
+    if kind == "TRANSPOSE" and fixed(1) is not None:
+        return moving(lambda given: [given[0].transpose(fixed(1))])
+    if kind == "SLICE" and fixed(1) is not None:
+        return moving(lambda given: [given[0][tuple(map(slice, fixed(1), fixed(1) + out))]])
+    if kind == "STRIDED_SLICE" and all(fixed(at) is not None for at in (1, 2, 3)) and _plain(options):
+        return moving(lambda given: [_strided(given[0], fixed, options).reshape(out)])
+    return None
+
+
+def _plain(options):
+    return not (options.ellipsisMask or options.newAxisMask or getattr(options, "offset", False))
+
+
+def _strided(array, fixed, options):
+    """NumPy's own slices; an axis that shrinks is one index long."""
+    begin, end, stride = fixed(1), fixed(2), fixed(3)
+    cut = []
+    for axis in range(len(begin)):
+        if options.shrinkAxisMask >> axis & 1:
+            first = int(begin[axis]) % array.shape[axis]
+            cut.append(slice(first, first + 1))
+            continue
+        first = None if options.beginMask >> axis & 1 else int(begin[axis])
+        last = None if options.endMask >> axis & 1 else int(end[axis])
+        cut.append(slice(first, last, int(stride[axis])))
+    return array[tuple(cut)]
