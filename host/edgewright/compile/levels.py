@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 LEAST = 16
+_NAMED = 3  # parts in an error
 _ROUNDING = 8 * 2**-23  # of the source's own floats, relative to the largest: less than this is no change
 
 
@@ -122,24 +123,32 @@ def on_samples(
     return [part for part in wide if part.few]
 
 
-def describe(part: Part, output: str) -> str:
-    """What is wrong with a part, in one line."""
-    operand = part.operand
-    name = operand.name.split(";")[0]
-    return (
-        f"fewer than {LEAST} levels are left for {name}{_where(part.places)} of output {output}: "
-        f"it has a range of {part.span:.3g} and is rounded to steps of {operand.step:.3g}"
-    )
+def describe(parts: Sequence[Part], outputs: Sequence[str]) -> str:
+    """What is wrong, in one line.
+
+    Args:
+        outputs: names of the source's outputs.
+    """
+    named = [_named(part, outputs[part.index]) for part in parts[:_NAMED]]
+    more = f" and {len(parts) - _NAMED} more parts" if len(parts) > _NAMED else ""
+    return f"fewer than {LEAST} levels are left for {'; '.join(named)}{more}"
 
 
-def refused(part: Part, output: str, parity: Parity) -> Coarse:
-    """The error for a part with too few levels."""
+def refused(parts: Sequence[Part], outputs: Sequence[str], parity: Parity) -> Coarse:
+    """The error for parts with too few levels."""
     return Coarse(
-        describe(part, output),
+        describe(parts, outputs),
         hint="let --fallback search what has to stay in floats, name it with --precision int8-mixed --keep-float LAYER, "
-        "or take another target or precision",
+        "or take another precision or target",
         parity=parity,
     )
+
+
+def _named(part: Part, output: str) -> str:
+    sizes = f"(range {part.span:.3g}, steps of {part.operand.step:.3g})"
+    if part.places.all():
+        return f"output {output} {sizes}"
+    return f"{part.operand.name.split(';')[0]} in output {output}{_where(part.places)} {sizes}"
 
 
 def _values(answers: Array, spec: TensorSpec) -> Array:
@@ -172,5 +181,5 @@ def _where(places: Array) -> str:
         first, last = (int(taken[0]), int(taken[-1])) if len(taken) else (0, -1)
         whole = int(places.sum()) * length == len(taken) * math.prod(places.shape)
         if whole and len(taken) < length and last - first + 1 == len(taken):
-            return f" (index {first}{f' to {last}' if last > first else ''} of axis {axis})"
+            return f", {first}{f' to {last}' if last > first else ''} of axis {axis},"
     return ""

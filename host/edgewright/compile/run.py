@@ -255,9 +255,10 @@ class _Compilation:
         parts = levels.coarse(
             self.workers, self.edge.target, self.source, samples, folder, manifest, self.place / GOLDENS
         )
+        names = [spec.name for spec in outputs]
         if parts and calibrated:
-            raise levels.refused(parts[0], outputs[parts[0].index].name, measured)
-        return [levels.describe(part, outputs[part.index].name) for part in parts]
+            raise levels.refused(parts, names, measured)
+        return [levels.describe(parts, names)] if parts else []
 
     def _calibration(self, samples: SampleSet, method: str) -> Calibration:
         if not PRECISIONS[self.edge.precision].calibrated:

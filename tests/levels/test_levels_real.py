@@ -1,0 +1,118 @@
+"""int8 of real converters: refused where a part of an output keeps too few levels, and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from edgewright import targets
+from edgewright.compile import levels, onnxsession
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.workers import Workers
+from edgewright.measure.search.engine import Limits
+from edgewright.measure.search.judge import fall_back
+from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.precision import PRECISIONS
+
+Convert = Callable[..., Artifact]
+
+
+@pytest.mark.parametrize("target", ["onnxruntime", "tflite"])
+def test_scores_beside_pixels_are_refused_and_named(convert: Convert, keras_folder: Path, target: str) -> None:
+    with pytest.raises(levels.Coarse) as refused:
+        convert(keras_folder / "head.keras", target)
+    assert refused.value.code == "levels"
+    assert refused.value.parity.sqnr_db > 30  # over the whole output nothing is to be seen
+    assert refused.value.message.startswith("fewer than 16 levels are left for ")
+    assert " in output pred, 4 to 9 of axis 2, (range 1, steps of " in refused.value.message
+    assert ";" not in refused.value.message  # the boxes have enough
+    assert "--fallback" in refused.value.hint
+
+
+def test_so_they_are_from_onnx(convert: Convert, onnx_folder: Path) -> None:
+    with pytest.raises(levels.Coarse, match=r"left for scores in output y, 4 to 9 of axis 1, \(range 1, "):
+        convert(onnx_folder / "head.onnx", "onnxruntime")
+
+
+@pytest.mark.parametrize("target", ["onnxruntime", "tflite"])
+def test_small_changes_of_a_large_number_are_refused(convert: Convert, keras_folder: Path, target: str) -> None:
+    with pytest.raises(levels.Coarse, match=r"levels are left for output hpa \(range .*, steps of [34]\.\d+\)"):
+        convert(keras_folder / "offset.keras", target)
+
+
+@pytest.mark.parametrize("target", ["onnxruntime", "tflite", pytest.param("openvino", marks=pytest.mark.slow), "tensorrt"])
+@pytest.mark.parametrize("name", ["alike", "classes"])
+def test_parts_of_one_size_and_classes_pass(convert: Convert, keras_folder: Path, name: str, target: str) -> None:
+    assert convert(keras_folder / f"{name}.keras", target).manifest.precision == "int8"
+
+
+@pytest.mark.parametrize("name", ["head", "offset"])
+@pytest.mark.parametrize("target", [pytest.param("openvino", marks=pytest.mark.slow), "tensorrt"])
+def test_what_keeps_its_end_in_floats_passes_and_is_right(
+    convert: Convert, keras_folder: Path, workers: Workers, name: str, target: str
+) -> None:
+    artifact = convert(keras_folder / f"{name}.keras", target)
+    manifest = artifact.manifest
+    module = targets.module_name(f"{target}.steps")
+    path = artifact.folder / manifest.entry
+    names = [spec.name for spec in manifest.outputs]
+    assert workers.call(targets.load(target).framework, module, "tails", path=path, outputs=names) == [None]
+
+
+def test_class_numbers_have_no_levels(onnx_folder: Path) -> None:
+    from edgewright_targets.onnxruntime import steps
+
+    assert steps.tails(onnx_folder / "labels.onnx", ["y"]) == [None]
+
+
+def test_other_precisions_are_not_asked(convert: Convert, onnx_folder: Path) -> None:
+    for precision in ("fp32", "int8-dynamic", "int16x8"):
+        assert convert(onnx_folder / "head.onnx", "onnxruntime", precision).manifest.notes == ()
+
+
+def test_what_was_rounded_before_goes_through_with_a_note(
+    convert: Convert, onnx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(levels, "coarse", lambda *_: [])
+        made = convert(onnx_folder / "head.onnx", "onnxruntime", use_cache=False)
+    source = tmp_path / "quantised.onnx"
+    source.write_bytes((made.folder / made.manifest.entry).read_bytes())
+    (tmp_path / "images.npz").write_bytes((onnx_folder / "images.npz").read_bytes())
+    (note,) = convert(source, "onnxruntime", "as-is").manifest.notes
+    assert note.startswith("fewer than 16 levels are left for scores in output y, 4 to 9 of axis 1, ")
+
+
+def test_a_fallback_passes_over_what_is_refused(onnx_folder: Path, workers: Workers) -> None:
+    wanted = CompileRequest(
+        source=onnx_folder / "head.onnx",
+        target="onnxruntime",
+        precision="int8",
+        calibration=onnx_folder / "images.npz",
+    )
+    found = fall_back(wanted, Limits(), workers)
+    first = found.trials[0].verdict
+    assert not first.ok
+    assert first.why.startswith("fewer than 16 levels")
+    assert first.figures["sqnr_db"] > 30  # type: ignore[operator]
+    assert found.best is not None
+    assert found.best.move.settings["precision"] != "int8"
+
+
+def test_every_target_that_rounds_can_be_asked() -> None:
+    for name in targets.names():
+        calibrated = any(PRECISIONS[precision].calibrated for precision in targets.load(name).precisions)
+        assert (targets.folder(name) / "steps.py").is_file() or not calibrated, name
+
+
+def test_the_models_are_what_they_are_called(onnx_folder: Path) -> None:
+    session = onnxsession.session(onnx_folder / "head.onnx")
+    with np.load(onnx_folder / "images.npz") as data:
+        answers = np.stack([session.run(None, {"x": image[None]})[0] for image in data["x"]])
+    assert np.ptp(answers[:, :, :4]) > 300
+    assert 0.3 < np.ptp(answers[:, :, 4:]) <= 1
+    assert onnx.load(str(onnx_folder / "labels.onnx")).graph.output[0].type.tensor_type.elem_type == 7

@@ -1,0 +1,139 @@
+"""Where the values of an output come from, by running the same moves in the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgewright.compile import levels, onnxsession
+from edgewright.compile.levels import Part
+from edgewright.compile.tails import Graph, Move, Operand, Tail, tail
+from edgewright.nouns.artifact import TensorSpec
+from edgewright_targets.onnxruntime import steps as onnx_steps
+from edgewright_targets.tflite import steps as tflite_steps
+
+MOVES = [  # with the opsets at which their axes are inputs; ends in an array that no axis of an operand fills
+    ("Transpose", ["a"], ["turned"], {"perm": [1, 0]}),
+    ("Reshape", ["turned", "shape"], ["flat"], {}),
+    ("Concat", ["flat", "b"], ["joined"], {"axis": 1}),
+    ("Slice", ["joined", "starts", "ends", "axis", "back"], ["cut"], {}),
+    ("Unsqueeze", ["cut", "axis"], ["deep"], {}),
+    ("Squeeze", ["deep", "axis"], ["again"], {}),
+    ("Split", ["again"], ["upper", "lower"], {"axis": 0}),
+    ("Gather", ["lower", "picked"], ["some"], {"axis": 1}),
+    ("Identity", ["upper"], ["same"], {}),
+    ("Concat", ["c", "same", "some", "b", "fixed"], ["wide"], {"axis": 1}),
+    ("Flatten", ["wide"], ["y"], {"axis": 0}),
+]
+CONSTANTS = {
+    "shape": [2, 3], "starts": [-1], "ends": [-6], "axis": [1], "back": [-1], "picked": [3, 0], "fixed": [[9.0]],
+}  # fmt: skip
+INPUTS = {"a": (3, 2), "b": (2, 3), "c": (1, 2)}
+
+
+def moving_model() -> onnx.ModelProto:
+    moves = [*MOVES]
+    moves[9] = ("Concat", ["c", "same", "some", "one", "fixed"], ["wide"], {"axis": 1})
+    moves.insert(9, ("Slice", ["b", "first", "second", "rows"], ["one"], {}))
+    constants = {**CONSTANTS, "first": [0], "second": [1], "rows": [0]}
+    held = [
+        numpy_helper.from_array(np.array(values, "float32" if name == "fixed" else "int64"), name)
+        for name, values in constants.items()
+    ]
+    graph = helper.make_graph(
+        [helper.make_node(kind, given, made, **flags) for kind, given, made, flags in moves],
+        "moves",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in INPUTS.items()],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        held,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def same_places(found: Tail, answers: np.ndarray[Any, Any], numbers: dict[str, int]) -> None:
+    """Where the runtime put a tensor full of a number, its mark has to be."""
+    assert {operand.name for operand in found.operands} == set(numbers)
+    for operand in found.operands:
+        assert np.array_equal(found.marks == operand.mark, answers == numbers[operand.name])
+
+
+def test_the_marks_are_where_onnx_runtime_moves_the_values(tmp_path: Path) -> None:
+    onnx.save(moving_model(), str(tmp_path / "moves.onnx"))
+    graph = onnx_steps.read(moving_model())
+    found = tail(graph._replace(steps=dict.fromkeys(INPUTS, 0.5)), "y")
+    assert found is not None
+    feed = {name: np.full(shape, at + 1.0, "float32") for at, (name, shape) in enumerate(INPUTS.items())}
+    answers = onnxsession.session(tmp_path / "moves.onnx").run(None, feed)[0]
+    assert set(answers.reshape(-1)) == {1, 2, 3, 9}
+    same_places(found, answers, {"a": 1, "b": 2, "c": 3})
+
+
+def test_the_marks_are_where_litert_moves_the_values(keras_folder: Path) -> None:
+    from edgewright_targets.tflite.described import plain_interpreter
+
+    data = (keras_folder / "moves.tflite").read_bytes()
+    graph, ends = tflite_steps.read(data)
+    interpreter = plain_interpreter(data)
+    interpreter.allocate_tensors()
+    numbers = {}
+    for at, detail in enumerate(interpreter.get_input_details()):
+        numbers[detail["name"]] = at + 1
+        interpreter.set_tensor(detail["index"], np.full(detail["shape"], at + 1, "float32"))
+    interpreter.invoke()
+    answers = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    found = tail(graph._replace(steps=dict.fromkeys(numbers, 0.5)), next(iter(ends.values())))
+    assert found is not None
+    assert set(answers.reshape(-1)) == {1, 2, 3}
+    same_places(found, answers, numbers)
+
+
+def joined(steps: dict[str, float], kinds: dict[str, str] | None = None) -> Tail | None:
+    """p and q, rounded by themselves, then rounded together."""
+    moves = [
+        Move(("p",), ("p8",), lambda given: given),
+        Move(("q",), ("q8",), lambda given: given),
+        Move(("p8", "q8"), ("both",), lambda given: [np.concatenate(given, 1)]),
+        Move(("both",), ("y",), lambda given: given),
+    ]
+    return tail(Graph(moves, steps, {"p": (1, 2), "q": (1, 3)}, kinds or {}, ()), "y")
+
+
+def test_the_coarsest_step_on_the_way_counts() -> None:
+    found = joined({"p8": 0.1, "q8": 5.0, "both": 2.0}, {"p": "sigmoid", "q": "add"})
+    assert found is not None
+    by_name = {operand.name: operand for operand in found.operands}
+    p, q = by_name["p"], by_name["q"]
+    assert (p.step, p.low, p.high) == (2.0, 0.0, 1.0)
+    assert (q.step, q.low, q.high) == (5.0, np.inf, -np.inf)
+    assert found.marks.tolist() == [[*[p.mark] * 2, *[q.mark] * 3]]
+
+
+def test_floats_are_left_alone() -> None:
+    assert joined({}) is None
+    found = joined({"q8": 0.5})
+    assert found is not None
+    assert [operand.name for operand in found.operands] == ["q"]
+
+
+@pytest.mark.parametrize(
+    ("values", "few"),
+    [
+        ([0.0, 15.9], True),
+        ([0.0, 16.1], False),
+        ([7.0, 7.0], False),  # never changes: nothing is lost
+        ([1000.0, 1000.0005], False),  # nor does this, but for the rounding of floats
+        ([np.nan, np.inf], False),
+    ],
+)
+def test_sixteen_levels_are_enough(values: Sequence[float], few: bool) -> None:
+    spec = TensorSpec(name="y", shape=(1,), dtype="float32")
+    part = Part(0, Operand("y", 1, 1.0, np.inf, -np.inf), np.array([True]))
+    for value in values:
+        part = levels._widened(part, levels._values(np.array([[value]], "float32"), spec))
+    assert part.few == few
