@@ -90,7 +90,7 @@ def _moves() -> Any:
 
     given = [tf.TensorSpec((2, 3), name=name) for name in ("a", "b", "c")]
 
-    def call(a, b, c):  # noqa: ANN001, ANN202 - traced
+    def call(a, b, c):
         joined = tf.concat([a, tf.transpose(tf.reshape(b, (3, 2)))], 1)
         stacked = tf.stack([joined, tf.concat([c, a], 1)], 1)
         cut = tf.slice(stacked, (0, 0, 1), (2, 2, 4))

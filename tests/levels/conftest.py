@@ -15,7 +15,12 @@ from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
 
-DATA = {"head.keras": "images.npz", "alike.keras": "images.npz", "classes.keras": "images.npz", "offset.keras": "sensors.npz"}
+DATA = {
+    "head.keras": "images.npz",
+    "alike.keras": "images.npz",
+    "classes.keras": "images.npz",
+    "offset.keras": "sensors.npz",
+}
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,9 @@ Convert = Callable[..., Artifact]
 
 
 @pytest.mark.parametrize("target", ["onnxruntime", "tflite"])
-def test_scores_beside_pixels_are_refused_and_named(convert: Convert, keras_folder: Path, target: str) -> None:
+def test_scores_beside_pixels_are_refused_and_named(
+    convert: Convert, keras_folder: Path, target: str
+) -> None:
     with pytest.raises(levels.Coarse) as refused:
         convert(keras_folder / "head.keras", target)
     assert refused.value.code == "levels"
@@ -39,14 +41,22 @@ def test_so_they_are_from_onnx(convert: Convert, onnx_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["onnxruntime", "tflite"])
-def test_small_changes_of_a_large_number_are_refused(convert: Convert, keras_folder: Path, target: str) -> None:
-    with pytest.raises(levels.Coarse, match=r"levels are left for output hpa \(range .*, steps of [34]\.\d+\)"):
+def test_small_changes_of_a_large_number_are_refused(
+    convert: Convert, keras_folder: Path, target: str
+) -> None:
+    with pytest.raises(
+        levels.Coarse, match=r"levels are left for output hpa \(range .*, steps of [34]\.\d+\)"
+    ):
         convert(keras_folder / "offset.keras", target)
 
 
-@pytest.mark.parametrize("target", ["onnxruntime", "tflite", pytest.param("openvino", marks=pytest.mark.slow), "tensorrt"])
+@pytest.mark.parametrize(
+    "target", ["onnxruntime", "tflite", pytest.param("openvino", marks=pytest.mark.slow), "tensorrt"]
+)
 @pytest.mark.parametrize("name", ["alike", "classes"])
-def test_parts_of_one_size_and_classes_pass(convert: Convert, keras_folder: Path, name: str, target: str) -> None:
+def test_parts_of_one_size_and_classes_pass(
+    convert: Convert, keras_folder: Path, name: str, target: str
+) -> None:
     assert convert(keras_folder / f"{name}.keras", target).manifest.precision == "int8"
 
 

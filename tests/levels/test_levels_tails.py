@@ -12,6 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compile import levels, onnxsession
+from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.jobs import SourceRef, opened
 from edgewright.compile.levels import Part
 from edgewright.compile.tails import Graph, Move, Operand, Tail, tail
 from edgewright.nouns.artifact import TensorSpec
@@ -93,6 +95,29 @@ def test_the_marks_are_where_litert_moves_the_values(keras_folder: Path) -> None
     same_places(found, answers, numbers)
 
 
+def test_an_ir_is_walked_as_well() -> None:
+    import openvino as ov
+    from openvino import opset13 as op
+
+    from edgewright_targets.openvino import steps as ir_steps
+
+    a, b = (op.parameter([1, 2, width], np.float32, name=name) for name, width in (("a", 3), ("b", 4)))
+    scores = op.sigmoid(a)
+    scores.set_friendly_name("scores")
+    turned = op.transpose(op.concat([scores, b], 2), np.array([0, 2, 1]))
+    made = op.fake_quantize(turned, *(np.float32(end) for end in (-64, 191, -64, 191)), 256)
+    graph = ir_steps.read(
+        model := ov.Model([op.result(op.reshape(made, np.array([7, 2]), False))], [a, b], "m")
+    )
+    found = tail(graph, ir_steps._name(model.outputs[0]))
+    assert found is not None
+    by_name = {operand.name: operand for operand in found.operands}
+    assert set(by_name) == {"scores:0", "b:0"}
+    assert [item.step for item in found.operands] == [1.0, 1.0]
+    assert (by_name["scores:0"].low, by_name["scores:0"].high) == (0.0, 1.0)
+    assert found.marks.tolist() == [[by_name["scores:0"].mark] * 2] * 3 + [[by_name["b:0"].mark] * 2] * 4
+
+
 def joined(steps: dict[str, float], kinds: dict[str, str] | None = None) -> Tail | None:
     """p and q, rounded by themselves, then rounded together."""
     moves = [
@@ -119,6 +144,21 @@ def test_floats_are_left_alone() -> None:
     found = joined({"q8": 0.5})
     assert found is not None
     assert [operand.name for operand in found.operands] == ["q"]
+
+
+def test_all_calibration_samples_count_not_the_goldens_alone(onnx_folder: Path) -> None:
+    source = SourceRef(path=onnx_folder / "head.onnx", format="onnx")
+    model = opened(source)
+    with np.load(onnx_folder / "images.npz") as data:
+        answers = np.stack([model.run([image[None]])[0] for image in data["x"]])
+    outputs = (TensorSpec(name="y", shape=(1, 10, 64), dtype="float32"),)
+    boxes = np.zeros((1, 10, 64), bool)
+    boxes[:, :4] = True
+    samples = SampleSet(path=onnx_folder / "images.npz", specs=model.inputs)
+    width = float(np.ptp(answers[:, :, :4]))
+    for step, few in ((width / 15.9, True), (width / 16.1, False)):
+        part = Part(0, Operand("box", 1, step, np.inf, -np.inf), boxes)
+        assert bool(levels.on_samples(source, samples, outputs, [part])) == few
 
 
 @pytest.mark.parametrize(

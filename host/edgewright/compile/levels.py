@@ -43,12 +43,12 @@ class Part(NamedTuple):
     """A part of an output whose levels seem too few.
 
     Attributes:
-        index: of the output.
+        output: its index.
         places: where in the output it is, true or false.
         size: the largest magnitude seen in it.
     """
 
-    index: int
+    output: int
     operand: Operand
     places: Array
     size: float = 0.0
@@ -119,7 +119,7 @@ def on_samples(
     model, wide = opened(source), list(parts)
     for sample in samples.stream():
         answers = model.run(sample)
-        wide = [_widened(part, _values(answers[part.index][None], outputs[part.index])) for part in wide]
+        wide = [_widened(part, _values(answers[part.output][None], outputs[part.output])) for part in wide]
     return [part for part in wide if part.few]
 
 
@@ -129,7 +129,7 @@ def describe(parts: Sequence[Part], outputs: Sequence[str]) -> str:
     Args:
         outputs: names of the source's outputs.
     """
-    named = [_named(part, outputs[part.index]) for part in parts[:_NAMED]]
+    named = [_named(part, outputs[part.output]) for part in parts[:_NAMED]]
     more = f" and {len(parts) - _NAMED} more parts" if len(parts) > _NAMED else ""
     return f"fewer than {LEAST} levels are left for {'; '.join(named)}{more}"
 

@@ -9,7 +9,17 @@ from typing import Any
 import msgspec
 
 from edgewright import targets
-from edgewright.compile import accuracy, edges, evaluation, fingerprint, levels, metrics, parity, scratch, toolchains
+from edgewright.compile import (
+    accuracy,
+    edges,
+    evaluation,
+    fingerprint,
+    levels,
+    metrics,
+    parity,
+    scratch,
+    toolchains,
+)
 from edgewright.compile.answers import check_size
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.edges import Edge

@@ -88,9 +88,7 @@ def tail(graph: Graph, output: str) -> Tail | None:
     marks = {name: index for index, name in enumerate(moving, 1)}
     values = {name: np.full(tuple(graph.shapes[name]), marks.get(name, 0), np.int32) for name in ends}
     for move in reversed(used):
-        values.update(
-            zip(move.outputs, move.apply([values[name] for name in move.inputs]), strict=True)
-        )
+        values.update(zip(move.outputs, move.apply([values[name] for name in move.inputs]), strict=True))
     found = [
         Operand(name, marks[name], steps[name], *BOUNDS.get(graph.kinds.get(name, ""), (math.inf, -math.inf)))
         for name in moving
