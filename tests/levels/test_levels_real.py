@@ -16,6 +16,7 @@ from edgewright.compile.workers import Workers
 from edgewright.measure.search.engine import Limits
 from edgewright.measure.search.judge import fall_back
 from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.conversion import Conversion
 from edgewright.nouns.precision import PRECISIONS
 
 Convert = Callable[..., Artifact]
@@ -38,6 +39,14 @@ def test_scores_beside_pixels_are_refused_and_named(
 def test_so_they_are_from_onnx(convert: Convert, onnx_folder: Path) -> None:
     with pytest.raises(levels.Coarse, match=r"left for scores in output y, 4 to 9 of axis 1, \(range 1, "):
         convert(onnx_folder / "head.onnx", "onnxruntime")
+
+
+@pytest.mark.parametrize("target", ["onnxruntime", "tflite"])
+def test_so_they_are_where_the_answers_are_integers(
+    convert: Convert, keras_folder: Path, target: str
+) -> None:
+    with pytest.raises(levels.Coarse, match="in output pred, 4 to 9 of axis 2, "):
+        convert(keras_folder / "head.keras", target, conversion=Conversion(integer_io=True))
 
 
 @pytest.mark.parametrize("target", ["onnxruntime", "tflite"])
@@ -95,6 +104,16 @@ def test_what_was_rounded_before_goes_through_with_a_note(
     (tmp_path / "images.npz").write_bytes((onnx_folder / "images.npz").read_bytes())
     (note,) = convert(source, "onnxruntime", "as-is").manifest.notes
     assert note.startswith("fewer than 16 levels are left for scores in output y, 4 to 9 of axis 1, ")
+
+
+def test_a_file_that_cannot_be_walked_says_so(
+    convert: Convert, onnx_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        targets, "module_name", lambda path: f"edgewright_targets.{path.replace('.steps', '.no_such')}"
+    )
+    (note,) = convert(onnx_folder / "alike.onnx", "onnxruntime", use_cache=False).manifest.notes
+    assert note.startswith("levels of the outputs were not checked: ")
 
 
 def test_a_fallback_passes_over_what_is_refused(onnx_folder: Path, workers: Workers) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 LEAST = 16
 _NAMED = 3  # parts in an error
-_ROUNDING = 8 * 2**-23  # of the source's own floats, relative to the largest: less than this is no change
+_ROUNDINGS = 8  # of the source's own floats: what changes by less does not change
 
 
 class Coarse(Unlike):
@@ -45,19 +45,19 @@ class Part(NamedTuple):
     Attributes:
         output: its index.
         places: where in the output it is, true or false.
-        size: the largest magnitude seen in it.
+        noise: how far rounding alone may move the source's answers in it.
     """
 
     output: int
     operand: Operand
     places: Array
-    size: float = 0.0
+    noise: float = 0.0
 
     @property
     def span(self) -> float:
         """The range of its values; 0 where they are one value but for rounding."""
         width = self.operand.high - self.operand.low
-        return width if width > _ROUNDING * self.size else 0.0
+        return width if width > self.noise else 0.0
 
     @property
     def few(self) -> bool:
@@ -169,7 +169,8 @@ def _widened(part: Part, answers: Array) -> Part:
         return part
     low, high = float(values.min()), float(values.max())
     operand = part.operand._replace(low=min(low, part.operand.low), high=max(high, part.operand.high))
-    return part._replace(operand=operand, size=max(part.size, abs(low), abs(high)))
+    noise = _ROUNDINGS * float(np.finfo(values.dtype).eps) * max(abs(low), abs(high))
+    return part._replace(operand=operand, noise=max(part.noise, noise))
 
 
 def _where(places: Array) -> str:

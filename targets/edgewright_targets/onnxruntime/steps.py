@@ -22,37 +22,41 @@ def read(model):
     """A `compile.tails.Graph` of a ModelProto."""
     from edgewright.compile.tails import Graph
 
-    arrays = _arrays(model)
-    fixed = {item.name for item in model.graph.initializer} | set(arrays)
+    constants = _constants(model)
     opset = max([item.version for item in model.opset_import if item.domain in ("", "ai.onnx")], default=1)
-    moves, steps = [], {}
-    for node in model.graph.node:
-        if node.op_type in _ROUND and node.domain in _DOMAINS and node.input[1] in arrays:
-            whole = node.output[0] if node.op_type == "QuantizeLinear" else node.input[0]
-            steps[whole] = float(arrays[node.input[1]].max())
-        move = _move(node, arrays, opset)
-        if move:
-            moves.append(move)
+    steps = _steps(model, constants)
+    if not steps:  # most models: spares them the rest
+        return Graph([], {}, {}, {}, ())
+    moves = [move for node in model.graph.node if (move := _move(node, constants, opset))]
     kinds = {name: node.op_type.lower() for node in model.graph.node for name in node.output}
+    fixed = {*constants, *(item.name for item in model.graph.initializer)}
     return Graph(moves, steps, _shapes(model), kinds, fixed)
 
 
-def _arrays(model):
-    """{name: values} of the constants that are in the file itself."""
-    from onnx import TensorProto, numpy_helper
+def _constants(model):
+    """{name: TensorProto} of the constants that are in the file itself."""
+    from onnx import TensorProto
 
-    constants = [(item.name, item) for item in model.graph.initializer]
+    found = {item.name: item for item in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Constant":
-            constants += [(node.output[0], item.t) for item in node.attribute if item.name == "value"]
-    return {
-        name: numpy_helper.to_array(item)
-        for name, item in constants
-        if item.data_location != TensorProto.EXTERNAL
-    }
+            found.update((node.output[0], item.t) for item in node.attribute if item.name == "value")
+    return {name: item for name, item in found.items() if item.data_location != TensorProto.EXTERNAL}
 
 
-def _move(node, arrays, opset):
+def _steps(model, constants):
+    """{tensor of integers: its step}; of weights the coarsest one."""
+    from onnx import numpy_helper
+
+    found = {}
+    for node in model.graph.node:
+        if node.op_type in _ROUND and node.domain in _DOMAINS and node.input[1] in constants:
+            whole = node.output[0] if node.op_type == "QuantizeLinear" else node.input[0]
+            found[whole] = float(numpy_helper.to_array(constants[node.input[1]]).max())
+    return found
+
+
+def _move(node, constants, opset):
     """The node as a `compile.tails.Move`; None where it computes something, or moves by what is computed."""
     from edgewright.compile.tails import Move
 
@@ -64,14 +68,15 @@ def _move(node, arrays, opset):
         return None
     count = len(node.input) if node.op_type == "Concat" else 1
     others = [name for name in node.input[count:] if name]
-    if any(name not in arrays for name in others) or "" in node.output:
+    if any(name not in constants for name in others) or "" in node.output:
         return None
 
     def apply(given):
+        from onnx import numpy_helper
         from onnx.reference import ReferenceEvaluator
 
         feed = dict(zip(node.input[:count], given, strict=True))
-        feed.update({name: arrays[name] for name in others})
+        feed.update({name: numpy_helper.to_array(constants[name]) for name in others})
         return ReferenceEvaluator(node, opsets={"": opset}).run(None, feed)
 
     return Move(tuple(node.input[:count]), tuple(node.output), apply)
