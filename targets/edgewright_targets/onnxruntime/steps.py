@@ -83,15 +83,20 @@ def _move(node, constants, opset):
 
 
 def _shapes(model):
-    """{name: shape} of the tensors whose shape can be inferred. The runtime's own roundings would end that, so they go."""
+    """{name: shape} of the tensors whose shape can be inferred. The runtime's own roundings would end that: they become casts."""
     import onnx
 
+    kinds = {item.name: item.data_type for item in model.graph.initializer}
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
     for node in bare.graph.node:
         if node.op_type in _ROUND:
-            node.op_type, node.domain = "Identity", ""
+            made = kinds.get(node.input[1], onnx.TensorProto.FLOAT)
+            if node.op_type == "QuantizeLinear":
+                made = kinds.get(node.input[2] if len(node.input) > 2 else "", onnx.TensorProto.UINT8)
+            node.op_type, node.domain = "Cast", ""
             del node.input[1:], node.attribute[:]
+            node.attribute.append(onnx.helper.make_attribute("to", made))
     del bare.graph.value_info[:]
     graph = onnx.shape_inference.infer_shapes(bare, data_prop=True).graph
     found = {item.name: list(item.dims) for item in graph.initializer}
