@@ -11,6 +11,7 @@ import msgspec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.precision import Tolerance
 from edgewright.nouns.project import Preprocessing
+from edgewright.nouns.verdict import OutputVerdict
 
 
 class TensorSpec(Noun, frozen=True, kw_only=True):
@@ -40,12 +41,18 @@ class Source(Noun, frozen=True, kw_only=True):
 
 
 class Calibration(Noun, frozen=True, kw_only=True):
-    """What fixed the ranges of an int8 artifact. `kind`: `data`, `synthetic` or `none`."""
+    """What fixed the ranges of an int8 artifact.
+
+    Attributes:
+        kind: `data`, `synthetic` or `none`.
+        ranges: (least, greatest value) of each input over the samples, in the order of the manifest's inputs; empty without data.
+    """
 
     kind: str = "none"
     sha256: str = ""
     samples: int = 0
     method: str = ""
+    ranges: tuple[tuple[float, float], ...] = ()
 
 
 class Goldens(Noun, frozen=True, kw_only=True):
@@ -122,6 +129,7 @@ class Manifest(Noun, frozen=True, kw_only=True):
         nondeterministic: tools that may give other bytes for the same inputs; empty: none does.
         requires: what the runtime must understand, such as `{"opset": 17, "ir": 8}` or `{"CONV_2D": 5}`.
         tools: versions of what made it.
+        verdict: one an output. Empty in schema 1, which is judged by the tolerance of its goldens.
     """
 
     schema: int
@@ -143,10 +151,14 @@ class Manifest(Noun, frozen=True, kw_only=True):
     calibration: Calibration = Calibration()
     preprocessing: Preprocessing | None = None
     accuracy: Accuracy | None = None
+    verdict: tuple[OutputVerdict, ...] = ()
 
     def canonical(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, ASCII. The bytes of `manifest.json`."""
-        return json.dumps(msgspec.to_builtins(self), sort_keys=True, separators=(",", ":")).encode("ascii")
+        content = msgspec.to_builtins(self)
+        if self.schema == 1:  # as it was written then: an artifact keeps its id
+            del content["verdict"], content["calibration"]["ranges"]
+        return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @property
     def id(self) -> str:

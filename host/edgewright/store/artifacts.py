@@ -23,7 +23,7 @@ from edgewright.store import sparse
 from edgewright_agent.protocol import loads
 
 MANIFEST = "manifest.json"
-SCHEMA = 1
+SCHEMA = 2
 _ATTEMPTS = 3
 
 

@@ -1,0 +1,74 @@
+"""OutputVerdict: how near one output of an artifact is to its source's, and what a board's answers to the goldens must keep."""
+
+from __future__ import annotations
+
+from edgewright.nouns.base import Noun
+
+
+class SliceLimits(Noun, frozen=True, kw_only=True):
+    """Limits of every slice of an output along one axis.
+
+    Attributes:
+        axis: of the output's shape.
+        noise: for each index the greatest sum of (out - ref)^2 over all goldens; None where a slice has no limit of its own.
+    """
+
+    axis: int
+    noise: tuple[float | None, ...]
+
+
+class Limits(Noun, frozen=True, kw_only=True):
+    """What the answers to the goldens must keep on every runtime, in real values.
+
+    Attributes:
+        noise: greatest sum of (out - ref)^2 over all goldens. None for classes and other whole numbers without a scale.
+        error: greatest |out - ref|. None as above.
+        unequal: for whole numbers without a scale and booleans: how many may differ. None for all others.
+        apart: references beyond this, or not finite, must be matched in sign and in being so, and are in no sum. None: there are none.
+        slices: at most `MAX_SLICES` in all outputs of a manifest.
+    """
+
+    noise: float | None = None
+    error: float | None = None
+    unequal: int | None = None
+    apart: float | None = None
+    slices: tuple[SliceLimits, ...] = ()
+
+
+MAX_SLICES = 4096
+
+
+class Slice(Noun, frozen=True, kw_only=True):
+    """One index of one axis of an output.
+
+    Attributes:
+        sqnr_db: 10 log10 of sum((ref - its mean over the goldens)^2) / sum((out - ref)^2), dB.
+    """
+
+    axis: int
+    index: int
+    sqnr_db: float
+
+
+class OutputVerdict(Noun, frozen=True, kw_only=True):
+    """One output of an artifact, on the host's runtime, over all goldens.
+
+    Attributes:
+        sqnr_db: 10 log10(sum(ref^2) / sum((out - ref)^2)), dB. None for whole numbers without a scale.
+        following_db: as `Slice.sqnr_db`, of the whole output: how well it follows its source from input to input. None also where the
+            source changes by less than the artifact's step.
+        equal: share of equal values. For whole numbers without a scale and booleans only.
+        top1: share of goldens with the source's greatest value, of those where the source's choice exceeds the noise. For outputs that
+            are classifications.
+        worst: the slice that follows worst.
+        not_covered: slices that change by less than the artifact's step on these goldens, while others of their axis change more: (axis, index).
+        limits: what a board's answers must keep.
+    """
+
+    sqnr_db: float | None = None
+    following_db: float | None = None
+    equal: float | None = None
+    top1: float | None = None
+    worst: Slice | None = None
+    not_covered: tuple[tuple[int, int], ...] = ()
+    limits: Limits = Limits()
