@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 
 class LitertModel:
-    """A model with static shapes, run by the reference kernels' own path: no delegate."""
+    """A model with static shapes, run without a delegate."""
 
-    def __init__(self, interpreter: Any, inputs: Sequence[TensorSpec]) -> None:
-        self.interpreter = interpreter
+    kernels = ("xnnpack", "reference")
+
+    def __init__(self, path: Path, inputs: Sequence[TensorSpec], interpreter: Any) -> None:
+        self.path, self.interpreter = path, interpreter
         self.inputs = tuple(inputs)
         self._indexes = [detail["index"] for detail in interpreter.get_input_details()]
         for index, spec in zip(self._indexes, inputs, strict=True):
@@ -37,6 +39,13 @@ class LitertModel:
             self.interpreter.set_tensor(index, array)
         self.interpreter.invoke()
         return [self.interpreter.get_tensor(detail["index"]).copy() for detail in self._outputs]
+
+    def on(self, kernels: str) -> LitertModel:
+        """The same model on other kernels: LiteRT's plain ones, or XNNPACK's, which boards use where they can."""
+        from ai_edge_litert.interpreter import OpResolverType
+
+        resolver = OpResolverType.BUILTIN_REF if kernels == "reference" else OpResolverType.BUILTIN
+        return LitertModel(self.path, self.inputs, _interpreter(self.path, resolver, 2))
 
     def operators(self) -> list[str]:
         """Names of its operators."""
@@ -56,24 +65,26 @@ def open_model(
             the batch.
     """
     refuse_custom(path)
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    from ai_edge_litert.interpreter import OpResolverType
 
     try:
-        interpreter = Interpreter(
-            model_path=str(path),
-            num_threads=1,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        )
+        interpreter = _interpreter(path, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, 1)
         details = interpreter.get_input_details()
         fixed = static_shapes({detail["name"]: _axes(detail) for detail in details}, shapes)
         specs = [_spec(detail, fixed[detail["name"]]) for detail in details]
-        return LitertModel(interpreter, specs)
+        return LitertModel(path, specs, interpreter)
     except (ValueError, RuntimeError) as error:
         raise ModelError(
             f"LiteRT cannot load {path.name}: {str(error).splitlines()[0][:240].rstrip('.')}",
             hint=f"the {kind} file is damaged, or needs operators that this runtime lacks",
             code="model-unreadable",
         ) from error
+
+
+def _interpreter(path: Path, resolver: Any, threads: int) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    return Interpreter(model_path=str(path), num_threads=threads, experimental_op_resolver_type=resolver)
 
 
 def refuse_custom(path: Path) -> None:

@@ -58,10 +58,32 @@ class OnnxModel:
         feed = {spec.name: array for spec, array in zip(self.inputs, sample, strict=True)}
         return list(self._session.run(list(self.output_names), feed))
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """Names for `on`; none where the model would be in memory twice."""
+        return () if self.large else ("optimised",)
+
+    def on(self, kernels: str) -> _Optimised:  # noqa: ARG002
+        """The same model as a board's session runs it: in integers between DequantizeLinear and QuantizeLinear."""
+        return _Optimised(self)
+
     def operators(self) -> list[str]:
         """Names of its operators, with those of inner graphs and functions."""
         graphs = [self.model.graph, *self.model.functions]
         return [node.op_type for graph in graphs for node in _nodes(graph.node)]
+
+
+class _Optimised:
+    """A model with the optimisations that a board's session makes."""
+
+    def __init__(self, opened: OnnxModel) -> None:
+        self._names = [spec.name for spec in opened.inputs]
+        self._outputs = list(opened.output_names)
+        self._session = onnxsession.session(opened.model.SerializeToString())
+
+    def run(self, sample: Sequence[Array]) -> list[Array]:
+        """The outputs for one sample."""
+        return list(self._session.run(self._outputs, dict(zip(self._names, sample, strict=True))))
 
 
 def open_model(

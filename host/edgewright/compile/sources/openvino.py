@@ -18,23 +18,32 @@ if TYPE_CHECKING:
 
 # bf16 is the default of recent CPUs; one thread alone answers some int8 models wrongly
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": "2", "PERFORMANCE_HINT": "LATENCY"}
+_IN_FLOATS = {"LP_TRANSFORMS_MODE": "NO"}  # FakeQuantize is computed as it is written, not by 8-bit kernels
 
 
 class OpenvinoModel:
     """A model with static shapes. `model` is its ov.Model; it runs on the CPU in 32-bit floats."""
 
-    def __init__(self, model: Any, inputs: Sequence[TensorSpec]) -> None:
+    kernels = ("floats",)
+
+    def __init__(
+        self, model: Any, inputs: Sequence[TensorSpec], settings: dict[str, str] = _SETTINGS
+    ) -> None:
         import openvino as ov
 
         self.model = model
         self.inputs = tuple(inputs)
         self.output_names = tuple(_name(port, f"output_{i}") for i, port in enumerate(model.outputs))
-        self._request = ov.Core().compile_model(model, "CPU", _SETTINGS).create_infer_request()
+        self._request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
         """The outputs for one sample."""
         results = self._request.infer(list(sample))
         return [results[index].copy() for index in range(len(self.output_names))]
+
+    def on(self, kernels: str) -> OpenvinoModel:  # noqa: ARG002
+        """The same model without 8-bit kernels."""
+        return OpenvinoModel(self.model, self.inputs, _SETTINGS | _IN_FLOATS)
 
     def operators(self) -> list[str]:
         """Names of its operators."""
