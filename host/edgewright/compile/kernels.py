@@ -83,7 +83,8 @@ def distances(
     import numpy as np
 
     inputs, outputs = goldens.load(file, *counts)
-    model, until, found = opened(source).on(name), time.monotonic() + seconds, []
+    model, until = opened(source).on(name), time.monotonic() + seconds
+    found: list[list[Array]] = []
     for sample in zip(*inputs, strict=True):
         if time.monotonic() > until:
             break
