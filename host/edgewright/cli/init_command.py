@@ -58,6 +58,10 @@ metric = "top1"  # or top5, f1, auc, mse, mae, module.py:function
 # layout = "nhwc"
 # exif_orientation = true  # turn pictures as the camera noted; leave it out if training did not
 
+# An input that is 0 where the answers mean nothing, such as padding: only the rest is compared with the source's answers.
+# [compare]
+# mask = "attention_mask"
+
 # Scripts that run on the board: restart the application, ask it whether it is well, stop and go on while measuring.
 # [hooks]
 # activate = "hooks/restart.sh"

@@ -12,7 +12,7 @@ from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
 from edgewright.nouns.metric import is_own
-from edgewright.nouns.project import Preprocessing, Project
+from edgewright.nouns.project import Compare, Preprocessing, Project
 
 ARTIFACT_ID = re.compile(r"[0-9a-f]{8,64}\Z")  # an id, or enough of its beginning
 
@@ -28,6 +28,7 @@ class SourceChoice(Noun, frozen=True, kw_only=True):
     calibration: Path | str | None
     evaluation: Path | None
     preprocessing: Preprocessing | None
+    compare: Compare
     metric: str
     precision: str | None
 
@@ -80,6 +81,7 @@ def choose(
         calibration=data,
         evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
         preprocessing=file.preprocessing if file else None,
+        compare=file.compare if file else Compare(),
         metric=metric_of(metric, project),
         precision=precision,
     )
@@ -124,6 +126,7 @@ def for_artifact(
         calibration=None,
         evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
         preprocessing=artifact.manifest.preprocessing,
+        compare=Compare(),
         metric=metric_of(metric, project),
         precision=None,
     )

@@ -110,11 +110,15 @@ def refuse_constant(outputs: Sequence[Array]) -> None:
     )
 
 
-def save(path: Path, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
-    """Writes `input_<i>` and `output_<i>` uncompressed; the same arrays give the same bytes."""
+def save(path: Path, inputs: Sequence[Array], outputs: Sequence[Array], counts: Sequence[Array] = ()) -> None:
+    """Writes `input_<i>`, `output_<i>` and, of outputs some of whose values do not count, `counts_<i>`, uncompressed.
+
+    The same arrays give the same bytes.
+    """
     named = chain(
         ((f"input_{index}", array) for index, array in enumerate(inputs)),
         ((f"output_{index}", array) for index, array in enumerate(outputs)),
+        ((f"counts_{index}", array) for index, array in enumerate(counts) if not array.all()),
     )
     write_npz(path, named)
 

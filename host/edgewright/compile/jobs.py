@@ -13,10 +13,12 @@ import msgspec
 from edgewright.compile import data, goldens, parity, trial, weights
 from edgewright.compile.answers import collected, real
 from edgewright.compile.calibrate import LIMIT, SampleSet
+from edgewright.compile.counting import counting
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Parity, TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion, Ends
+from edgewright.nouns.project import Compare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,11 +134,12 @@ def read_the_model(
 
 
 def compute_goldens(
-    source: SourceRef, samples: SampleSet, count: int, allow_constant: bool, file: Path
+    source: SourceRef, samples: SampleSet, count: int, allow_constant: bool, compare: Compare, file: Path
 ) -> tuple[int, str]:
     """Writes the goldens to `file`. Returns (how many, their origin).
 
     Raises:
+        UsageError: the mask that `compare` names does not fit.
         ConversionError: every answer is the same, or one is not finite.
         DataError: the calibration data do not fit.
     """
@@ -145,7 +148,7 @@ def compute_goldens(
     goldens.refuse_not_finite(outputs, model.output_names, origin, weights.not_a_number(model))
     if not allow_constant:
         goldens.refuse_constant(outputs)
-    goldens.save(file, inputs, outputs)
+    goldens.save(file, inputs, outputs, counting(compare.mask, model.inputs, inputs, outputs))
     return len(inputs[0]), origin
 
 

@@ -112,6 +112,7 @@ def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: 
         "max_drop": request.max_drop,
         "opset": request.opset,
         "max_opset": request.max_opset,
+        "compare": msgspec.to_builtins(request.compare),
         "goldens": request.goldens,
         "allow_constant": request.allow_constant,
         "tools": versions,

@@ -9,7 +9,7 @@ from edgewright.errors import UsageError
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
-from edgewright.nouns.project import Preprocessing
+from edgewright.nouns.project import Compare, Preprocessing
 
 SYNTHETIC = "synthetic"  # the word that stands for seeded random calibration data
 
@@ -32,6 +32,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
         max_drop: greatest drop (`Metric.drop`) from source to artifact on the host; needs `evaluation`.
         opset: the ONNX opset that converters write, where they can choose; a newer one where a model needs it.
         max_opset: newest ONNX opset that may be produced: what the board's runtime reads.
+        compare: what of the answers is compared with the source's.
         goldens: how many golden inputs, at least 8.
         allow_constant: accept a model that answers every input alike.
         use_cache: take an artifact that was made from the same inputs before.
@@ -50,6 +51,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
     max_drop: float | None = None
     opset: int = 13
     max_opset: int | None = None
+    compare: Compare = Compare()
     goldens: int = 16
     allow_constant: bool = False
     use_cache: bool = True

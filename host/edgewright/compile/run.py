@@ -148,6 +148,7 @@ class _Compilation:
             samples=samples,
             count=self.request.goldens,
             allow_constant=self.request.allow_constant,
+            compare=self.request.compare,
             file=goldens,
         )
         folder, made = self._convert(inputs, outputs, samples)

@@ -10,7 +10,7 @@ from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.conversion import Conversion
 from edgewright.nouns.measurement import QUICK, Protocol
 from edgewright.nouns.profile import Profile
-from edgewright.nouns.project import Budget, Preprocessing, Project
+from edgewright.nouns.project import Budget, Compare, Preprocessing, Project
 from edgewright_agent.protocol import HOOK_SECONDS
 
 DEADLINE_S = 60.0
@@ -49,6 +49,7 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
     conversion: Conversion = Conversion()
     calibration: Path | str | None = None
     preprocessing: Preprocessing | None = None
+    compare: Compare = Compare()
     evaluation: Path | None = None
     metric: str = "top1"
     budget: Budget = Budget()

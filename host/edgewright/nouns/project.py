@@ -62,6 +62,16 @@ class Preprocessing(Noun, frozen=True, kw_only=True):
     exif_orientation: bool | UnsetType = UNSET
 
 
+class Compare(Noun, frozen=True, kw_only=True):
+    """What of a model's answers means something.
+
+    Attributes:
+        mask: name of an input that is 0 where they do not: padding. It has the outputs' first axes, or those behind their channels.
+    """
+
+    mask: str | None = None
+
+
 class Hooks(Noun, frozen=True, kw_only=True):
     """Scripts, paths relative to the project file, run on the board by `/bin/sh`-less exec with a time limit.
 
@@ -91,6 +101,7 @@ class ProjectFile(Noun, frozen=True, kw_only=True):
         evaluation: path of an `.npz` with the inputs and `labels`, of a folder of labelled images, or
             `module.py:function`.
         metric: name of the metric, or `module.py:function`.
+        compare: what of the answers is compared with the source's.
         budget: budget for every profile; `budgets` by profile name wins, key by key.
     """
 
@@ -106,6 +117,7 @@ class ProjectFile(Noun, frozen=True, kw_only=True):
     evaluation: str | None = None
     metric: str = "top1"
     preprocessing: Preprocessing | None = None
+    compare: Compare = Compare()
     hooks: Hooks = Hooks()
     budget: Budget = Budget()
     budgets: dict[str, Budget] = {}
