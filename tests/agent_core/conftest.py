@@ -222,7 +222,7 @@ def install(
     return answer["release"]
 
 
-def wait_until(condition, seconds: float = 20.0) -> None:
+def wait_until(condition, seconds: float = 40.0) -> None:
     """Wait for something that another process does."""
     limit = time.monotonic() + seconds
     while not condition():

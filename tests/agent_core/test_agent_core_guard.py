@@ -76,7 +76,7 @@ def line_of(table: Path) -> str:
 
 def abandoned(wire, root, kit) -> None:
     """A trial whose time is over, and whose watchdog died before it could end it: as after a power failure."""
-    kit.deployed(wire, root, "b", "2", commit=False, deadline_s=1.5)
+    kit.deployed(wire, root, "b", "2", commit=False, deadline_s=3)
     slots = [json.loads(path.read_bytes().partition(b"\n")[2]) for path in root.glob("state.?.json")]
     newest = max(slots, key=lambda slot: slot["sequence"])
     os.kill(newest["models"]["digits"]["trial"]["watchdog"]["pid"], signal.SIGKILL)

@@ -8,8 +8,6 @@ from edgewright_agent import clock
 from edgewright_agent.files import Files
 from edgewright_agent.state import Store
 
-SLOW = b"#!/bin/sh\nsleep 1.5\n"
-
 
 def activated(wire, kit, hooks, deadline_s=30, unguarded=False, **more):
     """Activate a release with hooks; returns (its name, the answer)."""
@@ -38,11 +36,15 @@ def test_a_hook_that_takes_longer_than_its_release_allows_reverts(wire, kit, roo
 
 
 def test_with_more_time_the_same_hooks_are_tried_again(wire, kit, root):
+    takes = root.parent / "seconds"
+    slow = {"health": f"#!/bin/sh\nsleep $(cat {takes})\n".encode()}
+    takes.write_text("50")
     with pytest.raises(kit.AgentFailureError, match="took longer than 1 s"):
-        activated(wire, kit, {"health": SLOW}, hook_s=1)
+        activated(wire, kit, slow, hook_s=1)
     with pytest.raises(kit.AgentFailureError, match="failed-before"):
-        activated(wire, kit, {"health": SLOW}, hook_s=1)
-    release, _ = activated(wire, kit, {"health": SLOW}, hook_s=20)
+        activated(wire, kit, slow, hook_s=1)
+    takes.write_text("1.5")
+    release, _ = activated(wire, kit, slow, hook_s=20)
     assert kit.current(root) == release
 
 

@@ -52,7 +52,7 @@ def test_a_revert_and_its_reason_are_logged_whoever_did_it(connect, kit, root):
     kit.deployed(wire, root, "a", "1", commit=False)
     txn = wire.call("status")["models"]["digits"]["trial"]["txn"]
     wire.call("revert", txn=txn, reason="the user's word")
-    kit.deployed(wire, root, "b", "2", commit=False, deadline_s=1)
+    kit.deployed(wire, root, "b", "2", commit=False, deadline_s=3)
     kit.wait_until(lambda: kit.current(root) is None)
     kit.wait_until(lambda: has(logged(wire), "nobody committed it in time"))
     assert has(logged(wire), "digits 1-", "reverted, current is nothing again: the user's word")

@@ -38,7 +38,7 @@ def test_the_oldest_and_the_newest_python_deploy(version, connect, kit, root):
     assert wire.call("part", sha256=kit.sha(data), size=len(data))["complete"]
     assert wire.call("guard", install=False)["guard"] == wire.call("facts")["guard"] == "none"
     assert b": committed" in wire.get(wire.call("logs", lines=100)["log"])
-    kit.deployed(wire, root, "b", "2", commit=False, deadline_s=2)
+    kit.deployed(wire, root, "b", "2", commit=False, deadline_s=3)
     wire.close()
     kit.wait_until(lambda: kit.current(root) == release)
 
@@ -89,12 +89,16 @@ def test_lines_that_are_no_requests_are_answered_and_the_session_goes_on(connect
 
 
 def test_an_endless_number_is_refused_at_once_on_the_oldest_python_too(connect):
+    def spent():
+        user, system = Path(f"/proc/{wire.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     wire = connect(python=str(needs.python("3.6")))
-    began = time.monotonic()
-    for number in (b"9" * 900_000, b"-" + b"1" * 900_000):
+    began = spent()
+    for number in (b"9" * 900_000, b"-" + b"1" * 900_000) * 2:  # 3 s each where they are read
         wire.send_raw(b'{"id":' + number + b',"do":"ping"}\n')
         assert wire.line()["error"]["code"] == "protocol"
-    assert time.monotonic() - began < 5
+    assert spent() - began < 6
     assert wire.call("ping") == {}
 
 
@@ -235,7 +239,7 @@ def test_a_forced_command_ignores_loader_and_agent(connect, kit, root, tmp_path)
     hello = {"loader": "raise SystemExit(9)", "agent": {"sha256": "b" * 64, "size": 1}, "root": "/elsewhere"}
     wire = connect(command=command, hello=hello)
     assert wire.greeting["root"] == str(root) and wire.greeting["sha256"] == kit.sha(pyz)
-    kit.deployed(wire, root, "a", "1", commit=False, deadline_s=2)
+    kit.deployed(wire, root, "a", "1", commit=False, deadline_s=3)
     wire.close()
     kit.wait_until(lambda: kit.current(root) is None)
     done = subprocess.run([*command[:-3], "status", "--root", str(root)], capture_output=True, timeout=20)

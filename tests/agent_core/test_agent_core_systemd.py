@@ -130,7 +130,7 @@ def test_a_user_unit_ends_at_boot_what_a_power_failure_cut_short(user_systemd, c
     assert wire.call("facts")["guard"] == "systemd"
     (enabled,) = (user_systemd.home / ".config/systemd/user/default.target.wants").iterdir()
     first = kit.deployed(wire, root, "a", "1")
-    kit.deployed(wire, root, "b", "2", commit=False, deadline_s=1.5)
+    kit.deployed(wire, root, "b", "2", commit=False, deadline_s=3)
     slots = [json.loads(path.read_bytes().partition(b"\n")[2]) for path in root.glob("state.?.json")]
     trial = max(slots, key=lambda slot: slot["sequence"])["models"]["digits"]["trial"]
     assert trial["guard"] == "systemd"

@@ -152,7 +152,7 @@ def test_the_host_vanishing_in_a_hook_ends_hook_and_agent_and_the_watchdog_rever
     kit.wait_until(mark.exists)
     assert wire.close() == 0
     pid = int(mark.read_text())
-    kit.wait_until(lambda: not Path(f"/proc/{pid}").exists(), 5)
+    kit.wait_until(lambda: not Path(f"/proc/{pid}").exists())
     assert kit.current(root) == release
     kit.wait_until(lambda: kit.current(root) is None)
     wire = connect()

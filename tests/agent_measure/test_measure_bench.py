@@ -11,7 +11,7 @@ from edgewright.nouns.measurement import PROTOCOLS, Environment, Run
 from edgewright_agent import bench
 from edgewright_agent.protocol import AgentError
 
-SHORT = {"rounds": 2, "warmup_s": 0.02, "steady_s": 0.1, "min_samples": 11, "limit_s": 20.0}
+SHORT = {"rounds": 2, "warmup_s": 0.02, "steady_s": 0.1, "min_samples": 11, "limit_s": 60.0}
 
 
 def samples_of(run, fetched):
@@ -27,7 +27,7 @@ def test_releases_alternate_in_fresh_processes(make_job, make_release, files, fe
     assert order == [("1-a", 0), ("2-b", 0), ("1-a", 1), ("2-b", 1)]
     for run in got["runs"]:
         samples = samples_of(run, fetched)
-        assert len(samples) >= 11 and 0.05 < samples.sum() / 1000 < 0.3
+        assert len(samples) >= 11 and 0.005 < samples.sum() / 1000 < 2
         fields = dict(run, samples_ms=samples.tolist())
         del fields["samples"], fields["count"]
         noun = msgspec.convert(fields, Run, strict=True)
@@ -48,8 +48,8 @@ def test_it_measures_what_an_inference_takes(make_job, make_release, broken_runt
     job = make_job(make_release(), broken_runtime(load="time.sleep(0.3)", run="time.sleep(0.02)"))
     got = bench.run([job], dict(SHORT, rounds=1), files, [].append)
     samples = samples_of(got["runs"][0], fetched)
-    assert 20 <= numpy.median(samples) < 24 and samples.min() >= 20
-    assert 300 <= got["runs"][0]["load_ms"] < 450 and 20 <= got["runs"][0]["first_ms"] < 60
+    assert 20 <= numpy.median(samples) < 40 and samples.min() >= 20
+    assert 300 <= got["runs"][0]["load_ms"] < 2000 and 20 <= got["runs"][0]["first_ms"] < 300
 
 
 def test_inputs_take_turns_and_collection_rests(make_job, make_release, broken_runtime, files, tmp_path):
@@ -90,32 +90,34 @@ def test_many_samples_are_not_the_models_memory(make_job, make_release, broken_r
 
 
 def test_a_slow_model_stays_within_the_limit(make_job, make_release, broken_runtime, files, fetched):
-    job = make_job(make_release(), broken_runtime(run="time.sleep(0.1)"))
+    job = make_job(make_release(), broken_runtime(run="time.sleep(0.05)"))
     start = time.monotonic()
-    protocol = {"rounds": 2, "warmup_s": 0.5, "steady_s": 1.0, "min_samples": 500, "limit_s": 6.0}
+    protocol = {"rounds": 2, "warmup_s": 0.5, "steady_s": 1.0, "min_samples": 1000, "limit_s": 6.0}
     got = bench.run([job], protocol, files, [].append)
-    assert 4.0 < time.monotonic() - start < 6.0
+    assert 3.7 < time.monotonic() - start < 30  # its samples take 100 s
     counts = [run["count"] for run in got["runs"]]
-    assert len(counts) == 2 and min(counts) >= 10
-    assert got["stopped"] == f"time limit of 6 s: 2 runs cut short, the shortest has {min(counts)} samples"
+    assert 1 <= len(counts) <= 2 and max(counts) >= 10
+    left_out = "" if len(counts) == 2 else "1 of 2 rounds, "  # on a busy machine
+    cut = f"{len(counts)} runs cut short, the shortest has {min(counts)} samples"
+    assert got["stopped"] == f"time limit of 6 s: {left_out}{cut}"
 
 
 def test_rounds_that_do_not_fit_are_left_out(make_job, make_release, broken_runtime, files):
     job = make_job(make_release(), broken_runtime(load="time.sleep(2)"))
     start = time.monotonic()
-    protocol = {"rounds": 4, "warmup_s": 0.1, "steady_s": 0.5, "min_samples": 11, "limit_s": 6.5}
+    protocol = {"rounds": 8, "warmup_s": 0.1, "steady_s": 0.5, "min_samples": 11, "limit_s": 6.5}
     got = bench.run([job], protocol, files, [].append)
-    assert time.monotonic() - start < 6.5
+    assert time.monotonic() - start < 15  # all of them take 20 s
     fitted = len(got["runs"])  # 2, and 1 on a busy machine, where the last one may be cut short as well
-    assert 1 <= fitted < 4 and got["stopped"].startswith(f"time limit of 6.5 s: {fitted} of 4 rounds")
+    assert 1 <= fitted < 4 and got["stopped"].startswith(f"time limit of 6.5 s: {fitted} of 8 rounds")
 
 
 def test_a_load_beyond_the_limit(make_job, make_release, broken_runtime, files):
     job = make_job(make_release(), broken_runtime(load="time.sleep(60)"))
     start = time.monotonic()
-    with pytest.raises(AgentError, match=r"did not finish in load: (2|1\.9\d?) s") as caught:
-        bench.run([job], dict(SHORT, limit_s=2.0), files, [].append)
-    assert caught.value.code == "slow-start" and time.monotonic() - start < 10
+    with pytest.raises(AgentError, match=r"did not finish in load: (3|2\.\d+) s") as caught:
+        bench.run([job], dict(SHORT, limit_s=3.0), files, [].append)
+    assert caught.value.code == "slow-start" and time.monotonic() - start < 30
 
 
 def test_one_that_hangs_in_a_later_round_costs_that_round(

@@ -40,6 +40,7 @@ def board(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
             (top / file.relative_to(folder / "files")).write_bytes(file.read_bytes())
     said = json.loads((folder / "said.json").read_text())
     monkeypatch.setattr(sensors, "TOP", str(top))
+    monkeypatch.setattr(sensors, "TOOL_SECONDS", 60)
     monkeypatch.setattr(hardware, "said", lambda: said)
     monkeypatch.setattr(system, "import_path", lambda: [str(top / "usr/lib/python3/dist-packages")])
     return folder

@@ -31,7 +31,7 @@ def alive(pid):
         return False
 
 
-def gone(pid, seconds=5.0):
+def gone(pid, seconds=30.0):
     end = time.monotonic() + seconds
     while alive(pid) and time.monotonic() < end:
         time.sleep(0.02)
@@ -87,12 +87,12 @@ def test_exit_in_the_middle(make_job, make_release, broken_runtime, files):
     assert (error.code, error.message) == ("load-failed", "the runtime crashed in load: exit code 3")
 
 
-@pytest.mark.parametrize(("limits", "code"), [({"limit_s": 1.5}, "slow-start"), ({"idle_s": 1.5}, "timeout")])
+@pytest.mark.parametrize(("limits", "code"), [({"limit_s": 3}, "slow-start"), ({"idle_s": 3}, "timeout")])
 def test_a_hang_ends_at_its_limit(make_job, make_release, broken_runtime, files, limits, code):
     start = time.monotonic()
     error = failure(job_of(make_job, make_release, broken_runtime(load="time.sleep(60)")), files, **limits)
-    assert (error.code, error.message) == (code, "the runtime did not finish in load: 1.5 s")
-    assert 1.4 < time.monotonic() - start < 5
+    assert (error.code, error.message) == (code, "the runtime did not finish in load: 3 s")
+    assert 2.9 < time.monotonic() - start < 30
 
 
 def test_what_a_runtime_prints_reaches_nobody(make_job, make_release, broken_runtime, files):
@@ -155,7 +155,7 @@ def test_it_ends_when_its_agent_does(make_job, make_release, broken_runtime, roo
         time.sleep(0.2)
         assert process.poll() is None
         process.stdin.close()
-        assert process.wait(timeout=5) in (-signal.SIGIO, 1)
+        assert process.wait(timeout=30) in (-signal.SIGIO, 1)
     finally:
         spawn.finish(process)
 
@@ -175,7 +175,7 @@ def test_an_agent_that_is_killed_takes_its_child_along(make_job, make_release, b
     )
     agent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not (note.exists() and note.read_text()) and time.monotonic() < end:
             time.sleep(0.02)
         child = int(note.read_text())

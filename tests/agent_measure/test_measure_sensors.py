@@ -105,7 +105,7 @@ def test_ones_own_time_is_known_that_of_ended_children_too():
     program = "import time\nwhile time.process_time() < 0.3: pass"
     subprocess.run([sys.executable, "-S", "-c", program], check=True)
     own = (environment.cpu_clock()[2] - start[2]) / os.sysconf("SC_CLK_TCK")
-    assert own == pytest.approx(0.6, abs=0.1)
+    assert own == pytest.approx(0.6, abs=0.2)  # 0.3 without the child
 
 
 def test_others_are_seen():
@@ -130,7 +130,8 @@ def test_a_tool_that_hangs_fails_or_is_absent(tmp_path, monkeypatch):
     monkeypatch.setattr(sensors, "TOOL_PATH", f"{tmp_path}:/usr/bin:/bin")
     start = time.monotonic()
     assert sensors.ask("slow") is None
-    assert 1.5 < time.monotonic() - start < 6
+    assert 1.5 < time.monotonic() - start < 15
+    monkeypatch.setattr(sensors, "TOOL_SECONDS", 60)
     assert sorted(sensors.ask("loud").split()) == ["err", "out"]
     assert sensors.ask("odd") is None
     assert sensors.ask("absent") is None

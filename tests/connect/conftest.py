@@ -69,7 +69,8 @@ class Sshd:
         subprocess.run([SSHD, "-t", "-f", file], check=True)
         with (self.folder / "sshd.log").open("ab") as log:
             self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", file], stderr=log, stdout=log)
-        for _ in range(200):
+        until = time.monotonic() + 60
+        while self.process.poll() is None and time.monotonic() < until:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return

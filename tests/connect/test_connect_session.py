@@ -51,7 +51,7 @@ def test_greeting_facts_and_end(board, fleet, sshd, wait_for):
         assert session.call("ping") == {}
         (agent,) = agents(sshd)
         assert (Path(board.root) / "agent" / f"{package.sha256}.pyz").read_bytes() == package.data
-    assert wait_for(lambda: not Path(f"/proc/{agent}").exists(), 5)
+    assert wait_for(lambda: not Path(f"/proc/{agent}").exists(), 15)  # by silence it ends after 30 s
     with pytest.raises(Unreachable, match="is over"):
         session.call("ping")
 
@@ -224,7 +224,7 @@ def test_board_that_falls_silent_is_a_dead_link(board, fleet, sshd, stopped):
     try:
         with pytest.raises(Unreachable, match="said nothing"):
             session.call("ping")
-        assert 1 < time.monotonic() - began < 5
+        assert 1 < time.monotonic() - began < 15
         with pytest.raises(Unreachable):
             session.call("ping")
     finally:
@@ -249,7 +249,7 @@ def test_stalled_upload_is_a_dead_link(board, fleet, sshd):
     try:
         with pytest.raises(Unreachable):
             session.put(data, label="file")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 20
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
@@ -273,24 +273,24 @@ def test_upload_to_a_board_that_only_says_it_lives_ends(
     (tmp_path / "board.py").write_text(HEARTBEATS)
     server = make_sshd(identity, lines=(f"ForceCommand exec {sys.executable} -u {tmp_path}/board.py",))
     pinned(fleet, "pi", server.host_key)
-    limits = Limits(silence_s=1)
+    limits = Limits(silence_s=2)
     board = make_board(server)
     session = start_session(board, connect(board, fleet), limits=limits)
     if what == "a piece":
-        monkeypatch.setattr(transfer, "PART_SECONDS", 1.5)
+        monkeypatch.setattr(transfer, "PART_SECONDS", 2.5)
         monkeypatch.setattr(transfer, "SLOWEST", 10**9)
     data, ended = bytes(20_000_000), []
 
     def upload():
         request = Request("put", {}, transfer.sender(io.BytesIO(data), 0, len(data), lambda _: None))
         try:
-            session.exchange_all([request], timeout_s=1.5 if what == "the whole" else 3600)
+            session.exchange_all([request], timeout_s=2.5 if what == "the whole" else 3600)
         except BoardError as error:
             ended.append(error.code)
 
     thread = threading.Thread(target=upload, daemon=True)
     thread.start()
-    thread.join(15)
+    thread.join(60)
     alive = thread.is_alive()
     session.close()
     assert not alive and ended == ["timeout"]
@@ -301,7 +301,7 @@ def test_a_watch_cuts_at_the_deadline_whatever_is_said():
     said, cut = itertools.count(), threading.Event()
     deadline = time.monotonic() + 0.3
     with Watch(lambda: Life(0, next(said)), cut.set, 3, deadline) as watch:
-        assert cut.wait(10) and watch.late and not watch.cut
+        assert cut.wait(60) and watch.late and not watch.cut
     assert time.monotonic() >= deadline
 
 

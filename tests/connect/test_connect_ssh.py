@@ -71,7 +71,7 @@ def test_key_of_the_ssh_agent(tmp_path, new_key, make_sshd, make_board, fleet, p
     try:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
         add = ["sh", "-c", f"until [ -S {socket} ]; do sleep 0.05; done; exec ssh-add -q {key}"]
-        subprocess.run(add, check=True, timeout=10)
+        subprocess.run(add, check=True, timeout=60)
         assert output(make_board(server), fleet)[0] == b"out\n"
     finally:
         agent.terminate()

@@ -28,7 +28,7 @@ def run(shell, python=None, env=None):
     line = protocol.encode({"loader": LOADER, "word": "it's $HOME !1 \\ `x`"})
     needs.tool(shell)
     argv = [shutil.which(shell) or shell, "-c", start.command(python)]
-    return subprocess.run(argv, input=line + b"raw\x00bytes", capture_output=True, env=env, timeout=20)
+    return subprocess.run(argv, input=line + b"raw\x00bytes", capture_output=True, env=env, timeout=60)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -144,11 +144,11 @@ def test_package_runs_as_a_program(version, tmp_path):
     (tmp_path / "agent.pyz").write_bytes(agent_package.package().data)
     python = needs.python(version)
     command = [python, "-I", "-S", tmp_path / "agent.pyz"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 64 and done.stderr.startswith("usage:")
     root = tmp_path / "root"
     root.mkdir()
-    done = subprocess.run([*command, "status", "--root", root], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([*command, "status", "--root", root], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and json.loads(done.stdout)["models"] == {}
 
 
@@ -164,7 +164,7 @@ def test_a_traceback_from_the_package_shows_its_lines(version):
     )
     python = needs.python(version)
     done = subprocess.run(
-        [python, "-I", "-S", "-c", program], capture_output=True, text=True, check=True, timeout=20
+        [python, "-I", "-S", "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert "edgewright_agent/broken.py" in done.stderr and "# a line to be seen" in done.stderr
 
@@ -175,6 +175,6 @@ def test_building_imports_no_target():
         "print([name for name in sys.modules if name.startswith(('edgewright_targets.', 'numpy'))])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert json.loads(done.stdout) == []

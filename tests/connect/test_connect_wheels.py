@@ -174,7 +174,7 @@ def test_a_name_of_thousands_of_tags_is_none(tmp_path, count):
     began = time.process_time()
     with pytest.raises(EdgewrightError, match="not the name of a wheel"):
         wheels.describe(tmp_path / f"thing-1.0-{tags}-{tags}-{tags}.whl")
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 2.5  # 6 s, where the tags are multiplied out
 
 
 @pytest.mark.parametrize("name", ["thing.whl", "absent-1.0-py3-none-any.whl", "text-1.0-py3-none-any.whl"])

@@ -260,7 +260,7 @@ def test_ctrl_c_while_measuring_leaves_the_board_as_it_was(models: Path, unharme
     try:
         wait_for(process, "bench")
         process.send_signal(signal.SIGINT)
-        out, told = process.communicate(timeout=60)
+        out, told = process.communicate(timeout=120)
     finally:
         ended(process)
     assert process.returncode == 8, told

@@ -293,12 +293,20 @@ def pi(make_lab: Callable[..., list[LabBoard]]) -> LabBoard:
     return make_lab(1)[0]
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 15.0) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 40.0) -> None:
     """Waits for something that another process does."""
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, "it did not happen in time"
         time.sleep(0.05)
+
+
+def hurry(session: Session, silence_s: float) -> None:
+    """Makes a short silence a dead link from now on: what came before may take long on a busy machine."""
+    from msgspec.structs import replace
+
+    session._limits = replace(session._limits, silence_s=silence_s)
+    session._stream._silence_s = silence_s
 
 
 def signal_all(pids: list[int], number: int) -> None:
@@ -319,7 +327,7 @@ class Terminal:
         if not self.pid:
             os.execv(command[0], command)  # noqa: S606 - the command line itself, on the terminal
 
-    def until(self, text: str, seconds: float = 30.0) -> None:
+    def until(self, text: str, seconds: float = 60.0) -> None:
         """Reads until a text was said."""
         limit = time.monotonic() + seconds
         while text.encode() not in self.said and self._read(limit - time.monotonic()):
@@ -410,12 +418,12 @@ def configured() -> Callable[..., Any]:
 
 @pytest.fixture
 def hasty_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> agent_package.AgentPackage:
-    """The agent with short limits, in place of the installation's own: a hook 1.5 s, a silent child 3 s."""
+    """The agent with short limits, in place of the installation's own: a hook 1.5 s, a silent child 6 s."""
     sources = tmp_path / "edgewright_agent"
     shutil.copytree(agent_package.source_folder("edgewright_agent"), sources)
     for name, long, short in (
         ("protocol", "HOOK_SECONDS = 60.0", "HOOK_SECONDS = 1.5"),
-        ("children", "IDLE_SECONDS = 600.0", "IDLE_SECONDS = 3.0"),
+        ("children", "IDLE_SECONDS = 600.0", "IDLE_SECONDS = 6.0"),
     ):
         text = (sources / f"{name}.py").read_text()
         assert text.count(f"\n{long}") == 1
@@ -428,5 +436,5 @@ def hasty_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> agent_packag
 @pytest.fixture(scope="session")
 def kit() -> SimpleNamespace:
     """The helpers above, for test files."""
-    helpers = (Deployment, LabBoard, artifact, sha, signal_all, wait_until, wheel)
+    helpers = (Deployment, LabBoard, artifact, hurry, sha, signal_all, wait_until, wheel)
     return SimpleNamespace(MODEL=MODEL, **{helper.__name__: helper for helper in helpers})

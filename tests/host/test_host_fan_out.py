@@ -4,9 +4,12 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import wait as futures_wait
+from typing import Any
 
 import pytest
 
+from edgewright.deploy import fan_out as fan_out_module
 from edgewright.deploy.deploy import kind_of, recorded
 from edgewright.deploy.fan_out import FanOut
 from edgewright.deploy.settle import settle, settled
@@ -23,14 +26,23 @@ def code(board: Board, error: EdgewrightError) -> str:
     return error.code
 
 
-def interrupt_after(*seconds: float) -> None:
-    """Ctrl-C for this process, some seconds apart, from beside."""
+def interrupt(
+    monkeypatch: pytest.MonkeyPatch, at_work: threading.Event, cancelled: threading.Event, times: int
+) -> None:
+    """Ctrl-C for this process, from beside: once a board is at work and waited for, and again when it is waited for again."""
+    waited_for = (threading.Event(), threading.Event())
+
+    def wait(futures: Any, timeout: float) -> Any:
+        assert at_work.wait(60)
+        waited_for[cancelled.is_set()].set()
+        return futures_wait(futures, timeout=timeout)
 
     def press() -> None:
-        for pause in seconds:
-            time.sleep(pause)
-            os.kill(os.getpid(), signal.SIGINT)
+        for one in waited_for[:times]:
+            if one.wait(60):
+                os.kill(os.getpid(), signal.SIGINT)
 
+    monkeypatch.setattr(fan_out_module, "wait", wait)
     threading.Thread(target=press, daemon=True).start()
 
 
@@ -53,29 +65,34 @@ def test_one_boards_trouble_does_not_lose_the_others_results() -> None:
     assert "test_host_fan_out.py:" in told[0].hint
 
 
-def test_ctrl_c_begins_no_further_board_and_waits_for_those_at_work() -> None:
+def test_ctrl_c_begins_no_further_board_and_waits_for_those_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work = threading.Event()
+
     def work(board: Board) -> str:
-        time.sleep(0.6)
+        at_work.set()
+        fan_out.cancelled.wait(60)
+        time.sleep(0.3)  # a board at work takes a moment more to end its step
         return "done"
 
-    interrupt_after(0.2)
     fan_out = FanOut(work, code, parallel=1)
+    interrupt(monkeypatch, at_work, fan_out.cancelled, 1)
     assert fan_out.run(BOARDS) == ["done", "aborted", "aborted"]
     assert fan_out.cancelled.is_set()
 
 
-def test_a_second_ctrl_c_leaves_the_boards_at_work() -> None:
-    release = threading.Event()
+def test_a_second_ctrl_c_leaves_the_boards_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work, release = threading.Event(), threading.Event()
 
     def work(board: Board) -> str:
-        release.wait(20)
+        at_work.set()
+        release.wait(60)
         return "done"
 
-    interrupt_after(0.2, 0.3)
-    begun = time.monotonic()
+    fan_out, began = FanOut(work, code, parallel=1), time.monotonic()
+    interrupt(monkeypatch, at_work, fan_out.cancelled, 2)
     try:
-        assert FanOut(work, code, parallel=1).run(BOARDS) == ["left", "aborted", "aborted"]
-        assert time.monotonic() - begun < 10
+        assert fan_out.run(BOARDS) == ["left", "aborted", "aborted"]
+        assert time.monotonic() - began < 30
     finally:
         release.set()
 

@@ -26,7 +26,7 @@ def running(pid: int) -> bool:
 
 
 def gone(pid: int) -> bool:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while running(pid) and time.monotonic() < until:
         time.sleep(0.02)
     return not running(pid)

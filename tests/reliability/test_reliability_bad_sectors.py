@@ -95,7 +95,7 @@ def test_a_watchdog_outlives_a_disk_that_fails_for_a_while(board, survived):
     for name, data in kept.items():
         (root / name).unlink()
         (root / name).write_bytes(data)
-    assert watchdog.wait(timeout=20) == 0
+    assert watchdog.wait(timeout=60) == 0
     assert scene.current(commands) == first
     assert commands.outcome(txn) == {"outcome": "reverted"}
     survived("Disk errors: the state cannot be read for a while, under a watchdog")

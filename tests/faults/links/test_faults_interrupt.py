@@ -27,7 +27,7 @@ def test_ctrl_c_in_a_benchmark_begins_no_other_one(two, at_a_terminal, survived)
     began, line.said = time.monotonic(), b""
     line.write(b"\x03")
     assert line.end() == 8, line.said.decode()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 40
     said = line.said.decode()
     assert "stopping boards at work finish their step" in said
     assert said.count("error: ") == 2 and said.count("stopped by the user") == 2, said

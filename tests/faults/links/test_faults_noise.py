@@ -85,7 +85,7 @@ def test_what_is_no_ssh_server_ends_soon_and_in_little_memory(pi, monkeypatch, s
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     with peer(TALKS[talk]) as port, pytest.raises(Unreachable, match="cannot reach"):
         pi.open(port=port)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 15
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150 * 1024
     survived("links: endless or silent before the key exchange")
 
@@ -179,7 +179,7 @@ HOOKS = {
 def test_a_hook_that_is_odd_but_ends_well(pi, kit, survived, kind):
     began = time.monotonic()
     assert pi.deploy(kind, kind.replace(" ", "-"), hooks={"activate": HOOKS[kind]}) == pi.current
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < HOOK_SECONDS / 2
     assert (pi.root / "agent.log").stat().st_size < 300 * 1024
     if kind == "leaves a daemon":  # whose process may still be on its way to its program
         kit.wait_until(lambda: len(pi.processes("tail")) == 1)
@@ -224,5 +224,5 @@ def test_the_real_limit_of_a_hook(pi, kit):
         began = time.monotonic()
         with pytest.raises(BoardError):
             one.activate(deadline_s=300)
-        assert HOOK_SECONDS - 1 < time.monotonic() - began < HOOK_SECONDS + 10
+        assert HOOK_SECONDS - 1 < time.monotonic() - began < HOOK_SECONDS + 60
         one.end()

@@ -61,13 +61,13 @@ def test_no_limit_ends_what_still_moves(pi, make_link, survived):
     link = make_link(pi.board.port, 4096)
     for entry in (pi.root / "agent").glob("*.pyz"):
         entry.unlink()
-    link.bytes_per_s = 16e3
-    limits = Limits(silence_s=2.5, greeting_s=1.5)
+    link.bytes_per_s = 10e3
+    limits = Limits(silence_s=4.0, greeting_s=3.0)
     began = time.monotonic()
     with pi.open(port=link.port, limits=limits) as session:
         assert time.monotonic() - began > limits.silence_s + 1, "too fast to show anything"
         session.put(os.urandom(64_000))
-    survived("links: 16 kB/s, where the agent and an upload take longer than any silence may")
+    survived("links: 10 kB/s, where the agent and an upload take longer than any silence may")
 
 
 @pytest.mark.slow
@@ -122,7 +122,7 @@ def test_a_link_that_stalls_in_an_upload_is_noticed_and_gone_on_with(pi, kit, ma
         began = time.monotonic()
         with pytest.raises(Unreachable, match=r"f-1 took nothing for 2 s"):
             upload.result(30)
-        assert 1 < time.monotonic() - began < 5
+        assert 1 < time.monotonic() - began < 15
     session.close()
     link.close()  # the server notices as well, and so does the agent
     arrived = there(pi, data, kit.sha)

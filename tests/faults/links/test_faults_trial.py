@@ -59,7 +59,7 @@ def test_a_host_that_vanishes_right_after_the_activation(pi, kit, old, make_link
     link.cut()
     assert pi.current == one.release
     kit.wait_until(lambda: len(pi.agents()) == 1)  # the watchdog alone
-    kit.wait_until(lambda: pi.current == old, 8)
+    kit.wait_until(lambda: pi.current == old)
     kit.wait_until(lambda: not pi.agents())
     session.close()
     pi.intact()
@@ -72,8 +72,8 @@ def test_a_host_that_vanishes_right_after_the_activation(pi, kit, old, make_link
 def test_a_commit_after_the_deadline_finds_it_reverted(pi, kit, old, survived):
     with pi.open() as session:
         one = kit.Deployment(session, kit.artifact("late"), "late").ready()
-        one.activate(deadline_s=1)
-        time.sleep(1.1)
+        one.activate(deadline_s=3)
+        time.sleep(3.1)
         assert one.commit() == "reverted" and one.commit() == "reverted"
         assert session.call("revert", txn=one.txn)["outcome"] == "reverted"
         one.end()
@@ -88,7 +88,7 @@ def test_a_commit_and_a_deadline_at_the_same_moment_agree(pi, kit, survived):
     with pi.open() as session:
         for number in range(6):
             one = kit.Deployment(session, kit.artifact(f"race{number}"), f"race{number}").ready()
-            left = one.activate(deadline_s=1.2)["deadline_s"]
+            left = one.activate(deadline_s=2.5)["deadline_s"]
             time.sleep(max(0.0, left - 0.01 + 0.004 * number))
             ends.append(one.commit())
             expected = one.release if ends[-1] == "committed" else before
@@ -106,7 +106,7 @@ def test_a_commit_and_a_deadline_at_the_same_moment_agree(pi, kit, survived):
         pytest.param("sent", "commit", 30, "committed", marks=pytest.mark.slow),
         ("received", "activate", 30, "committed"),
         pytest.param("sent", "activate", 30, "unknown", marks=pytest.mark.slow),
-        ("sent", "commit", 0.5, "reverted"),
+        ("sent", "commit", 3, "reverted"),
     ],
 )
 def test_a_lost_acknowledgement_is_settled_by_asking(
@@ -121,7 +121,7 @@ def test_a_lost_acknowledgement_is_settled_by_asking(
     with pytest.raises(Unreachable):
         getattr(one, command)()
     session.close()
-    time.sleep(0 if deadline_s > 1 else deadline_s + 0.2)
+    time.sleep(0 if outcome != "reverted" else deadline_s + 0.2)
     assert settle(pi.open, one.txn) == outcome
     assert pi.current == (one.release if outcome == "committed" else old)
     survived("trials: a lost acknowledgement, settled by `outcome`")
@@ -147,10 +147,10 @@ def test_an_agent_that_is_told_to_end_in_a_hook_takes_the_hook_along(pi, kit, ol
             kit.wait_until(lambda: pi.processes("sleep"))
             os.kill(agent, number)
             with pytest.raises(Unreachable):
-                activation.result(10)
+                activation.result(30)
     if number != signal.SIGKILL:
-        kit.wait_until(lambda: not pi.processes("sleep"), 3)
-    kit.wait_until(lambda: pi.current == old, 20)
+        kit.wait_until(lambda: not pi.processes("sleep"), 30)
+    kit.wait_until(lambda: pi.current == old)
     kit.signal_all(pi.processes("sleep"), signal.SIGKILL)
     with pi.open() as session:
         status = session.call("status")

@@ -42,7 +42,7 @@ VALUES = [
     {},
     {"x": None},
 ]
-SECONDS = 5.0
+SECONDS = 14.0  # less than any wait of the agent's for a lock or another session
 TXN = "a" * 32
 
 

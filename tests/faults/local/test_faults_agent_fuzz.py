@@ -73,7 +73,7 @@ def test_any_request_gets_one_answer(agent, tmp_path, survived, examples):
     def run(request):
         began = time.monotonic()
         answer = agent.call(request["do"], **request["args"])
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 14
         assert set(answer) in ({"id", "ok"}, {"id", "error"}), answer
         unread = (
             answer.get("error", {}).get("code") == "protocol"

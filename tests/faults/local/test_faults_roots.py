@@ -49,9 +49,11 @@ def test_a_root_that_becomes_read_only_says_so_and_goes_on(start, tmp_path, kit,
     place = tmp_path / "mount"
     before = BIND.format(quote(str(tmp_path / "real")), quote(str(place)))
     turn = f"mount -o remount,bind,ro {quote(str(place))}"  # refused while a file is open for writing
-    again = f"for _ in $(seq 200); do {turn} 2>/dev/null && break; sleep 0.02; done"
-    agent = start(place / "root", before=before + f"(sleep 1; {again}) &\n")
+    fails = tmp_path / "fails"
+    again = f"for _ in $(seq 3000); do [ -e {quote(str(fails))} ] && {turn} 2>/dev/null && break; sleep 0.02; done"
+    agent = start(place / "root", before=before + f"({again}) &\n")
     assert "ok" in agent.put(b"early", kit.sha(b"early"))
+    fails.touch()
     count = itertools.count()
 
     def refused():
