@@ -246,7 +246,9 @@ def test_two_deployments_at_once_to_one_board(
     process = deploy_process(models, "--stage")
     try:
         wait_for(process, "bench")
+        process.send_signal(signal.SIGSTOP)  # until the other one was refused, however long that takes
         second = deployed("wrong.onnx")
+        process.send_signal(signal.SIGCONT)
         assert second.code == 2
         assert second.json["outcomes"][0]["code"] == "busy"
         out, _ = process.communicate(timeout=120)

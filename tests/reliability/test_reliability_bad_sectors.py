@@ -5,14 +5,22 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from crashing import scene
 
 from edgewright_agent import clock, guard
 
-WATCH = "import sys; from edgewright_agent import guard; guard.watch(sys.argv[1], '0' * 64, sys.argv[2])"
+# a watchdog that says when it sleeps, which is after each look at the state
+WATCH = """
+import sys, time, types
+from edgewright_agent import guard
+def sleep(seconds):
+    print("sleeps", flush=True)
+    time.sleep(seconds)
+guard.time = types.SimpleNamespace(sleep=sleep)
+guard.watch(sys.argv[1], "0" * 64, sys.argv[2])
+"""
 
 
 def break_slot(root, name):
@@ -86,16 +94,19 @@ def test_a_watchdog_outlives_a_disk_that_fails_for_a_while(board, survived):
     first = scene.deploy(commands, "a")
     txn = scene.begin(commands)
     release = scene.install(commands, "b", txn)
-    commands.activate("m", release, first, txn, 4, False)
-    watchdog = subprocess.Popen([sys.executable, "-c", WATCH, str(root), txn])
-    time.sleep(0.5)
+    commands.activate("m", release, first, txn, 6, False)
+    watchdog = subprocess.Popen(
+        [sys.executable, "-c", WATCH, str(root), txn], stdout=subprocess.PIPE, text=True
+    )
+    assert watchdog.stdout.readline() == "sleeps\n"
     kept = {name: break_slot(root, name) for name in ("state.0.json", "state.1.json")}
-    time.sleep(2)
-    assert watchdog.poll() is None, "the watchdog died of a read that failed"
+    for _ in range(2):
+        assert watchdog.stdout.readline() == "sleeps\n", "the watchdog died of a read that failed"
     for name, data in kept.items():
         (root / name).unlink()
         (root / name).write_bytes(data)
     assert watchdog.wait(timeout=60) == 0
+    watchdog.stdout.close()
     assert scene.current(commands) == first
     assert commands.outcome(txn) == {"outcome": "reverted"}
     survived("Disk errors: the state cannot be read for a while, under a watchdog")

@@ -133,7 +133,7 @@ GREAT = {
 def test_much_takes_little_memory_and_time(talk, survived, what, greeted):
     said = (talk.GREETING if greeted else b"") + GREAT[what]
     tracemalloc.start()
-    before, began = tracemalloc.get_traced_memory()[0], time.monotonic()
+    before, began = tracemalloc.get_traced_memory()[0], time.process_time()
     try:
         talk.converse(said)
         peak = tracemalloc.get_traced_memory()[1] - before
@@ -141,5 +141,5 @@ def test_much_takes_little_memory_and_time(talk, survived, what, greeted):
         tracemalloc.stop()
     # `said` is copied once when the nonce is put in: that is the test's own
     assert peak - len(said) * greeted < 40 * protocol.MAX_LINE
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
     survived("hostile boards: more than a line, a greeting or a result may hold")

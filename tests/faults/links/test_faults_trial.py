@@ -55,7 +55,7 @@ def test_a_host_that_vanishes_right_after_the_activation(pi, kit, old, make_link
     link = make_link(pi.board.port)
     session = pi.open(port=link.port)
     one = kit.Deployment(session, kit.artifact("vanish"), "vanish").ready()
-    one.activate(deadline_s=3)
+    one.activate(deadline_s=5)
     link.cut()
     assert pi.current == one.release
     kit.wait_until(lambda: len(pi.agents()) == 1)  # the watchdog alone
