@@ -62,7 +62,7 @@ def as_member(root: Path, program: str) -> subprocess.CompletedProcess:
         if folder.stat().st_uid == os.geteuid() and len(folder.parts) > 2:
             folder.chmod(folder.stat().st_mode | 0o011)
     drop = f"import os; os.setgroups([{GID}]); os.setgid(65534); os.setuid(65534)\n"
-    return subprocess.run([sys.executable, "-S", "-c", drop + program], capture_output=True, timeout=20)
+    return subprocess.run([sys.executable, "-S", "-c", drop + program], capture_output=True, timeout=60)
 
 
 def test_what_was_installed_before_is_opened_and_stays_so(connect, kit, root):

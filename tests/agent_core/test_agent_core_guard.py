@@ -100,7 +100,7 @@ def test_the_guard_in_the_crontab_ends_what_a_power_failure_cut_short(connect, k
 def at_boot(command: str) -> bool:
     """Run a crontab's command as cron does."""
     env = {"PATH": "/usr/bin:/bin", "HOME": "/", "SHELL": "/bin/sh"}
-    return subprocess.run(["/bin/sh", "-c", command], env=env, timeout=20).returncode == 0
+    return subprocess.run(["/bin/sh", "-c", command], env=env, timeout=60).returncode == 0
 
 
 def test_a_guard_is_installed_once_however_often_it_is_asked_for(connect, table):

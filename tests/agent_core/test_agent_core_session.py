@@ -52,7 +52,7 @@ def test_boot_needs_no_quoting():
 def test_descriptor_0_ending_early_has_an_exit_code_of_its_own():
     from edgewright_agent.protocol import BOOT, NO_HELLO_EXIT
 
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", BOOT], input=b'{"edgewright":1', timeout=20)
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", BOOT], input=b'{"edgewright":1', timeout=60)
     assert done.returncode == NO_HELLO_EXIT
 
 
@@ -242,9 +242,9 @@ def test_a_forced_command_ignores_loader_and_agent(connect, kit, root, tmp_path)
     kit.deployed(wire, root, "a", "1", commit=False, deadline_s=3)
     wire.close()
     kit.wait_until(lambda: kit.current(root) is None)
-    done = subprocess.run([*command[:-3], "status", "--root", str(root)], capture_output=True, timeout=20)
+    done = subprocess.run([*command[:-3], "status", "--root", str(root)], capture_output=True, timeout=60)
     assert json.loads(done.stdout)["models"]["digits"]["current"] is None
-    done = subprocess.run([*command[:-3], "guard", "--root", str(root)], capture_output=True, timeout=20)
+    done = subprocess.run([*command[:-3], "guard", "--root", str(root)], capture_output=True, timeout=60)
     assert json.loads(done.stdout) == {"recovered": []}
 
 

@@ -103,7 +103,7 @@ def test_everything_runs(plain_job, version, modules):
     source = str(Path(spawn.__file__).parents[1])
     arguments = [source, str(plain_job / "job.json"), str(plain_job / "release" / "set.npz"), modules]
     done = subprocess.run(
-        [python, "-I", "-S", "-B", "-c", PROGRAM, *arguments], capture_output=True, timeout=60
+        [python, "-I", "-S", "-B", "-c", PROGRAM, *arguments], capture_output=True, timeout=200
     )
     assert done.returncode == 0, done.stderr.decode()
     got = json.loads(done.stdout)

@@ -282,7 +282,7 @@ def test_ctrl_c_ends_with_the_best_so_far(outlier: Path) -> None:
     assert running.returncode == 8
     said = json.loads(out)
     assert said["search"]["stopped"] == engine.STOPPED
-    assert len(said["search"]["trials"]) == 5
+    assert len(said["search"]["trials"]) in (5, 6)  # the sixth may end before the signal comes
     assert said["manifest"]["precision"] == "fp32"
 
 

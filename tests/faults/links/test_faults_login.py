@@ -147,7 +147,7 @@ def test_a_forced_command_answers_whatever_is_asked_for(pi, changed, kit, surviv
         finally:
             transport.close()
         with pi.open() as one:
-            kit.Deployment(one, kit.artifact("forced-2"), "forced-2").ready().activate(deadline_s=1.5)
+            kit.Deployment(one, kit.artifact("forced-2"), "forced-2").ready().activate(deadline_s=3)
         kit.wait_until(lambda: pi.current != f"forced-2-{kit.artifact('forced-2').sha256[:8]}")
     assert pi.current.startswith("forced-") and pi.current != old
     assert not (pi.root.parent / "written").exists() and not (pi.root.parent / "elsewhere").exists()

@@ -36,7 +36,7 @@ def test_a_deployment_on_every_python(make_lab, bare_python, kit, survived, vers
         one.whole()
         assert one.bench()["runs"][0]["count"] >= 11
         two = kit.Deployment(session, kit.artifact("py2"), "2").ready()
-        two.activate(deadline_s=1.5)
+        two.activate(deadline_s=3)
     kit.wait_until(lambda: pi.current == one.release)
     pi.intact()
     survived(
