@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as futures_wait
 from typing import Any
 
@@ -77,6 +78,22 @@ def test_ctrl_c_begins_no_further_board_and_waits_for_those_at_work(monkeypatch:
     fan_out = FanOut(work, code, parallel=1)
     interrupt(monkeypatch, at_work, fan_out.cancelled, 1)
     assert fan_out.run(BOARDS) == ["done", "aborted", "aborted"]
+    assert fan_out.cancelled.is_set()
+
+
+def test_ctrl_c_while_boards_are_handed_out_is_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    handed: list[Board] = []
+
+    class Interrupted(ThreadPoolExecutor):
+        def submit(self, work, board, /):
+            if handed:
+                raise KeyboardInterrupt
+            handed.append(board)
+            return super().submit(work, board)
+
+    monkeypatch.setattr("edgewright.deploy.fan_out.ThreadPoolExecutor", Interrupted)
+    fan_out = FanOut(lambda board: board.name, code)
+    assert fan_out.run(BOARDS) == ["a", "aborted", "aborted"]
     assert fan_out.cancelled.is_set()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from edgewright.errors import Aborted, EdgewrightError, InternalError, LeftAtWork
 from edgewright.nouns.board import Board
@@ -69,19 +69,24 @@ class FanOut(Generic[T]):
         them, their threads still running.
         """
         pool = ThreadPoolExecutor(min(self._parallel, max(1, len(boards))), thread_name_prefix="board")
-        futures = [pool.submit(self._work, board) for board in boards]
+        futures: list[Future[T]] = []
         try:
+            for board in boards:  # a Ctrl-C may come in here as well
+                futures.append(pool.submit(self._work, board))
             ended(futures)
         except KeyboardInterrupt:
             self.cancelled.set()
-            for future in futures:
-                future.cancel()
-            self._progress(Step(what=STOPPING, detail="boards at work finish their step; again leaves them"))
             try:
+                for future in futures:
+                    future.cancel()
+                self._progress(
+                    Step(what=STOPPING, detail="boards at work finish their step; again leaves them")
+                )
                 ended(futures)
             except KeyboardInterrupt:
                 self._progress(Step(what=STOPPED, detail="boards at work are left"))
         pool.shutdown(wait=all(future.done() for future in futures), cancel_futures=True)
+        futures += [never_begun() for _ in boards[len(futures) :]]
         return [self._result(board, future) for board, future in zip(boards, futures, strict=True)]
 
     def watched(self, step: Step) -> None:
@@ -103,6 +108,14 @@ class FanOut(Generic[T]):
             return self._failed(board, error)
         except Exception as error:  # noqa: BLE001 - one board's trouble must not lose the others' results
             return self._failed(board, internal(error))
+
+
+def never_begun() -> Future[Any]:
+    """A board's work that was stopped before its turn."""
+    found: Future[Any] = Future()
+    found.cancel()
+    found.set_running_or_notify_cancel()  # else whoever waits for it waits for ever
+    return found
 
 
 def ended(futures: Sequence[Future[T]]) -> None:
