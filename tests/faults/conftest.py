@@ -220,13 +220,14 @@ class LabBoard:
 
     def __init__(self, board: Board, fleet: Fleet, lab: boards.LabBoard) -> None:
         self.board, self.fleet, self.lab, self.root = board, fleet, lab, lab.root
+        self.limits: Limits | None = None
 
     def open(self, *, port: int | None = None, limits: Limits | None = None, **more: Any) -> Session:
         """A session, through another port where one is given."""
         from msgspec.structs import replace
 
         board = replace(self.board, **{**more, **({"port": port} if port else {})})
-        return open_session(board, self.fleet, limits=limits)
+        return open_session(board, self.fleet, limits=limits or self.limits)
 
     def deploy(self, tag: str, version: str = "1", **options: Any) -> str:
         """A whole deployment over a session of its own; returns the release."""

@@ -17,7 +17,7 @@ from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion, Ends
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 FILES = {
     "keras": "keras/{}.keras", "h5": "tf_keras/{}.h5", "savedmodel": "keras/{}_saved", "frozen": "frozen/{}.pb",
     "onnx": "onnx/{}.onnx", "tflite": "keras/{}.tflite", "pt2": "torch/{}.pt2", "pytorch": "torch/torch_models.py:{}",

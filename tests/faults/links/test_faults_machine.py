@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import needs
 import pytest
 
+from edgewright.connect.session import Limits
 from edgewright.deploy.settle import settle
 from edgewright.errors import Unreachable
 from edgewright.lab import processes
@@ -70,7 +71,7 @@ class Machine:
 
     def __init__(self, start) -> None:
         self._start = start
-        self.pi = start()
+        self.again()
 
     def root(self, script: str, program: str = "sh") -> str:
         """What a script prints that root runs inside."""
@@ -92,6 +93,7 @@ class Machine:
     def again(self) -> None:
         """Gives it back, and boots it."""
         self.pi = self._start()
+        self.pi.limits = Limits(greeting_s=120)  # an emulated machine's Python is slow to start on a busy one
 
     def release(self) -> str:
         """The release that `current` names, every byte of it checked."""
