@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.compile import data, evaluation, goldens, parity, spread
+from edgewright.compile import data, evaluation, goldens, spread
 from edgewright.compile.calibrate import LIMIT, SampleSet, random_samples
 from edgewright.compile.goldens import refuse_constant
 from edgewright.errors import ConversionError, DataError
@@ -207,19 +207,6 @@ def test_a_large_answer_is_compared_by_little_of_it() -> None:
     assert 7 in spread.farthest(signatures, 2)
     assert spread.farthest([[np.ones(3)]] * 9, 8) == list(range(8))
     assert spread.farthest([spread.signature([np.full(3, np.nan)])] * 9, 8) == list(range(8))
-
-
-def test_parity_is_what_it_says() -> None:
-    reference = np.array([[3.0, 4.0], [0.0, 5.0]])
-    same = parity.compare([reference], [reference])
-    assert (same.sqnr_db, same.max_abs, same.cosine, same.top1_agreement) == (200, 0, 1, 1)
-    off = parity.compare([reference], [reference + np.array([[0.5, 0.0], [0.0, 0.0]])])
-    assert off.max_abs == 0.5
-    assert off.max_relative == 0.1
-    assert off.sqnr_db == pytest.approx(10 * np.log10(50 / 0.25), rel=1e-5)
-    turned = parity.compare([reference], [reference[:, ::-1]])
-    assert turned.top1_agreement == 0
-    assert parity.compare([reference], [reference * np.nan]).sqnr_db == -200
 
 
 def test_constant_answers_are_found() -> None:

@@ -25,7 +25,7 @@ import numpy as np
 
 from edgewright import targets
 from edgewright.compile import pythons, toolchains
-from edgewright.compile.parity import Unlike
+from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers

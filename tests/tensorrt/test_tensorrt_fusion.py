@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compile import onnxsession
 from edgewright.compile.explain import explain
-from edgewright.compile.parity import sqnr_db
+from edgewright.compile.verdict.figures import sqnr_db
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.compile.parity import sqnr_db
+from edgewright.compile.verdict.figures import sqnr_db
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright_targets.tflite import finish, graph, quantise

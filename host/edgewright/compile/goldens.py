@@ -63,7 +63,9 @@ def _chosen(source: Runs, samples: SampleSet, count: int) -> list[list[Array]]:
 def refuse_not_finite(
     outputs: Sequence[Array], names: Sequence[str], origin: str, weights: Callable[[], Sequence[str]]
 ) -> None:
-    """Raises ConversionError when the source itself answers NaN or infinity: nothing can be compared with that.
+    """Raises ConversionError when the source itself answers NaN, or nothing finite: nothing can be compared with that.
+
+    Single infinities may be meant, and are compared as such.
 
     Args:
         weights: gives the names of the source's weights that are not a number. It is asked only if there is need.
@@ -73,9 +75,9 @@ def refuse_not_finite(
     for index, output in enumerate(outputs):
         if output.dtype.kind not in "fc":
             continue
-        bad = [at for at, answer in enumerate(output) if not np.isfinite(answer).all()]
-        if not bad:
+        if not np.isnan(output).any() and np.isfinite(output).any():
             continue
+        bad = [at for at, answer in enumerate(output) if not np.isfinite(answer).all()]
         name = names[index] if index < len(names) else f"output_{index}"
         what = "NaN" if np.isnan(output[bad]).any() else "infinity"
         raise ConversionError(
@@ -101,6 +103,10 @@ def refuse_constant(outputs: Sequence[Array]) -> None:
 
     for output in outputs:
         flat = np.asarray(output, np.float64).reshape(len(output), -1)
+        finite = np.isfinite(flat)
+        if (finite != finite[0]).any() or (np.sign(flat) != np.sign(flat[0]))[~finite].any():
+            return
+        flat = np.where(finite, flat, 0.0)
         if np.max(np.abs(flat - flat[0]), initial=0.0) > _CONSTANT * np.max(np.abs(flat), initial=0.0):
             return
     raise ConversionError(
@@ -143,6 +149,19 @@ def load(path: Path, inputs: int, outputs: int) -> tuple[list[Array], list[Array
             [archive[f"input_{index}"] for index in range(inputs)],
             [archive[f"output_{index}"] for index in range(outputs)],
         )
+
+
+def counted(path: Path, references: Sequence[Array]) -> list[Array]:
+    """Which values of the references count, true or false: all, but where a member `counts_<i>` has 0."""
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as archive:
+        return [
+            archive[name].astype(bool)
+            if (name := f"counts_{index}") in archive.files
+            else np.ones(array.shape, bool)
+            for index, array in enumerate(references)
+        ]
 
 
 def _stacked(rows: Sequence[Sequence[Array]]) -> list[Array]:

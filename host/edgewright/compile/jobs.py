@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.compile import data, goldens, parity, trial, weights
+from edgewright.compile import data, goldens, trial, weights
 from edgewright.compile.answers import collected, real
 from edgewright.compile.calibrate import LIMIT, SampleSet
 from edgewright.compile.counting import counting
 from edgewright.errors import ConversionError
-from edgewright.nouns.artifact import Parity, TensorSpec
+from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion, Ends
 from edgewright.nouns.project import Compare
@@ -186,33 +186,27 @@ def convert(
     return {**found, "notes": [*getattr(model, "notes", ()), *found.get("notes", ())]}
 
 
-def check_answers(
-    runner: str, folder: Path, manifest: dict[str, Any], file: Path, counts: tuple[int, int]
-) -> Parity:
-    """Runs the artifact by the target's own runner on all goldens.
+def artifact_answers(
+    runner: str, folder: Path, manifest: dict[str, Any], samples: Iterable[Sequence[Array]]
+) -> Iterator[list[Array]]:
+    """The artifact's answers to one sample after another, by the target's own runner.
+
+    Args:
+        samples: the source's inputs; they become the artifact's.
 
     Raises:
         ConversionError: the runtime has no way to run it, or its outputs have other shapes.
     """
-    import numpy as np
-
-    inputs, outputs = goldens.load(file, *counts)
     module = importlib.import_module(runner)
     try:
         session = module.load(str(folder), manifest, _OPTIONS)
     except getattr(module, "ModelRefused", ()) as error:
         raise ConversionError(str(error), hint=error.hint, code="model-refused") from error
-    answers: list[list[Array]] = []
     specs = msgspec.convert(manifest["inputs"], tuple[TensorSpec, ...])
-    for row in zip(*inputs, strict=True):
+    for row in samples:
         sample = [data.as_input(array, spec) for array, spec in zip(row, specs, strict=True)]
-        answers.append(_answer(session, sample, manifest["outputs"]))
+        yield _answer(session, sample, manifest["outputs"])
     session.close()
-    found = [np.stack(column) for column in zip(*answers, strict=True)]
-    for index, (output, spec) in enumerate(zip(outputs, manifest["outputs"], strict=True)):
-        if output.dtype.kind == "f":  # a source of floats: its artifact's integers stand for real values
-            found[index] = real(found[index], spec)
-    return parity.compare(outputs, found)
 
 
 def answer_as_the_source(source: SourceRef, specs: list[dict[str, Any]], inputs: Path, keep: str) -> bytes:

@@ -6,7 +6,6 @@ tensor of one graph has to be found in the other.
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +16,12 @@ from edgewright.compile import goldens
 from edgewright.compile.answers import real
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.jobs import SOURCES, SourceRef, opened
-from edgewright.compile.parity import Unlike
-from edgewright.compile.tails import Operand
+from edgewright.compile.tails import Operand, tails
+from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
 from edgewright.nouns.target import Target
+from edgewright.nouns.verdict import OutputVerdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,10 +98,10 @@ def on_goldens(
     module: str, path: Path, inputs: int, outputs: tuple[TensorSpec, ...], file: Path
 ) -> list[Part]:
     """The parts with too few levels for the goldens. Runs in the target's worker."""
-    tails = importlib.import_module(module).tails(path, [spec.name for spec in outputs])
+    names = tuple(spec.name for spec in outputs)
     found = []
     for index, (tail, answers) in enumerate(
-        zip(tails, goldens.load(file, inputs, len(outputs))[1], strict=True)
+        zip(tails(module, path, names), goldens.load(file, inputs, len(outputs))[1], strict=True)
     ):
         if tail is None or tail.marks.shape != answers.shape[1:]:
             continue
@@ -134,13 +134,16 @@ def describe(parts: Sequence[Part], outputs: Sequence[str]) -> str:
     return f"fewer than {LEAST} levels are left for {'; '.join(named)}{more}"
 
 
-def refused(parts: Sequence[Part], outputs: Sequence[str], parity: Parity) -> Coarse:
+def refused(
+    parts: Sequence[Part], outputs: Sequence[str], parity: Parity, verdict: tuple[OutputVerdict, ...]
+) -> Coarse:
     """The error for parts with too few levels."""
     return Coarse(
         describe(parts, outputs),
         hint="let --fallback search what has to stay in floats, name it with --precision int8-mixed --keep-float LAYER, "
         "or take another precision or target",
         parity=parity,
+        verdict=verdict,
     )
 
 

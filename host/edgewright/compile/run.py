@@ -11,17 +11,17 @@ import msgspec
 from edgewright import targets
 from edgewright.compile import (
     accuracy,
+    checking,
     edges,
     evaluation,
     fingerprint,
-    levels,
     metrics,
-    parity,
     scratch,
     toolchains,
 )
 from edgewright.compile.answers import check_size
 from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.checking import Subject
 from edgewright.compile.edges import Edge
 from edgewright.compile.evaluation import EvaluationSet
 from edgewright.compile.goldens import FILE as GOLDENS
@@ -38,7 +38,7 @@ from edgewright.nouns.artifact import Accuracy, Artifact, Calibration, Goldens, 
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.store import cache
-from edgewright.store.artifacts import ArtifactStore, entry
+from edgewright.store.artifacts import SCHEMA, ArtifactStore, entry
 
 _JOBS = "edgewright.compile.jobs"
 
@@ -159,7 +159,7 @@ class _Compilation:
         versions = tools(self.edge)
         tolerance = PRECISIONS[self.edge.precision].tolerance
         manifest = Manifest(
-            schema=1,
+            schema=SCHEMA,
             source=self.found.source,
             target=self.edge.target.name,
             precision=self.edge.precision,
@@ -184,29 +184,26 @@ class _Compilation:
             calibration=self._calibration(samples, made["method"]),
             preprocessing=self.request.preprocessing,
         )
-        measured = self._job(
-            self.edge.target.framework,
-            "check_answers",
-            runner=self._runner,
-            folder=folder,
-            manifest=msgspec.to_builtins(manifest),
-            file=goldens,
-            counts=(len(inputs), len(outputs)),
+        subject = Subject(
+            self.edge.target, self.source, (inputs, outputs), samples, folder, manifest, goldens
         )
-        too_few = self._check_levels(folder, manifest, samples, outputs, measured)
-        parity.check(measured, tolerance, f"{self.edge.target.name} {self.edge.precision}")
+        judged = self._job(
+            self.edge.target.framework, "judged", within=checking.__name__, **subject.judging()
+        )
+        checked = checking.check(self.workers, subject, judged)
         manifest = msgspec.structs.replace(
             manifest,
-            parity=measured,
-            notes=(*manifest.notes, *too_few),
+            parity=checked.parity,
+            verdict=checked.verdict,
+            notes=(*manifest.notes, *checked.notes),
             accuracy=self._accuracy(labelled, folder, msgspec.to_builtins(manifest)),
         )
         return store.add({**files, GOLDENS: goldens}, manifest)
 
-    def _job(self, framework: str, function: str, /, **kwargs: Any) -> Any:
+    def _job(self, framework: str, function: str, /, within: str = _JOBS, **kwargs: Any) -> Any:
         what = self.steps[self.done] if self.done < len(self.steps) else function.replace("_", " ")
         self.progress(Step(what="convert", detail=what, done=self.done, total=len(self.steps)))
-        result = self.workers.call(framework, _JOBS, function, **kwargs)
+        result = self.workers.call(framework, within, function, **kwargs)
         self.done += 1
         return result
 
@@ -251,32 +248,6 @@ class _Compilation:
             notes += [note for note in made["notes"] if note not in notes]
         return folder, {**made, "notes": notes}
 
-    def _check_levels(
-        self,
-        folder: Path,
-        manifest: Manifest,
-        samples: SampleSet,
-        outputs: tuple[TensorSpec, ...],
-        measured: Parity,
-    ) -> list[str]:
-        """Notes for a source that was rounded before it came here; where it is rounded here, Coarse is raised."""
-        calibrated = PRECISIONS[self.edge.precision].calibrated
-        if not calibrated and self.edge.precision != edges.AS_IS:
-            return []
-        goldens = self.place / GOLDENS
-        try:
-            parts = levels.coarse(
-                self.workers, self.edge.target, self.source, samples, folder, manifest, goldens
-            )
-        except (
-            ConversionError
-        ) as error:  # a file in a form that is not known here: its answers are compared all the same
-            return [f"levels of the outputs were not checked: {error.message}"]
-        names = [spec.name for spec in outputs]
-        if parts and calibrated:
-            raise levels.refused(parts, names, measured)
-        return [levels.describe(parts, names)] if parts else []
-
     def _calibration(self, samples: SampleSet, method: str) -> Calibration:
         if not PRECISIONS[self.edge.precision].calibrated:
             return Calibration()
@@ -311,7 +282,7 @@ class _Compilation:
         if labelled is None:
             return None
         scorer, given, labels = labelled
-        shared = {"inputs": given.inputs, "keep": scorer.metric.keep}
+        shared: dict[str, Any] = {"inputs": given.inputs, "keep": scorer.metric.keep}
         source = self._job(
             self.framework, "answer_as_the_source", source=self.source, specs=manifest["outputs"], **shared
         )

@@ -5,8 +5,11 @@ Each target's `steps` reads its own files into moves; the walk over them is the 
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -70,6 +73,13 @@ class Tail(NamedTuple):
 
     operands: list[Operand]
     marks: Array
+
+
+@lru_cache(maxsize=1)
+def tails(module: str, path: Path, outputs: tuple[str, ...]) -> list[Tail | None]:
+    """The tail of every output, by a target's `steps` module; read once for all who ask."""
+    found: list[Tail | None] = importlib.import_module(module).tails(path, list(outputs))
+    return found
 
 
 def tail(graph: Graph, output: str) -> Tail | None:

@@ -22,19 +22,28 @@ class Precision(Noun, frozen=True, kw_only=True):
 
     Attributes:
         calibrated: static quantisation, needs calibration data.
+        following_db: least ratio of what a whole output changes from input to input to its error, dB; None: as for slices,
+            where the error must be smaller than that, on real inputs.
+        equal: least share of equal class numbers.
+        eps: distance of 1 and the next float.
     """
 
     name: str
     title: str
     tolerance: Tolerance
     calibrated: bool = False
+    following_db: float | None = None
+    equal: float = 0.95
+    eps: float = 2.0**-23
 
 
 PRECISIONS: dict[str, Precision] = {
     row.name: row
     for row in (
-        Precision(name="fp32", title="32-bit floats", tolerance=Tolerance(sqnr_db=60.0, relative=1e-3)),
-        Precision(name="fp16", title="16-bit floats", tolerance=Tolerance(sqnr_db=35.0, relative=0.03)),
+        Precision(name="fp32", title="32-bit floats", tolerance=Tolerance(sqnr_db=60.0, relative=1e-3),
+                  following_db=20.0, equal=0.999),
+        Precision(name="fp16", title="16-bit floats", tolerance=Tolerance(sqnr_db=35.0, relative=0.03),
+                  following_db=10.0, equal=0.99, eps=2.0**-10),
         Precision(name="int8-dynamic", title="8-bit weights, ranges of activations found while running",
                   tolerance=Tolerance(sqnr_db=11.0, relative=0.35)),
         Precision(name="int8", title="8-bit weights and activations, calibrated",

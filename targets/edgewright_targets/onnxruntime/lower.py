@@ -50,7 +50,7 @@ def _converted(model, opset):
 def _compare(work, model):
     """The smallest SQNR between the source and the converted model on some samples, dB."""
     from edgewright.compile import onnxsession
-    from edgewright.compile.parity import sqnr_db
+    from edgewright.compile.verdict.figures import sqnr_db
 
     session = onnxsession.session(model.SerializeToString())
     names = [item.name for item in session.get_outputs()]

@@ -14,9 +14,9 @@ from edgewright import targets
 from edgewright.compile import fingerprint
 from edgewright.compile.accuracy import ROUNDING
 from edgewright.compile.explain import names_to_keep
-from edgewright.compile.parity import Unlike
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
+from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.errors import ConversionError, EdgewrightError, UsageError

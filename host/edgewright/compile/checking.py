@@ -1,0 +1,203 @@
+"""Checks a finished artifact: how its answers to the goldens compare with its source's, and what that means for boards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from edgewright import targets
+from edgewright.compile import goldens, jobs, levels
+from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.jobs import SOURCES, SourceRef, opened
+from edgewright.compile.verdict import fresh, judge
+from edgewright.compile.verdict.judge import Judged, Suspect
+from edgewright.compile.verdict.refusal import refuse
+from edgewright.compile.verdict.rule import AS_IS, Rule, rule_of
+from edgewright.compile.verdict.steps import steps
+from edgewright.compile.workers import Workers
+from edgewright.errors import ConversionError
+from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
+from edgewright.nouns.precision import PRECISIONS
+from edgewright.nouns.target import Target
+from edgewright.nouns.verdict import OutputVerdict
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+
+class Subject(NamedTuple):
+    """What is checked.
+
+    Attributes:
+        specs: the source's inputs and outputs.
+        samples: what it was calibrated on.
+        folder: the artifact's. goldens: their file.
+    """
+
+    target: Target
+    source: SourceRef
+    specs: tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
+    samples: SampleSet
+    folder: Path
+    manifest: Manifest
+    goldens: Path
+
+    @property
+    def rounded(self) -> bool:
+        """Whether its tensors may have steps."""
+        return PRECISIONS[self.manifest.precision].calibrated or self.manifest.precision == AS_IS
+
+    def answering(self) -> dict[str, Any]:
+        """What the target's worker has to know to run it."""
+        return {
+            "runner": targets.module_name(f"{self.target.name}.{self.target.host_runner}"),
+            "folder": self.folder,
+            "manifest": msgspec.to_builtins(self.manifest),
+        }
+
+    def judging(self) -> dict[str, Any]:
+        """The arguments of `judged`."""
+        inputs, outputs = self.specs
+        return {
+            **self.answering(),
+            "file": self.goldens,
+            "rule": rule_of(self.manifest, (*inputs, *outputs)),
+            "module": targets.module_name(f"{self.target.name}.steps") if self.rounded else None,
+        }
+
+
+class Checked(NamedTuple):
+    """What came out; `notes` are for the manifest."""
+
+    parity: Parity
+    verdict: tuple[OutputVerdict, ...]
+    notes: tuple[str, ...]
+
+
+def judged(
+    runner: str, folder: Path, manifest: dict[str, Any], file: Path, rule: Rule, module: str | None
+) -> list[Judged]:
+    """Runs the artifact on all goldens and judges its answers. In the target's worker.
+
+    Raises:
+        ConversionError: the runtime has no way to run it, or its outputs have other shapes.
+    """
+    import numpy as np
+
+    specs = msgspec.convert(manifest["outputs"], tuple[TensorSpec, ...])
+    inputs, references = goldens.load(file, len(manifest["inputs"]), len(specs))
+    answers = list(jobs.artifact_answers(runner, folder, manifest, zip(*inputs, strict=True)))
+    outputs = [np.stack(column) for column in zip(*answers, strict=True)]
+    places = steps(module, folder / manifest["entry"], specs)
+    return judge.judge(references, outputs, specs, places, goldens.counted(file, references), rule)
+
+
+def check(workers: Workers, subject: Subject, found: list[Judged]) -> Checked:
+    """Settles what `judged` found.
+
+    Raises:
+        Unlike: the answers stray further than they may; Coarse: too few levels are left.
+    """
+    count = subject.manifest.goldens.count
+    parity = judge.parity(found, count)
+    notes = _levels(workers, subject, parity, tuple(one.verdict for one in found))
+    if any(one.suspects for one in found):
+        sure = _asked_again(workers, subject, found)
+        found = [one._replace(suspects=sure.get(output, ())) for output, one in enumerate(found)]
+    refuse(found, subject.manifest, parity)
+    return Checked(parity, tuple(one.verdict for one in found), tuple(notes))
+
+
+def _levels(
+    workers: Workers, subject: Subject, parity: Parity, verdict: tuple[OutputVerdict, ...]
+) -> list[str]:
+    """Notes for a source that was rounded before it came here; where it is rounded here, Coarse is raised."""
+    if not subject.rounded:
+        return []
+    try:
+        parts = levels.coarse(
+            workers, subject.target, subject.source, subject.samples, subject.folder, subject.manifest, subject.goldens,
+        )  # fmt: skip
+    except (
+        ConversionError
+    ) as error:  # a file in a form that is not known here: its answers are compared all the same
+        return [f"levels of the outputs were not checked: {error.message}"]
+    names = [spec.name for spec in subject.specs[1]]
+    if parts and PRECISIONS[subject.manifest.precision].calibrated:
+        raise levels.refused(parts, names, parity, verdict)
+    return [levels.describe(parts, names)] if parts else []
+
+
+def _asked_again(workers: Workers, subject: Subject, found: list[Judged]) -> dict[int, tuple[Suspect, ...]]:
+    """Suspects that fresh samples say are lost, by output."""
+    suspected = {output: one for output, one in enumerate(found) if one.suspects}
+    file = subject.goldens.with_name("fresh.npz")
+    places = workers.call(
+        SOURCES[subject.source.format], __name__, "fresh_references", source=subject.source, samples=subject.samples,
+        goldens_file=subject.goldens, outputs=subject.manifest.outputs, wanted=tuple(suspected), file=file,
+    )  # fmt: skip
+    sure: dict[int, tuple[Suspect, ...]] = workers.call(
+        subject.target.framework, __name__, "fresh_lost", **subject.answering(), samples=subject.samples, places=places,
+        file=file, suspected=suspected, goldens_file=subject.goldens,
+    )  # fmt: skip
+    file.unlink(missing_ok=True)
+    return sure
+
+
+def fresh_references(
+    source: SourceRef, samples: SampleSet, goldens_file: Path, outputs: tuple[TensorSpec, ...], wanted: tuple[int, ...],
+    file: Path,
+) -> list[int]:  # fmt: skip
+    """Writes the source's answers to samples that are no goldens. Returns their places. In the source's worker.
+
+    Args:
+        wanted: outputs whose answers are kept.
+    """
+    model = opened(source)
+    inputs, _ = goldens.load(goldens_file, len(model.inputs), 0)
+    places = fresh.chosen(samples, inputs, [outputs[output] for output in wanted])
+    kept: dict[int, list[Array]] = {output: [] for output in wanted}
+    for sample in fresh.taken(samples, places):
+        answers = model.run(sample)
+        for output in wanted:
+            kept[output].append(answers[output].copy())
+    if places:
+        fresh.write(file, kept)
+    return places
+
+
+def fresh_lost(
+    runner: str, folder: Path, manifest: dict[str, Any], samples: SampleSet, places: list[int], file: Path,
+    suspected: Mapping[int, Judged], goldens_file: Path,
+) -> dict[int, tuple[Suspect, ...]]:  # fmt: skip
+    """Which suspects are lost on those samples too. In the target's worker. Fewer than `fresh.LEAST` decide with the goldens."""
+    import numpy as np
+
+    specs = msgspec.convert(manifest["outputs"], tuple[TensorSpec, ...])
+
+    def pairs() -> Iterator[tuple[Mapping[int, Array], Mapping[int, Array]]]:
+        if places:
+            with np.load(file, allow_pickle=False) as archive:
+                rows = [archive[f"output_{output}"] for output in suspected]
+            yield from paired(rows, fresh.taken(samples, places))
+        if len(places) < fresh.LEAST:
+            inputs, references = goldens.load(goldens_file, len(manifest["inputs"]), len(specs))
+            yield from paired([references[output] for output in suspected], zip(*inputs, strict=True))
+
+    def paired(
+        rows: list[Array], inputs: Iterator[Any]
+    ) -> Iterator[tuple[Mapping[int, Array], Mapping[int, Array]]]:
+        answers = jobs.artifact_answers(runner, folder, manifest, inputs)
+        for references, answer in zip(zip(*rows, strict=True), answers, strict=True):
+            real = {
+                output: judge.real_values(reference, specs[output])
+                for output, reference in zip(suspected, references, strict=True)
+            }
+            yield real, {output: judge.real_values(answer[output], specs[output]) for output in suspected}
+
+    return fresh.lost(suspected, pairs())

@@ -1,0 +1,98 @@
+"""Asks again: slices that look lost on the goldens are lost only if other samples say so too.
+
+The references come from the source's worker by a file, the answers from the target's; neither holds more than one sample's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright.compile import goldens
+from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.verdict import apart
+from edgewright.compile.verdict.figures import decibel, plain
+from edgewright.compile.verdict.judge import Judged, Suspect
+from edgewright.compile.verdict.slices import FLOORS, slices
+from edgewright.compile.verdict.sums import Sums
+from edgewright.nouns.artifact import TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+LEAST, MOST = 64, 128
+_MAX_BYTES = 256 * 1024**2  # of references
+
+
+def chosen(samples: SampleSet, golden_inputs: Sequence[Array], outputs: Sequence[TensorSpec]) -> list[int]:
+    """Places in the stream of samples of those that are no goldens, at most `MOST`, evenly spread.
+
+    Args:
+        outputs: those whose references will be kept.
+    """
+    import numpy as np
+
+    seen = {_digest(row) for row in zip(*golden_inputs, strict=True)}
+    found = [place for place, sample in enumerate(samples.stream()) if _digest(sample) not in seen]
+    each = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in outputs)
+    most = min(MOST, _MAX_BYTES // max(1, each))
+    if len(found) <= most:
+        return found
+    return [found[index * len(found) // most] for index in range(most)]
+
+
+def taken(samples: SampleSet, places: Sequence[int]) -> Iterator[list[Array]]:
+    """The samples in these places of the stream."""
+    wanted = set(places)
+    return (sample for place, sample in enumerate(samples.stream()) if place in wanted)
+
+
+def lost(
+    judged: Mapping[int, Judged], answers: Iterator[tuple[Mapping[int, Array], Mapping[int, Array]]]
+) -> dict[int, tuple[Suspect, ...]]:
+    """Which suspects of some outputs are lost on other samples.
+
+    Args:
+        judged: by output.
+        answers: (references, outputs) of one sample after another, real values in float64, by output.
+    """
+    import numpy as np
+
+    sums = {output: Sums(one.centre) for output, one in judged.items()}
+    for references, outputs in answers:
+        for output, one in judged.items():
+            reference, answer = references[output], outputs[output]
+            used = ~apart.away(reference, one.verdict.limits.apart) & np.isfinite(answer)
+            sums[output].add(np.where(used, reference, 0.0), np.where(used, answer, 0.0), used)
+    return {output: tuple(_confirmed(one, sums[output])) for output, one in judged.items()}
+
+
+def _confirmed(judged: Judged, sums: Sums) -> Iterator[Suspect]:
+    floor = judged.floor * sums.count
+    along = {
+        axis: slices(sums, floor, axis) for axis in {one.axis for one in judged.suspects} if axis is not None
+    }
+    for suspect in judged.suspects:
+        if suspect.axis is None:
+            signal, noise, unit = (float(part.sum()) for part in (sums.signal, sums.noise, floor))
+        else:
+            part = along[suspect.axis]
+            signal, noise, unit = (float(one[suspect.at]) for one in (part.signal, part.noise, part.floor))
+        if signal > FLOORS * unit and noise >= signal:
+            yield suspect._replace(signal_db=plain(decibel(signal, noise)))
+
+
+def _digest(sample: Sequence[Array]) -> bytes:
+    return hashlib.sha256(b"".join(array.tobytes() for array in sample)).digest()
+
+
+def write(path: Path, references: Mapping[int, list[Array]]) -> None:
+    """References by output, one an sample."""
+    import numpy as np
+
+    goldens.write_npz(path, ((f"output_{output}", np.stack(rows)) for output, rows in references.items()))

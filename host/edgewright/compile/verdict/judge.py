@@ -1,0 +1,226 @@
+"""Judges one output of an artifact on the goldens, or all of them. Pure: arrays in, figures out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from edgewright.compile.answers import real
+from edgewright.compile.verdict import apart, classes
+from edgewright.compile.verdict.figures import EXACT_DB, LARGEST, decibel, plain, raised
+from edgewright.compile.verdict.rule import Rule
+from edgewright.compile.verdict.slices import FLOORS, Slices, axes, slices
+from edgewright.compile.verdict.sums import Sums
+from edgewright.compile.verdict.swapped import swapped
+from edgewright.nouns.artifact import Parity, TensorSpec
+from edgewright.nouns.verdict import Limits, OutputVerdict
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+_ROUNDINGS = 8  # of the narrowest float, which add up on the way
+_NOISES = 2  # a choice whose margin is within so many usual errors of two values may fall either way
+_NAMED = 16  # lost slices of an output that are looked into
+
+
+class Suspect(NamedTuple):
+    """A slice that looks lost on the goldens.
+
+    Attributes:
+        axis: None for the whole output. at: index along it.
+        signal_db: of what the source changes in it to the artifact's error.
+        instead: the index of the source that the artifact answers here with; None where there is none.
+    """
+
+    axis: int | None
+    at: int
+    signal_db: float
+    instead: int | None = None
+
+
+class Judged(NamedTuple):
+    """One output, judged.
+
+    Attributes:
+        floor: at every position, the square of what rounding alone may be off.
+        wrong: values that are not finite, or that stand apart in the source and not here.
+        unequal: classes that differ. max_abs, relative, cosine: as in `nouns.artifact.Parity`.
+        low: the whole output is beyond its limit. still: it does not follow its source as well as its precision must.
+        suspects: slices that are lost if other samples say so too.
+        centre: the source's mean answer.
+    """
+
+    verdict: OutputVerdict
+    floor: Array
+    centre: Array
+    wrong: int = 0
+    unequal: int = 0
+    max_abs: float = 0.0
+    relative: float = 0.0
+    cosine: float = 1.0
+    low: bool = False
+    still: bool = False
+    suspects: tuple[Suspect, ...] = ()
+
+    @property
+    def sqnr_db(self) -> float:
+        """Signal to noise of the whole output; for classes of what is equal to what is not."""
+        if self.verdict.sqnr_db is not None:
+            return self.verdict.sqnr_db
+        return plain(decibel(1.0, 1.0 - (1.0 if self.verdict.equal is None else self.verdict.equal)))
+
+
+def judge(
+    references: Sequence[Array], outputs: Sequence[Array], specs: Sequence[TensorSpec], steps: Sequence[Array],
+    counts: Sequence[Array], rule: Rule,
+) -> list[Judged]:  # fmt: skip
+    """Judges all outputs.
+
+    Args:
+        references, outputs, counts: one array an output, of shape (goldens, *spec.shape); integers as they were given.
+        specs: the artifact's outputs. steps: as `steps.steps` gives them.
+        counts: which values count at all.
+    """
+    wide = [real_values(reference, spec) for reference, spec in zip(references, specs, strict=True)]
+    labels = [classes.are(reference, spec) for reference, spec in zip(references, specs, strict=True)]
+    cut = axes(wide, counts) if rule.data else [[] for _ in wide]
+    return [
+        _equality(reference, output, counted, rule)
+        if label
+        else _nearness(real_reference, real_values(output, spec), spec, step, counted, rule, chosen)
+        for reference, output, spec, step, counted, label, real_reference, chosen
+        in zip(references, outputs, specs, steps, counts, labels, wide, cut, strict=True)
+    ]  # fmt: skip
+
+
+def real_values(values: Array, spec: TensorSpec) -> Array:
+    """Answers of the source or the artifact in float64; integers that have the output's scale as what they stand for."""
+    import numpy as np
+
+    scale = {"dtype": spec.dtype, "scale": spec.scale, "zero_point": spec.zero_point}
+    return np.asarray(real(values, scale), np.float64)
+
+
+def parity(judged: Sequence[Judged], count: int) -> Parity:
+    """The figures over all outputs."""
+    first = judged[0].verdict
+    agreed = first.equal if first.top1 is None else first.top1
+    return Parity(
+        max_abs=plain(max(one.max_abs for one in judged)),
+        max_relative=plain(max(one.relative for one in judged)),
+        cosine=plain(min(one.cosine for one in judged)),
+        sqnr_db=min(one.sqnr_db for one in judged),
+        top1_agreement=1.0 if agreed is None else agreed,
+        count=count,
+    )
+
+
+def _equality(reference: Array, output: Array, counts: Array, rule: Rule) -> Judged:
+    """The verdict on classes."""
+    import numpy as np
+
+    total = int(counts.sum())
+    unequal = int(np.sum((reference != output) & counts))
+    most = classes.most_unequal(total, rule.equal)
+    share = 1 - unequal / total if total else 1.0
+    nothing = np.zeros(reference.shape[1:])
+    return Judged(
+        verdict=OutputVerdict(equal=plain(share), limits=Limits(unequal=most)),
+        floor=nothing, centre=nothing, unequal=unequal, low=unequal > most,
+    )  # fmt: skip
+
+
+def _nearness(
+    reference: Array, output: Array, spec: TensorSpec, step: Array, counts: Array, rule: Rule, cut: list[int]
+) -> Judged:
+    """The verdict on real values."""
+    import numpy as np
+
+    bound = apart.limit(reference, counts)
+    away = apart.away(reference, bound) & counts
+    wrong = int(np.sum(counts & ~away & ~np.isfinite(output)))
+    if bound is not None:
+        wrong += apart.unmatched(reference[away], output[away], bound)
+    used = counts & ~away
+    used &= np.isfinite(output)
+    reference, output = np.where(used, reference, 0.0), np.where(used, output, 0.0)
+    largest = float(np.abs(reference).max(initial=0.0))
+    sums = Sums(reference.mean(axis=0))
+    for row in zip(reference, output, used, strict=True):
+        sums.add(*row)
+    steps = 1 / 6 + 1 if rule.in_steps or spec.scale is not None else 1 / 6
+    each = steps * np.square(step) + (_ROUNDINGS * rule.eps * largest) ** 2
+    floor = each * sums.count
+    power, noise = float(np.sum(np.square(reference))), float(sums.noise.sum())
+    error = float(np.abs(output - reference).max(initial=0.0))
+    limits = Limits(
+        noise=raised(power / 10 ** (rule.tolerance.sqnr_db / 10) + float(floor.sum())),
+        error=raised(rule.tolerance.relative * largest + 2 * float(step.max(initial=0.0))),
+        apart=None if bound is None else raised(bound),
+    )
+    parts = [slices(sums, floor, axis) for axis in cut]
+    signal, moving = float(sums.signal.sum()), float(sums.signal.sum()) > FLOORS * float(floor.sum())
+    above = decibel(signal, max(0.0, noise - float(floor.sum())))
+    suspects = _suspects(parts, reference, output)
+    if rule.data and moving and noise >= signal:
+        suspects = [Suspect(None, 0, plain(decibel(signal, noise))), *suspects]
+    verdict = OutputVerdict(
+        sqnr_db=-EXACT_DB if wrong else plain(decibel(power, noise)),
+        following_db=plain(decibel(signal, noise)) if moving else None,
+        top1=_top1(reference, output, noise),
+        worst=min((part.worst for part in parts if part.worst), key=lambda one: one.sqnr_db, default=None),
+        not_covered=tuple(one for part in parts for one in part.not_covered),
+        limits=Limits(
+            noise=limits.noise, error=limits.error, apart=limits.apart,
+            slices=tuple(found for part in parts if (found := part.limits)),
+        ),
+    )  # fmt: skip
+    return Judged(
+        verdict=verdict, floor=each, centre=reference.mean(axis=0), wrong=wrong,
+        max_abs=LARGEST if wrong else error,
+        relative=LARGEST if wrong else error / largest if largest else error,
+        cosine=_cosine(reference, output),
+        low=not (noise <= (limits.noise or 0.0) and error <= (limits.error or 0.0)),
+        still=moving and rule.following_db is not None and above < rule.following_db,
+        suspects=tuple(suspects),
+    )  # fmt: skip
+
+
+def _suspects(parts: Sequence[Slices], reference: Array, output: Array) -> list[Suspect]:
+    found = []
+    for part in parts:
+        lost = part.lost
+        named = swapped(reference, output, part.axis, lost[:_NAMED])
+        found += [
+            Suspect(part.axis, index, plain(decibel(part.signal[index], part.noise[index])), named.get(index))
+            for index in lost
+        ]
+    return found
+
+
+def _top1(reference: Array, output: Array, noise: float) -> float | None:
+    """Share of goldens with the source's greatest value, of those where its choice is clear; None where none is, or it is no choice."""
+    import numpy as np
+
+    flat, answered = reference.reshape(len(reference), -1), output.reshape(len(output), -1)
+    if flat.shape[1] < 2 or flat.shape[1] != reference.shape[-1]:
+        return None
+    two = np.partition(flat, -2, axis=1)[:, -2:]
+    clear = two[:, 1] - two[:, 0] > _NOISES * (2 * noise / flat.size) ** 0.5
+    if not clear.any():
+        return None
+    return plain(float(np.mean(flat[clear].argmax(axis=1) == answered[clear].argmax(axis=1))))
+
+
+def _cosine(reference: Array, output: Array) -> float:
+    """The smallest cosine over the goldens; two zero vectors agree."""
+    import numpy as np
+
+    left, right = reference.reshape(len(reference), -1), output.reshape(len(output), -1)
+    sizes, others = np.linalg.norm(left, axis=1), np.linalg.norm(right, axis=1)
+    product = sizes * others
+    dots = np.sum(left * right, axis=1)
+    cosines = np.where((sizes == 0) & (others == 0), 1.0, dots / np.where(product == 0, 1.0, product))
+    return float(np.min(np.nan_to_num(cosines, nan=-1.0)))

@@ -1,0 +1,147 @@
+"""Refusals: what is wrong with an artifact's answers, in one line, and the cure that fits the cause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgewright.compile.verdict.judge import Judged, Suspect
+from edgewright.errors import ConversionError
+from edgewright.nouns.artifact import Manifest, Parity
+from edgewright.nouns.precision import PRECISIONS
+from edgewright.nouns.verdict import OutputVerdict
+
+_NAMED = 3
+_ENOUGH = 100  # calibration samples from which on more do not help much
+
+
+class Unlike(ConversionError):
+    """An artifact's answers stray further from its source's than they may. `parity` and `verdict` say how far."""
+
+    code = "parity"
+
+    def __init__(
+        self, message: str, *, hint: str, parity: Parity, verdict: tuple[OutputVerdict, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.parity, self.verdict = parity, verdict
+
+
+def refuse(judged: Sequence[Judged], manifest: Manifest, parity: Parity) -> None:
+    """Raises Unlike for the first thing that is wrong.
+
+    Args:
+        judged: one an output; their suspects are lost.
+    """
+    verdict = tuple(one.verdict for one in judged)
+    what = f"{manifest.target} {manifest.precision}"
+    for says in (_wrong, _lost, _beyond):
+        for one, spec in zip(judged, manifest.outputs, strict=True):
+            if found := says(one, f"output {spec.name}", manifest):
+                message, hint = found
+                raise Unlike(f"{what}: {message}", hint=hint, parity=parity, verdict=verdict)
+
+
+def place(axis: int, index: int) -> str:
+    """A slice for a person."""
+    return f"index {index} of axis {axis}"
+
+
+def _wrong(one: Judged, name: str, manifest: Manifest) -> tuple[str, str] | None:
+    """Values that are not finite, or not where they must be."""
+    if not one.wrong:
+        return None
+    values = "a value" if one.wrong == 1 else f"{one.wrong} values"
+    are = "is" if one.wrong == 1 else "are"
+    return (
+        f"{values} of {name} {are} not finite, or not as infinite as the source's",
+        "numbers overflow on the way: take fp32, or another target"
+        if manifest.precision != "fp32"
+        else "the converter changed the model: try another target",
+    )
+
+
+def _lost(one: Judged, name: str, manifest: Manifest) -> tuple[str, str] | None:
+    """Slices, or a whole output, that do not follow the source."""
+    if not one.suspects:
+        return None
+    first = one.suspects[0]
+    if first.axis is None:
+        return (
+            f"{name} does not follow the source's: its error is larger than all that the source changes "
+            f"({first.signal_db:.1f} dB, at least 0; the SQNR is {one.sqnr_db:.1f} dB)",
+            _cure(manifest),
+        )
+    moved = [_moved(suspect) for suspect in one.suspects if suspect.instead is not None]
+    if moved:
+        return (
+            f"slices of {name} are in other places: {_some(moved)}",
+            "the converter changed the order: try another target",
+        )
+    slices = _some([f"{place(_axis(one), one.at)} ({one.signal_db:.1f} dB)" for one in one.suspects])
+    return (
+        f"lost in {name}: {slices}; the error there is larger than all that the source changes (below 0 dB), "
+        f"though all of the output has {one.sqnr_db:.1f} dB",
+        _cure(manifest),
+    )
+
+
+def _axis(suspect: Suspect) -> int:
+    return 0 if suspect.axis is None else suspect.axis
+
+
+def _moved(suspect: Suspect) -> str:
+    return f"{place(_axis(suspect), suspect.at)} is at index {suspect.instead}"
+
+
+def _beyond(one: Judged, name: str, manifest: Manifest) -> tuple[str, str] | None:
+    """A whole output that is too far away."""
+    verdict, tolerance = one.verdict, manifest.goldens.tolerance
+    if verdict.equal is not None:
+        if not one.low:
+            return None
+        return (
+            f"{name} differs from the source's in {one.unequal} places, of at most {verdict.limits.unequal} "
+            f"({verdict.equal:.2%} are equal)",
+            _cure(manifest),
+        )
+    if one.low:
+        return (
+            f"{name} differs from the source's: SQNR {one.sqnr_db:.1f} dB of at least {tolerance.sqnr_db:g}, "
+            f"relative error {one.relative:.3g} of at most {tolerance.relative:g}",
+            _cure(manifest),
+        )
+    if one.still and verdict.following_db is not None:
+        return (
+            f"{name} does not follow the source's: {verdict.following_db:.1f} dB of what changes from input to input, "
+            f"of at least {PRECISIONS[manifest.precision].following_db:g} (SQNR of all {one.sqnr_db:.1f} dB)",
+            _cure(manifest),
+        )
+    return None
+
+
+def _some(parts: Sequence[str]) -> str:
+    more = f" and {len(parts) - _NAMED} more" if len(parts) > _NAMED else ""
+    return f"{', '.join(parts[:_NAMED])}{more}"
+
+
+def _cure(manifest: Manifest) -> str:
+    """What helps, by what may be the cause."""
+    precision, random = manifest.precision, manifest.goldens.origin == "random"
+    if precision == "fp32":
+        real = "give --calibration data like its real inputs (these were random), or " if random else ""
+        return f"{real}try another target: this converter computes something else"
+    if precision == "as-is":
+        return "this runtime computes the file otherwise than the one that the answers are from: try another target"
+    if precision == "fp16":
+        return "take fp32: some of the model's numbers are too large or too close for 16-bit floats"
+    if not PRECISIONS[precision].calibrated:
+        return "take fp16 or fp32, or let --fallback search; another target may round less"
+    few = manifest.calibration.samples
+    if random:
+        data = "give --calibration data like its real inputs, "
+    else:
+        data = f"give more calibration data than {few} samples, " if few < _ENOUGH else ""
+    return (
+        f"{data}let --fallback search what has to stay in floats, name it with --precision int8-mixed --keep-float LAYER, "
+        "or take another target"
+    )

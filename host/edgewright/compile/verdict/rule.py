@@ -1,0 +1,50 @@
+"""What the verdict on an artifact goes by: limits of its precision, what its numbers can resolve, what it is tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from edgewright.nouns.artifact import Manifest, TensorSpec
+from edgewright.nouns.precision import PRECISIONS, Tolerance
+
+AS_IS = "as-is"
+_HALF = 2.0**-10
+
+
+class Rule(NamedTuple):
+    """The rule for all outputs of an artifact.
+
+    Attributes:
+        tolerance: of whole outputs.
+        following_db: least signal of a whole output's changes to its error, dB; None where the rule for slices holds.
+        equal: least share of equal classes.
+        eps: distance of 1 and the next float of the narrowest kind on the way.
+        data: the goldens are real inputs; on random ones no slice is judged.
+        in_steps: the source itself is quantised.
+    """
+
+    tolerance: Tolerance
+    following_db: float | None
+    equal: float
+    eps: float
+    data: bool
+    in_steps: bool
+
+
+def rule_of(manifest: Manifest, source: Iterable[TensorSpec]) -> Rule:
+    """The rule for an artifact.
+
+    Args:
+        source: inputs and outputs of its source.
+    """
+    row = PRECISIONS[manifest.precision]
+    halves = any(spec.dtype == "float16" for spec in source)
+    return Rule(
+        tolerance=manifest.goldens.tolerance,
+        following_db=row.following_db,
+        equal=row.equal,
+        eps=max(row.eps, _HALF) if halves else row.eps,
+        data=manifest.goldens.origin != "random",
+        in_steps=manifest.precision == AS_IS,
+    )
