@@ -47,7 +47,9 @@ def outcomes(title: str, results: list[BoardOutcome], *, brief: bool = False) ->
             if outcome.hint and not brief:
                 render.line(f"  hint: {outcome.hint}")
         for check in outcome.checks:
-            if check.name in ("incumbent", "precision"):
+            if check.name in ("incumbent", "precision") or (
+                check.name == "answers" and check.ok and check.note
+            ):
                 render.line(f"{outcome.board}: {check.note}")
     if brief:
         return

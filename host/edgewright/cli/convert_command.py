@@ -168,8 +168,10 @@ def copied(folder: Path, output: Path | None) -> Path:
 
 def show_artifact(artifact: Artifact, folder: Path) -> None:
     """Prints what an artifact is."""
+    from edgewright.compile.verdict import words
+
     manifest = artifact.manifest
-    parity, accuracy = manifest.parity, manifest.accuracy
+    accuracy = manifest.accuracy
     rows = [
         ("artifact", artifact.id[:12]),
         ("folder", folder),
@@ -177,8 +179,7 @@ def show_artifact(artifact: Artifact, folder: Path) -> None:
         ("target", f"{manifest.target} {manifest.precision}"),
         ("size", render.size(manifest.model_bytes)),
         ("calibration", calibration_text(manifest.calibration.kind, manifest.calibration.samples)),
-        ("parity", f"SQNR {parity.sqnr_db:.1f} dB, cosine {parity.cosine:.6f}, max abs {parity.max_abs:.2g}, "
-                   f"max relative {parity.max_relative:.2g}, top-1 agreement {parity.top1_agreement:.0%} of {parity.count}"),
+        *words.rows(manifest),
         ("needs", ", ".join(f"{key} {value}" for key, value in sorted(manifest.requires.items())) or "-"),
     ]  # fmt: skip
     if accuracy is not None:

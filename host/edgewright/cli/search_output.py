@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from edgewright.measure.search.engine import SearchResult, Trial
     from edgewright.nouns.profile import Profile
 
-FIGURES = (("sqnr_db", ">SQNR dB"), ("accuracy", ">accuracy"), ("drop", ">drop"), ("size_mb", ">MiB"))
+FIGURES = (
+    ("sqnr_db", ">SQNR dB"),
+    ("least_db", ">worst dB"),
+    ("accuracy", ">accuracy"),
+    ("drop", ">drop"),
+    ("size_mb", ">MiB"),
+)
 
 
 def search_and_show(
@@ -135,4 +141,4 @@ def _figure(key: str, value: float | None) -> str:
         return "-"
     if key in ("accuracy", "drop"):
         return f"{value:.4f}"
-    return f"{value:.1f}" if key == "sqnr_db" else render.number(value)
+    return f"{value:.1f}" if key.endswith("_db") else render.number(value)

@@ -212,7 +212,7 @@ class BoardRelease:
         self.step("verify", f"{self.artifact.manifest.goldens.count} goldens")
         answer = self.call("verify", model=self.request.model, release=self.release, **self.options())
         self.trace.runtime = str(answer.get("runtime", ""))
-        check = gate.answers(answer)
+        check = gate.answers(answer, self.artifact.manifest.goldens.origin)
         self.trace.checks.append(check)
         placed = gate.placement(answer, self.budget)
         self.trace.checks += [placed] if placed else []

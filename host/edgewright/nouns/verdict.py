@@ -72,3 +72,9 @@ class OutputVerdict(Noun, frozen=True, kw_only=True):
     worst: Slice | None = None
     not_covered: tuple[tuple[int, int], ...] = ()
     limits: Limits = Limits()
+
+    @property
+    def least_db(self) -> float | None:
+        """The worst of its figures in dB; None for classes."""
+        worst = None if self.worst is None else self.worst.sqnr_db
+        return min((one for one in (self.sqnr_db, self.following_db, worst) if one is not None), default=None)

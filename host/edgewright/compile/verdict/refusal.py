@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgewright.compile.verdict.judge import Judged, Suspect
+from edgewright.compile.verdict.words import place
 from edgewright.errors import ConversionError
-from edgewright.nouns.artifact import Manifest, Parity
+from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.verdict import OutputVerdict
 
@@ -36,83 +37,78 @@ def refuse(judged: Sequence[Judged], manifest: Manifest, parity: Parity) -> None
     what = f"{manifest.target} {manifest.precision}"
     for says in (_wrong, _lost, _beyond):
         for one, spec in zip(judged, manifest.outputs, strict=True):
-            if found := says(one, f"output {spec.name}", manifest):
+            if found := says(one, spec, manifest):
                 message, hint = found
                 raise Unlike(f"{what}: {message}", hint=hint, parity=parity, verdict=verdict)
 
 
-def place(axis: int, index: int) -> str:
-    """A slice for a person."""
-    return f"index {index} of axis {axis}"
-
-
-def _wrong(one: Judged, name: str, manifest: Manifest) -> tuple[str, str] | None:
+def _wrong(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
     """Values that are not finite, or not where they must be."""
     if not one.wrong:
         return None
     values = "a value" if one.wrong == 1 else f"{one.wrong} values"
     are = "is" if one.wrong == 1 else "are"
     return (
-        f"{values} of {name} {are} not finite, or not as infinite as the source's",
+        f"{values} of output {spec.name} {are} not finite, or not as infinite as the source's",
         "numbers overflow on the way: take fp32, or another target"
         if manifest.precision != "fp32"
         else "the converter changed the model: try another target",
     )
 
 
-def _lost(one: Judged, name: str, manifest: Manifest) -> tuple[str, str] | None:
+def _lost(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
     """Slices, or a whole output, that do not follow the source."""
     if not one.suspects:
         return None
     first = one.suspects[0]
     if first.axis is None:
         return (
-            f"{name} does not follow the source's: its error is larger than all that the source changes "
+            f"output {spec.name} does not follow the source's: its error is larger than all that the source changes "
             f"({first.signal_db:.1f} dB, at least 0; the SQNR is {one.sqnr_db:.1f} dB)",
             _cure(manifest),
         )
-    moved = [_moved(suspect) for suspect in one.suspects if suspect.instead is not None]
+    moved = [_moved(suspect, one, spec) for suspect in one.suspects if suspect.instead is not None]
     if moved:
         return (
-            f"slices of {name} are in other places: {_some(moved)}",
+            f"slices of output {spec.name} are in other places: {_some(moved)}",
             "the converter changed the order: try another target",
         )
-    slices = _some([f"{place(_axis(one), one.at)} ({one.signal_db:.1f} dB)" for one in one.suspects])
+    slices = _some([f"{_place(lost, one, spec)} ({lost.signal_db:.1f} dB)" for lost in one.suspects])
     return (
-        f"lost in {name}: {slices}; the error there is larger than all that the source changes (below 0 dB), "
+        f"lost in output {spec.name}: {slices}; the error there is larger than all that the source changes (below 0 dB), "
         f"though all of the output has {one.sqnr_db:.1f} dB",
         _cure(manifest),
     )
 
 
-def _axis(suspect: Suspect) -> int:
-    return 0 if suspect.axis is None else suspect.axis
+def _place(suspect: Suspect, one: Judged, spec: TensorSpec) -> str:
+    return place(spec, one.verdict, suspect.axis or 0, suspect.at)
 
 
-def _moved(suspect: Suspect) -> str:
-    return f"{place(_axis(suspect), suspect.at)} is at index {suspect.instead}"
+def _moved(suspect: Suspect, one: Judged, spec: TensorSpec) -> str:
+    return f"{_place(suspect, one, spec)} is at index {suspect.instead}"
 
 
-def _beyond(one: Judged, name: str, manifest: Manifest) -> tuple[str, str] | None:
+def _beyond(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
     """A whole output that is too far away."""
     verdict, tolerance = one.verdict, manifest.goldens.tolerance
     if verdict.equal is not None:
         if not one.low:
             return None
         return (
-            f"{name} differs from the source's in {one.unequal} places, of at most {verdict.limits.unequal} "
+            f"output {spec.name} differs from the source's in {one.unequal} places, of at most {verdict.limits.unequal} "
             f"({verdict.equal:.2%} are equal)",
             _cure(manifest),
         )
     if one.low:
         return (
-            f"{name} differs from the source's: SQNR {one.sqnr_db:.1f} dB of at least {tolerance.sqnr_db:g}, "
+            f"output {spec.name} differs from the source's: SQNR {one.sqnr_db:.1f} dB of at least {tolerance.sqnr_db:g}, "
             f"relative error {one.relative:.3g} of at most {tolerance.relative:g}",
             _cure(manifest),
         )
     if one.still and verdict.following_db is not None:
         return (
-            f"{name} does not follow the source's: {verdict.following_db:.1f} dB of what changes from input to input, "
+            f"output {spec.name} does not follow the source's: {verdict.following_db:.1f} dB of what changes from input to input, "
             f"of at least {PRECISIONS[manifest.precision].following_db:g} (SQNR of all {one.sqnr_db:.1f} dB)",
             _cure(manifest),
         )

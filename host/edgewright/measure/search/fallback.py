@@ -6,7 +6,7 @@ turn; with the worst of them together, as few as will do; 16-bit activations; 16
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from edgewright.measure.search.engine import Move, Preset, Trial
 from edgewright.nouns.base import Noun
@@ -143,6 +143,11 @@ def _ends_first(layers: Sequence[str]) -> list[str]:
     return [layers[0], layers[-1], *layers[1:-1]] if len(layers) > 1 else list(layers)
 
 
-def _exactness(trial: Trial) -> float:
-    value = trial.verdict.figures.get("sqnr_db")
+def exactness(figures: Mapping[str, float | None]) -> float:
+    """How near a candidate is, dB: by its worst output or slice, where that is known."""
+    value = figures.get("least_db", figures.get("sqnr_db"))
     return -1e9 if value is None else value
+
+
+def _exactness(trial: Trial) -> float:
+    return exactness(trial.verdict.figures)

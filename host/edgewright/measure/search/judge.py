@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ from edgewright.config import home
 from edgewright.errors import ConversionError, EdgewrightError, UsageError
 from edgewright.measure.search import fallback
 from edgewright.measure.search.engine import Limits, Move, SearchResult, Verdict, search
-from edgewright.nouns.artifact import Artifact, Manifest
+from edgewright.nouns.artifact import Artifact, Manifest, Parity
 from edgewright.nouns.base import Noun
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.progress import Progress, silent
+from edgewright.nouns.verdict import OutputVerdict
 
 # what is wrong with the model or the move, and would be again; anything else may be the machine's fault
 _LASTING = frozenset(
@@ -124,8 +125,7 @@ class Judge:
         except EdgewrightError as error:  # no candidate: there is nothing to do with it on the boards
             return Verdict(ok=False, why=error.message)
         figures: dict[str, float | None] = {
-            "sqnr_db": manifest.parity.sqnr_db,
-            "max_relative": manifest.parity.max_relative,
+            **_exactness(manifest.parity, manifest.verdict),
             "size_mb": manifest.model_bytes / 1024**2,
         }
         why = ""
@@ -175,13 +175,18 @@ def fall_back(
 def _figures_of(error: EdgewrightError) -> dict[str, float | None]:
     if not isinstance(error, Unlike):
         return {}
-    return {"sqnr_db": error.parity.sqnr_db, "max_relative": error.parity.max_relative}
+    return _exactness(error.parity, error.verdict)
+
+
+def _exactness(parity: Parity, verdict: Sequence[OutputVerdict]) -> dict[str, float | None]:
+    least = [parity.sqnr_db, *(one.least_db for one in verdict if one.least_db is not None)]
+    return {"sqnr_db": parity.sqnr_db, "least_db": min(least), "max_relative": parity.max_relative}
 
 
 def _rank(figures: dict[str, float | None]) -> tuple[float, ...]:
     """The least drop of accuracy first, where it was measured, then the exactness."""
-    drop, sqnr_db = figures.get("drop"), figures.get("sqnr_db")
-    return (-1e9 if drop is None else -drop, -1e9 if sqnr_db is None else sqnr_db)
+    drop = figures.get("drop")
+    return (-1e9 if drop is None else -drop, fallback.exactness(figures))
 
 
 def _note(key: str) -> Path:
