@@ -60,18 +60,18 @@ def _lost(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] 
     """Slices, or a whole output, that do not follow the source."""
     if not one.suspects:
         return None
+    moved = [_moved(suspect, one, spec) for suspect in one.suspects if suspect.instead is not None]
+    if moved:
+        return (
+            f"slices of output {spec.name} are in other places: {_some(moved)}",
+            "the converter changed the order: try another target",
+        )
     first = one.suspects[0]
     if first.axis is None:
         return (
             f"output {spec.name} does not follow the source's: its error is larger than all that the source changes "
             f"({first.signal_db:.1f} dB, at least 0; the SQNR is {one.sqnr_db:.1f} dB)",
             _cure(manifest),
-        )
-    moved = [_moved(suspect, one, spec) for suspect in one.suspects if suspect.instead is not None]
-    if moved:
-        return (
-            f"slices of output {spec.name} are in other places: {_some(moved)}",
-            "the converter changed the order: try another target",
         )
     slices = _some([f"{_place(lost, one, spec)} ({lost.signal_db:.1f} dB)" for lost in one.suspects])
     return (
