@@ -25,9 +25,9 @@ import numpy as np
 
 from edgewright import targets
 from edgewright.compile import pythons, toolchains
-from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
+from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.config import fleet as fleets
 from edgewright.config import home

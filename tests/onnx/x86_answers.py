@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from edgewright.compile import jobs, onnxsession
-from edgewright.compile.verdict.figures import sqnr_db
 from edgewright.compile.sources.onnx import open_model
+from edgewright.compile.verdict.figures import sqnr_db
 from edgewright.nouns.conversion import Ends
 from edgewright_targets.onnxruntime import runner
 

@@ -13,9 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compile import onnxsession
 from edgewright.compile.explain import explain
-from edgewright.compile.verdict.figures import sqnr_db
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
+from edgewright.compile.verdict.figures import sqnr_db
 from edgewright.compile.workers import Workers
 from edgewright.nouns.conversion import Conversion, Ends
 from edgewright_targets.tensorrt.folded import fold

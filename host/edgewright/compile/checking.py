@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from edgewright import targets
-from edgewright.compile import goldens, jobs, levels
+from edgewright.compile import goldens, jobs, kernels, levels
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.jobs import SOURCES, SourceRef, opened
 from edgewright.compile.verdict import fresh, judge
@@ -36,7 +36,7 @@ class Subject(NamedTuple):
     Attributes:
         specs: the source's inputs and outputs.
         samples: what it was calibrated on.
-        folder: the artifact's. goldens: their file.
+        folder: the artifact's. goldens: their file. kernels: where `kernels.let_in` wrote.
     """
 
     target: Target
@@ -46,6 +46,7 @@ class Subject(NamedTuple):
     folder: Path
     manifest: Manifest
     goldens: Path
+    kernels: Path
 
     @property
     def rounded(self) -> bool:
@@ -67,6 +68,7 @@ class Subject(NamedTuple):
             **self.answering(),
             "file": self.goldens,
             "rule": rule_of(self.manifest, (*inputs, *outputs)),
+            "other_kernels": self.kernels,
             "module": targets.module_name(f"{self.target.name}.steps") if self.rounded else None,
         }
 
@@ -80,8 +82,8 @@ class Checked(NamedTuple):
 
 
 def judged(
-    runner: str, folder: Path, manifest: dict[str, Any], file: Path, rule: Rule, module: str | None
-) -> list[Judged]:
+    runner: str, folder: Path, manifest: dict[str, Any], file: Path, rule: Rule, other_kernels: Path, module: str | None
+) -> list[Judged]:  # fmt: skip
     """Runs the artifact on all goldens and judges its answers. In the target's worker.
 
     Raises:
@@ -94,7 +96,9 @@ def judged(
     answers = list(jobs.artifact_answers(runner, folder, manifest, zip(*inputs, strict=True)))
     outputs = [np.stack(column) for column in zip(*answers, strict=True)]
     places = steps(module, folder / manifest["entry"], specs)
-    return judge.judge(references, outputs, specs, places, goldens.counted(file, references), rule)
+    return judge.judge(
+        references, outputs, specs, places, goldens.counted(file, references), rule, kernels.load(other_kernels, len(specs))
+    )  # fmt: skip
 
 
 def check(workers: Workers, subject: Subject, found: list[Judged]) -> Checked:

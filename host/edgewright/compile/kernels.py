@@ -9,53 +9,85 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from edgewright.compile import goldens
 from edgewright.compile.jobs import SOURCES, SourceRef, opened
+from edgewright.compile.verdict import classes
+from edgewright.compile.verdict.judge import NONE, Disagreement
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
+from edgewright.nouns.artifact import TensorSpec
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
 
+FILE = "kernels.npz"
 SECONDS = 10.0  # for all kernels together
 
 
-class Disagreement(NamedTuple):
-    """Of one output, in the source's own numbers.
+def let_in(
+    workers: Workers, source: SourceRef, file: Path, specs: tuple[int, tuple[TensorSpec, ...]], scratch: Path
+) -> list[str]:
+    """Measures on the goldens what the kernels disagree about, and writes it to `scratch` / `FILE`.
 
-    Attributes:
-        noise: of the output's shape: sum over the goldens of the greatest (other - ref)^2.
-        error: greatest |other - ref|.
-        unstable: of shape (goldens, *output): where another kernel gives another value.
-    """
-
-    noise: Array
-    error: float
-    unstable: Array
-
-
-def disagreement(
-    workers: Workers, source: SourceRef, file: Path, counts: tuple[int, int], scratch: Path
-) -> list[Disagreement]:
-    """Runs the goldens on every kernel that the source's runtime has here, for `SECONDS` at most.
-
-    A kernel that crashes is left out: LiteRT's reference kernels abort where they do not know a shape.
+    Classes about which they disagree do not count any more: the goldens say so.
 
     Args:
-        file: the goldens. counts: of inputs and outputs.
-        scratch: an empty folder.
+        file: the goldens. specs: how many inputs there are, and the artifact's outputs.
+        scratch: a folder for files.
 
     Returns:
-        one an output; none where the runtime has no other kernels.
+        notes for the manifest.
+    """
+    import numpy as np
+
+    inputs, outputs = specs
+    distances = _measured(workers, source, file, (inputs, len(outputs)), scratch)
+    if not distances:
+        return []
+    given, references = goldens.load(file, inputs, len(outputs))
+    counts, notes, found = goldens.counted(file, references), [], []
+    for at, (distance, spec, reference) in enumerate(zip(distances, outputs, references, strict=True)):
+        if classes.are(reference, spec):
+            unstable = (distance > 0) & counts[at]
+            counts[at] &= ~unstable
+            if unstable.any():
+                notes.append(
+                    f"output {spec.name}: kernels of its own runtime disagree about {unstable.mean():.2%}, which does not count"
+                )
+        scaled = spec.scale if spec.scale and reference.dtype.kind in "iu" else 1.0
+        found.append(Disagreement(np.square(distance * scaled).mean(axis=0), float(distance.max() * scaled)))
+    goldens.save(file, given, references, [count.astype(np.uint8) for count in counts])
+    arrays = {f"noise_{at}": one.noise for at, one in enumerate(found)}
+    np.savez(scratch / FILE, **arrays, error=np.array([one.error for one in found]))  # type: ignore[arg-type]
+    return notes
+
+
+def load(folder: Path, outputs: int) -> list[Disagreement]:
+    """What `let_in` wrote there; none where it wrote nothing."""
+    import numpy as np
+
+    if not (folder / FILE).is_file():
+        return [NONE] * outputs
+    with np.load(folder / FILE, allow_pickle=False) as archive:
+        return [Disagreement(archive[f"noise_{at}"], float(archive["error"][at])) for at in range(outputs)]
+
+
+def _measured(
+    workers: Workers, source: SourceRef, file: Path, counts: tuple[int, int], scratch: Path
+) -> list[Array]:
+    """Greatest |other - ref| of each output, (goldens, *shape), in the source's own numbers.
+
+    Runs the goldens on every kernel that the source's runtime has here, for `SECONDS` at most. A kernel that crashes is
+    left out: LiteRT's reference kernels abort at some shapes.
     """
     framework, until = SOURCES[source.format], time.monotonic() + SECONDS
     found = []
     for name in workers.call(framework, __name__, "names", source=source):
-        place = scratch / f"{name}.npz"
+        place = scratch / f"kernels-{name}.npz"
         try:
             workers.call(
                 framework, __name__, "distances", source=source, name=name, file=file, counts=counts,
@@ -98,7 +130,7 @@ def distances(
     np.savez(place, *whole)
 
 
-def _pooled(places: Sequence[Path], outputs: int) -> list[Disagreement]:
+def _pooled(places: Sequence[Path], outputs: int) -> list[Array]:
     import numpy as np
 
     worst: list[Array] = []
@@ -107,7 +139,7 @@ def _pooled(places: Sequence[Path], outputs: int) -> list[Disagreement]:
             arrays = [archive[name] for name in archive.files]
         if len(arrays) == outputs:
             worst = [np.maximum(*pair) for pair in zip(worst, arrays, strict=True)] if worst else arrays
-    return [Disagreement(np.square(one).sum(axis=0), float(one.max(initial=0.0)), one > 0) for one in worst]
+    return worst
 
 
 def _distance(answer: Array, reference: Array) -> Array:

@@ -15,6 +15,7 @@ from edgewright.compile import (
     edges,
     evaluation,
     fingerprint,
+    kernels,
     metrics,
     scratch,
     toolchains,
@@ -152,6 +153,11 @@ class _Compilation:
             file=goldens,
         )
         folder, made = self._convert(inputs, outputs, samples)
+        found = _merged(outputs, made["outputs"])
+        if self.found.quantised:
+            made["notes"] += kernels.let_in(
+                self.workers, self.source, goldens, (len(inputs), found), self.place
+            )
         files = {
             item.relative_to(folder).as_posix(): item for item in sorted(folder.rglob("*")) if item.is_file()
         }
@@ -166,7 +172,7 @@ class _Compilation:
             entry=self.edge.target.entry,
             files=entries,
             inputs=_merged(inputs, made["inputs"]),
-            outputs=_merged(outputs, made["outputs"]),
+            outputs=found,
             goldens=Goldens(
                 file=GOLDENS,
                 count=count,
@@ -185,7 +191,7 @@ class _Compilation:
             preprocessing=self.request.preprocessing,
         )
         subject = Subject(
-            self.edge.target, self.source, (inputs, outputs), samples, folder, manifest, goldens
+            self.edge.target, self.source, (inputs, outputs), samples, folder, manifest, goldens, self.place
         )
         judged = self._job(
             self.edge.target.framework, "judged", within=checking.__name__, **subject.judging()

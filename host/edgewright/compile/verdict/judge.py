@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ROUNDINGS = 8  # of the narrowest float, which add up on the way
 _NOISES = 2  # a choice whose margin is within so many usual errors of two values may fall either way
+_SPREADS = 2  # times what the kernels that are here disagree about: those of boards are others
 _NAMED = 16  # lost slices of an output that are looked into
 
 
@@ -72,16 +73,31 @@ class Judged(NamedTuple):
         return plain(decibel(1.0, 1.0 - (1.0 if self.verdict.equal is None else self.verdict.equal)))
 
 
+class Disagreement(NamedTuple):
+    """What kernels of one runtime disagree about in one output, in real values: 0 where they agree, or none was asked.
+
+    Attributes:
+        noise: of the output's shape: mean over the goldens of the greatest (other - ref)^2.
+        error: greatest |other - ref|.
+    """
+
+    noise: Array | float = 0.0
+    error: float = 0.0
+
+
+NONE = Disagreement()
+
+
 def judge(
     references: Sequence[Array], outputs: Sequence[Array], specs: Sequence[TensorSpec], steps: Sequence[Array],
-    counts: Sequence[Array], rule: Rule,
+    counts: Sequence[Array], rule: Rule, kernels: Sequence[Disagreement] = (),
 ) -> list[Judged]:  # fmt: skip
     """Judges all outputs.
 
     Args:
         references, outputs, counts: one array an output, of shape (goldens, *spec.shape); integers as they were given.
         specs: the artifact's outputs. steps: as `steps.steps` gives them.
-        counts: which values count at all.
+        counts: which values count at all. kernels: one an output; without, none was asked.
     """
     wide = [real_values(reference, spec) for reference, spec in zip(references, specs, strict=True)]
     labels = [classes.are(reference, spec) for reference, spec in zip(references, specs, strict=True)]
@@ -89,9 +105,9 @@ def judge(
     return [
         _equality(reference, output, counted, rule)
         if label
-        else _nearness(real_reference, real_values(output, spec), spec, step, counted, rule, chosen)
-        for reference, output, spec, step, counted, label, real_reference, chosen
-        in zip(references, outputs, specs, steps, counts, labels, wide, cut, strict=True)
+        else _nearness(real_reference, real_values(output, spec), spec, step, counted, rule, chosen, others)
+        for reference, output, spec, step, counted, label, real_reference, chosen, others
+        in zip(references, outputs, specs, steps, counts, labels, wide, cut, kernels or [NONE] * len(specs), strict=True)
     ]  # fmt: skip
 
 
@@ -133,8 +149,9 @@ def _equality(reference: Array, output: Array, counts: Array, rule: Rule) -> Jud
 
 
 def _nearness(
-    reference: Array, output: Array, spec: TensorSpec, step: Array, counts: Array, rule: Rule, cut: list[int]
-) -> Judged:
+    reference: Array, output: Array, spec: TensorSpec, step: Array, counts: Array, rule: Rule, cut: list[int],
+    kernels: Disagreement,
+) -> Judged:  # fmt: skip
     """The verdict on real values."""
     import numpy as np
 
@@ -152,12 +169,15 @@ def _nearness(
         sums.add(*row)
     steps = 1 / 6 + 1 if rule.in_steps or spec.scale is not None else 1 / 6
     each = steps * np.square(step) + (_ROUNDINGS * rule.eps * largest) ** 2
+    each = each + _SPREADS * kernels.noise
     floor = each * sums.count
     power, noise = float(np.sum(np.square(reference))), float(sums.noise.sum())
     error = float(np.abs(output - reference).max(initial=0.0))
     limits = Limits(
         noise=raised(power / 10 ** (rule.tolerance.sqnr_db / 10) + float(floor.sum())),
-        error=raised(rule.tolerance.relative * largest + 2 * float(step.max(initial=0.0))),
+        error=raised(
+            rule.tolerance.relative * largest + 2 * float(step.max(initial=0.0)) + 2 * kernels.error
+        ),
         apart=None if bound is None else raised(bound),
     )
     parts = [slices(sums, floor, axis) for axis in cut]
