@@ -15,7 +15,7 @@ from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.precision import PRECISIONS
 
 Array = np.ndarray[Any, Any]
-INT8 = Rule(PRECISIONS["int8"].tolerance, None, 0.95, 2.0**-23, data=True, in_steps=False)
+INT8 = Rule(PRECISIONS["int8"].tolerance, None, 0.95, 1e-6, data=True, in_steps=False)
 
 
 def suspected(reference: Array, output: Array) -> judge.Judged:

@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 def rule(precision: str = "int8", *, data: bool = True, in_steps: bool = False) -> Rule:
     row = PRECISIONS[precision]
-    return Rule(row.tolerance, row.following_db, row.equal, row.eps, data, in_steps)
+    return Rule(row.tolerance, row.following_db, row.equal, row.rounding, data, in_steps)
 
 
 def judged(

@@ -33,7 +33,7 @@ def manifest(
 def judged(about: Manifest, *pairs: tuple[Array, Array]) -> list[judge.Judged]:
     row = PRECISIONS[about.precision]
     data = about.goldens.origin != "random"
-    rule = Rule(row.tolerance, row.following_db, row.equal, row.eps, data, in_steps=False)
+    rule = Rule(row.tolerance, row.following_db, row.equal, row.rounding, data, in_steps=False)
     steps = [np.zeros(spec.shape) for spec in about.outputs]
     counts = [np.ones(one.shape, bool) for one, _ in pairs]
     return judge.judge(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from edgewright.nouns.base import Noun
 
 
+HALF = 2 * 2.0**-10  # of 16-bit floats, whose products are mostly summed in 32 bits
+
+
 class Tolerance(Noun, frozen=True, kw_only=True):
     """How far a board's outputs may be from the source framework's, over all goldens of one output.
 
@@ -25,7 +28,7 @@ class Precision(Noun, frozen=True, kw_only=True):
         following_db: least ratio of what a whole output changes from input to input to its error, dB; None: as for slices,
             where the error must be smaller than that, on real inputs.
         equal: least share of equal class numbers.
-        eps: distance of 1 and the next float.
+        rounding: what the rounding of its floats may add up to, as a share of an output's greatest value.
     """
 
     name: str
@@ -34,7 +37,7 @@ class Precision(Noun, frozen=True, kw_only=True):
     calibrated: bool = False
     following_db: float | None = None
     equal: float = 0.95
-    eps: float = 2.0**-23
+    rounding: float = 8 * 2.0**-23
 
 
 PRECISIONS: dict[str, Precision] = {
@@ -43,7 +46,7 @@ PRECISIONS: dict[str, Precision] = {
         Precision(name="fp32", title="32-bit floats", tolerance=Tolerance(sqnr_db=60.0, relative=1e-3),
                   following_db=20.0, equal=0.999),
         Precision(name="fp16", title="16-bit floats", tolerance=Tolerance(sqnr_db=35.0, relative=0.03),
-                  following_db=10.0, equal=0.99, eps=2.0**-10),
+                  following_db=10.0, equal=0.99, rounding=HALF),
         Precision(name="int8-dynamic", title="8-bit weights, ranges of activations found while running",
                   tolerance=Tolerance(sqnr_db=11.0, relative=0.35)),
         Precision(name="int8", title="8-bit weights and activations, calibrated",

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-_ROUNDINGS = 8  # of the narrowest float, which add up on the way
 _NOISES = 2  # a choice whose margin is within so many usual errors of two values may fall either way
 _SPREADS = 2  # times what the kernels that are here disagree about: those of boards are others
 _NAMED = 16  # lost slices of an output that are looked into
@@ -168,8 +167,7 @@ def _nearness(
     for row in zip(reference, output, used, strict=True):
         sums.add(*row)
     steps = 1 / 6 + 1 if rule.in_steps or spec.scale is not None else 1 / 6
-    each = steps * np.square(step) + (_ROUNDINGS * rule.eps * largest) ** 2
-    each = each + _SPREADS * kernels.noise
+    each = steps * np.square(step) + (rule.rounding * largest) ** 2 + _SPREADS * kernels.noise
     floor = each * sums.count
     power, noise = float(np.sum(np.square(reference))), float(sums.noise.sum())
     error = float(np.abs(output - reference).max(initial=0.0))

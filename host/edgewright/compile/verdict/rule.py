@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from edgewright.nouns.artifact import Manifest, TensorSpec
-from edgewright.nouns.precision import PRECISIONS, Tolerance
+from edgewright.nouns.precision import HALF, PRECISIONS, Tolerance
 
 AS_IS = "as-is"
-_HALF = 2.0**-10
 
 
 class Rule(NamedTuple):
@@ -19,7 +18,7 @@ class Rule(NamedTuple):
         tolerance: of whole outputs.
         following_db: least signal of a whole output's changes to its error, dB; None where the rule for slices holds.
         equal: least share of equal classes.
-        eps: distance of 1 and the next float of the narrowest kind on the way.
+        rounding: what the rounding of the narrowest floats on the way may add up to, as a share of an output's greatest value.
         data: the goldens are real inputs; on random ones no slice is judged.
         in_steps: the source itself is quantised.
     """
@@ -27,7 +26,7 @@ class Rule(NamedTuple):
     tolerance: Tolerance
     following_db: float | None
     equal: float
-    eps: float
+    rounding: float
     data: bool
     in_steps: bool
 
@@ -44,7 +43,7 @@ def rule_of(manifest: Manifest, source: Iterable[TensorSpec]) -> Rule:
         tolerance=manifest.goldens.tolerance,
         following_db=row.following_db,
         equal=row.equal,
-        eps=max(row.eps, _HALF) if halves else row.eps,
+        rounding=max(row.rounding, HALF) if halves else row.rounding,
         data=manifest.goldens.origin != "random",
         in_steps=manifest.precision == AS_IS,
     )

@@ -42,7 +42,7 @@ def nearness(spec: TensorSpec, one: OutputVerdict) -> str:
             slices = place(spec, one, one.worst.axis, one.worst.index)
             parts.append(f"worst: {slices}, {_share(one.worst.sqnr_db)} of what changes")
     if one.following_db is None:
-        parts.append("changes by less than its step: not covered")
+        parts.append("changes too little to be judged")
     if one.top1 is not None:
         parts.append("the same first choice" + ("" if one.top1 == 1 else f" in {one.top1:.0%}"))
     if one.not_covered:
