@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from edgewright.nouns.base import Noun
 
-
 HALF = 2 * 2.0**-10  # of 16-bit floats, whose products are mostly summed in 32 bits
 
 
