@@ -67,7 +67,8 @@ def lost(
     for references, outputs in answers:
         for output, one in judged.items():
             reference, answer = references[output], outputs[output]
-            used = ~apart.away(reference, one.verdict.limits.apart) & np.isfinite(answer)
+            used = ~apart.away(reference, one.verdict.limits.apart)
+            used &= np.isfinite(reference) & np.isfinite(answer)
             sums[output].add(np.where(used, reference, 0.0), np.where(used, answer, 0.0), used)
     return {output: tuple(_confirmed(one, sums[output])) for output, one in judged.items()}
 
@@ -92,7 +93,7 @@ def _digest(sample: Sequence[Array]) -> bytes:
 
 
 def write(path: Path, references: Mapping[int, list[Array]]) -> None:
-    """References by output, one an sample."""
+    """References by output, one a sample."""
     import numpy as np
 
     goldens.write_npz(path, ((f"output_{output}", np.stack(rows)) for output, rows in references.items()))
