@@ -23,6 +23,7 @@ from edgewright.nouns.measurement import Latency, Measurement
 from edgewright.nouns.outcome import BoardOutcome, Check
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.target import Target
+from edgewright.nouns.verdict import Limits, OutputVerdict, Slice, SliceLimits
 from edgewright.store.cache import Entry
 
 PINNED = Path(__file__).with_name("json_contract.json")
@@ -32,6 +33,10 @@ DOCUMENTS = (
     Measurement,
     Latency,
     Manifest,
+    OutputVerdict,
+    Limits,
+    SliceLimits,
+    Slice,
     Accuracy,
     Facts,
     ThermalZone,
