@@ -156,6 +156,8 @@ def test_answers_that_stray_are_refused(models: Path, workers: Workers, tmp_path
     request = CompileRequest(
         source=models / "net.onnx", target="onnxruntime", precision="int8", calibration=tmp_path / "one.npz"
     )
-    with pytest.raises(ConversionError, match=r"^onnxruntime int8: output \w+ differs from the source's: SQNR"):
+    with pytest.raises(
+        ConversionError, match=r"^onnxruntime int8: output \w+ differs from the source's: SQNR"
+    ):
         compile_model(request, workers=workers)
     assert not ArtifactStore(home.folder("artifacts")).list()
