@@ -63,7 +63,7 @@ def lost(
     """
     import numpy as np
 
-    sums = {output: Sums(one.centre) for output, one in judged.items()}
+    sums = {output: Sums(one.centre) for output, one in judged.items() if one.centre is not None}
     for references, outputs in answers:
         for output, one in judged.items():
             reference, answer = references[output], outputs[output]
@@ -74,7 +74,7 @@ def lost(
 
 
 def _confirmed(judged: Judged, sums: Sums) -> Iterator[Suspect]:
-    floor = judged.floor * sums.count
+    floor = sums.count * (0.0 if judged.floor is None else judged.floor)
     along = {
         axis: slices(sums, floor, axis) for axis in {one.axis for one in judged.suspects} if axis is not None
     }

@@ -44,7 +44,7 @@ class Judged(NamedTuple):
     """One output, judged.
 
     Attributes:
-        floor: at every position, the square of what rounding alone may be off.
+        floor: at every position, the square of what rounding alone may be off; only where there are suspects, as `centre`.
         wrong: values that are not finite, or that stand apart in the source and not here.
         unequal: classes that differ. max_abs, relative, cosine: as in `nouns.artifact.Parity`.
         low: the whole output is beyond its limit. still: it does not follow its source as well as its precision must.
@@ -53,8 +53,8 @@ class Judged(NamedTuple):
     """
 
     verdict: OutputVerdict
-    floor: Array
-    centre: Array
+    floor: Array | None = None
+    centre: Array | None = None
     wrong: int = 0
     unequal: int = 0
     max_abs: float = 0.0
@@ -100,7 +100,10 @@ def judge(
     """
     wide = [real_values(reference, spec) for reference, spec in zip(references, specs, strict=True)]
     labels = [classes.are(reference, spec) for reference, spec in zip(references, specs, strict=True)]
-    cut = axes(wide, counts) if rule.data else [[] for _ in wide]
+    measured = [
+        None if label or not rule.data else reference for label, reference in zip(labels, wide, strict=True)
+    ]
+    cut = axes(measured, counts)
     return [
         _equality(reference, output, counted, rule)
         if label
@@ -140,11 +143,11 @@ def _equality(reference: Array, output: Array, counts: Array, rule: Rule) -> Jud
     unequal = int(np.sum((reference != output) & counts))
     most = classes.most_unequal(total, rule.equal)
     share = 1 - unequal / total if total else 1.0
-    nothing = np.zeros(reference.shape[1:])
     return Judged(
         verdict=OutputVerdict(equal=plain(share), limits=Limits(unequal=most)),
-        floor=nothing, centre=nothing, unequal=unequal, low=unequal > most,
-    )  # fmt: skip
+        unequal=unequal,
+        low=unequal > most,
+    )
 
 
 def _nearness(
@@ -161,16 +164,20 @@ def _nearness(
         wrong += apart.unmatched(reference[away], output[away], bound)
     used = counts & ~away
     used &= np.isfinite(output)
-    reference, output = np.where(used, reference, 0.0), np.where(used, output, 0.0)
-    largest = float(np.abs(reference).max(initial=0.0))
-    sums = Sums(reference.mean(axis=0))
-    for row in zip(reference, output, used, strict=True):
-        sums.add(*row)
+    if not used.all():
+        reference, output = np.where(used, reference, 0.0), np.where(used, output, 0.0)
+    centre = reference.mean(axis=0)
+    sums, power, error, cosine = Sums(centre), 0.0, 0.0, 1.0
+    largest = max(float(reference.max(initial=0.0)), -float(reference.min(initial=0.0)))
+    for one, other, counted in zip(reference, output, used, strict=True):  # row by row: outputs may be large
+        sums.add(one, other, counted)
+        power += float(np.sum(np.square(one)))
+        error = max(error, float(np.abs(other - one).max(initial=0.0)))
+        cosine = min(cosine, _cosine(one, other))
     steps = 1 / 6 + 1 if rule.in_steps or spec.scale is not None else 1 / 6
     each = steps * np.square(step) + (rule.rounding * largest) ** 2 + _SPREADS * kernels.noise
     floor = each * sums.count
-    power, noise = float(np.sum(np.square(reference))), float(sums.noise.sum())
-    error = float(np.abs(output - reference).max(initial=0.0))
+    noise = float(sums.noise.sum())
     limits = Limits(
         noise=raised(power / 10 ** (rule.tolerance.sqnr_db / 10) + float(floor.sum())),
         error=raised(
@@ -179,7 +186,8 @@ def _nearness(
         apart=None if bound is None else raised(bound),
     )
     parts = [slices(sums, floor, axis) for axis in cut]
-    signal, moving = float(sums.signal.sum()), float(sums.signal.sum()) > FLOORS * float(floor.sum())
+    signal = float(sums.signal.sum())
+    moving = signal > FLOORS * float(floor.sum())
     above = decibel(signal, max(0.0, noise - float(floor.sum())))
     suspects = _suspects(parts, reference, output)
     if rule.data and moving and noise >= signal:
@@ -196,14 +204,17 @@ def _nearness(
         ),
     )  # fmt: skip
     return Judged(
-        verdict=verdict, floor=each, centre=reference.mean(axis=0), wrong=wrong,
+        verdict=verdict,
+        floor=each if suspects else None,
+        centre=centre if suspects else None,
+        wrong=wrong,
         max_abs=LARGEST if wrong else error,
         relative=LARGEST if wrong else error / largest if largest else error,
-        cosine=_cosine(reference, output),
+        cosine=cosine,
         low=not (noise <= (limits.noise or 0.0) and error <= (limits.error or 0.0)),
         still=moving and rule.following_db is not None and above < rule.following_db,
         suspects=tuple(suspects),
-    )  # fmt: skip
+    )
 
 
 def _suspects(parts: Sequence[Slices], reference: Array, output: Array) -> list[Suspect]:
@@ -233,12 +244,11 @@ def _top1(reference: Array, output: Array, noise: float) -> float | None:
 
 
 def _cosine(reference: Array, output: Array) -> float:
-    """The smallest cosine over the goldens; two zero vectors agree."""
+    """The cosine of two answers; two zero vectors agree."""
     import numpy as np
 
-    left, right = reference.reshape(len(reference), -1), output.reshape(len(output), -1)
-    sizes, others = np.linalg.norm(left, axis=1), np.linalg.norm(right, axis=1)
-    product = sizes * others
-    dots = np.sum(left * right, axis=1)
-    cosines = np.where((sizes == 0) & (others == 0), 1.0, dots / np.where(product == 0, 1.0, product))
-    return float(np.min(np.nan_to_num(cosines, nan=-1.0)))
+    left, right = reference.ravel(), output.ravel()
+    sizes = float(np.linalg.norm(left)), float(np.linalg.norm(right))
+    if not all(sizes):
+        return 1.0 if sizes[0] == sizes[1] else 0.0
+    return float(left @ right) / (sizes[0] * sizes[1])

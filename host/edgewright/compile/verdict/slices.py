@@ -92,23 +92,28 @@ def slices(sums: Sums, floor: Array, axis: int) -> Slices:
     return Slices(axis, along(sums.signal, axis), along(sums.noise, axis), along(floor, axis))
 
 
-def axes(references: Sequence[Array], counts: Sequence[Array]) -> list[list[int]]:
+def axes(references: Sequence[Array | None], counts: Sequence[Array]) -> list[list[int]]:
     """For every output the axes that are cut into slices: those with the fewest indexes first, `MAX_SLICES` in all.
 
     Args:
-        references: one an output, behind an axis of samples.
+        references: one an output, behind an axis of samples; None for one without slices.
         counts: of the same shapes: which of them count.
     """
     found: list[list[int]] = [[] for _ in references]
     ranked = sorted(
         (length, output, axis)
         for output, reference in enumerate(references)
-        for axis, length in enumerate(reference.shape[1:])
+        for axis, length in enumerate(() if reference is None else reference.shape[1:])
         if 2 <= length <= LONGEST
     )
     left = MAX_SLICES
     for length, output, axis in ranked:
-        if length <= left and not _distribution(references[output], counts[output], axis + 1):
+        reference = references[output]
+        if (
+            reference is not None
+            and length <= left
+            and not _distribution(reference, counts[output], axis + 1)
+        ):
             found[output].append(axis)
             left -= length
     return found
