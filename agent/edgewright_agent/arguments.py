@@ -114,7 +114,7 @@ COMMANDS = {  # name: {argument: check, or (check, default)}
         "runner": (optional(SHA), None),
         "txn": TRANSACTION,
     },
-    "verify": dict(WORK, model=MODEL, release=REL, txn=TRANSACTION),
+    "verify": dict(WORK, model=MODEL, release=REL, txn=TRANSACTION, lenient=(flag, False)),
     "evaluate": dict(WORK, model=MODEL, release=REL, evaluation=SHA, keep=text(WORD)),
     "bench": dict(WORK, model=MODEL, releases=rows(REL, 10), protocol=record(PROTOCOL)),
     "infer": dict(WORK, model=MODEL, release=(optional(REL), None), inputs=SHA),

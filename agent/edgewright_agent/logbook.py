@@ -9,13 +9,25 @@ def installed(about):
     return "was there already" if about["existed"] else "installed"
 
 
+def found(about):
+    """What a verdict names besides goldens: outputs by their number, slices as output:axis:index."""
+    lost = ["%(output)d:%(axis)d:%(index)d" % one for one in about.get("lost", ())]
+    named = (("lost slices", lost), ("wrong outputs", about.get("wrong")), ("low outputs", about.get("low")))
+    return "".join("; %s: %s" % (what, ", ".join(map(str, those))) for what, those in named if those)
+
+
+def wrong(about):
+    """What is wrong with answers."""
+    counts = (len(about["failed"]), about["goldens"])
+    return "goldens answered wrongly: %d of %d" % counts + found(about)
+
+
 def verified(about):
     """The text of a verification."""
     said = "answers rightly" if about["ok"] else "answers wrongly"
     counts = (len(about["failed"]), about["goldens"], about["sqnr_db"])
-    return (
-        "%s on %s, %s: " % (said, about["runtime"], about["accelerator"]) + "%d of %d wrong, %.1f dB" % counts
-    )
+    where = "%s on %s, %s: " % (said, about["runtime"], about["accelerator"])
+    return where + "%d of %d wrong, %.1f dB" % counts + found(about)
 
 
 def on_trial(about):

@@ -6,6 +6,8 @@ import re
 from edgewright_agent.protocol import MANIFEST_SCHEMA, MAX_FILE, MAX_FILES, SHA256, AgentError, loads
 
 NAME = "manifest.json"
+MAX_SLICES = 4096  # of all outputs together
+LIMITS = {"noise", "error", "unequal", "apart", "slices"}
 MAX_SLACK = 1024 * 1024  # bytes for folders and the manifest of a release
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]{0,127}\Z")  # one part of a path
 WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")  # a target or a precision
@@ -79,6 +81,42 @@ def check_goldens(goldens, paths):
         )
 
 
+def is_limit(value):
+    """Whether a value is a number from 0 on. Those of a manifest are finite: `loads` takes no other."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+def check_limits(limits, shape):
+    """Check what one output's answers must keep. Returns how many slices it has."""
+    need(isinstance(limits, dict) and set(limits) == LIMITS, "the limits of an output")
+    noise, error, unequal, apart = (limits[key] for key in ("noise", "error", "unequal", "apart"))
+    slices = limits["slices"]
+    need(isinstance(slices, list), "slices")
+    if unequal is None:
+        need(is_limit(noise) and is_limit(error), "the limits of noise and error")
+        need(apart is None or is_limit(apart), "the limit of values that are apart")
+    else:
+        need(is_count(unequal, MAX_FILE), "the limit of unequal values")
+        need(noise is None and error is None and apart is None and not slices, "the limits of classes")
+    axes = set()
+    for one in slices:
+        need(isinstance(one, dict) and set(one) == {"axis", "noise"}, "an entry of slices")
+        axis, rows = one["axis"], one["noise"]
+        need(is_count(axis, len(shape) - 1) and axis not in axes, "the axis of slices")
+        need(isinstance(rows, list) and len(rows) == shape[axis], "the number of slices")
+        need(all(row is None or is_limit(row) for row in rows), "the limit of a slice")
+        axes.add(axis)
+    return sum(shape[axis] for axis in axes)
+
+
+def check_verdict(verdict, outputs):
+    """Check the verdict: one an output."""
+    need(isinstance(verdict, list) and len(verdict) == len(outputs), "a verdict an output")
+    need(all(isinstance(one, dict) for one in verdict), "a verdict")
+    slices = [check_limits(one.get("limits"), spec["shape"]) for one, spec in zip(verdict, outputs)]
+    need(sum(slices) <= MAX_SLICES, "the number of slices")
+
+
 def parse(data, sha256):
     """The manifest in these bytes.
 
@@ -98,7 +136,7 @@ def parse(data, sha256):
             "the manifest's schema is newer than this agent: %d" % manifest["schema"],
             "use the version of edgewright that built it",
         )
-    need(manifest["schema"] == MANIFEST_SCHEMA, "schema")
+    need(manifest["schema"] > 0, "schema")
     for key in ("target", "precision"):
         need(isinstance(manifest.get(key), str) and WORD.match(manifest[key]), key)
     paths = check_files(manifest.get("files"))
@@ -106,6 +144,8 @@ def parse(data, sha256):
     check_tensors(manifest.get("inputs"), "inputs")
     check_tensors(manifest.get("outputs"), "outputs")
     check_goldens(manifest.get("goldens"), paths)
+    if manifest["schema"] > 1:  # the first is judged by the tolerance of its goldens
+        check_verdict(manifest.get("verdict"), manifest["outputs"])
     return manifest
 
 

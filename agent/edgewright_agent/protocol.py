@@ -9,7 +9,7 @@ import json
 import re
 
 VERSION = 1
-MANIFEST_SCHEMA = 1
+MANIFEST_SCHEMA = 2
 
 MAX_LINE = 1024 * 1024  # bytes of one JSON line
 # Whole numbers in a line or a manifest are below it, either way: SQL keeps them, and a float takes them.

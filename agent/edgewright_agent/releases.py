@@ -237,7 +237,9 @@ class Releases(object):
         try:
             with open(path, "rb") as file:
                 return manifest.parse(file.read(MAX_MANIFEST + 1), about["artifact"])
-        except (OSError, AgentError):
+        except (OSError, AgentError) as error:
+            if getattr(error, "code", "") == "newer-schema":
+                raise
             raise AgentError(
                 "release-damaged",
                 "the release's manifest is damaged: %s %s" % (model, release),

@@ -2,21 +2,22 @@
 
 import os
 
-from edgewright_agent import children
+from edgewright_agent import children, verdict
 from edgewright_agent.answers import KEEP, Difference, dequantised
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.tensors import Tensors, check, numbers
 
 
-def verify(job, files, say):
+def verify(job, files, say, lenient=False):
     """Runs the goldens and compares with the source framework's outputs.
 
     Args:
         job: model, release, folder, manifest, target, runtime, options, root, agent_sha.
         files: where results are kept. say: takes events.
+        lenient: a whole output that is less exact than the manifest wants is noted and not refused. Schema 2 only.
 
     Returns:
-        dict as the wire's `verify`; not ok: an output not finite, or beyond the manifest's tolerance.
+        dict as the wire's `verify`; not ok: an output not finite, or beyond the manifest's limits.
 
     Raises:
         AgentError: `load-failed`, `accelerator-absent`, `child-crashed`, `timeout`, `bad-manifest`.
@@ -32,7 +33,7 @@ def verify(job, files, say):
         }
         try:
             answer = children.run(job, request, say)
-            verdict = compare(request["out"], path, job["manifest"])
+            found = compare(request["out"], path, job["manifest"], lenient)
         except AgentError as error:
             if error.code not in ("bad-argument", "not-found"):
                 raise
@@ -40,18 +41,20 @@ def verify(job, files, say):
         if answer["count"] != goldens["count"]:
             message = "the goldens are %d, the manifest says %d" % (answer["count"], goldens["count"])
             raise AgentError("bad-manifest", message)
-        verdict["outputs"] = scratch.result("outputs.npz")
-    verdict.update(goldens=answer["count"], runtime=answer["runtime"])
-    verdict.update(accelerator=answer["accelerator"], placement=answer["placement"])
-    return verdict
+        found["outputs"] = scratch.result("outputs.npz")
+    found.update(goldens=answer["count"], runtime=answer["runtime"])
+    found.update(accelerator=answer["accelerator"], placement=answer["placement"])
+    return found
 
 
-def compare(outputs_path, goldens_path, manifest):
+def compare(outputs_path, goldens_path, manifest, lenient=False):
     """The outputs of the goldens against the references.
 
     Returns:
-        dict with `ok`, `sqnr_db` (smallest of the outputs), `relative` (greatest), `failed` (goldens).
+        dict with `ok`, `sqnr_db` (smallest of the outputs), `relative` (greatest), `failed` (goldens); more in schema 2.
     """
+    if manifest.get("schema", 1) > 1:
+        return verdict.compare(outputs_path, goldens_path, manifest, lenient)
     tolerance, scores, failed = manifest["goldens"]["tolerance"], [], set()
     with Tensors(outputs_path) as outputs, Tensors(goldens_path) as goldens:
         for index, spec in enumerate(manifest["outputs"]):

@@ -88,11 +88,100 @@ def test_sizes_and_twins_are_refused(good):
 
 
 def test_newer_and_unreadable_manifests_have_codes_of_their_own(good):
-    assert code_of({**good, "schema": 2}) == "newer-schema"
+    assert code_of({**good, "schema": 3}) == "newer-schema"
     assert code_of(b"\xff{") == code_of(b"[" * 10000) == code_of(b"[]") == "bad-manifest"
     with pytest.raises(AgentError) as refused:
         manifest.parse(b"not even JSON", "a" * 64)
     assert refused.value.code == "hash-mismatch"
+
+
+NOISE = {"noise": 1.0, "error": 0, "unequal": None, "apart": None, "slices": []}
+CLASSES = {"noise": None, "error": None, "unequal": 3, "apart": None, "slices": []}
+
+
+def second(good: dict, *limits: dict, shapes=None) -> dict:
+    """A manifest of schema 2 with an output for each of the limits."""
+    shapes = shapes or [[2, 3]] * len(limits)
+    outputs = [{**good["outputs"][0], "shape": shape} for shape in shapes]
+    verdict = [{"limits": one, "sqnr_db": None, "what a later host knows": 1} for one in limits]
+    return {**good, "schema": 2, "outputs": outputs, "verdict": verdict}
+
+
+def sliced(*rows: tuple) -> dict:
+    return {**NOISE, "slices": [{"axis": axis, "noise": noise} for axis, noise in rows]}
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        NOISE,
+        CLASSES,
+        {**NOISE, "noise": 2**62, "error": 1e308, "apart": 1e4},
+        sliced((0, [1.0, None]), (1, [0, 5e-324, 2.5])),
+    ],
+)
+def test_a_verdict_is_taken(good, limits):
+    assert parse(second(good, limits, NOISE))["verdict"][0]["limits"] == limits
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        None, [], {}, {**NOISE, "more": 1}, {key: NOISE[key] for key in NOISE if key != "apart"},
+        {**NOISE, "noise": None}, {**NOISE, "error": None}, {**NOISE, "noise": -1.0}, {**NOISE, "error": "1"},
+        {**NOISE, "noise": True}, {**NOISE, "apart": -1}, {**NOISE, "apart": [1]}, {**NOISE, "slices": None}, {**NOISE, "slices": {}},
+        {**CLASSES, "unequal": -1}, {**CLASSES, "unequal": 1.5}, {**CLASSES, "unequal": True}, {**NOISE, "unequal": 3},
+        {**CLASSES, "apart": 1.0}, {**CLASSES, "slices": sliced((0, [1, 1]))["slices"]}, {**CLASSES, "unequal": None},
+        {**NOISE, "slices": [7]}, {**NOISE, "slices": [{"axis": 0}]}, {**NOISE, "slices": [{"axis": 0, "noise": [1, 1], "x": 1}]},
+        sliced((2, [1, 1])), sliced((-1, [1, 1, 1])), sliced((True, [1, 1, 1])), sliced((0.0, [1, 1])), sliced(("0", [1, 1])),
+        sliced(([], [1, 1])), sliced((0, [1])), sliced((0, [1, 1, 1])), sliced((0, None)), sliced((0, {"0": 1, "1": 1})),
+        sliced((0, [1, -1])), sliced((0, [1, "1"])), sliced((0, [1, True])), sliced((0, [1, [1]])), sliced((0, [1, 1]), (0, [1, 1])),
+    ],
+)  # fmt: skip
+def test_a_verdict_of_another_shape_is_refused(good, limits):
+    assert code_of(second(good, limits)) == "bad-manifest"
+    assert code_of(second(good, NOISE, limits)) == "bad-manifest"
+
+
+@pytest.mark.parametrize("number", ["1e999", "NaN", "Infinity", "-Infinity", str(2**63)])
+def test_a_limit_that_is_not_finite_is_refused(good, number):
+    text = json.dumps(second(good, {**NOISE, "noise": "HERE"})).replace('"HERE"', number)
+    assert code_of(text.encode()) == "bad-manifest"
+
+
+@pytest.mark.parametrize("verdict", [None, {}, [], "x", [None], [[]], [{}], [{"limits": NOISE}] * 2])
+def test_a_verdict_has_an_entry_an_output(good, verdict):
+    assert code_of({**good, "schema": 2, "verdict": verdict}) == "bad-manifest"
+    assert code_of({**good, "schema": 2}) == "bad-manifest"
+    assert parse({**good, "verdict": verdict})["schema"] == 1  # it has none of its own: what is there is no matter
+
+
+def test_a_scalar_has_no_slices(good):
+    assert parse(second(good, NOISE, shapes=[[]]))
+    assert code_of(second(good, sliced((0, [])), shapes=[[]])) == "bad-manifest"
+
+
+def test_slices_are_counted_over_all_outputs(good):
+    half = sliced((0, [1.0] * 2048))
+    assert parse(second(good, half, half, shapes=[[2048, 1], [2048]]))
+    more = sliced((0, [1.0] * 2048), (1, [None]))
+    assert code_of(second(good, half, more, shapes=[[2048, 1], [2048, 1]])) == "bad-manifest"
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_value_in_a_verdict_ends_in_a_manifest_or_an_error(kit, data):
+    good = json.loads(kit.artifact()["manifest"])
+    content = json.loads(json.dumps(second(good, sliced((0, [1.0, None]), (1, [0, 1, 2])), CLASSES)))
+    at, path = content["verdict"], []
+    while isinstance(at, dict | list) and at and (not path or data.draw(st.booleans())):
+        path.append(data.draw(st.sampled_from(sorted(at) if isinstance(at, dict) else range(len(at)))))
+        above, at = at, at[path[-1]]
+    above[path[-1]] = data.draw(json_values)
+    try:
+        parse(content)
+    except AgentError as error:
+        assert error.code == "bad-manifest"
 
 
 json_values = st.recursive(

@@ -1,5 +1,6 @@
 """The commands that run a model, with the real ONNX Runtime of this Python."""
 
+import hashlib
 import io
 import json
 
@@ -100,6 +101,105 @@ def test_wrong_answers_and_files_that_do_not_load_are_remembered(connect, kit, r
     assert wire.call("discard", model="digits", release=release, txn=txn) == {}
     with pytest.raises(kit.AgentFailureError, match=r"failed-before"):
         kit.install(wire, artifact, txn, "2", runtime=ONNX)
+
+
+def second(kit, factor: float, **limits) -> dict:
+    """As `built`, of schema 2."""
+    made = built(kit, factor)
+    wide = {"noise": 1e9, "error": 1e9, "unequal": None, "apart": None, "slices": []}
+    content = {**json.loads(made["manifest"]), "schema": 2, "verdict": [{"limits": {**wide, **limits}}]}
+    data = json.dumps(content).encode()
+    return {**made, "manifest": data, "sha256": kit.sha(data)}
+
+
+def put_on(wire, kit, root, artifact, version: str, **more) -> str:
+    """Deploys an artifact; returns its release."""
+    txn = kit.begun(wire)
+    release = kit.install(wire, artifact, txn, version, runtime=ONNX)
+    assert wire.call("verify", model="digits", release=release, txn=txn, **more)["ok"]
+    args = {"model": "digits", "release": release, "txn": txn, "deadline_s": 30}
+    wire.call("activate", expected_current=kit.current(root), **args)
+    assert wire.call("commit", txn=txn) == {"outcome": "committed"}
+    wire.call("end", txn=txn)
+    return release
+
+
+def test_lost_slices_are_refused_remembered_and_logged(connect, kit):
+    wire = connect()
+    txn = kit.begun(wire)
+    artifact = second(kit, 2.5, slices=[{"axis": 1, "noise": [1e9, 0.1, None, 0.1]}])
+    release = kit.install(wire, artifact, txn, runtime=ONNX)
+    for lenient in (False, True):
+        verdict = wire.call("verify", model="digits", release=release, txn=txn, lenient=lenient)
+        lost = [{"output": 0, "axis": 1, "index": index} for index in (1, 3)]
+        assert not verdict["ok"] and verdict["lost"][0] in lost and verdict["goldens"] == 8
+        assert verdict["compared"] < 8 and verdict["failed"]
+    digits = wire.call("status")["models"]["digits"]
+    (failed,) = digits["failed"]
+    assert digits["releases"][release]["state"] == "failed" and failed["code"] == "golden"
+    assert "lost slices: 0:1:" in failed["why"]
+    assert b"lost slices: 0:1:" in wire.get(wire.call("logs", lines=3)["log"])
+    with pytest.raises(kit.AgentFailureError, match=r"failed-before"):
+        kit.install(wire, artifact, txn, "2", runtime=ONNX)
+
+
+def test_what_is_only_less_exact_is_refused_without_lenient_and_not_held_against_it(connect, kit, root):
+    """An evaluation may pass it later: then it is deployed, and a rollback takes it back as it was accepted."""
+    wire = connect()
+    artifact, txn = second(kit, 2.5, noise=0.1), kit.begun(wire)
+    release = kit.install(wire, artifact, txn, runtime=ONNX)
+    verdict = wire.call("verify", model="digits", release=release, txn=txn)
+    assert not verdict["ok"] and verdict["low"] == [0] and not verdict["lost"] and not verdict["wrong"]
+    digits = wire.call("status")["models"]["digits"]
+    assert digits["releases"][release]["state"] == "failed" and digits["failed"] == []
+    args = {"model": "digits", "release": release, "expected_current": None, "txn": txn, "deadline_s": 30}
+    with pytest.raises(kit.AgentFailureError, match=r"not verified"):
+        wire.call("activate", **args)
+    wire.call("end", txn=txn)
+    assert put_on(wire, kit, root, artifact, "1", lenient=True) == release
+    assert b"low outputs: 0" in wire.get(wire.call("logs", lines=20)["log"])
+    put_on(wire, kit, root, second(kit, 2.0), "2")
+    txn = kit.begun(wire)
+    assert wire.call("rollback", model="digits", txn=txn, deadline_s=30)["release"] == release
+    assert wire.call("commit", txn=txn) == {"outcome": "committed"}
+    assert not wire.call("verify", model="digits", release=release, txn=txn)["ok"]
+    assert wire.call("status")["models"]["digits"]["releases"][release]["state"] == "committed"
+
+
+def test_lenient_changes_nothing_for_schema_1(connect, kit):
+    wire = connect()
+    txn = kit.begun(wire)
+    release = kit.install(wire, built(kit, 2.5), txn, runtime=ONNX)
+    verdict = wire.call("verify", model="digits", release=release, txn=txn, lenient=True)
+    assert not verdict["ok"] and not {"lost", "wrong", "low", "by_output", "compared"} & set(verdict)
+    assert wire.call("status")["models"]["digits"]["failed"][0]["code"] == "golden"
+
+
+def test_a_release_that_a_newer_agent_installed_is_not_called_damaged(connect, kit, root):
+    wire = connect()
+    release = put_on(wire, kit, root, built(kit, 2.0), "1")
+    put_on(wire, kit, root, second(kit, 2.0), "2")
+    newer(root, release)
+    for do in ({}, {"dry_run": True}):
+        txn = kit.txn() if do else kit.begun(wire)
+        with pytest.raises(kit.AgentFailureError, match=r"newer-schema") as refused:
+            wire.call("rollback", model="digits", txn=txn, deadline_s=30, **do)
+        assert refused.value.hint
+        wire.call("end", txn=txn)
+
+
+def newer(root, release: str) -> None:
+    """Make a release one of a schema that nobody knows yet."""
+    from edgewright_agent.agent import Agent
+
+    path = root / "models/digits/versions" / release / "manifest.json"
+    data = json.dumps({**json.loads(path.read_text()), "schema": 99}).encode()
+    path.unlink()
+    path.write_bytes(data)
+    store = Agent(str(root), "0" * 64).store
+    with store.locked() as state:
+        state["models"]["digits"]["releases"][release]["artifact"] = hashlib.sha256(data).hexdigest()
+        store.save(state)
 
 
 def test_a_prune_leaves_the_newest_evaluation_set(connect, kit, root):

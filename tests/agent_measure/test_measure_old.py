@@ -32,6 +32,7 @@ protocol = {"rounds": 1, "warmup_s": 0.01, "steady_s": 0.05, "min_samples": 11, 
 print(json.dumps({
     "facts": facts.read(job["root"], []),
     "verify": work.verify(job, files, events.append),
+    "verdict": work.verify(dict(job, manifest=dict(job["manifest"], schema=2)), files, events.append, True),
     "evaluate": work.evaluate(job, sys.argv[3], "top5", files, events.append),
     "bench": bench.run([job], protocol, files, events.append),
 }))
@@ -67,6 +68,9 @@ class Session:
 """
 
 
+NOTHING = {"noise": 0.0, "error": 0.0, "unequal": None, "apart": 5e3}
+
+
 @pytest.fixture
 def plain_job(root, agent_bytes, tmp_path):
     folder = tmp_path / "release"
@@ -79,6 +83,7 @@ def plain_job(root, agent_bytes, tmp_path):
         "inputs": [{"name": "x", "shape": [1, 4], "dtype": "float32"}],
         "outputs": [{"name": "y", "shape": [1, 2], "dtype": "float32"}],
         "goldens": {"file": "goldens.npz", "count": 8, "tolerance": {"sqnr_db": 60.0, "relative": 1e-3}},
+        "verdict": [{"limits": {**NOTHING, "slices": [{"axis": 1, "noise": [0.0, None]}]}}],  # of schema 2
     }
     job = {
         "model": "plain",
@@ -111,6 +116,7 @@ def test_everything_runs(plain_job, version, modules):
         got["verify"]["ok"] and got["verify"]["sqnr_db"] == 200.0 and got["verify"]["runtime"] == "plain 1.0"
     )
     assert (got["evaluate"]["n"], got["evaluate"]["answers"]["size"]) == (8, 8 * 5 * 4)
+    assert got["verdict"]["ok"] and got["verdict"]["sqnr_db"] == 200.0 and got["verdict"]["lost"] == []
     run = got["bench"]["runs"][0]
     assert run["count"] >= 11 and run["baseline_kb"] > 1000 and run["peak_kb"] >= 0
     said = subprocess.run(

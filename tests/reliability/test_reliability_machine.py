@@ -145,6 +145,27 @@ class Board(RuleBasedStateMachine):
             assert answer == "busy"
 
     @precondition(lambda self: self.txns)
+    @rule(host=HOSTS, tag=TAGS)
+    def answers_less_exactly(self, host, tag):
+        """Such a release is not activated, and nothing is held against it: it is installed again as it was."""
+        self.installs(host, tag)
+        commands, release = self.session(host), self.release(tag)
+        before = self.world.state()["models"].get("m", {"releases": {}})
+        if release not in before["releases"]:
+            return
+        commands.judge("m", release, "low", "too much noise")
+        after = self.world.state()["models"]["m"]
+        stays = release == before["current"] or before["releases"][release]["state"] == "committed"
+        wanted = before["releases"][release]["state"] if stays else "failed"
+        assert after["releases"][release]["state"] == wanted and after["failed"] == before["failed"]
+        if not stays:
+            assert isinstance(
+                asked(commands.activate, "m", release, self.seen.get(host), self.txns[host], 30.0, False), str
+            )
+            self.renew(host)
+            self.installs(host, tag)
+
+    @precondition(lambda self: self.txns)
     @rule(host=HOSTS, tag=TAGS, seconds=st.sampled_from([30.0, 300.0]))
     def activates(self, host, tag, seconds):
         commands, txn = self.session(host), self.txns.get(host, "")

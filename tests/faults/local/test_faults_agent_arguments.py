@@ -84,7 +84,7 @@ def valid(agent, kit):
         "runner": {"target": "tflite", "sha256": runner},
         "provision": provision,
         "install": install,
-        "verify": {**work, "txn": TXN},
+        "verify": {**work, "txn": TXN, "lenient": False},
         "evaluate": {**work, "evaluation": goldens, "keep": "all"},
         "bench": {"model": "m", "releases": [release], "protocol": bench, "threads": 1, "accelerator": None},
         "infer": {**work, "inputs": goldens},

@@ -216,6 +216,10 @@ def test_any_wheel_is_unpacked_inside_or_refused(agent, tmp_path, kit, survived,
     survived("hostile hosts: wheels with members and bytes of any kind", len(tried))
 
 
+LIMITS = {"noise": 1.0, "error": 1.0, "unequal": None, "apart": None}
+VERDICT = [{"limits": {**LIMITS, "slices": [{"axis": 0, "noise": [1.0, None, 0.5, 1]}]}}]
+
+
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_any_manifest_is_installed_inside_or_refused(agent, tmp_path, kit, survived, examples):
     built, txn, wheel, runner = kit.artifact("fuzz"), "a" * 32, kit.wheel(), agent.give_runner()
@@ -245,7 +249,10 @@ def test_any_manifest_is_installed_inside_or_refused(agent, tmp_path, kit, survi
     def run(data, value, path):
         manifest = json.loads(json.dumps(good))
         entry = manifest["files"][data.draw(st.integers(0, 1))]
-        kind = data.draw(st.sampled_from(["path", "file", "top", "spec", "goldens", "unknown", "bytes"]))
+        kinds = ["path", "file", "top", "spec", "goldens", "unknown", "bytes", "verdict", "limits", "slices"]
+        kind = data.draw(st.sampled_from(kinds))
+        if data.draw(st.booleans()):
+            manifest.update(schema=2, verdict=json.loads(json.dumps(VERDICT)))
         if kind == "path":
             entry["path"] = path
         elif kind == "file":
@@ -257,6 +264,13 @@ def test_any_manifest_is_installed_inside_or_refused(agent, tmp_path, kit, survi
             spec[data.draw(st.sampled_from(["name", "dtype", "shape", "scale", "zero_point"]))] = value
         elif kind == "goldens":
             manifest["goldens"][data.draw(st.sampled_from(["file", "count", "tolerance"]))] = value
+        elif kind == "verdict":
+            manifest.update(schema=2, verdict=data.draw(st.sampled_from([value, [value], [{"limits": value}]])))
+        elif kind in ("limits", "slices"):
+            manifest.update(schema=2, verdict=json.loads(json.dumps(VERDICT)))
+            at = manifest["verdict"][0]["limits"]
+            at = at["slices"][0] if kind == "slices" else at
+            at[data.draw(st.sampled_from(sorted(at)))] = data.draw(st.sampled_from([value, [value] * 4]))
         elif kind == "unknown":
             manifest[data.draw(TEXTS)] = value
         text = json.dumps(manifest).encode()

@@ -1,0 +1,197 @@
+"""Answers to the goldens against the limits of a manifest of schema 2, whole and slice by slice. No numpy.
+
+One golden of one output is in memory at a time, in arrays, and every loop over its values is one of C's.
+"""
+
+import math
+import sys
+from array import array
+from operator import mul, ne, sub
+
+from edgewright_agent.answers import Difference, dequantised
+from edgewright_agent.tensors import FORMATS, Tensors, bad, check, numbers, product
+
+MAX_LOST = 16  # slices that an answer names
+
+
+def compare(outputs_path, goldens_path, manifest, lenient):
+    """The outputs of the goldens against the references, within the manifest's limits.
+
+    Returns:
+        dict as the wire's `verify`, from `ok` to `compared`.
+
+    Raises:
+        AgentError: `bad-argument`, when the references do not fit.
+    """
+    with Tensors(outputs_path) as outputs, Tensors(goldens_path) as goldens:
+        judges = []
+        for index, spec in enumerate(manifest["outputs"]):
+            judges.append(Judge(manifest["verdict"][index]["limits"], spec["shape"]))
+            judges[-1].judge(outputs.member("output_%d" % index), goldens, index, spec, lenient)
+    lost = [dict(one, output=i) for i, judge in enumerate(judges) for one in judge.lost()]
+    wrong = [i for i, judge in enumerate(judges) if judge.wrong]
+    low = [i for i, judge in enumerate(judges) if judge.low() and not (judge.wrong or judge.lost())]
+    answer = {
+        "ok": not (lost or wrong or (low and not lenient)),
+        "failed": sorted(set(one for judge in judges for one in judge.failed())),
+        "lost": lost[:MAX_LOST],
+        "wrong": wrong,
+        "low": low,
+        "by_output": [judge.figures() for judge in judges],
+    }
+    # whole numbers that name classes have no noise: their share counts only where there is nothing else
+    scores = [judge.pooled for judge in judges if judge.unequal is None] or [one.pooled for one in judges]
+    answer["sqnr_db"] = min(score.sqnr_db for score in scores)
+    answer["relative"] = max(score.relative() for score in scores)
+    if any(judge.stopped for judge in judges):
+        answer["compared"] = min(judge.compared for judge in judges)
+    return answer
+
+
+class Judge:
+    """One output against its limits, golden by golden.
+
+    Attributes:
+        pooled: Difference of all goldens so far; of classes: how many there are, and how many are unequal.
+        wrong: a value is not finite, or not apart where its reference is, or too many are unequal.
+        compared: goldens so far. stopped: more of them could change nothing.
+    """
+
+    def __init__(self, limits, shape):
+        self.noise, self.error = limits["noise"], limits["error"]
+        self.unequal, self.apart = limits["unequal"], limits["apart"]
+        self.axes = [Axis(shape, one["axis"], one["noise"]) for one in limits["slices"]]
+        self.pooled, self.wrong, self.compared, self.stopped = Difference(), False, 0, False
+        self._beyond = []
+
+    def judge(self, output, goldens, index, spec, lenient):
+        """Compares the goldens of output `index` with their references, until a limit that refuses is exceeded."""
+        reference, masks = goldens.member("output_%d" % index), None
+        check(reference, dict(spec, dtype=reference.dtype), "a reference")
+        members = [reference]
+        if "counts_%d" % index in goldens.names:
+            members.append(goldens.member("counts_%d" % index))
+            check(members[1], dict(spec, dtype="uint8"), "counts_%d" % index)
+            masks = members[1].samples()
+        for member in members:
+            if member.count != output.count:
+                raise bad("references: %d for %d outputs" % (member.count, output.count))
+        same = reference.dtype == output.dtype
+        for data, expected in zip(output.samples(), reference.samples()):
+            out, ref = values(data, output.dtype, spec), values(expected, reference.dtype, spec if same else None)
+            idle = [i for i, counts in enumerate(next(masks)) if not counts] if masks else ()
+            for i in idle:
+                out[i] = ref[i] = 0
+            self.add(out, ref, len(ref) - len(idle), output.count)
+            if self.wrong or any(axis.over() for axis in self.axes) or (self.low() and not lenient):
+                self.stopped = self.compared < output.count
+                break
+
+    def add(self, out, ref, size, count):
+        """Takes a golden, one of `count`: arrays of numbers, of which `size` count and all others are 0 in both."""
+        if self.unequal is not None:
+            unequal = sum(map(ne, out, ref))
+            own = Difference(float(size), float(unequal), 1.0, float(unequal > 0))
+            self.wrong = self.pooled.noise + unequal > self.unequal
+            beyond = unequal * count > self.unequal
+        else:
+            right = self.apart is None or settle(out, ref, self.apart)
+            own, squares = difference(out, ref)
+            self.wrong = self.wrong or not right or not own.finite
+            # some golden has more than its share of a limit that all of them together exceed
+            beyond = not right or not own.finite or own.noise * count > self.noise or own.error > self.error
+            for axis in self.axes if squares else ():
+                beyond |= axis.add(squares, count)
+        self.pooled.add(own)
+        if beyond:
+            self._beyond.append(self.compared)
+        self.compared += 1
+
+    def low(self):
+        """Whether the whole output is beyond its noise or its error."""
+        return self.unequal is None and (self.pooled.noise > self.noise or self.pooled.error > self.error)
+
+    def lost(self):
+        """The slices that are beyond their limits, as the wire names them."""
+        return [{"axis": axis.axis, "index": k} for axis in self.axes for k in axis.over()]
+
+    def failed(self):
+        """The goldens that are to blame where something is beyond a limit."""
+        if self.wrong or self.low() or self.lost():
+            return self._beyond or range(self.compared)
+        return ()
+
+    def figures(self):
+        """What it is, and what it may be."""
+        allowed = (self.noise, self.error) if self.unequal is None else (float(self.unequal), 1.0)
+        limit = Difference(self.pooled.signal, allowed[0], self.pooled.peak, allowed[1])
+        return {
+            "sqnr_db": self.pooled.sqnr_db, "relative": self.pooled.relative(),
+            "least_sqnr_db": limit.sqnr_db, "greatest_relative": limit.relative(),
+        }  # fmt: skip
+
+
+class Axis:
+    """The slices of an output along one axis: squares summed by index, over the goldens."""
+
+    def __init__(self, shape, axis, limits):
+        self.axis, self._limits, self._sums = axis, limits, [0.0] * len(limits)
+        self._outer, self._inner = product(shape[:axis]), product(shape[axis + 1 :])
+        self._tested = [k for k, limit in enumerate(limits) if limit is not None]
+
+    def add(self, squares, count):
+        """Takes the squares of a golden, one of `count`; whether one of them has more than its share of a limit."""
+        block, inner, beyond = len(self._limits) * self._inner, self._inner, False
+        for k in self._tested:
+            start = k * inner
+            if self._outer <= inner:  # the way of fewer calls: pieces side by side, or each value of a piece
+                parts = [sum(squares[i : i + inner]) for i in range(start, len(squares), block)]
+            else:
+                parts = [sum(squares[i::block]) for i in range(start, start + inner)]
+            own = sum(parts)
+            self._sums[k] += own
+            beyond |= own * count > self._limits[k]
+        return beyond
+
+    def over(self):
+        """The indexes of the slices that are beyond their limits."""
+        return [k for k in self._tested if self._sums[k] > self._limits[k]]
+
+
+def values(data, dtype, spec):
+    """The numbers in little-endian bytes as an array, real ones where the spec has a scale."""
+    letter = FORMATS[dtype][0]
+    if spec and spec.get("scale") is not None:
+        return array("d", dequantised(numbers(data, dtype), spec))
+    if letter in "e?" or sys.byteorder != "little":  # an array has no such numbers
+        return array("d", numbers(data, dtype))
+    made = array(letter)
+    made.frombytes(data)
+    return made
+
+
+def settle(out, ref, apart):
+    """Whether a board's values are apart where the references are; both become 0 there, and are in no sum.
+
+    A reference is apart that is not finite or beyond `apart`.
+    """
+    right = True
+    for i in [i for i, value in enumerate(ref) if not abs(value) <= apart]:
+        one, wanted = out[i], ref[i]
+        if wanted != wanted:
+            right = right and one != one
+        else:
+            right = right and abs(one) >= apart / 4 and (one > 0) == (wanted > 0)
+        out[i] = ref[i] = 0
+    return right
+
+
+def difference(out, ref):
+    """(the Difference of two arrays of numbers, the squares of what they differ by)."""
+    delta = array("d", map(sub, out, ref))
+    squares = array("d", map(mul, delta, delta))
+    if not squares:
+        return Difference(), squares
+    signal, peak = float(sum(map(mul, ref, ref))), float(max(max(ref), -min(ref)))
+    # of squares alone: all are positive, so that their sum is exact enough without fsum
+    return Difference(signal, sum(squares), peak, math.sqrt(max(squares))), squares
