@@ -3,10 +3,17 @@
 import hashlib
 import re
 
-from edgewright_agent.protocol import MANIFEST_SCHEMA, MAX_FILE, MAX_FILES, SHA256, AgentError, loads
+from edgewright_agent.protocol import (
+    MANIFEST_SCHEMA,
+    MAX_FILE,
+    MAX_FILES,
+    MAX_SLICES,
+    SHA256,
+    AgentError,
+    loads,
+)
 
 NAME = "manifest.json"
-MAX_SLICES = 4096  # of all outputs together
 LIMITS = {"noise", "error", "unequal", "apart", "slices"}
 MAX_SLACK = 1024 * 1024  # bytes for folders and the manifest of a release
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]{0,127}\Z")  # one part of a path

@@ -9,9 +9,8 @@ from array import array
 from operator import mul, ne, sub
 
 from edgewright_agent.answers import Difference, dequantised
+from edgewright_agent.protocol import MAX_LOST
 from edgewright_agent.tensors import FORMATS, Tensors, bad, check, numbers, product
-
-MAX_LOST = 16  # slices that an answer names
 
 
 def compare(outputs_path, goldens_path, manifest, lenient):
@@ -78,7 +77,10 @@ class Judge:
                 raise bad("references: %d for %d outputs" % (member.count, output.count))
         same = reference.dtype == output.dtype
         for data, expected in zip(output.samples(), reference.samples()):
-            out, ref = values(data, output.dtype, spec), values(expected, reference.dtype, spec if same else None)
+            out, ref = (
+                values(data, output.dtype, spec),
+                values(expected, reference.dtype, spec if same else None),
+            )
             idle = [i for i, counts in enumerate(next(masks)) if not counts] if masks else ()
             for i in idle:
                 out[i] = ref[i] = 0

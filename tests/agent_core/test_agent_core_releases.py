@@ -153,7 +153,9 @@ def test_a_limit_that_is_not_finite_is_refused(good, number):
 def test_a_verdict_has_an_entry_an_output(good, verdict):
     assert code_of({**good, "schema": 2, "verdict": verdict}) == "bad-manifest"
     assert code_of({**good, "schema": 2}) == "bad-manifest"
-    assert parse({**good, "verdict": verdict})["schema"] == 1  # it has none of its own: what is there is no matter
+    assert (
+        parse({**good, "verdict": verdict})["schema"] == 1
+    )  # it has none of its own: what is there is no matter
 
 
 def test_a_scalar_has_no_slices(good):

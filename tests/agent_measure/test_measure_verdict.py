@@ -58,7 +58,9 @@ def squares(out, ref):
 
 
 # axis by axis: pieces side by side (first), each value of a piece (last), and both ways between
-@pytest.mark.parametrize("shape", [(6,), (1, 6), (2, 3, 4), (5, 3, 2), (1, 7, 1, 3), (3, 1, 4, 2), (2, 2, 2, 2)])
+@pytest.mark.parametrize(
+    "shape", [(6,), (1, 6), (2, 3, 4), (5, 3, 2), (1, 7, 1, 3), (3, 1, 4, 2), (2, 2, 2, 2)]
+)
 def test_the_sums_of_every_slice_are_numpys(compared, shape):
     out, ref = pair(shape)
     for axis in range(len(shape)):
@@ -82,7 +84,9 @@ def test_a_slice_that_is_lost_in_an_exact_whole_is_found(compared):
     out[:, 7] = 0
     sums = numpy.full(8, 1.0)
     found = compared((out, ref, {"noise": 1e4, "error": 50.0, "slices": [along(0, sums)]}))
-    assert found["sqnr_db"] > 35 and found["lost"] == [{"output": 0, "axis": 0, "index": 7}] and not found["ok"]
+    assert (
+        found["sqnr_db"] > 35 and found["lost"] == [{"output": 0, "axis": 0, "index": 7}] and not found["ok"]
+    )
 
 
 def test_several_outputs_and_axes_each_have_their_own(compared):
@@ -218,7 +222,9 @@ def test_a_mask_that_does_not_fit(compared, mask, message):
     assert caught.value.code == "bad-argument"
 
 
-@pytest.mark.parametrize("kinds", [("int64", "int64"), ("int32", "int64"), ("bool", "bool"), ("uint8", "bool")])
+@pytest.mark.parametrize(
+    "kinds", [("int64", "int64"), ("int32", "int64"), ("bool", "bool"), ("uint8", "bool")]
+)
 def test_classes_are_equal_or_not(compared, kinds):
     random = numpy.random.default_rng(3)
     ref = random.integers(0, 2, (4, 25)).astype(kinds[1])
@@ -271,7 +277,9 @@ def test_integers_with_a_scale_are_real_values(compared, same):
     spec = {"scale": 0.5, "zero_point": 3}
     out = numpy.array([[3, 5, 7]], "int8")
     ref = numpy.array([[3, 4, 7]], "int8") if same else numpy.array([[0.0, 0.5, 2.0]], "float32")
-    found = compared((out, ref, {"noise": 0.25, "error": 0.5, "slices": [along(0, [0.0, 0.25, 0.0])]}), spec=spec)
+    found = compared(
+        (out, ref, {"noise": 0.25, "error": 0.5, "slices": [along(0, [0.0, 0.25, 0.0])]}), spec=spec
+    )
     assert found["ok"] and found["relative"] == 0.25
     assert compared((out, ref, {"slices": [along(0, [0.0, 0.24, 0.0])]}), spec=spec)["lost"]
 

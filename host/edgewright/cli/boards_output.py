@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgewright.cli import render
+from edgewright.deploy import gate
 from edgewright.nouns import outcome as words
 from edgewright.nouns.measurement import Measurement
 from edgewright.nouns.outcome import BoardOutcome
@@ -51,6 +52,8 @@ def outcomes(title: str, results: list[BoardOutcome], *, brief: bool = False) ->
                 check.name == "answers" and check.ok and check.note
             ):
                 render.line(f"{outcome.board}: {check.note}")
+            elif check.name == "answers" and check.ok and check.note:
+                render.line(f"{outcome.board}: {gate.describe(check)}; the accuracy decided")
     if brief:
         return
     accuracies(results)

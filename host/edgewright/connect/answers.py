@@ -62,8 +62,25 @@ class Installed(TypedDict):
     state: str
 
 
+class LostSlice(TypedDict):
+    """A slice that does not follow its source, in `verify`."""
+
+    output: int
+    axis: int
+    index: int
+
+
+class Figures(TypedDict):
+    """What an output is and what it may be, in `verify`."""
+
+    sqnr_db: float
+    least_sqnr_db: float
+    relative: float
+    greatest_relative: float
+
+
 class Verdict(TypedDict):
-    """`verify`."""
+    """`verify`; from `lost` to `compared` of a manifest of schema 2."""
 
     ok: bool
     goldens: int
@@ -74,6 +91,11 @@ class Verdict(TypedDict):
     accelerator: str
     placement: NotRequired[dict[str, int] | None]
     outputs: Result
+    lost: NotRequired[list[LostSlice]]
+    wrong: NotRequired[list[int]]
+    low: NotRequired[list[int]]
+    by_output: NotRequired[list[Figures]]
+    compared: NotRequired[int]
 
 
 class Score(TypedDict):

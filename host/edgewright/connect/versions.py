@@ -36,9 +36,13 @@ def another_wire(spoken: object) -> ProtocolError:
 def of_another_agent(refused: BoardError, agent: str) -> BoardError:
     """The error of an agent that may not know what it was asked. `agent`: its version."""
     unknown = "does not take this argument" in refused.message or "needs an argument" in refused.message
-    if refused.code != "unknown-command" and not (refused.code == "bad-argument" and unknown):
+    damaged = refused.code == "release-damaged" and "manifest is damaged" in refused.message
+    older = refused.code == "unknown-command" or (refused.code == "bad-argument" and unknown)
+    if not (older or damaged or (refused.code == "newer-schema" and "manifest" in refused.message)):
         return refused
     hint = f"an administrator installed its agent, {agent}, which is not of this version: have this one's installed"
+    if damaged:  # the first agents say so of manifests that they do not understand
+        hint = f"if a newer edgewright deployed it: {hint}; else deploy it again"
     return BoardError(refused.message, hint=hint, code=refused.code)
 
 

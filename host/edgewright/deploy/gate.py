@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from edgewright.compile.verdict.words import RANDOM
+from edgewright.deploy import golden_words
+from edgewright.nouns.artifact import Manifest
 from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.measurement import Measurement
 from edgewright.nouns.metric import Metric
@@ -15,21 +18,36 @@ MAX_DROP = 0.02  # of accuracy, where an evaluation set is given and the budget 
 MAX_SLOWDOWN = 0.25  # of p50 against the incumbent, beyond both intervals, where the budget says nothing
 
 
-def answers(verified: dict[str, object], origin: str = "calibration") -> Check:
+def answers(verified: dict[str, Any], manifest: Manifest) -> Check:
     """The golden check, as the board's agent did it.
 
-    Args:
-        origin: of the goldens.
+    It has a limit where outputs are only less exact than their precision allows. It passes then if the agent was asked to be lenient.
     """
-    sqnr = verified.get("sqnr_db")
-    passed = f"ok, {RANDOM}" if origin == "random" else ""
+    note = f"ok, {RANDOM}" if manifest.goldens.origin == "random" else ""
+    value, limit, unit = golden_words.figures(verified)
+    if limit is not None or not verified.get("ok"):
+        found = golden_words.found(verified, manifest)
+        note = "golden outputs differ from the source framework's" + (f": {found}" if found else "")
     return Check(
         name="answers",
         ok=bool(verified.get("ok")),
-        value=float(sqnr) if isinstance(sqnr, int | float) else None,
-        unit="dB",
-        note=passed if verified.get("ok") else "golden outputs differ from the source framework's",
+        value=value,
+        limit=limit,
+        unit=unit,
+        note=note,
     )
+
+
+def unvouched(checks: list[Check]) -> list[Check]:
+    """A refusal of answers that are less exact than their precision allows, where no limit on the accuracy could pass them."""
+    low = [check for check in checks if check.name == "answers" and check.ok and check.limit is not None]
+    limited = [
+        check for check in checks if check.name.startswith("accuracy against") and check.limit is not None
+    ]
+    if not low or limited:
+        return []
+    note = f"nothing to compare it with, which {describe(low[0])} needs: convert it with this evaluation set and metric (--no-cache)"
+    return [Check(name="accuracy", ok=False, note=note)]
 
 
 def placement(verified: dict[str, object], budget: Budget) -> Check | None:

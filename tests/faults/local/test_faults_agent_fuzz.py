@@ -218,6 +218,20 @@ def test_any_wheel_is_unpacked_inside_or_refused(agent, tmp_path, kit, survived,
 
 LIMITS = {"noise": 1.0, "error": 1.0, "unequal": None, "apart": None}
 VERDICT = [{"limits": {**LIMITS, "slices": [{"axis": 0, "noise": [1.0, None, 0.5, 1]}]}}]
+SCHEMAS = [{"schema": 1}, {"schema": 2, "verdict": VERDICT}]
+
+
+def judged(data, manifest, kind, value) -> None:
+    """Puts a value somewhere in a verdict."""
+    values = st.sampled_from([value, [value], [value] * 4])
+    manifest.update(schema=2, verdict=json.loads(json.dumps(VERDICT)))
+    limits = manifest["verdict"][0]["limits"]
+    if kind == "verdict":
+        manifest["verdict"] = data.draw(st.sampled_from([value, [value], [{"limits": value}]]))
+    elif kind == "limits":
+        limits[data.draw(st.sampled_from(sorted(limits)))] = data.draw(values)
+    else:
+        limits["slices"][0][data.draw(st.sampled_from(["axis", "noise", "x"]))] = data.draw(values)
 
 
 @pytest.mark.parametrize("examples", EXAMPLES)
@@ -247,12 +261,10 @@ def test_any_manifest_is_installed_inside_or_refused(agent, tmp_path, kit, survi
     @examples
     @given(st.data(), VALUES, paths)
     def run(data, value, path):
-        manifest = json.loads(json.dumps(good))
+        manifest = json.loads(json.dumps({**good, **data.draw(st.sampled_from(SCHEMAS))}))
         entry = manifest["files"][data.draw(st.integers(0, 1))]
         kinds = ["path", "file", "top", "spec", "goldens", "unknown", "bytes", "verdict", "limits", "slices"]
         kind = data.draw(st.sampled_from(kinds))
-        if data.draw(st.booleans()):
-            manifest.update(schema=2, verdict=json.loads(json.dumps(VERDICT)))
         if kind == "path":
             entry["path"] = path
         elif kind == "file":
@@ -264,13 +276,8 @@ def test_any_manifest_is_installed_inside_or_refused(agent, tmp_path, kit, survi
             spec[data.draw(st.sampled_from(["name", "dtype", "shape", "scale", "zero_point"]))] = value
         elif kind == "goldens":
             manifest["goldens"][data.draw(st.sampled_from(["file", "count", "tolerance"]))] = value
-        elif kind == "verdict":
-            manifest.update(schema=2, verdict=data.draw(st.sampled_from([value, [value], [{"limits": value}]])))
-        elif kind in ("limits", "slices"):
-            manifest.update(schema=2, verdict=json.loads(json.dumps(VERDICT)))
-            at = manifest["verdict"][0]["limits"]
-            at = at["slices"][0] if kind == "slices" else at
-            at[data.draw(st.sampled_from(sorted(at)))] = data.draw(st.sampled_from([value, [value] * 4]))
+        elif kind in ("verdict", "limits", "slices"):
+            judged(data, manifest, kind, value)
         elif kind == "unknown":
             manifest[data.draw(TEXTS)] = value
         text = json.dumps(manifest).encode()

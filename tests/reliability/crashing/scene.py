@@ -122,9 +122,7 @@ def artifact(tag):
     manifest.update(inputs=inputs, outputs=[dict(inputs[0], name="y")], goldens=reference)
     if tag in "bd":  # both schemas are on one board
         limits = {"noise": 1e-6, "error": 1e-3, "unequal": None, "apart": None}
-        manifest.update(
-            schema=2, verdict=[{"limits": dict(limits, slices=[{"axis": 0, "noise": [1e-6]}])}]
-        )
+        manifest.update(schema=2, verdict=[{"limits": dict(limits, slices=[{"axis": 0, "noise": [1e-6]}])}])
     return json.dumps(manifest).encode(), content
 
 
