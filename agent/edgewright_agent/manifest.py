@@ -31,9 +31,14 @@ def safe_path(path):
     return 0 < len(parts) <= 8 and all(PART.match(part) and not part.endswith(".new") for part in parts)
 
 
+def is_whole(value):
+    """Whether a value is a whole number."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def is_count(value, limit):
     """Whether a value is a whole number from 0 to a limit."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limit
+    return is_whole(value) and 0 <= value <= limit
 
 
 def need(condition, what):
@@ -90,7 +95,7 @@ def check_goldens(goldens, paths):
 
 def is_limit(value):
     """Whether a value is a number from 0 on. Those of a manifest are finite: `loads` takes no other."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+    return (is_whole(value) or isinstance(value, float)) and value >= 0
 
 
 def check_limits(limits, shape):
@@ -120,6 +125,10 @@ def check_verdict(verdict, outputs):
     """Check the verdict: one an output."""
     need(isinstance(verdict, list) and len(verdict) == len(outputs), "a verdict an output")
     need(all(isinstance(one, dict) for one in verdict), "a verdict")
+    for spec in outputs:
+        scale, zero = spec.get("scale"), spec.get("zero_point")
+        need(scale is None or is_limit(scale), "the scale of an output")
+        need(zero is None or is_whole(zero), "the zero point of an output")
     slices = [check_limits(one.get("limits"), spec["shape"]) for one, spec in zip(verdict, outputs)]
     need(sum(slices) <= MAX_SLICES, "the number of slices")
 

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
-from edgewright.deploy import gate
+from edgewright.connect import answers as answers_shape
+from edgewright.deploy import gate, golden_words
+from edgewright.errors import ProtocolError
 from edgewright.measure.benchmark import measurement
+from edgewright.nouns.artifact import Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.measurement import Environment, Measurement, Run
 from edgewright.nouns.metric import METRICS
-from edgewright.nouns.outcome import BoardOutcome, exit_code
+from edgewright.nouns.outcome import BoardOutcome, Check, exit_code
+from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.project import Budget
+from edgewright.nouns.verdict import Limits, OutputVerdict
 
 
 def measured(
@@ -136,9 +143,113 @@ def test_the_gate_says_how_sure_it_is() -> None:
 
 
 def test_wrong_answers_refuse() -> None:
-    assert gate.answers({"ok": True, "sqnr_db": 50.0}).ok
-    assert "golden" in gate.refusal([gate.answers({"ok": False, "sqnr_db": -3.0})])
-    assert not gate.answers({}).ok
+    assert gate.answers({"ok": True, "sqnr_db": 50.0}, manifest()) == Check(
+        name="answers", ok=True, value=50.0, unit="dB"
+    )
+    assert "golden" in gate.refusal([gate.answers({"ok": False, "sqnr_db": -3.0}, manifest())])
+    assert not gate.answers({}, manifest()).ok
+
+
+def manifest(*limits: Limits) -> Manifest:
+    """One with outputs `boxes`, `scores` and so on, as many as limits."""
+    names = ["boxes", "scores", "labels"][: len(limits) or 1]
+    spec = {"shape": (2, 20), "dtype": "float32"}
+    return Manifest(
+        schema=2 if limits else 1, target="tflite", precision="int8", entry="m", files=(), inputs=(),
+        outputs=tuple(TensorSpec(name=name, **spec) for name in names), source=Source(format="onnx", file="m", sha256=""),
+        goldens=Goldens(file="g", count=16, origin="random", framework="", tolerance=PRECISIONS["int8"].tolerance),
+        parity=Parity(max_abs=0, max_relative=0, cosine=1, sqnr_db=200, top1_agreement=1, count=16),
+        verdict=tuple(OutputVerdict(limits=one) for one in limits),
+    )  # fmt: skip
+
+
+REAL = Limits(noise=1.0, error=1.0)
+JUDGED = manifest(REAL, Limits(noise=1.0, error=1.0, apart=1e4), Limits(unequal=7))
+FINE = {"sqnr_db": 30.0, "least_sqnr_db": 9.0, "relative": 0.1, "greatest_relative": 0.4}
+
+
+def judged(**more: Any) -> dict[str, Any]:
+    rows = [FINE] * 3
+    kept = {"ok": False, "sqnr_db": 3.0, "goldens": 16, "lost": [], "wrong": [], "low": [], "by_output": rows}
+    return answers_shape.check("verify", {**VERIFIED, **kept, **more})
+
+
+VERIFIED = {
+    "relative": 0.1, "failed": [], "runtime": "x 1", "accelerator": "cpu", "outputs": {"result": "1-x", "sha256": "0", "size": 1},
+}  # fmt: skip
+
+
+def test_lost_slices_are_named() -> None:
+    lost = [
+        {"output": 1, "axis": 1, "index": 17},
+        {"output": 1, "axis": 1, "index": 3},
+        {"output": 0, "axis": 0, "index": 1},
+    ]
+    text = gate.refusal([gate.answers(judged(lost=lost), JUDGED)])
+    assert "`scores` does not follow its source at index 17, 3 of axis 1" in text
+    assert "`boxes` does not follow its source at index 1 of axis 0" in text and "elsewhere" not in text
+    check = gate.answers(judged(lost=lost[2:] * 16, low=[0], compared=4), JUDGED)
+    assert "and maybe elsewhere" in check.note and "seen after 4 of 16 goldens" in check.note
+    assert (
+        check.limit is None and "`boxes` is less exact" in check.note
+    )  # a lost slice is no matter of exactness
+
+
+def test_wrong_outputs_are_named_with_what_is_wrong() -> None:
+    check = gate.answers(judged(wrong=[0, 1, 2]), JUDGED)
+    boxes, scores, labels = check.note.split(": ", 1)[1].split("; ")
+    assert boxes == "`boxes` has values that are not finite" and "very large" in scores
+    assert labels == "`labels` differs from its source in more than 7 values" and not check.ok
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_what_is_less_exact_comes_with_both_figures(ok: bool) -> None:
+    noisy = {**FINE, "sqnr_db": 4.0}
+    check = gate.answers(judged(ok=ok, low=[1], by_output=[FINE, noisy, FINE]), JUDGED)
+    assert (check.ok, check.value, check.limit, check.unit) == (ok, 4.0, 9.0, "dB")
+    assert (
+        gate.describe(check).startswith("answers: 4 dB, the limit is 9 (")
+        and "`scores` is less exact" in check.note
+    )
+    noisier = {**FINE, "sqnr_db": -1.0}
+    check = gate.answers(judged(ok=ok, low=[0, 1], by_output=[noisier, noisy, FINE]), JUDGED)
+    assert (check.value, check.limit) == (-1.0, 9.0) and "`boxes`, `scores` are less exact" in check.note
+    far = {**FINE, "relative": 0.6}
+    check = gate.answers(judged(ok=ok, low=[0], by_output=[far, FINE, FINE]), JUDGED)
+    assert (check.value, check.limit, check.unit) == (0.6, 0.4, "of the greatest value")
+
+
+def test_a_hint_fits_the_cause() -> None:
+    assert "--evaluation" in golden_words.hint(judged(low=[0]))
+    lost = [{"output": 0, "axis": 0, "index": 0}]
+    for more in ({"low": [0], "lost": lost}, {"low": [0], "wrong": [1]}, {}):
+        assert "--evaluation" not in golden_words.hint(judged(**more))
+
+
+def test_a_board_that_lies_is_no_bug() -> None:
+    lost = [{"output": 99, "axis": -1, "index": 2**62}]
+    check = gate.answers(judged(lost=lost, wrong=[-1, 99], low=[7], by_output=[]), JUDGED)
+    assert not check.ok and "output 99" in check.note and "output -1" in check.note
+    assert gate.answers(judged(low=[0], by_output=[]), JUDGED).limit is None
+    for more in (
+        {"lost": [7]},
+        {"lost": [{"output": 0}]},
+        {"wrong": ["0"]},
+        {"low": 0},
+        {"by_output": [{}]},
+        {"compared": "1"},
+    ):
+        with pytest.raises(ProtocolError):
+            judged(**more)
+
+
+def test_less_exact_answers_pass_by_an_accuracy_that_was_compared_alone() -> None:
+    low = Check(name="answers", ok=True, value=4.0, limit=9.0, unit="dB", note="x")
+    compared = Check(name="accuracy against its source", ok=True, value=0.0, limit=0.02)
+    alone = Check(name="accuracy", ok=True, value=0.9, note="nothing to compare it with")
+    assert gate.unvouched([low, compared]) == gate.unvouched([compared]) == gate.unvouched([alone]) == []
+    (refused,) = gate.unvouched([low, alone])
+    assert not refused.ok and "4 dB, the limit is 9" in gate.refusal([refused])
 
 
 @pytest.mark.parametrize(

@@ -104,13 +104,13 @@ def local(pyz: Path, verb: str, root: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def toy(store: Path, tag: str, **changes: Any) -> Path:
+def toy(store: Path, tag: str, factor: str = "2.0", **changes: Any) -> Path:
     """The folder of another artifact of the toy runtime, made by today's code after the old one."""
     old = next(
         one for one in artifacts.ArtifactStore(OLD_STORE).list() if one.manifest.source.file == "toy.tflite"
     )
     store.mkdir(exist_ok=True)
-    (store / "model.tflite").write_bytes(b"factor 2.0 of " + tag.encode())
+    (store / "model.tflite").write_bytes(f"factor {factor} of {tag}".encode())
     entries = tuple(
         artifacts.entry(store, entry.path) if entry.path == "model.tflite" else entry
         for entry in old.manifest.files
