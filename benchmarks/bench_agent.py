@@ -1,10 +1,13 @@
-"""The agent: size of its .pyz, start to greeting, memory, what it leaves; beside a bare `python3`."""
+"""The agent: size of its .pyz, start to greeting, memory, what it leaves; beside a bare `python3`. What comparing the goldens takes."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import measuring
 import msgspec
+import numpy as np
 from lab_link import Lab, lab, random_file
 from measuring import Figures
 
@@ -25,9 +29,21 @@ from edgewright.lab import processes
 from edgewright.lab.processes import Process
 from edgewright.nouns.board import Board, Fleet
 
-PYZ_LIMIT = 56 * 1024  # bytes
+PYZ_LIMIT = 58 * 1024  # bytes
+OUTPUT = (84, 8400)  # a detector's
 WORK_MEGABYTES = 20
 BARE = "import json,hashlib,subprocess,os;os.write(1,bytes(1));os.read(0,1)"
+COMPARE = """
+import json, sys, time
+sys.path.insert(0, sys.argv[1])
+from edgewright_agent import work
+began = time.process_time()
+found = work.compare(sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))
+spent = time.process_time() - began
+with open("/proc/self/status") as file:  # ru_maxrss counts the process that started this one
+    peak_kb = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+print(json.dumps([found["ok"], spent, peak_kb * 1024 / 1e6]))
+"""
 PROC = Path("/proc")
 CPUCLOCK_SCHED = 2  # with the process id above it: the id of that process's CPU clock, as Linux makes it
 
@@ -36,6 +52,7 @@ def main() -> None:
     """Runs it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--goldens", type=int, default=2, help=f"that are compared, of one output {OUTPUT}")
     default = getattr(sys, "_base_executable", sys.executable)
     parser.add_argument(
         "--python", default=default, help="the board's, an absolute path; default: this one's"
@@ -43,6 +60,7 @@ def main() -> None:
     given = parser.parse_args()
     python = str(Path(given.python).resolve())
     size()
+    comparison(python, given.goldens, given.rounds)
     with lab(1, python=python) as link:
         fleet = fleets.load(link.fleet)
         ssh_board = msgspec.structs.replace(next(iter(fleet.boards.values())), python=python)
@@ -77,6 +95,47 @@ def size() -> None:
     for target in targets.names():
         rows.append([f"runner {target}", len(runner_package.package(target).data), "-", "-"])
     print("### Size\n\n" + measuring.markdown(["", "bytes", "limit", "share"], rows))
+
+
+def comparison(python: str, goldens: int, rounds: int) -> None:
+    """Prints what comparing the goldens takes, by a tolerance and by limits of the whole output and each of 84 slices."""
+    millions = goldens * math.prod(OUTPUT) / 1e6
+    with tempfile.TemporaryDirectory() as place:
+        asked = manifests(Path(place), goldens)
+        contenders = {
+            name: partial(compared, python, Path(place), manifest, millions)
+            for name, manifest in asked.items()
+        }
+        found = measuring.interleave(contenders, rounds)
+    title = f"Comparing {goldens} goldens of {OUTPUT}, {millions:.3g} million values, {version(python)}"
+    measuring.report(title, found, {"cpu_ms": "CPU ms per million", "peak_mb": "VmHWM MB"}, base="schema 1")
+
+
+def manifests(folder: Path, goldens: int) -> dict[str, dict[str, object]]:
+    """Writes outputs and references; a manifest of each schema, whose limits they keep."""
+    random = np.random.default_rng(1)
+    references = random.normal(size=(goldens, *OUTPUT)).astype(np.float32)
+    outputs = references + random.normal(0, 1e-3, references.shape).astype(np.float32)
+    np.savez(folder / "goldens.npz", output_0=references)
+    np.savez(folder / "outputs.npz", output_0=outputs)
+    wide = {"noise": 1e9, "error": 1e9, "unequal": None, "apart": None}
+    limits = {**wide, "slices": [{"axis": 0, "noise": [1e9] * OUTPUT[0]}]}
+    one = {"outputs": [{"name": "y", "shape": OUTPUT, "dtype": "float32"}], "verdict": [{"limits": limits}]}
+    one["goldens"] = {"tolerance": {"sqnr_db": 9.0, "relative": 0.45}}
+    return {f"schema {schema}": {"schema": schema, **one} for schema in (1, 2)}
+
+
+def compared(python: str, folder: Path, manifest: dict[str, object], millions: float, _: int) -> Figures:
+    """One comparison, in a process of the board's Python."""
+    sources = agent_package.source_folder("edgewright_agent").parent
+    files = [str(folder / name) for name in ("outputs.npz", "goldens.npz")]
+    done = measuring.process(
+        [python, "-I", "-S", "-B", "-c", COMPARE, str(sources), *files, json.dumps(manifest)]
+    )
+    ok, seconds, peak_mb = json.loads(done.output)
+    if not ok:
+        raise measuring.BenchmarkError("the answers were refused")
+    return {"cpu_ms": seconds * 1000 / millions, "peak_mb": peak_mb}
 
 
 def version(python: str) -> str:
