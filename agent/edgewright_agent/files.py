@@ -394,14 +394,3 @@ class Files(object):
             self.step("chmod", "")
             os.fchown(self.descriptor, -1, gid)
             os.fchmod(self.descriptor, 0o2750)
-
-    def make_executable(self, relative):
-        """Let the owner run a file."""
-        parent, name = os.path.split(relative)
-        with self.folder(parent) as folder:
-            self.step("chmod", relative)
-            file = os.open(name, os.O_RDONLY | NOFOLLOW, dir_fd=folder)
-            try:
-                os.fchmod(file, 0o700)
-            finally:
-                os.close(file)

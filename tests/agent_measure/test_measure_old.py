@@ -77,7 +77,9 @@ def plain_job(root, agent_bytes, tmp_path):
     folder.mkdir()
     x = numpy.arange(-8, 24, dtype="float32").reshape(8, 1, 4)
     total = x.sum(axis=2)
-    numpy.savez_compressed(folder / "goldens.npz", input_0=x, output_0=numpy.stack([total, -total], axis=2))
+    references = numpy.stack([total, -total], axis=2)
+    mask = numpy.ones(references.shape, "uint8")
+    numpy.savez_compressed(folder / "goldens.npz", input_0=x, output_0=references, counts_0=mask)
     numpy.savez(folder / "set.npz", input_0=x, labels=(total[:, 0] < 0).astype("int32"))
     manifest = {
         "inputs": [{"name": "x", "shape": [1, 4], "dtype": "float32"}],
