@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.compile import data
+from edgewright.compile import data, domains
+from edgewright.compile.domains import Domains, InputDomain
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.project import Preprocessing
@@ -29,15 +30,17 @@ class SampleSet(Noun, frozen=True, kw_only=True):
 
     Attributes:
         specs: the source's inputs; empty until the source has been read.
+        domains: what is known of their numbers, for random ones.
     """
 
     path: Path | None = None
     preprocessing: Preprocessing | None = None
     specs: tuple[TensorSpec, ...] = ()
+    domains: Domains = ()
 
-    def of(self, specs: tuple[TensorSpec, ...]) -> SampleSet:
+    def of(self, specs: tuple[TensorSpec, ...], known: Domains = ()) -> SampleSet:
         """The same data for these inputs."""
-        return msgspec.structs.replace(self, specs=specs)
+        return msgspec.structs.replace(self, specs=specs, domains=known)
 
     def count(self) -> int:
         """How many samples `stream` yields."""
@@ -50,25 +53,51 @@ class SampleSet(Noun, frozen=True, kw_only=True):
     def stream(self, limit: int = LIMIT) -> Iterator[list[Array]]:
         """At most `limit` samples, evenly spread over the set. Raises DataError as `data.samples` does."""
         if self.path is None:
-            yield from random_samples(self.specs, min(limit, SYNTHETIC_COUNT))
+            yield from random_samples(self.specs, min(limit, SYNTHETIC_COUNT), self.domains)
             return
         total = self.available()
         chosen = [index * total // limit for index in range(limit)] if total > limit else None
         yield from data.samples(self.path, self.specs, self.preprocessing, chosen)
 
 
-def random_samples(specs: Sequence[TensorSpec], count: int) -> Iterator[list[Array]]:
-    """Seeded random samples: standard normal floats, bytes over their range, wider integers below 10."""
+def random_samples(specs: Sequence[TensorSpec], count: int, known: Domains = ()) -> Iterator[list[Array]]:
+    """Seeded random samples.
+
+    Of an input of which nothing is known: standard normal floats, bytes over their range, wider integers below 10. One that is a
+    single condition takes all of its values in turn, and several take all combinations: no branch is left out.
+    """
     import numpy as np
 
     generator = np.random.default_rng(_SEED)
-    for _ in range(count):
-        yield [_random(generator, spec) for spec in specs]
+    known = known or (None,) * len(specs)
+    turns = _turns(specs, known)
+    for index in range(count):
+        sample = [_random(generator, spec, domain) for spec, domain in zip(specs, known, strict=True)]
+        for array, (every, values) in zip(sample, turns, strict=True):
+            if values:
+                array[...] = index // every % values
+        yield sample
 
 
-def _random(generator: np.random.Generator, spec: TensorSpec) -> Array:
+def _turns(specs: Sequence[TensorSpec], known: Domains) -> list[tuple[int, int]]:
+    """(for how many samples it keeps a value, how many values) of each input that is a single condition; else no values."""
+    import math
+
+    found, every = [], 1
+    for spec, domain in zip(specs, known, strict=True):
+        values = 0
+        if math.prod(spec.shape) == 1 and (domain.cause == "mask" if domain else spec.dtype == "bool"):
+            values = 2 if domain is None else round(domain.range[1]) + 1
+        found.append((every, values if values <= _TOKENS else 0))
+        every *= found[-1][1] or 1
+    return found
+
+
+def _random(generator: np.random.Generator, spec: TensorSpec, domain: InputDomain | None) -> Array:
     import numpy as np
 
+    if domain is not None:
+        return domains.drawn(generator, spec, domain)
     dtype = np.dtype(spec.dtype)
     if dtype.kind == "b":
         return generator.integers(0, 2, spec.shape).astype(dtype)
@@ -76,7 +105,7 @@ def _random(generator: np.random.Generator, spec: TensorSpec) -> Array:
         limits = np.iinfo(dtype)
         low, high = (int(limits.min), int(limits.max) + 1) if dtype.itemsize == 1 else (0, _TOKENS)
         return generator.integers(low, high, spec.shape).astype(dtype)
-    return generator.standard_normal(spec.shape).astype(dtype)
+    return np.asarray(generator.standard_normal(spec.shape)).astype(dtype)
 
 
 def distinct(samples: Iterator[list[Array]]) -> Iterator[tuple[int, list[Array]]]:

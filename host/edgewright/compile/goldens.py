@@ -9,8 +9,11 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from edgewright.compile import spread
+import msgspec
+
+from edgewright.compile import spread, trial
 from edgewright.compile.calibrate import SampleSet, distinct, random_samples
+from edgewright.compile.ranges import Range, Ranges
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import TensorSpec
 
@@ -36,27 +39,39 @@ class Runs(Protocol):
         ...
 
 
-def compute(source: Runs, samples: SampleSet, count: int) -> tuple[list[Array], list[Array], str]:
-    """(inputs, outputs, origin): arrays of shape (count, *spec.shape); `random` where any input is."""
-    given = _chosen(source, samples, count) if samples.path else []
+def compute(
+    source: Runs, samples: SampleSet, count: int, seen: Ranges | None = None
+) -> tuple[list[Array], list[Array], str]:
+    """(inputs, outputs, origin): arrays of shape (count, *spec.shape); `random` where any input is.
+
+    Args:
+        seen: is shown the calibration data that are looked at.
+
+    Raises:
+        ModelError: the source does not run on one of them.
+    """
+    given = _chosen(source, samples, count, seen or Ranges(source.inputs)) if samples.path else []
     short = max(LEAST, count) - len(given) if len(given) < LEAST else 0
-    chosen = [*given, *random_samples(source.inputs, short)]
-    answers = [source.run(sample) for sample in chosen]
+    made = list(random_samples(source.inputs, short, samples.domains))
+    answers = [source.run(sample) for sample in given]
+    answers += [trial.run(source, sample, msgspec.structs.replace(samples, path=None)) for sample in made]
     origin = "random" if short else "calibration"
-    return _stacked(chosen), _stacked(answers), origin
+    return _stacked([*given, *made]), _stacked(answers), origin
 
 
-def _chosen(source: Runs, samples: SampleSet, count: int) -> list[list[Array]]:
+def _chosen(source: Runs, samples: SampleSet, count: int, seen: Ranges) -> list[list[Array]]:
     """Inputs from the data: of a few times as many candidates, evenly spread over the data, those that `spread` takes.
 
     The data are read twice, so that no more than `count` samples are in memory.
     """
-    answers = {
-        index: spread.signature(source.run(sample))
-        for index, sample in distinct(samples.stream(_CANDIDATES * count))
-    }
-    places = list(answers)
-    taken = {places[at] for at in spread.farthest(list(answers.values()), count)}
+    answers: dict[int, list[Array]] = {}
+    extents: list[tuple[Range, ...]] = []
+    for index, sample in distinct(samples.stream(_CANDIDATES * count)):
+        answers[index] = spread.signature(source.run(sample))
+        extents.append(seen.see(sample))
+    lone = spread.lone(extents, source.inputs)
+    places = [index for at, index in enumerate(answers) if at not in lone]
+    taken = {places[at] for at in spread.farthest([answers[index] for index in places], count)}
     return [sample for index, sample in enumerate(samples.stream(_CANDIDATES * count)) if index in taken]
 
 

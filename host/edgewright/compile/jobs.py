@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.compile import data, goldens, trial, weights
+from edgewright.compile import data, domains, goldens, trial, weights
 from edgewright.compile.answers import collected, real
 from edgewright.compile.calibrate import LIMIT, SampleSet
 from edgewright.compile.counting import counting
+from edgewright.compile.domains import Domains
+from edgewright.compile.ranges import Range, Ranges
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
@@ -122,7 +124,8 @@ def read_the_model(
         DataError: the calibration data do not fit.
     """
     model = opened(source)
-    answers = trial.answers(model, samples.of(model.inputs), source.path)
+    known = () if samples.path else domains.of(model)
+    answers = trial.answers(model, samples.of(model.inputs, known), source.path)
     names = model.output_names
     if len(names) != len(answers):
         names = tuple(f"output_{index}" for index in range(len(answers)))
@@ -133,10 +136,15 @@ def read_the_model(
     return model.inputs, outputs
 
 
+def input_domains(source: SourceRef) -> Domains:
+    """What the model's first layers show of the numbers that each input takes."""
+    return domains.of(opened(source))
+
+
 def compute_goldens(
     source: SourceRef, samples: SampleSet, count: int, allow_constant: bool, compare: Compare, file: Path
-) -> tuple[int, str]:
-    """Writes the goldens to `file`. Returns (how many, their origin).
+) -> tuple[int, str, tuple[Range, ...]]:
+    """Writes the goldens to `file`. Returns (how many, their origin, the ranges of the data that were looked at).
 
     Raises:
         UsageError: the mask that `compare` names does not fit.
@@ -144,12 +152,13 @@ def compute_goldens(
         DataError: the calibration data do not fit.
     """
     model = opened(source)
-    inputs, outputs, origin = goldens.compute(model, samples, count)
+    seen = Ranges(model.inputs)
+    inputs, outputs, origin = goldens.compute(model, samples, count, seen)
     goldens.refuse_not_finite(outputs, model.output_names, origin, weights.not_a_number(model))
     if not allow_constant:
         goldens.refuse_constant(outputs)
     goldens.save(file, inputs, outputs, counting(compare.mask, model.inputs, inputs, outputs))
-    return len(inputs[0]), origin
+    return len(inputs[0]), origin, seen.found
 
 
 def convert(
@@ -164,14 +173,15 @@ def convert(
     Returns what the stage says. The last one of a route says `inputs` and `outputs` (name, dtype and, where
     there are any, scale and zero_point, in the source's order), `requires` (as in the manifest) and `method`
     (of calibration), and may add `kept_float` (names of the layers that really stayed in floats), `notes`
-    and `nondeterministic` (tools that may give other bytes the next time).
+    and `nondeterministic` (tools that may give other bytes the next time). `ranges` are those of the samples that it took.
     """
     stage: Callable[[Any], dict[str, Any] | None] = importlib.import_module(module).convert
     failed: list[Exception] = []
+    seen = Ranges(samples.specs)
 
     def stream(limit: int = LIMIT) -> Iterator[list[Array]]:
         try:
-            yield from samples.stream(limit)
+            yield from seen.watched(samples.stream(limit))
         except Exception as error:  # kept: converters hide what their data source raises
             failed.append(error)
             raise
@@ -183,7 +193,7 @@ def convert(
         if failed:
             raise failed[0] from None
         raise
-    return {**found, "notes": [*getattr(model, "notes", ()), *found.get("notes", ())]}
+    return {**found, "notes": [*getattr(model, "notes", ()), *found.get("notes", ())], "ranges": seen.found}
 
 
 def artifact_answers(

@@ -17,6 +17,7 @@ from edgewright.compile import (
     fingerprint,
     kernels,
     metrics,
+    ranges,
     scratch,
     toolchains,
 )
@@ -126,6 +127,7 @@ class _Compilation:
         self.request, self.edge, self.workers, self.place = request, edge, workers, place
         self.found, self.progress, self.steps, self.done = found, progress, steps, 0
         self.framework = SOURCES[found.source.format]
+        self.ranges: tuple[tuple[float, float], ...] = ()
         self.source = SourceRef(
             path=found.path.absolute(),
             format=found.source.format,
@@ -140,9 +142,10 @@ class _Compilation:
         self.workers.start([self.framework, *stages, self.edge.target.framework])
         given = calibration_data(self.request)
         inputs, outputs = self._job(self.framework, "read_the_model", source=self.source, samples=given)
-        samples, labelled = given.of(inputs), self._labelled(inputs, outputs)
+        known = self.workers.call(self.framework, _JOBS, "input_domains", source=self.source)
+        samples, labelled = given.of(inputs, known), self._labelled(inputs, outputs)
         goldens = self.place / GOLDENS
-        count, origin = self._job(
+        count, origin, self.ranges = self._job(
             self.framework,
             "compute_goldens",
             source=self.source,
@@ -158,6 +161,7 @@ class _Compilation:
             made["notes"] += kernels.let_in(
                 self.workers, self.source, goldens, (len(inputs), found), self.place
             )
+        made["notes"] += ranges.misfits(inputs, known, self.ranges)
         files = {
             item.relative_to(folder).as_posix(): item for item in sorted(folder.rglob("*")) if item.is_file()
         }
@@ -252,16 +256,18 @@ class _Compilation:
             produced = folder / self.edge.target.entry
             path = produced if produced.is_file() else folder
             notes += [note for note in made["notes"] if note not in notes]
+            self.ranges = ranges.joined(self.ranges, made["ranges"]) if samples.path else ()
         return folder, {**made, "notes": notes}
 
     def _calibration(self, samples: SampleSet, method: str) -> Calibration:
         if not PRECISIONS[self.edge.precision].calibrated:
-            return Calibration()
+            return Calibration(ranges=self.ranges)  # of the data that the goldens were chosen from
         return Calibration(
             kind="synthetic" if samples.path is None else "data",
             sha256=data_sha256(samples.path),
             samples=samples.count(),
             method=method,
+            ranges=self.ranges,
         )
 
     def _labelled(

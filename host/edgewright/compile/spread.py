@@ -1,15 +1,25 @@
-"""Which of the calibration samples become goldens: those whose answers lie far apart."""
+"""Which of the calibration samples become goldens: those whose answers lie far apart.
+
+Not among them is what no other sample comes near to in its *input*: one broken sensor value or one damaged picture. Calibration by
+percentiles and by entropy cuts such values off on purpose, so an artifact that is right answers them otherwise. An answer that only one
+sample has, a rare class, is no reason to leave it out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile import ranges
+from edgewright.compile.ranges import Range
+from edgewright.nouns.artifact import TensorSpec
+
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
 
+_ENOUGH = 32  # samples: among fewer, one is too large a share of the data to be an exception
 _WHOLE = 256  # values of an output that are compared one by one; larger outputs are compared by chunks
 _CHUNKS = 96
 _NORM = (
@@ -42,6 +52,30 @@ def _short(output: Array) -> Array:
             np.minimum.reduceat(flat, starts),
         ]
     )
+    return found
+
+
+def lone(extents: Sequence[Sequence[Range]], specs: Sequence[TensorSpec]) -> set[int]:
+    """Indexes of the samples that leave the range of all other samples by more than that range's width.
+
+    Args:
+        extents: of each sample (least, greatest) of each input.
+    """
+    import numpy as np
+
+    found: set[int] = set()
+    if len(extents) < _ENOUGH:
+        return found
+    for at, spec in enumerate(specs):
+        if not ranges.counts(spec):
+            continue
+        low, high = np.array([[sample[at][0] for sample in extents], [sample[at][1] for sample in extents]])
+        lowest, highest = int(np.argmin(low)), int(np.argmax(high))
+        for one in {lowest, highest}:
+            least, greatest = np.delete(low, one).min(), np.delete(high, one).max()
+            width = greatest - least
+            if width > 0 and (low[one] < least - width or high[one] > greatest + width):
+                found.add(one)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,31 +29,65 @@ def answers(model: Any, samples: SampleSet, path: Path) -> list[Array]:
     """
     sample = next(samples.stream(1))
     try:
-        first, again, third = (model.run(sample) for _ in range(_RUNS))
-    except Exception as error:
-        if _DETERMINISM in str(error) and (drawn := changing.random(model.operators())):
-            raise changing.draws(path, drawn) from error
-        raise ModelError(
-            f"model does not run on {_origin(samples)}: {_first_line(error)}",
-            hint=_hint(samples),
-            code="model-unreadable",
-        ) from error
+        first, again, third = (run(model, sample, samples) for _ in range(_RUNS))
+    except ModelError as error:
+        cause = error.__cause__
+        if _DETERMINISM in str(cause) and (drawn := changing.random(model.operators())):
+            raise changing.draws(path, drawn) from cause
+        raise
     if not all(_same(one, other) for rows in (again, third) for one, other in zip(first, rows, strict=True)):
         kept = model.buffers_that_change(sample) if hasattr(model, "buffers_that_change") else []
         raise changing.refusal(path, model.operators(), kept)
     return list(first)
 
 
-def _origin(samples: SampleSet) -> str:
-    return "random inputs" if samples.path is None else f"the calibration data {samples.path.name}"
+def run(model: Any, sample: Sequence[Array], samples: SampleSet) -> list[Array]:
+    """The outputs for one of the samples.
+
+    Raises:
+        ModelError: the source does not run on it; an input that takes no random numbers is named.
+    """
+    try:
+        return list(model.run(sample))
+    except Exception as error:
+        if samples.path is None and (names := _unfit(model, sample)):
+            several = len(names) > 1
+            raise ModelError(
+                f"input{'s' if several else ''} {', '.join(names)} {'do' if several else 'does'} not take random numbers: "
+                "give --calibration",
+                hint=f"the model fails on them: {_first_line(error)}; some of its real inputs show which numbers it takes",
+                code="random-inputs",
+            ) from error
+        origin = "random inputs" if samples.path is None else f"the calibration data {samples.path.name}"
+        raise ModelError(
+            f"model does not run on {origin}: {_first_line(error)}",
+            hint="give --calibration data like its real inputs"
+            if samples.path is None
+            else "its values may be none that the model takes; --input-shape may not fit",
+            code="model-unreadable",
+        ) from error
 
 
-def _hint(samples: SampleSet) -> str:
-    if samples.path is not None:
-        return "its values may be none that the model takes; --input-shape may not fit"
-    return (
-        "whole-number inputs are tried with numbers from 0 to 9; give --calibration data like its real inputs"
-    )
+def _unfit(model: Any, sample: Sequence[Array]) -> list[str]:
+    """Names of the inputs that the model takes as zeros, but not as they are in the sample."""
+    import numpy as np
+
+    zeros = [np.zeros_like(array) for array in sample]
+    if not _runs(model, zeros):
+        return []
+    return [
+        spec.name
+        for at, spec in enumerate(model.inputs)
+        if not _runs(model, [*zeros[:at], sample[at], *zeros[at + 1 :]])
+    ]
+
+
+def _runs(model: Any, sample: Sequence[Array]) -> bool:
+    try:
+        model.run(sample)
+    except Exception:  # noqa: BLE001 - whatever a framework raises for it
+        return False
+    return True
 
 
 def _same(one: Array, other: Array) -> bool:

@@ -45,7 +45,8 @@ class Calibration(Noun, frozen=True, kw_only=True):
 
     Attributes:
         kind: `data`, `synthetic` or `none`.
-        ranges: (least, greatest value) of each input over the samples, in the order of the manifest's inputs; empty without data.
+        ranges: (least, greatest real value) of each input over the samples, in the order of the manifest's inputs; empty without data.
+            With `kind` `none`, data were given, but fixed nothing: then over those that the goldens were chosen from.
     """
 
     kind: str = "none"

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.compile import tflitefile
+from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import static_shapes
+from edgewright.compile.sources import litert_layers
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
@@ -46,6 +48,10 @@ class LitertModel:
 
         resolver = OpResolverType.BUILTIN_REF if kernels == "reference" else OpResolverType.BUILTIN
         return LitertModel(self.path, self.inputs, _interpreter(self.path, resolver, 2))
+
+    def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
+        """For `compile.domains`: the graph and the names of the inputs in it."""
+        return litert_layers.read(self.interpreter), tuple(map(str, self._indexes))
 
     def operators(self) -> list[str]:
         """Names of its operators."""

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.compile import changing, onnxsession
+from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import static_shapes
+from edgewright.compile.sources import onnx_layers
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
@@ -66,6 +68,10 @@ class OnnxModel:
     def on(self, kernels: str) -> _Optimised:  # noqa: ARG002
         """The same model as a board's session runs it: in integers between DequantizeLinear and QuantizeLinear."""
         return _Optimised(self)
+
+    def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
+        """For `compile.domains`: the graph and the names of the inputs in it."""
+        return onnx_layers.read(self.model), tuple(spec.name for spec in self.inputs)
 
     def operators(self) -> list[str]:
         """Names of its operators, with those of inner graphs and functions."""

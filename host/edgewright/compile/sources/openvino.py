@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import static_shapes
+from edgewright.compile.sources import openvino_layers
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
@@ -44,6 +46,10 @@ class OpenvinoModel:
     def on(self, kernels: str) -> OpenvinoModel:  # noqa: ARG002
         """The same model without 8-bit kernels."""
         return OpenvinoModel(self.model, self.inputs, _SETTINGS | _IN_FLOATS)
+
+    def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
+        """For `compile.domains`: the graph and the names of the inputs in it."""
+        return openvino_layers.read(self.model)
 
     def operators(self) -> list[str]:
         """Names of its operators."""

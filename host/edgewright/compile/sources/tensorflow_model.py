@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile.first_layers import Graph
+from edgewright.compile.sources import tensorflow_layers
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 
@@ -51,6 +53,10 @@ class TensorflowModel:
         import tensorflow as tf
 
         return [np.asarray(tensor) for tensor in self.concrete(*[tf.constant(array) for array in sample])]
+
+    def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
+        """For `compile.domains`: the graph and the names of the inputs in it."""
+        return tensorflow_layers.read(self.concrete)
 
     def operators(self) -> list[str]:
         """Names of its operators, with those of functions that it calls."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.compile import archives, changing
+from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import static_shapes
+from edgewright.compile.sources import torch_layers
 from edgewright.compile.sources.torch_function import EXAMPLE, call_function
 from edgewright.errors import ConversionError, ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -72,6 +74,10 @@ class TorchModel:
         with torch.no_grad():
             answers = self.module(*(torch.from_numpy(np.array(array)) for array in sample))
         return [np.array(answer.detach().numpy()) for answer in answers]
+
+    def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
+        """For `compile.domains`: the graph and the names of the inputs in it."""
+        return torch_layers.read(self.module, self.example)
 
     def operators(self) -> list[str]:
         """Names of its operators; none where torch.export cannot follow its code."""

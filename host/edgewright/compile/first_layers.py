@@ -1,0 +1,254 @@
+"""What a source's graph does first with each input, whatever format it is in. The readers in `sources/*_layers.py` make it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+SMALL = 1 << 16  # values of a constant that is read; larger ones are weights
+_DEEP = 8  # operators that make one constant out of others
+_MOST = 512  # steps behind one input: what comes later is no longer its first layers
+
+
+class Step(NamedTuple):
+    """One operator.
+
+    Attributes:
+        kind: `same` (the value, its layout kept), `moved` (the value in another layout), `lookup` (its value is an index), `condition`
+            (its value decides), `select` (the first input decides between the others), `truth` (whether the value is not 0),
+            `shape` (the value does not matter), `equal` and `order` (comparisons), `sum`; `mul`, `add`, `sub`, `div`, `max`, `min`, `sqrt`; else
+            `other`.
+        size: of a `lookup`, how many indexes there are; 0: not known.
+    """
+
+    kind: str
+    inputs: tuple[str, ...]
+    output: str
+    size: int = 0
+
+
+class Graph:
+    """Operators and constants.
+
+    Args:
+        value: gives a constant's values; None for what is none, or has more than `SMALL` values.
+    """
+
+    def __init__(self, steps: Iterable[Step], value: Callable[[str], Array | None]) -> None:
+        self._value = value
+        self._readers: Mapping[str, list[Step]] = defaultdict(list)
+        self._maker: dict[str, Step] = {}
+        for step in steps:
+            self._maker[step.output] = step
+            for name in dict.fromkeys(step.inputs):
+                self._readers[name].append(step)
+
+    def readers(self, name: str) -> Sequence[Step]:
+        """The operators that read a tensor."""
+        return self._readers.get(name, ())
+
+    def constant(self, name: str, depth: int = _DEEP) -> Array | None:
+        """The values of a tensor that no input decides; None where one does, or they are not known."""
+        import numpy as np
+
+        found = self._value(name)
+        step = self._maker.get(name)
+        if found is not None or step is None or not depth or step.kind not in _FOLDED:
+            return found
+        operands = [self.constant(one, depth - 1) for one in step.inputs]
+        known = [np.asarray(one) for one in operands if one is not None]
+        if len(known) < len(operands) and step.kind not in ("same", "moved"):
+            return None
+        with np.errstate(all="ignore"):
+            return np.asarray(_FOLDED[step.kind](*known)) if known else None
+
+
+def _first(array: Array, *_: Array) -> Array:
+    return array
+
+
+def _quotient(one: Array, other: Array) -> Array:
+    found: Array = one / other
+    return found
+
+
+def _root(array: Array) -> Array:
+    import numpy as np
+
+    found: Array = np.sqrt(array)
+    return found
+
+
+def _greater(one: Array, other: Array) -> Array:
+    import numpy as np
+
+    return np.maximum(one, other)
+
+
+_FOLDED: dict[str, Callable[..., Array]] = {
+    "same": _first,
+    "moved": _first,
+    "mul": lambda one, other: one * other,
+    "add": lambda one, other: one + other,
+    "sub": lambda one, other: one - other,
+    "div": _quotient,
+    "max": _greater,
+    "sqrt": _root,
+}
+
+
+class Uses:
+    """What becomes of one input.
+
+    Attributes:
+        sizes: of the lookups whose index it is.
+        shifted: (size, what was added before) of those whose index is the input and a constant.
+        decides: it is a condition, or is multiplied with what is computed, or taken from 1: what masks do.
+        limits: the constants that it is compared with, as the least value of an input above.
+        others: it also goes where numbers of any size make sense.
+    """
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.shifted: list[tuple[int, int]] = []
+        self.limits: list[int] = []
+        self.decides = False
+        self.others = False
+
+
+def uses(graph: Graph, name: str) -> Uses:
+    """Follows an input through what moves it."""
+    found = Uses()
+    pending = [(name, 0)]
+    seen = {(name, 0)}
+    while pending:
+        at, shift = pending.pop()
+        for step in graph.readers(at):
+            added = _moved(graph, step, at)
+            if added is None:
+                _note(found, graph, step, at, shift)
+                continue
+            behind = (step.output, shift + added)
+            if behind not in seen and len(seen) < _MOST:
+                seen.add(behind)
+                pending.append(behind)
+    return found
+
+
+def _moved(graph: Graph, step: Step, name: str) -> int | None:
+    """The whole number by which a value changes that is otherwise the same behind the step; None where it is another."""
+    if step.kind in ("same", "moved", "max", "min"):  # a limit changes no index within it
+        return 0
+    if step.kind == "select" and name != step.inputs[0]:
+        return 0
+    return _added(graph, step, name) if step.kind in ("add", "sub") else None
+
+
+def _note(found: Uses, graph: Graph, step: Step, name: str, shift: int) -> None:
+    if step.kind == "lookup":
+        if shift:
+            found.shifted.append((step.size, shift))
+        else:
+            found.sizes.append(step.size)
+    elif step.kind in ("condition", "select", "truth"):
+        found.decides = True
+    elif step.kind in ("equal", "order"):
+        _compared(found, graph, step, name)
+    elif step.kind in ("mul", "sub", "add", "div"):
+        _calculated(found, graph, step, name, shift)
+    elif step.kind not in ("shape", "sum"):
+        found.others = True
+
+
+def _other(step: Step, name: str) -> str:
+    """The operand that is not `name`; empty where both are."""
+    return next((one for one in step.inputs if one != name), "")
+
+
+def _single(array: Array | None) -> float | None:
+    """The one number of a constant."""
+    return float(array.reshape(-1)[0]) if array is not None and array.size == 1 else None
+
+
+def _added(graph: Graph, step: Step, name: str) -> int | None:
+    """The whole number that is added to the value."""
+    number = _single(graph.constant(_other(step, name)))
+    if number is None or number != round(number) or (step.kind == "sub" and step.inputs[0] != name):
+        return None
+    return round(-number if step.kind == "sub" else number)
+
+
+def _compared(found: Uses, graph: Graph, step: Step, name: str) -> None:
+    number = _single(graph.constant(_other(step, name)))
+    if number is not None:
+        found.limits.append(round(number) + (step.kind == "order"))
+
+
+def _calculated(found: Uses, graph: Graph, step: Step, name: str, shift: int) -> None:
+    """Whether it is as masks are calculated with: 1 - x, (x - 1) * 10000, or x times what the model computes."""
+    other = graph.constant(_other(step, name))
+    if (step.kind == "sub" and step.inputs[0] != name and _single(other) == 1.0) or (
+        step.kind == "mul" and _other(step, name) and (other is None or shift == -1)
+    ):
+        found.decides = True
+    elif step.kind != "mul" or not _other(step, name):
+        found.others = True
+
+
+class Affine(NamedTuple):
+    """value * scale + offset, with the operators in the order in which they stand.
+
+    Attributes:
+        kinds: such as ("mul", "add").
+        scale, offset: of all of them. first: the constant of the first.
+        aligned: constants of several values stand for the input's own last axes.
+    """
+
+    kinds: tuple[str, ...]
+    scale: Array
+    offset: Array
+    first: tuple[Array, Array]
+    aligned: bool
+
+
+def affine(graph: Graph, name: str) -> Affine | None:
+    """What constants do to an input before anything else; None where something else reads it, too.
+
+    `first` is (scale, offset) after the first multiplication or division and what is added at once behind it.
+    """
+    import numpy as np
+
+    kinds: list[str] = []
+    scale: Array = np.ones(())
+    offset: Array = np.zeros(())
+    first: tuple[Any, Any] = (scale, offset)
+    aligned = True
+    while len(kinds) < _DEEP:
+        steps = [step for step in graph.readers(name) if step.kind not in ("shape", "equal", "order")]
+        if len(steps) != 1:
+            break
+        step = steps[0]
+        if step.kind in ("same", "moved"):
+            aligned = aligned and step.kind == "same"
+            name = step.output
+            continue
+        constant = graph.constant(_other(step, name)) if step.kind in ("mul", "div", "add", "sub") else None
+        if constant is None or (step.kind in ("sub", "div") and step.inputs[0] != name):
+            break
+        number = np.asarray(constant, np.float64)
+        if step.kind in ("mul", "div"):
+            factor = number if step.kind == "mul" else 1 / number
+            scale, offset = scale * factor, offset * factor
+        else:
+            offset = offset + (number if step.kind == "add" else -number)
+        kinds.append(step.kind)
+        if len(kinds) == 1 or (len(kinds) == 2 and kinds[0] in ("mul", "div") and kinds[1] in ("add", "sub")):
+            first = (scale, offset)
+        name = step.output
+    return Affine(tuple(kinds), np.asarray(scale), np.asarray(offset), first, aligned) if kinds else None

@@ -1,0 +1,119 @@
+"""The first layers of a PyTorch module, for `compile.domains`: what one run of it calls, whatever its Python does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgewright.compile.first_layers import SMALL, Graph, Step
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+_KINDS = {
+    "_to_copy": "same", "clone": "same", "detach": "same", "alias": "same", "contiguous": "same", "lift_fresh": "same",
+    "view": "moved", "_unsafe_view": "moved", "reshape": "moved", "unsqueeze": "moved", "squeeze": "moved", "permute": "moved",
+    "transpose": "moved", "t": "moved", "expand": "moved", "slice": "moved", "select": "moved", "repeat": "moved", "cat": "moved",
+    "constant_pad_nd": "moved", "split": "moved", "unbind": "moved",
+    "mul": "mul", "add": "add", "sub": "sub", "div": "div", "clamp": "max", "clamp_min": "max", "maximum": "max", "minimum": "min", "sqrt": "sqrt",
+    "eq": "equal", "ne": "equal", "gt": "order", "ge": "order", "lt": "order", "le": "order",
+    "logical_not": "truth", "logical_and": "truth", "logical_or": "truth", "bitwise_not": "truth", "bitwise_and": "truth",
+    "where": "select", "sum": "sum", "cumsum": "sum", "amax": "sum", "any": "sum", "all": "sum", "aminmax": "shape", "_assert_tensor_metadata": "shape",
+    "zeros_like": "shape", "ones_like": "shape", "full_like": "shape", "empty_like": "shape",
+}  # fmt: skip
+_CALCULATES = ("mul", "add", "sub", "div", "equal", "order")
+
+
+def read(module: Any, example: tuple[Any, ...]) -> tuple[Graph, tuple[str, ...]]:
+    """(the graph, names of the inputs) of a module, run on its example: zeros, which are indexes of any table."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    calls = _Calls()
+    names = tuple(calls.name(one) for one in example)
+
+    class Watching(TorchDispatchMode):  # type: ignore[misc]
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            made = function(*args, **(kwargs or {}))
+            calls.see(function, args, made)
+            return made
+
+    with torch.no_grad(), Watching():
+        module(*example)
+    return Graph(calls.steps, calls.value), names
+
+
+class _Calls:
+    """Steps of the calls that were seen. Tensors are kept: an address that is free again would be another one's."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self._tensors: dict[str, Any] = {}
+        self._numbers: dict[str, float] = {}
+        self._made: set[str] = set()
+
+    def name(self, tensor: Any) -> str:
+        name = str(id(tensor))
+        self._tensors[name] = tensor
+        return name
+
+    def value(self, name: str) -> Array | None:
+        import numpy as np
+
+        if name in self._numbers:
+            return np.asarray(self._numbers[name])
+        tensor = self._tensors.get(name)
+        if tensor is None or name in self._made or tensor.numel() > SMALL:
+            return None
+        return tensor.detach().float().numpy()  # type: ignore[no-any-return]
+
+    def see(self, function: Any, args: Any, made: Any) -> None:
+        import torch
+
+        called = str(function).split(".")[1].removesuffix("_")
+        outputs = [one for one in torch.utils._pytree.tree_leaves(made) if isinstance(one, torch.Tensor)]
+        inputs = self._operands(args)
+        for output in outputs:
+            name = self.name(output)
+            if not any(one.isdecimal() for one in inputs):  # of numbers alone: a constant
+                continue
+            self._made.add(name)
+            self.steps += self._steps(called, args, inputs, output, name)
+
+    def _operands(self, args: Any) -> tuple[str, ...]:
+        import torch
+
+        names = []
+        for one in torch.utils._pytree.tree_leaves(args):
+            if isinstance(one, torch.Tensor):
+                names.append(self.name(one))
+            elif isinstance(one, int | float) and not isinstance(one, bool):
+                names.append(f"number {one!r}")
+                self._numbers[names[-1]] = float(one)
+        return tuple(names)
+
+    def _steps(self, called: str, args: Any, inputs: tuple[str, ...], output: Any, name: str) -> list[Step]:
+        import torch
+
+        tensors = tuple(one for one in inputs if one in self._tensors)
+        if called in ("embedding", "index_select", "gather"):
+            axis = 0 if called == "embedding" else args[1]
+            return [Step("lookup", tensors[1:2], name, args[0].shape[axis]), Step("moved", tensors[:1], name)]
+        if called in ("index", "take") and len(tensors) > 1:
+            places = args[1] if isinstance(args[1], list | tuple) else [args[1]]
+            found = [Step("moved", tensors[:1], name)]
+            for axis, one in enumerate(places):
+                if isinstance(one, torch.Tensor) and one.dtype != torch.bool:
+                    found.append(Step("lookup", (self.name(one),), name, args[0].shape[axis]))
+            return found
+        if called == "scatter" and len(tensors) > 1:  # as one_hot is made
+            return [Step("lookup", tensors[1:2], name, args[0].shape[args[1]])]
+        if called == "masked_fill":
+            return [Step("select", (tensors[1], tensors[0]), name)]
+        kind = _KINDS.get(called, "other")
+        if called == "_to_copy" and output.dtype == torch.bool:
+            kind = "truth"
+        if called == "rsub":
+            return [Step("sub", (inputs[1], inputs[0]), name)]
+        return [Step(kind, inputs[:2] if kind in _CALCULATES else tensors, name)]
