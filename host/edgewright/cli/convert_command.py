@@ -135,6 +135,7 @@ def compile_and_show(
     """Converts and prints what came out."""
     from edgewright.cli.explain_output import show_explanation
     from edgewright.cli.progress import shown
+    from edgewright.compile import coverage
     from edgewright.compile.explain import explain as explain_artifact
     from edgewright.compile.request import CompileRequest
     from edgewright.compile.workers import Workers
@@ -146,7 +147,8 @@ def compile_and_show(
         artifact, too_old = compile_for(profile, request, progress, workers)
         explanation = explain_artifact(request, artifact, workers) if explain else None
     folder = copied(artifact.folder, output)
-    more = {} if explanation is None else {"explanation": explanation}
+    more: dict[str, object] = {} if explanation is None else {"explanation": explanation}
+    more["covered"] = coverage.described(artifact.folder, artifact.manifest)
     if as_json:
         render.document("convert", artifact=artifact.id, folder=folder, manifest=artifact.manifest, **more)
         return
@@ -179,6 +181,7 @@ def show_artifact(artifact: Artifact, folder: Path) -> None:
         ("target", f"{manifest.target} {manifest.precision}"),
         ("size", render.size(manifest.model_bytes)),
         ("calibration", calibration_text(manifest.calibration.kind, manifest.calibration.samples)),
+        *data_rows(artifact),
         *words.rows(manifest),
         ("needs", ", ".join(f"{key} {value}" for key, value in sorted(manifest.requires.items())) or "-"),
     ]  # fmt: skip
@@ -191,6 +194,17 @@ def show_artifact(artifact: Artifact, folder: Path) -> None:
         )
     rows += [("note", note) for note in manifest.notes]
     render.table("", ["", ""], rows)
+
+
+def data_rows(artifact: Artifact) -> list[tuple[str, str]]:
+    """What the calibration data show of each input, and what the goldens cover."""
+    from edgewright.compile import coverage, ranges
+
+    manifest = artifact.manifest
+    known = zip(manifest.inputs, manifest.calibration.ranges, strict=False)
+    rows = [(f"input {spec.name}", f"{ranges.text(found)} in the calibration data") for spec, found in known]
+    covered = coverage.described(artifact.folder, manifest)
+    return [*rows, *([("goldens", "; ".join(covered))] if covered else [])]
 
 
 def show_too_old(readers: Sequence[Reader], profile: Profile) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgewright.cli import options, render
+
+if TYPE_CHECKING:
+    from edgewright.cli.on_boards import Answer
+    from edgewright.measure.infer import Inference
 
 app = typer.Typer(rich_markup_mode=None)
 SHOWN = 10  # values of an output that a person sees
@@ -33,13 +38,12 @@ def infer(
     debug: options.DEBUG = False,
 ) -> None:
     """Run one input on a board; print or save the outputs."""
-    from edgewright.cli.boards_output import mark
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.connect import versions
     from edgewright.connect.session import Session
     from edgewright.deploy.bench import find
     from edgewright.errors import UsageError
-    from edgewright.measure.infer import Inference, packed, run_on
+    from edgewright.measure.infer import packed, run_on
     from edgewright.nouns.board import Board
 
     boards = Boards(fleet, on)
@@ -55,19 +59,6 @@ def infer(
             chosen = find(chosen, known.get("releases") or {}, board)
         return run_on(session, name, chosen, inputs, threads=threads, accelerator=accelerator)
 
-    def show(answers: object) -> None:
-        for answer in answers:  # type: ignore[attr-defined]
-            one: Inference = answer.value
-            render.line(
-                f"{answer.board.name}{mark(one.simulated)}: {one.release}, {one.runtime} on {one.accelerator}, {render.number(one.ms)} ms"
-            )
-            for key, tensor in one.outputs.items():
-                flat = tensor.reshape(-1)
-                values = ", ".join(f"{value:.5g}" for value in flat[:SHOWN].tolist())
-                more = ", ..." if flat.size > SHOWN else ""
-                top = f"; greatest at {int(flat.argmax())}" if flat.size > 1 else ""
-                render.line(f"  {key} {list(tensor.shape)}: {values}{more}{top}")
-
     answers = boards.each("infer", work)
     for answer in answers:
         if output is not None and answer.value is not None:
@@ -78,3 +69,23 @@ def infer(
             if answer.value is not None:
                 answer.value = answer.value.document()  # type: ignore[assignment]
     finish("infer", documents, as_json, show)
+
+
+def show(answers: Sequence[Answer[Inference]]) -> None:
+    """Prints the outputs of each board."""
+    from edgewright.cli.boards_output import mark
+
+    for answer in answers:
+        one = answer.value
+        assert one is not None  # noqa: S101 - those that failed are shown elsewhere
+        render.line(
+            f"{answer.board.name}{mark(one.simulated)}: {one.release}, {one.runtime} on {one.accelerator}, {render.number(one.ms)} ms"
+        )
+        for key, tensor in one.outputs.items():
+            flat = tensor.reshape(-1)
+            values = ", ".join(f"{value:.5g}" for value in flat[:SHOWN].tolist())
+            more = ", ..." if flat.size > SHOWN else ""
+            top = f"; greatest at {int(flat.argmax())}" if flat.size > 1 else ""
+            render.line(f"  {key} {list(tensor.shape)}: {values}{more}{top}")
+        for warning in one.warnings:
+            render.line(f"  warning: {warning}")

@@ -17,6 +17,7 @@ from edgewright.compile import data, labels, own_function
 from edgewright.compile.answers import real
 from edgewright.compile.fingerprint import fingerprint
 from edgewright.compile.key import data_sha256
+from edgewright.compile.ranges import Range, Ranges
 from edgewright.compile.recognise import file_sha256
 from edgewright.compile.workers import Workers
 from edgewright.config import home, in_use
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 WORKER = "evaluation"  # the process that the user's own functions run in
-_INPUTS, _LABELS = "inputs.npz", "labels.npy"
+_INPUTS, _LABELS, _RANGES = "inputs.npz", "labels.npy", "ranges.npy"
 _NOTE = ".run"  # suffix of the file that says what a function yielded the last time
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _ZIP64 = 1 << 31
@@ -49,6 +50,7 @@ class EvaluationSet(Noun, frozen=True, kw_only=True):
         count: n.
         sha256: of what the set was made from; of the preprocessing of images, and of all that a function yielded, too.
         names: how many class names were numbered in sorted order; 0: the numbers were given.
+        ranges: (least, greatest real value) of each input; empty where not known.
     """
 
     inputs: Path
@@ -56,6 +58,7 @@ class EvaluationSet(Noun, frozen=True, kw_only=True):
     count: int
     sha256: str
     names: int = 0
+    ranges: tuple[Range, ...] = ()
 
     def load_labels(self) -> Array:
         """The labels."""
@@ -113,7 +116,7 @@ def prepare(
     in_use.hold(place)
     return EvaluationSet(
         inputs=place / _INPUTS, labels=place / _LABELS, count=_rows(place / _LABELS), sha256=digest,
-        names=labels.names(path) if path.is_dir() else 0,
+        names=labels.names(path) if path.is_dir() else 0, ranges=_load_ranges(place / _RANGES),
     )  # fmt: skip
 
 
@@ -175,13 +178,13 @@ def write(
         made.mkdir()
         raws = [scratch / str(index) for index in range(len(specs))]
         found: list[Any] = []
-        yielded = ""
+        yielded, seen_ranges = "", Ranges(specs)
         if own_function.named(path) is None:
             given = labels.read(path)
-            count = _spill(data.samples(path, specs, preprocessing), raws)
+            count = _spill(seen_ranges.watched(data.samples(path, specs, preprocessing)), raws)
         else:
             seen = hashlib.sha256()
-            count = _spill(_generated(path, specs, found, seen), raws)
+            count = _spill(seen_ranges.watched(_generated(path, specs, found, seen)), raws)
             given = labels.numeric(found, path) if found else np.zeros(0)
             _see(seen, given)
             yielded = seen.hexdigest()
@@ -193,6 +196,7 @@ def write(
             )
         _pack(made / _INPUTS, specs, raws, count)
         np.save(made / _LABELS, given)
+        np.save(made / _RANGES, np.array(seen_ranges.found, np.float64))
         _settle(made, _place(folder, key, yielded), scratch / "damaged")
         if yielded:
             (scratch / "note").write_text(yielded, "ascii")
@@ -207,7 +211,7 @@ def _place(folder: Path, key: str, yielded: str = "") -> Path:
 
 def _whole(place: Path) -> bool:
     """Whether a set is there; if so it is marked as in use."""
-    return in_use.hold(place) and all((place / name).is_file() for name in (_INPUTS, _LABELS))
+    return in_use.hold(place) and all((place / name).is_file() for name in (_INPUTS, _LABELS, _RANGES))
 
 
 def _settle(made: Path, place: Path, aside: Path) -> None:
@@ -317,6 +321,12 @@ def _add(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...]
     ):
         np.lib.format.write_array_header_1_0(out, header)
         shutil.copyfileobj(file, out, 1 << 20)
+
+
+def _load_ranges(path: Path) -> tuple[Range, ...]:
+    import numpy as np
+
+    return tuple((float(low), float(high)) for low, high in np.load(path, allow_pickle=False))
 
 
 def _rows(labelled: Path) -> int:

@@ -74,7 +74,10 @@ def _first(array: Array, *_: Array) -> Array:
 
 
 def _quotient(one: Array, other: Array) -> Array:
-    found: Array = one / other
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        found: Array = np.divide(one, other)
     return found
 
 
@@ -243,7 +246,7 @@ def affine(graph: Graph, name: str) -> Affine | None:
             break
         number = np.asarray(constant, np.float64)
         if step.kind in ("mul", "div"):
-            factor = number if step.kind == "mul" else 1 / number
+            factor = number if step.kind == "mul" else _quotient(np.ones(()), number)
             scale, offset = scale * factor, offset * factor
         else:
             offset = offset + (number if step.kind == "add" else -number)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.compile.domains import Domains
@@ -61,24 +60,6 @@ def joined(one: Sequence[Range], other: Sequence[Range]) -> tuple[Range, ...]:
     return tuple((min(a[0], b[0]), max(a[1], b[1])) for a, b in zip(one, other, strict=True))
 
 
-def of_file(path: Path, count: int) -> tuple[Range, ...]:
-    """The ranges in an `.npz` of real values with members `input_<i>`, read row by row. Empty where they are not all there.
-
-    Args:
-        count: how many inputs there are.
-    """
-    from edgewright.compile import data
-
-    found: list[Range] = []
-    for index in range(count):
-        spec = TensorSpec(name="", shape=(), dtype="float32")
-        ranges = Ranges([spec])
-        for row in data.array_rows(path, f"input_{index}")[2]:
-            ranges.see([row])
-        found += ranges.found
-    return tuple(found)
-
-
 def text(found: Range) -> str:
     """`0 to 255`."""
     return f"{found[0]:.4g} to {found[1]:.4g}"
@@ -95,7 +76,7 @@ def counts(spec: TensorSpec) -> bool:
 def outside(specs: Sequence[TensorSpec], calibrated: Sequence[Range], given: Sequence[Range]) -> list[str]:
     """One line an input that leaves the range of the calibration data by more than a tenth of its width."""
     return [
-        f"input {spec.name}: {text(mine)} leaves the range of the calibration data, {text(known)}"
+        f"input {spec.name} goes from {text(mine)}, the calibration data from {text(known)}"
         for spec, known, mine in zip(specs, calibrated, given, strict=False)
         if counts(spec) and _leaves(known, mine)
     ]

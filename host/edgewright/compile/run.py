@@ -162,6 +162,9 @@ class _Compilation:
                 self.workers, self.source, goldens, (len(inputs), found), self.place
             )
         made["notes"] += ranges.misfits(inputs, known, self.ranges)
+        if labelled is not None:
+            lines = ranges.outside(inputs, self.ranges, labelled[1].ranges)
+            made["notes"] += [f"evaluation set: {line}" for line in lines]
         files = {
             item.relative_to(folder).as_posix(): item for item in sorted(folder.rglob("*")) if item.is_file()
         }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
-from edgewright.compile import accuracy, evaluation, metrics, paired
+from edgewright.compile import accuracy, evaluation, metrics, paired, ranges
 from edgewright.compile.answers import MAX_BYTES, Answers, check_size, from_board
 from edgewright.compile.edges import AS_IS
 from edgewright.compile.evaluation import EvaluationSet
@@ -103,6 +103,13 @@ class Scoring:
         self, manifest: Manifest, mine: Answers, incumbent: Answers | None, budget: Budget
     ) -> list[Check]:
         """The gate's lines: against the source on this machine, and against the incumbent on that board."""
+        lines = ranges.outside(manifest.inputs, manifest.calibration.ranges, self._given.ranges)
+        warnings = [Check(name="range", ok=True, note=line) for line in lines]
+        return [*self._scored(manifest, mine, incumbent, budget), *warnings]
+
+    def _scored(
+        self, manifest: Manifest, mine: Answers, incumbent: Answers | None, budget: Budget
+    ) -> list[Check]:
         metric = self._scorer.metric
         with nullcontext() if metric.name in METRICS else _TURN:
             try:

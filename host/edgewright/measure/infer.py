@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile import ranges
+from edgewright.config import home
 from edgewright.connect.session import Session
-from edgewright.errors import DataError, ProtocolError
+from edgewright.errors import ArtifactError, DataError, ProtocolError
+from edgewright.store.artifacts import ArtifactStore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +30,7 @@ class Inference:
         runtime: str,
         accelerator: str,
         simulated: tuple[str, ...],
+        warnings: Sequence[str] = (),
     ) -> None:
         self.outputs = outputs
         self.ms = ms
@@ -33,6 +38,7 @@ class Inference:
         self.runtime = runtime
         self.accelerator = accelerator
         self.simulated = simulated
+        self.warnings = tuple(warnings)
 
     def save(self, path: Path) -> None:
         """Writes the outputs as `.npz`."""
@@ -46,7 +52,7 @@ class Inference:
         return {
             "outputs": {name: array.tolist() for name, array in self.outputs.items()},
             "ms": self.ms, "release": self.release, "runtime": self.runtime, "accelerator": self.accelerator,
-            "simulated": self.simulated,
+            "simulated": self.simulated, "warnings": self.warnings,
         }  # fmt: skip
 
 
@@ -77,9 +83,32 @@ def run_on(
             str(answer["runtime"]),
             str(answer["accelerator"]),
             session.facts().simulated,
+            outside(str(answer["release"]), inputs),
         )
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise ProtocolError(f"the board's outputs are not understood: {error}") from error
+
+
+def outside(release: str, inputs: bytes) -> list[str]:
+    """One line an input that leaves the range of the release's calibration data; none where its artifact is not on this machine.
+
+    Args:
+        release: its name on the board, which ends in the beginning of the artifact's id.
+        inputs: as `packed` gives them.
+    """
+    import numpy as np
+
+    try:
+        manifest = ArtifactStore(home.folder("artifacts")).get(release.rpartition("-")[2]).manifest
+    except ArtifactError:
+        return []
+    known = manifest.calibration.ranges
+    with np.load(io.BytesIO(inputs), allow_pickle=False) as archive:
+        names = in_order(archive.files)
+        if len(names) != len(manifest.inputs) or not known:
+            return []
+        seen = ranges.Ranges(manifest.inputs).see([archive[name] for name in names])
+    return ranges.outside(manifest.inputs, known, seen)
 
 
 def packed(source: Path) -> bytes:

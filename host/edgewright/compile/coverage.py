@@ -1,0 +1,39 @@
+"""What the goldens cover of an output that answers by its greatest value."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from edgewright.nouns.artifact import Manifest
+
+_CLASSES = range(2, 1001)
+
+
+def described(folder: Path, manifest: Manifest) -> list[str]:
+    """`cover 7 of 12 classes of scores`, one text an output; nothing of random goldens, or where the file is not there.
+
+    A class is the place of the greatest value. Whether an output has classes is certain only where its values sum to 1, so of another one
+    that is greatest at a single place no more is said than that.
+    """
+    import numpy as np
+
+    file = folder / manifest.goldens.file
+    if manifest.goldens.origin != "calibration" or not file.is_file():
+        return []
+    found = []
+    with np.load(file, allow_pickle=False) as archive:
+        for index, spec in enumerate(manifest.outputs):
+            count = spec.shape[-1] if spec.shape else 0
+            if count not in _CLASSES or math.prod(spec.shape) != count:
+                continue
+            answers = archive[f"output_{index}"].reshape(-1, count)
+            if answers.dtype.kind != "f":
+                continue
+            taken = len(set(answers.argmax(axis=1).tolist()))
+            shares = bool((answers >= 0).all() and np.allclose(answers.sum(axis=1), 1, atol=0.02))
+            if taken > 1 or shares:
+                found.append(f"cover {taken} of {count} classes of {spec.name}")
+            else:
+                found.append(f"all have their greatest value of {spec.name} at one place")
+    return found
