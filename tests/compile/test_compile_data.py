@@ -197,6 +197,27 @@ def test_goldens_are_spread_over_the_answers(tmp_path: Path) -> None:
     assert np.array_equal(outputs[0], inputs[0] * 640)
 
 
+def test_a_broken_input_is_no_golden_and_a_rare_answer_is(tmp_path: Path) -> None:
+    """One value of one sample is far from all others: calibration may cut it off. Two such samples are data like others."""
+    spec = TensorSpec(name="x", shape=(1, 4), dtype="float32")
+    x = np.random.default_rng(0).uniform(0, 0.4, size=(60, 4)).astype(np.float32)
+    x[50, 1], x[20, 2] = 40.0, 0.7  # broken; a rare class
+    kept = {}
+    for number in (1, 2):
+        np.save(tmp_path / "x.npy", x)
+        samples = SampleSet(path=tmp_path / "x.npy", specs=(spec,))
+        inputs = goldens.compute(Doubles((spec,)), samples, 16)[0][0]
+        kept[number] = {int(np.flatnonzero((x == row[0]).all(axis=1))[0]) for row in inputs}
+        x[30, 3] = 35.0
+    assert 50 not in kept[1] and 20 in kept[1]
+    assert {30, 50} & kept[2]
+    ids = TensorSpec(name="ids", shape=(1,), dtype="int64")
+    extents = [((0.0, 1.0),)] * 39 + [((0.0, 9.0),)]
+    assert spread.lone(extents, [spec]) == {39}
+    assert spread.lone(extents, [ids]) == set()  # a rare word is no broken value
+    assert spread.lone(extents[-20:], [spec]) == set()  # one of twenty is no exception
+
+
 def test_a_large_answer_is_compared_by_little_of_it() -> None:
     """Memory stays bounded, and the one value of a million that differs still counts."""
     rng = np.random.default_rng(1)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from edgewright.compile import goldens
+from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import DataError, ModelError
+from edgewright.nouns.artifact import TensorSpec
 
 ROWS = 3
 NET = f"""
@@ -93,3 +97,42 @@ def test_data_that_the_model_does_not_take_are_named(place: Path, workers: Worke
             ),
             workers=workers,
         )
+
+
+@pytest.mark.parametrize("name", ["table.onnx", "net.py:make"])
+def test_an_input_that_takes_no_random_numbers_is_named(place: Path, workers: Workers, name: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        compile_model(CompileRequest(source=place / name, target="onnxruntime"), workers=workers)
+    assert caught.value.message == "input kinds does not take random numbers: give --calibration"
+    assert caught.value.code == "random-inputs"
+    assert "out of" in str(caught.value.hint)  # what the framework says of it
+
+
+class Picky:
+    """A source whose second and third input have to be below 3, and which fails at the fourth sample."""
+
+    inputs = tuple(TensorSpec(name=name, shape=(1, 4), dtype="int64") for name in ("any", "kind", "group"))
+
+    def __init__(self, good: int) -> None:
+        self.good, self.runs = good, 0
+
+    def run(self, sample: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+        self.runs += 1
+        if self.runs > self.good and max(sample[1].max(), sample[2].max()) > 2:
+            raise IndexError("out of bounds")
+        return [sample[0]]
+
+
+def test_all_inputs_that_take_no_random_numbers_are_named() -> None:
+    """Also where only a later sample shows it."""
+    with pytest.raises(ModelError, match="inputs kind, group do not take random numbers: give --calibration"):
+        goldens.compute(Picky(3), SampleSet(specs=Picky.inputs), 16)
+
+
+def test_a_model_that_runs_on_nothing_blames_no_input() -> None:
+    class Broken(Picky):
+        def run(self, sample: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+            raise RuntimeError("never runs")
+
+    with pytest.raises(ModelError, match="model does not run on random inputs: RuntimeError: never runs"):
+        goldens.compute(Broken(0), SampleSet(specs=Picky.inputs), 16)

@@ -242,12 +242,15 @@ def affine(graph: Graph, name: str) -> Affine | None:
             name = step.output
             continue
         constant = graph.constant(_other(step, name)) if step.kind in ("mul", "div", "add", "sub") else None
-        if constant is None or (step.kind in ("sub", "div") and step.inputs[0] != name):
+        behind = step.inputs[0] != name  # constant - value, constant / value
+        if constant is None or (step.kind == "div" and behind):
             break
         number = np.asarray(constant, np.float64)
         if step.kind in ("mul", "div"):
             factor = number if step.kind == "mul" else _quotient(np.ones(()), number)
             scale, offset = scale * factor, offset * factor
+        elif step.kind == "sub" and behind:
+            scale, offset = -scale, number - offset
         else:
             offset = offset + (number if step.kind == "add" else -number)
         kinds.append(step.kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +62,11 @@ def joined(one: Sequence[Range], other: Sequence[Range]) -> tuple[Range, ...]:
 
 
 def text(found: Range) -> str:
-    """`0 to 255`."""
-    return f"{found[0]:.4g} to {found[1]:.4g}"
+    """`0 to 255`: as many digits as a thousandth of the width needs."""
+    low, high = found
+    digits = 2 - math.floor(math.log10(high - low)) if high > low else 6
+    low, high = (round(one, max(0, digits)) + 0.0 for one in found)  # + 0.0: no -0
+    return f"{low:.10g} to {high:.10g}"
 
 
 def counts(spec: TensorSpec) -> bool:

@@ -1,0 +1,188 @@
+"""The range of the data that a model is calibrated with, what leaves it, and what the goldens cover."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from edgewright.cli.convert_command import data_rows
+from edgewright.compile import metrics, ranges
+from edgewright.compile.answers import Answers
+from edgewright.compile.domains import InputDomain
+from edgewright.compile.evaluation import prepare
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.run import compile_model
+from edgewright.compile.workers import Workers
+from edgewright.config import home
+from edgewright.deploy.scoring import Scoring
+from edgewright.measure import infer
+from edgewright.nouns.artifact import Artifact, TensorSpec
+from edgewright.nouns.project import Budget
+from edgewright.store.artifacts import ArtifactStore
+
+Made = Callable[..., Artifact]
+FLOAT = TensorSpec(name="x", shape=(1, 3), dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder: net.onnx, a classifier of 6 classes with two inputs, and data.npz: 1 to 4, and -1 to 0."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    folder, random = tmp_path_factory.mktemp("ranges"), np.random.default_rng(1)
+    node, value = helper.make_node, helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "z"], ["b"]), node("Relu", ["b"], ["c"]),
+            node("MatMul", ["c", "v"], ["d"]), node("Softmax", ["d"], ["classes"]),
+        ],
+        "net", [value("x", 1, [1, 3]), value("z", 1, [1, 6])], [value("classes", 1, [1, 6])],
+        [numpy_helper.from_array(random.normal(size=size).astype("float32"), name) for name, size in (("w", (3, 6)), ("v", (6, 6)))],
+    )  # fmt: skip
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8),
+        folder / "net.onnx",
+    )
+    x, z = random.uniform(1, 4, (200, 3)), random.uniform(-1, 0, (200, 6))
+    x[:2, 0], z[:2, 0] = (1, 4), (-1, 0)
+    np.savez(folder / "data.npz", x=x.astype("float32"), z=z.astype("float32"))
+    np.savez(
+        folder / "far.npz", x=(x * 3).astype("float32"), z=z.astype("float32"), labels=np.arange(200) % 6
+    )
+    np.savez(
+        folder / "near.npz", x=(x * 1.05).astype("float32"), z=z.astype("float32"), labels=np.arange(200) % 6
+    )
+    return folder
+
+
+@pytest.fixture
+def made(place: Path, workers: Workers) -> Made:
+    """`made(precision, **request)`: net.onnx for onnxruntime."""
+
+    def compiled(precision: str, **more: object) -> Artifact:
+        request = CompileRequest(source=place / "net.onnx", target="onnxruntime", precision=precision, **more)  # type: ignore[arg-type]
+        return compile_model(request, workers=workers)
+
+    return compiled
+
+
+def test_the_range_of_the_data_is_kept_for_each_input(place: Path, made: Made) -> None:
+    """Of all that calibrated; where nothing is calibrated, of what was looked at. None of random numbers."""
+    int8 = made("int8", calibration=place / "data.npz").manifest.calibration
+    assert int8.kind == "data"
+    assert np.allclose(int8.ranges, [(1, 4), (-1, 0)])
+    fp32 = made("fp32", calibration=place / "data.npz").manifest.calibration
+    assert (fp32.kind, fp32.samples) == ("none", 0)
+    assert np.allclose(fp32.ranges, [(1, 4), (-1, 0)], atol=0.1)
+    assert made("fp32").manifest.calibration.ranges == ()
+    assert made("int8", calibration="synthetic").manifest.calibration.ranges == ()
+
+
+def test_ranges_and_covered_classes_are_shown(place: Path, made: Made) -> None:
+    rows = dict(data_rows(made("int8", calibration=place / "data.npz")))
+    assert rows["input x"] == "1 to 4 in the calibration data"
+    assert rows["input z"] == "-1 to 0 in the calibration data"
+    answers = np.load(made("int8", calibration=place / "data.npz").folder / "goldens.npz")["output_0"]
+    count = len(set(answers.reshape(-1, 6).argmax(axis=1)))
+    assert 1 < count < 6
+    assert rows["goldens"] == f"cover {count} of 6 classes of classes"
+    assert data_rows(made("fp32")) == []
+
+
+def test_an_evaluation_set_that_leaves_the_range_is_noted(place: Path, made: Made) -> None:
+    far = made("int8", calibration=place / "data.npz", evaluation=place / "far.npz").manifest
+    assert [note for note in far.notes if "evaluation" in note] == [
+        "evaluation set: input x goes from 3 to 12, the calibration data from 1 to 4"
+    ]
+    near = made("int8", calibration=place / "data.npz", evaluation=place / "near.npz").manifest
+    assert not [note for note in near.notes if "evaluation" in note]
+
+
+def test_boards_are_shown_it_too(place: Path, made: Made) -> None:
+    manifest = made("int8", calibration=place / "data.npz").manifest
+    notes = {}
+    for name in ("far", "near"):
+        given = prepare(place / f"{name}.npz", manifest.inputs)
+        scoring = Scoring(metrics.load("top1"), given, given.load_labels())
+        mine = Answers("top5", (np.tile(np.arange(5, dtype=np.int32), (200, 1)),))
+        checks = scoring.checks(manifest, mine, None, Budget())
+        assert all(check.ok for check in checks)
+        notes[name] = [check.note for check in checks if check.name == "range"]
+    assert notes == {"far": ["input x goes from 3 to 12, the calibration data from 1 to 4"], "near": []}
+
+
+def test_infer_says_that_inputs_leave_the_range(place: Path, made: Made) -> None:
+    """By the artifact on this machine, whose id a release's name ends in; nothing where there is none."""
+    artifact = made("int8", calibration=place / "data.npz")
+    manifest = msgspec.structs.replace(artifact.manifest, schema=2)  # the first that keeps ranges
+    files = {entry.path: artifact.folder / entry.path for entry in manifest.files}
+    kept = ArtifactStore(home.folder("artifacts")).add(files, manifest)
+    inputs = io.BytesIO()
+    np.savez(inputs, input_0=np.full((5, 1, 3), 9, "float32"), input_1=np.zeros((5, 1, 6), "float32"))
+    assert infer.outside(f"v1-{kept.id[:8]}", inputs.getvalue()) == [
+        "input x goes from 9 to 9, the calibration data from 1 to 4"
+    ]
+    assert infer.outside("v1-00000000", inputs.getvalue()) == []
+    document = infer.Inference({}, 1.0, "v1", "r", "cpu", (), ["input x"]).document()
+    assert document["warnings"] == ("input x",)
+
+
+def test_what_leaves_a_range() -> None:
+    def left(spec: TensorSpec, known: ranges.Range, mine: ranges.Range) -> bool:
+        return bool(ranges.outside([spec], [known], [mine]))
+
+    assert not left(FLOAT, (0, 1), (-0.1, 1.1))
+    assert left(FLOAT, (0, 1), (-0.11, 1)) and left(FLOAT, (0, 1), (0.5, 1.11))
+    assert left(FLOAT, (2, 2), (2, 3)) and not left(FLOAT, (2, 2), (2, 2))
+    words = TensorSpec(name="ids", shape=(1, 3), dtype="int64")
+    assert not left(words, (0, 10), (0, 1000))  # a word that calibration did not show is nothing to warn of
+    pixels = TensorSpec(name="x", shape=(1, 3), dtype="uint8")
+    assert left(pixels, (0, 100), (0, 255))
+
+
+def test_integers_with_a_scale_count_as_what_they_stand_for() -> None:
+    spec = TensorSpec(name="x", shape=(3,), dtype="int8", scale=0.5, zero_point=-128)
+    found = ranges.Ranges([spec])
+    assert list(found.watched([[np.array([-128, 0, 127], np.int8)]]))
+    assert found.found == ((0.0, 127.5),)
+    assert found.see([np.array([-3.0, 0, 5])]) == ((-3.0, 5.0),)  # real values already
+    assert found.found == ((-3.0, 127.5),)
+
+
+@pytest.mark.parametrize(
+    ("cause", "implied", "data", "noted"),
+    [
+        ("rescaling", (0, 255), (0, 1), True),
+        ("rescaling", (0, 255), (-1, 1), True),
+        ("rescaling", (0, 255), (0, 14), False),  # dark pictures
+        ("rescaling", (0, 255), (0, 255), False),
+        ("rescaling", (0, 255), (0, 300), False),
+        ("rescaling", (0, 255), (0, 65535), True),
+        ("normalization", (-0.2, 1.2), (0, 1), False),
+        ("normalization", (-0.2, 1.2), (0, 255), True),
+        ("normalization", (-0.2, 1.2), (-4, 9), False),  # long tails
+        ("normalization", (990, 1040), (0, 1), True),
+    ],
+)
+def test_which_data_are_in_another_range(
+    cause: str, implied: ranges.Range, data: ranges.Range, noted: bool
+) -> None:
+    domain = InputDomain(cause=cause, low=(implied[0],), high=(implied[1],), stored=True)
+    assert bool(ranges.misfits([FLOAT], (domain,), [data])) is noted
+    assert not ranges.misfits([FLOAT], (None,), [data])
+    odd = msgspec.structs.replace(
+        domain, stored=False
+    )  # a division by 1000, say: no usual way to store pictures
+    assert not ranges.misfits([FLOAT], (odd,), [data])
+
+
+def test_ranges_are_written_shortly() -> None:
+    assert [ranges.text(one) for one in ((1.3e-5, 1.0), (-0.0001, 255.0), (1010.124, 1016.35), (2, 2), (0, 1.5e-5))] == [
+        "0 to 1", "0 to 255", "1010.12 to 1016.35", "2 to 2", "0 to 1.5e-05",
+    ]  # fmt: skip
