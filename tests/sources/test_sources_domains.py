@@ -105,7 +105,7 @@ def write_onnx(path: Path) -> None:
     node, value, random = helper.make_node, helper.make_tensor_value_info, np.random.default_rng(0)
     inputs = {
         "ids": (INT, [1, 6]), "types": (INT, [1, 6]), "mask": (INT, [1, 6]), "keep": (INT, [1, 6]), "soft": (FLOAT, [1, 6]),
-        "image": (FLOAT, [1, 3, 4, 4]), "columns": (INT, [6]), "free": (INT, [1, 6]), "plain": (FLOAT, [1, 6]), "gain": (FLOAT, [1, 6]),
+        "image": (FLOAT, [1, 3, 4, 4]), "columns": (INT, [6]), "free": (INT, [1, 6]), "plain": (FLOAT, [1, 6]), "gain": (FLOAT, [1, 6]), "level": (INT, [1, 6]),
     }  # fmt: skip
     nodes = [
         node("Cast", ["ids"], ["narrow"], to=6), node("Unsqueeze", ["narrow", "axis"], ["ids3"]), node("Gather", ["words", "ids3"], ["w"]),
@@ -114,14 +114,14 @@ def write_onnx(path: Path) -> None:
         node("Equal", ["keep", "zero"], ["gone"]), node("Where", ["gone", "low", "plain"], ["kept"]),
         node("Sub", ["one", "soft"], ["not_s"]), node("Mul", ["not_s", "low"], ["soft_bias"]),
         node("Sub", ["image", "k127"], ["centred"]), node("Div", ["centred", "k127"], ["pixels"]), node("Flatten", ["pixels"], ["p"]),
-        node("Gather", ["wide", "columns"], ["c"], axis=1), node("Cast", ["free"], ["f"], to=FLOAT), node("Mul", ["gain", "half"], ["g"]),
-        node("MatMul", ["f", "square"], ["ff"]), node("Sum", ["bias", "kept", "soft_bias", "ff", "g"], ["s"]),
+        node("Gather", ["wide", "columns"], ["c"], axis=1), node("Cast", ["free"], ["f"], to=FLOAT), node("Mul", ["gain", "half"], ["g"]), node("Cast", ["level"], ["l"], to=FLOAT), node("Div", ["l", "k255"], ["share"]),
+        node("MatMul", ["f", "square"], ["ff"]), node("Sum", ["bias", "kept", "soft_bias", "ff", "g", "share"], ["s"]),
         node("ReduceSum", ["w"], ["ws"]), node("ReduceSum", ["t"], ["ts"]), node("ReduceSum", ["c"], ["cs"]), node("ReduceSum", ["p"], ["ps"]),
         node("Sum", ["s", "ws", "ts", "cs", "ps"], ["y"]),
     ]  # fmt: skip
     held = {
         "words": random.normal(size=(50, 4)), "kinds": random.normal(size=(2, 4)), "wide": random.normal(size=(3, 5)), "one": 1., "low": -1e4,
-        "k127": 127.5, "half": .125, "square": random.normal(size=(6, 6)),
+        "k127": 127.5, "k255": 255., "half": .125, "square": random.normal(size=(6, 6)),
     }  # fmt: skip
     weights = [numpy_helper.from_array(np.asarray(array, np.float32), name) for name, array in held.items()]
     weights += [numpy_helper.from_array(np.array([1]), "axis"), numpy_helper.from_array(np.array(0), "zero")]
@@ -188,6 +188,8 @@ def test_what_only_some_formats_can_hold(place: Path, workers: Workers) -> None:
     found = known(workers, place / "net.onnx")
     assert found["columns"] is not None and found["columns"].range == (0, 4)  # axis 1 of a table of 3 x 5
     assert found["soft"] is not None and (found["soft"].cause, found["soft"].range) == ("mask", (0, 1))
+    level = found["level"]
+    assert level is not None and (level.cause, level.range, level.integers) == ("rescaling", (0, 255), True)
     assert (found["free"], found["plain"], found["gain"]) == (None, None, None)
     image = known(workers, place / "net.pt2")["image"]
     assert image is not None and image.cause == "normalization"

@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from edgewright.compile import first_layers
 from edgewright.compile.first_layers import Affine, Graph, Uses
 from edgewright.nouns.artifact import TensorSpec
@@ -82,11 +84,14 @@ def _domain(graph: Graph, name: str, spec: TensorSpec) -> InputDomain | None:
     if kind in "iu" and spec.scale is None and (mask := _mask(found)):
         return mask
     chain = first_layers.affine(graph, name)
-    if chain is None or kind == "b":
+    if chain is None or kind == "b" or spec.scale is not None:
         return None
-    if kind == "f" and _is_inverted(chain):
-        return _whole(0, 1, "mask")
-    return _implied(chain, spec) if kind == "f" else None
+    if kind == "f":
+        return _whole(0, 1, "mask") if _is_inverted(chain) else _implied(chain, spec)
+    implied = _implied(chain, spec) if np.dtype(spec.dtype).itemsize > 1 else None
+    if implied is None or implied.cause != "rescaling":
+        return None
+    return msgspec.structs.replace(implied, integers=True)
 
 
 def _whole(low: int, high: int, cause: str) -> InputDomain:
@@ -192,7 +197,9 @@ def drawn(generator: np.random.Generator, spec: TensorSpec, domain: InputDomain)
     low = np.asarray(domain.low).reshape(domain.shape)
     high = np.asarray(domain.high).reshape(domain.shape)
     if domain.integers:
-        return generator.integers(int(low.min()), int(high.max()) + 1, spec.shape).astype(spec.dtype)
+        return generator.integers(round(float(low.min())), round(float(high.max())) + 1, spec.shape).astype(
+            spec.dtype
+        )
     if domain.cause == "normalization":
         within = np.clip(generator.standard_normal(spec.shape), -_DEVIATIONS, _DEVIATIONS)
         share = (within / _DEVIATIONS + 1) / 2

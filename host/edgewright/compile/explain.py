@@ -140,6 +140,7 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
     target = targets.load(manifest.target)
     *before, (last, _) = target.routes[source.format].stages
     conversion = msgspec.structs.replace(request.conversion, keep_float=("*",))
+    known = workers.call(SOURCES[source.format], "edgewright.compile.jobs", "input_domains", source=source)
     with scratch.folder() as place:
         path, said = source.path, {}
         for index, (framework, module) in enumerate([*before, (last, stage)]):
@@ -152,7 +153,7 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
                 module=targets.module_name(module),
                 source=source,
                 open_source=framework == SOURCES[source.format],
-                samples=calibration_data(request).of(manifest.inputs),
+                samples=calibration_data(request).of(manifest.inputs, known),
                 order=Order(
                     path=path,
                     folder=folder,

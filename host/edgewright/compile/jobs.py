@@ -124,7 +124,7 @@ def read_the_model(
         DataError: the calibration data do not fit.
     """
     model = opened(source)
-    known = () if samples.path else domains.of(model)
+    known = () if samples.path else input_domains(source)
     answers = trial.answers(model, samples.of(model.inputs, known), source.path)
     names = model.output_names
     if len(names) != len(answers):
@@ -136,6 +136,7 @@ def read_the_model(
     return model.inputs, outputs
 
 
+@lru_cache(maxsize=1)
 def input_domains(source: SourceRef) -> Domains:
     """What the model's first layers show of the numbers that each input takes."""
     return domains.of(opened(source))
