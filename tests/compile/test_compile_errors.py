@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from edgewright.compile.recognise import recognise
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
+from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.errors import ConversionError, DataError, EdgewrightError, ModelError, UsageError
+from edgewright.nouns.precision import PRECISIONS, Tolerance
 from edgewright.store.artifacts import ArtifactStore
 
 
@@ -148,6 +152,29 @@ def test_accuracy_that_falls_too_far(models: Path, workers: Workers, tmp_path: P
     assert manifest.accuracy.source == manifest.accuracy.artifact
     with pytest.raises(ConversionError, match="accuracy falls from"):
         compile_model(CompileRequest(**shared, precision="fp32", max_drop=-1.0), workers=workers)  # type: ignore[arg-type]
+
+
+def test_an_evaluation_set_outweighs_answers_that_are_less_exact(
+    models: Path, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = msgspec.structs.replace(PRECISIONS["fp32"], tolerance=Tolerance(sqnr_db=199, relative=1e-12))
+    monkeypatch.setitem(PRECISIONS, "fp32", strict)
+    with np.load(models / "images.npz") as images:
+        inputs = images["image"]
+    labelled = tmp_path / "evaluation.npz"
+    np.savez(labelled, image=inputs, labels=np.arange(len(inputs)) % 5)
+    request = CompileRequest(source=models / "net.keras", target="tflite", precision="fp32")
+    low = r"output \w+ differs from the source's: SQNR [\d.]+ dB of at least 199"
+    with pytest.raises(Unlike, match=low):
+        compile_model(request, workers=workers)
+    request = msgspec.structs.replace(request, evaluation=labelled)
+    notes = compile_model(request, workers=workers).manifest.notes
+    assert re.search(
+        low + r".*; accepted because top1 is [\d.]+ against [\d.]+ on 40 labelled samples", notes[-1]
+    )
+    with pytest.raises(Unlike, match=low + ".*; accuracy falls from") as caught:
+        compile_model(msgspec.structs.replace(request, max_drop=-1.0), workers=workers)
+    assert caught.value.code == "parity"
 
 
 def test_answers_that_stray_are_refused(models: Path, workers: Workers, tmp_path: Path) -> None:

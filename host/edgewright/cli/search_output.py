@@ -51,10 +51,10 @@ def search_and_show(
     from edgewright.compile.explain import explain as explain_artifact
     from edgewright.compile.workers import Workers
     from edgewright.config import home
-    from edgewright.deploy.gate import MAX_DROP
     from edgewright.deploy.readable import newest_opset, too_old
     from edgewright.measure.search.engine import STOPPED, Limits
     from edgewright.measure.search.judge import fall_back
+    from edgewright.nouns.project import MAX_DROP
     from edgewright.store.artifacts import ArtifactStore
 
     check_start(request)

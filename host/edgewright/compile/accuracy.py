@@ -77,6 +77,15 @@ def of(
     )  # fmt: skip
 
 
+def outweighed(low: ConversionError | None, found: Accuracy | None) -> list[str]:
+    """Notes on answers that are less exact than they may be, and yet accurate enough."""
+    if low is None or found is None:
+        return []
+    return [
+        f"{low.message}; accepted because {found.metric} is {found.artifact:.4g} against {found.source:.4g} on {found.n} labelled samples"
+    ]
+
+
 def said(metric: Metric, found: Comparison) -> str:
     """A comparison in words: both values, the drop with its interval, n and p."""
     return f"{metric.name} {metric.shown(found.value)} against {metric.shown(found.reference)}, {interval(metric, found)}"

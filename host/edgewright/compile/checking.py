@@ -14,7 +14,7 @@ from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.jobs import SOURCES, SourceRef, opened
 from edgewright.compile.verdict import fresh, judge
 from edgewright.compile.verdict.judge import Judged, Suspect
-from edgewright.compile.verdict.refusal import refuse
+from edgewright.compile.verdict.refusal import Unlike, refuse
 from edgewright.compile.verdict.rule import AS_IS, Rule, rule_of
 from edgewright.compile.verdict.steps import steps
 from edgewright.compile.workers import Workers
@@ -74,11 +74,17 @@ class Subject(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What came out; `notes` are for the manifest."""
+    """What came out.
+
+    Attributes:
+        notes: for the manifest.
+        low: what to raise unless an evaluation set shows that the artifact is accurate enough.
+    """
 
     parity: Parity
     verdict: tuple[OutputVerdict, ...]
     notes: tuple[str, ...]
+    low: Unlike | None
 
 
 def judged(
@@ -105,7 +111,7 @@ def check(workers: Workers, subject: Subject, found: list[Judged]) -> Checked:
     """Settles what `judged` found.
 
     Raises:
-        Unlike: the answers stray further than they may; Coarse: too few levels are left.
+        Unlike: slices are lost, or values are not finite or not equal; Coarse: too few levels are left.
     """
     count = subject.manifest.goldens.count
     parity = judge.parity(found, count)
@@ -113,8 +119,8 @@ def check(workers: Workers, subject: Subject, found: list[Judged]) -> Checked:
     if any(one.suspects for one in found):
         sure = _asked_again(workers, subject, found)
         found = [one._replace(suspects=sure.get(output, ())) for output, one in enumerate(found)]
-    refuse(found, subject.manifest, parity)
-    return Checked(parity, tuple(one.verdict for one in found), tuple(notes))
+    low = refuse(found, subject.manifest, parity)
+    return Checked(parity, tuple(one.verdict for one in found), tuple(notes), low)
 
 
 def _levels(

@@ -33,12 +33,14 @@ from edgewright.compile.key import cache_key, data_sha256, source_framework, too
 from edgewright.compile.metrics import Scorer
 from edgewright.compile.recognise import Recognised, recognise
 from edgewright.compile.request import CompileRequest, Plan, calibration_data, check_limit
+from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.artifact import Accuracy, Artifact, Calibration, Goldens, Manifest, Parity, TensorSpec
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.nouns.project import MAX_DROP
 from edgewright.store import cache
 from edgewright.store.artifacts import SCHEMA, ArtifactStore, entry
 
@@ -204,12 +206,15 @@ class _Compilation:
             self.edge.target.framework, "judged", within=checking.__name__, **subject.judging()
         )
         checked = checking.check(self.workers, subject, judged)
+        if checked.low is not None and labelled is None:
+            raise checked.low
+        accurate = self._accuracy(labelled, folder, msgspec.to_builtins(manifest), checked.low)
         manifest = msgspec.structs.replace(
             manifest,
             parity=checked.parity,
             verdict=checked.verdict,
-            notes=(*manifest.notes, *checked.notes),
-            accuracy=self._accuracy(labelled, folder, msgspec.to_builtins(manifest)),
+            notes=(*manifest.notes, *checked.notes, *accuracy.outweighed(checked.low, accurate)),
+            accuracy=accurate,
         )
         return store.add({**files, GOLDENS: goldens}, manifest)
 
@@ -292,8 +297,13 @@ class _Compilation:
         return scorer, labelled, scorer.labels(labelled.load_labels(), outputs, names=labelled.names)
 
     def _accuracy(
-        self, labelled: tuple[Scorer, EvaluationSet, Any] | None, folder: Path, manifest: dict[str, Any]
+        self,
+        labelled: tuple[Scorer, EvaluationSet, Any] | None,
+        folder: Path,
+        manifest: dict[str, Any],
+        low: Unlike | None,
     ) -> Accuracy | None:
+        """The accuracy, where there is labelled data. It has a limit where answers are less exact than they may be (`low`)."""
         if labelled is None:
             return None
         scorer, given, labels = labelled
@@ -309,7 +319,13 @@ class _Compilation:
             manifest=manifest,
             **shared,
         )
-        return accuracy.of(scorer, given, labels, source, artifact, self.request.max_drop)
+        limit = self.request.max_drop
+        if low is None:
+            return accuracy.of(scorer, given, labels, source, artifact, limit)
+        try:
+            return accuracy.of(scorer, given, labels, source, artifact, MAX_DROP if limit is None else limit)
+        except accuracy.Dropped as error:
+            raise low.and_so(error.message) from None
 
 
 _UNMEASURED = Parity(max_abs=0.0, max_relative=0.0, cosine=0.0, sqnr_db=0.0, top1_agreement=0.0, count=0)

@@ -12,9 +12,8 @@ from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.measurement import Measurement
 from edgewright.nouns.metric import Metric
 from edgewright.nouns.outcome import Check
-from edgewright.nouns.project import Budget
+from edgewright.nouns.project import MAX_DROP, Budget
 
-MAX_DROP = 0.02  # of accuracy, where an evaluation set is given and the budget says nothing
 MAX_SLOWDOWN = 0.25  # of p50 against the incumbent, beyond both intervals, where the budget says nothing
 
 

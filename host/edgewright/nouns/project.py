@@ -13,6 +13,7 @@ from edgewright_agent.protocol import HOOK_SECONDS
 
 Limit = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+MAX_DROP = 0.02  # of accuracy, where an evaluation set is given and the budget says nothing
 HOOKS = ("activate", "health", "quiesce", "resume")
 
 

@@ -26,20 +26,28 @@ class Unlike(ConversionError):
         super().__init__(message, hint=hint)
         self.parity, self.verdict = parity, verdict
 
+    def and_so(self, more: str) -> Unlike:
+        """The same, with what came of it."""
+        return Unlike(f"{self.message}; {more}", hint=self.hint, parity=self.parity, verdict=self.verdict)
 
-def refuse(judged: Sequence[Judged], manifest: Manifest, parity: Parity) -> None:
-    """Raises Unlike for the first thing that is wrong.
+
+def refuse(judged: Sequence[Judged], manifest: Manifest, parity: Parity) -> Unlike | None:
+    """Raises Unlike for the first thing that is wrong; returns it where whole outputs are only less exact than they may be.
 
     Args:
         judged: one an output; their suspects are lost.
     """
     verdict = tuple(one.verdict for one in judged)
     what = f"{manifest.target} {manifest.precision}"
-    for says in (_wrong, _lost, _beyond):
+    for says in (_wrong, _lost, _unequal, _beyond):
         for one, spec in zip(judged, manifest.outputs, strict=True):
             if found := says(one, spec, manifest):
                 message, hint = found
-                raise Unlike(f"{what}: {message}", hint=hint, parity=parity, verdict=verdict)
+                error = Unlike(f"{what}: {message}", hint=hint, parity=parity, verdict=verdict)
+                if says is _beyond:
+                    return error
+                raise error
+    return None
 
 
 def _wrong(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
@@ -89,17 +97,23 @@ def _moved(suspect: Suspect, one: Judged, spec: TensorSpec) -> str:
     return f"{_place(suspect, one, spec)} is at index {suspect.instead}"
 
 
+def _unequal(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
+    """Classes, too many of which differ."""
+    verdict = one.verdict
+    if verdict.equal is None or not one.low:
+        return None
+    return (
+        f"output {spec.name} differs from the source's in {one.unequal} places, of at most {verdict.limits.unequal} "
+        f"({verdict.equal:.2%} are equal)",
+        _cure(manifest),
+    )
+
+
 def _beyond(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
     """A whole output that is too far away."""
     verdict, tolerance = one.verdict, manifest.goldens.tolerance
     if verdict.equal is not None:
-        if not one.low:
-            return None
-        return (
-            f"output {spec.name} differs from the source's in {one.unequal} places, of at most {verdict.limits.unequal} "
-            f"({verdict.equal:.2%} are equal)",
-            _cure(manifest),
-        )
+        return None
     if one.low:
         return (
             f"output {spec.name} differs from the source's: SQNR {one.sqnr_db:.1f} dB of at least {tolerance.sqnr_db:g}, "
