@@ -163,6 +163,24 @@ def test_short_axes_come_first_and_there_is_an_end() -> None:
     assert [len(one) for one in slices.axes(many, [np.ones((4, 999), bool)] * 6)] == [1, 1, 1, 1, 0, 0]
 
 
+def test_a_quiet_border_of_a_map_is_not_lost(scores: Array) -> None:
+    """Rows of a picture are places: where hardly anything changes there is little to lose. Scores beside boxes are no such rows."""
+    draw = np.random.default_rng(9)
+    rows = draw.normal(size=(16, 1, 40)).repeat(24, axis=1) + 0.2 * draw.normal(size=(16, 24, 40))
+    rows[:, 20:] *= np.array([0.5, 0.1, 0.01, 1e-4])[:, None]
+    output = rows + 0.1 * draw.normal(size=rows.shape)
+    found = judged(rows, output, rule())
+    assert found.suspects == ()
+    limits = {one.axis: one.noise for one in found.verdict.limits.slices}[0]
+    assert [index for index, limit in enumerate(limits) if limit is None] == [21, 22, 23]
+    output[:, 5] = 0
+    assert (0, 5) in named(judged(rows, output, rule()))
+    alone = draw.normal(size=(16, 24, 40))
+    alone[:, 20:] *= np.array([0.5, 0.1, 0.01, 1e-4])[:, None]
+    noisy = alone + 0.2 * draw.normal(size=alone.shape)
+    assert {(0, 21), (0, 22), (0, 23)} <= set(named(judged(alone, noisy, rule())))
+
+
 def test_what_does_not_count_is_in_no_sum(scores: Array) -> None:
     output = scores.copy()
     output[:, :, 4] = np.nan

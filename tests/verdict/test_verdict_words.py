@@ -73,7 +73,7 @@ def test_slices_in_another_order_are_named(answers: Array) -> None:
     assert error.message == (
         "onnxruntime int8: slices of output y0 are in other places: index 0 of axis 0 is at index 1, index 1 of axis 0 is at index 0"
     )
-    assert error.hint == "the converter changed the order: try another target"
+    assert error.hint == "what converts to onnxruntime changed the order: try another target"
 
 
 def test_many_slices_are_counted() -> None:

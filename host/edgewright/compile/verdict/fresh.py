@@ -75,16 +75,17 @@ def lost(
 
 def _confirmed(judged: Judged, sums: Sums) -> Iterator[Suspect]:
     floor = sums.count * (0.0 if judged.floor is None else judged.floor)
-    along = {
-        axis: slices(sums, floor, axis) for axis in {one.axis for one in judged.suspects} if axis is not None
-    }
+    quiet = {one.axis: one.quiet for one in judged.suspects}
+    along = {axis: slices(sums, floor, axis, least) for axis, least in quiet.items() if axis is not None}
     for suspect in judged.suspects:
         if suspect.axis is None:
-            signal, noise, unit = (float(part.sum()) for part in (sums.signal, sums.noise, floor))
+            signal, noise = float(sums.signal.sum()), float(sums.noise.sum())
+            tested = signal > FLOORS * float(floor.sum())
         else:
             part = along[suspect.axis]
-            signal, noise, unit = (float(one[suspect.at]) for one in (part.signal, part.noise, part.floor))
-        if signal > FLOORS * unit and noise >= signal:
+            signal, noise = float(part.signal[suspect.at]), float(part.noise[suspect.at])
+            tested = bool(part.tested[suspect.at])
+        if tested and noise >= signal:
             yield suspect._replace(signal_db=plain(decibel(signal, noise)))
 
 

@@ -9,7 +9,7 @@ from edgewright.compile.answers import real
 from edgewright.compile.verdict import apart, classes
 from edgewright.compile.verdict.figures import EXACT_DB, LARGEST, decibel, plain, raised
 from edgewright.compile.verdict.rule import Rule
-from edgewright.compile.verdict.slices import FLOORS, Slices, axes, slices
+from edgewright.compile.verdict.slices import FLOORS, Slices, axes, quiet, slices
 from edgewright.compile.verdict.sums import Sums
 from edgewright.compile.verdict.swapped import swapped
 from edgewright.nouns.artifact import Parity, TensorSpec
@@ -31,13 +31,15 @@ class Suspect(NamedTuple):
     Attributes:
         axis: None for the whole output. at: index along it.
         signal_db: of what the source changes in it to the artifact's error.
-        instead: the index of the source that the artifact answers here with; None where there is none.
+        instead: where in the artifact the source's slice is; None where it is nowhere.
+        quiet: as in `slices.Slices`.
     """
 
     axis: int | None
     at: int
     signal_db: float
     instead: int | None = None
+    quiet: float = 0.0
 
 
 class Judged(NamedTuple):
@@ -185,7 +187,7 @@ def _nearness(
         ),
         apart=None if bound is None else raised(bound),
     )
-    parts = [slices(sums, floor, axis) for axis in cut]
+    parts = [slices(sums, floor, axis, quiet(reference, sums, axis)) for axis in cut]
     signal = float(sums.signal.sum())
     moving = signal > FLOORS * float(floor.sum())
     above = decibel(signal, max(0.0, noise - float(floor.sum())))
@@ -223,7 +225,13 @@ def _suspects(parts: Sequence[Slices], reference: Array, output: Array) -> list[
         lost = part.lost
         named = swapped(reference, output, part.axis, lost[:_NAMED])
         found += [
-            Suspect(part.axis, index, plain(decibel(part.signal[index], part.noise[index])), named.get(index))
+            Suspect(
+                part.axis,
+                index,
+                plain(decibel(part.signal[index], part.noise[index])),
+                named.get(index),
+                part.quiet,
+            )
             for index in lost
         ]
     return found

@@ -39,12 +39,12 @@ def refuse(judged: Sequence[Judged], manifest: Manifest, parity: Parity) -> Unli
     """
     verdict = tuple(one.verdict for one in judged)
     what = f"{manifest.target} {manifest.precision}"
-    for says in (_wrong, _lost, _unequal, _beyond):
+    for says in (_wrong, _elsewhere, _still, _unequal, _beyond, _lost):
         for one, spec in zip(judged, manifest.outputs, strict=True):
             if found := says(one, spec, manifest):
                 message, hint = found
                 error = Unlike(f"{what}: {message}", hint=hint, parity=parity, verdict=verdict)
-                if says is _beyond:
+                if says is _beyond and not any(other.suspects for other in judged):
                     return error
                 raise error
     return None
@@ -64,23 +64,36 @@ def _wrong(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str]
     )
 
 
+def _elsewhere(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
+    """Slices that are there, in other places."""
+    moved = [suspect for suspect in one.suspects if suspect.instead is not None]
+    if not moved:
+        return None
+    beside = [suspect for suspect in one.suspects if suspect.axis == moved[0].axis][:_NAMED]
+    if any(suspect.instead is None for suspect in beside):
+        return None
+    places = _some([f"{_place(suspect, one, spec)} is at index {suspect.instead}" for suspect in moved])
+    return (
+        f"slices of output {spec.name} are in other places: {places}",
+        f"what converts to {manifest.target} changed the order: try another target",
+    )
+
+
+def _still(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
+    """A whole output that does not follow the source."""
+    if not one.suspects or one.suspects[0].axis is not None:
+        return None
+    return (
+        f"output {spec.name} does not follow the source's: its error is larger than all that the source changes "
+        f"({one.suspects[0].signal_db:.1f} dB, at least 0; the SQNR is {one.sqnr_db:.1f} dB)",
+        _cure(manifest),
+    )
+
+
 def _lost(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
-    """Slices, or a whole output, that do not follow the source."""
+    """Slices that do not follow the source."""
     if not one.suspects:
         return None
-    moved = [_moved(suspect, one, spec) for suspect in one.suspects if suspect.instead is not None]
-    if moved:
-        return (
-            f"slices of output {spec.name} are in other places: {_some(moved)}",
-            "the converter changed the order: try another target",
-        )
-    first = one.suspects[0]
-    if first.axis is None:
-        return (
-            f"output {spec.name} does not follow the source's: its error is larger than all that the source changes "
-            f"({first.signal_db:.1f} dB, at least 0; the SQNR is {one.sqnr_db:.1f} dB)",
-            _cure(manifest),
-        )
     slices = _some([f"{_place(lost, one, spec)} ({lost.signal_db:.1f} dB)" for lost in one.suspects])
     return (
         f"lost in output {spec.name}: {slices}; the error there is larger than all that the source changes (below 0 dB), "
@@ -91,10 +104,6 @@ def _lost(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] 
 
 def _place(suspect: Suspect, one: Judged, spec: TensorSpec) -> str:
     return place(spec, one.verdict, suspect.axis or 0, suspect.at)
-
-
-def _moved(suspect: Suspect, one: Judged, spec: TensorSpec) -> str:
-    return f"{_place(suspect, one, spec)} is at index {suspect.instead}"
 
 
 def _unequal(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 LONGEST = 1000  # an axis of more indexes has places, not meanings
+_TELLING = 8  # indexes that an axis has at least before its neighbours tell what it is
+_ALIKE = 0.7  # neighbours correlate by so much where an axis is one of places or times
+_QUIET = 1 / 16  # of the usual square: what is less along such an axis is a quiet place, such as a border
 FLOORS = 4  # a slice is tested where it changes by more than this many floors
 _SUM = 1e-3  # a distribution's values sum to 1 but for this
 
@@ -24,17 +27,22 @@ class Slices(NamedTuple):
 
     Attributes:
         signal: sum of (ref - mean of ref)^2. noise: sum of (out - ref)^2. floor: what rounding alone may be of it.
+        values: how many. quiet: what a value changes by at least, squared, to be judged; 0 but where indexes are places.
     """
 
     axis: int
     signal: Array
     noise: Array
     floor: Array
+    values: Array
+    quiet: float = 0.0
 
     @property
     def tested(self) -> Array:
         """Which of them change enough to be judged."""
-        found: Array = self.signal > FLOORS * self.floor
+        import numpy as np
+
+        found: Array = self.signal > np.maximum(FLOORS * self.floor, self.quiet * self.values)
         return found
 
     @property
@@ -49,7 +57,7 @@ class Slices(NamedTuple):
         """(axis, index) of those that change too little while others of the axis are judged."""
         import numpy as np
 
-        if not self.tested.any():
+        if self.quiet or not self.tested.any():
             return []
         return [(self.axis, int(index)) for index in np.flatnonzero(~self.tested)]
 
@@ -83,13 +91,34 @@ class Slices(NamedTuple):
         return SliceLimits(axis=self.axis, noise=noise)
 
 
-def slices(sums: Sums, floor: Array, axis: int) -> Slices:
+def slices(sums: Sums, floor: Array, axis: int, quiet: float = 0.0) -> Slices:
     """The slices along an axis.
 
     Args:
         floor: at every position, what rounding alone may be of the sums.
     """
-    return Slices(axis, along(sums.signal, axis), along(sums.noise, axis), along(floor, axis))
+    signal, noise, unit, values = (along(part, axis) for part in (sums.signal, sums.noise, floor, sums.count))
+    return Slices(axis, signal, noise, unit, values, quiet)
+
+
+def quiet(reference: Array, sums: Sums, axis: int) -> float:
+    """The `Slices.quiet` of an axis: 0 where its indexes are quantities, each with a size of its own.
+
+    Rows of a picture, or times, answer almost as their neighbours do; what hardly changes among them is a border, and no loss.
+    """
+    import numpy as np
+
+    signal = along(sums.signal, axis)
+    if len(signal) < _TELLING:
+        return 0.0
+    together: Array = np.zeros(len(signal) - 1)
+    for row in reference:
+        away = np.moveaxis(row - sums.mean, axis, 0).reshape(len(signal), -1)
+        together += np.einsum("ij,ij->i", away[1:], away[:-1])
+    both = np.sqrt(signal[1:] * signal[:-1])
+    if not both.any() or np.median(together[both > 0] / both[both > 0]) < _ALIKE:
+        return 0.0
+    return _QUIET * float(signal.sum() / sums.count.sum())
 
 
 def axes(references: Sequence[Array | None], counts: Sequence[Array]) -> list[list[int]]:

@@ -43,6 +43,14 @@ class Sums:
         self.count += counts
 
     @property
+    def mean(self) -> Array:
+        """The mean of ref over the samples."""
+        import numpy as np
+
+        found: Array = self._centre + self._sum / np.maximum(1.0, self.count)
+        return found
+
+    @property
     def signal(self) -> Array:
         """Sums of (ref - mean of ref)^2, the mean over the samples."""
         import numpy as np

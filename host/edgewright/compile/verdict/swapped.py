@@ -1,4 +1,4 @@
-"""Slices that answer as others should: columns in another order are the usual cause where a slice is lost."""
+"""Slices in another order: where one is lost, another one of the artifact may answer what it should."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-_SURE = 0.9  # correlation from which on a slice is another one's
-_CLEAR = 0.3  # by how much it has to be above the slice's own
+_SAME = 0.25  # of what the source changes in it: by less than that the other slice's answers differ
 
 
 def swapped(reference: Array, output: Array, axis: int, lost: Sequence[int]) -> dict[int, int]:
@@ -26,21 +25,23 @@ def swapped(reference: Array, output: Array, axis: int, lost: Sequence[int]) -> 
     if not lost:
         return {}
     answered = _rows(output, axis, range(output.shape[axis + 1]))
-    alike = _rows(reference, axis, lost) @ answered.T
     found = {}
-    for row, index in zip(alike, lost, strict=True):
-        best = int(np.argmax(row))
-        if best != index and row[best] > max(_SURE, row[index] + _CLEAR):
+    for index, row in zip(lost, _rows(reference, axis, lost), strict=True):
+        away = np.square(answered - row).sum(axis=1)
+        best = int(np.argmin(away))
+        changes = float(
+            np.square(row.reshape(len(reference), -1) - row.reshape(len(reference), -1).mean(axis=0)).sum()
+        )
+        if best != index and away[best] < _SAME * changes:
             found[index] = best
     return found
 
 
 def _rows(values: Array, axis: int, indexes: Sequence[int]) -> Array:
-    """A row of length 1 a slice: what it changes by over the goldens."""
+    """A row a slice: all of its values, the goldens outermost."""
     import numpy as np
 
-    taken = np.moveaxis(values.take(list(indexes), axis=axis + 1), axis + 1, 0)
-    flat = (taken - taken.mean(axis=1, keepdims=True)).reshape(len(indexes), -1)
-    size = np.linalg.norm(flat, axis=1, keepdims=True)
-    found: Array = flat / np.where(size == 0, 1.0, size)
+    found: Array = np.moveaxis(values.take(list(indexes), axis=axis + 1), axis + 1, 0).reshape(
+        len(indexes), -1
+    )
     return found
