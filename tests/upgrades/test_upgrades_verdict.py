@@ -16,6 +16,7 @@ from edgewright.compile.evaluation import data_sha256
 from edgewright.nouns.artifact import Accuracy
 from edgewright.nouns.verdict import Limits, OutputVerdict, SliceLimits
 from edgewright_agent import work
+from edgewright_agent.agent import Agent
 
 WIDE = {"noise": 1e9, "error": 1e9}
 
@@ -79,6 +80,26 @@ def test_an_agent_that_knows_no_verdict_says_so_in_one_line(board, kit, tmp_path
         ran = kit.run("rollback", "doubler", "--on", board.name, "--json")  # to one that it knows
         assert ran.code == 0, ran.out
     assert board.current("doubler").startswith("2-") and release.split("-")[0] != "2"
+
+
+def test_an_incumbent_that_nobody_here_understands_is_replaced(board, kit, tmp_path):
+    """A manifest of a later schema: nothing is compared with it, and no release that is there is called damaged."""
+    board.reset()
+    release = board.model("doubler")["current"]
+    path = board.root / "models/doubler/versions" / release / "manifest.json"
+    data = json.dumps({**json.loads(path.read_text()), "schema": 99}).encode()
+    path.unlink()
+    path.write_bytes(data)
+    store = Agent(str(board.root), "0" * 64).store
+    with store.locked() as state:
+        state["models"]["doubler"]["releases"][release]["artifact"] = hashlib.sha256(data).hexdigest()
+        store.save(state)
+    ran = deploy(kit, board, kit.toy(tmp_path / "plain", "plain"))
+    checks = outcome(ran)["checks"]
+    (note,) = [one["note"] for one in checks if one["name"] == "incumbent"]
+    assert f"not compared with {release}" in note and "newer than this agent" in note
+    wrong = [one["name"] for one in checks if not one["ok"]]
+    assert ran.code == 0 or wrong == ["validity"], ran.out  # what else runs on this machine
 
 
 def refused(ran, code: str, word: str) -> str:
@@ -176,6 +197,7 @@ with zipfile.ZipFile(io.BytesIO(data)) as archive:
     exec(json.loads(archive.read("sources.json").decode())["edgewright_agent/loader.py"], loader)
 loader["install"](data)
 from edgewright_agent import work
+from edgewright_agent.agent import Agent
 for line in sys.stdin:
     print(repr(work.compare(*json.loads(line))))
 """

@@ -53,7 +53,7 @@ def outcomes(title: str, results: list[BoardOutcome], *, brief: bool = False) ->
             ):
                 render.line(f"{outcome.board}: {check.note}")
             elif check.name == "answers" and check.ok and check.note:
-                render.line(f"{outcome.board}: {gate.describe(check)}; the accuracy decided")
+                render.line(f"{outcome.board}: {gate.describe(check)}; accepted, since the accuracy decides")
     if brief:
         return
     accuracies(results)
