@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from edgewright.cli.convert_command import data_rows
+from edgewright.cli.infer_command import show
+from edgewright.cli.on_boards import Answer
 from edgewright.compile import metrics, ranges
 from edgewright.compile.answers import Answers
 from edgewright.compile.domains import InputDomain
@@ -22,6 +24,7 @@ from edgewright.config import home
 from edgewright.deploy.scoring import Scoring
 from edgewright.measure import infer
 from edgewright.nouns.artifact import Artifact, TensorSpec
+from edgewright.nouns.board import Board
 from edgewright.nouns.project import Budget
 from edgewright.store.artifacts import ArtifactStore
 
@@ -129,8 +132,13 @@ def test_infer_says_that_inputs_leave_the_range(place: Path, made: Made) -> None
         "input x goes from 9 to 9, the calibration data from 1 to 4"
     ]
     assert infer.outside("v1-00000000", inputs.getvalue()) == []
-    document = infer.Inference({}, 1.0, "v1", "r", "cpu", (), ["input x"]).document()
-    assert document["warnings"] == ("input x",)
+
+
+def test_people_and_programs_see_the_warning_of_infer(capsys: pytest.CaptureFixture[str]) -> None:
+    one = infer.Inference({"y": np.zeros(1)}, 1.0, "v1", "r", "cpu", (), ["input x goes from 9 to 9"])
+    show([Answer(Board(name="b", address="local:"), one, None)])
+    assert capsys.readouterr().out.splitlines()[-1] == "  warning: input x goes from 9 to 9"
+    assert one.document()["warnings"] == ("input x goes from 9 to 9",)
 
 
 def test_what_leaves_a_range() -> None:

@@ -64,7 +64,7 @@ Domains = tuple[InputDomain | None, ...]
 def of(model: Any) -> Domains:
     """One an input of an opened source; None where nothing is known of it.
 
-    What its reader cannot read says nothing about the model: no error comes of it.
+    A graph that its reader cannot read is not an error: nothing is known of the inputs then.
     """
     try:
         graph, names = model.first_layers()
@@ -197,9 +197,12 @@ def drawn(generator: np.random.Generator, spec: TensorSpec, domain: InputDomain)
     low = np.asarray(domain.low).reshape(domain.shape)
     high = np.asarray(domain.high).reshape(domain.shape)
     if domain.integers:
-        return generator.integers(round(float(low.min())), round(float(high.max())) + 1, spec.shape).astype(
-            spec.dtype
-        )
+        dtype = np.dtype(spec.dtype)
+        most = (
+            np.iinfo(dtype).max if dtype.kind in "iu" else high.max()
+        )  # a table may be larger than the indexes
+        last = round(min(float(high.max()), float(most)))
+        return generator.integers(round(float(low.min())), last + 1, spec.shape).astype(spec.dtype)
     if domain.cause == "normalization":
         within = np.clip(generator.standard_normal(spec.shape), -_DEVIATIONS, _DEVIATIONS)
         share = (within / _DEVIATIONS + 1) / 2

@@ -1,8 +1,8 @@
 """Which of the calibration samples become goldens: those whose answers lie far apart.
 
-Not among them is what no other sample comes near to in its *input*: one broken sensor value or one damaged picture. Calibration by
-percentiles and by entropy cuts such values off on purpose, so an artifact that is right answers them otherwise. An answer that only one
-sample has, a rare class, is no reason to leave it out.
+A sample whose *input* is far outside the range of all others, such as one broken sensor value, is left out: calibration by percentiles
+and by entropy clips such values on purpose, so a correct artifact gives another answer to it. A rare *answer* to a usual input, such as a
+class that only one sample has, stays.
 """
 
 from __future__ import annotations
