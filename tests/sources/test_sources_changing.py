@@ -50,7 +50,7 @@ converter.experimental_enable_resource_variables = True
 (place / "keeps.tflite").write_bytes(converter.convert())
 """
 MAKE_TORCH = """
-import sys, torch
+import random, sys, torch
 
 class Draws(torch.nn.Module):
     def forward(self, x):
@@ -68,6 +68,11 @@ class Drops(torch.nn.Module):
     def forward(self, x):
         return torch.nn.functional.dropout(x, 0.5)
 
+class Rolls(torch.nn.Module):
+    def forward(self, x):
+        return x + random.random()
+
+def rolls(): return Rolls(), torch.ones(1, 4)
 def draws(): return Draws(), torch.ones(1, 4)
 def keeps(): return Keeps(), torch.ones(1, 4)
 def drops(): return Drops(), torch.ones(1, 4)
@@ -136,6 +141,7 @@ def write_onnx(path: Path, operator: str) -> None:
         ("nets.py:draws", "model-random", "rand_like"),
         ("nets.py:keeps", "model-stateful", "seen"),
         ("nets.py:drops", "model-random", "dropout"),
+        ("nets.py:rolls", "model-random", "answers the same input differently each time"),
     ],
 )
 def test_what_changes_from_call_to_call_is_refused_with_its_cause(

@@ -152,7 +152,7 @@ def test_nested_arguments_and_answers_are_flattened(net: Path, read: Callable[..
         ("failing", "net.py:failing fails: RuntimeError: no such experiment"),
         ("needy", "net.py:needy fails: TypeError"),
         ("wrong_shape", "model does not run: RuntimeError"),
-        ("noisy", "net.py:noisy answers the same input differently each time"),
+        ("noisy", "net.py:noisy draws random numbers: rand_like"),
         ("number", "model returns 0 tensors"),
         ("half", "tensor input is of a dtype that no target takes: bfloat16"),
         ("nested", "model does not run: TypeError"),
