@@ -13,6 +13,7 @@ import msgspec
 from edgewright import targets
 from edgewright.compile import operations, scratch
 from edgewright.compile.edges import MIXED
+from edgewright.compile.float_groups import Keepable, groups
 from edgewright.compile.jobs import SOURCES, Order, SourceRef, opened
 from edgewright.compile.operations import Operation
 from edgewright.compile.request import CompileRequest, calibration_data
@@ -106,7 +107,12 @@ def explain(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ex
 
 
 def names_to_keep(request: CompileRequest, artifact: Artifact, workers: Workers) -> tuple[str, ...]:
-    """Names that `keep_float` takes for the convolutions and dense layers, in the model's order.
+    """The layers of `to_keep`."""
+    return to_keep(request, artifact, workers).layers
+
+
+def to_keep(request: CompileRequest, artifact: Artifact, workers: Workers) -> Keepable:
+    """What can be kept in floats.
 
     Args:
         artifact: the request's, in fp32.
@@ -116,25 +122,29 @@ def names_to_keep(request: CompileRequest, artifact: Artifact, workers: Workers)
     kind = artifact.manifest.source.format
     reader = importlib.import_module(module)
     stage = getattr(reader, "NAMED_BY_STAGE", {}).get(kind)
-    if stage is not None:
-        return _named_by(stage, request, artifact, workers)
     if kind in getattr(reader, "NAMED_BY_SOURCE", ()):
         source = _ref(request, artifact)
-        return tuple(workers.call(SOURCES[kind], __name__, "names_in_the_source", source=source))
-    entry = artifact.folder / artifact.manifest.entry
-    file, _ = workers.call(
-        target.framework, __name__, "read_the_artifact", module=module, path=entry, run=False
-    )
-    return tuple(layer.name for layer in _layers(file, None))
+        layers, rows = workers.call(SOURCES[kind], __name__, "names_in_the_source", source=source)
+        return Keepable(layers=tuple(layers), groups=groups(rows))
+    if stage is not None:
+        rows = _named_by(stage, request, artifact, workers)
+    else:
+        entry = artifact.folder / artifact.manifest.entry
+        rows, _ = workers.call(
+            target.framework, __name__, "read_the_artifact", module=module, path=entry, run=False
+        )
+    return Keepable(layers=tuple(layer.name for layer in _layers(rows, None)), groups=groups(rows))
 
 
-def names_in_the_source(source: SourceRef) -> list[str]:
-    """Names of the source's layers, as its framework has them. Runs in its worker."""
-    found: list[str] = importlib.import_module(_READERS[SOURCES[source.format]]).layers_of(opened(source))
-    return found
+def names_in_the_source(source: SourceRef) -> tuple[list[str], list[Operation]]:
+    """(names of the source's layers, its graph), as its framework has them. Runs in its worker."""
+    reader, model = importlib.import_module(_READERS[SOURCES[source.format]]), opened(source)
+    return reader.layers_of(model), _converted(reader.graph_of(model))
 
 
-def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: Workers) -> tuple[str, ...]:
+def _named_by(
+    stage: str, request: CompileRequest, artifact: Artifact, workers: Workers
+) -> list[Operation]:
     """Goes the way that a model takes of which layers are kept in floats, with `stage` in the place of the last one."""
     manifest, source = artifact.manifest, _ref(request, artifact)
     target = targets.load(manifest.target)
@@ -169,7 +179,7 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
             )
             produced = folder / manifest.entry
             path = produced if produced.is_file() else folder
-    return tuple(layer.name for layer in _layers(_converted(said["operations"]), None))
+    return _converted(said["operations"])
 
 
 def _ref(request: CompileRequest, artifact: Artifact) -> SourceRef:

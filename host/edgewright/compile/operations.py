@@ -42,6 +42,9 @@ class Operation(Noun, frozen=True, kw_only=True):
         takes: names of the operations whose results it reads.
         absorbed: what it computes besides, such as `RELU`, or the layers that were folded into it.
         arithmetic: of a layer: `fp32`, `fp16`, `int8`, `int16x8`, `int8 weights`, ...; empty for others.
+        ends: names of the model's outputs that it makes.
+        largest: of what may be part of a mask: the greatest magnitude among the float constants that it reads.
+        fixed: its result is the same whatever the input is.
     """
 
     name: str
@@ -49,6 +52,9 @@ class Operation(Noun, frozen=True, kw_only=True):
     takes: tuple[str, ...] = ()
     absorbed: tuple[str, ...] = ()
     arithmetic: str = ""
+    ends: tuple[str, ...] = ()
+    largest: float = 0.0
+    fixed: bool = False
 
 
 def kind(operation: Operation) -> str:

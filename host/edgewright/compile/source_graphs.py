@@ -19,6 +19,36 @@ def layers_of(model: Any) -> list[str]:
     return [layer.name for layer in layers if getattr(layer, "kernel", None) is not None or hasattr(layer, "depthwise_kernel")]  # fmt: skip
 
 
+def graph_of(model: Any) -> list[dict[str, Any]]:
+    """Rows of the layers of a Keras model, inputs first; none of a model that is not built from layers and tensors."""
+    kept = model.module.kept
+    layers = getattr(kept, "operations", None) or getattr(kept, "layers", [])
+    names = {layer.name for layer in layers}
+    ends: dict[str, list[str]] = {}
+    for tensor, name in zip(getattr(kept, "outputs", None) or (), model.output_names, strict=False):
+        ends.setdefault(_maker(tensor), []).append(name)
+    takes = {
+        layer.name: [_maker(tensor) for node in layer._inbound_nodes for tensor in _read(node)]
+        for layer in layers
+    }
+    order = _inputs_first({name: [one for one in given if one in names] for name, given in takes.items()})
+    kinds = {layer.name: type(layer).__name__ for layer in layers}
+    return [
+        {"name": name, "operator": kinds[name], "takes": takes[name], "ends": ends.get(name, [])} for name in order
+    ]
+
+
+def _maker(tensor: Any) -> str:
+    """The name of the layer that makes a tensor of Keras; empty where none is known."""
+    history = getattr(tensor, "_keras_history", None)
+    return str(history[0].name) if history else ""
+
+
+def _read(node: Any) -> list[Any]:
+    given = getattr(node, "keras_inputs", None) or getattr(node, "input_tensors", None) or []
+    return list(given) if isinstance(given, (list, tuple)) else [given]
+
+
 def _of_tensorflow(concrete: Any) -> list[dict[str, Any]]:
     """Operations of a ConcreteFunction, its functions inlined; without identities and what only constants decide."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2

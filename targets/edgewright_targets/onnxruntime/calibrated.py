@@ -49,8 +49,8 @@ def quantise(work):
     quantiser.model.topological_sort()
     made = quantiser.model.model
     _some_quantised(made)
-    layers.check_float(made, model, keep)
     shield(made, wanted)
+    layers.check_float(made, model, keep)
     notes = _notes([node.name for node in model.graph.node if node.name in idle])
     return made, METHODS[work.calibration_method], sorted(keep), notes
 

@@ -1,5 +1,7 @@
 """Operations of an ONNX file, and of what ONNX Runtime makes of it. Host side, in the `onnx` worker."""
 
+from edgewright_targets.onnxruntime.magnitudes import magnitudes
+
 _LARGEST = 1 << 30  # bytes; a protobuf ends at 2 GiB, and the optimised copy may be larger than the file
 _HALVES = {1: "fp32", 10: "fp16", 16: "bf16"}  # TensorProto.DataType of a layer's weights
 _WIDTHS = {2: "int8", 3: "int8", 4: "int16", 5: "int16", 21: "int4", 22: "int4"}
@@ -53,6 +55,8 @@ def _rows(model):
     }
     nodes = {output: node for node in graph.node for output in node.output}
     weights = {item.name: item.data_type for item in graph.initializer}
+    results = {item.name for item in graph.output}
+    fixed = magnitudes(model)
     return [
         {
             "name": name,
@@ -60,6 +64,9 @@ def _rows(model):
             "takes": [makers[item] for item in node.input if item in makers],
             "absorbed": [item.s.decode() for item in node.attribute if item.name == "activation" and item.s],
             "arithmetic": _arithmetic(node, nodes, weights),
+            "ends": [item for item in node.output if item in results],
+            "largest": max([fixed.get(item, 0.0) for item in node.input], default=0.0),
+            "fixed": all(item in fixed for item in node.output if item),
         }
         for node, name in zip(graph.node, names, strict=True)
         if node.op_type != "Constant"

@@ -62,7 +62,7 @@ def after(source, prepared, wanted):
 
 
 def check_float(quantised, prepared, layers):
-    """Raises ConversionError when a node that was to stay in floats computes with quantised weights, or is gone.
+    """Raises ConversionError when a node that was to stay in floats computes in integers or with quantised weights, or is gone.
 
     Quantisers rename and split nodes, and then ignore an exclusion by name without a word.
 
@@ -77,14 +77,30 @@ def check_float(quantised, prepared, layers):
         for node in quantised.graph.node
         if node.op_type == "DequantizeLinear" and node.input[0] in weights
     }
+    integers = _in_integers(quantised)
     now = {node.name: node for node in quantised.graph.node}
     before = {node.name: node for node in prepared.graph.node}
     for layer, names in layers.items():
         for name in names:
             node = now.get(name)
-            if node is None or node.op_type != before[name].op_type or set(node.input) & from_weights:
+            gone = node is None or node.op_type != before[name].op_type
+            if gone or name in integers or set(node.input) & from_weights:
                 raise ConversionError(
                     f"layer did not stay in floats: {layer}",
                     hint="the quantiser renamed its nodes; name another layer, or take another precision",
                     code="keep-float-ignored",
                 )
+
+
+def _in_integers(model):
+    """Names of the nodes that a runtime takes for 8-bit ones: all they read is dequantised, what they make is quantised."""
+    constants = {item.name for item in model.graph.initializer}
+    dequantised = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    rounded = {node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    return {
+        node.name
+        for node in model.graph.node
+        if node.op_type != "QuantizeLinear" and rounded & set(node.output)
+        and any(name in dequantised for name in node.input)
+        and all(name in dequantised for name in node.input if name and name not in constants)
+    }  # fmt: skip

@@ -1,28 +1,33 @@
-"""Keeps layers in floats at run time too. Host side.
+"""Keeps nodes in floats at run time too. Host side.
 
 ONNX Runtime quantises the weights of a Conv, ConvTranspose or Gemm by itself (its optimiser WeightBiasQuantization, per
 tensor) where a DequantizeLinear feeds it and its result is quantised: a layer that was left in floats on purpose then
-runs in 8 bits after all. A Max with the lowest float before the layer changes no value, no optimiser removes it, and
-the pattern is gone.
+runs in 8 bits after all. So does any node, as a Softmax, all of whose inputs are dequantised and whose result is
+quantised. A Max with the lowest float before the node changes no value, no optimiser removes it, and the pattern is gone.
 """
 
 LOWEST = "edgewright_lowest"
+_FLOATS = (1, 10)  # of TensorProto.DataType
 
 
 def shield(model, names):
-    """Puts the Max before those of the named nodes that read a dequantised tensor; in place."""
+    """Puts the Max before those of the named nodes that read a dequantised tensor and could be taken for 8-bit ones; in place."""
     import numpy
     from onnx import helper, numpy_helper
 
     dequantised = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    rounded = {node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    weights = {item.name for item in model.graph.initializer if item.data_type in _FLOATS}
     nodes, shielded = [], {}
     for node in model.graph.node:
-        name = node.input[0] if node.name in names and node.input else ""
-        if name in dequantised:
+        place = next((at for at, name in enumerate(node.input) if name in dequantised), None)
+        taken = rounded & set(node.output) or weights & set(node.input)
+        if node.name in names and place is not None and taken:
+            name = node.input[place]
             if name not in shielded:
                 shielded[name] = f"{name}_kept"
                 nodes.append(helper.make_node("Max", [name, LOWEST], [shielded[name]], name=shielded[name]))
-            node.input[0] = shielded[name]
+            node.input[place] = shielded[name]
         nodes.append(node)
     if not shielded:
         return

@@ -73,9 +73,37 @@ def of_model(model):
             "operator": item.get_type_name(),
             "takes": [name for name in _readable(item) if name in names],
             "arithmetic": _arithmetic(item),
+            "ends": _results(item),
+            "largest": _largest(item),
         }
         for item in found
     ]
+
+
+def _results(item):
+    """Names of the model's outputs that it makes."""
+    return [
+        min(port.get_names() or {item.get_friendly_name()})
+        for port in item.outputs()
+        if any(each.get_node().get_type_name() == "Result" for each in port.get_target_inputs())
+    ]
+
+
+def _largest(item):
+    """The greatest magnitude among the float constants that it reads, of what may be part of a mask."""
+    import numpy
+
+    from edgewright.compile.float_groups import MASKING
+
+    found = 0.0
+    for port in item.inputs() if item.get_type_name().lower() in MASKING else ():
+        node = port.get_source_output().get_node()
+        while node.get_type_name() in (*_PASSING, "Broadcast", "Unsqueeze") and _constant(node):
+            node = node.input(0).get_source_output().get_node()
+        if node.get_type_name() == "Constant" and node.get_element_type().is_real():
+            values = numpy.abs(node.get_data().astype(numpy.float64))
+            found = max(found, float(values.max())) if values.size else found
+    return found
 
 
 def _text(said, key):

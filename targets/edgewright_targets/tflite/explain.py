@@ -44,9 +44,27 @@ def shipped(path):
             "takes": [makers[index][0] for index in map(int, item.inputs) if index in makers],
             "absorbed": _activation(item, activations),
             "arithmetic": _arithmetic(item, graph, makers, types),
+            "ends": [_text(graph.tensors[index].name) for index in item.outputs if index in graph.outputs],
+            "largest": _largest(item, operator, model, graph, types),
         }
         for item, operator, name in found
     ]
+
+
+def _largest(item, operator, model, graph, types):
+    """The greatest magnitude among the float constants that it reads, of what may be part of a mask."""
+    import numpy
+
+    from edgewright.compile.float_groups import MASKING
+
+    found = 0.0
+    for index in item.inputs if operator.lower() in MASKING else ():
+        tensor = graph.tensors[index]
+        held = model.buffers[tensor.buffer].data if index >= 0 and types[tensor.type] == "FLOAT32" else None
+        if held is not None and len(held):
+            values = numpy.asarray(held, numpy.uint8).view("<f4")
+            found = max(found, float(numpy.abs(values.astype(numpy.float64)).max()))
+    return found
 
 
 def _named(enumeration):

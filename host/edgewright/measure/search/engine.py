@@ -45,7 +45,7 @@ class Verdict(Noun, frozen=True, kw_only=True):
         rank: greater is better, compared from the left; those that are ok are compared with each other only.
         figures: name -> value; None for what was not found.
         artifact: id of what was made; empty for nothing.
-        why: why it is not ok.
+        why: why it is not ok. code: of the error, where it was one.
     """
 
     ok: bool
@@ -53,6 +53,7 @@ class Verdict(Noun, frozen=True, kw_only=True):
     figures: dict[str, float | None] = msgspec.field(default_factory=dict)
     artifact: str = ""
     why: str = ""
+    code: str = ""
 
 
 class Trial(Noun, frozen=True, kw_only=True):

@@ -1,13 +1,15 @@
 """The preset for an int8 that loses too much: which precision is the nearest one that does not.
 
-In order: int8 with each calibration method; fp32, which names the layers; int8-mixed with one layer in floats, each in
-turn; with the worst of them together, as few as will do; 16-bit activations; 16-bit floats.
+In order: int8 with each calibration method; fp32, which names the layers; int8-mixed with a group of nodes without weights
+in floats, where the model has one (`compile.float_groups`); with one layer in floats, each in turn, and the group that
+helps; with the worst of them together, as few as will do; 16-bit activations; 16-bit floats.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 
+from edgewright.compile.float_groups import ENDS, FloatGroup, Keepable
 from edgewright.measure.search.engine import Move, Preset, Trial
 from edgewright.nouns.base import Noun
 
@@ -21,7 +23,10 @@ COSTS = {
     "fp32": 4.0,
 }  # speed, roughly, best first
 
-Layers = Callable[[Move], Sequence[str]]
+_LEVELS = "levels"  # code of the error for parts of an output that keep too few levels
+_HELPS_DB = 1.0  # by less than this a group does not count as a help
+
+ToKeep = Callable[[Move], Keepable]
 
 
 class Choices(Noun, frozen=True, kw_only=True):
@@ -33,11 +38,22 @@ class Choices(Noun, frozen=True, kw_only=True):
     methods: tuple[str, ...]
 
 
-def moves(choices: Choices, layers: Layers) -> Preset:
+class _Base(Noun, frozen=True, kw_only=True):
+    """What is common to candidates of int8-mixed: the calibration, and a group in floats with its words, or none."""
+
+    method: str
+    keep: tuple[str, ...] = ()
+    words: str = ""
+
+    def move(self, layers: Sequence[str] = ()) -> Move:
+        return move("int8-mixed", self.method, layers, group=self.keep, words=self.words)
+
+
+def moves(choices: Choices, to_keep: ToKeep) -> Preset:
     """The moves, best first; ends at the first precision that is good enough.
 
     Args:
-        layers: names of the layers, in the model's order, from what the fp32 move makes, tried or not.
+        to_keep: what can stay in floats, from what the fp32 move makes, tried or not.
     """
     tried: list[Trial] = []
     for method in choices.methods:
@@ -45,13 +61,14 @@ def moves(choices: Choices, layers: Layers) -> Preset:
         if trial.verdict.ok:
             return
         tried.append(trial)
-    method = choices.methods[tried.index(max(tried, key=_exactness))]
+    nearest = max(tried, key=_exactness)
+    method = choices.methods[tried.index(nearest)]
     plain, made = move("fp32", method), True
     if "fp32" in choices.precisions:
         trial = yield plain
         made = bool(trial.verdict.artifact)
     if "int8-mixed" in choices.precisions and made:
-        found = yield from _mixed(layers(plain), method)
+        found = yield from _mixed(to_keep(plain), method, nearest)
         if found:
             return
     for precision in ("int16x8", "fp16"):
@@ -61,17 +78,21 @@ def moves(choices: Choices, layers: Layers) -> Preset:
                 return
 
 
-def move(precision: str, method: str, keep: Sequence[str] = ()) -> Move:
-    """One move; its label names the layers that are kept as long as they are few."""
+def move(
+    precision: str, method: str, keep: Sequence[str] = (), *, group: Sequence[str] = (), words: str = ""
+) -> Move:
+    """One move; its label names the layers that are kept as long as they are few.
+
+    Args:
+        group: nodes that stay in floats besides. words: what they are.
+    """
     label = precision if precision in ("fp32", "fp16") else f"{precision}, {method}"
-    if keep:
-        short = [name.split(";")[0] for name in keep]  # LiteRT joins the names of what it has fused
-        label += f", in floats: {', '.join(short[:2])}"
-        label += f" and {len(keep) - 2} more" if len(keep) > 2 else ""
-    return Move(
-        label=label,
-        settings={"precision": precision, "calibration_method": method, "keep_float": tuple(keep)},
-    )
+    short = [name.split(";")[0] for name in keep]  # LiteRT joins the names of what it has fused
+    kept = [words] if words else []
+    kept += [", ".join(short[:2]) + (f" and {len(keep) - 2} more" if len(keep) > 2 else "")] if keep else []
+    label += f", in floats: {'; '.join(kept)}" if kept else ""
+    settings = {"precision": precision, "calibration_method": method, "keep_float": (*group, *keep)}
+    return Move(label=label, settings=settings)
 
 
 def cost(settings: dict[str, object], layers: int) -> float:
@@ -81,28 +102,66 @@ def cost(settings: dict[str, object], layers: int) -> float:
     return COSTS.get(str(settings.get("precision")), max(COSTS.values())) + 0.9 * share
 
 
-def _mixed(layers: Sequence[str], method: str) -> Generator[Move, Trial, bool]:
-    """Leaves layers in floats. Returns whether some choice of them is good enough."""
+def _mixed(found: Keepable, method: str, int8: Trial) -> Generator[Move, Trial, bool]:
+    """Leaves groups and layers in floats. Returns whether some choice of them is good enough."""
+    base, done = yield from _grouped(found.groups, method, int8)
+    if done:
+        return True
+    layers: Sequence[str] = [name for name in found.layers if name not in base.keep]
     if len(layers) < 2:
         return False
     if len(layers) > MOST_SINGLE:
-        blocks, done = yield from _ranked(_blocks(layers), method)
+        blocks, done = yield from _ranked(_blocks(layers), base)
         if done and len(blocks[0]) == 1:
             return True
         layers = [name for block in blocks[:2] for name in block] if blocks else layers[:MOST_SINGLE]
-    singles, done = yield from _ranked([(name,) for name in _ends_first(layers)], method)
+    singles, done = yield from _ranked([(name,) for name in _ends_first(layers)], base)
     if done:
         return True
-    return (yield from _together([name for (name,) in singles], method))
+    return (yield from _together([name for (name,) in singles], base))
+
+
+def _grouped(
+    groups: Sequence[FloatGroup], method: str, int8: Trial
+) -> Generator[Move, Trial, tuple[_Base, bool]]:
+    """Tries the groups in floats. Returns (the choice that helps most, none where none does; whether it will do)."""
+    best, least = _Base(method=method), (not _coarse(int8), _exactness(int8) + _HELPS_DB)
+    for base in _choices(groups, method, _coarse(int8)):
+        trial = yield base.move()
+        if trial.verdict.ok:
+            return base, True
+        reached = (not _coarse(trial), _exactness(trial))
+        if trial.verdict.figures.get("sqnr_db") is not None and reached > least:
+            best, least = base, reached
+    return best, False
+
+
+def _choices(groups: Sequence[FloatGroup], method: str, coarse: bool) -> list[_Base]:
+    """The groups one by one, then all together; with too few levels at an output, none without what ends there."""
+    alone = sorted(groups, key=lambda group: (group.kind == ENDS) != coarse)
+    sets = [(group,) for group in alone if not coarse or group.kind == ENDS]
+    sets += [tuple(groups)] if len(groups) > 1 else []
+    return [
+        _Base(
+            method=method,
+            keep=tuple(dict.fromkeys(name for group in chosen for name in group.names)),
+            words=", ".join(group.words for group in chosen),
+        )
+        for chosen in sets
+    ]
+
+
+def _coarse(trial: Trial) -> bool:
+    return trial.verdict.code == _LEVELS
 
 
 def _ranked(
-    groups: Sequence[tuple[str, ...]], method: str
+    groups: Sequence[tuple[str, ...]], base: _Base
 ) -> Generator[Move, Trial, tuple[list[tuple[str, ...]], bool]]:
     """Tries each group of layers in floats. Returns (groups, the one that helps most first, whether one will do)."""
     found: list[tuple[float, tuple[str, ...]]] = []
     for group in groups:
-        trial = yield move("int8-mixed", method, group)
+        trial = yield base.move(group)
         if trial.verdict.ok:
             return [group], True
         if trial.verdict.figures.get("sqnr_db") is not None:
@@ -111,7 +170,7 @@ def _ranked(
     return [group for _, group in found], False
 
 
-def _together(ranked: Sequence[str], method: str) -> Generator[Move, Trial, bool]:
+def _together(ranked: Sequence[str], base: _Base) -> Generator[Move, Trial, bool]:
     """The worst 2, 4, 8, ... layers in floats, half of all at most; once that will do, fewer by halving the interval."""
     most = max(2, len(ranked) // 2)
     failed, count = 1, 2
@@ -119,13 +178,13 @@ def _together(ranked: Sequence[str], method: str) -> Generator[Move, Trial, bool
         count = min(count, most, len(ranked))
         if count <= failed:
             return False
-        trial = yield move("int8-mixed", method, ranked[:count])
+        trial = yield base.move(ranked[:count])
         if trial.verdict.ok:
             break
         failed, count = count, 2 * count
     while count - failed > 1:
         middle = (failed + count) // 2
-        trial = yield move("int8-mixed", method, ranked[:middle])
+        trial = yield base.move(ranked[:middle])
         if trial.verdict.ok:
             count = middle
         else:

@@ -13,7 +13,8 @@ import msgspec
 from edgewright import targets
 from edgewright.compile import fingerprint
 from edgewright.compile.accuracy import ROUNDING
-from edgewright.compile.explain import names_to_keep
+from edgewright.compile.explain import to_keep
+from edgewright.compile.float_groups import Keepable
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
 from edgewright.compile.verdict.refusal import Unlike
@@ -87,7 +88,7 @@ class Judge:
                 if error.code in _LASTING and fingerprint.unchanged():
                     _remember(key, known)
         if known is not None:
-            return Verdict(ok=False, rank=_rank(known.figures), figures=known.figures, why=known.why)
+            return Verdict(ok=False, rank=_rank(known.figures), figures=known.figures, why=known.why, code=known.code)
         if wanted.precision == "fp32":
             self._plain = artifact
         return self._verdict(move, artifact)
@@ -106,16 +107,16 @@ class Judge:
             self._request, precision=settings["precision"], conversion=conversion, max_drop=None
         )
 
-    def layers(self, move: Move) -> list[str]:
-        """Names of the layers, from the fp32 artifact that a move makes; none where there can be no such artifact."""
+    def to_keep(self, move: Move) -> Keepable:
+        """What can stay in floats, from the fp32 artifact that a move makes; nothing where there is no such artifact."""
         wanted = self.request_of(move)
         try:
             plain = self._plain or compile_model(wanted, self._progress, self._workers)
         except ConversionError:
-            return []
-        names = names_to_keep(wanted, plain, self._workers)
-        self._layers = len(names)
-        return list(names)
+            return Keepable()
+        found = to_keep(wanted, plain, self._workers)
+        self._layers = len(found.layers)
+        return found
 
     def _verdict(self, move: Move, artifact: Artifact) -> Verdict:
         manifest = artifact.manifest
@@ -169,7 +170,7 @@ def fall_back(
     )
     choices = fallback.Choices(precisions=precisions, methods=methods)
     judge = Judge(request, workers, progress, fits=fits)
-    return search(fallback.moves(choices, judge.layers), judge, limits, progress)
+    return search(fallback.moves(choices, judge.to_keep), judge, limits, progress)
 
 
 def _figures_of(error: EdgewrightError) -> dict[str, float | None]:

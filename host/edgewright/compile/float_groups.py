@@ -1,0 +1,139 @@
+"""Nodes without weights that lose an int8 model's answers together, and so stay in floats together.
+
+Two kinds. *Ends*: what joins parts of an output, from the first Concat on: joined in 8 bits, boxes in pixels and scores
+between 0 and 1 share one scale. *Masks*: the nodes from a constant that stands for minus infinity to its Softmax: a scale
+that reaches so far leaves nothing for what is masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from edgewright.compile.operations import Operation
+from edgewright.nouns.base import Noun
+
+ENDS, MASKS = "ends", "masks"
+LARGE = 1e3  # what stands for minus infinity is at least so large
+
+_JOINS = {"concat", "concatv2", "concatenation", "concatenate", "pack", "stack"}
+_UNROUNDED = {"cast", "convert", "identity", "dropout", "inputlayer"}  # nothing quantises these, some are optimised away
+_MOVES = {
+    *_JOINS, *_UNROUNDED, "reshape", "flatten", "transpose", "permute", "squeeze", "unsqueeze", "expanddims",
+    "expand_dims", "slice", "stridedslice", "strided_slice", "getitem", "split", "splitv", "split_v", "variadicsplit",
+    "unpack", "unstack", "depthtospace", "depth_to_space", "spacetodepth", "space_to_depth",
+}  # fmt: skip
+_SOFTMAX = {"softmax", "logsoftmax", "log_softmax"}
+MASKING = {
+    "add", "addv2", "sub", "subtract", "mul", "multiply", "div", "divide", "where", "select", "selectv2", "select_v2",
+    "min", "minimum", "max", "maximum", "expand", "broadcast", "broadcastto", "broadcast_to", "tile", "gather",
+    *_MOVES,
+}  # fmt: skip
+
+
+class FloatGroup(Noun, frozen=True, kw_only=True):
+    """Nodes that stay in floats together.
+
+    Attributes:
+        kind: `ENDS` or `MASKS`.
+        words: what they are, for a person.
+        names: as `keep_float` takes them, in the model's order.
+    """
+
+    kind: str
+    words: str
+    names: tuple[str, ...]
+
+
+class Keepable(Noun, frozen=True, kw_only=True):
+    """What can stay in floats, by names that `keep_float` takes, in the model's order.
+
+    Attributes:
+        layers: convolutions and dense layers.
+    """
+
+    layers: tuple[str, ...] = ()
+    groups: tuple[FloatGroup, ...] = ()
+
+
+def groups(graph: Sequence[Operation]) -> tuple[FloatGroup, ...]:
+    """Those that a model has, at most one of each kind.
+
+    Args:
+        graph: in an order in which it can be computed.
+    """
+    return tuple(group for group in (_ends(graph), _masks(graph)) if group is not None)
+
+
+def _ends(graph: Sequence[Operation]) -> FloatGroup | None:
+    makers = {one.name: one for one in graph}
+    found: set[str] = set()
+    outputs: list[str] = []
+    for one in graph:
+        joined = _joined(one, makers) if one.ends else set()
+        found |= joined
+        outputs += one.ends if joined else ()
+    if not found:
+        return None
+    many = "s" if len(outputs) > 1 else ""
+    return FloatGroup(
+        kind=ENDS, words=f"what joins output{many} {_listed(outputs)}", names=_names(graph, found)
+    )
+
+
+def _joined(last: Operation, makers: dict[str, Operation]) -> set[str]:
+    """What moves data before an output, from the first joins on."""
+    moves: dict[str, Operation] = {}
+    pending = [last]
+    while pending:
+        one = pending.pop()
+        if one.name not in moves and _plain(one) in _MOVES and not one.fixed:
+            moves[one.name] = one
+            pending += [makers[name] for name in one.takes if name in makers]
+    joined = {name for name, one in moves.items() if _plain(one) in _JOINS}
+    grown = True
+    while grown:
+        behind = {name for name, one in moves.items() if joined & set(one.takes)}
+        grown = not behind <= joined
+        joined |= behind
+    return joined
+
+
+def _masks(graph: Sequence[Operation]) -> FloatGroup | None:
+    readers: dict[str, list[Operation]] = {}
+    for one in graph:
+        for name in one.takes:
+            readers.setdefault(name, []).append(one)
+    reaches: dict[str, bool] = {}
+    for one in reversed(graph):
+        through = _plain(one) in MASKING and any(reaches.get(two.name) for two in readers.get(one.name, ()))
+        reaches[one.name] = _plain(one) in _SOFTMAX or through
+    pending = [
+        one
+        for one in graph
+        if one.largest >= LARGE and _plain(one) in MASKING and reaches[one.name] and not one.fixed
+    ]
+    found: set[str] = set()
+    while pending:
+        one = pending.pop()
+        if one.name not in found:
+            found.add(one.name)
+            after = readers.get(one.name, ()) if _plain(one) in MASKING else ()
+            pending += [two for two in after if reaches[two.name]]
+    if not found:
+        return None
+    many = sum(one.name in found and _plain(one) in _SOFTMAX for one in graph)
+    words = "what masks the Softmax" if many == 1 else f"what masks {many} Softmaxes"
+    return FloatGroup(kind=MASKS, words=words, names=_names(graph, found))
+
+
+def _plain(one: Operation) -> str:
+    return one.operator.lower()
+
+
+def _names(graph: Iterable[Operation], found: set[str]) -> tuple[str, ...]:
+    return tuple(one.name for one in graph if one.name in found and _plain(one) not in _UNROUNDED)
+
+
+def _listed(outputs: Sequence[str]) -> str:
+    more = f" and {len(outputs) - 2} more" if len(outputs) > 2 else ""
+    return ", ".join(outputs[:2]) + more

@@ -1,0 +1,35 @@
+"""How large the float constants of an ONNX graph are. Host side, in the `onnx` worker."""
+
+_RANDOM = ("RandomNormal", "RandomUniform")  # they read nothing, and are no constants
+
+
+def magnitudes(model):
+    """{tensor: greatest magnitude of the float constants that it comes from}, of tensors that no input changes.
+
+    Zero for whole numbers, which count and cut, and for weights outside the file. Of what is computed from constants
+    it is no more than a guess, which is enough to tell a stand-in for minus infinity from other numbers.
+    """
+    graph = model.graph
+    found = {item.name: _magnitude(item) for item in graph.initializer}
+    for node in graph.node:
+        given = [name for name in node.input if name]
+        inner = any(item.HasField("g") or item.graphs for item in node.attribute)
+        if inner or node.op_type in _RANDOM or not all(name in found for name in given):
+            continue
+        own = [_magnitude(item.t) for item in node.attribute if item.HasField("t")]
+        own += [abs(number) for item in node.attribute for number in (item.f, *item.floats)]
+        size = max([*own, *(found[name] for name in given)], default=0.0)
+        found.update((name, size) for name in node.output if name)
+    return found
+
+
+def _magnitude(tensor):
+    import numpy
+    from onnx import TensorProto, numpy_helper
+
+    kinds = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+    if tensor.data_type not in kinds or tensor.data_location == TensorProto.EXTERNAL:
+        return 0.0
+    values = numpy_helper.to_array(tensor)
+    values = numpy.abs(values[~numpy.isnan(values)].astype(numpy.float64))
+    return float(values.max()) if values.size else 0.0
