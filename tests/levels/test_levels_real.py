@@ -11,10 +11,7 @@ import pytest
 
 from edgewright import targets
 from edgewright.compile import levels, onnxsession
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.workers import Workers
-from edgewright.measure.search.engine import Limits
-from edgewright.measure.search.judge import fall_back
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion
 from edgewright.nouns.precision import PRECISIONS
@@ -116,22 +113,6 @@ def test_a_file_that_cannot_be_walked_says_so(
     )
     (note,) = convert(onnx_folder / "alike.onnx", "onnxruntime", use_cache=False).manifest.notes
     assert note.startswith("levels of the outputs were not checked: ")
-
-
-def test_a_fallback_passes_over_what_is_refused(onnx_folder: Path, workers: Workers) -> None:
-    wanted = CompileRequest(
-        source=onnx_folder / "head.onnx",
-        target="onnxruntime",
-        precision="int8",
-        calibration=onnx_folder / "images.npz",
-    )
-    found = fall_back(wanted, Limits(), workers)
-    first = found.trials[0].verdict
-    assert not first.ok
-    assert first.why.startswith("fewer than 16 levels")
-    assert first.figures["sqnr_db"] > 30  # type: ignore[operator]
-    assert found.best is not None
-    assert found.best.move.settings["precision"] != "int8"
 
 
 def test_every_target_that_rounds_can_be_asked() -> None:

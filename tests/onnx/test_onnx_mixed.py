@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgewright.errors import ConversionError, UsageError
-from edgewright_targets.onnxruntime import layers
+from edgewright_targets.onnxruntime import explain, layers
 
 
 def from_integers(model):
@@ -100,3 +100,37 @@ def test_layers_are_needed_and_only_for_this_precision(made, small_models):
         made(small_models("onnx") / "cnn.onnx", "int8-mixed")
     with pytest.raises(UsageError, match="cannot be kept in floats in fp16: conv3"):
         made(small_models("onnx") / "cnn.onnx", "fp16", keep_float=("conv3",))
+
+
+def in_the_middle(write):
+    """A Softmax between two products, and its weights."""
+    random = np.random.default_rng(3)
+    weights = {name: random.normal(size=(8, 8)).astype("float32") for name in ("w1", "w2")}
+    nodes = [
+        ("MatMul", ["x", "w1"], ["h"], {"name": "first"}),
+        ("Softmax", ["h"], ["p"], {"name": "soft"}),
+        ("MatMul", ["p", "w2"], ["y"], {"name": "second"}),
+    ]
+    return write("middle.onnx", nodes, {"x": (1, 8)}, {"y": (1, 8)}, weights)
+
+
+def test_a_node_without_weights_stays_in_floats_at_run_time(made, write):
+    """What stands between a DequantizeLinear and a QuantizeLinear is an 8-bit node to the runtime, whoever left it out."""
+    source = in_the_middle(write)
+    assert "QLinearSoftmax" in operators(made(source, "int8"))
+    artifact = made(source, "int8-mixed", keep_float=("soft",))
+    found = operators(artifact)
+    assert "Softmax" in found
+    assert "QLinearSoftmax" not in found
+
+
+def test_one_that_a_runtime_takes_for_integers_is_caught(made, write, graph_of):
+    whole = graph_of(made(in_the_middle(write), "int8"))
+    with pytest.raises(ConversionError, match="did not stay in floats: mine") as caught:
+        layers.check_float(whole, whole, {"mine": ["soft"]})
+    assert caught.value.code == "keep-float-ignored"
+
+
+def operators(artifact):
+    """Of what the runtime executes."""
+    return {row["operator"] for row in explain.executed(artifact.folder / artifact.manifest.entry)}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
 from edgewright.cli.search_output import nothing_made
+from edgewright.compile.float_groups import Keepable
 from edgewright.errors import Exit
 from edgewright.measure.search import engine, fallback
 from edgewright.measure.search.engine import Limits, Move, Preset, SearchResult, Verdict, search
@@ -37,12 +38,12 @@ def judge(noise: dict[str, float], least_db: float, *, fp16_db: float = 60.0) ->
     return judged
 
 
-def listed(names: list[str]) -> Callable[[Move], Sequence[str]]:
-    def layers(move: Move) -> Sequence[str]:
+def listed(names: list[str]) -> Callable[[Move], Keepable]:
+    def to_keep(move: Move) -> Keepable:
         assert move.settings["precision"] == "fp32"
-        return names
+        return Keepable(layers=tuple(names))
 
-    return layers
+    return to_keep
 
 
 def run(

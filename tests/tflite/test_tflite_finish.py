@@ -11,7 +11,7 @@ import pytest
 
 from edgewright.compile.verdict.figures import sqnr_db
 from edgewright.errors import ConversionError, UsageError
-from edgewright_targets.tflite import finish, graph, ranges
+from edgewright_targets.tflite import finish, graph, quantise, ranges
 
 FLOAT, INT = "FLOAT32", "INT8"
 # precision: types of the first dense layer's input, weights and output; least SQNR, dB
@@ -200,3 +200,11 @@ def test_paddings_and_concatenations_cost_no_exactness(
     reference = net.answers(data, given[32:])
     assert (reference[:, 0, 0] < -0.5).any()  # a border of zeros would be seen
     assert sqnr_db(reference, net.answers(made, given[32:])) > least
+
+
+def test_a_kept_operator_that_is_gone_is_an_error(net: SimpleNamespace) -> None:
+    names = [operator.outputs[0].name for operator in graph.operators(net.bytes())]
+    quantise.check_kept(net.bytes(), names)
+    with pytest.raises(ConversionError, match="not in the quantised file: another") as caught:
+        quantise.check_kept(net.bytes(), [*names, "another"])
+    assert caught.value.code == "not-kept-float"

@@ -133,7 +133,8 @@ def to_keep(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ke
         rows, _ = workers.call(
             target.framework, __name__, "read_the_artifact", module=module, path=entry, run=False
         )
-    return Keepable(layers=tuple(layer.name for layer in _layers(rows, None)), groups=groups(rows))
+    found = groups(rows, products=getattr(reader, "MASKED_PRODUCTS", False))
+    return Keepable(layers=tuple(layer.name for layer in _layers(rows, None)), groups=found)
 
 
 def names_in_the_source(source: SourceRef) -> tuple[list[str], list[Operation]]:

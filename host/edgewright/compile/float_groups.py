@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from edgewright.compile.operations import Operation
+from edgewright.compile.operations import Operation, is_layer
 from edgewright.nouns.base import Noun
 
 ENDS, MASKS = "ends", "masks"
@@ -55,13 +55,14 @@ class Keepable(Noun, frozen=True, kw_only=True):
     groups: tuple[FloatGroup, ...] = ()
 
 
-def groups(graph: Sequence[Operation]) -> tuple[FloatGroup, ...]:
+def groups(graph: Sequence[Operation], *, products: bool = False) -> tuple[FloatGroup, ...]:
     """Those that a model has, at most one of each kind.
 
     Args:
         graph: in an order in which it can be computed.
+        products: whether the products that are masked belong to the masks.
     """
-    return tuple(group for group in (_ends(graph), _masks(graph)) if group is not None)
+    return tuple(group for group in (_ends(graph), _masks(graph, products)) if group is not None)
 
 
 def _ends(graph: Sequence[Operation]) -> FloatGroup | None:
@@ -98,7 +99,7 @@ def _joined(last: Operation, makers: dict[str, Operation]) -> set[str]:
     return joined
 
 
-def _masks(graph: Sequence[Operation]) -> FloatGroup | None:
+def _masks(graph: Sequence[Operation], products: bool) -> FloatGroup | None:
     readers: dict[str, list[Operation]] = {}
     for one in graph:
         for name in one.takes:
@@ -123,7 +124,24 @@ def _masks(graph: Sequence[Operation]) -> FloatGroup | None:
         return None
     many = sum(one.name in found and _plain(one) in _SOFTMAX for one in graph)
     words = "what masks the Softmax" if many == 1 else f"what masks {many} Softmaxes"
+    found |= _products(graph, found) if products else set()
     return FloatGroup(kind=MASKS, words=words, names=_names(graph, found))
+
+
+def _products(graph: Sequence[Operation], masks: set[str]) -> set[str]:
+    """The layers whose results are masked, as they are or scaled."""
+    makers = {one.name: one for one in graph}
+    found: set[str] = set()
+    seen: set[str] = set()
+    pending = [makers[name] for name in masks]
+    while pending:
+        for one in (makers[name] for name in pending.pop().takes if name in makers):
+            if is_layer(one):
+                found.add(one.name)
+            elif _plain(one) in MASKING and one.name not in seen:
+                seen.add(one.name)
+                pending.append(one)
+    return found
 
 
 def _plain(one: Operation) -> str:

@@ -102,7 +102,7 @@ def averages_before(model, names):
 
 
 def check_float(model, layers):
-    """Raises ConversionError when an operation that was to stay in floats is gone, or has quantised weights.
+    """Raises ConversionError when an operation that was to stay in floats is gone, computes in integers or has quantised weights.
 
     Args:
         layers: {layer: [friendly names of its operations]}.
@@ -112,7 +112,10 @@ def check_float(model, layers):
     now = {one.get_friendly_name(): one for one in model.get_ops()}
     for layer, names in layers.items():
         for name in names:
-            if name not in now or any(_quantised_weights(port) for port in now[name].inputs()):
+            quantised = name in now and (
+                _in_integers(now[name]) or any(_quantised_weights(port) for port in now[name].inputs())
+            )
+            if name not in now or quantised:
                 raise ConversionError(
                     f"layer did not stay in floats: {layer}",
                     hint="name another layer, or take another precision",
@@ -157,6 +160,15 @@ def _origin(port):
 
 def _quantised_weights(port):
     return port.get_source_output().get_node().get_type_name() == "FakeQuantize" and _origin(port) is not None
+
+
+def _in_integers(one):
+    """Whether a runtime takes it for an 8-bit one: all it reads and all it gives goes through a FakeQuantize."""
+    given = [port.get_source_output().get_node() for port in one.inputs() if _origin(port) is None]
+    readers = [each.get_node() for port in one.outputs() for each in port.get_target_inputs()]
+    return bool(given and readers) and all(
+        each.get_type_name() == "FakeQuantize" for each in (*given, *readers)
+    )
 
 
 def _below(name, layer):

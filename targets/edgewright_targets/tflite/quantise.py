@@ -70,10 +70,18 @@ def add_recipe(tool, work):
 
 
 def check_kept(data, kept):
-    """Raises ConversionError when an operator that was to stay in floats has integers among its tensors."""
+    """Raises ConversionError when an operator that was to stay in floats has integers among its tensors, or is gone."""
     from edgewright.errors import ConversionError
 
-    for operator in graph.operators(data):
+    found = graph.operators(data)
+    gone = set(kept) - {tensor.name for operator in found for tensor in operator.outputs}
+    if gone:
+        raise ConversionError(
+            f"layer is not in the quantised file: {min(gone)}",
+            hint="the quantiser renamed it; name another layer, or take another precision",
+            code="not-kept-float",
+        )
+    for operator in found:
         names = {tensor.name for tensor in operator.outputs}
         integers = [
             tensor
