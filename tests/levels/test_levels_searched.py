@@ -26,9 +26,7 @@ LOWEST = float(np.finfo("float32").min)
 
 def searched(source: Path, target: str, data: str, workers: Workers) -> tuple[SearchResult, Artifact]:
     """The search's result, and its best artifact: one that a group saved, and that the user can make again by hand."""
-    wanted = CompileRequest(
-        source=source, target=target, precision="int8", calibration=source.parent / data
-    )
+    wanted = CompileRequest(source=source, target=target, precision="int8", calibration=source.parent / data)
     found = fall_back(wanted, Limits(trials=5), workers)
     assert found.best is found.trials[-1]
     assert found.best.verdict.ok
@@ -73,7 +71,10 @@ def test_scores_beside_pixels_follow_once_the_join_stays_in_floats(
     assert artifact.manifest.kept_float == ("both", "y")
     nodes = nodes_of(artifact)
     given = [nodes[name] for name in nodes["both"].input]
-    assert [node.op_type for node in given] == ["DequantizeLinear", "DequantizeLinear"]  # no Max: none of it is taken
+    assert [node.op_type for node in given] == [
+        "DequantizeLinear",
+        "DequantizeLinear",
+    ]  # no Max: none of it is taken
     assert given[0].input[1] != given[1].input[1]
     fresh = np.random.default_rng(77).random((64, 3, 16, 16), dtype=np.float32)
     assert least_column_db(source, artifact, fresh, axis=1) > 15

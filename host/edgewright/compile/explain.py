@@ -143,9 +143,7 @@ def names_in_the_source(source: SourceRef) -> tuple[list[str], list[Operation]]:
     return reader.layers_of(model), _converted(reader.graph_of(model))
 
 
-def _named_by(
-    stage: str, request: CompileRequest, artifact: Artifact, workers: Workers
-) -> list[Operation]:
+def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: Workers) -> list[Operation]:
     """Goes the way that a model takes of which layers are kept in floats, with `stage` in the place of the last one."""
     manifest, source = artifact.manifest, _ref(request, artifact)
     target = targets.load(manifest.target)

@@ -16,7 +16,13 @@ ENDS, MASKS = "ends", "masks"
 LARGE = 1e3  # what stands for minus infinity is at least so large
 
 _JOINS = {"concat", "concatv2", "concatenation", "concatenate", "pack", "stack"}
-_UNROUNDED = {"cast", "convert", "identity", "dropout", "inputlayer"}  # nothing quantises these, some are optimised away
+_UNROUNDED = {
+    "cast",
+    "convert",
+    "identity",
+    "dropout",
+    "inputlayer",
+}  # nothing quantises these, some are optimised away
 _MOVES = {
     *_JOINS, *_UNROUNDED, "reshape", "flatten", "transpose", "permute", "squeeze", "unsqueeze", "expanddims",
     "expand_dims", "slice", "stridedslice", "strided_slice", "getitem", "split", "splitv", "split_v", "variadicsplit",

@@ -34,7 +34,8 @@ def graph_of(model: Any) -> list[dict[str, Any]]:
     order = _inputs_first({name: [one for one in given if one in names] for name, given in takes.items()})
     kinds = {layer.name: type(layer).__name__ for layer in layers}
     return [
-        {"name": name, "operator": kinds[name], "takes": takes[name], "ends": ends.get(name, [])} for name in order
+        {"name": name, "operator": kinds[name], "takes": takes[name], "ends": ends.get(name, [])}
+        for name in order
     ]
 
 

@@ -163,7 +163,12 @@ def _quantised_weights(port):
 
 
 def _in_integers(one):
-    """Whether a runtime takes it for an 8-bit one: all it reads and all it gives goes through a FakeQuantize."""
+    """Whether a runtime takes it for an 8-bit one: all it reads and all it gives goes through a FakeQuantize.
+
+    Not what only gives values another shape: it computes nothing.
+    """
+    if one.get_type_name() in _RESHAPES:
+        return False
     given = [port.get_source_output().get_node() for port in one.inputs() if _origin(port) is None]
     readers = [each.get_node() for port in one.outputs() for each in port.get_target_inputs()]
     return bool(given and readers) and all(

@@ -139,7 +139,7 @@ def _grouped(
 def _choices(groups: Sequence[FloatGroup], method: str, coarse: bool) -> list[_Base]:
     """The groups one by one, then all together; with too few levels at an output, none without what ends there."""
     alone = sorted(groups, key=lambda group: (group.kind == ENDS) != coarse)
-    sets = [(group,) for group in alone if not coarse or group.kind == ENDS]
+    sets: list[tuple[FloatGroup, ...]] = [(group,) for group in alone if not coarse or group.kind == ENDS]
     sets += [tuple(groups)] if len(groups) > 1 else []
     return [
         _Base(

@@ -88,7 +88,9 @@ class Judge:
                 if error.code in _LASTING and fingerprint.unchanged():
                     _remember(key, known)
         if known is not None:
-            return Verdict(ok=False, rank=_rank(known.figures), figures=known.figures, why=known.why, code=known.code)
+            return Verdict(
+                ok=False, rank=_rank(known.figures), figures=known.figures, why=known.why, code=known.code
+            )
         if wanted.precision == "fp32":
             self._plain = artifact
         return self._verdict(move, artifact)
