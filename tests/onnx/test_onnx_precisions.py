@@ -121,7 +121,9 @@ def test_percentile_over_chunks_ignores_an_outlier_that_minmax_follows(made, wri
     nodes = [("Conv", ["x", "kernel"], ["y"], {})]
     source = write("point.onnx", nodes, {"x": (1, 1, 64, 64)}, {"y": (1, 4, 64, 64)}, {"kernel": kernel})
     samples = random.normal(size=(100, 1, 64, 64)).astype("float32")
-    samples[52, 0, 3, 3] = 40.0  # 1 of 409,600 numbers, in the seventh chunk, and in no candidate for the goldens
+    samples[52, 0, 3, 3] = (
+        40.0  # 1 of 409,600 numbers, in the seventh chunk, and in no candidate for the goldens
+    )
     np.savez(tmp_path / "outlier.npz", x=samples)
     found = {
         method: made(source, "int8", calibration=tmp_path / "outlier.npz", calibration_method=method).manifest
