@@ -77,8 +77,8 @@ def test_changed_bytes_are_refused_and_made_anew(
 def test_manifests_that_cannot_be_believed(artifact: Artifact) -> None:
     place = artifact.folder / "manifest.json"
     raw = json.loads(place.read_text())
-    place.write_text(json.dumps({**raw, "schema": 2, "novelty": 1}))
-    with pytest.raises(ArtifactError, match="schema 2, this version reads up to 1") as caught:
+    place.write_text(json.dumps({**raw, "schema": 3, "novelty": 1}))
+    with pytest.raises(ArtifactError, match="schema 3, this version reads up to 2") as caught:
         load(artifact.folder)
     assert caught.value.code == "newer-schema"
     place.write_text(json.dumps({**raw, "novelty": 1}))

@@ -157,7 +157,7 @@ def manifest(*limits: Limits) -> Manifest:
     return Manifest(
         schema=2 if limits else 1, target="tflite", precision="int8", entry="m", files=(), inputs=(),
         outputs=tuple(TensorSpec(name=name, **spec) for name in names), source=Source(format="onnx", file="m", sha256=""),
-        goldens=Goldens(file="g", count=16, origin="random", framework="", tolerance=PRECISIONS["int8"].tolerance),
+        goldens=Goldens(file="g", count=16, origin="calibration", framework="", tolerance=PRECISIONS["int8"].tolerance),
         parity=Parity(max_abs=0, max_relative=0, cosine=1, sqnr_db=200, top1_agreement=1, count=16),
         verdict=tuple(OutputVerdict(limits=one) for one in limits),
     )  # fmt: skip

@@ -60,7 +60,7 @@ def check(artifact: Artifact, folder: Path, workers: Workers, tmp_path: Path) ->
         onnx.save(model, str(place / manifest.entry))
         subject = Subject(
             targets.load("onnxruntime"), SourceRef(path=folder / "head.onnx", format="onnx"), (manifest.inputs, manifest.outputs),
-            SampleSet(path=folder / "images.npz", specs=manifest.inputs), place, manifest, place / "goldens.npz",
+            SampleSet(path=folder / "images.npz", specs=manifest.inputs), place, manifest, place / "goldens.npz", tmp_path,
         )  # fmt: skip
         found = workers.call(subject.target.framework, checking.__name__, "judged", **subject.judging())
         return checking.check(workers, subject, found)

@@ -48,12 +48,11 @@ def outcomes(title: str, results: list[BoardOutcome], *, brief: bool = False) ->
             if outcome.hint and not brief:
                 render.line(f"  hint: {outcome.hint}")
         for check in outcome.checks:
-            if check.name in ("incumbent", "precision") or (
-                check.name == "answers" and check.ok and check.note
-            ):
-                render.line(f"{outcome.board}: {check.note}")
-            elif check.name == "answers" and check.ok and check.note:
+            answered = check.name == "answers" and check.ok and check.note
+            if answered and check.limit is not None:
                 render.line(f"{outcome.board}: {gate.describe(check)}; accepted, since the accuracy decides")
+            elif answered or check.name in ("incumbent", "precision"):
+                render.line(f"{outcome.board}: {check.note}")
     if brief:
         return
     accuracies(results)
