@@ -98,8 +98,7 @@ def test_an_incumbent_that_nobody_here_understands_is_replaced(board, kit, tmp_p
     checks = outcome(ran)["checks"]
     (note,) = [one["note"] for one in checks if one["name"] == "incumbent"]
     assert f"not compared with {release}" in note and "newer than this agent" in note
-    wrong = [one["name"] for one in checks if not one["ok"]]
-    assert ran.code == 0 or wrong == ["validity"], ran.out  # what else runs on this machine
+    assert ran.code == 0, ran.out
 
 
 def refused(ran, code: str, word: str) -> str:
