@@ -26,6 +26,16 @@ RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 SMALL_MODELS = Path(__file__).parent / "small_models"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def others_at_work() -> Iterator[None]:
+    """What runs beside a test makes none of its measurements invalid."""
+    from edgewright.measure import validity
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validity, "CONTENTION_INVALID", 2.0)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def usual_umask() -> Iterator[None]:
     """The usual umask: the agent's own, which a test may leave behind, must not decide what the next one sees."""

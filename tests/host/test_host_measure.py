@@ -69,8 +69,10 @@ CALM = Environment(
         ({"contention": 0.95}, "contention"),
     ],
 )
-def test_what_invalidates(after: dict[str, object], reason: str) -> None:
+def test_what_invalidates(after: dict[str, object], reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import msgspec
+
+    monkeypatch.setattr(validity, "CONTENTION_INVALID", 0.9)
 
     changed = msgspec.structs.replace(CALM, **after)
     runs = [run([1.0] * 200)]

@@ -20,7 +20,6 @@ from command_line import Ran, command_line
 from edgewright.config import fleet as fleet_file
 from edgewright.connect.session import Session, open_session
 from edgewright.lab import boards
-from edgewright.measure import validity
 from edgewright.nouns import measurement
 from edgewright.store import artifacts
 
@@ -133,8 +132,6 @@ def module_old_home(module_home: Path) -> Iterator[Path]:
         patch.setenv("HOME", str(module_home / "user"))
         patch.delenv("SSH_AUTH_SOCK", raising=False)
         patch.setitem(measurement.PROTOCOLS, "quick", hurried())
-        # what else runs on this machine: these tests are not about what was measured
-        patch.setattr(validity, "CONTENTION_INVALID", 2.0)
         yield restore_home(module_home)
 
 

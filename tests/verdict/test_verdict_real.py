@@ -22,6 +22,7 @@ from edgewright.compile.run import compile_model
 from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.project import Compare
 
 Check = Callable[[onnx.NodeProto | None, dict[str, np.ndarray]], Checked]
 
@@ -60,7 +61,7 @@ def check(artifact: Artifact, folder: Path, workers: Workers, tmp_path: Path) ->
         onnx.save(model, str(place / manifest.entry))
         subject = Subject(
             targets.load("onnxruntime"), SourceRef(path=folder / "head.onnx", format="onnx"), (manifest.inputs, manifest.outputs),
-            SampleSet(path=folder / "images.npz", specs=manifest.inputs), place, manifest, place / "goldens.npz", tmp_path,
+            SampleSet(path=folder / "images.npz", specs=manifest.inputs), place, manifest, place / "goldens.npz", tmp_path, Compare(),
         )  # fmt: skip
         found = workers.call(subject.target.framework, checking.__name__, "judged", **subject.judging())
         return checking.check(workers, subject, found)

@@ -11,6 +11,7 @@ import msgspec
 from edgewright import targets
 from edgewright.compile import goldens, jobs, kernels, levels
 from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.counting import counting
 from edgewright.compile.jobs import SOURCES, SourceRef, opened
 from edgewright.compile.verdict import fresh, judge
 from edgewright.compile.verdict.judge import Judged, Suspect
@@ -21,6 +22,7 @@ from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
 from edgewright.nouns.precision import PRECISIONS
+from edgewright.nouns.project import Compare
 from edgewright.nouns.target import Target
 from edgewright.nouns.verdict import OutputVerdict
 
@@ -37,6 +39,7 @@ class Subject(NamedTuple):
         specs: the source's inputs and outputs.
         samples: what it was calibrated on.
         folder: the artifact's. goldens: their file. kernels: where `kernels.let_in` wrote.
+        compare: what of the answers counts.
     """
 
     target: Target
@@ -47,6 +50,7 @@ class Subject(NamedTuple):
     manifest: Manifest
     goldens: Path
     kernels: Path
+    compare: Compare
 
     @property
     def rounded(self) -> bool:
@@ -149,7 +153,8 @@ def _asked_again(workers: Workers, subject: Subject, found: list[Judged]) -> dic
     file = subject.goldens.with_name("fresh.npz")
     places = workers.call(
         SOURCES[subject.source.format], __name__, "fresh_references", source=subject.source, samples=subject.samples,
-        goldens_file=subject.goldens, outputs=subject.manifest.outputs, wanted=tuple(suspected), file=file,
+        goldens_file=subject.goldens, outputs=subject.manifest.outputs, wanted=tuple(suspected),
+        mask=subject.compare.mask, file=file,
     )  # fmt: skip
     sure: dict[int, tuple[Suspect, ...]] = workers.call(
         subject.target.framework, __name__, "fresh_lost", **subject.answering(), samples=subject.samples, places=places,
@@ -161,21 +166,24 @@ def _asked_again(workers: Workers, subject: Subject, found: list[Judged]) -> dic
 
 def fresh_references(
     source: SourceRef, samples: SampleSet, goldens_file: Path, outputs: tuple[TensorSpec, ...], wanted: tuple[int, ...],
-    file: Path,
+    mask: str | None, file: Path,
 ) -> list[int]:  # fmt: skip
-    """Writes the source's answers to samples that are no goldens. Returns their places. In the source's worker.
+    """Writes the source's answers to samples that are no goldens, NaN where they do not count. Returns their places.
+
+    In the source's worker.
 
     Args:
-        wanted: outputs whose answers are kept.
+        wanted: outputs whose answers are kept. mask: as `counting` takes it.
     """
     model = opened(source)
     inputs, _ = goldens.load(goldens_file, len(model.inputs), 0)
     places = fresh.chosen(samples, inputs, [outputs[output] for output in wanted])
     kept: dict[int, list[Array]] = {output: [] for output in wanted}
     for sample in fresh.taken(samples, places):
-        answers = model.run(sample)
+        answers = [answer[None] for answer in model.run(sample)]
+        counts = counting(mask, model.inputs, [array[None] for array in sample], answers, some=False)
         for output in wanted:
-            kept[output].append(answers[output].copy())
+            kept[output].append(_kept(answers[output][0], outputs[output], counts[output][0]))
     if places:
         fresh.write(file, kept)
     return places
@@ -197,7 +205,9 @@ def fresh_lost(
             yield from paired(rows, fresh.taken(samples, places))
         if len(places) < fresh.LEAST:
             inputs, references = goldens.load(goldens_file, len(manifest["inputs"]), len(specs))
-            yield from paired([references[output] for output in suspected], zip(*inputs, strict=True))
+            counts = goldens.counted(goldens_file, references)
+            rows = [_kept(references[output], specs[output], counts[output]) for output in suspected]
+            yield from paired(rows, zip(*inputs, strict=True))
 
     def paired(
         rows: list[Array], inputs: Iterator[Any]
@@ -205,9 +215,18 @@ def fresh_lost(
         answers = jobs.artifact_answers(runner, folder, manifest, inputs)
         for references, answer in zip(zip(*rows, strict=True), answers, strict=True):
             real = {
-                output: judge.real_values(reference, specs[output])
+                output: np.asarray(reference, np.float64)
                 for output, reference in zip(suspected, references, strict=True)
             }
             yield real, {output: judge.real_values(answer[output], specs[output]) for output in suspected}
 
     return fresh.lost(suspected, pairs())
+
+
+def _kept(reference: Array, spec: TensorSpec, counts: Array) -> Array:
+    """Real values of references, NaN where they do not count."""
+    import numpy as np
+
+    kind = reference.dtype if reference.dtype.kind == "f" else np.dtype(np.float32)
+    found: Array = np.where(counts.astype(bool), judge.real_values(reference, spec), np.nan).astype(kind)
+    return found

@@ -19,13 +19,14 @@ _LEAST_RANKED = 2
 
 
 def counting(
-    mask: str | None, specs: Sequence[TensorSpec], inputs: Sequence[Array], outputs: Sequence[Array]
-) -> list[Array]:
+    mask: str | None, specs: Sequence[TensorSpec], inputs: Sequence[Array], outputs: Sequence[Array], *, some: bool = True,
+) -> list[Array]:  # fmt: skip
     """One array of the output's shape for each output: 0 for what does not count, else 1 (uint8).
 
     Args:
         mask: name of an input that is 0 where the model's answers mean nothing.
         specs: of the inputs. inputs, outputs: of shape (goldens, *shape).
+        some: a mask that leaves nothing is refused.
 
     Raises:
         UsageError: no input has that name, no output fits it, or it leaves nothing to compare.
@@ -34,13 +35,15 @@ def counting(
 
     counts = [np.ones(output.shape, bool) for output in outputs]
     if mask is not None:
-        _mask(mask, specs, inputs, counts)
+        _mask(mask, specs, inputs, counts, some)
     _rows(outputs, counts)
     _ties(outputs, counts)
     return [count.astype(np.uint8) for count in counts]
 
 
-def _mask(mask: str, specs: Sequence[TensorSpec], inputs: Sequence[Array], counts: Sequence[Array]) -> None:
+def _mask(
+    mask: str, specs: Sequence[TensorSpec], inputs: Sequence[Array], counts: Sequence[Array], some: bool
+) -> None:
     names = [spec.name for spec in specs]
     if mask not in names:
         raise UsageError(
@@ -55,7 +58,7 @@ def _mask(mask: str, specs: Sequence[TensorSpec], inputs: Sequence[Array], count
         )
     for count in fitting:
         count &= _laid(kept, count.shape)
-        if not count.any():
+        if some and not count.any():
             raise UsageError(
                 f"[compare] mask {mask} leaves nothing to compare: it is 0 in every golden input",
                 hint="give --calibration data whose masks have ones, or leave the mask out",

@@ -200,7 +200,15 @@ class _Compilation:
             preprocessing=self.request.preprocessing,
         )
         subject = Subject(
-            self.edge.target, self.source, (inputs, outputs), samples, folder, manifest, goldens, self.place
+            self.edge.target,
+            self.source,
+            (inputs, outputs),
+            samples,
+            folder,
+            manifest,
+            goldens,
+            self.place,
+            self.request.compare,
         )
         judged = self._job(
             self.edge.target.framework, "judged", within=checking.__name__, **subject.judging()
