@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import numpy as np
 import pytest
 
 from edgewright.compile.counting import counting
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.run import compile_model
+from edgewright.compile.workers import Workers
 from edgewright.errors import UsageError
 from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.project import Compare
 
 MASK = TensorSpec(name="mask", shape=(1, 4), dtype="int64")
 IDS = TensorSpec(name="ids", shape=(1, 4), dtype="int64")
@@ -69,3 +76,48 @@ def test_ranks_of_equal_scores_may_be_in_either_order():
     found = counting(None, (), [], [scores, ranks])
     assert found[0].all() and found[1][0, 0].tolist() == [1, 0, 0, 1] and found[1][1].all()
     assert counting(None, (), [], [-scores, ranks])[1].all()  # not sorted: no ranks
+
+
+def padded(folder: Path) -> Path:
+    """Tokens of three numbers, (1, 6, 3), and their mask: where it is 0 the answer is the bare input, a thousand times as large."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    scale = helper.make_tensor("thousand", TensorProto.FLOAT, (), [1000.0])
+    axes = helper.make_tensor("axes", TensorProto.INT64, (1,), [2])
+    nodes = [
+        helper.make_node("Cast", ["mask"], ["kept"], to=TensorProto.BOOL),
+        helper.make_node("Unsqueeze", ["kept", "axes"], ["wide"]),
+        helper.make_node("Mul", ["x", "thousand"], ["garbage"]),
+        helper.make_node("Tanh", ["x"], ["answer"]),
+        helper.make_node("Where", ["wide", "answer", "garbage"], ["y"]),
+    ]
+    given = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 6, 3)),
+        helper.make_tensor_value_info("mask", TensorProto.INT64, (1, 6)),
+    ]
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 6, 3))
+    graph = helper.make_graph(nodes, "padded", given, [made], [scale, axes])
+    path = folder / "padded.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    draw, kept = np.random.default_rng(2), np.arange(6) < np.arange(1, 41)[:, None] % 6 + 1
+    np.savez(
+        folder / "texts.npz", x=draw.normal(size=(40, 6, 3)).astype(np.float32), mask=kept.astype(np.int64)
+    )
+    return path
+
+
+def test_what_a_mask_hides_is_in_no_figure(tmp_path: Path, workers: Workers) -> None:
+    source = padded(tmp_path)
+    request = CompileRequest(
+        source=source, target="onnxruntime", precision="fp16", calibration=tmp_path / "texts.npz"
+    )
+    hidden = compile_model(msgspec.structs.replace(request, compare=Compare(mask="mask")), workers=workers)
+    with np.load(hidden.folder / hidden.manifest.goldens.file) as archive:
+        assert np.array_equal(archive["counts_0"][..., 1], archive["input_1"])
+    limits = hidden.manifest.verdict[0].limits
+    assert limits.error is not None and limits.error < 0.1  # of answers up to 1
+    plain = compile_model(request, workers=workers)
+    assert plain.id != hidden.id and (plain.manifest.verdict[0].limits.error or 0) > 10
+    with pytest.raises(UsageError, match="names a mask that is no input: nope"):
+        compile_model(msgspec.structs.replace(request, compare=Compare(mask="nope")), workers=workers)
