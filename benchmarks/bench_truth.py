@@ -53,10 +53,11 @@ def main() -> None:
 
 def run(given: argparse.Namespace, place: Path) -> None:
     """All models, then the tables."""
-    from edgewright.compile.workers import Workers
     from truth import tables, trials
     from truth.cases import CASES
     from truth.faults import KINDS
+
+    from edgewright.compile.workers import Workers
 
     (place / "home").mkdir()
     found = trials.Found([], [], [])
@@ -93,8 +94,9 @@ def run(given: argparse.Namespace, place: Path) -> None:
 
 def one(tried: object, target: str, precision: str, kinds: list[str], given: argparse.Namespace) -> None:
     """One artifact: sound, with faults; and where its precision is calibrated, sound ones with other data."""
-    from edgewright.nouns.precision import PRECISIONS as ROWS
     from truth.trials import Tried
+
+    from edgewright.nouns.precision import PRECISIONS as ROWS
 
     assert isinstance(tried, Tried)  # noqa: S101
     if (subject := tried.artifact(target, precision)) is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from edgewright.compile import goldens
 from edgewright.compile.answers import real
 from edgewright.compile.jobs import SourceRef, artifact_answers, opened

@@ -12,6 +12,7 @@ from typing import Any
 import measuring
 import msgspec
 import numpy as np
+
 from edgewright import targets
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.checking import Subject
@@ -22,7 +23,6 @@ from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.precision import PRECISIONS
-
 from truth import verdicts
 from truth.cases import Case
 from truth.faults import KINDS, Facts

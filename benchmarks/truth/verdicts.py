@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+
 from edgewright.compile import checking
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.checking import Subject
