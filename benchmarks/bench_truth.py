@@ -19,7 +19,7 @@ import measuring
 HERE = Path(__file__).parent
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
 TARGETS = ("onnxruntime", "tflite")
-MODELS = ("digits", "keywords", "wakeword", "perceptron")
+MODELS = ("digits", "keywords", "wakeword", "boxes")
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def run(given: argparse.Namespace, place: Path) -> None:
     from edgewright.compile.workers import Workers
 
     (place / "home").mkdir()
-    found = trials.Found([], [], [])
+    found = trials.Found([], [], [], [])
     names = []
     for name in given.models:
         case = CASES[name](place)
@@ -84,6 +84,8 @@ def run(given: argparse.Namespace, place: Path) -> None:
     print(tables.rules(found))
     print("### Sound artifacts: refused\n")
     print(tables.false_refusals(found))
+    print("### Sound artifacts on other kernels\n")
+    print(tables.kernels(found))
     print("### Time of the verdict, medians\n")
     print(tables.cost(found))
     print("### Where the new verdict is wrong\n")
@@ -102,6 +104,7 @@ def one(tried: object, target: str, precision: str, kinds: list[str], given: arg
     if (subject := tried.artifact(target, precision)) is None:
         return
     tried.try_sound(subject, given.draws)
+    tried.try_kernels(subject)
     tried.try_faults(subject, kinds, range(given.seeds))
     if not ROWS[precision].calibrated:
         return

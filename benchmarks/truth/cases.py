@@ -22,6 +22,7 @@ class Case(NamedTuple):
     Attributes:
         pool: samples for calibration, of shape (n, *input shape). inputs, labels: others.
         colours: whether the input's last axis holds red, green and blue.
+        first: where in the output the classes begin.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Case(NamedTuple):
     inputs: Any
     labels: Any
     colours: bool = False
+    first: int = 0
 
 
 def digits(_: Path) -> Case:
@@ -69,36 +71,41 @@ def wakeword(folder: Path) -> Case:
     return Case("vww_96", model, _unit(pictures[:n]), _unit(pictures[n:]), labels[n:], colours=True)
 
 
-def perceptron(folder: Path) -> Case:
-    """A perceptron for digits: ends in logits, so that its classes are slices."""
-    return _trained("onnx", folder)
+def boxes(folder: Path) -> Case:
+    """A small detector, trained here: boxes in pixels beside scores, so that its columns are slices of different size."""
+    from truth.boxes import BOX
+
+    place = folder / "boxes-data"
+    place.mkdir()
+    measuring.say("training a detector")
+    measuring.process([sys.executable, "-W", "ignore", "-m", "truth.boxes", str(place)])
+    return _read("boxes", place / "boxes.keras", place)._replace(first=BOX)
 
 
 CASES: dict[str, Callable[[Path], Case]] = {
     "digits": digits,
     "keywords": keywords,
     "wakeword": wakeword,
-    "perceptron": perceptron,
+    "boxes": boxes,
 }
 
 
 def _trained(kind: str, folder: Path) -> Case:
-    """A digits net of `digits_models.py`, made once."""
+    """A digits net of `digits_models.py`."""
     import digits_models
 
-    place = folder / kind
-    if not place.is_dir():
-        place.mkdir()
-        measuring.say(f"training with {kind}")
-        measuring.process([sys.executable, "-W", "ignore", str(_BENCHMARKS / "digits_models.py"), kind, str(place)])  # fmt: skip
-    with np.load(place / "calibration.npz") as pool, np.load(place / "evaluation.npz") as held:
-        return Case(
-            f"digits-{kind}",
-            place / digits_models.FILES[kind],
-            pool["input_0"],
-            held["input_0"],
-            held["labels"],
-        )
+    place = folder / f"{kind}-data"
+    place.mkdir()
+    measuring.say(f"../shared is absent: training a digits net with {kind}")
+    measuring.process(
+        [sys.executable, "-W", "ignore", str(_BENCHMARKS / "digits_models.py"), kind, str(place)]
+    )
+    return _read(f"digits-{kind}", place / digits_models.FILES[kind], place)
+
+
+def _read(name: str, file: Path, folder: Path) -> Case:
+    with np.load(folder / "calibration.npz") as pool, np.load(folder / "evaluation.npz") as held:
+        return Case(name, file, pool["input_0"], held["input_0"], held["labels"])
 
 
 def _mixed(inputs: Any, labels: Any) -> tuple[Any, Any]:

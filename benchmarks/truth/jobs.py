@@ -24,16 +24,52 @@ def golden_answers(runner: str, folder: Path, manifest: dict[str, Any], file: Pa
     return references, _stacked(runner, folder, manifest, zip(*inputs, strict=True))
 
 
-def labels(runner: str, folder: Path, manifest: dict[str, Any], file: Path, count: int) -> Any:
-    """The first output's greatest value for the first samples of an `.npy`; -1 where a value is not finite."""
-    rows = ([row] for row in _inputs(file)[:count])
-    return _greatest(_stacked(runner, folder, manifest, rows)[0])
+def labels(runner: str, folder: Path, manifest: dict[str, Any], file: Path, first: int) -> Any:
+    """Where the first output's greatest value is, from `first` on, for the samples of an `.npy`; -1 where one is not finite."""
+    rows = ([row] for row in _inputs(file))
+    return _greatest(_stacked(runner, folder, manifest, rows)[0], first)
 
 
-def source_labels(source: SourceRef, file: Path, count: int) -> Any:
+def source_labels(source: SourceRef, file: Path, first: int) -> Any:
     """The same by the source."""
     model = opened(source)
-    return _greatest(np.stack([model.run([row])[0].copy() for row in _inputs(file)[:count]]))
+    return _greatest(np.stack([model.run([row])[0].copy() for row in _inputs(file)]), first)
+
+
+def onnxruntime_kernels(path: Path, file: Path) -> dict[str, Any]:
+    """The first output for the goldens, without the runtime's optimisations."""
+    import onnxruntime
+
+    from edgewright.compile import onnxsession
+
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxsession.session(path, settings)
+    name = session.get_inputs()[0].name
+    rows = goldens.load(file, 1, 0)[0][0]
+    return {"not optimised": np.stack([session.run(None, {name: row})[0] for row in rows])}
+
+
+def tflite_kernels(path: Path, file: Path) -> dict[str, Any]:
+    """The first output for the goldens, by each of the runtime's sets of kernels."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    found = {}
+    rows = goldens.load(file, 1, 0)[0][0]
+    for name in ("BUILTIN", "BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"):
+        model = Interpreter(
+            str(path), experimental_op_resolver_type=getattr(OpResolverType, name), num_threads=1
+        )
+        model.allocate_tensors()
+        given, made = model.get_input_details()[0]["index"], model.get_output_details()[0]["index"]
+        answers = []
+        for row in rows:
+            model.set_tensor(given, row)
+            model.invoke()
+            answers.append(model.get_tensor(made).copy())
+        found[name.lower()] = np.stack(answers)
+    return found
 
 
 def _stacked(runner: str, folder: Path, manifest: dict[str, Any], rows: Any) -> list[Any]:
@@ -42,6 +78,6 @@ def _stacked(runner: str, folder: Path, manifest: dict[str, Any], rows: Any) -> 
     return [real(column, spec) for column, spec in zip(columns, manifest["outputs"], strict=True)]
 
 
-def _greatest(answers: Any) -> Any:
-    flat = answers.reshape(len(answers), -1)
+def _greatest(answers: Any, first: int) -> Any:
+    flat = answers.reshape(len(answers), -1)[:, first:]
     return np.where(np.isfinite(flat).all(axis=1), flat.argmax(axis=1), -1)

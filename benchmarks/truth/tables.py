@@ -9,6 +9,7 @@ from measuring import markdown, number
 
 from truth.faults import KINDS
 from truth.trials import Found, Trial
+from truth.verdicts import TIMES
 
 REAL = 0.02  # a fault is real if more than this share of the answers is another one
 SOUND = 0.02  # an artifact is sound if no more than this is lost of its source's accuracy
@@ -49,8 +50,9 @@ _VERDICTS: tuple[Callable[[Trial], bool], ...] = (
     lambda trial: trial.said.today,
     lambda trial: bool(trial.said.new),
     lambda trial: trial.said.board,
+    lambda trial: trial.said.nearer,
 )
-_HEADS = ["today % (95 %)", "new % (95 %)", "board's limits % (95 %)"]
+_HEADS = ["today %", "new %", "board's limits %", f"with {TIMES} x the host's error %"]
 
 
 def faults(found: Found) -> str:
@@ -63,14 +65,16 @@ def faults(found: Found) -> str:
     for key in ("precision", "target", "model"):
         for name in dict.fromkeys(getattr(one, key) for one in found.faults):
             rows.append(_row(name, [one for one in found.faults if getattr(one, key) == name]))
-    return markdown(["fault", "planted", "real", *_HEADS, "harmless", "of them refused by new"], rows)
+    return markdown(
+        ["fault", "planted", "real", *_HEADS, "harmless", "refused: today", "new", "board", "nearer"], rows
+    )
 
 
 def _row(name: str, trials: list[Trial]) -> list[object]:
     counted = [one for one in trials if real(one)]
     harmless = [one for one in trials if not real(one)]
-    refused = sum(bool(one.said.new) for one in harmless)
-    return [name, len(trials), len(counted), *(share(counted, one) for one in _VERDICTS), len(harmless), refused]  # fmt: skip
+    refused = [sum(verdict(one) for one in harmless) for verdict in _VERDICTS]
+    return [name, len(trials), len(counted), *(share(counted, one) for one in _VERDICTS), len(harmless), *refused]  # fmt: skip
 
 
 def false_refusals(found: Found) -> str:
@@ -82,8 +86,21 @@ def false_refusals(found: Found) -> str:
         some = [one for one in found.sound if name in (one.kind, one.precision, "**all**")]
         some = some or found.sound
         counted = [one for one in some if sound(one)]
-        rows.append([name, len(some), len(counted), *(share(counted, one) for one in _VERDICTS)])
-    return markdown(["sound artifacts", "verdicts", "sound", *_HEADS], rows)
+        rows.append([name, len(some), len(counted), *(share(counted, one) for one in _VERDICTS[:2])])
+    return markdown(["sound artifacts", "verdicts", "sound", *_HEADS[:2]], rows)
+
+
+def kernels(found: Found) -> str:
+    """Sound artifacts on other kernels that a board would refuse."""
+    rows = []
+    for target, name in dict.fromkeys((one.target, one.kernels) for one in found.kernels):
+        some = [one for one in found.kernels if (one.target, one.kernels) == (target, name)]
+        worst = min(some, key=lambda one: one.sqnr_db - one.host_db)
+        loss = f"{worst.host_db - worst.sqnr_db:.1f} ({worst.model} {worst.precision}, {worst.host_db:.1f} dB on the host)"
+        rows.append([f"{target}, {name}", len(some), sum(one.board for one in some), sum(one.nearer for one in some), loss])  # fmt: skip
+    return markdown(
+        ["kernels", "artifacts", "board refuses", "with the nearer limit", "greatest loss, dB"], rows
+    )
 
 
 def rules(found: Found) -> str:

@@ -45,6 +45,7 @@ class Trial:
         detail: what exactly was done.
         disagrees: share of evaluation samples with another greatest value than the file without the fault; of sound ones, than the source.
         drop: of accuracy from there.
+        from_source: share of evaluation samples with another greatest value than the source's.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Trial:
     detail: str
     disagrees: float
     drop: float
+    from_source: float
     said: Said
 
 
@@ -68,10 +70,25 @@ class Conversion:
     refused: str = ""
 
 
+@dataclass(frozen=True)
+class Kernels:
+    """A sound artifact on kernels that the host does not take: what its manifest's limits say of it."""
+
+    model: str
+    target: str
+    precision: str
+    kernels: str
+    sqnr_db: float
+    host_db: float
+    board: bool
+    nearer: bool
+
+
 @dataclass
 class Found:
     """All that was found."""
 
+    kernels: list[Kernels]
     faults: list[Trial]
     sound: list[Trial]
     conversions: list[Conversion]
@@ -98,7 +115,7 @@ class Tried:
             framework, "edgewright.compile.jobs", "read_the_model", source=self.source, samples=self._pool("all")
         )  # fmt: skip
         self.labels = workers.call(
-            framework, JOBS, "source_labels", source=self.source, file=self.inputs, count=self.count
+            framework, JOBS, "source_labels", source=self.source, file=self.inputs, first=self.case.first
         )
 
     def artifact(self, target: str, precision: str, data: str = "all") -> Subject | None:
@@ -134,6 +151,20 @@ class Tried:
             said = verdicts.verdicts(self.workers, one, subject.manifest.verdict)
             self._add(self.found.sound, subject, kind, "", answered, self.labels, said)
 
+    def try_kernels(self, subject: Subject) -> None:
+        """The artifact as it is, on the runtime's other kernels, by the limits of its manifest."""
+        target, manifest = subject.target, subject.manifest
+        found = self.workers.call(
+            target.framework, JOBS, f"{target.name}_kernels", path=subject.folder / manifest.entry, file=subject.goldens
+        )  # fmt: skip
+        with np.load(subject.goldens) as archive:
+            reference = archive["output_0"]
+        for name, answer in found.items():
+            sqnr_db, _ = verdicts.pooled([reference], [answer])
+            said = verdicts.by_limits(manifest.verdict, manifest.goldens.tolerance, [reference], [answer])
+            row = (self.case.name, target.name, manifest.precision, name, sqnr_db, manifest.parity.sqnr_db)
+            self.found.kernels.append(Kernels(*row, **said))
+
     def try_faults(self, subject: Subject, kinds: list[str], seeds: range) -> None:
         """Faults of every kind, one a seed."""
         sound = self._answered(subject)
@@ -163,7 +194,7 @@ class Tried:
 
     def _answered(self, subject: Subject) -> Any:
         return self.workers.call(
-            subject.target.framework, JOBS, "labels", **subject.answering(), file=self.inputs, count=self.count
+            subject.target.framework, JOBS, "labels", **subject.answering(), file=self.inputs, first=self.case.first
         )  # fmt: skip
 
     def _ranges(self, subject: Subject) -> dict[str, float]:
@@ -202,7 +233,9 @@ class Tried:
         drop = float(np.mean(sound == right) - np.mean(answered == right))
         disagrees = float(np.mean(answered != sound))
         manifest = subject.manifest
-        to.append(Trial(self.case.name, manifest.target, manifest.precision, kind, detail, disagrees, drop, said))  # fmt: skip
+        from_source = float(np.mean(answered != self.labels))
+        name = self.case.name
+        to.append(Trial(name, manifest.target, manifest.precision, kind, detail, disagrees, drop, from_source, said))  # fmt: skip
 
 
 def as_json(found: Found) -> bytes:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,15 +26,18 @@ from edgewright.nouns.precision import Tolerance
 from edgewright.nouns.verdict import Limits, OutputVerdict
 
 JOBS = "truth.jobs"
+TIMES = 4
 
 
-class Said(NamedTuple):
+@dataclass(frozen=True)
+class Said:
     """What the verdicts say of a file; empty: accepted.
 
     Attributes:
         today: refused by schema 1's rule. new: the rules that refuse, of "not finite", "levels", "whole", "following" and "slices".
-        board: refused by the limits alone.
+        board: refused by the limits alone. nearer: by them and `TIMES` the host's own error in the whole output, which no limit is now.
         sqnr_db: of the worst output. agreement: share of goldens with the same greatest value.
+        following_db: of the worst output, also where it is refused; None where nothing changes.
         asked_again: slices looked lost on the goldens, so that fresh samples were asked.
         today_s, new_s: seconds.
     """
@@ -40,7 +45,9 @@ class Said(NamedTuple):
     today: bool
     new: tuple[str, ...]
     board: bool
+    nearer: bool
     sqnr_db: float
+    following_db: float | None
     agreement: float
     asked_again: bool
     today_s: float
@@ -78,7 +85,7 @@ def verdicts(workers: Workers, subject: Subject, limits: tuple[OutputVerdict, ..
     first, answered = (array[0].reshape(len(array[0]), -1) for array in (references, answers))
     return Said(
         today=not within(sqnr_db, relative, tolerance),
-        board=any(beyond(one.limits, *pair) for one, *pair in zip(limits, references, answers, strict=True)),
+        **by_limits(limits, tolerance, references, answers),
         sqnr_db=sqnr_db,
         agreement=float(np.mean(first.argmax(axis=1) == answered.argmax(axis=1))),
         today_s=today_s,
@@ -124,6 +131,24 @@ def beyond(limits: Limits, reference: Any, answer: Any) -> bool:
     )
 
 
+def by_limits(
+    verdict: Sequence[OutputVerdict], tolerance: Tolerance, references: list[Any], answers: list[Any]
+) -> dict[str, bool]:
+    """Whether a board refuses, and would refuse if it went by the host's own error too."""
+    triples = list(zip(verdict, references, answers, strict=True))
+    board = any(beyond(one.limits, *pair) for one, *pair in triples)
+    return {"board": board, "nearer": board or any(_far(*three, tolerance) for three in triples)}
+
+
+def _far(one: OutputVerdict, reference: Any, answer: Any, tolerance: Tolerance) -> bool:
+    if one.sqnr_db is None or one.limits.noise is None:
+        return False
+    power, noise = (float(np.square(part, dtype=np.float64).sum()) for part in (reference, np.subtract(answer, reference, dtype=np.float64)))  # fmt: skip
+    rounding = max(0.0, one.limits.noise - power / 10 ** (tolerance.sqnr_db / 10))
+    rounding += reference.size * (8 * 2.0**-23 * float(np.abs(reference).max())) ** 2
+    return not noise <= TIMES * power / 10 ** (one.sqnr_db / 10) + rounding
+
+
 def _new(workers: Workers, subject: Subject) -> dict[str, Any]:
     began = time.perf_counter()
     found = workers.call(subject.target.framework, checking.__name__, "judged", **subject.judging())
@@ -137,6 +162,9 @@ def _new(workers: Workers, subject: Subject) -> dict[str, Any]:
         "new": refused,
         "words": words,
         "verdict": verdict,
+        "following_db": min(
+            (one.verdict.following_db for one in found if one.verdict.following_db is not None), default=None
+        ),
         "asked_again": any(one.suspects for one in found),
         "new_s": time.perf_counter() - began,
     }
