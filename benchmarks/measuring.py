@@ -99,6 +99,15 @@ def ratios(runs: Sequence[Figures], base: Sequence[Figures], key: str) -> str:
     return f"{statistics.median(found):.2f} ({min(found):.2f}-{max(found):.2f})"
 
 
+def wilson(hits: int, of: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share."""
+    if not of:
+        return 0.0, 1.0
+    part, z2 = hits / of, 1.959964**2
+    centre, half = part + z2 / (2 * of), (z2 * (part * (1 - part) / of + z2 / (4 * of**2))) ** 0.5
+    return max(0.0, (centre - half) / (1 + z2 / of)), min(1.0, (centre + half) / (1 + z2 / of))
+
+
 def report(title: str, found: Mapping[str, Sequence[Figures]], keys: Mapping[str, str], *, base: str) -> None:
     """Prints a table: a row a contender, medians, and for each figure the ratio to that of `base`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from statistics import median
 
+import measuring
 from measuring import markdown, number
 
 from truth.faults import KINDS
@@ -14,17 +15,6 @@ from truth.verdicts import TIMES
 REAL = 0.02  # a fault is real if more than this share of the answers is another one
 SOUND = 0.02  # an artifact is sound if no more than this is lost of its source's accuracy
 _BANDS = ((REAL, 0.05), (0.05, 0.2), (0.2, 1.01))
-_Z = 1.959964
-
-
-def wilson(hits: int, of: int) -> tuple[float, float]:
-    """The 95 % interval of a share."""
-    if not of:
-        return 0.0, 1.0
-    share, z2 = hits / of, _Z**2
-    centre = (share + z2 / (2 * of)) / (1 + z2 / of)
-    half = _Z / (1 + z2 / of) * (share * (1 - share) / of + z2 / (4 * of**2)) ** 0.5
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def share(trials: Iterable[Trial], refused: Callable[[Trial], bool]) -> str:
@@ -32,7 +22,7 @@ def share(trials: Iterable[Trial], refused: Callable[[Trial], bool]) -> str:
     answers = [refused(trial) for trial in trials]
     if not answers:
         return "-"
-    low, high = wilson(sum(answers), len(answers))
+    low, high = measuring.wilson(sum(answers), len(answers))
     return f"{100 * sum(answers) / len(answers):.0f} ({100 * low:.0f}-{100 * high:.0f})"
 
 

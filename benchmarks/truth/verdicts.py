@@ -171,12 +171,13 @@ def _new(workers: Workers, subject: Subject) -> dict[str, Any]:
 
 
 def _rules(error: EdgewrightError, found: list[Judged]) -> tuple[str, ...]:
+    """The rules that a refused artifact breaks; slices by the goldens, as fresh samples are not asked where others refuse."""
     rules = {
         "not finite": any(one.wrong for one in found),
         "levels": isinstance(error, Coarse),
         "whole": any(one.low for one in found),
         "following": any(one.still for one in found),
-        "slices": "lost in output" in error.message or "are in other places" in error.message,
+        "slices": any(suspect.axis is not None for one in found for suspect in one.suspects),
     }
     if not any(rules.values()):
         return ("following",)  # the whole output as one slice

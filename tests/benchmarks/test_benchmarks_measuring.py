@@ -49,3 +49,11 @@ def test_failure_of_a_contender_ends_the_benchmark_with_its_words(measuring):
         measuring.process(
             [sys.executable, "-c", "import sys; sys.stderr.write('no such board'); sys.exit(3)"]
         )
+
+
+@pytest.mark.parametrize(
+    ("hits", "of", "low", "high"),
+    [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (81, 263, 0.2553, 0.3662), (0, 0, 0, 1)],
+)
+def test_interval_of_a_share(measuring, hits, of, low, high):
+    assert measuring.wilson(hits, of) == pytest.approx((low, high), abs=1e-4)
