@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import measuring
+from truth.faults import KINDS
 
 HERE = Path(__file__).parent
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
@@ -31,7 +32,14 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
-    parser.add_argument("--kinds", nargs="+", metavar="KIND", help="of faults; all without it")
+    parser.add_argument(
+        "--kinds",
+        nargs="+",
+        choices=list(KINDS),
+        default=list(KINDS),
+        metavar="KIND",
+        help="of faults: %(choices)s",
+    )
     parser.add_argument("--seeds", type=int, help="faults of each kind an artifact")
     parser.add_argument("--samples", type=int, help="that evaluate")
     parser.add_argument(
@@ -55,7 +63,6 @@ def run(given: argparse.Namespace, place: Path) -> None:
     """All models, then the tables."""
     from truth import tables, trials
     from truth.cases import CASES
-    from truth.faults import KINDS
 
     from edgewright.compile.workers import Workers
 
@@ -71,7 +78,7 @@ def run(given: argparse.Namespace, place: Path) -> None:
             tried = trials.Tried(case, workers, place / case.name, given.samples, found)
             for target in given.targets:
                 for precision in given.precisions:
-                    one(tried, target, precision, given.kinds or list(KINDS), given)
+                    one(tried, target, precision, given.kinds, given)
         gc.collect()
     print(
         f"### Faults in finished artifacts: refused\n\n{measuring.machine()}. Models: {', '.join(names)}.",
@@ -80,7 +87,7 @@ def run(given: argparse.Namespace, place: Path) -> None:
     print(
         f"{given.seeds} of each kind an artifact, {given.samples} samples evaluate, {found.broken} more faults did not run.\n"
     )
-    print(tables.faults(found))
+    print(tables.faults(found, given.kinds))
     print(tables.rules(found))
     print("### Sound artifacts: refused\n")
     print(tables.false_refusals(found))

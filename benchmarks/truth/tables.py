@@ -8,7 +8,6 @@ from statistics import median
 import measuring
 from measuring import markdown, number
 
-from truth.faults import KINDS
 from truth.trials import Found, Trial
 from truth.verdicts import TIMES
 
@@ -45,9 +44,9 @@ _VERDICTS: tuple[Callable[[Trial], bool], ...] = (
 _HEADS = ["today %", "new %", "board's limits %", f"with {TIMES} x the host's error %"]
 
 
-def faults(found: Found) -> str:
-    """Detection by kind, damage, precision and target."""
-    rows = [_row(kind, [one for one in found.faults if one.kind == kind]) for kind in KINDS]
+def faults(found: Found, kinds: Iterable[str]) -> str:
+    """Detection by kind, damage, precision, target and model."""
+    rows = [_row(kind, [one for one in found.faults if one.kind == kind]) for kind in kinds]
     rows.append(_row("**all**", found.faults))
     for low, high in _BANDS:
         some = [one for one in found.faults if low < one.disagrees <= high]
