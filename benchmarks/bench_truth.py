@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -56,7 +57,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="edgewright-bench-") as scratch:
         os.environ["EDGEWRIGHT_HOME"] = str(Path(scratch) / "home")
         run(given, Path(scratch))
-    print(f"{time.perf_counter() - began:.0f} s in all.")
+    own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    cpu_s = sum(one.ru_utime + one.ru_stime for one in (own, others))
+    peak_mb = max(own.ru_maxrss, others.ru_maxrss) * 1024 / 1e6
+    print(
+        f"{time.perf_counter() - began:.0f} s in all, {cpu_s:.0f} s of CPU, at most {peak_mb:.0f} MB in a process."
+    )
 
 
 def run(given: argparse.Namespace, place: Path) -> None:
