@@ -17,12 +17,13 @@ class Facts(NamedTuple):
 
     Attributes:
         spread: standard deviation of the inputs. ranges: the largest value of activations in floats.
-        colours: whether its input's last axis holds red, green and blue.
+        colours: whether its input's last axis holds red, green and blue. classes: how many it tells apart.
     """
 
     spread: float
     ranges: dict[str, float]
     colours: bool
+    classes: int
 
 
 def _bias_of_a_channel(graph: Graph, random: Random, _: Facts) -> str | None:
@@ -36,30 +37,30 @@ def _bias_of_a_channel(graph: Graph, random: Random, _: Facts) -> str | None:
     return _named(graph, layer, index)
 
 
-def _bias_of_the_last_layer(graph: Graph, _random: Random, _: Facts) -> str | None:
-    bias = graph.layers[-1].bias
+def _bias_of_the_last_layer(graph: Graph, _random: Random, facts: Facts) -> str | None:
+    bias = _choice(graph, facts).bias
     if bias is None or not np.any(bias):
         return None
     bias[...] = 0
     return "all"
 
 
-def _filter_zeroed(graph: Graph, random: Random, _: Facts) -> str | None:
-    layer = _one(graph.layers[:-1], random)
+def _filter_zeroed(graph: Graph, random: Random, facts: Facts) -> str | None:
+    layer = _one([one for one in graph.layers if one is not _choice(graph, facts)], random)
     index = int(random.integers(layer.channels))
     layer.store(index, 0 * layer.deviations(index))
     return _named(graph, layer, index)
 
 
-def _class_zeroed(graph: Graph, random: Random, _: Facts) -> str | None:
-    layer = graph.layers[-1]
+def _class_zeroed(graph: Graph, random: Random, facts: Facts) -> str | None:
+    layer = _choice(graph, facts)
     index = int(random.integers(layer.channels))
     layer.store(index, 0 * layer.deviations(index))
     return f"class {index}"
 
 
-def _classes_swapped(graph: Graph, random: Random, _: Facts) -> str | None:
-    layer = graph.layers[-1]
+def _classes_swapped(graph: Graph, random: Random, facts: Facts) -> str | None:
+    layer = _choice(graph, facts)
     one, other = (int(index) for index in random.choice(layer.channels, 2, replace=False))
     for array in (np.moveaxis(layer.weight, layer.axis, 0), *layer.per_channel()):
         array[[one, other]] = array[[other, one]]
@@ -165,6 +166,11 @@ KINDS: dict[str, Callable[[Graph, Random, Facts], str | None]] = {
 
 def _one(of: list, random: Random):  # type: ignore[no-untyped-def,type-arg]
     return of[random.integers(len(of))]
+
+
+def _choice(graph: Graph, facts: Facts) -> Layer:
+    """The layer that gives the classes."""
+    return [layer for layer in graph.layers if layer.channels == facts.classes][-1]
 
 
 def _named(graph: Graph, layer: Layer, index: int | None) -> str:

@@ -90,7 +90,7 @@ class Graph(Protocol):
     """A finished file that faults are planted in.
 
     Attributes:
-        layers: in their order; the last one gives the classes.
+        layers: in their order.
     """
 
     layers: list[Layer]

@@ -168,7 +168,12 @@ class Tried:
     def try_faults(self, subject: Subject, kinds: list[str], seeds: range) -> None:
         """Faults of every kind, one a seed."""
         sound = self._answered(subject)
-        facts = Facts(float(self.case.pool.std()), self._ranges(subject), self.case.colours)
+        facts = Facts(
+            float(self.case.pool.std()),
+            self._ranges(subject),
+            self.case.colours,
+            len(np.unique(self.case.labels)),
+        )
         for kind in kinds:
             for seed in seeds:
                 for detail, planted in self._planted(subject, kind, seed, facts):
