@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _NOISES = 2  # a choice whose margin is within so many usual errors of two values may fall either way
 _SPREADS = 2  # times what the kernels that are here disagree about: those of boards are others
+_LEAST_SIZE = 2.0**-10
 _NAMED = 16  # lost slices of an output that are looked into
 
 
@@ -177,7 +178,9 @@ def _nearness(
         error = max(error, float(np.abs(other - one).max(initial=0.0)))
         cosine = min(cosine, _cosine(one, other))
     steps = 1 / 6 + 1 if rule.in_steps or spec.scale is not None else 1 / 6
-    each = steps * np.square(step) + (rule.rounding * largest) ** 2 + _SPREADS * kernels.noise
+    each = (
+        steps * np.square(step) + (rule.rounding * _sizes(reference, largest)) ** 2 + _SPREADS * kernels.noise
+    )
     floor = each * sums.count
     noise = float(sums.noise.sum())
     limits = Limits(
@@ -217,6 +220,17 @@ def _nearness(
         still=moving and rule.following_db is not None and above < rule.following_db,
         suspects=tuple(suspects),
     )
+
+
+def _sizes(reference: Array, largest: float) -> Array:
+    """What floats are as large as at each place: a score between 0 and 1 is not rounded as coarsely as the box beside it.
+
+    No place is below a thousandth of the largest, as sums on the way to it are not.
+    """
+    import numpy as np
+
+    found: Array = np.maximum(np.abs(reference).max(axis=0, initial=0.0), _LEAST_SIZE * largest)
+    return found
 
 
 def _suspects(parts: Sequence[Slices], reference: Array, output: Array) -> list[Suspect]:
