@@ -70,6 +70,11 @@ def test_one_number_that_is_no_count_hides_nothing(number):
     assert all(count.all() for count in counting(None, (), [], [boxes, classes, np.array(number)]))
 
 
+def test_a_label_beside_its_logits_is_no_number_of_detections():
+    label, logits = np.array([[3], [0]]), np.zeros((2, 1, 10))
+    assert all(count.all() for count in counting(None, (), [], [label, logits, logits]))
+
+
 def test_ranks_of_equal_scores_may_be_in_either_order():
     scores = np.array([[[9.0, 7.0, 7.0, 1.0]], [[4.0, 3.0, 2.0, 1.0]]])
     ranks = np.arange(8).reshape(2, 1, 4)

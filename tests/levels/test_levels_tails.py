@@ -158,7 +158,7 @@ def test_all_calibration_samples_count_not_the_goldens_alone(onnx_folder: Path) 
     width = float(np.ptp(answers[:, :, :4]))
     for step, few in ((width / 15.9, True), (width / 16.1, False)):
         part = Part(0, Operand("box", 1, step, np.inf, -np.inf), boxes)
-        assert bool(levels.on_samples(source, samples, outputs, [part])) == few
+        assert bool(levels.on_samples(source, samples, outputs, None, [part])) == few
 
 
 @pytest.mark.parametrize(
@@ -175,5 +175,7 @@ def test_sixteen_levels_are_enough(values: Sequence[float], few: bool) -> None:
     spec = TensorSpec(name="y", shape=(1,), dtype="float32")
     part = Part(0, Operand("y", 1, 1.0, np.inf, -np.inf), np.array([True]))
     for value in values:
-        part = levels._widened(part, levels._values(np.array([[value]], "float32"), spec))
+        part = levels._widened(
+            part, levels._values(np.array([[value]], "float32"), spec), np.ones((1, 1), bool)
+        )
     assert part.few == few

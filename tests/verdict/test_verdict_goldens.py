@@ -11,8 +11,10 @@ from edgewright.compile import goldens
 from edgewright.errors import ConversionError
 
 
-def refuse(*outputs: np.ndarray) -> None:
-    goldens.refuse_not_finite(outputs, ["y"], "calibration", list)
+def refuse(*outputs: np.ndarray, counts: list[np.ndarray] | None = None) -> None:
+    goldens.refuse_not_finite(
+        outputs, counts or [np.ones(one.shape) for one in outputs], ["y"], "calibration", list
+    )
 
 
 def test_single_infinities_may_be_meant_and_nan_is_not() -> None:
@@ -24,6 +26,16 @@ def test_single_infinities_may_be_meant_and_nan_is_not() -> None:
     answers[3, 1] = np.nan
     with pytest.raises(ConversionError, match="NaN for 8 of 8 golden inputs"):
         refuse(answers)
+
+
+def test_padding_may_answer_what_it_likes() -> None:
+    answers, counts = np.ones((8, 5)), np.ones((8, 5))
+    answers[:, 3:], counts[:, 3:] = np.nan, 0
+    refuse(answers, counts=[counts])
+    refuse(np.zeros((8, 0)))
+    counts[:, 3] = 1
+    with pytest.raises(ConversionError, match="NaN for 8 of 8"):
+        refuse(answers, counts=[counts])
 
 
 def test_answers_that_are_not_finite_are_not_all_one() -> None:

@@ -134,13 +134,12 @@ def _levels(
     if not subject.rounded:
         return []
     try:
-        parts = levels.coarse(
-            workers, subject.target, subject.source, subject.samples, subject.folder, subject.manifest, subject.goldens,
-        )  # fmt: skip
-    except (
-        ConversionError
-    ) as error:  # a file in a form that is not known here: its answers are compared all the same
+        found = levels.suspected(workers, subject.target, subject.folder, subject.manifest, subject.goldens)
+    except ConversionError as error:  # its answers are compared all the same
         return [f"levels of the outputs were not checked: {error.message}"]
+    parts = levels.coarse(
+        workers, subject.source, subject.samples, subject.manifest.outputs, subject.compare.mask, found
+    )
     names = [spec.name for spec in subject.specs[1]]
     if parts and PRECISIONS[subject.manifest.precision].calibrated:
         raise levels.refused(parts, names, parity, verdict)

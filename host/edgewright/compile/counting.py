@@ -79,8 +79,8 @@ def _laid(kept: Array, shape: tuple[int, ...]) -> Array | None:
 def _rows(outputs: Sequence[Array], counts: Sequence[Array]) -> None:
     """Of detections (boxes, classes, scores, their number), rows past the number do not count.
 
-    It is recognised by its shape: one output of a single whole number a golden, and at least two others whose rows are as many
-    as the greatest number allows.
+    They are recognised by their shapes: one whole number a golden, a table of boxes with four numbers a row, and at least one list
+    of as many rows.
     """
     import numpy as np
 
@@ -93,7 +93,10 @@ def _rows(outputs: Sequence[Array], counts: Sequence[Array]) -> None:
             if other != at and outputs[other].ndim > 2 and outputs[other].shape[1] == 1
         ]
         rows = {outputs[other].shape[2] for other in tables}
-        if len(tables) < 2 or len(tables) != len(outputs) - 1 or len(rows) != 1:
+        boxes = [other for other in tables if outputs[other].ndim == 4 and outputs[other].shape[-1] == 4]
+        if len(boxes) != 1 or len(tables) < 2 or len(tables) != len(outputs) - 1 or len(rows) != 1:
+            continue
+        if any(outputs[other].ndim != 3 for other in tables if other not in boxes):
             continue
         if not (np.all(valid == np.round(valid)) and valid.min() >= 0 and valid.max() <= min(rows)):
             continue

@@ -76,21 +76,24 @@ def _chosen(source: Runs, samples: SampleSet, count: int, seen: Ranges) -> list[
 
 
 def refuse_not_finite(
-    outputs: Sequence[Array], names: Sequence[str], origin: str, weights: Callable[[], Sequence[str]]
-) -> None:
+    outputs: Sequence[Array], counts: Sequence[Array], names: Sequence[str], origin: str,
+    weights: Callable[[], Sequence[str]],
+) -> None:  # fmt: skip
     """Raises ConversionError when the source itself answers NaN, or nothing finite: nothing can be compared with that.
 
     Single infinities may be meant, and are compared as such.
 
     Args:
+        counts: as `counting` gives them: padding may answer what it likes.
         weights: gives the names of the source's weights that are not a number. It is asked only if there is need.
     """
     import numpy as np
 
-    for index, output in enumerate(outputs):
-        if output.dtype.kind not in "fc":
+    for index, (given, counted) in enumerate(zip(outputs, counts, strict=True)):
+        if given.dtype.kind != "f" or not counted.any():
             continue
-        if not np.isnan(output).any() and np.isfinite(output).any():
+        output = np.where(counted, given, 0)
+        if not np.isnan(output).any() and np.isfinite(given[counted > 0]).any():
             continue
         bad = [at for at, answer in enumerate(output) if not np.isfinite(answer).all()]
         name = names[index] if index < len(names) else f"output_{index}"

@@ -16,7 +16,7 @@ from edgewright.compile.calibrate import LIMIT, SampleSet
 from edgewright.compile.counting import counting
 from edgewright.compile.domains import Domains
 from edgewright.compile.ranges import Range, Ranges
-from edgewright.errors import ConversionError
+from edgewright.errors import ConversionError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion, Ends
@@ -120,7 +120,8 @@ def read_the_model(
         samples: what to run it on; their `specs` are not known yet.
 
     Raises:
-        ModelError: it does not load, has dynamic shapes, lacks an input that a shape was given for, or does not run.
+        ModelError: it does not load, has dynamic shapes, lacks an input that a shape was given for, does not run, or answers
+            in something that boards have no numbers for.
         DataError: the calibration data do not fit.
     """
     model = opened(source)
@@ -129,6 +130,13 @@ def read_the_model(
     names = model.output_names
     if len(names) != len(answers):
         names = tuple(f"output_{index}" for index in range(len(answers)))
+    for name, answer in zip(names, answers, strict=True):
+        if answer.dtype.kind not in "fiub":
+            raise ModelError(
+                f"output {name} of {source.path.name} holds {answer.dtype.name}: boards answer in floats, whole numbers and booleans",
+                hint="end the model before that output, or turn it into one of those",
+                code="output-kind",
+            )
     outputs = tuple(
         TensorSpec(name=name, shape=tuple(answer.shape), dtype=answer.dtype.name)
         for name, answer in zip(names, answers, strict=True)
@@ -155,10 +163,11 @@ def compute_goldens(
     model = opened(source)
     seen = Ranges(model.inputs)
     inputs, outputs, origin = goldens.compute(model, samples, count, seen)
-    goldens.refuse_not_finite(outputs, model.output_names, origin, weights.not_a_number(model))
+    counts = counting(compare.mask, model.inputs, inputs, outputs)
+    goldens.refuse_not_finite(outputs, counts, model.output_names, origin, weights.not_a_number(model))
     if not allow_constant:
         goldens.refuse_constant(outputs)
-    goldens.save(file, inputs, outputs, counting(compare.mask, model.inputs, inputs, outputs))
+    goldens.save(file, inputs, outputs, counts)
     return len(inputs[0]), origin, seen.found
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.compile import goldens
 from edgewright.compile.jobs import SOURCES, SourceRef, opened
 from edgewright.compile.verdict import classes
+from edgewright.compile.verdict.figures import decibel
 from edgewright.compile.verdict.judge import NONE, Disagreement
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 FILE = "kernels.npz"
+_NOTED_DB = 30.0  # of what kernels differ by; less is no news
 SECONDS = 10.0  # for all kernels together
 
 
 def let_in(
     workers: Workers, source: SourceRef, file: Path, specs: tuple[int, tuple[TensorSpec, ...]], scratch: Path
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
     """Measures on the goldens what the kernels disagree about, and writes it to `scratch` / `FILE`.
 
     Classes about which they disagree do not count any more: the goldens say so.
@@ -40,30 +42,49 @@ def let_in(
         scratch: a folder for files.
 
     Returns:
-        notes for the manifest.
+        (notes for the manifest, what may give other bytes the next time).
     """
     import numpy as np
 
     inputs, outputs = specs
-    distances = _measured(workers, source, file, (inputs, len(outputs)), scratch)
+    distances, late = _measured(workers, source, file, (inputs, len(outputs)), scratch)
     if not distances:
-        return []
+        return [], []
     given, references = goldens.load(file, inputs, len(outputs))
     counts, notes, found = goldens.counted(file, references), [], []
     for at, (distance, spec, reference) in enumerate(zip(distances, outputs, references, strict=True)):
-        if classes.are(reference, spec):
-            unstable = (distance > 0) & counts[at]
+        reached = len(distance)
+        scaled = spec.scale if spec.scale and reference.dtype.kind in "iu" else 1.0
+        one = Disagreement(
+            np.square(distance * scaled).mean(axis=0), float(distance.max(initial=0.0) * scaled)
+        )
+        found.append(one)
+        if classes.are(reference, spec, np.zeros(())):
+            unstable = np.zeros(reference.shape, bool)
+            unstable[:reached] = (distance > 0) & counts[at][:reached]
             counts[at] &= ~unstable
             if unstable.any():
                 notes.append(
                     f"output {spec.name}: kernels of its own runtime disagree about {unstable.mean():.2%}, which does not count"
                 )
-        scaled = spec.scale if spec.scale and reference.dtype.kind in "iu" else 1.0
-        found.append(Disagreement(np.square(distance * scaled).mean(axis=0), float(distance.max() * scaled)))
+        elif np.any(one.noise) and (apart_db := _decibel(reference * scaled, one.noise)) < _NOTED_DB:
+            notes.append(f"output {spec.name}: kernels of its own runtime differ by {apart_db:.1f} dB")
     goldens.save(file, given, references, [count.astype(np.uint8) for count in counts])
     arrays = {f"noise_{at}": one.noise for at, one in enumerate(found)}
     np.savez(scratch / FILE, **arrays, error=np.array([one.error for one in found]))  # type: ignore[arg-type]
-    return notes
+    reached, count = len(distances[0]), len(references[0])
+    if reached == count:  # which kernels had the time may still differ
+        return notes, ["time limit"] if late else []
+    return [*notes, f"kernels of the source's runtime were compared on {reached} of {count} goldens"], [
+        "time limit"
+    ]
+
+
+def _decibel(reference: Array, noise: Array | float) -> float:
+    import numpy as np
+
+    power = float(np.sum(np.square(np.asarray(reference, np.float64)))) / len(reference)
+    return decibel(power, float(np.sum(noise)))
 
 
 def load(folder: Path, outputs: int) -> list[Disagreement]:
@@ -78,8 +99,8 @@ def load(folder: Path, outputs: int) -> list[Disagreement]:
 
 def _measured(
     workers: Workers, source: SourceRef, file: Path, counts: tuple[int, int], scratch: Path
-) -> list[Array]:
-    """Greatest |other - ref| of each output, (goldens, *shape), in the source's own numbers.
+) -> tuple[list[Array], bool]:
+    """(greatest |other - ref| of each output, (goldens, *shape), in the source's own numbers; whether the time ran out).
 
     Runs the goldens on every kernel that the source's runtime has here, for `SECONDS` at most. A kernel that crashes is
     left out: LiteRT's reference kernels abort at some shapes.
@@ -95,8 +116,8 @@ def _measured(
             )  # fmt: skip
         except ConversionError:
             continue
-        found.append(place)
-    return _pooled(found, counts[1])
+        found += [place] if place.is_file() else []
+    return _pooled(found, counts[1]), time.monotonic() > until
 
 
 def names(source: SourceRef) -> tuple[str, ...]:
@@ -110,7 +131,7 @@ def distances(
 ) -> None:
     """Writes |other - ref| of each output, (goldens, *shape). Runs in the source's worker.
 
-    Goldens that are not reached in time are as far as those that are, on average; nothing is written if none is.
+    Of those goldens that are reached in time; nothing is written if none is.
     """
     import numpy as np
 
@@ -124,22 +145,22 @@ def distances(
         found.append(
             [_distance(answer, ref[len(found)]) for answer, ref in zip(answers, outputs, strict=True)]
         )
-    columns = [np.stack(column) for column in zip(*found, strict=True)]
-    missing = len(inputs[0]) - len(found)
-    whole = [np.concatenate([one, np.repeat(one.mean(axis=0)[None], missing, axis=0)]) for one in columns]
-    np.savez(place, *whole)
+    np.savez(place, *(np.stack(column) for column in zip(*found, strict=True)))
 
 
 def _pooled(places: Sequence[Path], outputs: int) -> list[Array]:
+    """The greatest of all kernels that had time for all goldens; where none had, those of the one that got farthest."""
     import numpy as np
 
-    worst: list[Array] = []
+    found: list[list[Array]] = []
     for place in places:
         with np.load(place, allow_pickle=False) as archive:
             arrays = [archive[name] for name in archive.files]
         if len(arrays) == outputs:
-            worst = [np.maximum(*pair) for pair in zip(worst, arrays, strict=True)] if worst else arrays
-    return worst
+            found.append(arrays)
+    most = max((len(arrays[0]) for arrays in found), default=0)
+    longest = [arrays for arrays in found if len(arrays[0]) == most]
+    return [np.maximum.reduce(column) for column in zip(*longest, strict=True)]
 
 
 def _distance(answer: Array, reference: Array) -> Array:

@@ -15,8 +15,10 @@ from edgewright import targets
 from edgewright.compile import goldens
 from edgewright.compile.answers import real
 from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.counting import counting
 from edgewright.compile.jobs import SOURCES, SourceRef, opened
 from edgewright.compile.tails import Operand, tails
+from edgewright.compile.verdict import apart
 from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
@@ -45,6 +47,7 @@ class Part(NamedTuple):
     Attributes:
         output: its index.
         places: where in the output it is, true or false.
+        apart: references of the output beyond this stand apart; None where none does.
         noise: how far rounding alone may move the source's answers in it.
     """
 
@@ -52,6 +55,7 @@ class Part(NamedTuple):
     operand: Operand
     places: Array
     noise: float = 0.0
+    apart: float | None = None
 
     @property
     def span(self) -> float:
@@ -65,33 +69,38 @@ class Part(NamedTuple):
         return 0 < self.span < LEAST * self.operand.step
 
 
-def coarse(
-    workers: Workers, target: Target, source: SourceRef, samples: SampleSet, folder: Path, manifest: Manifest,
-    goldens_file: Path,
-) -> list[Part]:  # fmt: skip
-    """The parts of the outputs that have too few levels.
+def suspected(
+    workers: Workers, target: Target, folder: Path, manifest: Manifest, goldens_file: Path
+) -> list[Part]:
+    """The parts of the outputs that have too few levels on the goldens.
 
-    Goldens are among the calibration samples: what has enough levels on them needs no more runs of the source.
+    Raises:
+        ConversionError: the artifact's file is in a form that is not known here.
     """
-    found: list[Part] = workers.call(
-        target.framework,
-        __name__,
-        "on_goldens",
-        module=targets.module_name(f"{target.name}.steps"),
-        path=folder / manifest.entry,
-        inputs=len(manifest.inputs),
-        outputs=manifest.outputs,
-        file=goldens_file,
-    )
-    if not found:
-        return []
-    outputs = manifest.outputs
-    framework = SOURCES[source.format]
     return list(
         workers.call(
-            framework, __name__, "on_samples", source=source, samples=samples, outputs=outputs, parts=found
+            target.framework, __name__, "on_goldens", module=targets.module_name(f"{target.name}.steps"),
+            path=folder / manifest.entry, inputs=len(manifest.inputs), outputs=manifest.outputs, file=goldens_file,
         )
-    )
+    )  # fmt: skip
+
+
+def coarse(
+    workers: Workers, source: SourceRef, samples: SampleSet, outputs: tuple[TensorSpec, ...], mask: str | None,
+    parts: Sequence[Part],
+) -> list[Part]:  # fmt: skip
+    """Those of the suspected parts that have too few levels on all calibration samples.
+
+    Goldens are among them: what has enough levels there needs no more runs of the source.
+    """
+    if not parts:
+        return []
+    return list(
+        workers.call(
+            SOURCES[source.format], __name__, "on_samples", source=source, samples=samples, outputs=outputs, mask=mask,
+            parts=parts,
+        )
+    )  # fmt: skip
 
 
 def on_goldens(
@@ -100,26 +109,32 @@ def on_goldens(
     """The parts with too few levels for the goldens. Runs in the target's worker."""
     names = tuple(spec.name for spec in outputs)
     found = []
-    for index, (tail, answers) in enumerate(
-        zip(tails(module, path, names), goldens.load(file, inputs, len(outputs))[1], strict=True)
-    ):
+    references = goldens.load(file, inputs, len(outputs))[1]
+    counts = goldens.counted(file, references)
+    for index, (tail, answers) in enumerate(zip(tails(module, path, names), references, strict=True)):
         if tail is None or tail.marks.shape != answers.shape[1:]:
             continue
+        values = _values(answers, outputs[index])
+        bound = apart.limit(values, counts[index])
         for operand in tail.operands:
-            part = Part(index, operand, tail.marks == operand.mark)
-            part = _widened(part, _values(answers, outputs[index]))
+            part = Part(index, operand, tail.marks == operand.mark, apart=bound)
+            part = _widened(part, values, counts[index])
             found += [part] if part.few else []
     return found
 
 
 def on_samples(
-    source: SourceRef, samples: SampleSet, outputs: tuple[TensorSpec, ...], parts: Sequence[Part]
-) -> list[Part]:
+    source: SourceRef, samples: SampleSet, outputs: tuple[TensorSpec, ...], mask: str | None, parts: Sequence[Part]
+) -> list[Part]:  # fmt: skip
     """Those of the parts that have too few levels for all calibration samples. Runs in the source's worker."""
     model, wide = opened(source), list(parts)
     for sample in samples.stream():
-        answers = model.run(sample)
-        wide = [_widened(part, _values(answers[part.output][None], outputs[part.output])) for part in wide]
+        answers = [answer[None] for answer in model.run(sample)]
+        counts = counting(mask, model.inputs, [array[None] for array in sample], answers, some=False)
+        wide = [
+            _widened(part, _values(answers[part.output], outputs[part.output]), counts[part.output] > 0)
+            for part in wide
+        ]
     return [part for part in wide if part.few]
 
 
@@ -158,16 +173,17 @@ def _values(answers: Array, spec: TensorSpec) -> Array:
     return real(answers, {"dtype": spec.dtype, "scale": spec.scale, "zero_point": spec.zero_point})
 
 
-def _widened(part: Part, answers: Array) -> Part:
-    """The part with the range of what stands in its places, too.
+def _widened(part: Part, answers: Array, counts: Array) -> Part:
+    """The part with the range of what stands in its places, too; without what does not count or stands apart.
 
     Args:
-        answers: of the output's shape behind an axis of samples.
+        answers, counts: of the output's shape behind an axis of samples.
     """
     import numpy as np
 
     values = answers[:, part.places] if answers.dtype.kind == "f" else np.empty(0)
-    values = values[np.isfinite(values)]
+    if values.size:
+        values = values[counts[:, part.places] & np.isfinite(values) & ~apart.away(values, part.apart)]
     if not values.size:
         return part
     low, high = float(values.min()), float(values.max())

@@ -160,9 +160,11 @@ class _Compilation:
         folder, made = self._convert(inputs, outputs, samples)
         found = _merged(outputs, made["outputs"])
         if self.found.quantised:
-            made["notes"] += kernels.let_in(
+            notes, changing = kernels.let_in(
                 self.workers, self.source, goldens, (len(inputs), found), self.place
             )
+            made["notes"] += notes
+            made["nondeterministic"] = [*made.get("nondeterministic", ()), *changing]
         made["notes"] += ranges.misfits(inputs, known, self.ranges)
         if labelled is not None:
             lines = ranges.outside(inputs, self.ranges, labelled[1].ranges)

@@ -10,14 +10,18 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 _TIMES = 1e4  # beyond this many medians, and this number, a value may stand for infinity
-_ALIKE = 0.01  # where it does, it is one constant: -1e9, with small numbers added to it
-_KEPT = 4  # times smaller it may come out of a narrower kind of number
+_ROUNDINGS = (
+    4  # of a 32-bit float: where it does, it is one constant, with numbers of the usual size added to it
+)
+_KEPT = 4  # times smaller it may come out
+HALF = 65504.0  # the largest 16-bit float: more comes out as this
 
 
 def limit(reference: Array, counts: Array) -> float | None:
     """References beyond this, or not finite, stand apart; None where there are none.
 
-    Values that differ among themselves are quantities, however large: a probability of .999 beside many of 1e-9, areas beside scores.
+    Values that differ among themselves are quantities, however large: a probability of .999 beside many of 1e-9, areas or a pressure
+    beside scores.
     """
     import numpy as np
 
@@ -25,8 +29,11 @@ def limit(reference: Array, counts: Array) -> float | None:
     usual = size[size > 0]
     bound = _TIMES * max(1.0, float(np.median(usual)) if usual.size else 1.0)
     huge = size[size > bound]
-    if huge.size and huge.min() >= (1 - _ALIKE) * huge.max():
-        return bound
+    if huge.size:
+        common = float(usual[usual <= bound].max(initial=0.0))
+        rounding = _ROUNDINGS * float(np.finfo(np.float32).eps) * float(huge.max())
+        if float(huge.max() - huge.min()) <= common + rounding:
+            return bound
     if np.isfinite(reference[counts]).all():
         return None
     return max(bound, 2 * float(huge.max(initial=0.0)))
@@ -42,9 +49,10 @@ def away(reference: Array, bound: float | None) -> Array:
     return found
 
 
-def unmatched(reference: Array, output: Array, bound: float) -> int:
+def unmatched(reference: Array, output: Array) -> int:
     """How many of the references that stand apart have no such output: NaN for NaN, else the sign and a size near theirs."""
     import numpy as np
 
-    same = (np.sign(reference) == np.sign(output)) & (np.abs(output) >= bound / _KEPT)
+    least = np.minimum(np.abs(reference), HALF) / _KEPT
+    same = (np.sign(reference) == np.sign(output)) & (np.abs(output) >= least)
     return int(np.sum(~np.where(np.isnan(reference), np.isnan(output), same)))

@@ -14,13 +14,34 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 _SURE = 0.99
+_SMALL = 2  # bytes
+_MANY_VALUES = 64
+_REPEATED = 0.5  # of neighbours that are equal: so many are in a map of classes
 _MANY = 500  # expected unequal values from which on a normal distribution stands for the binomial one
 
 
-def are(reference: Array, spec: TensorSpec) -> bool:
-    """Whether an output holds classes: the source's answers are whole numbers without a scale, or booleans."""
+def are(reference: Array, spec: TensorSpec, step: Array) -> bool:
+    """Whether an output holds classes: the source's answers are booleans, or whole numbers that have no scale and are no quantities.
+
+    Quantities are what the artifact rounds to steps (its file ends in a QuantizeLinear), and bytes or 16-bit numbers of many values that
+    rarely repeat from place to place: a picture, not a map of classes.
+
+    Args:
+        step: of each place of the output, as `steps.steps` gives it.
+    """
+    import numpy as np
+
     scaled = spec.scale is not None and spec.dtype == reference.dtype.name
-    return reference.dtype.kind in "iub" and not scaled
+    if reference.dtype.kind not in "iub" or scaled:
+        return False
+    if reference.dtype.kind == "b" or reference.dtype.itemsize > _SMALL:
+        return True
+    if step.any():
+        return False
+    flat = reference.reshape(len(reference), -1)
+    if flat.shape[1] < _MANY_VALUES or np.unique(flat).size < _MANY_VALUES:
+        return True
+    return bool((flat[:, 1:] == flat[:, :-1]).mean() > _REPEATED)
 
 
 def most_unequal(count: int, least: float) -> int:

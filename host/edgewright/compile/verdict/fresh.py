@@ -68,8 +68,9 @@ def lost(
         for output, one in judged.items():
             reference, answer = references[output], outputs[output]
             used = ~apart.away(reference, one.verdict.limits.apart)
-            used &= np.isfinite(reference) & np.isfinite(answer)
-            sums[output].add(np.where(used, reference, 0.0), np.where(used, answer, 0.0), used)
+            used &= np.isfinite(reference)
+            finite = np.where(np.isfinite(answer), answer, np.inf)  # no answer at all is as far as any can be
+            sums[output].add(np.where(used, reference, 0.0), np.where(used, finite, 0.0), used)
     return {output: tuple(_confirmed(one, sums[output])) for output, one in judged.items()}
 
 
@@ -84,8 +85,8 @@ def _confirmed(judged: Judged, sums: Sums) -> Iterator[Suspect]:
         else:
             part = along[suspect.axis]
             signal, noise = float(part.signal[suspect.at]), float(part.noise[suspect.at])
-            tested = bool(part.tested[suspect.at])
-        if tested and noise >= signal:
+            tested = bool(noise >= part.allowed[suspect.at])
+        if tested and (suspect.axis is not None or noise >= signal):
             yield suspect._replace(signal_db=plain(decibel(signal, noise)))
 
 

@@ -40,7 +40,7 @@ class Suspect(NamedTuple):
     at: int
     signal_db: float
     instead: int | None = None
-    quiet: float = 0.0
+    quiet: Array | float = 0.0
 
 
 class Judged(NamedTuple):
@@ -102,7 +102,10 @@ def judge(
         counts: which values count at all. kernels: one an output; without, none was asked.
     """
     wide = [real_values(reference, spec) for reference, spec in zip(references, specs, strict=True)]
-    labels = [classes.are(reference, spec) for reference, spec in zip(references, specs, strict=True)]
+    labels = [
+        classes.are(reference, spec, step)
+        for reference, spec, step in zip(references, specs, steps, strict=True)
+    ]
     measured = [
         None if label or not rule.data else reference for label, reference in zip(labels, wide, strict=True)
     ]
@@ -164,7 +167,7 @@ def _nearness(
     away = apart.away(reference, bound) & counts
     wrong = int(np.sum(counts & ~away & ~np.isfinite(output)))
     if bound is not None:
-        wrong += apart.unmatched(reference[away], output[away], bound)
+        wrong += apart.unmatched(reference[away], output[away])
     used = counts & ~away
     used &= np.isfinite(output)
     if not used.all():
@@ -177,16 +180,23 @@ def _nearness(
         power += float(np.sum(np.square(one)))
         error = max(error, float(np.abs(other - one).max(initial=0.0)))
         cosine = min(cosine, _cosine(one, other))
-    steps = 1 / 6 + 1 if rule.in_steps or spec.scale is not None else 1 / 6
+    whole = spec.dtype.lstrip("u").startswith("int")
+    if whole and spec.scale is None:
+        step = np.ones(step.shape)  # numbers without a scale that are no classes, such as a picture's
+    steps = 1 / 6 + 1 if rule.in_steps or whole else 1 / 6
     each = (
-        steps * np.square(step) + (rule.rounding * _sizes(reference, largest)) ** 2 + _SPREADS * kernels.noise
+        steps * np.square(step)
+        + (rule.rounding * _sizes(reference, largest)) ** 2
+        + _let_in(kernels, sums.count, power)
     )
     floor = each * sums.count
     noise = float(sums.noise.sum())
     limits = Limits(
         noise=raised(power / 10 ** (rule.tolerance.sqnr_db / 10) + float(floor.sum())),
         error=raised(
-            rule.tolerance.relative * largest + 2 * float(step.max(initial=0.0)) + 2 * kernels.error
+            rule.tolerance.relative * largest
+            + 2 * float(step.max(initial=0.0))
+            + min(2 * kernels.error, largest / 2)
         ),
         apart=None if bound is None else raised(bound),
     )
@@ -220,6 +230,15 @@ def _nearness(
         still=moving and rule.following_db is not None and above < rule.following_db,
         suspects=tuple(suspects),
     )
+
+
+def _let_in(kernels: Disagreement, count: Array, power: float) -> Array | float:
+    """What kernels may differ by, squared, at each place: a quarter of all power at most, as beyond that they do not compute the same."""
+    import numpy as np
+
+    wanted = np.asarray(_SPREADS * kernels.noise)
+    total = float((wanted * count).sum())
+    return wanted if total <= power / 4 else wanted * (power / 4 / total)
 
 
 def _sizes(reference: Array, largest: float) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgewright.compile.verdict.figures import decibel, plain, raised
@@ -18,6 +19,8 @@ LONGEST = 1000  # an axis of more indexes has places, not meanings
 _TELLING = 8  # indexes that an axis has at least before its neighbours tell what it is
 _ALIKE = 0.7  # neighbours correlate by so much where an axis is one of places or times
 _QUIET = 1 / 16  # of the usual square: what is less along such an axis is a quiet place, such as a border
+_JUMP = 16  # times the square of a neighbour: another quantity begins there
+_BORDER = 4  # indexes that a quantity has at least; fewer at an end are a border
 FLOORS = 4  # a slice is tested where it changes by more than this many floors
 _SUM = 1e-3  # a distribution's values sum to 1 but for this
 
@@ -27,7 +30,7 @@ class Slices(NamedTuple):
 
     Attributes:
         signal: sum of (ref - mean of ref)^2. noise: sum of (out - ref)^2. floor: what rounding alone may be of it.
-        values: how many. quiet: what a value changes by at least, squared, to be judged; 0 but where indexes are places.
+        values: how many. quiet: what a value changes by at least, squared, to be tested; 0 but where indexes are places.
     """
 
     axis: int
@@ -35,7 +38,7 @@ class Slices(NamedTuple):
     noise: Array
     floor: Array
     values: Array
-    quiet: float = 0.0
+    quiet: Array | float = 0.0
 
     @property
     def tested(self) -> Array:
@@ -46,18 +49,35 @@ class Slices(NamedTuple):
         return found
 
     @property
-    def lost(self) -> list[int]:
-        """Those whose error is larger than what they change."""
+    def allowed(self) -> Array:
+        """What their errors have to stay below: what they change; of one that is not tested what tested ones usually change.
+
+        Infinite where none is tested.
+        """
         import numpy as np
 
-        return [int(index) for index in np.flatnonzero(self.tested & (self.noise >= self.signal))]
+        tested = self.tested
+        if not tested.any():
+            return np.full(tested.shape, np.inf)
+        usual = float(np.median(self.signal[tested] / self.values[tested]))
+        found: Array = np.where(
+            tested, self.signal, np.maximum(FLOORS * self.floor, usual * np.maximum(1.0, self.values))
+        )
+        return found
+
+    @property
+    def lost(self) -> list[int]:
+        """Those whose error is larger than they are allowed."""
+        import numpy as np
+
+        return [int(index) for index in np.flatnonzero(self.noise >= self.allowed)]
 
     @property
     def not_covered(self) -> list[tuple[int, int]]:
         """(axis, index) of those that change too little while others of the axis are judged."""
         import numpy as np
 
-        if self.quiet or not self.tested.any():
+        if not self.tested.any():
             return []
         return [(self.axis, int(index)) for index in np.flatnonzero(~self.tested)]
 
@@ -78,20 +98,16 @@ class Slices(NamedTuple):
 
     @property
     def limits(self) -> SliceLimits | None:
-        """What a board must keep: twice the error that was seen here, and never more than what is judged as lost here."""
+        """What a board must keep: what they are allowed, or twice the error that was seen here, as kernels differ."""
         import numpy as np
 
         if not self.tested.any():
             return None
-        most = np.maximum(self.signal, 2 * self.noise + self.floor)
-        noise = tuple(
-            raised(value) if judged else None
-            for value, judged in zip(most.tolist(), self.tested.tolist(), strict=True)
-        )
-        return SliceLimits(axis=self.axis, noise=noise)
+        most = np.maximum(self.allowed, 2 * self.noise + self.floor)
+        return SliceLimits(axis=self.axis, noise=tuple(raised(value) for value in most.tolist()))
 
 
-def slices(sums: Sums, floor: Array, axis: int, quiet: float = 0.0) -> Slices:
+def slices(sums: Sums, floor: Array, axis: int, quiet: Array | float = 0.0) -> Slices:
     """The slices along an axis.
 
     Args:
@@ -101,10 +117,11 @@ def slices(sums: Sums, floor: Array, axis: int, quiet: float = 0.0) -> Slices:
     return Slices(axis, signal, noise, unit, values, quiet)
 
 
-def quiet(reference: Array, sums: Sums, axis: int) -> float:
+def quiet(reference: Array, sums: Sums, axis: int) -> Array | float:
     """The `Slices.quiet` of an axis: 0 where its indexes are quantities, each with a size of its own.
 
     Rows of a picture, or times, answer almost as their neighbours do; what hardly changes among them is a border, and no loss.
+    Scores that follow one another do so too, beside boxes: a jump begins another run, which has a usual square of its own.
     """
     import numpy as np
 
@@ -118,7 +135,25 @@ def quiet(reference: Array, sums: Sums, axis: int) -> float:
     both = np.sqrt(signal[1:] * signal[:-1])
     if not both.any() or np.median(together[both > 0] / both[both > 0]) < _ALIKE:
         return 0.0
-    return _QUIET * float(signal.sum() / sums.count.sum())
+    each = signal / np.maximum(1.0, along(sums.count, axis))
+    usual = np.zeros(len(each))
+    for start, end in _runs(each):
+        usual[start:end] = each[start:end].mean()
+    return _QUIET * usual
+
+
+def _runs(squares: Array) -> list[tuple[int, int]]:
+    """Runs of indexes without a jump; a short one at an end that is quieter than its neighbour is the neighbour's border."""
+    import numpy as np
+
+    high, low = np.maximum(squares[1:], squares[:-1]), np.minimum(squares[1:], squares[:-1])
+    edges = [0, *(np.flatnonzero(high > _JUMP * low) + 1).tolist(), len(squares)]
+    while len(edges) > 2 and edges[1] < _BORDER and squares[edges[1] - 1] < squares[edges[1]]:
+        del edges[1]
+    last = len(squares)
+    while len(edges) > 2 and last - edges[-2] < _BORDER and squares[edges[-2]] < squares[edges[-2] - 1]:
+        del edges[-2]
+    return list(pairwise(edges))
 
 
 def axes(references: Sequence[Array | None], counts: Sequence[Array]) -> list[list[int]]:
