@@ -81,7 +81,7 @@ def choose(
         calibration=data,
         evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
         preprocessing=file.preprocessing if file else None,
-        compare=file.compare if file else Compare(),
+        compare=compare_of(project),
         metric=metric_of(metric, project),
         precision=precision,
     )
@@ -93,6 +93,15 @@ def metric_of(given: str | None, project: Project | None) -> str:
         return given or "top1"
     name = project.file.metric
     return str(project.resolve(name)) if is_own(name) else name
+
+
+def compare_of(project: Project | None) -> Compare:
+    """What the project compares: its function in a file beside it."""
+    if project is None:
+        return Compare()
+    found = project.file.compare
+    path = project.resolve(found.function)
+    return found if path is None else msgspec.structs.replace(found, function=str(path))
 
 
 def find_artifact(text: str) -> Artifact | None:
@@ -126,7 +135,7 @@ def for_artifact(
         calibration=None,
         evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
         preprocessing=artifact.manifest.preprocessing,
-        compare=Compare(),
+        compare=compare_of(project),
         metric=metric_of(metric, project),
         precision=None,
     )

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from edgewright import targets
-from edgewright.compile import goldens, jobs, kernels, levels
+from edgewright.compile import goldens, jobs, kernels, levels, similarity
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.counting import counting
 from edgewright.compile.jobs import SOURCES, SourceRef, opened
+from edgewright.compile.similarity import Similarity
 from edgewright.compile.verdict import fresh, judge
 from edgewright.compile.verdict.judge import Judged, Suspect
-from edgewright.compile.verdict.refusal import Unlike, refuse
+from edgewright.compile.verdict.refusal import Unlike, dissimilar, refuse
 from edgewright.compile.verdict.rule import AS_IS, Rule, rule_of
 from edgewright.compile.verdict.steps import steps
 from edgewright.compile.workers import Workers
@@ -24,7 +25,7 @@ from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.project import Compare
 from edgewright.nouns.target import Target
-from edgewright.nouns.verdict import OutputVerdict
+from edgewright.nouns.verdict import Compared, OutputVerdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +58,11 @@ class Subject(NamedTuple):
         """Whether its tensors may have steps."""
         return PRECISIONS[self.manifest.precision].calibrated or self.manifest.precision == AS_IS
 
+    @property
+    def answers(self) -> Path:
+        """Where the artifact's answers are kept for the user's own function."""
+        return self.goldens.with_name(similarity.FILE)
+
     def answering(self) -> dict[str, Any]:
         """What the target's worker has to know to run it."""
         return {
@@ -74,6 +80,7 @@ class Subject(NamedTuple):
             "rule": rule_of(self.manifest, (*inputs, *outputs)),
             "other_kernels": self.kernels,
             "module": targets.module_name(f"{self.target.name}.steps") if self.rounded else None,
+            "answers": self.answers if self.compare.function is not None else None,
         }
 
 
@@ -92,9 +99,13 @@ class Checked(NamedTuple):
 
 
 def judged(
-    runner: str, folder: Path, manifest: dict[str, Any], file: Path, rule: Rule, other_kernels: Path, module: str | None
+    runner: str, folder: Path, manifest: dict[str, Any], file: Path, rule: Rule, other_kernels: Path, module: str | None,
+    answers: Path | None,
 ) -> list[Judged]:  # fmt: skip
     """Runs the artifact on all goldens and judges its answers. In the target's worker.
+
+    Args:
+        answers: file to keep them in.
 
     Raises:
         ConversionError: the runtime has no way to run it, or its outputs have other shapes.
@@ -103,8 +114,10 @@ def judged(
 
     specs = msgspec.convert(manifest["outputs"], tuple[TensorSpec, ...])
     inputs, references = goldens.load(file, len(manifest["inputs"]), len(specs))
-    answers = list(jobs.artifact_answers(runner, folder, manifest, zip(*inputs, strict=True)))
-    outputs = [np.stack(column) for column in zip(*answers, strict=True)]
+    rows = list(jobs.artifact_answers(runner, folder, manifest, zip(*inputs, strict=True)))
+    outputs = [np.stack(column) for column in zip(*rows, strict=True)]
+    if answers is not None:
+        goldens.save(answers, (), outputs)
     places = steps(module, folder / manifest["entry"], specs)
     return judge.judge(
         references, outputs, specs, places, goldens.counted(file, references), rule, kernels.load(other_kernels, len(specs))
@@ -119,12 +132,29 @@ def check(workers: Workers, subject: Subject, found: list[Judged]) -> Checked:
     """
     count = subject.manifest.goldens.count
     parity = judge.parity(found, count)
+    if subject.compare.function is not None:
+        rows = zip(found, subject.manifest.outputs, strict=True)
+        found = [similarity.instead_of_limits(one, spec, count) for one, spec in rows]
     notes = _levels(workers, subject, parity, tuple(one.verdict for one in found))
     if any(one.suspects for one in found):
         sure = _asked_again(workers, subject, found)
         found = [one._replace(suspects=sure.get(output, ())) for output, one in enumerate(found)]
     low = refuse(found, subject.manifest, parity)
     return Checked(parity, tuple(one.verdict for one in found), tuple(notes), low)
+
+
+def compared(own: Similarity, subject: Subject, checked: Checked) -> Compared:
+    """What the user's own function says of the answers that `judged` kept. In the host's process.
+
+    Raises:
+        Unlike: less of them is the same than has to be. DataError: the function fails.
+    """
+    specs = subject.manifest.outputs
+    _, answers = goldens.load(subject.answers, 0, len(specs))
+    share = own.share(*similarity.values(subject.goldens, answers, specs))
+    if not own.enough(share):
+        raise dissimilar(own.compared(share), subject.manifest, checked.parity, checked.verdict)
+    return own.compared(share)
 
 
 def _levels(

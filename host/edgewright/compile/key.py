@@ -18,6 +18,7 @@ from edgewright.compile.recognise import Recognised, file_sha256
 from edgewright.compile.request import SYNTHETIC, CompileRequest
 from edgewright.errors import ConversionError, DataError
 from edgewright.nouns.precision import PRECISIONS
+from edgewright.nouns.project import Compare
 
 _SOURCE_TOOLS = {
     "keras": ("tensorflow", "keras"),
@@ -92,6 +93,13 @@ def data_sha256(path: Path | str | None) -> str:
         raise DataError(f"no such data file: {path}", hint=error.strerror or "check the path") from error
 
 
+def _comparison(compare: Compare) -> dict[str, object]:
+    """`[compare]`, the function by its name and the bytes of its file: where that lies decides nothing."""
+    name = compare.function
+    short = {} if name is None else {"function": Path(name).name, "sha256": data_sha256(own(name))}
+    return {**msgspec.to_builtins(compare), **short}
+
+
 def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: dict[str, str]) -> str:
     """Hex sha256 over the source's bytes, the request, the data's bytes, our code and the tools' versions."""
     preprocessing = None if request.preprocessing is None else msgspec.to_builtins(request.preprocessing)
@@ -112,7 +120,7 @@ def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: 
         "max_drop": request.max_drop,
         "opset": request.opset,
         "max_opset": request.max_opset,
-        "compare": msgspec.to_builtins(request.compare),
+        "compare": _comparison(request.compare),
         "goldens": request.goldens,
         "allow_constant": request.allow_constant,
         "tools": versions,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from edgewright.errors import UsageError
 from edgewright.nouns.metric import OWN
+
+TURN = threading.Lock()  # held around a call: a user's function does not have to bear several boards at once
 
 
 def named(text: Path | str | None) -> tuple[Path, str] | None:

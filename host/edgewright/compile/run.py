@@ -19,6 +19,7 @@ from edgewright.compile import (
     metrics,
     ranges,
     scratch,
+    similarity,
     toolchains,
 )
 from edgewright.compile.answers import check_size
@@ -88,6 +89,7 @@ def compile_model(
 
 def _settle(request: CompileRequest) -> tuple[Recognised, Edge, Plan]:
     metrics.check_name(request.metric)
+    similarity.check_name(request.compare)
     if request.goldens < LEAST:
         raise UsageError(
             f"too few goldens: {request.goldens}", hint=f"at least {LEAST} show a wrong answer reliably"
@@ -140,6 +142,7 @@ class _Compilation:
 
     def run(self, store: ArtifactStore) -> Artifact:
         """All steps, in order; the artifact is stored at the end."""
+        own = similarity.load(self.request.compare)
         stages = [worker for worker, _ in self.edge.route.stages]
         self.workers.start([self.framework, *stages, self.edge.target.framework])
         given = calibration_data(self.request)
@@ -201,6 +204,8 @@ class _Compilation:
             calibration=self._calibration(samples, made["method"]),
             preprocessing=self.request.preprocessing,
         )
+        if own is not None:
+            similarity.check_size(manifest)
         subject = Subject(
             self.edge.target,
             self.source,
@@ -218,6 +223,7 @@ class _Compilation:
         checked = checking.check(self.workers, subject, judged)
         if checked.low is not None and labelled is None:
             raise checked.low
+        compared = None if own is None else checking.compared(own, subject, checked)
         accurate = self._accuracy(labelled, folder, msgspec.to_builtins(manifest), checked.low)
         manifest = msgspec.structs.replace(
             manifest,
@@ -225,6 +231,7 @@ class _Compilation:
             verdict=checked.verdict,
             notes=(*manifest.notes, *checked.notes, *accuracy.outweighed(checked.low, accurate)),
             accuracy=accurate,
+            compare=compared,
         )
         return store.add({**files, GOLDENS: goldens}, manifest)
 

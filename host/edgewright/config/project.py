@@ -29,6 +29,11 @@ def load(path: Path) -> Project:
         known(profile, profiles.names(), where, "profile")
     if not is_own(file.metric):
         known(file.metric, METRICS, where, "metric")
+    if file.compare.function is not None and not is_own(file.compare.function):
+        raise ConfigError(
+            f"{where}: [compare] function is no function of a file: {file.compare.function}",
+            hint="name a file and a function in it, such as boxes.py:same",
+        )
     if not NAME.match(file.name):
         raise ConfigError(
             f"{where}: not a model's name: {file.name!r}",

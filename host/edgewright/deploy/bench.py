@@ -116,7 +116,7 @@ class Bench:
         )
         release = BoardRelease(
             request, board, session, trace, profile=profile, artifact=artifact, choice=choice, version="bench",
-            scoring=None, turn=self.turns.of(board), cancelled=threading.Event(), reopen=lambda: session, progress=progress,
+            scoring=None, similarity=None, turn=self.turns.of(board), cancelled=threading.Event(), reopen=lambda: session, progress=progress,
         )  # fmt: skip
         release.call("begin", model=self.model, host=platform.node() or "unknown", ttl_s=LEASE_S)
         try:

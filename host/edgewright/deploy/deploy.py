@@ -10,6 +10,7 @@ import msgspec
 
 from edgewright import targets
 from edgewright.compile.recognise import recognise
+from edgewright.compile.similarity import Similarity
 from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.connect import versions
@@ -18,6 +19,7 @@ from edgewright.connect.provision import RuntimeChoice, ensure_runtime
 from edgewright.connect.session import Session
 from edgewright.connect.transport import AskPassword
 from edgewright.deploy import fit, readable, scoring
+from edgewright.deploy.board_answers import function_of
 from edgewright.deploy.board_profile import profile_of
 from edgewright.deploy.build import Builder
 from edgewright.deploy.fan_out import FanOut, Turns
@@ -88,10 +90,13 @@ class Deployment:
         self.failures: dict[str, BoardOutcome] = {}
         self.artifacts: dict[str, Artifact] = {}
         self.scorings: dict[str, scoring.Scoring | None] = {}
+        self.similarities: dict[str, Similarity | None] = {}
         self.version = ""
 
     def run(self) -> list[BoardOutcome]:
         """Identify, build, release; the outcomes in the request's order."""
+        if self.request.artifact is not None:
+            self.prepare_comparison(self.request.artifact)
         source_format = recognise(self.request.source).source.format if self.request.source else ""
         self.identify()
         self.build(source_format)
@@ -150,6 +155,12 @@ class Deployment:
         for artifact in self.artifacts.values():
             if artifact.id not in self.scorings:
                 self.scorings[artifact.id] = scoring.prepared(self.request, artifact, workers)
+            self.prepare_comparison(artifact)
+
+    def prepare_comparison(self, artifact: Artifact) -> None:
+        """Loads the user's own comparison. Raises UsageError where it is not the one that the artifact was made with."""
+        if artifact.id not in self.similarities:
+            self.similarities[artifact.id] = function_of(self.request, artifact)
 
     def take(
         self, boards: Sequence[Board], built: Sequence[Artifact | EdgewrightError]
@@ -237,7 +248,7 @@ class Deployment:
             return words.PLANNED
         release = BoardRelease(
             self.request, board, session, trace, profile=profile, artifact=artifact, choice=choice, version=self.version,
-            scoring=self.scorings.get(artifact.id), turn=self.turns.of(board), cancelled=fan_out.cancelled,
+            scoring=self.scorings.get(artifact.id), similarity=self.similarities.get(artifact.id), turn=self.turns.of(board), cancelled=fan_out.cancelled,
             reopen=lambda: self.open(board), progress=self.progress,
         )  # fmt: skip
         return release.confirm() if trace.current == trace.release else release.run()

@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from edgewright.compile.answers import Answers
+from edgewright.compile.similarity import Similarity
 from edgewright.connect import runners
 from edgewright.connect.provision import RuntimeChoice
 from edgewright.connect.session import Session
-from edgewright.deploy import gate, golden_words
+from edgewright.deploy import board_answers, gate, golden_words
 from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.scoring import Scoring
 from edgewright.deploy.settle import settle, settled
@@ -56,6 +57,7 @@ class BoardRelease:
     """Takes one artifact through one board's states.
 
     Args:
+        similarity: the user's own comparison of the goldens, where the artifact was made with one.
         turn: held while the board is measured.
         cancelled: looked at between steps, up to the activation.
         reopen: opens another session to the same board, to settle an acknowledgement that was lost.
@@ -73,6 +75,7 @@ class BoardRelease:
         choice: RuntimeChoice,
         version: str,
         scoring: Scoring | None,
+        similarity: Similarity | None,
         turn: AbstractContextManager[object],
         cancelled: threading.Event,
         reopen: Callable[[], AbstractContextManager[Session]],
@@ -87,6 +90,7 @@ class BoardRelease:
         self.choice = choice
         self.version = version
         self.scoring = scoring
+        self.similarity = similarity
         self.turn = turn
         self.cancelled = cancelled
         self.reopen = reopen
@@ -226,6 +230,11 @@ class BoardRelease:
         self.trace.checks += [placed] if placed else []
         if not check.ok:
             raise GateRefused(gate.refusal([check]), hint=golden_words.hint(answer))
+        if self.similarity is not None:
+            own = board_answers.compared(self.session, self.similarity, self.artifact, answer["outputs"])
+            self.trace.checks.append(own)
+            if not own.ok:
+                raise GateRefused(gate.refusal([own]), hint=golden_words.REFUSED)
 
     def evaluate(self) -> None:
         """Has the evaluation set answered on the board, by the candidate and the incumbent, and scores the answers."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
-from edgewright.compile import accuracy, evaluation, metrics, paired, ranges
+from edgewright.compile import accuracy, evaluation, metrics, own_function, paired, ranges
 from edgewright.compile.answers import MAX_BYTES, Answers, check_size, from_board
 from edgewright.compile.edges import AS_IS
 from edgewright.compile.evaluation import EvaluationSet
@@ -17,8 +15,9 @@ from edgewright.compile.metrics import Scorer
 from edgewright.compile.workers import Workers
 from edgewright.connect.session import Session
 from edgewright.deploy import gate
+from edgewright.deploy.board_answers import HEADERS, understood
 from edgewright.deploy.request import DeployRequest
-from edgewright.errors import DataError, ProtocolError
+from edgewright.errors import DataError
 from edgewright.nouns.artifact import Artifact, Manifest, TensorSpec
 from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.metric import METRICS, RANKS
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
-
-_HEADERS = 1 << 20  # bytes of an archive that are not its tensors'
-_TURN = threading.Lock()  # the user's own metric need not bear several boards at once
 
 
 class Scoring:
@@ -74,29 +70,13 @@ class Scoring:
         )
         size = answer["answers"]["size"]
         count = self._given.count
-        right = size == 4 * RANKS * count if keep == "top5" else size <= MAX_BYTES + _HEADERS
-        try:
+        right = size == 4 * RANKS * count if keep == "top5" else size <= MAX_BYTES + HEADERS
+        with understood("evaluation set"):
             if not right or answer["n"] != count:
                 raise ValueError(f"{size} bytes for {answer['n']} of {count} samples")
             found = from_board(keep, bytes(session.get(answer["answers"])), answer["outputs"])
             if any(len(array) != count for array in found.arrays):
                 raise ValueError(f"not one answer for each of {count} samples")
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            ArithmeticError,
-            OSError,
-            BadZipFile,
-            EOFError,
-            MemoryError,
-            RecursionError,
-        ) as error:
-            raise ProtocolError(
-                f"the board's answers to the evaluation set are not understood: {error}",
-                hint="update the agent: deploy again",
-            ) from error
         return found
 
     def checks(
@@ -111,7 +91,7 @@ class Scoring:
         self, manifest: Manifest, mine: Answers, incumbent: Answers | None, budget: Budget
     ) -> list[Check]:
         metric = self._scorer.metric
-        with nullcontext() if metric.name in METRICS else _TURN:
+        with nullcontext() if metric.name in METRICS else own_function.TURN:
             try:
                 value = self._scorer.value(mine, self._labels)
             except DataError as error:

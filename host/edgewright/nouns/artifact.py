@@ -11,7 +11,7 @@ import msgspec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.precision import Tolerance
 from edgewright.nouns.project import Preprocessing
-from edgewright.nouns.verdict import OutputVerdict
+from edgewright.nouns.verdict import Compared, OutputVerdict
 
 
 class TensorSpec(Noun, frozen=True, kw_only=True):
@@ -131,6 +131,7 @@ class Manifest(Noun, frozen=True, kw_only=True):
         requires: what the runtime must understand, such as `{"opset": 17, "ir": 8}` or `{"CONV_2D": 5}`.
         tools: versions of what made it.
         verdict: one an output. Empty in schema 1, which is judged by the tolerance of its goldens.
+        compare: of the user's own comparison, which takes the place of limits on the error. Not written where there is none.
     """
 
     schema: int
@@ -153,12 +154,15 @@ class Manifest(Noun, frozen=True, kw_only=True):
     preprocessing: Preprocessing | None = None
     accuracy: Accuracy | None = None
     verdict: tuple[OutputVerdict, ...] = ()
+    compare: Compared | None = None
 
     def canonical(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, ASCII. The bytes of `manifest.json`."""
         content = msgspec.to_builtins(self)
         if self.schema == 1:  # as it was written then: an artifact keeps its id
             del content["verdict"], content["calibration"]["ranges"]
+        if self.compare is None:  # ids of artifacts that were made before there was one depend on it
+            del content["compare"]
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @property

@@ -68,9 +68,14 @@ class Compare(Noun, frozen=True, kw_only=True):
 
     Attributes:
         mask: name of an input that is 0 where they do not: padding. It has the outputs' first axes, or those behind their channels.
+        function: `module.py:function`, relative to the project file: gives how much of the answers is the same as the source's. It takes
+            the place of limits on the error.
+        least: what that share has to be.
     """
 
     mask: str | None = None
+    function: str | None = None
+    least: Share = 0.99
 
 
 class Hooks(Noun, frozen=True, kw_only=True):

@@ -38,6 +38,21 @@ class Limits(Noun, frozen=True, kw_only=True):
 MAX_SLICES = 4096
 
 
+class Compared(Noun, frozen=True, kw_only=True):
+    """What the user's own function says of an artifact's answers to the goldens, in place of limits on their error.
+
+    Attributes:
+        function: `file.py:function`, without the file's folder. sha256: of the file.
+        least: what the share has to be, on boards too.
+        share: how much of the answers is the same as the source's, 0 to 1, on the host's runtime.
+    """
+
+    function: str
+    sha256: str
+    least: float
+    share: float
+
+
 class Slice(Noun, frozen=True, kw_only=True):
     """One index of one axis of an output.
 

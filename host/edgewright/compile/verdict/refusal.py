@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgewright.compile.verdict.judge import Judged, Suspect
-from edgewright.compile.verdict.words import place
+from edgewright.compile.verdict.words import percent, place
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
 from edgewright.nouns.precision import PRECISIONS
-from edgewright.nouns.verdict import OutputVerdict
+from edgewright.nouns.verdict import Compared, OutputVerdict
 
 _NAMED = 3
 _ENOUGH = 100  # calibration samples from which on more do not help much
@@ -48,6 +48,15 @@ def refuse(judged: Sequence[Judged], manifest: Manifest, parity: Parity) -> Unli
                     return error
                 raise error
     return None
+
+
+def dissimilar(
+    compared: Compared, manifest: Manifest, parity: Parity, verdict: tuple[OutputVerdict, ...]
+) -> Unlike:
+    """What to raise where the user's own function finds less of the answers the same than has to be."""
+    share, least = percent(compared.share), percent(compared.least)
+    message = f"{manifest.target} {manifest.precision}: {compared.function} finds {share} of the answers the same, of at least {least}"
+    return Unlike(message, hint=_cure(manifest), parity=parity, verdict=verdict)
 
 
 def _wrong(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:

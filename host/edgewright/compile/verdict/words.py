@@ -23,8 +23,21 @@ def rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "answers", (f"{spec.name}: " if len(pairs) > 1 else "") + nearness(spec, one)
     if len(pairs) > MOST:
         yield "answers", f"and {len(pairs) - MOST} more outputs"
+    yield from similar(manifest)
     if manifest.goldens.origin == "random":
         yield "caveat", f"{RANDOM}: give --calibration data like its real inputs"
+
+
+def similar(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """(heading, text) of the user's own comparison, where there is one."""
+    found = manifest.compare
+    if found is not None:
+        yield "compare", f"{found.function}: {percent(found.share)} the same, at least {percent(found.least)}"
+
+
+def percent(share: float) -> str:
+    """A share for people, rounded down: it never looks as if it reached a limit that it misses."""
+    return f"{math.floor(share * 10000 + 1e-6) / 100:g} %"
 
 
 def nearness(spec: TensorSpec, one: OutputVerdict) -> str:
