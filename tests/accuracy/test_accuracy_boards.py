@@ -327,3 +327,44 @@ def test_convert_refuses_a_drop_and_says_its_interval(data: dict[str, Any], run:
     assert refused.json["error"]["code"] == "max-drop"
     assert "95 % interval" in refused.json["error"]["message"]
     assert f"{COUNT} samples, p" in refused.json["error"]["message"]
+
+
+SAME = """
+from pathlib import Path
+import numpy as np
+
+
+def same(references, answers):
+    equal = [np.isclose(a, r, atol=1e-4).all(axis=(1, 2)) for a, r in zip(answers, references, strict=True)]
+    return np.all(equal, axis=0) * float(Path(__file__).with_name("share.txt").read_text())
+"""
+
+
+def test_a_function_of_the_project_s_own_compares_what_the_board_answers(
+    data: dict[str, Any], deploy: Run, run: Run, board: Callable[[str], str], tmp_path: Path
+) -> None:
+    (tmp_path / "near.py").write_text(SAME)
+    (tmp_path / "share.txt").write_text("1")
+    project = tmp_path / "edgewright.toml"
+    project.write_text('name = "near"\nmodel = "m"\n[compare]\nfunction = "near.py:same"\nleast = 0.9\n')
+    made = deploy(data["folder"] / "good.onnx", "near", "--project", project, "--stage")
+    assert made.outcome["outcome"] == "staged", made.out
+    check = made.check("compare")
+    assert (check["ok"], check["value"], check["limit"]) == (True, 1.0, 0.9)
+
+    (tmp_path / "share.txt").write_text("0.5")  # as if this board answered otherwise than this machine
+    worse = deploy(data["folder"] / "good.onnx", "near", "--project", project)
+    assert (worse.code, worse.outcome["outcome"]) == (2, "refused"), worse.out
+    assert worse.outcome["message"].endswith("(near.py:same: 50 % the same, at least 90 %)")
+    assert worse.outcome["current"] == ""
+
+    def ship(*more: object) -> Any:
+        return run("deploy", made.outcome["artifact"], "--to", board(""), "--name", "near", *more)
+
+    for more in ((), ("--dry-run",)):
+        refused = ship(*more)
+        assert refused.code == 64 and "outcomes" not in refused.json, refused.out
+        assert "was accepted by near.py:same, which this deployment does not name" in refused.err
+        assert "deploy with the project file whose [compare] names near.py:same" in refused.err
+    (tmp_path / "near.py").write_text(f"{SAME}\n")
+    assert "whose file has changed since" in ship("--project", project).err

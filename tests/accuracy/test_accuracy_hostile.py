@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.compile import evaluation, metrics
+from edgewright.compile import evaluation, goldens, metrics
+from edgewright.compile.similarity import Similarity
 from edgewright.connect import answers as shapes
+from edgewright.deploy import board_answers
 from edgewright.deploy.scoring import Scoring
 from edgewright.errors import ProtocolError
-from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.artifact import Artifact, Goldens, Manifest, Parity, Source, TensorSpec
+from edgewright.nouns.outcome import Check
+from edgewright.nouns.precision import PRECISIONS
 
 X = TensorSpec(name="x", shape=(1, 3), dtype="float32")
 Y = TensorSpec(name="y", shape=(1, 6), dtype="float32")
@@ -141,3 +145,72 @@ def test_an_archive_of_nothing_but_zeros_does_not_fill_the_memory(scoring: Any) 
     assert len(buffer.getvalue()) < 100_000
     with pytest.raises(ProtocolError, match="packed"):
         answers(scoring("f1"), Board(buffer.getvalue()))
+
+
+def compared(folder: Path, data: bytes, size: int | None = None) -> Check:
+    """What the user's own function makes of a board's answers to four goldens of ones, of which the first value does not count."""
+    ones = np.ones((4, 1, 6), np.float32)
+    counts = np.ones(ones.shape, np.uint8)
+    counts[:, 0, 0] = 0
+    goldens.save(folder / "goldens.npz", [], [ones], [counts])
+    spec = TensorSpec(name="y", shape=(1, 6), dtype="int8", scale=0.5, zero_point=3)
+    manifest = Manifest(
+        schema=2, target="tflite", precision="int8", entry="m", files=(), inputs=(), outputs=(spec,),
+        source=Source(format="onnx", file="m", sha256=""),
+        goldens=Goldens(file="goldens.npz", count=4, origin="calibration", framework="", tolerance=PRECISIONS["int8"].tolerance),
+        parity=Parity(max_abs=0, max_relative=0, cosine=1, sqnr_db=200, top1_agreement=1, count=4),
+    )  # fmt: skip
+
+    def same(references: list[np.ndarray], answers: list[np.ndarray]) -> float:
+        (ours,), (theirs,) = references, answers
+        assert ours.dtype == theirs.dtype == np.float64 and ours.shape == theirs.shape == (4, 1, 6)
+        assert np.isnan(ours[:, 0, 0]).all() and np.array_equal(np.isnan(ours), np.isnan(theirs))
+        return float((ours == theirs)[:, 0, 1:].mean())
+
+    own = Similarity("boxes.py:same", "", 0.9, same)
+    result = {"result": "1-outputs", "sha256": "0" * 64, "size": len(data) if size is None else size}
+    artifact = Artifact(folder=folder, manifest=manifest)
+    return board_answers.compared(Board(data), own, artifact, result)  # type: ignore[arg-type]
+
+
+def test_a_board_s_goldens_are_compared_in_real_values(tmp_path: Path) -> None:
+    right = np.full((4, 1, 6), 5, np.int8)
+    right[:, 0, 0] = 77  # does not count
+    assert compared(tmp_path, packed(right)) == Check(
+        name="compare", ok=True, value=1.0, limit=0.9, note="boxes.py:same: 100 % the same, at least 90 %"
+    )
+    right[0, 0, 1:4] = 6
+    found = compared(tmp_path, packed(right))
+    assert (found.ok, found.value) == (False, 0.85)
+
+
+ZEROS = np.zeros((4, 1, 6), np.int8)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"not an archive",
+        packed(),
+        packed(np.zeros((3, 1, 6), np.int8)),
+        packed(np.zeros((5, 1, 6), np.int8)),
+        packed(np.zeros((4, 6), np.int8)),
+        packed(np.zeros((4, 1, 6), np.float32)),
+        packed(np.array([{}] * 4)),
+        packed(ZEROS, save=np.savez_compressed),
+        packed(ZEROS)[:-30],
+        packed(ZEROS).replace(b"\x2d\x00\x00\x00\x00\x00", b"\x2d\x00\x01\x00\x00\x00"),  # encrypted
+        promising((4, 1, 6), b"\0" * 23),
+        promising((1 << 50, 1, 6), b"\0" * 24),
+        promising((-4, -1, 6), b"\0" * 24),
+        headed("(" * 9000),
+    ],
+)
+def test_goldens_that_are_not_what_the_manifest_says(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(ProtocolError, match="answers to the goldens are not understood"):
+        compared(tmp_path, data)
+
+
+def test_goldens_that_are_too_large_are_not_fetched(tmp_path: Path) -> None:
+    with pytest.raises(ProtocolError, match="1048601 bytes for 4 goldens"):
+        compared(tmp_path, packed(ZEROS), size=24 + (1 << 20) + 1)

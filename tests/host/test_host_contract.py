@@ -23,7 +23,7 @@ from edgewright.nouns.measurement import Latency, Measurement
 from edgewright.nouns.outcome import BoardOutcome, Check
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.target import Target
-from edgewright.nouns.verdict import Limits, OutputVerdict, Slice, SliceLimits
+from edgewright.nouns.verdict import Compared, Limits, OutputVerdict, Slice, SliceLimits
 from edgewright.store.cache import Entry
 
 PINNED = Path(__file__).with_name("json_contract.json")
@@ -33,6 +33,7 @@ DOCUMENTS = (
     Measurement,
     Latency,
     Manifest,
+    Compared,
     OutputVerdict,
     Limits,
     SliceLimits,
