@@ -11,10 +11,14 @@ import pytest
 from edgewright.compile import similarity
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
+from edgewright.compile.verdict import words as table
+from edgewright.compile.verdict.judge import Judged, Suspect
 from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.errors import DataError, UsageError
+from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.project import Compare
+from edgewright.nouns.verdict import Limits, OutputVerdict
 
 BOXES = """
 import numpy as np
@@ -151,6 +155,20 @@ def ordered(folder: Path) -> Path:
     return path
 
 
+def test_only_what_is_not_finite_or_apart_has_a_limit() -> None:
+    spec = TensorSpec(name="y", shape=(1, 5), dtype="float32")
+    lost = Judged(
+        verdict=OutputVerdict(sqnr_db=3.0, not_covered=((1, 2),), limits=Limits(noise=1.0, error=1.0, apart=1e5)),
+        low=True, still=True, wrong=2, suspects=(Suspect(1, 0, -3.0),),
+    )  # fmt: skip
+    found = similarity.instead_of_limits(lost, spec, 16)
+    assert found.verdict == OutputVerdict(sqnr_db=3.0, limits=Limits(noise=1e300, error=1e300, apart=1e5))
+    assert (found.low, found.still, found.suspects, found.wrong) == (False, False, (), 2)
+    labels = Judged(verdict=OutputVerdict(equal=0.2, limits=Limits(unequal=3)), low=True, unequal=64)
+    found = similarity.instead_of_limits(labels, spec, 16)
+    assert found.verdict.limits == Limits(unequal=80) and not found.low
+
+
 def test_a_function_of_the_users_own_decides_instead_of_limits(tmp_path: Path, workers: Workers) -> None:
     request = CompileRequest(
         source=ordered(tmp_path), target="onnxruntime", precision="fp16", calibration=tmp_path / "boxes.npz"
@@ -164,6 +182,10 @@ def test_a_function_of_the_users_own_decides_instead_of_limits(tmp_path: Path, w
     limits = manifest.verdict[0].limits
     assert (limits.noise, limits.error, limits.slices) == (1e300, 1e300, ())
     assert (manifest.verdict[0].sqnr_db or 0) < 10  # the figures stay
+    assert ("compare", "boxes.py:same: 100 % the same, at least 99 %") in list(table.rows(manifest))
+    assert '"compare":{"function":"boxes.py:same",' in manifest.canonical().decode()
+    without = msgspec.structs.replace(manifest, compare=None)  # ids of such artifacts do not know the key
+    assert '"compare"' not in without.canonical().decode()
 
     strict = msgspec.structs.replace(request, compare=named(tmp_path, BOXES, "half"))
     with pytest.raises(

@@ -5,10 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edgewright.cli.project_source import compare_of
 from edgewright.config import fleet as fleets
 from edgewright.config import profiles, project, trust
 from edgewright.errors import ConfigError
 from edgewright.nouns.board import BoardEntry, FleetFile, Pin, TrustFile
+from edgewright.nouns.project import Compare
 
 
 def written(tmp_path: Path, text: str, name: str = "fleet.toml") -> Path:
@@ -99,6 +101,7 @@ def test_the_project_file_is_strict_about_profiles_and_precisions(tmp_path: Path
         ("[budget]\np59_ms = 1.0\n", "p95_ms"),
         ('metric = "top-1"\n', "top1"),
         ("[preprocessing]\nmeans = [1.0]\n", "mean"),
+        ('[compare]\nfunction = "boxes.py"\n', "boxes.py:same"),
     ):
         with pytest.raises(ConfigError) as error:
             project.load(written(tmp_path, base + text, "edgewright.toml"))
@@ -110,11 +113,19 @@ def test_the_project_file_refuses_a_name_and_limits_that_cannot_be(tmp_path: Pat
         ('name = "A B"\nmodel = "m.onnx"\n', "A B"),
         ('name = "m"\nmodel = "m.onnx"\n[budget]\np50_ms = -3\n', "p50_ms"),
         ('name = "m"\nmodel = "m.onnx"\n[budgets.pi4b]\nmax_drop = 7.0\n', "max_drop"),
+        ('name = "m"\nmodel = "m.onnx"\n[compare]\nleast = 99\n', "least"),
     ):
         with pytest.raises(ConfigError) as error:
             project.load(written(tmp_path, text, "edgewright.toml"))
         assert word in error.value.message
         assert error.value.hint
+
+
+def test_the_comparison_is_a_file_beside_the_project(tmp_path: Path) -> None:
+    text = 'name = "m"\nmodel = "m.onnx"\n[compare]\nmask = "kept"\nfunction = "own/boxes.py:same"\nleast = 0.9\n'
+    found = compare_of(project.load(written(tmp_path, text, "edgewright.toml")))
+    assert found == Compare(mask="kept", function=f"{tmp_path}/own/boxes.py:same", least=0.9)
+    assert compare_of(None) == Compare()
 
 
 def test_every_profile_loads_and_a_wrong_name_is_corrected() -> None:

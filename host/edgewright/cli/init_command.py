@@ -61,6 +61,8 @@ metric = "top1"  # or top5, f1, auc, mse, mae, module.py:function
 # An input that is 0 where the answers mean nothing, such as padding: only the rest is compared with the source's answers.
 # [compare]
 # mask = "attention_mask"
+# function = "boxes.py:same"  # your own: how much of two lists of arrays is the same, 0 to 1, in place of limits on the error
+# least = 0.99  # what it has to be
 
 # Scripts that run on the board: restart the application, ask it whether it is well, stop and go on while measuring.
 # [hooks]
