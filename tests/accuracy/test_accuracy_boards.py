@@ -347,8 +347,8 @@ def test_a_function_of_the_project_s_own_compares_what_the_board_answers(
     (tmp_path / "share.txt").write_text("1")
     project = tmp_path / "edgewright.toml"
     project.write_text('name = "near"\nmodel = "m"\n[compare]\nfunction = "near.py:same"\nleast = 0.9\n')
-    made = deploy(data["folder"] / "good.onnx", "near", "--project", project, "--stage")
-    assert made.outcome["outcome"] == "staged", made.out
+    made = deploy(data["folder"] / "good.onnx", "near", "--project", project)
+    assert made.outcome["outcome"] == "committed", made.out
     check = made.check("compare")
     assert (check["ok"], check["value"], check["limit"]) == (True, 1.0, 0.9)
 
@@ -356,7 +356,8 @@ def test_a_function_of_the_project_s_own_compares_what_the_board_answers(
     worse = deploy(data["folder"] / "good.onnx", "near", "--project", project)
     assert (worse.code, worse.outcome["outcome"]) == (2, "refused"), worse.out
     assert worse.outcome["message"].endswith("(near.py:same: 50 % the same, at least 90 %)")
-    assert worse.outcome["current"] == ""
+    assert worse.outcome["current"] == made.outcome["release"]
+    assert [check["name"] for check in worse.outcome["checks"]] == ["answers", "compare"]
 
     def ship(*more: object) -> Any:
         return run("deploy", made.outcome["artifact"], "--to", board(""), "--name", "near", *more)

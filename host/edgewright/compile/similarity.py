@@ -167,8 +167,10 @@ def _checked(found: Any, count: int, name: str) -> float:
     hint = f"return a number from 0 to 1, or an array of shape ({count},): a share a golden"
     try:
         result = np.asarray(found)
-    except ValueError as error:  # lists of different lengths
-        raise DataError(f"[compare] {name} returned lists of different lengths", hint=hint) from error
+    except Exception as error:  # lists of different lengths, a tensor of some framework
+        raise DataError(
+            f"[compare] {name} returned no numbers: {own_function.said(error)}", hint=hint
+        ) from error
     if result.dtype.kind not in "fiub" or result.shape not in ((), (count,)):
         raise DataError(f"[compare] {name} returned {result.dtype} of shape {result.shape}", hint=hint)
     result = result.astype(np.float64)

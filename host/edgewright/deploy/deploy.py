@@ -248,8 +248,8 @@ class Deployment:
             return words.PLANNED
         release = BoardRelease(
             self.request, board, session, trace, profile=profile, artifact=artifact, choice=choice, version=self.version,
-            scoring=self.scorings.get(artifact.id), similarity=self.similarities.get(artifact.id), turn=self.turns.of(board), cancelled=fan_out.cancelled,
-            reopen=lambda: self.open(board), progress=self.progress,
+            scoring=self.scorings.get(artifact.id), similarity=self.similarities.get(artifact.id),
+            turn=self.turns.of(board), cancelled=fan_out.cancelled, reopen=lambda: self.open(board), progress=self.progress,
         )  # fmt: skip
         return release.confirm() if trace.current == trace.release else release.run()
 
