@@ -367,5 +367,6 @@ def test_a_function_of_the_project_s_own_compares_what_the_board_answers(
         assert refused.code == 64 and "outcomes" not in refused.json, refused.out
         assert "was accepted by near.py:same, which this deployment does not name" in refused.err
         assert "deploy with the project file whose [compare] names near.py:same" in refused.err
+    assert ship("--dry-run", "--project", project).code == 0
     (tmp_path / "near.py").write_text(f"{SAME}\n")
     assert "whose file has changed since" in ship("--project", project).err
