@@ -232,6 +232,23 @@ def test_kernels_that_compute_something_else_let_in_a_quarter_at_most() -> None:
     assert found.low or found.suspects
 
 
+def test_edges_of_a_sharp_map_may_fall_either_way() -> None:
+    draw = np.random.default_rng(10)
+    reference = (draw.random((16, 1, 40, 40)) < 0.2).astype(float)
+    output = reference.copy()
+    output[:, 0, 7, 7] = 1 - reference[:, 0, 7, 7]  # 16 of 25,600 values
+    by = rule()._replace(strays=1e-3)
+    found = judged(reference, output, by)
+    assert not found.low
+    assert found.verdict.limits.error == 1.5
+    assert judged(reference, output, rule()).low
+    output[:, 0, 8:10, 7] = 1 - reference[:, 0, 8:10, 7]
+    assert judged(reference, output, by).low
+    output = reference.copy()
+    output[0, 0, 7, 7] = 9  # no edge: larger than anything there is
+    assert judged(reference, output, by).low
+
+
 def test_a_picture_of_bytes_is_no_map_of_classes() -> None:
     draw = np.random.default_rng(9)
     picture = draw.integers(0, 256, (16, 1, 32, 32)).astype(np.uint8)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _NOISES = 2  # a choice whose margin is within so many usual errors of two values may fall either way
 _SPREADS = 2  # times what the kernels that are here disagree about: those of boards are others
 _LEAST_SIZE = 2.0**-10
+_EDGE = 1.5  # times the largest value a single one may be off, where hardly any is; boards get as much above what was seen
 _NAMED = 16  # lost slices of an output that are looked into
 
 
@@ -191,13 +192,16 @@ def _nearness(
     )
     floor = each * sums.count
     noise = float(sums.noise.sum())
+    most = (
+        rule.tolerance.relative * largest
+        + 2 * float(step.max(initial=0.0))
+        + min(2 * kernels.error, largest / 2)
+    )
+    if most < error <= _EDGE * largest and _strays(reference, output, most) <= rule.strays * used.sum():
+        most = _EDGE * error
     limits = Limits(
         noise=raised(power / 10 ** (rule.tolerance.sqnr_db / 10) + float(floor.sum())),
-        error=raised(
-            rule.tolerance.relative * largest
-            + 2 * float(step.max(initial=0.0))
-            + min(2 * kernels.error, largest / 2)
-        ),
+        error=raised(most),
         apart=None if bound is None else raised(bound),
     )
     parts = [slices(sums, floor, axis, quiet(reference, sums, axis)) for axis in cut]
@@ -239,6 +243,13 @@ def _let_in(kernels: Disagreement, count: Array, power: float) -> Array | float:
     wanted = np.asarray(_SPREADS * kernels.noise)
     total = float((wanted * count).sum())
     return wanted if total <= power / 4 else wanted * (power / 4 / total)
+
+
+def _strays(reference: Array, output: Array, most: float) -> int:
+    """How many values are off by more than that."""
+    import numpy as np
+
+    return sum(int((np.abs(other - one) > most).sum()) for one, other in zip(reference, output, strict=True))
 
 
 def _sizes(reference: Array, largest: float) -> Array:

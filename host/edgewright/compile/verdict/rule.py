@@ -9,6 +9,7 @@ from edgewright.nouns.artifact import Manifest, TensorSpec
 from edgewright.nouns.precision import HALF, PRECISIONS, Tolerance
 
 AS_IS = "as-is"
+_STRAYS = 1e-3
 
 
 class Rule(NamedTuple):
@@ -20,6 +21,7 @@ class Rule(NamedTuple):
         equal: least share of equal classes.
         rounding: what the rounding of the narrowest floats on the way may add up to, as a share of an output's greatest value.
         data: the goldens are real inputs; on random ones no slice is judged.
+        strays: share of the values that may be off by more than the tolerance: edges of a sharp map fall either way.
         in_steps: the source itself is quantised.
     """
 
@@ -29,6 +31,7 @@ class Rule(NamedTuple):
     rounding: float
     data: bool
     in_steps: bool
+    strays: float = 0.0
 
 
 def rule_of(manifest: Manifest, source: Iterable[TensorSpec]) -> Rule:
@@ -46,4 +49,5 @@ def rule_of(manifest: Manifest, source: Iterable[TensorSpec]) -> Rule:
         rounding=max(row.rounding, HALF) if halves else row.rounding,
         data=manifest.goldens.origin != "random",
         in_steps=manifest.precision == AS_IS,
+        strays=0.0 if manifest.precision == "fp32" else _STRAYS,
     )
