@@ -9,7 +9,8 @@ from edgewright.nouns.artifact import Manifest, TensorSpec
 from edgewright.nouns.precision import HALF, PRECISIONS, Tolerance
 
 AS_IS = "as-is"
-_STRAYS = 1e-3
+_STRAYS = {"fp32": 0.0, "fp16": 1e-3}
+_COARSE_STRAYS = 1e-2
 
 
 class Rule(NamedTuple):
@@ -49,5 +50,5 @@ def rule_of(manifest: Manifest, source: Iterable[TensorSpec]) -> Rule:
         rounding=max(row.rounding, HALF) if halves else row.rounding,
         data=manifest.goldens.origin != "random",
         in_steps=manifest.precision == AS_IS,
-        strays=0.0 if manifest.precision == "fp32" else _STRAYS,
+        strays=_STRAYS.get(manifest.precision, _COARSE_STRAYS),
     )
