@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 LONGEST = 1000  # an axis of more indexes has places, not meanings
 _TELLING = 8  # indexes that an axis has at least before its neighbours tell what it is
 _ALIKE = 0.7  # neighbours correlate by so much where an axis is one of places or times
-_QUIET = 1 / 16  # of the usual square: what is less along such an axis is a quiet place, such as a border
+_QUIET = 1 / 4  # of the usual square: what is less along such an axis is a quiet place, such as a border
 _JUMP = 16  # times the square of a neighbour: another quantity begins there
-_BORDER = 4  # indexes that a quantity has at least; fewer at an end are a border
+_LEAST_RUN = 4  # indexes that a quantity has at least
 FLOORS = 4  # a slice is tested where it changes by more than this many floors
 _SUM = 1e-3  # a distribution's values sum to 1 but for this
 
@@ -136,24 +136,32 @@ def quiet(reference: Array, sums: Sums, axis: int) -> Array | float:
     if not both.any() or np.median(together[both > 0] / both[both > 0]) < _ALIKE:
         return 0.0
     each = signal / np.maximum(1.0, along(sums.count, axis))
-    usual = np.zeros(len(each))
-    for start, end in _runs(each):
-        usual[start:end] = each[start:end].mean()
-    return _QUIET * usual
+    return _QUIET * _usual(each)
 
 
-def _runs(squares: Array) -> list[tuple[int, int]]:
-    """Runs of indexes without a jump; a short one at an end that is quieter than its neighbour is the neighbour's border."""
+def _usual(squares: Array) -> Array:
+    """The usual square of the quantity that each index belongs to: the mean of a run without a jump.
+
+    A run is a quantity if it is long enough and most of it is of one size. What is not, such as a border that fades, belongs to the
+    busier of the quantities beside it.
+    """
     import numpy as np
 
     high, low = np.maximum(squares[1:], squares[:-1]), np.minimum(squares[1:], squares[:-1])
     edges = [0, *(np.flatnonzero(high > _JUMP * low) + 1).tolist(), len(squares)]
-    while len(edges) > 2 and edges[1] < _BORDER and squares[edges[1] - 1] < squares[edges[1]]:
-        del edges[1]
-    last = len(squares)
-    while len(edges) > 2 and last - edges[-2] < _BORDER and squares[edges[-2]] < squares[edges[-2] - 1]:
-        del edges[-2]
-    return list(pairwise(edges))
+    found = np.full(len(squares), np.nan)
+    for start, end in pairwise(edges):
+        run = squares[start:end]
+        if len(run) >= _LEAST_RUN and np.median(run) > run.max() / _JUMP:
+            found[start:end] = run.mean()
+    known = np.flatnonzero(~np.isnan(found))
+    if not known.size:
+        return np.full(len(squares), squares.mean())
+    for index in np.flatnonzero(np.isnan(found)):
+        after = np.searchsorted(known, index)
+        beside = known[max(0, after - 1) : after + 1]
+        found[index] = found[beside].max()
+    return found
 
 
 def axes(references: Sequence[Array | None], counts: Sequence[Array]) -> list[list[int]]:
