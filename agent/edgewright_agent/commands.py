@@ -140,8 +140,12 @@ class Commands(object):
             lease.require(state, txn, model)
             self.store.save(state)
         job = self.job(model, release, threads, accelerator)
+        about = states.known_release(self.known(), model, release)
+        accepted = about["state"] == "committed" and about.get("accepted")
         try:
-            verdict = work.verify(self.prepared.fill(job, self.say), self.agent.files, self.say, lenient)
+            verdict = work.verify(
+                self.prepared.fill(job, self.say), self.agent.files, self.say, lenient, accepted
+            )
         except AgentError as error:
             if error.code == "load-failed":
                 self.judge(model, release, "load-failed", error.message, job["runtime"])
@@ -149,20 +153,30 @@ class Commands(object):
         why = "" if verdict["ok"] else logbook.wrong(verdict)
         # no more than less exact: an evaluation may still pass it, so that it is not held against it
         code = "golden" if verdict.get("lost", True) or verdict["wrong"] else "low"
-        self.judge(model, release, why and code, why, job["runtime"])
+        low = [txn, verdict["by_output"]] if lenient and verdict["ok"] and verdict.get("low") else None
+        self.judge(model, release, why and code, why, job["runtime"], low)
         return verdict
 
-    def judge(self, model, release, code, why, runtime=None):
+    def judge(self, model, release, code, why, runtime=None, low=None):
         """Note what a verification found, on which runtime. What is known good stays so: the runtime or
-        the disk may be at fault."""
+        the disk may be at fault.
+
+        Args:
+            low: [transaction, its figures] of answers that only an evaluation can accept; that transaction's commit
+                says that one did.
+        """
         with self.store.locked() as state:
             about = states.known_release(state, model, release)
             record = state["models"][model]
-            if about["state"] == "committed" or release == record["current"]:
+            good = about["state"] == "committed" or release == record["current"]
+            if good and not low:
                 return
-            about["state"] = "failed" if code else "verified"
-            if code and code != "low":
-                releases.remember_failure(record, release, why, code, runtime, self.agent.runners.of(about))
+            about["low"] = low
+            if not good:
+                about["state"] = "failed" if code else "verified"
+                if code and code != "low":
+                    runner = self.agent.runners.of(about)
+                    releases.remember_failure(record, release, why, code, runtime, runner)
             self.store.save(state)
 
     def evaluate(self, model, release, evaluation, keep, threads, accelerator):
@@ -243,8 +257,7 @@ class Commands(object):
                 if error.code != "runner-missing":  # the host sends that when it does it
                     raise
             return {"release": release, "from": current}
-        # lenient: an evaluation may have passed it, and what was accepted is not refused now
-        verdict = self.verify(model, release, txn, threads, accelerator, lenient=True)
+        verdict = self.verify(model, release, txn, threads, accelerator)
         if not verdict["ok"]:
             raise AgentError(
                 "load-failed",

@@ -227,6 +227,8 @@ class Releases(object):
             # Of other parts nothing is known. Another runner is verified before it is activated, as after any repair.
             if not same_parts(record, release, {key: about[key] for key in about if key != "runner"}):
                 record["known_good"] = [one for one in record["known_good"] if one != release]
+            else:  # a repair: what an evaluation accepted of it is so still
+                about = dict(about, accepted=record["releases"][release].get("accepted"))
             record["releases"][release] = dict(about, state="staged", txn=txn)
             self.agent.store.save(state)
         self.empty_trash()

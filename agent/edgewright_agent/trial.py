@@ -185,7 +185,11 @@ class Trials(object):
         known = record["known_good"]
         record["known_good"] = known[: known.index(release) + 1] if release in known else known + [release]
         record["last_good"] = release
-        record["releases"][release]["state"] = "committed"
+        about = record["releases"][release]
+        about["state"] = "committed"
+        txn, figures = about.pop("low", None) or (None, None)
+        if txn == record["trial"]["txn"]:  # an evaluation accepted them: later verifications do so too
+            about["accepted"] = figures
         record["trial"] = None
 
     def settled(self, state, txn):

@@ -8,13 +8,14 @@ from edgewright_agent.protocol import AgentError
 from edgewright_agent.tensors import Tensors, check, numbers
 
 
-def verify(job, files, say, lenient=False):
+def verify(job, files, say, lenient=False, accepted=None):
     """Runs the goldens and compares with the source framework's outputs.
 
     Args:
         job: model, release, folder, manifest, target, runtime, options, root, agent_sha.
         files: where results are kept. say: takes events.
         lenient: a whole output that is less exact than the manifest wants is noted and not refused. Schema 2 only.
+        accepted: the figures of every output that an evaluation accepted: such outputs are not refused either.
 
     Returns:
         dict as the wire's `verify`; not ok: an output not finite, or beyond the manifest's limits.
@@ -33,7 +34,7 @@ def verify(job, files, say, lenient=False):
         }
         try:
             answer = children.run(job, request, say)
-            found = compare(request["out"], path, job["manifest"], lenient)
+            found = compare(request["out"], path, job["manifest"], lenient, accepted)
         except AgentError as error:
             if error.code not in ("bad-argument", "not-found"):
                 raise
@@ -47,14 +48,14 @@ def verify(job, files, say, lenient=False):
     return found
 
 
-def compare(outputs_path, goldens_path, manifest, lenient=False):
+def compare(outputs_path, goldens_path, manifest, lenient=False, accepted=None):
     """The outputs of the goldens against the references.
 
     Returns:
         dict with `ok`, `sqnr_db` (smallest of the outputs), `relative` (greatest), `failed` (goldens); more in schema 2.
     """
     if manifest.get("schema", 1) > 1:
-        return verdict.compare(outputs_path, goldens_path, manifest, lenient)
+        return verdict.compare(outputs_path, goldens_path, manifest, lenient, accepted)
     tolerance, scores, failed = manifest["goldens"]["tolerance"], [], set()
     with Tensors(outputs_path) as outputs, Tensors(goldens_path) as goldens:
         for index, spec in enumerate(manifest["outputs"]):

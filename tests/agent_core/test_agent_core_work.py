@@ -160,10 +160,72 @@ def test_what_is_only_less_exact_is_refused_without_lenient_and_not_held_against
     assert b"low outputs: 0" in wire.get(wire.call("logs", lines=20)["log"])
     put_on(wire, kit, root, second(kit, 2.0), "2")
     txn = kit.begun(wire)
+    (root / "models/digits/versions" / release / "model.onnx").unlink()
+    assert kit.install(wire, artifact, txn, "1", runtime=ONNX) == release  # repaired, it is the same
     assert wire.call("rollback", model="digits", txn=txn, deadline_s=30)["release"] == release
     assert wire.call("commit", txn=txn) == {"outcome": "committed"}
+    found = wire.call("verify", model="digits", release=release, txn=txn)
+    assert found["ok"] and found["low"] == [0]  # as it was accepted
+    changed(root, release, accepted=[{"sqnr_db": 16.0, "relative": 1.0}])
     assert not wire.call("verify", model="digits", release=release, txn=txn)["ok"]
     assert wire.call("status")["models"]["digits"]["releases"][release]["state"] == "committed"
+
+
+def changed(root, release: str, **parts) -> None:
+    """Change what the state knows of a release."""
+    from edgewright_agent.agent import Agent
+
+    store = Agent(str(root), "0" * 64).store
+    with store.locked() as state:
+        about = state["models"]["digits"]["releases"][release]
+        about.update(parts)
+        store.save(state)
+
+
+def tightened(root, release: str, noise: float) -> None:
+    """Make an installed release one whose limit of noise is another: what was exact is low now."""
+    path = root / "models/digits/versions" / release / "manifest.json"
+    content = json.loads(path.read_text())
+    content["verdict"][0]["limits"]["noise"] = noise
+    rewritten(root, release, content)
+
+
+def test_a_rollback_refuses_what_no_evaluation_accepted(connect, kit, root):
+    """It was exact when it was deployed; neither a rollback nor a deploy of it asks an evaluation now."""
+    wire = connect()
+    first = put_on(wire, kit, root, second(kit, 2.5), "1")
+    newest = put_on(wire, kit, root, second(kit, 2.0), "2")
+    tightened(root, first, 0.1)
+    txn = kit.begun(wire)
+    with pytest.raises(kit.AgentFailureError, match="answers wrongly now"):
+        wire.call("rollback", model="digits", txn=txn, deadline_s=30)
+    assert kit.current(root) == newest
+    # one that an evaluation refuses is not accepted by a look at it
+    assert wire.call("verify", model="digits", release=first, txn=txn, lenient=True)["ok"]
+    wire.call("end", txn=txn)
+    txn = kit.begun(wire)
+    with pytest.raises(kit.AgentFailureError, match="answers wrongly now"):
+        wire.call("rollback", model="digits", txn=txn, deadline_s=30)
+    # nor by a commit of another transaction; by its own it is
+    args = {"model": "digits", "release": first, "deadline_s": 30}
+    wire.call("activate", expected_current=newest, txn=txn, **args)
+    wire.call("commit", txn=txn)
+    assert not wire.call("verify", model="digits", release=first, txn=txn)["ok"]
+    wire.call("end", txn=txn)
+    put_on(wire, kit, root, second(kit, 2.0), "2")
+    assert deployed_again(wire, kit, root, first)["ok"]
+
+
+def deployed_again(wire, kit, root, release: str) -> dict:
+    """Puts a release on that is there, after an evaluation accepted it; returns what a verification finds then."""
+    txn = kit.begun(wire)
+    args = {"model": "digits", "release": release, "txn": txn}
+    assert wire.call("verify", lenient=True, **args)["low"] == [0]
+    wire.call("activate", expected_current=kit.current(root), deadline_s=30, **args)
+    wire.call("commit", txn=txn)
+    found = wire.call("verify", **args)
+    wire.call("end", txn=txn)
+    return found
 
 
 def test_lenient_changes_nothing_for_schema_1(connect, kit):
@@ -190,16 +252,17 @@ def test_a_release_that_a_newer_agent_installed_is_not_called_damaged(connect, k
 
 def newer(root, release: str) -> None:
     """Make a release one of a schema that nobody knows yet."""
-    from edgewright_agent.agent import Agent
-
     path = root / "models/digits/versions" / release / "manifest.json"
-    data = json.dumps({**json.loads(path.read_text()), "schema": 99}).encode()
+    rewritten(root, release, {**json.loads(path.read_text()), "schema": 99})
+
+
+def rewritten(root, release: str, content: dict) -> None:
+    """Give an installed release another manifest."""
+    path = root / "models/digits/versions" / release / "manifest.json"
+    data = json.dumps(content).encode()
     path.unlink()
     path.write_bytes(data)
-    store = Agent(str(root), "0" * 64).store
-    with store.locked() as state:
-        state["models"]["digits"]["releases"][release]["artifact"] = hashlib.sha256(data).hexdigest()
-        store.save(state)
+    changed(root, release, artifact=hashlib.sha256(data).hexdigest())
 
 
 def test_a_prune_leaves_the_newest_evaluation_set(connect, kit, root):

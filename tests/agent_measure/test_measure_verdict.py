@@ -25,7 +25,7 @@ def along(axis, noise):
 def compared(tmp_path):
     """Compares outputs (out, ref, limits, and more of each) as `verify` does."""
 
-    def compare(*rows, lenient=False, spec=None, masks=()):
+    def compare(*rows, lenient=False, accepted=None, spec=None, masks=()):
         outputs, goldens, specs, verdict = {}, {}, [], []
         for i, (out, ref, limits) in enumerate(rows):
             outputs[f"output_{i}"], goldens[f"output_{i}"] = out, ref
@@ -38,7 +38,7 @@ def compared(tmp_path):
         numpy.savez(tmp_path / "goldens.npz", **goldens)
         manifest = {"schema": 2, "outputs": specs, "verdict": verdict, "goldens": {"tolerance": None}}
         found = work.compare(
-            str(tmp_path / "outputs.npz"), str(tmp_path / "goldens.npz"), manifest, lenient=lenient
+            str(tmp_path / "outputs.npz"), str(tmp_path / "goldens.npz"), manifest, lenient, accepted
         )
         json.dumps(found, allow_nan=False)
         return found
@@ -129,6 +129,53 @@ def test_lenient_lets_nothing_else_pass(compared):
     assert not compared((labels + 1, labels, {**CLASSES, "unequal": 5}), lenient=True)["ok"]
 
 
+@pytest.mark.parametrize("lenient", [False, True])
+def test_what_is_low_does_not_hide_what_is_lost_or_wrong_in_a_later_golden(compared, lenient):
+    out, ref = pair((4,), count=6, noise=0.0)
+    out[0] += 0.01
+    limits = {"noise": 1e-6, "error": 1e-6, "slices": [along(0, [0.5] * 4)]}
+    assert compared((out, ref, limits), lenient=True)["low"] == [0]
+    later = out.copy()
+    later[5, 1] += 2
+    found = compared((later, ref, limits), lenient=lenient)
+    assert found["lost"] == [{"output": 0, "axis": 0, "index": 1}] and not found["low"]
+    later[5, 1] = NAN
+    found = compared((later, ref, limits), lenient=lenient)
+    assert found["wrong"] == [0] and not found["low"] and not found["ok"]
+
+
+def test_more_noise_than_signal_passes_nowhere(compared):
+    """Random goldens, distributions and outputs where nothing could be tested have no slices that refuse this."""
+    ref = numpy.random.default_rng(1).dirichlet(numpy.full(10, 0.1), size=(16, 1))
+    near = 0.6 * ref + 0.04
+    limits = {"noise": 0.01, "error": 0.02}
+    found = compared((near, ref, limits), lenient=True)
+    assert found["ok"] and found["low"] == [0] and found["sqnr_db"] > 0
+    accepted = [{"sqnr_db": -200.0, "relative": 1e9}]
+    for more in ({"lenient": True}, {"accepted": accepted}):
+        found = compared((numpy.roll(ref, 3, axis=-1), ref, limits), **more)
+        assert found["sqnr_db"] < 0 and found["wrong"] == [0] and found["failed"]
+        assert not found["ok"] and not found["low"]
+    zeros = numpy.zeros((3, 4))
+    assert compared((zeros + 1e-4, zeros, {"noise": 1e-6, "error": 1e-3}))["ok"]
+    found = compared((zeros + 1e-4, zeros, {"noise": 1e-6, "error": 1e-9}), lenient=True)
+    assert found["ok"] and found["low"] == [0]  # its noise is within the limit
+
+
+@pytest.mark.parametrize(
+    ("db", "factor", "ok"), [(0, 1, True), (2.99, 1, True), (3.01, 1, False), (0, 0.51, True), (0, 0.49, False)]
+)
+def test_what_was_accepted_may_be_a_little_worse(compared, db, factor, ok):
+    out, ref = pair((6,))
+    limits = {"noise": 0.0, "error": 0.0}
+    (row,) = compared((out, ref, limits))["by_output"]
+    accepted = {"sqnr_db": row["sqnr_db"] + db, "relative": row["relative"] * factor}
+    found = compared((ref, ref, limits), (out, ref, limits), accepted=[row, accepted])
+    assert found["ok"] == ok and found["low"] == [1]
+    out[0, 0] = NAN
+    assert not compared((ref, ref, limits), (out, ref, limits), accepted=[row, accepted])["ok"]
+
+
 def test_figures_and_what_they_may_be(compared):
     ref = numpy.array([[3.0, -4.0]], "float64")
     found = compared((ref + 0.5, ref, {"noise": 0.25, "error": 1.0}))
@@ -157,10 +204,10 @@ def test_great_differences_do_not_overflow_into_a_pass(compared):
     ("reference", "right", "others"),
     [
         (NAN, [NAN], [0.0, INF, 1e9]),
-        (INF, [INF, 1e9, 251.0], [-INF, NAN, 1.0, 249.0, 0.0]),
-        (-INF, [-INF, -1e9, -251.0], [INF, NAN, -249.0, 0.0]),
-        (-3e38, [-3e38, -INF, -65504.0, -251.0], [65504.0, NAN, -249.0]),
-        (1001.0, [1001.0, 250.0, INF], [249.0, -1001.0, NAN]),
+        (INF, [INF, 1e9, 16377.0], [-INF, NAN, 1.0, 16375.0, 0.0]),
+        (-INF, [-INF, -1e9, -16377.0], [INF, NAN, -16375.0, 0.0]),
+        (-3e38, [-3e38, -INF, -65504.0, -16377.0], [65504.0, NAN, -16375.0]),
+        (1001.0, [1001.0, 250.5, INF], [250.0, -1001.0, NAN]),
     ],
 )
 def test_values_that_are_apart_are_matched_as_a_pattern(compared, reference, right, others):
@@ -251,9 +298,13 @@ def test_classes_give_no_figure_where_there_are_real_values(compared):
 def test_it_stops_early_and_says_when(compared):
     out, ref = pair((4,), count=10, noise=0.0)
     out[3, 1] += 1
-    for limits in ({"slices": [along(0, [0.5] * 4)]}, {"noise": 0.5}, {"error": 0.5}):
+    found = compared((out, ref, {"slices": [along(0, [0.5] * 4)]}), (out, ref, {}))
+    assert not found["ok"] and found["compared"] == 4 and found["failed"] == [3]
+    figures = [set(row) for row in found["by_output"]]
+    assert figures[0] == {"sqnr_db", "relative"} < figures[1]  # the limits are of all goldens
+    for limits in ({"noise": 0.5}, {"error": 0.5}):
         found = compared((out, ref, limits))
-        assert not found["ok"] and found["compared"] == 4 and found["failed"] == [3], limits
+        assert found["low"] == [0] and found["failed"] == [3] and "compared" not in found, limits
     out[3, 1] = NAN
     assert compared((out, ref, {}))["compared"] == 4
     out[3, 1], out[9, 1] = ref[3, 1], NAN

@@ -70,7 +70,7 @@ def test_an_agent_that_knows_no_verdict_says_so_in_one_line(board, kit, tmp_path
     assert deploy(kit, board, exact).code == 0
     release = board.current("doubler")
     with board.forced((kit.OLD / "agent.pyz").read_bytes()):
-        refused(deploy(kit, board, exact), "bad-argument", "lenient")
+        assert "--version" in refused(deploy(kit, board, exact), "release-damaged", "manifest")
         for arguments in (
             ("infer", "doubler", "--input", inputs),
             ("bench", "doubler", "--protocol", "quick"),
@@ -79,7 +79,7 @@ def test_an_agent_that_knows_no_verdict_says_so_in_one_line(board, kit, tmp_path
             assert "newer edgewright" in hint
         ran = kit.run("rollback", "doubler", "--on", board.name, "--json")  # to one that it knows
         assert ran.code == 0, ran.out
-    assert board.current("doubler").startswith("2-") and release.split("-")[0] != "2"
+    assert board.current("doubler").startswith("2-") and board.current("doubler") != release
 
 
 def test_an_incumbent_that_nobody_here_understands_is_replaced(board, kit, tmp_path):
