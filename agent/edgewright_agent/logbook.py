@@ -25,9 +25,11 @@ def wrong(about):
 def verified(about):
     """The text of a verification."""
     said = "answers rightly" if about["ok"] else "answers wrongly"
-    counts = (len(about["failed"]), about["goldens"], about["sqnr_db"])
-    where = "%s on %s, %s: " % (said, about["runtime"], about["accelerator"])
-    return where + "%d of %d wrong, %.1f dB" % counts + found(about)
+    counts = "%d of %d wrong, " % (len(about["failed"]), about["goldens"])
+    if about["ok"] and about.get("low"):
+        said, counts = "answers less exactly than its precision allows", ""
+    text = "%s on %s, %s: %s%.1f dB"
+    return text % (said, about["runtime"], about["accelerator"], counts, about["sqnr_db"]) + found(about)
 
 
 def on_trial(about):

@@ -35,7 +35,7 @@ def compare(outputs_path, goldens_path, manifest, lenient, accepted):
     wrong = [i for i, judge in enumerate(judges) if judge.wrong]
     low = [i for i, judge in enumerate(judges) if judge.low() and not (judge.wrong or judge.lost())]
     rows = [judge.figures() for judge in judges]
-    lenient = lenient or bool(accepted) and all(near(rows[i], accepted[i]) for i in low)
+    lenient = lenient or (bool(accepted) and all(near(rows[i], accepted[i]) for i in low))
     answer = {
         "ok": not (lost or wrong or (low and not lenient)),
         "failed": sorted(set(one for judge in judges for one in judge.failed())),

@@ -163,7 +163,8 @@ def test_more_noise_than_signal_passes_nowhere(compared):
 
 
 @pytest.mark.parametrize(
-    ("db", "factor", "ok"), [(0, 1, True), (2.99, 1, True), (3.01, 1, False), (0, 0.51, True), (0, 0.49, False)]
+    ("db", "factor", "ok"),
+    [(0, 1, True), (2.99, 1, True), (3.01, 1, False), (0, 0.51, True), (0, 0.49, False)],
 )
 def test_what_was_accepted_may_be_a_little_worse(compared, db, factor, ok):
     out, ref = pair((6,))

@@ -200,6 +200,9 @@ def test_wrong_outputs_are_named_with_what_is_wrong() -> None:
     boxes, scores, labels = check.note.split(": ", 1)[1].split("; ")
     assert boxes == "`boxes` has values that are not finite" and "very large" in scores
     assert labels == "`labels` differs from its source in more than 7 values" and not check.ok
+    noise, broken = {**FINE, "sqnr_db": -2.31}, {**FINE, "sqnr_db": -200.0}
+    check = gate.answers(judged(wrong=[0, 1], by_output=[noise, broken, FINE]), JUDGED)
+    assert "`boxes` does not follow its source: -2.3 dB; `scores` has values that" in check.note
 
 
 @pytest.mark.parametrize("ok", [True, False])
@@ -228,9 +231,24 @@ def test_a_hint_fits_the_cause() -> None:
 
 def test_a_board_that_lies_is_no_bug() -> None:
     lost = [{"output": 99, "axis": -1, "index": 2**62}]
-    check = gate.answers(judged(lost=lost, wrong=[-1, 99], low=[7], by_output=[]), JUDGED)
-    assert not check.ok and "output 99" in check.note and "output -1" in check.note
-    assert gate.answers(judged(low=[0], by_output=[]), JUDGED).limit is None
+    for ok in (True, False):
+        check = gate.answers(judged(ok=ok, lost=lost, wrong=[-1, 99], by_output=[]), JUDGED)
+        assert not check.ok and "output 99" in check.note and "output -1" in check.note
+    assert not gate.answers(judged(ok=True, lost=lost), JUDGED).ok
+    assert not gate.answers(judged(ok=True, wrong=[0]), JUDGED).ok
+    bare = {"sqnr_db": 3.0, "relative": 0.1}
+    for more in (
+        {"low": [0], "by_output": []},
+        {"low": [0], "by_output": [FINE] * 4},
+        {"low": [0], "by_output": [bare, FINE, FINE]},
+        {"low": [-1]},
+        {"low": [7]},
+        {"low": [0] * 4},
+        {"wrong": [0] * 4},
+        {"lost": lost * 17},
+    ):
+        with pytest.raises(ProtocolError, match="does not fit"):
+            gate.answers(judged(ok=True, **more), JUDGED)
     for more in (
         {"lost": [7]},
         {"lost": [{"output": 0}]},
@@ -248,8 +266,13 @@ def test_less_exact_answers_pass_by_an_accuracy_that_was_compared_alone() -> Non
     compared = Check(name="accuracy against its source", ok=True, value=0.0, limit=0.02)
     alone = Check(name="accuracy", ok=True, value=0.9, note="nothing to compare it with")
     assert gate.unvouched([low, compared]) == gate.unvouched([compared]) == gate.unvouched([alone]) == []
-    (refused,) = gate.unvouched([low, alone])
-    assert not refused.ok and "4 dB, the limit is 9" in gate.refusal([refused])
+    incumbent = Check(
+        name="accuracy against the incumbent", ok=True, value=0.0, limit=0.02
+    )  # it may be as bad
+    assert gate.unvouched([low, compared, incumbent]) == []
+    for others in ([alone], [incumbent], []):
+        (refused,) = gate.unvouched([low, *others])
+        assert not refused.ok and "4 dB, the limit is 9" in gate.refusal([refused])
 
 
 @pytest.mark.parametrize(

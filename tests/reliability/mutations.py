@@ -193,8 +193,15 @@ MUTATIONS = [
     Mutation(
         "gate: answers",
         HOST + "deploy/gate.py",
-        'ok=bool(verified.get("ok")),',
-        "ok=True,",
+        'ok = bool(verified.get("ok")) and',
+        "ok =",
+        ("tests/host/test_host_gate.py",),
+    ),
+    Mutation(
+        "gate: the source vouches, no incumbent",
+        HOST + "deploy/gate.py",
+        'check.name == f"accuracy against {SOURCE}" and',
+        "'accuracy against' in check.name and",
         ("tests/host/test_host_gate.py",),
     ),
     Mutation(

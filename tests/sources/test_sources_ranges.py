@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -194,3 +195,43 @@ def test_ranges_are_written_shortly() -> None:
     assert [ranges.text(one) for one in ((1.3e-5, 1.0), (-0.0001, 255.0), (1010.124, 1016.35), (2, 2), (0, 1.5e-5))] == [
         "0 to 1", "0 to 255", "1010.12 to 1016.35", "2 to 2", "0 to 1.5e-05",
     ]  # fmt: skip
+
+
+def test_ranges_without_an_end_are_written_too() -> None:
+    """A mask of minus infinity is an input like any other."""
+    inf, nan = np.inf, np.nan
+    found = [ranges.text(one) for one in ((-inf, 0), (0, inf), (-1e308, 1e308), (nan, nan), (inf, inf))]
+    assert found == ["-inf to 0", "0 to inf", "-1e+308 to 1e+308", "nan to nan", "inf to inf"]
+    assert ranges.outside([FLOAT], [(-1.0, 0.0)], [(-inf, 0.0)]) == [
+        "input x goes from -inf to 0, the calibration data from -1 to 0"
+    ]
+
+
+class Answering:
+    """A session whose board answers an inference."""
+
+    def put(self, data: bytes, label: str) -> str:
+        return "0" * 64
+
+    def call(self, do: str, **more: object) -> dict[str, object]:
+        return {"outputs": {}, "ms": [1.0], "release": "v1-00000000", "runtime": "r 1", "accelerator": "cpu"}
+
+    def get(self, result: object) -> bytes:
+        buffer = io.BytesIO()
+        np.savez(buffer, output_0=np.zeros(1))
+        return buffer.getvalue()
+
+    def facts(self) -> SimpleNamespace:
+        return SimpleNamespace(simulated=())
+
+
+def test_an_error_of_this_machine_is_not_blamed_on_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = infer.run_on(Answering(), "m", None, b"")  # type: ignore[arg-type]
+    assert found.warnings == ()
+
+    def broken(release: str, inputs: bytes) -> list[str]:
+        raise ValueError(release, inputs)
+
+    monkeypatch.setattr(infer, "outside", broken)
+    with pytest.raises(ValueError, match="v1-00000000"):
+        infer.run_on(Answering(), "m", None, b"")  # type: ignore[arg-type]

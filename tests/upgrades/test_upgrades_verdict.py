@@ -171,7 +171,7 @@ def test_what_is_only_less_exact_is_decided_by_the_evaluation(board, kit, tmp_pa
     decided = ("--evaluation", evaluated, "--metric", f"{tmp_path}/metric.py:error")
     unscored = judged(kit, tmp_path / "unscored", "unscored", "2.5", noise=0.5)
     ran = kit.run("deploy", unscored, "--to", board.name, "--name", "fresh", *decided, "--json")
-    assert ran.code and "nothing to compare it with" in outcome(ran)["message"], ran.out
+    assert ran.code and "not compared with its source" in outcome(ran)["message"], ran.out
     assert board.current("doubler") == before
     low = judged(kit, tmp_path / "good", "low", "2.5", noise=0.5, accuracy=accuracy)
     ran = deploy(kit, board, low, *decided)

@@ -63,8 +63,8 @@ def joined(one: Sequence[Range], other: Sequence[Range]) -> tuple[Range, ...]:
 
 def text(found: Range) -> str:
     """`0 to 255`: as many digits as a thousandth of the width needs."""
-    low, high = found
-    digits = 2 - math.floor(math.log10(high - low)) if high > low else 6
+    width = found[1] - found[0]
+    digits = 2 - math.floor(math.log10(width)) if 0 < width < math.inf else 6
     low, high = (round(one, max(0, digits)) + 0.0 for one in found)  # + 0.0: no -0
     return f"{low:.10g} to {high:.10g}"
 

@@ -71,12 +71,12 @@ class LostSlice(TypedDict):
 
 
 class Figures(TypedDict):
-    """What an output is and what it may be, in `verify`."""
+    """What an output is and what it may be, in `verify`; no limits where not all goldens were compared."""
 
     sqnr_db: float
-    least_sqnr_db: float
+    least_sqnr_db: NotRequired[float]
     relative: float
-    greatest_relative: float
+    greatest_relative: NotRequired[float]
 
 
 class Verdict(TypedDict):

@@ -14,22 +14,29 @@ from edgewright.nouns.metric import Metric
 from edgewright.nouns.outcome import Check
 from edgewright.nouns.project import MAX_DROP, Budget
 
+SOURCE = "its source"  # an accuracy is compared with its, and with the incumbent's
 MAX_SLOWDOWN = 0.25  # of p50 against the incumbent, beyond both intervals, where the budget says nothing
 
 
 def answers(verified: dict[str, Any], manifest: Manifest) -> Check:
     """The golden check, as the board's agent did it.
 
-    It has a limit where outputs are only less exact than their precision allows. It passes then if the agent was asked to be lenient.
+    It has a limit where outputs are only less exact than their precision allows. It passes then if the agent was asked to be lenient, or
+    if an evaluation accepted them before.
+
+    Raises:
+        ProtocolError: the answer does not fit the manifest.
     """
+    golden_words.check(verified, manifest)
+    ok = bool(verified.get("ok")) and not verified.get("lost") and not verified.get("wrong")
     note = f"ok, {RANDOM}" if manifest.goldens.origin == "random" else ""
     value, limit, unit = golden_words.figures(verified)
-    if limit is not None or not verified.get("ok"):
+    if limit is not None or not ok:
         found = golden_words.found(verified, manifest)
         note = "golden outputs differ from the source framework's" + (f": {found}" if found else "")
     return Check(
         name="answers",
-        ok=bool(verified.get("ok")),
+        ok=ok,
         value=value,
         limit=limit,
         unit=unit,
@@ -38,14 +45,17 @@ def answers(verified: dict[str, Any], manifest: Manifest) -> Check:
 
 
 def unvouched(checks: list[Check]) -> list[Check]:
-    """A refusal of answers that are less exact than their precision allows, where no limit on the accuracy could pass them."""
+    """A refusal of answers that are less exact than their precision allows, where they were not compared with their source's.
+
+    An incumbent may be as far off.
+    """
     low = [check for check in checks if check.name == "answers" and check.ok and check.limit is not None]
     limited = [
-        check for check in checks if check.name.startswith("accuracy against") and check.limit is not None
+        check for check in checks if check.name == f"accuracy against {SOURCE}" and check.limit is not None
     ]
     if not low or limited:
         return []
-    note = f"nothing to compare it with, which {describe(low[0])} needs: convert it with this evaluation set and metric (--no-cache)"
+    note = f"not compared with {SOURCE}, which {describe(low[0])} needs: convert it with this evaluation set and metric (--no-cache)"
     return [Check(name="accuracy", ok=False, note=note)]
 
 

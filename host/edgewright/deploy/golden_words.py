@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edgewright.errors import ProtocolError
 from edgewright.nouns.artifact import Manifest
+from edgewright_agent.answers import WORST_DB
 from edgewright_agent.protocol import MAX_LOST
 
 RUNTIME = "the file, or the board's runtime, computes something else"
 REFUSED = f"{RUNTIME}; convert again, or provision another runtime version"
-LOW = f"{RUNTIME}; provision another runtime version, or give --evaluation: its limit decides then"
+LOW = f"{RUNTIME}; provision another runtime version, or give --evaluation (and a new --version where it is current): its limit decides then"
+
+
+def check(verified: Mapping[str, Any], manifest: Manifest) -> None:
+    """Raises ProtocolError where a board names more than there is, or gives no figures of what is less exact."""
+    count, rows = len(manifest.outputs), verified.get("by_output") or []
+    lost, wrong, low = (verified.get(key) or [] for key in ("lost", "wrong", "low"))
+    fits = len(lost) <= MAX_LOST and max(len(wrong), len(low)) <= count
+    if fits and low:
+        fits = len(rows) == count and all(
+            0 <= index < count and {"least_sqnr_db", "greatest_relative"} <= set(rows[index]) for index in low
+        )
+    if not fits:
+        raise ProtocolError("the board's answer about the goldens does not fit the model's outputs")
 
 
 def found(verified: Mapping[str, Any], manifest: Manifest) -> str:
@@ -29,7 +44,8 @@ def figures(verified: Mapping[str, Any]) -> tuple[float | None, float | None, st
     is all; else there is none.
     """
     rows = verified.get("by_output") or []
-    beyond = [row for index, row in enumerate(rows) if index in (verified.get("low") or [])]
+    low = set(verified.get("low") or [])
+    beyond = [row for index, row in enumerate(rows) if index in low]
     if not beyond or verified.get("lost") or verified.get("wrong"):
         sqnr = verified.get("sqnr_db")
         return (float(sqnr) if isinstance(sqnr, int | float) else None), None, "dB"
@@ -60,13 +76,16 @@ def lost(verified: Mapping[str, Any], manifest: Manifest) -> list[str]:
 
 
 def wrong(verified: Mapping[str, Any], manifest: Manifest) -> list[str]:
-    """The outputs with too many unequal classes, or with values that are finite in only one of board and source."""
+    """The outputs with too many unequal classes, more noise than signal, or values that are finite in only one of board and source."""
     words = []
+    rows = dict(enumerate(verified.get("by_output") or []))
     for index in verified.get("wrong") or []:
         limits = manifest.verdict[index].limits if 0 <= index < len(manifest.verdict) else None
         unequal = limits.unequal if limits else None
         if unequal is not None:
             what = f"differs from its source in more than {unequal} values"
+        elif index in rows and WORST_DB < rows[index]["sqnr_db"] <= 0:
+            what = f"does not follow its source: {rows[index]['sqnr_db']:.1f} dB"
         elif limits and limits.apart is not None:
             what = "has values that are not finite or very large where its source's are not, or the other way round"
         else:

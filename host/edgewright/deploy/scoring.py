@@ -98,11 +98,11 @@ class Scoring:
                 return [Check(name="accuracy", ok=False, note=error.message)]
             found = []
             try:
-                against = [("its source", one) for one in self._against_the_source(manifest, mine, value)]
+                against = [(gate.SOURCE, one) for one in self._against_the_source(manifest, mine, value)]
             except DataError as error:
                 against = []
                 note = f"it cannot be compared: {error.message}"
-                found = [Check(name="accuracy against its source", ok=False, note=note)]
+                found = [Check(name=f"accuracy against {gate.SOURCE}", ok=False, note=note)]
             if incumbent is not None:
                 try:
                     against.append(("the incumbent", self._against(incumbent, mine)))

@@ -76,17 +76,18 @@ def run_on(
         with np.load(io.BytesIO(bytes(session.get(answer["outputs"]))), allow_pickle=False) as archive:
             outputs = {name: archive[name] for name in archive.files}
         times = sorted(float(value) for value in answer["ms"])
-        return Inference(
+        found = Inference(
             outputs,
             times[len(times) // 2],
             str(answer["release"]),
             str(answer["runtime"]),
             str(answer["accelerator"]),
             session.facts().simulated,
-            outside(str(answer["release"]), inputs),
         )
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise ProtocolError(f"the board's outputs are not understood: {error}") from error
+    found.warnings = tuple(outside(found.release, inputs))
+    return found
 
 
 def outside(release: str, inputs: bytes) -> list[str]:
