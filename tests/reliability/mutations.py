@@ -16,13 +16,14 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from verdict_mutations import OF_THE_VERDICT
+
 REPOSITORY = Path(__file__).parents[2]
 COPIED = ("agent", "host", "targets", "profiles", "tests", "tools", "pyproject.toml")
 AGENT, HOST = "agent/edgewright_agent/", "host/edgewright/"
 QUICK = "not slow and not exhaustive"
 SWITCHED_OFF = "EDGEWRIGHT_TEST_MUTATED"  # set in the tests' environment: that one fails is enough, none looks for the shortest way to
 CORE, HERE = "tests/agent_core/test_agent_core_", "tests/reliability/test_reliability_"
-MEASURE = "tests/agent_measure/test_measure_"
 
 
 class Mutation(NamedTuple):
@@ -84,104 +85,6 @@ MUTATIONS = [
         '"ok": not failed,',
         '"ok": True,',
         (CORE + "work.py::test_wrong_answers_and_files_that_do_not_load_are_remembered",),
-    ),
-    Mutation(
-        "limits of slices",
-        AGENT + "verdict.py",
-        "return [k for k in self._tested if self._sums[k] > self._limits[k]]",
-        "return []",
-        (MEASURE + "verdict.py::test_a_slice_that_is_lost_in_an_exact_whole_is_found",),
-    ),
-    Mutation(
-        "limit of the noise",
-        AGENT + "verdict.py",
-        "self.pooled.noise > self.noise or ",
-        "",
-        (MEASURE + "verdict.py::test_the_whole_output_is_limited_by_its_noise_and_by_its_error",),
-    ),
-    Mutation(
-        "an early stop refuses",
-        AGENT + "verdict.py",
-        '"ok": not (lost',
-        '"ok": any(judge.stopped for judge in judges) or not (lost',
-        (MEASURE + "verdict.py::test_it_stops_early_and_says_when",),
-    ),
-    Mutation(
-        "values that are apart are matched",
-        AGENT + "verdict.py",
-        "self.wrong = self.wrong or not right or not own.finite",
-        "self.wrong = self.wrong or not own.finite",
-        (MEASURE + "verdict.py::test_values_that_are_apart_are_matched_as_a_pattern",),
-    ),
-    Mutation(
-        "lenient lets nothing pass but exactness",
-        AGENT + "verdict.py",
-        '"ok": not (lost or wrong or (low and not lenient)),',
-        '"ok": lenient or not (lost or wrong or low),',
-        (MEASURE + "verdict.py::test_lenient_lets_nothing_else_pass",),
-    ),
-    Mutation(
-        "schema 1 is judged by its tolerance",
-        AGENT + "work.py",
-        'if manifest.get("schema", 1) > 1:',
-        'if manifest.get("verdict"):',
-        (MEASURE + "verdict.py::test_schema_1_is_judged_by_its_tolerance",),
-    ),
-    Mutation(
-        "limits of a manifest are checked",
-        AGENT + "manifest.py",
-        'check_verdict(manifest.get("verdict"), manifest["outputs"])',
-        "pass",
-        (CORE + "releases.py::test_a_verdict_of_another_shape_is_refused",),
-    ),
-    Mutation(
-        "what is only less exact is not held against a release",
-        AGENT + "commands.py",
-        'if code and code != "low":',
-        "if code:",
-        (CORE + "work.py::test_what_is_only_less_exact_is_refused_without_lenient_and_not_held_against_it",),
-    ),
-    Mutation(
-        "a rollback takes back what an evaluation passed",
-        AGENT + "trial.py",
-        'about["accepted"] = figures',
-        "pass",
-        (CORE + "work.py::test_what_is_only_less_exact_is_refused_without_lenient_and_not_held_against_it",),
-    ),
-    Mutation(
-        "a rollback takes back nothing else that is less exact",
-        AGENT + "commands.py",
-        "verdict = self.verify(model, release, txn, threads, accelerator)",
-        "verdict = self.verify(model, release, txn, threads, accelerator, lenient=True)",
-        (CORE + "work.py::test_a_rollback_refuses_what_no_evaluation_accepted",),
-    ),
-    Mutation(
-        "only the transaction that an evaluation passed accepts",
-        AGENT + "trial.py",
-        'if txn == record["trial"]["txn"]:',
-        "if txn:",
-        (CORE + "work.py::test_a_rollback_refuses_what_no_evaluation_accepted",),
-    ),
-    Mutation(
-        "what was accepted is no worse now",
-        AGENT + "verdict.py",
-        "bool(accepted) and all(near(rows[i], accepted[i]) for i in low)",
-        "bool(accepted)",
-        (MEASURE + "verdict.py::test_what_was_accepted_may_be_a_little_worse",),
-    ),
-    Mutation(
-        "more noise than signal passes nowhere",
-        AGENT + "verdict.py",
-        "self.low() and self.noise < self.pooled.noise >= self.pooled.signal",
-        "False",
-        (MEASURE + "verdict.py::test_more_noise_than_signal_passes_nowhere",),
-    ),
-    Mutation(
-        "what is low hides nothing that comes later",
-        AGENT + "verdict.py",
-        "if self.wrong or any(axis.over() for axis in self.axes):",
-        "if self.wrong or self.low() or any(axis.over() for axis in self.axes):",
-        (MEASURE + "verdict.py::test_what_is_low_does_not_hide_what_is_lost_or_wrong_in_a_later_golden",),
     ),
     Mutation(
         "gate: an accuracy passes what is less exact",
@@ -358,6 +261,7 @@ MUTATIONS = [
         "path.mkdir(exist_ok=True)",
         ("tests/host/test_host_home.py",),
     ),
+    *(Mutation(*one) for one in OF_THE_VERDICT),
 ]
 
 

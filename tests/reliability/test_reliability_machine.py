@@ -151,7 +151,7 @@ class Board(RuleBasedStateMachine):
         self.installs(host, tag)
         commands, release = self.session(host), self.release(tag)
         before = self.world.state()["models"].get("m", {"releases": {}})
-        if release not in before["releases"]:
+        if host not in self.txns or release not in before["releases"]:
             return
         commands.judge("m", release, "low", "too much noise")
         after = self.world.state()["models"]["m"]
