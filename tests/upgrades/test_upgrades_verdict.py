@@ -186,6 +186,12 @@ def test_what_is_only_less_exact_is_decided_by_the_evaluation(board, kit, tmp_pa
     assert deploy(kit, board, kit.toy(tmp_path / "plain", "plain")).code == 0
     ran = kit.run("rollback", "doubler", "--on", board.name, "--json")
     assert ran.code == 0 and board.current("doubler") == release, ran.out
+    store = Agent(str(board.root), "0" * 64).store
+    with store.locked() as state:  # as if it had been exact when it was deployed
+        del state["models"]["doubler"]["releases"][release]["accepted"]
+        store.save(state)
+    ran = deploy(kit, board, low, *decided)  # what is current is not evaluated
+    assert ran.code and outcome(ran)["outcome"] == "refused" and "--version" in outcome(ran)["hint"], ran.out
 
 
 OLD_AGENT = """
