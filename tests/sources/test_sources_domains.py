@@ -45,7 +45,21 @@ with tf.Graph().as_default() as graph:
 (place / "net.pb").write_bytes(graph.as_graph_def().SerializeToString())
 """
 MAKE_TORCH = """
-import sys, torch
+import sys, torch, weakref
+
+class Lean(torch.nn.Module):
+    # changes its inputs in place, and fails where its activations are kept
+    def forward(self, image, soft, mask):
+        soft.unsqueeze_(1)
+        scores = image.mean((1, 2)) + (1 - soft) * -1e4
+        pixels = image / 255
+        kept = weakref.ref(pixels)
+        pixels = pixels + 1
+        assert kept() is None
+        return pixels.mean(2) * mask, scores
+
+def lean():
+    return Lean(), (torch.zeros(1, 3, 4, 4), torch.zeros(1, 4), torch.zeros(1, 3, 4, dtype=torch.int64))
 
 class Net(torch.nn.Module):
     def __init__(self):
@@ -197,6 +211,14 @@ def test_what_only_some_formats_can_hold(place: Path, workers: Workers) -> None:
     assert image.low == pytest.approx([0.485 - 0.687, 0.456 - 0.672, 0.406 - 0.675], abs=1e-4)
     added = known(workers, place / "net.pb")["ids"]  # 2 is added to the index of 9 rows
     assert added is not None and added.range == (0, 6)
+
+
+def test_modules_that_change_tensors_in_place_and_keep_none(place: Path, workers: Workers) -> None:
+    """And a mask that stands beside other inputs: the numbers of an example are no constants."""
+    image, soft, mask = known(workers, place / "net.py:lean").values()
+    assert soft is not None and (soft.cause, soft.range) == ("mask", (0, 1))
+    assert mask is not None and (mask.cause, mask.range) == ("mask", (0, 1))
+    assert image is None  # its mean is taken, too
 
 
 def test_both_branches_are_taken(place: Path, workers: Workers) -> None:

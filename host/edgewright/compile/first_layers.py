@@ -231,12 +231,15 @@ def affine(graph: Graph, name: str) -> Affine | None:
     scale: Array = np.ones(())
     offset: Array = np.zeros(())
     first: tuple[Any, Any] = (scale, offset)
-    aligned = True
+    aligned, seen = True, {name}
     while len(kinds) < _DEEP:
         steps = [step for step in graph.readers(name) if step.kind not in ("shape", "equal", "order")]
         if len(steps) != 1:
             break
         step = steps[0]
+        if step.output in seen:
+            break
+        seen.add(step.output)
         if step.kind in ("same", "moved"):
             aligned = aligned and step.kind == "same"
             name = step.output

@@ -23,6 +23,7 @@ _KINDS = {
     "zeros_like": "shape", "ones_like": "shape", "full_like": "shape", "empty_like": "shape",
 }  # fmt: skip
 _CALCULATES = ("mul", "add", "sub", "div", "equal", "order")
+_MOST = 4096  # calls: what comes later is no longer the first layers
 
 
 def read(module: Any, example: tuple[Any, ...]) -> tuple[Graph, tuple[str, ...]]:
@@ -30,8 +31,8 @@ def read(module: Any, example: tuple[Any, ...]) -> tuple[Graph, tuple[str, ...]]
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    calls = _Calls()
-    names = tuple(calls.name(one) for one in example)
+    calls, example = _Calls(), tuple(one.clone() for one in example)  # the module may change them in place
+    names = tuple(calls.given(one) for one in example)
 
     class Watching(TorchDispatchMode):  # type: ignore[misc]
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -45,40 +46,56 @@ def read(module: Any, example: tuple[Any, ...]) -> tuple[Graph, tuple[str, ...]]
 
 
 class _Calls:
-    """Steps of the calls that were seen. Tensors are kept: an address that is free again would be another one's."""
+    """Steps of the calls that were seen. A tensor has a number for its name, and a new one once it is changed in place.
+
+    Only small constants are kept: all activations of a run may not fit in memory together.
+    """
 
     def __init__(self) -> None:
+        from torch.utils.weak import WeakTensorKeyDictionary
+
         self.steps: list[Step] = []
-        self._tensors: dict[str, Any] = {}
+        self._count = 0
+        self._names: Any = WeakTensorKeyDictionary()
+        self._constants: dict[str, Any] = {}
         self._numbers: dict[str, float] = {}
-        self._made: set[str] = set()
+
+    def given(self, tensor: Any) -> str:
+        """The name of a tensor that an input or a call gave: no constant."""
+        self._count += 1
+        self._names[tensor] = str(self._count)
+        return str(self._count)
 
     def name(self, tensor: Any) -> str:
-        name = str(id(tensor))
-        self._tensors[name] = tensor
-        return name
+        found = self._names.get(tensor)
+        if found is None:
+            found = self.given(tensor)
+            if tensor.numel() <= SMALL:
+                self._constants[found] = tensor
+        return str(found)
 
     def value(self, name: str) -> Array | None:
         import numpy as np
 
         if name in self._numbers:
             return np.asarray(self._numbers[name])
-        tensor = self._tensors.get(name)
-        if tensor is None or name in self._made or tensor.numel() > SMALL:
-            return None
-        return tensor.detach().float().numpy()  # type: ignore[no-any-return]
+        tensor = self._constants.get(name)
+        return None if tensor is None else tensor.detach().float().numpy()
 
     def see(self, function: Any, args: Any, made: Any) -> None:
         import torch
 
+        if len(self.steps) >= _MOST:
+            return
         called = str(function).split(".")[1].removesuffix("_")
         outputs = [one for one in torch.utils._pytree.tree_leaves(made) if isinstance(one, torch.Tensor)]
         inputs = self._operands(args)
         for output in outputs:
-            name = self.name(output)
             if not any(one.isdecimal() for one in inputs):  # of numbers alone: a constant
+                self.name(output)
                 continue
-            self._made.add(name)
+            self._constants.pop(self._names.get(output), None)  # changed in place
+            name = self.given(output)
             self.steps += self._steps(called, args, inputs, output, name)
 
     def _operands(self, args: Any) -> tuple[str, ...]:
@@ -96,7 +113,7 @@ class _Calls:
     def _steps(self, called: str, args: Any, inputs: tuple[str, ...], output: Any, name: str) -> list[Step]:
         import torch
 
-        tensors = tuple(one for one in inputs if one in self._tensors)
+        tensors = tuple(one for one in inputs if one.isdecimal())
         if called in ("embedding", "index_select", "gather"):
             axis = 0 if called == "embedding" else args[1]
             return [Step("lookup", tensors[1:2], name, args[0].shape[axis]), Step("moved", tensors[:1], name)]
