@@ -105,6 +105,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     write_onnx(folder / "net.onnx")
     write_branches(folder / "branches.onnx")
+    write_smaller_tables(folder)
     code = "import openvino as ov, sys; ov.save_model(ov.convert_model(sys.argv[1]), sys.argv[2], compress_to_fp16=False)"
     files = [folder / "net.onnx", folder / "net.xml"]
     subprocess.run([sys.executable, "-c", code, *files], check=True, capture_output=True, timeout=100)
@@ -169,6 +170,34 @@ def write_branches(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
 
 
+def write_smaller_tables(folder: Path) -> None:
+    """`ids` are looked up among 50 rows, and among 10 in a function (function.onnx), or in a branch (inner.onnx)."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    node, value = helper.make_node, helper.make_tensor_value_info
+    opset = [helper.make_opsetid("", 13), helper.make_opsetid("own", 1)]
+    held = {"big": np.ones((50, 2), np.float32), "small": np.ones((10, 2), np.float32)}
+    weights = {name: numpy_helper.from_array(array, name) for name, array in held.items()}
+    look = [node("Gather", ["small", "ids"], ["g"]), node("ReduceSum", ["g"], ["s"], keepdims=0)]
+    function = helper.make_function("own", "Look", ["small", "ids"], ["s"], look, opset[:1])
+    before = [node("Gather", ["big", "ids"], ["r"]), node("ReduceSum", ["r"], ["b"], keepdims=0)]
+    scalar = value("s", FLOAT, [])
+    taken = helper.make_graph(look, "taken", [], [scalar], [weights["small"]])
+    other = helper.make_graph([node("Identity", ["b"], ["s"])], "other", [], [scalar])
+    ids, which = value("ids", INT, [1, 6]), value("which", BOOL, [])
+    chosen = node("If", ["which"], ["q"], then_branch=taken, else_branch=other)
+    last = node("Add", ["b", "q"], ["y"])
+    for name, given, nodes, functions in (
+        ("function", [ids], [*before, node("Look", ["small", "ids"], ["q"], domain="own"), last], [function]),
+        ("inner", [ids, which], [*before, chosen, last], []),
+    ):
+        kept = list(weights.values())[: 1 if name == "inner" else 2]
+        graph = helper.make_graph(nodes, name, given, [value("y", FLOAT, [])], kept)
+        model = helper.make_model(graph, opset_imports=opset, ir_version=8, functions=functions)
+        onnx.save(model, folder / f"{name}.onnx")
+
+
 def known(workers: Workers, path: Path) -> dict[str, InputDomain | None]:
     """The domain of each input of a source."""
     source = recognise(path).source
@@ -211,6 +240,16 @@ def test_what_only_some_formats_can_hold(place: Path, workers: Workers) -> None:
     assert image.low == pytest.approx([0.485 - 0.687, 0.456 - 0.672, 0.406 - 0.675], abs=1e-4)
     added = known(workers, place / "net.pb")["ids"]  # 2 is added to the index of 9 rows
     assert added is not None and added.range == (0, 6)
+
+
+def test_a_misread_graph_refuses_no_model(place: Path, workers: Workers) -> None:
+    """The reader does not see into functions: their table is smaller than what it found."""
+    assert known(workers, place / "function.onnx") == {"ids": None}
+
+
+def test_tables_of_branches_count(place: Path, workers: Workers) -> None:
+    ids = known(workers, place / "inner.onnx")["ids"]
+    assert ids is not None and (ids.cause, ids.range) == ("lookup", (0, 9))
 
 
 def test_modules_that_change_tensors_in_place_and_keep_none(place: Path, workers: Workers) -> None:

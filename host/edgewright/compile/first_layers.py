@@ -20,7 +20,8 @@ class Step(NamedTuple):
     """One operator.
 
     Attributes:
-        kind: `same` (the value, its layout kept), `moved` (the value in another layout), `lookup` (its value is an index), `condition`
+        kind: `same` (the value, its layout kept), `moved` (the value in another layout), `handed` (moved into an
+            inner graph or out of it, so no constant), `lookup` (its value is an index), `condition`
             (its value decides), `select` (the first input decides between the others), `truth` (whether the value is not 0),
             `shape` (the value does not matter), `equal` and `order` (comparisons), `sum`; `mul`, `add`, `sub`, `div`, `max`, `min`, `sqrt`; else
             `other`.
@@ -38,14 +39,17 @@ class Graph:
 
     Args:
         value: gives a constant's values; None for what is none, or has more than `SMALL` values.
+        inputs: names of the inputs.
     """
 
-    def __init__(self, steps: Iterable[Step], value: Callable[[str], Array | None]) -> None:
-        self._value = value
+    def __init__(
+        self, steps: Iterable[Step], value: Callable[[str], Array | None], inputs: Iterable[str]
+    ) -> None:
+        self._value, self._inputs = value, set(inputs)
         self._readers: Mapping[str, list[Step]] = defaultdict(list)
-        self._maker: dict[str, Step] = {}
+        self._makers: Mapping[str, list[Step]] = defaultdict(list)
         for step in steps:
-            self._maker[step.output] = step
+            self._makers[step.output].append(step)
             for name in dict.fromkeys(step.inputs):
                 self._readers[name].append(step)
 
@@ -57,16 +61,28 @@ class Graph:
         """The values of a tensor that no input decides; None where one does, or they are not known."""
         import numpy as np
 
-        found = self._value(name)
-        step = self._maker.get(name)
-        if found is not None or step is None or not depth or step.kind not in _FOLDED:
+        found, makers = self._value(name), self._makers.get(name, ())
+        if found is not None or len(makers) != 1 or not depth or makers[0].kind not in _FOLDED:
             return found
+        step = makers[0]
         operands = [self.constant(one, depth - 1) for one in step.inputs]
         known = [np.asarray(one) for one in operands if one is not None]
-        if len(known) < len(operands) and step.kind not in ("same", "moved"):
+        if len(known) < len(operands) or len(known) != _OPERANDS.get(step.kind, 2):
             return None
         with np.errstate(all="ignore"):
-            return np.asarray(_FOLDED[step.kind](*known)) if known else None
+            return np.asarray(_FOLDED[step.kind](*known))
+
+    def depends(self, name: str, but: str) -> bool:
+        """Whether an input other than `but` decides the values of a tensor."""
+        pending, seen = [name], {name}
+        while pending:
+            at = pending.pop()
+            if at in self._inputs and at != but:
+                return True
+            before = {one for step in self._makers.get(at, ()) if step.kind != "shape" for one in step.inputs}
+            pending += before - seen
+            seen |= before
+        return False
 
 
 def _first(array: Array, *_: Array) -> Array:
@@ -104,6 +120,11 @@ _FOLDED: dict[str, Callable[..., Array]] = {
     "max": _greater,
     "sqrt": _root,
 }
+_OPERANDS = {
+    "same": 1,
+    "moved": 1,
+    "sqrt": 1,
+}  # else 2; of several that are moved together, none is the whole
 
 
 class Uses:
@@ -146,7 +167,7 @@ def uses(graph: Graph, name: str) -> Uses:
 
 def _moved(graph: Graph, step: Step, name: str) -> int | None:
     """The whole number by which a value changes that is otherwise the same behind the step; None where it is another."""
-    if step.kind in ("same", "moved", "max", "min"):  # a limit changes no index within it
+    if step.kind in ("same", "moved", "handed", "max", "min"):  # a limit changes no index within it
         return 0
     if step.kind == "select" and name != step.inputs[0]:
         return 0

@@ -147,7 +147,8 @@ def read_the_model(
 @lru_cache(maxsize=1)
 def input_domains(source: SourceRef) -> Domains:
     """What the model's first layers show of the numbers that each input takes."""
-    return domains.of(opened(source))
+    model = opened(source)
+    return trial.confirmed(model, domains.of(model))
 
 
 def compute_goldens(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.compile import changing
-from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.calibrate import SampleSet, random_samples
+from edgewright.compile.domains import Domains, InputDomain
 from edgewright.errors import ModelError
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _DETERMINISM = "determinism"  # what TensorFlow says of random operators without a seed, as its workers run it
+_TURNS = 4  # samples that take all values of two conditions
 _RUNS = 3  # what is drawn may be the same twice
 
 
@@ -68,6 +71,33 @@ def run(model: Any, sample: Sequence[Array], samples: SampleSet) -> list[Array]:
         ) from error
 
 
+def confirmed(model: Any, known: Domains) -> Domains:
+    """What is known of the inputs; nothing where the model fails on those numbers and takes plain random ones.
+
+    A misread graph must not refuse a model that converts without what was read in it. Floats make no model fail.
+    """
+    if not any(domain is not None and domain.integers for domain in known):
+        return known
+    single = any(math.prod(spec.shape) == 1 for spec in model.inputs)  # a condition takes its values in turn
+    samples = list(random_samples(model.inputs, _TURNS if single else 1, known))
+    highest = [list(map(_highest, sample, known)) for sample in samples]
+    if all(_runs(model, sample) for sample in (samples[0], *highest)):
+        return known
+    if not _runs(model, next(random_samples(model.inputs, 1))):
+        return known
+    return (None,) * len(known)
+
+
+def _highest(array: Array, domain: InputDomain | None) -> Array:
+    """The last index of a table everywhere: a smaller table that was missed does not have it."""
+    import numpy as np
+
+    if domain is None or domain.cause != "lookup":
+        return array
+    most = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else domain.range[1]
+    return np.full_like(array, min(domain.range[1], most))
+
+
 def _unfit(model: Any, sample: Sequence[Array]) -> list[str]:
     """Names of the inputs that the model takes as zeros, but not as they are in the sample."""
     import numpy as np
@@ -85,6 +115,8 @@ def _unfit(model: Any, sample: Sequence[Array]) -> list[str]:
 def _runs(model: Any, sample: Sequence[Array]) -> bool:
     try:
         model.run(sample)
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001 - whatever a framework raises for it
         return False
     return True

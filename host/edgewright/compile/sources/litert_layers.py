@@ -21,7 +21,7 @@ _KINDS = {
     "LOGICAL_NOT": "truth", "LOGICAL_AND": "truth", "LOGICAL_OR": "truth",
     "SELECT": "select", "SELECT_V2": "select", "IF": "condition", "SHAPE": "shape", "SUM": "sum", "CUMSUM": "sum", "REDUCE_MAX": "sum",
 }  # fmt: skip
-_ONE_VALUE = {"RESHAPE", "EXPAND_DIMS", "TRANSPOSE", "BROADCAST_TO", "TILE", "STRIDED_SLICE", "SLICE", "PAD", "SUM", "CUMSUM", "REDUCE_MAX", "IF"}  # fmt: skip
+_ONE_VALUE = {"RESHAPE", "EXPAND_DIMS", "TRANSPOSE", "BROADCAST_TO", "TILE", "STRIDED_SLICE", "SLICE", "PAD", "SUM", "CUMSUM", "REDUCE_MAX"}  # fmt: skip
 
 
 def read(interpreter: Any) -> Graph:
@@ -51,7 +51,7 @@ def read(interpreter: Any) -> Graph:
             inputs = tuple(str(at) if at >= 0 else "" for at in item["inputs"])
             yield from _steps(item, inputs, details, value)
 
-    return Graph(steps(), value)
+    return Graph(steps(), value, map(str, given))
 
 
 def _steps(
@@ -74,6 +74,11 @@ def _steps(
         kind = "truth" if details[int(outputs[0])]["dtype"].__name__.startswith("bool") else "same"
     if name in _ONE_VALUE:
         yield from (Step("shape", (one,), f"{outputs[0]}'") for one in inputs[1:])
+        inputs = inputs[:1]
+    elif name == "SPLIT":  # the axis comes first
+        inputs = inputs[1:]
+    elif name == "IF":  # its branches are not read
+        yield Step("other", inputs[1:], "")
         inputs = inputs[:1]
     for output in outputs or [""]:
         yield Step(kind, inputs, output)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgewright.compile.first_layers import SMALL, Graph, Step
 
@@ -21,31 +21,96 @@ _KINDS = {
     "Equal": "equal", "Greater": "order", "Less": "order", "GreaterOrEqual": "order", "LessOrEqual": "order",
     "Not": "truth", "And": "truth", "Or": "truth", "Xor": "truth",
     "Where": "select", "If": "condition", "Shape": "shape", "Size": "shape",
-    "ReduceSum": "sum", "ReduceMax": "sum", "CumSum": "sum",
+    "ReduceSum": "sum", "ReduceMax": "sum", "CumSum": "sum", "Handed": "handed",
 }  # fmt: skip
+_ONE_VALUE = {"Dropout", "Clip", "Reshape", "Squeeze", "Unsqueeze", "Expand", "Slice", "Tile", "Pad", "Split", "CumSum", "ReduceSum",
+              "ReduceMax", "If"}  # fmt: skip
 
 
 def read(model: Any) -> Graph:
-    """The graph of a ModelProto; inner graphs and functions are left out."""
-    graph = model.graph
-    held = {item.name: item for item in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant":
-            held.update((node.output[0], item.t) for item in node.attribute if item.name == "value")
+    """The graph of a ModelProto, with the inner graphs of its branches and loops; functions are left out."""
+    held: dict[str, Any] = {}
+    nodes = list(_nodes(model.graph, held, {}))
+    given = {item.name for item in model.graph.input} - held.keys()
     sizes = {name: list(item.dims) for name, item in held.items()}
-    for node in graph.node:
+    for node in nodes:
         if node.op_type in ("DequantizeLinear", "Cast", "Identity") and node.input[0] in sizes:
             sizes.setdefault(node.output[0], sizes[node.input[0]])
-    steps = [step for node in graph.node for step in _steps(node, held, sizes)]
-    return Graph(steps, partial(_value, held))
+    steps = [step for node in nodes for step in _steps(node, held, sizes)]
+    return Graph(steps, partial(_value, held), given)
 
 
-def _steps(node: Any, held: Mapping[str, Any], sizes: Mapping[str, list[int]]) -> Iterator[Step]:
+class _Node(NamedTuple):
+    """A NodeProto whose tensors have the names that they have in the whole model."""
+
+    op_type: str
+    domain: str
+    input: tuple[str, ...]
+    output: tuple[str, ...]
+    attribute: Any
+
+
+def _nodes(graph: Any, held: dict[str, Any], names: Mapping[str, str], within: str = "") -> Iterator[_Node]:
+    """All nodes. Two branches may use one name, so what is made inside gets another.
+
+    Args:
+        held: gets the constants. names: of what the graph around has and the inner one captures.
+    """
+    mine = [item.name for item in (*graph.initializer, *graph.input)]
+    mine += [name for node in graph.node for name in node.output]
+    names = {**names, **{name: within + name for name in mine if name}}
+    held.update((names[item.name], item) for item in graph.initializer)
+    for node in graph.node:
+        inputs, outputs = (tuple(names.get(one, one) for one in side) for side in (node.input, node.output))
+        if node.op_type == "Constant":
+            held.update(
+                (outputs[0], tensor) for tensor in map(_constant, node.attribute) if tensor is not None
+            )
+        for item in node.attribute:
+            for inner in filter(lambda one: one.node, (item.g, *item.graphs)):
+                place = f"{outputs[0]}/{item.name}/"
+                yield from _nodes(inner, held, names, place)
+                yield from _handed(node.op_type, inner, inputs, outputs, place)
+        yield _Node(node.op_type, node.domain, inputs, outputs, node.attribute)
+
+
+def _handed(
+    kind: str, inner: Any, inputs: Sequence[str], outputs: Sequence[str], place: str
+) -> Iterator[_Node]:
+    """What goes into an inner graph and comes out of it. A loop changes it from turn to turn, so none of it is a constant."""
+    into = (
+        zip(inputs[2:], inner.input[2:], strict=False)
+        if kind == "Loop"
+        else zip(inputs, inner.input, strict=False)
+    )
+    for outer, item in into:
+        yield _Node("Handed", "", (outer,), (place + item.name,), ())
+    for outer, item in zip(outputs, inner.output[kind == "Loop" :], strict=False):
+        yield _Node("Handed", "", (place + item.name,), (outer,), ())
+
+
+def _constant(attribute: Any) -> Any:
+    """What a Constant holds; None of strings and sparse tensors."""
+    import numpy as np
+    from onnx import numpy_helper
+
+    if attribute.name == "value":
+        return attribute.t
+    kind = {"value_float": "f", "value_floats": "floats", "value_int": "i", "value_ints": "ints"}.get(
+        attribute.name
+    )
+    if kind is None:
+        return None
+    dtype = np.float32 if kind[0] == "f" else np.int64
+    return numpy_helper.from_array(np.asarray(getattr(attribute, kind), dtype))
+
+
+def _steps(node: _Node, held: Mapping[str, Any], sizes: Mapping[str, list[int]]) -> Iterator[Step]:
     """One step an output; indexes of a Gather and what stands in its table are two."""
     from onnx import TensorProto
 
     kind = _KINDS.get(node.op_type, "other") if node.domain in ("", "ai.onnx") else "other"
-    inputs = tuple(node.input)
+    inputs = node.input
     if node.op_type == "Cast":
         to_truth = any(item.name == "to" and item.i == TensorProto.BOOL for item in node.attribute)
         kind = "truth" if to_truth else "same"
@@ -58,20 +123,7 @@ def _steps(node: Any, held: Mapping[str, Any], sizes: Mapping[str, list[int]]) -
         depth = _value(held, inputs[1])
         yield Step("lookup", inputs[:1], node.output[0], 0 if depth is None else int(depth.reshape(-1)[0]))
         return
-    elif node.op_type == "If":
-        inputs = inputs[:1]
-    elif node.op_type in (
-        "Clip",
-        "Reshape",
-        "Squeeze",
-        "Unsqueeze",
-        "Expand",
-        "Slice",
-        "Tile",
-        "Pad",
-        "CumSum",
-        "ReduceSum",
-    ):
+    elif node.op_type in _ONE_VALUE:
         yield from (Step("shape", (name,), f"{node.output[0]}'") for name in inputs[1:] if name)
         inputs = inputs[:1]
     for output in node.output or ("",):

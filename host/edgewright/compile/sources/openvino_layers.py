@@ -22,7 +22,7 @@ _KINDS = {
     "Select": "select", "If": "condition", "ShapeOf": "shape", "ReduceSum": "sum", "CumSum": "sum", "ReduceMax": "sum",
 }  # fmt: skip
 _ONE_VALUE = {"Reshape", "Squeeze", "Unsqueeze", "Transpose", "Broadcast", "Tile", "StridedSlice", "Slice", "Pad", "Split",
-              "VariadicSplit", "ReduceSum", "CumSum", "ReduceMax", "If"}  # fmt: skip
+              "VariadicSplit", "ReduceSum", "CumSum", "ReduceMax"}  # fmt: skip
 
 
 def read(model: Any) -> tuple[Graph, tuple[str, ...]]:
@@ -36,7 +36,8 @@ def read(model: Any) -> tuple[Graph, tuple[str, ...]]:
         return item.get_data() if item is not None and small else None
 
     steps = [step for item in operators for step in _steps(item, value)]
-    return Graph(steps, value), tuple(_name(port) for port in model.inputs)
+    names = tuple(_name(port) for port in model.inputs)
+    return Graph(steps, value, names), names
 
 
 def _name(port: Any) -> str:
@@ -62,6 +63,9 @@ def _steps(item: Any, value: Any) -> Iterator[Step]:
         found = "truth" if item.get_output_element_type(0).get_type_name() == "boolean" else "same"
     if kind in _ONE_VALUE:
         yield from (Step("shape", (one,), f"{outputs[0]}'") for one in inputs[1:])
+        inputs = inputs[:1]
+    elif kind == "If":  # its branches are not read
+        yield Step("other", inputs[1:], "")
         inputs = inputs[:1]
     for output in outputs:
         yield Step(found, inputs, output)

@@ -25,7 +25,7 @@ _KINDS = {
     "Sum": "sum", "Cumsum": "sum", "Max": "sum", "Any": "sum", "All": "sum",
 }  # fmt: skip
 _ONE_VALUE = {"Reshape", "Squeeze", "ExpandDims", "Transpose", "BroadcastTo", "Tile", "StridedSlice", "Slice", "Pad", "PadV2",
-              "ClipByValue", "Sum", "Cumsum", "Max", "Any", "All", "If", "StatelessIf"}  # fmt: skip
+              "ClipByValue", "Sum", "Cumsum", "Max", "Any", "All"}  # fmt: skip
 # which input is the table, which the indexes
 _LOOKUPS = {"GatherV2": (0, 1), "Gather": (0, 1), "ResourceGather": (0, 1)}
 _BOOL = 10  # of TensorFlow's DataType
@@ -53,7 +53,8 @@ def read(concrete: Any) -> tuple[Graph, tuple[str, ...]]:
 
     steps = [step for node in nodes for step in _steps(node, value, shapes.of)]
     count = len(concrete.inputs) - len(concrete.captured_inputs)
-    return Graph(steps, value), tuple(item.name.split(":")[0] for item in concrete.inputs[:count])
+    names = tuple(item.name.split(":")[0] for item in concrete.inputs[:count])
+    return Graph(steps, value, names), names
 
 
 class _Shapes:
@@ -107,6 +108,13 @@ def _steps(
         kind = _KINDS.get(node.op, "other")
         if node.op in _ONE_VALUE:
             yield from (Step("shape", (name,), f"{node.name}'") for name in inputs[1:])
+            inputs = inputs[:1]
+        elif node.op == "ConcatV2":  # the axis comes last
+            inputs = inputs[:-1]
+        elif node.op == "Split":
+            inputs = inputs[1:]
+        elif kind == "condition":  # its branches are not read
+            yield Step("other", inputs[1:], "")
             inputs = inputs[:1]
         yield Step(kind, inputs, node.name)
 

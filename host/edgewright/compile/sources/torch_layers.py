@@ -42,7 +42,7 @@ def read(module: Any, example: tuple[Any, ...]) -> tuple[Graph, tuple[str, ...]]
 
     with torch.no_grad(), Watching():
         module(*example)
-    return Graph(calls.steps, calls.value), names
+    return Graph(calls.steps, calls.value, names), names
 
 
 class _Calls:
