@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 _DEVIATIONS = 3.0  # of a normal distribution, to either side: nearly all of it
-_LEAST_RESCALED = 16.0  # a smaller divisor may be anything, such as the root of a number of channels
+_LEAST_RESCALED = 100.0  # a smaller divisor may be anything, such as the root of a number of channels
+_LEAST_ALONE = 1000.0  # of (x - 1) * 100, x may be a measured value
 _SIGNED = (32767.0, 32768.0)  # sound: these numbers are used to either side of 0
 _KNOWN = (
     255.0,
@@ -68,10 +69,18 @@ def of(model: Any) -> Domains:
     """
     try:
         graph, names = model.first_layers()
-        return tuple(_domain(graph, name, spec) for name, spec in zip(names, model.inputs, strict=True))
     except Exception:  # noqa: BLE001 - any graph, any framework; the log has it
         traceback.print_exc()
         return (None,) * len(model.inputs)
+    return tuple(_read(graph, name, spec) for name, spec in zip(names, model.inputs, strict=True))
+
+
+def _read(graph: Graph, name: str, spec: TensorSpec) -> InputDomain | None:
+    try:
+        return _domain(graph, name, spec)
+    except Exception:  # noqa: BLE001 - the other inputs may be understood
+        traceback.print_exc()
+        return None
 
 
 def _domain(graph: Graph, name: str, spec: TensorSpec) -> InputDomain | None:
@@ -81,7 +90,7 @@ def _domain(graph: Graph, name: str, spec: TensorSpec) -> InputDomain | None:
     found = first_layers.uses(graph, name)
     if looked := _lookup(found):
         return looked
-    if kind in "iu" and spec.scale is None and (mask := _mask(found)):
+    if kind in "iu" and spec.scale is None and (mask := _mask(found, np.dtype(spec.dtype).itemsize)):
         return mask
     chain = first_layers.affine(graph, name)
     if chain is None or kind == "b" or spec.scale is not None:
@@ -109,17 +118,23 @@ def _lookup(found: Uses) -> InputDomain | None:
     return _whole(low, high, "lookup") if 0 <= low <= high else None
 
 
-def _mask(found: Uses) -> InputDomain | None:
-    """0 and 1, or up to the constants that it is compared with."""
-    if found.sizes or found.shifted or found.others or not (found.decides or found.limits):
+def _mask(found: Uses, size: int) -> InputDomain | None:
+    """0 and 1, or up to the constants that it is compared with. Of one byte it may as well be a picture, unless it is a condition."""
+    if found.sizes or found.shifted or found.others:
+        return None
+    if not (found.chooses or (size > 1 and (found.decides or found.limits))):
         return None
     return _whole(0, max([1, *found.limits]), "mask")
 
 
 def _is_inverted(chain: Affine) -> bool:
-    """Whether it is (1 - x) times a large number: a mask of floats that is added to scores."""
+    """Whether it is (1 - x) times a large number, or (x - 1) times a larger one: a mask of floats that is added to scores."""
+    if chain.scale.size != 1 or chain.offset.size != 1:
+        return False
     scale, offset = float(chain.scale.reshape(-1)[0]), float(chain.offset.reshape(-1)[0])
-    return chain.scale.size == chain.offset.size == 1 and scale == -offset and abs(scale) >= 100
+    if scale != -offset:
+        return False
+    return abs(scale) >= first_layers.LEAST_MASKED if chain.kinds[0] == "from" else scale >= _LEAST_ALONE
 
 
 def _implied(chain: Affine, spec: TensorSpec) -> InputDomain | None:

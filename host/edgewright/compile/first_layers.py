@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 SMALL = 1 << 16  # values of a constant that is read; larger ones are weights
+LEAST_MASKED = 100.0  # what a mask is multiplied by where it is taken from 1 or 1 from it: the scores that it hides are to vanish
 _DEEP = 8  # operators that make one constant out of others
 _MOST = 512  # steps behind one input: what comes later is no longer its first layers
 
@@ -133,22 +135,25 @@ class Uses:
     Attributes:
         sizes: of the lookups whose index it is.
         shifted: (size, what was added before) of those whose index is the input and a constant.
-        decides: it is a condition, or is multiplied with what is computed, or taken from 1: what masks do.
+        chooses: it is a condition.
+        decides: it is calculated with as masks are.
         limits: the constants that it is compared with, as the least value of an input above.
         others: it also goes where numbers of any size make sense.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.sizes: list[int] = []
         self.shifted: list[tuple[int, int]] = []
         self.limits: list[int] = []
+        self.chooses = False
         self.decides = False
         self.others = False
 
 
 def uses(graph: Graph, name: str) -> Uses:
     """Follows an input through what moves it."""
-    found = Uses()
+    found = Uses(name)
     pending = [(name, 0)]
     seen = {(name, 0)}
     while pending:
@@ -181,7 +186,7 @@ def _note(found: Uses, graph: Graph, step: Step, name: str, shift: int) -> None:
         else:
             found.sizes.append(step.size)
     elif step.kind in ("condition", "select", "truth"):
-        found.decides = True
+        found.chooses = True
     elif step.kind in ("equal", "order"):
         _compared(found, graph, step, name)
     elif step.kind in ("mul", "sub", "add", "div"):
@@ -196,8 +201,9 @@ def _other(step: Step, name: str) -> str:
 
 
 def _single(array: Array | None) -> float | None:
-    """The one number of a constant."""
-    return float(array.reshape(-1)[0]) if array is not None and array.size == 1 else None
+    """The one number of a constant, where it is finite."""
+    number = float(array.reshape(-1)[0]) if array is not None and array.size == 1 else math.inf
+    return number if math.isfinite(number) else None
 
 
 def _added(graph: Graph, step: Step, name: str) -> int | None:
@@ -215,21 +221,23 @@ def _compared(found: Uses, graph: Graph, step: Step, name: str) -> None:
 
 
 def _calculated(found: Uses, graph: Graph, step: Step, name: str, shift: int) -> None:
-    """Whether it is as masks are calculated with: 1 - x, (x - 1) * 10000, or x times what the model computes."""
-    other = graph.constant(_other(step, name))
-    if (step.kind == "sub" and step.inputs[0] != name and _single(other) == 1.0) or (
-        step.kind == "mul" and _other(step, name) and (other is None or shift == -1)
-    ):
-        found.decides = True
-    elif step.kind != "mul" or not _other(step, name):
-        found.others = True
+    """Whether it is as masks are calculated with: 1 - x, (x - 1) * 10000, or x times what other inputs make. Else it is a number."""
+    operand = _other(step, name)
+    number = _single(graph.constant(operand))
+    if step.kind == "sub":
+        masks = step.inputs[0] != name and number == 1
+    elif step.kind == "mul" and shift == -1 and number is not None:
+        masks = abs(number) >= LEAST_MASKED
+    else:
+        masks = step.kind == "mul" and bool(operand) and graph.depends(operand, found.name)
+    found.decides, found.others = found.decides or masks, found.others or not masks
 
 
 class Affine(NamedTuple):
     """value * scale + offset, with the operators in the order in which they stand.
 
     Attributes:
-        kinds: such as ("mul", "add").
+        kinds: such as ("mul", "add"); `from` is a `sub` whose constant comes first.
         scale, offset: of all of them. first: the constant of the first.
         aligned: constants of several values stand for the input's own last axes.
     """
@@ -277,7 +285,7 @@ def affine(graph: Graph, name: str) -> Affine | None:
             scale, offset = -scale, number - offset
         else:
             offset = offset + (number if step.kind == "add" else -number)
-        kinds.append(step.kind)
+        kinds.append("from" if behind and step.kind == "sub" else step.kind)
         if len(kinds) == 1 or (len(kinds) == 2 and kinds[0] in ("mul", "div") and kinds[1] in ("add", "sub")):
             first = (scale, offset)
         name = step.output
