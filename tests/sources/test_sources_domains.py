@@ -290,7 +290,7 @@ def test_data_in_another_range_than_a_model_rescales_are_noted(
         manifest = compile_model(request, workers=workers).manifest
         notes[high] = manifest.notes
         assert manifest.calibration.ranges[0] == pytest.approx((0, high), abs=0.01 * high)
-    assert "input image: calibration data go from 0 to 1, the model rescales 0 to 255" in notes[1]
+    assert "input image: calibration data go from 0 to 1, the model expects 0 to 255" in notes[1]
     assert not [note for high in (40, 255) for note in notes[high] if "calibration" in note]
 
 

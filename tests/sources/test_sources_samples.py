@@ -82,7 +82,9 @@ def test_calibration_data_are_what_the_model_is_run_on(
 
 
 def test_data_that_the_model_does_not_take_are_named(place: Path, workers: Workers) -> None:
-    with pytest.raises(ModelError, match=r"model does not run on the calibration data wrong\.npz"):
+    with pytest.raises(
+        ModelError, match=r"model does not run on sample 0 of the calibration data wrong\.npz"
+    ):
         compile_model(
             CompileRequest(
                 source=place / "table.onnx", target="onnxruntime", calibration=place / "wrong.npz"
@@ -99,11 +101,37 @@ def test_data_that_the_model_does_not_take_are_named(place: Path, workers: Worke
         )
 
 
+def test_a_later_sample_that_the_model_does_not_take_is_named(place: Path, workers: Workers) -> None:
+    """Of more samples than are looked at, by its place in the data."""
+    kinds = np.eye(6, dtype=np.int64)[np.arange(200) % 6]
+    kinds[150] = 7
+    np.savez(place / "late.npz", kinds=kinds)
+    with pytest.raises(ModelError, match=r"does not run on sample 150 of the calibration data late\.npz"):
+        compile_model(
+            CompileRequest(source=place / "table.onnx", target="onnxruntime", calibration=place / "late.npz"),
+            workers=workers,
+        )
+
+
+def test_too_few_samples_of_a_model_that_takes_no_random_ones(place: Path, workers: Workers) -> None:
+    np.savez(place / "few.npz", kinds=np.eye(6, dtype=np.int64)[[0, 1, 2, 3, 3, 3]])
+    with pytest.raises(ModelError) as caught:
+        compile_model(
+            CompileRequest(source=place / "table.onnx", target="onnxruntime", calibration=place / "few.npz"),
+            workers=workers,
+        )
+    assert caught.value.message == (
+        "only 4 distinct samples in few.npz; 8 are needed, and the model does not run on random ones"
+    )
+    assert caught.value.hint == "add samples to few.npz"
+
+
 @pytest.mark.parametrize("name", ["table.onnx", "net.py:make"])
 def test_an_input_that_takes_no_random_numbers_is_named(place: Path, workers: Workers, name: str) -> None:
     with pytest.raises(ModelError) as caught:
         compile_model(CompileRequest(source=place / name, target="onnxruntime"), workers=workers)
-    assert caught.value.message == "input kinds does not take random numbers: give --calibration"
+    assert caught.value.message == "input kinds does not take random numbers"
+    assert str(caught.value.hint).startswith("give a few real inputs: --calibration FILE (")
     assert caught.value.code == "random-inputs"
     assert "out of" in str(caught.value.hint)  # what the framework says of it
 
@@ -125,7 +153,7 @@ class Picky:
 
 def test_all_inputs_that_take_no_random_numbers_are_named() -> None:
     """Also where only a later sample shows it."""
-    with pytest.raises(ModelError, match="inputs kind, group do not take random numbers: give --calibration"):
+    with pytest.raises(ModelError, match="inputs kind, group do not take random numbers"):
         goldens.compute(Picky(3), SampleSet(specs=Picky.inputs), 16)
 
 
@@ -136,3 +164,12 @@ def test_a_model_that_runs_on_nothing_blames_no_input() -> None:
 
     with pytest.raises(ModelError, match="model does not run on random inputs: RuntimeError: never runs"):
         goldens.compute(Broken(0), SampleSet(specs=Picky.inputs), 16)
+
+
+def test_what_is_no_fault_of_the_data_is_raised_as_it_is() -> None:
+    class Full(Picky):
+        def run(self, sample: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        goldens.compute(Full(0), SampleSet(specs=Picky.inputs), 16)

@@ -55,9 +55,14 @@ class SampleSet(Noun, frozen=True, kw_only=True):
         if self.path is None:
             yield from random_samples(self.specs, min(limit, SYNTHETIC_COUNT), self.domains)
             return
-        total = self.available()
-        chosen = [index * total // limit for index in range(limit)] if total > limit else None
+        places = self.places(limit)
+        chosen = places if len(places) < self.available() else None
         yield from data.samples(self.path, self.specs, self.preprocessing, chosen)
+
+    def places(self, limit: int) -> Sequence[int]:
+        """Where in the data the samples stand that `stream(limit)` yields."""
+        total = self.available()
+        return [index * total // limit for index in range(limit)] if total > limit else range(total)
 
 
 def random_samples(specs: Sequence[TensorSpec], count: int, known: Domains = ()) -> Iterator[list[Array]]:

@@ -64,6 +64,6 @@ def refusal(path: Path, operators: Iterable[str], kept: Sequence[str] = ()) -> M
         return stateful(path, found)
     return ModelError(
         f"{path.name} answers the same input differently each time",
-        hint=f"it draws random numbers or keeps state between calls: {_RANDOM_HINT}",
+        hint="it draws random numbers or keeps state: export it for inference (PyTorch: module.eval()), or make them inputs of the model",
         code="model-random",
     )

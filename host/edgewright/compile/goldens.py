@@ -14,7 +14,7 @@ import msgspec
 from edgewright.compile import spread, trial
 from edgewright.compile.calibrate import SampleSet, distinct, random_samples
 from edgewright.compile.ranges import Range, Ranges
-from edgewright.errors import ConversionError
+from edgewright.errors import ConversionError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 
 if TYPE_CHECKING:
@@ -53,10 +53,27 @@ def compute(
     given = _chosen(source, samples, count, seen or Ranges(source.inputs)) if samples.path else []
     short = max(LEAST, count) - len(given) if len(given) < LEAST else 0
     made = list(random_samples(source.inputs, short, samples.domains))
-    answers = [source.run(sample) for sample in given]
-    answers += [trial.run(source, sample, msgspec.structs.replace(samples, path=None)) for sample in made]
+    answers = [trial.run(source, sample, samples) for sample in given]
+    answers += _filled(source, made, samples, len(given))
     origin = "random" if short else "calibration"
     return _stacked([*given, *made]), _stacked(answers), origin
+
+
+def _filled(
+    source: Runs, made: Sequence[Sequence[Array]], samples: SampleSet, given: int
+) -> list[list[Array]]:
+    """The answers to the random samples that stand in for those that the data lack."""
+    try:
+        return [trial.run(source, sample, msgspec.structs.replace(samples, path=None)) for sample in made]
+    except ModelError as error:
+        if samples.path is None:
+            raise
+        name = samples.path.name
+        raise ModelError(
+            f"only {given} distinct samples in {name}; {LEAST} are needed, and the model does not run on random ones",
+            hint=f"add samples to {name}",
+            code=error.code,
+        ) from error
 
 
 def _chosen(source: Runs, samples: SampleSet, count: int, seen: Ranges) -> list[list[Array]]:
@@ -66,8 +83,9 @@ def _chosen(source: Runs, samples: SampleSet, count: int, seen: Ranges) -> list[
     """
     answers: dict[int, list[Array]] = {}
     extents: list[tuple[Range, ...]] = []
+    candidates = samples.places(_CANDIDATES * count)
     for index, sample in distinct(samples.stream(_CANDIDATES * count)):
-        answers[index] = spread.signature(source.run(sample))
+        answers[index] = spread.signature(trial.run(source, sample, samples, candidates[index]))
         extents.append(seen.see(sample))
     lone = spread.lone(extents, source.inputs)
     places = [index for at, index in enumerate(answers) if at not in lone]
@@ -109,10 +127,8 @@ def _cure(broken: Sequence[str], origin: str) -> str:
     if broken:
         return f"weights are not a number: {', '.join(broken[:5])}; train the model again, or restore an earlier state"
     if origin == "random":
-        return "random inputs may be none that it takes: give --calibration data like its real inputs"
-    return (
-        "run the model on the calibration data in its own framework: the answers are not finite there either"
-    )
+        return "the model may not take random numbers; give a few real inputs: --calibration FILE"
+    return "remove the samples on which the model answers so, or fix the model"
 
 
 def refuse_constant(outputs: Sequence[Array]) -> None:

@@ -104,8 +104,7 @@ def misfits(specs: Sequence[TensorSpec], known: Domains, given: Sequence[Range])
         width, room = high - low, _BEYOND[domain.cause] * (high - low)
         if mine[1] - mine[0] >= _UNFILLED * width and low - room <= mine[0] and mine[1] <= high + room:
             continue
-        does = "rescales" if domain.cause == "rescaling" else "normalizes"
         found.append(
-            f"input {spec.name}: calibration data go from {text(mine)}, the model {does} {text(domain.range)}"
+            f"input {spec.name}: calibration data go from {text(mine)}, the model expects {text(domain.range)}"
         )
     return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.compile import changing
 from edgewright.compile.calibrate import SampleSet, random_samples
 from edgewright.compile.domains import Domains, InputDomain
-from edgewright.errors import ModelError
+from edgewright.errors import EdgewrightError, ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _DETERMINISM = "determinism"  # what TensorFlow says of random operators without a seed, as its workers run it
+_GIVE = "give a few real inputs: --calibration FILE"
 _TURNS = 4  # samples that take all values of two conditions
 _RUNS = 3  # what is drawn may be the same twice
 
@@ -32,7 +33,7 @@ def answers(model: Any, samples: SampleSet, path: Path) -> list[Array]:
     """
     sample = next(samples.stream(1))
     try:
-        first, again, third = (run(model, sample, samples) for _ in range(_RUNS))
+        first, again, third = (run(model, sample, samples, 0) for _ in range(_RUNS))
     except ModelError as error:
         cause = error.__cause__
         if _DETERMINISM in str(cause) and (drawn := changing.random(model.operators())):
@@ -44,29 +45,34 @@ def answers(model: Any, samples: SampleSet, path: Path) -> list[Array]:
     return list(first)
 
 
-def run(model: Any, sample: Sequence[Array], samples: SampleSet) -> list[Array]:
+def run(model: Any, sample: Sequence[Array], samples: SampleSet, index: int | None = None) -> list[Array]:
     """The outputs for one of the samples.
+
+    Args:
+        index: of the sample in the calibration data; None: it is not known.
 
     Raises:
         ModelError: the source does not run on it; an input that takes no random numbers is named.
     """
     try:
         return list(model.run(sample))
+    except (MemoryError, EdgewrightError):
+        raise
     except Exception as error:
         if samples.path is None and (names := _unfit(model, sample)):
             several = len(names) > 1
             raise ModelError(
-                f"input{'s' if several else ''} {', '.join(names)} {'do' if several else 'does'} not take random numbers: "
-                "give --calibration",
-                hint=f"the model fails on them: {_first_line(error)}; some of its real inputs show which numbers it takes",
+                f"input{'s' if several else ''} {', '.join(names)} {'do' if several else 'does'} not take random numbers",
+                hint=f"{_GIVE} (the model fails with {_first_line(error)})",
                 code="random-inputs",
             ) from error
-        origin = "random inputs" if samples.path is None else f"the calibration data {samples.path.name}"
+        origin = "random inputs"
+        if samples.path is not None:
+            origin = "the calibration data" if index is None else f"sample {index} of the calibration data"
+            origin += f" {samples.path.name}"
         raise ModelError(
             f"model does not run on {origin}: {_first_line(error)}",
-            hint="give --calibration data like its real inputs"
-            if samples.path is None
-            else "its values may be none that the model takes; --input-shape may not fit",
+            hint=_GIVE if samples.path is None else "check the values, and --input-shape",
             code="model-unreadable",
         ) from error
 
