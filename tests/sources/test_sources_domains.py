@@ -35,6 +35,13 @@ net = keras.Model([ids, mask, types, image, sensors], L.Dense(3)(L.Concatenate()
 net.save(place / "net.keras")
 net.export(place / "net", verbose=False)
 (place / "net.tflite").write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(place / "net")).convert())
+@tf.function(input_signature=[tf.TensorSpec((1, 4), name="x"), tf.TensorSpec((1,), tf.int32, name="n")])
+def branch(x, n):
+    return {"y": tf.cond(n[0] > 0, lambda: x * tf.cast(n[0], tf.float32), lambda: x)}
+module = tf.Module()
+module.branch = branch
+tf.saved_model.save(module, str(place / "branch"), signatures=branch)
+(place / "branch.tflite").write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(place / "branch")).convert())
 picture = L.Input((8, 8, 3), name="image")
 inner = L.Conv2D(4, 3, activation="relu")(L.Rescaling(1 / 255.)(L.RandomRotation(.1)(L.RandomFlip()(picture))))
 keras.Model(picture, L.Dense(5)(L.Dropout(.5)(L.GlobalAveragePooling2D()(inner)))).save(place / "own_rescaling.keras")
@@ -106,8 +113,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_onnx(folder / "net.onnx")
     write_branches(folder / "branches.onnx")
     write_smaller_tables(folder)
-    code = "import openvino as ov, sys; ov.save_model(ov.convert_model(sys.argv[1]), sys.argv[2], compress_to_fp16=False)"
-    files = [folder / "net.onnx", folder / "net.xml"]
+    write_branch(folder / "branch.onnx")
+    code = """
+import openvino as ov, sys
+for one in sys.argv[1:]: ov.save_model(ov.convert_model(one), one.replace("onnx", "xml"), compress_to_fp16=False)
+"""
+    files = [folder / "net.onnx", folder / "branch.onnx"]
     subprocess.run([sys.executable, "-c", code, *files], check=True, capture_output=True, timeout=100)
     return folder
 
@@ -167,6 +178,30 @@ def write_branches(path: Path) -> None:
         nodes, "net", [value("x", FLOAT, [1, 4]), value("which", BOOL, []), value("mode", INT, [1])],
         [value("y", FLOAT, [1, 4]), value("z", FLOAT, [1])], [numpy_helper.from_array(np.array([3]), "three")],
     )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+
+
+def write_branch(path: Path) -> None:
+    """y = x * n if n > 0, else x: whatever n is compared with, it is a number."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    node, value, inner = (
+        helper.make_node,
+        helper.make_tensor_value_info,
+        [helper.make_tensor_value_info("b", FLOAT, [1, 4])],
+    )
+    times = [node("Cast", ["n"], ["f"], to=FLOAT), node("Mul", ["x", "f"], ["b"])]
+    then, other = (
+        helper.make_graph(nodes, "branch", [], inner) for nodes in (times, [node("Identity", ["x"], ["b"])])
+    )
+    nodes = [
+        node("Greater", ["n", "zero"], ["above"]), node("Squeeze", ["above"], ["is"]),
+        node("If", ["is"], ["y"], then_branch=then, else_branch=other),
+    ]  # fmt: skip
+    given = [value("x", FLOAT, [1, 4]), value("n", INT, [1])]
+    zero = numpy_helper.from_array(np.array([0]), "zero")
+    graph = helper.make_graph(nodes, "net", given, [value("y", FLOAT, [1, 4])], [zero])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
 
 
@@ -245,6 +280,11 @@ def test_what_only_some_formats_can_hold(place: Path, workers: Workers) -> None:
 def test_a_misread_graph_refuses_no_model(place: Path, workers: Workers) -> None:
     """The reader does not see into functions: their table is smaller than what it found."""
     assert known(workers, place / "function.onnx") == {"ids": None}
+
+
+@pytest.mark.parametrize("name", ["branch", "branch.tflite", "branch.xml"])
+def test_what_a_branch_may_do_with_it_is_not_known(place: Path, workers: Workers, name: str) -> None:
+    assert known(workers, place / name)["n"] is None
 
 
 def test_tables_of_branches_count(place: Path, workers: Workers) -> None:
