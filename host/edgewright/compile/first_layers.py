@@ -51,7 +51,8 @@ class Graph:
         self._readers: Mapping[str, list[Step]] = defaultdict(list)
         self._makers: Mapping[str, list[Step]] = defaultdict(list)
         for step in steps:
-            self._makers[step.output].append(step)
+            if step.output:  # else nobody reads it
+                self._makers[step.output].append(step)
             for name in dict.fromkeys(step.inputs):
                 self._readers[name].append(step)
 
@@ -122,11 +123,9 @@ _FOLDED: dict[str, Callable[..., Array]] = {
     "max": _greater,
     "sqrt": _root,
 }
-_OPERANDS = {
-    "same": 1,
-    "moved": 1,
-    "sqrt": 1,
-}  # else 2; of several that are moved together, none is the whole
+_OPERANDS = dict.fromkeys(
+    ("same", "moved", "sqrt"), 1
+)  # else 2; of several that are joined, none is the whole
 
 
 class Uses:

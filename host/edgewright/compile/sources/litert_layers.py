@@ -78,7 +78,7 @@ def _steps(
     elif name == "SPLIT":  # the axis comes first
         inputs = inputs[1:]
     elif name == "IF":  # its branches are not read
-        yield Step("other", inputs[1:], "")
+        yield from (Step("other", inputs[1:], output) for output in outputs)
         inputs = inputs[:1]
     for output in outputs or [""]:
         yield Step(kind, inputs, output)

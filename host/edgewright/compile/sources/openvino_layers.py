@@ -65,7 +65,7 @@ def _steps(item: Any, value: Any) -> Iterator[Step]:
         yield from (Step("shape", (one,), f"{outputs[0]}'") for one in inputs[1:])
         inputs = inputs[:1]
     elif kind == "If":  # its branches are not read
-        yield Step("other", inputs[1:], "")
+        yield from (Step("other", inputs[1:], output) for output in outputs)
         inputs = inputs[:1]
     for output in outputs:
         yield Step(found, inputs, output)

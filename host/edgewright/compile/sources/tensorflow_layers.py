@@ -114,7 +114,7 @@ def _steps(
         elif node.op == "Split":
             inputs = inputs[1:]
         elif kind == "condition":  # its branches are not read
-            yield Step("other", inputs[1:], "")
+            yield Step("other", inputs[1:], node.name)
             inputs = inputs[:1]
         yield Step(kind, inputs, node.name)
 
