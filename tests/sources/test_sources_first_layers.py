@@ -118,3 +118,35 @@ def test_an_input_that_nobody_understands_hides_no_other() -> None:
 
     strange, ids = domains.of(Opened())
     assert strange is None and ids is not None and ids.range == (0, 6)
+
+
+def test_what_a_loop_changes_is_no_constant() -> None:
+    """Its state starts at 255 and is doubled; what it is handed is followed to the table inside."""
+    value = helper.make_tensor_value_info
+    inside = [
+        helper.make_node("Identity", ["on"], ["on_out"]),
+        helper.make_node("Add", ["state", "state"], ["state_out"]),
+        helper.make_node("Identity", ["index"], ["index_out"]),
+        helper.make_node("Gather", ["table", "index"], ["row"]),
+        helper.make_node("Div", ["x", "state"], ["share"]),
+    ]
+    given = [value("turn", 7, []), value("on", 9, []), value("state", 1, []), value("index", 7, [1])]
+    made = [value(name, 0, None) for name in ("on_out", "state_out", "index_out", "row", "share")]
+    table = numpy_helper.from_array(np.ones((7, 2), np.float32), "table")
+    body = helper.make_graph(inside, "body", given, made, [table])
+    loop = helper.make_node("Loop", ["", "", "k255", "ids"], ["last", "i", "rows", "shares"], body=body)
+    held = numpy_helper.from_array(np.float32(255), "k255")
+    given = [value("ids", 7, [1]), value("x", 1, [4])]
+    graph = helper.make_graph([loop], "net", given, [value("shares", 1, None)], [held])
+
+    class Opened:
+        inputs = tuple(
+            TensorSpec(name=name, shape=(4,), dtype=one) for name, one in (("ids", "int64"), ("x", "float32"))
+        )
+
+        def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
+            return onnx_layers.read(helper.make_model(graph)), ("ids", "x")
+
+    ids, x = domains.of(Opened())
+    assert ids is not None and ids.range == (0, 6)
+    assert x is None
