@@ -206,7 +206,7 @@ def write_branch(path: Path) -> None:
 
 
 def write_smaller_tables(folder: Path) -> None:
-    """`ids` are looked up among 50 rows, and among 10 in a function (function.onnx), or in a branch (inner.onnx)."""
+    """`ids` are looked up among 50 rows, and among 49 in a function (function.onnx), or 10 in a branch (inner.onnx)."""
     import onnx
     from onnx import helper, numpy_helper
 
@@ -227,7 +227,9 @@ def write_smaller_tables(folder: Path) -> None:
         ("function", [ids], [*before, node("Look", ["small", "ids"], ["q"], domain="own"), last], [function]),
         ("inner", [ids, which], [*before, chosen, last], []),
     ):
-        kept = list(weights.values())[: 1 if name == "inner" else 2]
+        kept = [weights["big"]]
+        if functions:
+            kept.append(numpy_helper.from_array(np.ones((49, 2), np.float32), "small"))
         graph = helper.make_graph(nodes, name, given, [value("y", FLOAT, [])], kept)
         model = helper.make_model(graph, opset_imports=opset, ir_version=8, functions=functions)
         onnx.save(model, folder / f"{name}.onnx")
