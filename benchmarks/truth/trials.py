@@ -23,6 +23,7 @@ from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.precision import PRECISIONS
+from edgewright.nouns.project import Compare
 from truth import verdicts
 from truth.cases import Case
 from truth.faults import KINDS, Facts
@@ -133,8 +134,8 @@ class Tried:
         goldens = made.folder / made.manifest.goldens.file
         samples = self._pool(data).of(self.specs[0])
         return Subject(
-            targets.load(target), self.source, self.specs, samples, made.folder, made.manifest, goldens
-        )
+            targets.load(target), self.source, self.specs, samples, made.folder, made.manifest, goldens, made.folder, Compare()
+        )  # fmt: skip
 
     def try_sound(self, subject: Subject, draws: int) -> None:
         """The artifact as it is: its own goldens, others from parts of the data, random ones."""

@@ -155,7 +155,10 @@ def _new(workers: Workers, subject: Subject) -> dict[str, Any]:
     refused: tuple[str, ...] = ()
     words, verdict = "", ()
     try:
-        verdict = checking.check(workers, subject, found).verdict
+        checked = checking.check(workers, subject, found)
+        verdict = checked.verdict
+        if checked.low is not None:
+            raise checked.low
     except EdgewrightError as error:
         refused, words = _rules(error, found), error.message
     return {
@@ -187,9 +190,9 @@ def _rules(error: EdgewrightError, found: list[Judged]) -> tuple[str, ...]:
 def other_goldens(workers: Workers, subject: Subject, file: Path, samples: SampleSet) -> Subject:
     """The same artifact with goldens from other samples."""
     source = subject.source
-    count, origin = workers.call(
+    count, origin, _ = workers.call(
         SOURCES[source.format], "edgewright.compile.jobs", "compute_goldens", source=source, samples=samples,
-        count=subject.manifest.goldens.count, allow_constant=False, file=file,
+        count=subject.manifest.goldens.count, allow_constant=False, compare=subject.compare, file=file,
     )  # fmt: skip
     goldens = msgspec.structs.replace(subject.manifest.goldens, count=count, origin=origin)
     manifest: Manifest = msgspec.structs.replace(subject.manifest, goldens=goldens)
