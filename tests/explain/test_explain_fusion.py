@@ -50,7 +50,7 @@ def test_onnx_is_folded(onnx_net: Path, workers: Workers, target: str, precision
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_keras_is_folded(keras_net: Path, workers: Workers, target: str, precision: str) -> None:
-    calibration = keras_net.with_name("images.npz") if precision == "int8" else None
+    calibration = "synthetic" if precision == "int8" else None
     found = explained(workers, keras_net, target, precision, calibration=calibration)
     everything_is_folded(found, 3)
     assert {group.pattern: group.count for group in found.chains} == {
@@ -100,9 +100,8 @@ def test_every_layer_can_be_kept_in_floats_by_its_name(
     for name in names:
         conversion = Conversion(keep_float=(name,))
         found = explained(
-            workers, keras_net, target, "int8-mixed", calibration=keras_net.with_name("images.npz"),
-            conversion=conversion,
-        )  # fmt: skip
+            workers, keras_net, target, "int8-mixed", calibration="synthetic", conversion=conversion
+        )
         numbers = [item.arithmetic for item in found.layers]
         assert numbers.count("fp32") == 1
         kept.add(numbers.index("fp32"))

@@ -20,6 +20,7 @@ _TELLING = 8  # indexes that an axis has at least before its neighbours tell wha
 _ALIKE = 0.7  # neighbours correlate by so much where an axis is one of places or times
 _QUIET = 1 / 4  # of the usual square: what is less along such an axis is a quiet place, such as a border
 _JUMP = 16  # times the square of a neighbour: another quantity begins there
+_CLASSES = 100  # indexes from which on an axis is one of many classes, some of which hardly ever change
 _LEAST_RUN = 4  # indexes that a quantity has at least
 FLOORS = 4  # a slice is tested where it changes by more than this many floors
 _SUM = 1e-3  # a distribution's values sum to 1 but for this
@@ -118,7 +119,9 @@ def slices(sums: Sums, floor: Array, axis: int, quiet: Array | float = 0.0) -> S
 
 
 def quiet(reference: Array, sums: Sums, axis: int) -> Array | float:
-    """The `Slices.quiet` of an axis: 0 where its indexes are quantities, each with a size of its own.
+    """The `Slices.quiet` of an axis: 0 where its indexes are a few quantities, each with a size of its own.
+
+    Of many classes some change less than an artifact's noise on any data at hand: they are tested where they change as others do.
 
     Rows of a picture, or times, answer almost as their neighbours do; what hardly changes among them is a border, and no loss.
     Scores that follow one another do so too, beside boxes: a jump begins another run, which has a usual square of its own.
@@ -133,9 +136,9 @@ def quiet(reference: Array, sums: Sums, axis: int) -> Array | float:
         away = np.moveaxis(row - sums.mean, axis, 0).reshape(len(signal), -1)
         together += np.einsum("ij,ij->i", away[1:], away[:-1])
     both = np.sqrt(signal[1:] * signal[:-1])
-    if not both.any() or np.median(together[both > 0] / both[both > 0]) < _ALIKE:
-        return 0.0
     each = signal / np.maximum(1.0, along(sums.count, axis))
+    if not both.any() or np.median(together[both > 0] / both[both > 0]) < _ALIKE:
+        return _QUIET * float(np.median(each)) if len(each) >= _CLASSES else 0.0
     return _QUIET * _usual(each)
 
 
