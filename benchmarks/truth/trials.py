@@ -97,7 +97,7 @@ class Found:
 
 
 class Tried:
-    """One case, in a folder of its own.
+    """One case and its folder.
 
     Args:
         samples: how many evaluate.

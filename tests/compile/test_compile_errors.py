@@ -188,3 +188,26 @@ def test_answers_that_stray_are_refused(models: Path, workers: Workers, tmp_path
     ):
         compile_model(request, workers=workers)
     assert not ArtifactStore(home.folder("artifacts")).list()
+
+
+def test_an_output_of_strings_is_named(workers: Workers, tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    def text(name: str, value: str) -> TensorProto:
+        return helper.make_tensor(name, TensorProto.STRING, (), [value.encode()])
+
+    nodes = [
+        helper.make_node("Greater", ["x", "zero"], ["is"]),
+        helper.make_node("Where", ["is", "yes", "no"], ["word"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "words",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 2))],
+        [helper.make_tensor_value_info("word", TensorProto.STRING, (1, 2))],
+        [text("yes", "yes"), text("no", "no"), helper.make_tensor("zero", TensorProto.FLOAT, (), [0.0])],
+    )  # fmt: skip
+    path = tmp_path / "words.onnx"
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    with pytest.raises(ModelError, match=r"output word of words\.onnx holds ") as caught:
+        compile_model(CompileRequest(source=path, target="onnxruntime"), workers=workers)
+    assert caught.value.code == "output-kind"

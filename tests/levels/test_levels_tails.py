@@ -179,3 +179,14 @@ def test_sixteen_levels_are_enough(values: Sequence[float], few: bool) -> None:
             part, levels._values(np.array([[value]], "float32"), spec), np.ones((1, 1), bool)
         )
     assert part.few == few
+
+
+def test_infinities_and_padding_widen_no_range() -> None:
+    """A constant of -1e9 or masked garbage beside logits of 10: a step of millions must not look fine enough for them."""
+    places = np.ones((4,), bool)
+    operand = Operand("logits", 1, 4e6, np.inf, -np.inf)
+    answers = np.array([[-10.0, 10.0, -1e9, 5e8]], np.float32)
+    counts = np.array([[True, True, True, False]])
+    part = levels._widened(Part(0, operand, places, apart=1e4), answers, counts)
+    assert (part.span, part.few) == (20.0, True)
+    assert not levels._widened(Part(0, operand, places), answers, counts).few

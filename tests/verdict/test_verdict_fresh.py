@@ -46,6 +46,17 @@ def test_what_is_right_on_other_samples_is_not_lost() -> None:
     assert -1 < sure[2][0].signal_db <= 0
 
 
+def test_an_answer_that_is_not_finite_clears_nothing() -> None:
+    draw = np.random.default_rng(3)
+    goldens, others = draw.normal(size=(16, 4)), draw.normal(size=(64, 4))
+    answered = goldens.copy()
+    answered[:, 3] = 0
+    again = others.copy()
+    again[:, 3] = np.nan
+    sure = fresh.lost({2: suspected(goldens, answered)}, rows(others, again))
+    assert [(one.axis, one.at) for one in sure[2]] == [(0, 3)]
+
+
 def test_what_other_samples_do_not_show_is_not_lost() -> None:
     draw = np.random.default_rng(2)
     goldens = draw.normal(size=(16, 4))
