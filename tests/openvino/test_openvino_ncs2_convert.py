@@ -42,6 +42,43 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Softmax that is masked by the lowest float, at opset 17, whose axes of Unsqueeze are no attribute."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    random, node = np.random.default_rng(6), helper.make_node
+    graph = helper.make_graph(
+        [
+            node("MatMul", ["x", "weight"], ["scores"]), node("Greater", ["x", "zero"], ["seen"]),
+            node("Cast", ["seen"], ["kept"], to=TensorProto.FLOAT), node("Sub", ["one", "kept"], ["hidden"]),
+            node("Mul", ["hidden", "low"], ["bias"]), node("Unsqueeze", ["bias", "axes"], ["bias3"]),
+            node("Unsqueeze", ["scores", "axes"], ["scores3"]), node("Add", ["scores3", "bias3"], ["masked"]),
+            node("Softmax", ["masked"], ["y"], axis=-1),
+        ],
+        "masked",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 8])],
+        [
+            numpy_helper.from_array(random.normal(size=(8, 8)).astype("float32"), "weight"),
+            *(numpy_helper.from_array(np.float32(value), name) for name, value in (("zero", 0), ("one", 1))),
+            numpy_helper.from_array(np.finfo("float32").min, "low"), numpy_helper.from_array(np.array([1]), "axes"),
+        ],
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("masked") / "masked.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize(("precision", "least_db"), [("fp16", 50), ("fp32", 100)])
+def test_a_newer_opset_and_a_mask_beyond_16_bit_floats(
+    toolchain: Path, compiled: Compiled, masked: Path, precision: str, least_db: float
+) -> None:
+    assert compiled(masked, "openvino2021", precision).manifest.parity.sqnr_db > least_db
+
+
 @pytest.mark.parametrize(("precision", "least_db"), [("fp16", 50), ("fp32", 100)])
 @pytest.mark.parametrize("model", ["cnn", "two_in_two_out", "tokens"])
 def test_what_the_stick_reads_answers_rightly(

@@ -20,6 +20,8 @@ def ready(work):
     older.axes_as_attributes(model)
     sizes = older.sizes(model)
     recurrent.complete(model, sizes)
+    if work.precision == "fp16":
+        _within_halves(model)
     _replace(model, {"ReduceSumSquare": _squares, "BatchNormalization": _normalisation}, sizes)
     place = work.folder / "ready.onnx"
     onnx.save(model, str(place))
@@ -46,6 +48,24 @@ def _folded(model):
         made = onnx.load(settings.optimized_model_filepath)
     used_domains(made)
     return made
+
+
+def _within_halves(model):
+    """Finite constants beyond 16-bit floats at their largest: what stands for minus infinity becomes infinite else, and 0 times that no number."""
+    import numpy
+    from onnx import TensorProto, numpy_helper
+
+    from edgewright.compile.sources.onnx import every_tensor
+
+    largest = numpy.finfo(numpy.float16).max
+    for tensor in every_tensor(model):
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        beyond = numpy.isfinite(values) & (numpy.abs(values) > largest)
+        if beyond.any():
+            clipped = numpy.where(beyond, numpy.clip(values, -largest, largest), values)
+            tensor.CopyFrom(numpy_helper.from_array(clipped.astype(values.dtype), tensor.name))
 
 
 def _replace(model, ways, sizes):
