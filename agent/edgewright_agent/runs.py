@@ -102,9 +102,7 @@ def inputs(job, source):
     members = []
     for index, spec in enumerate(job["manifest"]["inputs"]):
         name = "input_%d" % index
-        member = source.member(name)
-        if tensors.real_for_integers(member, spec):
-            member = tensors.Quantised(member, spec)
+        member = tensors.fitted(source.member(name), spec)
         tensors.check(member, spec, name)
         members.append(member)
     counts = set(member.count for member in members)

@@ -168,6 +168,37 @@ class Quantised:
             yield struct.pack("<%d%s" % (len(limited), self._letter), *limited)
 
 
+class Resized:
+    """A member of floats as floats of another width. Attributes: as of a Member."""
+
+    def __init__(self, member, dtype):
+        self._member, self._letter = member, FORMATS[dtype][0]
+        self.dtype, self.shape, self.count, self.sample_shape = (
+            dtype,
+            member.shape,
+            member.count,
+            member.sample_shape,
+        )
+        self.sample_bytes = product(member.sample_shape) * FORMATS[dtype][1]
+
+    def samples(self):
+        """As of a Member. Raises AgentError: `bad-argument`, a value that is too large for the width."""
+        for data in self._member.samples():
+            values = numbers(data, self._member.dtype)
+            try:
+                yield struct.pack("<%d%s" % (len(values), self._letter), *values)
+            except OverflowError:
+                raise bad("an input is too large for %s" % self.dtype, "")
+
+
+def fitted(member, spec):
+    """The member with its floats as the tensor of the spec has them: integers that have a scale, or floats of another width."""
+    if real_for_integers(member, spec):
+        return Quantised(member, spec)
+    floats = member.dtype.startswith("float") and spec["dtype"].startswith("float")
+    return Resized(member, spec["dtype"]) if floats and member.dtype != spec["dtype"] else member
+
+
 class Tensors:
     """The members of an `.npz`; a lone `.npy` is one member, `input_0`.
 

@@ -62,6 +62,24 @@ def test_a_value_that_is_not_finite_is_refused() -> None:
             list(tensors.Quantised(member(np.array([[0.5, bad]], "float32")), spec).samples())
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"), [("float16", "float32"), ("float64", "float32"), ("float32", "float16")]
+)
+def test_the_board_takes_floats_of_another_width(given: str, wanted: str) -> None:
+    spec = {"name": "x", "shape": [1, 7], "dtype": wanted}
+    values = np.random.default_rng(2).normal(size=(3, 1, 7)).astype(given)
+    found = tensors.fitted(member(values), spec)
+    tensors.check(found, spec, "input_0")
+    rows = [np.frombuffer(sample, wanted).reshape(1, 7) for sample in found.samples()]
+    assert np.array_equal(rows, values.astype(wanted))
+
+
+def test_a_float_that_the_width_cannot_hold_is_refused() -> None:
+    spec = {"name": "x", "shape": [1], "dtype": "float32"}
+    with pytest.raises(AgentError, match="too large for float32"):
+        list(tensors.fitted(member(np.array([[1e300]])), spec).samples())
+
+
 @pytest.fixture
 def on_board(tmp_path: Path) -> Callable[[Artifact], dict[str, Any]]:
     """The agent's `verify` of an artifact, by a child process and this machine's own LiteRT."""

@@ -219,11 +219,15 @@ def fitted(row: Array, spec: TensorSpec, where: str, index: int) -> Array:
 
 
 def as_input(row: Array, spec: TensorSpec) -> Array:
-    """Floats for an input of integers with a scale are real values and get quantised; all else stays as it is."""
+    """Floats as the input has them: for integers with a scale they are real values; all else stays as it is."""
     import numpy as np
 
-    integers = spec.scale is not None and np.dtype(spec.dtype).kind in "iu"
-    return quantised(row, spec) if integers and row.dtype.kind == "f" else row
+    want = np.dtype(spec.dtype)
+    if row.dtype.kind != "f":
+        return row
+    if want.kind == "f":
+        return row.astype(want, copy=False)
+    return quantised(row, spec) if spec.scale is not None and want.kind in "iu" else row
 
 
 def quantised(row: Array, spec: TensorSpec) -> Array:

@@ -4,6 +4,7 @@ from edgewright_targets.onnxruntime import layers
 from edgewright_targets.onnxruntime.prepare import named, prepared
 from edgewright_targets.onnxruntime.shield import shield
 from edgewright_targets.onnxruntime.spared import at_ends, spared
+from edgewright_targets.onnxruntime.widen import wide
 
 METHODS = {"minmax": "min-max", "entropy": "entropy", "percentile": "percentile 99.999"}
 _CHUNK = 8  # samples whose activations are held at a time by the methods that need whole tensors
@@ -121,7 +122,7 @@ def _chunks(work):
 
         def get_next(self):
             sample = next(self.samples, None)
-            return None if sample is None else dict(zip(names, sample, strict=True))
+            return None if sample is None else dict(zip(names, map(wide, sample), strict=True))
 
     stream = work.samples()
     for first in stream:

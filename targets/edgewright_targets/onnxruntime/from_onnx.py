@@ -3,17 +3,20 @@
 from edgewright_targets.onnxruntime.files import beside, save
 from edgewright_targets.onnxruntime.lower import lowered
 from edgewright_targets.onnxruntime.prepare import named
+from edgewright_targets.onnxruntime.widen import widened
 
 
 def convert(work):
-    """Writes and checks it, converted down where the board's runtime reads less."""
+    """Writes and checks it, converted down where the board's runtime reads less, in float32 alone but for `as-is`."""
     import onnx
 
-    model = named(lowered(work))
+    model, notes = widened(lowered(work), work)
+    named(model)
     _settle_weights(model)
     save(model, work.folder / work.entry)
     beside(model, work.source.path.parent, work.folder)
     onnx.checker.check_model(str(work.folder / work.entry))
+    return {"notes": notes}
 
 
 def _settle_weights(model):

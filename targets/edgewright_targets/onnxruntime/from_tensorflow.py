@@ -4,6 +4,7 @@ from edgewright_targets.onnxruntime.files import save
 from edgewright_targets.onnxruntime.leftover import settle
 from edgewright_targets.onnxruntime.rename import rename
 from edgewright_targets.onnxruntime.tidy import tidy
+from edgewright_targets.onnxruntime.widen import widened
 
 
 def convert(work):
@@ -24,4 +25,6 @@ def convert(work):
     settle(model)
     tidy(model)
     rename(model, [spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
+    model, notes = widened(model, work)
     save(model, work.folder / work.entry)
+    return {"notes": notes}

@@ -2,6 +2,7 @@
 
 from edgewright_targets.onnxruntime.files import save
 from edgewright_targets.onnxruntime.prepare import first_line
+from edgewright_targets.onnxruntime.widen import widened
 
 _TRACED = (13, 14, 17)  # what the tracing exporter really writes; attention needs 14, newer operators 17
 _DYNAMO = 18  # the least that the other one writes, whatever it is asked for
@@ -26,8 +27,9 @@ def convert(work):
             failed.append((opset, first_line(error)))
             continue
         _check(model, work)
+        model, notes = widened(model, work)
         save(model, work.folder / work.entry)
-        return
+        return {"notes": notes}
     tried = "; ".join(f"opset {opset}: {said}" for opset, said in failed)
     capped = work.max_opset is not None and work.max_opset < _DYNAMO
     raise ConversionError(

@@ -1,5 +1,6 @@
 """Static quantisation by NNCF: int8, int8-mixed. Host side, in the `openvino` worker."""
 
+from edgewright_targets.onnxruntime.widen import wide
 from edgewright_targets.openvino import layers
 
 METHODS = {"minmax": "min-max", "percentile": "percentile 99.99"}
@@ -99,7 +100,7 @@ class _Feed:
         while self._next <= index:
             sample = next(self._stream)
             self._next += 1
-        return dict(zip(self._names, sample, strict=True))
+        return dict(zip(self._names, map(wide, sample), strict=True))
 
 
 def _has_attention(model):

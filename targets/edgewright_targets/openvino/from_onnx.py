@@ -4,6 +4,9 @@
 def convert(work):
     """Writes it; weights that are too many for one file stay in files of their own."""
     from edgewright_targets.onnxruntime.files import beside
+    from edgewright_targets.onnxruntime.widen import widened
 
-    (work.folder / "model.onnx").write_bytes(work.source.model.SerializeToString(deterministic=True))
-    beside(work.source.model, work.source.path.parent, work.folder)
+    model, notes = widened(work.source.model, work)
+    (work.folder / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    beside(model, work.source.path.parent, work.folder)
+    return {"notes": notes}

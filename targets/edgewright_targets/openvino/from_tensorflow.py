@@ -4,16 +4,24 @@
 def convert(work):
     """Writes it frozen.
 
-    As `model.onnx` where layers are named, since the names of convolutions survive only there, and where a graph
-    has TensorFlow 1's own loops, which OpenVINO does not read.
+    As `model.onnx` where layers are named, since the names of convolutions survive only there, where a graph
+    has TensorFlow 1's own loops, which OpenVINO does not read, and where it computes in halves, which become float32 there.
     """
-    if work.keep_float or work.source.loops:
+    if work.keep_float or work.source.loops or _halves(work.source.concrete.graph.as_graph_def()):
         from edgewright_targets.onnxruntime.from_tensorflow import convert
 
-        convert(work)
+        said = convert(work)
         (work.folder / work.entry).rename(work.folder / "model.onnx")
-    else:
-        _saved_model(work)
+        return said
+    return _saved_model(work)
+
+
+def _halves(graph):
+    from tensorflow.core.framework import types_pb2
+
+    nodes = [*graph.node, *(node for item in graph.library.function for node in item.node_def)]
+    kinds = {item.type for node in nodes for item in node.attr.values()}
+    return bool(kinds & {types_pb2.DT_HALF, types_pb2.DT_BFLOAT16})
 
 
 def _saved_model(work):

@@ -4,14 +4,28 @@ from edgewright_targets.openvino.ports import fixed
 
 
 def convert(work):
-    """By OpenVINO's own reader; as `model.onnx` where layers are named: the names of modules survive only there."""
+    """By OpenVINO's own reader.
+
+    As `model.onnx` where layers are named, as the names of modules survive only there, and where there are other floats than
+    float32, which become such there.
+    """
     import openvino as ov
 
-    if work.keep_float:
+    if work.keep_float or _others(work.source.program):
         from edgewright_targets.onnxruntime.from_torch import convert
 
-        convert(work)
+        said = convert(work)
         (work.folder / work.entry).rename(work.folder / "model.onnx")
-        return
+        return said
     model = fixed(ov.convert_model(work.source.program), work)
     ov.save_model(model, str(work.folder / work.entry), compress_to_fp16=False)
+    return {}
+
+
+def _others(program):
+    import torch
+
+    weights = [*program.state_dict.values(), *program.constants.values()]
+    return any(
+        getattr(one, "dtype", None) in (torch.float16, torch.bfloat16, torch.float64) for one in weights
+    )

@@ -38,12 +38,17 @@ def convert(work):
             hint="an input that no output depends on is dropped: export the model without it",
         )
     return {
-        "inputs": [{"name": name} for name in names],
-        "outputs": [{"name": name} for name in found["outputs"]],
+        "inputs": [_end(spec, name) for spec, name in zip(work.inputs, names, strict=True)],
+        "outputs": [_end(spec, name) for spec, name in zip(work.outputs, found["outputs"], strict=True)],
         "requires": {"ir": ir_version(work.folder / work.entry)},
         "method": "",
         "notes": preflight.notes(found, work.accelerator),
     }
+
+
+def _end(spec, name):
+    """An input or output: floats are float32 in the file, whatever the source has."""
+    return {"name": name, **({"dtype": "float32"} if "float" in spec.dtype else {})}
 
 
 def optimise(python, source, entry, data_type):

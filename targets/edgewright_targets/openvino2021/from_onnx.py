@@ -13,7 +13,7 @@ def convert(work):
     from edgewright_targets.onnxruntime.from_onnx import convert
 
     try:
-        convert(work)
+        return convert(work)
     except ConversionError:
         work.max_opset = TAKEN
-        convert(work)
+        return convert(work)

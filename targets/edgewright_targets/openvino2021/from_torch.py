@@ -17,13 +17,14 @@ def convert(work):
     for opset in (work.max_opset, TAKEN, _ATTENTION):
         work.opset = work.max_opset = opset
         try:
-            convert(work)
+            said = convert(work)
             break
         except ConversionError as error:
             if error.code != "opset-too-new" or opset == _ATTENTION:
                 raise
     if work.max_opset == _ATTENTION:
         _restate(work.folder / work.entry)
+    return said
 
 
 def _restate(path):

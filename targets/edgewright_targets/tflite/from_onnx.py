@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+from edgewright_targets.onnxruntime.widen import widened
 from edgewright_targets.tflite import layers
 
 TOOLCHAIN = "onnx2tf"
@@ -22,7 +23,8 @@ def convert(work):
         raise _too_large()
     given = work.folder / "source.onnx"
     made = work.folder / "made"
-    onnx.save(_raised(work.source.model), str(given))
+    model, notes = widened(_raised(work.source.model), work)
+    onnx.save(model, str(given))
     names = [spec.name for spec in work.inputs]
     # isolated: the tool must not find our own packages, nor what lies in the working folder
     command = [
@@ -48,6 +50,7 @@ def convert(work):
         raise _refused(done)
     file.rename(work.folder / work.entry)
     layers.save(work.folder, _layers(made / "source_tensor_correspondence_report.json"))
+    return {"notes": notes}
 
 
 def _raised(model):

@@ -6,6 +6,7 @@ bins between them; so memory does not grow with the samples.
 
 import warnings
 
+from edgewright_targets.onnxruntime.widen import wide
 from edgewright_targets.tflite.described import plain_interpreter
 from edgewright_targets.tflite.graph import constants, lowest_fills, operators
 
@@ -63,7 +64,7 @@ def _tensors(data, samples):
     ]
     for sample in samples:
         for index, array in zip(inputs, sample, strict=True):
-            interpreter.set_tensor(index, array)
+            interpreter.set_tensor(index, wide(array))
         interpreter.invoke()
         for detail in wanted:
             try:

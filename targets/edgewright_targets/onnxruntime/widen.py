@@ -1,0 +1,210 @@
+"""Float16, bfloat16 and float64 become float32 before anything else: quantisers and other runtimes know nothing else. Host side.
+
+The model's own inputs and outputs become float32 as well: goldens are compared as values, and data of any width are taken.
+"""
+
+_TYPE_NAMES = (
+    "to",
+    "dtype",
+    "output_datatype",
+    "output_dtype",
+    "stash_type",
+    "softmax_precision",
+)  # attributes
+_BITS = ("BitCast",)  # it reads the bits of a float as they are
+
+
+def widened(model, work):
+    """(the model with no other floats than float32, notes): the same one where it has none, or has to stay as it is.
+
+    Args:
+        model: a ModelProto; a copy of it is changed.
+    """
+    if work.precision == "as-is":
+        return model, []
+    kinds = narrow_kinds(model)
+    if not kinds:
+        return model, []
+    found = " and ".join(kinds)
+    if any(tensor.external_data for tensor in _tensors(model)):
+        return model, [f"{found} stays: the model is too large to be made float32"]
+    if any(node.op_type in _BITS for node in _nodes(model)):
+        return model, [f"{found} stays: the model reads the bits of its floats"]
+    made = type(model)()
+    made.CopyFrom(model)
+    ends = [item.name for item in [*made.graph.input, *made.graph.output] if _other(item.type)]
+    widen(made)
+    also = f", inputs and outputs too: {', '.join(ends)}" if ends else ""
+    return made, [f"{found} became float32 before the conversion{also}"]
+
+
+def wide(array):
+    """A sample's array as the widened model takes it."""
+    import numpy
+
+    return array if array.dtype.kind in "iub" else numpy.asarray(array, numpy.float32)
+
+
+def narrow_kinds(model):
+    """Names of the other float types that the model computes in, sorted."""
+    from onnx import TensorProto
+
+    found = {tensor.data_type for tensor in _tensors(model)}
+    found |= {kind.elem_type for kind in _types(model)}
+    typed = _type_names(model)
+    found |= {item.i for node in _nodes(model) for item in node.attribute if item.name in typed and item.i}
+    return sorted(
+        TensorProto.DataType.Name(kind).lower().replace("double", "float64") for kind in found & _kinds()
+    )
+
+
+def widen(model):
+    """Makes it, in place."""
+    from onnx import TensorProto
+
+    for tensor in _tensors(model):
+        if tensor.data_type in _kinds():
+            _widen_tensor(tensor)
+    for kind in _types(model):
+        if kind.elem_type in _kinds():
+            kind.elem_type = TensorProto.FLOAT
+    typed = _type_names(model)
+    for attribute in _attributes(model):
+        if attribute.name in typed and attribute.i in _kinds():
+            attribute.i = TensorProto.FLOAT
+    _drop_idle_casts(model)
+
+
+def _kinds():
+    from onnx import TensorProto
+
+    return {TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+
+
+def _type_names(model):
+    """Names of attributes that hold a type: those of operators, and those of functions that give theirs on."""
+    passed = {
+        item.ref_attr_name
+        for function in model.functions
+        for node in _below(function.node)
+        for item in node.attribute
+        if item.name in _TYPE_NAMES and item.ref_attr_name
+    }
+    return {*_TYPE_NAMES, *passed}
+
+
+def _graphs(model):
+    """The graph, the functions, and the graphs inside of them."""
+    pending = [model.graph, *model.functions]
+    while pending:
+        graph = pending.pop()
+        yield graph
+        for node in graph.node:
+            for item in node.attribute:
+                pending += [item.g] if item.HasField("g") else []
+                pending += item.graphs
+
+
+def _nodes(model):
+    return (node for graph in _graphs(model) for node in graph.node)
+
+
+def _below(nodes):
+    for node in nodes:
+        yield node
+        for item in node.attribute:
+            for graph in [item.g] if item.HasField("g") else item.graphs:
+                yield from _below(graph.node)
+
+
+def _attributes(model):
+    """Of all nodes, and what functions take where they are not given one."""
+    yield from (item for node in _nodes(model) for item in node.attribute)
+    yield from (item for function in model.functions for item in function.attribute_proto)
+
+
+def _tensors(model):
+    for graph in _graphs(model):
+        yield from getattr(graph, "initializer", ())
+        yield from (item.values for item in getattr(graph, "sparse_initializer", ()))
+    for item in _attributes(model):
+        if item.HasField("t"):
+            yield item.t
+        yield from item.tensors
+        if item.HasField("sparse_tensor"):
+            yield item.sparse_tensor.values
+        yield from (one.values for one in item.sparse_tensors)
+
+
+def _types(model):
+    """Every tensor type that is written down; of sequences and optional values the inner one."""
+    for graph in _graphs(model):
+        for field in ("input", "output", "value_info"):
+            for item in getattr(graph, field):
+                if not isinstance(item, str):  # functions have names alone
+                    yield from _tensor_types(item.type)
+    for item in _attributes(model):
+        if item.HasField("tp"):
+            yield from _tensor_types(item.tp)
+        for one in item.type_protos:
+            yield from _tensor_types(one)
+
+
+def _tensor_types(kind):
+    which = kind.WhichOneof("value")
+    if which in ("tensor_type", "sparse_tensor_type"):
+        yield getattr(kind, which)
+    elif which in ("sequence_type", "optional_type"):
+        yield from _tensor_types(getattr(kind, which).elem_type)
+
+
+def _other(kind):
+    return any(one.elem_type in _kinds() for one in _tensor_types(kind))
+
+
+def _widen_tensor(tensor):
+    """What float32 cannot hold, such as the lowest float64 of a mask, becomes the furthest that it can."""
+    import numpy
+    from onnx import numpy_helper
+
+    values = numpy_helper.to_array(tensor)
+    most = numpy.finfo(numpy.float32).max
+    if values.dtype == numpy.float64:
+        values = numpy.where(numpy.isfinite(values), numpy.clip(values, -most, most), values)
+    name = tensor.name
+    tensor.CopyFrom(numpy_helper.from_array(numpy.asarray(values, numpy.float32), name))
+
+
+def _drop_idle_casts(model):
+    """Takes Casts from float32 to float32 out of the graph, in place: quantisers see layers behind them as strangers."""
+    import onnx
+    from onnx import TensorProto
+
+    graph = model.graph
+    results = {item.name for item in graph.output}
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    floats = {item.name for item in graph.initializer if item.data_type == TensorProto.FLOAT}
+    floats |= {
+        item.name
+        for item in [*inferred.input, *inferred.value_info, *inferred.output]
+        if item.type.tensor_type.elem_type == TensorProto.FLOAT
+    }
+    instead, left = {}, []
+    for node in graph.node:
+        to = next((item.i for item in node.attribute if item.name == "to"), 0)
+        idle = node.op_type == "Cast" and to == TensorProto.FLOAT and node.input[0] in floats
+        if idle and node.output[0] not in results:
+            instead[node.output[0]] = instead.get(node.input[0], node.input[0])
+        else:
+            left.append(node)
+    if not instead:
+        return
+    copies = [type(node).FromString(node.SerializeToString()) for node in left]
+    del graph.node[:]
+    graph.node.extend(copies)
+    for node in _below(graph.node):
+        node.input[:] = [instead.get(name, name) for name in node.input]
+    for inner in _graphs(model):
+        for item in getattr(inner, "output", ()):
+            if inner is not graph and not isinstance(item, str) and item.name in instead:
+                item.name = instead[item.name]

@@ -1,0 +1,211 @@
+"""Models in other floats than float32: they compute the same in float32, and every precision of them converts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto as T
+from onnx import helper as h
+from onnx import numpy_helper as nh
+
+from edgewright.compile import onnxsession
+from edgewright.nouns.artifact import Artifact
+from edgewright_targets.onnxruntime.widen import narrow_kinds, widened
+
+GENERATOR = np.random.default_rng(3)
+
+
+def value(name: str, kind: int, *shape: int) -> onnx.ValueInfoProto:
+    return h.make_tensor_value_info(name, kind, shape)
+
+
+def weight(name: str, dtype: Any, *shape: int) -> onnx.TensorProto:
+    return nh.from_array(GENERATOR.normal(0, 0.4, shape).astype(dtype), name)
+
+
+def model(nodes: Any, inputs: Any, outputs: Any, weights: Any, functions: Any = ()) -> onnx.ModelProto:
+    sets = [h.make_opsetid("", 17), h.make_opsetid("own", 1)]
+    graph = h.make_graph(nodes, "graph", inputs, outputs, weights)
+    made = h.make_model(graph, opset_imports=sets, ir_version=8, functions=list(functions))
+    onnx.checker.check_model(made, full_check=True)
+    return made
+
+
+def dense(dtype: Any = np.float64, kind: int = T.DOUBLE) -> onnx.ModelProto:
+    """Three Gemms, the ends in the same floats."""
+    return model(
+        [
+            h.make_node("Gemm", ["x", "w0", "b0"], ["h0"]), h.make_node("Relu", ["h0"], ["r0"]),
+            h.make_node("Gemm", ["r0", "w1", "b1"], ["h1"]), h.make_node("Tanh", ["h1"], ["t1"]),
+            h.make_node("Gemm", ["t1", "w2"], ["y"]),
+        ],
+        [value("x", kind, 1, 8)], [value("y", kind, 1, 4)],
+        [weight("w0", dtype, 8, 16), weight("b0", dtype, 16), weight("w1", dtype, 16, 16), weight("b1", dtype, 16),
+         weight("w2", dtype, 16, 4)],
+    )  # fmt: skip
+
+
+def islands() -> onnx.ModelProto:
+    """float32 with a convolution in float16 and a Resize and a Clip that have float16 limits."""
+    half = np.float16
+    return model(
+        [
+            h.make_node("Conv", ["x", "w0"], ["c0"], pads=[1] * 4), h.make_node("Cast", ["c0"], ["h0"], to=T.FLOAT16),
+            h.make_node("Conv", ["h0", "w1", "b1"], ["c1"], pads=[1] * 4),
+            h.make_node("Clip", ["c1", "low", "high"], ["l1"]),
+            h.make_node("Resize", ["l1", "roi", "scales"], ["s1"], mode="nearest"),
+            h.make_node("Cast", ["s1"], ["f1"], to=T.FLOAT), h.make_node("Conv", ["f1", "w2"], ["y"]),
+        ],
+        [value("x", T.FLOAT, 1, 3, 8, 8)], [value("y", T.FLOAT, 1, 5, 16, 16)],
+        [weight("w0", "f4", 6, 3, 3, 3), weight("w1", half, 6, 6, 3, 3), weight("b1", half, 6),
+         weight("w2", "f4", 5, 6, 1, 1), nh.from_array(np.array(0, half), "low"), nh.from_array(np.array(1.5, half), "high"),
+         nh.from_array(np.zeros(0, half), "roi"), nh.from_array(np.array([1, 1, 2, 2], "f4"), "scales")],
+    )  # fmt: skip
+
+
+def brain() -> onnx.ModelProto:
+    """Weights in bfloat16 that a Cast makes float32."""
+    return model(
+        [
+            h.make_node("Cast", ["w0"], ["f0"], to=T.FLOAT), h.make_node("MatMul", ["x", "f0"], ["h0"]),
+            h.make_node("Relu", ["h0"], ["r0"]), h.make_node("Cast", ["w1"], ["f1"], to=T.FLOAT),
+            h.make_node("MatMul", ["r0", "f1"], ["y"]),
+        ],
+        [value("x", T.FLOAT, 1, 8)], [value("y", T.FLOAT, 1, 4)],
+        [weight("w0", ml_dtypes.bfloat16, 8, 16), weight("w1", ml_dtypes.bfloat16, 16, 4)],
+    )  # fmt: skip
+
+
+def inner() -> onnx.ModelProto:
+    """float16 in both branches of an If, in the body of a Loop, and in a function that takes the type as an attribute."""
+    half = np.float16
+
+    def branch(name: str) -> onnx.GraphProto:
+        kernel = h.make_node("Constant", [], [f"k{name}"], value=weight("k", half, 8, 8))
+        nodes = [kernel, h.make_node("MatMul", ["h", f"k{name}"], [name])]
+        return h.make_graph(nodes, name, [], [value(name, T.FLOAT16, 1, 8)])
+
+    body = h.make_graph(
+        [h.make_node("Identity", ["go"], ["on"]), h.make_node("Mul", ["state", "damp"], ["next"])],
+        "body", [value("i", T.INT64), value("go", T.BOOL), value("state", T.FLOAT16, 1, 8)],
+        [value("on", T.BOOL), value("next", T.FLOAT16, 1, 8)], [nh.from_array(np.array(0.75, half), "damp")],
+    )  # fmt: skip
+    cast = h.make_node("Cast", ["given"], ["made"])
+    cast.attribute.append(onnx.AttributeProto(name="to", type=onnx.AttributeProto.INT, ref_attr_name="kind"))
+    function = h.make_function("own", "As", ["given"], ["made"], [cast], [h.make_opsetid("", 17)], ["kind"])
+    return model(
+        [
+            h.make_node("As", ["x"], ["h"], domain="own", kind=T.FLOAT16),
+            h.make_node("If", ["yes"], ["b"], then_branch=branch("one"), else_branch=branch("two")),
+            h.make_node("Loop", ["three", "", "b"], ["l"], body=body),
+            h.make_node("As", ["l"], ["f"], domain="own", kind=T.FLOAT), h.make_node("MatMul", ["f", "w"], ["y"]),
+        ],
+        [value("x", T.FLOAT, 1, 8), value("yes", T.BOOL)], [value("y", T.FLOAT, 1, 4)],
+        [weight("w", "f4", 8, 4), nh.from_array(np.array(3), "three")], [function],
+    )  # fmt: skip
+
+
+MODELS = {"float64": dense, "float16": lambda: dense(np.float16, T.FLOAT16), "islands": islands, "bfloat16": brain, "inner": inner}  # fmt: skip
+
+
+def answers(proto: onnx.ModelProto) -> list[np.ndarray]:
+    generator = np.random.default_rng(5)
+    session = onnxsession.session(proto.SerializeToString())
+    feed = {}
+    for item in proto.graph.input:
+        kind = item.type.tensor_type
+        shape = [axis.dim_value for axis in kind.shape.dim]
+        dtype = np.dtype(h.tensor_dtype_to_np_dtype(kind.elem_type))
+        feed[item.name] = (
+            np.array(True) if dtype.kind == "b" else generator.normal(0, 1, shape).astype("f2").astype(dtype)
+        )
+    return [np.asarray(one, np.float64) for one in session.run(None, feed)]
+
+
+def widely(proto: onnx.ModelProto, precision: str = "int8") -> tuple[onnx.ModelProto, list[str]]:
+    return widened(proto, SimpleNamespace(precision=precision))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_computes_the_same_in_float32(name: str) -> None:
+    source = MODELS[name]()
+    before = source.SerializeToString()
+    made, notes = widely(source)
+    onnx.checker.check_model(made, full_check=True)
+    assert not narrow_kinds(made)
+    assert source.SerializeToString() == before  # it is open, and runs as it is
+    assert "became float32" in notes[0]
+    for one, other in zip(answers(source), answers(made), strict=True):
+        assert np.abs(one - other).max() <= 4e-3 * np.abs(one).max()
+
+
+def test_float32_stays_the_very_model_and_so_does_what_goes_as_it_is() -> None:
+    plain, half = dense(np.float32, T.FLOAT), dense(np.float16, T.FLOAT16)
+    assert widely(plain) == (plain, [])
+    assert widely(half, "as-is") == (half, [])
+
+
+def test_the_ends_that_change_are_named() -> None:
+    assert widely(dense())[1] == [
+        "float64 became float32 before the conversion, inputs and outputs too: x, y"
+    ]
+    assert widely(islands())[1] == ["float16 became float32 before the conversion"]
+
+
+def test_no_idle_cast_is_left_between_layers() -> None:
+    assert "Cast" not in [node.op_type for node in widely(islands())[0].graph.node]
+
+
+def test_the_lowest_float64_of_a_mask_does_not_become_minus_infinity() -> None:
+    low = nh.from_array(np.array([np.finfo(np.float64).min, -np.inf, 1]), "low")
+    made, _ = widely(
+        model(
+            [h.make_node("Add", ["x", "low"], ["y"])],
+            [value("x", T.DOUBLE, 3)],
+            [value("y", T.DOUBLE, 3)],
+            [low],
+        )
+    )
+    assert nh.to_array(made.graph.initializer[0]).tolist() == [np.finfo(np.float32).min, -np.inf, 1]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "int16x8"])
+@pytest.mark.parametrize("name", ["float64", "islands"])
+def test_every_precision_is_made_of_it(
+    name: str,
+    precision: str,
+    made: Callable[..., Artifact],
+    graph_of: Callable[[Artifact], Any],
+    tmp_path: Path,
+) -> None:
+    onnx.save(MODELS[name](), tmp_path / "source.onnx")
+    artifact = made(tmp_path / "source.onnx", precision)
+    manifest = artifact.manifest
+    assert {spec.dtype for spec in (*manifest.inputs, *manifest.outputs)} == {"float32"}
+    assert any("became float32" in note for note in manifest.notes)
+    left = set(narrow_kinds(graph_of(artifact)))
+    assert left == ({"float16"} if precision == "fp16" else set())
+    assert manifest.parity.sqnr_db > (60 if precision == "fp32" else 25)
+
+
+def test_as_it_is_it_keeps_its_floats(made: Callable[..., Artifact], tmp_path: Path) -> None:
+    onnx.save(dense(), tmp_path / "source.onnx")
+    manifest = made(tmp_path / "source.onnx", "as-is").manifest
+    assert [spec.dtype for spec in (*manifest.inputs, *manifest.outputs)] == ["float64", "float64"]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_calibration_of_any_width_is_taken(dtype: str, made: Callable[..., Artifact], tmp_path: Path) -> None:
+    onnx.save(dense(), tmp_path / "source.onnx")
+    data = np.random.default_rng(1).normal(0, 1, (32, 8)).astype(dtype)
+    np.savez(tmp_path / "data.npz", x=data)
+    assert (
+        made(tmp_path / "source.onnx", "int8", calibration=tmp_path / "data.npz").manifest.parity.sqnr_db > 25
+    )
