@@ -172,7 +172,8 @@ def _levels(
     )
     names = [spec.name for spec in subject.specs[1]]
     if parts and PRECISIONS[subject.manifest.precision].calibrated:
-        raise levels.refused(parts, names, parity, verdict)
+        integers = any(subject.manifest.outputs[part.output].scale is not None for part in parts)
+        raise levels.refused(parts, names, parity, verdict, integers=integers)
     return [levels.describe(parts, names)] if parts else []
 
 

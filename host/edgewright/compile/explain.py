@@ -13,7 +13,7 @@ import msgspec
 from edgewright import targets
 from edgewright.compile import operations, scratch
 from edgewright.compile.edges import MIXED
-from edgewright.compile.float_groups import Keepable, groups
+from edgewright.compile.float_groups import FloatGroup, Keepable, groups
 from edgewright.compile.jobs import SOURCES, Order, SourceRef, opened
 from edgewright.compile.operations import Operation
 from edgewright.compile.request import CompileRequest, calibration_data
@@ -125,7 +125,7 @@ def to_keep(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ke
     if kind in getattr(reader, "NAMED_BY_SOURCE", ()):
         source = _ref(request, artifact)
         layers, rows = workers.call(SOURCES[kind], __name__, "names_in_the_source", source=source)
-        return Keepable(layers=tuple(layers), groups=groups(rows))
+        return Keepable(layers=tuple(layers), groups=_new(groups(rows), reader))
     if stage is not None:
         rows = _named_by(stage, request, artifact, workers)
     else:
@@ -134,7 +134,13 @@ def to_keep(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ke
             target.framework, __name__, "read_the_artifact", module=module, path=entry, run=False
         )
     found = groups(rows, products=getattr(reader, "MASKED_PRODUCTS", False))
-    return Keepable(layers=tuple(layer.name for layer in _layers(rows, None)), groups=found)
+    return Keepable(layers=tuple(layer.name for layer in _layers(rows, None)), groups=_new(found, reader))
+
+
+def _new(found: Sequence[FloatGroup], reader: Any) -> tuple[FloatGroup, ...]:
+    """The groups that int8 does not leave in floats by itself."""
+    by_default = getattr(reader, "FLOATS_BY_DEFAULT", ())
+    return tuple(group for group in found if group.kind not in by_default)
 
 
 def names_in_the_source(source: SourceRef) -> tuple[list[str], list[Operation]]:

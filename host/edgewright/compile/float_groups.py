@@ -1,8 +1,11 @@
 """Nodes without weights that lose an int8 model's answers together, and so stay in floats together.
 
 Two kinds. *Ends*: what joins parts of an output, from the first Concat on: joined in 8 bits, boxes in pixels and scores
-between 0 and 1 share one scale. *Masks*: the nodes from a constant that stands for minus infinity to its Softmax: a scale
-that reaches so far leaves nothing for what is masked.
+between 0 and 1 share one scale. *Masks*: the nodes from a constant that stands for minus infinity to its Softmax, or to what
+else takes it away: a scale that reaches so far leaves nothing for what is masked.
+
+This is the one place that says which they are. Quantisers ask it with what their calibration measured, and leave them in
+floats; the search of `--fallback` asks it without.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from edgewright.nouns.base import Noun
 
 ENDS, MASKS = "ends", "masks"
 LARGE = 1e3  # what stands for minus infinity is at least so large
+APART = 4  # a result so many times as wide as a part of it takes two bits of 8 from that part
+LOST = 256  # so many times, and nothing is left of the part
 
 _JOINS = {"concat", "concatv2", "concatenation", "concatenate", "pack", "stack"}
 _UNROUNDED = {
@@ -29,10 +34,14 @@ _MOVES = {
     "unpack", "unstack", "depthtospace", "depth_to_space", "spacetodepth", "space_to_depth",
 }  # fmt: skip
 _SOFTMAX = {"softmax", "logsoftmax", "log_softmax"}
+_FILLS = {
+    "add", "addv2", "sub", "subtract", "where", "select", "selectv2", "select_v2", "min", "minimum", "max", "maximum",
+    "pad", "padv2", "mirrorpad",
+}  # fmt: skip
+_ADDS = {*_FILLS, "gemm"}  # optimisers make one of a product and a sum
 MASKING = {
-    "add", "addv2", "sub", "subtract", "mul", "multiply", "div", "divide", "where", "select", "selectv2", "select_v2",
-    "min", "minimum", "max", "maximum", "expand", "broadcast", "broadcastto", "broadcast_to", "tile", "gather",
-    *_MOVES,
+    "mul", "multiply", "div", "divide", "expand", "broadcast", "broadcastto", "broadcast_to", "tile", "gather",
+    *_FILLS, *_MOVES,
 }  # fmt: skip
 
 
@@ -61,22 +70,26 @@ class Keepable(Noun, frozen=True, kw_only=True):
     groups: tuple[FloatGroup, ...] = ()
 
 
-def groups(graph: Sequence[Operation], *, products: bool = False) -> tuple[FloatGroup, ...]:
+def groups(
+    graph: Sequence[Operation], *, products: bool = False, measured: bool = False
+) -> tuple[FloatGroup, ...]:
     """Those that a model has, at most one of each kind.
 
     Args:
         graph: in an order in which it can be computed.
         products: whether the products that are masked belong to the masks.
+        measured: whether the operations have widths: only what differs in width is at stake then, and fills are found.
     """
-    return tuple(group for group in (_ends(graph), _masks(graph, products)) if group is not None)
+    found = (_ends(graph, measured), _masks(graph, products, measured))
+    return tuple(group for group in found if group is not None)
 
 
-def _ends(graph: Sequence[Operation]) -> FloatGroup | None:
+def _ends(graph: Sequence[Operation], measured: bool) -> FloatGroup | None:
     makers = {one.name: one for one in graph}
     found: set[str] = set()
     outputs: list[str] = []
     for one in graph:
-        joined = _joined(one, makers) if one.ends else set()
+        joined = _joined(one, makers, measured) if one.ends else set()
         found |= joined
         outputs += one.ends if joined else ()
     if not found:
@@ -87,7 +100,7 @@ def _ends(graph: Sequence[Operation]) -> FloatGroup | None:
     )
 
 
-def _joined(last: Operation, makers: dict[str, Operation]) -> set[str]:
+def _joined(last: Operation, makers: dict[str, Operation], measured: bool) -> set[str]:
     """What moves data before an output, from the first joins on."""
     moves: dict[str, Operation] = {}
     pending = [last]
@@ -96,7 +109,9 @@ def _joined(last: Operation, makers: dict[str, Operation]) -> set[str]:
         if one.name not in moves and _plain(one) in _MOVES and not one.fixed:
             moves[one.name] = one
             pending += [makers[name] for name in one.takes if name in makers]
-    joined = {name for name, one in moves.items() if _plain(one) in _JOINS}
+    joined = {
+        name for name, one in moves.items() if _plain(one) in _JOINS and (not measured or _wider(one, APART))
+    }
     grown = True
     while grown:
         behind = {name for name, one in moves.items() if joined & set(one.takes)}
@@ -105,20 +120,34 @@ def _joined(last: Operation, makers: dict[str, Operation]) -> set[str]:
     return joined
 
 
-def _masks(graph: Sequence[Operation], products: bool) -> FloatGroup | None:
+def _wider(one: Operation, times: float) -> bool:
+    """Whether the result is so many times as wide as something that it is made of."""
+    return any(0 < width * times <= one.width for width in one.widths)
+
+
+def _masks(graph: Sequence[Operation], products: bool, measured: bool) -> FloatGroup | None:
     readers: dict[str, list[Operation]] = {}
     for one in graph:
         for name in one.takes:
             readers.setdefault(name, []).append(one)
+    found = _to_softmax(graph, readers)
+    many = sum(one.name in found and _plain(one) in _SOFTMAX for one in graph)
+    words = ["what masks the Softmax" if many == 1 else f"what masks {many} Softmaxes"] if found else []
+    filled = _filled(graph, readers) - found if measured else set()
+    words += ["what a large constant fills"] if filled else []
+    if not words:
+        return None
+    found |= _products(graph, found) if products else set()
+    return FloatGroup(kind=MASKS, words=" and ".join(words), names=_names(graph, found | filled))
+
+
+def _to_softmax(graph: Sequence[Operation], readers: dict[str, list[Operation]]) -> set[str]:
+    """From large constants to the Softmaxes behind them."""
     reaches: dict[str, bool] = {}
     for one in reversed(graph):
         through = _plain(one) in MASKING and any(reaches.get(two.name) for two in readers.get(one.name, ()))
         reaches[one.name] = _plain(one) in _SOFTMAX or through
-    pending = [
-        one
-        for one in graph
-        if one.largest >= LARGE and _plain(one) in MASKING and reaches[one.name] and not one.fixed
-    ]
+    pending = [one for one in graph if _starts(one) and reaches[one.name]]
     found: set[str] = set()
     while pending:
         one = pending.pop()
@@ -126,12 +155,43 @@ def _masks(graph: Sequence[Operation], products: bool) -> FloatGroup | None:
             found.add(one.name)
             after = readers.get(one.name, ()) if _plain(one) in MASKING else ()
             pending += [two for two in after if reaches[two.name]]
-    if not found:
-        return None
-    many = sum(one.name in found and _plain(one) in _SOFTMAX for one in graph)
-    words = "what masks the Softmax" if many == 1 else f"what masks {many} Softmaxes"
-    found |= _products(graph, found) if products else set()
-    return FloatGroup(kind=MASKS, words=words, names=_names(graph, found))
+    return found
+
+
+def _filled(graph: Sequence[Operation], readers: dict[str, list[Operation]]) -> set[str]:
+    """What a large constant fills so that nothing is left of what it is put beside, and what then reads that.
+
+    As an infinity before a maximum, or where an answer is not allowed.
+    """
+    carrying = carriers(graph)
+    lost = {one.name for one in graph if one.name in carrying and _plain(one) in _ADDS and _wider(one, LOST)}
+    filled = set(lost)
+    for one in graph:
+        if one.name in carrying and filled & set(one.takes) and not is_layer(one):
+            filled.add(one.name)
+    for one in reversed(graph):  # and the constant's own way there
+        leads = any(two.name in filled for two in readers.get(one.name, ()))
+        if leads and one.name in carrying and _plain(one) in MASKING and one.width >= LARGE:
+            filled.add(one.name)
+    return filled
+
+
+def carriers(graph: Sequence[Operation]) -> set[str]:
+    """Names of what reads a large constant, as it is or moved, scaled, added or chosen; where widths are known, as long as it is there."""
+    readers: dict[str, list[Operation]] = {}
+    found = {one.name for one in graph if _starts(one)}
+    for one in graph:
+        for name in one.takes:
+            readers.setdefault(name, []).append(one)
+    for one in graph:
+        passes = _plain(one) in MASKING or _plain(one) in _ADDS
+        if one.name in found and passes and (one.width >= LARGE or not one.widths):
+            found |= {two.name for two in readers.get(one.name, ())}
+    return found
+
+
+def _starts(one: Operation) -> bool:
+    return one.largest >= LARGE and _plain(one) in MASKING and not one.fixed
 
 
 def _products(graph: Sequence[Operation], masks: set[str]) -> set[str]:

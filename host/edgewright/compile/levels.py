@@ -150,12 +150,18 @@ def describe(parts: Sequence[Part], outputs: Sequence[str]) -> str:
 
 
 def refused(
-    parts: Sequence[Part], outputs: Sequence[str], parity: Parity, verdict: tuple[OutputVerdict, ...]
-) -> Coarse:
-    """The error for parts with too few levels."""
+    parts: Sequence[Part], outputs: Sequence[str], parity: Parity, verdict: tuple[OutputVerdict, ...], *, integers: bool
+) -> Coarse:  # fmt: skip
+    """The error for parts with too few levels.
+
+    Args:
+        integers: the artifact's outputs are such, as the user asked for.
+    """
     return Coarse(
         describe(parts, outputs),
-        hint="let --fallback search what has to stay in floats, name it with --precision int8-mixed --keep-float LAYER, "
+        hint="leave --integer-io out: its parts then keep scales of their own, or take another precision"
+        if integers
+        else "let --fallback search what has to stay in floats, name it with --precision int8-mixed --keep-float LAYER, "
         "or take another precision or target",
         parity=parity,
         verdict=verdict,

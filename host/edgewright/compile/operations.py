@@ -45,6 +45,8 @@ class Operation(Noun, frozen=True, kw_only=True):
         ends: names of the model's outputs that it makes.
         largest: of what may be part of a mask: the greatest magnitude among the float constants that it reads.
         fixed: its result is the same whatever the input is.
+        widths: of the floats that it reads: what scales have to reach over, zero included; empty where nothing is measured.
+        width: of the floats that it makes.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Operation(Noun, frozen=True, kw_only=True):
     ends: tuple[str, ...] = ()
     largest: float = 0.0
     fixed: bool = False
+    widths: tuple[float, ...] = ()
+    width: float = 0.0
 
 
 def kind(operation: Operation) -> str:

@@ -1,14 +1,14 @@
 """Static quantisation: int8, int8-mixed, int16x8. Host side, in the `onnx` worker."""
 
 from edgewright_targets.onnxruntime import layers
-from edgewright_targets.onnxruntime.prepare import named, prepared
+from edgewright_targets.onnxruntime.floats import floats, notes
+from edgewright_targets.onnxruntime.prepare import named, prepared, reads
 from edgewright_targets.onnxruntime.shield import shield
-from edgewright_targets.onnxruntime.spared import at_ends, spared
 from edgewright_targets.onnxruntime.widen import wide
 
 METHODS = {"minmax": "min-max", "entropy": "entropy", "percentile": "percentile 99.999"}
+_LOOKED_AT = 32  # samples whose activations say how wide each tensor is
 _CHUNK = 8  # samples whose activations are held at a time by the methods that need whole tensors
-_SHOWN = 8  # names in a note
 
 
 def quantise(work):
@@ -32,16 +32,17 @@ def quantise(work):
     keep = kept(source, model, work.keep_float)
     kinds = _kinds()
     wanted = {name for names in keep.values() for name in names}
-    idle = spared(model) - wanted - (at_ends(model) if work.integer_io else set())
+    idle, found = measured(work, model, kinds, wanted)
+    kept_too = {name for names in idle.values() for name in names}
     quantiser = QDQQuantizer(
         onnx.load_from_string(model.SerializeToString()),
         True,  # per channel
         False,  # full range
         QuantType.QInt8,
         QuantType.QInt16 if wide else QuantType.QInt8,
-        ranges(work, model, kinds),
+        found,
         [],
-        sorted(wanted | idle),
+        sorted(wanted | kept_too),
         kinds,
         # 16 bits are no ONNX before opset 21, the runtime's own operators of that name know them since 1.17
         {"UseQDQContribOps": wide},
@@ -50,18 +51,9 @@ def quantise(work):
     quantiser.model.topological_sort()
     made = quantiser.model.model
     _some_quantised(made)
-    shield(made, wanted)
+    shield(made, wanted | kept_too)
     layers.check_float(made, model, keep)
-    notes = _notes([node.name for node in model.graph.node if node.name in idle])
-    return made, METHODS[work.calibration_method], sorted(keep), notes
-
-
-def _notes(names):
-    if not names:
-        return []
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    many = "1 node stays" if len(names) == 1 else f"{len(names)} nodes stay"
-    return [f"{many} in floats, where integers would only round again: {', '.join(names[:_SHOWN])}{more}"]
+    return made, METHODS[work.calibration_method], sorted(keep), notes(model, idle, kinds)
 
 
 def kept(source, model, wanted):
@@ -86,8 +78,29 @@ def _kinds():
     return sorted({*QLinearOpsRegistry, *QDQRegistry})
 
 
-def ranges(work, model, kinds):
-    """The ranges of all activations, from the calibration samples in chunks: memory does not grow with them."""
+def measured(work, model, kinds, wanted):
+    """What stays in floats without being asked for, as `floats` has it, and the ranges of the activations.
+
+    Args:
+        kinds: operators whose tensors get ranges; None for all.
+        wanted: nodes that are to stay in floats.
+    """
+    plain = work.calibration_method == "minmax"
+    found = ranges(work, model, kinds, "minmax", work.samples() if plain else work.samples(_LOOKED_AT))
+    idle = floats(model, _spans(found), work.integer_io)
+    idle = {why: names - wanted for why, names in idle.items()}
+    if not plain:
+        inside = inner(model, wanted.union(*idle.values()))
+        found = ranges(work, model, kinds, work.calibration_method, work.samples(), inside)
+    return idle, found
+
+
+def ranges(work, model, kinds, method, samples, without=frozenset()):
+    """The ranges of the activations, from samples in chunks: memory does not grow with them.
+
+    Args:
+        without: tensors that need no range; those of masks are too wide to be counted in bins.
+    """
     import onnx
     from onnxruntime.quantization import CalibrationMethod
     from onnxruntime.quantization.calibrate import create_calibrator
@@ -96,11 +109,13 @@ def ranges(work, model, kinds):
         "minmax": CalibrationMethod.MinMax,
         "entropy": CalibrationMethod.Entropy,
         "percentile": CalibrationMethod.Percentile,
-    }[work.calibration_method]
+    }[method]
     place, augmented = work.folder / "calibrated.onnx", work.folder / "augmented.onnx"
     onnx.save(model, str(place))
     calibrator = create_calibrator(place, kinds, augmented_model_path=str(augmented), calibrate_method=method)
-    for chunk in _chunks(work):
+    if without:
+        calibrator.tensors_to_calibrate -= without
+    for chunk in _chunks(work, samples):
         calibrator.collect_data(chunk)
     found = calibrator.compute_data()
     del calibrator
@@ -109,7 +124,19 @@ def ranges(work, model, kinds):
     return found
 
 
-def _chunks(work):
+def _spans(found):
+    """{tensor: (least, greatest value)} of what `ranges` found."""
+    pairs = [(name, one.range_value) for name, one in found.items()]
+    return {name: (float(low.min()), float(high.max())) for name, (low, high) in pairs}
+
+
+def inner(model, names):
+    """Tensors that no node but those named makes or reads."""
+    made = {name for node in model.graph.node if node.name in names for name in node.output}
+    return made - {name for node in model.graph.node if node.name not in names for name in reads(node)}
+
+
+def _chunks(work, stream):
     from itertools import chain, islice
 
     from onnxruntime.quantization.calibrate import CalibrationDataReader
@@ -124,7 +151,6 @@ def _chunks(work):
             sample = next(self.samples, None)
             return None if sample is None else dict(zip(names, map(wide, sample), strict=True))
 
-    stream = work.samples()
     for first in stream:
         yield Chunk(chain([first], islice(stream, _CHUNK - 1)))
 

@@ -2,6 +2,9 @@
 
 from edgewright_targets.onnxruntime.magnitudes import magnitudes
 
+FLOATS_BY_DEFAULT = (
+    "masks",
+)  # kinds of groups that every calibrated precision leaves in floats: nothing to try
 _LARGEST = 1 << 30  # bytes; a protobuf ends at 2 GiB, and the optimised copy may be larger than the file
 _HALVES = {1: "fp32", 10: "fp16", 16: "bf16"}  # TensorProto.DataType of a layer's weights
 _WIDTHS = {2: "int8", 3: "int8", 4: "int16", 5: "int16", 21: "int4", 22: "int4"}
@@ -42,6 +45,22 @@ def executed(path):
         settings.optimized_model_filepath = str(Path(scratch) / "optimised.onnx")
         onnxsession.session(Path(path), settings)
         return _rows(onnx.load(settings.optimized_model_filepath, load_external_data=False))
+
+
+def measured(model, spans):
+    """Rows of a ModelProto, with widths.
+
+    Args:
+        spans: {tensor: (least, greatest value)}.
+    """
+    widths = {name: max(high, 0.0) - min(low, 0.0) for name, (low, high) in spans.items()}
+    rows = {row["name"]: row for row in _rows(model)}
+    for node in model.graph.node:
+        if node.op_type != "Constant":
+            row = rows[node.name]
+            row["widths"] = [widths[name] for name in node.input if name in widths]
+            row["width"] = max([widths.get(name, 0.0) for name in node.output])
+    return list(rows.values())
 
 
 def _rows(model):

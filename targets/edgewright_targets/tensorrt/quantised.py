@@ -1,7 +1,8 @@
 """int8 for TensorRT, in both of its styles from one calibration. Host side, in the `onnx` worker.
 
 Explicit: Q and DQ around the layers that have weights, symmetric, weights kept in floats before their Q, which
-TensorRT 10 and later want. By ranges: the float model and a calibration cache, with which TensorRT 8 is free to fuse.
+TensorRT 10 and later want. By ranges: the float model and a calibration cache, with which TensorRT 8 is free to fuse; what
+has no range there, as masks and what joins outputs of different range, it computes in floats.
 """
 
 import math
@@ -21,11 +22,15 @@ def quantise(work):
 
     from edgewright_targets.onnxruntime import calibrated, layers, prepare
     from edgewright_targets.onnxruntime.files import described, save
+    from edgewright_targets.onnxruntime.floats import AGAIN
 
     model = prepare.prepared(work)
     keep = calibrated.kept(prepare.named(onnx.load(str(work.path))), model, work.keep_float)
-    found = calibrated.ranges(work, model, None)
-    made = _explicit(onnx.load_from_string(model.SerializeToString()), found, keep)
+    wanted = {name for names in keep.values() for name in names}
+    idle, found = calibrated.measured(work, model, None, wanted)
+    idle.pop(AGAIN)  # TensorRT takes these into the layers beside them
+    apart = set().union(*idle.values())
+    made = _explicit(onnx.load_from_string(model.SerializeToString()), found, wanted | apart)
     layers.check_float(made, model, keep)
     prepare.used_domains(made)
     save(made, work.folder / work.entry)
@@ -35,11 +40,13 @@ def quantise(work):
     prepare.used_domains(model)
     names = _plain(model)
     save(model, work.folder / FLOAT)
-    (work.folder / CACHE).write_bytes(cache({names.get(name, name): one for name, one in found.items()}))
+    without = calibrated.inner(model, apart)
+    ranges = {name: one for name, one in found.items() if name not in without}
+    (work.folder / CACHE).write_bytes(cache({names.get(name, name): one for name, one in ranges.items()}))
     return said, {"model": FLOAT, "calibration": CACHE}
 
 
-def _explicit(model, found, keep):
+def _explicit(model, found, floats):
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
@@ -53,7 +60,7 @@ def _explicit(model, found, keep):
         QuantType.QInt8,
         found,
         [],
-        sorted({name for names in keep.values() for name in names}),
+        sorted(floats),
         _KINDS,
         {
             "ActivationSymmetric": True,
