@@ -1,6 +1,6 @@
 """Small models whose outputs int8 rounds too coarsely, and some like them that it does not. Seeded.
 
-`write_onnx(folder)` makes them here; `python coarse_models.py FOLDER` makes the Keras ones, in a process of its own.
+`write_onnx(folder)` makes them here; `python coarse_models.py FOLDER` makes those of Keras, of `masked_models` too, in a process of its own.
 """
 
 from __future__ import annotations
@@ -102,4 +102,7 @@ def _moves() -> Any:
 
 
 if __name__ == "__main__":
+    import masked_models
+
     write_keras(Path(sys.argv[1]))
+    masked_models.write_keras(Path(sys.argv[1]))

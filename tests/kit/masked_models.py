@@ -28,6 +28,33 @@ def write(folder: Path, minus_infinity: float) -> Path:
     return path
 
 
+def write_keras(folder: Path) -> None:
+    """`masked.keras`: attention of Keras's own with a mask and causal; `lowest.keras`: what is masked goes into a maximum.
+
+    And `masked.npz`, `lowest.npz`.
+    """
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(9)
+    ids = layers.Input((LONG,), dtype="int32", name="ids")
+    mask = layers.Input((LONG,), name="mask")
+    words = layers.Embedding(WORDS, WIDE, embeddings_initializer="normal")(ids)
+    seen = keras.ops.expand_dims(mask, 1)
+    attended = layers.MultiHeadAttention(4, 8)(words, words, attention_mask=seen, use_causal_mask=True)
+    keras.Model([ids, mask], layers.Dense(20)(attended)).save(folder / "masked.keras")
+
+    given = layers.Input((LONG, 6), name="x")
+    lowered = keras.ops.where(keras.ops.expand_dims(mask, 2) > 0, layers.Dense(WIDE)(given), -3.4e38)
+    greatest = keras.ops.max(lowered, axis=1)
+    keras.Model([given, mask], layers.Dense(20)(greatest)).save(folder / "lowest.keras")
+
+    draw = np.random.default_rng(1)
+    seen = (np.arange(LONG) < draw.integers(3, LONG + 1, (48, 1, 1))).astype("float32")
+    np.savez(folder / "masked.npz", ids=draw.integers(0, WORDS, (48, 1, LONG)).astype("int32"), mask=seen)
+    np.savez(folder / "lowest.npz", x=draw.normal(size=(48, 1, LONG, 6)).astype("float32"), mask=seen)
+
+
 def attention(minus_infinity: float) -> tuple[list[Any], list[Any]]:
     """(nodes, weights)."""
     from onnx import TensorProto, helper, numpy_helper

@@ -20,6 +20,8 @@ DATA = {
     "alike.keras": "images.npz",
     "classes.keras": "images.npz",
     "offset.keras": "sensors.npz",
+    "masked.keras": "masked.npz",
+    "lowest.keras": "lowest.npz",
 }
 
 
@@ -33,7 +35,7 @@ def onnx_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def keras_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `coarse_models.write_keras` writes."""
+    """What `write_keras` of `coarse_models` and `masked_models` write."""
     folder = tmp_path_factory.mktemp("coarse-keras")
     command = [sys.executable, "-W", "ignore", coarse_models.__file__, str(folder)]
     subprocess.run(command, check=True, capture_output=True, timeout=250)

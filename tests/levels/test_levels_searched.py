@@ -80,18 +80,6 @@ def test_scores_beside_pixels_follow_once_the_join_stays_in_floats(
     assert least_column_db(source, artifact, fresh, axis=1) > 15
 
 
-@pytest.mark.slow
-def test_so_they_do_from_keras_on_litert(keras_folder: Path, workers: Workers) -> None:
-    found, artifact = searched(keras_folder / "head.keras", "tflite", "images.npz", workers)
-    assert found.trials[0].verdict.code == "levels"
-    assert found.trials[-1].move.label == "int8-mixed, minmax, in floats: what joins output pred"
-    assert artifact.manifest.kept_float == ("pred",)
-    columns = next(one for one in artifact.manifest.verdict[0].limits.slices if one.axis == 2)
-    assert None not in columns.noise  # each is tested
-    assert artifact.manifest.verdict[0].worst is not None
-    assert artifact.manifest.verdict[0].worst.sqnr_db > 10
-
-
 def test_logits_beside_minus_infinity_do_too(tmp_path: Path, workers: Workers) -> None:
     source = masked_models.write(tmp_path, LOWEST)
     found, artifact = searched(source, "onnxruntime", "text.npz", workers)

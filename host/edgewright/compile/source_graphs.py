@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from edgewright.compile.float_groups import MASKING
+from edgewright.compile.graphflow import upstream
+
 _NO_OPERATIONS = {"Const", "Placeholder", "NoOp", "ReadVariableOp", "VarHandleOp"}
 
 
@@ -73,14 +76,34 @@ def _of_tensorflow(concrete: Any) -> list[dict[str, Any]]:
         if node.op not in _NO_OPERATIONS and node.op != "Identity" and not constant[name]
     ]  # fmt: skip
     names = set(kept)
+
+    def largest(name: str) -> float:
+        if nodes[name].op.lower() not in MASKING:
+            return 0.0
+        given = upstream(reads, [one for one in reads[name] if constant[one]])
+        return max((magnitude(nodes[one]) for one in given), default=0.0)
+
     return [
         {
             "name": name,
             "operator": nodes[name].op,
             "takes": [made for made in map(producer, reads[name]) if made in names],
+            "largest": largest(name),
         }
         for name in kept
     ]
+
+
+def magnitude(node: Any) -> float:
+    """The greatest magnitude in a GraphDef's constant of floats, infinity too; 0 for all other nodes."""
+    import numpy as np
+    from tensorflow import make_ndarray
+
+    if node.op != "Const":
+        return 0.0
+    values = make_ndarray(node.attr["value"].tensor)
+    floats = values.dtype.kind == "f" and values.size
+    return float(np.nanmax(np.abs(values.astype(np.float64)))) if floats else 0.0
 
 
 def _inputs_first(reads: dict[str, list[str]]) -> list[str]:

@@ -23,9 +23,14 @@ def shipped(path):
     """Rows of the file's first graph. `absorbed` is the fused activation function."""
     from pathlib import Path
 
+    return written(Path(path).read_bytes())
+
+
+def written(data):
+    """The rows of `shipped`, of the bytes of a file."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromPackedBuf(Path(path).read_bytes(), 0)
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
     graph = model.subgraphs[0]
     operators = _named(schema.BuiltinOperator)
     types, activations = _named(schema.TensorType), _named(schema.ActivationFunctionType)

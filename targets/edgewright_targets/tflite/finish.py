@@ -2,8 +2,10 @@
 
 from edgewright_targets.tflite import graph
 from edgewright_targets.tflite.described import described, plain_interpreter, refuse_custom
+from edgewright_targets.tflite.spared import joined
 
 QUANTISED = "quantised"  # a stage leaves this file beside its own where it has quantised that itself
+FLOATS = "floats.tflite"  # and this one where what 8 bits would destroy may have to stay in floats
 CALIBRATED = ("int8", "int8-mixed", "int16x8")
 _BEYOND = (  # operator, types of its first inputs, a version above the cap that `target.py` gives to old runtimes
     ("DEQUANTIZE", ("INT4",), 6),
@@ -24,7 +26,7 @@ def convert(work):
         ConversionError: a layer to keep that is not there, nothing that could be quantised, something that is so
             already, operators that the runtime lacks.
     """
-    from edgewright_targets.tflite.quantise import quantised
+    from edgewright_targets.tflite.quantise import needs_floats, quantised
 
     made = work.folder / work.entry
     data = work.path.read_bytes()
@@ -32,18 +34,31 @@ def convert(work):
     refuse_custom(graph.operators(data), work.entry)
     refuse_unloadable(data)
     own = (work.path.parent / QUANTISED).exists()
-    data = data if own else graph.widened(data)
+    floats = _floats(work, own)
+    found, without = (None, []) if floats is None else needs_floats(floats, work)
+    if without or not own:
+        own, data = False, floats
     if work.precision == "fp32" or (own and graph.quantised(data)):
         made.write_bytes(data)
         return described(work, method, requires=beyond_versions(data))
     if graph.quantised(data):
         raise _quantised_already(work.precision)
-    data, kept = quantised(data, work)
+    data, kept = quantised(data, work, found, [name for one in without for name in one.names])
     made.write_bytes(data)
-    notes = [f"in floats: {scope}" for scope in kept]  # names of a graph are not always the source's
+    # names of a graph are not always the source's
+    notes = [*(f"in floats: {scope}" for scope in kept), *(one.note for one in without)]
     return described(
         work, method, kept_float=list(work.keep_float), notes=notes, requires=beyond_versions(data)
     )
+
+
+def _floats(work, own):
+    """The bytes of the model in floats; None where what the stage before quantised can be no worse for it."""
+    if not own:
+        return graph.widened(work.path.read_bytes())
+    file = work.path.parent / FLOATS
+    data = file.read_bytes() if file.exists() else None
+    return data if data is not None and joined(data) else None
 
 
 def _quantised_already(precision):

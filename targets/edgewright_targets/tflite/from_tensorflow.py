@@ -6,12 +6,13 @@ then gets floats.
 
 import re
 
-from edgewright_targets.tflite import layers
-from edgewright_targets.tflite.finish import QUANTISED
+from edgewright_targets.tflite import layers, spared
+from edgewright_targets.tflite.finish import FLOATS, QUANTISED
 from edgewright_targets.tflite.keras_copy import kinds, renamed, unrolled
 
 _OWN = ("fp16", "int8-dynamic", "int8", "int16x8")
 _UNSTEADY = {"Split", "SplitV"}  # calibrated by TensorFlow, a model with one is now this file, now that
+_JOINS = {"ConcatV2", "Pack"}
 _LACKING = re.compile(r"(?:TF Select|Flex|Custom) ops: (.+)")
 
 
@@ -28,6 +29,8 @@ def convert(work):
     own = work.precision in _OWN and work.calibration_method == "minmax" and not work.keep_float
     if calibrated and kinds(source.concrete) & _UNSTEADY:
         own = False
+    if own and calibrated and spared.masked(source):
+        own = False  # TensorFlow's own quantiser leaves no operator in floats
     if work.keep_float:
         source, names, outputs = renamed(source)
         layers.save(work.folder, names, outputs)
@@ -35,6 +38,8 @@ def convert(work):
         try:
             data = _converted(source, work)
             (work.folder / QUANTISED).touch()
+            if calibrated and not work.integer_io and kinds(source.concrete) & _JOINS:
+                (work.folder / FLOATS).write_bytes(_converted(source, None))
         except ConversionError as error:
             if work.precision != "int16x8" or error.code == "custom-operators":
                 raise

@@ -5,6 +5,7 @@ import warnings
 
 from edgewright_targets.tflite import graph, layers
 from edgewright_targets.tflite.ranges import ranges
+from edgewright_targets.tflite.spared import spared
 
 # per channel, but for these: tflite-runtime 2.14 answers wrongly where their weights have a scale a channel and their
 # activations are floats, and no runtime takes it for a BATCH_MATMUL of integers
@@ -13,8 +14,22 @@ _ACTIVATION_BITS = {"int8": 8, "int8-mixed": 8, "int16x8": 16}
 _WEIGHT_BITS = {"int8-weights": 8, "int4-weights": 4}
 
 
-def quantised(data, work):
-    """(the bytes in the Work's precision, the operators that were kept in floats).
+def needs_floats(data, work):
+    """(ranges of the activations of a float file, what of it has to stay in floats), of one that is not calibrated: neither."""
+    bits = _ACTIVATION_BITS.get(work.precision)
+    if bits is None:
+        return None, []
+    found = ranges(data, work.samples, work.calibration_method)
+    names = None if work.integer_io else [spec.name for spec in work.outputs]
+    return found, spared(data, found, bits, names)
+
+
+def quantised(data, work, calibration, without):
+    """(the bytes in the Work's precision, the operators that were kept in floats because the user said so).
+
+    Args:
+        calibration: ranges of the activations, where the precision has any.
+        without: names of operators to leave in floats besides.
 
     Raises:
         UsageError: `no-such-layer`.
@@ -30,10 +45,9 @@ def quantised(data, work):
     add_recipe(tool, work)
     if work.precision in _ACTIVATION_BITS:
         _leave_packed_constants(tool, data)
-    for name in kept:
+    for name in dict.fromkeys((*kept, *without)):
         _leave(tool, f"^{re.escape(name)};?$")  # scopes of operators are their outputs' names
-    calibration = ranges(data, work.samples, work.calibration_method) if tool.need_calibration else None
-    made = bytes(_run(tool, calibration, data))
+    made = bytes(_run(tool, calibration if tool.need_calibration else None, data))
     if not graph.quantised(made):
         from edgewright.errors import ConversionError
 
@@ -42,7 +56,7 @@ def quantised(data, work):
             hint="it has no weights of the kinds that are quantised; use fp32",
             code="nothing-quantised",
         )
-    check_kept(made, kept)
+    check_kept(made, [*kept, *without])
     return made, kept
 
 
