@@ -30,7 +30,9 @@ def written(data):
     """The rows of `shipped`, of the bytes of a file."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    from edgewright_targets.tflite.graph import opened
+
+    model = opened(data)
     graph = model.subgraphs[0]
     operators = _named(schema.BuiltinOperator)
     types, activations = _named(schema.TensorType), _named(schema.ActivationFunctionType)

@@ -7,9 +7,32 @@ Tensor = namedtuple("Tensor", "name type constant scales")
 # kind: the schema's name, or the name of a custom operator
 Operator = namedtuple("Operator", "kind version custom inputs outputs")
 
+_LARGEST = 2_000_000_000  # what a flatbuffer can hold, nearly
 INTEGERS = ("INT8", "UINT8", "INT16", "INT4", "INT2")
 _BROADCAST = {"PADV2": (2,), "SELECT_V2": (1, 2), "MAXIMUM": (0, 1)}  # inputs that take the output's scale
 _LOWEST = -1e38  # this and less stand for minus infinity
+
+
+def opened(data):
+    """The schema's ModelT of the bytes, with all values in its buffers: a writer may have put them behind the model."""
+    import numpy
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    for buffer in model.buffers:
+        if buffer.offset > 1 and buffer.size:
+            buffer.data = numpy.frombuffer(data, numpy.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return model
+
+
+def inlined(data):
+    """The bytes with all values in the model, where it is small enough for it: tflite-runtime 2.13 finds no others."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAsModel(data, 0)
+    behind = any(model.Buffers(at).Offset() > 1 for at in range(model.BuffersLength()))
+    return packed(opened(data), len(data)) if behind and len(data) < _LARGEST else data
 
 
 def operators(data):
@@ -53,23 +76,24 @@ def constants(data):
 
 def lowest_fills(data):
     """{output: input}, names, of the first subgraph's PADV2s that fill with what no maximum takes: the least float."""
+    import numpy
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.Model.GetRootAsModel(data, 0)
-    graph = model.Subgraphs(0)
-    found = {}
-    for at in range(graph.OperatorsLength()):
-        operator = graph.Operators(at)
-        code = model.OperatorCodes(operator.OpcodeIndex())
-        if max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) != schema.BuiltinOperator.PADV2:
+    model = opened(data)
+    graph, found = model.subgraphs[0], {}
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        if max(code.builtinCode, code.deprecatedBuiltinCode) != schema.BuiltinOperator.PADV2:
             continue
-        given, _, fill = (graph.Tensors(index) for index in _indexes(operator.InputsAsNumpy()))
-        values = model.Buffers(fill.Buffer()).DataAsNumpy()
-        if fill.Type() != schema.TensorType.FLOAT32 or isinstance(values, int):  # of other types, or computed
+        given, _, fill = (graph.tensors[index] for index in operator.inputs)
+        values = model.buffers[fill.buffer].data
+        if (
+            fill.type != schema.TensorType.FLOAT32 or values is None or not len(values)
+        ):  # of other types, or computed
             continue
-        if values.view("<f4").max() <= _LOWEST:
-            made = graph.Tensors(operator.Outputs(0))
-            found[made.Name().decode("utf-8", "replace")] = given.Name().decode("utf-8", "replace")
+        if numpy.asarray(values, numpy.uint8).view("<f4").max() <= _LOWEST:
+            made = graph.tensors[operator.outputs[0]]
+            found[made.name.decode("utf-8", "replace")] = given.name.decode("utf-8", "replace")
     return found
 
 
@@ -100,7 +124,7 @@ def widened(data):
 
     if not any(tensor.type == "FLOAT16" for operator in operators(data) for tensor in operator.inputs):
         return data
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    model = opened(data)
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
     for graph in model.subgraphs:
         for operator in list(graph.operators):
@@ -114,12 +138,12 @@ def widened(data):
             made.buffer = len(model.buffers)
             model.buffers.append(floats)
             graph.operators.remove(operator)
-    _drop_unused(model)
-    return _packed(model, 2 * len(data))
+    drop_unused(model)
+    return packed(model, 2 * len(data))
 
 
-def _drop_unused(model):
-    """Empties the buffers of tensors that nothing uses any more."""
+def drop_unused(model):
+    """Empties the buffers that no tensor in use has any more."""
     used = {
         graph.tensors[at].buffer
         for graph in model.subgraphs
@@ -128,9 +152,10 @@ def _drop_unused(model):
         for at in ([] if ends is None else ends)
         if at >= 0
     }
-    for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
-        if tensor.buffer not in used:
-            model.buffers[tensor.buffer].data = None
+    used.update(item.buffer for item in model.metadata or ())
+    for at, buffer in enumerate(model.buffers):
+        if at not in used:
+            buffer.data = None
 
 
 def with_signature(data):
@@ -139,13 +164,13 @@ def with_signature(data):
 
     if schema.Model.GetRootAsModel(data, 0).SignatureDefsLength():
         return data
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    model = opened(data)
     graph, signature = model.subgraphs[0], schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = "serving_default", 0
     signature.inputs = [_end(schema, graph, "input", *pair) for pair in enumerate(graph.inputs)]
     signature.outputs = [_end(schema, graph, "output", *pair) for pair in enumerate(graph.outputs)]
     model.signatureDefs = [signature]
-    return _packed(model, len(data))
+    return packed(model, len(data))
 
 
 def with_ranks(data):
@@ -160,7 +185,7 @@ def with_ranks(data):
 
     if not {operator.kind for operator in operators(data)} & set(_BROADCAST):
         return data
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    model = opened(data)
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
     kinds = [_names(schema.BuiltinOperator)[code] for code in codes]
     for graph in model.subgraphs:
@@ -183,14 +208,15 @@ def with_ranks(data):
                     operator.inputs = [*operator.inputs[:at], len(graph.tensors), *operator.inputs[at + 1 :]]
                     graph.tensors.append(tensor)
                 tensor.shape = numpy.array([1] * (rank - len(shape)) + shape, numpy.int32)
-    return _packed(model, len(data))
+    return packed(model, len(data))
 
 
 def _shape(tensor):
     return [] if tensor.shape is None else [int(one) for one in tensor.shape]
 
 
-def _packed(model, size):
+def packed(model, size):
+    """The bytes of a schema's ModelT. `size`: about how many."""
     import flatbuffers
 
     builder = flatbuffers.Builder(size + 1024)

@@ -4,6 +4,7 @@ import re
 import warnings
 
 from edgewright_targets.tflite import graph, layers
+from edgewright_targets.tflite.halves import halved
 from edgewright_targets.tflite.ranges import ranges
 from edgewright_targets.tflite.spared import spared
 
@@ -48,6 +49,7 @@ def quantised(data, work, calibration, without):
     for name in dict.fromkeys((*kept, *without)):
         _leave(tool, f"^{re.escape(name)};?$")  # scopes of operators are their outputs' names
     made = bytes(_run(tool, calibration if tool.need_calibration else None, data))
+    made = graph.inlined(halved(made) if work.precision == "fp16" else made)
     if not graph.quantised(made):
         from edgewright.errors import ConversionError
 

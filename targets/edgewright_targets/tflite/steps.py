@@ -19,8 +19,9 @@ def read(data):
     from ai_edge_litert import schema_py_generated as schema
 
     from edgewright.compile.tails import Graph
+    from edgewright_targets.tflite.graph import opened
 
-    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    model = opened(data)
     graph = model.subgraphs[0]
     kinds_of = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     names = _names(graph)
