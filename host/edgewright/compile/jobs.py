@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.compile import data, domains, goldens, trial, weights
+from edgewright.compile import data, domains, goldens, steady, trial, weights
 from edgewright.compile.answers import collected, real
 from edgewright.compile.calibrate import LIMIT, SampleSet
 from edgewright.compile.counting import counting
@@ -108,7 +108,9 @@ class Work:
 def opened(source: SourceRef) -> Any:
     """The opened source: it stays open between the jobs of one worker."""
     module = importlib.import_module(f"edgewright.compile.sources.{SOURCES[source.format]}")
-    return module.open_model(source.path, source.format, dict(source.shapes), source.ends)
+    model = module.open_model(source.path, source.format, dict(source.shapes), source.ends)
+    model.run = steady.SteadyRun(model, source.path)
+    return model
 
 
 def read_the_model(
@@ -142,6 +144,12 @@ def read_the_model(
         for name, answer in zip(names, answers, strict=True)
     )
     return model.inputs, outputs
+
+
+def source_notes(source: SourceRef, outputs: Sequence[TensorSpec]) -> tuple[str, ...]:
+    """What was assumed of the source, for the manifest, one line each."""
+    model = opened(source)
+    return (*model.notes, *steady.loose_notes(model, [spec.shape for spec in outputs]))
 
 
 @lru_cache(maxsize=1)
@@ -204,7 +212,7 @@ def convert(
         if failed:
             raise failed[0] from None
         raise
-    return {**found, "notes": [*getattr(model, "notes", ()), *found.get("notes", ())], "ranges": seen.found}
+    return {**found, "notes": [*found.get("notes", ())], "ranges": seen.found}
 
 
 def artifact_answers(

@@ -10,6 +10,7 @@ from edgewright.nouns.base import Noun
 
 # numbers of the fields of onnx.proto
 _MODEL_IR, _MODEL_GRAPH, _MODEL_OPSET, _MODEL_FUNCTION = 1, 7, 8, 25
+_OPSET_VERSION = 2
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE, _FUNCTION_NODE = 1, 5, 15, 7
 _NODE_OP, _NODE_ATTRIBUTE, _ATTRIBUTE_GRAPHS = 4, 5, (6, 11)
 _ATTRIBUTE_TENSORS, _ATTRIBUTE_SPARSE = (5, 10), (22, 23)
@@ -29,7 +30,6 @@ class OnnxFile(Noun, frozen=True, kw_only=True):
     """What the file holds. `external` are the relative paths of its weights in files of their own."""
 
     ir: int
-    opset: int
     quantised: bool
     external: tuple[str, ...]
 
@@ -46,7 +46,7 @@ def look(path: Path) -> OnnxFile:
 
 
 def _model(data: memoryview) -> OnnxFile:
-    ir = opset = 0
+    ir, opsets = 0, False
     operators: set[str] = set()
     external: set[str] = set()
     graphs = 0
@@ -54,8 +54,7 @@ def _model(data: memoryview) -> OnnxFile:
         if number == _MODEL_IR and isinstance(value, int):
             ir = value
         elif number == _MODEL_OPSET and isinstance(value, memoryview):
-            if protobuf.text(value, 1) in ("", "ai.onnx"):
-                opset = next((v for n, v in protobuf.fields(value) if n == 2 and isinstance(v, int)), opset)
+            opsets |= any(n == _OPSET_VERSION and isinstance(v, int) for n, v in protobuf.fields(value))
         elif number == _MODEL_GRAPH and isinstance(value, memoryview):
             graphs += 1
             operators |= _operators(value, _GRAPH_NODE)
@@ -63,10 +62,10 @@ def _model(data: memoryview) -> OnnxFile:
         elif number == _MODEL_FUNCTION and isinstance(value, memoryview):
             operators |= _operators(value, _FUNCTION_NODE)
             external |= _external(value, _FUNCTION_NODE)
-    if not (ir and graphs and opset and operators):
+    if not (ir and graphs and opsets and operators):
         raise ValueError("no model, graph or opset")
     quantised = any(name in _QUANTISED or name.startswith("QLinear") for name in operators)
-    return OnnxFile(ir=ir, opset=opset, quantised=quantised, external=tuple(sorted(external)))
+    return OnnxFile(ir=ir, quantised=quantised, external=tuple(sorted(external)))
 
 
 def _operators(graph: memoryview, number: int) -> set[str]:

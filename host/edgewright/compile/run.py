@@ -147,6 +147,9 @@ class _Compilation:
         self.workers.start([self.framework, *stages, self.edge.target.framework])
         given = calibration_data(self.request)
         inputs, outputs = self._job(self.framework, "read_the_model", source=self.source, samples=given)
+        noted = self.workers.call(
+            self.framework, _JOBS, "source_notes", source=self.source, outputs=outputs
+        )
         known = self.workers.call(self.framework, _JOBS, "input_domains", source=self.source)
         samples, labelled = given.of(inputs, known), self._labelled(inputs, outputs)
         goldens = self.place / GOLDENS
@@ -168,7 +171,7 @@ class _Compilation:
             )
             made["notes"] += notes
             made["nondeterministic"] = [*made.get("nondeterministic", ()), *changing]
-        made["notes"] += ranges.misfits(inputs, known, self.ranges)
+        made["notes"] = [*noted, *made["notes"], *ranges.misfits(inputs, known, self.ranges)]
         if labelled is not None:
             lines = ranges.outside(inputs, self.ranges, labelled[1].ranges)
             made["notes"] += [f"evaluation set: {line}" for line in lines]

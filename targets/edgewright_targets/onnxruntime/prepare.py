@@ -1,5 +1,6 @@
 """Readies an fp32 ONNX file for quantisation: names, shapes, folding. Host side."""
 
+_CLASSICAL = "ai.onnx.ml"
 LEAST_OPSET = 13  # the first one whose DequantizeLinear knows scales a channel
 
 
@@ -88,6 +89,19 @@ def every_node(model):
             pending.extend(attribute.g.node)
             for graph in attribute.graphs:
                 pending.extend(graph.node)
+
+
+def refuse_classical(model, title):
+    """Raises ConversionError with the operators of the model that only ONNX Runtime has: those of trees, scalers, encoders."""
+    from edgewright.errors import ConversionError
+
+    found = sorted({node.op_type for node in every_node(model) if node.domain == _CLASSICAL})
+    if found:
+        raise ConversionError(
+            f"model needs operators that {title} does not have: {', '.join(f'{_CLASSICAL}.{name}' for name in found)}",
+            hint="take --target onnxruntime, or write them in operators of ai.onnx before exporting (hummingbird-ml does so for trees)",
+            code="custom-operators",
+        )
 
 
 def reads(node):

@@ -2,10 +2,16 @@
 
 
 def convert(work):
-    """Writes it; weights that are too many for one file stay in files of their own."""
+    """Writes it; weights that are too many for one file stay in files of their own.
+
+    Raises:
+        ConversionError: it has operators that OpenVINO lacks.
+    """
     from edgewright_targets.onnxruntime.files import beside
+    from edgewright_targets.onnxruntime.prepare import refuse_classical
     from edgewright_targets.onnxruntime.widen import widened
 
+    refuse_classical(work.source.model, "OpenVINO")
     model, notes = widened(work.source.model, work)
     (work.folder / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
     beside(model, work.source.path.parent, work.folder)

@@ -7,11 +7,13 @@ def convert(work):
     """At `work.max_opset`, else at `TAKEN`, which the next stage rewrites.
 
     Raises:
-        ConversionError: it is too new, and cannot be converted down.
+        ConversionError: it is too new, and cannot be converted down, or has operators that OpenVINO lacks.
     """
     from edgewright.errors import ConversionError
     from edgewright_targets.onnxruntime.from_onnx import convert
+    from edgewright_targets.onnxruntime.prepare import refuse_classical
 
+    refuse_classical(work.source.model, "OpenVINO 2021.4")
     try:
         return convert(work)
     except ConversionError:

@@ -13,17 +13,21 @@ def convert(work):
     TensorRT 11 takes all types from the model.
 
     Raises:
-        ConversionError: nothing to quantise, too large for it, or a layer that does not stay in floats.
+        ConversionError: nothing to quantise, too large for it, operators that it lacks, or a layer that does not stay in floats.
         UsageError: an unknown layer, or integers at the ends, which it does not have.
     """
+    import onnx
+
     from edgewright.errors import UsageError
     from edgewright_targets.onnxruntime import finish
+    from edgewright_targets.onnxruntime.prepare import refuse_classical
 
     if work.integer_io:
         raise UsageError(
             "tensorrt keeps floats at inputs and outputs",
             hint="leave --integer-io out: the engine converts on the GPU",
         )
+    refuse_classical(onnx.load(str(work.path), load_external_data=False), "TensorRT")
     if work.precision in ("int8", "int8-mixed"):
         from edgewright_targets.tensorrt.quantised import quantise
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+from edgewright_targets.onnxruntime.prepare import refuse_classical
 from edgewright_targets.onnxruntime.widen import widened
 from edgewright_targets.tflite import layers
 
@@ -15,12 +16,14 @@ def convert(work):
     """The source with its static shapes.
 
     Raises:
-        ConversionError: the tool refused the model or took too long, or it is larger than a .tflite file can be.
+        ConversionError: the tool refused the model or took too long, or it is larger than a .tflite file can be, or has
+            operators that LiteRT lacks.
     """
     import onnx
 
     if work.source.large:
         raise _too_large()
+    refuse_classical(work.source.model, "LiteRT")
     given = work.folder / "source.onnx"
     made = work.folder / "made"
     model, notes = widened(_raised(work.source.model), work)

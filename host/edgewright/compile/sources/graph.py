@@ -72,13 +72,13 @@ def open_graph(graph_def: Any, path: Path, shapes: dict[str, tuple[int, ...]], e
     names = clean(_plain(starts))
     fixed = static_shapes({name: axes(t.shape) for name, t in zip(names, tensors, strict=True)}, shapes)
     specs = [
-        TensorSpec(name=name, shape=fixed[name], dtype=dtype(tensor.dtype.name))
+        TensorSpec(name=name, shape=fixed.shapes[name], dtype=dtype(tensor.dtype.name, name))
         for name, tensor in zip(names, tensors, strict=True)
     ]
     cut = _cut(graph_def, kept, starts, specs)
     _refuse_unsafe(cut, path)
     model = _model(cut, path, specs, stops)
-    model.notes = tuple(notes)
+    model.notes = (*notes, *fixed.notes)
     return model
 
 

@@ -31,7 +31,7 @@ def open_file(path: Path, shapes: dict[str, tuple[int, ...]]) -> TensorflowModel
     names = clean([getattr(tensor, "name", "input") for tensor in tensors])
     fixed = static_shapes({name: list(t.shape) for name, t in zip(names, tensors, strict=True)}, shapes)
     specs = [
-        TensorSpec(name=name, shape=fixed[name], dtype=dtype(tensor.dtype))
+        TensorSpec(name=name, shape=fixed.shapes[name], dtype=dtype(tensor.dtype, name))
         for name, tensor in zip(names, tensors, strict=True)
     ]
     outputs = clean(list(getattr(model, "output_names", None) or [t.name for t in model.outputs]))
@@ -40,7 +40,7 @@ def open_file(path: Path, shapes: dict[str, tuple[int, ...]]) -> TensorflowModel
         return model(arrays[0] if len(arrays) == 1 else list(arrays), training=False)
 
     made = TensorflowModel(call, specs, outputs, model)
-    made.notes = (f"opened by {reader}, Keras 3 refuses the file",) if reader else ()
+    made.notes = (*((f"opened by {reader}, Keras 3 refuses the file",) if reader else ()), *fixed.notes)
     return made
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile import tflitefile
+from edgewright.compile import end_types, tflitefile
 from edgewright.compile.first_layers import Graph
-from edgewright.compile.shapes import static_shapes
+from edgewright.compile.shapes import Axis, static_shapes
 from edgewright.compile.sources import litert_layers
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -34,6 +34,8 @@ class LitertModel:
         interpreter.allocate_tensors()
         self._outputs = interpreter.get_output_details()
         self.output_names = tuple(detail["name"] for detail in self._outputs)
+        self.notes: tuple[str, ...] = ()
+        self.loose = [detail["name"] for detail in self._outputs if -1 in detail.get("shape_signature", ())]
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
         """The outputs for one sample."""
@@ -76,15 +78,27 @@ def open_model(
     try:
         interpreter = _interpreter(path, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, 1)
         details = interpreter.get_input_details()
+        _refuse_text(path, details, interpreter.get_output_details())
         fixed = static_shapes({detail["name"]: _axes(detail) for detail in details}, shapes)
-        specs = [_spec(detail, fixed[detail["name"]]) for detail in details]
-        return LitertModel(path, specs, interpreter)
+        specs = [_spec(detail, fixed.shapes[detail["name"]]) for detail in details]
+        opened = LitertModel(path, specs, interpreter)
     except (ValueError, RuntimeError) as error:
         raise ModelError(
             f"LiteRT cannot load {path.name}: {str(error).splitlines()[0][:240].rstrip('.')}",
             hint=f"the {kind} file is damaged, or needs operators that this runtime lacks",
             code="model-unreadable",
         ) from error
+    opened.notes = fixed.notes
+    return opened
+
+
+def _refuse_text(path: Path, inputs: Sequence[dict[str, Any]], outputs: Sequence[dict[str, Any]]) -> None:
+    import numpy as np
+
+    for role, details in (("input", inputs), ("output", outputs)):
+        for detail in details:
+            if np.dtype(detail["dtype"]).kind in "SUO":
+                raise end_types.no_tensor(role, detail["name"], path, end_types.TEXT)
 
 
 def _interpreter(path: Path, resolver: Any, threads: int) -> Any:
@@ -107,7 +121,7 @@ def refuse_custom(path: Path) -> None:
         )
 
 
-def _axes(detail: dict[str, Any]) -> list[int | None]:
+def _axes(detail: dict[str, Any]) -> list[Axis]:
     return [int(axis) for axis in detail.get("shape_signature", detail["shape"])]
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from edgewright.compile import changing, onnxsession
 from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import static_shapes
-from edgewright.compile.sources import onnx_layers
+from edgewright.compile.sources import onnx_ends, onnx_layers
+from edgewright.compile.sources.onnx_normal import normalised
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
@@ -34,7 +35,9 @@ class OnnxModel:
         path: its file.
         model: its ModelProto; the weights are in it, unless it is `large`.
         large: the weights stay in their files, and are mapped rather than read.
-        changed: it is no longer what the file says: shapes, or weights that were beside it.
+        changed: it is no longer what the file says: shapes, functions, opsets, or weights that were beside it.
+        notes: what was assumed, for the manifest.
+        loose: outputs that have no fixed shape in the model.
     """
 
     def __init__(
@@ -54,6 +57,9 @@ class OnnxModel:
             settings.enable_cpu_mem_arena = False
         self._session = onnxsession.reference(model, settings)
         self.output_names = tuple(item.name for item in self._session.get_outputs())
+        self.notes: tuple[str, ...] = ()
+        self.loose = [item.name for item in self._session.get_outputs()
+                      if not all(isinstance(axis, int) for axis in item.shape)]  # fmt: skip
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
         """The outputs for one sample."""
@@ -112,17 +118,19 @@ def open_model(
     except Exception as error:
         raise _invalid(path, kind, error) from error
     refuse_custom(model, path)
+    model, other = normalised(model)
+    onnx_ends.refuse_kinds(model, path)
     try:
-        onnx.checker.check_model(str(path) if large else model)
+        onnx.checker.check_model(str(path) if large and not other else model)
     except Exception as error:
         raise _invalid(path, kind, error) from error
     if found := _drawing(model):
         raise changing.draws(path, found)
     before = [item.SerializeToString() for item in model.graph.input]
-    specs = _fix_shapes(model, shapes)
-    changed = moved or before != [item.SerializeToString() for item in model.graph.input]
+    specs, notes = _fix_shapes(model, shapes)
+    changed = moved or other or before != [item.SerializeToString() for item in model.graph.input]
     try:
-        return OnnxModel(path, model, specs, large=large, changed=changed)
+        opened = OnnxModel(path, model, specs, large=large, changed=changed)
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
@@ -130,6 +138,8 @@ def open_model(
             hint="an operator or an opset is unknown to it, or --input-shape does not fit",
             code="model-unreadable",
         ) from error
+    opened.notes = notes
+    return opened
 
 
 def refuse_custom(model: Any, path: Path) -> None:
@@ -250,14 +260,15 @@ def _invalid(path: Path, kind: str, error: Exception) -> ModelError:
     )
 
 
-def _fix_shapes(model: Any, shapes: dict[str, tuple[int, ...]]) -> list[TensorSpec]:
-    """Makes the inputs' shapes static in place, forgets the inferred ones, and returns the inputs."""
+def _fix_shapes(
+    model: Any, shapes: dict[str, tuple[int, ...]]
+) -> tuple[list[TensorSpec], tuple[str, ...]]:
+    """Makes the inputs' shapes static in place, forgets the inferred ones, and returns the inputs and what was decided."""
     from onnx import helper
 
-    weights = {item.name for item in model.graph.initializer}
-    inputs = [item for item in model.graph.input if item.name not in weights]
-    axes = {item.name: _axes(item.type.tensor_type) for item in inputs}
-    fixed = static_shapes(axes, shapes)
+    inputs = onnx_ends.fed(model)
+    axes = {item.name: onnx_ends.axes(item.type.tensor_type) for item in inputs}
+    fixed, notes = static_shapes(axes, shapes, onnx_ends.time_first(model))
     specs = []
     for item in inputs:
         kind = item.type.tensor_type.elem_type
@@ -269,10 +280,4 @@ def _fix_shapes(model: Any, shapes: dict[str, tuple[int, ...]]) -> list[TensorSp
             for output in model.graph.output:
                 for axis in output.type.tensor_type.shape.dim:
                     axis.Clear()
-    return specs
-
-
-def _axes(kind: Any) -> list[int | None] | None:
-    if not kind.HasField("shape"):
-        return None
-    return [axis.dim_value if axis.HasField("dim_value") else None for axis in kind.shape.dim]
+    return specs, notes

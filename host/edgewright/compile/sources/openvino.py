@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile import end_types
 from edgewright.compile.first_layers import Graph
-from edgewright.compile.shapes import static_shapes
+from edgewright.compile.shapes import Axis, static_shapes
 from edgewright.compile.sources import openvino_layers
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -36,6 +37,12 @@ class OpenvinoModel:
         self.model = model
         self.inputs = tuple(inputs)
         self.output_names = tuple(_name(port, f"output_{i}") for i, port in enumerate(model.outputs))
+        self.notes: tuple[str, ...] = ()
+        self.loose = [
+            name
+            for name, port in zip(self.output_names, model.outputs, strict=True)
+            if port.get_partial_shape().is_dynamic
+        ]
         self._request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
@@ -74,16 +81,26 @@ def open_model(
     except Exception as error:
         raise _unreadable(path, kind, error) from error
     named = {_name(port, f"input_{index}"): port for index, port in enumerate(model.inputs)}
+    _refuse_text(model, path)
     fixed = static_shapes({name: _axes(port.get_partial_shape()) for name, port in named.items()}, shapes)
     specs = [
-        TensorSpec(name=name, shape=fixed[name], dtype=port.get_element_type().to_dtype().name)
+        TensorSpec(name=name, shape=fixed.shapes[name], dtype=port.get_element_type().to_dtype().name)
         for name, port in named.items()
     ]
     try:
-        model.reshape({port: list(fixed[name]) for name, port in named.items()})
-        return OpenvinoModel(model, specs)
+        model.reshape({port: list(fixed.shapes[name]) for name, port in named.items()})
+        opened = OpenvinoModel(model, specs)
     except Exception as error:
         raise _unreadable(path, kind, error) from error
+    opened.notes = fixed.notes
+    return opened
+
+
+def _refuse_text(model: Any, path: Path) -> None:
+    for role, ports in (("input", model.inputs), ("output", model.outputs)):
+        for index, port in enumerate(ports):
+            if port.get_element_type().get_type_name() == "string":
+                raise end_types.no_tensor(role, _name(port, f"{role}_{index}"), path, end_types.TEXT)
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> ModelError:
@@ -102,7 +119,7 @@ def _name(port: Any, otherwise: str) -> str:
     return min(port.get_names(), default=otherwise)
 
 
-def _axes(shape: Any) -> list[int | None] | None:
+def _axes(shape: Any) -> list[Axis] | None:
     if shape.rank.is_dynamic:
         return None
     return [axis.get_length() if axis.is_static else None for axis in shape]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile import end_types
 from edgewright.compile.first_layers import Graph
+from edgewright.compile.shapes import Axis
 from edgewright.compile.sources import tensorflow_layers
-from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class TensorflowModel:
         loops: None, or (GraphDef, input tensor names, output tensor names) of a graph with TensorFlow 1's own
             loops, which some converters lose inside a function.
         notes: what was assumed, for the manifest.
+        loose: outputs that have no fixed shape in the model.
     """
 
     def __init__(
@@ -40,12 +42,19 @@ class TensorflowModel:
         signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in inputs]
 
         def serve(*tensors: Any) -> list[Any]:
-            return [tf.identity(tensor) for tensor in tf.nest.flatten(call(*tensors))]
+            answers = tf.nest.flatten(call(*tensors))
+            _refuse_kinds(answers, self.output_names)
+            return [tf.identity(tensor) for tensor in answers]
 
         self.module = tf.Module()
         self.module.kept = keep
         self.module.serve = tf.function(serve, input_signature=signature, autograph=False)
         self.concrete = self.module.serve.get_concrete_function()
+        self.loose = [
+            name
+            for name, tensor in zip(self.output_names, self.concrete.outputs, strict=False)
+            if not tensor.shape.is_fully_defined()
+        ]
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
         """The outputs for one sample."""
@@ -65,21 +74,41 @@ class TensorflowModel:
         return [node.op for nodes in bodies for node in nodes]
 
 
-def axes(shape: Any) -> list[int | None] | None:
+def axes(shape: Any) -> list[Axis] | None:
     """The axes of a `TensorShape`, None for an open one; None for an open rank."""
     return None if shape.rank is None else list(shape.as_list())
 
 
-def dtype(name: Any) -> str:
+_NO_NUMBERS = {"string": end_types.TEXT, "resource": "a handle", "variant": "a handle"}
+
+
+def dtype(kind: Any, name: str) -> str:
     """A numpy dtype's name.
+
+    Args:
+        name: of the input.
 
     Raises:
         ModelError: text or handles, which no target takes.
     """
-    text = getattr(name, "name", name)
-    if text in ("string", "resource", "variant"):
-        raise ModelError(
-            f"model takes {text} tensors",
-            hint="cut the text or image decoding off before exporting; of a graph, name what follows it: --inputs",
+    text = str(getattr(kind, "name", kind))
+    if text in _NO_NUMBERS:
+        raise end_types.no_tensor(
+            "input", name, None, _NO_NUMBERS[text], end_types.hint_of("input", end_types.TEXT)
         )
-    return str(text)
+    return text
+
+
+def composite(spec: Any) -> str:
+    """What a tensor or its spec is where it is a ragged or a sparse one, else nothing."""
+    kind = type(spec).__name__
+    return end_types.RAGGED if "Ragged" in kind else end_types.SPARSE if "Sparse" in kind else ""
+
+
+def _refuse_kinds(answers: Sequence[Any], names: Sequence[str]) -> None:
+    """Raises ModelError for an output that is no tensor of numbers."""
+    for at, answer in enumerate(answers):
+        name = names[at] if len(names) == len(answers) else f"output_{at}"
+        kind = composite(answer) or _NO_NUMBERS.get(getattr(getattr(answer, "dtype", None), "name", ""), "")
+        if kind:
+            raise end_types.no_tensor("output", name, None, kind)

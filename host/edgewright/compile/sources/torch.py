@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.compile import archives, changing
 from edgewright.compile.first_layers import Graph
-from edgewright.compile.shapes import static_shapes
+from edgewright.compile.shapes import Axis, static_shapes
 from edgewright.compile.sources import torch_layers
 from edgewright.compile.sources.torch_function import EXAMPLE, call_function
 from edgewright.errors import ConversionError, ModelError
@@ -33,12 +33,14 @@ class TorchModel:
     Attributes:
         module: an `nn.Module` that takes one tensor an input, in order, and returns a tuple of tensors.
         output_names: keys of a dict, fields of a record, else `output_<i>`.
+        notes: what was assumed, for the manifest.
     """
 
     def __init__(self, module: Any, inputs: Sequence[TensorSpec], output_names: Sequence[str]) -> None:
         self.module = module
         self.inputs = tuple(inputs)
         self.output_names = tuple(output_names)
+        self.notes: tuple[str, ...] = ()
 
     @property
     def example(self) -> tuple[Any, ...]:
@@ -143,11 +145,11 @@ def _program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
         else:
             slots.append(value)
     names = _clean(list(tensors))
-    axes = {
-        name: [axis if isinstance(axis, int) else None for axis in value.shape]
+    axes: dict[str, list[Axis]] = {
+        name: [axis if isinstance(axis, int) else _symbol(axis) for axis in value.shape]
         for name, value in zip(names, tensors.values(), strict=True)
     }
-    fixed = static_shapes(axes, shapes)
+    fixed, notes = static_shapes(axes, shapes)
     specs = [_spec(name, fixed[name], value) for name, value in zip(names, tensors.values(), strict=True)]
     inner = program.module()
 
@@ -155,7 +157,14 @@ def _program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
         arguments, named = torch.utils._pytree.tree_unflatten(list(leaves), program.call_spec.in_spec)
         return inner(*arguments, **named)
 
-    return _flattened(inner, call, slots, specs, None)
+    model = _flattened(inner, call, slots, specs, None)
+    model.notes = (*model.notes, *notes)
+    return model
+
+
+def _symbol(axis: Any) -> str | None:
+    """The name of an open axis; of one that is computed from others there is none."""
+    return str(axis) if str(axis).isidentifier() else None
 
 
 def _refuse_strange(path: Path) -> None:
@@ -185,11 +194,11 @@ def _function(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
     if len(names) != len(tensors):
         raise ModelError(f"{len(names)} names for {len(tensors)} inputs: {path.name}", hint=EXAMPLE)
     names = _clean(names)
-    axes = {
+    axes: dict[str, list[Axis]] = {
         name: [None] * leaf.ndim if name in shapes else list(leaf.shape)
         for name, (_, leaf) in zip(names, tensors, strict=True)
     }
-    fixed = static_shapes(axes, shapes)
+    fixed = static_shapes(axes, shapes).shapes
     specs = [_spec(name, fixed[name], leaf) for name, (_, leaf) in zip(names, tensors, strict=True)]
 
     def call(leaves: Sequence[Any]) -> Any:
