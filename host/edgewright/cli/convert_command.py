@@ -36,6 +36,7 @@ def convert(
     input_shape: options.INPUT_SHAPE = None,
     inputs: options.ENDS_INPUTS = None,
     outputs: options.ENDS_OUTPUTS = None,
+    signature: options.SIGNATURE = None,
     keep_float: options.KEEP_FLOAT = None,
     calibration_method: options.CALIBRATION_METHOD = None,
     integer_io: options.INTEGER_IO = None,
@@ -79,7 +80,7 @@ def convert(
     kind = profiles.load(profile)
     choice = project_source.choose(
         model, project_source.load_project(project), inputs=options.input_shapes(input_shape),
-        conversion=options.conversion(inputs, outputs, keep_float, calibration_method, integer_io),
+        conversion=options.conversion(inputs, outputs, keep_float, calibration_method, integer_io, signature),
         calibration=calibration, evaluation=evaluation, metric=metric, precision=precision,
     )  # fmt: skip
     if output is not None and output.exists():

@@ -43,6 +43,7 @@ def deploy(
     input_shape: options.INPUT_SHAPE = None,
     inputs: options.ENDS_INPUTS = None,
     outputs: options.ENDS_OUTPUTS = None,
+    signature: options.SIGNATURE = None,
     keep_float: options.KEEP_FLOAT = None,
     calibration_method: options.CALIBRATION_METHOD = None,
     integer_io: options.INTEGER_IO = None,
@@ -116,7 +117,7 @@ def deploy(
     )  # fmt: skip
     request = with_source(
         common, model, name, project, options.input_shapes(input_shape),
-        options.conversion(inputs, outputs, keep_float, calibration_method, integer_io), calibration, evaluation,
+        options.conversion(inputs, outputs, keep_float, calibration_method, integer_io, signature), calibration, evaluation,
         metric,
     )  # fmt: skip
     check_limit(max_drop, request.evaluation)

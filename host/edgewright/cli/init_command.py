@@ -44,10 +44,11 @@ metric = "top1"  # or top5, f1, auc, mse, mae, module.py:function
 # [inputs]
 # image = [1, 224, 224, 3]
 
-# Inputs and outputs of a frozen TensorFlow graph (.pb); without them they are guessed.
+# Inputs and outputs of a frozen TensorFlow graph (.pb), without which they are guessed; or a signature.
 # [conversion.ends]
 # inputs = ["image"]
 # outputs = ["classes"]
+# signature = "serving_default"  # of a SavedModel or .tflite file with several; then without the lines above
 
 # How a raw image becomes an input, for folders of images: scale, then (x - mean) / std per channel.
 # [preprocessing]

@@ -89,6 +89,12 @@ ENDS_INPUTS = Annotated[
 ENDS_OUTPUTS = Annotated[
     str | None, typer.Option("--outputs", metavar="A,B", help="Outputs of a frozen TensorFlow graph.")
 ]
+SIGNATURE = Annotated[
+    str | None,
+    typer.Option(
+        "--signature", metavar="NAME", help="Function of a SavedModel or .tflite that is the model."
+    ),
+]
 THREADS = Annotated[int, typer.Option("--threads", min=1, max=1024, help="Inference threads on the board.")]
 ACCELERATOR = Annotated[
     str | None,
@@ -125,7 +131,13 @@ def input_shapes(given: list[str] | None) -> dict[str, tuple[int, ...]]:
         name, sign, numbers = text.rpartition("=")
         sizes = numbers.split(",")
         if not sign or not name or not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
-            raise UsageError(f"not an input shape: {text}", hint="such as --input-shape image=1,224,224,3")
+            words = [size for size in sizes if sign and size.strip().isidentifier()]
+            raise UsageError(
+                f"not an input shape: {text}",
+                hint=f"put a number in the place of {', '.join(words)}"
+                if words
+                else "such as --input-shape image=1,224,224,3",
+            )
         shapes[name] = tuple(int(size) for size in sizes)
     return shapes
 
@@ -136,13 +148,14 @@ def conversion(
     keep_float: list[str] | None,
     method: str | None,
     integer_io: bool | None,
+    signature: str | None = None,
 ) -> dict[str, object]:
     """What was given of a Conversion's fields, by name; the project file's hold for the others."""
     from edgewright.nouns.conversion import Ends
 
     given: dict[str, object] = {}
-    if inputs or outputs:
-        given["ends"] = Ends(inputs=_names(inputs), outputs=_names(outputs))
+    if inputs or outputs or signature:
+        given["ends"] = Ends(inputs=_names(inputs), outputs=_names(outputs), signature=signature or "")
     if keep_float:
         given["keep_float"] = tuple(keep_float)
     if method is not None:

@@ -9,7 +9,6 @@ from edgewright.compile.recognise import TITLES, Recognised
 from edgewright.compile.request import CompileRequest
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.base import Noun
-from edgewright.nouns.conversion import Ends
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.target import Route, Target
 
@@ -60,7 +59,20 @@ def _check_method(request: CompileRequest, target: Target) -> None:
 
 
 def _check_ends(request: CompileRequest, kind: str) -> None:
-    if request.conversion.ends != Ends() and kind not in ("frozen", "savedmodel"):
+    ends = request.conversion.ends
+    if ends.signature and kind not in ("savedmodel", "tflite"):
+        raise UsageError(
+            f"there are no signatures to choose from in {TITLES[kind]}",
+            hint="leave --signature out, it is for SavedModels and .tflite files with several",
+            code="signature-given",
+        )
+    if ends.signature and (ends.inputs or ends.outputs):
+        raise UsageError(
+            f"a signature and ends are given both: {ends.signature}",
+            hint="leave --inputs and --outputs out, a signature says its own",
+            code="signature-given",
+        )
+    if (ends.inputs or ends.outputs) and kind not in ("frozen", "savedmodel"):
         raise UsageError(
             f"inputs and outputs cannot be chosen of {TITLES[kind]}",
             hint="leave --inputs and --outputs out, the file says its own; they are for TensorFlow 1 graphs",

@@ -113,6 +113,22 @@ def opened(source: SourceRef) -> Any:
     return model
 
 
+def narrowed(source: SourceRef, folder: Path) -> SourceRef:
+    """The source; of a .tflite file whose chosen function is not the first one, a copy in which it is.
+
+    Raises:
+        ModelError: there is no such signature, or none was chosen of several.
+    """
+    from edgewright.compile.sources import litert_signature
+
+    name, subgraph, _ = litert_signature.chosen(source.path, source.ends.signature)
+    if not subgraph:
+        return source
+    folder.mkdir()
+    made = litert_signature.narrowed(source.path, name, folder)
+    return msgspec.structs.replace(source, path=made, ends=Ends(signature=name))
+
+
 def read_the_model(
     source: SourceRef, samples: SampleSet
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:

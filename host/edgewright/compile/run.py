@@ -146,10 +146,12 @@ class _Compilation:
         stages = [worker for worker, _ in self.edge.route.stages]
         self.workers.start([self.framework, *stages, self.edge.target.framework])
         given = calibration_data(self.request)
+        if self.source.format == "tflite":
+            self.source = self.workers.call(
+                self.framework, _JOBS, "narrowed", source=self.source, folder=self.place / "signature"
+            )
         inputs, outputs = self._job(self.framework, "read_the_model", source=self.source, samples=given)
-        noted = self.workers.call(
-            self.framework, _JOBS, "source_notes", source=self.source, outputs=outputs
-        )
+        noted = self.workers.call(self.framework, _JOBS, "source_notes", source=self.source, outputs=outputs)
         known = self.workers.call(self.framework, _JOBS, "input_domains", source=self.source)
         samples, labelled = given.of(inputs, known), self._labelled(inputs, outputs)
         goldens = self.place / GOLDENS

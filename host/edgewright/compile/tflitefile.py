@@ -9,7 +9,20 @@ from edgewright.nouns.base import Noun
 
 _SUBGRAPHS, _TENSORS, _TENSOR_TYPE, _TENSOR_QUANTISATION, _SCALE = 2, 0, 1, 4, 2
 _OPERATOR_CODES, _CUSTOM_CODE = 1, 1
+_SIGNATURES, _SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS, _SIGNATURE_NAME, _SIGNATURE_SUBGRAPH = 7, 0, 1, 2, 4
 _SMALL_INTEGERS = (3, 7, 9, 17)  # uint8, int16, int8, int4 of the schema's TensorType
+
+
+class TfliteSignature(Noun, frozen=True, kw_only=True):
+    """A function of the file: its name, those of its inputs and outputs, and the number of its subgraph.
+
+    Boards run subgraph 0.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    subgraph: int
 
 
 class TfliteFile(Noun, frozen=True, kw_only=True):
@@ -18,11 +31,13 @@ class TfliteFile(Noun, frozen=True, kw_only=True):
     Attributes:
         quantised: some tensor holds small integers with a scale.
         custom: names of operators that are not the runtime's own; TensorFlow's begin with `Flex`.
+        signatures: in the file's order.
     """
 
     quantised: bool
     tensors: int
     custom: tuple[str, ...] = ()
+    signatures: tuple[TfliteSignature, ...] = ()
 
 
 def look(path: Path) -> TfliteFile:
@@ -53,7 +68,20 @@ def _model(data: bytes) -> TfliteFile:
         raise ValueError("no tensors")
     codes = _tables(data, _root(data), _OPERATOR_CODES)
     custom = {_text(data, at) for code in codes if (at := _field(data, code, _CUSTOM_CODE))}
-    return TfliteFile(quantised=quantised, tensors=count, custom=tuple(sorted(custom)))
+    signatures = tuple(_signature(data, one) for one in _tables(data, _root(data), _SIGNATURES))
+    return TfliteFile(quantised=quantised, tensors=count, custom=tuple(sorted(custom)), signatures=signatures)
+
+
+def _signature(data: bytes, table: int) -> TfliteSignature:
+    name, subgraph = _field(data, table, _SIGNATURE_NAME), _field(data, table, _SIGNATURE_SUBGRAPH)
+    inputs, outputs = (
+        tuple(_text(data, at) for one in _tables(data, table, slot) if (at := _field(data, one, 0)))
+        for slot in (_SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS)
+    )
+    return TfliteSignature(
+        name=_text(data, name) if name else "", inputs=inputs, outputs=outputs,
+        subgraph=_number(data, subgraph) if subgraph else 0,
+    )  # fmt: skip
 
 
 def _text(data: bytes, at: int) -> str:

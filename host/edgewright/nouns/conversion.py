@@ -6,17 +6,23 @@ from edgewright.nouns.base import Noun
 
 
 class Ends(Noun, frozen=True, kw_only=True):
-    """Names of the inputs and outputs of a source that does not say them itself: a frozen graph."""
+    """Where the model begins and ends in a source that does not say it itself.
+
+    Attributes:
+        inputs, outputs: names of a frozen graph's.
+        signature: name of the one that is the model, of a SavedModel or .tflite file with several. Empty: its default.
+    """
 
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    signature: str = ""
 
 
 class Conversion(Noun, frozen=True, kw_only=True):
     """The user's choices.
 
     Attributes:
-        ends: names of a frozen graph's inputs and outputs.
+        ends: where the model begins and ends in its source.
         keep_float: names of layers that `int8-mixed` leaves in floats.
         calibration_method: how ranges come from the calibration samples: `minmax`, `entropy`, `percentile`.
         integer_io: inputs and outputs of an `int8` artifact are integers too.

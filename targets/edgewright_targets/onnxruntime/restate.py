@@ -2,7 +2,8 @@
 
 from edgewright_targets.onnxruntime.prepare import every_node
 
-_AXES_ARE_INPUTS = 18  # of the reductions; of ReduceSum since 13
+_AXES_ARE_INPUTS = 18  # of the reductions
+_INPUTS_SINCE_13 = {"ReduceSum": "axes", "Squeeze": "axes", "Unsqueeze": "axes", "Split": "split"}
 _LAYER_NORMALISATION = 17
 
 
@@ -23,7 +24,9 @@ def restated(model, opset):
     constants = constants_of(made)
     for node in every_node(made):
         if node.op_type.startswith("Reduce") and node.op_type != "ReduceSum" and opset < _AXES_ARE_INPUTS:
-            _axes_as_attribute(node, constants)
+            _as_attribute(node, "axes", constants)
+        if node.op_type in _INPUTS_SINCE_13 and opset < 13:
+            _as_attribute(node, _INPUTS_SINCE_13[node.op_type], constants)
         _drop_idle(node, opset, constants)
     del made.graph.value_info[:]
     made.ir_version = onnx.helper.find_min_ir_version_for(list(made.opset_import), ignore_unknown=True)
@@ -40,15 +43,16 @@ def constants_of(model):
     return found
 
 
-def _axes_as_attribute(node, constants):
+def _as_attribute(node, name, constants):
+    """What is the second input since then, a constant, as the attribute that it was."""
     from onnx import helper, numpy_helper
 
-    axes = constants.get(node.input[1]) if len(node.input) > 1 else None
-    if axes is None:
+    given = constants.get(node.input[1]) if len(node.input) > 1 else None
+    if given is None:
         return
-    wanted = numpy_helper.to_array(axes).reshape(-1).tolist()
+    wanted = numpy_helper.to_array(given).reshape(-1).tolist()
     kept = [item for item in node.attribute if item.name != "noop_with_empty_axes"]
-    _set(node, [*kept, helper.make_attribute("axes", wanted)])
+    _set(node, [*kept, helper.make_attribute(name, wanted)])
     del node.input[1:]
 
 

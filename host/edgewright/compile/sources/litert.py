@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.compile import end_types, tflitefile
 from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import Axis, static_shapes
-from edgewright.compile.sources import litert_layers
+from edgewright.compile.sources import litert_layers, litert_signature
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
@@ -64,15 +65,18 @@ def open_model(
     path: Path,
     kind: str,
     shapes: dict[str, tuple[int, ...]],
-    ends: Ends,  # noqa: ARG001
+    ends: Ends,
 ) -> LitertModel:
-    """Opens a `tflite` source.
+    """Opens a `tflite` source by its signature, where it has any.
 
     Raises:
         ModelError: it does not load, needs operators that are not the runtime's own, or has dynamic axes beyond
-            the batch.
+            the batch, or lacks the signature.
     """
     refuse_custom(path)
+    name, subgraph, notes = litert_signature.chosen(path, ends.signature)
+    if subgraph:
+        path = litert_signature.narrowed(path, name, Path(tempfile.mkdtemp()))
     from ai_edge_litert.interpreter import OpResolverType
 
     try:
@@ -88,7 +92,7 @@ def open_model(
             hint=f"the {kind} file is damaged, or needs operators that this runtime lacks",
             code="model-unreadable",
         ) from error
-    opened.notes = fixed.notes
+    opened.notes = (*notes, *fixed.notes)
     return opened
 
 

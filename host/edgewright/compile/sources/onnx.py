@@ -260,9 +260,7 @@ def _invalid(path: Path, kind: str, error: Exception) -> ModelError:
     )
 
 
-def _fix_shapes(
-    model: Any, shapes: dict[str, tuple[int, ...]]
-) -> tuple[list[TensorSpec], tuple[str, ...]]:
+def _fix_shapes(model: Any, shapes: dict[str, tuple[int, ...]]) -> tuple[list[TensorSpec], tuple[str, ...]]:
     """Makes the inputs' shapes static in place, forgets the inferred ones, and returns the inputs and what was decided."""
     from onnx import helper
 

@@ -21,7 +21,11 @@ def refuse_kinds(model: Any, path: Path) -> None:
             kind = _kind(item.type)
             if kind:
                 zipmap = kind == end_types.MAPS and makers.get(item.name) != "ZipMap"
-                hint = "export the numbers alone, without their names" if zipmap else _text_hint(model, role, kind)
+                hint = (
+                    "export the numbers alone, without their names"
+                    if zipmap
+                    else _text_hint(model, role, kind)
+                )
                 raise end_types.no_tensor(role, item.name, path, _said(kind, makers.get(item.name)), hint)
 
 

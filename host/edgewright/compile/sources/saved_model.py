@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import changing
+from edgewright.compile import changing, end_types
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources import graph
 from edgewright.compile.sources.names import clean, said
-from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, dtype
+from edgewright.compile.sources.signatures import Signature, choose
+from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, composite, dtype
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
@@ -29,7 +30,7 @@ def open_folder(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> T
     """
     import tensorflow as tf
 
-    if ends != Ends():
+    if ends.inputs or ends.outputs:
         return _by_session(path, shapes, ends)
     try:
         loaded = tf.saved_model.load(str(path))
@@ -45,10 +46,13 @@ def open_folder(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> T
             raise _unreadable(path, error) from error
     if not signatures:
         return _by_session(path, shapes, ends)
-    signature = signatures.get("serving_default") or signatures[sorted(signatures)[0]]
+    known = [Signature(name, *_names(signatures[name])) for name in sorted(signatures)]
+    chosen, notes = choose(path, known, ends.signature)
+    signature = signatures[chosen.name]
     if any(operation.type in _TENSORFLOW_1 for operation in signature.graph.get_operations()):
         return _by_session(path, shapes, ends)
-    model = _by_signature(signature, shapes, loaded)
+    model = _by_signature(signature, shapes, loaded, path)
+    model.notes = (*notes, *model.notes)
     try:
         return _with_static_lists(model, path)
     except ValueError as error:  # a graph that assigns to variables cannot be frozen
@@ -65,17 +69,24 @@ def _unreadable(path: Path, error: Exception) -> ModelError:
     )
 
 
+def _names(signature: Any) -> tuple[list[str], list[str]]:
+    """Names of a signature's inputs and outputs."""
+    return sorted(signature.structured_input_signature[1]), sorted(signature.structured_outputs)
+
+
 def _by_signature(
-    signature: Callable[..., Any], shapes: dict[str, tuple[int, ...]], loaded: Any
+    signature: Callable[..., Any], shapes: dict[str, tuple[int, ...]], loaded: Any, path: Path
 ) -> TensorflowModel:
     arguments = signature.structured_input_signature[1]  # type: ignore[attr-defined]
-    outputs = sorted(signature.structured_outputs)  # type: ignore[attr-defined]
-    keys = sorted(arguments)
+    keys, outputs = _names(signature)
     names = clean(keys)
+    for key, name in zip(keys, names, strict=True):
+        if kind := composite(arguments[key]):
+            raise end_types.no_tensor("input", name, path, kind)
     open_axes = {name: axes(arguments[key].shape) for key, name in zip(keys, names, strict=True)}
     fixed = static_shapes(open_axes, shapes)
     specs = [
-        TensorSpec(name=name, shape=fixed[name], dtype=dtype(arguments[key].dtype.name))
+        TensorSpec(name=name, shape=fixed.shapes[name], dtype=dtype(arguments[key].dtype.name, name))
         for key, name in zip(keys, names, strict=True)
     ]
 
@@ -83,7 +94,9 @@ def _by_signature(
         answers = signature(**dict(zip(keys, arrays, strict=True)))
         return [answers[name] for name in outputs]
 
-    return TensorflowModel(call, specs, clean(outputs), loaded)
+    model = TensorflowModel(call, specs, clean(outputs), loaded)
+    model.notes = fixed.notes
+    return model
 
 
 def _with_static_lists(model: TensorflowModel, path: Path) -> TensorflowModel:
@@ -118,7 +131,7 @@ def _with_static_lists(model: TensorflowModel, path: Path) -> TensorflowModel:
         inputs=tuple(item.name for item in frozen.inputs), outputs=tuple(item.name for item in frozen.outputs)
     )
     made = graph.open_graph(graph_def, path, {}, ends)
-    made.inputs, made.output_names = model.inputs, model.output_names
+    made.inputs, made.output_names, made.notes = model.inputs, model.output_names, model.notes
     return made
 
 
@@ -129,7 +142,8 @@ def _by_session(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> T
     v1 = tf.compat.v1
     with v1.Session(graph=tf.Graph()) as session:
         signatures = v1.saved_model.load(session, _tags(path), str(path)).signature_def
-        starts, stops = _signature_ends(signatures, path) if ends == Ends() else ({}, {})
+        named = bool(ends.inputs or ends.outputs)
+        starts, stops, notes = ({}, {}, ()) if named else _signature_ends(signatures, path, ends.signature)
         outputs = list(stops.values()) or list(ends.outputs)
         graph_def = session.graph.as_graph_def()
         known = {node.name for node in graph_def.node}
@@ -142,6 +156,7 @@ def _by_session(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> T
         {starts.get(name, name).removesuffix(":0"): shape for name, shape in shapes.items()},
         Ends(inputs=tuple(starts.values()) or ends.inputs, outputs=tuple(outputs)),
     )
+    model.notes = (*notes, *model.notes)
     return _renamed(model, starts, stops)
 
 
@@ -158,8 +173,10 @@ def _renamed(model: TensorflowModel, starts: dict[str, str], stops: dict[str, st
     return model
 
 
-def _signature_ends(signatures: Any, path: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """(inputs, outputs): the signature's names -> names of tensors, sorted by the former."""
+def _signature_ends(
+    signatures: Any, path: Path, wanted: str
+) -> tuple[dict[str, str], dict[str, str], tuple[str, ...]]:
+    """(inputs, outputs, notes): the signature's names -> names of tensors, sorted by the former."""
     names = [name for name in sorted(signatures) if not name.startswith("__")]
     if not names:
         raise ModelError(
@@ -167,10 +184,20 @@ def _signature_ends(signatures: Any, path: Path) -> tuple[dict[str, str], dict[s
             hint="name its ends: --inputs A,B --outputs C; or export it with model.export(folder)",
             code="no-signature",
         )
-    signature = signatures["serving_default" if "serving_default" in names else names[0]]
+    known = [
+        Signature(name, sorted(signatures[name].inputs), sorted(signatures[name].outputs)) for name in names
+    ]
+    chosen, notes = choose(path, known, wanted)
+    signature = signatures[chosen.name]
+    for role, tensors in (("input", signature.inputs), ("output", signature.outputs)):
+        for key in tensors:
+            if tensors[key].WhichOneof("encoding") != "name":
+                kind = end_types.SPARSE if tensors[key].HasField("coo_sparse") else end_types.RAGGED
+                raise end_types.no_tensor(role, key, path, kind)
     return (
-        {key: signature.inputs[key].name for key in sorted(signature.inputs)},
-        {key: signature.outputs[key].name for key in sorted(signature.outputs)},
+        {key: signature.inputs[key].name for key in chosen.inputs},
+        {key: signature.outputs[key].name for key in chosen.outputs},
+        notes,
     )
 
 

@@ -1,0 +1,99 @@
+"""Makes one of the functions in a .tflite file the one that runtimes open: its first subgraph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgewright.compile import tflitefile
+from edgewright.compile.sources.signatures import Signature, choose
+
+_NUMBERED = re.compile(r"(?i)subgraph(index|indices)$")  # fields of options that hold numbers of subgraphs
+
+
+def chosen(path: Path, wanted: str) -> tuple[str, int, tuple[str, ...]]:
+    """(name, subgraph, notes) of the signature that is the model; of a file without signatures its first subgraph.
+
+    Raises:
+        ModelError: as `signatures.choose`.
+    """
+    known = tflitefile.look(path).signatures
+    if not known and not wanted:
+        return "", 0, ()
+    signature, notes = choose(path, [Signature(one.name, one.inputs, one.outputs) for one in known], wanted)
+    subgraph = next(one.subgraph for one in known if one.name == signature.name)
+    return signature.name, subgraph, notes
+
+
+def narrowed(path: Path, name: str, place: Path) -> Path:
+    """Writes the file with the function of that signature alone: its subgraph is the first one, what it calls follows."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    (signature,) = (one for one in model.signatureDefs if one.signatureKey.decode() == name)
+    kept = _called(model.subgraphs, signature.subgraphIndex)
+    model.subgraphs = [model.subgraphs[index] for index in kept]
+    for options, field in _references(model.subgraphs):
+        _renumber(options, field, kept)
+    signature.subgraphIndex = 0
+    model.signatureDefs = [signature]
+    model.metadata, model.metadataBuffer = [], []  # they may number buffers and tensors of other subgraphs
+    _drop_unused(model)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    made = place / path.name
+    made.write_bytes(builder.Output())
+    return made
+
+
+def _called(graphs: list[Any], first: int) -> list[int]:
+    """Numbers of a subgraph and of those that it calls, that one first."""
+    found, waiting = [], [first]
+    while waiting:
+        index = waiting.pop(0)
+        if index in found:
+            continue
+        found.append(index)
+        for options, field in _references([graphs[index]]):
+            waiting += [number for number in _numbers(options, field) if number >= 0]
+    return found
+
+
+def _references(graphs: list[Any]) -> Iterator[tuple[Any, str]]:
+    """(options, name of the field) wherever an operator names subgraphs by their numbers."""
+    for operator in (operator for graph in graphs for operator in graph.operators or ()):
+        for options in filter(None, (operator.builtinOptions, operator.builtinOptions2)):
+            yield from ((options, field) for field in vars(options) if _NUMBERED.search(field))
+            if type(options).__name__ == "CallOptionsT":
+                yield options, "subgraph"
+
+
+def _numbers(options: Any, field: str) -> list[int]:
+    import numpy as np
+
+    given = getattr(options, field)
+    return [] if given is None else [int(number) for number in np.atleast_1d(given)]
+
+
+def _renumber(options: Any, field: str, kept: list[int]) -> None:
+    import numpy as np
+
+    found = [kept.index(number) if number >= 0 else number for number in _numbers(options, field)]
+    setattr(options, field, found if np.ndim(getattr(options, field)) else found[0])
+
+
+def _drop_unused(model: Any) -> None:
+    """Leaves out the buffers and operator codes that no subgraph names any more. Buffer 0 stands for none."""
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    buffers = sorted({0, *(tensor.buffer for tensor in tensors)})
+    for tensor in tensors:
+        tensor.buffer = buffers.index(tensor.buffer)
+    model.buffers = [model.buffers[index] for index in buffers]
+    operators = [operator for graph in model.subgraphs for operator in graph.operators or ()]
+    codes = sorted({operator.opcodeIndex for operator in operators})
+    for operator in operators:
+        operator.opcodeIndex = codes.index(operator.opcodeIndex)
+    model.operatorCodes = [model.operatorCodes[index] for index in codes]

@@ -1,0 +1,56 @@
+"""Which of a model's signatures is the model: SavedModels and .tflite files may hold several functions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from edgewright.errors import ModelError
+
+DEFAULT = "serving_default"
+
+
+class Signature(NamedTuple):
+    """A function with the names of its inputs and outputs."""
+
+    name: str
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(self.inputs)}) -> {', '.join(self.outputs)}"
+
+
+def choose(path: Path, signatures: Sequence[Signature], wanted: str) -> tuple[Signature, tuple[str, ...]]:
+    """(the one that is the model, notes).
+
+    Args:
+        signatures: at least one.
+        wanted: name of the one that the user chose; empty: the default, or the only one.
+
+    Raises:
+        ModelError: there is none of that name; or none was chosen, and there are several without a default.
+    """
+    named = {one.name: one for one in signatures}
+    listed = "; ".join(map(str, signatures))
+    if wanted:
+        if wanted not in named:
+            near = difflib.get_close_matches(wanted, named, n=1)
+            raise ModelError(
+                f"{path.name} has no signature {wanted}",
+                hint=(f"did you mean {near[0]}? " if near else "") + f"there are {listed}",
+                code="no-such-signature",
+            )
+        return named[wanted], (f"signature {wanted}",)
+    if len(signatures) == 1:
+        return signatures[0], ()
+    if DEFAULT in named:
+        others = ", ".join(name for name in named if name != DEFAULT)
+        return named[DEFAULT], (f"signature {DEFAULT} was taken, there are others: {others}",)
+    raise ModelError(
+        f"{path.name} has {len(signatures)} signatures and no {DEFAULT}",
+        hint=f"name one: --signature {signatures[0].name}; there are {listed}",
+        code="signature-missing",
+    )
