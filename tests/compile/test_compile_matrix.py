@@ -117,7 +117,7 @@ def test_dynamic_axes_are_asked_for(models: Path, workers: Workers) -> None:
 
     with pytest.raises(ModelError) as caught:
         compiled(models, workers, "free.keras", "onnxruntime", "fp32")
-    assert caught.value.hint == "say it: --input-shape tokens=1,?"
+    assert caught.value.hint == "give the sizes: --input-shape tokens=1,SIZE (such as tokens=1,20)"
     manifest = compiled(
         models, workers, "free.keras", "onnxruntime", "fp32", inputs={"tokens": (1, 9)}
     ).manifest

@@ -206,7 +206,8 @@ def write_branch(path: Path) -> None:
 
 
 def write_smaller_tables(folder: Path) -> None:
-    """`ids` are looked up among 50 rows, and among 49 in a function (function.onnx), or 10 in a branch (inner.onnx)."""
+    """`ids` are looked up among 50 rows, and among 49 in a function (function.onnx) or as an element of a sequence
+    (sequence.onnx), or 10 in a branch (inner.onnx)."""
     import onnx
     from onnx import helper, numpy_helper
 
@@ -223,12 +224,20 @@ def write_smaller_tables(folder: Path) -> None:
     ids, which = value("ids", INT, [1, 6]), value("which", BOOL, [])
     chosen = node("If", ["which"], ["q"], then_branch=taken, else_branch=other)
     last = node("Add", ["b", "q"], ["y"])
+    hidden = [
+        node("SequenceConstruct", ["ids"], ["several"]),
+        node("Constant", [], ["first"], value_int=0),
+        node("SequenceAt", ["several", "first"], ["same"]),
+        node("Gather", ["small", "same"], ["g"]),
+        node("ReduceSum", ["g"], ["q"], keepdims=0),
+    ]
     for name, given, nodes, functions in (
         ("function", [ids], [*before, node("Look", ["small", "ids"], ["q"], domain="own"), last], [function]),
+        ("sequence", [ids], [*before, *hidden, last], []),
         ("inner", [ids, which], [*before, chosen, last], []),
     ):
         kept = [weights["big"]]
-        if functions:
+        if name != "inner":
             kept.append(numpy_helper.from_array(np.ones((49, 2), np.float32), "small"))
         graph = helper.make_graph(nodes, name, given, [value("y", FLOAT, [])], kept)
         model = helper.make_model(graph, opset_imports=opset, ir_version=8, functions=functions)
@@ -280,8 +289,13 @@ def test_what_only_some_formats_can_hold(place: Path, workers: Workers) -> None:
 
 
 def test_a_misread_graph_refuses_no_model(place: Path, workers: Workers) -> None:
-    """The reader does not see into functions: their table is smaller than what it found."""
-    assert known(workers, place / "function.onnx") == {"ids": None}
+    """The reader does not follow sequences: the table behind one is smaller than what it found."""
+    assert known(workers, place / "sequence.onnx") == {"ids": None}
+
+
+def test_tables_of_functions_count(place: Path, workers: Workers) -> None:
+    ids = known(workers, place / "function.onnx")["ids"]
+    assert ids is not None and (ids.cause, ids.range) == ("lookup", (0, 48))
 
 
 @pytest.mark.parametrize("name", ["branch", "branch.tflite", "branch.xml"])

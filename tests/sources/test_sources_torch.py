@@ -119,9 +119,11 @@ def test_small_models_open(
 
 def test_open_axes_are_given(small_models: Made, read: Callable[..., object]) -> None:
     program = small_models("torch") / "dynamic.pt2"
-    with pytest.raises(ModelError, match="input has a dynamic shape: image") as caught:
+    with pytest.raises(ModelError, match=r"input has open axes: image \(1, 3, \?, \?\)") as caught:
         read(program)
-    assert caught.value.hint == "say it: --input-shape image=1,3,?,?"
+    assert caught.value.hint == (
+        "give the sizes: --input-shape image=1,3,HEIGHT,WIDTH (such as image=1,3,224,224)"
+    )
     inputs, _ = read(program, {"image": (1, 3, 12, 14)})  # type: ignore[misc]
     assert inputs[0].shape == (1, 3, 12, 14)
     with pytest.raises(ModelError, match="model does not run"):

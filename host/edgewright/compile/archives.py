@@ -17,6 +17,7 @@ EXPORT = "torch.export.save(torch.export.export(module.eval(), example_inputs), 
 _HINT = (
     f"export the module instead: {EXPORT}; or give module.py:function, which returns it with example inputs"
 )
+_OF_HUGGING_FACE = "; a model of Hugging Face's: optimum-cli export onnx --model FOLDER OUT"
 _PLAIN = ("torch", "collections", "numpy", "builtins", "__builtin__", "_codecs")
 _OBJECTS = ("data/constants/opaque_obj_", "data/constants/custom_obj_")
 _QUANTISED = (b"torch.ops.quantized", b"torch.ops.torchao")  # operators, as a program's text names them
@@ -86,7 +87,7 @@ def pickled(path: Path, data: bytes) -> ModelError:
     if strange:
         return refused(path, f"is a pickled {strange[0]}, and opening a pickle runs whatever code it names")
     if any(name.startswith("torch.") for name in names):
-        return refused(path, "holds weights alone, a PyTorch state dict has no graph")
+        return refused(path, "holds weights alone, a PyTorch state dict has no graph", _OF_HUGGING_FACE)
     return refused(path, "is a pickle, and opening one runs whatever code it names")
 
 
@@ -104,9 +105,9 @@ def _globals(data: bytes) -> list[str]:
     return list(found)
 
 
-def refused(path: Path, why: str) -> ModelError:
-    """The error for a file of PyTorch's that cannot be a source."""
-    return ModelError(f"{path.name} {why}", hint=_HINT, code="model-refused")
+def refused(path: Path, why: str, more: str = "") -> ModelError:
+    """The error for a file of PyTorch's that cannot be a source. `more` is added to what to do instead."""
+    return ModelError(f"{path.name} {why}", hint=f"{_HINT}{more}", code="model-refused")
 
 
 def refused_by_its_start(path: Path, head: bytes) -> ModelError | None:
@@ -114,7 +115,7 @@ def refused_by_its_start(path: Path, head: bytes) -> ModelError | None:
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return pickled(path, _whole_start(path))
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 28 and b'"' in head[9:12]:
-        return refused(path, "holds weights alone, a safetensors file has no graph")
+        return refused(path, "holds weights alone, a safetensors file has no graph", _OF_HUGGING_FACE)
     if head[4:8].startswith(b"ET1"):
         return refused(path, "is a compiled ExecuTorch program")
     return None

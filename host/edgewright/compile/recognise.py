@@ -17,6 +17,7 @@ from edgewright.compile import (
     python_source,
     savedmodelfile,
     tflitefile,
+    weights_only,
 )
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import Source
@@ -111,6 +112,9 @@ def _look(path: Path) -> tuple[str, bool, list[Path]]:
         head = file.read(64)
     if not head:
         raise ModelError(f"model is empty: {path}", hint="copy or export it again", code="model-truncated")
+    refusal = weights_only.refused_file(path) or archives.refused_by_its_start(path, head)
+    if refusal is not None:
+        raise refusal
     if head.startswith(b"PK\x03\x04"):
         return _zip(path)
     if head.startswith(HDF5):
@@ -124,13 +128,13 @@ def _look(path: Path) -> tuple[str, bool, list[Path]]:
             raise _truncated(path, "tflite") from error
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return _ir(path)
-    if (refusal := archives.refused_by_its_start(path, head)) is not None:
-        raise refusal
     return _frozen(path) if head[:1] == b"\x0a" else _onnx(path)
 
 
 def _folder(path: Path) -> tuple[str, bool, list[Path]]:
     if not (path / "saved_model.pb").is_file():
+        if (refusal := weights_only.refused_folder(path)) is not None:
+            raise refusal
         raise ModelError(
             f"folder is no SavedModel, it has no saved_model.pb: {path}",
             hint=f"give the folder that holds saved_model.pb; {_KNOWN}",

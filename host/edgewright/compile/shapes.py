@@ -19,6 +19,8 @@ _NOT_BATCH = {
     "len", "length", "lengths", "token", "tokens", "window", "duration", "num", "point", "points", "node", "nodes", "edge",
     "edges", "box", "boxes", "roi", "rois", "height", "width", "channel", "channels", "feature", "features",
 }  # fmt: skip
+# names that exporters make up: they tie axes together, and say nothing to a person
+_MADE_UP = re.compile(r"s\d+|unk__\d+|\w*_dim_\d+|\w*dynamic_axes_\d+|d\d+")
 _EXAMPLE, _EXAMPLE_IMAGE = 20, 224
 _RANK_OF_IMAGES = 4
 
@@ -77,8 +79,13 @@ def shape_text(axes: Axes) -> str:
     """`(batch, 3, ?, ?)`."""
     if axes is None:
         return "(of unknown rank)"
-    words = [axis if isinstance(axis, str) else "?" if _open(axis) else str(axis) for axis in axes]
+    words = [_name(axis) or ("?" if _open(axis) else str(axis)) for axis in axes]
     return f"({', '.join(words)}{',' if len(words) == 1 else ''})"
+
+
+def _name(axis: Axis) -> str:
+    """What an open axis is called; nothing where that says nothing."""
+    return axis if isinstance(axis, str) and not _MADE_UP.fullmatch(axis) else ""
 
 
 def _open(axis: Axis) -> bool:
@@ -131,9 +138,10 @@ def _is_missing(axes: Axes, *, no_batch: bool) -> bool:
 
 
 def _may_be_batch(axis: Axis) -> bool:
-    if not isinstance(axis, str) or "batch" in axis.lower():
+    name = _name(axis)
+    if not name or "batch" in name.lower():
         return True
-    words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", axis).lower())
+    words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower())
     return not _NOT_BATCH & set(words)
 
 
@@ -159,14 +167,14 @@ def _words(axes: Axes, *, no_batch: bool) -> list[str]:
         return ["1", "SIZES"]
     at_batch = not no_batch and _may_be_batch(axes[0]) and not any("batch" in str(axis) for axis in axes[1:])
     open_ones = [at for at, axis in enumerate(axes) if _open(axis) and (at or not at_batch)]
-    plain = [at for at in open_ones if not isinstance(axes[at], str)]
+    plain = [at for at in open_ones if not _name(axes[at])]
     image = len(axes) == _RANK_OF_IMAGES and plain in ([2, 3], [1, 2])
     found = []
     for at, axis in enumerate(axes):
         if at not in open_ones:
             found.append("1" if _open(axis) or axis == 0 else str(axis))
-        elif isinstance(axis, str):
-            word = re.sub(r"\W+", "_", axis).upper()
+        elif name := _name(axis):
+            word = re.sub(r"\W+", "_", name).upper()
             found.append("1" if "BATCH" in word else word if not word.isdecimal() else f"SIZE{word}")
         else:
             names = ("HEIGHT", "WIDTH") if image else ("SIZE",) if len(plain) == 1 else ()
