@@ -107,7 +107,7 @@ def on_goldens(
     module: str, path: Path, inputs: int, outputs: tuple[TensorSpec, ...], file: Path
 ) -> list[Part]:
     """The parts with too few levels for the goldens. Runs in the target's worker."""
-    names = tuple(spec.name for spec in outputs)
+    names = tuple(spec.bound for spec in outputs)
     found = []
     references = goldens.load(file, inputs, len(outputs))[1]
     counts = goldens.counted(file, references)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from edgewright import targets
 from edgewright.compile import (
@@ -354,10 +355,15 @@ _UNMEASURED = Parity(max_abs=0.0, max_relative=0.0, cosine=0.0, sqnr_db=0.0, top
 
 
 def _merged(specs: tuple[TensorSpec, ...], found: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
-    """The source's shapes with the names, dtypes and scales that the artifact has."""
+    """The source's names and shapes with the dtypes and scales that the artifact has, and its file's own names."""
     if len(specs) != len(found):
         raise ConversionError(
             f"artifact has {len(found)} tensors where the source has {len(specs)}",
             hint="the converter dropped or added one; try another target",
         )
-    return tuple(msgspec.structs.replace(spec, **own) for spec, own in zip(specs, found, strict=True))
+    rows = zip(specs, found, strict=True)
+    return tuple(msgspec.structs.replace(spec, **{**own, **_names(spec.name, own["name"])}) for spec, own in rows)
+
+
+def _names(source: str, own: str) -> dict[str, Any]:
+    return {"name": source, "tensor": UNSET if own == source else own}

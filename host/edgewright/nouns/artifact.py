@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from edgewright.nouns.base import Noun
 from edgewright.nouns.precision import Tolerance
@@ -15,13 +16,24 @@ from edgewright.nouns.verdict import Compared, OutputVerdict
 
 
 class TensorSpec(Noun, frozen=True, kw_only=True):
-    """One input or output: name, static shape, numpy dtype name, and its quantisation where it has one."""
+    """One input or output: name, static shape, numpy dtype name, and its quantisation where it has one.
+
+    Attributes:
+        name: the source's.
+        tensor: the name in the artifact's file, where that is another one; then runners go by it.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     scale: float | None = None
     zero_point: int | None = None
+    tensor: str | UnsetType = UNSET
+
+    @property
+    def bound(self) -> str:
+        """The name in the artifact's file."""
+        return self.name if isinstance(self.tensor, UnsetType) else self.tensor
 
 
 class FileEntry(Noun, frozen=True, kw_only=True):

@@ -12,7 +12,12 @@ def convert(work):
     import tf2onnx
     from tensorflow import TensorSpec
 
-    signature = [TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in work.inputs]
+    from edgewright.compile.sources.names import clean
+
+    names = clean([spec.name for spec in work.inputs])
+    signature = [
+        TensorSpec(spec.shape, spec.dtype, name=name) for spec, name in zip(work.inputs, names, strict=True)
+    ]
     opset = work.opset if work.max_opset is None else min(work.opset, work.max_opset)
     if work.source.loops:  # tf2onnx finds TensorFlow 1's loops in a graph, not inside a function
         graph, starts, stops = work.source.loops

@@ -2,6 +2,7 @@
 
 from edgewright_targets.onnxruntime.files import save
 from edgewright_targets.onnxruntime.prepare import first_line
+from edgewright_targets.onnxruntime.rename import rename
 from edgewright_targets.onnxruntime.widen import widened
 
 _TRACED = (13, 14, 17)  # what the tracing exporter really writes; attention needs 14, newer operators 17
@@ -27,6 +28,7 @@ def convert(work):
             failed.append((opset, first_line(error)))
             continue
         _check(model, work)
+        rename(model, [spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
         model, notes = widened(model, work)
         save(model, work.folder / work.entry)
         return {"notes": notes}
@@ -63,8 +65,8 @@ def _traced(work, opset):
                 work.source.module,
                 _examples(work),
                 str(place),
-                input_names=[spec.name for spec in work.inputs],
-                output_names=[spec.name for spec in work.outputs],
+                input_names=_places("in", work.inputs),
+                output_names=_places("out", work.outputs),
                 opset_version=opset,
                 dynamo=False,
                 # it is in eval mode, and an exported program's module has no other
@@ -81,8 +83,8 @@ def _dynamo(work, opset):
     place = work.folder / "exported.onnx"
     program = torch.onnx.export(
         work.source.program,
-        input_names=[spec.name for spec in work.inputs],
-        output_names=[spec.name for spec in work.outputs],
+        input_names=_places("in", work.inputs),
+        output_names=_places("out", work.outputs),
         opset_version=opset,
         dynamo=True,
         external_data=False,
@@ -90,6 +92,11 @@ def _dynamo(work, opset):
     )
     program.save(str(place))
     return _taken(place)
+
+
+def _places(kind, specs):
+    """Names for the exporters, which do not take every name that a source may have."""
+    return [f"edgewright_{kind}_{index}" for index in range(len(specs))]
 
 
 def _examples(work):
@@ -113,9 +120,11 @@ def _check(model, work):
 
     weights = {item.name for item in model.graph.initializer}
     found = [item.name for item in model.graph.input if item.name not in weights]
-    if found != [spec.name for spec in work.inputs] or len(model.graph.output) != len(work.outputs):
+    wanted = _places("in", work.inputs)
+    if found != wanted or len(model.graph.output) != len(work.outputs):
+        lost = [spec.name for spec, name in zip(work.inputs, wanted, strict=True) if name not in found]
         raise ConversionError(
-            f"torch exported other inputs or outputs than the module has: {', '.join(found)}",
+            f"torch exported other inputs or outputs than the module has: {', '.join(lost) or 'outputs'}",
             hint="an input that nothing reads is dropped; remove it from the module",
             code="conversion-failed",
         )

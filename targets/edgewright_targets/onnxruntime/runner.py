@@ -160,14 +160,19 @@ def _configured(name, manifest, options):
     return provider, settings
 
 
+def _name(spec):
+    """What the file calls a tensor."""
+    return spec.get("tensor", spec["name"])
+
+
 class Session:
     """One loaded model. `accelerator` is what really runs."""
 
     def __init__(self, native, manifest, accelerator):
         self.accelerator = accelerator
         self._native, self._split = native, len(native.get_providers()) > 1
-        self._specs = [(spec["name"], spec["dtype"], spec["shape"]) for spec in manifest["inputs"]]
-        self._names = [spec["name"] for spec in manifest["outputs"]]
+        self._specs = [(_name(spec), spec["dtype"], spec["shape"]) for spec in manifest["inputs"]]
+        self._names = [_name(spec) for spec in manifest["outputs"]]
         self._dtypes = [spec["dtype"] for spec in manifest["outputs"]]
         missing = {name for name, _, _ in self._specs} ^ {item.name for item in native.get_inputs()}
         missing |= set(self._names) - {item.name for item in native.get_outputs()}

@@ -29,17 +29,20 @@ def _saved_model(work):
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+    from edgewright.compile.sources.names import clean
+    from edgewright_targets.openvino.ports import NUMBERED
+
     # loops stay functions: OpenVINO does not read TensorFlow 1's Switch and Merge with several exits
     frozen = convert_variables_to_constants_v2(work.source.concrete, lower_control_flow=False)
 
     def serve(*tensors):
-        return {f"output_{index}": tensor for index, tensor in enumerate(tf.nest.flatten(frozen(*tensors)))}
+        return {f"{NUMBERED}{index}": tensor for index, tensor in enumerate(tf.nest.flatten(frozen(*tensors)))}
 
-    signature = tf.function(
-        serve,
-        input_signature=[tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in work.inputs],
-        autograph=False,
-    )
+    names = clean([spec.name for spec in work.inputs])
+    specs = [
+        tf.TensorSpec(spec.shape, spec.dtype, name=name) for spec, name in zip(work.inputs, names, strict=True)
+    ]
+    signature = tf.function(serve, input_signature=specs, autograph=False)
     module = tf.Module()
     module.serve = signature
     tf.saved_model.save(module, str(work.folder), signatures=signature.get_concrete_function())

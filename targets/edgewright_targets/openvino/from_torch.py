@@ -17,7 +17,7 @@ def convert(work):
         said = convert(work)
         (work.folder / work.entry).rename(work.folder / "model.onnx")
         return said
-    model = fixed(ov.convert_model(work.source.program), work)
+    model = fixed(ov.convert_model(work.source.program), work, in_order=True)
     ov.save_model(model, str(work.folder / work.entry), compress_to_fp16=False)
     return {}
 

@@ -3,15 +3,22 @@
 import re
 
 
-def fixed(model, work):
+NUMBERED = "edgewright_out_"  # begins the names of a SavedModel's outputs, their number follows
+
+
+def fixed(model, work, *, in_order=False):
     """The model with the source's static shapes and names, in place.
+
+    Args:
+        in_order: its ports are in the source's order, whatever their names are.
 
     Raises:
         ConversionError: an input or an output got lost on the way.
     """
     from edgewright.errors import ConversionError
 
-    inputs, outputs = _ordered(model.inputs, work.inputs), _ordered(model.outputs, work.outputs)
+    order = (lambda ports, _: list(ports)) if in_order else _ordered
+    inputs, outputs = order(model.inputs, work.inputs), order(model.outputs, work.outputs)
     if len(inputs) != len(work.inputs) or len(outputs) != len(work.outputs):
         raise ConversionError(
             f"the converted model has {len(inputs)} inputs and {len(outputs)} outputs, "
@@ -32,15 +39,18 @@ def label(ports, specs):
 
 
 def _ordered(ports, specs):
-    """The ports in the order of the specs: by name, else by the number that a SavedModel's have, else as they come."""
-    by_name = {_plain(name): place for place, port in enumerate(ports) for name in port.get_names()}
-    by_name.update({name: place for place, port in enumerate(ports) for name in port.get_names()})
-    found = [by_name.get(spec.name) for spec in specs]
-    if sorted(place for place in found if place is not None) == list(range(len(ports))):
-        return [ports[place] for place in found]
+    """The ports in the order of the specs: by the number that a SavedModel's have, else by name, else as they come."""
+    from edgewright.compile.sources.names import clean
+
     numbers = [_number(port) for port in ports]
     if sorted(numbers) == list(range(len(ports))):
         return [port for _, port in sorted(zip(numbers, ports, strict=True), key=lambda pair: pair[0])]
+    names = [spec.name for spec in specs]
+    for wanted, form in ((names, str), (clean(names), _plain)):
+        there = {form(name): place for place, port in enumerate(ports) for name in port.get_names()}
+        found = [there[name] for name in wanted if name in there]
+        if sorted(found) == list(range(len(ports))):
+            return [ports[place] for place in found]
     return list(ports)
 
 
@@ -50,7 +60,7 @@ def _plain(name):
 
 def _number(port):
     for name in port.get_names():
-        found = re.match(r"output_(\d+)\b", name)
+        found = re.match(NUMBERED + r"(\d+)\b", name)
         if found:
             return int(found.group(1))
     return -1

@@ -150,6 +150,7 @@ def _ports(ports, specs, kind):
     if len(ports) != len(specs):
         raise ValueError("%ss differ from the manifest: %d instead of %d" % (kind, len(ports), len(specs)))
     by_name = {name: port for port in ports for name in port.get_names()}
-    if all(spec["name"] in by_name for spec in specs):
-        return [by_name[spec["name"]] for spec in specs]
+    names = [spec.get("tensor", spec["name"]) for spec in specs]
+    if all(name in by_name for name in names):
+        return [by_name[name] for name in names]
     return list(ports)

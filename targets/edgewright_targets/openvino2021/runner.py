@@ -155,13 +155,13 @@ class Session:
         self.accelerator = accelerator
         self._network = network
         self._request = network.requests[0]
-        self._inputs = [spec["name"] for spec in manifest["inputs"]]
-        self._outputs = [spec["name"] for spec in manifest["outputs"]]
+        self._inputs = [spec.get("tensor", spec["name"]) for spec in manifest["inputs"]]
+        self._outputs = [spec.get("tensor", spec["name"]) for spec in manifest["outputs"]]
         _check_names(self._inputs, network.input_info, "input")
         _check_names(self._outputs, network.outputs, "output")
         self._specs = [
-            (spec["dtype"], spec["shape"], _DTYPES[network.input_info[spec["name"]].precision])
-            for spec in manifest["inputs"]
+            (spec["dtype"], spec["shape"], _DTYPES[network.input_info[name].precision])
+            for name, spec in zip(self._inputs, manifest["inputs"])
         ]
         self._dtypes = [spec["dtype"] for spec in manifest["outputs"]]
 

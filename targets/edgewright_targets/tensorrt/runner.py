@@ -325,19 +325,20 @@ class Session:
         self._context = engine.create_execution_context()
         if self._context is None:
             raise ValueError("TensorRT gives no context: out of memory")
-        specs = [(spec, True) for spec in manifest["inputs"]] + [
-            (spec, False) for spec in manifest["outputs"]
-        ]
+        specs = {}
+        for kind in ("inputs", "outputs"):
+            for spec in manifest[kind]:
+                specs[spec.get("tensor", spec["name"]), kind == "inputs"] = spec
         there = {(name, is_input) for name, is_input, _, _ in tensors}
-        odd = there ^ {(spec["name"], is_input) for spec, is_input in specs}
+        odd = there ^ set(specs)
         if odd:
             raise ValueError(
                 "tensors differ from the manifest: %s" % ", ".join(sorted(name for name, _ in odd))
             )
         by_name = {name: (kind, shape) for name, _, kind, shape in tensors}
-        made = {spec["name"]: _Tensor(spec, *by_name[spec["name"]], cuda=self._cuda) for spec, _ in specs}
-        self._inputs = [made[spec["name"]] for spec in manifest["inputs"]]
-        self._outputs = [made[spec["name"]] for spec in manifest["outputs"]]
+        made = {name: _Tensor(spec, *by_name[name], cuda=self._cuda) for (name, _), spec in specs.items()}
+        self._inputs = [made[spec.get("tensor", spec["name"])] for spec in manifest["inputs"]]
+        self._outputs = [made[spec.get("tensor", spec["name"])] for spec in manifest["outputs"]]
         self._addresses = [made[name].address for name, _, _, _ in tensors]
 
     def feed(self, tensors):

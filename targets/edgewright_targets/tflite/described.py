@@ -4,7 +4,7 @@ from edgewright_targets.tflite.graph import operators
 
 
 def described(work, method, **more):
-    """What the last stage of a route says: names and dtypes as the file has them, in the source's order.
+    """What the last stage of a route says: names and dtypes as the file has them: in the source's order, which `ends` saw to.
 
     Args:
         more: `kept_float`, `notes`, and `requires`: operator -> version that it needs whatever the file says.
@@ -20,8 +20,8 @@ def described(work, method, **more):
     for kind, version in more.pop("requires", {}).items():
         requires[kind] = max(version, requires.get(kind, version))
     return {
-        "inputs": _ordered(interpreter.get_input_details(), work.inputs),
-        "outputs": _ordered(interpreter.get_output_details(), work.outputs),
+        "inputs": [_spec(detail) for detail in interpreter.get_input_details()],
+        "outputs": [_spec(detail) for detail in interpreter.get_output_details()],
         "requires": requires,
         "method": method,
         **more,
@@ -59,12 +59,6 @@ def refuse_custom(found, name):
             else "replace those layers, or take another target",
             code="custom-operators",
         )
-
-
-def _ordered(details, specs):
-    by_name = {detail["name"]: _spec(detail) for detail in details}
-    ordered = [by_name.get(item.name) for item in specs]
-    return ordered if all(ordered) and len(by_name) == len(specs) else [_spec(detail) for detail in details]
 
 
 def _spec(detail):

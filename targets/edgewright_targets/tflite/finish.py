@@ -1,6 +1,6 @@
 """A float .tflite file -> the precision that was asked for, by ai-edge-quantizer."""
 
-from edgewright_targets.tflite import graph
+from edgewright_targets.tflite import ends, graph
 from edgewright_targets.tflite.described import described, plain_interpreter, refuse_custom
 from edgewright_targets.tflite.spared import joined
 
@@ -39,12 +39,12 @@ def convert(work):
     if without or not own:
         own, data = False, floats
     if work.precision == "fp32" or (own and graph.quantised(data)):
-        made.write_bytes(data)
+        made.write_bytes(_named(data, work))
         return described(work, method, requires=beyond_versions(data))
     if graph.quantised(data):
         raise _quantised_already(work.precision)
     data, kept = quantised(data, work, found, [name for one in without for name in one.names])
-    made.write_bytes(data)
+    made.write_bytes(_named(data, work))
     # names of a graph are not always the source's
     notes = [*(f"in floats: {scope}" for scope in kept), *(one.note for one in without)]
     return described(
@@ -59,6 +59,10 @@ def _floats(work, own):
     file = work.path.parent / FLOATS
     data = file.read_bytes() if file.exists() else None
     return data if data is not None and joined(data) else None
+
+
+def _named(data, work):
+    return ends.named(data, [spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
 
 
 def _quantised_already(precision):

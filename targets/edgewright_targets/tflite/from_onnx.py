@@ -5,7 +5,7 @@ import subprocess
 
 from edgewright_targets.onnxruntime.prepare import refuse_classical
 from edgewright_targets.onnxruntime.widen import widened
-from edgewright_targets.tflite import layers
+from edgewright_targets.tflite import ends, layers
 
 TOOLCHAIN = "onnx2tf"
 _OPSET = 13
@@ -51,7 +51,8 @@ def convert(work):
     file = made / "source_float32.tflite"
     if done.returncode or not file.is_file():
         raise _refused(done)
-    file.rename(work.folder / work.entry)
+    outputs = [spec.name for spec in work.outputs]
+    (work.folder / work.entry).write_bytes(ends.ordered(file.read_bytes(), names, outputs))
     layers.save(work.folder, _layers(made / "source_tensor_correspondence_report.json"))
     return {"notes": notes}
 

@@ -110,8 +110,9 @@ class Session:
 def _matched(details, specs, kind):
     """The interpreter's tensors in the manifest's order: by name, else by position."""
     by_name = {detail["name"]: detail for detail in details}
-    if len(by_name) == len(specs) and all(spec["name"] in by_name for spec in specs):
-        found = [by_name[spec["name"]] for spec in specs]
+    names = [spec.get("tensor", spec["name"]) for spec in specs]
+    if len(by_name) == len(specs) and all(name in by_name for name in names):
+        found = [by_name[name] for name in names]
     elif len(details) == len(specs):
         found = list(details)
     else:

@@ -11,7 +11,7 @@ from edgewright.compile import graph_operators, graphdef
 from edgewright.compile.graphdef import source
 from edgewright.compile.graphflow import run_by, upstream
 from edgewright.compile.shapes import static_shapes
-from edgewright.compile.sources.names import clean, said
+from edgewright.compile.sources.names import clean, given_shapes, said, unique
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, dtype
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -69,8 +69,9 @@ def open_graph(graph_def: Any, path: Path, shapes: dict[str, tuple[int, ...]], e
         )
     kept = _between(nodes, starts, stops)
     tensors = [graph.get_tensor_by_name(name) for name in starts]
-    names = clean(_plain(starts))
-    fixed = static_shapes({name: axes(t.shape) for name, t in zip(names, tensors, strict=True)}, shapes)
+    names = unique(_plain(starts))
+    open_axes = {name: axes(tensor.shape) for name, tensor in zip(names, tensors, strict=True)}
+    fixed = static_shapes(open_axes, given_shapes(shapes, names))
     specs = [
         TensorSpec(name=name, shape=fixed.shapes[name], dtype=dtype(tensor.dtype.name, name))
         for name, tensor in zip(names, tensors, strict=True)
@@ -122,7 +123,12 @@ def _tensor(name: str, nodes: dict[str, Any]) -> str:
 
 
 def _plain(names: Sequence[str]) -> list[str]:
-    return [name.removesuffix(":0").replace(":", "_") for name in names]
+    return [name.removesuffix(":0") for name in names]
+
+
+def _placeholders(specs: Sequence[TensorSpec]) -> list[str]:
+    """Names of the nodes that stand for the inputs."""
+    return [f"edgewright_{name}" for name in clean([spec.name for spec in specs])]
 
 
 def _sinks(graph_def: Any, nodes: dict[str, Any]) -> list[str]:
@@ -170,12 +176,13 @@ def _cut(graph_def: Any, kept: set[str], starts: Sequence[str], specs: Sequence[
     import tensorflow as tf
 
     cut = tf.compat.v1.GraphDef(versions=graph_def.versions, library=graph_def.library)
-    fed = dict(zip(starts, specs, strict=True))
+    names = _placeholders(specs)
+    fed = dict(zip(starts, names, strict=True))
     replaced = {source(name) for name in starts}
     placeholders = tf.Graph()
     with placeholders.as_default():
-        for spec in specs:
-            tf.compat.v1.placeholder(spec.dtype, spec.shape, name=f"edgewright_{spec.name}")
+        for spec, name in zip(specs, names, strict=True):
+            tf.compat.v1.placeholder(spec.dtype, spec.shape, name=name)
     cut.node.extend(placeholders.as_graph_def().node)
     for node in graph_def.node:
         if node.name not in kept or node.name in replaced:
@@ -187,9 +194,9 @@ def _cut(graph_def: Any, kept: set[str], starts: Sequence[str], specs: Sequence[
         for index, text in enumerate(copy.input):
             match = fed.get(text if ":" in text else f"{text}:0")
             if match is not None:
-                copy.input[index] = f"edgewright_{match.name}"
+                copy.input[index] = match
             elif source(text) in replaced:
-                copy.input[index] = f"^edgewright_{fed[f'{source(text)}:0'].name}"
+                copy.input[index] = f"^{fed[f'{source(text)}:0']}"
     return cut
 
 
@@ -209,8 +216,8 @@ def _model(cut: Any, path: Path, specs: Sequence[TensorSpec], stops: Sequence[st
 
     for function in cut.library.function:  # an imported graph's functions are not known outside of it
         context.context().add_function_def(function)
-    starts = [f"edgewright_{spec.name}:0" for spec in specs]
-    outputs = clean(_plain(stops))
+    starts = [f"{name}:0" for name in _placeholders(specs)]
+    outputs = unique(_plain(stops))
     try:
         if not any(node.op == "Enter" for node in cut.node):
 

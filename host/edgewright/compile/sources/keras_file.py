@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgewright.compile import changing
 from edgewright.compile.recognise import HDF5
 from edgewright.compile.shapes import static_shapes
-from edgewright.compile.sources.names import clean, said
+from edgewright.compile.sources.names import given_shapes, of_path, paths, said, unique
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, dtype
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -28,20 +28,46 @@ def open_file(path: Path, shapes: dict[str, tuple[int, ...]]) -> TensorflowModel
             f"Keras model does not say what its inputs are: {path.name}",
             hint="build it with an Input layer, or export it as a SavedModel with model.export(folder)",
         )
-    names = clean([getattr(tensor, "name", "input") for tensor in tensors])
-    fixed = static_shapes({name: list(t.shape) for name, t in zip(names, tensors, strict=True)}, shapes)
+    taken = _structure(model, "inputs")
+    names = _names(taken, [getattr(tensor, "name", "input") for tensor in tensors])
+    axes = {name: list(tensor.shape) for name, tensor in zip(names, tensors, strict=True)}
+    fixed = static_shapes(axes, given_shapes(shapes, names))
     specs = [
         TensorSpec(name=name, shape=fixed.shapes[name], dtype=dtype(tensor.dtype, name))
         for name, tensor in zip(names, tensors, strict=True)
     ]
-    outputs = clean(list(getattr(model, "output_names", None) or [t.name for t in model.outputs]))
+    given = list(getattr(model, "output_names", None) or [t.name for t in model.outputs])
+    outputs = _names(_structure(model, "outputs"), given)
 
     def call(*arrays: Any) -> Any:
-        return model(arrays[0] if len(arrays) == 1 else list(arrays), training=False)
+        return model(_packed(taken, arrays), training=False)
 
     made = TensorflowModel(call, specs, outputs, model)
     made.notes = (*((f"opened by {reader}, Keras 3 refuses the file",) if reader else ()), *fixed.notes)
     return made
+
+
+def _structure(model: Any, ends: str) -> Any:
+    """The dict, list or tensor that a model takes or gives, as its author wrote it; None where that is not known."""
+    return getattr(model, f"_{ends}_struct", getattr(model, f"_nested_{ends}", None))
+
+
+def _names(structure: Any, tensors: Sequence[str]) -> list[str]:
+    """The keys of a dict; else the tensors' own names."""
+    keys = list(paths(structure))
+    if len(keys) != len(tensors):
+        keys = [()] * len(tensors)
+    plain = [name.removesuffix(":0") for name in tensors]
+    return unique([of_path(path, name) for path, name in zip(keys, plain, strict=True)])
+
+
+def _packed(structure: Any, arrays: Sequence[Any]) -> Any:
+    """The arrays as the model takes them: one, a list, or the structure that has a dict in it."""
+    import tensorflow as tf
+
+    if any(of_path(path, "") for path in paths(structure)):
+        return tf.nest.pack_sequence_as(structure, list(arrays))
+    return arrays[0] if len(arrays) == 1 else list(arrays)
 
 
 def _load(path: Path) -> tuple[Any, str]:

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from edgewright.compile import end_types, tflitefile
 from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import Axis, static_shapes
 from edgewright.compile.sources import litert_layers, litert_signature
+from edgewright.compile.sources.names import given_shapes, unique
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
@@ -34,9 +37,13 @@ class LitertModel:
             interpreter.resize_tensor_input(index, list(spec.shape))
         interpreter.allocate_tensors()
         self._outputs = interpreter.get_output_details()
-        self.output_names = tuple(detail["name"] for detail in self._outputs)
+        self.output_names = tuple(signed(interpreter, "outputs", self._outputs))
         self.notes: tuple[str, ...] = ()
-        self.loose = [detail["name"] for detail in self._outputs if -1 in detail.get("shape_signature", ())]
+        self.loose = [
+            name
+            for name, detail in zip(self.output_names, self._outputs, strict=True)
+            if -1 in detail.get("shape_signature", ())
+        ]
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
         """The outputs for one sample."""
@@ -83,8 +90,10 @@ def open_model(
         interpreter = _interpreter(path, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, 1)
         details = interpreter.get_input_details()
         _refuse_text(path, details, interpreter.get_output_details())
-        fixed = static_shapes({detail["name"]: _axes(detail) for detail in details}, shapes)
-        specs = [_spec(detail, fixed.shapes[detail["name"]]) for detail in details]
+        names = signed(interpreter, "inputs", details)
+        axes = {name: _axes(detail) for name, detail in zip(names, details, strict=True)}
+        fixed = static_shapes(axes, given_shapes(shapes, names, [detail["name"] for detail in details]))
+        specs = [_spec(detail, name, fixed.shapes[name]) for name, detail in zip(names, details, strict=True)]
         opened = LitertModel(path, specs, interpreter)
     except (ValueError, RuntimeError) as error:
         raise ModelError(
@@ -129,13 +138,31 @@ def _axes(detail: dict[str, Any]) -> list[Axis]:
     return [int(axis) for axis in detail.get("shape_signature", detail["shape"])]
 
 
-def _spec(detail: dict[str, Any], shape: tuple[int, ...]) -> TensorSpec:
+def signed(interpreter: Any, ends: str, details: Sequence[dict[str, Any]]) -> list[str]:
+    """Names of the inputs or outputs: those of the file's one signature, else the tensors' own.
+
+    Args:
+        ends: `inputs` or `outputs`.
+    """
+    own = [str(detail["name"]) for detail in details]
+    signatures = list(interpreter.get_signature_list())
+    if len(signatures) != 1:
+        return unique(own)
+    runner = interpreter.get_signature_runner(signatures[0])
+    found = runner.get_input_details() if ends == "inputs" else runner.get_output_details()
+    by_index = {detail["index"]: str(name) for name, detail in found.items()}
+    names = [by_index.get(detail["index"], "") for detail in details]
+    return names if all(names) and len(set(names)) == len(names) else unique(own)
+
+
+def _spec(detail: dict[str, Any], name: str, shape: tuple[int, ...]) -> TensorSpec:
     """The spec of an interpreter's tensor. Only per-tensor scales are recorded."""
     import numpy as np
 
     quantised = detail["quantization_parameters"]["scales"].size == 1
     return TensorSpec(
-        name=detail["name"],
+        name=name,
+        tensor=UNSET if detail["name"] == name else detail["name"],
         shape=shape,
         dtype=np.dtype(detail["dtype"]).name,
         scale=float(detail["quantization"][0]) if quantised else None,

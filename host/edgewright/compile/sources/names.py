@@ -3,16 +3,57 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names as they are, but each once: a name that comes again has its place behind it."""
+    found: list[str] = []
+    for index, name in enumerate(names):
+        chosen = name or "tensor"
+        while chosen in found or (chosen != name and chosen in names):
+            chosen = f"{chosen}_{index}"
+        found.append(chosen)
+    return found
 
 
 def clean(names: Sequence[str]) -> list[str]:
     """Names that every framework takes, each once: `serving_default_x:0` -> `serving_default_x`."""
-    found: list[str] = []
-    for name in names:
-        plain = re.sub(r"[^A-Za-z0-9_]", "_", name.split(":")[0]) or "tensor"
-        found.append(plain if plain not in found else f"{plain}_{len(found)}")
-    return found
+    return unique([re.sub(r"[^A-Za-z0-9_]", "_", re.sub(r":\d+$", "", name)) for name in names])
+
+
+def given_shapes(
+    shapes: Mapping[str, tuple[int, ...]], names: Sequence[str], others: Sequence[str] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """The shapes under the inputs' names, where the user wrote a plain form of a name, or another one.
+
+    Args:
+        others: what else each input may be called.
+    """
+    known = dict(zip([*clean(names), *(others or ())], [*names, *(names if others else ())], strict=True))
+    return {name if name in names else known.get(name, name): shape for name, shape in shapes.items()}
+
+
+def paths(value: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of keys and places to each leaf of nested dicts, lists and tuples, in the order of `tf.nest.flatten`."""
+    if isinstance(value, Mapping):
+        for key in sorted(value):
+            yield from paths(value[key], (*at, str(key)))
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        for key, item in zip(value._fields, value, strict=True):
+            yield from paths(item, (*at, str(key)))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from paths(item, (*at, str(index)))
+    else:
+        yield at
+
+
+def of_path(keys: Sequence[str], otherwise: str) -> str:
+    """The name of a leaf: its path from the first word on, such as `boxes_0`; another one where it has only places."""
+    first = next((at for at, key in enumerate(keys) if not key.isdecimal()), None)
+    return otherwise if first is None else "_".join(keys[first:])
 
 
 def said(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from edgewright.compile import changing, end_types
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources import graph
-from edgewright.compile.sources.names import clean, said
+from edgewright.compile.sources.names import given_shapes, said, unique
 from edgewright.compile.sources.signatures import Signature, choose
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, composite, dtype
 from edgewright.errors import ModelError
@@ -79,12 +79,12 @@ def _by_signature(
 ) -> TensorflowModel:
     arguments = signature.structured_input_signature[1]  # type: ignore[attr-defined]
     keys, outputs = _names(signature)
-    names = clean(keys)
+    names = unique(keys)
     for key, name in zip(keys, names, strict=True):
         if kind := composite(arguments[key]):
             raise end_types.no_tensor("input", name, path, kind)
     open_axes = {name: axes(arguments[key].shape) for key, name in zip(keys, names, strict=True)}
-    fixed = static_shapes(open_axes, shapes)
+    fixed = static_shapes(open_axes, given_shapes(shapes, names))
     specs = [
         TensorSpec(name=name, shape=fixed.shapes[name], dtype=dtype(arguments[key].dtype.name, name))
         for key, name in zip(keys, names, strict=True)
@@ -94,7 +94,7 @@ def _by_signature(
         answers = signature(**dict(zip(keys, arrays, strict=True)))
         return [answers[name] for name in outputs]
 
-    model = TensorflowModel(call, specs, clean(outputs), loaded)
+    model = TensorflowModel(call, specs, unique(outputs), loaded)
     model.notes = fixed.notes
     return model
 
@@ -150,10 +150,11 @@ def _by_session(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> T
         nodes = [name.split(":")[0] for name in outputs]
         if nodes and set(nodes) <= known:
             graph_def = v1.graph_util.convert_variables_to_constants(session, graph_def, nodes)
+    wanted = given_shapes(shapes, list(starts))
     model = graph.open_graph(
         graph_def,
         path,
-        {starts.get(name, name).removesuffix(":0"): shape for name, shape in shapes.items()},
+        {starts.get(name, name).removesuffix(":0"): shape for name, shape in wanted.items()},
         Ends(inputs=tuple(starts.values()) or ends.inputs, outputs=tuple(outputs)),
     )
     model.notes = (*notes, *model.notes)
@@ -165,11 +166,11 @@ def _renamed(model: TensorflowModel, starts: dict[str, str], stops: dict[str, st
     import msgspec
 
     if starts:
-        names = clean(list(starts))
+        names = unique(list(starts))
         model.inputs = tuple(
             msgspec.structs.replace(spec, name=name) for spec, name in zip(model.inputs, names, strict=True)
         )
-        model.output_names = tuple(clean(list(stops)))
+        model.output_names = tuple(unique(list(stops)))
     return model
 
 

@@ -9,6 +9,7 @@ from edgewright.compile import end_types
 from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import Axis
 from edgewright.compile.sources import tensorflow_layers
+from edgewright.compile.sources.names import clean
 from edgewright.nouns.artifact import TensorSpec
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ class TensorflowModel:
         self.output_names = tuple(outputs)
         self.loops: tuple[Any, list[str], list[str]] | None = None
         self.notes: tuple[str, ...] = ()
-        signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in inputs]
+        plain = clean([spec.name for spec in inputs])
+        signature = [
+            tf.TensorSpec(spec.shape, spec.dtype, name=name) for spec, name in zip(inputs, plain, strict=True)
+        ]
 
         def serve(*tensors: Any) -> list[Any]:
             answers = tf.nest.flatten(call(*tensors))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from edgewright.compile import archives, changing
 from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import Axis, static_shapes
 from edgewright.compile.sources import torch_layers
+from edgewright.compile.sources.names import given_shapes, unique
 from edgewright.compile.sources.torch_function import EXAMPLE, call_function
 from edgewright.errors import ConversionError, ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -144,12 +145,12 @@ def _program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
             )
         else:
             slots.append(value)
-    names = _clean(list(tensors))
+    names = unique(list(tensors))
     axes: dict[str, list[Axis]] = {
         name: [axis if isinstance(axis, int) else _symbol(axis) for axis in value.shape]
         for name, value in zip(names, tensors.values(), strict=True)
     }
-    fixed, notes = static_shapes(axes, shapes)
+    fixed, notes = static_shapes(axes, given_shapes(shapes, names))
     specs = [_spec(name, fixed[name], value) for name, value in zip(names, tensors.values(), strict=True)]
     inner = program.module()
 
@@ -193,7 +194,8 @@ def _function(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
     names = made.input_names or _argument_names(inner, [keys for keys, _ in tensors])
     if len(names) != len(tensors):
         raise ModelError(f"{len(names)} names for {len(tensors)} inputs: {path.name}", hint=EXAMPLE)
-    names = _clean(names)
+    names = unique(names)
+    shapes = given_shapes(shapes, names)
     axes: dict[str, list[Axis]] = {
         name: [None] * leaf.ndim if name in shapes else list(leaf.shape)
         for name, (_, leaf) in zip(names, tensors, strict=True)
@@ -229,7 +231,7 @@ def _flattened(
         def forward(self, *tensors: Any) -> tuple[Any, ...]:
             given = iter(tensors)
             answer = call([next(given) if slot is SLOT else slot for slot in slots])
-            leaves = torch.utils._pytree.tree_leaves(answer)
+            leaves = torch.utils._pytree.tree_leaves(_fields(answer))
             return tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
 
     flat = Flat()
@@ -247,7 +249,7 @@ def _flattened(
             hint=f"it was given {shapes}; other sizes are given by --input-shape",
             code="model-unreadable",
         ) from error
-    found, _ = torch.utils._pytree.tree_flatten_with_path(answer)
+    found, _ = torch.utils._pytree.tree_flatten_with_path(_fields(answer))
     tensors = [(keys, leaf) for keys, leaf in found if isinstance(leaf, torch.Tensor)]
     names = list(output_names or [_path_name(keys, "output") for keys, _ in tensors])
     if not tensors or len(names) != len(tensors):
@@ -258,8 +260,18 @@ def _flattened(
         )
     for name, (_, leaf) in zip(names, tensors, strict=True):
         _dtype(name, leaf)
-    model.output_names = tuple(_clean(names))
+    model.output_names = tuple(unique(names))
     return model
+
+
+def _fields(answer: Any) -> Any:
+    """The answer with dicts for records that PyTorch does not take apart."""
+    import torch
+
+    known = torch.utils._pytree.SUPPORTED_NODES
+    if is_dataclass(answer) and not isinstance(answer, type) and type(answer) not in known:
+        return {field.name: _fields(getattr(answer, field.name)) for field in fields(answer)}
+    return answer
 
 
 def _operator(target: Any) -> str:
@@ -317,15 +329,6 @@ def _path_name(keys: Sequence[Any], first: str) -> str:
     words = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in keys]
     named = first == "output" and bool(words) and not words[0].isdecimal()
     return "_".join(words if named else [first, *words])
-
-
-def _clean(names: Sequence[str]) -> list[str]:
-    """Names that every framework takes, each once."""
-    found: list[str] = []
-    for name in names:
-        plain = re.sub(r"[^A-Za-z0-9_]", "_", name) or "tensor"
-        found.append(plain if plain not in found else f"{plain}_{len(found)}")
-    return found
 
 
 def _first_line(error: BaseException) -> str:

@@ -26,7 +26,7 @@ def steps(module: str | None, path: Path, outputs: Sequence[TensorSpec]) -> list
     found: list[Tail | None] = [None] * len(outputs)
     if module is not None:
         with suppress(Exception):  # a file in a form that is not known here: the check of its levels says so
-            found = tails(module, path, tuple(spec.name for spec in outputs))
+            found = tails(module, path, tuple(spec.bound for spec in outputs))
     return [_places(tail, spec) for tail, spec in zip(found, outputs, strict=True)]
 
 

@@ -1,0 +1,102 @@
+"""Names of a .tflite file's inputs and outputs: of its tensors, and of its one signature. Host side."""
+
+SIGNATURE = "serving_default"
+_ALIGNED = 16  # bytes: where the schema wants the values of a tensor to begin
+
+
+def ordered(data, inputs, outputs):
+    """The bytes with the first subgraph's inputs and outputs in the order of their names, where those are all there."""
+    schema, model = _read(data)
+    if model is None:
+        return data
+    graph = model.subgraphs[0]
+    before = [int(at) for at in (*graph.inputs, *graph.outputs)]
+    graph.inputs, graph.outputs = _by_name(graph, graph.inputs, inputs), _by_name(graph, graph.outputs, outputs)
+    same = before == [int(at) for at in (*graph.inputs, *graph.outputs)]
+    return data if same else _packed(schema, model, len(data))
+
+
+def named(data, inputs, outputs):
+    """The bytes with these names for the first subgraph's inputs and outputs, which stay in their order.
+
+    The signature has the same names, so that an application can go by them (`get_signature_runner`). As it is where its
+    weights lie outside of the flatbuffer, or where the tensors are not as many as the names.
+    """
+    schema, model = _read(data)
+    if model is None:
+        return data
+    graph, signature = model.subgraphs[0], schema.SignatureDefT()
+    if len(graph.inputs) != len(inputs) or len(graph.outputs) != len(outputs):
+        return data
+    _free(graph, {*inputs, *outputs})
+    signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
+    signature.inputs = _map(schema, graph, graph.inputs, inputs)
+    signature.outputs = _map(schema, graph, graph.outputs, outputs)
+    model.signatureDefs = [signature]
+    return _packed(schema, model, len(data))
+
+
+def _read(data):
+    """(the schema, the whole model; None where its weights lie outside of the flatbuffer)."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    read = schema.Model.GetRootAsModel(data, 0)
+    outside = any(read.Buffers(at).Size() for at in range(read.BuffersLength()))
+    return schema, None if outside else schema.ModelT.InitFromObj(read)
+
+
+def _by_name(graph, indexes, names):
+    """Indexes of the tensors in the order of the names; as they are where others are there."""
+    import numpy
+
+    there = {_text(graph.tensors[at]): int(at) for at in indexes}
+    known = len(there) == len(names) and set(there) == set(names)
+    return numpy.array([there[name] for name in names], numpy.int32) if known else indexes
+
+
+def _free(graph, names):
+    """Takes the names from the tensors that are neither inputs nor outputs."""
+    ends = {int(at) for at in (*graph.inputs, *graph.outputs)}
+    for at, tensor in enumerate(graph.tensors):
+        if at not in ends and _text(tensor) in names:
+            tensor.name = f"{_text(tensor)}#{at}"
+
+
+def _map(schema, graph, indexes, names):
+    """The signature's entries; the tensors get their names."""
+    found = []
+    for at, name in zip(indexes, names, strict=True):
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name, int(at)
+        graph.tensors[at].name = name
+        found.append(entry)
+    return found
+
+
+def _text(tensor):
+    return (tensor.name or b"").decode("utf-8", "replace") if isinstance(tensor.name, bytes) else tensor.name or ""
+
+
+def _packed(schema, model, size):
+    import flatbuffers
+    import numpy
+
+    class Buffer(schema.BufferT):
+        """One whose values begin where the schema wants them."""
+
+        def Pack(self, builder):  # noqa: N802 - flatbuffers' name
+            if self.data is None:
+                schema.BufferStart(builder)
+                return schema.BufferEnd(builder)
+            values = numpy.asarray(self.data, numpy.uint8).tobytes()
+            builder.Prep(_ALIGNED, len(values))
+            data = builder.CreateByteVector(values)
+            schema.BufferStart(builder)
+            schema.BufferAddData(builder, data)
+            return schema.BufferEnd(builder)
+
+    for buffer in model.buffers:
+        buffer.__class__ = Buffer
+    builder = flatbuffers.Builder(size + 1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
