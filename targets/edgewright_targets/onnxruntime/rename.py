@@ -4,21 +4,28 @@
 def rename(model, inputs, outputs):
     """Gives the graph's inputs and outputs the source's names, in place.
 
-    What is inside under such a name gets another one. So does an output that has the name of an input, which a graph
-    cannot have twice, and one that is the input itself.
+    What is inside under such a name gets another one. An output that is an input keeps the input's name.
     """
     graph = model.graph
     weights = {item.name for item in graph.initializer}
     starts = [item.name for item in graph.input if item.name not in weights]
     names = dict(zip(starts, inputs, strict=True))
-    taken = {*inputs, *(name for name in outputs if name not in inputs)}
-    for item, new in zip(graph.output, outputs, strict=True):
-        if item.name not in names:
-            names[item.name] = new if new not in inputs else _free("out_" + new, taken)
-            taken.add(names[item.name])
+    given = distinct(inputs, outputs)
+    taken = {*inputs, *given}
+    for item, new in zip(graph.output, given, strict=True):
+        names.setdefault(item.name, new)
     inside = {name for node in nodes(graph) for name in (*node.input, *node.output)}
     names.update({name: _free(name, taken | inside) for name in sorted((inside | weights) & taken) if name not in names})
     _apply(graph, names)
+
+
+def distinct(inputs, outputs):
+    """The outputs' names for a file in which none may have the name of an input, or of another output."""
+    found = []
+    for name in outputs:
+        others = {*inputs, *found, *(one for one in outputs if one != name)}
+        found.append(name if name not in inputs else _free("out_" + name, others))
+    return found
 
 
 def _free(name, taken):

@@ -3,6 +3,8 @@
 import itertools
 import re
 
+from edgewright_targets.openvino.ports import output_names
+
 
 def strip(model, own=frozenset()):
     """Removes what tools write about themselves and their runs: the same model has to give the same bytes.
@@ -62,13 +64,13 @@ def described(work, method):
     def spec(port, name):
         return {"name": name, "dtype": port.get_element_type().to_dtype().name}
 
-    def ordered(ports, specs):
+    def ordered(ports, names):
         by_name = {name: port for port in ports for name in port.get_names()}
-        return [spec(by_name[item.name], item.name) for item in specs]
+        return [spec(by_name[name], name) for name in names]
 
     return {
-        "inputs": ordered(model.inputs, work.inputs),
-        "outputs": ordered(model.outputs, work.outputs),
+        "inputs": ordered(model.inputs, [item.name for item in work.inputs]),
+        "outputs": ordered(model.outputs, output_names(work)),
         "requires": {"ir": version, "ir_opset": opset},
         "method": method,
     }

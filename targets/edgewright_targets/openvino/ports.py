@@ -2,6 +2,8 @@
 
 import re
 
+from edgewright_targets.onnxruntime.rename import distinct
+
 
 NUMBERED = "edgewright_out_"  # begins the names of a SavedModel's outputs, their number follows
 
@@ -18,7 +20,8 @@ def fixed(model, work, *, in_order=False):
     from edgewright.errors import ConversionError
 
     order = (lambda ports, _: list(ports)) if in_order else _ordered
-    inputs, outputs = order(model.inputs, work.inputs), order(model.outputs, work.outputs)
+    inputs = order(model.inputs, [spec.name for spec in work.inputs])
+    outputs = order(model.outputs, output_names(work))
     if len(inputs) != len(work.inputs) or len(outputs) != len(work.outputs):
         raise ConversionError(
             f"the converted model has {len(inputs)} inputs and {len(outputs)} outputs, "
@@ -27,25 +30,24 @@ def fixed(model, work, *, in_order=False):
             code="conversion-failed",
         )
     model.reshape({port: list(spec.shape) for port, spec in zip(inputs, work.inputs, strict=True)})
-    label(inputs, work.inputs)
-    label(outputs, work.outputs)
+    for ports, names in ((inputs, [spec.name for spec in work.inputs]), (outputs, output_names(work))):
+        for port, name in zip(ports, names, strict=True):
+            port.get_tensor().set_names({name})
     return model
 
 
-def label(ports, specs):
-    """Gives the ports the names of the specs."""
-    for port, spec in zip(ports, specs, strict=True):
-        port.get_tensor().set_names({spec.name})
+def output_names(work):
+    """The outputs' names in the file: one that has an input's name gets another one."""
+    return distinct([spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
 
 
-def _ordered(ports, specs):
-    """The ports in the order of the specs: by the number that a SavedModel's have, else by name, else as they come."""
+def _ordered(ports, names):
+    """The ports in the order of the names: by the number that a SavedModel's have, else by name, else as they come."""
     from edgewright.compile.sources.names import clean
 
     numbers = [_number(port) for port in ports]
     if sorted(numbers) == list(range(len(ports))):
         return [port for _, port in sorted(zip(numbers, ports, strict=True), key=lambda pair: pair[0])]
-    names = [spec.name for spec in specs]
     for wanted, form in ((names, str), (clean(names), _plain)):
         there = {form(name): place for place, port in enumerate(ports) for name in port.get_names()}
         found = [there[name] for name in wanted if name in there]

@@ -29,8 +29,9 @@ def convert(work):
     optimise(python, source, work.folder / work.entry, _TYPES[work.precision])
     if source != work.path:
         source.unlink()
-    keep_outputs(work.folder / work.entry, {spec.name for spec in work.outputs})
-    found = ask(python, "describe", work.folder / work.entry, *(spec.name for spec in work.outputs))
+    outputs = _outputs(work.path)
+    keep_outputs(work.folder / work.entry, set(outputs))
+    found = ask(python, "describe", work.folder / work.entry, *outputs)
     names = [spec.name for spec in work.inputs]
     if sorted(names) != found["inputs"] or None in found["outputs"]:
         raise ConversionError(
@@ -49,6 +50,13 @@ def convert(work):
 def _end(spec, name):
     """An input or output: floats are float32 in the file, whatever the source has."""
     return {"name": name, **({"dtype": "float32"} if "float" in spec.dtype else {})}
+
+
+def _outputs(path):
+    """Names of the outputs of an ONNX file, in the source's order."""
+    import onnx
+
+    return [item.name for item in onnx.load(str(path), load_external_data=False).graph.output]
 
 
 def optimise(python, source, entry, data_type):
