@@ -117,7 +117,7 @@ COMMANDS = {  # name: {argument: check, or (check, default)}
     "verify": dict(WORK, model=MODEL, release=REL, txn=TRANSACTION, lenient=(flag, False)),
     "evaluate": dict(WORK, model=MODEL, release=REL, evaluation=SHA, keep=text(WORD)),
     "bench": dict(WORK, model=MODEL, releases=rows(REL, 10), protocol=record(PROTOCOL)),
-    "infer": dict(WORK, model=MODEL, release=(optional(REL), None), inputs=SHA),
+    "infer": dict(WORK, model=MODEL, release=(optional(REL), None), inputs=optional(SHA)),
     "activate": dict(TRIAL, model=MODEL, release=REL, expected_current=optional(REL)),
     "commit": {"txn": TRANSACTION},
     "revert": {"txn": TRANSACTION, "reason": (printable(1000), "")},

@@ -230,15 +230,14 @@ class Commands(object):
             self.agent.files.note(error.message)
 
     def infer(self, model, release, inputs, threads, accelerator):
-        if release is None:
-            release = states.known_model(self.known(), model)["current"]
-            if release is None:
-                raise AgentError(
-                    "not-found", "no release of this model is current: %s" % model, "deploy it first"
-                )
+        release = release or states.known_model(self.known(), model)["current"]
+        if not release:
+            raise AgentError("not-found", "no current release: %s" % model)
+        job = self.job(model, release, threads, accelerator)
+        if not inputs:  # which names and shapes they would have
+            return {"manifest": job["manifest"]}
         path = self.agent.incoming.find(inputs)
-        job = self.runnable(model, release, threads, accelerator)
-        return work.infer(job, path, self.agent.files, self.say)
+        return work.infer(self.prepared.fill(job, self.say), path, self.agent.files, self.say)
 
     def rollback(self, model, to, txn, deadline_s, unguarded, threads, accelerator, dry_run):
         state = self.known()
