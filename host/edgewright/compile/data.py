@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 
 from edgewright.compile import images
+from edgewright.compile.members import paired
 from edgewright.errors import DataError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.project import Preprocessing
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 Sample = list["Array"]
-LABELS = ("labels", "y")
 
 
 def samples(
@@ -39,7 +39,7 @@ def samples(
     """Yields the chosen samples, checked.
 
     Args:
-        path: `.npz` with a member an input (its name, `input_<i>`, or the only member for the only input),
+        path: `.npz` with a member an input, as `members.paired` finds them,
             `.npy` for a model with one input, or a folder of images. The leading axis is samples.
         chosen: their indexes, rising; None for all.
 
@@ -177,22 +177,7 @@ def _members(path: Path, specs: Sequence[TensorSpec]) -> list[str]:
         if not path.is_file():
             raise DataError(f"no such data file: {path}", hint="check the path")
         return [""]
-    keys = [key for key in member_names(path) if key not in LABELS]
-    found: list[str] = []
-    named = all(
-        spec.name in keys for spec in specs
-    )  # else by place first: Keras calls its first input input_1
-    for index, spec in enumerate(specs):
-        names = [spec.name, f"input_{index}"] if named else [f"input_{index}", spec.name]
-        names += ["x", *keys[: len(keys) == 1]] if len(specs) == 1 else []
-        chosen = next((name for name in names if name in keys), None)
-        if chosen is None:
-            raise DataError(
-                f"{path} has no member for input {spec.name}: {', '.join(keys) or 'it is empty'}",
-                hint=f"name the members {', '.join(item.name for item in specs)}, or input_0, input_1, ...",
-            )
-        found.append(chosen)
-    return found
+    return paired(path, specs, member_names(path))
 
 
 def fitted(row: Array, spec: TensorSpec, where: str, index: int) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile import data, images
+from edgewright.compile import data, images, members
 from edgewright.errors import DataError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _of_archive(path: Path) -> Array:
         raise DataError(
             f"evaluation set has no labels: {path}", hint="give an .npz with a member named labels"
         )
-    keys = [key for key in data.LABELS if key in data.member_names(path)]
+    keys = [key for key in members.LABELS if key in data.member_names(path)]
     if not keys:
         raise DataError(
             f"evaluation set has no labels: {path}", hint="add a member named labels, one a sample"

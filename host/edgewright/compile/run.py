@@ -31,7 +31,7 @@ from edgewright.compile.evaluation import EvaluationSet
 from edgewright.compile.goldens import FILE as GOLDENS
 from edgewright.compile.goldens import LEAST
 from edgewright.compile.jobs import SOURCES, Order, SourceRef
-from edgewright.compile.key import cache_key, data_sha256, source_framework, tools
+from edgewright.compile.key import cache_key, calibration_sha256, source_framework, tools
 from edgewright.compile.metrics import Scorer
 from edgewright.compile.recognise import Recognised, recognise
 from edgewright.compile.request import CompileRequest, Plan, calibration_data, check_limit
@@ -295,7 +295,7 @@ class _Compilation:
             return Calibration(ranges=self.ranges)  # of the data that the goldens were chosen from
         return Calibration(
             kind="synthetic" if samples.path is None else "data",
-            sha256=data_sha256(samples.path),
+            sha256=calibration_sha256(samples.path),
             samples=samples.count(),
             method=method,
             ranges=self.ranges,
@@ -362,7 +362,9 @@ def _merged(specs: tuple[TensorSpec, ...], found: list[dict[str, Any]]) -> tuple
             hint="the converter dropped or added one; try another target",
         )
     rows = zip(specs, found, strict=True)
-    return tuple(msgspec.structs.replace(spec, **{**own, **_names(spec.name, own["name"])}) for spec, own in rows)
+    return tuple(
+        msgspec.structs.replace(spec, **{**own, **_names(spec.name, own["name"])}) for spec, own in rows
+    )
 
 
 def _names(source: str, own: str) -> dict[str, Any]:

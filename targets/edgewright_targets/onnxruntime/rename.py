@@ -15,7 +15,13 @@ def rename(model, inputs, outputs):
     for item, new in zip(graph.output, given, strict=True):
         names.setdefault(item.name, new)
     inside = {name for node in nodes(graph) for name in (*node.input, *node.output)}
-    names.update({name: _free(name, taken | inside) for name in sorted((inside | weights) & taken) if name not in names})
+    names.update(
+        {
+            name: _free(name, taken | inside)
+            for name in sorted((inside | weights) & taken)
+            if name not in names
+        }
+    )
     _apply(graph, names)
 
 

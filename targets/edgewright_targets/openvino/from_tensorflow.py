@@ -36,11 +36,14 @@ def _saved_model(work):
     frozen = convert_variables_to_constants_v2(work.source.concrete, lower_control_flow=False)
 
     def serve(*tensors):
-        return {f"{NUMBERED}{index}": tensor for index, tensor in enumerate(tf.nest.flatten(frozen(*tensors)))}
+        return {
+            f"{NUMBERED}{index}": tensor for index, tensor in enumerate(tf.nest.flatten(frozen(*tensors)))
+        }
 
     names = clean([spec.name for spec in work.inputs])
     specs = [
-        tf.TensorSpec(spec.shape, spec.dtype, name=name) for spec, name in zip(work.inputs, names, strict=True)
+        tf.TensorSpec(spec.shape, spec.dtype, name=name)
+        for spec, name in zip(work.inputs, names, strict=True)
     ]
     signature = tf.function(serve, input_signature=specs, autograph=False)
     module = tf.Module()

@@ -4,7 +4,6 @@ import re
 
 from edgewright_targets.onnxruntime.rename import distinct
 
-
 NUMBERED = "edgewright_out_"  # begins the names of a SavedModel's outputs, their number follows
 
 

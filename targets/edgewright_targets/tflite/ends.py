@@ -11,7 +11,10 @@ def ordered(data, inputs, outputs):
         return data
     graph = model.subgraphs[0]
     before = [int(at) for at in (*graph.inputs, *graph.outputs)]
-    graph.inputs, graph.outputs = _by_name(graph, graph.inputs, inputs), _by_name(graph, graph.outputs, outputs)
+    graph.inputs, graph.outputs = (
+        _by_name(graph, graph.inputs, inputs),
+        _by_name(graph, graph.outputs, outputs),
+    )
     same = before == [int(at) for at in (*graph.inputs, *graph.outputs)]
     return data if same else _packed(schema, model, len(data))
 
@@ -74,7 +77,11 @@ def _map(schema, graph, indexes, names):
 
 
 def _text(tensor):
-    return (tensor.name or b"").decode("utf-8", "replace") if isinstance(tensor.name, bytes) else tensor.name or ""
+    return (
+        (tensor.name or b"").decode("utf-8", "replace")
+        if isinstance(tensor.name, bytes)
+        else tensor.name or ""
+    )
 
 
 def _packed(schema, model, size):
