@@ -98,7 +98,7 @@ def convert(
     request = CompileRequest(
         source=choice.model, target=recipe.target, precision=recipe.precision, default_precision=recipe.default_precision,
         inputs=choice.inputs, conversion=msgspec.structs.replace(choice.conversion, accelerator=recipe.accelerator or choice.conversion.accelerator),
-        calibration=choice.calibration, preprocessing=choice.preprocessing, compare=choice.compare,
+        calibration=choice.calibration, preprocessing=choice.preprocessing, compare=choice.compare, labels=choice.labels,
         evaluation=choice.evaluation, metric=choice.metric,
         max_drop=max_drop, use_cache=not no_cache,
         allow_constant=allow_constant,

@@ -186,7 +186,7 @@ def with_source(
         request, model=choice.name, source=None if artifact else choice.model, artifact=artifact, project=choice.project,
         version=request.version or (choice.project.file.version if choice.project else None), inputs=choice.inputs,
         conversion=choice.conversion,
-        calibration=choice.calibration, evaluation=choice.evaluation, preprocessing=choice.preprocessing, compare=choice.compare,
+        calibration=choice.calibration, evaluation=choice.evaluation, preprocessing=choice.preprocessing, compare=choice.compare, labels=choice.labels,
         metric=choice.metric, hooks=hooks_of(choice.project),
         hook_s=choice.project.file.hooks.timeout_s if choice.project else request.hook_s,
     )  # fmt: skip

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgewright.cli import options, render
+from edgewright.cli import options
 
 if TYPE_CHECKING:
-    from edgewright.cli.on_boards import Answer
+    from edgewright.connect.session import Session
     from edgewright.measure.infer import Inference
+    from edgewright.nouns.board import Board
 
 app = typer.Typer(rich_markup_mode=None)
-SHOWN = 10  # values of an output that a person sees
 
 
 @app.command()
@@ -23,69 +22,90 @@ def infer(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the model on the board.")],
     on: options.ON,
     source: Annotated[
-        Path, typer.Option("--input", "-i", metavar="FILE", help=".npy, or .npz with a member an input.")
+        Path,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="FILE",
+            help="A picture, where the release has the project's [preprocessing]; else .npz with a member an input, by its name, "
+            "or .npy for a lone input. The leading axis is samples.",
+        ),
     ],
     release: Annotated[
         str | None, typer.Option("--release", help="Release or version instead of current.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the outputs as .npz.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Save the outputs of all samples as .npz, by their names."
+        ),
     ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Integers of a quantised output as they are, not the real values.")
+    ] = False,
     threads: options.THREADS = 1,
     accelerator: options.ACCELERATOR = None,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Run one input on a board; print or save the outputs."""
+    """Run one input on a board; print or save the outputs: real values, with the classes' names where the project has labels."""
+    from edgewright.cli.infer_output import show
     from edgewright.cli.on_boards import Boards, finish
-    from edgewright.connect import versions
-    from edgewright.connect.session import Session
-    from edgewright.deploy.bench import find
     from edgewright.errors import UsageError
-    from edgewright.measure.infer import packed, run_on
-    from edgewright.nouns.board import Board
+    from edgewright.measure.inputs import check_file, packed
+    from edgewright.measure.released import manifest_of
 
     boards = Boards(fleet, on)
     if output is not None and len(boards.boards) > 1:
         raise UsageError("--output is for one board", hint="name one board with --on")
-
-    inputs = packed(source)
+    check_file(source)
 
     def work(board: Board, session: Session, progress: object) -> Inference:
-        chosen = release
-        if chosen is not None:
-            known = versions.models(session).get(name) or {}
-            chosen = find(chosen, known.get("releases") or {}, board)
-        return run_on(session, name, chosen, inputs, threads=threads, accelerator=accelerator)
+        from edgewright.measure.infer import run_on
+
+        chosen, artifact = _chosen(session, board, name, release)
+        manifest = manifest_of(session, name, chosen, artifact)
+        inputs = packed(source, manifest)
+        return run_on(
+            session,
+            name,
+            chosen,
+            inputs,
+            manifest=manifest,
+            raw=raw,
+            threads=threads,
+            accelerator=accelerator,
+        )
 
     answers = boards.each("infer", work)
     for answer in answers:
         if output is not None and answer.value is not None:
             answer.value.save(output)
-    documents = [answer for answer in answers]
     if as_json:
-        for answer in documents:
+        for answer in answers:
             if answer.value is not None:
                 answer.value = answer.value.document()  # type: ignore[assignment]
-    finish("infer", documents, as_json, show)
+    finish("infer", answers, as_json, show)
 
 
-def show(answers: Sequence[Answer[Inference]]) -> None:
-    """Prints the outputs of each board."""
-    from edgewright.cli.boards_output import mark
+def _chosen(session: Session, board: Board, name: str, release: str | None) -> tuple[str, str]:
+    """(release, id of its artifact) of a model on a board.
 
-    for answer in answers:
-        one = answer.value
-        assert one is not None  # noqa: S101 - those that failed are shown elsewhere
-        render.line(
-            f"{answer.board.name}{mark(one.simulated)}: {one.release}, {one.runtime} on {one.accelerator}, {render.number(one.ms)} ms"
-        )
-        for key, tensor in one.outputs.items():
-            flat = tensor.reshape(-1)
-            values = ", ".join(f"{value:.5g}" for value in flat[:SHOWN].tolist())
-            more = ", ..." if flat.size > SHOWN else ""
-            top = f"; greatest at {int(flat.argmax())}" if flat.size > 1 else ""
-            render.line(f"  {key} {list(tensor.shape)}: {values}{more}{top}")
-        for warning in one.warnings:
-            render.line(f"  warning: {warning}")
+    Raises:
+        BoardError: `not-found`.
+    """
+    from edgewright.connect import versions
+    from edgewright.deploy.bench import find
+    from edgewright.errors import BoardError
+
+    model: dict[str, Any] = versions.models(session).get(name) or {}
+    if not model:
+        hint = f"`edgewright status {board.name}` lists them"
+        raise BoardError(f"{board.name} has no model {name}", hint=hint, code="not-found")
+    known = model.get("releases") or {}
+    chosen = str(model.get("current") or "") if release is None else find(release, known, board)
+    if not chosen:
+        hint = "deploy it first, or name a release: --release VERSION"
+        raise BoardError(f"{board.name} has no current release of {name}", hint=hint, code="not-found")
+    return chosen, str((known.get(chosen) or {}).get("artifact", ""))

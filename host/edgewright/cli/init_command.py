@@ -28,6 +28,9 @@ model = "{model}"  # {format}
 # evaluation = "evaluation.npz"
 metric = "top1"  # or top5, f1, auc, mse, mae, module.py:function
 
+# Names of the classes, one a line, in the order of the model's outputs: kept in the artifact, for `edgewright infer`.
+# labels = "labels.txt"
+
 # The gate: what a board must measure for the release to stay.
 [budget]
 # p50_ms = 50.0

@@ -29,6 +29,7 @@ class SourceChoice(Noun, frozen=True, kw_only=True):
     evaluation: Path | None
     preprocessing: Preprocessing | None
     compare: Compare
+    labels: Path | None
     metric: str
     precision: str | None
 
@@ -82,6 +83,7 @@ def choose(
         evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
         preprocessing=file.preprocessing if file else None,
         compare=compare_of(project),
+        labels=project.resolve(file.labels) if project and file else None,
         metric=metric_of(metric, project),
         precision=precision,
     )
@@ -136,6 +138,7 @@ def for_artifact(
         evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
         preprocessing=artifact.manifest.preprocessing,
         compare=compare_of(project),
+        labels=None,
         metric=metric_of(metric, project),
         precision=None,
     )

@@ -195,7 +195,7 @@ def fitted(row: Array, spec: TensorSpec, where: str, index: int) -> Array:
             f"sample {index} of {where} has the wrong shape: {tuple(row.shape)} instead of {spec.shape[1:]}",
             hint="the leading axis is samples, the rest one input",
         )
-    if row.dtype != want and not (row.dtype.kind == want.kind == "f" or _widens(row, want)):
+    if row.dtype != want and not (row.dtype.kind == want.kind == "f" or widens(row, want)):
         raise DataError(
             f"sample {index} of {where} has the wrong dtype: {row.dtype} instead of {want}",
             hint=f"convert it with .astype('{want}') the way the model was trained on it",
@@ -225,7 +225,7 @@ def quantised(row: Array, spec: TensorSpec) -> Array:
     return result
 
 
-def _widens(row: Array, want: Any) -> bool:
+def widens(row: Array, want: Any) -> bool:
     """Whole numbers of another width, all of which the wanted dtype holds."""
     import numpy as np
 

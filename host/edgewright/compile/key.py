@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from edgewright import __version__
-from edgewright.compile import images, own_function, toolchains
+from edgewright.compile import class_names, images, own_function, toolchains
 from edgewright.compile.edges import Edge
 from edgewright.compile.fingerprint import fingerprint
 from edgewright.compile.metrics import own
@@ -144,6 +144,7 @@ def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: 
         "opset": request.opset,
         "max_opset": request.max_opset,
         "compare": _comparison(request.compare),
+        "labels": class_names.read(request.labels),
         "goldens": request.goldens,
         "allow_constant": request.allow_constant,
         "tools": versions,

@@ -33,6 +33,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
         opset: the ONNX opset that converters write, where they can choose; a newer one where a model needs it.
         max_opset: newest ONNX opset that may be produced: what the board's runtime reads.
         compare: what of the answers is compared with the source's.
+        labels: text file with the classes' names; recorded in the manifest.
         goldens: how many golden inputs, at least 8.
         allow_constant: accept a model that answers every input alike.
         use_cache: take an artifact that was made from the same inputs before.
@@ -52,6 +53,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
     opset: int = 13
     max_opset: int | None = None
     compare: Compare = Compare()
+    labels: Path | None = None
     goldens: int = 16
     allow_constant: bool = False
     use_cache: bool = True

@@ -13,6 +13,7 @@ from edgewright import targets
 from edgewright.compile import (
     accuracy,
     checking,
+    class_names,
     edges,
     evaluation,
     fingerprint,
@@ -154,6 +155,8 @@ class _Compilation:
         inputs, outputs = self._job(self.framework, "read_the_model", source=self.source, samples=given)
         noted = self.workers.call(self.framework, _JOBS, "source_notes", source=self.source, outputs=outputs)
         known = self.workers.call(self.framework, _JOBS, "input_domains", source=self.source)
+        names = class_names.read(self.request.labels)
+        class_names.check(names, outputs)
         samples, labelled = given.of(inputs, known), self._labelled(inputs, outputs)
         goldens = self.place / GOLDENS
         count, origin, self.ranges = self._job(
@@ -209,6 +212,7 @@ class _Compilation:
             tools=versions,
             calibration=self._calibration(samples, made["method"]),
             preprocessing=self.request.preprocessing,
+            labels=names,
         )
         if own is not None:
             similarity.check_size(manifest)

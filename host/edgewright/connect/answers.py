@@ -125,6 +125,12 @@ class Inferred(TypedDict):
     accelerator: str
 
 
+class Described(TypedDict):
+    """`infer` without inputs."""
+
+    manifest: dict[str, Any]
+
+
 class OnTrial(TypedDict):
     """`activate`."""
 
@@ -175,8 +181,9 @@ def check(do: str, answer: dict[str, Any]) -> dict[str, Any]:
         ProtocolError: a key that the host relies on is missing or of another type.
     """
     if do in SHAPES:
+        shape = Described if do == "infer" and "manifest" in answer else SHAPES[do]
         try:
-            msgspec.convert(answer, SHAPES[do])
+            msgspec.convert(answer, shape)
         except msgspec.ValidationError as error:
             raise ProtocolError(f"the board's answer to {do} is not valid: {error}", hint=UPDATE) from error
     return answer

@@ -138,7 +138,7 @@ class Builder:
                 source=request.source, target=recipe.target, precision=recipe.precision,
                 default_precision=recipe.default_precision, inputs=request.inputs,
                 conversion=msgspec.structs.replace(request.conversion, accelerator=recipe.accelerator),
-                calibration=request.calibration, preprocessing=request.preprocessing, compare=request.compare,
+                calibration=request.calibration, preprocessing=request.preprocessing, compare=request.compare, labels=request.labels,
                 evaluation=request.evaluation, metric=request.metric, allow_constant=request.allow_constant,
                 use_cache=request.use_cache, max_opset=recipe.max_opset,
             ),

@@ -50,6 +50,7 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
     calibration: Path | str | None = None
     preprocessing: Preprocessing | None = None
     compare: Compare = Compare()
+    labels: Path | None = None
     evaluation: Path | None = None
     metric: str = "top1"
     budget: Budget = Budget()

@@ -7,30 +7,45 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile import ranges
-from edgewright.config import home
+import msgspec
+
+from edgewright.compile import class_names, ranges
+from edgewright.compile.answers import real
+from edgewright.compile.goldens import write_npz
+from edgewright.compile.label_fit import classes
 from edgewright.connect.session import Session
-from edgewright.errors import ArtifactError, DataError, ProtocolError
-from edgewright.store.artifacts import ArtifactStore
+from edgewright.errors import ProtocolError
+from edgewright.measure.inputs import arrays_of
+from edgewright.nouns.artifact import Manifest
 
 if TYPE_CHECKING:
     import numpy as np
 
-MAX_INPUT = 1024**3  # bytes of the input file
+    Array = np.ndarray[Any, Any]
+
+TOP = 5  # classes of a sample that are named
 
 
 class Inference:
-    """The outputs of one inference: name -> array with the samples along axis 0; milliseconds of the median sample."""
+    """The answers of one inference.
+
+    Attributes:
+        outputs: name -> array with the samples along axis 0, each in the model's shape; real values, unless they were asked for raw.
+        ms: of the median sample.
+        labels: the classes' names; outputs with scores for them have a `top`.
+        whole: names of outputs whose integers stand for themselves, such as numbers of classes.
+    """
 
     def __init__(
         self,
-        outputs: dict[str, np.ndarray[Any, Any]],
+        outputs: dict[str, Array],
         ms: float,
         release: str,
         runtime: str,
         accelerator: str,
         simulated: tuple[str, ...],
         warnings: Sequence[str] = (),
+        manifest: Manifest | None = None,
     ) -> None:
         self.outputs = outputs
         self.ms = ms
@@ -39,21 +54,51 @@ class Inference:
         self.accelerator = accelerator
         self.simulated = simulated
         self.warnings = tuple(warnings)
+        self.labels = manifest.labels if manifest else ()
+        specs = manifest.outputs if manifest else ()
+        self.whole = {spec.name for spec in specs if class_names.numbers(spec)}
+        self._rows = {
+            spec.name: classes(spec) for spec in specs if class_names.scores(spec, len(self.labels))
+        }
 
     def save(self, path: Path) -> None:
-        """Writes the outputs as `.npz`."""
+        """Writes the outputs as `.npz`, under their names."""
+        with path.open("wb") as file:
+            write_npz(file, iter(self.outputs.items()))
+
+    def top(self, name: str) -> list[list[tuple[int, str, float]]]:
+        """(index, label, score) of the best classes of each sample, best first; none where the output has no scores."""
         import numpy as np
 
-        with path.open("wb") as file:
-            np.savez(file, **self.outputs)  # type: ignore[arg-type]
+        if not self.labels or name not in self._rows:
+            return []
+        scores = self.outputs[name].reshape(-1, self._rows[name]).astype(np.float64)
+        if scores.shape[1] < len(self.labels):  # the second class's score: a probability, or above zero
+            probable = bool(((scores >= 0) & (scores <= 1)).all())
+            scores = np.concatenate([(1 if probable else 0) - scores, scores], axis=1)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+        return [
+            [(int(at), self.labels[at], float(row[at])) for at in places]
+            for row, places in zip(scores, best, strict=True)
+        ]
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
-        return {
+        found = {
             "outputs": {name: array.tolist() for name, array in self.outputs.items()},
+            "shapes": {name: list(array.shape[1:]) for name, array in self.outputs.items()},
             "ms": self.ms, "release": self.release, "runtime": self.runtime, "accelerator": self.accelerator,
             "simulated": self.simulated, "warnings": self.warnings,
         }  # fmt: skip
+        if self.labels:
+            keys = ("index", "label", "score")
+            rows = {name: self.top(name) for name in self.outputs}
+            found["top"] = {
+                name: [[dict(zip(keys, one, strict=True)) for one in sample] for sample in samples]
+                for name, samples in rows.items()
+                if samples
+            }
+        return found
 
 
 def run_on(
@@ -62,10 +107,17 @@ def run_on(
     release: str | None,
     inputs: bytes,
     *,
+    manifest: Manifest | None = None,
+    raw: bool = False,
     threads: int = 1,
     accelerator: str | None = None,
 ) -> Inference:
-    """Sends the inputs (as `packed` gives them), runs them there, brings the outputs back."""
+    """Sends the inputs (as `inputs.packed` gives them), runs them there, brings the outputs back.
+
+    Args:
+        manifest: of the release; without it outputs are `output_<i>`, as the board gives them.
+        raw: integers stay what they are.
+    """
     import numpy as np
 
     digest = session.put(inputs, label="input")
@@ -74,7 +126,8 @@ def run_on(
     )
     try:
         with np.load(io.BytesIO(bytes(session.get(answer["outputs"]))), allow_pickle=False) as archive:
-            outputs = {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
+        outputs = arrays if manifest is None else _named(arrays, manifest, raw)
         times = sorted(float(value) for value in answer["ms"])
         found = Inference(
             outputs,
@@ -83,73 +136,37 @@ def run_on(
             str(answer["runtime"]),
             str(answer["accelerator"]),
             session.facts().simulated,
+            manifest=manifest,
         )
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise ProtocolError(f"the board's outputs are not understood: {error}") from error
-    found.warnings = tuple(outside(found.release, inputs))
+    found.warnings = () if manifest is None else tuple(outside(manifest, inputs))
     return found
 
 
-def outside(release: str, inputs: bytes) -> list[str]:
-    """One line an input that leaves the range of the release's calibration data; none where its artifact is not on this machine.
-
-    Args:
-        release: its name on the board, which ends in the beginning of the artifact's id.
-        inputs: as `packed` gives them.
-    """
-    import numpy as np
-
-    try:
-        manifest = ArtifactStore(home.folder("artifacts")).get(release.rpartition("-")[2]).manifest
-    except ArtifactError:
-        return []
-    known = manifest.calibration.ranges
-    with np.load(io.BytesIO(inputs), allow_pickle=False) as archive:
-        names = in_order(archive.files)
-        if len(names) != len(manifest.inputs) or not known:
-            return []
-        seen = ranges.Ranges(manifest.inputs).see([archive[name] for name in names])
-    return ranges.outside(manifest.inputs, known, seen)
-
-
-def packed(source: Path) -> bytes:
-    """The input file as the `.npz` that the agent reads: members `input_<i>`.
-
-    Args:
-        source: `.npy` (input 0) or `.npz` (a member an input, in the model's order, or named `input_<i>`);
-            the leading axis is the sample's.
+def _named(arrays: dict[str, Array], manifest: Manifest, raw: bool) -> dict[str, Array]:
+    """The outputs by the source's names, as real values.
 
     Raises:
-        DataError: missing, too large, or neither `.npy` nor `.npz`.
+        KeyError, ValueError: they are not what the manifest says.
     """
-    from zipfile import BadZipFile
-
-    import numpy as np
-
-    try:
-        if source.stat().st_size > MAX_INPUT:
-            raise DataError(f"the input is larger than 1 GiB: {source}")
-        with source.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                arrays = [loaded]
-            else:
-                arrays = [loaded[name] for name in in_order(loaded.files)]
-    except FileNotFoundError:
-        raise DataError(f"no such input: {source}", hint="a .npy or .npz file") from None
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise DataError(f"not a .npy or .npz file: {source}", hint=unpickled(error)) from None
-    buffer = io.BytesIO()
-    np.savez(buffer, **{f"input_{index}": array for index, array in enumerate(arrays)})  # type: ignore[arg-type]
-    return buffer.getvalue()
+    found = {}
+    for index, spec in enumerate(manifest.outputs):
+        array = arrays[f"output_{index}"]
+        if array.shape[1:] != spec.shape or array.dtype.name != spec.dtype:
+            raise ValueError(f"{spec.name} is {array.dtype}{list(array.shape)}")
+        found[spec.name] = array if raw else real(array, msgspec.to_builtins(spec))
+    return found
 
 
-def unpickled(error: Exception) -> str:
-    """What is wrong with a file; numpy takes what it does not know for a pickle and offers to load it."""
-    return "write it with numpy.save or numpy.savez" if "pickle" in str(error) else str(error)
+def outside(manifest: Manifest, inputs: bytes) -> list[str]:
+    """One line an input that leaves the range of the release's calibration data.
 
-
-def in_order(names: list[str]) -> list[str]:
-    """Members named `input_<i>` by their number, others in the file's order."""
-    numbered = [name for name in names if name.startswith("input_") and name[6:].isdecimal()]
-    return sorted(numbered, key=lambda name: int(name[6:])) if len(numbered) == len(names) else names
+    Args:
+        inputs: as `inputs.packed` gives them.
+    """
+    known = manifest.calibration.ranges
+    if not known:
+        return []
+    seen = ranges.Ranges(manifest.inputs).see(list(arrays_of(inputs, len(manifest.inputs))))
+    return ranges.outside(manifest.inputs, known, seen)

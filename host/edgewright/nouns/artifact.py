@@ -143,6 +143,7 @@ class Manifest(Noun, frozen=True, kw_only=True):
         requires: what the runtime must understand, such as `{"opset": 17, "ir": 8}` or `{"CONV_2D": 5}`.
         tools: versions of what made it.
         verdict: one an output. Empty in schema 1, which is judged by the tolerance of its goldens.
+        labels: names of the classes, of the project's labels file. Not written where there is none.
         compare: of the user's own comparison, which takes the place of limits on the error. Not written where there is none.
     """
 
@@ -167,14 +168,19 @@ class Manifest(Noun, frozen=True, kw_only=True):
     accuracy: Accuracy | None = None
     verdict: tuple[OutputVerdict, ...] = ()
     compare: Compared | None = None
+    labels: tuple[str, ...] = ()
 
     def canonical(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, ASCII. The bytes of `manifest.json`."""
         content = msgspec.to_builtins(self)
         if self.schema == 1:  # as it was written then: an artifact keeps its id
             del content["verdict"], content["calibration"]["ranges"]
-        if self.compare is None:  # ids of artifacts that were made before there was one depend on it
-            del content["compare"]
+        for key in (
+            "compare",
+            "labels",
+        ):  # ids of artifacts that were made before there were such depend on it
+            if not content[key]:
+                del content[key]
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @property

@@ -108,6 +108,7 @@ class ProjectFile(Noun, frozen=True, kw_only=True):
             `module.py:function`.
         metric: name of the metric, or `module.py:function`.
         compare: what of the answers is compared with the source's.
+        labels: path of a text file with the classes' names, one a line; kept in the manifest, for `infer`.
         budget: budget for every profile; `budgets` by profile name wins, key by key.
     """
 
@@ -124,6 +125,7 @@ class ProjectFile(Noun, frozen=True, kw_only=True):
     metric: str = "top1"
     preprocessing: Preprocessing | None = None
     compare: Compare = Compare()
+    labels: str | None = None
     hooks: Hooks = Hooks()
     budget: Budget = Budget()
     budgets: dict[str, Budget] = {}

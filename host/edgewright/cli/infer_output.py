@@ -1,0 +1,75 @@
+"""How the answers of `infer` are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from edgewright.cli import render
+
+if TYPE_CHECKING:
+    from edgewright.cli.on_boards import Answer
+    from edgewright.measure.infer import Inference
+
+SAMPLES = 5  # of several samples, those that a person sees
+_LEAST_ROOM = 20  # columns for values, however narrow the terminal is
+
+
+def show(answers: Sequence[Answer[Inference]]) -> None:
+    """Prints the outputs of each board."""
+    from edgewright.cli.boards_output import mark
+
+    for answer in answers:
+        one = answer.value
+        assert one is not None  # noqa: S101 - those that failed are shown elsewhere
+        render.line(
+            f"{answer.board.name}{mark(one.simulated)}: {one.release}, {one.runtime} on {one.accelerator}, {render.number(one.ms)} ms"
+        )
+        for name, array in one.outputs.items():
+            _output(one, name, array)
+        for warning in one.warnings:
+            render.line(f"  warning: {warning}")
+
+
+def _output(one: Inference, name: str, array: Any) -> None:
+    """An output: its shape, and of each sample the best classes or the first values."""
+    several = f", {len(array)} samples" if len(array) > 1 else ""
+    render.line(f"  {name} {list(array.shape[1:])}{several}")
+    top = one.top(name)
+    if len(top) == 1:
+        width = max(len(label) for _, label, _ in top[0])
+        for index, label, score in top[0]:
+            render.line(f"    {label:{width}}  {score:8.4g}  ({index})")
+    elif top:
+        for at, rows in enumerate(top[:SAMPLES]):
+            render.line(_joined(f"    {at}: ", [f"{label} {score:.3g}" for _, label, score in rows]))
+    else:
+        for at, sample in enumerate(array[:SAMPLES]):
+            _values(one, name, f"    {at}: " if len(array) > 1 else "    ", sample)
+    if len(array) > SAMPLES:
+        render.line(f"    ... {len(array) - SAMPLES} more; --output FILE saves all")
+
+
+def _values(one: Inference, name: str, start: str, sample: Any) -> None:
+    flat = sample.reshape(-1)
+    end = f"; greatest at {int(flat.argmax())}" if flat.size > 1 and flat.dtype.kind != "b" else ""
+    shown = [_text(one, name, value) for value in flat[: render.console().width // 2].tolist()]
+    more = [] if len(shown) == flat.size else ["..."]
+    render.line(_joined(start, [*shown, *more], end))
+
+
+def _text(one: Inference, name: str, value: Any) -> str:
+    if name in one.whole and 0 <= value < len(one.labels):
+        return f"{one.labels[value]} ({value})"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _joined(start: str, words: Sequence[str], end: str = "") -> str:
+    """As many words as go into the terminal's width."""
+    room = max(_LEAST_ROOM, render.console().width - len(start) - len(end))
+    found = ", ".join(words)
+    count = len(words)
+    while count > 1 and len(found) > room:
+        count -= 1
+        found = ", ".join([*words[:count], "..."])
+    return start + found + end
