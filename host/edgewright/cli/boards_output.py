@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgewright.cli import render
 from edgewright.deploy import gate
 from edgewright.nouns import outcome as words
+from edgewright.nouns.interface import INTERFACE
 from edgewright.nouns.measurement import Measurement
 from edgewright.nouns.outcome import BoardOutcome
 
@@ -53,6 +54,8 @@ def outcomes(title: str, results: list[BoardOutcome], *, brief: bool = False) ->
                 render.line(f"{outcome.board}: {gate.describe(check)}; accepted, since the accuracy decides")
             elif answered or check.name in ("incumbent", "precision"):
                 render.line(f"{outcome.board}: {check.note}")
+            elif check.name == INTERFACE and check.ok:
+                render.line(f"{outcome.board}: {check.name}: {check.note}")
     if brief:
         return
     accuracies(results)

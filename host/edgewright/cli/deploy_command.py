@@ -48,6 +48,7 @@ def deploy(
     calibration_method: options.CALIBRATION_METHOD = None,
     integer_io: options.INTEGER_IO = None,
     allow_constant: options.ALLOW_CONSTANT = False,
+    accept_interface_change: options.ACCEPT_INTERFACE = False,
     accelerator: Annotated[
         str | None,
         typer.Option(
@@ -112,7 +113,7 @@ def deploy(
         fleet=loaded, boards=tuple(boards), model="", version=checked_version(version), target=target, precision=precision,
         budget=Budget(max_drop=max_drop), stage=stage, dry_run=dry_run, allow_synthetic=allow_synthetic, unguarded=unguarded,
         use_cache=not no_cache,
-        allow_constant=allow_constant, deadline_s=deadline, protocol=options.known("protocol", protocol, PROTOCOLS),
+        allow_constant=allow_constant, accept_interface_change=accept_interface_change, deadline_s=deadline, protocol=options.known("protocol", protocol, PROTOCOLS),
         accelerator=accelerator, wheels=tuple(wheel or ()), parallel=parallel,
     )  # fmt: skip
     request = with_source(

@@ -26,7 +26,7 @@ def history(
     from edgewright.cli.boards_output import mark
     from edgewright.config import fleet as fleets
     from edgewright.nouns.selector import select
-    from edgewright.store.history import History
+    from edgewright.store.history import History, accepted
 
     names = name = None
     path = options.fleet_path(fleet)
@@ -44,6 +44,6 @@ def history(
         rows.append((
             event["at"].replace("T", " ").removesuffix("+00:00"), event["action"],
             event["board"] + mark(tuple(event["document"].get("simulated") or ())), event["model"],
-            event["release"] or event["version"], event["outcome"], render.number(measured.get("p50")), event["message"],
+            event["release"] or event["version"], event["outcome"], render.number(measured.get("p50")), event["message"] or accepted(event),
         ))  # fmt: skip
     render.table("", ["at (UTC)", "action", "board", "model", "release", "outcome", ">p50 ms", "why"], rows)

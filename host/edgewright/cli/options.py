@@ -105,6 +105,14 @@ ALLOW_CONSTANT = Annotated[
 ]
 
 
+ACCEPT_INTERFACE = Annotated[
+    bool,
+    typer.Option(
+        "--accept-interface-change", help="Ship a model whose inputs or outputs are not the incumbent's."
+    ),
+]
+
+
 def fleet_path(given: Path | None) -> Path:
     """The fleet file: the option, the environment, the working folder's, the user's own."""
     from edgewright.config.home import home

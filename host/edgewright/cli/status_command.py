@@ -25,14 +25,13 @@ def status(
     """What runs on the boards."""
     from edgewright.cli.on_boards import Boards, finish
 
-    answers = Boards(fleet, selector, parallel=parallel).each(
-        "status", lambda board, session, progress: session.call("status")
-    )
-    finish("status", answers, as_json, show)
+    boards = Boards(fleet, selector, parallel=parallel)
+    answers = boards.each("status", lambda board, session, progress: session.call("status"))
+    finish("status", answers, as_json, lambda good: show(good, boards.fleet.name))
 
 
-def show(answers: list[Answer[dict[str, Any]]]) -> None:
-    """A row a board and model."""
+def show(answers: list[Answer[dict[str, Any]]], fleet: str) -> None:
+    """A row a board and model; below, what this machine's history knows of the interfaces of current releases."""
     from edgewright.connect.versions import PROBLEMS
 
     rows: list[tuple[object, ...]] = []
@@ -56,5 +55,22 @@ def show(answers: list[Answer[dict[str, Any]]]) -> None:
             what, hint = PROBLEMS.get(value["problem"], (value["problem"], ""))
             notes += [f"{answer.board.name}: {what}", *([f"hint: {hint}"] if hint else [])]
     render.table("", ["board", "model", "current", "compiled to", "state", "can roll back to"], rows)
-    for note in notes:
+    for note in notes + accepted_changes(answers, fleet):
         render.line(note)
+
+
+def accepted_changes(answers: list[Answer[dict[str, Any]]], fleet: str) -> list[str]:
+    """A line a current release that was deployed although its interface was not its predecessor's."""
+    from edgewright.errors import EdgewrightError
+    from edgewright.store.history import History
+
+    history, lines = History(), []
+    try:
+        for answer in answers:
+            for name, model in sorted(((answer.value or {}).get("models") or {}).items()):
+                current = str(model.get("current") or "")
+                found = history.accepted_change(fleet, answer.board.name, name, current) if current else ""
+                lines += [f"{answer.board.name}: {name} {current}: {found}"] if found else []
+    except EdgewrightError:  # the boards' answers are what was asked for
+        pass
+    return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,16 +14,16 @@ from edgewright.compile.recognise import recognise
 from edgewright.compile.similarity import Similarity
 from edgewright.compile.workers import Workers
 from edgewright.config import home
-from edgewright.connect import versions
 from edgewright.connect.opener import Opener
 from edgewright.connect.provision import RuntimeChoice, ensure_runtime
 from edgewright.connect.session import Session
 from edgewright.connect.transport import AskPassword
-from edgewright.deploy import fit, readable, scoring
+from edgewright.deploy import fit, gate, interface, readable, scoring
 from edgewright.deploy.board_answers import function_of
 from edgewright.deploy.board_profile import profile_of
 from edgewright.deploy.build import Builder
 from edgewright.deploy.fan_out import FanOut, Turns
+from edgewright.deploy.incumbent import Incumbent, incumbent_of, interface_known
 from edgewright.deploy.release import BoardRelease
 from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.trace import Trace
@@ -38,6 +39,7 @@ from edgewright.nouns import outcome as words
 from edgewright.nouns.artifact import Artifact, Manifest
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts
+from edgewright.nouns.interface import interface_of
 from edgewright.nouns.outcome import BoardOutcome, Check
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.profile import Profile
@@ -92,6 +94,7 @@ class Deployment:
         self.scorings: dict[str, scoring.Scoring | None] = {}
         self.similarities: dict[str, Similarity | None] = {}
         self.version = ""
+        self.lookup = threading.Lock()  # boards look into the store and the history one at a time
 
     def run(self) -> list[BoardOutcome]:
         """Identify, build, release; the outcomes in the request's order."""
@@ -232,7 +235,8 @@ class Deployment:
         self.progress(Step(what="facts", board=board.name))
         trace.facts = facts = session.facts()
         fit.check_board(facts, profile, board=board.name)
-        trace.current = current_release(session, self.request.model)
+        incumbent = incumbent_of(session, self.request.model)
+        trace.current = incumbent.release
         fit.check_accelerator(
             self.request.accelerator or self.request.budget_of(profile).accelerator, facts, board=board.name
         )
@@ -241,6 +245,8 @@ class Deployment:
         if trace.current == trace.release and self.request.dry_run:
             return words.UNCHANGED
         trace.checks += uncalibrated(self.request, profile, artifact.manifest)
+        if incumbent.release not in ("", trace.release):
+            self.check_interface(incumbent, artifact, trace)
         choice = self.runtime(board, session, facts, trace)
         if self.request.dry_run:
             trace.steps += [f"send up to {sum(entry.size for entry in artifact.manifest.files)} bytes", "install",
@@ -252,6 +258,24 @@ class Deployment:
             turn=self.turns.of(board), cancelled=fan_out.cancelled, reopen=lambda: self.open(board), progress=self.progress,
         )  # fmt: skip
         return release.confirm() if trace.current == trace.release else release.run()
+
+    def check_interface(self, incumbent: Incumbent, artifact: Artifact, trace: Trace) -> None:
+        """Compares with what the application on the board uses now, before anything is sent.
+
+        Raises:
+            GateRefused: it is another interface, and the user did not accept that.
+        """
+        with self.lookup:
+            known = interface_known(incumbent.artifact, self.history)
+        if known is None:
+            trace.checks.append(interface.unknown(incumbent.release))
+            return
+        accepted = self.request.accept_interface_change
+        found = interface.checks(interface_of(artifact.manifest), known, incumbent.release, accepted=accepted)
+        trace.checks += found
+        if refusal := gate.refusal(found):
+            hint = f"change what reads it on the board and give {interface.OPTION}, or deploy it under another --name"
+            raise GateRefused(refusal, hint=f"`current` stays {incumbent.release}; {hint}", code="interface")
 
     def runtime(self, board: Board, session: Session, facts: Facts, trace: Trace) -> RuntimeChoice:
         """The runtime that the artifact runs on there; provisioned when the board lacks it."""
@@ -292,6 +316,7 @@ class Deployment:
             runtime=trace.runtime,
             guard=trace.guard,
             checks=tuple(trace.checks),
+            interface=interface_of(manifest) if manifest else None,
             measurement=trace.measurement,
             incumbent=trace.incumbent,
             steps=tuple(trace.steps),
@@ -311,11 +336,6 @@ def uncalibrated(request: DeployRequest, profile: Profile, manifest: Manifest) -
         return []
     note = f"{wanted}, the default of {profile.name}, needs --calibration: {manifest.precision} was taken"
     return [Check(name="precision", ok=True, note=note)]
-
-
-def current_release(session: Session, model: str) -> str:
-    """The release that the application on the board reads now, empty if none."""
-    return str((versions.models(session).get(model) or {}).get("current") or "")
 
 
 def kind_of(error: EdgewrightError, trace: Trace) -> str:

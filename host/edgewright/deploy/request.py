@@ -31,6 +31,7 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
         deadline_s: seconds after which the board reverts a trial that nobody commits, beside what its hooks may take.
         allow_synthetic: ship what was calibrated without data.
         allow_constant: ship a model that answers every golden input alike.
+        accept_interface_change: ship a model whose inputs or outputs are not the incumbent's.
         unguarded: the trial may start although nothing on the board would end it after a reboot.
         wheels: files of the runtime's wheels, where none is to be resolved.
         parallel: boards at once.
@@ -61,6 +62,7 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
     allow_synthetic: bool = False
     unguarded: bool = False
     allow_constant: bool = False
+    accept_interface_change: bool = False
     use_cache: bool = True
     deadline_s: float = DEADLINE_S
     protocol: Protocol = QUICK

@@ -12,8 +12,9 @@ import msgspec
 from edgewright.connect.opener import Opener
 from edgewright.connect.session import Session
 from edgewright.connect.transport import AskPassword
-from edgewright.deploy.deploy import current_release, kind_of, recorded
+from edgewright.deploy.deploy import kind_of, recorded
 from edgewright.deploy.fan_out import FanOut
+from edgewright.deploy.incumbent import incumbent_of
 from edgewright.deploy.release import LEASE_S
 from edgewright.deploy.request import DEADLINE_S
 from edgewright.deploy.settle import settle, settled
@@ -88,7 +89,7 @@ def attempt(
     step = Step(what="rollback", board=board.name, detail=request.to or "to the known-good one before")
     progress(step)
     trace.facts = session.facts()
-    trace.current = current_release(session, request.model)
+    trace.current = incumbent_of(session, request.model).release
     progress(step)  # from here on it is one step
     txn = uuid.uuid4().hex
     wanted: dict[str, Any] = {
@@ -112,7 +113,7 @@ def attempt(
     settled(trace, kind)
     if not trace.release:  # its answer was lost: ask what it was
         with opener(board) as again:
-            trace.release = current_release(again, request.model)
+            trace.release = incumbent_of(again, request.model).release
     trace.current = trace.release
     return kind
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgewright.errors import Exit
 from edgewright.nouns.base import Noun
+from edgewright.nouns.interface import Interface
 from edgewright.nouns.measurement import Measurement
 
 # Words of BOARD.md's rollouts, and two for a deployment that stops early on purpose.
@@ -49,6 +50,7 @@ class BoardOutcome(Noun, frozen=True, kw_only=True):
     Attributes:
         release: the release that was asked for; `current` what the application reads now, empty if none.
         code, message, hint: the error, or the gate's refusal.
+        interface: the release's inputs and outputs: the next one is compared with them.
         measurement, incumbent: the candidate and what it was measured against.
         steps: what was done, in order, for `--dry-run` and the log.
         sent_bytes: bytes uploaded to the board.
@@ -70,6 +72,7 @@ class BoardOutcome(Noun, frozen=True, kw_only=True):
     hint: str = ""
     guard: str = ""
     checks: tuple[Check, ...] = ()
+    interface: Interface | None = None
     measurement: Measurement | None = None
     incumbent: Measurement | None = None
     steps: tuple[str, ...] = ()

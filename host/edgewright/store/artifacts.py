@@ -89,6 +89,21 @@ class ArtifactStore:
         in_use.hold(place)
         return load(place)
 
+    def manifest(self, whole: str) -> Manifest:
+        """The manifest of an artifact, by its whole id; the bytes of its files are not looked at.
+
+        Raises:
+            ArtifactError: it is not here, or is damaged.
+        """
+        if whole not in self._ids():
+            raise ArtifactError(f"no such artifact: {whole}", code="artifact-not-found")
+        found = load(self._objects / whole, verify=False).manifest
+        if found.id != whole:
+            raise ArtifactError(
+                f"manifest is damaged: {self._objects / whole}", hint="convert the model again"
+            )
+        return found
+
     def list(self) -> tuple[Artifact, ...]:
         """All artifacts, sorted by id, without verifying their bytes; damaged manifests are left out."""
         found = []

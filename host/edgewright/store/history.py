@@ -13,6 +13,7 @@ import msgspec
 
 from edgewright.config.home import home, made
 from edgewright.errors import EdgewrightError
+from edgewright.nouns.interface import ACCEPTED, INTERFACE, Interface
 from edgewright.nouns.measurement import Measurement
 from edgewright.nouns.outcome import COMMITTED, UNCHANGED, BoardOutcome
 from edgewright.store import history_schema
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, MetaData, Row, Table
 
 URL_VARIABLE = "EDGEWRIGHT_HISTORY"
+FILE = "history.sqlite3"
 SCHEMA = 1  # of the tables
 
 
@@ -125,6 +127,29 @@ class History:
         with self._begin() as connection:
             return [plain(row) for row in connection.execute(query)]
 
+    def interface(self, artifact: str) -> Interface | None:
+        """The interface of an artifact that was deployed once; None where no event has it."""
+        from sqlalchemy import select
+
+        table = self._events
+        query = select(table.c.document).where(table.c.artifact == artifact).order_by(table.c.id.desc())
+        with self._begin() as connection:
+            kept = [row.document.get("interface") for row in connection.execute(query)]
+        for document in filter(None, kept):
+            try:
+                return msgspec.convert(document, Interface)
+            except msgspec.ValidationError:
+                continue  # another version's
+        return None
+
+    def accepted_change(self, fleet: str, board: str, model: str, release: str) -> str:
+        """What changed in the interface with a release that was deployed all the same; empty where nothing did, or nobody knows."""
+        if self._url is None and not (home() / FILE).exists():
+            return ""
+        events = self.events(fleet=fleet, model=model, boards=[board], limit=100)
+        found = (accepted(event) for event in events if event["release"] == release)
+        return next(filter(None, found), "")
+
     def version_for(self, fleet: str, model: str, artifacts: list[str]) -> str:
         """The version that these artifacts had before, else the next whole number."""
         from sqlalchemy import select
@@ -142,9 +167,21 @@ class History:
         return str(max((int(row.version) for row in rows if row.version.isdecimal()), default=0) + 1)
 
 
+def accepted(event: dict[str, Any]) -> str:
+    """What an event's checks say of a change of the interface that the user accepted; empty without one."""
+    if event["outcome"] != COMMITTED:
+        return ""
+    notes = [
+        str(check.get("note"))
+        for check in event["document"].get("checks") or ()
+        if check.get("name") == INTERFACE and str(check.get("note")).startswith(ACCEPTED)
+    ]
+    return f"{INTERFACE}: {notes[0]}" if notes else ""
+
+
 def _own_file() -> Path:
     """The SQLite file in the home folder, made when absent for its owner only; SQLite's journals take over its mode."""
-    file = made(home()) / "history.sqlite3"
+    file = made(home()) / FILE
     if not file.exists():
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
     return file

@@ -1,0 +1,40 @@
+"""The incumbent: the release that is `current` on a board, and what this machine knows of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from edgewright.config import home
+from edgewright.connect import versions
+from edgewright.connect.session import Session
+from edgewright.errors import ArtifactError, EdgewrightError
+from edgewright.nouns.interface import Interface, interface_of
+from edgewright.store.artifacts import ArtifactStore
+from edgewright.store.history import History
+
+
+class Incumbent(NamedTuple):
+    """A release and its artifact's id; both empty where a board has none."""
+
+    release: str = ""
+    artifact: str = ""
+
+
+def incumbent_of(session: Session, model: str) -> Incumbent:
+    """The release that the application on the board reads now."""
+    record = versions.models(session).get(model) or {}
+    release = str(record.get("current") or "")
+    about = (record.get("releases") or {}).get(release) or {}
+    return Incumbent(release, str(about.get("artifact") or "") if release else "")
+
+
+def interface_known(artifact: str, history: History) -> Interface | None:
+    """The interface of an artifact, from the store or else the history; None where neither has it."""
+    try:
+        return interface_of(ArtifactStore(home.folder("artifacts")).manifest(artifact))
+    except ArtifactError:
+        pass
+    try:
+        return history.interface(artifact)
+    except EdgewrightError:  # of no use here, and no reason to refuse a release
+        return None

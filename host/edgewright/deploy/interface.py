@@ -1,0 +1,136 @@
+"""The interface of a release against the incumbent's: an application that reads `current` keeps working, or the release is refused."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.interface import ACCEPTED, INTERFACE, Interface
+from edgewright.nouns.outcome import Check
+
+OPTION = "--accept-interface-change"
+_MOST = 4  # differences in one line
+# what converters put before and behind the names of a model's own tensors
+_BEFORE = re.compile(r"(serving_default_|(Stateful)?PartitionedCall|Identity(?![^\W\d_]))", re.ASCII)
+_BEHIND = re.compile(r"([_:.]\d+)+\Z")
+
+
+def checks(mine: Interface, theirs: Interface, current: str, *, accepted: bool) -> list[Check]:
+    """The lines of the gate on a release whose interface is not the incumbent's; empty where it is.
+
+    Count, order, shape and dtype refuse. Names and the scales of integers are noted: an application may go by them, or not.
+
+    Args:
+        current: the incumbent's release.
+        accepted: the user allows the change.
+    """
+    sides = (("input", mine.inputs, theirs.inputs), ("output", mine.outputs, theirs.outputs))
+    found = []
+    changes = [line for side in sides for line in changed(*side)]
+    if changes:
+        prefix = ACCEPTED if accepted else ""
+        found.append(
+            Check(
+                name=INTERFACE, ok=accepted, note=f"{prefix}differs from that of {current}: {listed(changes)}"
+            )
+        )
+    warnings = [line for side in sides for line in renamed(*side) + rescaled(*side)]
+    if warnings:
+        found.append(Check(name=INTERFACE, ok=True, note=f"an application may notice: {listed(warnings)}"))
+    return found
+
+
+def unknown(current: str) -> Check:
+    """The line where nobody here knows the incumbent's interface."""
+    note = f"not compared with {current}: this machine has neither its artifact nor a record of its interface"
+    return Check(name=INTERFACE, ok=True, note=note)
+
+
+def changed(what: str, mine: Sequence[TensorSpec], theirs: Sequence[TensorSpec]) -> list[str]:
+    """What breaks an application that goes by positions."""
+    if len(mine) != len(theirs):
+        return [f"{counted(what, len(mine))}: {named(mine)} (was {len(theirs)}: {named(theirs)})"]
+    if moved(mine, theirs):
+        return [f"{what}s are in another order: {named(mine)} (was {named(theirs)})"]
+    return [
+        f"{what} {index} ({shown(here.name)}) is {typed(here)} (was {typed(there)})"
+        for index, (here, there) in enumerate(zip(mine, theirs, strict=True))
+        if (here.dtype, here.shape) != (there.dtype, there.shape)
+    ]
+
+
+def moved(mine: Sequence[TensorSpec], theirs: Sequence[TensorSpec]) -> bool:
+    """Whether a tensor of one name has another position; names that are not unique say nothing."""
+    here, there = [[spec.name for spec in specs] for specs in (mine, theirs)]
+    if len(set(here)) == len(here) and set(here) == set(there):
+        return here != there
+    plain, known = [plain_name(name) for name in here], [plain_name(name) for name in there]
+    often, often_there = Counter(plain), Counter(known)
+    return any(
+        known.index(name) != index
+        for index, name in enumerate(plain)
+        if name and often[name] == 1 and often_there[name] == 1
+    )
+
+
+def renamed(what: str, mine: Sequence[TensorSpec], theirs: Sequence[TensorSpec]) -> list[str]:
+    """Names that differ by more than what converters add to them."""
+    if len(mine) != len(theirs) or moved(mine, theirs):
+        return []
+    return [
+        f"{what} {index} is named {shown(here.name)} (was {shown(there.name)})"
+        for index, (here, there) in enumerate(zip(mine, theirs, strict=True))
+        if plain_name(here.name) != plain_name(there.name)
+    ]
+
+
+def rescaled(what: str, mine: Sequence[TensorSpec], theirs: Sequence[TensorSpec]) -> list[str]:
+    """Integers that stand for other real values."""
+    if len(mine) != len(theirs):
+        return []
+    return [
+        f"{what} {index} ({shown(here.name)}) has {scaled(here)} (was {scaled(there)})"
+        for index, (here, there) in enumerate(zip(mine, theirs, strict=True))
+        if here.dtype == there.dtype and (here.scale, here.zero_point) != (there.scale, there.zero_point)
+    ]
+
+
+def plain_name(name: str) -> str:
+    """A tensor's name without what converters add; empty where they made up all of it."""
+    plain = name
+    while found := _BEFORE.match(plain):
+        plain = plain[found.end() :].lstrip("/_")
+    return "" if re.fullmatch(r"[:_.]?\d*(:\d+)?", plain) else _BEHIND.sub("", plain)
+
+
+def listed(lines: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = len(lines) - _MOST
+    return "; ".join(lines[:_MOST]) + (f"; and {more} more" if more > 0 else "")
+
+
+def counted(what: str, count: int) -> str:
+    """`1 input`, `2 inputs`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def named(specs: Sequence[TensorSpec]) -> str:
+    """The names, in order."""
+    return ", ".join(shown(spec.name) for spec in specs)
+
+
+def shown(name: str) -> str:
+    """A tensor's name for people."""
+    return name or "without a name"
+
+
+def typed(spec: TensorSpec) -> str:
+    """Dtype and shape."""
+    return f"{spec.dtype} {list(spec.shape)}"
+
+
+def scaled(spec: TensorSpec) -> str:
+    """Scale and zero point."""
+    return "no scale" if spec.scale is None else f"scale {spec.scale:.6g}, zero point {spec.zero_point or 0}"

@@ -1,0 +1,89 @@
+"""The interface of a release against the incumbent's: what refuses, what is only noted, and what is the same after all."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from edgewright.deploy import gate, interface
+from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.interface import Interface
+from edgewright.nouns.outcome import COMMITTED, BoardOutcome, Check
+from edgewright.store.history import History, accepted
+
+
+def spec(name: str, shape: tuple[int, ...] = (1, 4), dtype: str = "float32", **scale: float) -> TensorSpec:
+    return msgspec.convert({"name": name, "shape": shape, "dtype": dtype, **scale}, TensorSpec)
+
+
+def found(mine: list[TensorSpec], theirs: list[TensorSpec], *, allowed: bool = False) -> list[Check]:
+    """The checks of a release whose outputs are `mine` on one whose outputs are `theirs`."""
+    here, there = (Interface(inputs=(spec("x"),), outputs=tuple(specs)) for specs in (mine, theirs))
+    return interface.checks(here, there, "1-aaaaaaaa", accepted=allowed)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "why"),
+    [
+        ([spec("a")], [spec("a"), spec("b")], "1 output: a (was 2: a, b)"),
+        ([spec("a", (1, 5))], [spec("a")], "output 0 (a) is float32 [1, 5] (was float32 [1, 4])"),
+        ([spec("a", dtype="int8", scale=0.1, zero_point=3)], [spec("a")], "output 0 (a) is int8 [1, 4] (was"),
+        ([spec("b"), spec("a")], [spec("a"), spec("b")], "outputs are in another order: b, a (was a, b)"),
+        ([spec("b:0"), spec("a:0")], [spec("serving_default_a"), spec("b_3")], "another order"),
+        ([spec("b"), spec("c")], [spec("a"), spec("b")], "another order"),
+        ([spec("d_2"), spec("d_1")], [spec("d_1"), spec("d_2")], "another order"),
+    ],
+)
+def test_what_breaks_an_application_refuses_unless_it_is_accepted(
+    mine: list[TensorSpec], theirs: list[TensorSpec], why: str
+) -> None:
+    refused, allowed = found(mine, theirs), found(mine, theirs, allowed=True)
+    assert why in gate.refusal(refused) and "1-aaaaaaaa" in gate.refusal(refused)
+    assert not gate.refusal(allowed) and allowed[0].note == f"accepted: {refused[0].note}"
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ([spec("a")], [spec("a")]),
+        ([spec("scores_12")], [spec("scores:0")]),
+        ([spec("StatefulPartitionedCall:1"), spec("Identity")], [spec("Identity"), spec("Identity_1")]),
+        ([spec("dense_2"), spec("dense_3")], [spec("dense_1"), spec("dense_2")]),  # trained in one process
+        ([spec("serving_default_input_1:0")], [spec("input.7")]),
+    ],
+)
+def test_what_converters_and_frameworks_count_is_no_change(
+    mine: list[TensorSpec], theirs: list[TensorSpec]
+) -> None:
+    assert found(mine, theirs) == []
+
+
+def test_names_and_scales_are_noted() -> None:
+    integers = [spec("a", dtype="int8", scale=scale, zero_point=3) for scale in (0.1, 0.2)]
+    (scaled,) = found(integers[:1], integers[1:])
+    assert (
+        scaled.ok and "output 0 (a) has scale 0.1, zero point 3 (was scale 0.2, zero point 3)" in scaled.note
+    )
+    (renamed,) = found([spec("boxes")], [spec("Identity")])
+    assert renamed.ok and "output 0 is named boxes (was Identity)" in renamed.note
+
+
+def test_many_differences_are_one_short_line() -> None:
+    wide = found([spec(f"o{n}x", (1, 5)) for n in range(9)], [spec(f"o{n}x") for n in range(9)])
+    assert wide[0].note.endswith("; and 5 more") and len(wide) == 1
+
+
+def test_history_knows_an_interface_and_the_changes_that_were_accepted(home: object) -> None:
+    mine = Interface(inputs=(spec("x"),), outputs=(spec("y", (1, 5)),))
+    changed = BoardOutcome(
+        board="b", outcome=COMMITTED, model="m", release="2-bbbbbbbb", artifact="b" * 64, interface=mine,
+        checks=tuple(found([spec("y", (1, 5))], [spec("y")], allowed=True)),
+    )  # fmt: skip
+    history = History()
+    assert history.accepted_change("f", "b", "m", "2-bbbbbbbb") == ""
+    history.record("deploy", "f", "2", [changed])
+    assert history.interface("b" * 64) == mine and history.interface("c" * 64) is None
+    assert "was float32 [1, 4]" in history.accepted_change("f", "b", "m", "2-bbbbbbbb")
+    assert history.accepted_change("f", "b", "m", "1-aaaaaaaa") == ""
+    assert accepted(history.events()[0]).startswith("interface: accepted: differs")
+    history.close()
