@@ -22,16 +22,16 @@ Run = Callable[..., Any]
 FEATURES, COUNT = 6, 300
 
 
-def save(path: Path, weights: np.ndarray, *, sigmoid: bool = False) -> None:
-    """`x (1, 6) -> scores (1, k)` and its double, `twice`."""
+def save(path: Path, weights: np.ndarray, *, sigmoid: bool = False, twice: bool = False) -> None:
+    """`x (1, 6) -> scores (1, k)`, and its double, where that is asked for."""
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["raw"]),
         helper.make_node("Sigmoid" if sigmoid else "Identity", ["raw"], ["scores"]),
-        helper.make_node("Add", ["scores", "scores"], ["twice"]),
+        *([helper.make_node("Add", ["scores", "scores"], ["twice"])] if twice else []),
     ]
     outputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, weights.shape[1]])
-        for name in ("scores", "twice")
+        for name in ("scores", "twice")[: 1 + twice]
     ]
     graph = helper.make_graph(
         nodes, "linear", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, FEATURES])], outputs,
@@ -50,6 +50,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     worse = w + random.normal(size=w.shape).astype(np.float32) * 0.4
     save(folder / "good.onnx", w)
     save(folder / "worse.onnx", worse)
+    save(folder / "both.onnx", w, twice=True)
+    save(folder / "both_worse.onnx", worse, twice=True)
     save(folder / "yes.onnx", w[:, :1], sigmoid=True)
     return {"folder": folder, "x": x, "w": w, "answers": x @ w, "worse": x @ worse}
 
@@ -168,12 +170,12 @@ def test_the_users_own_set_and_metric(data: dict[str, Any], deploy: Run, run: Ru
     own = data["folder"] / "quality.py"
     own.write_text(OWN.format(file=str(source)))
     asked = ("--evaluation", f"{own}:pairs", "--metric", f"{own}:median_error")
-    made = deploy(data["folder"] / "good.onnx", "own", *asked)
+    made = deploy(data["folder"] / "both.onnx", "own", *asked)
     assert made.code == 0, made.err
     assert made.check("accuracy against its source")["note"].startswith(
         f"0.75 here, 0.75 there, {COUNT} samples"
     )
-    worse = deploy(data["folder"] / "worse.onnx", "own", *asked)
+    worse = deploy(data["folder"] / "both_worse.onnx", "own", *asked)
     assert worse.outcome["outcome"] == "refused"
     assert worse.check("accuracy against the incumbent")["value"] > 0.1
 

@@ -53,7 +53,7 @@ def scoring(tmp_path: Path) -> Any:
     def made(metric: str) -> Scoring:
         np.savez(tmp_path / "e.npz", x=np.zeros((4, 3), np.float32), labels=np.arange(4))
         given = evaluation.prepare(tmp_path / "e.npz", [X])
-        return Scoring(metrics.load(metric), given, given.load_labels())
+        return Scoring(metrics.load(metric), given, given.load_labels(), [Y])
 
     return made
 

@@ -57,7 +57,7 @@ def scored(
 ) -> Any:
     scorer = metrics.load(metric)
     labels = scorer.labels(given.load_labels(), [Y])
-    return Scoring(scorer, given, labels).checks(manifest(known), mine, incumbent, Budget(**budget))
+    return Scoring(scorer, given, labels, [Y]).checks(manifest(known), mine, incumbent, Budget(**budget))
 
 
 def test_an_incumbent_that_answers_in_another_shape_is_not_compared(given: evaluation.EvaluationSet) -> None:
@@ -234,3 +234,9 @@ def test_answers_that_outgrow_the_memory_end_early(monkeypatch: pytest.MonkeyPat
     with pytest.raises(DataError, match="are more than"):
         answers.check_size(1000, "all", [Y, TensorSpec(name="z", shape=(1, 1 << 10), dtype="float32")])
     answers.check_size(1000, "top5", [TensorSpec(name="z", shape=(1, 1 << 20), dtype="float32")])
+
+
+def test_ids_of_artifacts_from_before_stay() -> None:
+    known = Accuracy(metric="top1", evaluation_sha256="", n=1, source=1, artifact=1)
+    assert b'"output":' not in manifest(known).canonical()
+    assert b'"output":1' in manifest(msgspec.structs.replace(known, output=1)).canonical()

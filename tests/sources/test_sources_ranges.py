@@ -113,7 +113,7 @@ def test_boards_are_shown_it_too(place: Path, made: Made) -> None:
     notes = {}
     for name in ("far", "near"):
         given = prepare(place / f"{name}.npz", manifest.inputs)
-        scoring = Scoring(metrics.load("top1"), given, given.load_labels())
+        scoring = Scoring(metrics.load("top1"), given, given.load_labels(), manifest.outputs)
         mine = Answers("top5", (np.tile(np.arange(5, dtype=np.int32), (200, 1)),))
         checks = scoring.checks(manifest, mine, None, Budget())
         assert all(check.ok for check in checks)

@@ -12,7 +12,7 @@ from edgewright.cli import options, render
 
 if TYPE_CHECKING:
     from edgewright.deploy.readable import Reader
-    from edgewright.nouns.artifact import Accuracy, Artifact
+    from edgewright.nouns.artifact import Accuracy, Artifact, Manifest
     from edgewright.nouns.profile import Profile
 
 app = typer.Typer(rich_markup_mode=None)
@@ -32,6 +32,7 @@ def convert(
     calibration: options.CALIBRATION = None,
     evaluation: options.EVALUATION = None,
     metric: options.METRIC = None,
+    score: options.SCORE = None,
     max_drop: options.MAX_DROP = None,
     input_shape: options.INPUT_SHAPE = None,
     inputs: options.ENDS_INPUTS = None,
@@ -81,7 +82,7 @@ def convert(
     choice = project_source.choose(
         model, project_source.load_project(project), inputs=options.input_shapes(input_shape),
         conversion=options.conversion(inputs, outputs, keep_float, calibration_method, integer_io, signature),
-        calibration=calibration, evaluation=evaluation, metric=metric, precision=precision,
+        calibration=calibration, evaluation=evaluation, metric=metric, score=score, precision=precision,
     )  # fmt: skip
     if output is not None and output.exists():
         raise UsageError(
@@ -99,7 +100,7 @@ def convert(
         source=choice.model, target=recipe.target, precision=recipe.precision, default_precision=recipe.default_precision,
         inputs=choice.inputs, conversion=msgspec.structs.replace(choice.conversion, accelerator=recipe.accelerator or choice.conversion.accelerator),
         calibration=choice.calibration, preprocessing=choice.preprocessing, compare=choice.compare, labels=choice.labels,
-        evaluation=choice.evaluation, metric=choice.metric,
+        evaluation=choice.evaluation, metric=choice.metric, score=choice.score,
         max_drop=max_drop, use_cache=not no_cache,
         allow_constant=allow_constant,
     )  # fmt: skip
@@ -190,7 +191,7 @@ def show_artifact(artifact: Artifact, folder: Path) -> None:
         rows.append(
             (
                 "accuracy",
-                accuracy_text(accuracy),
+                accuracy_text(manifest, accuracy),
             )
         )
     rows += [("note", note) for note in manifest.notes]
@@ -214,7 +215,7 @@ def show_too_old(readers: Sequence[Reader], profile: Profile) -> None:
         render.line(f"too new for {', '.join(reader.title for reader in readers)} of {profile.name}")
 
 
-def accuracy_text(accuracy: Accuracy) -> str:
+def accuracy_text(manifest: Manifest, accuracy: Accuracy) -> str:
     """The accuracy of an artifact against its source's, for a person."""
     from edgewright.compile.accuracy import said
     from edgewright.nouns.comparison import Comparison
@@ -227,7 +228,7 @@ def accuracy_text(accuracy: Accuracy) -> str:
         metric=accuracy.metric, n=accuracy.n, reference=accuracy.source, value=accuracy.artifact, drop=drop,
         low=accuracy.low, high=accuracy.high, p=accuracy.p, method=accuracy.method,
     )  # fmt: skip
-    return said(metric, found)
+    return said(metric, found) + accuracy.of(manifest.outputs)
 
 
 def calibration_text(kind: str, samples: int) -> str:

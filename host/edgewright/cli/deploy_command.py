@@ -39,6 +39,7 @@ def deploy(
     calibration: options.CALIBRATION = None,
     evaluation: options.EVALUATION = None,
     metric: options.METRIC = None,
+    score: options.SCORE = None,
     max_drop: options.MAX_DROP = None,
     input_shape: options.INPUT_SHAPE = None,
     inputs: options.ENDS_INPUTS = None,
@@ -119,7 +120,7 @@ def deploy(
     request = with_source(
         common, model, name, project, options.input_shapes(input_shape),
         options.conversion(inputs, outputs, keep_float, calibration_method, integer_io, signature), calibration, evaluation,
-        metric,
+        metric, score,
     )  # fmt: skip
     check_limit(max_drop, request.evaluation)
     with shown() as progress:
@@ -158,6 +159,7 @@ def with_source(
     calibration: str | None,
     evaluation: Path | None,
     metric: str | None,
+    score: str | None,
 ) -> DeployRequest:
     """The request with the model or the artifact, and what the project file says of it."""
     import msgspec
@@ -172,11 +174,11 @@ def with_source(
     if artifact is not None and project is None and name is None:
         raise UsageError("an artifact has no name on the boards", hint="give one: --name NAME")
     if artifact is not None:
-        choice = project_source.for_artifact(artifact, project, name, evaluation, metric)
+        choice = project_source.for_artifact(artifact, project, name, evaluation, metric, score)
     else:
         choice = project_source.choose(
             path, project, name=name, inputs=inputs, conversion=conversion, calibration=calibration, evaluation=evaluation, metric=metric,
-            precision=request.precision,
+            score=score, precision=request.precision,
         )  # fmt: skip
     if not NAME.match(choice.name):
         raise UsageError(
@@ -188,7 +190,7 @@ def with_source(
         version=request.version or (choice.project.file.version if choice.project else None), inputs=choice.inputs,
         conversion=choice.conversion,
         calibration=choice.calibration, evaluation=choice.evaluation, preprocessing=choice.preprocessing, compare=choice.compare, labels=choice.labels,
-        metric=choice.metric, hooks=hooks_of(choice.project),
+        metric=choice.metric, score=choice.score, hooks=hooks_of(choice.project),
         hook_s=choice.project.file.hooks.timeout_s if choice.project else request.hook_s,
     )  # fmt: skip
 

@@ -27,6 +27,7 @@ model = "{model}"  # {format}
 # scored on every board before a release is kept.
 # evaluation = "evaluation.npz"
 metric = "top1"  # or top5, f1, auc, mse, mae, module.py:function
+# score = "classes"  # the output that is scored, by name or index, where the labels fit several
 
 # Names of the classes, one a line, in the order of the model's outputs: kept in the artifact, for `edgewright infer`.
 # labels = "labels.txt"

@@ -57,6 +57,14 @@ METRIC = Annotated[
     str | None,
     typer.Option("--metric", help="top1, top5, f1, auc, mse, mae, or module.py:function; default: top1."),
 ]
+SCORE = Annotated[
+    str | None,
+    typer.Option(
+        "--score",
+        metavar="OUTPUT",
+        help="Output that is scored, by name or index; default: the only one that the labels fit.",
+    ),
+]
 MAX_DROP = Annotated[
     float | None,
     typer.Option(

@@ -31,6 +31,7 @@ class SourceChoice(Noun, frozen=True, kw_only=True):
     compare: Compare
     labels: Path | None
     metric: str
+    score: str | None
     precision: str | None
 
 
@@ -54,6 +55,7 @@ def choose(
     calibration: str | None,
     evaluation: Path | None,
     metric: str | None = None,
+    score: str | None = None,
     precision: str | None,
 ) -> SourceChoice:
     """Puts both together; a model that is named takes the place of the project's, all else of the project holds.
@@ -85,6 +87,7 @@ def choose(
         compare=compare_of(project),
         labels=project.resolve(file.labels) if project and file else None,
         metric=metric_of(metric, project),
+        score=score_of(score, project, evaluation),
         precision=precision,
     )
 
@@ -95,6 +98,24 @@ def metric_of(given: str | None, project: Project | None) -> str:
         return given or "top1"
     name = project.file.metric
     return str(project.resolve(name)) if is_own(name) else name
+
+
+def score_of(given: str | None, project: Project | None, evaluation: Path | None) -> str | None:
+    """The output that is scored: the command line's, else the project's.
+
+    Raises:
+        UsageError: the command line names one, and there is nothing to score by.
+    """
+    if given is None:
+        known = project.file.score if project else None
+        return None if known is None else str(known)
+    if evaluation is None and (project is None or project.file.evaluation is None):
+        raise UsageError(
+            "--score names an output to score, and there is no evaluation set",
+            hint="give --evaluation FILE, or leave --score out",
+            code="evaluation-missing",
+        )
+    return given
 
 
 def compare_of(project: Project | None) -> Compare:
@@ -125,6 +146,7 @@ def for_artifact(
     name: str | None,
     evaluation: Path | None,
     metric: str | None = None,
+    score: str | None = None,
 ) -> SourceChoice:
     """An artifact's name, data and hooks from the command line and the project; the rest is in its manifest."""
     file = project.file if project else None
@@ -140,5 +162,6 @@ def for_artifact(
         compare=compare_of(project),
         labels=None,
         metric=metric_of(metric, project),
+        score=score_of(score, project, evaluation),
         precision=None,
     )

@@ -73,7 +73,7 @@ def of(
         metric=scorer.metric.name, evaluation_sha256=labelled.sha256, n=found.n, source=found.reference,
         artifact=found.value, higher_is_better=scorer.metric.higher_is_better, drop=found.drop, low=found.low,
         high=found.high, p=found.p, method=found.method, answers=keep(source),
-        metric_sha256=scorer.sha256,
+        metric_sha256=scorer.sha256, output=scorer.output,
     )  # fmt: skip
 
 

@@ -42,18 +42,35 @@ class Answers:
         """The answers to some samples, by index."""
         return type(self)(self.keep, [array[chosen] for array in self.arrays])
 
-    def refuse_infinite(self) -> None:
-        """Raises DataError when an answer is NaN or infinite. Ranks have -1 for one: a wrong answer."""
+    def refuse_infinite(self, first: int = 0) -> None:
+        """Raises DataError when an answer is NaN or infinite. Ranks have -1 for one: a wrong answer.
+
+        Args:
+            first: index of the output that `arrays` begins with.
+        """
         import numpy as np
 
         for index, array in enumerate(self.arrays if self.keep != "top5" else ()):
             bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
             if len(bad):
                 raise DataError(
-                    f"output {index} for sample {bad[0]} is not finite, one of {len(bad)}",
+                    f"output {first + index} for sample {bad[0]} is not finite, one of {len(bad)}",
                     hint="the model overflows on it: try fp32, or look at that input",
                     code="not-finite",
                 )
+
+    def of_output(self, index: int, keep: str) -> Self:
+        """What `keep` keeps of one output, out of all of them.
+
+        Raises:
+            DataError: there is no such output.
+        """
+        import numpy as np
+
+        if index >= len(self.arrays):
+            raise DataError(f"there is no output {index}, the model has {len(self.arrays)}")
+        array = self.arrays[index]
+        return type(self)(keep, [np.stack([ranks(row) for row in array]) if keep == "top5" else array])
 
     def packed(self) -> bytes:
         """As an uncompressed `.npz`; the same answers give the same bytes."""
@@ -87,9 +104,12 @@ def ranks(output: Array) -> Array:
 
 
 def collected(
-    run: Callable[[list[Array]], list[Array]], samples: Iterable[list[Array]], keep: str
+    run: Callable[[list[Array]], list[Array]], samples: Iterable[list[Array]], keep: str, output: int = 0
 ) -> Answers:
     """The answers of a model on this machine.
+
+    Args:
+        output: index of the one that `top5` and `first` are of.
 
     Raises:
         DataError: they outgrow `MAX_BYTES`.
@@ -97,7 +117,7 @@ def collected(
     import numpy as np
 
     rows, size = [], 0
-    for row in kept(run, samples, keep):
+    for row in kept(run, samples, keep, output):
         rows.append(row)
         size += sum(array.nbytes for array in row)
         if size > MAX_BYTES:
@@ -106,15 +126,15 @@ def collected(
 
 
 def kept(
-    run: Callable[[list[Array]], list[Array]], samples: Iterable[list[Array]], keep: str
+    run: Callable[[list[Array]], list[Array]], samples: Iterable[list[Array]], keep: str, output: int = 0
 ) -> Iterator[list[Array]]:
     """What is kept of the answer to each sample."""
     for sample in samples:
         outputs = run(sample)
         if keep == "top5":
-            yield [ranks(outputs[0])]
+            yield [ranks(outputs[output])]
         else:
-            yield [array.copy() for array in (outputs if keep == "all" else outputs[:1])]
+            yield [array.copy() for array in (outputs if keep == "all" else [outputs[output]])]
 
 
 def too_large(count: int) -> DataError:
@@ -125,11 +145,11 @@ def too_large(count: int) -> DataError:
     )
 
 
-def check_size(count: int, keep: str, outputs: Sequence[TensorSpec]) -> None:
+def check_size(count: int, keep: str, outputs: Sequence[TensorSpec], output: int = 0) -> None:
     """Raises DataError when the answers to so many samples would be too large."""
     import numpy as np
 
-    specs = outputs if keep == "all" else outputs[:1]
+    specs = outputs if keep == "all" else outputs[output : output + 1]
     each = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
     if keep != "top5" and count * each > MAX_BYTES:
         raise too_large(count)

@@ -254,22 +254,25 @@ def artifact_answers(
     session.close()
 
 
-def answer_as_the_source(source: SourceRef, specs: list[dict[str, Any]], inputs: Path, keep: str) -> bytes:
+def answer_as_the_source(
+    source: SourceRef, specs: list[dict[str, Any]], inputs: Path, keep: str, output: int = 0
+) -> bytes:
     """The source framework's answers to a set of `evaluation.prepare`, real values, packed.
 
     Args:
         specs: the manifest's outputs: a quantised source that goes through as it is has the same scales.
+        keep, output: as of `answers.collected`.
     """
     model = opened(source)
 
     def run(sample: list[Array]) -> list[Array]:
         return [real(array, spec) for array, spec in zip(model.run(sample), specs, strict=True)]
 
-    return collected(run, data.samples(inputs, data.placed(model.inputs), None), keep).packed()
+    return collected(run, data.samples(inputs, data.placed(model.inputs), None), keep, output).packed()
 
 
 def answer_as_the_artifact(
-    runner: str, folder: Path, manifest: dict[str, Any], inputs: Path, keep: str
+    runner: str, folder: Path, manifest: dict[str, Any], inputs: Path, keep: str, output: int = 0
 ) -> bytes:
     """The artifact's answers by the target's own runner, real values, packed."""
     session = importlib.import_module(runner).load(str(folder), manifest, _OPTIONS)
@@ -279,7 +282,7 @@ def answer_as_the_artifact(
         answers = _answer(session, sample, manifest["outputs"])
         return [real(array, spec) for array, spec in zip(answers, manifest["outputs"], strict=True)]
 
-    answers = collected(run, data.samples(inputs, data.placed(specs), None), keep)
+    answers = collected(run, data.samples(inputs, data.placed(specs), None), keep, output)
     session.close()
     return answers.packed()
 

@@ -140,6 +140,7 @@ def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: 
         "evaluation": data_sha256(request.evaluation),
         "preprocessing": preprocessing,
         "metric": [request.metric, data_sha256(own(request.metric))],
+        "score": request.score,
         "max_drop": request.max_drop,
         "opset": request.opset,
         "max_opset": request.max_opset,

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from edgewright.compile import own_function
 from edgewright.compile.answers import Answers
 from edgewright.compile.label_fit import FITS, check_names
@@ -35,12 +37,26 @@ class Scorer:
 
     Attributes:
         sha256: of the file of the user's own function; empty for the others.
+        output: index of the output that it scores; None: the first, or all where `metric.keep` is `all`.
     """
 
-    def __init__(self, metric: Metric, function: Callable[[Any, Any], Any], sha256: str = "") -> None:
+    def __init__(
+        self,
+        metric: Metric,
+        function: Callable[[Any, Any], Any],
+        sha256: str = "",
+        output: int | None = None,
+    ) -> None:
         self.metric = metric
         self.sha256 = sha256
+        self.output = output
         self._function = function
+
+    def of_output(self, index: int) -> Scorer:
+        """The same metric of one output, whatever others there are."""
+        keep = "first" if self.metric.keep == "all" else self.metric.keep
+        metric = msgspec.structs.replace(self.metric, keep=keep)
+        return Scorer(metric, self._function, self.sha256, index)
 
     def labels(self, labels: Array, outputs: Sequence[TensorSpec], *, names: int = 0) -> Array:
         """The labels in the form that the metric takes, checked against the model's outputs.
@@ -61,7 +77,7 @@ class Scorer:
         Raises:
             DataError: an answer is not finite (a `top5` answer that is not counts as wrong), or does not fit.
         """
-        answers.refuse_infinite()
+        answers.refuse_infinite(self.output or 0)
         if len(answers) != len(labels):
             raise DataError(f"there are {len(answers)} answers and {len(labels)} labels")
         return self.raw(answers, labels)

@@ -29,6 +29,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
         preprocessing: how images become inputs; recorded in the manifest.
         evaluation: `.npz` with the inputs and `labels`, a folder of labelled images, or `module.py:function`.
         metric: name of a metric, or `module.py:function`.
+        score: name or index of the output that is scored; None: the only one that the labels fit.
         max_drop: greatest drop (`Metric.drop`) from source to artifact on the host; needs `evaluation`.
         opset: the ONNX opset that converters write, where they can choose; a newer one where a model needs it.
         max_opset: newest ONNX opset that may be produced: what the board's runtime reads.
@@ -49,6 +50,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
     preprocessing: Preprocessing | None = None
     evaluation: Path | None = None
     metric: str = "top1"
+    score: str | None = None
     max_drop: float | None = None
     opset: int = 13
     max_opset: int | None = None

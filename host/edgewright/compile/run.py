@@ -20,6 +20,7 @@ from edgewright.compile import (
     kernels,
     metrics,
     ranges,
+    scored,
     scratch,
     similarity,
     toolchains,
@@ -33,9 +34,9 @@ from edgewright.compile.goldens import FILE as GOLDENS
 from edgewright.compile.goldens import LEAST
 from edgewright.compile.jobs import SOURCES, Order, SourceRef
 from edgewright.compile.key import cache_key, calibration_sha256, source_framework, tools
-from edgewright.compile.metrics import Scorer
 from edgewright.compile.recognise import Recognised, recognise
 from edgewright.compile.request import CompileRequest, Plan, calibration_data, check_limit
+from edgewright.compile.scored import Scored
 from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.config import home
@@ -181,6 +182,7 @@ class _Compilation:
         if labelled is not None:
             lines = ranges.outside(inputs, self.ranges, labelled[1].ranges)
             made["notes"] += [f"evaluation set: {line}" for line in lines]
+            made["notes"] += filter(None, [labelled[0].note])
         files = {
             item.relative_to(folder).as_posix(): item for item in sorted(folder.rglob("*")) if item.is_file()
         }
@@ -307,8 +309,8 @@ class _Compilation:
 
     def _labelled(
         self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
-    ) -> tuple[Scorer, EvaluationSet, Any] | None:
-        """The metric, the evaluation set and its labels as the metric takes them; wrong ones are refused early."""
+    ) -> tuple[Scored, EvaluationSet] | None:
+        """The metric of which output with the labels as it takes them, and the evaluation set; wrong ones are refused early."""
         request = self.request
         if request.evaluation is None:
             return None
@@ -320,12 +322,14 @@ class _Compilation:
             workers=self.workers,
             fresh=not request.use_cache,
         )
-        check_size(labelled.count, scorer.metric.keep, outputs)
-        return scorer, labelled, scorer.labels(labelled.load_labels(), outputs, names=labelled.names)
+        given = labelled.load_labels()
+        found = scored.choose(scorer, given, outputs, request.score, names=labelled.names)
+        check_size(labelled.count, found.scorer.metric.keep, outputs, found.scorer.output or 0)
+        return found, labelled
 
     def _accuracy(
         self,
-        labelled: tuple[Scorer, EvaluationSet, Any] | None,
+        labelled: tuple[Scored, EvaluationSet] | None,
         folder: Path,
         manifest: dict[str, Any],
         low: Unlike | None,
@@ -333,8 +337,12 @@ class _Compilation:
         """The accuracy, where there is labelled data. It has a limit where answers are less exact than they may be (`low`)."""
         if labelled is None:
             return None
-        scorer, given, labels = labelled
-        shared: dict[str, Any] = {"inputs": given.inputs, "keep": scorer.metric.keep}
+        (scorer, labels, _), given = labelled
+        shared: dict[str, Any] = {
+            "inputs": given.inputs,
+            "keep": scorer.metric.keep,
+            "output": scorer.output or 0,
+        }
         source = self._job(
             self.framework, "answer_as_the_source", source=self.source, specs=manifest["outputs"], **shared
         )

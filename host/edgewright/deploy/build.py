@@ -139,7 +139,7 @@ class Builder:
                 default_precision=recipe.default_precision, inputs=request.inputs,
                 conversion=msgspec.structs.replace(request.conversion, accelerator=recipe.accelerator),
                 calibration=request.calibration, preprocessing=request.preprocessing, compare=request.compare, labels=request.labels,
-                evaluation=request.evaluation, metric=request.metric, allow_constant=request.allow_constant,
+                evaluation=request.evaluation, metric=request.metric, score=request.score, allow_constant=request.allow_constant,
                 use_cache=request.use_cache, max_opset=recipe.max_opset,
             ),
             self._progress,

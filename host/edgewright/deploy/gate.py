@@ -78,17 +78,17 @@ def placement(verified: dict[str, object], budget: Budget) -> Check | None:
     return Check(name="placement", ok=not budget.accelerator, note=f"{asked}layers ran: {note}")
 
 
-def accuracy(metric: Metric, name: str, found: Comparison, budget: Budget) -> Check:
+def accuracy(metric: Metric, name: str, found: Comparison, budget: Budget, *, of: str = "") -> Check:
     """Accuracy on the board against a reference's on the same samples.
 
     The drop that was seen decides; with `noninferior` in the budget its interval's upper end does, so that too few
-    samples refuse as well. The note says both.
+    samples refuse as well. The note says both, and `of` which output.
     """
     limit = MAX_DROP if budget.max_drop is None else budget.max_drop
     drop = worst(found) if budget.noninferior else found.drop
     return Check(
         name=f"accuracy against {name}", ok=drop <= limit + 1e-9,  # below one sample: exactly the limit passes
-        value=found.drop, limit=limit, unit="drop", note=noted(metric, found, limit, sure=bool(budget.noninferior)),
+        value=found.drop, limit=limit, unit="drop", note=noted(metric, found, limit, of, sure=bool(budget.noninferior)),
         n=found.n, low=found.low, high=found.high, p=found.p,
     )  # fmt: skip
 
@@ -98,9 +98,9 @@ def worst(found: Comparison) -> float:
     return math.inf if found.high is None else found.high
 
 
-def noted(metric: Metric, found: Comparison, limit: float, *, sure: bool) -> str:
+def noted(metric: Metric, found: Comparison, limit: float, of: str = "", *, sure: bool) -> str:
     """A comparison for people: both values, the interval of the drop, what it says."""
-    text = f"{metric.shown(found.value)} here, {metric.shown(found.reference)} there, {found.n} samples"
+    text = f"{metric.shown(found.value)} here, {metric.shown(found.reference)} there, {found.n} samples{of}"
     if found.low is None or found.high is None:
         return f"{text}, no interval" + (": what it needs is missing, so it is not proven" if sure else "")
     p = f"p {found.p:.2g}" if found.p is not None else ""

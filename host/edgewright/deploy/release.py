@@ -23,7 +23,7 @@ from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.scoring import Scoring
 from edgewright.deploy.settle import settle, settled
 from edgewright.deploy.trace import Trace
-from edgewright.errors import Aborted, BoardError, EdgewrightError, GateRefused, Unreachable
+from edgewright.errors import Aborted, BoardError, DataError, EdgewrightError, GateRefused, Unreachable
 from edgewright.measure.benchmark import benchmark
 from edgewright.measure.statistics import LEAST_SAMPLES
 from edgewright.nouns.artifact import Artifact
@@ -260,7 +260,10 @@ class BoardRelease:
             return self.answers(scoring, self.trace.current, digest)
         except BoardError as error:
             self.no_measure(error)
-            return None
+        except DataError as error:  # it has no such output: it runs, but says nothing to compare with
+            note = f"accuracy not compared with {self.trace.current}: {error.message}"
+            self.trace.checks.append(Check(name="incumbent", ok=True, note=note))
+        return None
 
     def no_measure(self, error: BoardError) -> None:
         """Notes that the incumbent is not compared with; raises what is not the incumbent's own fault."""

@@ -24,6 +24,7 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
         source: model file to convert, or `artifact` to ship as it is.
         version: None takes the next whole number.
         evaluation: labelled set that is scored on every board.
+        score: name or index of the output that is scored, where there are several.
         budget: keys given on the command line; they win over the project's.
         hooks: kind -> script on this machine.
         hook_s: seconds that each of them may take.
@@ -54,6 +55,7 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
     labels: Path | None = None
     evaluation: Path | None = None
     metric: str = "top1"
+    score: str | None = None
     budget: Budget = Budget()
     hooks: dict[str, Path] = {}
     hook_s: float = HOOK_SECONDS

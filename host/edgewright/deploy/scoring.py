@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile import accuracy, evaluation, metrics, own_function, paired, ranges
+from edgewright.compile import accuracy, evaluation, metrics, own_function, paired, ranges, scored
 from edgewright.compile.answers import MAX_BYTES, Answers, check_size, from_board
 from edgewright.compile.edges import AS_IS
 from edgewright.compile.evaluation import EvaluationSet
@@ -16,9 +16,10 @@ from edgewright.compile.workers import Workers
 from edgewright.connect.session import Session
 from edgewright.deploy import gate
 from edgewright.deploy.board_answers import HEADERS, understood
+from edgewright.deploy.interface import plain_name
 from edgewright.deploy.request import DeployRequest
 from edgewright.errors import DataError
-from edgewright.nouns.artifact import Artifact, Manifest, TensorSpec
+from edgewright.nouns.artifact import Artifact, Manifest, TensorSpec, of_output
 from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.metric import METRICS, RANKS
 from edgewright.nouns.outcome import Check
@@ -42,10 +43,12 @@ class Scoring:
         scorer: Scorer,
         given: EvaluationSet,
         labels: Array,
+        outputs: Sequence[TensorSpec],
         inputs: Path | None = None,
         whole: Sequence[TensorSpec] = (),
     ) -> None:
         self._scorer, self._given, self._labels, self._whole = scorer, given, labels, whole
+        self._outputs = outputs
         self.inputs = inputs or given.inputs
 
     def real(self) -> Path:
@@ -56,7 +59,7 @@ class Scoring:
         return evaluation.dequantised(self._given, self._whole) if self._whole else self._given.inputs
 
     def answers(self, session: Session, model: str, release: str, digest: str, **options: Any) -> Answers:
-        """A release's answers, on the board.
+        """A release's answers, on the board: of the output that is scored, also where a release has it at another place.
 
         Args:
             digest: sha256 of `inputs`, put already. options: threads, accelerator.
@@ -65,19 +68,40 @@ class Scoring:
             BoardError: as the agent says. ProtocolError: its answers are not what was asked for.
         """
         keep = self._scorer.metric.keep
-        answer = session.call(
-            "evaluate", model=model, release=release, evaluation=digest, keep=keep, **options
-        )
-        size = answer["answers"]["size"]
-        count = self._given.count
+
+        def asked(what: str) -> tuple[Answers, int]:
+            answer = session.call(
+                "evaluate", model=model, release=release, evaluation=digest, keep=what, **options
+            )
+            with understood("evaluation set"):
+                return self._read(session, what, answer), self._place(answer["outputs"])
+
+        found, place = asked(on_board(self._scorer))
+        if keep == "all":
+            return found
+        if place and found.keep != "all":
+            found, place = asked("all")
+        return found.of_output(place, keep) if found.keep == "all" else found
+
+    def _read(self, session: Session, keep: str, answer: dict[str, Any]) -> Answers:
+        """The answers that a board has. Raises ValueError and others where they are not what was asked for."""
+        size, count = answer["answers"]["size"], self._given.count
         right = size == 4 * RANKS * count if keep == "top5" else size <= MAX_BYTES + HEADERS
-        with understood("evaluation set"):
-            if not right or answer["n"] != count:
-                raise ValueError(f"{size} bytes for {answer['n']} of {count} samples")
-            found = from_board(keep, bytes(session.get(answer["answers"])), answer["outputs"])
-            if any(len(array) != count for array in found.arrays):
-                raise ValueError(f"not one answer for each of {count} samples")
+        if not right or answer["n"] != count:
+            raise ValueError(f"{size} bytes for {answer['n']} of {count} samples")
+        found = from_board(keep, bytes(session.get(answer["answers"])), answer["outputs"])
+        if any(len(array) != count for array in found.arrays):
+            raise ValueError(f"not one answer for each of {count} samples")
         return found
+
+    def _place(self, outputs: Sequence[dict[str, Any]]) -> int:
+        """The index of the scored output in a release's: by its name where that is unique, else as in the candidate's."""
+        index = self._scorer.output or 0
+        wanted, names = (
+            plain_name(self._outputs[index].name),
+            [plain_name(str(spec.get("name") or "")) for spec in outputs],
+        )
+        return names.index(wanted) if wanted and names.count(wanted) == 1 else index
 
     def checks(
         self, manifest: Manifest, mine: Answers, incumbent: Answers | None, budget: Budget
@@ -109,10 +133,11 @@ class Scoring:
                 except DataError as error:
                     note = f"its accuracy is not compared: {error.message}"
                     found.append(Check(name="incumbent", ok=True, note=note))
+        of = of_output(metric.name, self._scorer.output, self._outputs)
         if against or any(not check.ok for check in found):
-            return [*(gate.accuracy(metric, name, one, budget) for name, one in against), *found]
+            return [*(gate.accuracy(metric, name, one, budget, of=of) for name, one in against), *found]
         count = self._given.count
-        note = f"{metric.shown(value)} here, {count} samples, nothing to compare it with"
+        note = f"{metric.shown(value)} here, {count} samples{of}, nothing to compare it with"
         limited = budget.max_drop is not None or bool(budget.noninferior)
         if limited:
             note += ", and the budget limits the drop: convert it with this evaluation set and metric (--no-cache)"
@@ -134,8 +159,8 @@ class Scoring:
         """One comparison; none where the source was not scored, or on another set or by another metric."""
         known, metric = manifest.accuracy, self._scorer.metric
         same = known is not None and (
-            known.metric, known.metric_sha256, known.evaluation_sha256, known.n,
-        ) == (metric.name, self._scorer.sha256, self._given.sha256, self._given.count)  # fmt: skip
+            known.metric, known.metric_sha256, known.evaluation_sha256, known.n, known.output,
+        ) == (metric.name, self._scorer.sha256, self._given.sha256, self._given.count, self._scorer.output)  # fmt: skip
         if known is None or not same:
             return []
         source = accuracy.kept(known.answers)
@@ -168,6 +193,22 @@ def prepared(request: DeployRequest, artifact: Artifact, workers: Workers | None
     )
     inputs = given.inputs if real == manifest.inputs else evaluation.quantised(given, manifest.inputs)
     whole = manifest.inputs if real == manifest.inputs and any(spec.scale for spec in real) else ()
-    check_size(given.count, scorer.metric.keep, manifest.outputs)
-    labels = scorer.labels(given.load_labels(), manifest.outputs, names=given.names)
-    return Scoring(scorer, given, labels, inputs, whole)
+    one, labels, _ = scored_output(request, manifest, scorer, given)
+    check_size(given.count, on_board(one), manifest.outputs)
+    return Scoring(one, given, labels, manifest.outputs, inputs, whole)
+
+
+def scored_output(
+    request: DeployRequest, manifest: Manifest, scorer: Scorer, given: EvaluationSet
+) -> scored.Scored:
+    """Which output is scored: that of the conversion, where it scored one by this metric and the user names no other."""
+    known, labels = manifest.accuracy, given.load_labels()
+    converted = request.artifact is None or request.score is None
+    if known is not None and known.metric == scorer.metric.name and converted:
+        return scored.as_before(scorer, labels, manifest.outputs, known, names=given.names)
+    return scored.choose(scorer, labels, manifest.outputs, request.score, names=given.names)
+
+
+def on_board(scorer: Scorer) -> str:
+    """What a board is asked for: its agent ranks and brings the first output alone, or else all of them."""
+    return "all" if scorer.output else scorer.metric.keep

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from edgewright.nouns.base import Noun
+from edgewright.nouns.metric import is_own
 from edgewright.nouns.precision import Tolerance
 from edgewright.nouns.project import Preprocessing
 from edgewright.nouns.verdict import Compared, OutputVerdict
@@ -104,6 +106,13 @@ class Parity(Noun, frozen=True, kw_only=True):
     count: int
 
 
+def of_output(metric: str, output: int | None, outputs: Sequence[TensorSpec]) -> str:
+    """`, of output NAME` for a metric that looks at one of several outputs; else empty."""
+    if len(outputs) < 2 or (output is None and is_own(metric)):
+        return ""
+    return f", of output {outputs[output or 0].name}"
+
+
 class Accuracy(Noun, frozen=True, kw_only=True):
     """A metric on an evaluation set, by the source framework and by the artifact on the host's runtime.
 
@@ -113,6 +122,7 @@ class Accuracy(Noun, frozen=True, kw_only=True):
         drop, low, high, p, method: as in `nouns.comparison.Comparison`.
         answers: sha256 of the source's answers, which the machine that made the artifact keeps.
         metric_sha256: of the file of the user's own metric.
+        output: index of the output that was scored. Not written where it is None: the first, or for the user's own metric all.
     """
 
     metric: str
@@ -128,6 +138,11 @@ class Accuracy(Noun, frozen=True, kw_only=True):
     method: str = ""
     answers: str = ""
     metric_sha256: str = ""
+    output: int | None = None
+
+    def of(self, outputs: tuple[TensorSpec, ...]) -> str:
+        """Which of several outputs was scored, in words; empty where there is one, or all were."""
+        return of_output(self.metric, self.output, outputs)
 
 
 class Manifest(Noun, frozen=True, kw_only=True):
@@ -175,12 +190,11 @@ class Manifest(Noun, frozen=True, kw_only=True):
         content = msgspec.to_builtins(self)
         if self.schema == 1:  # as it was written then: an artifact keeps its id
             del content["verdict"], content["calibration"]["ranges"]
-        for key in (
-            "compare",
-            "labels",
-        ):  # ids of artifacts that were made before there were such depend on it
+        for key in ("compare", "labels"):  # ids of artifacts that were made before there were such depend on it
             if not content[key]:
                 del content[key]
+        if self.accuracy is not None and self.accuracy.output is None:  # as for `compare`
+            del content["accuracy"]["output"]
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @property

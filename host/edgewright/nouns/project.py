@@ -107,6 +107,7 @@ class ProjectFile(Noun, frozen=True, kw_only=True):
         evaluation: path of an `.npz` with the inputs and `labels`, of a folder of labelled images, or
             `module.py:function`.
         metric: name of the metric, or `module.py:function`.
+        score: name or index of the output that is scored, where the model has several.
         compare: what of the answers is compared with the source's.
         labels: path of a text file with the classes' names, one a line; kept in the manifest, for `infer`.
         budget: budget for every profile; `budgets` by profile name wins, key by key.
@@ -123,6 +124,7 @@ class ProjectFile(Noun, frozen=True, kw_only=True):
     calibration: str | None = None
     evaluation: str | None = None
     metric: str = "top1"
+    score: str | int | None = None
     preprocessing: Preprocessing | None = None
     compare: Compare = Compare()
     labels: str | None = None
