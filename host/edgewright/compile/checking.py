@@ -77,7 +77,9 @@ class Subject(NamedTuple):
         return {
             **self.answering(),
             "file": self.goldens,
-            "rule": rule_of(self.manifest, (*inputs, *outputs)),
+            "rule": rule_of(
+                self.manifest, (*inputs, *outputs), same_runtime=self.target.host_runner == "runner"
+            ),
             "other_kernels": self.kernels,
             "module": targets.module_name(f"{self.target.name}.steps") if self.rounded else None,
             "answers": self.answers if self.compare.function is not None else None,

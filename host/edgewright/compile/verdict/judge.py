@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgewright.compile.answers import real
-from edgewright.compile.verdict import apart, classes
+from edgewright.compile.verdict import apart, classes, near
 from edgewright.compile.verdict.figures import EXACT_DB, LARGEST, decibel, plain, raised
 from edgewright.compile.verdict.rule import Rule
 from edgewright.compile.verdict.slices import FLOORS, Slices, axes, quiet, slices
@@ -185,13 +185,10 @@ def _nearness(
     if whole and spec.scale is None:
         step = np.ones(step.shape)  # numbers without a scale that are no classes, such as a picture's
     steps = 1 / 6 + 1 if rule.in_steps or whole else 1 / 6
-    each = (
-        steps * np.square(step)
-        + (rule.rounding * _sizes(reference, largest)) ** 2
-        + _let_in(kernels, sums.count, power)
-    )
+    sizes = _sizes(reference, largest)
+    each = steps * np.square(step) + (rule.rounding * sizes) ** 2 + _let_in(kernels, sums.count, power)
     floor = each * sums.count
-    noise = float(sums.noise.sum())
+    noise, signal = float(sums.noise.sum()), float(sums.signal.sum())
     most = (
         rule.tolerance.relative * largest
         + 2 * float(step.max(initial=0.0))
@@ -199,13 +196,13 @@ def _nearness(
     )
     if most < error <= _EDGE * largest and _strays(reference, output, most) <= rule.strays * used.sum():
         most = _EDGE * error
+    allowed = power / 10 ** (rule.tolerance.sqnr_db / 10) + float(floor.sum())
     limits = Limits(
-        noise=raised(power / 10 ** (rule.tolerance.sqnr_db / 10) + float(floor.sum())),
+        noise=raised(min(allowed, near.limit(noise, signal, sizes, step, sums.count, rule))),
         error=raised(most),
         apart=None if bound is None else raised(bound),
     )
     parts = [slices(sums, floor, axis, quiet(reference, sums, axis)) for axis in cut]
-    signal = float(sums.signal.sum())
     moving = signal > FLOORS * float(floor.sum())
     above = decibel(signal, max(0.0, noise - float(floor.sum())))
     suspects = _suspects(parts, reference, output)

@@ -11,6 +11,11 @@ from edgewright.nouns.precision import HALF, PRECISIONS, Tolerance
 AS_IS = "as-is"
 _STRAYS = {"fp32": 0.0, "fp16": 1e-3}
 _COARSE_STRAYS = 1e-2
+_NOT_NEAR = (
+    "fp32",
+    "fp16",
+    AS_IS,
+)  # what the host errs by there is rounding, which boards may do in another way
 
 
 class Rule(NamedTuple):
@@ -24,6 +29,7 @@ class Rule(NamedTuple):
         data: the goldens are real inputs; on random ones no slice is judged.
         strays: share of the values that may be off by more than the tolerance: edges of a sharp map fall either way.
         in_steps: the source itself is quantised.
+        near: boards keep near the error that the host saw: integers are the same on every kernel of the runtime, but for rounding.
     """
 
     tolerance: Tolerance
@@ -33,13 +39,15 @@ class Rule(NamedTuple):
     data: bool
     in_steps: bool
     strays: float = 0.0
+    near: bool = False
 
 
-def rule_of(manifest: Manifest, source: Iterable[TensorSpec]) -> Rule:
+def rule_of(manifest: Manifest, source: Iterable[TensorSpec], *, same_runtime: bool = True) -> Rule:
     """The rule for an artifact.
 
     Args:
         source: inputs and outputs of its source.
+        same_runtime: the host's answers are from the runtime that boards have, not from one that stands in for it.
     """
     row = PRECISIONS[manifest.precision]
     halves = any(spec.dtype == "float16" for spec in source)
@@ -51,4 +59,5 @@ def rule_of(manifest: Manifest, source: Iterable[TensorSpec]) -> Rule:
         data=manifest.goldens.origin != "random",
         in_steps=manifest.precision == AS_IS,
         strays=_STRAYS.get(manifest.precision, _COARSE_STRAYS),
+        near=same_runtime and manifest.precision not in _NOT_NEAR,
     )
