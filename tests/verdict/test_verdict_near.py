@@ -93,6 +93,7 @@ def manifest(precision: str) -> Manifest:
         file="goldens.npz", count=16, origin="calibration", framework="onnx", tolerance=PRECISIONS[precision].tolerance
     )  # fmt: skip
     return Manifest(
+        schema=2,
         source=Source(format="onnx", file="m.onnx", sha256=""), target="onnxruntime", precision=precision, entry="model.onnx",
         files=(), inputs=(), outputs=(SPEC,), goldens=goldens,
         parity=Parity(max_abs=0.0, max_relative=0.0, cosine=1.0, sqnr_db=200.0, top1_agreement=1.0, count=16),
