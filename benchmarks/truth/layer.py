@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -115,10 +116,30 @@ class Graph(Protocol):
         """Cuts one activation in floats off above its largest value over `factor`. False: there is none."""
         ...
 
-    def scale_input(self, factor: float, offset: float) -> None:
-        """The model gets `factor * x + offset` in place of x."""
+    def scale_input(self, factor: float, offset: float) -> bool:
+        """The model gets `factor * x + offset` in place of its first input of floats. False: there is none."""
         ...
 
-    def save(self) -> bytes:
-        """The file."""
+    def rearrange_input(self, shape: Sequence[int], order: Sequence[int]) -> bool:
+        """The model gets its first input reshaped and then transposed."""
+        ...
+
+    def swap_inputs(self, one: int, other: int) -> bool:
+        """Two inputs change places."""
+        ...
+
+    def change_output(self, at: int, factor: float, offset: float) -> bool:
+        """Answers `factor * y + offset`. False: it is not in floats."""
+        ...
+
+    def reorder_output(self, at: int, axis: int, order: Sequence[int]) -> bool:
+        """The indexes along an axis of an output come in another order."""
+        ...
+
+    def swap_outputs(self, one: int, other: int) -> bool:
+        """Two outputs change places."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes the file, or files, in place of those of the sound artifact there."""
         ...

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from truth.layer import Array, Layer
 
@@ -19,8 +19,9 @@ _ACTIVATIONS = ("Relu", "Clip")
 class OnnxGraph:
     """See `layer.Graph`. Steps are names of scales of activations."""
 
-    def __init__(self, path: Path) -> None:
-        self._model = onnx.load(path)
+    def __init__(self, folder: Path, entry: str) -> None:
+        self._entry = entry
+        self._model = onnx.load(folder / entry)
         self._graph = self._model.graph
         self._constants = {one.name: one for one in self._graph.initializer}
         self._arrays: dict[str, Array] = {}
@@ -74,21 +75,81 @@ class OnnxGraph:
         self._graph.node.append(helper.make_node("Min", [node.output[0], most], [name]))
         return True
 
-    def scale_input(self, factor: float, offset: float) -> None:
-        name = self._graph.input[0].name
-        for node in self._graph.node:
-            node.input[:] = [f"{name}_other" if one == name else one for one in node.input]
-        constants = [self._new(np.array(value, np.float32)) for value in (factor, offset)]
-        self._graph.node.append(helper.make_node("Mul", [name, constants[0]], [f"{name}_scaled"]))
-        self._graph.node.append(helper.make_node("Add", [f"{name}_scaled", constants[1]], [f"{name}_other"]))
+    def scale_input(self, factor: float, offset: float) -> bool:
+        floats = [one.name for one in self._inputs() if one.type.tensor_type.elem_type == TensorProto.FLOAT]
+        if not floats:
+            return False
+        other = self._readers_take(floats[0])
+        self._affine(floats[0], other, factor, offset)
+        return True
 
-    def save(self) -> bytes:
+    def rearrange_input(self, shape: Sequence[int], order: Sequence[int]) -> bool:
+        name = self._inputs()[0].name
+        other = self._readers_take(name)
+        sizes = self._new(np.array(shape, np.int64))
+        self._graph.node.append(helper.make_node("Reshape", [name, sizes], [f"{name}_reshaped"]))
+        self._graph.node.append(
+            helper.make_node("Transpose", [f"{name}_reshaped"], [other], perm=list(order))
+        )
+        return True
+
+    def swap_inputs(self, one: int, other: int) -> bool:
+        names = [self._inputs()[at].name for at in (one, other)]
+        taken = dict(zip(names, reversed(names), strict=True))
+        for node in self._graph.node:
+            node.input[:] = [taken.get(name, name) for name in node.input]
+        return True
+
+    def change_output(self, at: int, factor: float, offset: float) -> bool:
+        output = self._graph.output[at]
+        if output.type.tensor_type.elem_type != TensorProto.FLOAT:
+            return False
+        self._affine(self._moved_output(output.name), output.name, factor, offset)
+        return True
+
+    def reorder_output(self, at: int, axis: int, order: Sequence[int]) -> bool:
+        name = self._graph.output[at].name
+        before = self._moved_output(name)
+        indexes = self._new(np.array(order, np.int64))
+        self._graph.node.append(helper.make_node("Gather", [before, indexes], [name], axis=axis))
+        return True
+
+    def swap_outputs(self, one: int, other: int) -> bool:
+        names = [self._graph.output[at].name for at in (one, other)]
+        befores = [self._moved_output(name) for name in names]
+        for name, before in zip(names, reversed(befores), strict=True):
+            self._graph.node.append(helper.make_node("Identity", [before], [name]))
+        return True
+
+    def save(self, folder: Path) -> None:
         for name, array in self._arrays.items():
             self._constants[name].CopyFrom(numpy_helper.from_array(array, name))
         nodes = list(self._ordered())
         del self._graph.node[:]
         self._graph.node.extend(nodes)
-        return bytes(self._model.SerializeToString())
+        (folder / self._entry).write_bytes(self._model.SerializeToString())
+
+    def _inputs(self) -> list[Any]:
+        return [one for one in self._graph.input if one.name not in self._constants]
+
+    def _readers_take(self, name: str) -> str:
+        """What a tensor's readers take from now on in its place."""
+        for node in self._graph.node:
+            node.input[:] = [f"{name}_other" if one == name else one for one in node.input]
+        return f"{name}_other"
+
+    def _moved_output(self, name: str) -> str:
+        """Gives an output's tensor another name, so that another node may make the output."""
+        before = f"{name}_before"
+        for node in self._graph.node:
+            node.output[:] = [before if one == name else one for one in node.output]
+            node.input[:] = [before if one == name else one for one in node.input]
+        return before
+
+    def _affine(self, source: str, made: str, factor: float, offset: float) -> None:
+        constants = [self._new(np.array(value, np.float32)) for value in (factor, offset)]
+        self._graph.node.append(helper.make_node("Mul", [source, constants[0]], [f"{made}_scaled"]))
+        self._graph.node.append(helper.make_node("Add", [f"{made}_scaled", constants[1]], [made]))
 
     def _ordered(self) -> Iterator[Any]:
         """The nodes, each behind those that it reads from."""
@@ -188,16 +249,19 @@ class OnnxGraph:
         return None
 
 
-def observe(path: Path, samples: list[Array]) -> dict[str, float]:
-    """The largest value of each tensor between the layers. In the runtime's worker."""
+def observe(path: Path, samples: list[list[Array]]) -> dict[str, float]:
+    """The largest value behind each activation function. In the runtime's worker."""
     from edgewright.compile import onnxsession
 
     model = onnx.load(path)
     names = [node.output[0] for node in model.graph.node if node.op_type in _ACTIVATIONS]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    made = {one.name for one in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in made)
     session = onnxsession.session(model.SerializeToString())
+    inputs = [one.name for one in session.get_inputs()]
     found = dict.fromkeys(names, 0.0)
-    for sample in samples:
-        for name, value in zip(names, session.run(names, {model.graph.input[0].name: sample}), strict=True):
-            found[name] = max(found[name], float(np.abs(value).max()))
+    for sample in samples if names else ():
+        answers = session.run(names, dict(zip(inputs, sample, strict=True)))
+        for name, value in zip(names, answers, strict=True):
+            found[name] = max(found[name], float(np.abs(value).max(initial=0.0)))
     return found

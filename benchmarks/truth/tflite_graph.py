@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ _DTYPES = {
 class TfliteGraph:
     """See `layer.Graph`. Steps are scales and zero points of activations."""
 
-    def __init__(self, path: Path) -> None:
-        self._model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
+    def __init__(self, folder: Path, entry: str) -> None:
+        self._entry = entry
+        content = (folder / entry).read_bytes()
+        self._model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
         self._graph = self._model.subgraphs[0]
         self._arrays: dict[int, Array] = {}
         self._scales: dict[int, Array] = {}
@@ -89,28 +92,86 @@ class TfliteGraph:
         self._insert(place, _OPERATOR.MINIMUM, "MaximumMinimumOptions", [before, self._constant(most)], out)
         return True
 
-    def scale_input(self, factor: float, offset: float) -> None:
-        given = int(self._graph.inputs[0])
-        scaled, other = self._like(given), self._like(given)
-        for one in self._graph.operators:
-            one.inputs = np.array([other if index == given else index for index in one.inputs], np.int32)
-        for place, (operator, options, source, value, made) in enumerate(
-            (
-                (_OPERATOR.MUL, "MulOptions", given, factor, scaled),
-                (_OPERATOR.ADD, "AddOptions", scaled, offset, other),
-            )
-        ):
-            constant = self._constant(np.array(value, np.float32))
-            self._insert(place, operator, options, [source, constant], made)
+    def scale_input(self, factor: float, offset: float) -> bool:
+        floats = [int(index) for index in self._graph.inputs if self._floats(index)]
+        if not floats:
+            return False
+        other = self._readers_take(floats[0])
+        self._affine(floats[0], other, factor, offset, place=0)
+        return True
 
-    def save(self) -> bytes:
+    def rearrange_input(self, shape: Sequence[int], order: Sequence[int]) -> bool:
+        given = int(self._graph.inputs[0])
+        other, between = self._readers_take(given), self._like(given)
+        self._graph.tensors[between].shape = np.array(shape, np.int32)
+        sizes, turns = (self._constant(np.array(one, np.int32)) for one in (shape, order))
+        options = self._insert(0, _OPERATOR.RESHAPE, "ReshapeOptions", [given, sizes], between)
+        options.newShape = np.array(shape, np.int32)
+        self._insert(1, _OPERATOR.TRANSPOSE, "TransposeOptions", [between, turns], other)
+        return True
+
+    def swap_inputs(self, one: int, other: int) -> bool:
+        pair = [int(self._graph.inputs[at]) for at in (one, other)]
+        taken = dict(zip(pair, reversed(pair), strict=True))
+        for operator in self._graph.operators:
+            operator.inputs = np.array([taken.get(int(index), index) for index in operator.inputs], np.int32)
+        return True
+
+    def change_output(self, at: int, factor: float, offset: float) -> bool:
+        made = int(self._graph.outputs[at])
+        if not self._floats(made):
+            return False
+        other = self._like(made)
+        self._affine(made, other, factor, offset, place=len(self._graph.operators))
+        self._answers({made: other})
+        return True
+
+    def reorder_output(self, at: int, axis: int, order: Sequence[int]) -> bool:
+        made = int(self._graph.outputs[at])
+        other, indexes = self._like(made), self._constant(np.array(order, np.int32))
+        end = len(self._graph.operators)
+        self._insert(end, _OPERATOR.GATHER, "GatherOptions", [made, indexes], other).axis = axis
+        self._answers({made: other})
+        return True
+
+    def swap_outputs(self, one: int, other: int) -> bool:
+        pair = [int(self._graph.outputs[at]) for at in (one, other)]
+        self._answers(dict(zip(pair, reversed(pair), strict=True)))
+        return True
+
+    def save(self, folder: Path) -> None:
         for index, array in self._arrays.items():
             self._model.buffers[index].data = np.frombuffer(array.tobytes(), np.uint8)
         for index, scale in self._scales.items():
             self._graph.tensors[index].quantization.scale = scale
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(self._model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        (folder / self._entry).write_bytes(builder.Output())
+
+    def _readers_take(self, given: int) -> int:
+        """A new tensor that an input's readers take in its place."""
+        other = self._like(given)
+        for one in self._graph.operators:
+            one.inputs = np.array([other if index == given else index for index in one.inputs], np.int32)
+        return other
+
+    def _answers(self, instead: dict[int, int]) -> None:
+        """Other tensors become outputs, under the same names, in the signature too."""
+        names = {old: self._graph.tensors[old].name for old in instead}
+        for old in instead:
+            self._graph.tensors[old].name = names[old] + b"_before"
+        for old, other in instead.items():
+            self._graph.tensors[other].name = names[old]
+        self._graph.outputs = np.array([instead.get(int(one), one) for one in self._graph.outputs], np.int32)
+        for signature in self._model.signatureDefs or ():
+            for one in signature.outputs:
+                one.tensorIndex = instead.get(int(one.tensorIndex), one.tensorIndex)
+
+    def _affine(self, source: int, made: int, factor: float, offset: float, place: int) -> None:
+        scaled = self._like(source)
+        constants = [self._constant(np.array(value, np.float32)) for value in (factor, offset)]
+        self._insert(place, _OPERATOR.MUL, "MulOptions", [source, constants[0]], scaled)
+        self._insert(place + 1, _OPERATOR.ADD, "AddOptions", [scaled, constants[1]], made)
 
     def _step(self, tensor: Any) -> tuple[float, int] | None:
         quantised = tensor.quantization
@@ -176,7 +237,8 @@ class TfliteGraph:
         buffer.data = np.frombuffer(array.tobytes(), np.uint8)
         self._model.buffers.append(buffer)
         tensor = schema.TensorT()
-        tensor.shape, tensor.type = np.array(array.shape, np.int32), _TYPE.FLOAT32
+        tensor.shape = np.array(array.shape, np.int32)
+        tensor.type = _TYPE.INT32 if array.dtype == np.int32 else _TYPE.FLOAT32
         tensor.buffer, tensor.name = (
             len(self._model.buffers) - 1,
             f"planted_{len(self._graph.tensors)}".encode(),
@@ -184,7 +246,8 @@ class TfliteGraph:
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
-    def _insert(self, place: int, operator: int, options: str, inputs: list[int], output: int) -> None:
+    def _insert(self, place: int, operator: int, options: str, inputs: list[int], output: int) -> Any:
+        """Returns its options."""
         code = schema.OperatorCodeT()
         code.builtinCode, code.deprecatedBuiltinCode, code.version = operator, operator, 1
         self._model.operatorCodes.append(code)
@@ -194,18 +257,20 @@ class TfliteGraph:
         made.builtinOptionsType = getattr(schema.BuiltinOptions, options)
         made.builtinOptions = getattr(schema, f"{options}T")()
         self._graph.operators.insert(place, made)
+        return made.builtinOptions
 
 
-def observe(path: Path, samples: list[Array]) -> dict[str, float]:
+def observe(path: Path, samples: list[list[Array]]) -> dict[str, float]:
     """The largest value of each tensor, by its number. In the runtime's worker."""
     from ai_edge_litert.interpreter import Interpreter
 
     model = Interpreter(str(path), experimental_preserve_all_tensors=True)
     model.allocate_tensors()
-    given = model.get_input_details()[0]["index"]
+    details = model.get_input_details()
     found: dict[str, float] = {}
     for sample in samples:
-        model.set_tensor(given, sample)
+        for given, array in zip(details, sample, strict=True):
+            model.set_tensor(given["index"], array)
         model.invoke()
         for detail in model.get_tensor_details():
             if detail["dtype"] is np.float32 and detail["name"]:

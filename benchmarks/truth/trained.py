@@ -1,0 +1,55 @@
+"""Cases that are trained on the spot, in seconds: `training.py` does it, in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import digits_models
+import measuring
+
+from truth.boxes import BOX, PIXELS
+from truth.cases import Builder, Case, read
+from truth.decide import Decide
+
+_BENCHMARKS = Path(__file__).parents[1]
+
+
+def _trained(name: str, **more: Any) -> Callable[[Path], Case]:
+    def build(folder: Path) -> Case:
+        _run(["-m", "truth.training", name, str(folder)])
+        return read(name, folder / f"{name}.keras", folder, **more)
+
+    return build
+
+
+def boxes(folder: Path) -> Case:
+    """A small detector: boxes in pixels beside scores, so that its columns are slices of different size."""
+    _run(["-m", "truth.boxes", str(folder)])
+    corners = Decide("value", near=PIXELS / 16)
+    return read("boxes", folder / "boxes.keras", folder, decide=(Decide(first=BOX), corners))
+
+
+def _digits(kind: str) -> Callable[[Path], Case]:
+    def build(folder: Path) -> Case:
+        _run([str(_BENCHMARKS / "digits_models.py"), kind, str(folder)])
+        return read(f"digits-{kind}", folder / digits_models.FILES[kind], folder)
+
+    return build
+
+
+def _run(arguments: list[str]) -> None:
+    measuring.process([sys.executable, "-W", "ignore", *arguments])
+
+
+CASES: dict[str, Builder] = {
+    "boxes": boxes,
+    "digits-torch": _digits("torch"),
+    "digits-onnx": _digits("onnx"),
+    "digits-lstm": _trained("digits-lstm"),
+    "digits-attention": _trained("digits-attention"),
+    "segments": _trained("segments", decide=(Decide("map", rest=10),)),
+    "pressure": _trained("pressure", decide=(Decide("value", near=0.3),)),
+}
