@@ -190,7 +190,10 @@ class Manifest(Noun, frozen=True, kw_only=True):
         content = msgspec.to_builtins(self)
         if self.schema == 1:  # as it was written then: an artifact keeps its id
             del content["verdict"], content["calibration"]["ranges"]
-        for key in ("compare", "labels"):  # ids of artifacts that were made before there were such depend on it
+        for key in (
+            "compare",
+            "labels",
+        ):  # ids of artifacts that were made before there were such depend on it
             if not content[key]:
                 del content[key]
         if self.accuracy is not None and self.accuracy.output is None:  # as for `compare`
