@@ -59,37 +59,6 @@ def nodes_of(artifact: Artifact) -> dict[str, Any]:
     return {name: node for node in model.graph.node for name in node.output}
 
 
-def test_scores_beside_pixels_follow_once_the_join_stays_in_floats(
-    onnx_folder: Path, workers: Workers
-) -> None:
-    source = onnx_folder / "head.onnx"
-    found, artifact = searched(source, "onnxruntime", "images.npz", workers)
-    first = found.trials[0].verdict
-    assert (first.code, first.why[:21]) == ("levels", "fewer than 16 levels ")
-    assert found.trials[-1].move.label == "int8-mixed, minmax, in floats: what joins output y"
-    assert len(found.trials) == 5  # three calibrations, fp32, and this
-    assert artifact.manifest.kept_float == ("both", "y")
-    nodes = nodes_of(artifact)
-    given = [nodes[name] for name in nodes["both"].input]
-    assert [node.op_type for node in given] == [
-        "DequantizeLinear",
-        "DequantizeLinear",
-    ]  # no Max: none of it is taken
-    assert given[0].input[1] != given[1].input[1]
-    fresh = np.random.default_rng(77).random((64, 3, 16, 16), dtype=np.float32)
-    assert least_column_db(source, artifact, fresh, axis=1) > 15
-
-
-def test_logits_beside_minus_infinity_do_too(tmp_path: Path, workers: Workers) -> None:
-    source = masked_models.write(tmp_path, LOWEST)
-    found, artifact = searched(source, "onnxruntime", "text.npz", workers)
-    assert found.trials[0].verdict.figures["sqnr_db"] < 5  # type: ignore[operator]
-    assert found.trials[-1].move.label.endswith(", in floats: what masks the Softmax")
-    assert artifact.manifest.parity.sqnr_db > 20
-    nodes = nodes_of(artifact)
-    assert nodes["masked"].input[1] == "bias3"
-    assert nodes["p"].input[0] == "masked"
-    assert {node.op_type for node in nodes.values()} >= {"QuantizeLinear"}
 
 
 @pytest.mark.slow

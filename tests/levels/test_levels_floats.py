@@ -1,0 +1,184 @@
+"""What int8 leaves in floats by itself, so that nothing is lost: ends whose parts differ in range, masks, fills; and only those."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import masked_models
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgewright.compile import onnxsession
+from edgewright.compile.float_groups import ENDS, MASKS, FloatGroup, groups
+from edgewright.compile.operations import Operation
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.run import compile_model
+from edgewright.compile.workers import Workers
+from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.conversion import Conversion
+
+LOWEST = float(np.finfo("float32").min)
+Convert = Callable[..., Artifact]
+
+
+def least_column_db(source: Path, artifact: Artifact, axis: int) -> float:
+    """How well the column that follows worst does so, dB of what it changes, on samples that calibrated nothing."""
+    samples = np.random.default_rng(77).random((64, 3, 16, 16), dtype=np.float32)
+    files = (source, artifact.folder / artifact.manifest.entry)
+    runs = [onnxsession.session(file) for file in files]
+    reference, answers = (
+        np.stack([run.run(None, {"x": sample[None]})[0][0] for sample in samples]) for run in runs
+    )
+    others = tuple(at for at in range(reference.ndim) if at != axis)
+    signal = ((reference - reference.mean(0)) ** 2).sum(others)
+    return float((10 * np.log10(signal / ((answers - reference) ** 2).sum(others))).min())
+
+
+def nodes_of(artifact: Artifact) -> dict[str, Any]:
+    model = onnx.load(str(artifact.folder / artifact.manifest.entry))
+    return {name: node for node in model.graph.node for name in node.output}
+
+
+@pytest.mark.parametrize("precision", ["int8", "int16x8"])
+def test_scores_beside_pixels_follow_their_source(
+    convert: Convert, onnx_folder: Path, precision: str
+) -> None:
+    source = onnx_folder / "head.onnx"
+    artifact = convert(source, "onnxruntime", precision)
+    given = [nodes_of(artifact)[name] for name in nodes_of(artifact)["both"].input]
+    assert [node.op_type for node in given] == ["DequantizeLinear", "DequantizeLinear"]
+    assert given[0].input[1] != given[1].input[1]  # each with a scale of its own
+    assert least_column_db(source, artifact, axis=1) > 15
+    assert artifact.manifest.notes == (
+        "2 nodes stay in floats, what joins output y, whose parts differ in range: both, y",
+    )
+    assert artifact.manifest.kept_float == ()  # nobody asked for it
+
+
+def test_they_do_from_keras(convert: Convert, keras_folder: Path) -> None:
+    (note,) = convert(keras_folder / "head.keras", "onnxruntime").manifest.notes
+    assert note.startswith("1 node stays in floats, what joins output pred, whose parts differ in range: ")
+
+
+def test_parts_of_one_range_are_joined_in_integers(convert: Convert, onnx_folder: Path) -> None:
+    artifact = convert(onnx_folder / "alike.onnx", "onnxruntime")
+    nodes = nodes_of(artifact)
+    assert artifact.manifest.notes == ()
+    assert nodes[artifact.manifest.outputs[0].name].op_type == "DequantizeLinear"
+
+
+@pytest.mark.parametrize(
+    ("minus_infinity", "method", "precision"),
+    [
+        (LOWEST, "minmax", "int8"), (LOWEST, "percentile", "int8"), (LOWEST, "entropy", "int8"),
+        (LOWEST, "minmax", "int16x8"), (-10000.0, "minmax", "int8"),
+    ],
+)  # fmt: skip
+def test_logits_beside_minus_infinity(
+    tmp_path: Path, workers: Workers, minus_infinity: float, method: str, precision: str
+) -> None:
+    source = masked_models.write(tmp_path, minus_infinity)
+    artifact = compile_model(
+        CompileRequest(
+            source=source, target="onnxruntime", precision=precision, calibration=tmp_path / "text.npz",
+            conversion=Conversion(calibration_method=method),
+        ),
+        workers=workers,
+    )  # fmt: skip
+    nodes = nodes_of(artifact)
+    assert artifact.manifest.parity.sqnr_db > 25
+    assert nodes["masked"].input[1] == "bias3" and nodes["p"].input[0] == "masked"
+    (note,) = artifact.manifest.notes
+    assert note.startswith("4 nodes stay in floats, what masks the Softmax: ")
+
+
+def fill(path: Path, name: str) -> Path:
+    """A convolution, padded with the lowest float before a MaxPool, or filled with -1e9 before a maximum or a Sigmoid."""
+    draw, node = np.random.default_rng(2), helper.make_node
+    ways = {
+        "pad": [node("Pad", ["c", "pads", "low"], ["p"]), node("MaxPool", ["p"], ["m"], kernel_shape=[3, 3])],
+        "maximum": [node("Where", ["keep", "c", "low"], ["p"]), node("ReduceMax", ["p"], ["m"], axes=[2, 3])],
+        "sigmoid": [node("Where", ["keep", "c", "low"], ["p"]), node("Sigmoid", ["p"], ["m"])],
+    }
+    nodes = [
+        node("Conv", ["x", "w"], ["c"], pads=[1] * 4), node("Greater", ["x", "zero"], ["above"]),
+        node("Slice", ["above", "first", "second", "channel"], ["keep"]), *ways[name],
+        node("Conv", ["m", "v"], ["y"]),
+    ]  # fmt: skip
+    held = {
+        "w": draw.normal(0, 0.4, (6, 3, 3, 3)), "v": draw.normal(0, 0.5, (4, 6, 1, 1)), "zero": 0.2,
+        "low": LOWEST if name == "pad" else -1e9,
+    }  # fmt: skip
+    whole = {"pads": [0, 0, 1, 1, 0, 0, 1, 1], "first": [0], "second": [1], "channel": [1]}
+    weights = [numpy_helper.from_array(np.asarray(array, "float32"), key) for key, array in held.items()]
+    weights += [numpy_helper.from_array(np.asarray(array, "int64"), key) for key, array in whole.items()]
+    given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 12, 12])]
+    results = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "g", given, results, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(onnx.shape_inference.infer_shapes(model), str(path / "fill.onnx"))
+    np.savez(path / "data.npz", x=draw.normal(0, 1, (48, 3, 12, 12)).astype("float32"))
+    return path / "fill.onnx"
+
+
+@pytest.mark.parametrize("name", ["pad", "maximum", "sigmoid"])
+def test_what_a_large_constant_fills(tmp_path: Path, workers: Workers, name: str) -> None:
+    source = fill(tmp_path, name)
+    request = CompileRequest(
+        source=source, target="onnxruntime", precision="int8", calibration=tmp_path / "data.npz"
+    )
+    artifact = compile_model(request, workers=workers)
+    assert artifact.manifest.parity.sqnr_db > 25
+    (note,) = artifact.manifest.notes
+    assert ", what a large constant fills: " in note
+    assert ": p" in note
+
+
+def operation(name: str, operator: str, *takes: str, **more: Any) -> Operation:
+    return Operation(name=name, operator=operator, takes=takes, **more)
+
+
+def joined(width: float) -> list[Operation]:
+    """A Concat of something so wide and of something between 0 and 1."""
+    return [
+        operation("box", "Mul", width=width, widths=(1.0,)), operation("scores", "Sigmoid", width=1.0, widths=(9.0,)),
+        operation("cat", "Concat", "box", "scores", widths=(width, 1.0), width=width),
+        operation("rows", "Reshape", "cat", widths=(width,), width=width, ends=("y",)),
+    ]  # fmt: skip
+
+
+def test_only_ends_of_different_range_are_at_stake() -> None:
+    ends = FloatGroup(kind=ENDS, words="what joins output y", names=("cat", "rows"))
+    assert groups(joined(640.0), measured=True) == (ends,)
+    assert groups(joined(3.9), measured=True) == ()
+    assert groups(joined(3.9)) == (ends,)  # without measurements it may be
+
+
+def test_large_numbers_that_are_no_fills_are_not() -> None:
+    rows = [
+        operation("wide", "Mul", largest=1280.0, widths=(1.0,), width=1280.0),
+        operation("moved", "Add", "wide", widths=(1280.0, 8.0), width=1284.0),
+        operation("most", "MaxPool", "moved", widths=(1284.0,), width=1284.0),
+        operation("conv", "Conv", "most", widths=(1284.0,), width=90.0),
+    ]
+    assert groups(rows, measured=True) == ()
+
+
+def test_a_fill_is_followed_to_what_takes_it_away() -> None:
+    rows = [
+        operation("mask", "Mul", largest=1e9, widths=(1.0,), width=1e9),
+        operation("logits", "MatMul", widths=(2.0,), width=6.0),
+        operation("added", "Add", "logits", "mask", widths=(6.0, 1e9), width=1e9),
+        operation("turned", "Transpose", "added", widths=(1e9,), width=1e9),
+        operation("gate", "Sigmoid", "turned", widths=(1e9,), width=1.0),
+        operation("after", "Relu", "gate", widths=(1.0,), width=1.0),
+    ]
+    (group,) = groups(rows, measured=True)
+    assert group == FloatGroup(
+        kind=MASKS, words="what a large constant fills", names=("mask", "added", "turned", "gate")
+    )
+    assert groups(rows) == ()
