@@ -41,6 +41,7 @@ class Subject(NamedTuple):
         samples: what it was calibrated on.
         folder: the artifact's. goldens: their file. kernels: where `kernels.let_in` wrote.
         compare: what of the answers counts.
+        floats: the narrowest that the source computes in.
     """
 
     target: Target
@@ -52,6 +53,7 @@ class Subject(NamedTuple):
     goldens: Path
     kernels: Path
     compare: Compare
+    floats: str = "float32"
 
     @property
     def rounded(self) -> bool:
@@ -78,7 +80,10 @@ class Subject(NamedTuple):
             **self.answering(),
             "file": self.goldens,
             "rule": rule_of(
-                self.manifest, (*inputs, *outputs), same_runtime=self.target.host_runner == "runner"
+                self.manifest,
+                (*inputs, *outputs),
+                self.floats,
+                same_runtime=self.target.host_runner == "runner",
             ),
             "other_kernels": self.kernels,
             "module": targets.module_name(f"{self.target.name}.steps") if self.rounded else None,

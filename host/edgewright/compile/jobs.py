@@ -168,6 +168,12 @@ def source_notes(source: SourceRef, outputs: Sequence[TensorSpec]) -> tuple[str,
     return (*model.notes, *steady.loose_notes(model, [spec.shape for spec in outputs]))
 
 
+def narrowest_floats(source: SourceRef) -> str:
+    """The narrowest floats that the model computes in, such as `float16`: its own answers are no more exact."""
+    model = opened(source)
+    return str(model.narrowest()) if hasattr(model, "narrowest") else "float32"
+
+
 @lru_cache(maxsize=1)
 def input_domains(source: SourceRef) -> Domains:
     """What the model's first layers show of the numbers that each input takes."""

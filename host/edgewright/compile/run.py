@@ -42,7 +42,7 @@ from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.artifact import Accuracy, Artifact, Calibration, Goldens, Manifest, Parity, TensorSpec
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.nouns.precision import PRECISIONS, limits
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.nouns.project import MAX_DROP
 from edgewright.store import cache
@@ -188,7 +188,8 @@ class _Compilation:
         }
         entries = (*(entry(folder, path) for path in files), entry(self.place, GOLDENS))
         versions = tools(self.edge)
-        tolerance = PRECISIONS[self.edge.precision].tolerance
+        floats = self.workers.call(self.framework, _JOBS, "narrowest_floats", source=self.source)
+        tolerance = limits(self.edge.precision, floats).tolerance
         manifest = Manifest(
             schema=SCHEMA,
             source=self.found.source,
@@ -228,6 +229,7 @@ class _Compilation:
             goldens,
             self.place,
             self.request.compare,
+            floats,
         )
         judged = self._job(
             self.edge.target.framework, "judged", within=checking.__name__, **subject.judging()

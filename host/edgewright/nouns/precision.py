@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from edgewright.nouns.base import Noun
 
 HALF = 2 * 2.0**-10  # of 16-bit floats, whose products are mostly summed in 32 bits
@@ -61,3 +63,28 @@ PRECISIONS: dict[str, Precision] = {
         Precision(name="as-is", title="the source file unchanged", tolerance=Tolerance(sqnr_db=20.0, relative=0.1)),
     )
 }  # fmt: skip
+
+_SOURCES = {  # what a source that computes in narrow floats is itself off by
+    "float16": PRECISIONS["fp16"],
+    "bfloat16": Precision(
+        name="", title="", tolerance=Tolerance(sqnr_db=17.0, relative=0.24), equal=0.98, rounding=8 * HALF
+    ),
+}
+
+
+def limits(precision: str, floats: str = "float32") -> Precision:
+    """The row of a precision, no stricter than the source's own floats are exact."""
+    row, own = PRECISIONS[precision], _SOURCES.get(floats)
+    if own is None:
+        return row
+    both = (row.following_db, own.following_db)
+    return replace(
+        row,
+        tolerance=Tolerance(
+            sqnr_db=min(row.tolerance.sqnr_db, own.tolerance.sqnr_db),
+            relative=max(row.tolerance.relative, own.tolerance.relative),
+        ),
+        following_db=None if both[0] is None or both[1] is None else min(both[0], both[1]),
+        equal=min(row.equal, own.equal),
+        rounding=max(row.rounding, own.rounding),
+    )

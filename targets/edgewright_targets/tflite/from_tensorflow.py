@@ -9,6 +9,7 @@ import re
 from edgewright_targets.tflite import layers, spared
 from edgewright_targets.tflite.finish import FLOATS, QUANTISED
 from edgewright_targets.tflite.keras_copy import kinds, renamed, unrolled
+from edgewright_targets.tflite.widen import wide, widened
 
 _OWN = ("fp16", "int8-dynamic", "int8", "int16x8")
 _UNSTEADY = {"Split", "SplitV"}  # calibrated by TensorFlow, a model with one is now this file, now that
@@ -34,6 +35,7 @@ def convert(work):
     if work.keep_float:
         source, names, outputs = renamed(source)
         layers.save(work.folder, names, outputs)
+    source, notes = widened(source, work.path)
     if own:
         try:
             data = _converted(source, work)
@@ -48,6 +50,7 @@ def convert(work):
     else:
         data = _converted(source, None)
     (work.folder / work.entry).write_bytes(data)
+    return {"notes": notes}
 
 
 def _ask_for(converter, work, tf):
@@ -58,17 +61,19 @@ def _ask_for(converter, work, tf):
     if work.precision == "fp16":
         converter.target_spec.supported_types = [tf.float16]
     if work.precision in ("int8", "int16x8"):
-        wide = work.precision == "int16x8"
+        sixteen = work.precision == "int16x8"
         sets = tf.lite.OpsSet
         kernels = (
             sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-            if wide
+            if sixteen
             else sets.TFLITE_BUILTINS_INT8
         )
-        converter.representative_dataset = work.samples
+        converter.representative_dataset = lambda: (list(map(wide, sample)) for sample in work.samples())
         converter.target_spec.supported_ops = [kernels]
         if work.integer_io:
-            converter.inference_input_type = converter.inference_output_type = tf.int16 if wide else tf.int8
+            converter.inference_input_type = converter.inference_output_type = (
+                tf.int16 if sixteen else tf.int8
+            )
 
 
 def _converted(source, work):

@@ -7,6 +7,7 @@ from edgewright_targets.tflite import graph, layers
 from edgewright_targets.tflite.halves import halved
 from edgewright_targets.tflite.ranges import ranges
 from edgewright_targets.tflite.spared import spared
+from edgewright_targets.tflite.widen import wide
 
 # per channel, but for these: tflite-runtime 2.14 answers wrongly where their weights have a scale a channel and their
 # activations are floats, and no runtime takes it for a BATCH_MATMUL of integers
@@ -20,7 +21,9 @@ def needs_floats(data, work):
     bits = _ACTIVATION_BITS.get(work.precision)
     if bits is None:
         return None, []
-    found = ranges(data, work.samples, work.calibration_method)
+    found = ranges(
+        data, lambda: (list(map(wide, sample)) for sample in work.samples()), work.calibration_method
+    )
     names = None if work.integer_io else [spec.name for spec in work.outputs]
     return found, spared(data, found, bits, names)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.compile import changing, onnxsession
 from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import static_shapes
-from edgewright.compile.sources import onnx_ends, onnx_layers
+from edgewright.compile.sources import narrow, onnx_ends, onnx_layers
 from edgewright.compile.sources.onnx_normal import normalised
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -60,6 +60,10 @@ class OnnxModel:
         self.notes: tuple[str, ...] = ()
         self.loose = [item.name for item in self._session.get_outputs()
                       if not all(isinstance(axis, int) for axis in item.shape)]  # fmt: skip
+
+    def narrowest(self) -> str:
+        """The narrowest floats that it computes in."""
+        return narrow.narrowest(narrow.of_onnx(self.model))
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
         """The outputs for one sample."""

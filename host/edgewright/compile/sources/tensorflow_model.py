@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from edgewright.compile import end_types
 from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import Axis
-from edgewright.compile.sources import tensorflow_layers
+from edgewright.compile.sources import narrow, tensorflow_layers
 from edgewright.compile.sources.names import clean
 from edgewright.nouns.artifact import TensorSpec
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
+
+_BFLOAT16 = "bfloat16"
 
 
 class TensorflowModel:
@@ -36,6 +40,9 @@ class TensorflowModel:
         import tensorflow as tf
 
         self._keep = keep  # its variables are captured by the function, but owned by this object
+        kinds = [spec.dtype for spec in inputs]
+        # NumPy and boards have no bfloat16; what it holds is exact in float32
+        inputs = [replace(spec, dtype="float32") if spec.dtype == _BFLOAT16 else spec for spec in inputs]
         self.inputs = tuple(inputs)
         self.output_names = tuple(outputs)
         self.loops: tuple[Any, list[str], list[str]] | None = None
@@ -46,9 +53,16 @@ class TensorflowModel:
         ]
 
         def serve(*tensors: Any) -> list[Any]:
-            answers = tf.nest.flatten(call(*tensors))
+            given = [
+                tf.cast(tensor, kind) if kind == _BFLOAT16 else tensor
+                for tensor, kind in zip(tensors, kinds, strict=True)
+            ]
+            answers = tf.nest.flatten(call(*given))
             _refuse_kinds(answers, self.output_names)
-            return [tf.identity(tensor) for tensor in answers]
+            return [
+                tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tf.identity(tensor)
+                for tensor in answers
+            ]
 
         self.module = tf.Module()
         self.module.kept = keep
@@ -70,6 +84,10 @@ class TensorflowModel:
     def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
         """For `compile.domains`: the graph and the names of the inputs in it."""
         return tensorflow_layers.read(self.concrete)
+
+    def narrowest(self) -> str:
+        """The narrowest floats that it computes in."""
+        return narrow.narrowest(narrow.of_graph_def(self.concrete.graph.as_graph_def()))
 
     def operators(self) -> list[str]:
         """Names of its operators, with those of functions that it calls."""

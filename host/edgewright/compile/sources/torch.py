@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.compile import archives, changing
 from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import Axis, static_shapes
-from edgewright.compile.sources import torch_layers
+from edgewright.compile.sources import narrow, torch_layers
 from edgewright.compile.sources.names import given_shapes, unique
 from edgewright.compile.sources.torch_function import EXAMPLE, call_function
 from edgewright.errors import ConversionError, ModelError
@@ -81,6 +81,10 @@ class TorchModel:
     def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
         """For `compile.domains`: the graph and the names of the inputs in it."""
         return torch_layers.read(self.module, self.example)
+
+    def narrowest(self) -> str:
+        """The narrowest floats that it computes in."""
+        return narrow.narrowest(narrow.of_torch(self.module, [spec.dtype for spec in self.inputs]))
 
     def operators(self) -> list[str]:
         """Names of its operators; none where torch.export cannot follow its code."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from edgewright.nouns.artifact import Manifest, TensorSpec
-from edgewright.nouns.precision import HALF, PRECISIONS, Tolerance
+from edgewright.nouns.precision import HALF, Tolerance, limits
 
 AS_IS = "as-is"
 _STRAYS = {"fp32": 0.0, "fp16": 1e-3}
@@ -42,14 +42,16 @@ class Rule(NamedTuple):
     near: bool = False
 
 
-def rule_of(manifest: Manifest, source: Iterable[TensorSpec], *, same_runtime: bool = True) -> Rule:
+def rule_of(
+    manifest: Manifest, source: Iterable[TensorSpec], floats: str = "float32", *, same_runtime: bool = True
+) -> Rule:
     """The rule for an artifact.
 
     Args:
-        source: inputs and outputs of its source.
+        source: inputs and outputs of its source. floats: the narrowest that it computes in.
         same_runtime: the host's answers are from the runtime that boards have, not from one that stands in for it.
     """
-    row = PRECISIONS[manifest.precision]
+    row = limits(manifest.precision, floats)
     halves = any(spec.dtype == "float16" for spec in source)
     return Rule(
         tolerance=manifest.goldens.tolerance,
@@ -58,6 +60,6 @@ def rule_of(manifest: Manifest, source: Iterable[TensorSpec], *, same_runtime: b
         rounding=max(row.rounding, HALF) if halves else row.rounding,
         data=manifest.goldens.origin != "random",
         in_steps=manifest.precision == AS_IS,
-        strays=_STRAYS.get(manifest.precision, _COARSE_STRAYS),
+        strays=_STRAYS.get(manifest.precision if floats == "float32" else "", _COARSE_STRAYS),
         near=same_runtime and manifest.precision not in _NOT_NEAR,
     )

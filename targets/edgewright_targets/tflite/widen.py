@@ -1,0 +1,109 @@
+"""A TensorFlow source that computes in halves or doubles, in float32: LiteRT lacks kernels for all else. Host side."""
+
+_BITS = "Bitcast"  # it reads the bits of a float as they are
+
+
+def widened(source, path):
+    """(the source, or a copy of it whose graph has no other floats than float32, notes).
+
+    Inputs and outputs become float32 as well.
+
+    Args:
+        path: the source's, for errors.
+    """
+    import msgspec
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    from edgewright.compile.sources import graph, narrow
+    from edgewright.nouns.conversion import Ends
+
+    found = narrow.of_graph_def(source.concrete.graph.as_graph_def())
+    if not found:
+        return source, []
+    said = " and ".join(found)
+    if source.loops is not None:
+        graph_def, starts, stops = (
+            type(source.loops[0]).FromString(source.loops[0].SerializeToString()),
+            *source.loops[1:],
+        )
+    else:
+        frozen = convert_variables_to_constants_v2(
+            source.concrete, lower_control_flow=False, aggressive_inlining=True
+        )
+        graph_def = frozen.graph.as_graph_def()
+        starts, stops = [one.name for one in frozen.inputs], [one.name for one in frozen.outputs]
+    if any(node.op == _BITS for node in narrow.graph_nodes(graph_def)):
+        return source, [f"{said} stays: the model reads the bits of its floats"]
+    widen(graph_def)
+    made = graph.open_graph(graph_def, path, {}, Ends(inputs=tuple(starts), outputs=tuple(stops)))
+    ends = [spec.name for spec in source.inputs if spec.dtype in ("float16", "float64")]
+    made.inputs = tuple(
+        msgspec.structs.replace(spec, dtype="float32") if spec.name in ends else spec
+        for spec in source.inputs
+    )
+    made.output_names = source.output_names
+    also = f", inputs too: {', '.join(ends)}" if ends else ""
+    return made, [f"{said} became float32 before the conversion{also}"]
+
+
+def wide(array):
+    """A sample's array as the widened model takes it."""
+    import numpy
+
+    return array if array.dtype.kind in "iub" else numpy.asarray(array, numpy.float32)
+
+
+def widen(graph_def):
+    """Makes every type of floats float32, in place; functions get names of their own."""
+    from edgewright.compile.sources.narrow import graph_nodes
+
+    names = {
+        function.signature.name: f"{function.signature.name}_float32"
+        for function in graph_def.library.function
+    }
+    for function in graph_def.library.function:
+        function.signature.name = names[function.signature.name]
+        for argument in (*function.signature.input_arg, *function.signature.output_arg):
+            argument.type = _wide(argument.type)
+        for attribute in function.attr.values():
+            _widen(attribute, names)
+    for node in graph_nodes(graph_def):
+        node.op = names.get(node.op, node.op)
+        for attribute in node.attr.values():
+            _widen(attribute, names)
+
+
+def _wide(kind):
+    from tensorflow.core.framework import types_pb2
+
+    other = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16, types_pb2.DT_DOUBLE)
+    return types_pb2.DT_FLOAT if kind in other else kind
+
+
+def _widen(attribute, names):
+    which, functions = attribute.WhichOneof("value"), ()
+    if which == "type":
+        attribute.type = _wide(attribute.type)
+    elif which == "tensor" and _wide(attribute.tensor.dtype) != attribute.tensor.dtype:
+        attribute.tensor.CopyFrom(_tensor(attribute.tensor))
+    elif which == "list":
+        attribute.list.type[:] = [_wide(kind) for kind in attribute.list.type]
+        functions = attribute.list.func
+    elif which == "func":
+        functions = [attribute.func]
+    for function in functions:
+        function.name = names.get(function.name, function.name)
+        for inner in function.attr.values():
+            _widen(inner, names)
+
+
+def _tensor(proto):
+    """What float32 cannot hold, such as the lowest float64 of a mask, becomes the furthest that it can."""
+    import numpy
+    import tensorflow as tf
+
+    values = tf.make_ndarray(proto)
+    most = numpy.finfo(numpy.float32).max
+    if values.dtype == numpy.float64:
+        values = numpy.where(numpy.isfinite(values), numpy.clip(values, -most, most), values)
+    return tf.make_tensor_proto(values.astype(numpy.float32), shape=values.shape)
