@@ -1,12 +1,59 @@
-"""PyTorch -> float .tflite, by litert-torch. Inputs keep the source's shapes (NCHW stays NCHW) and dtypes."""
+"""PyTorch -> float .tflite, by litert-torch. Inputs keep the source's shapes (NCHW stays NCHW) and dtypes, but for the
+width of floats.
+"""
+
+import re
+
+from edgewright_targets.tflite import torch_copy
+
+_LACKING = re.compile(
+    r"Lowering not found: aten\.(\w+)|failed to legalize operation '([\w.]+)'|error: '?(tf\.\w+)"
+)
+_CONVOLUTIONS = ("conv1d", "conv2d", "conv3d", *torch_copy.TRANSPOSED)
+_NAMED = 3  # layers in an error
 
 
 def convert(work):
     """The source's module with its example inputs.
 
-    Raises whatever the converter raises.
+    Raises:
+        ConversionError: litert-torch does not convert it.
     """
+    module, example, notes = torch_copy.copied(work.source)
+    try:
+        made = _converted(module, example)
+    except Exception as error:
+        if module is not work.source.module:
+            raise _refused(error, work.source) from error
+        module, example, notes = torch_copy.copied(work.source, again=True)
+        if not notes:
+            raise _refused(error, work.source) from error
+        try:
+            made = _converted(module, example)
+        except Exception as second:
+            raise _refused(second, work.source) from second
+    made.export(str(work.folder / work.entry))
+    return {"notes": notes}
+
+
+def _converted(module, example):
     import litert_torch
 
-    model = litert_torch.convert(work.source.module, work.source.example, enable_x64=True)
-    model.export(str(work.folder / work.entry))
+    return litert_torch.convert(module, example, enable_x64=True)
+
+
+def _refused(error, source):
+    from edgewright.errors import ConversionError
+
+    found = _LACKING.search(str(error))
+    operator = next(filter(None, found.groups())) if found else ""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    said = f"it has no way to convert {operator}" if operator else lines[0][:240].rstrip(".")
+    layers = torch_copy.layers_of(source, _CONVOLUTIONS if "convolution" in operator else (operator,))
+    more = f" and {len(layers) - _NAMED} more" if len(layers) > _NAMED else ""
+    where = f" (layer {', '.join(layers[:_NAMED])}{more})" if layers else ""
+    return ConversionError(
+        f"litert-torch refused the model: {said}{where}",
+        hint="replace the layer, export the module to ONNX and convert that, or take --target onnxruntime",
+        code="conversion-failed",
+    )

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from edgewright.compile import archives, changing
 from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import Axis, static_shapes
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-_DTYPES = ("float32", "float64", "float16", "int8", "int16", "int32", "int64", "uint8", "bool")
+_DTYPES = ("float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool")
 
 
 class TorchModel:
@@ -227,22 +229,30 @@ def _flattened(
     """The model of a module that may take and return nested structures."""
     import torch
 
+    # NumPy and boards have no bfloat16; what it holds is exact in float32
+    kinds = [getattr(torch, spec.dtype) for spec in specs]
+    specs = [replace(spec, dtype="float32") if spec.dtype == "bfloat16" else spec for spec in specs]
+
     class Flat(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.inner = inner
 
         def forward(self, *tensors: Any) -> tuple[Any, ...]:
-            given = iter(tensors)
+            given = iter(
+                tensor.to(kind) if kind == torch.bfloat16 else tensor
+                for tensor, kind in zip(tensors, kinds, strict=True)
+            )
             answer = call([next(given) if slot is SLOT else slot for slot in slots])
             leaves = torch.utils._pytree.tree_leaves(_fields(answer))
-            return tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
+            found = (leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
+            return tuple(leaf.float() if leaf.dtype == torch.bfloat16 else leaf for leaf in found)
 
     flat = Flat()
     if not isinstance(inner, torch.fx.GraphModule):
         flat.eval()
     model = TorchModel(flat, specs, ())
-    given = iter(model.example)
+    given = iter(one.to(kind) for one, kind in zip(model.example, kinds, strict=True))
     try:
         with torch.no_grad():
             answer = call([next(given) if slot is SLOT else slot for slot in slots])
