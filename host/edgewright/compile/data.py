@@ -190,6 +190,12 @@ def fitted(row: Array, spec: TensorSpec, where: str, index: int) -> Array:
     row = as_input(row, spec)
     if tuple(row.shape) == spec.shape[1:] and spec.shape[:1] == (1,):
         row = row.reshape(spec.shape)
+    if spec.shape and row.shape in (spec.shape[1:], (1, *spec.shape[1:])) and spec.shape[0] > 1:
+        raise DataError(
+            f"input {spec.name} takes {spec.shape[0]} rows at once, sample {index} of {where} is one",
+            hint="export the model with an open batch or a batch of 1; or give the rows in groups: "
+            f"x.reshape({', '.join(map(str, (-1, *spec.shape)))})",
+        )
     if tuple(row.shape) != spec.shape:
         raise DataError(
             f"sample {index} of {where} has the wrong shape: {tuple(row.shape)} instead of {spec.shape[1:]}",

@@ -165,7 +165,11 @@ def read_the_model(
 def source_notes(source: SourceRef, outputs: Sequence[TensorSpec]) -> tuple[str, ...]:
     """What was assumed of the source, for the manifest, one line each."""
     model = opened(source)
-    return (*model.notes, *steady.loose_notes(model, [spec.shape for spec in outputs]))
+    firsts = {spec.shape[0] if spec.shape else 1 for spec in (*model.inputs, *outputs)}
+    batch = firsts.pop() if len(firsts) == 1 else 1
+    fixed = f"the batch is fixed at {batch}: an inference takes so many samples" if batch > 1 else ""
+    loose = steady.loose_notes(model, [spec.shape for spec in outputs])
+    return tuple(filter(None, (*model.notes, fixed, *loose)))
 
 
 def narrowest_floats(source: SourceRef) -> str:

@@ -118,7 +118,7 @@ def _fit_one(
     """As `fit`; an output of several samples is refused, since there is one label an inference."""
     if spec.shape and spec.shape[0] != 1:
         raise DataError(f"{metric} wants one sample an inference, output {spec.name} has {spec.shape[0]}",
-                        hint="convert it with a batch of 1")  # fmt: skip
+                        hint="export it with an open batch, or a batch of 1")  # fmt: skip
     return fit(labels, spec)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 STANDARD = ("", "ai.onnx")
 OLDEST = 13  # for a model without a standard operator: any will do, and runtimes of 2020 read it
-_INLINED = 8  # rounds: functions may call functions
 
 
 def normalised(model: Any) -> tuple[Any, bool]:
@@ -74,25 +73,59 @@ def _inlined(model: Any) -> tuple[Any, bool]:
     """The model without local functions, as far as the inliner can; older runtimes and converters know none."""
     from onnx import inliner
 
-    made = model
-    for _ in range(_INLINED):
-        try:
-            made = inliner.inline_local_functions(made, convert_version=True)
-        except Exception:  # noqa: BLE001 - no way from a function's opset to the model's
-            try:
-                made = inliner.inline_local_functions(made)
-            except Exception:  # noqa: BLE001 - then it stays as it is
-                return model, False
-        if not made.functions:
-            break
+    aligned = _align(model)
+    try:
+        made = inliner.inline_local_functions(model)
+    except Exception:  # noqa: BLE001 - then it stays as it is
+        return model, aligned
     used = {node.domain for node in _every_node(made)} | {function.domain for function in made.functions}
     kept = {item.domain: item.version for item in made.opset_import if item.domain in used or not item.domain}
     _write(made.opset_import, kept)
     return made, True
 
 
+def _align(model: Any) -> bool:
+    """Gives functions the opset of the model where it says the same of all their operators: the inliner skips the others."""
+    wanted = next(item.version for item in model.opset_import if item.domain == "")
+    changed = False
+    for function in model.functions:
+        own = next((item for item in function.opset_import if item.domain in STANDARD), None)
+        if own is None or own.version == wanted:
+            continue
+        nodes = [node for node in _nodes(function.node) if node.domain in STANDARD]
+        if all(_same(node.op_type, own.version, wanted) for node in nodes):
+            own.version = wanted
+            changed = True
+    return changed
+
+
+def _same(operator: str, one: int, other: int) -> bool:
+    """Whether two opsets know an operator by the same inputs, outputs and attributes, defaults included."""
+    from onnx import defs
+
+    try:
+        first, second = (defs.get_schema(operator, version, "") for version in (one, other))
+    except defs.SchemaError:
+        return False
+    if first.since_version == second.since_version:
+        return True
+
+    def signature(schema: Any) -> Any:
+        attributes = {
+            name: item.default_value.SerializeToString() for name, item in schema.attributes.items()
+        }
+        return [item.name for item in schema.inputs], [item.name for item in schema.outputs], attributes
+
+    return bool(signature(first) == signature(second))
+
+
 def _every_node(model: Any) -> list[Any]:
-    pending, found = [*model.graph.node, *(node for one in model.functions for node in one.node)], []
+    return _nodes([*model.graph.node, *(node for one in model.functions for node in one.node)])
+
+
+def _nodes(nodes: Any) -> list[Any]:
+    """The nodes and those of their inner graphs."""
+    pending, found = list(nodes), []
     while pending:
         node = pending.pop()
         found.append(node)
