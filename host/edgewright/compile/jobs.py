@@ -45,13 +45,15 @@ _OPTIONS = {"threads": 2, "accelerator": "cpu", "exact": True}
 
 
 class SourceRef(Noun, frozen=True, kw_only=True):
-    """A source model to open: where, what, its bytes' sha256, and the shapes and ends that the user gave."""
+    """A source model to open: where, what, its bytes' sha256, the shapes and ends that the user gave,
+    and what was decided about it before it is opened."""
 
     path: Path
     format: str
     sha256: str = ""
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     ends: Ends = Ends()
+    notes: tuple[str, ...] = ()
 
 
 class Order(Noun, frozen=True, kw_only=True):
@@ -121,12 +123,12 @@ def narrowed(source: SourceRef, folder: Path) -> SourceRef:
     """
     from edgewright.compile.sources import litert_signature
 
-    name, subgraph, _ = litert_signature.chosen(source.path, source.ends.signature)
+    name, subgraph, notes = litert_signature.chosen(source.path, source.ends.signature)
     if not subgraph:
         return source
     folder.mkdir()
     made = litert_signature.narrowed(source.path, name, folder)
-    return msgspec.structs.replace(source, path=made, ends=Ends(signature=name))
+    return msgspec.structs.replace(source, path=made, ends=Ends(), notes=notes)
 
 
 def read_the_model(
@@ -169,7 +171,7 @@ def source_notes(source: SourceRef, outputs: Sequence[TensorSpec]) -> tuple[str,
     batch = firsts.pop() if len(firsts) == 1 else 1
     fixed = f"the batch is fixed at {batch}: an inference takes so many samples" if batch > 1 else ""
     loose = steady.loose_notes(model, [spec.shape for spec in outputs])
-    return tuple(filter(None, (*model.notes, fixed, *loose)))
+    return tuple(filter(None, (*source.notes, *model.notes, fixed, *loose)))
 
 
 def narrowest_floats(source: SourceRef) -> str:

@@ -11,7 +11,7 @@ from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources import graph
 from edgewright.compile.sources.names import given_shapes, said, unique
 from edgewright.compile.sources.signatures import Signature, choose
-from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, composite, dtype
+from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, dtype
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
@@ -49,9 +49,12 @@ def open_folder(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> T
     known = [Signature(name, *_names(signatures[name])) for name in sorted(signatures)]
     chosen, notes = choose(path, known, ends.signature)
     signature = signatures[chosen.name]
+    for meta_graph in _graphs(path):
+        if chosen.name in meta_graph.signature_def:
+            _refuse_composite(path, meta_graph.signature_def[chosen.name])
     if any(operation.type in _TENSORFLOW_1 for operation in signature.graph.get_operations()):
         return _by_session(path, shapes, ends)
-    model = _by_signature(signature, shapes, loaded, path)
+    model = _by_signature(signature, shapes, loaded)
     model.notes = (*notes, *model.notes)
     try:
         return _with_static_lists(model, path)
@@ -75,14 +78,11 @@ def _names(signature: Any) -> tuple[list[str], list[str]]:
 
 
 def _by_signature(
-    signature: Callable[..., Any], shapes: dict[str, tuple[int, ...]], loaded: Any, path: Path
+    signature: Callable[..., Any], shapes: dict[str, tuple[int, ...]], loaded: Any
 ) -> TensorflowModel:
     arguments = signature.structured_input_signature[1]  # type: ignore[attr-defined]
     keys, outputs = _names(signature)
     names = unique(keys)
-    for key, name in zip(keys, names, strict=True):
-        if kind := composite(arguments[key]):
-            raise end_types.no_tensor("input", name, path, kind)
     open_axes = {name: axes(arguments[key].shape) for key, name in zip(keys, names, strict=True)}
     fixed = static_shapes(open_axes, given_shapes(shapes, names))
     specs = [
@@ -190,11 +190,7 @@ def _signature_ends(
     ]
     chosen, notes = choose(path, known, wanted)
     signature = signatures[chosen.name]
-    for role, tensors in (("input", signature.inputs), ("output", signature.outputs)):
-        for key in tensors:
-            if tensors[key].WhichOneof("encoding") != "name":
-                kind = end_types.SPARSE if tensors[key].HasField("coo_sparse") else end_types.RAGGED
-                raise end_types.no_tensor(role, key, path, kind)
+    _refuse_composite(path, signature)
     return (
         {key: signature.inputs[key].name for key in chosen.inputs},
         {key: signature.outputs[key].name for key in chosen.outputs},
@@ -202,11 +198,24 @@ def _signature_ends(
     )
 
 
-def _tags(path: Path) -> list[str]:
-    """The tags of the graph for serving, or else of the first one."""
+def _refuse_composite(path: Path, signature: Any) -> None:
+    """Raises ModelError for an input or output that is several tensors; TensorFlow 2 would give them one by one."""
+    for role, tensors in (("input", signature.inputs), ("output", signature.outputs)):
+        for key in tensors:
+            if tensors[key].WhichOneof("encoding") != "name":
+                kind = end_types.SPARSE if tensors[key].HasField("coo_sparse") else end_types.RAGGED
+                raise end_types.no_tensor(role, key, path, kind)
+
+
+def _graphs(path: Path) -> list[Any]:
     from tensorflow.python.saved_model import loader_impl
 
-    graphs = [list(item.meta_info_def.tags) for item in loader_impl.parse_saved_model(str(path)).meta_graphs]
+    return list(loader_impl.parse_saved_model(str(path)).meta_graphs)
+
+
+def _tags(path: Path) -> list[str]:
+    """The tags of the graph for serving, or else of the first one."""
+    graphs = [list(item.meta_info_def.tags) for item in _graphs(path)]
     return next(
         (tags for tags in graphs if tags == ["serve"]), next((t for t in graphs if "serve" in t), graphs[0])
     )
