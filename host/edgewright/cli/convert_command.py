@@ -116,17 +116,21 @@ def convert(
 
 def show_plan(request: object, as_json: bool) -> None:
     """Prints what would be done."""
+    from edgewright.compile.open_inputs import decided
     from edgewright.compile.request import CompileRequest
     from edgewright.compile.run import plan
 
     assert isinstance(request, CompileRequest)  # noqa: S101 - kept lazy for the sake of `--help`
     planned = plan(request)
+    notes = decided(request, planned.source.format)
     if as_json:
-        render.document("convert", dry_run=True, plan=planned)
+        render.document("convert", dry_run=True, plan=planned, notes=notes)
         return
     render.line(f"{planned.source.format} -> {planned.target}, {planned.precision}")
     for step in planned.steps:
         render.line(f"  {step}")
+    for note in notes:
+        render.line(f"note: {note}")
     if planned.artifact:
         render.line(f"in the cache already: {planned.artifact[:12]}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from edgewright.nouns.base import Noun
 
 _SUBGRAPHS, _TENSORS, _TENSOR_TYPE, _TENSOR_QUANTISATION, _SCALE = 2, 0, 1, 4, 2
+_GRAPH_INPUTS, _TENSOR_SHAPE, _TENSOR_NAME, _TENSOR_OPEN_SHAPE = 1, 0, 3, 7
 _OPERATOR_CODES, _CUSTOM_CODE = 1, 1
 _SIGNATURES, _SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS, _SIGNATURE_NAME, _SIGNATURE_SUBGRAPH = 7, 0, 1, 2, 4
 _SMALL_INTEGERS = (3, 7, 9, 17)  # uint8, int16, int8, int4 of the schema's TensorType
@@ -53,6 +54,35 @@ def look(path: Path) -> TfliteFile:
         return _model(data)
     except (struct.error, IndexError) as error:
         raise ValueError("cut short") from error
+
+
+def inputs(path: Path, subgraph: int) -> list[tuple[str, list[int]]]:
+    """Name and axes of the inputs of a subgraph; an axis below 0 is open.
+
+    Raises:
+        ValueError: as `look`.
+    """
+    data = path.read_bytes()
+    try:
+        graph = _tables(data, _root(data), _SUBGRAPHS)[subgraph]
+        tensors = _tables(data, graph, _TENSORS)
+        return [(_text(data, _field(data, tensors[at], _TENSOR_NAME)), _axes(data, tensors[at]))
+                for at in _integers(data, graph, _GRAPH_INPUTS)]  # fmt: skip
+    except (struct.error, IndexError) as error:
+        raise ValueError("cut short") from error
+
+
+def _axes(data: bytes, tensor: int) -> list[int]:
+    return _integers(data, tensor, _TENSOR_OPEN_SHAPE) or _integers(data, tensor, _TENSOR_SHAPE)
+
+
+def _integers(data: bytes, table: int, slot: int) -> list[int]:
+    """A vector of 32-bit integers."""
+    at = _field(data, table, slot)
+    if not at:
+        return []
+    vector = _follow(data, at)
+    return list(struct.unpack_from(f"<{_number(data, vector)}i", data, vector + 4))
 
 
 def _model(data: bytes) -> TfliteFile:
