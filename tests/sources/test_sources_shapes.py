@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from edgewright.compile.data import fitted
+from edgewright.compile.jobs import SOURCES, SourceRef
+from edgewright.compile.open_inputs import decided
+from edgewright.compile.recognise import recognise
+from edgewright.compile.request import CompileRequest
 from edgewright.compile.shapes import Axes, static_shapes
+from edgewright.compile.workers import Workers
 from edgewright.errors import DataError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 
@@ -87,3 +95,31 @@ def test_a_fixed_batch_is_not_changed() -> None:
         ) as small:
             fitted(row, spec, "some.npz", 5)
         assert "x.reshape(-1, 4, 3)" in small.value.hint
+
+
+@pytest.mark.parametrize(("kind", "file"), [("onnx", "{}.onnx"), ("keras", "{}.keras")])
+@pytest.mark.parametrize("name", ["two_in_two_out", "tokens", "dynamic"])
+def test_a_dry_run_reads_what_a_conversion_does(
+    small_models: Callable[[str], Path], workers: Workers, kind: str, file: str, name: str
+) -> None:
+    path = small_models(kind) / file.format(name)
+    shapes = {"image": (1, 12, 14, 3) if kind == "keras" else (1, 3, 12, 14)} if name == "dynamic" else {}
+    if shapes:
+        with pytest.raises(ModelError, match="input has open axes: image"):
+            decided(CompileRequest(source=path, target="onnxruntime"), kind)
+    found = recognise(path).source
+    source = SourceRef(path=path, format=kind, sha256=found.sha256, shapes=tuple(shapes.items()))
+    told = workers.call(SOURCES[kind], "edgewright.compile.jobs", "source_notes", source=source, outputs=())
+    assert decided(CompileRequest(source=path, target="onnxruntime", inputs=shapes), kind) == told
+
+
+def test_what_cannot_be_read_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x07\x3a\xff")
+    (tmp_path / "net.xml").write_text("<net><layer type='Parameter' name='x'><data shape='1,?,3'/>")
+    for path, kind in (
+        ("net.onnx", "onnx"),
+        ("net.xml", "ir"),
+        ("net.pb", "frozen"),
+        ("none.keras", "keras"),
+    ):
+        assert decided(CompileRequest(source=tmp_path / path, target="onnxruntime"), kind) == ()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgewright.compile import tflitefile
+from edgewright.compile.open_inputs import decided
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
 from edgewright.compile.sources.signatures import Signature, choose
@@ -119,11 +120,15 @@ def test_which_is_chosen() -> None:
 
 @slow
 @pytest.mark.parametrize("end", ["", ".tflite"])
-def test_the_default_is_taken_and_the_others_are_named(made: Callable[..., Artifact], end: str) -> None:
+def test_the_default_is_taken_and_the_others_are_named(
+    made: Callable[..., Artifact], place: Path, end: str
+) -> None:
     manifest = made(f"default{end}").manifest
     assert manifest.notes[0] == "signature serving_default was taken, there are others: count"
     assert manifest.outputs[0].shape == (1, 2)
     assert not [note for note in made(f"one{end}").manifest.notes if "signature" in note]
+    kind = end[1:] or "savedmodel"
+    assert decided(CompileRequest(source=place / f"default{end}", target="tflite"), kind) == manifest.notes
 
 
 @slow

@@ -61,6 +61,21 @@ class Number(nn.Module):
         return 3
 def number():
     return Number(), torch.ones(1, 3)
+class Sparse(nn.Module):
+    def forward(self, x):
+        return {"rows": x.to_sparse()}
+def sparse():
+    return Sparse(), torch.ones(1, 3)
+class Several(nn.Linear):
+    def forward(self, x):
+        return {"y": [super().forward(x), x * 2], "state": None, "count": 3}
+def several():
+    return Several(3, 2), torch.ones(1, 3)
+class Varies(nn.Linear):
+    def forward(self, x):
+        return super().forward(x), x[x > 0]
+def varies():
+    return Varies(3, 2), torch.ones(1, 3)
 def half():
     return nn.Linear(3, 2).bfloat16(), torch.zeros(1, 3, dtype=torch.bfloat16)
 def wrong_shape():
@@ -155,7 +170,8 @@ def test_nested_arguments_and_answers_are_flattened(net: Path, read: Callable[..
         ("needy", "net.py:needy fails: TypeError"),
         ("wrong_shape", "model does not run: RuntimeError"),
         ("noisy", "net.py:noisy draws random numbers: rand_like"),
-        ("number", "model returns 0 tensors"),
+        ("number", "model returns 0 tensors where some were expected but int"),
+        ("sparse", "output rows is a sparse tensor"),
         ("half", "tensor input is of a dtype that no target takes: bfloat16"),
         ("nested", "model does not run: TypeError"),
     ],
@@ -167,6 +183,21 @@ def test_functions_that_give_no_model(
         read(Path(f"{net}:{name}"))
     assert message in caught.value.message
     assert caught.value.hint
+
+
+def test_what_is_no_tensor_is_left_out_with_a_note(net: Path, workers: Workers) -> None:
+    request = CompileRequest(source=Path(f"{net}:several"), target="onnxruntime")
+    manifest = compile_model(request, workers=workers).manifest
+    assert [spec.shape for spec in manifest.outputs] == [(1, 2), (1, 3)]
+    assert manifest.notes == ("left out, as they are no tensors: state (NoneType), count (int)",)
+
+
+def test_an_output_whose_shape_varies(net: Path, workers: Workers) -> None:
+    with pytest.raises(
+        ModelError, match=r"output output_1 of net\.py:varies (changes its shape|holds no values)"
+    ) as caught:
+        compile_model(CompileRequest(source=Path(f"{net}:varies"), target="onnxruntime"), workers=workers)
+    assert "a fixed number of rows" in caught.value.hint
 
 
 def test_a_branch_on_values_cannot_be_traced(net: Path, workers: Workers) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from edgewright.compile import archives, changing
+from edgewright.compile import archives, changing, end_types
 from edgewright.compile.first_layers import Graph
 from edgewright.compile.shapes import Axis, static_shapes
 from edgewright.compile.sources import narrow, torch_layers
@@ -266,14 +266,23 @@ def _flattened(
     found, _ = torch.utils._pytree.tree_flatten_with_path(_fields(answer))
     tensors = [(keys, leaf) for keys, leaf in found if isinstance(leaf, torch.Tensor)]
     names = list(output_names or [_path_name(keys, "output") for keys, _ in tensors])
+    others = {_path_name(keys, "output"): type(leaf).__name__
+              for keys, leaf in found if not isinstance(leaf, torch.Tensor)}  # fmt: skip
     if not tensors or len(names) != len(tensors):
+        what = f" but {', '.join(dict.fromkeys(others.values()))}" if others and not tensors else ""
         raise ModelError(
-            f"model returns {len(tensors)} tensors where {len(names) or 'some'} were expected",
+            f"model returns {len(tensors)} tensors where {len(names) or 'some'} were expected{what}",
             hint="return tensors, in a tuple or a dict where there are several",
             code="model-unreadable",
         )
     for name, (_, leaf) in zip(names, tensors, strict=True):
+        if leaf.layout is not torch.strided or leaf.is_nested:
+            kind = end_types.RAGGED if leaf.is_nested else end_types.SPARSE
+            raise end_types.no_tensor("output", name, None, kind)
         _dtype(name, leaf)
+    if others:
+        listed = ", ".join(f"{name} ({kind})" for name, kind in others.items())
+        model.notes = (f"left out, as they are no tensors: {listed}",)
     model.output_names = tuple(unique(names))
     return model
 
