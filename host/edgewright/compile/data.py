@@ -93,9 +93,11 @@ def array_rows(path: Path, key: str, chosen: Sequence[int] | None = None) -> tup
             f"data cannot be read: {path} {key}".rstrip(),
             hint=f"{error}; write it with numpy.savez or numpy.save",
         ) from error
-    if key and (not shape or (fortran and len(shape) > 1)):
+    if not shape:
+        raise DataError(f"{path} {key} is a single value".replace("  ", " "), hint="give one row a sample")
+    if key and fortran and len(shape) > 1:
         raise DataError(f"{path} {key} has no leading axis in C order", hint="use numpy.ascontiguousarray")
-    return key, shape[0] if shape else 0, _rows(path, key, chosen)
+    return key, shape[0], _rows(path, key, chosen)
 
 
 def _opened(path: Path, key: str, chosen: Sequence[int] | None) -> IO[bytes]:

@@ -10,7 +10,7 @@ from edgewright.errors import ModelError
 
 # operators whose results are as long as what they find, as the frameworks name them
 _SUPPRESSING = re.compile(r"(?i)\w*(non_?max_?suppression|nms|detection_?(post_?process|output))\w*")
-_SELECTING = re.compile(r"(?i)non_?zero|compress|unique\w*|masked_select|boolean_?mask")
+_SELECTING = re.compile(r"(?i:non_?zero|compress|unique\w*|masked_select|boolean_?mask)|WHERE")
 
 SEQUENCE, MAPS, MAP, OPTIONAL, SPARSE, RAGGED, TEXT = (
     "a sequence of tensors", "a sequence of maps", "a map", "an optional value", "a sparse tensor", "a ragged tensor", "text",

@@ -232,6 +232,8 @@ def _model(cut: Any, path: Path, specs: Sequence[TensorSpec], stops: Sequence[st
         find = wrapped.graph.as_graph_element
         pruned = wrapped.prune([find(name) for name in starts], [find(name) for name in stops])
         model = TensorflowModel(pruned, specs, outputs, pruned)
+    except ModelError:
+        raise
     except Exception as error:
         raise ModelError(
             f"graph cannot be run: {path.name}: {said(error)}",
