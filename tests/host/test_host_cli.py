@@ -61,6 +61,11 @@ def test_every_command_has_help_json_and_debug(command: str, capsys: pytest.Capt
         (["status", "--fleet", "none.toml"], "no such fleet file: none.toml", "fleet add"),
         (["convert"], "no model", "edgewright init"),
         (["convert", "x.onnx", "--input-shape", "3,4"], "not an input shape: 3,4", "1,224,224,3"),
+        (
+            ["convert", "x.onnx", "--input-shape", "x=1,SEQ"],
+            "not an input shape: x=1,SEQ",
+            "in the place of SEQ",
+        ),
         (["fleet", "add", "one", "host:0", "--fleet", "f.toml"], "not a port: 0", "192.0.2.7:22"),
         (["fleet", "add", "one", "", "--fleet", "f.toml"], "no address", "192.0.2.7:22"),
         (

@@ -48,8 +48,18 @@ def open_file(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> Ten
     return open_graph(graph_def, path, shapes, ends)
 
 
-def open_graph(graph_def: Any, path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> TensorflowModel:
-    """The model of a GraphDef without variables, between `ends` (tensor or node names)."""
+def open_graph(
+    graph_def: Any,
+    path: Path,
+    shapes: dict[str, tuple[int, ...]],
+    ends: Ends,
+    names: Sequence[str] = (),
+) -> TensorflowModel:
+    """The model of a GraphDef without variables, between `ends` (tensor or node names).
+
+    Args:
+        names: what a signature calls the inputs; without one they are called as in the graph.
+    """
     graph = _imported(graph_def, path)
     notes = []
     nodes = {node.name: node for node in graph_def.node}
@@ -69,9 +79,10 @@ def open_graph(graph_def: Any, path: Path, shapes: dict[str, tuple[int, ...]], e
         )
     kept = _between(nodes, starts, stops)
     tensors = [graph.get_tensor_by_name(name) for name in starts]
-    names = unique(_plain(starts))
+    plain = _plain(starts)
+    names = unique(names or plain)
     open_axes = {name: axes(tensor.shape) for name, tensor in zip(names, tensors, strict=True)}
-    fixed = static_shapes(open_axes, given_shapes(shapes, names))
+    fixed = static_shapes(open_axes, given_shapes(shapes, names, plain))
     specs = [
         TensorSpec(name=name, shape=fixed.shapes[name], dtype=dtype(tensor.dtype.name, name))
         for name, tensor in zip(names, tensors, strict=True)

@@ -150,12 +150,12 @@ def _by_session(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> T
         nodes = [name.split(":")[0] for name in outputs]
         if nodes and set(nodes) <= known:
             graph_def = v1.graph_util.convert_variables_to_constants(session, graph_def, nodes)
-    wanted = given_shapes(shapes, list(starts))
     model = graph.open_graph(
         graph_def,
         path,
-        {starts.get(name, name).removesuffix(":0"): shape for name, shape in wanted.items()},
+        shapes,
         Ends(inputs=tuple(starts.values()) or ends.inputs, outputs=tuple(outputs)),
+        list(starts),
     )
     model.notes = (*notes, *model.notes)
     return _renamed(model, starts, stops)
