@@ -152,7 +152,7 @@ def test_then_rollback_status_history_and_bench_agree(
         "infer", "tiny", "--on", "e-2", "--input", tmp_path / "image.npy", "--output", saved, "--json"
     )
     assert inferred.code == 0, inferred.err
-    assert np.load(saved)["output_0"].reshape(-1).argmax() == np.load(models / "evaluation.npz")["labels"][0]
+    assert np.load(saved)["scores"].reshape(-1).argmax() == np.load(models / "evaluation.npz")["labels"][0]
 
     logged = run("logs", "e-2")
     assert logged.code == 0

@@ -186,10 +186,10 @@ def test_figures_that_are_not_finite_are_null_in_json(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04" + b"x" * 100])
 def test_an_input_that_is_no_array_is_refused(tmp_path: Path, content: bytes) -> None:
     from edgewright.errors import DataError
-    from edgewright.measure.infer import packed
+    from edgewright.measure.inputs import packed
 
     path = tmp_path / "input.npz"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"not a \.npy or \.npz file") as error:
-        packed(path)
+        packed(path, None)
     assert "pickle" not in error.value.hint

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgewright.cli.convert_command import data_rows
-from edgewright.cli.infer_command import show
+from edgewright.cli.infer_output import show
 from edgewright.cli.on_boards import Answer
 from edgewright.compile import metrics, ranges
 from edgewright.compile.answers import Answers
@@ -21,13 +21,12 @@ from edgewright.compile.evaluation import prepare
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
-from edgewright.config import home
 from edgewright.deploy.scoring import Scoring
+from edgewright.errors import ProtocolError
 from edgewright.measure import infer
-from edgewright.nouns.artifact import Artifact, TensorSpec
+from edgewright.nouns.artifact import Artifact, Calibration, TensorSpec
 from edgewright.nouns.board import Board
 from edgewright.nouns.project import Budget
-from edgewright.store.artifacts import ArtifactStore
 
 Made = Callable[..., Artifact]
 FLOAT = TensorSpec(name="x", shape=(1, 3), dtype="float32")
@@ -122,17 +121,14 @@ def test_boards_are_shown_it_too(place: Path, made: Made) -> None:
 
 
 def test_infer_says_that_inputs_leave_the_range(place: Path, made: Made) -> None:
-    """By the artifact on this machine, whose id a release's name ends in; nothing where there is none."""
-    artifact = made("int8", calibration=place / "data.npz")
-    manifest = msgspec.structs.replace(artifact.manifest, schema=2)  # the first that keeps ranges
-    files = {entry.path: artifact.folder / entry.path for entry in manifest.files}
-    kept = ArtifactStore(home.folder("artifacts")).add(files, manifest)
+    manifest = made("int8", calibration=place / "data.npz").manifest
     inputs = io.BytesIO()
     np.savez(inputs, input_0=np.full((5, 1, 3), 9, "float32"), input_1=np.zeros((5, 1, 6), "float32"))
-    assert infer.outside(f"v1-{kept.id[:8]}", inputs.getvalue()) == [
+    assert infer.outside(manifest, inputs.getvalue()) == [
         "input x goes from 9 to 9, the calibration data from 1 to 4"
     ]
-    assert infer.outside("v1-00000000", inputs.getvalue()) == []
+    old = msgspec.structs.replace(manifest, calibration=Calibration())
+    assert infer.outside(old, inputs.getvalue()) == []
 
 
 def test_people_and_programs_see_the_warning_of_infer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,20 +214,31 @@ class Answering:
 
     def get(self, result: object) -> bytes:
         buffer = io.BytesIO()
-        np.savez(buffer, output_0=np.zeros(1))
+        np.savez(buffer, output_0=np.zeros((1, 1, 6), np.float32))
         return buffer.getvalue()
 
     def facts(self) -> SimpleNamespace:
         return SimpleNamespace(simulated=())
 
 
-def test_an_error_of_this_machine_is_not_blamed_on_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_this_machine_is_not_blamed_on_the_board(
+    monkeypatch: pytest.MonkeyPatch, place: Path, made: Made
+) -> None:
     found = infer.run_on(Answering(), "m", None, b"")  # type: ignore[arg-type]
-    assert found.warnings == ()
+    assert found.warnings == () and list(found.outputs) == ["output_0"]
+    manifest = made("int8", calibration=place / "data.npz").manifest
 
-    def broken(release: str, inputs: bytes) -> list[str]:
-        raise ValueError(release, inputs)
+    def broken(manifest: object, inputs: bytes) -> list[str]:
+        raise ValueError(inputs)
 
     monkeypatch.setattr(infer, "outside", broken)
-    with pytest.raises(ValueError, match="v1-00000000"):
-        infer.run_on(Answering(), "m", None, b"")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="mine"):
+        infer.run_on(Answering(), "m", None, b"mine", manifest=manifest)  # type: ignore[arg-type]
+
+
+def test_answers_of_another_shape_than_the_manifests_are_the_boards_fault(place: Path, made: Made) -> None:
+    manifest = made("int8", calibration=place / "data.npz").manifest
+    other = msgspec.structs.replace(manifest.outputs[0], shape=(1, 7))
+    manifest = msgspec.structs.replace(manifest, outputs=(other,))
+    with pytest.raises(ProtocolError, match="not understood"):
+        infer.run_on(Answering(), "m", None, b"", manifest=manifest)  # type: ignore[arg-type]

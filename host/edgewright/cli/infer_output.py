@@ -39,15 +39,21 @@ def _output(one: Inference, name: str, array: Any) -> None:
     if len(top) == 1:
         width = max(len(label) for _, label, _ in top[0])
         for index, label, score in top[0]:
-            render.line(f"    {label:{width}}  {score:8.4g}  ({index})")
+            render.line(f"    {label:{width}}  {_score(top, score):>10}  ({index})")
     elif top:
         for at, rows in enumerate(top[:SAMPLES]):
-            render.line(_joined(f"    {at}: ", [f"{label} {score:.3g}" for _, label, score in rows]))
+            render.line(_joined(f"    {at}: ", [f"{label} {_score(top, score)}" for _, label, score in rows]))
     else:
         for at, sample in enumerate(array[:SAMPLES]):
             _values(one, name, f"    {at}: " if len(array) > 1 else "    ", sample)
     if len(array) > SAMPLES:
         render.line(f"    ... {len(array) - SAMPLES} more; --output FILE saves all")
+
+
+def _score(top: Sequence[Sequence[tuple[int, str, float]]], score: float) -> str:
+    """Probabilities with as many digits as one another; other scores as short as they are."""
+    probable = all(0 <= one <= 1 for rows in top for _, _, one in rows)
+    return f"{score:.4f}" if probable else f"{score:.4g}"
 
 
 def _values(one: Inference, name: str, start: str, sample: Any) -> None:

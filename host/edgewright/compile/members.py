@@ -63,6 +63,11 @@ def _refusal(
         problem = f"{path} has no member for input {lacking[0]}: {', '.join(keys) or 'it is empty'}"
     else:
         problem = f"{path} has a member that is no input: {foreign[0]}, of {', '.join(keys)}"
+    names = ", ".join(spec.name for spec in specs)
+    several = len(specs) > 1
     return DataError(
-        problem, hint=f"name the members {', '.join(spec.name for spec in specs)}, or input_0, input_1, ..."
+        problem,
+        hint=f"name the members {names}, or input_0, input_1, ..."
+        if several
+        else f"name the member {names}, or x",
     )
