@@ -1,0 +1,92 @@
+"""Which member of an .npz is for which input, and that the order in the file decides nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgewright.compile import data
+from edgewright.compile.key import calibration_sha256
+from edgewright.compile.members import paired
+from edgewright.errors import DataError
+from edgewright.nouns.artifact import TensorSpec
+
+FILE = Path("data.npz")
+
+
+def specs(*names: str, **tensors: str) -> list[TensorSpec]:
+    made = [TensorSpec(name=name, shape=(1, 2), dtype="float32") for name in names]
+    return made + [
+        TensorSpec(name=name, shape=(1, 2), dtype="float32", tensor=tensor)
+        for name, tensor in tensors.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "members", "found"),
+    [
+        (["zeta", "alpha"], ["alpha", "zeta"], ["zeta", "alpha"]),
+        (["zeta", "alpha"], ["alpha", "file_names", "labels", "zeta"], ["zeta", "alpha"]),
+        (["zeta", "alpha"], ["input_1", "input_0"], ["input_0", "input_1"]),
+        (["zeta", "alpha"], ["input_1", "zeta"], ["zeta", "input_1"]),
+        (["input_1", "input_2"], ["input_2", "input_1"], ["input_1", "input_2"]),  # Keras counts from 1
+        (["input_1", "input_2"], ["input_0", "input_1"], ["input_0", "input_1"]),
+        (["input_1", "input_0"], ["input_0", "input_1"], ["input_1", "input_0"]),
+        (["net/a:1", "b"], ["b", "net_a"], ["net_a", "b"]),  # the plain form
+        (["a:b", "a_b"], ["a_b", "a:b"], ["a:b", "a_b"]),
+        (["image"], ["input_1", "labels"], ["input_1"]),
+        (["image"], ["x", "labels", "y"], ["x"]),
+        (["image"], ["anything"], ["anything"]),
+        (["y"], ["y", "labels"], ["y"]),
+    ],
+)
+def test_members_are_found(names: list[str], members: list[str], found: list[str]) -> None:
+    assert paired(FILE, specs(*names), members) == found
+
+
+@pytest.mark.parametrize(
+    ("names", "members", "said"),
+    [
+        (["zeta", "alpha"], ["first", "second"], "no member for input zeta: first, second"),
+        (["zeta", "alpha"], ["zeta", "beta"], "no member for input alpha: zeta, beta"),
+        (["zeta", "alpha"], ["input_0", "input_1", "input_2"], "a member that is no input: input_2"),
+        (["zeta", "mask", "ids"], ["input_0", "input_1", "zeta"], "no member for input ids"),
+        (
+            ["input_1", "alpha"],
+            ["input_1"],
+            "no member for input alpha: input_1",
+        ),  # one member for two inputs
+        (["image"], ["one", "other"], "no member for input image: one, other"),
+        (["image"], ["x", "mask"], "a member that is no input: mask, of x, mask"),
+        (["image"], ["labels"], "no member for input image: it is empty"),
+    ],
+)
+def test_foreign_members_are_refused(names: list[str], members: list[str], said: str) -> None:
+    with pytest.raises(DataError, match=said) as caught:
+        paired(FILE, specs(*names), members)
+    assert all(name in caught.value.hint for name in names)
+
+
+def test_the_name_in_the_artifacts_file_is_known_too() -> None:
+    """Data that were written for a release of an earlier version."""
+    signed = specs(image="serving_default_x:0", mask="serving_default_y:0")
+    assert paired(FILE, signed, ["serving_default_y:0", "serving_default_x:0"]) == [
+        "serving_default_x:0", "serving_default_y:0",
+    ]  # fmt: skip
+
+
+def test_the_order_in_the_file_decides_nothing(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    zeta, alpha = random.normal(size=(2, 4, 2)).astype("float32")
+    one, other = tmp_path / "one.npz", tmp_path / "other.npz"
+    np.savez(one, zeta=zeta, alpha=alpha)
+    np.savez_compressed(other, alpha=alpha, zeta=zeta)
+    rows = [list(data.samples(path, specs("zeta", "alpha"), None)) for path in (one, other)]
+    assert np.array_equal(rows[0], rows[1])
+    assert calibration_sha256(one) == calibration_sha256(other)
+    np.savez(other, alpha=zeta, zeta=alpha)
+    assert calibration_sha256(one) != calibration_sha256(other)
+    other.write_bytes(one.read_bytes()[:-40])  # no archive any more: taken as a file
+    assert len(calibration_sha256(other)) == 64
