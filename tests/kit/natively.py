@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,9 @@ def answers(artifact: Artifact, feed: Arrays) -> dict[str, np.ndarray[Any, Any]]
 
 
 def _onnx(path: str, feed: Arrays) -> dict[str, np.ndarray[Any, Any]]:
-    import onnxruntime
+    from edgewright.compile import onnxsession
 
-    session = onnxruntime.InferenceSession(path)
+    session = onnxsession.session(Path(path))
     names = [item.name for item in session.get_outputs()]
     assert {item.name for item in session.get_inputs()} == set(feed)
     return dict(zip(names, session.run(names, dict(feed)), strict=True))
