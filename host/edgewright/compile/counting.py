@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgewright.compile.members import by_name
 from edgewright.errors import UsageError
 from edgewright.nouns.artifact import TensorSpec
 
@@ -44,12 +45,13 @@ def counting(
 def _mask(
     mask: str, specs: Sequence[TensorSpec], inputs: Sequence[Array], counts: Sequence[Array], some: bool
 ) -> None:
-    names = [spec.name for spec in specs]
-    if mask not in names:
+    called = by_name(specs, (mask,))
+    if mask not in called:
         raise UsageError(
-            f"[compare] names a mask that is no input: {mask}", hint=f"inputs are {', '.join(names)}"
+            f"[compare] names a mask that is no input: {mask}",
+            hint=f"inputs are {', '.join(spec.name for spec in specs)}",
         )
-    kept = inputs[names.index(mask)] != 0
+    kept = inputs[called.index(mask)] != 0
     fitting = [count for count in counts if _laid(kept, count.shape) is not None]
     if not fitting:
         raise UsageError(

@@ -17,6 +17,7 @@ from edgewright.compile import data, labels, own_function
 from edgewright.compile.answers import real
 from edgewright.compile.fingerprint import fingerprint
 from edgewright.compile.key import data_sha256
+from edgewright.compile.members import by_name
 from edgewright.compile.ranges import Range, Ranges
 from edgewright.compile.recognise import file_sha256
 from edgewright.compile.workers import Workers
@@ -275,14 +276,13 @@ def _arrays(given: Any, specs: Sequence[TensorSpec], path: Path, index: int) -> 
     import numpy as np
 
     if isinstance(given, dict):
-        by_name = dict(given)
-        missing = [spec.name for spec in specs if spec.name not in by_name]
-        if missing or len(by_name) != len(specs):
+        keys = by_name(specs, given)
+        if None in keys or len(given) != len(specs):
             raise DataError(
-                f"{path} yields other inputs at sample {index}: {', '.join(map(str, by_name))}",
+                f"{path} yields other inputs at sample {index}: {', '.join(map(str, given))}",
                 hint=f"the model's are {', '.join(spec.name for spec in specs)}",
             )
-        rows = [by_name[spec.name] for spec in specs]
+        rows = [given[key] for key in keys]
     else:
         several = isinstance(given, tuple | list) and len(specs) > 1
         rows = list(given) if several else [given]

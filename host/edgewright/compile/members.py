@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from edgewright.compile.sources.names import clean
@@ -23,7 +23,7 @@ def paired(path: Path, specs: Sequence[TensorSpec], members: Sequence[str]) -> l
     """
     names = [spec.name for spec in specs]
     keys = [key for key in members if key not in LABELS or key in names]
-    found = _by_name(specs, keys)
+    found = by_name(specs, keys)
     if None not in found:
         return [name for name in found if name is not None]
     places = [f"input_{index}" for index in range(len(specs))]
@@ -41,11 +41,11 @@ def paired(path: Path, specs: Sequence[TensorSpec], members: Sequence[str]) -> l
     return [name for name in found if name is not None]
 
 
-def _by_name(specs: Sequence[TensorSpec], keys: Sequence[str]) -> list[str | None]:
-    """The member of each input's name, its name in the artifact, or its plain form; None where there is none."""
+def by_name(specs: Sequence[TensorSpec], keys: Collection[str]) -> list[str | None]:
+    """The key of each input's name, its name in the artifact, or its plain form; None where there is none."""
     plain = clean([spec.name for spec in specs])
     taken = {spec.name for spec in specs}
-    found = []
+    found: list[str | None] = []
     for spec, other in zip(specs, plain, strict=True):
         forms = [spec.name, *(form for form in (spec.bound, other) if form not in taken)]
         found.append(next((form for form in forms if form in keys), None))

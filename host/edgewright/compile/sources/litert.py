@@ -37,7 +37,7 @@ class LitertModel:
             interpreter.resize_tensor_input(index, list(spec.shape))
         interpreter.allocate_tensors()
         self._outputs = interpreter.get_output_details()
-        self.output_names = tuple(signed(interpreter, "outputs", self._outputs))
+        self.output_names = tuple(_names(path, "Outputs", self._outputs))
         self.notes: tuple[str, ...] = ()
         self.loose = [
             name
@@ -90,7 +90,7 @@ def open_model(
         interpreter = _interpreter(path, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, 1)
         details = interpreter.get_input_details()
         _refuse_text(path, details, interpreter.get_output_details())
-        names = signed(interpreter, "inputs", details)
+        names = _names(path, "Inputs", details)
         axes = {name: _axes(detail) for name, detail in zip(names, details, strict=True)}
         fixed = static_shapes(axes, given_shapes(shapes, names, [detail["name"] for detail in details]))
         specs = [_spec(detail, name, fixed.shapes[name]) for name, detail in zip(names, details, strict=True)]
@@ -138,21 +138,25 @@ def _axes(detail: dict[str, Any]) -> list[Axis]:
     return [int(axis) for axis in detail.get("shape_signature", detail["shape"])]
 
 
-def signed(interpreter: Any, ends: str, details: Sequence[dict[str, Any]]) -> list[str]:
-    """Names of the inputs or outputs: those of the file's one signature, else the tensors' own.
+def _names(path: Path, ends: str, details: Sequence[dict[str, Any]]) -> list[str]:
+    """Names of the tensors: those of the one signature of the first subgraph, else the tensors' own.
 
     Args:
-        ends: `inputs` or `outputs`.
+        ends: `Inputs` or `Outputs`.
     """
-    own = [str(detail["name"]) for detail in details]
-    signatures = list(interpreter.get_signature_list())
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAsModel(path.read_bytes(), 0)
+    signatures = [model.SignatureDefs(at) for at in range(model.SignatureDefsLength())]
+    signatures = [one for one in signatures if one.SubgraphIndex() == 0]
+    own = unique([str(detail["name"]) for detail in details])
     if len(signatures) != 1:
-        return unique(own)
-    runner = interpreter.get_signature_runner(signatures[0])
-    found = runner.get_input_details() if ends == "inputs" else runner.get_output_details()
-    by_index = {detail["index"]: str(name) for name, detail in found.items()}
+        return own
+    count = getattr(signatures[0], f"{ends}Length")()
+    entries = [getattr(signatures[0], ends)(at) for at in range(count)]
+    by_index = {entry.TensorIndex(): (entry.Name() or b"").decode("utf-8", "replace") for entry in entries}
     names = [by_index.get(detail["index"], "") for detail in details]
-    return names if all(names) and len(set(names)) == len(names) else unique(own)
+    return names if all(names) and len(set(names)) == len(names) else own
 
 
 def _spec(detail: dict[str, Any], name: str, shape: tuple[int, ...]) -> TensorSpec:
