@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import natively
 import numpy as np
 import pytest
@@ -83,6 +84,8 @@ def test_odd_names_stay_at_their_values(made: Made, target: str, precision: str)
     assert [spec.name for spec in manifest.inputs] == list(INPUTS)
     assert [spec.name for spec in manifest.outputs] == list(right(SAMPLE))
     assert b'"tensor"' not in manifest.canonical()  # the file has the same names
+    assert b'"labels"' not in manifest.canonical()
+    assert b'"labels":["a"]' in msgspec.structs.replace(manifest, labels=("a",)).canonical()
     found, wanted = natively.answers(artifact, SAMPLE), right(SAMPLE)
     assert set(found) == set(wanted)
     for name in wanted:

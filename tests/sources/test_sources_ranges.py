@@ -24,6 +24,7 @@ from edgewright.compile.workers import Workers
 from edgewright.deploy.scoring import Scoring
 from edgewright.errors import ProtocolError
 from edgewright.measure import infer
+from edgewright.measure.released import of
 from edgewright.nouns.artifact import Artifact, Calibration, TensorSpec
 from edgewright.nouns.board import Board
 from edgewright.nouns.project import Budget
@@ -124,11 +125,11 @@ def test_infer_says_that_inputs_leave_the_range(place: Path, made: Made) -> None
     manifest = made("int8", calibration=place / "data.npz").manifest
     inputs = io.BytesIO()
     np.savez(inputs, input_0=np.full((5, 1, 3), 9, "float32"), input_1=np.zeros((5, 1, 6), "float32"))
-    assert infer.outside(manifest, inputs.getvalue()) == [
+    assert infer.outside(of(manifest), inputs.getvalue()) == [
         "input x goes from 9 to 9, the calibration data from 1 to 4"
     ]
     old = msgspec.structs.replace(manifest, calibration=Calibration())
-    assert infer.outside(old, inputs.getvalue()) == []
+    assert infer.outside(of(old), inputs.getvalue()) == []
 
 
 def test_people_and_programs_see_the_warning_of_infer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,12 +229,12 @@ def test_an_error_of_this_machine_is_not_blamed_on_the_board(
     assert found.warnings == () and list(found.outputs) == ["output_0"]
     manifest = made("int8", calibration=place / "data.npz").manifest
 
-    def broken(manifest: object, inputs: bytes) -> list[str]:
+    def broken(about: object, inputs: bytes) -> list[str]:
         raise ValueError(inputs)
 
     monkeypatch.setattr(infer, "outside", broken)
     with pytest.raises(ValueError, match="mine"):
-        infer.run_on(Answering(), "m", None, b"mine", manifest=manifest)  # type: ignore[arg-type]
+        infer.run_on(Answering(), "m", None, b"mine", about=of(manifest))  # type: ignore[arg-type]
 
 
 def test_answers_of_another_shape_than_the_manifests_are_the_boards_fault(place: Path, made: Made) -> None:
@@ -241,4 +242,4 @@ def test_answers_of_another_shape_than_the_manifests_are_the_boards_fault(place:
     other = msgspec.structs.replace(manifest.outputs[0], shape=(1, 7))
     manifest = msgspec.structs.replace(manifest, outputs=(other,))
     with pytest.raises(ProtocolError, match="not understood"):
-        infer.run_on(Answering(), "m", None, b"", manifest=manifest)  # type: ignore[arg-type]
+        infer.run_on(Answering(), "m", None, b"", about=of(manifest))  # type: ignore[arg-type]

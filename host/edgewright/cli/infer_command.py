@@ -54,7 +54,7 @@ def infer(
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.errors import UsageError
     from edgewright.measure.inputs import check_file, packed
-    from edgewright.measure.released import manifest_of
+    from edgewright.measure.released import released
 
     boards = Boards(fleet, on)
     if output is not None and len(boards.boards) > 1:
@@ -65,14 +65,14 @@ def infer(
         from edgewright.measure.infer import run_on
 
         chosen, artifact = _chosen(session, board, name, release)
-        manifest = manifest_of(session, name, chosen, artifact)
-        inputs = packed(source, manifest)
+        about = released(session, name, chosen, artifact)
+        inputs = packed(source, about)
         return run_on(
             session,
             name,
             chosen,
             inputs,
-            manifest=manifest,
+            about=about,
             raw=raw,
             threads=threads,
             accelerator=accelerator,

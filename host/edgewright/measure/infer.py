@@ -16,7 +16,7 @@ from edgewright.compile.label_fit import classes
 from edgewright.connect.session import Session
 from edgewright.errors import ProtocolError
 from edgewright.measure.inputs import arrays_of
-from edgewright.nouns.artifact import Manifest
+from edgewright.measure.released import Released
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +45,7 @@ class Inference:
         accelerator: str,
         simulated: tuple[str, ...],
         warnings: Sequence[str] = (),
-        manifest: Manifest | None = None,
+        about: Released | None = None,
     ) -> None:
         self.outputs = outputs
         self.ms = ms
@@ -54,8 +54,8 @@ class Inference:
         self.accelerator = accelerator
         self.simulated = simulated
         self.warnings = tuple(warnings)
-        self.labels = manifest.labels if manifest else ()
-        specs = manifest.outputs if manifest else ()
+        self.labels = about.labels if about else ()
+        specs = about.outputs if about else ()
         self.whole = {spec.name for spec in specs if class_names.numbers(spec)}
         self._rows = {
             spec.name: classes(spec) for spec in specs if class_names.scores(spec, len(self.labels))
@@ -107,7 +107,7 @@ def run_on(
     release: str | None,
     inputs: bytes,
     *,
-    manifest: Manifest | None = None,
+    about: Released | None = None,
     raw: bool = False,
     threads: int = 1,
     accelerator: str | None = None,
@@ -115,7 +115,7 @@ def run_on(
     """Sends the inputs (as `inputs.packed` gives them), runs them there, brings the outputs back.
 
     Args:
-        manifest: of the release; without it outputs are `output_<i>`, as the board gives them.
+        about: the release; without it outputs are `output_<i>`, as the board gives them.
         raw: integers stay what they are.
     """
     import numpy as np
@@ -127,7 +127,7 @@ def run_on(
     try:
         with np.load(io.BytesIO(bytes(session.get(answer["outputs"]))), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        outputs = arrays if manifest is None else _named(arrays, manifest, raw)
+        outputs = arrays if about is None else _named(arrays, about, raw)
         times = sorted(float(value) for value in answer["ms"])
         found = Inference(
             outputs,
@@ -136,22 +136,22 @@ def run_on(
             str(answer["runtime"]),
             str(answer["accelerator"]),
             session.facts().simulated,
-            manifest=manifest,
+            about=about,
         )
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise ProtocolError(f"the board's outputs are not understood: {error}") from error
-    found.warnings = () if manifest is None else tuple(outside(manifest, inputs))
+    found.warnings = () if about is None else tuple(outside(about, inputs))
     return found
 
 
-def _named(arrays: dict[str, Array], manifest: Manifest, raw: bool) -> dict[str, Array]:
+def _named(arrays: dict[str, Array], about: Released, raw: bool) -> dict[str, Array]:
     """The outputs by the source's names, as real values.
 
     Raises:
-        KeyError, ValueError: they are not what the manifest says.
+        KeyError, ValueError: they are not what the release has.
     """
     found = {}
-    for index, spec in enumerate(manifest.outputs):
+    for index, spec in enumerate(about.outputs):
         array = arrays[f"output_{index}"]
         if array.shape[1:] != spec.shape or array.dtype.name != spec.dtype:
             raise ValueError(f"{spec.name} is {array.dtype}{list(array.shape)}")
@@ -159,14 +159,14 @@ def _named(arrays: dict[str, Array], manifest: Manifest, raw: bool) -> dict[str,
     return found
 
 
-def outside(manifest: Manifest, inputs: bytes) -> list[str]:
+def outside(about: Released, inputs: bytes) -> list[str]:
     """One line an input that leaves the range of the release's calibration data.
 
     Args:
         inputs: as `inputs.packed` gives them.
     """
-    known = manifest.calibration.ranges
+    known = about.ranges
     if not known:
         return []
-    seen = ranges.Ranges(manifest.inputs).see(list(arrays_of(inputs, len(manifest.inputs))))
-    return ranges.outside(manifest.inputs, known, seen)
+    seen = ranges.Ranges(about.inputs).see(list(arrays_of(inputs, len(about.inputs))))
+    return ranges.outside(about.inputs, known, seen)

@@ -14,7 +14,8 @@ from edgewright.compile.evaluation import real_valued
 from edgewright.compile.goldens import write_npz
 from edgewright.compile.members import paired
 from edgewright.errors import DataError
-from edgewright.nouns.artifact import Manifest, TensorSpec
+from edgewright.measure.released import Released
+from edgewright.nouns.artifact import TensorSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,46 +43,46 @@ def is_picture(source: Path) -> bool:
     return source.suffix.lower() in images.SUFFIXES
 
 
-def packed(source: Path, manifest: Manifest | None) -> bytes:
-    """The inputs as an `.npz` with members `input_<i>`, in the order of the manifest's inputs.
+def packed(source: Path, about: Released | None) -> bytes:
+    """The inputs as an `.npz` with members `input_<i>`, in the order of the release's inputs.
 
     Args:
-        source: a picture, which the manifest's preprocessing makes an input; `.npy` for a lone input; `.npz` with members as
+        source: a picture, which the release's preprocessing makes an input; `.npy` for a lone input; `.npz` with members as
             `members.paired` finds them. The leading axis is samples; it may be left out of one sample.
-        manifest: of the release; None where the board does not say it: members have to be `input_<i>` or a lone one then.
+        about: the release; None where the board does not say it: members have to be `input_<i>` or a lone one then.
 
     Raises:
         DataError: it cannot be read, or does not fit the model.
     """
     check_file(source)
     if is_picture(source):
-        arrays = [_picture(source, manifest)]
-    elif manifest is None:
+        arrays = [_picture(source, about)]
+    elif about is None:
         arrays = _by_place(source)
     else:
-        found = _members(source, manifest.inputs)
-        arrays = [_fitted(array, spec, source) for array, spec in zip(found, manifest.inputs, strict=True)]
-        _same_length(arrays, manifest.inputs, source)
+        found = _members(source, about.inputs)
+        arrays = [_fitted(array, spec, source) for array, spec in zip(found, about.inputs, strict=True)]
+        _same_length(arrays, about.inputs, source)
     buffer = io.BytesIO()
     write_npz(buffer, ((f"input_{index}", array) for index, array in enumerate(arrays)))
     return buffer.getvalue()
 
 
-def _picture(source: Path, manifest: Manifest | None) -> Array:
-    preprocessing = manifest.preprocessing if manifest else None
-    if manifest is None or preprocessing is None:
+def _picture(source: Path, about: Released | None) -> Array:
+    preprocessing = about.preprocessing if about else None
+    if about is None or preprocessing is None:
         raise DataError(
             f"the release does not say how a picture becomes an input: {source}",
             hint="write [preprocessing] in edgewright.toml and deploy again, or give an .npz",
         )
-    if len(manifest.inputs) != 1:
+    if len(about.inputs) != 1:
         raise DataError(
-            f"one picture for {len(manifest.inputs)} inputs: {source}", hint=f"give {_npz(manifest.inputs)}"
+            f"one picture for {len(about.inputs)} inputs: {source}", hint=f"give {_npz(about.inputs)}"
         )
     # as for an evaluation set: what became integers by our hand is quantised, what came as integers takes them
-    specs = manifest.inputs if manifest.precision == AS_IS else real_valued(manifest.inputs)
+    specs = about.inputs if about.precision == AS_IS else real_valued(about.inputs)
     array = images.read(source, preprocessing, specs[0])
-    return _fitted(array, manifest.inputs[0], source)
+    return _fitted(array, about.inputs[0], source)
 
 
 def _members(source: Path, specs: Sequence[TensorSpec]) -> list[Array]:
