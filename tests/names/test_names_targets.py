@@ -211,6 +211,19 @@ def test_records_and_tuples(made: Made) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("frameworks")
+def test_values_in_a_tflite_file_begin_where_the_schema_wants_them(made: Made) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    artifact = made("odd.keras", "tflite")
+    data = (artifact.folder / artifact.manifest.entry).read_bytes()
+    model, start = schema.Model.GetRootAsModel(data, 0), np.frombuffer(data, np.uint8).ctypes.data
+    buffers = [model.Buffers(at) for at in range(model.BuffersLength())]
+    places = [one.DataAsNumpy().ctypes.data - start for one in buffers if one.DataLength()]
+    assert places and not any(place % 16 for place in places)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("frameworks")
 def test_a_signature_names_a_tflite_source(made: Made) -> None:
     """The bytes of an artifact as it is are the source's: its tensors have other names there, and runners go by those."""
     inputs, wanted = SOURCES["saved"]
