@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from edgewright import targets
 from edgewright.compile.recognise import TITLES, Recognised
@@ -12,6 +12,7 @@ from edgewright.nouns.base import Noun
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.target import Route, Target
 
+_EXPORTED = ("keras", "h5", "savedmodel", "frozen", "pt2", "pytorch")  # what exporters write ONNX from
 AS_IS = "as-is"
 MIXED = "int8-mixed"
 
@@ -148,8 +149,27 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
     return wanted
 
 
+def elsewhere(edge: Edge) -> str:
+    """What else may take a source where a converter does not: other targets for that precision, and the way by ONNX; empty without one."""
+    others = [
+        name for name in _targets_of(edge.source)
+        if name != edge.target.name and "cpu" in targets.load(name).accelerators
+        and edge.precision in targets.load(name).precisions_from(edge.source)
+    ]  # fmt: skip
+    ways = [f"another target may take it: --target {_either(others)}"] if others else []
+    by_onnx = any(worker == "onnx" for worker, _ in edge.route.stages)
+    if edge.source in _EXPORTED and "onnx" in edge.target.routes and not by_onnx:
+        ways.append(f"export it to ONNX, which has a way of its own to {edge.target.name}")
+    return "; ".join(ways)
+
+
 def _targets_of(kind: str) -> list[str]:
     return [name for name in targets.names() if kind in targets.load(name).sources]
+
+
+def _either(names: Sequence[str]) -> str:
+    """`a`, `a or b`, `a, b or c`."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _list(names: Iterable[str]) -> str:

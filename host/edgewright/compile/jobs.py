@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.compile import data, domains, goldens, steady, trial, weights
+from edgewright.compile import data, domains, foreign, goldens, steady, trial, weights
 from edgewright.compile.answers import collected, real
 from edgewright.compile.calibrate import LIMIT, SampleSet
 from edgewright.compile.counting import counting
 from edgewright.compile.domains import Domains
 from edgewright.compile.ranges import Range, Ranges
-from edgewright.errors import ConversionError, ModelError
+from edgewright.errors import ConversionError, EdgewrightError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion, Ends
@@ -233,14 +233,29 @@ def convert(
             failed.append(error)
             raise
 
+    model = opened(source) if open_source else None
     try:
-        model = opened(source) if open_source else None
         found = stage(Work(model, stream, order)) or {}
-    except Exception:
+    except Exception as error:
         if failed:
             raise failed[0] from None
+        located(error, model)
         raise
     return {**found, "notes": [*found.get("notes", ())], "ranges": seen.found}
+
+
+def located(error: Exception, model: Any) -> None:
+    """Adds where in the opened source a converter gave up, where that is known; raises what is no error of ours yet.
+
+    Raises:
+        ConversionError: of a framework's exception.
+    """
+    where = getattr(model, "where", None)
+    place = where(error) if where is not None else ""
+    if not isinstance(error, EdgewrightError):
+        raise foreign.refused(error, place) from error
+    if error.code in foreign.CONVERTERS and place and place not in error.message:
+        error.message += place
 
 
 def artifact_answers(

@@ -30,6 +30,7 @@ from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.checking import Subject
 from edgewright.compile.edges import Edge
 from edgewright.compile.evaluation import EvaluationSet
+from edgewright.compile.foreign import CONVERTERS, with_ways
 from edgewright.compile.goldens import FILE as GOLDENS
 from edgewright.compile.goldens import LEAST
 from edgewright.compile.jobs import SOURCES, Order, SourceRef
@@ -83,7 +84,12 @@ def compile_model(
         return artifact
     with scratch.folder() as place, ExitStack() as stack:
         used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
-        artifact = _Compilation(request, found, edge, used, place, progress, planned.steps).run(store)
+        try:
+            artifact = _Compilation(request, found, edge, used, place, progress, planned.steps).run(store)
+        except ConversionError as error:
+            if error.code in CONVERTERS:
+                with_ways(error, edges.elsewhere(edge))
+            raise
     if fingerprint.unchanged():
         store.remember(planned.key, artifact)
     cache.prune(max_bytes=bound)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.compile import changing
 from edgewright.compile.calibrate import SampleSet, random_samples
 from edgewright.compile.domains import Domains, InputDomain
+from edgewright.compile.foreign import described
 from edgewright.errors import EdgewrightError, ModelError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def run(model: Any, sample: Sequence[Array], samples: SampleSet, index: int | No
             several = len(names) > 1
             raise ModelError(
                 f"input{'s' if several else ''} {', '.join(names)} {'do' if several else 'does'} not take random numbers",
-                hint=f"{_GIVE} (the model fails with {_first_line(error)})",
+                hint=f"{_GIVE} (the model fails with {described(error)})",
                 code="random-inputs",
             ) from error
         origin = "random inputs"
@@ -71,7 +72,7 @@ def run(model: Any, sample: Sequence[Array], samples: SampleSet, index: int | No
             origin = "the calibration data" if index is None else f"sample {index} of the calibration data"
             origin += f" {samples.path.name}"
         raise ModelError(
-            f"model does not run on {origin}: {_first_line(error)}",
+            f"model does not run on {origin}: {described(error)}",
             hint=_GIVE if samples.path is None else "check the values, and --input-shape",
             code="model-unreadable",
         ) from error
@@ -135,8 +136,3 @@ def _same(one: Array, other: Array) -> bool:
     if one.shape != other.shape or one.dtype.kind not in "fc":
         return np.array_equal(one, other)
     return np.allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:240].rstrip('.')}" if lines else type(error).__name__

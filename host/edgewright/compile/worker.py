@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import os
 import pickle
-import re
 import signal
 import struct
 import sys
@@ -19,10 +18,10 @@ import time
 import traceback
 from typing import Any, BinaryIO
 
-from edgewright.errors import ConversionError, EdgewrightError
+from edgewright.compile.foreign import refused
+from edgewright.errors import EdgewrightError
 
 _HEAD = struct.Struct("<Q")
-_PLACE = re.compile(r"Exception from |Check '.*' failed at ")  # where in its sources a library gave up
 
 
 def send(stream: BinaryIO, value: Any) -> None:
@@ -47,38 +46,17 @@ def receive(stream: BinaryIO) -> Any:
 
 
 def answer(job: tuple[str, str, dict[str, Any]]) -> tuple[str, Any]:
-    """Runs one job. A framework's exception becomes a ConversionError that holds its first line."""
+    """Runs one job. A framework's exception becomes a ConversionError that holds its telling line; the log has all of it."""
     module, function, kwargs = job
     try:
         return "ok", getattr(importlib.import_module(module), function)(**kwargs)
     except EdgewrightError as error:
+        if not isinstance(error.__cause__, EdgewrightError | None):
+            traceback.print_exc()
         return "error", error
     except Exception as error:  # noqa: BLE001 - frameworks raise anything; the host has to hear of it
         traceback.print_exc()
-        return "error", foreign(error)
-
-
-def foreign(error: BaseException) -> ConversionError:
-    """A framework's exception as an error of ours: whose it is, its type and first line that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not _PLACE.match(line)] or lines
-    said = telling[0][:300].rstrip(".") if telling else "no message"
-    return ConversionError(
-        f"{_owner(error)} failed: {type(error).__name__}: {said}",
-        hint="the log of the worker process has all of it",
-        code="conversion-failed",
-    )
-
-
-def _owner(error: BaseException) -> str:
-    """The package that an exception comes from: its type's, else the first on the way that is none of ours."""
-    named = type(error).__module__.split(".")[0]
-    if named != "builtins":
-        return named
-    frames = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
-    packages = [name.split(".")[0] for name in frames]
-    ours = ("", "__main__", "edgewright", "edgewright_targets")
-    return next((name for name in packages if name not in ours), "conversion")
+        return "error", refused(error)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
+from edgewright.compile.foreign import LOG, LOGGED
 from edgewright.compile.scratch import Scratch, environment
 from edgewright.compile.worker import receive, send
 from edgewright.config import home, in_use
@@ -95,6 +96,8 @@ class Workers:
             self._end(framework)
             raise
         if state == "error":
+            if isinstance(value, ConversionError) and value.code in LOGGED:
+                value.hint = "; ".join(filter(None, (value.hint, f"{LOG}{self.log}")))
             raise value
         return value
 
@@ -138,14 +141,14 @@ class Workers:
         if code < 0:
             name = signal.Signals(-code).name
             how = f"killed by {name}"
-            hint = "the converter crashed; try another precision or target"
+            hint = "the converter crashed; try another precision"
             if name == "SIGKILL":
                 hint = "the system may have run out of memory; close other programs or use a larger machine"
         else:
             how, hint = f"exit code {code}", "the converter ended its own process"
         return ConversionError(
             f"{framework} worker died during {what}: {how}",
-            hint=f"{hint}; log: {self.log}",
+            hint=f"{hint}; {LOG}{self.log}",
             code="worker-crashed",
         )
 

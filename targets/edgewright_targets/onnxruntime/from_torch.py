@@ -1,7 +1,6 @@
 """PyTorch module or exported program -> fp32 ONNX."""
 
 from edgewright_targets.onnxruntime.files import save
-from edgewright_targets.onnxruntime.prepare import first_line
 from edgewright_targets.onnxruntime.rename import rename
 from edgewright_targets.onnxruntime.widen import widened
 
@@ -17,30 +16,38 @@ def convert(work):
     """
     import traceback
 
+    from edgewright.compile.foreign import telling
     from edgewright.errors import ConversionError
 
     failed = []
     for opset in _candidates(work.opset, work.max_opset):
         try:
-            model = _dynamo(work, opset) if opset >= _DYNAMO else _traced(work, opset)
+            model, branches = (_dynamo(work, opset), False) if opset >= _DYNAMO else _traced(work, opset)
         except Exception as error:  # noqa: BLE001 - exporters raise anything; the next opset may do
             traceback.print_exc()
-            failed.append((opset, first_line(error)))
+            failed.append((opset, telling(error)))
             continue
         _check(model, work)
         rename(model, [spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
         model, notes = widened(model, work)
         save(model, work.folder / work.entry)
-        return {"notes": notes}
-    tried = "; ".join(f"opset {opset}: {said}" for opset, said in failed)
+        return {"notes": [*notes, *(_fixed_branch(work) if branches else [])]}
     capped = work.max_opset is not None and work.max_opset < _DYNAMO
     raise ConversionError(
-        f"torch cannot export the module to ONNX: {tried}",
+        f"torch cannot export the module to ONNX: {_tried(failed)}",
         hint=f"the board's runtime reads opset {work.max_opset} at most; give it a newer one, or change the operator"
         if capped
-        else "change the operator that the exporter names, or take another target",
+        else "change the operator that the exporter names",
         code="opset-too-new" if capped else "conversion-failed",
     )
+
+
+def _tried(failed):
+    """What the opsets failed with; those that failed alike in one."""
+    alike = {}
+    for opset, said in failed:
+        alike.setdefault(said.replace(f" opset version {opset}", ""), []).append(str(opset))
+    return "; ".join(f"opset {', '.join(opsets)}: {said}" for said, opsets in alike.items())
 
 
 def _candidates(first, most):
@@ -54,13 +61,15 @@ def _traced(work, opset):
 
     import torch
 
+    """(the model, whether its code asked for the truth of a tensor)."""
     place = work.folder / "traced.onnx"
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one operator that no opset has
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(record=True) as seen, torch.no_grad():
             # it warns of its own retirement, and nothing else writes old opsets
             warnings.simplefilter("ignore")
+            warnings.simplefilter("always", torch.jit.TracerWarning)
             torch.onnx.export(
                 work.source.module,
                 _examples(work),
@@ -74,7 +83,24 @@ def _traced(work, opset):
             )
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
-    return _taken(place)
+    return _taken(place), any("Python boolean" in str(one.message) for one in seen)
+
+
+def _fixed_branch(work):
+    """A note where the code branches on tensors' values: a trace has one branch. Of static shapes it may ask."""
+    from edgewright.compile.foreign import branching, position
+    from edgewright.errors import ConversionError
+
+    try:
+        work.source.program  # noqa: B018 - torch.export knows which it is
+    except ConversionError as error:
+        cause = error.__cause__
+        if cause is not None and branching(cause):
+            place = position(cause).removeprefix(", at ") or "its code"
+            return [
+                f"{place} branches on a tensor's value: the artifact always takes the branch of the example"
+            ]
+    return []
 
 
 def _dynamo(work, opset):

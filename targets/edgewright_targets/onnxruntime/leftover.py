@@ -20,11 +20,14 @@ def settle(model):
     copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
     model.graph.node.extend(copies)
-    left = sorted({node.op_type for node in copies if not _in_onnx(node)})
+    left = {node.op_type: node.name for node in reversed(copies) if not _in_onnx(node)}
     if left:
+        found = ", ".join(
+            f"{kind} ({name.rpartition('PartitionedCall/')[2]})" for kind, name in sorted(left.items())
+        )
         raise ConversionError(
-            f"tf2onnx has no ONNX for operators of this model: {', '.join(left)}",
-            hint="take another target, or write these operators in other words in the model",
+            f"tf2onnx has no ONNX for operators of this model: {found}",
+            hint="write these operators in other words in the model",
             code="operator-unknown",
         )
 

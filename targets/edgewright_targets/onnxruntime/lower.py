@@ -1,6 +1,6 @@
 """Brings an ONNX source down to an opset that the board's runtime reads. Host side, in the `onnx` worker."""
 
-from edgewright_targets.onnxruntime.prepare import first_line, opset_of
+from edgewright_targets.onnxruntime.prepare import opset_of
 from edgewright_targets.onnxruntime.restate import restated
 
 _SAMPLES = 4
@@ -18,6 +18,8 @@ def lowered(work):
     Raises:
         ConversionError: it cannot be converted down, or answers otherwise then.
     """
+    from edgewright.compile.foreign import telling
+
     model = work.source.model
     if not too_new(work):
         return model
@@ -29,7 +31,7 @@ def lowered(work):
             made = way(model, work.max_opset)
             worst = _compare(work, made)
         except Exception as error:  # noqa: BLE001 - the converter and the checker raise anything
-            why = first_line(error)
+            why = telling(error)
             continue
         if worst >= _LEAST_DB:
             return made

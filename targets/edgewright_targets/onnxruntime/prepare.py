@@ -27,6 +27,7 @@ def raised(model, least):
     import onnx
     from onnx import version_converter
 
+    from edgewright.compile.foreign import telling
     from edgewright.errors import ConversionError
 
     if opset_of(model) >= least:
@@ -36,17 +37,11 @@ def raised(model, least):
         onnx.checker.check_model(made)
     except Exception as error:
         raise ConversionError(
-            f"opset {opset_of(model)} is too old to quantise, and {least} cannot be made of it: {first_line(error)}",
+            f"opset {opset_of(model)} is too old to quantise, and {least} cannot be made of it: {telling(error)}",
             hint=f"export the model again at opset {least} or newer",
             code="opset-too-old",
         ) from error
     return made
-
-
-def first_line(error):
-    """What an exception of a foreign library says, in one short line."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:240].rstrip(".")
 
 
 def opset_of(model):

@@ -14,9 +14,9 @@ def convert(work):
     if work.keep_float or _others(work.source.program):
         from edgewright_targets.onnxruntime.from_torch import convert
 
-        said = convert(work)
+        found = convert(work)
         (work.folder / work.entry).rename(work.folder / "model.onnx")
-        return said
+        return found
     model = fixed(ov.convert_model(work.source.program), work, in_order=True)
     ov.save_model(model, str(work.folder / work.entry), compress_to_fp16=False)
     return {}

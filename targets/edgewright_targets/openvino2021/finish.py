@@ -68,10 +68,11 @@ def optimise(python, source, entry, data_type):
         "--model_name", entry.stem, "--data_type", data_type, "--silent",
     ]  # fmt: skip
     done = _run(command)
+    print(done.stdout, done.stderr, sep="\n")  # noqa: T201 - a worker's stdout is its log
     if done.returncode or not entry.is_file():
         raise ConversionError(
             f"the Model Optimizer of OpenVINO 2021.4 refuses the model: {said(done.stdout + done.stderr)}",
-            hint="it takes static shapes and ONNX operators up to opset 13 or so; write the operator in other words, or take another target",
+            hint="it takes static shapes and ONNX operators up to opset 13 or so; write the operator in other words",
             code="conversion-failed",
         )
     entry.with_suffix(".mapping").unlink(missing_ok=True)
@@ -93,14 +94,16 @@ def ask(python, what, path, *arguments):
     Raises:
         ConversionError: OpenVINO 2021.4 cannot read the file.
     """
+    from edgewright.compile.foreign import line_of
     from edgewright.errors import ConversionError
 
     done = _run([python, "-I", "-B", INSIDE, what, path, *arguments])
     if done.returncode:
+        print(done.stderr)  # noqa: T201 - as above
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise ConversionError(
-            f"OpenVINO 2021.4 cannot read the model: {lines[-1][:300].rstrip('.')}",
-            hint="try another target",
+            f"OpenVINO 2021.4 cannot read the model: {line_of(lines[-1])}",
+            hint="the Model Optimizer made a file that its own runtime does not read",
             code="conversion-failed",
         )
     return json.loads(done.stdout)
@@ -117,7 +120,7 @@ def _run(command):
     except subprocess.TimeoutExpired as error:
         raise ConversionError(
             f"OpenVINO 2021.4 did not finish within {_SECONDS // 60} minutes",
-            hint="try another target, or a faster machine",
+            hint="convert it on a faster machine",
             code="worker-timeout",
         ) from error
 

@@ -17,30 +17,30 @@ def convert(work):
     for opset in (work.max_opset, TAKEN, _ATTENTION):
         work.opset = work.max_opset = opset
         try:
-            said = convert(work)
+            found = convert(work)
             break
         except ConversionError as error:
             if error.code != "opset-too-new" or opset == _ATTENTION:
                 raise
     if work.max_opset == _ATTENTION:
         _restate(work.folder / work.entry)
-    return said
+    return found
 
 
 def _restate(path):
     """Writes the file anew at `TAKEN`."""
     import onnx
 
+    from edgewright.compile.foreign import telling
     from edgewright.errors import ConversionError
     from edgewright_targets.onnxruntime.files import save
-    from edgewright_targets.onnxruntime.prepare import first_line
     from edgewright_targets.onnxruntime.restate import restated
 
     try:
         save(restated(onnx.load(str(path)), TAKEN), path)
     except Exception as error:
         raise ConversionError(
-            f"torch cannot export the module to ONNX at opset {TAKEN}: {first_line(error)}",
+            f"torch cannot export the module to ONNX at opset {TAKEN}: {telling(error)}",
             hint="change the operator that is named, or take another target",
             code="opset-too-new",
         ) from error

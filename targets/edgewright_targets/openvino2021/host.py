@@ -40,7 +40,7 @@ class Session:
             said = answer.decode("utf-8", "replace").strip() or f"exit code {self._process.returncode}"
             raise ConversionError(
                 f"OpenVINO 2021.4 cannot load the artifact: {said[:300].rstrip('.')}",
-                hint="its shapes have to be static, also inside loops; write the model without them, or take another target",
+                hint="its shapes have to be static, also inside loops; write the model without them",
                 code="conversion-failed",
             )
 
@@ -62,7 +62,7 @@ class Session:
             self.close()
             raise ConversionError(
                 f"OpenVINO 2021.4 crashed on the artifact: exit code {self._process.returncode}",
-                hint="the log of the worker process has all of it",
+                hint="its plugin crashed",
                 code="worker-crashed",
             )
         return answers

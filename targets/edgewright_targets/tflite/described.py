@@ -54,9 +54,9 @@ def refuse_custom(found, name):
         flex = any(kind.startswith("Flex") for kind in custom)
         raise ConversionError(
             f"{name} needs operators that LiteRT does not have: {', '.join(custom)}",
-            hint="Flex operators are TensorFlow's own: replace those layers, or take another target"
+            hint="Flex operators are TensorFlow's own: replace those layers"
             if flex
-            else "replace those layers, or take another target",
+            else "replace those layers",
             code="custom-operators",
         )
 

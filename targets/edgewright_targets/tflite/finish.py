@@ -77,15 +77,15 @@ def _quantised_already(precision):
 
 def refuse_unloadable(data):
     """Raises ConversionError when the runtime does not take what the converter made."""
+    from edgewright.compile.foreign import telling
     from edgewright.errors import ConversionError
 
     try:
         plain_interpreter(data).allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConversionError(
-            f"converter made a file that does not load: {lines[0][:240].rstrip('.')}",
-            hint="convert it for another target, or from another format of the model",
+            f"converter made a file that does not load: {telling(error)}",
+            hint="convert it from another format of the model",
             code="conversion-failed",
         ) from error
 

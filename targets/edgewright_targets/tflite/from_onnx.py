@@ -84,7 +84,7 @@ def _too_large():
 
     return ConversionError(
         "model is too large for LiteRT, whose files hold less than 2 GiB",
-        hint="take --target onnxruntime, or a smaller model",
+        hint="take a smaller model",
         code="model-too-large",
     )
 
@@ -94,18 +94,20 @@ def _too_slow():
 
     return ConversionError(
         f"onnx2tf did not finish within {_SECONDS // 60} minutes",
-        hint="convert it for onnxruntime, or on a faster machine",
+        hint="convert it on a faster machine",
         code="worker-timeout",
     )
 
 
 def _refused(done):
+    from edgewright.compile.foreign import line_of
     from edgewright.errors import ConversionError
 
     said = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
-    wrong = [line for line in said if "error" in line.lower()] or said or [f"exit code {done.returncode}"]
+    wrong = [line for line in said if "error" in line.lower()] or said
+    line = line_of(wrong[-1]) if wrong else f"exit code {done.returncode}"
     return ConversionError(
-        f"onnx2tf cannot convert the model: {wrong[-1][:240].rstrip('.')}",
-        hint="convert it for onnxruntime, or export it to ONNX again with simpler operators",
+        f"onnx2tf cannot convert the model: {line}",
+        hint="export it to ONNX again with simpler operators",
         code="conversion-failed",
     )

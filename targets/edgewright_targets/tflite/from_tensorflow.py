@@ -14,6 +14,7 @@ from edgewright_targets.tflite.widen import wide, widened
 _OWN = ("fp16", "int8-dynamic", "int8", "int16x8")
 _UNSTEADY = {"Split", "SplitV"}  # calibrated by TensorFlow, a model with one is now this file, now that
 _JOINS = {"ConcatV2", "Pack"}
+_NAMED = re.compile(r'fused\["(\w+):", "([^"@]+)@')  # operator, and the scope that it is from
 _LACKING = re.compile(r"(?:TF Select|Flex|Custom) ops: (.+)")
 
 
@@ -80,6 +81,7 @@ def _converted(source, work):
     """The bytes; floats where `work` is None."""
     import tensorflow as tf
 
+    from edgewright.compile.foreign import telling
     from edgewright.errors import ConversionError
 
     # one argument: a second one (a Keras 3 model) silently yields a file without weights
@@ -91,15 +93,16 @@ def _converted(source, work):
     except Exception as error:
         said = str(error)
         lacking = sorted({name.strip() for names in _LACKING.findall(said) for name in names.split(",")})
+        layers_of = {kind: name for kind, name in reversed(_NAMED.findall(said))}
+        lacking = [f"{kind} ({layers_of[kind]})" if kind in layers_of else kind for kind in lacking]
         if lacking:
             raise ConversionError(
                 f"model needs operators that LiteRT does not have: {', '.join(lacking)}",
-                hint="replace those layers, or take another target",
+                hint="replace those layers",
                 code="custom-operators",
             ) from error
-        lines = [line.strip() for line in said.splitlines() if line.strip()] or [type(error).__name__]
         raise ConversionError(
-            f"TensorFlow's converter refused the model: {lines[0][:240].rstrip('.')}",
-            hint="try another precision or target; the log of the worker process has all of it",
+            f"TensorFlow's converter refused the model: {telling(error)}",
+            hint="try another precision",
             code="conversion-failed",
         ) from error

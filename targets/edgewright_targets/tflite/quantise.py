@@ -116,6 +116,7 @@ def check_kept(data, kept):
 
 
 def _run(tool, calibration, data):
+    from edgewright.compile.foreign import telling
     from edgewright.errors import ConversionError
 
     try:
@@ -126,7 +127,7 @@ def _run(tool, calibration, data):
         loops = {operator.kind for operator in graph.operators(data)} & {"WHILE", "IF", "CALL_ONCE"}
         if not loops:
             raise ConversionError(
-                f"ai-edge-quantizer cannot quantise the model: {_first_line(error)}",
+                f"ai-edge-quantizer cannot quantise the model: {telling(error)}",
                 hint="take int8-dynamic, or leave the operator in floats: --precision int8-mixed --keep-float LAYER",
                 code="conversion-failed",
             ) from error
@@ -135,10 +136,6 @@ def _run(tool, calibration, data):
             hint="use int8-dynamic or int8-weights, or build the layer with unroll=True",
             code="loop-not-calibrated",
         ) from error
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:240].rstrip(".")
 
 
 def _leave_packed_constants(tool, data):

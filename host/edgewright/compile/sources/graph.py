@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.compile import graph_operators, graphdef
+from edgewright.compile.foreign import telling
 from edgewright.compile.graphdef import source
 from edgewright.compile.graphflow import run_by, upstream
 from edgewright.compile.shapes import static_shapes
-from edgewright.compile.sources.names import clean, given_shapes, said, unique
+from edgewright.compile.sources.names import clean, given_shapes, unique
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, dtype
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -41,7 +42,7 @@ def open_file(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> Ten
         graph_def.ParseFromString(path.read_bytes())
     except Exception as error:
         raise ModelError(
-            f"TensorFlow cannot read {path.name}: {said(error)}",
+            f"TensorFlow cannot read {path.name}: {telling(error)}",
             hint="freeze it again",
             code="model-unreadable",
         ) from error
@@ -102,7 +103,7 @@ def _imported(graph_def: Any, path: Path) -> Any:
         with graph.as_default():
             tf.compat.v1.import_graph_def(graph_def, name="")
     except Exception as error:
-        text = said(error)
+        text = telling(error)
         custom = "Op type not registered" in str(error)
         raise ModelError(
             f"TensorFlow cannot load {path.name}: {text}",
@@ -247,7 +248,7 @@ def _model(cut: Any, path: Path, specs: Sequence[TensorSpec], stops: Sequence[st
         raise
     except Exception as error:
         raise ModelError(
-            f"graph cannot be run: {path.name}: {said(error)}",
+            f"graph cannot be run: {path.name}: {telling(error)}",
             hint="--input-shape may not fit, or --inputs and --outputs leave something out",
             code="model-unreadable",
         ) from error

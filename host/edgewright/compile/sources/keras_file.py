@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.compile import changing
+from edgewright.compile.foreign import telling
 from edgewright.compile.recognise import HDF5
 from edgewright.compile.shapes import static_shapes
-from edgewright.compile.sources.names import given_shapes, of_path, paths, said, unique
+from edgewright.compile.sources.names import given_shapes, of_path, paths, unique
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, dtype
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
@@ -125,7 +126,7 @@ def _refusal(path: Path, error: Exception, config: dict[str, Any]) -> ModelError
             code="model-unreadable",
         )
     return ModelError(
-        f"Keras cannot load {path.name}: {said(error)}",
+        f"Keras cannot load {path.name}: {telling(error)}",
         hint=f"it may be of another version of Keras; {_EXPORT}",
         code="model-unreadable",
     )
@@ -154,7 +155,7 @@ def _config(path: Path, hdf5: bool) -> dict[str, Any]:
         found = json.loads(text)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as error:
         raise ModelError(
-            f"configuration in the Keras file {path.name} cannot be read: {said(error)}",
+            f"configuration in the Keras file {path.name} cannot be read: {telling(error)}",
             hint="copy or export it again",
             code="model-unreadable",
         ) from error

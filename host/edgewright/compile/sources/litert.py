@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from edgewright.compile import end_types, tflitefile
 from edgewright.compile.first_layers import Graph
+from edgewright.compile.foreign import telling
 from edgewright.compile.shapes import Axis, static_shapes
 from edgewright.compile.sources import litert_layers, litert_signature
 from edgewright.compile.sources.names import given_shapes, unique
@@ -97,7 +98,7 @@ def open_model(
         opened = LitertModel(path, specs, interpreter)
     except (ValueError, RuntimeError) as error:
         raise ModelError(
-            f"LiteRT cannot load {path.name}: {str(error).splitlines()[0][:240].rstrip('.')}",
+            f"LiteRT cannot load {path.name}: {telling(error)}",
             hint=f"the {kind} file is damaged, or needs operators that this runtime lacks",
             code="model-unreadable",
         ) from error

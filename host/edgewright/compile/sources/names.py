@@ -1,4 +1,4 @@
-"""Names of inputs and outputs, and one-line errors: shared by what opens sources."""
+"""Names of inputs and outputs: shared by what opens sources."""
 
 from __future__ import annotations
 
@@ -55,8 +55,3 @@ def of_path(keys: Sequence[str], otherwise: str) -> str:
     first = next((at for at, key in enumerate(keys) if not key.isdecimal()), None)
     return otherwise if first is None else "_".join(keys[first:])
 
-
-def said(error: BaseException) -> str:
-    """The first line of a framework's exception, shortened; its type where it says nothing."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:240].rstrip(".") if lines else type(error).__name__

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.compile import changing, onnxsession
 from edgewright.compile.first_layers import Graph
+from edgewright.compile.foreign import telling
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources import narrow, onnx_ends, onnx_layers
 from edgewright.compile.sources.onnx_normal import normalised
@@ -136,9 +137,8 @@ def open_model(
     try:
         opened = OnnxModel(path, model, specs, large=large, changed=changed)
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
-            f"ONNX Runtime cannot load {path.name}: {lines[0][:240].rstrip('.')}",
+            f"ONNX Runtime cannot load {path.name}: {telling(error)}",
             hint="an operator or an opset is unknown to it, or --input-shape does not fit",
             code="model-unreadable",
         ) from error
@@ -256,9 +256,8 @@ def _weights_bytes(path: Path, model: Any) -> int:
 
 
 def _invalid(path: Path, kind: str, error: Exception) -> ModelError:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
     return ModelError(
-        f"{kind} model is not valid: {path.name}: {lines[0][:240].rstrip('.')}",
+        f"{kind} model is not valid: {path.name}: {telling(error)}",
         hint="export it again",
         code="model-unreadable",
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.compile import end_types
 from edgewright.compile.first_layers import Graph
+from edgewright.compile.foreign import telling
 from edgewright.compile.shapes import Axis, static_shapes
 from edgewright.compile.sources import openvino_layers
 from edgewright.errors import ModelError
@@ -104,12 +105,8 @@ def _refuse_text(model: Any, path: Path) -> None:
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> ModelError:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = next(
-        (line for line in lines if not line.startswith(("Exception from", "Check "))), type(error).__name__
-    )
     return ModelError(
-        f"OpenVINO cannot load {path.name}: {said[:240].rstrip('.:')}",
+        f"OpenVINO cannot load {path.name}: {telling(error)}",
         hint=f"the {kind} files are damaged, or of a version that this OpenVINO does not read",
         code="model-unreadable",
     )

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.compile import changing, end_types
+from edgewright.compile.foreign import telling
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources import graph
-from edgewright.compile.sources.names import given_shapes, said, unique
+from edgewright.compile.sources.names import given_shapes, unique
 from edgewright.compile.sources.signatures import Signature, choose
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, dtype
 from edgewright.errors import ModelError
@@ -66,7 +67,7 @@ def open_folder(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> T
 
 def _unreadable(path: Path, error: Exception) -> ModelError:
     return ModelError(
-        f"TensorFlow cannot load {path.name}: {said(error)}",
+        f"TensorFlow cannot load {path.name}: {telling(error)}",
         hint="export the SavedModel again",
         code="model-unreadable",
     )

@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from edgewright.compile import archives, changing, end_types
 from edgewright.compile.first_layers import Graph
+from edgewright.compile.foreign import BRANCHES, described, position
 from edgewright.compile.shapes import Axis, static_shapes
-from edgewright.compile.sources import narrow, torch_layers
+from edgewright.compile.sources import narrow, torch_layers, torch_places
 from edgewright.compile.sources.names import given_shapes, unique
 from edgewright.compile.sources.torch_function import EXAMPLE, call_function
 from edgewright.errors import ConversionError, ModelError
@@ -66,10 +67,17 @@ class TorchModel:
                 return torch.export.export(self.module, self.example)
         except Exception as error:
             raise ConversionError(
-                f"torch.export cannot trace the module: {_first_line(error)}",
-                hint="its Python code may branch on tensors' values; use torch.where or torch.cond there",
+                f"torch.export cannot trace the module: {described(error)}{position(error)}",
+                hint=BRANCHES,
                 code="conversion-failed",
             ) from error
+
+    def where(self, error: Exception) -> str:
+        """Which layer has the operator that an exporter or a converter names; empty where that is not known."""
+        try:
+            return torch_places.place(self.program, f"{error} {error.__cause__ or ''}")
+        except Exception:  # noqa: BLE001 - what is wrong with the module was said, this only says where
+            return ""
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
         """The outputs for one sample."""
@@ -126,7 +134,7 @@ def _program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
         program = torch.export.load(str(path))
     except Exception as error:
         raise ModelError(
-            f"PyTorch cannot load {path.name}: {_first_line(error)}",
+            f"PyTorch cannot load {path.name}: {described(error)}{position(error)}",
             hint=f"torch {torch.__version__} may not read what another version exported; export it again",
             code="model-unreadable",
         ) from error
@@ -259,7 +267,7 @@ def _flattened(
     except Exception as error:
         shapes = ", ".join(f"{spec.name} {spec.shape}" for spec in specs)
         raise ModelError(
-            f"model does not run: {_first_line(error)}",
+            f"model does not run: {described(error)}{position(error)}",
             hint=f"it was given {shapes}; other sizes are given by --input-shape",
             code="model-unreadable",
         ) from error
@@ -352,8 +360,3 @@ def _path_name(keys: Sequence[Any], first: str) -> str:
     words = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in keys]
     named = first == "output" and bool(words) and not words[0].isdecimal()
     return "_".join(words if named else [first, *words])
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:240].rstrip('.')}" if lines else type(error).__name__

@@ -1,0 +1,140 @@
+"""What frameworks, converters and their programs say when they fail: the line that tells why, and where it was."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgewright.errors import ConversionError
+
+MOST = 240  # letters of a line
+CONVERTERS = frozenset(
+    {
+        "conversion-failed", "custom-operators", "operator-unknown", "loop-not-calibrated", "opset-too-old",
+        "worker-crashed", "worker-timeout", "model-refused", "model-too-large",
+    }
+)  # fmt: skip
+"""Codes of what a converter or a runtime cannot do, and another one may."""
+LOGGED = frozenset({"conversion-failed", "worker-crashed", "worker-timeout"})
+"""Codes of errors of which the log has more."""
+LOG = "log: "
+BRANCHES = "its Python code may branch on tensors' values: use torch.where or torch.cond there"
+_BRANCHING = ("GuardOnDataDependentSymNode", "DataDependentOutputException", "NonConcreteBooleanIndexError")
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+# lines that hold what everything else only announces; the first that matches wins
+_TELLING = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"(?P<said>No conversion rule found for operations: .+)",  # OpenVINO
+        r"(?P<said>No ONNX function found for <OpOverload\(op='(?P<operator>[\w.:]+)')",  # torch.onnx, since 2.5
+        r"(?P<said>Lowering not found: .+)",  # litert-torch
+        r"(?P<said>Conversion is failed for: .+)",
+        r"\berror: (?P<said>.+)",  # MLIR, of TensorFlow's converter
+    )
+)
+# what is said before the reason: where in its sources a library gave up, headings
+_ANNOUNCING = re.compile(
+    r"Exception from |Check '.*' failed at |FrontEnd API failed with |Model wasn't fully converted|Summary:\Z|#+ "
+    r"|Traceback \(most recent call last\)|While (validating|converting) |Failed to convert the exported program|File \""
+)
+_NODE = re.compile(r"While (?:validating|converting) (?:.*friendly_name|(?:ONNX )?node) '([^']+)'")
+_CODE = re.compile(r'File "([^"]+)", line (\d+)')
+_OURS = (str(Path(__file__).parents[1]), str(Path(__file__).parents[3] / "targets"))
+
+
+def telling(error: BaseException) -> str:
+    """The line of an exception that tells what is wrong, shortened; its type where it says nothing."""
+    return line_of(str(error)) or type(error).__name__
+
+
+def described(error: BaseException) -> str:
+    """An exception's type and its telling line."""
+    said = line_of(str(error))
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def line_of(text: str) -> str:
+    """The telling line of what a library or a program says; empty where there is none."""
+    lines = [_ANSI.sub("", line).strip() for line in text.splitlines()]
+    lines = [line for line in lines if line]
+    for pattern in _TELLING:
+        if found := next(filter(None, map(pattern.search, lines)), None):
+            named = found.groupdict()
+            return _short(
+                f"No ONNX function found for {named['operator']}" if named.get("operator") else named["said"]
+            )
+    node = next(filter(None, map(_NODE.match, lines)), None)
+    said = next((line for line in lines if not _ANNOUNCING.match(line)), lines[0] if lines else "")
+    return f"{_short(said)}, at {node[1]}" if node else _short(said)
+
+
+def _short(line: str) -> str:
+    return line[:MOST].rstrip(".:,; ")
+
+
+def refused(error: BaseException, place: str = "") -> ConversionError:
+    """A framework's exception as an error of ours: whose it is, its type, the line that tells why, and where in the model.
+
+    Args:
+        place: the layer, where the opened source knows it.
+    """
+    return ConversionError(
+        f"{_owner(error)} failed: {described(error)}{place or position(error)}",
+        hint=BRANCHES if branching(error) else "",
+        code="conversion-failed",
+    )
+
+
+def branching(error: BaseException) -> bool:
+    """Whether an exception is about Python code that depends on tensors' values."""
+    return type(error).__name__ in _BRANCHING
+
+
+def with_ways(error: ConversionError, ways: str) -> None:
+    """Adds to an error's hint what else there is; where the log is stays last."""
+    hint, log, path = error.hint.rpartition(LOG)
+    error.hint = "; ".join(
+        filter(None, (hint.removesuffix("; ") if log else path, ways, log + path if log else ""))
+    )
+
+
+def position(error: BaseException) -> str:
+    """`, at mods.py:8`: the last line of the user's own code that an exception names or went through; empty without one."""
+    passed = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    return position_in(str(error)) or _last(passed)
+
+
+def position_in(text: str) -> str:
+    """As `position`, of the lines of code that a text names."""
+    return _last([(file, int(line)) for file, line in _CODE.findall(text)])
+
+
+def _last(places: Sequence[tuple[str, int]]) -> str:
+    own = [(file, line) for file, line in places if _of_the_user(file)]
+    return f", at {Path(own[-1][0]).name}:{own[-1][1]}" if own else ""
+
+
+def _of_the_user(file: str) -> bool:
+    """Whether a source file is neither ours nor an installed library's."""
+    installed = (sys.prefix, sys.base_prefix, *_OURS)
+    return (
+        file.endswith(".py")
+        and Path(file).is_file()
+        and "site-packages" not in file
+        and not file.startswith(installed)
+    )
+
+
+def _owner(error: BaseException) -> str:
+    """The package that an exception comes from: its type's, else the first on the way that is none of ours."""
+    named = type(error).__module__.split(".")[0]
+    if named != "builtins":
+        return named
+    frames = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    packages = [name.split(".")[0] for name in frames]
+    ours = ("", "__main__", "edgewright", "edgewright_targets")
+    return next((name for name in packages if name not in ours), "conversion")
