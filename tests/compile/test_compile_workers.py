@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.compile.worker import foreign
+from edgewright.compile.foreign import refused
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
 
@@ -142,7 +142,7 @@ def test_what_a_worker_started_ends_with_its_host(tmp_path: Path) -> None:
 
 def test_what_a_library_says_of_its_own_sources_is_passed_over() -> None:
     said = "Exception from src/core.cpp:117:\nCheck 'false' failed at src/plugin.cpp:53:\nno reorder available.\n"
-    assert foreign(RuntimeError(said)).message == "conversion failed: RuntimeError: no reorder available"
+    assert refused(RuntimeError(said)).message == "conversion failed: RuntimeError: no reorder available"
     assert (
-        "Exception from src/core.cpp" in foreign(RuntimeError("Exception from src/core.cpp:117:\n")).message
+        "Exception from src/core.cpp" in refused(RuntimeError("Exception from src/core.cpp:117:\n")).message
     )
