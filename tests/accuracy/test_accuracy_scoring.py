@@ -207,7 +207,7 @@ def test_an_own_metric_that_does_not_bear_every_draw(given: evaluation.Evaluatio
     checks = scored(given, f"{tmp_path}/own.py:odd", mine, mine)
     assert (checks[0].value, checks[0].low, checks[0].ok) == (0, None, True)
     (refused,) = scored(given, f"{tmp_path}/own.py:never", mine, mine)
-    assert not refused.ok and refused.note == "own.py:never is not defined for these labels"
+    assert not refused.ok and refused.note == "metric own.py:never returned inf"
 
 
 def test_inputs_are_real_again_unless_the_source_has_integers() -> None:

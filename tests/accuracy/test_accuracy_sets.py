@@ -332,8 +332,8 @@ def test_names_are_numbered_only_where_all_classes_are_named(folder: Path) -> No
         ("wrong_shape", "sample 1 of .* has the wrong shape"),
         ("breaks", "failed at sample 1: RuntimeError: the camera is gone"),
         ("uneven", "labels of .* differ in shape"),
-        ("not_a_generator", "failed: TypeError"),
-        ("dies", "evaluation worker died during write: exit code 7"),
+        ("not_a_generator", "is no generator, it returned int"),
+        ("dies", "ended its process: exit code 7"),
     ],
 )
 def test_what_is_wrong_with_a_generator(made: Any, name: str, message: str) -> None:

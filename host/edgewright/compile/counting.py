@@ -56,7 +56,8 @@ def _mask(
     if not fitting:
         raise UsageError(
             f"[compare] mask {mask} of shape {kept.shape[1:]} fits no output",
-            hint="an output fits that begins with the mask's axes, or has them behind its channels",
+            hint="an output fits that begins with the mask's axes, or has them behind its channels; the outputs are"
+            f" {', '.join(str(count.shape[1:]) for count in counts)}",
         )
     for count in fitting:
         count &= _laid(kept, count.shape)

@@ -16,13 +16,14 @@ import msgspec
 from edgewright.compile import data, labels, own_function
 from edgewright.compile.answers import real
 from edgewright.compile.fingerprint import fingerprint
+from edgewright.compile.foreign import LOG
 from edgewright.compile.key import data_sha256
 from edgewright.compile.members import by_name
 from edgewright.compile.ranges import Range, Ranges
 from edgewright.compile.recognise import file_sha256
 from edgewright.compile.workers import Workers
 from edgewright.config import home, in_use
-from edgewright.errors import DataError
+from edgewright.errors import ConversionError, DataError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.project import Preprocessing
@@ -97,16 +98,15 @@ def prepare(
     yielded = ""
     if own_function.named(path) is None:
         if not _whole(_place(folder, key)):
-            write(preprocessing=preprocessing, **arguments)
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                write(preprocessing=preprocessing, scratch=Path(scratch), **arguments)
     else:
         made = {} if workers is None else workers.made
         yielded = made.get(key) or ("" if fresh else _noted(folder, key))
         if not yielded or not _whole(_place(folder, key, yielded)):
             with ExitStack() as stack:
                 used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
-                yielded = made[key] = used.call(
-                    WORKER, __name__, "write", preprocessing=preprocessing, **arguments
-                )
+                yielded = made[key] = _run(used, path, {"preprocessing": preprocessing, **arguments})
         in_use.hold(folder / f"{key}{_NOTE}")
         digest = hashlib.sha256((digest + yielded).encode()).hexdigest()
     if (
@@ -119,6 +119,23 @@ def prepare(
         inputs=place / _INPUTS, labels=place / _LABELS, count=_rows(place / _LABELS), sha256=digest,
         names=labels.names(path) if path.is_dir() else 0, ranges=_load_ranges(place / _RANGES),
     )  # fmt: skip
+
+
+def _run(workers: Workers, path: Path, arguments: dict[str, Any]) -> str:
+    """`write` in the process of the user's functions. Raises DataError where that does not live."""
+    try:
+        # made here: it goes with what the function yielded so far, also where its process is ended
+        with tempfile.TemporaryDirectory(dir=arguments["folder"]) as scratch:
+            found: str = workers.call(WORKER, __name__, "write", scratch=Path(scratch), **arguments)
+    except ConversionError as error:
+        if error.code not in ("worker-crashed", "worker-memory"):
+            raise
+        how = error.message.rpartition(": ")[2]
+        what = "ended its process" if error.code == "worker-crashed" else "outgrew the memory"
+        raise DataError(
+            f"{path} {what}: {how}", hint=f"yield one sample at a time, and do not exit; {LOG}{workers.log}"
+        ) from error
+    return found
 
 
 def quantised(given: EvaluationSet, specs: Sequence[TensorSpec]) -> Path:
@@ -159,12 +176,17 @@ def _rewritten(given: EvaluationSet, read: Sequence[TensorSpec], wanted: Sequenc
 
 
 def write(
-    path: Path, specs: Sequence[TensorSpec], preprocessing: Preprocessing | None, folder: Path, key: str
+    path: Path,
+    specs: Sequence[TensorSpec],
+    preprocessing: Preprocessing | None,
+    folder: Path,
+    key: str,
+    scratch: Path,
 ) -> str:
     """Makes the set, whole or not at all. Memory stays bounded: one pass, one sample at a time.
 
     Args:
-        folder: of all sets. key: of what the set is made from.
+        folder: of all sets. key: of what the set is made from. scratch: an empty folder, beside the sets.
 
     Returns:
         Hex sha256 of what the function yielded, inputs and labels; empty for data.
@@ -174,34 +196,31 @@ def write(
     """
     import numpy as np
 
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        scratch, made = Path(temporary), Path(temporary) / "set"
-        made.mkdir()
-        raws = [scratch / str(index) for index in range(len(specs))]
-        found: list[Any] = []
-        yielded, seen_ranges = "", Ranges(specs)
-        if own_function.named(path) is None:
-            given = labels.read(path)
-            count = _spill(seen_ranges.watched(data.samples(path, specs, preprocessing)), raws)
-        else:
-            seen = hashlib.sha256()
-            count = _spill(seen_ranges.watched(_generated(path, specs, found, seen)), raws)
-            given = labels.numeric(found, path) if found else np.zeros(0)
-            _see(seen, given)
-            yielded = seen.hexdigest()
-        if not count:
-            raise DataError(f"evaluation set is empty: {path}", hint=_ONE)
-        if count != len(given):
-            raise DataError(
-                f"{path} has {count} samples and {len(given)} labels", hint="give one label a sample"
-            )
-        _pack(made / _INPUTS, specs, raws, count)
-        np.save(made / _LABELS, given)
-        np.save(made / _RANGES, np.array(seen_ranges.found, np.float64))
-        _settle(made, _place(folder, key, yielded), scratch / "damaged")
-        if yielded:
-            (scratch / "note").write_text(yielded, "ascii")
-            (scratch / "note").replace(folder / f"{key}{_NOTE}")
+    made = scratch / "set"
+    made.mkdir()
+    raws = [scratch / str(index) for index in range(len(specs))]
+    found: list[Any] = []
+    yielded, seen_ranges = "", Ranges(specs)
+    if own_function.named(path) is None:
+        given = labels.read(path)
+        count = _spill(seen_ranges.watched(data.samples(path, specs, preprocessing)), raws)
+    else:
+        seen = hashlib.sha256()
+        count = _spill(seen_ranges.watched(_generated(path, specs, found, seen)), raws)
+        given = labels.numeric(found, path) if found else np.zeros(0)
+        _see(seen, given)
+        yielded = seen.hexdigest()
+    if not count:
+        raise DataError(f"evaluation set is empty: {path}", hint=_ONE)
+    if count != len(given):
+        raise DataError(f"{path} has {count} samples and {len(given)} labels", hint="give one label a sample")
+    _pack(made / _INPUTS, specs, raws, count)
+    np.save(made / _LABELS, given)
+    np.save(made / _RANGES, np.array(seen_ranges.found, np.float64))
+    _settle(made, _place(folder, key, yielded), scratch / "damaged")
+    if yielded:
+        (scratch / "note").write_text(yielded, "ascii")
+        (scratch / "note").replace(folder / f"{key}{_NOTE}")
     return yielded
 
 
@@ -248,17 +267,17 @@ def _generated(
 ) -> Iterator[list[Array]]:
     """The inputs that the user's function yields, checked; its labels are added to `found`, the inputs to `seen`."""
     function = own_function.load(path)
-    try:
-        pairs: Iterable[Any] = iter(function())
-    except (Exception, SystemExit) as error:
-        raise DataError(f"{path} failed: {own_function.said(error)}", hint=_ONE) from error
+    made = own_function.call(str(path), function, hint=_ONE)
+    if not isinstance(made, Iterable):
+        raise DataError(f"{path} is no generator, it returned {type(made).__name__}", hint=_ONE)
+    pairs = iter(made)
     while True:
         index = len(found)
         try:
-            pair = next(pairs)  # type: ignore[call-overload]
+            pair = next(pairs)
         except StopIteration:
             return
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise DataError(
                 f"{path} failed at sample {index}: {own_function.said(error)}", hint="run it by itself"
             ) from error

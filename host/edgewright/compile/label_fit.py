@@ -42,10 +42,16 @@ def _ids(labels: Array, spec: TensorSpec, count: int) -> Array:
                 f"labels are no class ids, they have {found.shape[1]} values a sample",
                 hint="give one whole number a sample, or another metric: mse, mae, f1 or auc",
             )
+        if found.shape[1] != count:
+            raise DataError(
+                f"labels are one-hot rows of {found.shape[1]} classes, output {spec.name} has {count}",
+                hint="give rows as long as the output, or class numbers from 0",
+            )
         found = found.argmax(axis=1)
     found = found.reshape(len(found), -1)
     if found.shape[1] != 1 or not np.array_equal(found, np.rint(found)):
-        raise DataError("labels are no class ids, they are not one whole number a sample",
+        shape = f" (their shape is {labels.shape})" if found.shape[1] != 1 else ""
+        raise DataError(f"labels are no class ids, they are not one whole number a sample{shape}",
                         hint="give whole numbers, or the metric mse or mae")  # fmt: skip
     found = found[:, 0].astype(np.int64)
     wrong = np.flatnonzero((found < 0) | (found >= count))

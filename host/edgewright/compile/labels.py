@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TABLE = "labels.csv"
 CLASSES = "classes.txt"
+_GREATEST = 2**63 - 1
 _FORMS = "sub-folders named after the classes, or images and labels.csv with a row `file,label` each"
 
 
@@ -59,9 +60,15 @@ def numeric(rows: Any, where: Path | str) -> Array:
             f"labels of {where} are no numbers: {found.dtype}", hint="give class numbers from 0, or figures"
         )
     if found.dtype.kind == "f":
-        if not np.isfinite(found).all():
-            raise DataError(f"labels of {where} hold NaN or infinity", hint="remove those samples")
+        bad = np.flatnonzero(~np.isfinite(found).reshape(len(found), -1).all(axis=1))
+        if len(bad):
+            raise DataError(
+                f"labels of {where} hold NaN or infinity: sample {bad[0]}, one of {len(bad)}",
+                hint="remove those samples",
+            )
         return found.astype(np.float64 if found.dtype.itemsize > 4 else np.float32)
+    if found.size and found.max() > _GREATEST:
+        raise DataError(f"label of {where} is too large: {found.max()}", hint="class numbers begin at 0")
     wide = found.size and (found.max() > 2**31 - 1 or found.min() < -(2**31))
     return found.astype(np.int64 if wide else np.int32)
 

@@ -100,6 +100,8 @@ class Scorer:
         """
         found = self.score(answers, labels)
         value = found if isinstance(found, float) else float(found.mean())
+        if not math.isfinite(value) and self.metric.name not in METRICS:
+            raise _not_finite(self.metric.name, found)
         if not math.isfinite(value):
             raise DataError(
                 f"{self.metric.name} is not defined for these labels",
@@ -151,22 +153,34 @@ def own(name: str) -> Path | None:
 
 
 def _called(function: Callable[[Any, Any], Any], name: str, outputs: Any, labels: Any) -> Any:
-    try:
-        return function(outputs, labels)
-    except (Exception, SystemExit) as error:
-        raise DataError(
-            f"metric {name} failed: {own_function.said(error)}", hint="try it on arrays of that shape"
-        ) from error
+    shapes = " and ".join(
+        str(one.shape) for one in (*(outputs if isinstance(outputs, list) else [outputs]), labels)
+    )
+    return own_function.call(
+        f"metric {name}", function, outputs, labels, hint=f"try it on arrays of shapes {shapes}"
+    )
 
 
 def _own_result(found: Any, count: int, name: str) -> Any:
     import numpy as np
 
-    result = np.asarray(found)
-    if result.dtype.kind not in "fiub" or result.shape not in ((), (count,)):
+    hint = f"return a number, or an array of shape ({count},): a score a sample"
+    try:
+        result = np.asarray(found)
+    except Exception as error:  # lists of different lengths, a tensor of some framework
         raise DataError(
-            f"metric {name} returned {result.dtype} of shape {result.shape}",
-            hint=f"return a number, or an array of shape ({count},): a score a sample",
-        )
+            f"metric {name} returned no numbers: {own_function.said(error)}", hint=hint
+        ) from error
+    if result.dtype.kind not in "fiub" or result.shape not in ((), (count,)):
+        raise DataError(f"metric {name} returned {own_function.kind_of(found, result)}", hint=hint)
     result = result.astype(np.float64)
     return result if result.shape else float(result)
+
+
+def _not_finite(name: str, found: Array | float) -> DataError:
+    import numpy as np
+
+    scores = np.atleast_1d(np.asarray(found))
+    bad = np.flatnonzero(~np.isfinite(scores))
+    where = f" for sample {bad[0]}, one of {len(bad)}" if isinstance(found, np.ndarray) else ""
+    return DataError(f"metric {name} returned {scores[bad[0]]}{where}", hint="return finite numbers")

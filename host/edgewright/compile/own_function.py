@@ -6,14 +6,20 @@ import hashlib
 import importlib.util
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
-from edgewright.errors import UsageError
+from edgewright.compile.foreign import described, position
+from edgewright.config import home
+from edgewright.errors import DataError, UsageError
 from edgewright.nouns.metric import OWN
 
 TURN = threading.Lock()  # held around a call: a user's function does not have to bear several boards at once
+
+
+PRINTED = 1 << 20  # letters that functions may print into the log, a command
 
 
 def named(text: Path | str | None) -> tuple[Path, str] | None:
@@ -45,8 +51,11 @@ def load(text: Path | str) -> Callable[..., Any]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[alias] = module  # dataclasses and pickles of that module look for it there
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+        with _quiet():
+            spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise UsageError(
             f"{file} fails while it is imported: {said(error)}", hint="run it by itself first"
         ) from error
@@ -59,7 +68,68 @@ def load(text: Path | str) -> Callable[..., Any]:
     return function  # type: ignore[no-any-return]
 
 
+def call(what: str, function: Callable[..., Any], *arguments: Any, hint: str) -> Any:
+    """What a function of the user's returns. What it prints goes to the log: it may be called hundreds of times.
+
+    Args:
+        what: the function, for people. hint: what to do where it fails.
+
+    Raises:
+        DataError: it fails, whatever it raises.
+    """
+    try:
+        with _quiet():
+            return function(*arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise DataError(f"{what} failed: {said(error) + _defined(function, error)}", hint=hint) from error
+
+
 def said(error: BaseException) -> str:
-    """An exception of the user's code in one line: its type and the first line of its text."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200].rstrip('.')}" if lines else type(error).__name__
+    """An exception of the user's code in one line: its type, what it says, and the line of the user's that it is from."""
+    return described(error) + position(error)
+
+
+def _defined(function: Callable[..., Any], error: BaseException) -> str:
+    """Where a function is, for an error that is not inside it."""
+    code = getattr(function, "__code__", None)
+    return (
+        "" if code is None or position(error) else f", at {Path(code.co_filename).name}:{code.co_firstlineno}"
+    )
+
+
+def kind_of(found: Any, array: Any) -> str:
+    """What a function returned that is no number and no array of numbers of the right shape."""
+    if array.dtype.kind in "fiub":
+        return f"{array.dtype} of shape {array.shape}"
+    return "None" if found is None else f"a {type(found).__name__}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Sends what this thread prints to the log, the first of it; other threads print as before."""
+    with redirect_stdout(cast(TextIO, _Printed(sys.stdout, threading.get_ident()))):
+        yield
+
+
+class _Printed:
+    """A stream in the place of stdout, which is for the command's own result."""
+
+    left = PRINTED
+
+    def __init__(self, stdout: TextIO, thread: int) -> None:
+        self._stdout, self._thread = stdout, thread
+
+    def write(self, text: str) -> int:
+        if threading.get_ident() != self._thread:
+            return self._stdout.write(text)
+        kept = text[: _Printed.left]
+        _Printed.left -= len(kept)
+        if kept:
+            with (home.folder("logs") / "convert.log").open("a", encoding="utf-8", errors="replace") as log:
+                log.write(kept)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stdout, name)

@@ -56,13 +56,10 @@ class Similarity(NamedTuple):
             DataError: the function fails, or returns no share.
         """
         with own_function.TURN:
-            try:
-                found = self.function(list(references), list(answers))
-            except (Exception, SystemExit) as error:
-                raise DataError(
-                    f"[compare] {self.name} failed: {own_function.said(error)}",
-                    hint="it gets two lists of arrays of shape (goldens, *output shape)",
-                ) from error
+            found = own_function.call(
+                f"[compare] {self.name}", self.function, list(references), list(answers),
+                hint="it gets two lists of arrays of shape (goldens, *output shape)",
+            )  # fmt: skip
             return plain(_checked(found, len(references[0]), self.name))
 
     def enough(self, share: float) -> bool:
@@ -172,7 +169,7 @@ def _checked(found: Any, count: int, name: str) -> float:
             f"[compare] {name} returned no numbers: {own_function.said(error)}", hint=hint
         ) from error
     if result.dtype.kind not in "fiub" or result.shape not in ((), (count,)):
-        raise DataError(f"[compare] {name} returned {result.dtype} of shape {result.shape}", hint=hint)
+        raise DataError(f"[compare] {name} returned {own_function.kind_of(found, result)}", hint=hint)
     result = result.astype(np.float64)
     if not np.isfinite(result).all():
         raise DataError(
