@@ -13,7 +13,7 @@ from edgewright.errors import ConversionError
 MOST = 240  # letters of a line
 CONVERTERS = frozenset(
     {
-        "conversion-failed", "custom-operators", "operator-unknown", "loop-not-calibrated", "opset-too-old",
+        "conversion-failed", "custom-operators", "operator-unknown", "loop-not-calibrated", "opset-too-old", "opset-too-new",
         "worker-crashed", "worker-timeout", "model-refused", "model-too-large",
     }
 )  # fmt: skip
