@@ -1,8 +1,8 @@
 """How often the verdict on an artifact is right: faults planted in finished artifacts, and sound ones.
 
-Real models are converted, then their finished files are changed, each fault drawn by a seed. A fault is real if more than 2 % of
-the answers to other, labelled samples are not those of the file without it; others are counted apart. An artifact is sound
-if it loses at most 2 points of its source's accuracy there. "Today" is the rule of manifests of schema 1.
+Models are converted, then their finished files are changed, each fault drawn by a seed. A fault is real if more than 2 % of the
+decisions about other samples are not those of the file without it; others are counted apart. What is found is kept trial by trial:
+a run that is interrupted goes on where it was. `docs/truth.md` is made from that file.
 """
 
 from __future__ import annotations
@@ -10,121 +10,147 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import resource
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import measuring
-from truth.faults import KINDS
+from truth import page
+from truth.cases import Absent, builders
+from truth.faults import ALL
+from truth.store import Key, Made, Store, fingerprint
 
 HERE = Path(__file__).parent
-PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
-TARGETS = ("onnxruntime", "tflite")
-MODELS = ("digits", "keywords", "wakeword", "boxes")
+RESULTS = HERE / "truth" / "results.jsonl"
+PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "int16x8")
+TARGETS = ("onnxruntime", "tflite", "openvino")
+CACHE = Path("~/.cache/edgewright-bench/truth").expanduser()
 
 
 def main() -> None:
     """Runs it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--small", action="store_true", help="one fault of each kind an artifact, 200 samples evaluate"
-    )
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
-    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
-    parser.add_argument(
-        "--kinds",
-        nargs="+",
-        choices=list(KINDS),
-        default=list(KINDS),
-        metavar="KIND",
-        help="of faults: %(choices)s",
-    )
-    parser.add_argument("--seeds", type=int, help="faults of each kind an artifact")
-    parser.add_argument("--samples", type=int, help="that evaluate")
-    parser.add_argument(
-        "--draws", type=int, help="of other goldens and of other calibration data for sound artifacts"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where all trials go, too")
-    given = parser.parse_args()
-    seeds, samples, draws = (1, 200, 2) if given.small else (5, 400, 5)
-    given.seeds = seeds if given.seeds is None else given.seeds
-    given.samples = samples if given.samples is None else given.samples
-    given.draws = draws if given.draws is None else given.draws
+    given = arguments()
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="edgewright-bench-") as scratch:
-        os.environ["EDGEWRIGHT_HOME"] = str(Path(scratch) / "home")
-        run(given, Path(scratch))
-    own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    cpu_s = sum(one.ru_utime + one.ru_stime for one in (own, others))
-    peak_mb = max(own.ru_maxrss, others.ru_maxrss) * 1024 / 1e6
-    print(
-        f"{time.perf_counter() - began:.0f} s in all, {cpu_s:.0f} s of CPU, at most {peak_mb:.0f} MB in a process."
-    )
+    about = {"samples": given.samples, "seeds": given.seeds, "draws": given.draws, "machine": machine()}
+    store = Store(given.results, fingerprint(), about)
+    parts = sorted(given.results.parent.glob(f"{given.results.stem}.part*.jsonl"))
+    for part in parts:  # of a run that was interrupted
+        store.take(part)
+        part.unlink()
+    try:
+        if given.jobs > 1:
+            shared(given)
+        else:
+            alone(given, store)
+    finally:
+        for part in sorted(given.results.parent.glob(f"{given.results.stem}.part*.jsonl")):
+            store.take(part)
+            part.unlink()
+        store.close()
+    print(page.text(given.results))
+    print(f"{time.perf_counter() - began:.0f} s in all.")
 
 
-def run(given: argparse.Namespace, place: Path) -> None:
-    """All models, then the tables."""
-    from truth import tables, trials
-    from truth.cases import CASES
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = list(builders())
+    parser.add_argument("--small", action="store_true", help="two models, 100 samples evaluate, no older runtimes; nothing is kept")  # fmt: skip
+    parser.add_argument("--models", nargs="+", choices=names, metavar="MODEL", help="of %(choices)s")
+    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
+    parser.add_argument("--kinds", nargs="+", choices=ALL, default=list(ALL), metavar="KIND", help="of faults: %(choices)s")  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=1, help="faults of each kind an artifact")
+    parser.add_argument("--samples", type=int, help="that evaluate, at most")
+    parser.add_argument("--draws", type=int, default=1, help="of other goldens and of other calibration data for sound artifacts")  # fmt: skip
+    parser.add_argument("--older", action="store_true", help="older versions of the runtimes too, which pip fetches")  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=1, help="models that are tried at once")
+    parser.add_argument("--results", type=Path, metavar="FILE", help=f"default: {RESULTS.relative_to(HERE.parent)}")  # fmt: skip
+    parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER", help="where models and runtimes are kept")  # fmt: skip
+    given = parser.parse_args()
+    if given.small:
+        given.scratch = tempfile.TemporaryDirectory(prefix="edgewright-bench-")
+        given.results = given.results or Path(given.scratch.name) / "results.jsonl"
+        given.cache = Path(given.scratch.name)
+    given.results = given.results or RESULTS
+    given.samples = given.samples or (100 if given.small else 200)
+    given.models = given.models or (["digits", "boxes"] if given.small else names)
+    return given
 
+
+def alone(given: argparse.Namespace, store: Store) -> None:
+    """All models in this process, one after another."""
+    from truth.before import tried_before
+    from truth.trials import Trials
+
+    from edgewright import targets
     from edgewright.compile.workers import Workers
 
-    (place / "home").mkdir()
-    found = trials.Found([], [], [], [])
-    names = []
-    for name in given.models:
-        case = CASES[name](place)
-        if case.name in names:
-            continue  # it stands in for a model that is absent
-        names.append(case.name)
-        with Workers(place / "bench.log") as workers:
-            tried = trials.Tried(case, workers, place / case.name, given.samples, found)
-            for target in given.targets:
-                for precision in given.precisions:
-                    one(tried, target, precision, given.kinds, given)
-        gc.collect()
-    print(
-        f"### Faults in finished artifacts: refused\n\n{measuring.machine()}. Models: {', '.join(names)}.",
-        end=" ",
-    )
-    print(
-        f"{given.seeds} of each kind an artifact, {given.samples} samples evaluate, {found.broken} more faults did not run.\n"
-    )
-    print(tables.faults(found, given.kinds))
-    print(tables.rules(found))
-    print("### Sound artifacts: refused\n")
-    print(tables.false_refusals(found))
-    print("### Sound artifacts on other kernels\n")
-    print(tables.kernels(found))
-    print("### Time of the verdict, medians\n")
-    print(tables.cost(found))
-    print("### Where the new verdict is wrong\n")
-    print(tables.missed(found), flush=True)
-    if given.json:
-        given.json.write_bytes(trials.as_json(found))
+    with tempfile.TemporaryDirectory(prefix="edgewright-bench-") as scratch:
+        place = Path(scratch)
+        fresh_home(place / "home")
+        for name in given.models:
+            folder = given.cache / name
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                case = builders()[name](folder)
+            except Absent as error:
+                measuring.say(f"{name}: {error}")
+                store.add(Key(name, "", ""), Made(0.0, 0.0, f"absent: {error}"))
+                continue
+            with Workers(place / "bench.log") as workers:
+                tried = Trials(case, workers, place / name, given.samples, store)
+                for target in given.targets:
+                    for precision in given.precisions:
+                        if precision in targets.load(target).precisions:
+                            tried.run(target, precision, given.kinds, given.seeds, given.draws, given.cache if given.older else None)  # fmt: skip
+                    tried_before(tried, target)
+            gc.collect()
 
 
-def one(tried: object, target: str, precision: str, kinds: list[str], given: argparse.Namespace) -> None:
-    """One artifact: sound, with faults; and where its precision is calibrated, sound ones with other data."""
-    from truth.trials import Tried
+def shared(given: argparse.Namespace) -> None:
+    """The models dealt out to several processes."""
+    flags = [
+        "--seeds",
+        given.seeds,
+        "--samples",
+        given.samples,
+        "--draws",
+        given.draws,
+        "--cache",
+        given.cache,
+    ]
+    flags += ["--targets", *given.targets, "--precisions", *given.precisions, "--kinds", *given.kinds]
+    flags += ["--older"] * given.older
+    running = []
+    for job in range(given.jobs):
+        part = given.results.with_name(f"{given.results.stem}.part{job}.jsonl")
+        part.write_bytes(given.results.read_bytes())
+        argv = [sys.executable, __file__, *map(str, flags), "--results", str(part)]
+        argv += ["--models", *given.models[job :: given.jobs]]
+        running.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL))
+    failed = [child.wait() for child in running]
+    if any(failed):
+        raise measuring.BenchmarkError("a part of the run failed")
 
-    from edgewright.nouns.precision import PRECISIONS as ROWS
 
-    assert isinstance(tried, Tried)  # noqa: S101
-    if (subject := tried.artifact(target, precision)) is None:
-        return
-    tried.try_sound(subject, given.draws)
-    tried.try_kernels(subject)
-    tried.try_faults(subject, kinds, range(given.seeds))
-    if not ROWS[precision].calibrated:
-        return
-    for draw in range(given.draws):
-        other = tried.artifact(target, precision, f"half{draw}")
-        if other is not None:
-            tried.try_sound(other, 0)
+def fresh_home(folder: Path) -> None:
+    """A state folder of its own, with the toolchains that are installed (`edgewright toolchain install`)."""
+    from edgewright.config import home
+
+    installed = home.home() / "toolchains"
+    folder.mkdir()
+    if installed.is_dir():
+        (folder / "toolchains").symlink_to(installed.resolve())
+    os.environ["EDGEWRIGHT_HOME"] = str(folder)
+
+
+def machine() -> str:
+    """This machine in a line, without its load."""
+    return measuring.machine().partition(", load")[0]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -106,6 +107,32 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
     part, z2 = hits / of, 1.959964**2
     centre, half = part + z2 / (2 * of), (z2 * (part * (1 - part) / of + z2 / (4 * of**2))) ** 0.5
     return max(0.0, (centre - half) / (1 + z2 / of)), min(1.0, (centre + half) / (1 + z2 / of))
+
+
+def clopper_pearson(hits: int, of: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share."""
+
+    def at_most(count: int, part: float) -> float:
+        """The chance of so many hits, or fewer."""
+        logs = (math.log(part), math.log1p(-part))
+        terms = (
+            math.lgamma(of + 1)
+            - math.lgamma(k + 1)
+            - math.lgamma(of - k + 1)
+            + k * logs[0]
+            + (of - k) * logs[1]
+            for k in range(count + 1)
+        )
+        return math.fsum(map(math.exp, terms))
+
+    def solve(count: int, chance: float) -> float:
+        low, high = 0.0, 1.0
+        for _ in range(40):
+            middle = (low + high) / 2
+            low, high = (middle, high) if at_most(count, middle) > chance else (low, middle)
+        return (low + high) / 2
+
+    return (solve(hits - 1, 0.975) if hits else 0.0), (solve(hits, 0.025) if hits < of else 1.0)
 
 
 def report(title: str, found: Mapping[str, Sequence[Figures]], keys: Mapping[str, str], *, base: str) -> None:

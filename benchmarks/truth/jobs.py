@@ -11,73 +11,37 @@ import numpy as np
 from edgewright.compile import goldens
 from edgewright.compile.answers import real
 from edgewright.compile.jobs import SourceRef, artifact_answers, opened
+from truth.decide import Decide, decisions
 
 
 @lru_cache(maxsize=1)
-def _inputs(file: Path) -> Any:
-    return np.load(file)
+def _inputs(file: Path) -> list[tuple[Any, ...]]:
+    with np.load(file) as archive:
+        return list(zip(*(archive[f"input_{at}"] for at in range(len(archive.files))), strict=True))
 
 
 def golden_answers(runner: str, folder: Path, manifest: dict[str, Any], file: Path) -> tuple[list[Any], list[Any]]:  # fmt: skip
     """(references, answers): real values, one array an output, over all goldens."""
     inputs, references = goldens.load(file, len(manifest["inputs"]), len(manifest["outputs"]))
-    return references, _stacked(runner, folder, manifest, zip(*inputs, strict=True))
+    return references, _stacked(runner, folder, manifest, list(zip(*inputs, strict=True)))
 
 
-def labels(runner: str, folder: Path, manifest: dict[str, Any], file: Path, first: int) -> Any:
-    """Where the first output's greatest value is, from `first` on, for the samples of an `.npy`; -1 where one is not finite."""
-    rows = ([row] for row in _inputs(file))
-    return _greatest(_stacked(runner, folder, manifest, rows)[0], first)
+def decided(
+    runner: str, folder: Path, manifest: dict[str, Any], file: Path, how: tuple[Decide, ...]
+) -> list[Any]:
+    """The artifact's decisions about the samples of an `.npz`."""
+    return decisions(_stacked(runner, folder, manifest, _inputs(file)), how)
 
 
-def source_labels(source: SourceRef, file: Path, first: int) -> Any:
+def source_decided(source: SourceRef, file: Path, how: tuple[Decide, ...]) -> list[Any]:
     """The same by the source."""
     model = opened(source)
-    return _greatest(np.stack([model.run([row])[0].copy() for row in _inputs(file)]), first)
-
-
-def onnxruntime_kernels(path: Path, file: Path) -> dict[str, Any]:
-    """The first output for the goldens, without the runtime's optimisations."""
-    import onnxruntime
-
-    from edgewright.compile import onnxsession
-
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3
-    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxsession.session(path, settings)
-    name = session.get_inputs()[0].name
-    rows = goldens.load(file, 1, 0)[0][0]
-    return {"not optimised": np.stack([session.run(None, {name: row})[0] for row in rows])}
-
-
-def tflite_kernels(path: Path, file: Path) -> dict[str, Any]:
-    """The first output for the goldens, by each of the runtime's sets of kernels."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    found = {}
-    rows = goldens.load(file, 1, 0)[0][0]
-    for name in ("BUILTIN", "BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"):
-        model = Interpreter(
-            str(path), experimental_op_resolver_type=getattr(OpResolverType, name), num_threads=1
-        )
-        model.allocate_tensors()
-        given, made = model.get_input_details()[0]["index"], model.get_output_details()[0]["index"]
-        answers = []
-        for row in rows:
-            model.set_tensor(given, row)
-            model.invoke()
-            answers.append(model.get_tensor(made).copy())
-        found[name.lower()] = np.stack(answers)
-    return found
+    rows = [[answer.copy() for answer in model.run(list(row))] for row in _inputs(file)]
+    return decisions([np.stack(column) for column in zip(*rows, strict=True)], how)
 
 
 def _stacked(runner: str, folder: Path, manifest: dict[str, Any], rows: Any) -> list[Any]:
-    answers = [[array.copy() for array in row] for row in artifact_answers(runner, folder, manifest, rows)]
+    found = artifact_answers(runner, folder, manifest, ([*row] for row in rows))
+    answers = [[array.copy() for array in row] for row in found]
     columns = [np.stack(column) for column in zip(*answers, strict=True)]
     return [real(column, spec) for column, spec in zip(columns, manifest["outputs"], strict=True)]
-
-
-def _greatest(answers: Any, first: int) -> Any:
-    flat = answers.reshape(len(answers), -1)[:, first:]
-    return np.where(np.isfinite(flat).all(axis=1), flat.argmax(axis=1), -1)

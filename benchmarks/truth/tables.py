@@ -1,142 +1,209 @@
-"""Tables of what was found, with Wilson's intervals."""
+"""Tables of what was found, with exact intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Mapping
 from statistics import median
+from typing import Any
 
-import measuring
-from measuring import markdown, number
+from measuring import clopper_pearson, markdown, number
 
-from truth.trials import Found, Trial
-from truth.verdicts import TIMES
+from truth.store import Before, Fault, Kernel, Key, Made, Row, Sound
 
-REAL = 0.02  # a fault is real if more than this share of the answers is another one
-SOUND = 0.02  # an artifact is sound if no more than this is lost of its source's accuracy
-_BANDS = ((REAL, 0.05), (0.05, 0.2), (0.2, 1.01))
+REAL, NAMED = 20, 50  # permille of the decisions
+_BANDS = ((20, 50), (50, 200), (200, 1001))
+RULES = {"n": "not finite", "l": "levels", "w": "whole", "f": "following", "s": "slices"}
+Rows = Mapping[Key, list[Any]]
+Pair = tuple[Key, Any]
 
 
-def share(trials: Iterable[Trial], refused: Callable[[Trial], bool]) -> str:
+def pairs(rows: Rows, kind: type[Row]) -> Iterator[Pair]:
+    """(artifact, row) of one kind."""
+    return ((key, row) for key, found in rows.items() for row in found if isinstance(row, kind))
+
+
+def share(hits: int, of: int) -> str:
     """A share in percent with its interval."""
-    answers = [refused(trial) for trial in trials]
-    if not answers:
+    if not of:
         return "-"
-    low, high = measuring.wilson(sum(answers), len(answers))
-    return f"{100 * sum(answers) / len(answers):.0f} ({100 * low:.0f}-{100 * high:.0f})"
+    low, high = clopper_pearson(hits, of)
+    return f"{100 * hits / of:.1f} ({100 * low:.1f}-{100 * high:.1f})"
 
 
-def real(trial: Trial) -> bool:
-    """Whether a fault changes the answers."""
-    return trial.disagrees > REAL
+def models(rows: Rows) -> str:
+    """What was converted, and what was not."""
+    lines = []
+    for model in dict.fromkeys(key.model for key in rows):
+        made = [(key, row) for key, row in pairs(rows, Made) if key.model == model]
+        absent = [row.refused for key, row in made if not key.target]
+        good = [key for key, row in made if key.target and not row.refused]
+        why = absent or [f"{key.target} {key.precision}: {row.refused}" for key, row in made if row.refused]
+        lines.append([model, len(good), "; ".join(_short(one) for one in why) or "-"])
+    return markdown(["model", "artifacts", "no artifact, for"], lines)
 
 
-def sound(trial: Trial) -> bool:
-    """Whether an artifact without a fault keeps its source's accuracy."""
-    return trial.drop <= SOUND
-
-
-_VERDICTS: tuple[Callable[[Trial], bool], ...] = (
-    lambda trial: trial.said.today,
-    lambda trial: bool(trial.said.new),
-    lambda trial: trial.said.board,
-    lambda trial: trial.said.nearer,
-)
-_HEADS = ["today %", "new %", "board's limits %", f"with {TIMES} x the host's error %"]
-
-
-def faults(found: Found, kinds: Iterable[str]) -> str:
-    """Detection by kind, damage, precision, target and model."""
-    rows = [_row(kind, [one for one in found.faults if one.kind == kind]) for kind in kinds]
-    rows.append(_row("**all**", found.faults))
+def faults(rows: Rows) -> str:
+    """By kind, damage, precision, target and model."""
+    found = [(key, row) for key, row in pairs(rows, Fault) if row.changed >= 0]
+    lines = [_fault_line("**all**", found)]
     for low, high in _BANDS:
-        some = [one for one in found.faults if low < one.disagrees <= high]
-        rows.append(_row(f"other answers for {100 * low:.0f} to {min(100, 100 * high):.0f} %", some))
-    for key in ("precision", "target", "model"):
-        for name in dict.fromkeys(getattr(one, key) for one in found.faults):
-            rows.append(_row(name, [one for one in found.faults if getattr(one, key) == name]))
-    return markdown(
-        ["fault", "planted", "real", *_HEADS, "harmless", "refused: today", "new", "board", "nearer"], rows
-    )
+        some = [pair for pair in found if low < pair[1].changed <= high]
+        lines.append(_fault_line(f"other decisions: {low / 10:.0f} to {min(high, 1000) / 10:.0f} %", some))
+    for name, of in (("kind", lambda pair: pair[1].kind), ("precision", lambda pair: pair[0].precision),
+                     ("target", lambda pair: pair[0].target), ("model", lambda pair: pair[0].model)):  # fmt: skip
+        lines += [
+            _fault_line(one, [pair for pair in found if of(pair) == one])
+            for one in dict.fromkeys(map(of, found))
+        ]
+    return markdown(["", "planted", "real", "host %", "board %", "either %", "harmless", "of them refused: host", "board"], lines)  # fmt: skip
 
 
-def _row(name: str, trials: list[Trial]) -> list[object]:
-    counted = [one for one in trials if real(one)]
-    harmless = [one for one in trials if not real(one)]
-    refused = [sum(verdict(one) for one in harmless) for verdict in _VERDICTS]
-    return [name, len(trials), len(counted), *(share(counted, one) for one in _VERDICTS), len(harmless), *refused]  # fmt: skip
-
-
-def false_refusals(found: Found) -> str:
-    """Sound artifacts that are refused, by their goldens and their precision."""
-    rows = []
-    kinds = list(dict.fromkeys(one.kind for one in found.sound))
-    precisions = list(dict.fromkeys(one.precision for one in found.sound))
-    for name in [*kinds, *precisions, "**all**"]:
-        some = [one for one in found.sound if name in (one.kind, one.precision, "**all**")]
-        some = some or found.sound
-        counted = [one for one in some if sound(one)]
-        rows.append([name, len(some), len(counted), *(share(counted, one) for one in _VERDICTS[:2])])
-    return markdown(["sound artifacts", "verdicts", "sound", *_HEADS[:2]], rows)
-
-
-def kernels(found: Found) -> str:
-    """Sound artifacts on other kernels that a board would refuse."""
-    rows = []
-    for target, name in dict.fromkeys((one.target, one.kernels) for one in found.kernels):
-        some = [one for one in found.kernels if (one.target, one.kernels) == (target, name)]
-        worst = min(some, key=lambda one: one.sqnr_db - one.host_db)
-        loss = f"{worst.host_db - worst.sqnr_db:.1f} ({worst.model} {worst.precision}, {worst.host_db:.1f} dB on the host)"
-        rows.append([f"{target}, {name}", len(some), sum(one.board for one in some), sum(one.nearer for one in some), loss])  # fmt: skip
-    return markdown(
-        ["kernels", "artifacts", "board refuses", "with the nearer limit", "greatest loss, dB"], rows
-    )
-
-
-def rules(found: Found) -> str:
-    """Which rule finds what."""
-    caught = [one for one in found.faults if real(one) and one.said.new]
-    names = ("not finite", "levels", "whole", "following", "slices")
-    rows = [
-        [name, sum(name in one.said.new for one in caught), sum(one.said.new == (name,) for one in caught)]
-        for name in names
+def _fault_line(name: str, found: list[Pair]) -> list[object]:
+    counted = [row for _, row in found if row.changed > REAL]
+    harmless = [row for _, row in found if row.changed <= REAL]
+    shares = [
+        share(sum(map(refuses, counted)), len(counted))
+        for refuses in (_host, _board, lambda row: _host(row) or _board(row))
     ]
-    return markdown(["rule", "real faults that it refuses", "that no other does"], rows)
+    return [name, len(found), len(counted), *shares, len(harmless), sum(map(_host, harmless)), sum(map(_board, harmless))]  # fmt: skip
 
 
-def cost(found: Found) -> str:
-    """Seconds."""
-    rows = []
-    for model in dict.fromkeys(one.model for one in found.sound):
-        made = [one.seconds for one in found.conversions if one.model == model and not one.refused]
-        every = [one for one in (*found.sound, *found.faults) if one.model == model]
-        first = [one for one in every if not one.said.asked_again]
-        again = [one for one in every if one.said.asked_again]
-        today = median(one.said.today_s for one in every)
-        cells: list[object] = [model, f"{number(median(made))} s", f"{1000 * today:.0f} ms"]
-        for some in (first, again):
-            if not some:
-                cells += ["-", "-"]
-                continue
-            ratio = median(one.said.new_s / one.said.today_s for one in some)
-            cells += [f"{1000 * median(one.said.new_s for one in some):.0f} ms", f"{ratio:.2f}"]
-        rows.append(cells)
-    heads = ["model", "conversion", "today", "new", "/ today", "new, asked again", "/ today"]
-    return markdown(heads, rows)
+def _host(row: Any) -> bool:
+    return bool(row.host)
 
 
-def missed(found: Found) -> str:
-    """Real faults that the new verdict accepts, and sound artifacts that it refuses."""
-    rows = [
-        [f"{one.model} {one.target} {one.precision}", one.kind, one.detail, f"{100 * one.disagrees:.1f}", f"{100 * one.drop:.1f}",
-         f"{one.said.sqnr_db:.1f}", f"{_least(one):.1f}", f"{100 * one.said.agreement:.0f}"]
-        for one in sorted(found.faults, key=lambda one: -one.disagrees)
-        if real(one) and not one.said.new
+def _board(row: Any) -> bool:
+    return bool(row.board)
+
+
+def rules(rows: Rows) -> str:
+    """Which rule of the host finds what."""
+    caught = [row for _, row in pairs(rows, Fault) if row.changed > REAL and row.host]
+    lines = [
+        [name, sum(letter in row.host for row in caught), sum(row.host == letter for row in caught)]
+        for letter, name in RULES.items()
+    ]
+    return markdown(["rule", "real faults that it refuses", "that no other does"], lines)
+
+
+def missed(rows: Rows) -> str:
+    """Real faults that change more than 5 % of the decisions and pass on the host; those that a board accepts too are marked."""
+    found = sorted(
+        (
+            (key, row)
+            for key, row in pairs(rows, Fault)
+            if row.changed > NAMED and not (row.host and row.board)
+        ),
+        key=lambda pair: (pair[1].board, -pair[1].changed),
+    )
+    lines = [
+        [" ".join(key), row.kind, row.detail, f"{row.changed / 10:.1f}", f"{row.sqnr_db:.1f}", _yes(row.host), _yes(row.board)]
+        for key, row in found
     ]  # fmt: skip
-    heads = ["artifact", "fault", "which", "other answers %", "drop, points", "SQNR dB", "least figure dB", "goldens' top-1 %"]  # fmt: skip
-    text = markdown(heads, rows)
-    refused = [[f"{one.model} {one.target} {one.precision}", one.kind, one.said.words] for one in found.sound if one.said.new]  # fmt: skip
-    return text + ("\n" + markdown(["artifact", "goldens", "refused, for"], refused) if refused else "")
+    if not lines:
+        return "None.\n"
+    return markdown(
+        ["artifact", "fault", "which", "other decisions %", "SQNR dB", "host refuses", "board"], lines
+    )
 
 
-def _least(trial: Trial) -> float:
-    return min((one.least_db for one in trial.said.verdict if one.least_db is not None), default=0.0)
+def sound(rows: Rows) -> str:
+    """Right artifacts that are refused, each named."""
+    found = list(pairs(rows, Sound))
+    counted = [(key, row) for key, row in found if row.right]
+    lines = [_sound_line("**all**", counted)]
+    for of in (
+        lambda pair: pair[0].precision,
+        lambda pair: pair[0].target,
+        lambda pair: _goldens(pair[1].goldens),
+    ):
+        lines += [
+            _sound_line(one, [pair for pair in counted if of(pair) == one])
+            for one in dict.fromkeys(map(of, counted))
+        ]
+    text = markdown(["", "right", "refused", "% (interval)"], lines)
+    text += f"\n{len(found) - len(counted)} more are not known to be right: they change more than 5 % of the decisions.\n"
+    named = [[" ".join(key), row.goldens, row.data, f"{row.changed / 10:.1f}", row.refused] for key, row in counted if row.refused]  # fmt: skip
+    if named:
+        text += "\n" + markdown(
+            ["artifact", "goldens", "calibrated on", "other decisions %", "refused, for"], named
+        )
+    never = [[" ".join(key), row.refused] for key, row in pairs(rows, Made) if row.refused.startswith(("parity", "levels"))]  # fmt: skip
+    if never:
+        text += "\nConversions that were refused, so that nobody knows how they decide:\n\n"
+        text += markdown(["artifact", "refused, for"], never)
+    return text
+
+
+def _sound_line(name: str, found: list[Pair]) -> list[object]:
+    refused = sum(bool(row.refused) for _, row in found)
+    return [name, len(found), refused, share(refused, len(found))]
+
+
+def _goldens(name: str) -> str:
+    return {"own": "its own goldens", "random": "random goldens"}.get(name, "other goldens")
+
+
+def kernels(rows: Rows) -> str:
+    """Artifacts on kernels and versions that the host does not take, by the limits of their manifests."""
+    found = list(pairs(rows, Kernel))
+    lines, refused = [], []
+    for target, name in dict.fromkeys((key.target, row.kernels) for key, row in found):
+        mine = [(key, row) for key, row in found if (key.target, row.kernels) == (target, name)]
+        ran = [(key, row) for key, row in mine if not row.failed]
+        same = [pair for pair in ran if pair[1].changed <= REAL]
+        other = [pair for pair in ran if pair[1].changed > REAL]
+        near = [pair for pair in same if pair[0].precision not in ("fp32", "fp16")]
+        worst = max(near, key=lambda pair: pair[1].loss_db, default=None)
+        loss = "-" if worst is None else f"{worst[1].loss_db:.1f} ({' '.join(worst[0])}, {worst[1].sqnr_db + worst[1].loss_db:.1f} dB on the host)"  # fmt: skip
+        lines.append([f"{target}, {_plain(name)}", len(same), share(sum(row.board for _, row in same), len(same)),
+                      len(other), sum(row.board for _, row in other), len(mine) - len(ran), loss])  # fmt: skip
+        refused += [pair for pair in ran if (pair[1].changed <= REAL) == bool(pair[1].board)]
+    text = markdown(["", "decide the same", "board refuses % (interval)", "decide otherwise", "board refuses", "do not run",
+                     "greatest loss of integers, dB"], lines)  # fmt: skip
+    if refused:
+        text += "\nWrong either way:\n\n" + markdown(
+            ["artifact", "kernels", "other decisions %", "SQNR dB", "loss dB", "board"],
+            [[" ".join(key), _plain(row.kernels), f"{row.changed / 10:.1f}", f"{row.sqnr_db:.1f}", f"{row.loss_db:.1f}",
+              "refuses" if row.board else "accepts"] for key, row in refused],
+        )  # fmt: skip
+    return text
+
+
+def before(rows: Rows) -> str:
+    """Mistakes in the calibration data."""
+    found = list(pairs(rows, Before))
+    lines = []
+    for kind in dict.fromkeys(row.kind for _, row in found):
+        mine = [row for _, row in found if row.kind == kind]
+        harmful = [row for row in mine if row.changed > REAL or row.host]
+        lines.append([kind, len(mine), len(harmful), sum(bool(row.host) for row in harmful),
+                      sum(row.noted for row in harmful), sum(row.evaluation for row in harmful)])  # fmt: skip
+    return (
+        "Both sides get the same wrong data, so answers to the goldens agree: `--evaluation` and the notes on ranges are what shows it.\n\n"
+        + markdown(["mistake", "tried", "changes decisions, or no artifact", "host refuses", "range is noted", "evaluation refuses"], lines)
+    )  # fmt: skip
+
+
+def cost(rows: Rows) -> str:
+    """Seconds, and what part of a conversion the verdict is."""
+    lines = []
+    made = [(key, row) for key, row in pairs(rows, Made) if row.seconds]
+    for model in dict.fromkeys(key.model for key, _ in made):
+        mine = [row for key, row in made if key.model == model]
+        parts = [row.verdict_s / row.seconds for row in mine]
+        lines.append([model, len(mine), f"{number(median(row.seconds for row in mine))} s", f"{1000 * median(row.verdict_s for row in mine):.0f} ms",
+                      f"{100 * median(parts):.1f}", f"{100 * max(parts):.1f}"])  # fmt: skip
+    return markdown(["model", "conversions", "conversion", "verdict", "% of it", "at most"], lines)
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= 160 else f"{words[:157]}..."
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", " ")
+
+
+def _yes(value: Any) -> str:
+    return "yes" if value else "no"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import measuring
-import msgspec
 import numpy as np
 
 from edgewright import targets
@@ -22,186 +21,240 @@ from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import EdgewrightError
+from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.project import Compare
-from truth import verdicts
+from truth import kernels, older, verdicts
 from truth.cases import Case
-from truth.faults import KINDS, Facts
+from truth.decide import differing
+from truth.ends import Facts
+from truth.faults import ALL, plant
 from truth.layer import Graph
 from truth.onnx_graph import OnnxGraph
+from truth.openvino_graph import OpenvinoGraph
+from truth.store import Done, Fault, Kernel, Key, Made, Sound, Store
 from truth.tflite_graph import TfliteGraph
-from truth.verdicts import JOBS, Broken, Said
+from truth.verdicts import JOBS, Broken
 
-GRAPHS: dict[str, type[Any]] = {"onnxruntime": OnnxGraph, "tflite": TfliteGraph}
+GRAPHS: dict[str, type[Any]] = {"onnxruntime": OnnxGraph, "tflite": TfliteGraph, "openvino": OpenvinoGraph}
+REAL = 20  # permille of decisions: a fault that changes more is real
+_LITTLE, _LOST = 50, 20  # permille: a right conversion changes no more decisions, or loses no more accuracy
 _OBSERVED = 8  # samples that the ranges of activations are from
 _ATTEMPTS = 4  # faults of a kind that are drawn until one runs
+_SHOWN = 50  # permille of decisions from which on a miss is named
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One file and what was found of it.
-
-    Attributes:
-        kind: of its fault, or what its goldens are where it has none.
-        detail: what exactly was done.
-        disagrees: share of evaluation samples with another greatest value than the file without the fault; of sound ones, than the source.
-        drop: of accuracy from there.
-        from_source: share of evaluation samples with another greatest value than the source's.
-    """
-
-    model: str
-    target: str
-    precision: str
-    kind: str
-    detail: str
-    disagrees: float
-    drop: float
-    from_source: float
-    said: Said
+def right(changed: int, lost: int | None) -> bool:
+    """Whether an artifact without a fault decides as its source: by its labels where there are any."""
+    return changed <= _LITTLE or (lost is not None and lost <= _LOST)
 
 
-@dataclass(frozen=True)
-class Conversion:
-    """An artifact that was made, and how long that took; `refused` is why there is none."""
-
-    model: str
-    target: str
-    precision: str
-    seconds: float
-    refused: str = ""
-
-
-@dataclass(frozen=True)
-class Kernels:
-    """A sound artifact on kernels that the host does not take: what its manifest's limits say of it."""
-
-    model: str
-    target: str
-    precision: str
-    kernels: str
-    sqnr_db: float
-    host_db: float
-    board: bool
-    nearer: bool
-
-
-@dataclass
-class Found:
-    """All that was found."""
-
-    kernels: list[Kernels]
-    faults: list[Trial]
-    sound: list[Trial]
-    conversions: list[Conversion]
-    broken: int = 0
-
-
-class Tried:
+class Trials:
     """One case and its folder.
 
     Args:
-        samples: how many evaluate.
+        samples: how many evaluate at most.
     """
 
-    def __init__(self, case: Case, workers: Workers, folder: Path, samples: int, found: Found) -> None:
-        self.case, self.workers, self.folder, self.found = case, workers, folder, found
-        folder.mkdir()
-        self.count = min(samples, len(case.inputs))
-        self.inputs = folder / "inputs.npy"
-        np.save(self.inputs, case.inputs[: self.count])
+    def __init__(self, case: Case, workers: Workers, folder: Path, samples: int, store: Store) -> None:
+        self.case, self.workers, self.folder, self.store = case, workers, folder, store
+        folder.mkdir(parents=True, exist_ok=True)
+        self.count = min(samples, case.most, len(case.inputs[0]))
+        self.inputs = folder / "inputs.npz"
+        _write(self.inputs, [array[: self.count] for array in case.inputs])
         known = recognise(case.file)
-        self.source = SourceRef(path=known.path.absolute(), format=known.source.format, sha256=known.source.sha256)  # fmt: skip
+        shapes = tuple(case.shapes.items())
+        self.source = SourceRef(path=known.path.absolute(), format=known.source.format, sha256=known.source.sha256, shapes=shapes)  # fmt: skip
         framework = SOURCES[self.source.format]
         self.specs = workers.call(
-            framework, "edgewright.compile.jobs", "read_the_model", source=self.source, samples=self._pool("all")
+            framework, "edgewright.compile.jobs", "read_the_model", source=self.source, samples=self.pool("all")
         )  # fmt: skip
-        self.labels = workers.call(
-            framework, JOBS, "source_labels", source=self.source, file=self.inputs, first=self.case.first
+        self.decided = workers.call(
+            framework, JOBS, "source_decided", source=self.source, file=self.inputs, how=case.decide
         )
 
-    def artifact(self, target: str, precision: str, data: str = "all") -> Subject | None:
+    def run(
+        self, target: str, precision: str, kinds: list[str], seeds: int, draws: int, old: Path | None
+    ) -> None:
+        """All of one artifact, but for what the store has. `old`: where environments of older runtimes are kept."""
+        key = Key(self.case.name, target, precision)
+        done = self.store.of(key, Done)
+        if any(one.seeds >= seeds and one.draws >= draws for one in done):
+            return
+        subject = self.artifact(key, "all")
+        if subject is not None:
+            self.sound(key, subject, "all", draws)
+            self.kernels(key, subject, old)
+            for draw in range(draws if PRECISIONS[precision].calibrated else 0):
+                other = self.artifact(key, f"half{draw}")
+                if other is not None:
+                    self.sound(key, other, f"half{draw}", 0)
+            self.faults(key, subject, kinds, seeds)
+        if kinds == list(ALL):
+            self.store.add(key, Done(seeds, draws))
+
+    def artifact(self, key: Key, data: str) -> Subject | None:
         """Makes one. `data` names the part of the pool that it is calibrated with. None: refused."""
         began = time.perf_counter()
         request = CompileRequest(
-            source=self.case.file, target=target, precision=precision, calibration=self._pool(data).path, use_cache=False
+            source=self.case.file, target=key.target, precision=key.precision, calibration=self.pool(data).path,
+            inputs=self.case.shapes, use_cache=False,
         )  # fmt: skip
+        new = data == "all" and not self.store.of(key, Made)
         try:
             made = compile_model(request, workers=self.workers)
         except EdgewrightError as error:
-            self._note(target, precision, began, error.message)
+            self._refused(key, data, error, new)
             return None
-        self._note(target, precision, began)
-        goldens = made.folder / made.manifest.goldens.file
-        samples = self._pool(data).of(self.specs[0])
+        seconds = time.perf_counter() - began
+        measuring.say(f"{' '.join(key)}: converted in {seconds:.1f} s, {made.manifest.parity.sqnr_db:.1f} dB")
+        subject = self._subject(made, data)
+        if new:
+            said = [verdicts.verdicts(self.workers, subject, made.manifest.verdict) for _ in range(3)]
+            self.store.add(key, Made(round(seconds, 2), round(median(one.seconds for one in said), 4)))
+        return subject
+
+    def changed_by(self, made: Artifact) -> int:
+        """Permille of the source's decisions that an artifact changes."""
+        return self._changed(self._answered(self._subject(made, "all")), self.decided)
+
+    def _subject(self, made: Artifact, data: str) -> Subject:
         return Subject(
-            targets.load(target), self.source, self.specs, samples, made.folder, made.manifest, goldens, made.folder, Compare()
+            targets.load(made.manifest.target), self.source, self.specs, self.pool(data).of(self.specs[0]), made.folder,
+            made.manifest, made.folder / made.manifest.goldens.file, made.folder, Compare(),
         )  # fmt: skip
 
-    def try_sound(self, subject: Subject, draws: int) -> None:
+    def sound(self, key: Key, subject: Subject, data: str, draws: int) -> None:
         """The artifact as it is: its own goldens, others from parts of the data, random ones."""
+        known = {(one.goldens, one.data) for one in self.store.of(key, Sound)}
         answered = self._answered(subject)
-        subjects = [("its own goldens", subject)]
-        for draw in range(draws):
-            samples = self._pool(f"half{draw}").of(self.specs[0])
-            subjects.append(("other goldens", self._redrawn(subject, samples, f"goldens{draw}")))
-        if not PRECISIONS[subject.manifest.precision].calibrated:  # those are made for data
-            subjects.append(
-                ("random goldens", self._redrawn(subject, SampleSet(specs=self.specs[0]), "random"))
-            )
-        for kind, one in subjects:
+        changed, lost = self._changed(answered, self.decided), self._lost(answered)
+        wanted = [("own", data), *((f"other{draw}", data) for draw in range(draws))]
+        if not PRECISIONS[key.precision].calibrated and draws:  # those are made for data
+            wanted.append(("random", data))
+        for goldens, part in wanted:
+            if (goldens, part) in known:
+                continue
+            one = subject if goldens == "own" else self._redrawn(subject, goldens)
             said = verdicts.verdicts(self.workers, one, subject.manifest.verdict)
-            self._add(self.found.sound, subject, kind, "", answered, self.labels, said)
+            row = Sound(goldens, data, changed, lost, int(right(changed, lost)), round(said.sqnr_db, 1), said.words)  # fmt: skip
+            self.store.add(key, row)
 
-    def try_kernels(self, subject: Subject) -> None:
-        """The artifact as it is, on the runtime's other kernels, by the limits of its manifest."""
-        target, manifest = subject.target, subject.manifest
-        found = self.workers.call(
-            target.framework, JOBS, f"{target.name}_kernels", path=subject.folder / manifest.entry, file=subject.goldens
-        )  # fmt: skip
-        with np.load(subject.goldens) as archive:
-            reference = archive["output_0"]
-        for name, answer in found.items():
-            sqnr_db, _ = verdicts.pooled([reference], [answer])
-            said = verdicts.by_limits(manifest.verdict, manifest.goldens.tolerance, [reference], [answer])
-            row = (self.case.name, target.name, manifest.precision, name, sqnr_db, manifest.parity.sqnr_db)
-            self.found.kernels.append(Kernels(*row, **said))
+    def kernels(self, key: Key, subject: Subject, old: Path | None) -> None:
+        """The artifact as it is, on the runtime's other kernels and versions, by the limits of its manifest."""
+        known = {one.kernels for one in self.store.of(key, Kernel)}
+        for name in kernels.NAMES[key.target]:
+            if name not in known:
+                self.store.add(key, self._on_kernels(key, subject, name))
+        for name in older.NAMES[key.target] if old else ():
+            if old and name not in known:
+                self.store.add(key, self._on_older(key, subject, name, old))
 
-    def try_faults(self, subject: Subject, kinds: list[str], seeds: range) -> None:
+    def faults(self, key: Key, subject: Subject, kinds: list[str], seeds: int) -> None:
         """Faults of every kind, one a seed."""
+        known = {(one.kind, one.seed) for one in self.store.of(key, Fault)}
         sound = self._answered(subject)
-        facts = Facts(
-            float(self.case.pool.std()),
-            self._ranges(subject),
-            self.case.colours,
-            len(np.unique(self.case.labels)),
-        )
+        facts = self._facts(subject)
         for kind in kinds:
-            for seed in seeds:
-                for detail, planted in self._planted(subject, kind, seed, facts):
-                    try:
-                        said = verdicts.verdicts(self.workers, planted, subject.manifest.verdict)
-                    except Broken:
-                        self.found.broken += 1
-                        continue
-                    answered = self._answered(planted)
-                    self._add(self.found.faults, subject, kind, f"{detail}; seed {seed}", answered, sound, said)  # fmt: skip
-                    break
+            for seed in range(seeds):
+                if (kind, seed) not in known:
+                    self._fault(key, subject, kind, seed, facts, sound)
 
-    def _planted(self, subject: Subject, kind: str, seed: int, facts: Facts) -> Iterator[tuple[str, Subject]]:
+    def pool(self, part: str) -> SampleSet:
+        """Calibration data in a file: all, or a random half of them."""
+        file = self.folder / f"pool-{part}.npz"
+        if not file.exists():
+            pool = self.case.pool
+            if part != "all":
+                random = np.random.default_rng(zlib.crc32(part.encode()))
+                rows = np.sort(random.permutation(len(pool[0]))[: len(pool[0]) // 2])
+                pool = [array[rows] for array in pool]
+            _write(file, pool)
+        return SampleSet(path=file)
+
+    def _refused(self, key: Key, data: str, error: EdgewrightError, new: bool) -> None:
+        """Why there is no artifact. A refusal by the verdict is one of a sound artifact, too, or of a wrong one: the page names it."""
+        measuring.say(f"{' '.join(key)}: {error.message}")
+        if new:
+            code = f"{error.code}: " if error.code in ("parity", "levels") else ""
+            self.store.add(key, Made(0.0, 0.0, f"{code}{error.message}"))
+        elif data != "all" and error.code in ("parity", "levels") and not self._has(key, data):
+            self.store.add(key, Sound("own", data, -1, None, 0, 0.0, error.message))
+
+    def _has(self, key: Key, data: str) -> bool:
+        return any(one.data == data for one in self.store.of(key, Sound))
+
+    def _on_kernels(self, key: Key, subject: Subject, name: str) -> Kernel:
+        try:
+            found = self.workers.call(
+                subject.target.framework, kernels.__name__, "answers", target=key.target, kernels=name,
+                path=subject.folder / subject.manifest.entry, file=subject.goldens,
+                manifest=subject.answering()["manifest"],
+            )  # fmt: skip
+        except EdgewrightError as error:
+            return Kernel(name, 0, failed=error.message[:80])
+        return self._kernel(subject, name, found)
+
+    def _on_older(self, key: Key, subject: Subject, name: str, place: Path) -> Kernel:
+        try:
+            found = older.answers(place, key.target, name, subject)
+        except older.Failed as error:
+            return Kernel(name, 0, failed=str(error)[:80])
+        return self._kernel(subject, name, found)
+
+    def _kernel(self, subject: Subject, name: str, found: list[Any]) -> Kernel:
+        arguments = {**subject.answering(), "file": subject.goldens}
+        references, host = self.workers.call(subject.target.framework, JOBS, "golden_answers", **arguments)
+        answers = [verdicts.as_real(one, spec) for one, spec in zip(found, arguments["manifest"]["outputs"], strict=True)]  # fmt: skip
+        sqnr_db, own = verdicts.pooled(references, answers), verdicts.pooled(references, host)
+        changed = verdicts.changed(host, answers, self.case.decide)
+        board = verdicts.by_limits(subject.manifest.verdict, references, answers)
+        return Kernel(name, changed, round(sqnr_db, 1), round(own - sqnr_db, 1), int(board))
+
+    def _fault(
+        self, key: Key, subject: Subject, kind: str, seed: int, facts: Facts, sound: list[Any]
+    ) -> None:
+        for detail, planted in self._planted(key, subject, kind, seed, facts):
+            try:
+                said = verdicts.verdicts(self.workers, planted, subject.manifest.verdict)
+                changed = self._changed(self._answered(planted), sound)
+            except (Broken, EdgewrightError):
+                continue
+            named = changed > _SHOWN and not (said.host and said.board)
+            self.store.add(
+                key,
+                Fault(kind, seed, changed, said.host, int(said.board), round(said.sqnr_db, 1), detail if named else ""),
+            )  # fmt: skip
+            return
+        if detail_of_none := self._applies:
+            self.store.add(key, Fault(kind, seed, -1, detail=detail_of_none))
+
+    def _planted(self, key: Key, subject: Subject, kind: str, seed: int, facts: Facts) -> Iterator[tuple[str, Subject]]:  # fmt: skip
         """(what was done, the artifact with it): the fault of a seed, and others for the case that it does not run."""
-        name = f"{self.case.name} {subject.target.name} {subject.manifest.precision} {kind}"
+        self._applies = ""
         for attempt in range(_ATTEMPTS):
-            random = np.random.default_rng([seed, attempt, zlib.crc32(name.encode())])
-            graph: Graph = GRAPHS[subject.target.name](subject.folder / subject.manifest.entry)
-            detail = KINDS[kind](graph, random, facts)
+            random = np.random.default_rng([seed, attempt, zlib.crc32(" ".join((*key, kind)).encode())])
+            graph: Graph = GRAPHS[key.target](subject.folder, subject.manifest.entry)
+            detail = plant(kind, graph, random, facts)
             if detail is None:
                 return
-            yield detail, verdicts.with_entry(subject, self.folder / "planted", graph.save())
+            self._applies = "does not run"
+            planted = verdicts.copied(subject, self.folder / "planted")
+            graph.save(planted.folder)
+            yield detail, planted
 
-    def _answered(self, subject: Subject) -> Any:
-        return self.workers.call(
-            subject.target.framework, JOBS, "labels", **subject.answering(), file=self.inputs, first=self.case.first
-        )  # fmt: skip
+    def _facts(self, subject: Subject) -> Facts:
+        with np.load(subject.goldens) as archive:
+            means = [float(archive[f"output_{at}"].mean()) for at in range(len(subject.manifest.outputs))]
+        return Facts(
+            float(self.case.pool[0].std()),
+            self._ranges(subject),
+            self.case.colours,
+            self.case.classes,
+            [spec.shape for spec in subject.manifest.inputs],
+            [spec.shape for spec in subject.manifest.outputs],
+            means,
+        )
 
     def _ranges(self, subject: Subject) -> dict[str, float]:
         if PRECISIONS[subject.manifest.precision].calibrated:
@@ -209,41 +262,32 @@ class Tried:
         module = GRAPHS[subject.target.name].__module__
         found: dict[str, float] = self.workers.call(
             subject.target.framework, module, "observe", path=subject.folder / subject.manifest.entry,
-            samples=[np.ascontiguousarray(one) for one in self.case.pool[:_OBSERVED]],
+            samples=[[np.ascontiguousarray(array[at]) for array in self.case.pool] for at in range(_OBSERVED)],
         )  # fmt: skip
         return found
 
-    def _redrawn(self, subject: Subject, samples: SampleSet, name: str) -> Subject:
+    def _answered(self, subject: Subject) -> list[Any]:
+        found: list[Any] = self.workers.call(
+            subject.target.framework, JOBS, "decided", **subject.answering(), file=self.inputs, how=self.case.decide
+        )  # fmt: skip
+        return found
+
+    def _changed(self, one: list[Any], other: list[Any]) -> int:
+        return round(1000 * differing(one, other, self.case.decide))
+
+    def _lost(self, answered: list[Any]) -> int | None:
+        if self.case.labels is None:
+            return None
+        labels = self.case.labels[: self.count]
+        drop = np.mean(self.decided[0][:, 0] == labels) - np.mean(answered[0][:, 0] == labels)
+        return round(1000 * float(drop))
+
+    def _redrawn(self, subject: Subject, name: str) -> Subject:
+        samples = SampleSet(specs=self.specs[0])
+        if name != "random":
+            samples = self.pool(name.replace("other", "half")).of(self.specs[0])
         return verdicts.other_goldens(self.workers, subject, self.folder / f"{name}.npz", samples)
 
-    def _pool(self, part: str) -> SampleSet:
-        """Calibration data in a file: all, or a random half of them."""
-        file = self.folder / f"pool-{part}.npz"
-        if not file.exists():
-            pool = self.case.pool
-            if part != "all":
-                random = np.random.default_rng(zlib.crc32(part.encode()))
-                pool = pool[np.sort(random.permutation(len(pool))[: len(pool) // 2])]
-            np.savez(file, input_0=pool)
-        return SampleSet(path=file)
 
-    def _note(self, target: str, precision: str, began: float, refused: str = "") -> None:
-        seconds = time.perf_counter() - began
-        measuring.say(f"{self.case.name}, {target} {precision}: {refused or f'converted in {seconds:.1f} s'}")
-        self.found.conversions.append(Conversion(self.case.name, target, precision, seconds, refused))
-
-    def _add(
-        self, to: list[Trial], subject: Subject, kind: str, detail: str, answered: Any, sound: Any, said: Said
-    ) -> None:
-        right = self.case.labels[: self.count]
-        drop = float(np.mean(sound == right) - np.mean(answered == right))
-        disagrees = float(np.mean(answered != sound))
-        manifest = subject.manifest
-        from_source = float(np.mean(answered != self.labels))
-        name = self.case.name
-        to.append(Trial(name, manifest.target, manifest.precision, kind, detail, disagrees, drop, from_source, said))  # fmt: skip
-
-
-def as_json(found: Found) -> bytes:
-    """All trials, for a file."""
-    return msgspec.json.format(msgspec.json.encode(found), indent=1)
+def _write(file: Path, arrays: list[Any]) -> None:
+    np.savez(file, **{f"input_{at}": array for at, array in enumerate(arrays)})

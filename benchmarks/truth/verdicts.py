@@ -1,8 +1,7 @@
-"""The verdicts on a finished artifact: today's, the new one as a conversion comes to it, and a board's part of it."""
+"""The verdicts on a finished artifact: the host's, as a conversion comes to it, and a board's, by the limits of a manifest."""
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -14,19 +13,22 @@ import msgspec
 import numpy as np
 
 from edgewright.compile import checking
+from edgewright.compile.answers import real
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.checking import Subject
 from edgewright.compile.jobs import SOURCES
 from edgewright.compile.levels import Coarse
+from edgewright.compile.verdict.figures import decibel
 from edgewright.compile.verdict.judge import Judged
+from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.artifact import Manifest
-from edgewright.nouns.precision import Tolerance
 from edgewright.nouns.verdict import Limits, OutputVerdict
+from truth.decide import Decide, decisions, differing
 
 JOBS = "truth.jobs"
-TIMES = 4
+RULES = {"n": "not finite", "l": "levels", "w": "whole", "f": "following", "s": "slices"}
 
 
 @dataclass(frozen=True)
@@ -34,24 +36,16 @@ class Said:
     """What the verdicts say of a file; empty: accepted.
 
     Attributes:
-        today: refused by schema 1's rule. new: the rules that refuse, of "not finite", "levels", "whole", "following" and "slices".
-        board: refused by the limits alone. nearer: by them and `TIMES` the host's own error in the whole output, which no limit is now.
-        sqnr_db: of the worst output. agreement: share of goldens with the same greatest value.
-        following_db: of the worst output, also where it is refused; None where nothing changes.
-        asked_again: slices looked lost on the goldens, so that fresh samples were asked.
-        today_s, new_s: seconds.
+        host: letters of the rules that refuse (`RULES`). board: refused by the limits of the sound file's manifest.
+        sqnr_db: of the worst output.
+        seconds: of the host's verdict. again: it asked fresh samples.
     """
 
-    today: bool
-    new: tuple[str, ...]
+    host: str
     board: bool
-    nearer: bool
     sqnr_db: float
-    following_db: float | None
-    agreement: float
-    asked_again: bool
-    today_s: float
-    new_s: float
+    seconds: float
+    again: bool
     words: str = ""
     verdict: tuple[OutputVerdict, ...] = ()
 
@@ -61,7 +55,7 @@ class Broken(Exception):
 
 
 def verdicts(workers: Workers, subject: Subject, limits: tuple[OutputVerdict, ...]) -> Said:
-    """All of them.
+    """The host's, as a conversion comes to it, and a board's.
 
     Args:
         subject: the artifact, its goldens, its source.
@@ -70,45 +64,24 @@ def verdicts(workers: Workers, subject: Subject, limits: tuple[OutputVerdict, ..
     Raises:
         Broken: it does not run.
     """
-    framework = subject.target.framework
-    began = time.perf_counter()
     try:
         references, answers = workers.call(
-            framework, JOBS, "golden_answers", **subject.answering(), file=subject.goldens
+            subject.target.framework, JOBS, "golden_answers", **subject.answering(), file=subject.goldens
         )
+        board = by_limits(limits, references, answers)
+        return _host(workers, subject, board, pooled(references, answers))
     except EdgewrightError as error:
         raise Broken(error.message) from error
-    sqnr_db, relative = pooled(references, answers)
-    today_s = time.perf_counter() - began
-    tolerance = subject.manifest.goldens.tolerance
-    new = _new(workers, subject)
-    first, answered = (array[0].reshape(len(array[0]), -1) for array in (references, answers))
-    return Said(
-        today=not within(sqnr_db, relative, tolerance),
-        **by_limits(limits, tolerance, references, answers),
-        sqnr_db=sqnr_db,
-        agreement=float(np.mean(first.argmax(axis=1) == answered.argmax(axis=1))),
-        today_s=today_s,
-        **new,
-    )
 
 
-def pooled(references: list[Any], answers: list[Any]) -> tuple[float, float]:
-    """The baseline: (SQNR in dB, relative error) of the worst output, each over a whole output, not centred."""
+def pooled(references: list[Any], answers: list[Any]) -> float:
+    """SQNR in dB of the worst output, not centred."""
     found = []
     for reference, answer in zip(references, answers, strict=True):
         error = np.asarray(answer, np.float64) - reference
         noise, power = float(np.square(error).sum()), float(np.square(reference, dtype=np.float64).sum())
-        largest, worst = float(np.abs(reference).max()), float(np.abs(error).max())
-        if not math.isfinite(noise) or not power:
-            return -200.0, math.inf
-        found.append((10 * math.log10(power / noise) if noise else 200.0, worst / largest))
-    return min(one[0] for one in found), max(one[1] for one in found)
-
-
-def within(sqnr_db: float, relative: float, tolerance: Tolerance) -> bool:
-    """The baseline's rule."""
-    return sqnr_db >= tolerance.sqnr_db and relative <= tolerance.relative
+        found.append(decibel(power, noise))
+    return min(found)
 
 
 def beyond(limits: Limits, reference: Any, answer: Any) -> bool:
@@ -131,60 +104,37 @@ def beyond(limits: Limits, reference: Any, answer: Any) -> bool:
     )
 
 
-def by_limits(
-    verdict: Sequence[OutputVerdict], tolerance: Tolerance, references: list[Any], answers: list[Any]
-) -> dict[str, bool]:
-    """Whether a board refuses, and would refuse if it went by the host's own error too."""
-    triples = list(zip(verdict, references, answers, strict=True))
-    board = any(beyond(one.limits, *pair) for one, *pair in triples)
-    return {"board": board, "nearer": board or any(_far(*three, tolerance) for three in triples)}
+def by_limits(verdict: Sequence[OutputVerdict], references: list[Any], answers: list[Any]) -> bool:
+    """Whether a board refuses."""
+    return any(beyond(one.limits, *pair) for one, *pair in zip(verdict, references, answers, strict=True))
 
 
-def _far(one: OutputVerdict, reference: Any, answer: Any, tolerance: Tolerance) -> bool:
-    if one.sqnr_db is None or one.limits.noise is None:
-        return False
-    power, noise = (float(np.square(part, dtype=np.float64).sum()) for part in (reference, np.subtract(answer, reference, dtype=np.float64)))  # fmt: skip
-    rounding = max(0.0, one.limits.noise - power / 10 ** (tolerance.sqnr_db / 10))
-    rounding += reference.size * (8 * 2.0**-23 * float(np.abs(reference).max())) ** 2
-    return not noise <= TIMES * power / 10 ** (one.sqnr_db / 10) + rounding
-
-
-def _new(workers: Workers, subject: Subject) -> dict[str, Any]:
+def _host(workers: Workers, subject: Subject, board: bool, sqnr_db: float) -> Said:
     began = time.perf_counter()
     found = workers.call(subject.target.framework, checking.__name__, "judged", **subject.judging())
-    refused: tuple[str, ...] = ()
-    words, verdict = "", ()
+    host = words = ""
+    verdict: tuple[OutputVerdict, ...] = ()
     try:
         checked = checking.check(workers, subject, found)
         verdict = checked.verdict
         if checked.low is not None:
             raise checked.low
-    except EdgewrightError as error:
-        refused, words = _rules(error, found), error.message
-    return {
-        "new": refused,
-        "words": words,
-        "verdict": verdict,
-        "following_db": min(
-            (one.verdict.following_db for one in found if one.verdict.following_db is not None), default=None
-        ),
-        "asked_again": any(one.suspects for one in found),
-        "new_s": time.perf_counter() - began,
-    }
+    except (Unlike, Coarse) as error:
+        host, words = _rules(error, found), error.message
+    again = any(one.suspects for one in found)
+    return Said(host, board, sqnr_db, time.perf_counter() - began, again, words, verdict)
 
 
-def _rules(error: EdgewrightError, found: list[Judged]) -> tuple[str, ...]:
+def _rules(error: EdgewrightError, found: list[Judged]) -> str:
     """The rules that a refused artifact breaks; slices by the goldens, as fresh samples are not asked where others refuse."""
     rules = {
-        "not finite": any(one.wrong for one in found),
-        "levels": isinstance(error, Coarse),
-        "whole": any(one.low for one in found),
-        "following": any(one.still for one in found),
-        "slices": any(suspect.axis is not None for one in found for suspect in one.suspects),
+        "n": any(one.wrong for one in found),
+        "l": isinstance(error, Coarse),
+        "w": any(one.low for one in found),
+        "f": any(one.still for one in found),
+        "s": any(suspect.axis is not None for one in found for suspect in one.suspects),
     }
-    if not any(rules.values()):
-        return ("following",)  # the whole output as one slice
-    return tuple(rule for rule, refuses in rules.items() if refuses)
+    return "".join(rule for rule, refuses in rules.items() if refuses) or "f"  # the whole output as one slice
 
 
 def other_goldens(workers: Workers, subject: Subject, file: Path, samples: SampleSet) -> Subject:
@@ -199,13 +149,21 @@ def other_goldens(workers: Workers, subject: Subject, file: Path, samples: Sampl
     return subject._replace(samples=samples, goldens=file, manifest=manifest)
 
 
-def with_entry(subject: Subject, folder: Path, content: bytes) -> Subject:
-    """The artifact in another folder, with other bytes in its entry."""
+def copied(subject: Subject, folder: Path) -> Subject:
+    """The artifact in another folder, without its goldens, for a fault to be planted in."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     for file in subject.manifest.files:
-        if file.path not in (subject.manifest.entry, subject.manifest.goldens.file):
+        if file.path != subject.manifest.goldens.file:
             (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(subject.folder / file.path, folder / file.path)
-    (folder / subject.manifest.entry).write_bytes(content)
     return subject._replace(folder=folder)
+
+
+def as_real(answer: Any, spec: dict[str, Any]) -> Any:
+    """Answers of an artifact as the real values that they stand for."""
+    return real(answer, spec)
+
+
+def changed(one: list[Any], other: list[Any], how: Sequence[Decide]) -> int:
+    """Permille of decisions that are other ones."""
+    return round(1000 * differing(decisions(one, how), decisions(other, how), how))

@@ -1,0 +1,60 @@
+"""`docs/truth.md`, from the results file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from truth import tables
+from truth.store import load
+
+RESULTS = Path(__file__).with_name("results.jsonl")
+_HEAD = """# How often the verdict is right
+
+<!-- written by `make docs` from benchmarks/truth/results.jsonl: do not edit -->
+
+A verdict on an artifact ([accuracy.md](accuracy.md)) can be wrong in two ways: it accepts an artifact that decides otherwise than its source, or it refuses one
+that is right. Both are measured here by `benchmarks/bench_truth.py`: models are converted, faults are planted in the finished files, and every file is judged as a
+conversion judges it (*host*) and as a board does that has the manifest of the sound file (*board*). The first is what a converter would have to get wrong; the
+second is what goes wrong afterwards: an old runtime, other kernels, a damaged file.
+
+- **Decisions** are what is done with answers: the class, the class of each pixel or column, whether a value is above its threshold, a figure to within a step that matters.
+- A fault is **real** if it changes more than 2 % of the decisions about samples that the conversion has not seen. All others are *harmless*, and a verdict may refuse them.
+- A conversion is **right** if it changes at most 5 % of its source's decisions, or loses at most 2 points of accuracy where there are labels.
+- Intervals are exact (Clopper and Pearson), 95 %.
+"""
+_TAIL = """## What these figures do not say
+
+- They are about these models and these kinds of faults, drawn at random within each kind. Faults of one kind in one model are not independent, so the intervals are about
+  such models, not about all.
+- What a fault does is measured on the samples at hand. One that changes only what none of them shows counts as harmless here.
+- A fault that changes few decisions is the hardest to see, and no verdict on 16 goldens can see all of them: `--evaluation` with labelled data is what finds the rest.
+- "Host" knows the source's answers only; "board" knows how exact the sound file was on the host, too. So it refuses more.
+- Kernels and older runtimes ran on x86. What boards of other kinds compute is in [arm64.md](arm64.md); no hardware was involved.
+"""
+
+
+def text(path: Path = RESULTS) -> str:
+    """The page."""
+    head, rows = load(path)
+    sections = [
+        _HEAD,
+        f"Run: {head['machine']}; at most {head['samples']} samples evaluate, {head['seeds']} of each kind of fault an artifact.\n",
+        "## The models\n",
+        tables.models(rows),
+        "## Faults in finished artifacts: refused\n",
+        tables.faults(rows),
+        "### By rule\n",
+        tables.rules(rows),
+        "### Real faults that are missed, above 5 % of the decisions\n",
+        tables.missed(rows),
+        "## Right conversions: refused\n",
+        tables.sound(rows),
+        "## Right conversions on other kernels and older runtimes\n",
+        tables.kernels(rows),
+        "## Mistakes before source and artifact\n",
+        tables.before(rows),
+        "## What the verdict costs\n",
+        tables.cost(rows),
+        _TAIL,
+    ]
+    return "\n".join(sections)
