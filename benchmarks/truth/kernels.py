@@ -12,7 +12,7 @@ from edgewright.compile import goldens
 
 _LITERT = ("BUILTIN", "BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
 NAMES = {
-    "onnxruntime": ("not optimised", "basic optimisations", "floats between integers"),
+    "onnxruntime": ("not optimised", "floats between integers"),
     "tflite": _LITERT,
     "openvino": ("without 8-bit kernels", "half precision"),
 }
@@ -35,10 +35,9 @@ def _onnxruntime(kernels: str, path: Path, names: Any, rows: Any) -> Iterator[li
 
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3
-    level = onnxruntime.GraphOptimizationLevel
-    settings.graph_optimization_level = level.ORT_DISABLE_ALL if kernels == NAMES["onnxruntime"][0] else level.ORT_ENABLE_BASIC  # fmt: skip
-    if kernels == NAMES["onnxruntime"][2]:
-        settings.graph_optimization_level = level.ORT_ENABLE_ALL
+    if kernels == NAMES["onnxruntime"][0]:
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    else:
         settings.add_session_config_entry("session.disable_quant_qdq", "1")
     session = onnxsession.session(path, settings)
     for row in rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import Any
 
@@ -49,12 +49,12 @@ def faults(rows: Rows) -> str:
     for low, high in _BANDS:
         some = [pair for pair in found if low < pair[1].changed <= high]
         lines.append(_fault_line(f"other decisions: {low / 10:.0f} to {min(high, 1000) / 10:.0f} %", some))
-    for name, of in (("kind", lambda pair: pair[1].kind), ("precision", lambda pair: pair[0].precision),
-                     ("target", lambda pair: pair[0].target), ("model", lambda pair: pair[0].model)):  # fmt: skip
-        lines += [
-            _fault_line(one, [pair for pair in found if of(pair) == one])
-            for one in dict.fromkeys(map(of, found))
-        ]
+    groups: tuple[Callable[[Pair], str], ...] = (
+        lambda pair: pair[1].kind, lambda pair: pair[0].precision, lambda pair: pair[0].target, lambda pair: pair[0].model
+    )  # fmt: skip
+    for of in groups:
+        for name in dict.fromkeys(map(of, found)):
+            lines.append(_fault_line(name, [pair for pair in found if of(pair) == name]))
     return markdown(["", "planted", "real", "host %", "board %", "either %", "harmless", "of them refused: host", "board"], lines)  # fmt: skip
 
 
@@ -112,15 +112,12 @@ def sound(rows: Rows) -> str:
     found = list(pairs(rows, Sound))
     counted = [(key, row) for key, row in found if row.right]
     lines = [_sound_line("**all**", counted)]
-    for of in (
-        lambda pair: pair[0].precision,
-        lambda pair: pair[0].target,
-        lambda pair: _goldens(pair[1].goldens),
-    ):
-        lines += [
-            _sound_line(one, [pair for pair in counted if of(pair) == one])
-            for one in dict.fromkeys(map(of, counted))
-        ]
+    groups: tuple[Callable[[Pair], str], ...] = (
+        lambda pair: pair[0].precision, lambda pair: pair[0].target, lambda pair: _goldens(pair[1].goldens)
+    )  # fmt: skip
+    for of in groups:
+        for name in dict.fromkeys(map(of, counted)):
+            lines.append(_sound_line(name, [pair for pair in counted if of(pair) == name]))
     text = markdown(["", "right", "refused", "% (interval)"], lines)
     text += f"\n{len(found) - len(counted)} more are not known to be right: they change more than 5 % of the decisions.\n"
     named = [[" ".join(key), row.goldens, row.data, f"{row.changed / 10:.1f}", row.refused] for key, row in counted if row.refused]  # fmt: skip
