@@ -179,9 +179,18 @@ def system_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def truth_page() -> dict[str, str]:
+    """docs/truth.md, from what `benchmarks/bench_truth.py` found; nothing where it has not run."""
+    sys.path.insert(0, str(FOLDER.parent / "benchmarks"))
+    from truth import page
+
+    return {"truth.md": page.text()} if page.RESULTS.exists() else {}
+
+
 def main() -> int:
     """Writes or checks; returns the exit code."""
     pages = {
+        **truth_page(),
         "commands.md": commands(),
         "targets.md": target_tables(),
         "boards.md": board_table() + system_table(),

@@ -56,8 +56,9 @@ def _tried(tried: Trials, key: Key, kind: str, change: Callable[[Any], Any]) -> 
     except EdgewrightError as error:
         host = error.code or "error"
     try:
-        made = compile_model(_request(tried, key, file, held), workers=tried.workers)
-        noted = int(any("range" in note or note.startswith("evaluation set") for note in made.manifest.notes))
+        manifest = compile_model(_request(tried, key, file, held), workers=tried.workers).manifest
+        noted = int(any("range" in note or note.startswith("evaluation set") for note in manifest.notes))
+        evaluation = int(manifest.accuracy is not None and (manifest.accuracy.drop or 0) > _MAX_DROP)
     except EdgewrightError as error:
         evaluation = 1
         measuring.say(f"{' '.join(key)}, {kind}: {error.message}")
@@ -67,5 +68,5 @@ def _tried(tried: Trials, key: Key, kind: str, change: Callable[[Any], Any]) -> 
 def _request(tried: Trials, key: Key, file: Path, evaluation: Path | None = None) -> CompileRequest:
     return CompileRequest(
         source=tried.case.file, target=key.target, precision=key.precision, calibration=file, inputs=tried.case.shapes,
-        evaluation=evaluation, max_drop=None if evaluation is None else _MAX_DROP, use_cache=False,
+        evaluation=evaluation, use_cache=False,
     )  # fmt: skip
