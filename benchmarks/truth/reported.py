@@ -46,7 +46,8 @@ def _case(script: str, file: str, draw: Draw, *decide: Decide) -> Builder:
     def build(folder: Path) -> Case:
         if not (_SCRIPTS / script).is_file():
             raise Absent("../shared/cases is not there")
-        measuring.process([sys.executable, "-W", "ignore", str(_SCRIPTS / script), str(folder)])
+        if not (folder / file).exists():
+            measuring.process([sys.executable, "-W", "ignore", str(_SCRIPTS / script), str(folder)])
         data = split(draw(np.random.default_rng(5)))
         return Case(file.rpartition(".")[0], folder / file, decide=decide, trained=False, **data)
 

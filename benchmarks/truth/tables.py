@@ -13,6 +13,7 @@ from truth.store import Before, Fault, Kernel, Key, Made, Row, Sound
 REAL, NAMED = 20, 50  # permille of the decisions
 _BANDS = ((20, 50), (50, 200), (200, 1001))
 RULES = {"n": "not finite", "l": "levels", "w": "whole", "f": "following", "s": "slices"}
+_LIMITS = (0, 12, 14, 16, 18, 20)  # dB
 Rows = Mapping[Key, list[Any]]
 Pair = tuple[Key, Any]
 
@@ -118,7 +119,7 @@ def sound(rows: Rows) -> str:
     for of in groups:
         for name in dict.fromkeys(map(of, counted)):
             lines.append(_sound_line(name, [pair for pair in counted if of(pair) == name]))
-    text = markdown(["", "right", "refused", "% (interval)"], lines)
+    text = markdown(["", "right", "refused", "% (interval)", "least SQNR, dB"], lines)
     text += f"\n{len(found) - len(counted)} more are not known to be right: they change more than 5 % of the decisions.\n"
     named = [[" ".join(key), row.goldens, row.data, f"{row.changed / 10:.1f}", row.refused] for key, row in counted if row.refused]  # fmt: skip
     if named:
@@ -134,7 +135,20 @@ def sound(rows: Rows) -> str:
 
 def _sound_line(name: str, found: list[Pair]) -> list[object]:
     refused = sum(bool(row.refused) for _, row in found)
-    return [name, len(found), refused, share(refused, len(found))]
+    least = min(((row.sqnr_db, " ".join(key)) for key, row in found), default=(0.0, ""))
+    return [name, len(found), refused, share(refused, len(found)), f"{least[0]:.1f} ({least[1]})"]
+
+
+def sharper(rows: Rows) -> str:
+    """What other limits on the SQNR of whole outputs would refuse on the host."""
+    lines = []
+    for precision in ("int8", "int16x8", "int8-dynamic", "int8-weights"):
+        real = [row for key, row in pairs(rows, Fault) if key.precision == precision and row.changed > REAL]
+        good = [row for key, row in pairs(rows, Sound) if key.precision == precision and row.right and row.goldens != "random"]  # fmt: skip
+        for least in _LIMITS if real and good else ():
+            found, lost = (sum(bool(of(row)) or row.sqnr_db < least for row in some) for of, some in ((_host, real), (lambda row: row.refused, good)))  # fmt: skip
+            lines.append([precision, f"{least} dB" if least else "as it is", share(found, len(real)), f"{lost} of {len(good)}"])  # fmt: skip
+    return markdown(["precision", "limit", "real faults refused %", "right ones refused"], lines)
 
 
 def _goldens(name: str) -> str:

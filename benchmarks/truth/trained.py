@@ -19,7 +19,7 @@ _BENCHMARKS = Path(__file__).parents[1]
 
 def _trained(name: str, **more: Any) -> Callable[[Path], Case]:
     def build(folder: Path) -> Case:
-        _run(["-m", "truth.training", name, str(folder)])
+        _once(folder, ["-m", "truth.training", name, str(folder)])
         return read(name, folder / f"{name}.keras", folder, **more)
 
     return build
@@ -27,21 +27,25 @@ def _trained(name: str, **more: Any) -> Callable[[Path], Case]:
 
 def boxes(folder: Path) -> Case:
     """A small detector: boxes in pixels beside scores, so that its columns are slices of different size."""
-    _run(["-m", "truth.boxes", str(folder)])
+    _once(folder, ["-m", "truth.boxes", str(folder)])
     corners = Decide("value", near=PIXELS / 16)
     return read("boxes", folder / "boxes.keras", folder, decide=(Decide(first=BOX), corners))
 
 
 def _digits(kind: str) -> Callable[[Path], Case]:
     def build(folder: Path) -> Case:
-        _run([str(_BENCHMARKS / "digits_models.py"), kind, str(folder)])
+        _once(folder, [str(_BENCHMARKS / "digits_models.py"), kind, str(folder)])
         return read(f"digits-{kind}", folder / digits_models.FILES[kind], folder)
 
     return build
 
 
-def _run(arguments: list[str]) -> None:
-    measuring.process([sys.executable, "-W", "ignore", *arguments])
+def _once(folder: Path, arguments: list[str]) -> None:
+    """Trains a model that no earlier run has left there."""
+    done = folder / "done"
+    if not done.exists():
+        measuring.process([sys.executable, "-W", "ignore", *arguments])
+        done.touch()
 
 
 CASES: dict[str, Builder] = {
