@@ -50,7 +50,7 @@ def text(path: Path = RESULTS) -> str:
         "## Right conversions: refused\n",
         tables.sound(rows),
         "### What other limits would do on the host\n",
-        "Limits on the SQNR of whole outputs, beside all other rules, for goldens that are data.\n",
+        "A limit on the SQNR of whole outputs, or on what of them changes from input to input against the error (following), beside all rules that there are.\n",
         tables.sharper(rows),
         "## Right conversions on other kernels and older runtimes\n",
         tables.kernels(rows),

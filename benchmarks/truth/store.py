@@ -40,7 +40,8 @@ class Fault(Row, tag="F", frozen=True):
         changed: permille of decisions that are other ones than the sound file's. -1: it did not run.
         host: letters of the rules by which a conversion refuses it (`verdicts.RULES`); empty: accepted.
         board: 1 where a board refuses it by the sound file's manifest.
-        sqnr_db: of the worst output. detail: what was done; empty where it is refused by both, or changes little.
+        sqnr_db, following_db: of the worst output, as in a verdict; 200 where nothing changes.
+        detail: what was done; empty where it is refused by both, or changes little.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Fault(Row, tag="F", frozen=True):
     host: str = ""
     board: int = 0
     sqnr_db: float = 0.0
+    following_db: float = 0.0
     detail: str = ""
 
 
@@ -68,6 +70,7 @@ class Sound(Row, tag="S", frozen=True):
     lost: int | None
     right: int
     sqnr_db: float
+    following_db: float
     refused: str = ""
 
 

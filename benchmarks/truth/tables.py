@@ -13,7 +13,7 @@ from truth.store import Before, Fault, Kernel, Key, Made, Row, Sound
 REAL, NAMED = 20, 50  # permille of the decisions
 _BANDS = ((20, 50), (50, 200), (200, 1001))
 RULES = {"n": "not finite", "l": "levels", "w": "whole", "f": "following", "s": "slices"}
-_LIMITS = (0, 12, 14, 16, 18, 20)  # dB
+_LIMITS = (0, 3, 6, 9, 12, 15, 18)  # dB
 Rows = Mapping[Key, list[Any]]
 Pair = tuple[Key, Any]
 
@@ -140,15 +140,29 @@ def _sound_line(name: str, found: list[Pair]) -> list[object]:
 
 
 def sharper(rows: Rows) -> str:
-    """What other limits on the SQNR of whole outputs would refuse on the host."""
+    """What other limits would refuse on the host, for goldens that are data."""
     lines = []
     for precision in ("int8", "int16x8", "int8-dynamic", "int8-weights"):
         real = [row for key, row in pairs(rows, Fault) if key.precision == precision and row.changed > REAL]
         good = [row for key, row in pairs(rows, Sound) if key.precision == precision and row.right and row.goldens != "random"]  # fmt: skip
         for least in _LIMITS if real and good else ():
-            found, lost = (sum(bool(of(row)) or row.sqnr_db < least for row in some) for of, some in ((_host, real), (lambda row: row.refused, good)))  # fmt: skip
-            lines.append([precision, f"{least} dB" if least else "as it is", share(found, len(real)), f"{lost} of {len(good)}"])  # fmt: skip
-    return markdown(["precision", "limit", "real faults refused %", "right ones refused"], lines)
+            cells: list[object] = [precision, f"{least} dB" if least else "as it is"]
+            for figure in ("sqnr_db", "following_db"):
+                caught = sum(bool(row.host) or getattr(row, figure) < least for row in real)
+                lost = sum(bool(row.refused) or getattr(row, figure) < least for row in good)
+                cells += [share(caught, len(real)), f"{lost} of {len(good)}"]
+            lines.append(cells)
+    return markdown(
+        [
+            "precision",
+            "limit",
+            "on SQNR: real faults refused %",
+            "right ones",
+            "on following: real faults refused %",
+            "right ones",
+        ],
+        lines,
+    )
 
 
 def _goldens(name: str) -> str:

@@ -137,7 +137,7 @@ class Trials:
                 continue
             one = subject if goldens == "own" else self._redrawn(subject, goldens)
             said = verdicts.verdicts(self.workers, one, subject.manifest.verdict)
-            row = Sound(goldens, data, changed, lost, int(right(changed, lost)), round(said.sqnr_db, 1), said.words)  # fmt: skip
+            row = Sound(goldens, data, changed, lost, int(right(changed, lost)), round(said.sqnr_db, 1), round(said.following_db, 1), said.words)  # fmt: skip
             self.store.add(key, row)
 
     def kernels(self, key: Key, subject: Subject, old: Path | None) -> None:
@@ -179,7 +179,7 @@ class Trials:
             code = f"{error.code}: " if error.code in ("parity", "levels") else ""
             self.store.add(key, Made(0.0, 0.0, f"{code}{error.message}"))
         elif data != "all" and error.code in ("parity", "levels") and not self._has(key, data):
-            self.store.add(key, Sound("own", data, -1, None, 0, 0.0, error.message))
+            self.store.add(key, Sound("own", data, -1, None, 0, 0.0, 0.0, error.message))
 
     def _has(self, key: Key, data: str) -> bool:
         return any(one.data == data for one in self.store.of(key, Sound))
@@ -223,7 +223,7 @@ class Trials:
             named = changed > _SHOWN and not (said.host and said.board)
             self.store.add(
                 key,
-                Fault(kind, seed, changed, said.host, int(said.board), round(said.sqnr_db, 1), detail if named else ""),
+                Fault(kind, seed, changed, said.host, int(said.board), round(said.sqnr_db, 1), round(said.following_db, 1), detail if named else ""),
             )  # fmt: skip
             return
         if detail_of_none := self._applies:

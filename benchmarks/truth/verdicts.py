@@ -18,7 +18,7 @@ from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.checking import Subject
 from edgewright.compile.jobs import SOURCES
 from edgewright.compile.levels import Coarse
-from edgewright.compile.verdict.figures import decibel
+from edgewright.compile.verdict.figures import EXACT_DB, decibel
 from edgewright.compile.verdict.judge import Judged
 from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
@@ -37,13 +37,14 @@ class Said:
 
     Attributes:
         host: letters of the rules that refuse (`RULES`). board: refused by the limits of the sound file's manifest.
-        sqnr_db: of the worst output.
+        sqnr_db, following_db: of the worst output, as in a verdict.
         seconds: of the host's verdict. again: it asked fresh samples.
     """
 
     host: str
     board: bool
     sqnr_db: float
+    following_db: float
     seconds: float
     again: bool
     words: str = ""
@@ -122,7 +123,10 @@ def _host(workers: Workers, subject: Subject, board: bool, sqnr_db: float) -> Sa
     except (Unlike, Coarse) as error:
         host, words = _rules(error, found), error.message
     again = any(one.suspects for one in found)
-    return Said(host, board, sqnr_db, time.perf_counter() - began, again, words, verdict)
+    following_db = min(
+        (db for one in found if (db := one.verdict.following_db) is not None), default=EXACT_DB
+    )
+    return Said(host, board, sqnr_db, following_db, time.perf_counter() - began, again, words, verdict)
 
 
 def _rules(error: EdgewrightError, found: list[Judged]) -> str:

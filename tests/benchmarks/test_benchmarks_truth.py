@@ -41,7 +41,7 @@ def test_decisions(truth):
 def test_an_interrupted_run_goes_on_and_other_code_begins_again(truth, tmp_path):
     store = truth("store")
     file, key = tmp_path / "found.jsonl", store.Key("digits", "tflite", "int8")
-    rows = [store.Made(1.5, 0.1), store.Fault("filter zeroed", 0, 35, "w", 1, 12.5), store.Sound("own", "all", 3, None, 1, 40.0)]  # fmt: skip
+    rows = [store.Made(1.5, 0.1), store.Fault("filter zeroed", 0, 35, "w", 1, 12.5), store.Sound("own", "all", 3, None, 1, 40.0, 30.0)]  # fmt: skip
     first = store.Store(file, "code", {"seeds": 1})
     for row in rows:
         first.add(key, row)
@@ -59,10 +59,10 @@ def test_the_page_counts_names_misses_and_false_refusals(truth, tmp_path):
     kept = store.Store(tmp_path / "found.jsonl", "code", {"machine": "a machine", "samples": 10, "seeds": 1})
     key = store.Key("digits", "tflite", "int8")
     for row in (
-        store.Fault("filter zeroed", 0, 350, "w", 1), store.Fault("filter zeroed", 1, 300, "", 1, 30.0, "channel 7"),
+        store.Fault("filter zeroed", 0, 350, "w", 1), store.Fault("filter zeroed", 1, 300, "", 1, 30.0, 20.0, "channel 7"),
         store.Fault("filter zeroed", 2, 10, "", 0), store.Fault("filter zeroed", 3, -1),
-        store.Sound("own", "all", 3, None, 1, 40.0), store.Sound("own", "half0", 3, None, 1, 9.0, "SQNR 9 dB"),
-        store.Sound("other0", "all", 900, None, 0, 9.0), store.Kernel("BUILTIN_REF", 0, 39.0, 1.0, 1),
+        store.Sound("own", "all", 3, None, 1, 40.0, 30.0), store.Sound("own", "half0", 3, None, 1, 9.0, 5.0, "SQNR 9 dB"),
+        store.Sound("other0", "all", 900, None, 0, 9.0, 5.0), store.Kernel("BUILTIN_REF", 0, 39.0, 1.0, 1),
     ):  # fmt: skip
         kept.add(key, row)
     text = page.text(kept.path)

@@ -12,7 +12,7 @@ import pytest
 from edgewright.compile.verdict import judge
 from edgewright.compile.verdict.rule import Rule, rule_of
 from edgewright.nouns.artifact import Goldens, Manifest, Parity, Source, TensorSpec
-from edgewright.nouns.precision import HALF, PRECISIONS
+from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.verdict import Limits
 from edgewright_agent.verdict import Judge
 
@@ -54,7 +54,7 @@ def refused(limits: Limits, reference: Array, output: Array) -> bool:
 
 def test_the_limit_is_four_times_the_hosts_noise_and_what_rounding_may_be(reference: Array) -> None:
     output, step = off(reference, 25), 0.1
-    floor = 16 * ((7 / 6) * step**2 + (HALF * np.abs(reference).max(axis=0)) ** 2).sum()
+    floor = 16 * ((7 / 6) * step**2 + (2**-11 * np.abs(reference).max(axis=0)) ** 2).sum()
     signal = np.square(reference - reference.mean(axis=0)).sum()
     wanted = 4 * np.square(output - reference).sum() + floor + signal / 10**3.5
     assert limits(reference, output, rule("int8"), step=step).noise == pytest.approx(wanted, rel=1e-5)
@@ -71,9 +71,14 @@ def test_a_board_that_errs_far_more_than_the_host_is_refused(reference: Array, p
 
 def test_what_other_kernels_may_do_is_accepted(reference: Array) -> None:
     """Sums in 16-bit floats, and answers that fall on the step beside the host's."""
-    exact = limits(reference, reference, rule("int8-dynamic"))
-    assert not refused(exact, reference, reference * (1 + 2**-10))
-    assert not refused(exact, reference, off(reference, 36))
+    for mean in (0, 1000):
+        answers = reference + mean
+        exact = limits(answers, answers, rule("int8-dynamic"))
+        assert not refused(exact, answers, answers.astype(np.float16))
+        assert not refused(
+            exact, answers, mean + off(reference - reference.mean(axis=0), 36) + reference.mean(axis=0)
+        )
+        assert refused(exact, answers, mean + off(reference, 5))
     step = 0.05
     rounded = np.rint(reference / step) * step
     draw = np.random.default_rng(6)

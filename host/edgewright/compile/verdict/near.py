@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.compile.verdict.rule import Rule
-from edgewright.nouns.precision import HALF
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
 TIMES = 4.0  # the host's error power: twice its error, all of the same sign
 _STEPS = 1 / 6 + 1  # squares of a step at each value: every one may fall on the step beside it
+_ROUNDED = 2.0**-11  # of a value, at most: what becomes of it in 16-bit floats
 _FAINT = 10**-3.5  # of what the source changes: what 16-bit floats may err by on the way (35 dB)
 
 
@@ -31,5 +31,5 @@ def limit(noise: float, signal: float, sizes: Array, step: Array, count: Array, 
 
     if not rule.near:
         return float("inf")
-    floor = _STEPS * np.square(step) + (max(rule.rounding, HALF) * sizes) ** 2
+    floor = _STEPS * np.square(step) + (max(rule.rounding, _ROUNDED) * sizes) ** 2
     return TIMES * noise + float((floor * count).sum()) + _FAINT * signal
