@@ -59,8 +59,6 @@ def nodes_of(artifact: Artifact) -> dict[str, Any]:
     return {name: node for node in model.graph.node for name in node.output}
 
 
-
-
 @pytest.mark.slow
 def test_and_on_openvino_whose_runtime_errs_at_an_attention_of_integers(
     tmp_path: Path, workers: Workers

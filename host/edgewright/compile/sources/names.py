@@ -54,4 +54,3 @@ def of_path(keys: Sequence[str], otherwise: str) -> str:
     """The name of a leaf: its path from the first word on, such as `boxes_0`; another one where it has only places."""
     first = next((at for at, key in enumerate(keys) if not key.isdecimal()), None)
     return otherwise if first is None else "_".join(keys[first:])
-
