@@ -14,9 +14,11 @@ from onnx import helper as h
 
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
+from edgewright.compile.sources import onnx as source
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError, ModelError
 from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.conversion import Ends
 
 Made = Callable[..., Artifact]
 node, value = h.make_node, h.make_tensor_value_info
@@ -253,3 +255,22 @@ def test_a_recurrent_layer_is_fed_time_first(workers: Workers, tmp_path: Path) -
     manifest = compile_model(request, workers=workers).manifest
     assert manifest.inputs[0].shape == (5, 1, 3)
     assert manifest.notes == ("input x was (?, 1, 3), made (5, 1, 3)",)
+
+
+def test_a_model_whose_weights_stay_in_files_is_brought_into_form_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "LARGE", 1000)
+    nodes = [node("MatMul", ["x", "w"], ["h"]), node("Gate", ["h"], ["y"], domain="own")]
+    ends = [value(name, T.FLOAT, ["N", 200]) for name in "xy"]
+    path = saved(
+        tmp_path / "net.onnx", nodes, ends[:1], ends[1:], ("", 17), ("", 16), ("own", 1), functions=[gate()],
+        weights={"w": np.eye(200, dtype=np.float32)},
+    )  # fmt: skip
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    opened = source.open_model(path, "onnx", {}, Ends())
+    assert opened.large
+    assert [item.op_type for item in opened.model.graph.node] == ["MatMul", "Sigmoid", "Mul"]
+    assert opsets(opened.model) == [("", 17)]
+    (answer,) = opened.run([np.ones((1, 200), np.float32)])
+    assert np.allclose(answer, 1 / (1 + np.exp(-1)))

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from edgewright.cli import options
 from edgewright.compile import tflitefile
 from edgewright.compile.open_inputs import decided
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
 from edgewright.compile.sources.signatures import Signature, choose
 from edgewright.compile.workers import Workers
+from edgewright.config import project
 from edgewright.errors import ModelError, UsageError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion, Ends
@@ -116,6 +118,14 @@ def test_which_is_chosen() -> None:
     with pytest.raises(ModelError, match="net has no signature counts") as caught:
         choose(path, KNOWN, "counts")
     assert caught.value.hint == f"did you mean count? there are {LISTED}"
+
+
+def test_it_is_given_on_the_command_line_or_in_the_project_file(tmp_path: Path) -> None:
+    given = options.conversion(None, None, None, None, None, "detect")
+    assert given == {"ends": Ends(signature="detect")}
+    file = tmp_path / "edgewright.toml"
+    file.write_text('schema = 1\nname = "net"\nmodel = "net"\n[conversion.ends]\nsignature = "detect"\n')
+    assert project.load(file).file.conversion.ends == Ends(signature="detect")
 
 
 @slow

@@ -126,7 +126,7 @@ def open_model(
     model, other = normalised(model)
     onnx_ends.refuse_kinds(model, path)
     try:
-        onnx.checker.check_model(str(path) if large and not other else model)
+        onnx.checker.check_model(str(path) if large else model)  # weights beside it are found from there
     except Exception as error:
         raise _invalid(path, kind, error) from error
     if found := _drawing(model):
