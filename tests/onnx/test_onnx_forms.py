@@ -207,6 +207,12 @@ def test_ends_that_are_no_tensors(workers: Workers, tmp_path: Path) -> None:
     assert refused(workers, text).code == "input-kind"
 
 
+def test_complex_inputs_are_named(workers: Workers, tmp_path: Path) -> None:
+    ends = value("x", T.COMPLEX64, [1, 4]), value("y", T.COMPLEX64, [1, 4])
+    path = saved(tmp_path / "net.onnx", [node("Identity", ["x"], ["y"])], [ends[0]], [ends[1]], ("", 17))
+    assert refused(workers, path).message.startswith("input x of net.onnx is of complex numbers")
+
+
 def test_a_text_beside_numbers_can_be_left_out(workers: Workers, tmp_path: Path) -> None:
     words = node(
         "LabelEncoder",

@@ -12,12 +12,12 @@ from edgewright.errors import ModelError
 _SUPPRESSING = re.compile(r"(?i)\w*(non_?max_?suppression|nms|detection_?(post_?process|output))\w*")
 _SELECTING = re.compile(r"(?i:non_?zero|compress|unique\w*|masked_select|boolean_?mask)|WHERE")
 
-SEQUENCE, MAPS, MAP, OPTIONAL, SPARSE, RAGGED, TEXT = (
-    "a sequence of tensors", "a sequence of maps", "a map", "an optional value", "a sparse tensor", "a ragged tensor", "text",
-)  # fmt: skip
+SEQUENCE, MAPS, MAP, OPTIONAL = "a sequence of tensors", "a sequence of maps", "a map", "an optional value"
+SPARSE, RAGGED, TEXT, COMPLEX = "a sparse tensor", "a ragged tensor", "text", "of complex numbers"
 
 _ZIPMAP = 'export it without ZipMap: to_onnx(model, X, options={id(model): {"zipmap": False}}) of skl2onnx'
 _OUTPUT_HINTS = {
+    COMPLEX: "export real and imaginary parts, or magnitudes, as outputs of floats",
     SEQUENCE: "export each of its tensors as an output of its own, or join them in one (torch.stack, ConcatFromSequence)",
     MAPS: _ZIPMAP,
     MAP: _ZIPMAP,
@@ -27,6 +27,7 @@ _OUTPUT_HINTS = {
     TEXT: "export the numbers behind the text (scores, class numbers), and turn them into text where they are shown",
 }
 _INPUT_HINTS = {
+    COMPLEX: "export it with real and imaginary parts as inputs of floats",
     SEQUENCE: "export it with an input for each of its tensors",
     OPTIONAL: "export it with a tensor in its place, or without the input",
     SPARSE: "export it with a dense input",

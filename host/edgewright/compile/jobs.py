@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.compile import data, domains, foreign, goldens, steady, trial, weights
+from edgewright.compile import data, domains, end_types, foreign, goldens, steady, trial, weights
 from edgewright.compile.answers import collected, real
 from edgewright.compile.calibrate import LIMIT, SampleSet
 from edgewright.compile.counting import counting
@@ -145,6 +145,9 @@ def read_the_model(
         DataError: the calibration data do not fit.
     """
     model = opened(source)
+    for spec in model.inputs:
+        if spec.dtype.startswith("complex"):
+            raise end_types.no_tensor("input", spec.name, source.path, end_types.COMPLEX)
     known = () if samples.path else input_domains(source)
     answers = trial.answers(model, samples.of(model.inputs, known), source.path)
     names = model.output_names

@@ -16,7 +16,7 @@ Axes = Sequence[Axis] | None  # None: of unknown rank
 # words in the name of a first axis that is not the batch
 _NOT_BATCH = {
     "seq", "sequence", "sequences", "time", "times", "timestep", "timesteps", "step", "steps", "frame", "frames", "t", "l",
-    "len", "length", "lengths", "token", "tokens", "window", "duration", "num", "point", "points", "node", "nodes", "edge",
+    "len", "length", "lengths", "seqlen", "maxlen", "token", "tokens", "window", "duration", "num", "point", "points", "node", "nodes", "edge",
     "edges", "box", "boxes", "roi", "rois", "height", "width", "channel", "channels", "feature", "features",
 }  # fmt: skip
 # names that exporters make up: they tie axes together, and say nothing to a person

@@ -19,7 +19,7 @@ _EXPORTED = (
     "model.onnx", "onnx/model.onnx", "onnx/*.onnx", "*.onnx", "openvino_model.xml", "openvino/*.xml", "*.tflite", "*.keras", "*.pt2",
     "saved_model/*/saved_model.pb",
 )  # fmt: skip
-_WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack", ".pt", ".pth", ".ckpt")
+_WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack")
 _LOOSE = ("*.safetensors", "pytorch_model*.bin", "*.ckpt")
 _GGUF = b"GGUF"
 _GGUF_TEXT = 8  # the type of a text among its values

@@ -10,6 +10,7 @@ from edgewright.compile import end_types
 from edgewright.compile.shapes import Axis
 
 _RECURRENT = ("LSTM", "GRU", "RNN")
+_NO_NUMBERS = {8: end_types.TEXT, 14: end_types.COMPLEX, 15: end_types.COMPLEX}  # by TensorProto.DataType
 _UNNAMED = ("", "?", "None", "-1")
 
 
@@ -51,8 +52,7 @@ def _kind(proto: Any) -> str:
         return end_types.MAPS if maps else end_types.SEQUENCE
     if which in ("map_type", "optional_type", "sparse_tensor_type"):
         return {"map_type": end_types.MAP, "optional_type": end_types.OPTIONAL}.get(which, end_types.SPARSE)
-    text = which == "tensor_type" and proto.tensor_type.elem_type == 8  # TensorProto.STRING
-    return end_types.TEXT if text else ""
+    return _NO_NUMBERS.get(proto.tensor_type.elem_type, "") if which == "tensor_type" else ""
 
 
 def fed(model: Any) -> list[Any]:
