@@ -280,3 +280,11 @@ def test_a_model_whose_weights_stay_in_files_is_brought_into_form_too(
     assert opsets(opened.model) == [("", 17)]
     (answer,) = opened.run([np.ones((1, 200), np.float32)])
     assert np.allclose(answer, 1 / (1 + np.exp(-1)))
+
+
+def test_a_fixed_batch_is_noted(made: Made, tmp_path: Path) -> None:
+    ends = [value(name, T.FLOAT, [3, 4]) for name in "xy"]
+    path = saved(tmp_path / "net.onnx", [node("Relu", ["x"], ["y"])], ends[:1], ends[1:], ("", 17))
+    assert made(path, "fp32").manifest.notes == (
+        "the batch is fixed at 3: an inference takes so many samples",
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.compile.data import fitted
+from edgewright.compile.data import array_rows, fitted
 from edgewright.compile.jobs import SOURCES, SourceRef
 from edgewright.compile.open_inputs import decided
 from edgewright.compile.recognise import recognise
@@ -123,3 +123,10 @@ def test_what_cannot_be_read_is_not_shown(tmp_path: Path) -> None:
         ("none.keras", "keras"),
     ):
         assert decided(CompileRequest(source=tmp_path / path, target="onnxruntime"), kind) == ()
+
+
+def test_a_single_value_is_no_data(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", labels=np.array(3))
+    with pytest.raises(DataError, match=r"data\.npz labels is a single value") as caught:
+        array_rows(tmp_path / "data.npz", "labels")
+    assert caught.value.hint == "give one row a sample"
