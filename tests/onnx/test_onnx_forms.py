@@ -285,6 +285,4 @@ def test_a_model_whose_weights_stay_in_files_is_brought_into_form_too(
 def test_a_fixed_batch_is_noted(made: Made, tmp_path: Path) -> None:
     ends = [value(name, T.FLOAT, [3, 4]) for name in "xy"]
     path = saved(tmp_path / "net.onnx", [node("Relu", ["x"], ["y"])], ends[:1], ends[1:], ("", 17))
-    assert made(path, "fp32").manifest.notes == (
-        "the batch is fixed at 3: an inference takes so many samples",
-    )
+    assert made(path, "fp32").manifest.notes == ("the batch is fixed at 3: each inference takes 3 samples",)

@@ -109,8 +109,8 @@ def test_a_dry_run_reads_what_a_conversion_does(
             decided(CompileRequest(source=path, target="onnxruntime"), kind)
     found = recognise(path).source
     source = SourceRef(path=path, format=kind, sha256=found.sha256, shapes=tuple(shapes.items()))
-    told = workers.call(SOURCES[kind], "edgewright.compile.jobs", "source_notes", source=source, outputs=())
-    assert decided(CompileRequest(source=path, target="onnxruntime", inputs=shapes), kind) == told
+    noted = workers.call(SOURCES[kind], "edgewright.compile.jobs", "source_notes", source=source, outputs=())
+    assert decided(CompileRequest(source=path, target="onnxruntime", inputs=shapes), kind) == noted
 
 
 def test_what_cannot_be_read_is_not_shown(tmp_path: Path) -> None:

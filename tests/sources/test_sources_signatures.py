@@ -112,6 +112,8 @@ def test_which_is_chosen() -> None:
     noted = ("signature serving_default was taken, there are others: detect, count",)
     assert choose(path, [*KNOWN, default], "") == (default, noted)
     assert choose(path, [*KNOWN, default], "count") == (KNOWN[1], ("signature count",))
+    with pytest.raises(ModelError, match="net has no signatures"):
+        choose(path, [], "count")
     with pytest.raises(ModelError, match="net has 2 signatures and no serving_default") as caught:
         choose(path, KNOWN, "")
     assert caught.value.hint == f"name one: --signature detect; there are {LISTED}"

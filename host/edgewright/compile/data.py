@@ -94,7 +94,7 @@ def array_rows(path: Path, key: str, chosen: Sequence[int] | None = None) -> tup
             hint=f"{error}; write it with numpy.savez or numpy.save",
         ) from error
     if not shape:
-        raise DataError(f"{path} {key} is a single value".replace("  ", " "), hint="give one row a sample")
+        raise DataError(f"{f'{path} {key}'.rstrip()} is a single value", hint="give one row a sample")
     if key and fortran and len(shape) > 1:
         raise DataError(f"{path} {key} has no leading axis in C order", hint="use numpy.ascontiguousarray")
     return key, shape[0], _rows(path, key, chosen)

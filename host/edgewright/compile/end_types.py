@@ -44,7 +44,7 @@ def no_tensor(role: str, name: str, path: Path | None, kind: str, hint: str = ""
         kind: one of the words above, or what else it is.
     """
     return ModelError(
-        f"{role} {name}{f' of {path.name}' if path else ''} is {kind}: boards know tensors of numbers",
+        f"{role} {name}{f' of {path.name}' if path else ''} is {kind}: boards work with tensors of numbers alone",
         hint=hint or hint_of(role, kind),
         code=f"{role}-kind",
     )

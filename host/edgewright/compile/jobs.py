@@ -172,7 +172,7 @@ def source_notes(source: SourceRef, outputs: Sequence[TensorSpec]) -> tuple[str,
     model = opened(source)
     firsts = {spec.shape[0] if spec.shape else 1 for spec in (*model.inputs, *outputs)}
     batch = firsts.pop() if len(firsts) == 1 else 1
-    fixed = f"the batch is fixed at {batch}: an inference takes so many samples" if batch > 1 else ""
+    fixed = f"the batch is fixed at {batch}: each inference takes {batch} samples" if batch > 1 else ""
     loose = steady.loose_notes(model, [spec.shape for spec in outputs])
     return tuple(filter(None, (*source.notes, *model.notes, fixed, *loose)))
 

@@ -30,6 +30,9 @@ _META_GRAPH, _SIGNATURES, _KEY, _VALUE, _SIGNATURE_ENDS = 2, 5, 1, 2, (1, 2)
 _INFO_SHAPE, _INFO_DIM, _UNKNOWN_RANK = 3, 2, 3
 _UNNAMED = ("", "?", "None", "-1")
 _MOST = 64 << 20  # bytes of a configuration
+_UNREADABLE = (  # what readers raise for files that are none, or of another form
+    ValueError, LookupError, TypeError, AttributeError, OSError, RecursionError, zipfile.BadZipFile, ElementTree.ParseError,
+)  # fmt: skip
 
 
 def decided(request: CompileRequest, kind: str) -> tuple[str, ...]:
@@ -40,21 +43,14 @@ def decided(request: CompileRequest, kind: str) -> tuple[str, ...]:
             request does not say.
     """
     path = request.source.parent if request.source.name == "saved_model.pb" else request.source
-    if kind not in _READERS:
+    ends = request.conversion.ends
+    if kind not in _READERS or ends.inputs or ends.outputs:
         return ()
     try:
-        found, not_batch, notes = _READERS[kind](path, request.conversion.ends.signature)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OSError,
-        zipfile.BadZipFile,
-        ElementTree.ParseError,
-    ):
+        found, not_batch, notes = _READERS[kind](path, ends.signature)
+    except _UNREADABLE:
         return ()
-    return (*notes, *static_shapes(found, request.inputs, not_batch).notes)
+    return (*notes, *static_shapes(found, request.inputs, not_batch).notes) if found else notes
 
 
 # axes by name, inputs whose first one is no batch, notes
@@ -110,6 +106,8 @@ def _saved_model(path: Path, wanted: str) -> Found:
         Signature(name, *(sorted(key for key, _ in _entries(one, number)) for number in _SIGNATURE_ENDS))
         for name, one in sorted(signatures.items())
     ]
+    if not known:
+        return {}, set(), ()
     chosen, notes = choose(path, known, wanted)
     infos = dict(_entries(signatures[chosen.name], _SIGNATURE_ENDS[0]))
     names = zip(clean(chosen.inputs), chosen.inputs, strict=True)
@@ -166,12 +164,8 @@ def _ir(path: Path, _: str) -> Found:
         if layer.get("type") == "Parameter" and data is not None and port is not None:
             name = min((port.get("names") or layer.get("name") or "").split(","))
             shape = data.get("shape", "")
-            dynamic = "..." in shape
-            found[name] = (
-                None
-                if dynamic
-                else [int(size) if size.strip().isdecimal() else None for size in shape.split(",") if size]
-            )
+            sizes = [int(size) if size.strip().isdecimal() else None for size in shape.split(",") if size]
+            found[name] = None if "..." in shape else sizes
     return found, set(), ()
 
 

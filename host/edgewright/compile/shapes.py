@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 from edgewright.errors import ModelError
 
-Axis = (
-    int | str | None
-)  # a size, or an open axis: its name, None (or a number below 0) for one without a name
+# a size, or an open axis: its name, or None (or a number below 0) for one without a name
+Axis = int | str | None
 Axes = Sequence[Axis] | None  # None: of unknown rank
 
 # words in the name of a first axis that is not the batch

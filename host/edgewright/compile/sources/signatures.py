@@ -27,12 +27,16 @@ def choose(path: Path, signatures: Sequence[Signature], wanted: str) -> tuple[Si
     """(the one that is the model, notes).
 
     Args:
-        signatures: at least one.
+        signatures: in the order in which an error lists them.
         wanted: name of the one that the user chose; empty: the default, or the only one.
 
     Raises:
-        ModelError: there is none of that name; or none was chosen, and there are several without a default.
+        ModelError: there is none, or none of that name; or none was chosen, and there are several without a default.
     """
+    if not signatures:
+        raise ModelError(
+            f"{path.name} has no signatures", hint="leave --signature out", code="no-such-signature"
+        )
     named = {one.name: one for one in signatures}
     listed = "; ".join(map(str, signatures))
     if wanted:
