@@ -116,7 +116,10 @@ def test_a_dry_run_reads_what_a_conversion_does(
 def test_what_cannot_be_read_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"\x08\x07\x3a\xff")
     (tmp_path / "net.xml").write_text("<net><layer type='Parameter' name='x'><data shape='1,?,3'/>")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/saved_model.pb").write_bytes(b"\x08\x01")  # without a signature
     for path, kind in (
+        ("folder", "savedmodel"),
         ("net.onnx", "onnx"),
         ("net.xml", "ir"),
         ("net.pb", "frozen"),
