@@ -1,8 +1,8 @@
 """Nodes without weights that lose an int8 model's answers together, and so stay in floats together.
 
-Two kinds. *Ends*: what joins parts of an output, from the first Concat on: joined in 8 bits, boxes in pixels and scores
-between 0 and 1 share one scale. *Masks*: the nodes from a constant that stands for minus infinity to its Softmax, or to what
-else takes it away: a scale that reaches so far leaves nothing for what is masked.
+Three kinds. *Ends*: what joins parts of an output, from the first Concat on: joined in 8 bits, boxes in pixels and scores
+between 0 and 1 share one scale. *Masks*: the nodes from a constant that stands for minus infinity to its Softmax: a scale
+that reaches so far leaves nothing for what is masked. *Fills*: the same before anything else, such as a maximum.
 
 This is the one place that says which they are. Quantisers ask it with what their calibration measured, and leave them in
 floats; the search of `--fallback` asks it without.
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from edgewright.compile.operations import Operation, is_layer
 from edgewright.nouns.base import Noun
 
-ENDS, MASKS = "ends", "masks"
+ENDS, MASKS, FILLS = "ends", "masks", "fills"
 LARGE = 1e3  # what stands for minus infinity is at least so large
 APART = 4  # a result so many times as wide as a part of it takes two bits of 8 from that part
 LOST = 256  # so many times, and nothing is left of the part
@@ -49,7 +49,7 @@ class FloatGroup(Noun, frozen=True, kw_only=True):
     """Nodes that stay in floats together.
 
     Attributes:
-        kind: `ENDS` or `MASKS`.
+        kind: `ENDS`, `MASKS` or `FILLS`.
         words: what they are, for a person.
         names: as `keep_float` takes them, in the model's order.
     """
@@ -80,7 +80,13 @@ def groups(
         products: whether the products that are masked belong to the masks.
         measured: whether the operations have widths: only what differs in width is at stake then, and fills are found.
     """
-    found = (_ends(graph, measured), _masks(graph, products, measured))
+    readers: dict[str, list[Operation]] = {}
+    for one in graph:
+        for name in one.takes:
+            readers.setdefault(name, []).append(one)
+    masks = _to_softmax(graph, readers)
+    fills = _filled(graph, readers) - masks if measured else set()
+    found = (_ends(graph, measured), _masks(graph, masks, products), _fills(graph, fills))
     return tuple(group for group in found if group is not None)
 
 
@@ -125,20 +131,18 @@ def _wider(one: Operation, times: float) -> bool:
     return any(0 < width * times <= one.width for width in one.widths)
 
 
-def _masks(graph: Sequence[Operation], products: bool, measured: bool) -> FloatGroup | None:
-    readers: dict[str, list[Operation]] = {}
-    for one in graph:
-        for name in one.takes:
-            readers.setdefault(name, []).append(one)
-    found = _to_softmax(graph, readers)
-    many = sum(one.name in found and _plain(one) in _SOFTMAX for one in graph)
-    words = ["what masks the Softmax" if many == 1 else f"what masks {many} Softmaxes"] if found else []
-    filled = _filled(graph, readers) - found if measured else set()
-    words += ["what a large constant fills"] if filled else []
-    if not words:
+def _masks(graph: Sequence[Operation], found: set[str], products: bool) -> FloatGroup | None:
+    if not found:
         return None
-    found |= _products(graph, found) if products else set()
-    return FloatGroup(kind=MASKS, words=" and ".join(words), names=_names(graph, found | filled))
+    many = sum(one.name in found and _plain(one) in _SOFTMAX for one in graph)
+    words = "what masks the Softmax" if many == 1 else f"what masks {many} Softmaxes"
+    with_them = found | _products(graph, found) if products else found
+    return FloatGroup(kind=MASKS, words=words, names=_names(graph, with_them))
+
+
+def _fills(graph: Sequence[Operation], found: set[str]) -> FloatGroup | None:
+    names = _names(graph, found)
+    return FloatGroup(kind=FILLS, words="what a large constant fills", names=names) if names else None
 
 
 def _to_softmax(graph: Sequence[Operation], readers: dict[str, list[Operation]]) -> set[str]:

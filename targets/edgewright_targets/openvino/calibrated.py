@@ -2,6 +2,7 @@
 
 from edgewright_targets.onnxruntime.widen import wide
 from edgewright_targets.openvino import layers
+from edgewright_targets.openvino.floats import floats, shield
 
 METHODS = {"minmax": "min-max", "percentile": "percentile 99.99"}
 _WORSE = ("GRUSequence", "GRUCell")  # 8-bit ones lose 30 dB against floats: they stay in floats
@@ -12,13 +13,15 @@ def quantise(model, work):
     """8-bit weights a channel, 8-bit activations.
 
     Returns:
-        (model, method, names of the layers that stayed in floats, and types that always do).
+        (model, method, names of the layers that stayed in floats and types that always do, notes).
 
     Raises:
         UsageError: an unknown layer.
         ConversionError: a layer did not stay in floats, or none is left to quantise.
     """
     import nncf
+
+    from edgewright.compile.float_groups import FILLS
 
     onnx_file = work.path / "model.onnx"
     named_there = bool(work.keep_float) and onnx_file.is_file()
@@ -30,8 +33,13 @@ def quantise(model, work):
         if one.get_type_name() in _WORSE
     }
     names = [spec.name for spec in work.inputs]
-    floats = {*worse, *(name for found in keep.values() for name in found)}
-    ignored = sorted(floats | layers.averages_before(model, floats))
+    by_default, notes = floats(model, work)
+    wanted = {
+        *worse,
+        *set().union(*by_default.values()),
+        *(name for found in keep.values() for name in found),
+    }
+    ignored = sorted(wanted | layers.averages_before(model, wanted))
     quantised = nncf.quantize(
         model,
         nncf.Dataset(list(range(work.count)), _Feed(work, names)),
@@ -41,9 +49,10 @@ def quantise(model, work):
         ignored_scope=nncf.IgnoredScope(names=ignored) if ignored else None,
         advanced_parameters=_parameters(work.calibration_method, spare=not layers.first_of(model, ignored)),
     )
+    shield(quantised, by_default.get(FILLS, ()))
     _some_quantised(quantised)
     layers.check_float(quantised, keep)
-    return quantised, METHODS[work.calibration_method], tuple(sorted({*keep, *worse.values()}))
+    return quantised, METHODS[work.calibration_method], tuple(sorted({*keep, *worse.values()})), notes
 
 
 def _parameters(method, spare):

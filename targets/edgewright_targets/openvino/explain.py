@@ -4,6 +4,9 @@
 NAMED_BY_STAGE = dict.fromkeys(("keras", "h5", "savedmodel", "frozen", "pt2", "pytorch"), "openvino.named")
 # as of 2026.4 the CPU plugin fuses an 8-bit attention whose mask comes from an Unsqueeze into a kernel that answers wrongly (-3 dB)
 MASKED_PRODUCTS = True
+FLOATS_BY_DEFAULT = (
+    "masks",
+)  # kinds of groups that every calibrated precision leaves in floats: nothing to try
 _NO_OPERATIONS = ("Parameter", "Result", "Constant")
 _PLUGINS_OWN = ("Input", "Output", "Const", "Constant", "Parameter", "Result")
 _WIDTHS = {"i8": "int8", "u8": "int8", "i4": "int4", "u4": "int4", "nf4": "int4", "f16": "fp16"}

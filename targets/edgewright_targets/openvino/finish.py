@@ -20,10 +20,10 @@ def convert(work):
             "integer inputs and outputs are not available on openvino",
             hint="leave --integer-io out: the runtime quantises its inputs itself",
         )
-    model, method, kept = _STEPS[work.precision](fixed(read(work), work), work)
+    model, method, kept, notes = _STEPS[work.precision](fixed(read(work), work), work)
     strip(model, own_names(work))
     ov.save_model(model, str(work.folder / work.entry), compress_to_fp16=work.precision == "fp16")
-    return {**described(work, method), "kept_float": kept}
+    return {**described(work, method), "kept_float": kept, "notes": notes}
 
 
 def read(work):
@@ -39,7 +39,7 @@ def read(work):
 
 
 def _as_is(model, work):  # noqa: ARG001 - one signature for all steps
-    return model, "", ()
+    return model, "", (), []
 
 
 def _static(model, work):
@@ -52,7 +52,7 @@ def _static(model, work):
 def _weights(model, work):
     from edgewright_targets.openvino.weights_only import compress
 
-    return compress(model, work.precision), "", ()
+    return compress(model, work.precision), "", (), []
 
 
 _STEPS = {
