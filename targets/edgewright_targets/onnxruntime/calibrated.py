@@ -4,6 +4,7 @@ from edgewright_targets.onnxruntime import layers
 from edgewright_targets.onnxruntime.floats import floats, notes
 from edgewright_targets.onnxruntime.prepare import named, prepared, reads
 from edgewright_targets.onnxruntime.shield import shield
+from edgewright_targets.onnxruntime.transposed import with_biases, without_biases
 from edgewright_targets.onnxruntime.widen import wide
 
 METHODS = {"minmax": "min-max", "entropy": "entropy", "percentile": "percentile 99.999"}
@@ -34,8 +35,10 @@ def quantise(work):
     wanted = {name for names in keep.values() for name in names}
     idle, found = measured(work, model, kinds, wanted)
     kept_too = {name for names in idle.values() for name in names}
+    made = onnx.load_from_string(model.SerializeToString())
+    biases = without_biases(made)
     quantiser = QDQQuantizer(
-        onnx.load_from_string(model.SerializeToString()),
+        made,
         True,  # per channel
         False,  # full range
         QuantType.QInt8,
@@ -50,6 +53,7 @@ def quantise(work):
     quantiser.quantize_model()
     quantiser.model.topological_sort()
     made = quantiser.model.model
+    with_biases(made, biases, model)
     _some_quantised(made)
     shield(made, wanted | kept_too)
     layers.check_float(made, model, keep)

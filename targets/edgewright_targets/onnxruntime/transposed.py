@@ -1,0 +1,29 @@
+"""Transposed convolutions in groups: the quantiser takes the channels of one group for all of them. Host side."""
+
+
+def without_biases(model):
+    """Takes the biases of such nodes away, in place: they stay in floats, as the runtime has no 8-bit kernel for these nodes.
+
+    Returns:
+        {name of a node: its bias}.
+    """
+    found = {}
+    for node in model.graph.node:
+        groups = next((item.i for item in node.attribute if item.name == "group"), 1)
+        if node.op_type == "ConvTranspose" and groups > 1 and len(node.input) > 2:
+            found[node.name] = node.input.pop()
+    return found
+
+
+def with_biases(model, biases, before):
+    """Gives them back, in place.
+
+    Args:
+        before: the model that still holds them: quantisers drop what nothing reads.
+    """
+    for node in model.graph.node:
+        if node.name in biases:
+            node.input.append(biases[node.name])
+    there = {item.name for item in model.graph.initializer}
+    lacking = set(biases.values()) - there
+    model.graph.initializer.extend(item for item in before.graph.initializer if item.name in lacking)
