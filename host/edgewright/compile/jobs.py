@@ -65,7 +65,7 @@ class Order(Noun, frozen=True, kw_only=True):
         entry: name of the target's entry file.
         inputs, outputs: the source's, with static shapes.
         opset, max_opset: as in `CompileRequest`.
-        count: how many calibration samples there are.
+        count: how many calibration samples there are. synthetic: they are random numbers, not data.
         conversion: what the user says of it beyond target and precision.
         toolchains: name -> its Python.
     """
@@ -79,6 +79,7 @@ class Order(Noun, frozen=True, kw_only=True):
     opset: int
     count: int
     max_opset: int | None = None
+    synthetic: bool = False
     conversion: Conversion = Conversion()
     toolchains: dict[str, Path] = {}
 
@@ -96,7 +97,7 @@ class Work:
         self.source, self.samples = source, samples
         self.path, self.folder, self.entry = order.path, order.folder, order.entry
         self.precision, self.opset, self.count = order.precision, order.opset, order.count
-        self.max_opset = order.max_opset
+        self.max_opset, self.synthetic = order.max_opset, order.synthetic
         self.inputs, self.outputs = order.inputs, order.outputs
         self.keep_float = order.conversion.keep_float
         self.calibration_method, self.integer_io = (

@@ -24,6 +24,7 @@ from edgewright.compile import (
     scratch,
     similarity,
     toolchains,
+    whole_numbers,
 )
 from edgewright.compile.answers import check_size
 from edgewright.compile.calibrate import SampleSet
@@ -176,6 +177,8 @@ class _Compilation:
             compare=self.request.compare,
             file=goldens,
         )
+        given_to_it = self.ranges if labelled is None else ranges.joined(self.ranges, labelled[1].ranges)
+        whole_numbers.check(self.edge.target, inputs, outputs, given_to_it, goldens)
         folder, made = self._convert(inputs, outputs, samples)
         found = _merged(outputs, made["outputs"])
         if self.found.quantised:
@@ -294,6 +297,7 @@ class _Compilation:
                         filter(None, (self.request.max_opset, self.edge.target.max_opset)), default=None
                     ),
                     count=samples.count(),
+                    synthetic=samples.path is None,
                     conversion=self.request.conversion,
                     toolchains={name: toolchains.python_of(name) for name in self.edge.route.toolchains},
                 ),

@@ -70,6 +70,7 @@ class Target(Noun, frozen=True, kw_only=True):
         framework: worker that the runner runs in on the host.
         host_runner: its module that runs artifacts on the host, where that is not `runner` itself.
         max_opset: newest ONNX opset that its stages read; None: any.
+        integer_bits: that it computes whole numbers in, whatever the model says.
         tools: distributions that make its artifacts, besides the source's framework.
         routes: source format -> the way from there.
         as_is: the same for a source that goes through unchanged (precision `as-is`).
@@ -88,6 +89,7 @@ class Target(Noun, frozen=True, kw_only=True):
     framework: str
     host_runner: str = "runner"
     max_opset: int | None = None
+    integer_bits: int = 64
     tools: tuple[str, ...]
     routes: dict[str, Route]
     as_is: dict[str, Route]

@@ -10,9 +10,11 @@ def convert(work):
     from edgewright_targets.onnxruntime.files import beside
     from edgewright_targets.onnxruntime.prepare import refuse_classical
     from edgewright_targets.onnxruntime.widen import widened
+    from edgewright_targets.openvino.integers import check
 
     refuse_classical(work.source.model, "OpenVINO")
+    large = check(work.source.model, work.synthetic)
     model, notes = widened(work.source.model, work)
     (work.folder / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
     beside(model, work.source.path.parent, work.folder)
-    return {"notes": notes}
+    return {"notes": [*notes, *large]}

@@ -33,6 +33,7 @@ TARGET = {
         "fp32", "fp16", "int8-dynamic", "int8", "int8-mixed", "int8-weights", "int4-weights", "as-is",
     ],
     "framework": "openvino",
+    "integer_bits": 32,
     "tools": ["openvino", "nncf"],
     "routes": {
         "keras": {"stages": [["tensorflow", "openvino.from_tensorflow"], _FINISH], "tools": ["tf2onnx"]},

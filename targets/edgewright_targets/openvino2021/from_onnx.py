@@ -12,10 +12,13 @@ def convert(work):
     from edgewright.errors import ConversionError
     from edgewright_targets.onnxruntime.from_onnx import convert
     from edgewright_targets.onnxruntime.prepare import refuse_classical
+    from edgewright_targets.openvino.integers import check
 
     refuse_classical(work.source.model, "OpenVINO 2021.4")
+    large = check(work.source.model, work.synthetic)
     try:
-        return convert(work)
+        said = convert(work)
     except ConversionError:
         work.max_opset = TAKEN
-        return convert(work)
+        said = convert(work)
+    return {"notes": [*said["notes"], *large]}

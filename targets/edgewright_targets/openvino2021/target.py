@@ -15,6 +15,7 @@ TARGET = {
     "entry": "model.xml",
     "precisions": ["fp32", "fp16"],
     "framework": "onnx",
+    "integer_bits": 32,
     "host_runner": "host",
     "max_opset": 12,  # 13 moves axes from attributes to inputs, which its Model Optimizer knows of few operators
     "tools": [],
