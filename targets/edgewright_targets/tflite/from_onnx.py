@@ -41,6 +41,7 @@ def convert(work):
     command += ["--input_onnx_file_path", str(given), "--output_folder_path", str(made)]
     command += ["--keep_shape_absolutely_input_names", *names, "--copy_onnx_input_output_names_to_tflite"]
     command += ["--non_verbose"]
+    _hold_shapes(given, work.outputs)
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=_SECONDS, cwd=work.folder
@@ -67,6 +68,33 @@ def _raised(model):
     except Exception as error:  # noqa: BLE001 - it knows no such step for some operator; the answers are compared anyway
         print(f"opset {opset} is not raised: {error}")  # noqa: T201 - a worker's stdout is its log
         return model
+
+
+def _hold_shapes(path, outputs):
+    """Two Reshapes behind each output that may be a picture: the tool turns its axes round to NHWC else.
+
+    It takes them out again, and leaves a Transpose where one is needed.
+    """
+    import numpy
+    import onnx
+    from onnx import helper, numpy_helper
+
+    shapes = {spec.name: spec.shape for spec in outputs if len(spec.shape) > 2}
+    model = onnx.load(str(path))
+    graph = model.graph
+    made = {name: node for node in graph.node for name in node.output}
+    for name, shape in shapes.items():
+        if name not in made:  # an input that goes through
+            continue
+        inner, flat = f"{name}/turned", f"{name}/flat"
+        for node in graph.node:
+            node.input[:] = [inner if one == name else one for one in node.input]
+        made[name].output[:] = [inner if one == name else one for one in made[name].output]
+        for given, to, axes in ((inner, flat, [-1]), (flat, name, shape)):
+            graph.initializer.append(numpy_helper.from_array(numpy.array(axes, numpy.int64), f"{to}/shape"))
+            graph.node.append(helper.make_node("Reshape", [given, f"{to}/shape"], [to], name=f"{to}/reshape"))
+    if shapes:
+        onnx.save(model, str(path))
 
 
 def _layers(report):
