@@ -214,7 +214,13 @@ def work(tmp_path: Path) -> Callable[..., Any]:
         before.mkdir(exist_ok=True)
         after.mkdir(exist_ok=True)
         (before / "model.tflite").write_bytes(data)
-        chosen = {"keep_float": (), "calibration_method": "minmax", "integer_io": False, **more}
+        chosen = {
+            "toolchains": {},
+            "keep_float": (),
+            "calibration_method": "minmax",
+            "integer_io": False,
+            **more,
+        }
         return SimpleNamespace(
             path=before / "model.tflite", folder=after, entry="model.tflite", precision=precision,
             samples=lambda: ([sample] for sample in samples()),

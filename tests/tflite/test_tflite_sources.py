@@ -223,7 +223,7 @@ def old_softmax(path: Path) -> None:
 def picture(path: Path) -> None:
     """A picture comes out, NCHW, whose axes have one size."""
     save_graph(
-        path, 13, [1, 3, 10, 10], [1, 5, 5, 5],
+        path, 13, [1, 3, 12, 12], [1, 5, 5, 5],
         ("Conv", ["image", "kernel"], ["conv"], {}),
         ("MaxPool", ["conv"], ["y"], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
     )  # fmt: skip
@@ -247,7 +247,7 @@ def test_onnx_by_the_toolchain(
         (small_models("onnx") / "cnn.onnx", [(1, 3, 16, 16)], ("fp32", "int8")),
         (tmp_path / "nhwc.onnx", [(1, 6, 9, 3)], ("fp32", "int16x8")),
         (tmp_path / "old.onnx", [(1, 3, 6, 7)], ("fp32",)),
-        (tmp_path / "picture.onnx", [(1, 3, 10, 10)], ("fp32", "int8")),
+        (tmp_path / "picture.onnx", [(1, 3, 12, 12)], ("fp32", "int8")),
         (small_models("onnx") / "two_in_two_out.onnx", [(1, 4), (1, 4)], ("fp32",)),
         (small_models("onnx") / "tokens.onnx", [(1, 12)], ("fp32",)),
     ):

@@ -1,6 +1,6 @@
 """A float .tflite file -> the precision that was asked for, by ai-edge-quantizer."""
 
-from edgewright_targets.tflite import ends, graph
+from edgewright_targets.tflite import ends, graph, whole
 from edgewright_targets.tflite.described import described, plain_interpreter, refuse_custom
 from edgewright_targets.tflite.spared import joined
 
@@ -33,6 +33,7 @@ def convert(work):
     method = _METHODS[work.calibration_method] if work.precision in CALIBRATED else ""
     refuse_custom(graph.operators(data), work.entry)
     refuse_unloadable(data)
+    narrowed = whole.notes(data, work)
     own = (work.path.parent / QUANTISED).exists()
     floats = _floats(work, own)
     found, without = (None, []) if floats is None else needs_floats(floats, work)
@@ -40,13 +41,13 @@ def convert(work):
         own, data = False, floats
     if work.precision == "fp32" or (own and graph.quantised(data)):
         made.write_bytes(_named(data, work))
-        return described(work, method, requires=beyond_versions(data))
+        return described(work, method, notes=narrowed, requires=beyond_versions(data))
     if graph.quantised(data):
         raise _quantised_already(work.precision)
     data, kept = quantised(data, work, found, [name for one in without for name in one.names])
     made.write_bytes(_named(data, work))
     # names of a graph are not always the source's
-    notes = [*(f"in floats: {scope}" for scope in kept), *(one.note for one in without)]
+    notes = [*(f"in floats: {scope}" for scope in kept), *(one.note for one in without), *narrowed]
     return described(
         work, method, kept_float=list(work.keep_float), notes=notes, requires=beyond_versions(data)
     )

@@ -1,0 +1,46 @@
+"""Whole numbers of 64 bits that onnx2tf computes in 32. Host side, in the `litert` worker."""
+
+from edgewright_targets.tflite import graph
+
+_GREATEST = 2**31 - 1
+_TABLE = "_gather_indices_i32"  # how onnx2tf ends the name of a table's index
+
+
+def notes(data, work):
+    """A note for each input that is narrowed, but for a table's indexes; a table of so many rows there is not.
+
+    Raises:
+        ConversionError: `beyond-32-bits`: a calibration sample of such an input has a number that does not fit.
+    """
+    if "onnx2tf" not in work.toolchains:  # a model of another source that narrows them does so by itself
+        return []
+    narrowed = {
+        operator.inputs[0].name
+        for operator in graph.operators(data)
+        if operator.kind == "CAST"
+        and operator.inputs[0].type == "INT64"
+        and operator.outputs[0].type == "INT32"
+        and not operator.outputs[0].name.endswith(_TABLE)
+    }
+    places = {at: spec.name for at, spec in enumerate(work.inputs) if spec.name in narrowed}
+    if not places:
+        return []
+    for sample in work.samples():
+        for at, name in places.items():
+            most = max((abs(int(end)) for end in (sample[at].min(), sample[at].max())), default=0)
+            if most > _GREATEST:
+                raise _refused(name, most)
+    return [
+        f"input {name} is computed in 32 bits: greater numbers are answered wrongly"
+        for name in places.values()
+    ]
+
+
+def _refused(name, most):
+    from edgewright.errors import ConversionError
+
+    return ConversionError(
+        f"input {name} has numbers such as {most}, and onnx2tf computes whole numbers in 32 bits",
+        hint="take --target onnxruntime, or give the model smaller numbers, such as a time since midnight",
+        code="beyond-32-bits",
+    )
