@@ -45,7 +45,8 @@ def write_keras(folder: Path) -> None:
     keras.Model([ids, mask], layers.Dense(20)(attended)).save(folder / "masked.keras")
 
     given = layers.Input((LONG, 6), name="x")
-    lowered = keras.ops.where(keras.ops.expand_dims(mask, 2) > 0, layers.Dense(WIDE)(given), -3.4e38)
+    # of which Keras makes a BiasAdd along the second axis
+    lowered = layers.Dense(WIDE)(given) + (1.0 - keras.ops.expand_dims(mask, 2)) * -3.4e38
     greatest = keras.ops.max(lowered, axis=1)
     keras.Model([given, mask], layers.Dense(20)(greatest)).save(folder / "lowest.keras")
 

@@ -1,4 +1,4 @@
-"""A TensorFlow source that computes in halves or doubles, in float32: LiteRT lacks kernels for all else. Host side."""
+"""Copies of a TensorFlow source that LiteRT's converter takes: in float32, as LiteRT lacks kernels for all else. Host side."""
 
 _BITS = "Bitcast"  # it reads the bits of a float as they are
 
@@ -6,44 +6,83 @@ _BITS = "Bitcast"  # it reads the bits of a float as they are
 def widened(source, path):
     """(the source, or a copy of it whose graph has no other floats than float32, notes).
 
-    Inputs and outputs become float32 as well.
+    Inputs and outputs become float32 as well. Sums that the converter fails at are written another way.
 
     Args:
         path: the source's, for errors.
     """
     import msgspec
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     from edgewright.compile.sources import graph, narrow
     from edgewright.nouns.conversion import Ends
 
     found = narrow.of_graph_def(source.concrete.graph.as_graph_def())
-    if not found:
+    biases = _turned_biases(source.concrete.graph)
+    if not found and not biases:
         return source, []
+    graph_def, starts, stops = _frozen(source)
     said = " and ".join(found)
-    if source.loops is not None:
-        graph_def, starts, stops = (
-            type(source.loops[0]).FromString(source.loops[0].SerializeToString()),
-            *source.loops[1:],
-        )
-    else:
-        frozen = convert_variables_to_constants_v2(
-            source.concrete, lower_control_flow=False, aggressive_inlining=True
-        )
-        graph_def = frozen.graph.as_graph_def()
-        starts, stops = [one.name for one in frozen.inputs], [one.name for one in frozen.outputs]
-    if any(node.op == _BITS for node in narrow.graph_nodes(graph_def)):
+    if found and any(node.op == _BITS for node in narrow.graph_nodes(graph_def)):
         return source, [f"{said} stays: the model reads the bits of its floats"]
-    widen(graph_def)
+    if found:
+        widen(graph_def)
+    _add_instead(graph_def, biases)
     made = graph.open_graph(graph_def, path, {}, Ends(inputs=tuple(starts), outputs=tuple(stops)))
-    ends = [spec.name for spec in source.inputs if spec.dtype in ("float16", "float64")]
+    ends = [spec.name for spec in source.inputs if found and spec.dtype in ("float16", "float64")]
     made.inputs = tuple(
         msgspec.structs.replace(spec, dtype="float32") if spec.name in ends else spec
         for spec in source.inputs
     )
     made.output_names = source.output_names
     also = f", inputs too: {', '.join(ends)}" if ends else ""
-    return made, [f"{said} became float32 before the conversion{also}"]
+    return made, [f"{said} became float32 before the conversion{also}"] if found else []
+
+
+def _frozen(source):
+    """(a GraphDef of the source, its variables constants, names of its input tensors, of its output tensors)."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    if source.loops is not None:
+        graph_def, starts, stops = source.loops
+        return type(graph_def).FromString(graph_def.SerializeToString()), starts, stops
+    frozen = convert_variables_to_constants_v2(
+        source.concrete, lower_control_flow=False, aggressive_inlining=True
+    )
+    ends = [[one.name for one in tensors] for tensors in (frozen.inputs, frozen.outputs)]
+    return frozen.graph.as_graph_def(), *ends
+
+
+def _turned_biases(graph):
+    """{name of a BiasAdd along the second axis of two or more: how many axes there are}.
+
+    Keras makes it of any sum with an array of one value a row, and LiteRT's converter fails unless there are four axes.
+    """
+    found = {}
+    for operation in graph.get_operations():
+        if operation.type == "BiasAdd" and operation.get_attr("data_format") == b"NCHW":
+            rank = operation.inputs[0].shape.rank
+            if rank not in (None, 4):
+                found[operation.name] = rank
+    return found
+
+
+def _add_instead(graph_def, biases):
+    """Makes an AddV2 of each of these BiasAdds, in place."""
+    import tensorflow as tf
+
+    for node in [one for one in graph_def.node if one.name in biases]:
+        shape, rows = graph_def.node.add(), graph_def.node.add()
+        axes = tf.make_tensor_proto([1, -1] + [1] * (biases[node.name] - 2), tf.int32)
+        shape.op, shape.name = "Const", f"{node.name}/edgewright_shape"
+        shape.attr["dtype"].type = tf.int32.as_datatype_enum
+        shape.attr["value"].tensor.CopyFrom(axes)
+        rows.op, rows.name = "Reshape", f"{node.name}/edgewright_rows"
+        rows.input.extend([node.input[1], shape.name])
+        rows.attr["T"].type = node.attr["T"].type
+        rows.attr["Tshape"].type = tf.int32.as_datatype_enum
+        node.op = "AddV2"
+        node.input[1] = rows.name
+        del node.attr["data_format"]
 
 
 def wide(array):
