@@ -1,4 +1,4 @@
-"""A product with constant weights, of a size at which the quantiser writes values behind the model."""
+"""A product with constant weights, of a size at which the quantiser writes values behind the model, and a sum."""
 
 from __future__ import annotations
 
@@ -55,9 +55,10 @@ def product_net(low: float = 0.0) -> bytes:
 
 @pytest.fixture
 def finished(net: SimpleNamespace, work: Callable[..., Any]) -> Callable[..., bytes]:
-    def made(data: bytes, precision: str) -> bytes:
-        order = work(data, precision)
+    def made(data: bytes, precision: str, method: str = "minmax") -> bytes:
+        order = work(data, precision, calibration_method=method)
         order.inputs = (TensorSpec(name="x", shape=(1, GIVEN), dtype="float32"),)
+        order.samples = lambda: ([sample] for sample in samples())
         finish.convert(order)
         return bytes((order.folder / order.entry).read_bytes())
 
@@ -87,6 +88,19 @@ def test_values_that_halves_cannot_hold_stay_floats(
     (added,) = (one.inputs[1] for one in graph.operators(made) if one.kind == "ADD")
     assert added.constant
     assert np.isfinite(net.answers(made, samples())).all()
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile"])
+def test_what_reaches_to_infinity_stays_in_floats(
+    net: SimpleNamespace, finished: Callable[..., bytes], method: str
+) -> None:
+    data = product_net(low=-np.inf)
+    made = finished(data, "int8", method)
+    kinds = {one.kind: one.outputs[0].type for one in graph.operators(made)}
+    assert (kinds["BATCH_MATMUL"], kinds["ADD"]) == ("INT8", "FLOAT32")
+    reference, answers = net.answers(data, samples()), net.answers(made, samples())
+    assert (answers[:, 0, 0] < -1e38).all()  # LiteRT's sums end at the lowest float
+    assert sqnr_db(reference[:, 1], answers[:, 1]) > 25
 
 
 def test_values_behind_the_model_are_read(finished: Callable[..., bytes]) -> None:

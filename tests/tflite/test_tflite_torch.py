@@ -10,6 +10,8 @@ import pytest
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Artifact
 
+pytestmark = pytest.mark.slow
+
 CODE = """
 import torch
 from torch import nn

@@ -92,12 +92,12 @@ def _percentiles(data, samples, extremes):
     counts = {name: numpy.zeros(BINS, numpy.int64) for name in extremes}
     for name, values in _tensors(data, samples):
         low, high, _ = extremes[name]
-        if high > low:
+        if high > low and numpy.isfinite(high - low):
             counts[name] += numpy.histogram(values, BINS, (low, high))[0]
     found = {}
     for name, (low, high, shape) in extremes.items():
         total = counts[name].sum()
-        if total:
+        if total:  # not where there are infinities: nothing that reaches so far is quantised
             share = numpy.cumsum(counts[name]) / total
             width = (high - low) / BINS
             first = int(numpy.searchsorted(share, (1 - COVERED) / 2, side="right"))
