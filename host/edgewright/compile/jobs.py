@@ -260,6 +260,7 @@ def located(error: Exception, model: Any) -> None:
         raise foreign.refused(error, place) from error
     if error.code in foreign.CONVERTERS and place and place not in error.message:
         error.message += place
+        error.args = (error.message,)
 
 
 def artifact_answers(
