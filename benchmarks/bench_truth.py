@@ -24,7 +24,7 @@ from truth.store import Key, Made, Store, fingerprint
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "truth" / "results.jsonl"
-PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "int16x8")
+PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "int16x8", "int4-weights")
 TARGETS = ("onnxruntime", "tflite", "openvino")
 CACHE = Path("~/.cache/edgewright-bench/truth").expanduser()
 

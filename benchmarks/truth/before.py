@@ -18,10 +18,10 @@ from truth.trials import Trials
 _PRECISION = "int8"
 _MAX_DROP = 0.02
 KINDS: dict[str, Callable[[Any], Any]] = {
-    "calibrated on 0..255 in place of 0..1": lambda pool: pool * 255,
-    "calibrated on 0..1 in place of 0..255": lambda pool: pool / 255,
-    "calibrated without subtracting the mean": lambda pool: pool + pool.std(),
-    "calibrated with red for blue": lambda pool: pool[..., ::-1].copy(),
+    "calibration data 255 times too large": lambda pool: pool * 255,
+    "calibration data 255 times too small": lambda pool: pool / 255,
+    "calibration data shifted, their mean not subtracted": lambda pool: pool + pool.std(),
+    "calibration data with red for blue": lambda pool: pool[..., ::-1].copy(),
 }
 
 
@@ -41,7 +41,7 @@ def _fits(kind: str, pool: Any, *, colours: bool) -> bool:
     if "red" in kind:
         return colours
     within = float(pool.max()) <= 1 and float(pool.min()) >= -1
-    return ("in place of 0..1" in kind) == within if "255" in kind else pool.dtype == np.float32
+    return ("too large" in kind) == within if "255" in kind else pool.dtype == np.float32
 
 
 def _tried(tried: Trials, key: Key, kind: str, change: Callable[[Any], Any]) -> Before:

@@ -89,7 +89,8 @@ def _environment(place: Path, name: str) -> Path:
     if not (folder / "ready").exists():
         _run([str(pythons[-1]), "-m", "venv", "--clear", str(folder)])
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        _run([*pip, "--upgrade", "pip"])
+        if version == "3.6":  # its own does not know the wheels' tags, and the newest does not run there
+            _run([*pip, "pip<22"])
         _run([*pip, *wanted])
         (folder / "ready").touch()
     return folder / "bin" / "python"
