@@ -60,17 +60,20 @@ def test_a_change_is_refused_before_anything_is_sent_unless_it_is_accepted(
     assert run("rollback", "faces", "--on", "e-2").code == 0  # never asks
 
 
-def test_an_incumbent_that_nobody_here_knows_is_noted(
+@pytest.mark.slow
+def test_an_incumbent_of_another_host_is_known_by_the_history_or_the_board(
     deployed: Run, releases: None, module_home: Path
 ) -> None:
+    def planned() -> dict[str, Any]:
+        return dict(deployed("swapped.onnx", "--dry-run", model="foreign").json["outcomes"][0])
+
     deployed("kept.onnx", model="foreign")
     incumbent = deployed("kept.onnx", model="foreign").json["outcomes"][0]["artifact"]
     store = ArtifactStore(module_home / "artifacts")
     assert store.manifest(incumbent).id == incumbent
     (module_home / "artifacts" / "objects" / incumbent).rename(module_home / "hidden")
-    from_history = deployed("swapped.onnx", "--dry-run", model="foreign").json["outcomes"][0]
-    assert from_history["outcome"] == "refused"
+    assert planned()["outcome"] == "refused"
     (module_home / "history.sqlite3").rename(module_home / "hidden.sqlite3")
-    unknown = deployed("swapped.onnx", "--dry-run", model="foreign").json["outcomes"][0]
-    assert unknown["outcome"] == "planned"
-    assert "neither its artifact nor a record" in unknown["checks"][-1]["note"]
+    refused = planned()
+    assert refused["outcome"] == "refused"
+    assert "inputs are in another order: second, first (was first, second)" in refused["message"]

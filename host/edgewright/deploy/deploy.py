@@ -23,7 +23,7 @@ from edgewright.deploy.board_answers import function_of
 from edgewright.deploy.board_profile import profile_of
 from edgewright.deploy.build import Builder
 from edgewright.deploy.fan_out import FanOut, Turns
-from edgewright.deploy.incumbent import Incumbent, incumbent_of, interface_known
+from edgewright.deploy.incumbent import Incumbent, incumbent_of, interface_kept, interface_there
 from edgewright.deploy.release import BoardRelease
 from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.trace import Trace
@@ -246,7 +246,7 @@ class Deployment:
             return words.UNCHANGED
         trace.checks += uncalibrated(self.request, profile, artifact.manifest)
         if incumbent.release not in ("", trace.release):
-            self.check_interface(incumbent, artifact, trace)
+            self.check_interface(session, incumbent, artifact, trace)
         choice = self.runtime(board, session, facts, trace)
         if self.request.dry_run:
             trace.steps += [f"send up to {sum(entry.size for entry in artifact.manifest.files)} bytes", "install",
@@ -259,14 +259,17 @@ class Deployment:
         )  # fmt: skip
         return release.confirm() if trace.current == trace.release else release.run()
 
-    def check_interface(self, incumbent: Incumbent, artifact: Artifact, trace: Trace) -> None:
+    def check_interface(
+        self, session: Session, incumbent: Incumbent, artifact: Artifact, trace: Trace
+    ) -> None:
         """Compares with what the application on the board uses now, before anything is sent.
 
         Raises:
             GateRefused: it is another interface, and the user did not accept that.
         """
         with self.lookup:
-            known = interface_known(incumbent.artifact, self.history)
+            known = interface_kept(incumbent.artifact, self.history)
+        known = known or interface_there(session, self.request.model, incumbent)
         if known is None:
             trace.checks.append(interface.unknown(incumbent.release))
             return

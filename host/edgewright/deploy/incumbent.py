@@ -7,7 +7,8 @@ from typing import NamedTuple
 from edgewright.config import home
 from edgewright.connect import versions
 from edgewright.connect.session import Session
-from edgewright.errors import ArtifactError, EdgewrightError
+from edgewright.errors import ArtifactError, BoardError, EdgewrightError, ProtocolError
+from edgewright.measure.released import released
 from edgewright.nouns.interface import Interface, interface_of
 from edgewright.store.artifacts import ArtifactStore
 from edgewright.store.history import History
@@ -28,7 +29,7 @@ def incumbent_of(session: Session, model: str) -> Incumbent:
     return Incumbent(release, str(about.get("artifact") or "") if release else "")
 
 
-def interface_known(artifact: str, history: History) -> Interface | None:
+def interface_kept(artifact: str, history: History) -> Interface | None:
     """The interface of an artifact, from the store or else the history; None where neither has it."""
     try:
         return interface_of(ArtifactStore(home.folder("artifacts")).manifest(artifact))
@@ -38,3 +39,12 @@ def interface_known(artifact: str, history: History) -> Interface | None:
         return history.interface(artifact)
     except EdgewrightError:  # of no use here, and no reason to refuse a release
         return None
+
+
+def interface_there(session: Session, model: str, incumbent: Incumbent) -> Interface | None:
+    """The interface of the incumbent by what the board says of it; None where it is damaged, or the agent too old to say it."""
+    try:
+        found = released(session, model, incumbent.release, incumbent.artifact)
+    except (BoardError, ProtocolError):
+        return None
+    return None if found is None else Interface(inputs=found.inputs, outputs=found.outputs)

@@ -44,7 +44,9 @@ def checks(mine: Interface, theirs: Interface, current: str, *, accepted: bool) 
 
 def unknown(current: str) -> Check:
     """The line where nobody here knows the incumbent's interface."""
-    note = f"not compared with {current}: this machine has neither its artifact nor a record of its interface"
+    note = (
+        f"not compared with {current}: this machine does not know its interface, and the board cannot say it"
+    )
     return Check(name=INTERFACE, ok=True, note=note)
 
 
