@@ -34,16 +34,16 @@ def convert(work):
     refuse_custom(graph.operators(data), work.entry)
     refuse_unloadable(data)
     narrowed = whole.notes(data, work)
-    own = (work.path.parent / QUANTISED).exists()
+    own = (work.path.parent / QUANTISED).exists() and graph.quantised(data)
     floats = _floats(work, own)
+    if floats is not None and work.precision != "fp32" and graph.quantised(floats):
+        raise _quantised_already(work.precision)
     found, without = (None, []) if floats is None else needs_floats(floats, work)
     if without or not own:
         own, data = False, floats
-    if work.precision == "fp32" or (own and graph.quantised(data)):
+    if own or work.precision == "fp32":
         made.write_bytes(_named(data, work))
         return described(work, method, notes=narrowed, requires=beyond_versions(data))
-    if graph.quantised(data):
-        raise _quantised_already(work.precision)
     data, kept = quantised(data, work, found, [name for one in without for name in one.names])
     made.write_bytes(_named(data, work))
     # names of a graph are not always the source's

@@ -7,10 +7,8 @@ from edgewright_targets.tflite import explain, graph
 # names: operators, by their first outputs. note: for the manifest
 Spared = namedtuple("Spared", "names note")
 
-LEAST = {
-    8: 64,
-    16: 256,
-}  # by the bits: so many levels of a joined output have to be left for each of its parts
+# by the bits: so many levels of a joined output have to be left for each of its parts
+LEAST = {8: 64, 16: 256}
 HUGE = 1e8  # activations that reach so far stand for plus or minus infinity
 _TOO_LARGE = "one scale for numbers so large leaves no levels to the rest"
 _JOINS = ("CONCATENATION", "PACK")
