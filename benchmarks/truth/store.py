@@ -130,7 +130,7 @@ class Store:
         if path.exists():
             head, rows = load(path)
             if head.get("code") == code:
-                self.head, self.rows = {**about, **head}, rows
+                self.head, self.rows = {**self.head, **head}, rows
         self._write()
 
     def of(self, key: Key, kind: type[Any]) -> list[Any]:

@@ -11,6 +11,8 @@ from edgewright.nouns.precision import HALF, Tolerance, limits
 AS_IS = "as-is"
 _STRAYS = {"fp32": 0.0, "fp16": 1e-3}
 _COARSE_STRAYS = 1e-2
+# on x86 without VNNI OpenVINO cuts sums of 8-bit products off: what the host errs by says little of such a board
+_SUMS_VARY = {("openvino", "int8"), ("openvino", "int8-mixed")}
 _NOT_NEAR = (
     "fp32",
     "fp16",
@@ -61,5 +63,7 @@ def rule_of(
         data=manifest.goldens.origin != "random",
         in_steps=manifest.precision == AS_IS,
         strays=_STRAYS.get(manifest.precision if floats == "float32" else "", _COARSE_STRAYS),
-        near=same_runtime and manifest.precision not in _NOT_NEAR,
+        near=same_runtime
+        and manifest.precision not in _NOT_NEAR
+        and (manifest.target, manifest.precision) not in _SUMS_VARY,
     )
