@@ -132,7 +132,11 @@ def shared(given: argparse.Namespace) -> None:
         argv = [sys.executable, __file__, *map(str, flags), "--results", str(part)]
         argv += ["--models", *given.models[job :: given.jobs]]
         running.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL))
-    failed = [child.wait() for child in running]
+    try:
+        failed = [child.wait() for child in running]
+    finally:
+        for child in running:  # Ctrl-C reaches them too: they write down what they have
+            child.wait()
     if any(failed):
         raise measuring.BenchmarkError("a part of the run failed")
 
