@@ -60,8 +60,11 @@ class TorchModel:
         Raises:
             ConversionError: torch.export cannot follow the module's code.
         """
+        import torch
+
         try:
-            return self._exported()
+            with torch.no_grad():
+                return torch.export.export(self.module, self.example)
         except Exception as error:
             raise ConversionError(
                 f"torch.export cannot trace the module: {described(error)}{position(error)}",
@@ -69,18 +72,11 @@ class TorchModel:
                 code="conversion-failed",
             ) from error
 
-    def _exported(self) -> Any:
-        import torch
-
-        with torch.no_grad():
-            return torch.export.export(self.module, self.example)
-
     def where(self, error: Exception) -> str:
         """Which layer has the operator that an exporter or a converter names; empty where that is not known."""
         said = f"{error} {error.__cause__ or ''}"
         try:
-            # exporters rewrite the program that they are given: the operator may be in another one only
-            return torch_places.place(self.program, said) or torch_places.place(self._exported(), said)
+            return torch_places.place(self.program, said)
         except Exception:  # noqa: BLE001 - what is wrong with the module was said, this only says where
             return ""
 
