@@ -62,7 +62,7 @@ def write_keras(folder: Path) -> None:
 
     keras.utils.set_random_seed(7)
     wide = keras.initializers.RandomNormal(0, 0.7)
-    image = layers.Input((16, 16, 3), name="image")
+    image = layers.Input((16, 16, 3), batch_size=1, name="image")
     body = layers.Conv2D(12, 3, strides=2, padding="same", activation="relu")(image)
     boxes = layers.Conv2D(4, 1, activation="sigmoid", kernel_initializer=wide)(body)
     scores = layers.Conv2D(SCORES, 1, activation="sigmoid", kernel_initializer=wide)(body)
@@ -73,7 +73,7 @@ def write_keras(folder: Path) -> None:
     classes = layers.Dense(5, activation="softmax", kernel_initializer=wide)(layers.Flatten()(body))
     keras.Model(image, classes).save(folder / "classes.keras")
 
-    sensors = layers.Input((10,), name="sensors")
+    sensors = layers.Input((10,), batch_size=1, name="sensors")
     hidden = layers.Dense(16, activation="relu")(sensors)
     level = keras.initializers.Constant(1013.0)
     offset = layers.Dense(1, bias_initializer=level, name="hpa")(hidden)

@@ -37,14 +37,14 @@ def write_keras(folder: Path) -> None:
     from keras import layers
 
     keras.utils.set_random_seed(9)
-    ids = layers.Input((LONG,), dtype="int32", name="ids")
-    mask = layers.Input((LONG,), name="mask")
+    ids = layers.Input((LONG,), batch_size=1, dtype="int32", name="ids")
+    mask = layers.Input((LONG,), batch_size=1, name="mask")
     words = layers.Embedding(WORDS, WIDE, embeddings_initializer="normal")(ids)
     seen = keras.ops.expand_dims(mask, 1)
     attended = layers.MultiHeadAttention(4, 8)(words, words, attention_mask=seen, use_causal_mask=True)
     keras.Model([ids, mask], layers.Dense(20)(attended)).save(folder / "masked.keras")
 
-    given = layers.Input((LONG, 6), name="x")
+    given = layers.Input((LONG, 6), batch_size=1, name="x")
     # of which Keras makes a BiasAdd along the second axis
     lowered = layers.Dense(WIDE)(given) + (1.0 - keras.ops.expand_dims(mask, 2)) * -3.4e38
     greatest = keras.ops.max(lowered, axis=1)
