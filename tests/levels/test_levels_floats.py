@@ -96,6 +96,18 @@ def test_logits_beside_minus_infinity(
     assert note.startswith("4 nodes stay in floats, what masks the Softmax: ")
 
 
+@pytest.mark.slow
+def test_on_openvino_whose_runtime_errs_at_an_attention_of_integers(tmp_path: Path, workers: Workers) -> None:
+    source = masked_models.write(tmp_path, -10000.0)
+    request = CompileRequest(
+        source=source, target="openvino", precision="int8", calibration=tmp_path / "text.npz"
+    )
+    manifest = compile_model(request, workers=workers).manifest
+    assert manifest.parity.sqnr_db > 20
+    assert manifest.notes[0].startswith("5 operations stay in floats, what masks the Softmax: ")
+    assert ": qk, " in manifest.notes[0]  # the product that is masked
+
+
 def fill(path: Path, name: str) -> Path:
     """A convolution, padded with the lowest float before a MaxPool, or filled with -1e9 before a maximum or a Sigmoid."""
     draw, node = np.random.default_rng(2), helper.make_node
