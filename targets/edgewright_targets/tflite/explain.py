@@ -2,6 +2,9 @@
 
 # layers to keep in floats go by the names that they have in these sources, not in the fp32 file
 NAMED_BY_SOURCE = {"keras": "layers", "h5": "layers"}
+FLOATS_BY_DEFAULT = (
+    "masks",
+)  # kinds of groups that every calibrated precision leaves in floats: nothing to try
 _FLOATS = {"FLOAT32": "fp32", "FLOAT16": "fp16"}
 _OPTIONS = (
     "Conv2DOptions", "DepthwiseConv2DOptions", "FullyConnectedOptions", "AddOptions", "MulOptions", "SubOptions",
