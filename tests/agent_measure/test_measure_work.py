@@ -85,7 +85,7 @@ def test_a_file_that_is_no_model(make_job, make_release, files):
 @pytest.mark.parametrize(
     ("goldens", "message"),
     [
-        ({"input_0": numpy.zeros((8, 1, 16), "float64")}, "input_0 is float64, the model wants float32"),
+        ({"input_0": numpy.zeros((8, 1, 16), "int64")}, "input_0 is int64, the model wants float32"),
         ({"input_0": numpy.zeros((8, 4, 4), "float32")}, "input_0 has samples of shape"),
         ({"input_0": numpy.zeros((7, 1, 16), "float32")}, "references: 8 for 7 outputs"),
         ({"input_0": numpy.zeros((0, 1, 16), "float32")}, r"the inputs have \[0\] samples"),
@@ -182,7 +182,7 @@ def test_evaluate_tells_how_far_it_is(make_job, make_release, broken_runtime, fi
     [
         ({"input_0": None, "other": numpy.zeros(3)}, "has no member 'input_0'"),
         ({"input_0": numpy.zeros((300, 8), "float32")}, "has samples of shape"),
-        ({"input_0": numpy.zeros((300, 16), "float64")}, "input_0 is float64, the model wants float32"),
+        ({"input_0": numpy.zeros((300, 16), "int64")}, "input_0 is int64, the model wants float32"),
         ({"input_0": numpy.zeros((0, 16), "float32")}, r"the inputs have \[0\] samples"),
     ],
 )
