@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from edgewright.compile import data
 from edgewright.compile.key import calibration_sha256
 from edgewright.compile.members import paired
 from edgewright.errors import DataError
+from edgewright.measure import inputs
 from edgewright.nouns.artifact import TensorSpec
 
 FILE = Path("data.npz")
@@ -90,3 +92,17 @@ def test_the_order_in_the_file_decides_nothing(tmp_path: Path) -> None:
     assert calibration_sha256(one) != calibration_sha256(other)
     other.write_bytes(one.read_bytes()[:-40])  # no archive any more: taken as a file
     assert len(calibration_sha256(other)) == 64
+
+
+def test_a_damaged_member_is_an_error_of_its_own_and_nothing_is_unpacked_for_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(path, "w", method) as archive, archive.open("x.npy", "w") as member:
+            np.save(member, np.random.default_rng(1).normal(size=(99, 2)).astype("float32"))
+        right = path.read_bytes()
+        path.write_bytes(right[:150] + b"\xff" * 400 + right[550:])
+        assert len(calibration_sha256(path)) == 64
+        with pytest.raises(DataError, match=str(path)):
+            list(data.samples(path, specs("x"), None))
+        with pytest.raises(DataError, match=str(path)):
+            inputs.packed(path, None)

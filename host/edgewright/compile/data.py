@@ -18,6 +18,7 @@ import msgspec
 
 from edgewright.compile import images
 from edgewright.compile.members import paired
+from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.errors import DataError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.project import Preprocessing
@@ -88,7 +89,7 @@ def array_rows(path: Path, key: str, chosen: Sequence[int] | None = None) -> tup
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
             indexes = range(shape[0]) if chosen is None else chosen
             return key, shape[0], (np.array(mapped[index]) for index in indexes)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except (OSError, KeyError, *BAD_ZIP) as error:
         raise DataError(
             f"data cannot be read: {path} {key}".rstrip(),
             hint=f"{error}; write it with numpy.savez or numpy.save",
@@ -151,7 +152,7 @@ def _rows(path: Path, key: str, chosen: Sequence[int] | None) -> Iterator[Array]
                 if chosen is not None:
                     file.seek(start + index * size)
                 data = file.read(size)
-            except (OSError, EOFError, zipfile.BadZipFile) as error:
+            except (OSError, *BAD_ZIP) as error:
                 raise DataError(f"{where} is damaged at sample {index}", hint=str(error)) from error
             if len(data) < size:
                 raise DataError(f"{where} is cut short at sample {index}", hint="write it again")
@@ -165,7 +166,7 @@ def member_names(path: Path) -> list[str]:
             return [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
     except FileNotFoundError as error:
         raise DataError(f"no such data file: {path}", hint="check the path") from error
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, *BAD_ZIP) as error:
         raise DataError(f"data cannot be read: {path}", hint="write it with numpy.savez") from error
 
 

@@ -19,6 +19,7 @@ from edgewright.compile.shapes import Axes, Axis, static_shapes
 from edgewright.compile.sources import litert_signature
 from edgewright.compile.sources.names import clean
 from edgewright.compile.sources.signatures import Signature, choose
+from edgewright.config.bad_zip import BAD_ZIP
 
 # numbers of the fields of onnx.proto
 _GRAPH, _NODE, _INITIALIZER, _INPUT = 7, 1, 5, 11
@@ -31,7 +32,7 @@ _INFO_SHAPE, _INFO_DIM, _UNKNOWN_RANK = 3, 2, 3
 _UNNAMED = ("", "?", "None", "-1")
 _MOST = 64 << 20  # bytes of a configuration
 _UNREADABLE = (  # what readers raise for files that are none, or of another form
-    ValueError, LookupError, TypeError, AttributeError, OSError, RecursionError, zipfile.BadZipFile, ElementTree.ParseError,
+    ValueError, LookupError, TypeError, AttributeError, OSError, RecursionError, *BAD_ZIP, ElementTree.ParseError,
 )  # fmt: skip
 
 

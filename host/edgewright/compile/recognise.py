@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import zipfile
 from pathlib import Path
 
 from edgewright.compile import (
@@ -19,6 +18,7 @@ from edgewright.compile import (
     tflitefile,
     weights_only,
 )
+from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
@@ -156,7 +156,7 @@ def _zip(path: Path) -> tuple[str, bool, list[Path]]:
     named = _SUFFIXES.get(path.suffix.lower())
     try:
         kind, quantised = archives.look(path)
-    except (zipfile.BadZipFile, EOFError) as error:
+    except BAD_ZIP as error:
         raise _truncated(path, named if named == "pt2" else "keras") from error
     if not kind:
         raise _unknown(path)

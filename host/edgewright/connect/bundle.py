@@ -16,12 +16,13 @@ from typing import BinaryIO
 import msgspec
 
 from edgewright.config import home, in_use
+from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.connect import kits as kit_store
 from edgewright.connect import wheels as wheel_files
 from edgewright.connect.bundle_format import FOLDER, INDEX, SCHEMA, Contents, Entry, bad, read
 from edgewright.connect.kits import Kit
 from edgewright.connect.wheel_tags import parse
-from edgewright.connect.wheels import BAD_ZIP, Wheel
+from edgewright.connect.wheels import Wheel
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.progress import Progress, Step, silent
 

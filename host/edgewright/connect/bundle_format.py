@@ -13,9 +13,9 @@ import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name
 
+from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.connect.kits import Kit
 from edgewright.connect.wheel_tags import parse
-from edgewright.connect.wheels import BAD_ZIP
 from edgewright.errors import EdgewrightError
 from edgewright.nouns import schema as schemas
 from edgewright.nouns.base import Noun

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.connect import transfer
 from edgewright.connect.session import Session
-from edgewright.connect.wheels import BAD_ZIP, Wheel
+from edgewright.connect.wheels import Wheel
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.facts import Facts

@@ -7,33 +7,22 @@ import hashlib
 import json
 import os
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from edgewright.config import home, in_use
+from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.connect.wheel_tags import WheelHost, parse
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.base import Noun
 
 PIP_SECONDS = 1800
-# what zipfile raises for damaged files, besides OSError
-BAD_ZIP = (
-    zipfile.BadZipFile,
-    RuntimeError,  # a password is asked for; NotImplementedError: a version, flag or method that it does not know
-    ValueError,  # offsets past any file, names that are no text
-    OverflowError,
-    EOFError,
-    struct.error,
-    zlib.error,
-)
 OFFLINE = (
     "NewConnectionError",
     "ConnectTimeout",

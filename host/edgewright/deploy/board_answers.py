@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from zipfile import BadZipFile
 
 from edgewright.compile import similarity
 from edgewright.compile.answers import MAX_BYTES, from_board
 from edgewright.compile.similarity import Similarity
 from edgewright.compile.verdict.words import percent
+from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.connect.session import Session
 from edgewright.deploy.request import DeployRequest
 from edgewright.errors import DataError, ProtocolError, UsageError
@@ -29,8 +29,7 @@ def understood(what: str) -> Iterator[None]:
     try:
         yield
     except (
-        ValueError, KeyError, TypeError, AttributeError, ArithmeticError, OSError, BadZipFile, EOFError, MemoryError,
-        RuntimeError,  # too deep, encrypted, or a version of archives that nobody wrote yet
+        ValueError, KeyError, TypeError, AttributeError, ArithmeticError, OSError, MemoryError, *BAD_ZIP,  # RuntimeError: too deep
     ) as error:  # fmt: skip
         raise ProtocolError(
             f"the board's answers to the {what} are not understood: {error}",

@@ -13,6 +13,7 @@ from edgewright.compile.edges import AS_IS
 from edgewright.compile.evaluation import real_valued
 from edgewright.compile.goldens import write_npz
 from edgewright.compile.members import paired
+from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.errors import DataError
 from edgewright.measure.released import Released
 from edgewright.nouns.artifact import TensorSpec
@@ -129,11 +130,9 @@ class _Opened:
         return found
 
     def _read(self, what: Any) -> Any:
-        from zipfile import BadZipFile
-
         try:
             return what()
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
+        except (OSError, *BAD_ZIP) as error:
             raise DataError(f"not a .npy or .npz file: {self._source}", hint=unpickled(error)) from None
 
     def __enter__(self) -> _Opened:

@@ -14,6 +14,7 @@ from edgewright.compile.recognise import HDF5
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources.names import given_shapes, of_path, paths, unique
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, dtype
+from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.errors import ModelError
 from edgewright.nouns.artifact import TensorSpec
 
@@ -153,7 +154,7 @@ def _config(path: Path, hdf5: bool) -> dict[str, Any]:
             with zipfile.ZipFile(path) as archive:
                 text = archive.read("config.json")
         found = json.loads(text)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, TypeError, *BAD_ZIP) as error:
         raise ModelError(
             f"configuration in the Keras file {path.name} cannot be read: {telling(error)}",
             hint="copy or export it again",
