@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compile import metrics, scored
 from edgewright.compile.answers import Answers, collected
+from edgewright.deploy.scoring import Scoring
 from edgewright.errors import DataError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 
@@ -65,6 +66,35 @@ def test_one_output_of_all_is_what_the_host_keeps_of_it() -> None:
         there = answers.of_output(1, keep)
         assert (here.keep, there.keep) == (keep, keep)
         assert np.array_equal(here.arrays[0], there.arrays[0])
+
+
+@pytest.mark.parametrize(
+    ("mine", "scored_one", "theirs", "place"),
+    [
+        (["head_1", "head_2"], 1, ["head_2", "head_1"], 0),
+        (["scores", "boxes"], 0, ["boxes:0", "serving_default_scores:0"], 1),
+        (["dense_2", "dense_3"], 0, ["dense_1", "dense_2"], 0),  # trained in one process
+        (["scores", "boxes"], 1, ["Identity", "Identity_1"], 1),
+        (["scores"], 0, ["classes"], 0),
+        (["scores_1", "scores_2"], 1, ["scores", "boxes"], None),
+        (["scores", "boxes"], 1, ["Identity"], None),
+    ],
+)
+def test_the_incumbents_output_is_the_one_that_is_scored_or_none(
+    mine: list[str], scored_one: int, theirs: list[str], place: int | None
+) -> None:
+    outputs = [TensorSpec(name=name, shape=(1, 4), dtype="float32") for name in mine]
+    scorer = metrics.load("top1").of_output(scored_one)
+    one = Scoring(scorer, None, np.zeros(1), outputs, Path("inputs"))  # type: ignore[arg-type]
+    there = [{"name": name, "shape": [1, 4], "dtype": "float32"} for name in theirs]
+    if place is not None:
+        assert one._place(there) == place
+    else:
+        with pytest.raises(DataError, match=f"which of its outputs is {mine[scored_one]} is not known"):
+            one._place(there)
+    if len(mine) > 1:
+        with pytest.raises(DataError, match="not known"):
+            one._place([{**spec, "name": "x", "shape": [1, 5]} for spec in there])
 
 
 def save(path: Path, weights: dict[str, np.ndarray], order: tuple[str, ...]) -> None:

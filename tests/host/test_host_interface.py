@@ -30,7 +30,7 @@ def found(mine: list[TensorSpec], theirs: list[TensorSpec], *, allowed: bool = F
         ([spec("a", dtype="int8", scale=0.1, zero_point=3)], [spec("a")], "output 0 (a) is int8 [1, 4] (was"),
         ([spec("b"), spec("a")], [spec("a"), spec("b")], "outputs are in another order: b, a (was a, b)"),
         ([spec("b:0"), spec("a:0")], [spec("serving_default_a"), spec("b_3")], "another order"),
-        ([spec("b"), spec("c")], [spec("a"), spec("b")], "another order"),
+        ([spec("b"), spec("c"), spec("a")], [spec("a"), spec("b"), spec("c")], "another order"),
         ([spec("d_2"), spec("d_1")], [spec("d_1"), spec("d_2")], "another order"),
     ],
 )
@@ -50,6 +50,23 @@ def test_what_breaks_an_application_refuses_unless_it_is_accepted(
         ([spec("StatefulPartitionedCall:1"), spec("Identity")], [spec("Identity"), spec("Identity_1")]),
         ([spec("dense_2"), spec("dense_3")], [spec("dense_1"), spec("dense_2")]),  # trained in one process
         ([spec("serving_default_input_1:0")], [spec("input.7")]),
+        # what an earlier version's artifacts had, the converters' names, on the source's
+        ([spec("scores"), spec("boxes")], [spec("Identity_3"), spec("StatefulPartitionedCall:1")]),
+        ([spec("image")], [spec("serving_default_args_0:0")]),
+        ([spec("scores")], [spec("serving_default_output_0_output")]),
+        ([spec("scores")], [spec("scores_dequant")]),
+        ([spec("scores")], [spec("Identity_dequant")]),
+        # names without a meaning
+        ([spec("Identity"), spec("Identity_1")], [spec("Identity_1"), spec("Identity")]),
+        (
+            [spec("PartitionedCall:1"), spec("PartitionedCall:0")],
+            [spec("PartitionedCall:0"), spec("PartitionedCall:1")],
+        ),
+        (
+            [spec("keras_tensor_12"), spec("keras_tensor_13")],
+            [spec("keras_tensor_13"), spec("keras_tensor_12")],
+        ),
+        ([spec("output_0"), spec("output_1")], [spec("output_1"), spec("output_0")]),
     ],
 )
 def test_what_converters_and_frameworks_count_is_no_change(
@@ -64,8 +81,20 @@ def test_names_and_scales_are_noted() -> None:
     assert (
         scaled.ok and "output 0 (a) has scale 0.1, zero point 3 (was scale 0.2, zero point 3)" in scaled.note
     )
-    (renamed,) = found([spec("boxes")], [spec("Identity")])
-    assert renamed.ok and "output 0 is named boxes (was Identity)" in renamed.note
+    (renamed,) = found([spec("boxes")], [spec("places")])
+    assert renamed.ok and "output 0 is named boxes (was places)" in renamed.note
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        (["sigmoid", "linear_5"], ["linear_4", "sigmoid"]),  # torch numbers its operators
+        (["b", "c"], ["a", "b"]),  # nobody knows where a is
+    ],
+)
+def test_one_name_at_another_place_is_noted_and_does_not_refuse(mine: list[str], theirs: list[str]) -> None:
+    (check,) = found([spec(name) for name in mine], [spec(name) for name in theirs])
+    assert check.ok and f"output 0 is named {mine[0]} (was {theirs[0]})" in check.note
 
 
 def test_many_differences_are_one_short_line() -> None:

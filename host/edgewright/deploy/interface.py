@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 
+from edgewright.deploy.tensor_names import exchanged, made_up, plain_name
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.interface import ACCEPTED, INTERFACE, Interface
 from edgewright.nouns.outcome import Check
 
 OPTION = "--accept-interface-change"
 _MOST = 4  # differences in one line
-# what converters put before and behind the names of a model's own tensors
-_BEFORE = re.compile(r"(serving_default_|(Stateful)?PartitionedCall|Identity(?![^\W\d_]))", re.ASCII)
-_BEHIND = re.compile(r"([_:.]\d+)+\Z")
 
 
 def checks(mine: Interface, theirs: Interface, current: str, *, accepted: bool) -> list[Check]:
@@ -64,27 +60,18 @@ def changed(what: str, mine: Sequence[TensorSpec], theirs: Sequence[TensorSpec])
 
 
 def moved(mine: Sequence[TensorSpec], theirs: Sequence[TensorSpec]) -> bool:
-    """Whether a tensor of one name has another position; names that are not unique say nothing."""
-    here, there = [[spec.name for spec in specs] for specs in (mine, theirs)]
-    if len(set(here)) == len(here) and set(here) == set(there):
-        return here != there
-    plain, known = [plain_name(name) for name in here], [plain_name(name) for name in there]
-    often, often_there = Counter(plain), Counter(known)
-    return any(
-        known.index(name) != index
-        for index, name in enumerate(plain)
-        if name and often[name] == 1 and often_there[name] == 1
-    )
+    """Whether tensors exchanged their positions; names that are not unique, or made up, say nothing."""
+    return exchanged([spec.name for spec in mine], [spec.name for spec in theirs])
 
 
 def renamed(what: str, mine: Sequence[TensorSpec], theirs: Sequence[TensorSpec]) -> list[str]:
-    """Names that differ by more than what converters add to them."""
+    """Names that differ by more than what converters add to them; a name that is all converter says nothing."""
     if len(mine) != len(theirs) or moved(mine, theirs):
         return []
     return [
         f"{what} {index} is named {shown(here.name)} (was {shown(there.name)})"
         for index, (here, there) in enumerate(zip(mine, theirs, strict=True))
-        if plain_name(here.name) != plain_name(there.name)
+        if plain_name(here.name) != plain_name(there.name) and not (made_up(here.name) or made_up(there.name))
     ]
 
 
@@ -99,18 +86,10 @@ def rescaled(what: str, mine: Sequence[TensorSpec], theirs: Sequence[TensorSpec]
     ]
 
 
-def plain_name(name: str) -> str:
-    """A tensor's name without what converters add; empty where they made up all of it."""
-    plain = name
-    while found := _BEFORE.match(plain):
-        plain = plain[found.end() :].lstrip("/_")
-    return "" if re.fullmatch(r"[:_.]?\d*(:\d+)?", plain) else _BEHIND.sub("", plain)
-
-
-def listed(lines: Sequence[str]) -> str:
+def listed(lines: Sequence[str], separator: str = "; ") -> str:
     """The first few, and how many more there are."""
     more = len(lines) - _MOST
-    return "; ".join(lines[:_MOST]) + (f"; and {more} more" if more > 0 else "")
+    return separator.join(lines[:_MOST]) + (f"{separator}and {more} more" if more > 0 else "")
 
 
 def counted(what: str, count: int) -> str:

@@ -16,8 +16,9 @@ from edgewright.compile.workers import Workers
 from edgewright.connect.session import Session
 from edgewright.deploy import gate
 from edgewright.deploy.board_answers import HEADERS, understood
-from edgewright.deploy.interface import plain_name
+from edgewright.deploy.interface import listed, shown
 from edgewright.deploy.request import DeployRequest
+from edgewright.deploy.tensor_names import made_up, plain_name, positions
 from edgewright.errors import DataError
 from edgewright.nouns.artifact import Artifact, Manifest, TensorSpec, of_output
 from edgewright.nouns.comparison import Comparison
@@ -66,6 +67,7 @@ class Scoring:
 
         Raises:
             BoardError: as the agent says. ProtocolError: its answers are not what was asked for.
+            DataError: which output of the release it is is not known.
         """
         keep = self._scorer.metric.keep
 
@@ -74,7 +76,8 @@ class Scoring:
                 "evaluate", model=model, release=release, evaluation=digest, keep=what, **options
             )
             with understood("evaluation set"):
-                return self._read(session, what, answer), self._place(answer["outputs"])
+                read = self._read(session, what, answer)
+                return read, 0 if keep == "all" else self._place(answer["outputs"])
 
         found, place = asked(on_board(self._scorer))
         if keep == "all":
@@ -95,13 +98,28 @@ class Scoring:
         return found
 
     def _place(self, outputs: Sequence[dict[str, Any]]) -> int:
-        """The index of the scored output in a release's: by its name where that is unique, else as in the candidate's."""
+        """The index of the scored output in a release's: by its name, else as in the candidate's where that is the like of it.
+
+        Raises:
+            DataError: nothing says which of them it is.
+        """
         index = self._scorer.output or 0
-        wanted, names = (
-            plain_name(self._outputs[index].name),
-            [plain_name(str(spec.get("name") or "")) for spec in outputs],
-        )
-        return names.index(wanted) if wanted and names.count(wanted) == 1 else index
+        if len(outputs) == len(self._outputs) == 1:
+            return index
+        names = [str(spec.get("name") or "") for spec in outputs]
+        found = positions([spec.name for spec in self._outputs], names)[index]
+        if (
+            found is None
+            and len(outputs) == len(self._outputs)
+            and like(self._outputs[index], outputs[index])
+        ):
+            found = index
+        if found is None:
+            known = listed(names, separator=", ")
+            raise DataError(
+                f"which of its outputs is {shown(self._outputs[index].name)} is not known: {known}"
+            )
+        return found
 
     def checks(
         self, manifest: Manifest, mine: Answers, incumbent: Answers | None, budget: Budget
@@ -207,6 +225,15 @@ def scored_output(
     if known is not None and known.metric == scorer.metric.name and converted:
         return scored.as_before(scorer, labels, manifest.outputs, known, names=given.names)
     return scored.choose(scorer, labels, manifest.outputs, request.score, names=given.names)
+
+
+def like(mine: TensorSpec, theirs: dict[str, Any]) -> bool:
+    """Whether an output at the same place may be the same: nothing that is known of it is another."""
+    name = str(theirs.get("name") or "")
+    named = plain_name(mine.name) == plain_name(name) or made_up(mine.name) or made_up(name)
+    whole = mine.scale is not None or theirs.get("scale") is not None  # integers that stand for real values
+    same = mine.dtype == theirs.get("dtype") or whole
+    return named and same and list(mine.shape) == list(theirs.get("shape") or ())
 
 
 def on_board(scorer: Scorer) -> str:

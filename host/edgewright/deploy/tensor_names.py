@@ -1,0 +1,79 @@
+"""Names of tensors: what of them is a model's own, and which tensors of two releases are the same by it."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+# what converters put before and behind the names of a model's own tensors
+_BEFORE = re.compile(r"(serving_default_|(Stateful)?PartitionedCall|Identity(?![^\W\d_]))", re.ASCII)
+_BEHIND = re.compile(r"([_:.]\d+|_dequant)+\Z", re.ASCII)
+_PORT = re.compile(r"(:\d+|_dequant)+\Z", re.ASCII)
+# what frameworks and converters call tensors that have no name
+_NAMELESS = re.compile(r"(args|output)_\d+(_output)?|keras_tensor(_\d+)?", re.ASCII)
+_COUNT = re.compile(r"[_.](\d+)\Z", re.ASCII)
+
+
+def plain_name(name: str) -> str:
+    """A tensor's name without what converters add; empty where they made up all of it."""
+    plain = _without_start(_BEHIND.sub("", name))
+    return "" if re.fullmatch(r"[:_.]?\d*", plain, re.ASCII) else plain
+
+
+def made_up(name: str) -> bool:
+    """Whether nothing of a name is the model's: it says nothing of which tensor this is."""
+    return not plain_name(name) or bool(_NAMELESS.fullmatch(_without_start(_PORT.sub("", name))))
+
+
+def positions(here: Sequence[str], there: Sequence[str]) -> list[int | None]:
+    """For each tensor its position in another release by the names; None where they do not say.
+
+    Frameworks count the tensors of a process: of several that differ by their numbers alone, or of one whose number is
+    another, nobody knows which is which, unless both releases have the same numbers.
+    """
+    mine, theirs = _by_plain_name(here), _by_plain_name(there)
+
+    def position(name: str) -> int | None:
+        if made_up(name):
+            return None
+        plain = plain_name(name)
+        ours, known = mine[plain], theirs.get(plain, [])
+        names = [there[one] for one in known]
+        if len(set(names)) == len(names) == len(ours) and {here[one] for one in ours} == set(names):
+            return known[names.index(name)]
+        if len(ours) == len(names) == 1 and not _counted_apart(name, names[0]):
+            return known[0]
+        return None
+
+    return [position(name) for name in here]
+
+
+def exchanged(here: Sequence[str], there: Sequence[str]) -> bool:
+    """Whether tensors have taken one another's positions: two, or more in a ring. Where one alone moved, it may be renamed."""
+    found = positions(here, there)
+    for start, _ in enumerate(found):
+        at, steps = found[start], 1
+        while at is not None and at != start and at < len(found) and steps <= len(found):
+            at, steps = found[at], steps + 1
+        if at == start and steps > 1:
+            return True
+    return False
+
+
+def _without_start(name: str) -> str:
+    while found := _BEFORE.match(name):
+        name = name[found.end() :].lstrip("/_")
+    return name
+
+
+def _by_plain_name(names: Sequence[str]) -> dict[str, list[int]]:
+    found = defaultdict(list)
+    for index, name in enumerate(names):
+        found[plain_name(name)].append(index)
+    return dict(found)
+
+
+def _counted_apart(one: str, other: str) -> bool:
+    counts = [_COUNT.search(_PORT.sub("", name)) for name in (one, other)]
+    return all(counts) and len({found[1] for found in counts if found}) > 1
