@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from types import SimpleNamespace
+from typing import Any
+
 import msgspec
 import pytest
 
+from edgewright.cli import status_command
 from edgewright.deploy import gate, interface
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.interface import Interface
@@ -108,11 +113,45 @@ def test_history_knows_an_interface_and_the_changes_that_were_accepted(home: obj
         board="b", outcome=COMMITTED, model="m", release="2-bbbbbbbb", artifact="b" * 64, interface=mine,
         checks=tuple(found([spec("y", (1, 5))], [spec("y")], allowed=True)),
     )  # fmt: skip
+    key, other = ("b", "m", "2-bbbbbbbb"), ("b", "m", "1-aaaaaaaa")
     history = History()
-    assert history.accepted_change("f", "b", "m", "2-bbbbbbbb") == ""
+    assert history.accepted_changes("f", {key}) == {}
     history.record("deploy", "f", "2", [changed])
     assert history.interface("b" * 64) == mine and history.interface("c" * 64) is None
-    assert "was float32 [1, 4]" in history.accepted_change("f", "b", "m", "2-bbbbbbbb")
-    assert history.accepted_change("f", "b", "m", "1-aaaaaaaa") == ""
+    known = history.accepted_changes("f", {key, other, ("another", *key[1:])})
+    assert list(known) == [key] and "was float32 [1, 4]" in known[key]
     assert accepted(history.events()[0]).startswith("interface: accepted: differs")
+    # later events of the artifact that have no interface: a rollback's, and those of the release before
+    history.record("rollback", "f", "2", [msgspec.structs.replace(changed, interface=None, checks=())] * 30)
+    history.record("deploy", "f", "2", [msgspec.structs.replace(changed, interface=None, checks=())] * 30)
+    assert history.interface("b" * 64) == mine and history.accepted_changes("f", {key}) == known
     history.close()
+
+
+def test_status_asks_the_history_once_and_does_not_wait_for_it(
+    home: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, queries = History(), []
+    check = Check(name=interface.INTERFACE, ok=True, note="accepted: differs")
+    boards = [f"b{number}" for number in range(9)]
+    history.record(
+        "deploy", "f", "2",
+        [BoardOutcome(board=board, outcome=COMMITTED, model="m", release="2-b", checks=(check,)) for board in boards],
+    )  # fmt: skip
+    history.close()
+    answers: list[Any] = [
+        SimpleNamespace(board=SimpleNamespace(name=board), value={"models": {"m": {"current": "2-b"}}})
+        for board in boards
+    ]
+    begin = History._begin
+    monkeypatch.setattr(History, "_begin", lambda self: queries.append(self) or begin(self))
+    lines = status_command.accepted_changes(answers, "f")
+    assert len(lines) == len(boards) and lines[0] == "b0: m 2-b: interface: accepted: differs"
+    assert len(queries) == 1
+    monkeypatch.setenv("EDGEWRIGHT_HISTORY", "nosuchdatabase://host/name")
+    assert "does not answer" in status_command.accepted_changes(answers, "f")[0]
+    hold = threading.Event()
+    monkeypatch.setattr(History, "_begin", lambda _: hold.wait(20))
+    monkeypatch.setattr(status_command, "HISTORY_SECONDS", 0.1)
+    assert "does not answer" in status_command.accepted_changes(answers, "f")[0]
+    hold.set()

@@ -39,7 +39,7 @@ from edgewright.nouns import outcome as words
 from edgewright.nouns.artifact import Artifact, Manifest
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts
-from edgewright.nouns.interface import interface_of
+from edgewright.nouns.interface import Interface, interface_of
 from edgewright.nouns.outcome import BoardOutcome, Check
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.profile import Profile
@@ -94,6 +94,9 @@ class Deployment:
         self.scorings: dict[str, scoring.Scoring | None] = {}
         self.similarities: dict[str, Similarity | None] = {}
         self.version = ""
+        self.interfaces: dict[
+            str, Interface | None
+        ] = {}  # of incumbents' artifacts, as this machine knows them
         self.lookup = threading.Lock()  # boards look into the store and the history one at a time
 
     def run(self) -> list[BoardOutcome]:
@@ -268,8 +271,9 @@ class Deployment:
             GateRefused: it is another interface, and the user did not accept that.
         """
         with self.lookup:
-            known = interface_kept(incumbent.artifact, self.history)
-        known = known or interface_there(session, self.request.model, incumbent)
+            if incumbent.artifact not in self.interfaces:
+                self.interfaces[incumbent.artifact] = interface_kept(incumbent.artifact, self.history)
+        known = self.interfaces[incumbent.artifact] or interface_there(session, self.request.model, incumbent)
         if known is None:
             trace.checks.append(interface.unknown(incumbent.release))
             return

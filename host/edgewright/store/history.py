@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 URL_VARIABLE = "EDGEWRIGHT_HISTORY"
 FILE = "history.sqlite3"
 SCHEMA = 1  # of the tables
+_TRIED = 20  # interfaces of an artifact that are looked at
+_AT_ONCE = 500  # releases in one query
+
+Running = tuple[str, str, str]  # a board, a model, its current release
 
 
 class History:
@@ -132,23 +136,46 @@ class History:
         from sqlalchemy import select
 
         table = self._events
-        query = select(table.c.document).where(table.c.artifact == artifact).order_by(table.c.id.desc())
+        kept = table.c.document["interface"]
+        query = (
+            select(kept.label("interface"))
+            .where(table.c.artifact == artifact, table.c.action == "deploy", kept.as_string().is_not(None))
+            .order_by(table.c.id.desc())
+            .limit(_TRIED)
+        )
         with self._begin() as connection:
-            kept = [row.document.get("interface") for row in connection.execute(query)]
-        for document in filter(None, kept):
-            try:
-                return msgspec.convert(document, Interface)
-            except msgspec.ValidationError:
-                continue  # another version's
+            for row in connection.execute(query):
+                try:
+                    return msgspec.convert(row.interface, Interface)
+                except msgspec.ValidationError:
+                    continue  # another version's
         return None
 
-    def accepted_change(self, fleet: str, board: str, model: str, release: str) -> str:
-        """What changed in the interface with a release that was deployed all the same; empty where nothing did, or nobody knows."""
-        if self._url is None and not (home() / FILE).exists():
-            return ""
-        events = self.events(fleet=fleet, model=model, boards=[board], limit=100)
-        found = (accepted(event) for event in events if event["release"] == release)
-        return next(filter(None, found), "")
+    def accepted_changes(self, fleet: str, releases: Collection[Running]) -> dict[Running, str]:
+        """What changed in the interface with releases that were deployed all the same; those where nothing did, or nobody
+        knows, are left out.
+
+        Args:
+            releases: a board, a model and a release each.
+        """
+        from sqlalchemy import select
+
+        if not releases or (self._url is None and not (home() / FILE).exists()):
+            return {}
+        table, names = self._events, sorted({release for _, _, release in releases})
+        checks = table.c.document["checks"].label("checks")
+        query = select(table.c.board, table.c.model, table.c.release, table.c.outcome, checks).where(
+            table.c.fleet == fleet, table.c.outcome == COMMITTED, table.c.action == "deploy"
+        )
+        found: dict[Running, str] = {}
+        with self._begin() as connection:
+            for start in range(0, len(names), _AT_ONCE):
+                part = query.where(table.c.release.in_(names[start : start + _AT_ONCE]))
+                for row in connection.execute(part.order_by(table.c.id)):
+                    key = (row.board, row.model, row.release)
+                    note = accepted_of(row.checks) if key in releases else ""
+                    found |= {key: note} if note else {}
+        return found
 
     def version_for(self, fleet: str, model: str, artifacts: list[str]) -> str:
         """The version that these artifacts had before, else the next whole number."""
@@ -169,11 +196,14 @@ class History:
 
 def accepted(event: dict[str, Any]) -> str:
     """What an event's checks say of a change of the interface that the user accepted; empty without one."""
-    if event["outcome"] != COMMITTED:
-        return ""
+    return accepted_of(event["document"].get("checks")) if event["outcome"] == COMMITTED else ""
+
+
+def accepted_of(checks: Sequence[dict[str, Any]] | None) -> str:
+    """As `accepted`, of the checks of a release that was committed."""
     notes = [
         str(check.get("note"))
-        for check in event["document"].get("checks") or ()
+        for check in checks or ()
         if check.get("name") == INTERFACE and str(check.get("note")).startswith(ACCEPTED)
     ]
     return f"{INTERFACE}: {notes[0]}" if notes else ""
