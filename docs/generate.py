@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -180,11 +181,21 @@ def system_table() -> str:
 
 
 def truth_page() -> dict[str, str]:
-    """docs/truth.md, from what `benchmarks/bench_truth.py` found; nothing where it has not run."""
+    """docs/truth.md, from what `benchmarks/bench_truth.py` found; that it has not run where it has not."""
     sys.path.insert(0, str(FOLDER.parent / "benchmarks"))
     from truth import page
 
-    return {"truth.md": page.text()} if page.RESULTS.exists() else {}
+    return {"truth.md": page.text() if page.RESULTS.exists() else page.UNMEASURED}
+
+
+def dead_links(folder: Path = FOLDER) -> list[str]:
+    """`page: link` of each link from a page to a file that is not there."""
+    return [
+        f"{page.name}: {link}"
+        for page in sorted(folder.glob("*.md"))
+        for link in re.findall(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)", page.read_text())
+        if not (folder / link).exists()
+    ]
 
 
 def main() -> int:
@@ -203,7 +214,10 @@ def main() -> int:
     if "--check" in sys.argv:
         for name in stale:
             sys.stderr.write(f"error: docs/{name} is not up to date\nhint: make docs\n")
-        return 1 if stale else 0
+        dead = dead_links()
+        for link in dead:
+            sys.stderr.write(f"error: docs/{link} does not exist\nhint: mend the link, or write the page\n")
+        return 1 if stale or dead else 0
     for name in stale:
         (FOLDER / name).write_text(pages[name])
         sys.stderr.write(f"wrote docs/{name}\n")

@@ -22,6 +22,13 @@ second is what goes wrong afterwards: an old runtime, other kernels, a damaged f
 - A conversion is **right** if it changes at most 5 % of its source's decisions, or loses at most 2 points of accuracy where there are labels.
 - Intervals are exact (Clopper and Pearson), 95 %.
 """
+UNMEASURED = """# How often the verdict is right
+
+<!-- written by `make docs` while there is no benchmarks/truth/results.jsonl: do not edit -->
+
+Not measured for this version yet. A verdict on an artifact ([accuracy.md](accuracy.md)) can accept one that decides otherwise than its source, or refuse one that is
+right. `benchmarks/bench_truth.py` measures both, and `make docs` then writes the rates here ([benchmarks.md](benchmarks.md#the-verdict)).
+"""
 _TAIL = """## What these figures do not say
 
 - They are about these models and these kinds of faults, drawn at random within each kind. Faults of one kind in one model are not independent, so the intervals are about

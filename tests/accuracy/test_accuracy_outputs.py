@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgewright.compile import metrics, scored
 from edgewright.compile.answers import Answers, collected
 from edgewright.deploy.scoring import Scoring
-from edgewright.errors import DataError, UsageError
+from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 
 COUNT, FEATURES = 100, 6
@@ -55,6 +55,17 @@ def test_several_or_no_fitting_outputs_are_listed() -> None:
     assert "--score" in several.value.hint
     with pytest.raises(DataError, match=r"fit none of the 3 outputs by top1: box: .* fine: .* coarse: "):
         chosen("top1", IDS + 1)
+
+
+def test_many_outputs_and_long_names_stay_one_short_line() -> None:
+    many = [TensorSpec(name=f"{'head_' * 60}{index}", shape=(1, 8), dtype="float32") for index in range(300)]
+    scorer = metrics.load("top1")
+    for labels, score in ((IDS, None), (IDS + 1, None), (IDS, "none"), (IDS, "\N{ARABIC-INDIC DIGIT THREE}")):
+        with pytest.raises(EdgewrightError) as refused:
+            scored.choose(scorer, labels, many, score)
+        text = f"{refused.value.message} {refused.value.hint}"
+        assert len(text) < 1200 and " more" in text, text
+        assert many[0].name not in text
 
 
 def test_one_output_of_all_is_what_the_host_keeps_of_it() -> None:

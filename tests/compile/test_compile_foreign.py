@@ -71,6 +71,8 @@ def test_what_else_there_is_stands_before_the_log() -> None:
         ("do it; log: /a/b.log", "do it; else; log: /a/b.log"),
         ("log: /c", "else; log: /c"),
         ("do it", "do it; else"),
+        ("see the catalog: it has it", "see the catalog: it has it; else"),
+        ("see the catalog: it; log: /c", "see the catalog: it; else; log: /c"),
     ):
         error = ConversionError("no", hint=hint)
         foreign.with_ways(error, "else")

@@ -107,6 +107,11 @@ def test_many_differences_are_one_short_line() -> None:
     assert wide[0].note.endswith("; and 5 more") and len(wide) == 1
 
 
+def test_the_names_of_many_outputs_are_not_all_listed() -> None:
+    (check,) = found([spec(f"{'head_' * 60}{n}") for n in range(300)], [spec("a")])
+    assert "300 outputs" in check.note and "and 292 more" in check.note and len(check.note) < 1200
+
+
 def test_history_knows_an_interface_and_the_changes_that_were_accepted(home: object) -> None:
     mine = Interface(inputs=(spec("x"),), outputs=(spec("y", (1, 5)),))
     changed = BoardOutcome(

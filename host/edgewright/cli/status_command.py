@@ -68,6 +68,7 @@ def accepted_changes(answers: list[Answer[dict[str, Any]]], fleet: str) -> list[
 
     The boards' answers are what was asked for: a history that fails, or takes long, is one line.
     """
+    from edgewright.errors import EdgewrightError
     from edgewright.store.history import History
 
     current = [
@@ -76,19 +77,21 @@ def accepted_changes(answers: list[Answer[dict[str, Any]]], fleet: str) -> list[
         for name, model in sorted(((answer.value or {}).get("models") or {}).items())
         if model.get("current")
     ]
-    history, known = History(), queue.SimpleQueue[dict[tuple[str, str, str], str] | None]()
+    history, known = History(), queue.SimpleQueue[dict[tuple[str, str, str], str] | Exception]()
 
     def ask() -> None:
         try:
             known.put(history.accepted_changes(fleet, set(current)))
-        except Exception:  # noqa: BLE001 - of any database's driver
-            known.put(None)
+        except Exception as error:  # noqa: BLE001 - raised again below
+            known.put(error)
 
     threading.Thread(target=ask, daemon=True).start()  # one that hangs does not keep the process
     try:
         found = known.get(timeout=HISTORY_SECONDS)
     except queue.Empty:
-        found = None
-    if found is None:
+        found = TimeoutError()
+    if isinstance(found, (EdgewrightError, ImportError, OSError)):  # ImportError: no driver for the database
         return ["the history does not answer: whether interfaces were changed is not shown"]
+    if isinstance(found, Exception):
+        raise found
     return [f"{one[0]}: {one[1]} {one[2]}: {found[one]}" for one in current if one in found]

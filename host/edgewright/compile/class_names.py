@@ -9,6 +9,7 @@ from pathlib import Path
 from edgewright.compile.label_fit import classes
 from edgewright.errors import DataError
 from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.listing import cut, listed
 
 MAX_BYTES = 256 * 1024  # in a manifest: boards send one in a line, which has an end
 MAX_NAME = 200  # letters of one name
@@ -49,7 +50,7 @@ def read(path: Path | None) -> tuple[str, ...]:
 def check(names: Sequence[str], outputs: Sequence[TensorSpec]) -> None:
     """Raises DataError when no output has so many classes."""
     if names and not any(scores(spec, len(names)) or _may_hold(spec, len(names)) for spec in outputs):
-        found = ", ".join(f"{spec.name} has {max(classes(spec), 2)}" for spec in outputs)
+        found = listed([f"{cut(spec.name)} has {max(classes(spec), 2)}" for spec in outputs])
         raise DataError(f"labels file has {len(names)} classes, output {found}", hint=_ONE)
 
 

@@ -96,10 +96,9 @@ def branching(error: BaseException) -> bool:
 
 def with_ways(error: ConversionError, ways: str) -> None:
     """Adds to an error's hint what else there is; where the log is stays last."""
-    hint, log, path = error.hint.rpartition(LOG)
-    error.hint = "; ".join(
-        filter(None, (hint.removesuffix("; ") if log else path, ways, log + path if log else ""))
-    )
+    before, log, path = f"; {error.hint}".rpartition(f"; {LOG}")
+    parts = (before.removeprefix("; "), ways, LOG + path) if log else (error.hint, ways)
+    error.hint = "; ".join(filter(None, parts))
 
 
 def position(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.errors import DataError
 from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.listing import cut
 from edgewright.nouns.metric import RANKS
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def check_names(metric: str, names: int, spec: TensorSpec) -> None:
     """Raises DataError when classes that were numbered by their sorted names are not all that the output has."""
     if metric in ("top1", "top5", "f1", "auc") and names != max(classes(spec), 2):
         raise DataError(
-            f"labels name {names} classes, output {spec.name} has {max(classes(spec), 2)}: their numbers are unknown",
+            f"labels name {names} classes, output {cut(spec.name)} has {max(classes(spec), 2)}: their numbers are unknown",
             hint="list all classes in classes.txt, one a line, in the order of the model's outputs",
         )
 
@@ -44,7 +45,7 @@ def _ids(labels: Array, spec: TensorSpec, count: int) -> Array:
             )
         if found.shape[1] != count:
             raise DataError(
-                f"labels are one-hot rows of {found.shape[1]} classes, output {spec.name} has {count}",
+                f"labels are one-hot rows of {found.shape[1]} classes, output {cut(spec.name)} has {count}",
                 hint="give rows as long as the output, or class numbers from 0",
             )
         found = found.argmax(axis=1)
@@ -57,7 +58,7 @@ def _ids(labels: Array, spec: TensorSpec, count: int) -> Array:
     wrong = np.flatnonzero((found < 0) | (found >= count))
     if len(wrong):
         raise DataError(
-            f"label of sample {wrong[0]} is class {found[wrong[0]]}, output {spec.name} has {count} classes",
+            f"label of sample {wrong[0]} is class {found[wrong[0]]}, output {cut(spec.name)} has {count} classes",
             hint=f"classes are numbered from 0 to {count - 1}"
             if count > 1
             else "for one score use f1 or auc, for a figure mse",
@@ -73,7 +74,7 @@ def _one_hot(labels: Array) -> bool:
 
 def _fit_ranks(least: int, labels: Array, spec: TensorSpec) -> Array:
     if classes(spec) <= least:
-        raise DataError(f"top5 is right whatever the model answers, output {spec.name} has {classes(spec)} classes",
+        raise DataError(f"top5 is right whatever the model answers, output {cut(spec.name)} has {classes(spec)} classes",
                         hint="use top1 or f1")  # fmt: skip
     return _ids(labels, spec, classes(spec))
 
@@ -81,7 +82,7 @@ def _fit_ranks(least: int, labels: Array, spec: TensorSpec) -> Array:
 def _fit_values(labels: Array, spec: TensorSpec) -> Array:
     width, want = math.prod(labels.shape[1:]), classes(spec)
     if width != want:
-        raise DataError(f"labels have {width} values a sample, output {spec.name} has {want}",
+        raise DataError(f"labels have {width} values a sample, output {cut(spec.name)} has {want}",
                         hint="give labels of the output's shape, or a metric of class ids: top1, f1")  # fmt: skip
     return labels.reshape(len(labels), -1)
 
@@ -123,7 +124,7 @@ def _fit_one(
 ) -> Array:
     """As `fit`; an output of several samples is refused, since there is one label an inference."""
     if spec.shape and spec.shape[0] != 1:
-        raise DataError(f"{metric} wants one sample an inference, output {spec.name} has {spec.shape[0]}",
+        raise DataError(f"{metric} wants one sample an inference, output {cut(spec.name)} has {spec.shape[0]}",
                         hint="export it with an open batch, or a batch of 1")  # fmt: skip
     return fit(labels, spec)
 

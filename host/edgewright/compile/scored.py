@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from edgewright.compile.metrics import Scorer
 from edgewright.errors import DataError, UsageError
 from edgewright.nouns.artifact import Accuracy, TensorSpec
+from edgewright.nouns.listing import cut, listed
 from edgewright.nouns.metric import METRICS
 
 if TYPE_CHECKING:
@@ -50,22 +51,22 @@ def choose(
         try:
             fitting.append(at(scorer, labels, outputs, index, names=names))
         except DataError as error:
-            reasons.append(f"{spec.name}: {error.message}")
+            reasons.append(f"{cut(spec.name)}: {error.message}")
     metric = scorer.metric.name
     if not fitting:
         raise DataError(
-            f"labels fit none of the {len(outputs)} outputs by {metric}: {'; '.join(reasons)}",
+            f"labels fit none of the {len(outputs)} outputs by {metric}: {listed(reasons, separator='; ', most=4)}",
             hint="give labels for one of them, another metric, or a metric of your own, which gets all outputs",
         )
     if len(fitting) > 1:
-        could = ", ".join(outputs[one.scorer.output or 0].name for one in fitting)
+        could = listed([cut(outputs[one.scorer.output or 0].name) for one in fitting])
         raise UsageError(
             f"the model has {len(outputs)} outputs, and the labels fit {len(fitting)} of them by {metric}: {could}",
             hint="name the one to score: --score OUTPUT, or `score` in the project file",
             code="output-ambiguous",
         )
     (found,) = fitting
-    name = outputs[found.scorer.output or 0].name
+    name = cut(outputs[found.scorer.output or 0].name)
     return found._replace(
         note=f"{metric} scores output {name}, the only one of {len(outputs)} that the labels fit"
     )
@@ -102,7 +103,9 @@ def named(score: str, outputs: Sequence[TensorSpec]) -> int:
     names = [spec.name for spec in outputs]
     if score in names:
         return names.index(score)
-    if score.isdecimal() and int(score) < len(names):
+    if score.isascii() and score.isdecimal() and int(score) < len(names):
         return int(score)
-    known = ", ".join(f"{index} {name}" for index, name in enumerate(names))
-    raise UsageError(f"--score names no output: {score}", hint=f"outputs are {known}", code="no-such-output")
+    known = listed([f"{index} {cut(name)}" for index, name in enumerate(names)])
+    raise UsageError(
+        f"--score names no output: {cut(score)}", hint=f"outputs are {known}", code="no-such-output"
+    )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from edgewright.deploy.tensor_names import exchanged, made_up, plain_name
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.interface import ACCEPTED, INTERFACE, Interface
+from edgewright.nouns.listing import cut, listed
 from edgewright.nouns.outcome import Check
 
 OPTION = "--accept-interface-change"
@@ -29,12 +30,20 @@ def checks(mine: Interface, theirs: Interface, current: str, *, accepted: bool) 
         prefix = ACCEPTED if accepted else ""
         found.append(
             Check(
-                name=INTERFACE, ok=accepted, note=f"{prefix}differs from that of {current}: {listed(changes)}"
+                name=INTERFACE,
+                ok=accepted,
+                note=f"{prefix}differs from that of {current}: {listed(changes, separator='; ', most=_MOST)}",
             )
         )
     warnings = [line for side in sides for line in renamed(*side) + rescaled(*side)]
     if warnings:
-        found.append(Check(name=INTERFACE, ok=True, note=f"an application may notice: {listed(warnings)}"))
+        found.append(
+            Check(
+                name=INTERFACE,
+                ok=True,
+                note=f"an application may notice: {listed(warnings, separator='; ', most=_MOST)}",
+            )
+        )
     return found
 
 
@@ -86,10 +95,8 @@ def rescaled(what: str, mine: Sequence[TensorSpec], theirs: Sequence[TensorSpec]
     ]
 
 
-def listed(lines: Sequence[str], separator: str = "; ") -> str:
-    """The first few, and how many more there are."""
-    more = len(lines) - _MOST
-    return separator.join(lines[:_MOST]) + (f"{separator}and {more} more" if more > 0 else "")
+def _few(lines: Sequence[str]) -> str:
+    return listed(lines, separator="; ", most=_MOST)
 
 
 def counted(what: str, count: int) -> str:
@@ -98,13 +105,13 @@ def counted(what: str, count: int) -> str:
 
 
 def named(specs: Sequence[TensorSpec]) -> str:
-    """The names, in order."""
-    return ", ".join(shown(spec.name) for spec in specs)
+    """The first names, in order."""
+    return listed([shown(spec.name) for spec in specs])
 
 
 def shown(name: str) -> str:
     """A tensor's name for people."""
-    return name or "without a name"
+    return cut(name) or "without a name"
 
 
 def typed(spec: TensorSpec) -> str:

@@ -16,12 +16,13 @@ from edgewright.compile.workers import Workers
 from edgewright.connect.session import Session
 from edgewright.deploy import gate
 from edgewright.deploy.board_answers import HEADERS, understood
-from edgewright.deploy.interface import listed, shown
+from edgewright.deploy.interface import shown
 from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.tensor_names import made_up, plain_name, positions
 from edgewright.errors import DataError
 from edgewright.nouns.artifact import Artifact, Manifest, TensorSpec, of_output
 from edgewright.nouns.comparison import Comparison
+from edgewright.nouns.listing import listed
 from edgewright.nouns.metric import METRICS, RANKS
 from edgewright.nouns.outcome import Check
 from edgewright.nouns.project import Budget
@@ -115,7 +116,7 @@ class Scoring:
         ):
             found = index
         if found is None:
-            known = listed(names, separator=", ")
+            known = listed([shown(name) for name in names])
             raise DataError(
                 f"which of its outputs is {shown(self._outputs[index].name)} is not known: {known}"
             )
