@@ -89,6 +89,7 @@ def test_one_output_of_all_is_what_the_host_keeps_of_it() -> None:
         (["scores"], 0, ["classes"], 0),
         (["scores_1", "scores_2"], 1, ["scores", "boxes"], None),
         (["scores", "boxes"], 1, ["Identity"], None),
+        (["Identity", "scores"], 0, ["scores", "Identity"], None),  # that is the other one
     ],
 )
 def test_the_incumbents_output_is_the_one_that_is_scored_or_none(

@@ -95,6 +95,7 @@ def test_names_and_scales_are_noted() -> None:
     [
         (["sigmoid", "linear_5"], ["linear_4", "sigmoid"]),  # torch numbers its operators
         (["b", "c"], ["a", "b"]),  # nobody knows where a is
+        (["b", "Identity"], ["Identity", "b"]),
     ],
 )
 def test_one_name_at_another_place_is_noted_and_does_not_refuse(mine: list[str], theirs: list[str]) -> None:

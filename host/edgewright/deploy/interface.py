@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgewright.deploy.tensor_names import exchanged, made_up, plain_name
+from edgewright.deploy.tensor_names import exchanged, made_up, plain_name, positions
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.interface import ACCEPTED, INTERFACE, Interface
 from edgewright.nouns.listing import cut, listed
@@ -77,10 +77,16 @@ def renamed(what: str, mine: Sequence[TensorSpec], theirs: Sequence[TensorSpec])
     """Names that differ by more than what converters add to them; a name that is all converter says nothing."""
     if len(mine) != len(theirs) or moved(mine, theirs):
         return []
+    places = positions([spec.name for spec in mine], [spec.name for spec in theirs])
+
+    def notable(index: int, here: str, there: str) -> bool:
+        elsewhere = places[index] not in (None, index)
+        return plain_name(here) != plain_name(there) and (elsewhere or not (made_up(here) or made_up(there)))
+
     return [
         f"{what} {index} is named {shown(here.name)} (was {shown(there.name)})"
         for index, (here, there) in enumerate(zip(mine, theirs, strict=True))
-        if plain_name(here.name) != plain_name(there.name) and not (made_up(here.name) or made_up(there.name))
+        if notable(index, here.name, there.name)
     ]
 
 

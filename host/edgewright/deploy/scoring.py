@@ -108,12 +108,9 @@ class Scoring:
         if len(outputs) == len(self._outputs) == 1:
             return index
         names = [str(spec.get("name") or "") for spec in outputs]
-        found = positions([spec.name for spec in self._outputs], names)[index]
-        if (
-            found is None
-            and len(outputs) == len(self._outputs)
-            and like(self._outputs[index], outputs[index])
-        ):
+        places = positions([spec.name for spec in self._outputs], names)
+        found, free = places[index], len(outputs) == len(self._outputs) and index not in places
+        if found is None and free and like(self._outputs[index], outputs[index]):
             found = index
         if found is None:
             known = listed([shown(name) for name in names])
