@@ -11,9 +11,13 @@ import pytest
 
 from edgewright.cli import status_command
 from edgewright.deploy import gate, interface
+from edgewright.deploy.deploy import Deployment
+from edgewright.deploy.incumbent import Incumbent
+from edgewright.deploy.trace import Trace
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.interface import Interface
 from edgewright.nouns.outcome import COMMITTED, BoardOutcome, Check
+from edgewright.nouns.progress import silent
 from edgewright.store.history import History, accepted
 
 
@@ -161,3 +165,18 @@ def test_status_asks_the_history_once_and_does_not_wait_for_it(
     monkeypatch.setattr(status_command, "HISTORY_SECONDS", 0.1)
     assert "does not answer" in status_command.accepted_changes(answers, "f")[0]
     hold.set()
+
+
+def test_an_incumbents_interface_is_looked_up_once_a_deployment(
+    home: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, asked = Interface(inputs=(spec("x"),), outputs=(spec("y"),)), []
+    monkeypatch.setattr(History, "interface", lambda _, artifact: asked.append(artifact) or mine)
+    request: Any = SimpleNamespace(fleet=None, model="m", accept_interface_change=False)
+    deployment = Deployment(request, History(), None, silent, None)
+    artifact: Any = SimpleNamespace(manifest=mine)
+    for _ in range(3):
+        trace = Trace()
+        deployment.check_interface(None, Incumbent("1-a", "a" * 64), artifact, trace)  # type: ignore[arg-type]
+        assert trace.checks == []
+    assert asked == ["a" * 64]
