@@ -79,6 +79,43 @@ def test_the_name_in_the_artifacts_file_is_known_too() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("tensors", "members", "lacking"),
+    [
+        ({"x:0": "x:0", "y": "x"}, ["x"], "y"),  # the plain form of one, the tensor of the other
+        ({"a": "x", "b:0": "x_1", "x.1": "x.1"}, ["a", "x_1"], "b:0"),
+        ({"a": "t", "b": "t"}, ["t"], "a"),
+        ({"a": "input_1", "b": "b"}, ["input_1", "c"], "a"),  # a place, of b
+    ],
+)
+def test_a_member_is_no_two_inputs(tensors: dict[str, str], members: list[str], lacking: str) -> None:
+    with pytest.raises(DataError, match=f"no member for input {lacking}"):
+        paired(FILE, specs(**tensors), members)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "members"),
+    [
+        ({"a": "input_1", "b": "input_0"}, ["input_0", "input_1"]),
+        ({"a": "input_2", "b": "input_1", "c": "input_0"}, ["input_0", "input_1", "input_2"]),
+        ({"input_1:0": "a", "input_0:0": "b"}, ["input_0", "input_1"]),
+        ({"a": "b.1", "b:0": "a.1"}, ["a", "b"]),
+        ({"a": "s", "b": "t"}, ["s", "input_0", "input_1"]),
+        ({"a": "s", "b": "a"}, ["a", "input_1"]),
+    ],
+)
+def test_names_in_the_artifacts_file_change_nothing(tensors: dict[str, str], members: list[str]) -> None:
+    def found(inputs: list[TensorSpec]) -> list[str] | str:
+        try:
+            return paired(FILE, inputs, members)
+        except DataError as error:
+            return error.message
+
+    assert found(specs(**tensors)) == found(specs(*tensors))
+    if set(members) == {f"input_{index}" for index in range(len(tensors))}:
+        assert found(specs(**tensors)) == members
+
+
 def test_the_order_in_the_file_decides_nothing(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     zeta, alpha = random.normal(size=(2, 4, 2)).astype("float32")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -10,24 +11,27 @@ from edgewright.errors import DataError
 from edgewright.nouns.artifact import TensorSpec
 
 LABELS = ("labels", "y")
+_PLACE = re.compile(r"input_\d+")
 
 
 def paired(path: Path, specs: Sequence[TensorSpec], members: Sequence[str]) -> list[str]:
     """The member for each input: of its name, whatever the order is; else `input_<i>`; of a lone input `x`, or the only one.
 
     Members beside those that have the inputs' names are nobody's business; beside others they are an error, for then the file
-    may be another model's.
+    may be another model's. Names in the artifact's file count only where nothing else fits, so that a file that fits the
+    source means the same to each of its artifacts.
 
     Raises:
         DataError: an input has none, or a member is no input.
     """
     names = [spec.name for spec in specs]
     keys = [key for key in members if key not in LABELS or key in names]
-    found = by_name(specs, keys)
+    places = [f"input_{index}" for index in range(len(specs))]
+    all_placed = set(places) <= set(keys)
+    found = _by_source(specs, keys, places if all_placed else ())
     if None not in found:
         return [name for name in found if name is not None]
-    places = [f"input_{index}" for index in range(len(specs))]
-    if set(places) <= set(keys):
+    if all_placed:
         found = list(places)
     elif len(specs) == 1:
         found = ["x" if "x" in keys else keys[0] if len(keys) == 1 else None]
@@ -37,19 +41,38 @@ def paired(path: Path, specs: Sequence[TensorSpec], members: Sequence[str]) -> l
     lacking = [name for name, member in zip(names, found, strict=True) if member is None]
     foreign = [key for key in keys if key not in found]
     if lacking or foreign:
-        raise _refusal(path, specs, keys, lacking, foreign)
+        bound = by_name(specs, keys)
+        if None in bound:
+            raise _refusal(path, specs, keys, lacking, foreign)
+        found = bound
     return [name for name in found if name is not None]
 
 
 def by_name(specs: Sequence[TensorSpec], keys: Collection[str]) -> list[str | None]:
-    """The key of each input's name, its name in the artifact, or its plain form; None where there is none."""
-    plain = clean([spec.name for spec in specs])
-    taken = {spec.name for spec in specs}
-    found: list[str | None] = []
-    for spec, other in zip(specs, plain, strict=True):
-        forms = [spec.name, *(form for form in (spec.bound, other) if form not in taken)]
-        found.append(next((form for form in forms if form in keys), None))
-    return found
+    """The key of each input's name, its plain form, or its name in the artifact; None where there is none.
+
+    A key is one input's at most. What looks like a place, or may be another input, is no name in the artifact.
+    """
+    bound = [spec.bound for spec in specs]
+    taken = {spec.name for spec in specs} | set(clean([spec.name for spec in specs]))
+    found = _by_source(specs, keys)
+    return [
+        name
+        or (form if form in keys and form not in taken and bound.count(form) == 1 and not _PLACE.fullmatch(form) else None)
+        for name, form in zip(found, bound, strict=True)
+    ]  # fmt: skip
+
+
+def _by_source(
+    specs: Sequence[TensorSpec], keys: Collection[str], places: Collection[str] = ()
+) -> list[str | None]:
+    """The key of each input's name, or of its plain form where that is no other name, nor one of the places."""
+    names = [spec.name for spec in specs]
+    forms = [form if form not in (*names, *places) else None for form in clean(names)]
+    return [
+        name if name in keys else form if form in keys else None
+        for name, form in zip(names, forms, strict=True)
+    ]
 
 
 def _refusal(
