@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -78,6 +79,9 @@ def test_a_folder_that_holds_its_export(tmp_path: Path) -> None:
     assert refused(nested).hint == f"give {nested}/saved_model/1"
     cache = folder(tmp_path / "models--bert", {"snapshots/0a/config.json": BERT})
     assert refused(cache).hint == f"give {cache}/snapshots/0a"
+    looped = folder(tmp_path / "looped", {"config.json": BERT, "snapshots/other/README.md": b""})
+    (looped / "snapshots" / "main").symlink_to(looped)
+    assert EXPORT.format(place=looped) in refused(looped).hint
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "tf_model.h5"])
@@ -119,3 +123,25 @@ def test_names_are_safe_for_a_terminal(tmp_path: Path) -> None:
     message = refused(folder(tmp_path / "net", {"config.json": names})).message
     assert message.isprintable()
     assert len(message) < 200 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("length", [1 << 63, (1 << 64) - 1, 4097])
+def test_a_gguf_file_with_a_key_longer_than_it_is(tmp_path: Path, length: int) -> None:
+    (tmp_path / "x.gguf").write_bytes(b"GGUF" + struct.pack("<IQQQ", 3, 1, 1, length) + bytes(64))
+    assert "language model for llama.cpp, GGUF" in refused(tmp_path / "x.gguf").message
+
+
+@pytest.mark.parametrize("name", ["m.gguf", "model.safetensors", "x.onnx"])
+def test_pipes_are_not_opened(tmp_path: Path, name: str) -> None:
+    pipe = tmp_path / "net" / name
+    pipe.parent.mkdir()
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDWR)  # who reads it gets something, rather than that the test waits
+    try:
+        os.write(held, GGUF + bytes(32_000))
+        with pytest.raises(ModelError, match="no regular file"):
+            recognise(pipe)
+        with pytest.raises(ModelError, match="folder is no SavedModel"):
+            recognise(pipe.parent)
+    finally:
+        os.close(held)

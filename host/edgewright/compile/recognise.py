@@ -108,6 +108,12 @@ def _look(path: Path) -> tuple[str, bool, list[Path]]:
             hint=f"give {path}:FUNCTION, which returns (module, example inputs)",
             code="no-such-function",
         )
+    if path.exists() and not path.is_file():  # to open a pipe waits for who writes it
+        raise ModelError(
+            f"model is no regular file: {path}",
+            hint="give the model's file or folder",
+            code="model-unreadable",
+        )
     with path.open("rb") as file:
         head = file.read(64)
     if not head:

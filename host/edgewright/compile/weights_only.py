@@ -33,16 +33,17 @@ def refused_folder(path: Path) -> ModelError | None:
             f"folder holds {what[0]} and its export: {path}" if what else f"folder is no model, but holds one: {path}",
             f"give {_quoted(found)}",
         )  # fmt: skip
-    snapshots = sorted(path.glob("snapshots/*/config.json")) if (path / "snapshots").is_dir() else []
+    snapshots = _files(path, "snapshots/*/config.json")
+    snapshots = [item for item in snapshots if not item.parent.samefile(path)]
     if snapshots:
         return _refused(
             f"folder is Hugging Face's cache of a model: {path}", f"give {_quoted(snapshots[0].parent)}"
         )
     if what := _of_folder(path):
         return _refused(f"folder holds {what[0]}, which has no graph: {path}", what[1])
-    if ggufs := sorted(path.glob("*.gguf")):
+    if ggufs := _files(path, "*.gguf"):
         return refused_file(ggufs[0])
-    if weights := sorted(item for pattern in _LOOSE for item in path.glob(pattern)):
+    if weights := sorted(item for pattern in _LOOSE for item in _files(path, pattern)):
         return _refused(
             f"folder holds weights alone, which have no graph: {weights[0]}", _optimum(_quoted(path), "")
         )
@@ -133,10 +134,14 @@ def _names(config: dict[str, Any]) -> str:
 def _exported(path: Path) -> Path | None:
     """The model in a folder that can be converted, the likeliest one; None where there is none."""
     for pattern in _EXPORTED:
-        found = sorted(item for item in path.glob(pattern) if item.is_file())
-        if found:
+        if found := _files(path, pattern):
             return found[0].parent if found[0].name == "saved_model.pb" else found[0]
     return None
+
+
+def _files(path: Path, pattern: str) -> list[Path]:
+    """Regular files alone: to open a pipe waits for who writes it."""
+    return sorted(item for item in path.glob(pattern) if item.is_file())
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -154,6 +159,8 @@ def _architecture(head: bytes) -> str:
     """`general.architecture` of a GGUF file, where it is the first of its values, as llama.cpp writes it."""
     try:
         (length,) = struct.unpack_from("<Q", head, 24)
+        if length > len(head):  # hostile: more than an offset can be
+            return ""
         key = head[32 : 32 + length]
         kind, size = struct.unpack_from("<IQ", head, 32 + length)
     except struct.error:
