@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -163,7 +165,7 @@ def from_board(keep: str, given: bytes, specs: Sequence[dict[str, Any]]) -> Answ
         specs: the outputs of the release's manifest, as the agent said them.
 
     Raises:
-        ValueError, KeyError, OSError, BadZipFile, TypeError, ArithmeticError: they are not what they must be.
+        ValueError, TypeError, ArithmeticError: they are not what they must be.
     """
     import numpy as np
 
@@ -172,13 +174,37 @@ def from_board(keep: str, given: bytes, specs: Sequence[dict[str, Any]]) -> Answ
     chosen = [_scale(spec) for spec in (specs if keep == "all" else specs[:1])]
     if not chosen:
         raise ValueError("a model without outputs")
-    with zipfile.ZipFile(io.BytesIO(given)) as archive:
-        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-            raise ValueError("an archive that is packed")  # a few bytes may become any number
-        for index, spec in enumerate(chosen):
-            _check_header(archive, f"output_{index}", spec)
-    with np.load(io.BytesIO(given), allow_pickle=False) as archive:
-        return Answers(keep, [real(archive[f"output_{index}"], spec) for index, spec in enumerate(chosen)])
+    arrays = stored(given, chosen)
+    return Answers(keep, [real(array, spec) for array, spec in zip(arrays, chosen, strict=True)])
+
+
+def stored(given: bytes, specs: Sequence[dict[str, Any]] | None) -> list[Array]:
+    """The arrays `output_<i>` of an `.npz` from a board: no more than its bytes, and nothing else in it.
+
+    Args:
+        specs: dtype and shape of each; None where they are not known.
+
+    Raises:
+        ValueError: it is not what it must be.
+    """
+    import numpy as np
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(given)) as archive:
+            members = archive.infolist()
+            if any(info.compress_type != zipfile.ZIP_STORED for info in members):
+                raise ValueError("an archive that is packed")  # a few bytes may become any number
+            names = [f"output_{index}" for index in range(len(members) if specs is None else len(specs))]
+            if not names or sorted(info.filename for info in members) != sorted(
+                f"{name}.npy" for name in names
+            ):
+                raise ValueError(f"members other than the {len(names)} outputs")
+            for index, name in enumerate(names):
+                _check_header(archive, name, None if specs is None else specs[index])
+        with np.load(io.BytesIO(given), allow_pickle=False) as archive:
+            return [archive[name] for name in names]
+    except (zipfile.BadZipFile, EOFError, OSError, KeyError, RuntimeError, struct.error, zlib.error) as error:
+        raise ValueError(f"no archive that can be read: {error}") from error
 
 
 def _scale(spec: dict[str, Any]) -> dict[str, Any]:
@@ -190,13 +216,14 @@ def _scale(spec: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _check_header(archive: zipfile.ZipFile, name: str, spec: dict[str, Any]) -> None:
+def _check_header(archive: zipfile.ZipFile, name: str, spec: dict[str, Any] | None) -> None:
     """Raises ValueError when a member is not of the output's dtype and shape, or promises more than it has."""
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as file:
         shape, _, dtype = data.header(file)
         left = info.file_size - file.tell()
-    if dtype.name != spec["dtype"] or dtype.kind not in "biuf" or list(shape[1:]) != spec["shape"]:
+    known = spec is None or (dtype.name == spec["dtype"] and list(shape[1:]) == list(spec["shape"]))
+    if not known or dtype.kind not in "biuf" or min(shape, default=0) < 1:
         raise ValueError(f"{name} is {dtype} of shape {shape}")
     if info.file_size != info.compress_size or math.prod(shape) * dtype.itemsize != left:
         raise ValueError(f"{name} of shape {shape} in {left} bytes")

@@ -108,14 +108,7 @@ def _look(path: Path) -> tuple[str, bool, list[Path]]:
             hint=f"give {path}:FUNCTION, which returns (module, example inputs)",
             code="no-such-function",
         )
-    if path.exists() and not path.is_file():  # to open a pipe waits for who writes it
-        raise ModelError(
-            f"model is no regular file: {path}",
-            hint="give the model's file or folder",
-            code="model-unreadable",
-        )
-    with path.open("rb") as file:
-        head = file.read(64)
+    head = _head(path)
     if not head:
         raise ModelError(f"model is empty: {path}", hint="copy or export it again", code="model-truncated")
     refusal = weights_only.refused_file(path) or archives.refused_by_its_start(path, head)
@@ -135,6 +128,17 @@ def _look(path: Path) -> tuple[str, bool, list[Path]]:
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return _ir(path)
     return _frozen(path) if head[:1] == b"\x0a" else _onnx(path)
+
+
+def _head(path: Path) -> bytes:
+    if path.exists() and not path.is_file():  # to open a pipe waits for who writes it
+        raise ModelError(
+            f"model is no regular file: {path}",
+            hint="give the model's file or folder",
+            code="model-unreadable",
+        )
+    with path.open("rb") as file:
+        return file.read(64)
 
 
 def _folder(path: Path) -> tuple[str, bool, list[Path]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgewright.compile import class_names, ranges
-from edgewright.compile.answers import real
+from edgewright.compile.answers import real, stored
 from edgewright.compile.goldens import write_npz
 from edgewright.compile.label_fit import classes
 from edgewright.connect.session import Session
@@ -118,16 +117,13 @@ def run_on(
         about: the release; without it outputs are `output_<i>`, as the board gives them.
         raw: integers stay what they are.
     """
-    import numpy as np
-
     digest = session.put(inputs, label="input")
     answer = session.call(
         "infer", model=model, release=release, inputs=digest, threads=threads, accelerator=accelerator
     )
+    given = bytes(session.get(answer["outputs"]))
     try:
-        with np.load(io.BytesIO(bytes(session.get(answer["outputs"]))), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        outputs = arrays if about is None else _named(arrays, about, raw)
+        outputs = _outputs(given, about, raw)
         times = sorted(float(value) for value in answer["ms"])
         found = Inference(
             outputs,
@@ -138,25 +134,23 @@ def run_on(
             session.facts().simulated,
             about=about,
         )
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+    except (KeyError, ValueError, TypeError, IndexError, ArithmeticError) as error:
         raise ProtocolError(f"the board's outputs are not understood: {error}") from error
     found.warnings = () if about is None else tuple(outside(about, inputs))
     return found
 
 
-def _named(arrays: dict[str, Array], about: Released, raw: bool) -> dict[str, Array]:
-    """The outputs by the source's names, as real values.
+def _outputs(given: bytes, about: Released | None, raw: bool) -> dict[str, Array]:
+    """The outputs by the source's names, as real values; as the board gives them where the release is not known.
 
     Raises:
-        KeyError, ValueError: they are not what the release has.
+        ValueError, TypeError, ArithmeticError: they are not what the release has.
     """
-    found = {}
-    for index, spec in enumerate(about.outputs):
-        array = arrays[f"output_{index}"]
-        if array.shape[1:] != spec.shape or array.dtype.name != spec.dtype:
-            raise ValueError(f"{spec.name} is {array.dtype}{list(array.shape)}")
-        found[spec.name] = array if raw else real(array, msgspec.to_builtins(spec))
-    return found
+    if about is None:
+        return {f"output_{index}": array for index, array in enumerate(stored(given, None))}
+    specs = [msgspec.to_builtins(spec) for spec in about.outputs]
+    found = zip(about.outputs, stored(given, specs), specs, strict=True)
+    return {spec.name: array if raw else real(array, known) for spec, array, known in found}
 
 
 def outside(about: Released, inputs: bytes) -> list[str]:

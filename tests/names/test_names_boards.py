@@ -1,0 +1,94 @@
+"""What a board gives `infer` is bounded and checked before anyone looks at it."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgewright.errors import ProtocolError
+from edgewright.measure.infer import Inference, run_on
+from edgewright.measure.released import Released
+from edgewright.nouns.artifact import TensorSpec
+
+KNOWN = Released(
+    inputs=(TensorSpec(name="x", shape=(1, 4), dtype="float32"),),
+    outputs=(TensorSpec(name="y", shape=(1, 3), dtype="int8", scale=0.5, zero_point=1),),
+)
+Y = np.array([[[1, 3, 5]]], np.int8)
+
+
+class Board:
+    """A session whose board gives these bytes for the outputs."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def put(self, data: bytes, label: str) -> str:
+        return "0" * 64
+
+    def call(self, do: str, **more: object) -> dict[str, object]:
+        return {"outputs": {}, "ms": [1.0], "release": "v1", "runtime": "r 1", "accelerator": "cpu"}
+
+    def get(self, result: object) -> bytes:
+        return self.data
+
+    def facts(self) -> SimpleNamespace:
+        return SimpleNamespace(simulated=())
+
+
+def inferred(data: bytes, about: Released | None, **more: Any) -> Inference:
+    return run_on(Board(data), "m", None, b"", about=about, **more)  # type: ignore[arg-type]
+
+
+def npz(packing: int = zipfile.ZIP_STORED, **members: np.ndarray[Any, Any] | bytes) -> bytes:
+    found = io.BytesIO()
+    with zipfile.ZipFile(found, "w", packing) as archive:
+        for name, content in members.items():
+            file = io.BytesIO()
+            if not isinstance(content, bytes):
+                np.lib.format.write_array(file, content)
+            archive.writestr(f"{name}.npy", file.getvalue() or content)
+    return found.getvalue()
+
+
+def promising(shape: str, dtype: str = "|i1") -> bytes:
+    """A member whose header promises a shape, and that has no values."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    return npz(output_0=b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+
+
+def test_outputs_by_the_releases_names_or_by_their_places() -> None:
+    assert inferred(npz(output_0=Y), KNOWN).outputs["y"].tolist() == [[[0, 1, 2]]]
+    assert inferred(npz(output_0=Y), KNOWN, raw=True).outputs["y"].tolist() == Y.tolist()
+    assert list(inferred(npz(output_1=Y, output_0=Y), None).outputs) == ["output_0", "output_1"]
+
+
+@pytest.mark.parametrize("about", [KNOWN, None], ids=["known", "unknown"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"PK\x03\x04" + b"x" * 100,
+        npz(output_0=Y)[:-9],
+        npz(output_0=Y).replace(Y.tobytes(), b"\x00\x00\x01", 1),  # another checksum
+        npz(zipfile.ZIP_DEFLATED, output_0=Y),
+        npz(output_0=b"\x93NUMPY\x01"),
+        npz(output_0=Y, other=Y),
+        npz(other=Y),
+        npz(),
+        promising("(100000000000, 1, 3)"),
+        promising("(100000000000, 0, 3)"),
+        promising("()"),
+        promising("(1,)", "|O"),
+        npz(output_0=Y).replace(b"PK\x01\x02\x14\x03\x14", b"PK\x01\x02\x14\x03\xff"),  # a later zip
+    ],
+    ids=range(14),
+)
+def test_outputs_that_are_none(data: bytes, about: Released | None) -> None:
+    with pytest.raises(ProtocolError, match="outputs are not understood"):
+        inferred(data, about)
