@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edgewright.errors import ProtocolError
+from edgewright.errors import DataError, ProtocolError
 from edgewright.measure.infer import Inference, run_on
-from edgewright.measure.released import Released
+from edgewright.measure.inputs import packed
+from edgewright.measure.released import Released, released, said
 from edgewright.nouns.artifact import TensorSpec
 
 KNOWN = Released(
@@ -92,3 +94,57 @@ def test_outputs_by_the_releases_names_or_by_their_places() -> None:
 def test_outputs_that_are_none(data: bytes, about: Released | None) -> None:
     with pytest.raises(ProtocolError, match="outputs are not understood"):
         inferred(data, about)
+
+
+X = {"name": "x", "shape": [1, 4, 4, 3], "dtype": "float32"}
+MANIFEST = {"schema": 1, "inputs": [X], "outputs": [{"name": "y", "shape": [1, 3], "dtype": "float32"}]}
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        [],
+        None,
+        *({**MANIFEST, "schema": schema} for schema in ("9", None, 1.5, True)),
+        *({**MANIFEST, "inputs": [{**X, "dtype": dtype}]} for dtype in ("f4,,(", "O", "float128", "(9,)f4", "", "f4")),
+        *({**MANIFEST, "inputs": [{**X, "shape": shape}]} for shape in ([1] * 33, [1, 2**70], [0])),
+        *({**MANIFEST, key: given} for key in ("inputs", "outputs") for given in ([], [X, X], [{**X, "name": ""}])),
+        {**MANIFEST, "preprocessing": {"size": [1 << 20, 1 << 20]}},
+        {**MANIFEST, "calibration": [1]},
+        {key: value for key, value in MANIFEST.items() if key != "schema"},
+    ],
+)  # fmt: skip
+def test_manifests_that_are_none(manifest: Any) -> None:
+    with pytest.raises(ProtocolError, match="manifest is not valid"):
+        said(manifest)
+
+
+def test_an_answer_without_a_manifest() -> None:
+    with pytest.raises(ProtocolError, match="has no manifest"):
+        released(Board(b""), "m", "1-00000000", "0" * 64)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("shape", "more", "fits"),
+    [
+        ([1, 4, 6, 3], {"size": [4, 6]}, True),
+        ([1, 3, 4, 6], {"size": [4, 6], "layout": "nchw"}, True),
+        ([1, 4, 6, 3], {}, True),
+        ([1, 4, 6, 3], {"size": [9999, 9999]}, False),
+        ([1, 3, 4, 6], {"size": [3, 4], "layout": "nchw"}, False),
+        ([1, 3], {"size": [4, 6]}, False),
+    ],
+)
+def test_pictures_of_another_size_than_the_inputs(
+    tmp_path: Path, shape: list[int], more: dict[str, Any], fits: bool
+) -> None:
+    from PIL import Image
+
+    about = said({**MANIFEST, "inputs": [{**X, "shape": shape}], "preprocessing": {"scale": 1.0, **more}})
+    if fits:
+        Image.new("RGB", (5, 5)).save(tmp_path / "p.png")
+        assert packed(tmp_path / "p.png", about)
+    else:
+        (tmp_path / "p.png").write_bytes(b"is not opened")
+        with pytest.raises(DataError, match="makes pictures of"):
+            packed(tmp_path / "p.png", about)

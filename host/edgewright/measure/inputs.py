@@ -17,6 +17,7 @@ from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.errors import DataError
 from edgewright.measure.released import Released
 from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.project import Preprocessing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,10 +81,21 @@ def _picture(source: Path, about: Released | None) -> Array:
         raise DataError(
             f"one picture for {len(about.inputs)} inputs: {source}", hint=f"give {_npz(about.inputs)}"
         )
+    _check_size(source, preprocessing, about.inputs[0])
     # as for an evaluation set: what became integers by our hand is quantised, what came as integers takes them
     specs = about.inputs if about.precision == AS_IS else real_valued(about.inputs)
     array = images.read(source, preprocessing, specs[0])
     return _fitted(array, about.inputs[0], source)
+
+
+def _check_size(source: Path, preprocessing: Preprocessing, spec: TensorSpec) -> None:
+    """Raises DataError for pictures of another size than the input's: a board must not choose how large they get."""
+    axes = spec.shape[-2:] if preprocessing.layout == "nchw" else spec.shape[-3:-1]
+    if preprocessing.size is not None and preprocessing.size != axes:
+        raise DataError(
+            f"the release makes pictures of {list(preprocessing.size)}, input {spec.name} has {list(spec.shape)}: {source}",
+            hint="repair size or layout in [preprocessing] and deploy again, or give an .npz",
+        )
 
 
 def _members(source: Path, specs: Sequence[TensorSpec]) -> list[Array]:

@@ -10,6 +10,7 @@ import msgspec
 
 from edgewright.config import home
 from edgewright.connect.session import Session
+from edgewright.connect.stream import UPDATE
 from edgewright.errors import ArtifactError, BoardError, ProtocolError
 from edgewright.nouns.artifact import Manifest, TensorSpec
 from edgewright.nouns.base import Noun
@@ -18,6 +19,8 @@ from edgewright.store.artifacts import SCHEMA, ArtifactStore
 
 _UNKNOWN = ("bad-argument", "unknown-command")  # what an agent says that an administrator did not update
 _MOST = 2**28  # values of a tensor, pixels of a picture
+_RANK = 32  # axes of a tensor
+_DTYPES = {"bool", "float16", "float32", "float64"} | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}  # fmt: skip
 
 
 class Released(Noun, frozen=True, kw_only=True):
@@ -46,12 +49,14 @@ def released(session: Session, model: str, release: str, artifact: str) -> Relea
     except ArtifactError:
         pass
     try:
-        found = session.call("infer", model=model, release=release, inputs=None)["manifest"]
+        found = session.call("infer", model=model, release=release, inputs=None)
     except BoardError as error:
         if error.code in _UNKNOWN:
             return None
         raise
-    return said(found)
+    if "manifest" not in found:
+        raise ProtocolError("the board's answer has no manifest", hint=UPDATE)
+    return said(found["manifest"])
 
 
 def of(manifest: Manifest) -> Released:
@@ -62,7 +67,7 @@ def of(manifest: Manifest) -> Released:
     )  # fmt: skip
 
 
-def said(manifest: dict[str, Any]) -> Released | None:
+def said(manifest: Any) -> Released | None:
     """The part of what a board says, its figures bounded; None of a newer schema.
 
     Agents check no more of a manifest than they need, so what else is in it, or lacks, is no error.
@@ -70,16 +75,19 @@ def said(manifest: dict[str, Any]) -> Released | None:
     Raises:
         ProtocolError: a part is not of its type.
     """
-    schema = manifest.get("schema")
-    if isinstance(schema, int) and schema > SCHEMA:
-        return None
     try:
+        if msgspec.convert(manifest["schema"], int) > SCHEMA:
+            return None
         calibration = manifest.get("calibration") or {}
         parts = {key: manifest[key] for key in ("precision", "preprocessing", "labels") if manifest.get(key)}
         parts |= {key: [_known(one) for one in manifest[key]] for key in ("inputs", "outputs")}
         found = msgspec.convert({**parts, "ranges": calibration.get("ranges") or ()}, Released)
-        _check((*found.inputs, *found.outputs), found.preprocessing)
-    except (msgspec.ValidationError, TypeError, KeyError, AttributeError) as error:
+        for specs in (found.inputs, found.outputs):
+            _check(specs)
+        size = found.preprocessing.size if found.preprocessing else None
+        if size is not None and (min(size) < 1 or math.prod(size) > _MOST):
+            raise ValueError("a size that no picture has")
+    except (msgspec.ValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ProtocolError(f"the board's manifest is not valid: {error}") from error
     return found
 
@@ -88,15 +96,13 @@ def _known(spec: dict[str, Any]) -> dict[str, Any]:
     return {key: spec[key] for key in TensorSpec.__struct_fields__ if key in spec}
 
 
-def _check(specs: Sequence[TensorSpec], preprocessing: Preprocessing | None) -> None:
-    """Raises TypeError for what no model has."""
-    import numpy as np
-
-    shapes: list[tuple[int, ...]] = [spec.shape for spec in specs]
-    if preprocessing is not None and preprocessing.size is not None:
-        shapes.append(preprocessing.size)
-    if any(min(shape, default=1) < 1 or math.prod(shape) > _MOST for shape in shapes):
-        raise TypeError("a shape that no model has")
+def _check(specs: Sequence[TensorSpec]) -> None:
+    """Raises ValueError for what no model has."""
+    names = [spec.name for spec in specs]
+    if not all(names) or len(set(names)) != len(names) or not names:
+        raise ValueError("inputs and outputs have names, each another one")
     for spec in specs:
-        if np.dtype(spec.dtype).kind not in "fiub":
-            raise TypeError(f"dtype {spec.dtype}")
+        if len(spec.shape) > _RANK or min(spec.shape, default=1) < 1 or math.prod(spec.shape) > _MOST:
+            raise ValueError("a shape that no model has")
+        if spec.dtype not in _DTYPES:
+            raise ValueError(f"dtype {spec.dtype}")
