@@ -1,12 +1,13 @@
 """Names of a .tflite file's inputs and outputs: of its tensors, and of its one signature. Host side."""
 
 SIGNATURE = "serving_default"
-_ALIGNED = 16  # bytes: where the schema wants the values of a tensor to begin
 
 
 def ordered(data, inputs, outputs):
     """The bytes with the first subgraph's inputs and outputs in the order of their names, where those are all there."""
-    schema, model = _read(data)
+    from edgewright.compile import tflitewriter
+
+    schema, model = tflitewriter.read(data)
     if model is None:
         return data
     graph = model.subgraphs[0]
@@ -16,7 +17,7 @@ def ordered(data, inputs, outputs):
         _by_name(graph, graph.outputs, outputs),
     )
     same = before == [int(at) for at in (*graph.inputs, *graph.outputs)]
-    return data if same else _packed(schema, model, len(data))
+    return data if same else tflitewriter.packed(schema, model)
 
 
 def named(data, inputs, outputs):
@@ -25,7 +26,9 @@ def named(data, inputs, outputs):
     The signature has the same names, so that an application can go by them (`get_signature_runner`). As it is where its
     weights lie outside of the flatbuffer, or where the tensors are not as many as the names.
     """
-    schema, model = _read(data)
+    from edgewright.compile import tflitewriter
+
+    schema, model = tflitewriter.read(data)
     if model is None:
         return data
     graph, signature = model.subgraphs[0], schema.SignatureDefT()
@@ -36,16 +39,7 @@ def named(data, inputs, outputs):
     signature.inputs = _map(schema, graph, graph.inputs, inputs)
     signature.outputs = _map(schema, graph, graph.outputs, outputs)
     model.signatureDefs = [signature]
-    return _packed(schema, model, len(data))
-
-
-def _read(data):
-    """(the schema, the whole model; None where its weights lie outside of the flatbuffer)."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    read = schema.Model.GetRootAsModel(data, 0)
-    outside = any(read.Buffers(at).Size() for at in range(read.BuffersLength()))
-    return schema, None if outside else schema.ModelT.InitFromObj(read)
+    return tflitewriter.packed(schema, model)
 
 
 def _by_name(graph, indexes, names):
@@ -82,28 +76,3 @@ def _text(tensor):
         if isinstance(tensor.name, bytes)
         else tensor.name or ""
     )
-
-
-def _packed(schema, model, size):
-    import flatbuffers
-    import numpy
-
-    class Buffer(schema.BufferT):
-        """One whose values begin where the schema wants them."""
-
-        def Pack(self, builder):  # noqa: N802 - flatbuffers' name
-            if self.data is None:
-                schema.BufferStart(builder)
-                return schema.BufferEnd(builder)
-            values = numpy.asarray(self.data, numpy.uint8).tobytes()
-            builder.Prep(_ALIGNED, len(values))
-            data = builder.CreateByteVector(values)
-            schema.BufferStart(builder)
-            schema.BufferAddData(builder, data)
-            return schema.BufferEnd(builder)
-
-    for buffer in model.buffers:
-        buffer.__class__ = Buffer
-    builder = flatbuffers.Builder(size + 1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())

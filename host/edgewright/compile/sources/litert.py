@@ -30,15 +30,15 @@ class LitertModel:
 
     kernels = ("xnnpack", "reference")
 
-    def __init__(self, path: Path, inputs: Sequence[TensorSpec], interpreter: Any) -> None:
-        self.path, self.interpreter = path, interpreter
+    def __init__(self, path: Path, inputs: Sequence[TensorSpec], interpreter: Any, signature: str) -> None:
+        self.path, self.interpreter, self.signature = path, interpreter, signature
         self.inputs = tuple(inputs)
         self._indexes = [detail["index"] for detail in interpreter.get_input_details()]
         for index, spec in zip(self._indexes, inputs, strict=True):
             interpreter.resize_tensor_input(index, list(spec.shape))
         interpreter.allocate_tensors()
         self._outputs = interpreter.get_output_details()
-        self.output_names = tuple(_names(path, "Outputs", self._outputs))
+        self.output_names = tuple(_names(path, signature, "Outputs", self._outputs))
         self.notes: tuple[str, ...] = ()
         self.loose = [
             name
@@ -58,7 +58,7 @@ class LitertModel:
         from ai_edge_litert.interpreter import OpResolverType
 
         resolver = OpResolverType.BUILTIN_REF if kernels == "reference" else OpResolverType.BUILTIN
-        return LitertModel(self.path, self.inputs, _interpreter(self.path, resolver, 2))
+        return LitertModel(self.path, self.inputs, _interpreter(self.path, resolver, 2), self.signature)
 
     def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
         """For `compile.domains`: the graph and the names of the inputs in it."""
@@ -91,11 +91,11 @@ def open_model(
         interpreter = _interpreter(path, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, 1)
         details = interpreter.get_input_details()
         _refuse_text(path, details, interpreter.get_output_details())
-        names = _names(path, "Inputs", details)
-        axes = {name: _axes(detail) for name, detail in zip(names, details, strict=True)}
+        names = _names(path, name, "Inputs", details)
+        axes = {key: _axes(detail) for key, detail in zip(names, details, strict=True)}
         fixed = static_shapes(axes, given_shapes(shapes, names, [detail["name"] for detail in details]))
-        specs = [_spec(detail, name, fixed.shapes[name]) for name, detail in zip(names, details, strict=True)]
-        opened = LitertModel(path, specs, interpreter)
+        specs = [_spec(detail, key, fixed.shapes[key]) for key, detail in zip(names, details, strict=True)]
+        opened = LitertModel(path, specs, interpreter, name)
     except (ValueError, RuntimeError) as error:
         raise ModelError(
             f"LiteRT cannot load {path.name}: {telling(error)}",
@@ -139,25 +139,28 @@ def _axes(detail: dict[str, Any]) -> list[Axis]:
     return [int(axis) for axis in detail.get("shape_signature", detail["shape"])]
 
 
-def _names(path: Path, ends: str, details: Sequence[dict[str, Any]]) -> list[str]:
-    """Names of the tensors: those of the one signature of the first subgraph, else the tensors' own.
+def _names(path: Path, signature: str, ends: str, details: Sequence[dict[str, Any]]) -> list[str]:
+    """Names of the tensors: those of the signature, where it has all of them, else the tensors' own.
 
     Args:
-        ends: `Inputs` or `Outputs`.
+        signature: of the first subgraph; empty: none. ends: `Inputs` or `Outputs`.
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.Model.GetRootAsModel(path.read_bytes(), 0)
-    signatures = [model.SignatureDefs(at) for at in range(model.SignatureDefsLength())]
-    signatures = [one for one in signatures if one.SubgraphIndex() == 0]
     own = unique([str(detail["name"]) for detail in details])
-    if len(signatures) != 1:
+    model = schema.Model.GetRootAsModel(path.read_bytes(), 0)
+    known = (model.SignatureDefs(at) for at in range(model.SignatureDefsLength()))
+    found = next((one for one in known if signature and _text(one.SignatureKey()) == signature), None)
+    if found is None:
         return own
-    count = getattr(signatures[0], f"{ends}Length")()
-    entries = [getattr(signatures[0], ends)(at) for at in range(count)]
-    by_index = {entry.TensorIndex(): (entry.Name() or b"").decode("utf-8", "replace") for entry in entries}
+    entries = [getattr(found, ends)(at) for at in range(getattr(found, f"{ends}Length")())]
+    by_index = {entry.TensorIndex(): _text(entry.Name()) for entry in entries}
     names = [by_index.get(detail["index"], "") for detail in details]
     return names if all(names) and len(set(names)) == len(names) else own
+
+
+def _text(given: bytes | None) -> str:
+    return (given or b"").decode("utf-8", "replace")
 
 
 def _spec(detail: dict[str, Any], name: str, shape: tuple[int, ...]) -> TensorSpec:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import tflitefile
+from edgewright.compile import tflitefile, tflitewriter
 from edgewright.compile.sources.signatures import Signature, choose
+from edgewright.errors import ModelError
 
 _NUMBERED = re.compile(r"(?i)subgraph(index|indices)$")  # fields of options that hold numbers of subgraphs
 
@@ -28,11 +29,18 @@ def chosen(path: Path, wanted: str) -> tuple[str, int, tuple[str, ...]]:
 
 
 def narrowed(path: Path, name: str, place: Path) -> Path:
-    """Writes the file with the function of that signature alone: its subgraph is the first one, what it calls follows."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
+    """Writes the file with the function of that signature alone: its subgraph is the first one, what it calls follows.
 
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    Raises:
+        ModelError: its weights lie outside of the flatbuffer.
+    """
+    schema, model = tflitewriter.read(path.read_bytes())
+    if model is None:
+        raise ModelError(
+            f"weights of {path.name} lie outside of its flatbuffer, so signature {name} cannot be taken out of it",
+            hint="export that signature alone",
+            code="model-refused",
+        )
     (signature,) = (one for one in model.signatureDefs if one.signatureKey.decode() == name)
     kept = _called(model.subgraphs, signature.subgraphIndex)
     model.subgraphs = [model.subgraphs[index] for index in kept]
@@ -42,10 +50,8 @@ def narrowed(path: Path, name: str, place: Path) -> Path:
     model.signatureDefs = [signature]
     model.metadata, model.metadataBuffer = [], []  # they may number buffers and tensors of other subgraphs
     _drop_unused(model)
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
     made = place / path.name
-    made.write_bytes(builder.Output())
+    made.write_bytes(tflitewriter.packed(schema, model))
     return made
 
 
