@@ -21,10 +21,10 @@ def tensor(name: str, buffer: int) -> Any:
     return made
 
 
-def function(buffer: int, constant: str) -> Any:
+def function(buffer: int) -> Any:
     """x + a constant."""
     graph, add = schema.SubGraphT(), schema.OperatorT()
-    graph.tensors = [tensor("t_x", 0), tensor(constant, buffer), tensor("t_y", 0)]
+    graph.tensors = [tensor("t_x", 0), tensor("t_c", buffer), tensor("t_y", 0)]
     graph.inputs, graph.outputs, graph.operators = [0], [2], [add]
     add.inputs, add.outputs = [0, 1], [2]
     add.builtinOptionsType, add.builtinOptions = schema.BuiltinOptions.AddOptions, schema.AddOptionsT()
@@ -47,15 +47,14 @@ def buffer(values: bytes | None = None, outside: int = 0) -> Any:
     return made
 
 
-def written(path: Path, *, outside: int = 0, constant: str = "t_c") -> Path:
+def written(path: Path, *, outside: int = 0, third: str = "third") -> Path:
     """Signatures `one` and `other` of the first subgraph, `third` of the second."""
     model, code = schema.ModelT(), schema.OperatorCodeT()
-    model.version, model.operatorCodes = 3, [code]
-    model.subgraphs = [function(1, constant), function(2, constant)]
+    model.version, model.operatorCodes, model.subgraphs = 3, [code], [function(1), function(2)]
     values = np.arange(3, dtype=np.float32).tobytes()
     model.buffers = [buffer(), buffer(values), buffer(values, outside)]
     model.signatureDefs = [
-        signature("one", 0, "a", "b"), signature("other", 0, "first", "last"), signature("third", 1, "u", "v"),
+        signature("one", 0, "a", "b"), signature("other", 0, "first", "last"), signature(third, 1, "u", "v"),
     ]  # fmt: skip
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
@@ -75,9 +74,11 @@ def test_a_signature_names_the_ends_of_its_function(tmp_path: Path, chosen: str,
 
 def test_weights_of_a_function_alone_are_aligned(tmp_path: Path) -> None:
     for index in range(4):  # of names of different length, so that one lies right by luck alone
-        file, place = written(tmp_path / "net.tflite", constant="c" * (3 + 4 * index)), tmp_path / str(index)
+        name, place = "third" + "d" * 4 * index, tmp_path / str(index)
         place.mkdir()
-        data = litert_signature.narrowed(file, "third", place).read_bytes()
+        data = litert_signature.narrowed(
+            written(tmp_path / "net.tflite", third=name), name, place
+        ).read_bytes()
         model = schema.Model.GetRootAsModel(data, 0)
         found = [model.Buffers(at).DataAsNumpy() for at in range(model.BuffersLength())]
         places = [data.find(one.tobytes()) for one in found if not isinstance(one, int)]
