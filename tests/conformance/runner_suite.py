@@ -158,6 +158,9 @@ def tensors_that_are_not_the_models_are_a_value_error(ready):
         more = dict(ready.manifest[kind][0], name="one too many")
         wrong = dict(ready.manifest, **{kind: ready.manifest[kind] + [more]})
         refuses("differ from the manifest", ready.load, wrong)
+        first, *rest = ready.manifest[kind]
+        wrong = dict(ready.manifest, **{kind: [dict(first, tensor="not in the file"), *rest]})
+        refuses("differ from the manifest", ready.load, wrong)
 
 
 def what_has_nothing_to_prepare_prepares_nothing(ready):

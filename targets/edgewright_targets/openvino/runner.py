@@ -146,10 +146,13 @@ class Session:
 
 
 def _ports(ports, specs, kind):
-    """The model's ports in the manifest's order: by name, by position where they have none."""
+    """The model's ports in the manifest's order: by name, else by position where no name in the file is known."""
     if len(ports) != len(specs):
         raise ValueError("%ss differ from the manifest: %d instead of %d" % (kind, len(ports), len(specs)))
     by_name = {name: port for port in ports for name in port.get_names()}
+    missing = [spec["tensor"] for spec in specs if spec.get("tensor") and spec["tensor"] not in by_name]
+    if missing:
+        raise ValueError("%ss differ from the manifest: no %s" % (kind, ", ".join(missing)))
     names = [spec.get("tensor", spec["name"]) for spec in specs]
     if all(name in by_name for name in names):
         return [by_name[name] for name in names]

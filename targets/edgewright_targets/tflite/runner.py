@@ -108,8 +108,11 @@ class Session:
 
 
 def _matched(details, specs, kind):
-    """The interpreter's tensors in the manifest's order: by name, else by position."""
+    """The interpreter's tensors in the manifest's order: by name, else by position where no name in the file is known."""
     by_name = {detail["name"]: detail for detail in details}
+    missing = [spec["tensor"] for spec in specs if spec.get("tensor") and spec["tensor"] not in by_name]
+    if missing:
+        raise ValueError("%ss differ from the manifest: no %s" % (kind, ", ".join(missing)))
     names = [spec.get("tensor", spec["name"]) for spec in specs]
     if len(by_name) == len(specs) and all(name in by_name for name in names):
         found = [by_name[name] for name in names]
