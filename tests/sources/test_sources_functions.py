@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from edgewright.compile import tflitefile
 from edgewright.compile.sources import litert, litert_signature
 from edgewright.errors import ModelError
 from edgewright.nouns.conversion import Ends
@@ -69,6 +70,9 @@ def test_a_signature_names_the_ends_of_its_function(tmp_path: Path, chosen: str,
     model = litert.open_model(written(tmp_path / "net.tflite"), "tflite", {}, Ends(signature=chosen))
     assert [(spec.name, spec.bound) for spec in model.inputs] == [(x, "t_x")]
     assert model.output_names == model.on("reference").output_names == (y,)
+    subgraph = int(chosen == "third")
+    assert tflitefile.inputs(tmp_path / "net.tflite", subgraph, chosen) == [(x, [1, 3])]
+    assert tflitefile.inputs(tmp_path / "net.tflite", subgraph) == [("t_x", [1, 3])]
     assert model.run([np.ones((1, 3), np.float32)])[0].tolist() == [[1, 2, 3]]
 
 

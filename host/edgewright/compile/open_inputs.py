@@ -154,8 +154,8 @@ def _input_names(given: Any) -> list[str]:
 
 
 def _tflite(path: Path, wanted: str) -> Found:
-    _, subgraph, notes = litert_signature.chosen(path, wanted)
-    return dict(tflitefile.inputs(path, subgraph)), set(), notes
+    name, subgraph, notes = litert_signature.chosen(path, wanted)
+    return dict(tflitefile.inputs(path, subgraph, name)), set(), notes
 
 
 def _ir(path: Path, _: str) -> Found:

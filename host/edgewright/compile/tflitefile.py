@@ -11,6 +11,7 @@ _SUBGRAPHS, _TENSORS, _TENSOR_TYPE, _TENSOR_QUANTISATION, _SCALE = 2, 0, 1, 4, 2
 _GRAPH_INPUTS, _TENSOR_SHAPE, _TENSOR_NAME, _TENSOR_OPEN_SHAPE = 1, 0, 3, 7
 _OPERATOR_CODES, _CUSTOM_CODE = 1, 1
 _SIGNATURES, _SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS, _SIGNATURE_NAME, _SIGNATURE_SUBGRAPH = 7, 0, 1, 2, 4
+_MAP_NAME, _MAP_TENSOR = 0, 1
 _SMALL_INTEGERS = (3, 7, 9, 17)  # uint8, int16, int8, int4 of the schema's TensorType
 
 
@@ -56,8 +57,11 @@ def look(path: Path) -> TfliteFile:
         raise ValueError("cut short") from error
 
 
-def inputs(path: Path, subgraph: int) -> list[tuple[str, list[int]]]:
+def inputs(path: Path, subgraph: int, signature: str = "") -> list[tuple[str, list[int]]]:
     """Name and axes of the inputs of a subgraph; an axis below 0 is open.
+
+    Args:
+        signature: of that subgraph; its names are taken where it has all of them, else the tensors' own.
 
     Raises:
         ValueError: as `look`.
@@ -66,10 +70,24 @@ def inputs(path: Path, subgraph: int) -> list[tuple[str, list[int]]]:
     try:
         graph = _tables(data, _root(data), _SUBGRAPHS)[subgraph]
         tensors = _tables(data, graph, _TENSORS)
-        return [(_text(data, _field(data, tensors[at], _TENSOR_NAME)), _axes(data, tensors[at]))
-                for at in _integers(data, graph, _GRAPH_INPUTS)]  # fmt: skip
+        places = _integers(data, graph, _GRAPH_INPUTS)
+        names = [_text(data, _field(data, tensors[at], _TENSOR_NAME)) for at in places]
+        called = _called(data, signature) if signature else {}
+        if len({called.get(at) or None for at in places} - {None}) == len(places):
+            names = [called[at] for at in places]
+        return [(name, _axes(data, tensors[at])) for name, at in zip(names, places, strict=True)]
     except (struct.error, IndexError) as error:
         raise ValueError("cut short") from error
+
+
+def _called(data: bytes, signature: str) -> dict[int, str]:
+    """The name of each input of a signature, by the number of its tensor."""
+    for table in _tables(data, _root(data), _SIGNATURES):
+        if _signature(data, table).name == signature:
+            entries = _tables(data, table, _SIGNATURE_INPUTS)
+            fields = [(_field(data, one, _MAP_NAME), _field(data, one, _MAP_TENSOR)) for one in entries]
+            return {_number(data, at) if at else 0: _text(data, name) for name, at in fields if name}
+    return {}
 
 
 def _axes(data: bytes, tensor: int) -> list[int]:
