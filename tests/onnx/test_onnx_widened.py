@@ -16,6 +16,10 @@ from onnx import helper as h
 from onnx import numpy_helper as nh
 
 from edgewright.compile import onnxsession
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.run import compile_model
+from edgewright.compile.workers import Workers
+from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Artifact
 from edgewright_targets.onnxruntime.widen import narrow_kinds, widened
 
@@ -129,8 +133,10 @@ def answers(proto: onnx.ModelProto) -> list[np.ndarray]:
     return [np.asarray(one, np.float64) for one in session.run(None, feed)]
 
 
-def widely(proto: onnx.ModelProto, precision: str = "int8") -> tuple[onnx.ModelProto, list[str]]:
-    return widened(proto, SimpleNamespace(precision=precision))
+def widely(
+    proto: onnx.ModelProto, precision: str = "int8", float64: bool = False
+) -> tuple[onnx.ModelProto, list[str]]:
+    return widened(proto, SimpleNamespace(precision=precision, float64=float64))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -157,6 +163,66 @@ def test_the_ends_that_change_are_named() -> None:
         "float64 became float32 before the conversion, inputs and outputs too: x, y"
     ]
     assert widely(islands())[1] == ["float16 became float32 before the conversion"]
+
+
+def times(double: bool) -> onnx.ModelProto:
+    """Seconds since 1970, of which float64 makes hours from an offset, before two layers in float32."""
+    start = [] if double else [h.make_node("Cast", ["x"], ["d"], to=T.DOUBLE)]
+    return model(
+        [
+            *start,
+            h.make_node("Sub", ["x" if double else "d", "mean"], ["a"]), h.make_node("Div", ["a", "hour"], ["b"]),
+            h.make_node("Cast", ["b"], ["c"], to=T.FLOAT),
+            h.make_node("Gemm", ["c", "w"], ["h"]), h.make_node("Relu", ["h"], ["e"]), h.make_node("Gemm", ["e", "v"], ["y"]),
+        ],
+        [value("x", T.DOUBLE if double else T.INT64, 1, 4)], [value("y", T.FLOAT, 1, 3)],
+        [nh.from_array(np.full(4, 1.7e9), "mean"), nh.from_array(np.full(4, 3600.0), "hour"), weight("w", "f4", 4, 8),
+         weight("v", "f4", 8, 3)],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize(
+    ("precision", "least"), [("fp32", 190), ("fp16", 55), ("int8", 30), ("int8-dynamic", 30)]
+)
+def test_times_in_float64_keep_their_seconds(
+    double: bool, precision: str, least: float, made: Callable[..., Artifact], graph_of: Callable[[Artifact], Any],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """Float32 counts them in steps of two minutes."""
+    onnx.save(times(double), tmp_path / "source.onnx")
+    seconds = 1.7e9 + np.random.default_rng(1).integers(-7200, 7200, (32, 4))
+    np.savez(tmp_path / "data.npz", x=seconds.astype("f8" if double else "i8"))
+    artifact = made(tmp_path / "source.onnx", precision, calibration=tmp_path / "data.npz")
+    assert "float64" in narrow_kinds(graph_of(artifact))
+    assert artifact.manifest.parity.sqnr_db > least
+
+
+def test_a_target_without_float64_says_what_became_of_the_seconds(workers: Workers, tmp_path: Path) -> None:
+    onnx.save(times(double=False), tmp_path / "source.onnx")
+    seconds = 1.7e9 + np.random.default_rng(1).integers(-7200, 7200, (32, 4))
+    np.savez(tmp_path / "data.npz", x=seconds.astype("i8"))
+    request = CompileRequest(
+        source=tmp_path / "source.onnx",
+        target="openvino",
+        precision="fp32",
+        calibration=tmp_path / "data.npz",
+    )
+    with pytest.raises(ConversionError) as refused:
+        compile_model(request, workers=workers)
+    assert "subtract the offset before the model, or take --target onnxruntime" in str(refused.value.hint)
+
+
+def test_a_network_in_float64_is_no_preparation_and_halves_beside_one_become_float32() -> None:
+    assert not narrow_kinds(widely(dense(), float64=True)[0])
+    mixed = times(double=False)
+    mixed.graph.node[3].attribute[0].i = T.FLOAT16
+    mixed.graph.node.insert(4, h.make_node("Cast", ["c"], ["f"], to=T.FLOAT))
+    mixed.graph.node[5].input[0] = "f"
+    made, notes = widely(mixed, float64=True)
+    onnx.checker.check_model(made, full_check=True)
+    assert narrow_kinds(made) == ["float64"]
+    assert notes == ["float16 became float32 before the conversion"]
 
 
 def test_no_idle_cast_is_left_between_layers() -> None:
@@ -188,9 +254,12 @@ def test_every_precision_is_made_of_it(
     onnx.save(MODELS[name](), tmp_path / "source.onnx")
     artifact = made(tmp_path / "source.onnx", precision)
     manifest = artifact.manifest
+    left = set(narrow_kinds(graph_of(artifact)))
+    if (name, precision) == ("float64", "fp32"):  # the runtime computes in it
+        assert (left, manifest.notes, manifest.inputs[0].dtype) == ({"float64"}, (), "float64")
+        return
     assert {spec.dtype for spec in (*manifest.inputs, *manifest.outputs)} == {"float32"}
     assert any("became float32" in note for note in manifest.notes)
-    left = set(narrow_kinds(graph_of(artifact)))
     assert left == ({"float16"} if precision == "fp16" else set())
     assert manifest.parity.sqnr_db > (60 if precision == "fp32" else 25)
 

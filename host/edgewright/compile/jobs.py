@@ -66,6 +66,7 @@ class Order(Noun, frozen=True, kw_only=True):
         inputs, outputs: the source's, with static shapes.
         opset, max_opset: as in `CompileRequest`.
         count: how many calibration samples there are. synthetic: they are random numbers, not data.
+        float64: as in `Target`.
         conversion: what the user says of it beyond target and precision.
         toolchains: name -> its Python.
     """
@@ -80,6 +81,7 @@ class Order(Noun, frozen=True, kw_only=True):
     count: int
     max_opset: int | None = None
     synthetic: bool = False
+    float64: bool = False
     conversion: Conversion = Conversion()
     toolchains: dict[str, Path] = {}
 
@@ -98,6 +100,7 @@ class Work:
         self.path, self.folder, self.entry = order.path, order.folder, order.entry
         self.precision, self.opset, self.count = order.precision, order.opset, order.count
         self.max_opset, self.synthetic = order.max_opset, order.synthetic
+        self.float64 = order.float64
         self.inputs, self.outputs = order.inputs, order.outputs
         self.keep_float = order.conversion.keep_float
         self.calibration_method, self.integer_io = (

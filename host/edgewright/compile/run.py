@@ -298,6 +298,7 @@ class _Compilation:
                     ),
                     count=samples.count(),
                     synthetic=samples.path is None,
+                    float64=self.edge.target.float64,
                     conversion=self.request.conversion,
                     toolchains={name: toolchains.python_of(name) for name in self.edge.route.toolchains},
                 ),

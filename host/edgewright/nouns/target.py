@@ -71,6 +71,7 @@ class Target(Noun, frozen=True, kw_only=True):
         host_runner: its module that runs artifacts on the host, where that is not `runner` itself.
         max_opset: newest ONNX opset that its stages read; None: any.
         integer_bits: that it computes whole numbers in, whatever the model says.
+        float64: it computes in float64 what the model does; elsewhere that becomes float32.
         tools: distributions that make its artifacts, besides the source's framework.
         routes: source format -> the way from there.
         as_is: the same for a source that goes through unchanged (precision `as-is`).
@@ -90,6 +91,7 @@ class Target(Noun, frozen=True, kw_only=True):
     host_runner: str = "runner"
     max_opset: int | None = None
     integer_bits: int = 64
+    float64: bool = False
     tools: tuple[str, ...]
     routes: dict[str, Route]
     as_is: dict[str, Route]

@@ -5,7 +5,7 @@ from edgewright_targets.onnxruntime.floats import floats, notes
 from edgewright_targets.onnxruntime.prepare import named, prepared, reads
 from edgewright_targets.onnxruntime.shield import shield
 from edgewright_targets.onnxruntime.transposed import with_biases, without_biases
-from edgewright_targets.onnxruntime.widen import wide
+from edgewright_targets.onnxruntime.widen import float64_inputs, wide
 
 METHODS = {"minmax": "min-max", "entropy": "entropy", "percentile": "percentile 99.999"}
 _LOOKED_AT = 32  # samples whose activations say how wide each tensor is
@@ -119,7 +119,7 @@ def ranges(work, model, kinds, method, samples, without=frozenset()):
     calibrator = create_calibrator(place, kinds, augmented_model_path=str(augmented), calibrate_method=method)
     if without:
         calibrator.tensors_to_calibrate -= without
-    for chunk in _chunks(work, samples):
+    for chunk in _chunks(work, samples, float64_inputs(model)):
         calibrator.collect_data(chunk)
     found = calibrator.compute_data()
     del calibrator
@@ -140,7 +140,7 @@ def inner(model, names):
     return made - {name for node in model.graph.node if node.name not in names for name in reads(node)}
 
 
-def _chunks(work, stream):
+def _chunks(work, stream, double):
     from itertools import chain, islice
 
     from onnxruntime.quantization.calibrate import CalibrationDataReader
@@ -153,7 +153,14 @@ def _chunks(work, stream):
 
         def get_next(self):
             sample = next(self.samples, None)
-            return None if sample is None else dict(zip(names, map(wide, sample), strict=True))
+            return (
+                None
+                if sample is None
+                else {
+                    name: one if name in double else wide(one)
+                    for name, one in zip(names, sample, strict=True)
+                }
+            )
 
     for first in stream:
         yield Chunk(chain([first], islice(stream, _CHUNK - 1)))

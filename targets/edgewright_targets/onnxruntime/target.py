@@ -42,6 +42,7 @@ def _route(worker, module, *tools):
 
 TARGET = {
     "title": "ONNX Runtime",
+    "float64": True,
     "entry": "model.onnx",
     "precisions": [
         "fp32", "fp16", "int8-dynamic", "int8", "int8-mixed", "int16x8", "int8-weights", "int4-weights", "as-is",

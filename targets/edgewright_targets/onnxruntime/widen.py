@@ -1,7 +1,12 @@
 """Float16, bfloat16 and float64 become float32 before anything else: quantisers and other runtimes know nothing else. Host side.
 
 The model's own inputs and outputs become float32 as well: goldens are compared as values, and data of any width are taken.
+A runtime that computes in float64 keeps it: all of it at fp32, else what prepares an input, as `double` finds it. A time since
+1970 has no seconds left in float32.
 """
+
+from edgewright_targets.onnxruntime.double import islands
+from edgewright_targets.onnxruntime.files import LARGE
 
 _TYPE_NAMES = (
     "to",
@@ -11,6 +16,7 @@ _TYPE_NAMES = (
     "stash_type",
     "softmax_precision",
 )  # attributes
+_FLOATS = ("fp32", "fp16")  # precisions that a model of halves may have as it stands
 _BITS = ("BitCast",)  # it reads the bits of a float as they are
 
 
@@ -19,23 +25,80 @@ def widened(model, work):
 
     Args:
         model: a ModelProto; a copy of it is changed.
+
+    Raises:
+        ConversionError: it would be too large for the precision.
     """
     if work.precision == "as-is":
         return model, []
-    kinds = narrow_kinds(model)
+    if not narrow_kinds(model):
+        return model, []
+    stays = _stays(model, work)
+    kinds = narrow_kinds(model, stays)
     if not kinds:
         return model, []
     found = " and ".join(kinds)
-    if any(tensor.external_data for tensor in _tensors(model)):
+    if any(tensor.external_data for _, tensor in _tensors(model)):
         return model, [f"{found} stays: the model is too large to be made float32"]
     if any(node.op_type in _BITS for node in _nodes(model)):
         return model, [f"{found} stays: the model reads the bits of its floats"]
+    size = widened_size(model, stays)
+    if size > LARGE:
+        if work.precision not in _FLOATS:
+            raise too_large(size, work.precision)
+        return model, [f"{found} stays: the model is too large to be made float32"]
     made = type(model)()
     made.CopyFrom(model)
-    ends = [item.name for item in [*made.graph.input, *made.graph.output] if _other(item.type)]
-    widen(made)
+    ends = [
+        item.name for item in [*made.graph.input, *made.graph.output] if _other(item.type, item.name, stays)
+    ]
+    widen(made, stays)
     also = f", inputs and outputs too: {', '.join(ends)}" if ends else ""
     return made, [f"{found} became float32 before the conversion{also}"]
+
+
+def _stays(model, work):
+    """Whether float64 of a name stays."""
+    if not work.float64:
+        return _none
+    if work.precision == "fp32":
+        return _all
+    if any(tensor.external_data for _, tensor in _tensors(model)) or model.ByteSize() > LARGE:
+        return _none
+    return islands(model).__contains__
+
+
+def _none(name):  # noqa: ARG001 - as `_stays`
+    return False
+
+
+def _all(name):  # noqa: ARG001 - as `_stays`
+    return True
+
+
+def widened_size(model, stays=_none):
+    """Bytes of the model in float32."""
+    from onnx import helper
+
+    size = model.ByteSize()
+    for name, tensor in _tensors(model):
+        if tensor.data_type in _kinds(stays(name)):
+            count = 1
+            for axis in tensor.dims:
+                count *= axis
+            size += count * (4 - helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    return size
+
+
+def too_large(size, precision):
+    """What to raise where float32 would not fit into one file."""
+    from edgewright.errors import ConversionError
+
+    return ConversionError(
+        f"model of {size / 2**30:.1f} GiB in float32 is too large to be made {precision}",
+        hint="take --precision fp32, fp16 or as-is, which leave its floats as they are, or make it smaller",
+        code="model-too-large",
+    )
 
 
 def wide(array):
@@ -45,40 +108,49 @@ def wide(array):
     return array if array.dtype.kind in "iub" else numpy.asarray(array, numpy.float32)
 
 
-def narrow_kinds(model):
-    """Names of the other float types that the model computes in, sorted."""
+def float64_inputs(model):
+    """Names of the inputs that stayed float64."""
     from onnx import TensorProto
 
-    found = {tensor.data_type for tensor in _tensors(model)}
-    found |= {kind.elem_type for kind in _types(model)}
+    return {item.name for item in model.graph.input if item.type.tensor_type.elem_type == TensorProto.DOUBLE}
+
+
+def narrow_kinds(model, stays=_none):
+    """Names of the other float types that the model computes in, sorted, without the float64 that stays."""
+    from onnx import TensorProto
+
+    found = {tensor.data_type for name, tensor in _tensors(model) if tensor.data_type in _kinds(stays(name))}
+    found |= {kind.elem_type for name, kind in _types(model) if kind.elem_type in _kinds(stays(name))}
     typed = _type_names(model)
-    found |= {item.i for node in _nodes(model) for item in node.attribute if item.name in typed and item.i}
-    return sorted(
-        TensorProto.DataType.Name(kind).lower().replace("double", "float64") for kind in found & _kinds()
-    )
+    found |= {
+        item.i for name, item in _attributes(model) if item.name in typed and item.i in _kinds(stays(name))
+    }
+    return sorted(TensorProto.DataType.Name(kind).lower().replace("double", "float64") for kind in found)
 
 
-def widen(model):
+def widen(model, stays=_none):
     """Makes it, in place."""
     from onnx import TensorProto
 
-    for tensor in _tensors(model):
-        if tensor.data_type in _kinds():
+    for name, tensor in _tensors(model):
+        if tensor.data_type in _kinds(stays(name)):
             _widen_tensor(tensor)
-    for kind in _types(model):
-        if kind.elem_type in _kinds():
+    for name, kind in _types(model):
+        if kind.elem_type in _kinds(stays(name)):
             kind.elem_type = TensorProto.FLOAT
     typed = _type_names(model)
-    for attribute in _attributes(model):
-        if attribute.name in typed and attribute.i in _kinds():
+    for name, attribute in _attributes(model):
+        if attribute.name in typed and attribute.i in _kinds(stays(name)):
             attribute.i = TensorProto.FLOAT
     _drop_idle_casts(model)
 
 
-def _kinds():
+def _kinds(double=False):
+    """Those that become float32. `double`: float64 stays."""
     from onnx import TensorProto
 
-    return {TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+    halves = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
+    return halves if double else {*halves, TensorProto.DOUBLE}
 
 
 def _type_names(model):
@@ -118,36 +190,41 @@ def _below(nodes):
 
 
 def _attributes(model):
-    """Of all nodes, and what functions take where they are not given one."""
-    yield from (item for node in _nodes(model) for item in node.attribute)
-    yield from (item for function in model.functions for item in function.attribute_proto)
+    """(what the node makes, attribute) of all nodes, and what functions take where they are not given one."""
+    yield from ((_maker(node), item) for node in _nodes(model) for item in node.attribute)
+    yield from (("", item) for function in model.functions for item in function.attribute_proto)
+
+
+def _maker(node):
+    return node.output[0] if node.output else ""
 
 
 def _tensors(model):
+    """(its name, or what its node makes; tensor)."""
     for graph in _graphs(model):
-        yield from getattr(graph, "initializer", ())
-        yield from (item.values for item in getattr(graph, "sparse_initializer", ()))
-    for item in _attributes(model):
+        yield from ((item.name, item) for item in getattr(graph, "initializer", ()))
+        yield from ((item.values.name, item.values) for item in getattr(graph, "sparse_initializer", ()))
+    for name, item in _attributes(model):
         if item.HasField("t"):
-            yield item.t
-        yield from item.tensors
+            yield name, item.t
+        yield from ((name, one) for one in item.tensors)
         if item.HasField("sparse_tensor"):
-            yield item.sparse_tensor.values
-        yield from (one.values for one in item.sparse_tensors)
+            yield name, item.sparse_tensor.values
+        yield from ((name, one.values) for one in item.sparse_tensors)
 
 
 def _types(model):
-    """Every tensor type that is written down; of sequences and optional values the inner one."""
+    """(name, tensor type) of every one that is written down; of sequences and optional values the inner one."""
     for graph in _graphs(model):
         for field in ("input", "output", "value_info"):
             for item in getattr(graph, field):
                 if not isinstance(item, str):  # functions have names alone
-                    yield from _tensor_types(item.type)
-    for item in _attributes(model):
+                    yield from ((item.name, kind) for kind in _tensor_types(item.type))
+    for name, item in _attributes(model):
         if item.HasField("tp"):
-            yield from _tensor_types(item.tp)
+            yield from ((name, kind) for kind in _tensor_types(item.tp))
         for one in item.type_protos:
-            yield from _tensor_types(one)
+            yield from ((name, kind) for kind in _tensor_types(one))
 
 
 def _tensor_types(kind):
@@ -158,8 +235,8 @@ def _tensor_types(kind):
         yield from _tensor_types(getattr(kind, which).elem_type)
 
 
-def _other(kind):
-    return any(one.elem_type in _kinds() for one in _tensor_types(kind))
+def _other(kind, name, stays):
+    return any(one.elem_type in _kinds(stays(name)) for one in _tensor_types(kind))
 
 
 def _widen_tensor(tensor):

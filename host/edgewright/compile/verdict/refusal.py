@@ -157,6 +157,11 @@ def _cure(manifest: Manifest) -> str:
     precision, random = manifest.precision, manifest.goldens.origin == "random"
     if precision == "fp32":
         real = "give --calibration data like its real inputs (these were random), or " if random else ""
+        if any("float64" in note and "became float32" in note for note in manifest.notes):
+            return (
+                f"{real}float64 became float32, in which large numbers such as times have no digits left: "
+                "subtract the offset before the model, or take --target onnxruntime, which computes in float64"
+            )
         return f"{real}try another target: this converter computes something else"
     if precision == "as-is":
         return "this runtime computes the file otherwise than the one that the answers are from: try another target"
