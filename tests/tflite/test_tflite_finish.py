@@ -208,3 +208,48 @@ def test_a_kept_operator_that_is_gone_is_an_error(net: SimpleNamespace) -> None:
     with pytest.raises(ConversionError, match="not in the quantised file: another") as caught:
         quantise.check_kept(net.bytes(), [*names, "another"])
     assert caught.value.code == "not-kept-float"
+
+
+def reshaped(data: bytes) -> bytes:
+    """`float_net` whose output is reshaped to as many values as the place of its greatest: it has more, whatever that is."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    net = model.subgraphs[0]
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(np.array([1], "<i4").tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    for name, shape, kind, at in (("axis", [1], "INT32", len(model.buffers) - 1), ("place", [1], "INT32", 0), ("z", [2], FLOAT, 0)):  # fmt: skip
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type, tensor.buffer = (
+            name,
+            shape,
+            getattr(schema.TensorType, kind),
+            at,
+        )
+        net.tensors.append(tensor)
+    axis, place, made = range(len(net.tensors) - 3, len(net.tensors))
+    for kind, options, ends, out in (("ARG_MAX", "ArgMaxOptions", [6, axis], place), ("RESHAPE", "ReshapeOptions", [6, place], made)):  # fmt: skip
+        code, operator = schema.OperatorCodeT(), schema.OperatorT()
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, kind)
+        code.version = 1
+        operator.opcodeIndex, operator.inputs, operator.outputs = len(model.operatorCodes), ends, [out]
+        operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+        operator.builtinOptions = getattr(schema, f"{options}T")()
+        if kind == "ARG_MAX":
+            operator.builtinOptions.outputType = schema.TensorType.INT32
+        model.operatorCodes.append(code)
+        net.operators.append(operator)
+    net.outputs = [made]
+    builder = flatbuffers.Builder(4096)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_a_file_that_loads_and_does_not_run_without_delegates_is_refused(
+    net: SimpleNamespace, work: Callable[..., Any]
+) -> None:
+    with pytest.raises(ConversionError, match=r"does not run: .*RESHAPE") as refused:
+        finish.convert(work(reshaped(net.bytes()), "fp32"))
+    assert refused.value.code == "conversion-failed"

@@ -220,6 +220,19 @@ def old_softmax(path: Path) -> None:
     )  # fmt: skip
 
 
+def flattened(path: Path) -> None:
+    """Two heads, flattened to a shape that is computed, as `flatten(2)` is traced, joined and turned round."""
+    save_graph(
+        path, 13, [1, 3, 12, 12], [1, 100, 10],
+        ("Conv", ["image", "kernel"], ["a"], {}), ("Sigmoid", ["a"], ["b"], {}), ("Shape", ["a"], ["shape"], {}),
+        ("Constant", [], ["zero"], {"value_ints": [0]}), ("Constant", [], ["two"], {"value_ints": [2]}),
+        ("Constant", [], ["rest"], {"value_ints": [-1]}), ("Slice", ["shape", "zero", "two"], ["start"], {}),
+        ("Concat", ["start", "rest"], ["flat"], {"axis": 0}), ("Reshape", ["a", "flat"], ["c"], {}),
+        ("Reshape", ["b", "flat"], ["d"], {}), ("Concat", ["c", "d"], ["joined"], {"axis": 1}),
+        ("Transpose", ["joined"], ["y"], {"perm": [0, 2, 1]}),
+    )  # fmt: skip
+
+
 def picture(path: Path) -> None:
     """A picture comes out, NCHW, whose axes have one size."""
     save_graph(
@@ -243,11 +256,13 @@ def test_onnx_by_the_toolchain(
     nhwc(tmp_path / "nhwc.onnx")
     old_softmax(tmp_path / "old.onnx")
     picture(tmp_path / "picture.onnx")
+    flattened(tmp_path / "flattened.onnx")
     for source, shapes, precisions in (
         (small_models("onnx") / "cnn.onnx", [(1, 3, 16, 16)], ("fp32", "int8")),
         (tmp_path / "nhwc.onnx", [(1, 6, 9, 3)], ("fp32", "int16x8")),
         (tmp_path / "old.onnx", [(1, 3, 6, 7)], ("fp32",)),
         (tmp_path / "picture.onnx", [(1, 3, 12, 12)], ("fp32", "int8")),
+        (tmp_path / "flattened.onnx", [(1, 3, 12, 12)], ("int8",)),
         (small_models("onnx") / "two_in_two_out.onnx", [(1, 4), (1, 4)], ("fp32",)),
         (small_models("onnx") / "tokens.onnx", [(1, 12)], ("fp32",)),
     ):

@@ -1,6 +1,7 @@
 """An ONNX file in words that the Model Optimizer of OpenVINO 2021.4 reads. Host side, in the `onnx` worker."""
 
 from edgewright_targets.onnxruntime.files import external
+from edgewright_targets.onnxruntime.fold import folded
 from edgewright_targets.openvino2021 import older, recurrent
 from edgewright_targets.openvino2021.loops import unroll
 
@@ -16,7 +17,7 @@ def ready(work):
         return work.path
     unroll(model, work)
     if any(node.op_type in _OF_SHAPES for node in model.graph.node):
-        model = _folded(model)
+        model = folded(model)
     older.axes_as_attributes(model)
     sizes = older.sizes(model)
     recurrent.complete(model, sizes)
@@ -26,28 +27,6 @@ def ready(work):
     place = work.folder / "ready.onnx"
     onnx.save(model, str(place))
     return place
-
-
-def _folded(model):
-    """The model without what does not depend on its inputs' values, by ONNX Runtime's optimiser."""
-    import tempfile
-    from pathlib import Path
-
-    import onnx
-    import onnxruntime
-
-    from edgewright.compile import onnxsession
-    from edgewright_targets.onnxruntime.prepare import used_domains
-
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 3
-        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        settings.optimized_model_filepath = str(Path(scratch) / "folded.onnx")
-        onnxsession.session(model.SerializeToString(), settings)
-        made = onnx.load(settings.optimized_model_filepath)
-    used_domains(made)
-    return made
 
 
 def _within_halves(model):

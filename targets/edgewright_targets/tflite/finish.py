@@ -1,5 +1,6 @@
 """A float .tflite file -> the precision that was asked for, by ai-edge-quantizer."""
 
+from edgewright_targets.onnxruntime.widen import wide
 from edgewright_targets.tflite import ends, graph, whole
 from edgewright_targets.tflite.described import described, plain_interpreter, refuse_custom
 from edgewright_targets.tflite.spared import joined
@@ -32,7 +33,7 @@ def convert(work):
     data = work.path.read_bytes()
     method = _METHODS[work.calibration_method] if work.precision in CALIBRATED else ""
     refuse_custom(graph.operators(data), work.entry)
-    refuse_unloadable(data)
+    refuse_unloadable(data, work)
     narrowed = whole.notes(data, work)
     own = (work.path.parent / QUANTISED).exists() and graph.quantised(data)
     floats = _floats(work, own)
@@ -45,6 +46,7 @@ def convert(work):
         made.write_bytes(_named(data, work))
         return described(work, method, notes=narrowed, requires=beyond_versions(data))
     data, kept = quantised(data, work, found, [name for one in without for name in one.names])
+    refuse_unloadable(data, work)
     made.write_bytes(_named(data, work))
     # names of a graph are not always the source's
     notes = [*(f"in floats: {scope}" for scope in kept), *(one.note for one in without), *narrowed]
@@ -76,19 +78,40 @@ def _quantised_already(precision):
     )
 
 
-def refuse_unloadable(data):
-    """Raises ConversionError when the runtime does not take what the converter made."""
+def refuse_unloadable(data, work):
+    """Raises ConversionError when the runtime does not take what the converter made, or does not run it.
+
+    Without delegates, as boards may: XNNPACK computes what the runtime's own kernels refuse, such as a Reshape to a shape
+    that does not fit, which they see only when it runs.
+    """
     from edgewright.compile.foreign import telling
     from edgewright.errors import ConversionError
 
+    does = "load"
     try:
-        plain_interpreter(data).allocate_tensors()
+        interpreter = plain_interpreter(data)
+        interpreter.allocate_tensors()
+        does = "run"
+        _run(interpreter, next(iter(work.samples())))
     except (RuntimeError, ValueError) as error:
         raise ConversionError(
-            f"converter made a file that does not load: {telling(error)}",
+            f"converter made a file that does not {does}: {telling(error)}",
             hint="convert it from another format of the model",
             code="conversion-failed",
         ) from error
+
+
+def _run(interpreter, sample):
+    """On a sample; zeros for an input that is of another type, as quantised ones are."""
+    import numpy
+
+    for detail, array in zip(interpreter.get_input_details(), sample, strict=False):
+        given = wide(array)
+        same = given.dtype == detail["dtype"] and given.shape == tuple(detail["shape"])
+        interpreter.set_tensor(
+            detail["index"], given if same else numpy.zeros(detail["shape"], detail["dtype"])
+        )
+    interpreter.invoke()
 
 
 def beyond_versions(data):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+from edgewright_targets.onnxruntime.fold import folded
 from edgewright_targets.onnxruntime.prepare import refuse_classical
 from edgewright_targets.onnxruntime.widen import widened
 from edgewright_targets.tflite import ends, layers
@@ -26,7 +27,7 @@ def convert(work):
     refuse_classical(work.source.model, "LiteRT")
     given = work.folder / "source.onnx"
     made = work.folder / "made"
-    model, notes = widened(_raised(work.source.model), work)
+    model, notes = widened(_folded(_raised(work.source.model)), work)
     onnx.save(model, str(given))
     names = [spec.name for spec in work.inputs]
     # isolated: the tool must not find our own packages, nor what lies in the working folder
@@ -70,11 +71,22 @@ def _raised(model):
         return model
 
 
+def _folded(model):
+    """The model with its computed shapes as constants: the tool takes some of those that it computes for another's."""
+    try:
+        return folded(model)
+    except Exception as error:  # noqa: BLE001 - the runtime does not take what was raised; the tool may
+        print(f"computed shapes stay: {error}")  # noqa: T201 - a worker's stdout is its log
+        return model
+
+
 def _hold_shapes(path, outputs):
     """Two Reshapes behind each output that may be a picture: the tool turns its axes round to NHWC else.
 
     It takes them out again, and leaves a Transpose where one is needed.
     """
+    import math
+
     import numpy
     import onnx
     from onnx import helper, numpy_helper
@@ -90,7 +102,7 @@ def _hold_shapes(path, outputs):
         for node in graph.node:
             node.input[:] = [inner if one == name else one for one in node.input]
         made[name].output[:] = [inner if one == name else one for one in made[name].output]
-        for given, to, axes in ((inner, flat, [-1]), (flat, name, shape)):
+        for given, to, axes in ((inner, flat, [math.prod(shape)]), (flat, name, shape)):
             graph.initializer.append(numpy_helper.from_array(numpy.array(axes, numpy.int64), f"{to}/shape"))
             graph.node.append(helper.make_node("Reshape", [given, f"{to}/shape"], [to], name=f"{to}/reshape"))
     if shapes:
