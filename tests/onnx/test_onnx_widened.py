@@ -21,6 +21,7 @@ from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Artifact
+from edgewright_targets.onnxruntime import widen
 from edgewright_targets.onnxruntime.widen import narrow_kinds, widened
 
 GENERATOR = np.random.default_rng(3)
@@ -287,3 +288,37 @@ def test_float32_is_not_blamed_for_the_rounding_of_its_source(
     """A source of halves is what is less exact: a mixed_bfloat16 model of Keras is 58 dB from its float32."""
     onnx.save(MODELS[name](), tmp_path / "source.onnx")
     assert made(tmp_path / "source.onnx", "fp32").manifest.goldens.tolerance.sqnr_db == least
+
+
+def table(rows: int, width: int = 1024) -> onnx.ModelProto:
+    """A table of halves, of zeros that take no memory until they are copied."""
+    held = onnx.TensorProto(
+        name="t", data_type=T.FLOAT16, dims=[rows, width], raw_data=bytes(2 * rows * width)
+    )
+    nodes = [h.make_node("Gather", ["t", "i"], ["a"]), h.make_node("Cast", ["a"], ["y"], to=T.FLOAT)]
+    return model(nodes, [value("i", T.INT64, 1)], [value("y", T.FLOAT, 1, width)], [held])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_halves_that_would_not_fit_into_one_file_stay_or_are_refused(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`LARGE` is near to 2 GiB, where protocol buffers end."""
+    monkeypatch.setattr(widen, "LARGE", 300_000)
+    source = table(100)
+    assert widely(table(50), precision)[1] == ["float16 became float32 before the conversion"]
+    if precision == "int8":
+        with pytest.raises(ConversionError, match="too large to be made int8") as refused:
+            widely(source, precision)
+        assert refused.value.code == "model-too-large"
+    else:
+        assert widely(source, precision) == (
+            source,
+            ["float16 stays: the model is too large to be made float32"],
+        )
+
+
+def test_the_size_in_float32_is_known_before_it_is_made() -> None:
+    for source in (dense(np.float16, T.FLOAT16), islands(), brain(), dense()):
+        wide = widely(source)[0].ByteSize()
+        assert abs(widen.widened_size(source) - wide) < 300  # Casts that go, and lengths

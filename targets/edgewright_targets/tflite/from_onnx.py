@@ -3,9 +3,10 @@
 import json
 import subprocess
 
+from edgewright_targets.onnxruntime.files import LARGE
 from edgewright_targets.onnxruntime.fold import folded
 from edgewright_targets.onnxruntime.prepare import refuse_classical
-from edgewright_targets.onnxruntime.widen import widened
+from edgewright_targets.onnxruntime.widen import widened, widened_size
 from edgewright_targets.tflite import ends, layers
 
 TOOLCHAIN = "onnx2tf"
@@ -22,7 +23,7 @@ def convert(work):
     """
     import onnx
 
-    if work.source.large:
+    if work.source.large or widened_size(work.source.model) > LARGE:
         raise _too_large()
     refuse_classical(work.source.model, "LiteRT")
     given = work.folder / "source.onnx"
