@@ -13,13 +13,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compile import onnxsession
-from edgewright.compile.float_groups import ENDS, FILLS, FloatGroup, groups
+from edgewright.compile.float_groups import ENDS, FILLS, FloatGroup, groups, least_share
 from edgewright.compile.operations import Operation
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion
+from edgewright_targets.tflite import explain as tflite_explain
 
 LOWEST = float(np.finfo("float32").min)
 Convert = Callable[..., Artifact]
@@ -154,6 +155,61 @@ def test_what_a_large_constant_fills(tmp_path: Path, workers: Workers, name: str
     assert ": p" in note
 
 
+def far_end(path: Path, name: str) -> Path:
+    """Boxes and scores, joined and then scaled, shifted, padded, enlarged or cut; `apart`: scores of both sizes by scaling alone."""
+    draw, node = np.random.default_rng(3), helper.make_node
+    boxes = [
+        node("Gemm", ["h", "wb"], ["box"], name="boxes"),
+        node("Gemm", ["h", "ws"], ["s"], name="scoring"),
+    ]
+    scores = [node("Sigmoid", ["s"], ["scores"]), node("Concat", ["box", "scores"], ["both"], axis=1)]
+    ends = {
+        "add": [node("Add", ["both", "grid"], ["y"])],
+        "mul": [node("Mul", ["both", "pixels"], ["y"])],
+        "pad": [node("Pad", ["both", "pads"], ["y"])],
+        "resize": [node("Unsqueeze", ["both", "first"], ["u"]), node("Resize", ["u", "", "twice"], ["y"], mode="nearest")],
+        "relu": [node("Relu", ["both"], ["r"]), node("Clip", ["r", "", "most"], ["y"])],
+        "apart": [node("Gemm", ["h", "wa"], ["a"]), node("Sigmoid", ["a"], ["both"]), node("Mul", ["both", "wide"], ["y"])],
+    }  # fmt: skip
+    nodes = [node("Gemm", ["x", "w"], ["g"], name="body"), node("Relu", ["g"], ["h"])]
+    nodes += [*([] if name == "apart" else [*boxes, *scores]), *ends[name]]
+    half = [1.0] * 4
+    held = {
+        "w": draw.normal(size=(8, 16)), "wb": draw.normal(size=(16, 4)) * 40, "ws": draw.normal(size=(16, 4)) * 0.5,
+        "wa": draw.normal(size=(16, 8)) * 0.5, "grid": [[100.0] * 4 + [0.0] * 4], "pixels": [[2.0] * 4 + half],
+        "wide": [[640.0] * 4 + half], "twice": [1.0, 2.0, 1.0], "most": 640.0,
+    }  # fmt: skip
+    weights = [numpy_helper.from_array(np.asarray(array, "float32"), key) for key, array in held.items()]
+    weights += [
+        numpy_helper.from_array(np.array(array), key)
+        for key, array in (("pads", [0, 0, 0, 1]), ("first", [0]))
+    ]
+    given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8])]
+    results = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "g", given, results, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(onnx.shape_inference.infer_shapes(model), str(path / "end.onnx"))
+    np.savez(path / "data.npz", x=draw.normal(0, 1, (48, 1, 8)).astype("float32"))
+    return path / "end.onnx"
+
+
+@pytest.mark.parametrize("name", ["add", "mul", "pad", "resize", "relu", "apart"])
+def test_scores_beside_boxes_that_are_scaled_or_shifted_behind_the_join(
+    tmp_path: Path, workers: Workers, name: str
+) -> None:
+    source = far_end(tmp_path, name)
+    request = CompileRequest(
+        source=source, target="onnxruntime", precision="int8", calibration=tmp_path / "data.npz"
+    )
+    artifact = compile_model(request, workers=workers)
+    samples = np.random.default_rng(77).normal(0, 1, (48, 1, 8)).astype("float32")
+    runs = [onnxsession.session(file) for file in (source, artifact.folder / artifact.manifest.entry)]
+    wanted, found = (np.stack([run.run(None, {"x": x})[0].reshape(-1)[:8] for x in samples]) for run in runs)
+    assert (10 * np.log10(wanted.var(0) / ((found - wanted) ** 2).mean(0))).min() > 15  # each column, dB
+    (note,) = artifact.manifest.notes
+    assert ", what joins output y, whose parts differ in range: " in note
+
+
 def operation(name: str, operator: str, *takes: str, **more: Any) -> Operation:
     return Operation(name=name, operator=operator, takes=takes, **more)
 
@@ -198,3 +254,35 @@ def test_a_fill_is_followed_to_what_takes_it_away() -> None:
         kind=FILLS, words="what a large constant fills", names=("mask", "added", "turned", "gate")
     )
     assert groups(rows) == ()
+
+
+def scaled(operator: str, spread: float, width: float, *, both: bool = False) -> list[Operation]:
+    """A LiteRT file whose last operator scales or shifts by constants what makes the output."""
+    other = [operation("other", "CONV_2D", width=1.0, widths=(1.0,))] if both else []
+    takes = ["part", *(one.name for one in other)]
+    return [
+        operation("part", "LOGISTIC", width=1.0, widths=(9.0,)), *other,
+        operation("end", operator, *takes, spread=spread, widths=(1.0,) * len(takes), width=width, ends=("y",)),
+    ]  # fmt: skip
+
+
+def test_an_output_that_constants_scale_or_shift_apart_has_ends() -> None:
+    ends = FloatGroup(kind=ENDS, words="what joins output y", names=("end",))
+    assert groups(scaled("MUL", 640.0, 640.0), measured=True) == (ends,)
+    assert groups(scaled("ADD", 100.0, 101.0), measured=True) == (ends,)
+    assert groups(scaled("MUL", 0.0, 640.0), measured=True) == ()  # all of it by one number
+    assert groups(scaled("ADD", 3.0, 4.0), measured=True) == ()
+    assert groups(scaled("MUL", 640.0, 640.0, both=True), measured=True) == ()
+    rows = scaled("MUL", 640.0, 640.0)
+    assert least_share(rows, ends) == 1 / 640
+
+
+def test_a_file_of_litert_has_the_widths_of_its_floats(keras_folder: Path) -> None:
+    data = (keras_folder / "moves.tflite").read_bytes()
+    plain = tflite_explain.written(data)
+    join = next(row for row in plain if row["operator"] == "CONCATENATION")
+    ends = {"min": np.full((1, 1), 2.0), "max": np.full((1, 1), 7.0)}
+    (row,) = [
+        row for row in tflite_explain.written(data, {join["name"]: ends}) if row["name"] == join["name"]
+    ]
+    assert (row["width"], join["width"], join["widths"]) == (7.0, 0.0, [])

@@ -1,8 +1,8 @@
 """Nodes without weights that lose an int8 model's answers together, and so stay in floats together.
 
-Three kinds. *Ends*: what joins parts of an output, from the first Concat on: joined in 8 bits, boxes in pixels and scores
-between 0 and 1 share one scale. *Masks*: the nodes from a constant that stands for minus infinity to its Softmax: a scale
-that reaches so far leaves nothing for what is masked. *Fills*: the same before anything else, such as a maximum.
+Three kinds. *Ends*: what joins parts of an output, from the first Concat on, or scales or shifts them apart: in 8 bits,
+boxes in pixels and scores between 0 and 1 share one scale. *Masks*: the nodes from a constant that stands for minus
+infinity to its Softmax: a scale that reaches so far leaves nothing for what is masked. *Fills*: the same before anything else, such as a maximum.
 
 This is the one place that says which they are. Quantisers ask it with what their calibration measured, and leave them in
 floats; the search of `--fallback` asks it without.
@@ -11,9 +11,15 @@ floats; the search of `--fallback` asks it without.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from edgewright.compile.operations import Operation, is_layer
 from edgewright.nouns.base import Noun
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
 
 ENDS, MASKS, FILLS = "ends", "masks", "fills"
 LARGE = 1e3  # what stands for minus infinity is at least so large
@@ -33,9 +39,17 @@ _MOVES = {
     "expand_dims", "slice", "stridedslice", "strided_slice", "getitem", "split", "splitv", "split_v", "variadicsplit",
     "unpack", "unstack", "depthtospace", "depth_to_space", "spacetodepth", "space_to_depth",
 }  # fmt: skip
+_SCALING = {"mul", "multiply", "div", "divide", "realdiv"}
+_SHIFTING = {"add", "addv2", "sub", "subtract", "biasadd"}
+_FOLLOWED = {  # each value of these stands for one of what they read, if all else that they read is constant
+    *_MOVES, *_SCALING, *_SHIFTING, "pad", "padv2", "mirrorpad", "mirror_pad", "resize", "upsample", "resizebilinear",
+    "resize_bilinear", "resizenearestneighbor", "resize_nearest_neighbor", "interpolate", "tile", "expand",
+    "broadcastto", "broadcast_to", "gather", "clip", "clamp", "relu", "relu6", "relu_0_to_1", "leakyrelu", "leaky_relu",
+    "neg", "negative", "min", "minimum", "max", "maximum",
+}  # fmt: skip
 _SOFTMAX = {"softmax", "logsoftmax", "log_softmax"}
 _FILLS = {
-    "add", "addv2", "sub", "subtract", "where", "select", "selectv2", "select_v2", "min", "minimum", "max", "maximum",
+    "add", "addv2", "biasadd", "sub", "subtract", "where", "select", "selectv2", "select_v2", "min", "minimum", "max", "maximum",
     "pad", "padv2", "mirrorpad",
 }  # fmt: skip
 _ADDS = {*_FILLS, "gemm"}  # optimisers make one of a product and a sum
@@ -86,16 +100,16 @@ def groups(
             readers.setdefault(name, []).append(one)
     masks = _to_softmax(graph, readers)
     fills = _filled(graph, readers) - masks if measured else set()
-    found = (_ends(graph, measured), _masks(graph, masks, products), _fills(graph, fills))
+    found = (_ends(graph, measured, masks | fills), _masks(graph, masks, products), _fills(graph, fills))
     return tuple(group for group in found if group is not None)
 
 
-def _ends(graph: Sequence[Operation], measured: bool) -> FloatGroup | None:
+def _ends(graph: Sequence[Operation], measured: bool, others: set[str]) -> FloatGroup | None:
     makers = {one.name: one for one in graph}
     found: set[str] = set()
     outputs: list[str] = []
     for one in graph:
-        joined = _joined(one, makers, measured) if one.ends else set()
+        joined = _joined(one, makers, measured) - others if one.ends else set()
         found |= joined
         outputs += one.ends if joined else ()
     if not found:
@@ -107,23 +121,50 @@ def _ends(graph: Sequence[Operation], measured: bool) -> FloatGroup | None:
 
 
 def _joined(last: Operation, makers: dict[str, Operation], measured: bool) -> set[str]:
-    """What moves data before an output, from the first joins on."""
+    """What moves, scales or shifts data before an output, from the first joins on."""
     moves: dict[str, Operation] = {}
     pending = [last]
     while pending:
         one = pending.pop()
-        if one.name not in moves and _plain(one) in _MOVES and not one.fixed:
+        if one.name not in moves and _followed(one, makers):
             moves[one.name] = one
             pending += [makers[name] for name in one.takes if name in makers]
-    joined = {
-        name for name, one in moves.items() if _plain(one) in _JOINS and (not measured or _wider(one, APART))
-    }
+    joined = {name for name, one in moves.items() if _parts(one, measured)}
     grown = True
     while grown:
         behind = {name for name, one in moves.items() if joined & set(one.takes)}
         grown = not behind <= joined
         joined |= behind
     return joined
+
+
+def _followed(one: Operation, makers: dict[str, Operation]) -> bool:
+    if one.fixed or _plain(one) not in _FOLLOWED:
+        return False
+    moving = {name for name in one.takes if name in makers and not makers[name].fixed}
+    return _plain(one) in _MOVES or (len(moving) == 1 and len(one.widths) <= 1)
+
+
+def _parts(one: Operation, measured: bool) -> bool:
+    """Whether its result has parts that differ in range, or may have."""
+    if _plain(one) in _JOINS:
+        return not measured or _wider(one, APART)
+    if _plain(one) in _SCALING:
+        return one.spread >= APART
+    return _plain(one) in _SHIFTING and any(0 < width * APART <= one.spread for width in one.widths)
+
+
+def spread(operator: str, values: Array) -> float:
+    """The `Operation.spread` of the constants that an operator reads."""
+    import numpy as np
+
+    real = values[np.isfinite(values)].astype(np.float64)
+    if operator.lower() in _SHIFTING:
+        return float(np.ptp(real)) if real.size else 0.0
+    sizes = np.abs(real[real != 0])
+    if operator.lower() not in _SCALING or not sizes.size or sizes.min() == sizes.max():
+        return 0.0
+    return float(sizes.max() / sizes.min())
 
 
 def _wider(one: Operation, times: float) -> bool:
@@ -178,6 +219,27 @@ def _filled(graph: Sequence[Operation], readers: dict[str, list[Operation]]) -> 
         if leads and one.name in carrying and _plain(one) in MASKING and one.width >= LARGE:
             filled.add(one.name)
     return filled
+
+
+def may_fill(graph: Sequence[Operation]) -> bool:
+    """Whether a large constant may fill something: only measurements tell."""
+    carrying = carriers(graph)
+    return any(one.name in carrying and _plain(one) in _FILLS for one in graph)
+
+
+def least_share(graph: Sequence[Operation], group: FloatGroup) -> float:
+    """How much of the range of the whole the narrowest part of an output takes, of ends that are measured."""
+    least = 1.0
+    for one in graph:
+        if one.name not in group.names:
+            continue
+        if _plain(one) in _JOINS and one.width > 0:
+            least = min([least, *(width / one.width for width in one.widths if width > 0)])
+        elif _plain(one) in _SCALING and one.spread > 0:
+            least = min(least, 1 / one.spread)
+        elif _plain(one) in _SHIFTING and one.spread > 0:
+            least = min([least, *(width / one.spread for width in one.widths if width > 0)])
+    return least
 
 
 def carriers(graph: Sequence[Operation]) -> set[str]:

@@ -44,6 +44,8 @@ class Operation(Noun, frozen=True, kw_only=True):
         arithmetic: of a layer: `fp32`, `fp16`, `int8`, `int16x8`, `int8 weights`, ...; empty for others.
         ends: names of the model's outputs that it makes.
         largest: of what may be part of a mask: the greatest magnitude among the float constants that it reads.
+        spread: of what scales by constants: how many times the greatest of them is the least but zero; of what adds them: how
+            far they lie apart. 0 where they are all the same.
         fixed: its result is the same whatever the input is.
         widths: of the floats that it reads: what scales have to reach over, zero included; empty where nothing is measured.
         width: of the floats that it makes.
@@ -56,6 +58,7 @@ class Operation(Noun, frozen=True, kw_only=True):
     arithmetic: str = ""
     ends: tuple[str, ...] = ()
     largest: float = 0.0
+    spread: float = 0.0
     fixed: bool = False
     widths: tuple[float, ...] = ()
     width: float = 0.0

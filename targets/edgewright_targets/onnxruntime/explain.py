@@ -1,6 +1,6 @@
 """Operations of an ONNX file, and of what ONNX Runtime makes of it. Host side, in the `onnx` worker."""
 
-from edgewright_targets.onnxruntime.magnitudes import magnitudes
+from edgewright_targets.onnxruntime.magnitudes import constants, magnitudes
 
 FLOATS_BY_DEFAULT = (
     "masks",
@@ -75,7 +75,7 @@ def _rows(model):
     nodes = {output: node for node in graph.node for output in node.output}
     weights = {item.name: item.data_type for item in graph.initializer}
     results = {item.name for item in graph.output}
-    fixed = magnitudes(model)
+    fixed, held = magnitudes(model), constants(model)
     return [
         {
             "name": name,
@@ -85,11 +85,26 @@ def _rows(model):
             "arithmetic": _arithmetic(node, nodes, weights),
             "ends": [item for item in node.output if item in results],
             "largest": max([fixed.get(item, 0.0) for item in node.input], default=0.0),
+            "spread": _spread(node, held),
             "fixed": all(item in fixed for item in node.output if item),
         }
         for node, name in zip(graph.node, names, strict=True)
         if node.op_type != "Constant"
     ]
+
+
+def _spread(node, held):
+    """How far the constants lie apart that the node scales by or adds; 0 for other nodes."""
+    from onnx import numpy_helper
+
+    from edgewright.compile.float_groups import spread
+
+    if node.op_type not in ("Mul", "Div", "Add", "Sub"):
+        return 0.0
+    return max(
+        [spread(node.op_type, numpy_helper.to_array(held[item])) for item in node.input if item in held],
+        default=0.0,
+    )
 
 
 def _arithmetic(node, nodes, weights):

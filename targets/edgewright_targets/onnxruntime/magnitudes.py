@@ -1,4 +1,4 @@
-"""How large the float constants of an ONNX graph are. Host side, in the `onnx` worker."""
+"""The constants of an ONNX graph, and how large those in floats are. Host side, in the `onnx` worker."""
 
 _RANDOM = ("RandomNormal", "RandomUniform")  # they read nothing, and are no constants
 
@@ -33,3 +33,14 @@ def _magnitude(tensor):
     values = numpy_helper.to_array(tensor)
     values = numpy.abs(values[~numpy.isnan(values)].astype(numpy.float64))
     return float(values.max()) if values.size else 0.0
+
+
+def constants(model):
+    """{name: TensorProto} of the constants that are in the file itself."""
+    from onnx import TensorProto
+
+    found = {item.name: item for item in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant":
+            found.update((node.output[0], item.t) for item in node.attribute if item.name == "value")
+    return {name: item for name, item in found.items() if item.data_location != TensorProto.EXTERNAL}

@@ -21,8 +21,9 @@ def tails(path, outputs):
 def read(model):
     """A `compile.tails.Graph` of a ModelProto."""
     from edgewright.compile.tails import Graph
+    from edgewright_targets.onnxruntime.magnitudes import constants as held
 
-    constants = _constants(model)
+    constants = held(model)
     opset = max([item.version for item in model.opset_import if item.domain in ("", "ai.onnx")], default=1)
     steps = _steps(model, constants)
     if not steps:  # most models: spares them the rest
@@ -31,17 +32,6 @@ def read(model):
     kinds = {name: node.op_type.lower() for node in model.graph.node for name in node.output}
     fixed = {*constants, *(item.name for item in model.graph.initializer)}
     return Graph(moves, steps, _shapes(model), kinds, fixed)
-
-
-def _constants(model):
-    """{name: TensorProto} of the constants that are in the file itself."""
-    from onnx import TensorProto
-
-    found = {item.name: item for item in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "Constant":
-            found.update((node.output[0], item.t) for item in node.attribute if item.name == "value")
-    return {name: item for name, item in found.items() if item.data_location != TensorProto.EXTERNAL}
 
 
 def _steps(model, constants):

@@ -29,8 +29,12 @@ def shipped(path):
     return written(Path(path).read_bytes())
 
 
-def written(data):
-    """The rows of `shipped`, of the bytes of a file."""
+def written(data, ranges=None):
+    """The rows of `shipped`, of the bytes of a file.
+
+    Args:
+        ranges: of its activations, as `ranges.ranges` gives them: the rows have widths then.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
     from edgewright_targets.tflite.graph import opened
@@ -47,6 +51,8 @@ def written(data):
         name = _text(graph.tensors[item.outputs[0]].name) if len(item.outputs) else operator
         found.append((item, operator, name))
         makers.update({int(index): (name, item, operator) for index in item.outputs})
+    widths = {name: _width(ends) for name, ends in (ranges or {}).items()}
+    texts = [_text(tensor.name) for tensor in graph.tensors]
     return [
         {
             "name": name,
@@ -56,6 +62,9 @@ def written(data):
             "arithmetic": _arithmetic(item, graph, makers, types),
             "ends": [_text(graph.tensors[index].name) for index in item.outputs if index in graph.outputs],
             "largest": _largest(item, operator, model, graph, types),
+            "spread": _spread(item, operator, model, graph, types),
+            "widths": [widths[texts[at]] for at in item.inputs if at >= 0 and texts[at] in widths],
+            "width": max([widths.get(texts[at], 0.0) for at in item.outputs], default=0.0),
         }
         for item, operator, name in found
     ]
@@ -68,13 +77,34 @@ def _largest(item, operator, model, graph, types):
     from edgewright.compile.float_groups import MASKING
 
     found = 0.0
-    for index in item.inputs if operator.lower() in MASKING else ():
+    for values in _held(item, model, graph, types) if operator.lower() in MASKING else ():
+        found = max(found, float(numpy.abs(values.astype(numpy.float64)).max()))
+    return found
+
+
+def _spread(item, operator, model, graph, types):
+    """How far the constants lie apart that it scales by or adds; 0 for other operators."""
+    from edgewright.compile.float_groups import spread
+
+    if operator not in ("MUL", "DIV", "ADD", "SUB"):
+        return 0.0
+    return max([spread(operator, values) for values in _held(item, model, graph, types)], default=0.0)
+
+
+def _held(item, model, graph, types):
+    """The float constants that it reads."""
+    import numpy
+
+    for index in item.inputs:
         tensor = graph.tensors[index]
         held = model.buffers[tensor.buffer].data if index >= 0 and types[tensor.type] == "FLOAT32" else None
         if held is not None and len(held):
-            values = numpy.asarray(held, numpy.uint8).view("<f4")
-            found = max(found, float(numpy.abs(values.astype(numpy.float64)).max()))
-    return found
+            yield numpy.asarray(held, numpy.uint8).view("<f4")
+
+
+def _width(ends):
+    """What a scale has to reach over."""
+    return max(float(ends["max"].flat[0]), 0.0) - min(float(ends["min"].flat[0]), 0.0)
 
 
 def _named(enumeration):

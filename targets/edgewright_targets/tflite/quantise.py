@@ -18,14 +18,13 @@ _WEIGHT_BITS = {"int8-weights": 8, "int4-weights": 4}
 
 def needs_floats(data, work):
     """(ranges of the activations of a float file, what of it has to stay in floats), of one that is not calibrated: neither."""
-    bits = _ACTIVATION_BITS.get(work.precision)
-    if bits is None:
+    if work.precision not in _ACTIVATION_BITS:
         return None, []
     found = ranges(
         data, lambda: (list(map(wide, sample)) for sample in work.samples()), work.calibration_method
     )
     names = None if work.integer_io else [spec.name for spec in work.outputs]
-    return found, spared(data, found, bits, names)
+    return found, spared(data, found, names)
 
 
 def quantised(data, work, calibration, without):
