@@ -11,9 +11,11 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edgewright.compile import tflitefile
+from edgewright.compile.open_inputs import decided
+from edgewright.compile.request import CompileRequest
 from edgewright.compile.sources import litert, litert_signature
 from edgewright.errors import ModelError
-from edgewright.nouns.conversion import Ends
+from edgewright.nouns.conversion import Conversion, Ends
 
 
 def tensor(name: str, buffer: int) -> Any:
@@ -93,3 +95,12 @@ def test_weights_outside_of_the_flatbuffer_are_not_lost(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     with pytest.raises(ModelError, match="lie outside of its flatbuffer, so signature third"):
         litert_signature.narrowed(written(tmp_path / "net.tflite", outside=64), "third", tmp_path / "made")
+
+
+@pytest.mark.parametrize("name", ["first", "t_x"])
+def test_a_dry_run_knows_an_input_by_both_names(tmp_path: Path, name: str) -> None:
+    ends = Conversion(ends=Ends(signature="other"))
+    request = CompileRequest(
+        source=written(tmp_path / "net.tflite"), target="tflite", inputs={name: (1, 3)}, conversion=ends
+    )
+    assert decided(request, "tflite") == ("signature other",)

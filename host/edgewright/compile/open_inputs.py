@@ -17,7 +17,7 @@ from edgewright.compile import protobuf, tflitefile
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.shapes import Axes, Axis, static_shapes
 from edgewright.compile.sources import litert_signature
-from edgewright.compile.sources.names import clean
+from edgewright.compile.sources.names import clean, given_shapes
 from edgewright.compile.sources.signatures import Signature, choose
 from edgewright.config.bad_zip import BAD_ZIP
 
@@ -49,9 +49,12 @@ def decided(request: CompileRequest, kind: str) -> tuple[str, ...]:
         return ()
     try:
         found, not_batch, notes = _READERS[kind](path, ends.signature)
+        tensors = _tensors(path, ends.signature) if kind == "tflite" else None
     except _UNREADABLE:
         return ()
-    return (*notes, *static_shapes(found, request.inputs, not_batch).notes) if found else notes
+    others = tensors if tensors and len(tensors) == len(found) else None  # fewer where two have one name
+    shapes = given_shapes(request.inputs, list(found), others)
+    return (*notes, *static_shapes(found, shapes, not_batch).notes) if found else notes
 
 
 # axes by name, inputs whose first one is no batch, notes
@@ -156,6 +159,12 @@ def _input_names(given: Any) -> list[str]:
 def _tflite(path: Path, wanted: str) -> Found:
     name, subgraph, notes = litert_signature.chosen(path, wanted)
     return dict(tflitefile.inputs(path, subgraph, name)), set(), notes
+
+
+def _tensors(path: Path, wanted: str) -> list[str]:
+    """What else the inputs of a .tflite file may be called."""
+    _, subgraph, _ = litert_signature.chosen(path, wanted)
+    return [name for name, _ in tflitefile.inputs(path, subgraph)]
 
 
 def _ir(path: Path, _: str) -> Found:
