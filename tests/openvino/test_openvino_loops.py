@@ -246,7 +246,9 @@ def test_shapes_are_inferred_once_however_many_normalisations_there_are(
     monkeypatch.setattr(
         onnx.shape_inference, "infer_shapes", lambda *given, **flags: runs.append(1) or real(*given, **flags)
     )
-    made = ready.ready(SimpleNamespace(path=tmp_path / "source.onnx", folder=tmp_path, inputs=(), precision="fp32"))
+    made = ready.ready(
+        SimpleNamespace(path=tmp_path / "source.onnx", folder=tmp_path, inputs=(), precision="fp32")
+    )
     assert len(runs) == 1
     monkeypatch.undo()
     given = np.random.default_rng(3).normal(size=shape).astype("f4")
