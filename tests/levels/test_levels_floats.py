@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.compile import onnxsession
+from edgewright.compile import levels, onnxsession
 from edgewright.compile.float_groups import ENDS, FILLS, FloatGroup, groups, least_share
 from edgewright.compile.operations import Operation
 from edgewright.compile.request import CompileRequest
@@ -208,6 +208,20 @@ def test_scores_beside_boxes_that_are_scaled_or_shifted_behind_the_join(
     assert (10 * np.log10(wanted.var(0) / ((found - wanted) ** 2).mean(0))).min() > 15  # each column, dB
     (note,) = artifact.manifest.notes
     assert ", what joins output y, whose parts differ in range: " in note
+
+
+@pytest.mark.parametrize("name", ["add", "mul", "pad", "relu", "apart"])
+def test_such_scores_are_refused_where_the_answers_are_integers(
+    tmp_path: Path, workers: Workers, name: str
+) -> None:
+    request = CompileRequest(
+        source=far_end(tmp_path, name), target="onnxruntime", precision="int8", calibration=tmp_path / "data.npz",
+        conversion=Conversion(integer_io=True),
+    )  # fmt: skip
+    with pytest.raises(
+        levels.Coarse, match=r"in output y, 4 to 7 of axis 1, \(range [01][.\d]*, steps of \d"
+    ):
+        compile_model(request, workers=workers)
 
 
 def operation(name: str, operator: str, *takes: str, **more: Any) -> Operation:

@@ -15,7 +15,7 @@ from edgewright.compile import levels, onnxsession
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.jobs import SourceRef, opened
 from edgewright.compile.levels import Part
-from edgewright.compile.tails import Graph, Move, Operand, Tail, tail
+from edgewright.compile.tails import Graph, Move, Operand, Tail, affine, tail
 from edgewright.nouns.artifact import TensorSpec
 from edgewright_targets.onnxruntime import steps as onnx_steps
 from edgewright_targets.tflite import steps as tflite_steps
@@ -137,6 +137,41 @@ def test_the_coarsest_step_on_the_way_counts() -> None:
     assert (p.step, p.low, p.high) == (2.0, 0.0, 1.0)
     assert (q.step, q.low, q.high) == (5.0, np.inf, -np.inf)
     assert found.marks.tolist() == [[*[p.mark] * 2, *[q.mark] * 3]]
+
+
+def ending(*moves: Move, steps: dict[str, float]) -> dict[tuple[float, float, float], list[bool]]:
+    """(step, low, high) of each operand of a Sigmoid of four values that ends in the moves: where in the output it is."""
+    found = tail(Graph(moves, steps, {"p": (1, 4)}, {"p": "sigmoid"}, ()), moves[-1].outputs[0])
+    assert found is not None
+    return {(one.step, one.low, one.high): (found.marks == one.mark)[0].tolist() for one in found.operands}
+
+
+def by(operator: str, made: str, values: list[float], taken: str = "p") -> Move:
+    move = affine(operator, [taken, "k"], made, None, np.array(values))
+    assert move is not None
+    return move
+
+
+def test_what_constants_scale_apart_has_steps_of_its_own() -> None:
+    wide, narrow = [True, True, False, False], [False, False, True, True]
+    scaled = by("Mul", "y", [640.0, 640.0, 1.0, 1.0])
+    assert ending(scaled, steps={"p": 0.25}) == {(160.0, 0.0, 640.0): wide, (0.25, 0.0, 1.0): narrow}
+    assert ending(scaled, steps={"y": 2.5}) == {(2.5, 0.0, 640.0): wide, (2.5, 0.0, 1.0): narrow}
+    back = by("Div", "y", [640.0, 640.0, 1.0, 1.0], "m")
+    once = {"p": 0.25, "m": 2.0}
+    assert ending(scaled._replace(outputs=("m",)), back, steps=once) == {
+        (0.25, 0.0, 1.0): wide,
+        (2.0, 0.0, 1.0): narrow,
+    }
+
+
+def test_shifts_move_the_ends_and_constants_that_were_rounded_to_nothing_count() -> None:
+    assert ending(by("Add", "y", [100.0, 0.0, 0.0, 0.0]), steps={"y": 4.0}) == {(4.0, 0.0, 101.0): [True] * 4}
+    assert ending(by("Sub", "y", [3.0]), steps={"p": 0.5}) == {(0.5, -3.0, -2.0): [True] * 4}
+    found = ending(by("Mul", "y", [640.0, 640.0, 640.0, 0.0]), steps={"p": 0.25, "y": 2.5})
+    assert found[2.5, 0.0, 0.0] == [False, False, False, True]
+    assert affine("Mul", ["p", "q"], "y", None, None) is None  # computed, both
+    assert affine("Div", ["k", "p"], "y", np.ones(4), None) is None
 
 
 def test_floats_are_left_alone() -> None:

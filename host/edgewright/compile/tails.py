@@ -1,4 +1,4 @@
-"""What only moves data at the end of an artifact: which of its tensors every value of an output comes from.
+"""What only moves data at the end of an artifact, or scales and shifts it by constants: which of its tensors every value of an output comes from.
 
 Each target's `steps` reads its own files into moves; the walk over them is the same for all. Runs in the target's worker.
 """
@@ -25,13 +25,21 @@ BOUNDS = {  # what these can answer, whatever the samples show of it
     "tanh": (-1.0, 1.0),
 }
 
+_LEAST = 1e-30  # a scale is at least so large: that of what a rounded constant takes away is 0
+
 
 class Move(NamedTuple):
-    """An operator that changes no value but by rounding: names of the tensors that it moves, and how it does so."""
+    """An operator that changes no value but by rounding and by constants: names of the tensors that it moves, and how it does so.
+
+    Attributes:
+        scale, shift: what its one result is multiplied by and what is then added to it, of shapes that broadcast to its own.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     apply: Callable[[list[Array]], Sequence[Array]]
+    scale: Array | None = None
+    shift: Array | None = None
 
 
 class Graph(NamedTuple):
@@ -53,12 +61,12 @@ class Graph(NamedTuple):
 
 
 class Operand(NamedTuple):
-    """A tensor that an output is put together from.
+    """A tensor that an output is put together from, or what of it constants scale by about the same.
 
     Attributes:
         mark: what stands for it in the output's marks.
-        step: the coarsest step on its way to the output.
-        low, high: what it can answer at least; `low` above `high` where nothing is known.
+        step: the coarsest step on its way to the output, as it is there.
+        low, high: what it can answer at least, in values of the output; `low` above `high` where nothing is known.
     """
 
     name: str
@@ -75,6 +83,36 @@ class Tail(NamedTuple):
     marks: Array
 
 
+def affine(
+    operator: str, inputs: Sequence[str], made: str, first: Array | None, second: Array | None
+) -> Move | None:
+    """A Mul, Div, Add or Sub with one constant; None for others, and where a constant is divided.
+
+    Args:
+        first, second: what it reads; None for what is computed.
+    """
+    import numpy as np
+
+    if (first is None) == (second is None) or (second is None and operator == "Div"):
+        return None
+    fixed = np.asarray(second if first is None else first, np.float64)
+    name, negative = inputs[0 if first is None else 1], np.float64(-1)
+    if operator == "Div" and not fixed.all():
+        return None
+
+    def apply(given: list[Array]) -> list[Array]:
+        return [np.broadcast_to(given[0], np.broadcast_shapes(given[0].shape, fixed.shape))]
+
+    if operator == "Sub":
+        return Move((name,), (made,), apply, *((None, -fixed) if first is None else (negative, fixed)))
+    scale, shift = {
+        "Mul": (fixed, None),
+        "Div": (1 / fixed if fixed.all() else fixed, None),
+        "Add": (None, fixed),
+    }[operator]
+    return Move((name,), (made,), apply, scale, shift)
+
+
 @lru_cache(maxsize=1)
 def tails(module: str, path: Path, outputs: tuple[str, ...]) -> list[Tail | None]:
     """The tail of every output, by a target's `steps` module; read once for all who ask."""
@@ -89,33 +127,119 @@ def tail(graph: Graph, output: str) -> Tail | None:
     """
     import numpy as np
 
-    steps, used = _walked(graph, output)
+    used, reached = _walked(graph, output)
     made = {name for move in used for name in move.outputs}
-    ends = [name for name in steps if name not in made]
-    moving = [name for name in ends if name not in graph.fixed and steps[name] > 0]
-    if not moving or not all(name in graph.shapes for name in ends):
+    ends = [name for name in reached if name not in made]
+    if not any(graph.steps.get(name, 0) > 0 for name in reached) or not all(
+        name in graph.shapes for name in ends
+    ):
         return None
-    marks = {name: index for index, name in enumerate(moving, 1)}
-    values = {name: np.full(tuple(graph.shapes[name]), marks.get(name, 0), np.int32) for name in ends}
+    parts = _Parts()
+    values = {}
+    for name in ends:
+        mark = 0 if name in graph.fixed else parts.begun(name, graph.kinds.get(name, ""))
+        values[name] = parts.rounded(
+            np.full(tuple(graph.shapes[name]), mark, np.int32), graph.steps.get(name, 0)
+        )
     for move in reversed(used):
-        values.update(zip(move.outputs, move.apply([values[name] for name in move.inputs]), strict=True))
-    found = [
-        Operand(name, marks[name], steps[name], *BOUNDS.get(graph.kinds.get(name, ""), (math.inf, -math.inf)))
-        for name in moving
-    ]
-    return Tail(found, values[output])
+        results = move.apply([values[name] for name in move.inputs])
+        if move.scale is not None or move.shift is not None:
+            results = [parts.scaled(results[0], move.scale, move.shift)]
+        for name, marks in zip(move.outputs, results, strict=True):
+            values[name] = parts.rounded(marks, graph.steps.get(name, 0))
+    operands, marks = parts.merged(values[output])
+    return Tail(operands, marks) if operands else None
 
 
-def _walked(graph: Graph, output: str) -> tuple[dict[str, float], list[Move]]:
-    """(tensor -> the coarsest step from it on, the moves on the way, last one first)."""
-    steps = {output: graph.steps.get(output, 0.0)}
-    used = []
+def _walked(graph: Graph, output: str) -> tuple[list[Move], list[str]]:
+    """(the moves on the way to an output, last one first; the tensors on the way)."""
+    reached, used = {output: None}, []
     for move in reversed(graph.moves):
-        after = [steps[name] for name in move.outputs if name in steps]
-        if not after:
-            continue
-        used.append(move)
-        for name in move.inputs:
-            step = max(min(after), graph.steps.get(name, 0.0))
-            steps[name] = min(step, steps.get(name, math.inf))
-    return steps, used
+        if any(name in reached for name in move.outputs):
+            used.append(move)
+            reached.update(dict.fromkeys(move.inputs))
+    return used, list(reached)
+
+
+class _Parts:
+    """What a walk meets: operands by their marks, each with its step, its ends and the scales that it met so far, in powers of 2."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[Operand, tuple[int, ...]]] = [(Operand("", 0, 0.0, math.inf, -math.inf), ())]
+        self._marks: dict[tuple[Operand, tuple[int, ...]], int] = {}
+
+    def begun(self, name: str, kind: str) -> int:
+        return self._mark(Operand(name, 0, 0.0, *BOUNDS.get(kind, (math.inf, -math.inf))), ())
+
+    def rounded(self, marks: Array, step: float) -> Array:
+        """The marks of what is rounded by a step."""
+        import numpy as np
+
+        if step <= 0:
+            return marks
+        table = np.arange(len(self._found), dtype=np.int32)
+        for mark in np.flatnonzero(np.bincount(marks.reshape(-1), minlength=1)).tolist():
+            operand, scales = self._found[mark]
+            if mark and operand.step < step:
+                table[mark] = self._mark(operand._replace(step=step), scales)
+        found: Array = table[marks]
+        return found
+
+    def scaled(self, marks: Array, scale: Array | None, shift: Array | None) -> Array:
+        """The marks of what is scaled and shifted: one for all that is scaled by about the same."""
+        import numpy as np
+
+        by = np.broadcast_to(np.float64(1) if scale is None else scale, marks.shape)
+        more = np.broadcast_to(np.float64(0) if shift is None else shift, marks.shape)
+        sizes = np.rint(np.log2(np.maximum(np.abs(by), _LEAST))).astype(np.int64)
+        kinds, places = np.unique(
+            np.stack([marks.reshape(-1), sizes.reshape(-1)]), axis=1, return_inverse=True
+        )
+        places, found = places.reshape(marks.shape), np.zeros(marks.shape, np.int32)
+        for at, (mark, size) in enumerate(kinds.T.tolist()):
+            if mark:
+                here = places == at
+                found[here] = self._scaled(mark, size, by[here], more[here])
+        return found
+
+    def _scaled(self, mark: int, size: int, by: Array, more: Array) -> int:
+        operand, scales = self._found[mark]
+        least = float(abs(by).min())
+        low, high = operand.low, operand.high
+        if low <= high:
+            ends = [
+                low * float(by.min()),
+                low * float(by.max()),
+                high * float(by.min()),
+                high * float(by.max()),
+            ]
+            low, high = min(ends) + float(more.min()), max(ends) + float(more.max())
+        return self._mark(operand._replace(step=operand.step * least, low=low, high=high), (*scales, size))
+
+    def merged(self, marks: Array) -> tuple[list[Operand], Array]:
+        """The operands that have a step at the end, and their marks: of one tensor those that met about the same scales together."""
+        import numpy as np
+
+        table = np.zeros(len(self._found), np.int32)
+        found: dict[tuple[str, tuple[int, ...]], Operand] = {}
+        present = np.flatnonzero(np.bincount(marks.reshape(-1), minlength=1)).tolist()
+        for mark in present:
+            operand, scales = self._found[mark]
+            if not mark or operand.step <= 0:
+                continue
+            key = operand.name, scales
+            known = found.get(key, operand._replace(mark=len(found) + 1))
+            found[key] = known._replace(
+                step=min(known.step, operand.step),
+                low=min(known.low, operand.low),
+                high=max(known.high, operand.high),
+            )
+            table[mark] = known.mark
+        return list(found.values()), table[marks]
+
+    def _mark(self, operand: Operand, scales: tuple[int, ...]) -> int:
+        key = operand, scales
+        if key not in self._marks:
+            self._marks[key] = len(self._found)
+            self._found.append(key)
+        return self._marks[key]

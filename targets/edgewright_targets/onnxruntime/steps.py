@@ -1,10 +1,11 @@
 """How finely the outputs of an ONNX file are rounded. Host side, in the `onnx` worker."""
 
 _ROUND = ("QuantizeLinear", "DequantizeLinear")
-_SAME = (*_ROUND, "Identity", "Cast")
+_SAME = (*_ROUND, "Identity", "Cast", "Relu", "Clip")  # but for what is cut off
 _MOVES = (
-    "Concat", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather", "DepthToSpace", "SpaceToDepth",
+    "Concat", "Pad", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather", "DepthToSpace", "SpaceToDepth",
 )  # fmt: skip
+_AFFINE = ("Mul", "Div", "Add", "Sub")
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
 
 
@@ -28,7 +29,8 @@ def read(model):
     steps = _steps(model, constants)
     if not steps:  # most models: spares them the rest
         return Graph([], {}, {}, {}, ())
-    moves = [move for node in model.graph.node if (move := _move(node, constants, opset))]
+    values = _valued(model, constants)
+    moves = [move for node in model.graph.node if (move := _move(node, constants, opset, values))]
     kinds = {name: node.op_type.lower() for node in model.graph.node for name in node.output}
     fixed = {*constants, *(item.name for item in model.graph.initializer)}
     return Graph(moves, steps, _shapes(model), kinds, fixed)
@@ -46,20 +48,30 @@ def _steps(model, constants):
     return found
 
 
-def _move(node, constants, opset):
+def _move(node, constants, opset, values):
     """The node as a `compile.tails.Move`; None where it computes something, or moves by what is computed."""
+    import onnx
+
     from edgewright.compile.tails import Move
 
     if node.domain not in _DOMAINS:
         return None
     if node.op_type in _SAME:
         return Move((node.input[0],), (node.output[0],), lambda given: given)
+    if node.op_type in _AFFINE:
+        return _affine(node, values)
     if node.op_type not in _MOVES:
         return None
     count = len(node.input) if node.op_type == "Concat" else 1
-    others = [name for name in node.input[count:] if name]
+    filled = node.op_type == "Pad"  # with a number, whatever it is
+    others = [name for name in node.input[count : 2 if filled else None] if name]
     if any(name not in constants for name in others) or "" in node.output:
         return None
+
+    bare = onnx.NodeProto()
+    bare.CopyFrom(node)
+    if filled:
+        del bare.input[2:]
 
     def apply(given):
         from onnx import numpy_helper
@@ -67,9 +79,36 @@ def _move(node, constants, opset):
 
         feed = dict(zip(node.input[:count], given, strict=True))
         feed.update({name: numpy_helper.to_array(constants[name]) for name in others})
-        return ReferenceEvaluator(node, opsets={"": opset}).run(None, feed)
+        return ReferenceEvaluator(bare, opsets={"": opset}).run(None, feed)
 
     return Move(tuple(node.input[:count]), tuple(node.output), apply)
+
+
+def _affine(node, values):
+    """A Mul, Div, Add or Sub with a constant as a `compile.tails.Move`; None for one of two computed tensors."""
+    from edgewright.compile.tails import affine
+
+    first, second = (values(name) for name in node.input)
+    return affine(node.op_type, tuple(node.input), node.output[0], first, second)
+
+
+def _valued(model, constants):
+    """A function: name -> what a constant is, rounded or not; None for what is computed."""
+    import numpy
+    from onnx import numpy_helper
+
+    makers = {node.output[0]: node for node in model.graph.node if node.op_type == "DequantizeLinear"}
+
+    def values(name):
+        if name in constants:
+            return numpy_helper.to_array(constants[name]).astype(numpy.float64)
+        node = makers.get(name)
+        given = None if node is None else [values(one) if one else numpy.zeros(()) for one in node.input]
+        if given is None or any(one is None for one in given) or given[1].size != 1:
+            return None
+        return (given[0] - (given[2] if len(given) > 2 else 0)) * given[1]
+
+    return values
 
 
 def _shapes(model):

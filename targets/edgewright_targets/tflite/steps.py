@@ -1,6 +1,17 @@
 """How finely the outputs of a .tflite file are rounded. Host side, in the `litert` worker."""
 
-_SAME = ("QUANTIZE", "DEQUANTIZE", "CAST", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")  # but for the shape
+_SAME = (
+    "QUANTIZE",
+    "DEQUANTIZE",
+    "CAST",
+    "RESHAPE",
+    "SQUEEZE",
+    "EXPAND_DIMS",
+    "RELU",
+    "RELU6",
+)  # but for the shape and what is cut off
+_AFFINE = ("MUL", "DIV", "ADD", "SUB")
+_NUMBERS = {0: "<f4", 7: "<i2", 9: "i1"}
 _INDEXES = {2: "<i4", 4: "<i8"}  # of the schema's TensorType
 
 
@@ -77,12 +88,22 @@ def _move(kind, operator, graph, names, held):
         values, kind = held[operator.inputs[at]], graph.tensors[operator.inputs[at]].type
         return None if values is None else numpy.asarray(values, numpy.uint8).view(_INDEXES[kind])
 
+    def real(at):
+        return _real(graph.tensors[operator.inputs[at]], held[operator.inputs[at]])
+
     def moving(apply, count=1):
         inputs = [names[at] for at in operator.inputs[:count]]
         return Move(tuple(inputs), tuple(names[at] for at in operator.outputs), apply)
 
     if kind in _SAME:
         return moving(lambda given: [given[0].reshape(out)])
+    if kind in _AFFINE:
+        from edgewright.compile.tails import affine
+
+        pair = [names[at] for at in operator.inputs]
+        return affine(kind.capitalize(), pair, names[operator.outputs[0]], *(real(at) for at in (0, 1)))
+    if kind in ("PAD", "PADV2") and fixed(1) is not None:
+        return moving(lambda given: [numpy.pad(given[0], fixed(1).reshape(-1, 2))])
     if kind == "CONCATENATION" and not options.fusedActivationFunction:
         return moving(lambda given: [numpy.concatenate(given, options.axis)], None)
     if kind == "PACK":
@@ -94,6 +115,20 @@ def _move(kind, operator, graph, names, held):
     if kind == "STRIDED_SLICE" and all(fixed(at) is not None for at in (1, 2, 3)) and _plain(options):
         return moving(lambda given: [_strided(given[0], fixed, options).reshape(out)])
     return None
+
+
+def _real(tensor, held):
+    """The values of a constant, rounded or not; None for what is computed."""
+    import numpy
+
+    kind = _NUMBERS.get(tensor.type)
+    if held is None or not len(held) or kind is None:
+        return None
+    values = numpy.asarray(held, numpy.uint8).view(kind).reshape(_shape(tensor)).astype(numpy.float64)
+    if kind == "<f4":
+        return values
+    step = _step(tensor)
+    return (values - float(tensor.quantization.zeroPoint[0])) * step if step else None
 
 
 def _plain(options):
