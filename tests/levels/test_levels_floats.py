@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compile import levels, onnxsession
-from edgewright.compile.float_groups import ENDS, FILLS, FloatGroup, groups, least_share
+from edgewright.compile.float_groups import ENDS, FILLS, MASKS, FloatGroup, groups, in_doubt, least_share
 from edgewright.compile.operations import Operation
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
@@ -268,6 +268,24 @@ def test_a_fill_is_followed_to_what_takes_it_away() -> None:
         kind=FILLS, words="what a large constant fills", names=("mask", "added", "turned", "gate")
     )
     assert groups(rows) == ()
+
+
+def with_mask_of_input(reach: float) -> list[Operation]:
+    """Logits, a mask that reaches so far added, and a Softmax."""
+    return [
+        operation("qk", "MatMul", widths=(3.0, 3.0), width=8.0),
+        operation("row", "Unsqueeze", widths=(reach,), width=reach),
+        operation("masked", "Add", "qk", "row", widths=(8.0, reach), width=reach + 4),
+        operation("p", "Softmax", "masked", widths=(reach + 4,), width=1.0),
+    ]
+
+
+def test_a_mask_that_is_an_input_is_found_by_its_width() -> None:
+    rows = with_mask_of_input(10000.0)
+    found = FloatGroup(kind=MASKS, words="what masks the Softmax", names=("masked", "p"))
+    assert groups(rows, measured=True) == (found,)
+    assert groups(with_mask_of_input(900.0), measured=True) == ()
+    assert in_doubt(rows) == {"masked"}  # what has to be measured for it
 
 
 def scaled(operator: str, spread: float, width: float, *, both: bool = False) -> list[Operation]:

@@ -187,12 +187,9 @@ def _fills(graph: Sequence[Operation], found: set[str]) -> FloatGroup | None:
 
 
 def _to_softmax(graph: Sequence[Operation], readers: dict[str, list[Operation]]) -> set[str]:
-    """From large constants to the Softmaxes behind them."""
-    reaches: dict[str, bool] = {}
-    for one in reversed(graph):
-        through = _plain(one) in MASKING and any(reaches.get(two.name) for two in readers.get(one.name, ()))
-        reaches[one.name] = _plain(one) in _SOFTMAX or through
-    pending = [one for one in graph if _starts(one) and reaches[one.name]]
+    """From large constants, or from where a mask that is an input is added, to the Softmaxes behind them."""
+    reaches = _reaching(graph, readers)
+    pending = [one for one in graph if (_starts(one) or _drowned(one)) and reaches[one.name]]
     found: set[str] = set()
     while pending:
         one = pending.pop()
@@ -201,6 +198,20 @@ def _to_softmax(graph: Sequence[Operation], readers: dict[str, list[Operation]])
             after = readers.get(one.name, ()) if _plain(one) in MASKING else ()
             pending += [two for two in after if reaches[two.name]]
     return found
+
+
+def _reaching(graph: Sequence[Operation], readers: dict[str, list[Operation]]) -> dict[str, bool]:
+    """Whether a Softmax stands behind each of them, and nothing between but what may be part of a mask."""
+    reaches: dict[str, bool] = {}
+    for one in reversed(graph):
+        through = _plain(one) in MASKING and any(reaches.get(two.name) for two in readers.get(one.name, ()))
+        reaches[one.name] = _plain(one) in _SOFTMAX or through
+    return reaches
+
+
+def _drowned(one: Operation) -> bool:
+    """Whether one of the things that it adds, or chooses from, is so wide that nothing is left of another."""
+    return _plain(one) in _FILLS and one.width >= LARGE and _wider(one, LOST)
 
 
 def _filled(graph: Sequence[Operation], readers: dict[str, list[Operation]]) -> set[str]:
@@ -219,6 +230,16 @@ def _filled(graph: Sequence[Operation], readers: dict[str, list[Operation]]) -> 
         if leads and one.name in carrying and _plain(one) in MASKING and one.width >= LARGE:
             filled.add(one.name)
     return filled
+
+
+def in_doubt(graph: Sequence[Operation]) -> set[str]:
+    """Names of those whose widths decide on masks and fills: what carries a large constant, and what may add a mask that is an input."""
+    readers: dict[str, list[Operation]] = {}
+    for one in graph:
+        for name in one.takes:
+            readers.setdefault(name, []).append(one)
+    reaches = _reaching(graph, readers)
+    return carriers(graph) | {one.name for one in graph if _plain(one) in _FILLS and reaches[one.name]}
 
 
 def may_fill(graph: Sequence[Operation]) -> bool:

@@ -10,16 +10,16 @@ def floats(model, work):
     """{kind of group: names of operations} and notes: what masks or fills. NNCF by itself leaves what joins outputs in floats."""
     import msgspec
 
-    from edgewright.compile.float_groups import ENDS, carriers, groups
+    from edgewright.compile.float_groups import ENDS, groups, in_doubt
     from edgewright.compile.operations import Operation
 
     rows = [msgspec.convert(row, Operation) for row in of_model(model)]
-    carrying = carriers(rows)
-    if not carrying:
+    doubtful = in_doubt(rows)
+    if not doubtful:
         return {}, []
-    spans = _spans(model, work, carrying)
+    spans = _spans(model, work, doubtful)
     known = {one.get_friendly_name(): one for one in model.get_ops()}
-    rows = [_measured(row, known[row.name], spans) if row.name in carrying else row for row in rows]
+    rows = [_measured(row, known[row.name], spans) if row.name in doubtful else row for row in rows]
     found = [group for group in groups(rows, products=MASKED_PRODUCTS, measured=True) if group.kind != ENDS]
     return {group.kind: set(group.names) for group in found}, [_note(group) for group in found]
 
