@@ -32,6 +32,37 @@ def flattened() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def chunked() -> onnx.ModelProto:
+    """`chunk` of a reshaped tensor, whose ends are a remainder of its shape: the optimiser fuses what reads them."""
+    node = helper.make_node
+    nodes = [
+        node("Shape", ["x"], ["s0"]), node("Concat", ["s0", "one"], ["wide"], axis=0), node("Reshape", ["x", "wide"], ["r"]),
+        node("Shape", ["r"], ["s1"]), node("Mod", ["one", "three"], ["at"]), node("Gather", ["s1", "at"], ["size"]),
+        node("Add", ["size", "one"], ["more"]), node("Div", ["more", "two"], ["end"]),
+        node("Slice", ["r", "zero", "end", "at"], ["y"]),
+    ]  # fmt: skip
+    held = {"one": np.array([1]), "two": np.array([2]), "three": np.array([3]), "zero": np.array([0])}
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 5])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 1])],
+        [numpy_helper.from_array(value, name) for name, value in held.items()],
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_a_shape_behind_a_computed_one_is_a_constant_too() -> None:
+    made = folded(chunked())
+    onnx.checker.check_model(made, full_check=True)
+    assert [node.op_type for node in made.graph.node] == ["Reshape", "Slice"]
+    x = np.arange(5, dtype="f4").reshape(1, 5)
+    assert onnxsession.session(made.SerializeToString()).run(None, {"x": x})[0].ravel().tolist() == [0, 1, 2]
+
+
+def test_a_graph_without_them_stays_the_very_model() -> None:
+    made = folded(flattened())
+    assert folded(made) is made
+
+
 def test_computed_shapes_are_constants_and_layers_keep_their_names() -> None:
     source = flattened()
     made = folded(source)

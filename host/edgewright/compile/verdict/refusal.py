@@ -162,6 +162,8 @@ def _cure(manifest: Manifest) -> str:
                 f"{real}float64 became float32, in which large numbers such as times have no digits left: "
                 "subtract the offset before the model, or take --target onnxruntime, which computes in float64"
             )
+        if any("computed in 32 bits" in note for note in manifest.notes):
+            return f"{real}this target computes whole numbers in 32 bits: make them smaller, or take --target onnxruntime"
         return f"{real}try another target: this converter computes something else"
     if precision == "as-is":
         return "this runtime computes the file otherwise than the one that the answers are from: try another target"
