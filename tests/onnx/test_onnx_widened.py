@@ -199,6 +199,19 @@ def test_times_in_float64_keep_their_seconds(
     assert artifact.manifest.parity.sqnr_db > least
 
 
+@pytest.mark.parametrize(("operator", "left"), [("Sqrt", ["float64"]), ("Elu", [])])
+def test_float64_that_the_runtime_has_no_kernel_for_becomes_float32(operator: str, left: list[str]) -> None:
+    """Other frameworks have them: what they export is not known to run."""
+    source = model(
+        [
+            h.make_node("Cast", ["x"], ["d"], to=T.DOUBLE), h.make_node(operator, ["d"], ["e"]),
+            h.make_node("Cast", ["e"], ["f"], to=T.FLOAT), h.make_node("Gemm", ["f", "w"], ["y"]),
+        ],
+        [value("x", T.INT64, 1, 4)], [value("y", T.FLOAT, 1, 8)], [weight("w", "f4", 4, 8)],
+    )  # fmt: skip
+    assert narrow_kinds(widely(source, "fp32", float64=True)[0]) == left
+
+
 def test_a_target_without_float64_says_what_became_of_the_seconds(workers: Workers, tmp_path: Path) -> None:
     onnx.save(times(double=False), tmp_path / "source.onnx")
     seconds = 1.7e9 + np.random.default_rng(1).integers(-7200, 7200, (32, 4))

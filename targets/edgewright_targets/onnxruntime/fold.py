@@ -4,6 +4,7 @@ Exporters compute the shapes of Reshapes, which are fixed where the inputs' are.
 """
 
 _ROUNDS = 32  # a shape behind a Reshape is known once that one's is
+_CONSTANTS = 4  # the IR version whose initialisers are no inputs
 _SMALL = 1 << 12  # elements: a tensor beyond is no shape, nor what one is made of
 _RANDOM = ("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
 
@@ -17,6 +18,7 @@ def folded(model):
         if not found:
             break
         made = made or type(model).FromString(model.SerializeToString())
+        made.ir_version = max(made.ir_version, _CONSTANTS)
         kept = [node for node in graph.node if not set(node.output) & set(found)]
         made.graph.initializer.extend(found.values())
         _replace(made.graph, _read(kept, {item.name for item in graph.output}))

@@ -10,7 +10,7 @@ def convert(work):
     """Writes and checks it, converted down where the board's runtime reads less, in float32 alone but for `as-is`."""
     import onnx
 
-    model, notes = widened(lowered(work), work)
+    model, notes = widened(lowered(work), work, runs=True)
     named(model)
     _settle_weights(model)
     save(model, work.folder / work.entry)

@@ -1,7 +1,7 @@
 """Float16, bfloat16 and float64 become float32 before anything else: quantisers and other runtimes know nothing else. Host side.
 
 The model's own inputs and outputs become float32 as well: goldens are compared as values, and data of any width are taken.
-A runtime that computes in float64 keeps it: all of it at fp32, else what prepares an input, as `double` finds it. A time since
+A runtime that computes in float64 keeps it: all of an ONNX source at fp32, else what prepares an input, as `double` finds it. A time since
 1970 has no seconds left in float32.
 """
 
@@ -20,11 +20,12 @@ _FLOATS = ("fp32", "fp16")  # precisions that a model of halves may have as it s
 _BITS = ("BitCast",)  # it reads the bits of a float as they are
 
 
-def widened(model, work):
+def widened(model, work, runs=False):
     """(the model with no other floats than float32, notes): the same one where it has none, or has to stay as it is.
 
     Args:
         model: a ModelProto; a copy of it is changed.
+        runs: ONNX Runtime runs it as it is. It has no float64 kernels for some operators, such as Conv.
 
     Raises:
         ConversionError: it would be too large for the precision.
@@ -33,7 +34,7 @@ def widened(model, work):
         return model, []
     if not narrow_kinds(model):
         return model, []
-    stays = _stays(model, work)
+    stays = _stays(model, work, runs)
     kinds = narrow_kinds(model, stays)
     if not kinds:
         return model, []
@@ -57,15 +58,30 @@ def widened(model, work):
     return made, [f"{found} became float32 before the conversion{also}"]
 
 
-def _stays(model, work):
+def _stays(model, work, runs):
     """Whether float64 of a name stays."""
     if not work.float64:
         return _none
-    if work.precision == "fp32":
+    if runs and work.precision == "fp32":
         return _all
     if any(tensor.external_data for _, tensor in _tensors(model)) or model.ByteSize() > LARGE:
         return _none
-    return islands(model).__contains__
+    found = islands(model)
+    return found.__contains__ if found and (runs or _opens(model, found)) else _none
+
+
+def _opens(model, names):
+    """Whether the runtime has kernels for float64 of those names."""
+    from edgewright.compile import onnxsession
+
+    made = type(model).FromString(model.SerializeToString())
+    widen(made, names.__contains__)
+    try:
+        onnxsession.session(made.SerializeToString())
+    except Exception as error:  # noqa: BLE001 - its exceptions have no base of their own
+        print(f"float64 is no way: {error}")  # noqa: T201 - a worker's stdout is its log
+        return False
+    return True
 
 
 def _none(name):  # noqa: ARG001 - as `_stays`

@@ -11,6 +11,7 @@ from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.verdict import Compared, OutputVerdict
 
+_FLOAT64 = "onnxruntime"  # the target that keeps float64
 _NAMED = 3
 _ENOUGH = 100  # calibration samples from which on more do not help much
 
@@ -158,9 +159,14 @@ def _cure(manifest: Manifest) -> str:
     if precision == "fp32":
         real = "give --calibration data like its real inputs (these were random), or " if random else ""
         if any("float64" in note and "became float32" in note for note in manifest.notes):
+            other = (
+                ""
+                if manifest.target == _FLOAT64
+                else f", or take --target {_FLOAT64}, which computes in float64"
+            )
             return (
                 f"{real}float64 became float32, in which large numbers such as times have no digits left: "
-                "subtract the offset before the model, or take --target onnxruntime, which computes in float64"
+                f"subtract the offset before the model{other}"
             )
         if any("computed in 32 bits" in note for note in manifest.notes):
             return f"{real}this target computes whole numbers in 32 bits: make them smaller, or take --target onnxruntime"
