@@ -270,6 +270,37 @@ def test_a_fill_is_followed_to_what_takes_it_away() -> None:
     assert groups(rows) == ()
 
 
+def test_what_takes_a_large_offset_away_is_in_floats(tmp_path: Path, workers: Workers) -> None:
+    draw, node = np.random.default_rng(3), helper.make_node
+    nodes = [
+        node("Add", ["x", "offset"], ["a"], name="centred"), node("Mul", ["a", "unit"], ["b"]),
+        node("Gemm", ["b", "w"], ["c"]), node("Relu", ["c"], ["r"]), node("Gemm", ["r", "v"], ["y"]),
+    ]  # fmt: skip
+    held = {"offset": -1e5, "unit": 1e-3, "w": draw.normal(size=(8, 16)), "v": draw.normal(size=(16, 3))}
+    weights = [numpy_helper.from_array(np.asarray(array, "float32"), key) for key, array in held.items()]
+    given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8])]
+    results = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])]
+    graph = helper.make_graph(nodes, "g", given, results, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(tmp_path / "far.onnx"))
+    samples = draw.normal(1e5, 1e3, (48, 1, 8)).astype("float32")
+    np.savez(tmp_path / "data.npz", x=samples)
+    request = CompileRequest(
+        source=tmp_path / "far.onnx",
+        target="onnxruntime",
+        precision="int8",
+        calibration=tmp_path / "data.npz",
+    )
+    artifact = compile_model(request, workers=workers)
+    runs = [onnxsession.session(file) for file in (request.source, artifact.folder / artifact.manifest.entry)]
+    wanted, found = (np.stack([run.run(None, {"x": x})[0][0] for x in samples]) for run in runs)
+    assert (10 * np.log10(wanted.var(0) / ((found - wanted) ** 2).mean(0))).min() > 30  # each column, dB
+    (note,) = artifact.manifest.notes
+    assert note.startswith("1 node stays in floats, what takes an offset away: ") and note.endswith(
+        ": centred"
+    )
+
+
 def with_mask_of_input(reach: float) -> list[Operation]:
     """Logits, a mask that reaches so far added, and a Softmax."""
     return [

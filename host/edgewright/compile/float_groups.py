@@ -1,8 +1,9 @@
 """Nodes without weights that lose an int8 model's answers together, and so stay in floats together.
 
-Three kinds. *Ends*: what joins parts of an output, from the first Concat on, or scales or shifts them apart: in 8 bits,
+Four kinds. *Ends*: what joins parts of an output, from the first Concat on, or scales or shifts them apart: in 8 bits,
 boxes in pixels and scores between 0 and 1 share one scale. *Masks*: the nodes from a constant that stands for minus
 infinity to its Softmax: a scale that reaches so far leaves nothing for what is masked. *Fills*: the same before anything else, such as a maximum.
+*Offsets*: what takes most of a number away by a constant: a scale that reaches to 1000 hPa has few steps for the weather.
 
 This is the one place that says which they are. Quantisers ask it with what their calibration measured, and leave them in
 floats; the search of `--fallback` asks it without.
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-ENDS, MASKS, FILLS = "ends", "masks", "fills"
+ENDS, MASKS, FILLS, OFFSETS = "ends", "masks", "fills", "offsets"
 LARGE = 1e3  # what stands for minus infinity is at least so large
 APART = 4  # a result so many times as wide as a part of it takes two bits of 8 from that part
 LOST = 256  # so many times, and nothing is left of the part
@@ -63,7 +64,7 @@ class FloatGroup(Noun, frozen=True, kw_only=True):
     """Nodes that stay in floats together.
 
     Attributes:
-        kind: `ENDS`, `MASKS` or `FILLS`.
+        kind: `ENDS`, `MASKS`, `FILLS` or `OFFSETS`.
         words: what they are, for a person.
         names: as `keep_float` takes them, in the model's order.
     """
@@ -92,7 +93,7 @@ def groups(
     Args:
         graph: in an order in which it can be computed.
         products: whether the products that are masked belong to the masks.
-        measured: whether the operations have widths: only what differs in width is at stake then, and fills are found.
+        measured: whether the operations have widths: only what differs in width is at stake then, and fills and offsets are found.
     """
     readers: dict[str, list[Operation]] = {}
     for one in graph:
@@ -100,7 +101,13 @@ def groups(
             readers.setdefault(name, []).append(one)
     masks = _to_softmax(graph, readers)
     fills = _filled(graph, readers) - masks if measured else set()
-    found = (_ends(graph, measured, masks | fills), _masks(graph, masks, products), _fills(graph, fills))
+    offsets = {one.name for one in graph if _narrows(one)} - masks - fills
+    found = (
+        _ends(graph, measured, masks | fills | offsets),
+        _masks(graph, masks, products),
+        _group(graph, FILLS, "what a large constant fills", fills),
+        _group(graph, OFFSETS, "what takes an offset away", offsets),
+    )
     return tuple(group for group in found if group is not None)
 
 
@@ -181,9 +188,15 @@ def _masks(graph: Sequence[Operation], found: set[str], products: bool) -> Float
     return FloatGroup(kind=MASKS, words=words, names=_names(graph, with_them))
 
 
-def _fills(graph: Sequence[Operation], found: set[str]) -> FloatGroup | None:
+def _group(graph: Sequence[Operation], kind: str, words: str, found: set[str]) -> FloatGroup | None:
     names = _names(graph, found)
-    return FloatGroup(kind=FILLS, words="what a large constant fills", names=names) if names else None
+    return FloatGroup(kind=kind, words=words, names=names) if names else None
+
+
+def _narrows(one: Operation) -> bool:
+    """Whether constants that it adds take most of the width away."""
+    moved = _plain(one) in _SHIFTING and not one.fixed and len(one.widths) == 1
+    return moved and 0 < one.width * APART <= one.widths[0]
 
 
 def _to_softmax(graph: Sequence[Operation], readers: dict[str, list[Operation]]) -> set[str]:

@@ -8,6 +8,7 @@ AGAIN = "where integers would only round again"
 _WHY = {
     "ends": "{words}, whose parts differ in range",
     "masks": "{words}: a scale that reaches so far leaves nothing beside it",
+    "offsets": "{words}: a scale that reaches over it has few steps for the rest",
     "fills": "{words}: a scale that reaches so far leaves nothing beside it",
 }
 
