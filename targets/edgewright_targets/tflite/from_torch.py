@@ -49,7 +49,9 @@ def _refused(error, source):
     operator = next(filter(None, found.groups())) if found else ""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     said = f"it has no way to convert {operator}" if operator else lines[0][:240].rstrip(".")
-    named = found is not None and found[1] is not None  # by PyTorch's own name: the caller adds the layer and the line
+    named = (
+        found is not None and found[1] is not None
+    )  # by PyTorch's own name: the caller adds the layer and the line
     wanted = _CONVOLUTIONS if "convolution" in operator else (operator,)
     layers = [] if named else torch_copy.layers_of(source, wanted)
     more = f" and {len(layers) - _NAMED} more" if len(layers) > _NAMED else ""
