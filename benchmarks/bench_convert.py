@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def fresh_home(folder: Path) -> None:
-    """A state folder of its own, with the toolchains that are installed (`edgewright toolchain install`)."""
+    """A separate state folder that holds the installed toolchains (`edgewright toolchain install`)."""
     from edgewright.config import home
 
     installed = home.home() / "toolchains"

@@ -19,7 +19,7 @@ _MAGIKA = ("magika==1.0.3", "magika/models/standard_v3_3/model.onnx")
 _TEXT = "rapidocr-onnxruntime==1.4.4"
 _TEXT_MODELS = "rapidocr_onnxruntime/models/"
 _VOICE = ("silero-vad==6.2.3", "silero_vad/data/silero_vad_openvino_16k.onnx")
-_ENDS = 1024  # bytes of each end of a file that its kind is told from
+_ENDS = 1024  # bytes to read at each end of a file to recognise its kind
 _BLOCK = 4096
 _PADDING = 256
 _FOLDERS = (ROOT, Path(sys.prefix), Path("/usr/share"), Path("/usr/bin"), Path("/etc"))

@@ -19,7 +19,7 @@ Draw = Callable[[np.random.Generator], list[Any]]
 
 
 def _pictures(*shape: int) -> Draw:
-    """Noise on a colour of its own a picture, as plain noise looks alike."""
+    """One colour for each picture, with noise: pictures of plain noise all look the same."""
 
     def draw(random: np.random.Generator) -> list[Any]:
         colour = random.random((_COUNT, *(1 if size > 3 else size for size in shape)))

@@ -163,7 +163,7 @@ class Store:
 
 
 def load(path: Path) -> tuple[dict[str, Any], dict[Key, list[Any_]]]:
-    """(what is said of the run, its rows by artifact). A last line that was cut off is left out."""
+    """Returns (facts about the run, its rows by artifact). Ignores a last line that was cut off."""
     lines = path.read_bytes().splitlines()
     rows: dict[Key, list[Any_]] = {}
     for line in lines[1:]:

@@ -1,4 +1,4 @@
-"""Cases that are trained on the spot, in seconds: `training.py` does it, in a process of its own."""
+"""Cases that are trained when the benchmark runs, in seconds: `training.py` trains them in a separate process."""
 
 from __future__ import annotations
 

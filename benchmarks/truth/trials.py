@@ -37,7 +37,6 @@ from truth.tflite_graph import TfliteGraph
 from truth.verdicts import JOBS, Broken
 
 GRAPHS: dict[str, type[Any]] = {"onnxruntime": OnnxGraph, "tflite": TfliteGraph, "openvino": OpenvinoGraph}
-REAL = 20  # permille of decisions: a fault that changes more is real
 _LITTLE, _LOST = 50, 20  # permille: a right conversion changes no more decisions, or loses no more accuracy
 _OBSERVED = 8  # samples that the ranges of activations are from
 _ATTEMPTS = 4  # faults of a kind that are drawn until one runs

@@ -28,7 +28,6 @@ from edgewright.nouns.verdict import Limits, OutputVerdict
 from truth.decide import Decide, decisions, differing
 
 JOBS = "truth.jobs"
-RULES = {"n": "not finite", "l": "levels", "w": "whole", "f": "following", "s": "slices"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Said:
     """What the verdicts say of a file; empty: accepted.
 
     Attributes:
-        host: letters of the rules that refuse (`RULES`). board: refused by the limits of the sound file's manifest.
+        host: letters of the rules that refuse (`tables.RULES`). board: refused by the limits of the sound file's manifest.
         sqnr_db, following_db: of the worst output, as in a verdict.
         seconds: of the host's verdict. again: it asked fresh samples.
     """
