@@ -38,7 +38,7 @@ class Fault(Row, tag="F", frozen=True):
 
     Attributes:
         changed: permille of decisions that are other ones than the sound file's. -1: it did not run.
-        host: letters of the rules by which a conversion refuses it (`verdicts.RULES`); empty: accepted.
+        host: letters of the rules by which a conversion refuses it (`tables.RULES`); empty: accepted.
         board: 1 where a board refuses it by the sound file's manifest.
         sqnr_db, following_db: of the worst output, as in a verdict; 200 where nothing changes.
         detail: what was done; empty where it is refused by both, or changes little.
