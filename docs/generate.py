@@ -1,6 +1,6 @@
 """Writes the parts of the documentation that the code knows: commands, targets, profiles.
 
-`python docs/generate.py` writes, `--check` only says what is not up to date (and then exits 1).
+`python docs/generate.py` writes, `--check` only reports what is out of date (and then exits with 1).
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import re
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
 os.environ["COLUMNS"] = os.environ["TERMINAL_WIDTH"] = "100"
 
 import click
+import json_schema
 import typer
 
 from edgewright import targets
@@ -203,6 +205,8 @@ def main() -> int:
     pages = {
         **truth_page(),
         "commands.md": commands(),
+        "json.md": json_schema.page(json_schema.schema()),
+        "json-schema.json": json_schema.text(),
         "targets.md": target_tables(),
         "boards.md": board_table() + system_table(),
     }
@@ -216,7 +220,7 @@ def main() -> int:
             sys.stderr.write(f"error: docs/{name} is not up to date\nhint: make docs\n")
         dead = dead_links()
         for link in dead:
-            sys.stderr.write(f"error: docs/{link} does not exist\nhint: mend the link, or write the page\n")
+            sys.stderr.write(f"error: docs/{link} does not exist\nhint: fix the link, or write the page\n")
         return 1 if stale or dead else 0
     for name in stale:
         (FOLDER / name).write_text(pages[name])

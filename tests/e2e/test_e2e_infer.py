@@ -119,10 +119,10 @@ def test_what_is_no_input_is_refused(run: Run, pictures: Path, tmp_path: Path) -
     assert done.code == 2 and "image cannot be read" in done.json["boards"][0]["error"]["message"]
     for path, said in ((tmp_path, "the input is a folder"), (tmp_path / "none.npz", "no such input")):
         done = run("infer", "pictures", "--on", "e-2", "--input", path, "--json")
-        assert done.code == 1 and said in done.json["error"]["message"]
+        assert done.code == 1 and said in done.error["message"]
     (pictures / "few.txt").write_text("one\ntwo\nthree\n")
     text = (pictures / "edgewright.toml").read_text().replace("labels.txt", "few.txt")
     (pictures / "few.toml").write_text(text)
     done = run("convert", "--project", pictures / "few.toml", "--target", "onnxruntime", "--json")
     assert done.code == 1, done.out
-    assert done.json["error"]["message"] == "labels file has 3 classes, output scores has 5"
+    assert done.error["message"] == "labels file has 3 classes, output scores has 5"

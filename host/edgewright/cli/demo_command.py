@@ -33,7 +33,7 @@ def demo(
     with shown() as progress:
         report = run(keep=keep, progress=progress, told=told)
     if as_json:
-        render.document("demo", ok=report.ok, report=report)
+        render.result("demo", report, ok=report.ok)
     else:
         show(report)
         if keep:

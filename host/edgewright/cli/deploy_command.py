@@ -72,7 +72,7 @@ def deploy(
             "--deadline",
             min=5,
             max=86400,
-            help="Seconds after which a trial reverts by itself, beside what its hooks may take.",
+            help="Seconds until a trial reverts unless it is committed, plus the time its hooks may take.",
         ),
     ] = 60.0,
     allow_synthetic: Annotated[
@@ -127,7 +127,10 @@ def deploy(
         outcomes = run(request, history=History(), ask_password=Passwords(progress), progress=progress)
     code = exit_code(outcomes)
     if as_json:
-        render.document("deploy", ok=code == 0, model=request.model, outcomes=outcomes)
+        from edgewright.cli.results.releases import DeployResult
+
+        result = DeployResult(model=request.model, outcomes=tuple(outcomes))
+        render.result("deploy", result, ok=code == 0)
     else:
         boards_output.outcomes(f"deploy {request.model}", outcomes)
         if dry_run:

@@ -31,6 +31,7 @@ def doctor(
     """Say what a board is, what it lacks and what to do."""
     from edgewright.cli.doctor_output import show
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.results.doctor import DoctorResult
     from edgewright.connect.session import Session
     from edgewright.deploy.diagnose import diagnose, guarded
     from edgewright.errors import UsageError
@@ -50,4 +51,4 @@ def doctor(
 
     answers = Boards(fleet, selector, parallel=parallel).each("facts", work)
     sound = all(answer.value.ready for answer in answers if answer.value is not None)
-    finish("doctor", answers, as_json, show, failed=not sound)
+    finish("doctor", answers, as_json, show, lambda boards: DoctorResult(boards=boards), failed=not sound)

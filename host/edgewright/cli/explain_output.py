@@ -31,7 +31,7 @@ def show_explanation(found: Explanation) -> None:
         "Still standing by themselves behind a layer",
         ["", ">source", ">file", ">runtime"],
         [
-            (item.kind, item.source, item.file, "not told" if item.runtime is None else item.runtime)
+            (item.kind, item.source, item.file, "unknown" if item.runtime is None else item.runtime)
             for item in found.elements
         ],
     )

@@ -53,7 +53,7 @@ def add(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Add a board to the fleet file, or change it: what is not said of one that is there stays."""
+    """Add a board to the fleet file, or change one: options that are left out keep their values."""
     from edgewright.config import fleet as fleets
     from edgewright.config import profiles
     from edgewright.nouns.board import BoardEntry
@@ -73,7 +73,9 @@ def add(
         board = fleets.board(name, entry, file.defaults, path)
         file.boards[name] = entry
     if as_json:
-        render.document("fleet add", fleet=path, board=board, changed=existed)
+        from edgewright.cli.results.fleet import FleetAddResult
+
+        render.result("fleet add", FleetAddResult(path=path, board=board, changed=existed))
     else:
         render.line(f"{'changed' if existed else 'added'} {name} in {path}")
         render.note(f"next: `edgewright fleet trust {name}` pins its host key")
@@ -112,8 +114,10 @@ def list_boards(
     loaded = fleets.load(options.fleet_path(fleet))
     pins = trusts.load(loaded).boards
     if as_json:
-        render.document("fleet list", fleet=loaded.name, path=loaded.path,
-                        boards=[{"trusted": name in pins, "board": board} for name, board in loaded.boards.items()])  # fmt: skip
+        from edgewright.cli.results.fleet import FleetListResult, ListedBoard
+
+        found = tuple(ListedBoard(board=board, trusted=name in pins) for name, board in loaded.boards.items())
+        render.result("fleet list", FleetListResult(fleet=loaded.name, path=loaded.path, boards=found))
         return
     rows = [
         (
@@ -143,9 +147,10 @@ def show(
     pins = trusts.load(loaded).boards
     boards = select(loaded, selector)
     if as_json:
-        render.document(
-            "fleet show", boards=[{"board": board, "pin": pins.get(board.name)} for board in boards]
-        )
+        from edgewright.cli.results.fleet import FleetShowResult, ShownBoard
+
+        found = tuple(ShownBoard(board=board, pin=pins.get(board.name)) for board in boards)
+        render.result("fleet show", FleetShowResult(boards=found))
         return
     for board in boards:
         values: dict[str, Any] = msgspec.to_builtins(board)
@@ -209,8 +214,12 @@ def remove(
     with trusts.changing(boards.fleet) as pins:
         for name in gone:
             pins.boards.pop(name, None)
+    code = exit_for(answers)
     if as_json:
-        render.document("fleet remove", removed=gone, kept=sorted(kept))
+        from edgewright.cli.results.fleet import FleetRemoveResult
+
+        removed = FleetRemoveResult(removed_boards=tuple(gone), kept_boards=tuple(sorted(kept)))
+        render.result("fleet remove", removed, ok=code == 0)
     elif gone:
         render.line(f"removed {', '.join(gone)}")
     for answer in answers:
@@ -218,7 +227,7 @@ def remove(
             render.note(f"{answer.board.name} is kept: {answer.error.message}")
         elif (answer.value or {}).get("left"):
             render.note(f"{answer.board.name}: left there: {(answer.value or {})['left']}")
-    raise typer.Exit(int(exit_for(answers)))
+    raise typer.Exit(int(code))
 
 
 @app.command()
@@ -234,6 +243,7 @@ def prune(
 ) -> None:
     """Remove old releases, unused runtimes and leftovers from boards."""
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.results.boards import BoardPrune, FleetPruneResult
 
     def people(answers: list[Answer[dict[str, Any]]]) -> None:
         rows = [
@@ -257,7 +267,18 @@ def prune(
     answers = Boards(fleet, selector).each(
         "prune", lambda board, session, progress: session.call("prune", keep=keep, **more)
     )
-    finish("fleet prune", answers, as_json, people, dry_run=dry_run)
+    finish(
+        "fleet prune",
+        answers,
+        as_json,
+        people,
+        lambda boards: FleetPruneResult(dry_run=dry_run, boards=boards),
+        of=lambda answer: BoardPrune(
+            removed=tuple(answer["removed"]),
+            in_use=tuple(answer.get("in_use") or ()),
+            freed_bytes=answer["freed_bytes"],
+        ),
+    )
 
 
 @app.command()
@@ -270,6 +291,7 @@ def reset(
 ) -> None:
     """Accept what `current` points to, on boards whose state was lost (`status` says so)."""
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.results.boards import FleetResetResult
 
     def people(answers: list[Answer[dict[str, Any]]]) -> None:
         render.line(f"reset: {', '.join(answer.board.name for answer in answers)}")
@@ -281,6 +303,8 @@ def reset(
         boards.each("reset", lambda board, session, progress: session.call("reset")),
         as_json,
         people,
+        lambda boards: FleetResetResult(boards=boards),
+        of=lambda answer: None,
     )
 
 
@@ -311,14 +335,15 @@ def agent(
             f"cannot write {output}: {error.strerror}", hint="name a file in a folder that exists"
         ) from error
     if as_json:
-        hashes = {name: one.sha256 for name, one in runners.items()}
-        render.document(
-            "fleet agent",
+        from edgewright.cli.results.fleet import FleetAgentResult
+
+        written = FleetAgentResult(
             path=output,
             sha256=hashlib.sha256(data).hexdigest(),
             bytes=len(data),
-            runners=hashes,
+            runners={name: one.sha256 for name, one in runners.items()},
         )
+        render.result("fleet agent", written)
         return
     render.line(f"wrote {output}: {render.size(len(data))}, runners: {', '.join(runners)}")
     render.note(
@@ -327,7 +352,7 @@ def agent(
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Asks; ends as aborted on no, and where nobody can be asked."""
+    """Asks for confirmation; ends as aborted on no, or if stdin is not a terminal."""
     import sys
 
     from edgewright.errors import EdgewrightError
@@ -335,6 +360,8 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise EdgewrightError("nobody is there to ask", hint="--yes goes ahead", code="aborted")
+        raise EdgewrightError(
+            "cannot prompt: stdin is not a terminal", hint="use --yes to skip the question", code="aborted"
+        )
     if not typer.confirm(question, err=True):
         raise KeyboardInterrupt

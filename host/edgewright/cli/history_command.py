@@ -36,7 +36,10 @@ def history(
         names = [board.name for board in select(loaded, on)] if on is not None else None
     events = History().events(fleet=name, model=model, boards=names, limit=limit)
     if as_json:
-        render.document("history", events=events)
+        from edgewright.cli.results import releases
+
+        found = tuple(releases.event(event) for event in events)
+        render.result("history", releases.HistoryResult(events=found))
         return
     rows = []
     for event in events:

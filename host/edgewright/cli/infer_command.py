@@ -52,6 +52,7 @@ def infer(
     """Run one input on a board; print or save the outputs: real values, with the classes' names where the project has labels."""
     from edgewright.cli.infer_output import show
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.results.boards import InferResult
     from edgewright.errors import UsageError
     from edgewright.measure.inputs import check_file, packed
     from edgewright.measure.released import released
@@ -82,11 +83,14 @@ def infer(
     for answer in answers:
         if output is not None and answer.value is not None:
             answer.value.save(output)
-    if as_json:
-        for answer in answers:
-            if answer.value is not None:
-                answer.value = answer.value.document()  # type: ignore[assignment]
-    finish("infer", answers, as_json, show)
+    finish(
+        "infer",
+        answers,
+        as_json,
+        show,
+        lambda boards: InferResult(boards=boards),
+        of=lambda found: found.record(),
+    )
 
 
 def _chosen(session: Session, board: Board, name: str, release: str | None) -> tuple[str, str]:

@@ -24,10 +24,10 @@ def up(
     ] = None,
     python: Annotated[str | None, typer.Option("--python", metavar="PATH", help="Their Python.")] = None,
     arch: Annotated[
-        str | None, typer.Option("--arch", help="arm64: emulated boards with an arm64 Debian of their own.")
+        str | None, typer.Option("--arch", help="arm64: emulated boards, each with its own arm64 Debian.")
     ] = None,
     vm: Annotated[
-        bool, typer.Option("--vm", help="With --arch arm64: whole machines, each with a kernel of its own.")
+        bool, typer.Option("--vm", help="With --arch arm64: whole machines, each with its own kernel.")
     ] = False,
     suite: Annotated[
         str,
@@ -109,7 +109,9 @@ def down(
 
     gone = lab.down(name)
     if as_json:
-        render.document("lab down", removed=gone)
+        from edgewright.cli.results.demo import LabDownResult
+
+        render.result("lab down", LabDownResult(removed_boards=tuple(gone)))
     else:
         render.line(f"removed {', '.join(gone)}" if gone else "there is no lab")
 
@@ -125,7 +127,9 @@ def list_boards(as_json: options.JSON = False, debug: options.DEBUG = False) -> 
 def show(command: str, made: list[LabBoard], as_json: bool) -> None:
     """A row a board."""
     if as_json:
-        render.document(command, boards=made)
+        from edgewright.cli import results
+
+        render.result(command, results.record(command)(boards=tuple(made)))
         return
     rows = [
         (

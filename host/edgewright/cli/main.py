@@ -31,7 +31,7 @@ COMMANDS = {
     "profiles": "The kinds of boards",
     "targets": "The runtimes that a model is compiled to",
     "toolchain": "Install, list and remove converters that need another Python",
-    "cache": "List and prune what is kept so as not to be made again",
+    "cache": "List and prune cached artifacts, wheels and logs",
     "lab": "Simulated boards on this machine",
 }
 
@@ -123,7 +123,7 @@ def leave(code: int) -> None:
 
 
 def unread() -> None:
-    """Nobody reads stdout any more: what is still in its buffer goes nowhere, without a word."""
+    """Nobody reads stdout any more: discard what is still in its buffer."""
     import os
 
     null = os.open(os.devnull, os.O_WRONLY)
@@ -180,8 +180,17 @@ def say(argv: list[str], error: EdgewrightError, exit_code: int) -> int:
     """Shows an error: on stdout as JSON when JSON was asked for, else on stderr."""
     from edgewright.cli import render
 
-    render.error(error, as_json="--json" in argv)
+    render.error(error, json_of=command_of(argv) if "--json" in argv else None)
     return int(exit_code)
+
+
+def command_of(argv: list[str]) -> str:
+    """The command that a command line names, such as `fleet list`; empty where it names none."""
+    from edgewright.cli.results import RECORDS
+
+    words = [word for word in argv if not word.startswith("-")][:2]
+    known = [name for name in (" ".join(words), *words[:1]) if name in RECORDS]
+    return known[0] if known else ""
 
 
 def help_hint(error: click.UsageError) -> str:

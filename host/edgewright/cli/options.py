@@ -109,7 +109,8 @@ ACCELERATOR = Annotated[
     typer.Option("--accelerator", help="Fails where it is absent or not used; `auto`: the fastest there is."),
 ]
 ALLOW_CONSTANT = Annotated[
-    bool, typer.Option("--allow-constant", help="Accept a model that answers every golden input alike.")
+    bool,
+    typer.Option("--allow-constant", help="Accept a model that gives the same output for every test input."),
 ]
 
 

@@ -151,6 +151,7 @@ def install(
     """Installs a runtime on the boards; ends with the exit code."""
     from edgewright.cli import bundle_output
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.results.provision import ProvisionResult
     from edgewright.connect.provision import ensure_runtime
     from edgewright.deploy.board_profile import profile_of
 
@@ -170,7 +171,10 @@ def install(
             dry_run=dry_run,
         )
 
-    finish("provision", boards.each("facts", work), as_json, show, dry_run=dry_run)
+    answers = boards.each("facts", work)
+    finish(
+        "provision", answers, as_json, show, lambda boards: ProvisionResult(dry_run=dry_run, boards=boards)
+    )
 
 
 def show(answers: list[Answer[RuntimeChoice]]) -> None:

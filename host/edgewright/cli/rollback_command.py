@@ -56,7 +56,9 @@ def rollback(
         outcomes = run(request, history=History(), ask_password=Passwords(progress), progress=progress)
     code = exit_code(outcomes)
     if as_json:
-        render.document("rollback", ok=code == 0, model=name, outcomes=outcomes)
+        from edgewright.cli.results.releases import RollbackResult
+
+        render.result("rollback", RollbackResult(model=name, outcomes=tuple(outcomes)), ok=code == 0)
     else:
         rows = [
             (

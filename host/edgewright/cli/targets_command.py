@@ -27,7 +27,9 @@ def targets(
         return
     found = [loader.load(name) for name in loader.names()]
     if as_json:
-        render.document("targets", targets=found)
+        from edgewright.cli.results.kinds import TargetsResult
+
+        render.result("targets", TargetsResult(targets=tuple(found)))
         return
     render.table(
         "",
@@ -51,7 +53,9 @@ def show_matrix(as_json: bool) -> None:
 
     found = cells()
     if as_json:
-        render.document("targets", matrix=found)
+        from edgewright.cli.results.kinds import TargetsResult
+
+        render.result("targets", TargetsResult(routes=found))
         return
     render.table(
         "",

@@ -1,4 +1,4 @@
-"""edgewright toolchain: converters that need another Python, in environments of their own."""
+"""edgewright toolchain: converters that need another Python, in separate environments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgewright.cli import options, render
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Converters that need another Python, in environments of their own.",
+    help="Converters that need another Python, in separate environments.",
 )
 NAME = Annotated[str, typer.Argument(metavar="NAME", help="A toolchain: see `edgewright toolchain list`.")]
 
@@ -30,6 +30,7 @@ def install(
 ) -> None:
     """Build a toolchain; one that is there already stays as it is."""
     from edgewright.cli.progress import shown
+    from edgewright.cli.results.toolchain import ToolchainInstallResult
     from edgewright.compile import toolchains
 
     row = toolchains.toolchain(name)
@@ -37,9 +38,10 @@ def install(
     if dry_run:
         chosen = toolchains.choose_python(row, python)
         if as_json:
-            render.document(
-                "toolchain install", dry_run=True, toolchain=before, python=chosen, requirements=row.requirements
-            )  # fmt: skip
+            planned = ToolchainInstallResult(
+                dry_run=True, toolchain=before, python=chosen, requirements=row.requirements
+            )
+            render.result("toolchain install", planned)
             return
         render.line(f"{name} is {before.state}; it would be made in {before.folder}")
         render.line(f"with Python {chosen.version}, {chosen.path}: about {row.megabytes} MiB")
@@ -49,7 +51,9 @@ def install(
     with shown() as progress:
         made = toolchains.install(name, python, progress)
     if as_json:
-        render.document("toolchain install", changed=before.state != "ready", toolchain=made)
+        render.result(
+            "toolchain install", ToolchainInstallResult(changed=before.state != "ready", toolchain=made)
+        )
         return
     was = "was there already" if before.state == "ready" else "is installed"
     render.line(f"toolchain {name} {was}: Python {made.python}, {made.folder}")
@@ -62,7 +66,9 @@ def list_toolchains(as_json: options.JSON = False, debug: options.DEBUG = False)
 
     found = toolchains.listing()
     if as_json:
-        render.document("toolchain list", toolchains=found)
+        from edgewright.cli.results.toolchain import ToolchainListResult
+
+        render.result("toolchain list", ToolchainListResult(toolchains=tuple(found)))
         return
     rows = [
         (one.name, one.title, toolchains.spoken(one.pythons), one.state, one.python or "-") for one in found
@@ -83,7 +89,10 @@ def remove(
     place = toolchains.describe(name).folder
     gone = place.is_dir() if dry_run else toolchains.remove(name)
     if as_json:
-        render.document("toolchain remove", dry_run=dry_run, removed=[name] if gone else [])
+        from edgewright.cli.results.toolchain import ToolchainRemoveResult
+
+        removed = (name,) if gone else ()
+        render.result("toolchain remove", ToolchainRemoveResult(dry_run=dry_run, removed_toolchains=removed))
         return
     verb = "would remove" if dry_run else "removed"
     render.line(f"{verb} {place}" if gone else f"toolchain {name} is not installed")
