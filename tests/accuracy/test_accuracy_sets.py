@@ -299,7 +299,7 @@ def test_a_set_that_lost_a_file_is_made_again(tmp_path: Path) -> None:
 
 
 def test_names_are_numbered_only_where_all_classes_are_named(folder: Path) -> None:
-    """Of cat, dog and eel a model with four outputs knows one more, whose place nobody told."""
+    """Of cat, dog and eel a model with four outputs knows one more, whose index is unknown."""
     three, four = (TensorSpec(name="y", shape=(1, width), dtype="float32") for width in (3, 4))
 
     def fitted(metric: str, output: TensorSpec) -> list[Any]:

@@ -256,7 +256,7 @@ def test_damaged_wheels_of_the_store_are_taken_from_the_bundle_again(offline, tm
 
 
 def rebuilt(path: Path, *, change=None, extra=(), packed=False, first=None) -> None:
-    """Writes a bundle anew with something about it changed."""
+    """Writes a bundle again with something about it changed."""
     with zipfile.ZipFile(path) as archive:
         rows = [(info.filename, archive.read(info)) for info in archive.infolist()]
     if change is not None:

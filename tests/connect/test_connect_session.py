@@ -297,7 +297,7 @@ def test_upload_to_a_board_that_only_says_it_lives_ends(
 
 
 def test_a_watch_cuts_at_the_deadline_whatever_is_said():
-    """Paramiko may be stuck in a full TCP buffer then, past any timeout of its own."""
+    """Paramiko may be stuck in a full TCP buffer then, past all of its own timeouts."""
     said, cut = itertools.count(), threading.Event()
     deadline = time.monotonic() + 0.3
     with Watch(lambda: Life(0, next(said)), cut.set, 3, deadline) as watch:

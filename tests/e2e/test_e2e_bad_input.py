@@ -206,15 +206,15 @@ def test_a_damaged_incumbent_is_noticed_and_does_not_block_its_successor(
     assert again.json["outcomes"][0]["code"] == "release-damaged"
     assert "--version" in again.json["outcomes"][0]["hint"]
     for more in (evaluation, ()):
-        assert deployed("good.onnx", *more, "--version", "mended", "--stage", model="broken").code == 0
-    after = deployed("good.onnx", *evaluation, "--version", "mended", model="broken")
+        assert deployed("good.onnx", *more, "--version", "fixed", "--stage", model="broken").code == 0
+    after = deployed("good.onnx", *evaluation, "--version", "fixed", model="broken")
     assert after.code == 0, after.out
     notes = [check["note"] for check in after.json["outcomes"][0]["checks"] if check["name"] == "incumbent"]
     assert "damaged" in notes[0]
 
 
 def deploy_process(models: Path, *more: object) -> subprocess.Popen[str]:
-    """`edgewright deploy retrained.onnx` in a process of its own."""
+    """`edgewright deploy retrained.onnx` in a separate process."""
     command = ["deploy", str(models / "retrained.onnx"), "--to", "e-2", "--name", "tiny", "--target", "onnxruntime",
                "--precision", "fp32", "--json", *map(str, more)]  # fmt: skip
     code = "import sys; from edgewright.cli.main import run; run(sys.argv[1:])"
@@ -238,7 +238,7 @@ def wait_for(process: subprocess.Popen[str], word: str) -> None:
     for line in process.stderr:
         if word in line:
             return
-    raise AssertionError(f"never said {word!r}; exit code {process.wait()}")
+    raise AssertionError(f"never printed {word!r}; exit code {process.wait()}")
 
 
 def test_two_deployments_at_once_to_one_board(

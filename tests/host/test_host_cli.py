@@ -141,7 +141,7 @@ def test_the_fleet_is_kept_in_a_file(
     board = result_of(capsys.readouterr().out)["boards"][0]["board"]
     assert (board["address"], board["user"], board["port"]) == ("192.0.2.9", "pi", 2222)
     assert (board["profile"], board["labels"]) == ("pi4b", ["b"])
-    assert main(["fleet", "remove", "kitchen"]) == 1  # nobody is there to ask
+    assert main(["fleet", "remove", "kitchen"]) == 1  # stdin is not a terminal
     assert "--yes" in capsys.readouterr().err
     assert main(["fleet", "remove", "kitchen", "--json"]) == 1  # a program says --yes too
     capsys.readouterr()

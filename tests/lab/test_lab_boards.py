@@ -179,7 +179,7 @@ def test_a_recycled_process_id_is_never_killed(up):
     (board,) = up(1)
     time.sleep(
         0.05
-    )  # start times are told in clock ticks of 10 ms; two processes of one tick never had one id
+    )  # start times are reported in clock ticks of 10 ms; two processes of one tick never had one id
     with subprocess.Popen(["sleep", "300"]) as innocent:
         try:
             lab = record.load("lab")

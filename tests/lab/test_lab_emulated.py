@@ -217,7 +217,7 @@ def test_ctrl_c_while_a_machine_starts_leaves_nothing(here: Path) -> None:
         while not (pid_file.exists() and pid_file.read_text().strip()) and time.monotonic() < until:
             time.sleep(0.05)
         emulator = int(pid_file.read_text())
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does; the emulator has a session of its own
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does; the emulator has its own session
         _, said = process.communicate(timeout=200)
     assert process.returncode == 130 and "Traceback" not in said
     assert processes.started(emulator) == "" and not (here / "lab/half").exists()

@@ -133,7 +133,7 @@ def test_a_bundle(kit, home, tmp_path):
 
 
 def test_what_is_cached_is_made_again(home):
-    """Nothing that can be made again is an error: not a key, a note of wheels, nor a toolchain of another shape."""
+    """Nothing that can be rebuilt is an error: not a key, a note of wheels, nor a toolchain of another shape."""
     from edgewright.compile import toolchains
     from edgewright.connect import kits
     from edgewright.store.artifacts import ArtifactStore

@@ -1,4 +1,4 @@
-"""The rule for one output, number by number, and the faults that it is there to find."""
+"""The rule for one output, number by number, and the faults that it has to find."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def named(found: judge.Judged) -> list[tuple[int | None, int]]:
 
 @pytest.fixture
 def scores() -> Array:
-    """16 answers of 6 scores in 5 places, each with a mean and changes of its own."""
+    """16 answers of 6 scores in 5 places, each with its own mean and changes."""
     draw = np.random.default_rng(3)
     return draw.normal(size=(16, 6, 5)) + np.arange(6)[:, None]
 

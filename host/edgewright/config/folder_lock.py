@@ -39,7 +39,7 @@ def locked(folder: Path) -> Iterator[Callable[[], bool]]:
             return
         fcntl.flock(
             descriptor, fcntl.LOCK_EX
-        )  # each open has a lock of its own, so threads exclude each other
+        )  # each open file has its own lock, so threads exclude each other
         mine.add(key)
         try:
             yield held

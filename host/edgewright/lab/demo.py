@@ -1,7 +1,7 @@
 """The demo: the main job on three simulated boards of different kinds, with a release that is bad in each way.
 
 A small digits classifier is deployed (v1), measured, then a version that was fine-tuned wrongly (v2), a file with one
-corrupted weight (v3) and a good one (v4) follow, and in the end v1 is put back. On each board a process of its own
+corrupted weight (v3) and a good one (v4) follow, and in the end v1 is put back. On each board a separate process
 reads `current` throughout, as an application would.
 """
 
@@ -116,9 +116,7 @@ def alone() -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            hint = (
-                "wait for its end, or give this one a home of its own: EDGEWRIGHT_HOME=FOLDER edgewright demo"
-            )
+            hint = "wait until it ends, or use another state folder: EDGEWRIGHT_HOME=FOLDER edgewright demo"
             raise EdgewrightError("another demo is at work", hint=hint, code="demo-running") from None
         yield
     finally:

@@ -10,7 +10,7 @@ class SliceLimits(Noun, frozen=True, kw_only=True):
 
     Attributes:
         axis: of the output's shape.
-        noise: for each index the greatest sum of (out - ref)^2 over all goldens; None where a slice has no limit of its own.
+        noise: for each index the greatest sum of (out - ref)^2 over all goldens; None where a slice has no separate limit.
     """
 
     axis: int
