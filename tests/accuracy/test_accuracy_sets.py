@@ -308,12 +308,12 @@ def test_names_are_numbered_only_where_all_classes_are_named(folder: Path) -> No
 
     for metric in ("top1", "f1", "auc"):
         assert fitted(metric, three) == [0, 0, 1, 2]
-        with pytest.raises(DataError, match="labels name 3 classes, output y has 4") as caught:
+        with pytest.raises(DataError, match="3 class folders but output y has 4 classes") as caught:
             fitted(metric, four)
         assert "classes.txt" in caught.value.hint
     table = "cat/1.png,{}\ncat/sub/2.png,{}\ndog/0.png,{}\neel/0.png,{}\n"
     (folder / "labels.csv").write_text("file,label\n" + table.format("ant", "bee", "ant", "bee"))
-    with pytest.raises(DataError, match="labels name 2 classes, output y has 3"):
+    with pytest.raises(DataError, match="2 class folders but output y has 3 classes"):
         fitted("top1", three)
     (folder / "labels.csv").write_text(table.format(1, 2, 1, 2))
     assert fitted("top1", four) == [1, 2, 1, 2]

@@ -1,4 +1,4 @@
-"""How outcomes and measurements over boards are shown; used by deploy, rollback, bench and demo."""
+"""Tables of outcomes and measurements over boards, for deploy, rollback, bench and demo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bundles on the command line: written, shown, taken in."""
+"""Writes, shows and imports bundles on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""edgewright demo: the main job on simulated boards, from nothing."""
+"""edgewright demo: runs the main job on simulated boards."""
 
 from __future__ import annotations
 

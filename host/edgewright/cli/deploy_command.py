@@ -1,4 +1,4 @@
-"""edgewright deploy: convert, ship, measure on the board, keep it or refuse it."""
+"""edgewright deploy: converts a model, ships it, measures it on boards, and activates or refuses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""edgewright doctor: what a board is, what it lacks and what to do."""
+"""edgewright doctor: describes a board and lists what stops a deployment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `edgewright doctor` says of a board: its facts, what runs there, what was found."""
+"""Tables of `doctor`: a board's facts, its runtimes and the findings."""
 
 from __future__ import annotations
 

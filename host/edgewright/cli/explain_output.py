@@ -1,4 +1,4 @@
-"""What a conversion did to a model, as tables."""
+"""Tables of `convert --explain`."""
 
 from __future__ import annotations
 

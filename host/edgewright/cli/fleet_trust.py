@@ -1,4 +1,4 @@
-"""fleet trust: shows the host keys of boards, asks, and pins them."""
+"""`fleet trust`: shows the host keys of boards, asks for confirmation, and pins them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""edgewright history: what was deployed, refused and rolled back."""
+"""edgewright history: lists deployments, refusals and rollbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `edgewright doctor --host` says."""
+"""Tables of `doctor --host`."""
 
 from __future__ import annotations
 

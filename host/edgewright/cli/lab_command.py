@@ -1,4 +1,4 @@
-"""edgewright lab: simulated boards on this machine."""
+"""edgewright lab: starts, lists and stops simulated boards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""edgewright logs: the agent's log of a board."""
+"""edgewright logs: prints the agent's log of a board."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simple commands over boards: open a session on each in parallel, do one thing, gather results and errors."""
+"""Opens a session on each board in parallel, does one thing there, and collects results and errors."""
 
 from __future__ import annotations
 

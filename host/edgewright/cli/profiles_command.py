@@ -1,4 +1,4 @@
-"""edgewright profiles: the kinds of boards."""
+"""edgewright profiles: lists and shows kinds of boards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""edgewright provision: installs a runtime on boards, with no internet there; carries it there in a bundle."""
+"""edgewright provision: installs a runtime on boards that have no internet, also from a bundle."""
 
 from __future__ import annotations
 

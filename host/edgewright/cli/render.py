@@ -1,4 +1,4 @@
-"""The only module that prints: tables for people, one versioned JSON document for programs."""
+"""The only module that prints results: tables for people, one JSON document for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""edgewright rollback: puts a known-good release back."""
+"""edgewright rollback: reactivates a known-good release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search of precisions: runs it, prints what was tried, and the best."""
+"""Runs a search of precisions, and prints the trials and the best candidate."""
 
 from __future__ import annotations
 

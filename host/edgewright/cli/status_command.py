@@ -1,4 +1,4 @@
-"""edgewright status: what runs on the boards."""
+"""edgewright status: shows what runs on the boards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""edgewright targets: the runtimes that a model is compiled to."""
+"""edgewright targets: lists the runtimes that models are compiled for."""
 
 from __future__ import annotations
 

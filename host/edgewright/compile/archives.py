@@ -1,4 +1,4 @@
-"""Looks into zip archives that hold models: Keras files, `torch.export` programs, and PyTorch's pickles.
+"""Inspects zip archives that hold models: Keras files, `torch.export` programs and PyTorch pickles.
 
 Nothing is unpickled here: a pickle's instructions are listed, not run.
 """

@@ -1,4 +1,4 @@
-"""Checks a finished artifact: how its answers to the goldens compare with its source's, and what that means for boards."""
+"""Checks a finished artifact: compares its outputs for the goldens with the source's, and sets the limits for boards."""
 
 from __future__ import annotations
 

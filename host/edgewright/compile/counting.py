@@ -1,4 +1,4 @@
-"""Which values of the goldens' outputs count: padding, rows past a valid count, and ties do not."""
+"""Decides which values of the goldens' outputs count: not padding, rows past a valid count, or ties."""
 
 from __future__ import annotations
 

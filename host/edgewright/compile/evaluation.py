@@ -1,4 +1,4 @@
-"""Evaluation sets: from `.npz`, folders of labelled images or the user's own function to what is run and compared."""
+"""Evaluation sets: from `.npz`, folders of labelled images, or the user's own function."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def write(
 
 
 def _place(folder: Path, key: str, yielded: str = "") -> Path:
-    """The folder of a set; what a function yields anew lies beside what it yielded before."""
+    """The folder of a set; each different output of a function gets a separate one."""
     return folder / hashlib.sha256(f"{key} {yielded}".encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Images as model inputs, by the project's preprocessing."""
+"""Turns images into model inputs, by the project's preprocessing."""
 
 from __future__ import annotations
 

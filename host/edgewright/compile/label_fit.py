@@ -1,4 +1,4 @@
-"""Whether labels fit a metric and a model's outputs, and their form there."""
+"""Checks labels against a metric and a model's outputs, and brings them into the metric's form."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def classes(spec: TensorSpec) -> int:
 
 
 def check_names(metric: str, names: int, spec: TensorSpec) -> None:
-    """Raises DataError when classes that were numbered by their sorted names are not all that the output has."""
+    """Raises DataError when class folders, numbered by their sorted names, are not all the classes of the output."""
     if metric in ("top1", "top5", "f1", "auc") and names != max(classes(spec), 2):
         raise DataError(
-            f"labels name {names} classes, output {cut(spec.name)} has {max(classes(spec), 2)}: their numbers are unknown",
+            f"{names} class folders but output {cut(spec.name)} has {max(classes(spec), 2)} classes: cannot map folder names to class indexes",
             hint="list all classes in classes.txt, one a line, in the order of the model's outputs",
         )
 

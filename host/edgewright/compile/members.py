@@ -1,4 +1,4 @@
-"""Which member of an `.npz` is for which input."""
+"""Maps the members of an `.npz` to inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shapes of a source's inputs, read from its files without a framework: for what `--dry-run` shows.
+"""Reads the shapes of a source's inputs from its files without a framework, for `--dry-run`.
 
 A conversion asks the framework instead. What cannot be read here is not shown.
 """

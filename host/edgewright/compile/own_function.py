@@ -1,4 +1,4 @@
-"""The user's own functions: `module.py:function`, imported from that file."""
+"""Imports the user's own functions: `module.py:function`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def named(text: Path | str | None) -> tuple[Path, str] | None:
 
 
 def load(text: Path | str) -> Callable[..., Any]:
-    """The function, its module run anew.
+    """The function, its module run again.
 
     Raises:
         UsageError: no such file or function, or the module fails while it is imported.

@@ -1,4 +1,4 @@
-"""The Pythons of this machine, for toolchains that need another one than this."""
+"""Finds the Pythons of this machine, for toolchains that need another version."""
 
 from __future__ import annotations
 

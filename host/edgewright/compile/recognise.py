@@ -1,4 +1,4 @@
-"""Says what a source model is by its content; its name is only checked against that."""
+"""Recognises the format of a source model by its content; its name is only checked against that."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _look(path: Path) -> tuple[str, bool, list[Path]]:
         return _folder(path)
     if path.suffix.lower() == ".py":
         raise ModelError(
-            f"which function of {path.name} returns the model is not said",
+            f"no function named in {path.name}",
             hint=f"give {path}:FUNCTION, which returns (module, example inputs)",
             code="no-such-function",
         )

@@ -1,4 +1,4 @@
-"""Static shapes: what the boards' runtimes want, and what a source leaves open."""
+"""Static shapes: what a source leaves open, and what the user has to give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's own comparison of an artifact's answers with its source's: `[compare] function` of the project file.
+"""The user's own comparison of two lists of outputs: `[compare] function` of the project file.
 
 It is a function `(references, answers) -> float` or `-> array of shape (goldens,)`, a share a golden whose mean is the value:
 1 where they are the same, 0 where they have nothing in common. Both arguments are lists, one float64 array of shape

@@ -1,4 +1,4 @@
-"""Folders and files that hold a model's weights without its graph: Hugging Face's, KerasHub's, llama.cpp's.
+"""Recognises files that hold a model's weights without its graph: Hugging Face, KerasHub, llama.cpp.
 
 They are looked at, and never loaded. Each gets one line that says what to export instead.
 """

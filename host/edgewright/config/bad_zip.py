@@ -1,4 +1,4 @@
-"""What `zipfile` raises for damaged files."""
+"""The exceptions that `zipfile` raises for damaged files."""
 
 from __future__ import annotations
 

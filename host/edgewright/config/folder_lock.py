@@ -1,4 +1,4 @@
-"""A lock on a folder: for a read, a change and a write of files in it. It leaves nothing behind."""
+"""A lock on a folder, across processes and threads, for reading, changing and writing its files."""
 
 from __future__ import annotations
 

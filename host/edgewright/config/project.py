@@ -1,4 +1,4 @@
-"""`edgewright.toml`: one project beside a model."""
+"""Reads `edgewright.toml`: the project file next to a model."""
 
 from __future__ import annotations
 

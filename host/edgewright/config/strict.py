@@ -1,4 +1,4 @@
-"""Reading TOML into nouns: an unknown key is an error that names the nearest right one."""
+"""Reads TOML into records: an unknown key is an error that names the nearest valid one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo: the main job on three simulated boards of different kinds, with a release that is bad in each way.
+"""The demo: the main job on three simulated boards, with releases that are bad in different ways.
 
 A small digits classifier is deployed (v1), measured, then a version that was fine-tuned wrongly (v2), a file with one
 corrupted weight (v3) and a good one (v4) follow, and in the end v1 is put back. On each board a separate process

@@ -1,4 +1,4 @@
-"""The Python of simulated boards."""
+"""Finds the Python of simulated boards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated board's server: OpenSSH's own sshd, unprivileged."""
+"""A simulated board's server: unprivileged OpenSSH."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Posing: the facts of another kind of board that a simulated one gives out instead of this machine's."""
+"""Substitutes facts: a simulated board reports those of another kind of board."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written down about a lab: enough to find, start again and remove everything of it."""
+"""The state of a lab on disk: enough to find, restart and remove everything in it."""
 
 from __future__ import annotations
 

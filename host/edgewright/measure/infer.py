@@ -1,4 +1,4 @@
-"""infer: one input through a model on a board."""
+"""Runs one input through a model on a board."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `infer` has to know of a release on a board: of its manifest, which this machine has or the board says."""
+"""The manifest of a release on a board, from this machine's store or from the board, for `infer`."""
 
 from __future__ import annotations
 

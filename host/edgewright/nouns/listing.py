@@ -1,4 +1,4 @@
-"""Lists and names in messages, which stay short whatever a model has."""
+"""Shortens lists and names in messages."""
 
 from __future__ import annotations
 

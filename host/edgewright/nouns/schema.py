@@ -1,4 +1,4 @@
-"""The version of a format: what a newer edgewright wrote is refused by that name, before anything else in it is read."""
+"""The version of a format: a file that a newer edgewright wrote is refused before anything else in it is read."""
 
 from __future__ import annotations
 

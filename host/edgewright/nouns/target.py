@@ -1,4 +1,4 @@
-"""Target: a runtime that a model is compiled to, and which wheels of it run where."""
+"""Target: a runtime that models are compiled for, and which of its wheels run where."""
 
 from __future__ import annotations
 

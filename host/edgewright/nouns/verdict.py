@@ -1,4 +1,4 @@
-"""OutputVerdict: how near one output of an artifact is to its source's, and what a board's answers to the goldens must keep."""
+"""OutputVerdict: how close an output is to the source's, and the limits that a board must keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies files with their holes: weights that are all zero, or not written yet, take no room."""
+"""Copies files with their holes, so that unwritten or zero parts take no space."""
 
 from __future__ import annotations
 

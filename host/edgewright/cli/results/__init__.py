@@ -1,4 +1,4 @@
-"""What commands print with `--json`: one record a command, in modules that only `--json` imports."""
+"""Records that commands print with `--json`, one a command; imported only for `--json`."""
 
 from __future__ import annotations
 

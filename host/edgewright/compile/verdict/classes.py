@@ -1,4 +1,4 @@
-"""Classes: whole numbers that stand for something, and yes or no. They are equal or not; how far apart they are means nothing."""
+"""Class numbers and booleans: outputs that are equal or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks again: slices that look lost on the goldens are lost only if other samples say so too.
+"""Confirms lost slices on fresh samples.
 
 The references come from the source's worker by a file, the answers from the target's; neither holds more than one sample's.
 """

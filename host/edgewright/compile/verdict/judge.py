@@ -1,4 +1,4 @@
-"""Judges one output of an artifact on the goldens, or all of them. Pure: arrays in, figures out."""
+"""Judges the outputs of an artifact on the goldens. Pure: arrays in, figures out."""
 
 from __future__ import annotations
 
