@@ -50,15 +50,17 @@ SUFFIXES = (".md", ".toml", ".cfg", ".sh", "Makefile")
 SCRIPTS = ("tools/python", "tools/system", "tools/without", ".ci/run")
 # Written by programs whose sources are checked, or kept as an earlier version wrote them.
 SKIPPED = (
-    "docs/commands.md", "docs/json.md", "docs/targets.md", "docs/boards.md", "docs/truth.md", "docs/style.md",
+    "docs/commands.md", "docs/json.md", "docs/targets.md", "docs/boards.md", "docs/truth.md", "docs/modules.md", "docs/style.md",
     "tools/prose.py", "tests/tools/test_tools_prose.py", "tests/upgrades/made_by_", "LICENSE",
 )  # fmt: skip
+CODE = re.compile(r"`[^`\n]+`")
 FIELD = re.compile(r"\{[^{}\n]*\}")
 TEXT = {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1)}
 
 
 def found_in(text: str) -> Iterator[tuple[int, str, str]]:
     """(line from 0, phrase, what to write instead) of each phrase; a line break counts as a blank."""
+    text = blanked(text, CODE)
     for match in PATTERN.finditer(re.sub(r"\n[ \t]*(?:#: |# )?", lambda gap: " " * len(gap[0]), text)):
         phrase = re.sub(r" +", " ", match[0])
         instead = list(PHRASES.values())[int(match.lastgroup[1:])] if match.lastgroup else ""
@@ -75,8 +77,12 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
         if token.type in TEXT and (
             token.type == tokenize.COMMENT or " " in token.string
         ):  # one word is a key
-            blank = FIELD.sub(lambda field: "_" * len(field[0]), token.string)
-            yield token.start[0], blank if is_formatted(token) else token.string
+            yield token.start[0], blanked(token.string, FIELD) if is_formatted(token) else token.string
+
+
+def blanked(text: str, what: re.Pattern[str]) -> str:
+    """The text with code in it made unreadable."""
+    return what.sub(lambda code: "_" * len(code[0]), text)
 
 
 def is_formatted(token: tokenize.TokenInfo) -> bool:

@@ -73,7 +73,7 @@ def open_script(tmp_path):
             ProtocolError,
             "longer",
         ),
-        ("request(); say(id=1, error=None)", BoardError, "without a word"),
+        ("request(); say(id=1, error=None)", BoardError, "without a message"),
         ("request(); say(id=None, error={'code': 'protocol', 'message': 'what?'})", BoardError, "what"),
         ("request(); sys.exit(3)", Unreachable, "ended during status"),
         ("request(); sys.stderr.write('out of memory\\n'); sys.exit(3)", Unreachable, "out of memory"),

@@ -273,7 +273,7 @@ def test_a_second_demo_is_refused_and_leaves_the_boards_of_the_first(home, tmp_p
     assert first.stdout.readline() == b"\n"
     boards.up(1, fleet_path=tmp_path / "fleet.toml", name=demo.NAME)
     with pytest.raises(EdgewrightError, match="another demo is at work") as caught:
-        demo.demo(keep=False, progress=silent, told=print)
+        demo.demo(keep=False, progress=silent, on_act=print)
     assert "EDGEWRIGHT_HOME" in caught.value.hint and [board.alive for board in boards.listing()] == [True]
     first.communicate()
     with demo.alone():

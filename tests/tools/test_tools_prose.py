@@ -16,7 +16,7 @@ said = {"told": 1, "alike": 2}  # nobody is of ours
 
 
 def mend(told: str) -> str:
-    """Recommends a kernel of its own, and the limits of its own kernel."""
+    """Recommends a kernel of its own, the limits of its own kernel, and `hardware.said()`."""
     return f"{told}: answers all alike, {said}" + "told"
 '''
 

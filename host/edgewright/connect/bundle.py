@@ -1,4 +1,4 @@
-"""Bundles: one file with the wheels of runtimes and the sha256 of each, for hosts without internet."""
+"""Bundles: one file with the wheels of runtimes and their sha256, for hosts without internet."""
 
 from __future__ import annotations
 

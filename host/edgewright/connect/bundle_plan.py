@@ -1,4 +1,4 @@
-"""What goes into a bundle: for each target and kind of board the wheels that it would get."""
+"""Plans a bundle: the wheels that each target and kind of board would get."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a started command to the agent's greeting."""
+"""The handshake: from a started command to the agent's greeting."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         agent: its version.
-        sha256: of the `.pyz` that runs; with a forced command it need not be the one that was offered.
+        sha256: of the `.pyz` that runs; with a forced command it may differ from the one that was offered.
         python: the board's Python version.
         root: absolute path of the root folder.
         board_id: the id of the root folder.
@@ -163,7 +163,9 @@ def board_error(error: Any) -> BoardError:
     if not isinstance(error, dict):
         error = {}
     code, message, hint = (str(clean(error.get(key) or ""))[:2000] for key in ("code", "message", "hint"))
-    return BoardError(message or "the board's agent failed without a word", hint=hint, code=code or "board")
+    return BoardError(
+        message or "the board's agent failed without a message", hint=hint, code=code or "board"
+    )
 
 
 def explain_end(channel: Channel, noise: bytes) -> EdgewrightError:

@@ -1,4 +1,4 @@
-"""Space on a board: what wheels will take there, held against what is free, before a byte is sent."""
+"""Compares what wheels take on a board with its free space, before a byte is sent."""
 
 from __future__ import annotations
 

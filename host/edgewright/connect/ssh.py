@@ -1,4 +1,4 @@
-"""SSH by paramiko: the only module that imports it, and the boundary where its exceptions end.
+"""SSH by paramiko: the only module that imports it and converts its exceptions.
 
 The host key is checked here, against the pin, before anything is sent; only the pinned type is asked for.
 """
@@ -41,7 +41,7 @@ KEY_TYPES = (
 FIRST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 LAST_CIPHERS = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
 CHANGED = (
-    "either it was set up anew or another machine answers in its place; "
+    "either it was set up again, or another machine answers in its place; "
     "find out which, then: edgewright fleet trust {name} --replace"
 )
 
@@ -63,7 +63,7 @@ def lookup(path: Path | None = None) -> ssh_config.Lookup:
     try:
         config = paramiko.SSHConfig.from_text("\n".join(ssh_config.read_lines(file)) + "\n")
     except failures as error:
-        raise ConfigError(f"cannot read {file}: {error}", hint="mend that line") from error
+        raise ConfigError(f"cannot read {file}: {error}", hint="fix that line") from error
 
     def find(alias: str) -> Mapping[str, Any]:
         try:

@@ -110,7 +110,7 @@ class SshChannel:
 
 
 class Life(NamedTuple):
-    """What tells a slow link from a dead one: bytes that the other end took, and bytes that it said."""
+    """What distinguishes a slow link from a dead one: bytes that the other end took, and bytes that it sent."""
 
     taken: int
     said: int
@@ -121,7 +121,7 @@ class Life(NamedTuple):
 
 
 class Watch:
-    """Cuts a link from outside when it is stuck: a full TCP buffer blocks paramiko past any timeout of its own.
+    """Cuts a link from outside when it is stuck: a full TCP buffer blocks paramiko past all of its timeouts.
 
     Args:
         life: the link's, now.

@@ -1,4 +1,4 @@
-"""Where and how a board is reached: its fleet entry over `~/.ssh/config`, jump hosts included.
+"""Resolves how a board is reached: its fleet entry over `~/.ssh/config`, with jump hosts.
 
 Addresses, users, ports and keys are taken from there; nothing that relaxes the checking of host keys is.
 """

@@ -1,4 +1,4 @@
-"""Lines and raw bytes from one channel, within strict bounds: the board may be hostile."""
+"""Reads lines and raw bytes from a channel within strict bounds: the board may be hostile."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Stream:
                 if self._channel.taken() - taken >= LEAST_TAKEN:  # it is what was sent that takes so long
                     continue
                 raise Unreachable(
-                    f"the board said nothing for {self._silence_s:g} s",
+                    f"the board sent nothing for {self._silence_s:g} s",
                     hint="is it still switched on, and its link up?",
                 ) from None
             if not piece:

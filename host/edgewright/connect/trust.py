@@ -140,7 +140,7 @@ def check_same(name: str, pinned: Pin, board_id: str, serial: str) -> None:
     if pinned.board_id and board_id != pinned.board_id:
         raise TrustError(
             f"{name} is not the board it was: pinned id {pinned.board_id[:12]}, found {board_id[:12]}",
-            hint=f"was it set up anew, or its root folder moved or removed? {again}",
+            hint=f"if it was set up again, or its root folder was moved or removed: {again}",
             code="board-replaced",
         )
 

@@ -1,4 +1,4 @@
-"""Wheels for a board: resolved by pip on this machine, kept by content, checked against the board."""
+"""Resolves wheels for a board with pip on this machine, and keeps them by content."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def resolve(host: WheelHost, requirements: Sequence[str], *, patient: bool = Tru
     What was resolved once stays so: the same requirements for the same kind of board give the same files.
 
     Args:
-        patient: False where there is something else if the index is out of reach: that is told sooner then.
+        patient: False if there is an alternative to the index: then an unreachable index is reported sooner.
 
     Raises:
         EdgewrightError: `no-wheel`, none exists for this board; `index-unreachable`.
@@ -235,7 +235,7 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One resolution at a time, threads and processes alike: many boards of a kind want the same wheels."""
+    """One resolution at a time, over threads and processes: many boards of a kind want the same wheels."""
     import fcntl
 
     descriptor = os.open(folder, os.O_RDONLY)

@@ -95,17 +95,17 @@ def data_folder() -> Path:
     return here if here.is_dir() else Path(__file__).parents[3] / "examples" / "digits"
 
 
-def demo(*, keep: bool, progress: Progress, told: Callable[[Act], None]) -> DemoReport:
+def demo(*, keep: bool, progress: Progress, on_act: Callable[[Act], None]) -> DemoReport:
     """Runs the demo and removes its boards, unless `keep`; those that an earlier one left go first.
 
     Args:
-        told: called with each act as it ends.
+        on_act: called with each act as it ends.
 
     Raises:
         EdgewrightError: the digits are not there, or another demo is at work.
     """
     with alone():
-        return played(keep, progress, told)
+        return played(keep, progress, on_act)
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def alone() -> Iterator[None]:
         os.close(descriptor)
 
 
-def played(keep: bool, progress: Progress, told: Callable[[Act], None]) -> DemoReport:
+def played(keep: bool, progress: Progress, on_act: Callable[[Act], None]) -> DemoReport:
     """As `demo`, which keeps others out."""
     data = data_folder()
     if not (data / "digits-v1.keras").is_file():
@@ -137,7 +137,7 @@ def played(keep: bool, progress: Progress, told: Callable[[Act], None]) -> DemoR
     made = lab.up(len(PROFILES), fleet_path=fleet_path, profiles=PROFILES, name=NAME, progress=progress)
     try:
         with Readers(made) as readers, Workers(folder("logs") / "convert.log") as workers:
-            play = Play(fleets.load(fleet_path), data, begun, progress, told, workers)
+            play = Play(fleets.load(fleet_path), data, begun, progress, on_act, workers)
             play.all()
             time.sleep(10 * reader.INTERVAL_SECONDS)  # the last change is seen too
             timeline = readers.timeline()
@@ -163,7 +163,7 @@ class Play:
         data: Path,
         begun: float,
         progress: Progress,
-        told: Callable[[Act], None],
+        on_act: Callable[[Act], None],
         workers: Workers,
     ) -> None:
         self.workers = workers
@@ -171,7 +171,7 @@ class Play:
         self.data = data
         self.begun = begun
         self.progress = progress
-        self.told = told
+        self.on_act = on_act
         self.project: Project = projects.load(data / projects.FILE_NAME)
         self.history = History()
         self.acts: list[Act] = []
@@ -202,7 +202,7 @@ class Play:
             seconds=time.monotonic() - self.begun,
         )
         self.acts.append(act)
-        self.told(act)
+        self.on_act(act)
 
     def request(self, version: str) -> DeployRequest:
         """What every deployment of the demo has in common."""

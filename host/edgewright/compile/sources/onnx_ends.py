@@ -1,4 +1,4 @@
-"""Inputs and outputs of an ONNX model: their kinds, and their axes with the names that they have."""
+"""Inputs and outputs of an ONNX model: their kinds, and the names of their axes."""
 
 from __future__ import annotations
 

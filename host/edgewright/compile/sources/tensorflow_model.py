@@ -1,4 +1,4 @@
-"""An opened TensorFlow source, whatever it came from."""
+"""An opened TensorFlow source, from any format."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class TorchModel:
         said = f"{error} {error.__cause__ or ''}"
         try:
             return torch_places.place(self.program, said)
-        except Exception:  # noqa: BLE001 - what is wrong with the module was said, this only says where
+        except Exception:  # noqa: BLE001 - the fault of the module was reported, this only adds where
             return ""
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
