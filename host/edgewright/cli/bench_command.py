@@ -23,12 +23,13 @@ def bench(
     ],
     on: options.ON,
     release: Annotated[
-        list[str] | None, typer.Option("--release", help="Release instead of current; two are interleaved.")
+        list[str] | None,
+        typer.Option("--release", help="Release instead of `current`; give two to interleave them."),
     ] = None,
     protocol: Annotated[
         str,
         typer.Option(
-            "--protocol", help="quick (15 s a board) or standard (60 s); more where a runtime starts slowly."
+            "--protocol", help="quick (15 s per board) or standard (60 s); longer if a runtime starts slowly."
         ),
     ] = "standard",
     threads: Annotated[

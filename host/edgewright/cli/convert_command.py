@@ -69,7 +69,7 @@ def convert(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Compile a model for a profile and check its answers."""
+    """Compile a model for a profile and verify its outputs."""
     import msgspec
 
     from edgewright.cli import project_source

@@ -54,16 +54,16 @@ def deploy(
         str | None,
         typer.Option(
             "--accelerator",
-            help="Refuse boards where it is absent or not used; `auto`: the fastest there is.",
+            help="Refuse boards where it is absent or not used; `auto`: the fastest available.",
         ),
     ] = None,
     stage: Annotated[
-        bool, typer.Option("--stage", help="Verify and measure, but leave `current` as it is.")
+        bool, typer.Option("--stage", help="Verify and measure, but do not change `current`.")
     ] = False,
     protocol: Annotated[
         str,
         typer.Option(
-            "--protocol", help="quick (15 s a board) or standard (60 s); more where a runtime starts slowly."
+            "--protocol", help="quick (15 s per board) or standard (60 s); longer if a runtime starts slowly."
         ),
     ] = "quick",
     deadline: Annotated[
@@ -76,10 +76,13 @@ def deploy(
         ),
     ] = 60.0,
     allow_synthetic: Annotated[
-        bool, typer.Option("--allow-synthetic", help="Ship what was calibrated without data.")
+        bool, typer.Option("--allow-synthetic", help="Ship an artifact that was calibrated without data.")
     ] = False,
     unguarded: Annotated[
-        bool, typer.Option("--unguarded", help="Accept that nothing ends a trial after a reboot.")
+        bool,
+        typer.Option(
+            "--unguarded", help="Accept boards without a guard, where nothing ends a trial after a reboot."
+        ),
     ] = False,
     wheel: Annotated[
         list[Path] | None,
@@ -95,7 +98,7 @@ def deploy(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Convert, ship, measure on the board, keep it or refuse it."""
+    """Convert a model, ship it, measure it on boards, activate or refuse it."""
     from edgewright.cli import boards_output
     from edgewright.cli.progress import Passwords, shown
     from edgewright.compile.request import check_limit

@@ -32,7 +32,7 @@ def add(
         list[str] | None, typer.Option("--label", help="Label for @label; may be repeated.")
     ] = None,
     root: Annotated[
-        str | None, typer.Option("--root", help="Folder on the board for everything of edgewright's.")
+        str | None, typer.Option("--root", help="Folder on the board for all of edgewright's files.")
     ] = None,
     python: Annotated[
         str | None, typer.Option("--python", help="Absolute path of the board's Python.")
@@ -107,7 +107,7 @@ def split_address(text: str) -> tuple[str | None, str, int | None]:
 def list_boards(
     fleet: options.FLEET = None, as_json: options.JSON = False, debug: options.DEBUG = False
 ) -> None:
-    """List the boards; none is contacted."""
+    """List the boards, without contacting them."""
     from edgewright.config import fleet as fleets
     from edgewright.config import trust as trusts
 
@@ -136,7 +136,7 @@ def show(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Show boards with the fleet's defaults filled in; none is contacted."""
+    """Show boards with the fleet's defaults filled in, without contacting them."""
     import msgspec
 
     from edgewright.config import fleet as fleets
@@ -166,11 +166,12 @@ def trust(
     selector: Annotated[str, typer.Argument(metavar="SELECTOR", help="Boards.")] = "all",
     yes: options.YES = False,
     known_hosts: Annotated[
-        bool, typer.Option("--known-hosts", help="Take the keys from ~/.ssh/known_hosts; contact nobody.")
+        bool,
+        typer.Option(
+            "--known-hosts", help="Take the keys from ~/.ssh/known_hosts, without contacting the boards."
+        ),
     ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Pin a key although another one is pinned.")
-    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a pinned key.")] = False,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
@@ -187,7 +188,7 @@ def trust(
 def remove(
     selector: Annotated[str, typer.Argument(metavar="SELECTOR", help="Boards.")],
     purge: Annotated[
-        bool, typer.Option("--purge", help="Also remove everything of edgewright's from the boards.")
+        bool, typer.Option("--purge", help="Also remove all of edgewright's files from the boards.")
     ] = False,
     yes: options.YES = False,
     fleet: options.FLEET = None,
@@ -289,7 +290,7 @@ def reset(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Accept what `current` points to, on boards whose state was lost (`status` says so)."""
+    """Accept what `current` points to, on boards that `status` reports as state-lost."""
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.results.boards import FleetResetResult
 

@@ -22,7 +22,7 @@ def history(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """What was deployed, refused and rolled back."""
+    """List deployments, refusals and rollbacks."""
     from edgewright.cli.boards_output import mark
     from edgewright.config import fleet as fleets
     from edgewright.nouns.selector import select

@@ -12,7 +12,9 @@ from edgewright.cli import options, render
 if TYPE_CHECKING:
     from edgewright.lab.boards import LabBoard
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Simulated boards on this machine.")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Start, list and stop simulated boards on this machine."
+)
 NAME = Annotated[str, typer.Option("--name", help="Name of the lab; its boards are NAME-1, NAME-2, ...")]
 
 
@@ -20,7 +22,8 @@ NAME = Annotated[str, typer.Option("--name", help="Name of the lab; its boards a
 def up(
     boards: Annotated[int, typer.Option("--boards", "-n", min=1, max=200, help="How many.")] = 3,
     profile: Annotated[
-        list[str] | None, typer.Option("--profile", help="What they pose as, in turn; may be repeated.")
+        list[str] | None,
+        typer.Option("--profile", help="Kind of board to simulate, in turn; may be repeated."),
     ] = None,
     python: Annotated[str | None, typer.Option("--python", metavar="PATH", help="Their Python.")] = None,
     arch: Annotated[
@@ -104,7 +107,7 @@ def down(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Stop boards and remove everything of them."""
+    """Stop boards and remove all their files."""
     from edgewright.lab import boards as lab
 
     gone = lab.down(name)

@@ -24,7 +24,7 @@ def logs(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """The agent's log of a board."""
+    """Print the agent's log of a board."""
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.results.boards import BoardLog, LogsResult
     from edgewright.connect.session import Session

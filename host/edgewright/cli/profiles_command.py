@@ -8,7 +8,7 @@ import typer
 
 from edgewright.cli import options, render
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The kinds of boards.")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List and show kinds of boards.")
 
 
 @app.command("list")

@@ -29,7 +29,7 @@ def provision(
         list[str] | None,
         typer.Option(
             "--target",
-            help="Runtime; default: the first of each board's profile. Of a bundle: may be repeated; default: all.",
+            help="Runtime; default: the first of each board's profile. For a bundle: may be repeated; default: all.",
         ),
     ] = None,
     version: Annotated[
@@ -47,7 +47,7 @@ def provision(
         ),
     ] = None,
     profile: Annotated[
-        str | None, typer.Option("--profile", help="With --bundle: the kind of board that it is for.")
+        str | None, typer.Option("--profile", help="With --bundle: the kind of board to write it for.")
     ] = None,
     python: Annotated[
         list[str] | None,
@@ -73,7 +73,7 @@ def provision(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Install a runtime on boards, with no internet there; or write a bundle for where there is none here either."""
+    """Install a runtime on boards that have no internet; or write a bundle, for hosts without internet."""
     from edgewright import targets
     from edgewright.cli import bundle_output
 

@@ -27,7 +27,7 @@ def status(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """What runs on the boards."""
+    """Show what runs on the boards."""
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.results.status import StatusResult, board_status
 

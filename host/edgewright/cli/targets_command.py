@@ -14,12 +14,12 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def targets(
     matrix: Annotated[
-        bool, typer.Option("--matrix", help="Every source format times every target, and the way there.")
+        bool, typer.Option("--matrix", help="List the routes from every source format to every target.")
     ] = False,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """The runtimes that a model is compiled to."""
+    """List the runtimes that models are compiled for."""
     from edgewright import targets as loader
 
     if matrix:

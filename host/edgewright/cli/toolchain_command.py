@@ -12,7 +12,7 @@ from edgewright.cli import options, render
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Converters that need another Python, in separate environments.",
+    help="Install, list and remove converters that need another Python.",
 )
 NAME = Annotated[str, typer.Argument(metavar="NAME", help="A toolchain: see `edgewright toolchain list`.")]
 
@@ -28,7 +28,7 @@ def install(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Build a toolchain; one that is there already stays as it is."""
+    """Build a toolchain, unless it is ready."""
     from edgewright.cli.progress import shown
     from edgewright.cli.results.toolchain import ToolchainInstallResult
     from edgewright.compile import toolchains
@@ -61,7 +61,7 @@ def install(
 
 @app.command("list")
 def list_toolchains(as_json: options.JSON = False, debug: options.DEBUG = False) -> None:
-    """The toolchains there are, and which are installed."""
+    """List the toolchains, and which are installed."""
     from edgewright.compile import toolchains
 
     found = toolchains.listing()
@@ -83,7 +83,7 @@ def remove(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Take a toolchain away."""
+    """Remove a toolchain."""
     from edgewright.compile import toolchains
 
     place = toolchains.describe(name).folder
