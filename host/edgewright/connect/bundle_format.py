@@ -71,11 +71,11 @@ def read(path: Path) -> Contents:
     except FileNotFoundError as error:
         raise EdgewrightError(
             f"no such bundle: {path}",
-            hint="is the path right? --profile NAME writes one",
+            hint="check the path; --profile NAME writes a bundle",
             code="file-not-found",
         ) from error
     except OSError as error:
-        raise EdgewrightError(f"cannot read {path}: {error.strerror}", hint="is it a file?") from error
+        raise EdgewrightError(f"cannot read {path}: {error.strerror}", hint="name a file") from error
     except BAD_ZIP as error:
         raise bad(path, "it is not whole, or another kind of file") from error
 

@@ -87,7 +87,7 @@ def greet(
     except TimeoutError as error:
         raise Unreachable(
             f"the board sent no greeting within {within_s:g} s{quoted(answers.noise)}",
-            hint="is it overloaded, or does its login ask something?",
+            hint="check that it is not overloaded and that its login asks for nothing",
         ) from error
     return as_greeting(answer)
 
@@ -180,7 +180,7 @@ def explain_end(channel: Channel, noise: bytes) -> EdgewrightError:
         return Unreachable(f"the link to the board ended before its greeting{said}", hint="try again")
     return BoardError(
         f"the agent's start ended with exit code {code}{said}",
-        hint="does `ssh BOARD python3 --version` work, and does the login have a shell?",
+        hint="check that `ssh BOARD python3 --version` works and that the login has a shell",
         code="start-failed",
     )
 

@@ -70,7 +70,7 @@ def lookup(path: Path | None = None) -> ssh_config.Lookup:
             return dict(config.lookup(alias))
         except (*failures, KeyError) as error:
             raise ConfigError(
-                f"cannot look {alias} up in {file}: {error}", hint="is there a Match exec?"
+                f"cannot look {alias} up in {file}: {error}", hint="check its `Match exec` lines"
             ) from error
 
     return find
@@ -271,7 +271,7 @@ def mapped(endpoint: Endpoint) -> Iterator[None]:
         ) from error
     except paramiko.ChannelException as error:
         raise Unreachable(
-            f"the jump host cannot reach {where}: {error.text}", hint="is its port right?"
+            f"the jump host cannot reach {where}: {error.text}", hint="check its port"
         ) from error
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise Unreachable(f"cannot reach {where}: {reason(error)}", hint=hint_for(error)) from error

@@ -68,10 +68,10 @@ class SshChannel:
         if watch.late:
             return TimeoutError()
         if not watch.cut:
-            return Ended(f"the link to {self._label} broke", hint="is it still switched on?")
+            return Ended(f"the link to {self._label} broke", hint="check that it is on")
         return Unreachable(
             f"{self._label} took nothing for {watch.timeout_s:g} s",
-            hint="is it still switched on, and its link up?",
+            hint="check that it is on and its link is up",
         )
 
     def _life(self) -> Life:
@@ -88,7 +88,7 @@ class SshChannel:
         except (EOFError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
-            raise Ended(f"the link to {self._label} broke", hint="is it still switched on?") from error
+            raise Ended(f"the link to {self._label} broke", hint="check that it is on") from error
         return piece
 
     def log(self) -> str:

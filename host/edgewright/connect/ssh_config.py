@@ -92,7 +92,8 @@ def resolve_jumps(chain: str, lookup: Lookup, name: str, depth: int = 0) -> tupl
         if not hops:  # only the first hop is reached from here, so only its own jumps count
             if depth >= MAX_JUMPS:
                 raise ConfigError(
-                    f"more than {MAX_JUMPS} jump hosts on the way to {name}", hint="is there a loop?"
+                    f"more than {MAX_JUMPS} jump hosts on the way to {name}",
+                    hint="remove the loop among its jump hosts",
                 )
             hops += resolve_jumps(str(table.get("proxyjump", "none")), lookup, name, depth + 1)
             if not hops:

@@ -91,7 +91,7 @@ def opened(source: Path | bytes) -> Iterator[BinaryIO]:
         file = source.open("rb")
     except OSError as error:
         raise EdgewrightError(
-            f"cannot read {source}: {error.strerror}", hint="does it still exist?"
+            f"cannot read {source}: {error.strerror}", hint="check that it exists"
         ) from error
     with file:
         yield file

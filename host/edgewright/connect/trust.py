@@ -130,11 +130,11 @@ def check_identity(board: Board, fleet: Fleet, board_id: str, serial: str) -> No
 
 def check_same(name: str, pinned: Pin, board_id: str, serial: str) -> None:
     """Whether this is the machine and the root folder of before."""
-    again = f"if that is right: edgewright fleet trust {name} --replace"
+    again = f"edgewright fleet trust {name} --replace"
     if pinned.serial and serial and serial != pinned.serial:
         raise TrustError(
             f"the hardware of {name} changed: pinned serial {pinned.serial}, found {serial}",
-            hint=f"was its card moved or cloned to another board? {again}",
+            hint=f"if its card was moved or cloned to another board: {again}",
             code="board-replaced",
         )
     if pinned.board_id and board_id != pinned.board_id:
