@@ -259,7 +259,7 @@ def test_what_is_missing_is_said_and_not_guessed(
         ("top1", np.full(COUNT, 8), "label of sample 0 is class 8, output scores has 8 classes"),
         ("top1", np.zeros(COUNT - 1, int), "has 300 samples and 299 labels"),
         ("mse", np.zeros((COUNT, 3)), "labels have 3 values a sample, output scores has 8"),
-        ("top5", np.full(COUNT, 0.5), "labels are no class ids"),
+        ("top5", np.full(COUNT, 0.5), "labels are not class ids"),
         ("f1", np.full((COUNT, 8), 1), "f1 wants scores between 0 and 1"),
         ("auc", np.zeros(COUNT, int), "auc is not defined for these labels, all are of one class"),
     ],

@@ -95,7 +95,7 @@ def test_labels_in_a_table(folder: Path, table: str, expected: list[Any]) -> Non
         ({"labels.csv": "cat/1.png\ncat/sub/2.png\ndog/0.png\neel/0.png\n"}, "differ in length"),
         (
             {"labels.csv": "cat/1.png,0,a\ncat/sub/2.png,0,1\ndog/0.png,0,1\neel/0.png,1,1\n"},
-            "is no number: ",
+            "is not a number: ",
         ),
         (
             {"labels.csv": "cat/1.png,nan\ncat/sub/2.png,0\ndog/0.png,0\neel/0.png,1\n"},
@@ -127,11 +127,11 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"labels": np.array(["a", "b"])}, "labels of .* are no numbers: <U1"),
+        ({"labels": np.array(["a", "b"])}, "labels of .* are not numbers: <U1"),
         ({"labels": np.array([1.0, np.nan])}, "labels of .* hold NaN or infinity"),
         ({"labels": np.zeros(3, int)}, "has 2 samples and 3 labels"),
         ({}, "evaluation set has no labels"),
-        ({"labels": np.zeros(2, complex)}, "labels of .* are no numbers: complex128"),
+        ({"labels": np.zeros(2, complex)}, "labels of .* are not numbers: complex128"),
     ],
 )
 def test_what_is_wrong_with_an_archive(tmp_path: Path, members: dict[str, Any], message: str) -> None:
@@ -332,7 +332,7 @@ def test_names_are_numbered_only_where_all_classes_are_named(folder: Path) -> No
         ("wrong_shape", "sample 1 of .* has the wrong shape"),
         ("breaks", "failed at sample 1: RuntimeError: the camera is gone"),
         ("uneven", "labels of .* differ in shape"),
-        ("not_a_generator", "is no generator, it returned int"),
+        ("not_a_generator", "is not a generator, it returned int"),
         ("dies", "ended its process: exit code 7"),
     ],
 )

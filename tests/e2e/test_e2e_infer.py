@@ -100,7 +100,7 @@ def test_members_are_paired_by_name(run: Run, pictures: Path, tmp_path: Path) ->
     assert answer(x=image.astype(np.float64)).json["boards"][0]["result"]["outputs"] == wanted
     for members, said in (
         ({"one": image, "other": image}, "in.npz has no member for input image: one, other"),
-        ({"x": image, "other": image}, "in.npz has a member that is no input: other, of x, other"),
+        ({"x": image, "other": image}, "in.npz has a member that is not an input: other, of x, other"),
         (
             {"image": image[:, :, :3]},
             "wrong shape for input image: [2, 1, 3, 4] instead of [samples, 1, 1, 4, 4]",

@@ -85,7 +85,7 @@ def split_address(text: str) -> tuple[str | None, str, int | None]:
     """`pi@host:2222` -> ("pi", "host", 2222); an IPv6 address with a port is written [::1]:22.
 
     Raises:
-        UsageError: no host, or the port is no number from 1 to 65535.
+        UsageError: no host, or the port is not a number from 1 to 65535.
     """
     from edgewright.errors import UsageError
 

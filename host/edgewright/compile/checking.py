@@ -205,7 +205,7 @@ def fresh_references(
     source: SourceRef, samples: SampleSet, goldens_file: Path, outputs: tuple[TensorSpec, ...], wanted: tuple[int, ...],
     mask: str | None, file: Path,
 ) -> list[int]:  # fmt: skip
-    """Writes the source's answers to samples that are no goldens, NaN where they do not count. Returns their places.
+    """Writes the source's answers to samples that are not goldens, NaN where they do not count. Returns their places.
 
     In the source's worker.
 

@@ -269,7 +269,7 @@ def _generated(
     function = own_function.load(path)
     made = own_function.call(str(path), function, hint=_ONE)
     if not isinstance(made, Iterable):
-        raise DataError(f"{path} is no generator, it returned {type(made).__name__}", hint=_ONE)
+        raise DataError(f"{path} is not a generator, it returned {type(made).__name__}", hint=_ONE)
     pairs = iter(made)
     while True:
         index = len(found)

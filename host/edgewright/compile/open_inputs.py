@@ -57,7 +57,7 @@ def decided(request: CompileRequest, kind: str) -> tuple[str, ...]:
     return (*notes, *static_shapes(found, shapes, not_batch).notes) if found else notes
 
 
-# axes by name, inputs whose first one is no batch, notes
+# axes by name, inputs whose first one is not a batch, notes
 Found = tuple[dict[str, Axes], set[str], tuple[str, ...]]
 
 

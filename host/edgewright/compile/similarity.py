@@ -96,7 +96,7 @@ def check_name(compare: Compare) -> Path | None:
     found = own_function.named(compare.function)
     if found is None:
         raise UsageError(
-            f"[compare] function is no function of a file: {compare.function}", hint="such as boxes.py:same"
+            f"[compare] function is not module.py:function: {compare.function}", hint="such as boxes.py:same"
         )
     if not found[0].is_file():
         raise UsageError(
@@ -178,5 +178,5 @@ def _checked(found: Any, count: int, name: str) -> float:
         )
     if result.min() < -_ROUNDING or result.max() > 1 + _ROUNDING:
         worst = result.min() if result.min() < -_ROUNDING else result.max()
-        raise DataError(f"[compare] {name} returned {worst:.6g}, which is no share", hint=hint)
+        raise DataError(f"[compare] {name} returned {worst:.6g}, which is not between 0 and 1", hint=hint)
     return min(1.0, max(0.0, float(result.mean())))

@@ -211,7 +211,7 @@ def choose_python(row: Toolchain, given: Path | None = None) -> Python:
     if given is not None:
         python = pythons.ask(Path(shutil.which(given) or given).absolute())
         if python is None or not python.within(row.pythons) or not python.venv:
-            what = "no Python" if python is None else f"Python {python.version}"
+            what = "not a Python" if python is None else f"Python {python.version}"
             lack = (
                 ", without the modules venv and ensurepip" if python is not None and not python.venv else ""
             )

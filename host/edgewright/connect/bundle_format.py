@@ -126,7 +126,7 @@ def check_names(path: Path, contents: Contents) -> None:
 
 
 def check_kit(path: Path, kit: Kit) -> None:
-    """Raises `bad-bundle` where a kit is not what its wheels are, or asks for something that is no requirement."""
+    """Raises `bad-bundle` where a kit is not what its wheels are, or asks for something that is not a requirement."""
     names = [parse(file)[:2] for file in kit.wheels]
     if (canonicalize_name(kit.distribution), kit.version) not in [
         (name, str(version)) for name, version in names

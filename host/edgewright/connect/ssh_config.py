@@ -78,7 +78,7 @@ def endpoint(board: Board, lookup: Lookup) -> Endpoint:
 
 
 def resolve_jumps(chain: str, lookup: Lookup, name: str, depth: int = 0) -> tuple[Endpoint, ...]:
-    """The jump hosts in `[user@]host[:port],...`, the nearest first; `none` is no jump host."""
+    """The jump hosts in `[user@]host[:port],...`, the nearest first; `none` is not a jump host."""
     if chain.strip().lower() in ("", "none"):
         return ()
     hops: list[Endpoint] = []

@@ -70,7 +70,7 @@ def of(manifest: Manifest) -> Released:
 def said(manifest: Any) -> Released | None:
     """The part of what a board says, its figures bounded; None of a newer schema.
 
-    Agents check no more of a manifest than they need, so what else is in it, or lacks, is no error.
+    Agents check no more of a manifest than they need, so what else is in it, or lacks, is not an error.
 
     Raises:
         ProtocolError: a part is not of its type.

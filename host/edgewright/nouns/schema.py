@@ -22,7 +22,7 @@ def check(
         error: the class to raise. code: of the error; else `newer-schema`, or the class's own.
 
     Raises:
-        EdgewrightError: `newer-schema`; or `written` is no schema at all.
+        EdgewrightError: `newer-schema`; or `written` is not a schema at all.
     """
     if not isinstance(written, int) or isinstance(written, bool) or written < 1:
         raise error(

@@ -19,7 +19,7 @@ HEALTH = {
     "fails": "#!/bin/sh\necho the sensor is gone >&2\nexit 3\n",
     "crashes": "#!/bin/sh\nkill -SEGV $$\n",
     "is killed": "#!/bin/sh\nkill -KILL $$\n",
-    "is no program": "this is no program\n",
+    "is not a program": "this is not a program\n",
     "names a missing interpreter": "#!/no/such/interpreter\n",
     "hangs": "#!/bin/sh\nsleep 61.7\n",
 }

@@ -291,7 +291,7 @@ def _flattened(
         _dtype(name, leaf)
     if others:
         listed = ", ".join(f"{name} ({kind})" for name, kind in others.items())
-        model.notes = (f"left out, as they are no tensors: {listed}",)
+        model.notes = (f"left out, as they are not tensors: {listed}",)
     model.output_names = tuple(unique(names))
     return model
 

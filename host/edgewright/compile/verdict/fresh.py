@@ -30,7 +30,7 @@ _MAX_BYTES = 256 * 1024**2  # of references
 
 
 def chosen(samples: SampleSet, golden_inputs: Sequence[Array], outputs: Sequence[TensorSpec]) -> list[int]:
-    """Places in the stream of samples of those that are no goldens, at most `MOST`, evenly spread.
+    """Places in the stream of samples of those that are not goldens, at most `MOST`, evenly spread.
 
     Args:
         outputs: those whose references will be kept.

@@ -195,7 +195,7 @@ def axes(references: Sequence[Array | None], counts: Sequence[Array]) -> list[li
 
 
 def _distribution(reference: Array, counts: Array, axis: int) -> bool:
-    """Whether its values are chances that sum to 1 along an axis: one unit then, rare classes are no parts of it."""
+    """Whether its values are chances that sum to 1 along an axis: one unit then, rare classes are not parts of it."""
     import numpy as np
 
     values = np.where(counts, reference, 0.0)
