@@ -37,6 +37,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/vermin --no-tips --quiet --violations -t=3.6- agent targets/edgewright_targets/*/runner.py targets/edgewright_targets/__init__.py
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python tools/prose.py
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py

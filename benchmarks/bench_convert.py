@@ -140,13 +140,13 @@ def mobilenet(folder: Path, kind: str) -> Path:
     made = folder / "mobilenet.onnx"
     if not made.exists():
         said = measuring.process(convert_argv(keras, "onnxruntime", "fp32", None)).output
-        manifest = json.loads(said)
+        manifest = json.loads(said)["result"]
         made.write_bytes((Path(manifest["folder"]) / manifest["manifest"]["entry"]).read_bytes())
     return made
 
 
 def digits(folder: Path, kind: str) -> Path:
-    """A digit classifier in a folder of its own, with its data, made once."""
+    """A digit classifier in its own folder, with its data, made once."""
     place = folder / kind
     file = place / digits_models.FILES[kind]
     if not file.exists():
@@ -211,7 +211,7 @@ def write_images(path: Path, count: int) -> None:
 
 
 def images(count: int) -> Iterator[Any]:
-    """Noise over planes of different brightness: drawing every pixel anew would take most of the time."""
+    """Noise over planes of different brightness: drawing every pixel would take most of the time."""
     random = np.random.default_rng(3)
     noise = random.normal(size=(SIZE, SIZE, 3))
     for _ in range(count):

@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def pyinfra_of(folder: Path) -> str | None:
-    """The pyinfra program of a virtual environment of its own: its pins are not edgewright's."""
+    """The pyinfra program in a separate virtual environment: its pins conflict with edgewright's."""
     program = folder / "bin" / "pyinfra"
     if not program.exists():
         measuring.say(f"installing pyinfra into {folder}")

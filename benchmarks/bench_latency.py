@@ -34,7 +34,7 @@ DISTRIBUTIONS = {"onnxruntime": "onnxruntime", "openvino": "openvino", "tflite":
 
 @dataclass(frozen=True)
 class Settings:
-    """What all contenders have alike: threads, seconds of warm-up and of steady state."""
+    """What all contenders share: threads, seconds of warm-up and of steady state."""
 
     threads: int
     warmup_s: float
@@ -86,7 +86,7 @@ def convert(model: Path, target: str) -> Path:
     measuring.say(f"converting for {target}")
     how = ["--target", target, "--precision", "fp32", "--json"]
     argv = [measuring.program("edgewright"), "convert", str(model), *how]
-    return Path(json.loads(measuring.process(argv).output)["folder"])
+    return Path(json.loads(measuring.process(argv).output)["result"]["folder"])
 
 
 def board_bench(fleet: Fleet, session: Session, target: str, settings: Settings) -> Callable[[int], Figures]:
@@ -129,7 +129,7 @@ def bare(folder: Path, target: str, settings: Settings) -> Callable[[int], Figur
 
 
 def benchmark_app(folder: Path, settings: Settings) -> Callable[[int], Figures]:
-    """OpenVINO's own tool, one synchronous request, inputs of its own, no output copied."""
+    """OpenVINO's own tool, one synchronous request, its own inputs, no output copied."""
     tuning = f"-hint none -nstreams 1 -nthreads {settings.threads} -infer_precision f32"
     length = f"-d CPU -api sync -t {max(1, round(settings.steady_s))}"
     model = str(next(folder.glob("*.xml")))

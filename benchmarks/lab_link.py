@@ -1,4 +1,4 @@
-"""Lab boards for benchmarks: a lab in a home of its own, and what `ssh` and its kin need to reach it."""
+"""Lab boards for benchmarks: a lab with a separate state folder, and what `ssh` and its kin need to reach it."""
 
 from __future__ import annotations
 

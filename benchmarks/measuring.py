@@ -1,4 +1,4 @@
-"""What every benchmark here does alike: interleaved rounds, CPU seconds of child processes, one Markdown table."""
+"""What all benchmarks here share: interleaved rounds, CPU seconds of child processes, one Markdown table."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def build() -> Any:
 
 
 def check(outputs: Any) -> None:
-    """Refuses a model that answers two inputs alike, or with what is not a number."""
+    """Refuses a model that gives the same output for two inputs, or one that is not finite."""
     spread = float(abs(outputs[0] - outputs[1]).max())
     if not spread > LEAST_SPREAD:
         raise SystemExit(f"the outputs do not differ between inputs: {spread:.2g}")

@@ -1,4 +1,4 @@
-"""What is measured as edgewright's upload: `python upload.py FLEET FILE`, as a process of its own.
+"""What is measured as edgewright's upload: `python upload.py FLEET FILE`, in a separate process.
 
 Sends one file to every board of a fleet, prints the seconds of each board's session and of its `put` as JSON.
 """

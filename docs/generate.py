@@ -1,6 +1,6 @@
 """Writes the parts of the documentation that the code knows: commands, targets, profiles.
 
-`python docs/generate.py` writes, `--check` only says what is not up to date (and then exits 1).
+`python docs/generate.py` writes, `--check` only reports what is out of date (and then exits with 1).
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import re
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
 os.environ["COLUMNS"] = os.environ["TERMINAL_WIDTH"] = "100"
 
 import click
+import json_schema
+import rooms
 import typer
 
 from edgewright import targets
@@ -25,6 +28,7 @@ from edgewright.errors import Exit
 from edgewright.nouns.precision import PRECISIONS
 
 FOLDER = Path(__file__).parent
+ARCHITECTURE = FOLDER.parent / "ARCHITECTURE.md"
 NOTICE = "<!-- written by `make docs` from the code: do not edit -->\n\n"
 
 
@@ -190,11 +194,12 @@ def truth_page() -> dict[str, str]:
 
 def dead_links(folder: Path = FOLDER) -> list[str]:
     """`page: link` of each link from a page to a file that is not there."""
+    pages = [*sorted(folder.glob("*.md")), *sorted(folder.parent.glob("[A-Z]*.md"))]
     return [
         f"{page.name}: {link}"
-        for page in sorted(folder.glob("*.md"))
+        for page in pages
         for link in re.findall(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)", page.read_text())
-        if not (folder / link).exists()
+        if not (page.parent / link).exists()
     ]
 
 
@@ -203,6 +208,10 @@ def main() -> int:
     pages = {
         **truth_page(),
         "commands.md": commands(),
+        "json.md": json_schema.page(json_schema.schema()),
+        "json-schema.json": json_schema.text(),
+        "modules.md": rooms.modules(),
+        "../ARCHITECTURE.md": rooms.architecture(ARCHITECTURE.read_text()),
         "targets.md": target_tables(),
         "boards.md": board_table() + system_table(),
     }
@@ -216,8 +225,13 @@ def main() -> int:
             sys.stderr.write(f"error: docs/{name} is not up to date\nhint: make docs\n")
         dead = dead_links()
         for link in dead:
-            sys.stderr.write(f"error: docs/{link} does not exist\nhint: mend the link, or write the page\n")
-        return 1 if stale or dead else 0
+            sys.stderr.write(f"error: docs/{link} does not exist\nhint: fix the link, or write the page\n")
+        undocumented = rooms.unnamed()
+        for name in undocumented:
+            sys.stderr.write(
+                f"error: {name} has no docstring\nhint: its first line is shown in docs/modules.md\n"
+            )
+        return 1 if stale or dead or undocumented else 0
     for name in stale:
         (FOLDER / name).write_text(pages[name])
         sys.stderr.write(f"wrote docs/{name}\n")

@@ -1,4 +1,4 @@
-"""What every command works with: the parts of one agent on one root folder."""
+"""The parts of one agent on one root folder, which every command works with."""
 
 import os
 

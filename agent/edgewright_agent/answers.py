@@ -1,4 +1,4 @@
-"""Answers against references: how far a runtime's outputs are from the source framework's. No numpy."""
+"""Compares a runtime's outputs with the source framework's, by a manifest of schema 1. No numpy."""
 
 import heapq
 import math

@@ -1,4 +1,4 @@
-"""The commands and their arguments: what is not listed here is refused."""
+"""The commands and their arguments: anything not listed here is refused."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Bytes that the board has already: an unchanged file of a new release is copied here, not sent again."""
+"""Finds bytes that the board has already: an unchanged file of a new release is copied, not sent again."""
 
 import os
 

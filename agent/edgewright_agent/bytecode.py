@@ -1,4 +1,4 @@
-"""Bytecode of a runtime, kept when it is unpacked: making it is most of what an import costs on a small board."""
+"""Compiles a runtime's bytecode when it is unpacked, which is most of an import's cost on a small board."""
 
 import os
 import py_compile
@@ -22,7 +22,7 @@ def compile_imported(runner, job, stage, say):  # noqa: ARG001 - as the other jo
 def keep(files, relative, target, agent_sha, runner):
     """Has a child import the runtime in a folder. Returns {path: [sha256, size]} of the bytecode that it left.
 
-    What keeps a runtime from being imported is told when a model is loaded, not here.
+    A runtime that cannot be imported is reported when a model is loaded, not here.
     """
     from edgewright_agent import children
     from edgewright_agent.integrity import sha256_of

@@ -26,7 +26,7 @@ class Channel(object):
     Args:
         source, sink: file descriptors.
         on_end: called without arguments, in another thread, when the stream ends while `working` is true.
-        silence_s: seconds without a word from the host that are a dead link; a write may take twice as long.
+        silence_s: seconds of silence from the host that mean a dead link; a write may take twice as long.
     """
 
     def __init__(self, source, sink, on_end, silence_s=SILENCE_SECONDS):
@@ -71,7 +71,7 @@ class Channel(object):
             while not self.pieces:
                 left = until - time.monotonic()
                 if self.ended or left <= 0:
-                    silent = "%g s without a word from the host" % self.silence_s
+                    silent = "%g s of silence from the host" % self.silence_s
                     raise Closed("the stream ended" if self.ended else silent)
                 self.changed.wait(left)
             piece = self.pieces.popleft()

@@ -24,7 +24,7 @@ JOBS["compile"] = bytecode.compile_imported
 
 
 class Stage:
-    """What the child is doing (`import`, `prepare`, `load`, `run`), told to the agent: it decides what a crash means."""
+    """Reports to the agent what the child is doing (`import`, `prepare`, `load`, `run`), which decides what a crash means."""
 
     def __init__(self, say):
         self.name, self._say = "start", say

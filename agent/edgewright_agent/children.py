@@ -1,4 +1,4 @@
-"""Starts a child for one job, listens to it, and says what became of it when it does not answer."""
+"""Starts a child for one job, follows it, and reports what became of it when it does not answer."""
 
 import os
 import re
@@ -62,7 +62,7 @@ def cleaned(data):
 def paths(runtime):
     """The folders that a child adds to its import path for a runtime.
 
-    A provisioned runtime without numpy of its own (32-bit Arm has no wheels of it) uses the board's.
+    A provisioned runtime without its own numpy (there are no wheels for 32-bit Arm) uses the board's.
     """
     own = [] if runtime.get("path") is None else [runtime["path"]]
     if own and os.path.isdir(os.path.join(own[0], "numpy")):
@@ -113,7 +113,7 @@ def run(job, request, say, limit_s=None, idle_s=IDLE_SECONDS):
         job: the server's job: model, folder, manifest, target, runner, runtime, options, root, agent_sha.
         request: what the child is to do with it: `do`, `path`, `out` and such.
         say: takes events; gets the child's progress.
-        limit_s: seconds for all of it. idle_s: seconds without a word.
+        limit_s: seconds for all of it. idle_s: seconds of silence.
 
     Returns:
         The child's answer.

@@ -1,4 +1,4 @@
-"""Time that a wrong wall clock cannot upset: seconds since boot, and which boot it is."""
+"""Time that a wrong wall clock cannot upset: seconds since boot, and the id of the boot."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""What each command does. `server` has checked the arguments."""
+"""The commands. `server` has checked their arguments."""
 
 import contextlib
 import time

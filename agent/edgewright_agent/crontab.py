@@ -1,4 +1,4 @@
-"""The guard in the user's crontab: one `@reboot` line, told by its mark; all other lines stay as they are."""
+"""The guard in the user's crontab: one `@reboot` line, identified by its mark; all other lines stay."""
 
 import glob
 import os
@@ -39,7 +39,7 @@ def with_line(text, command, board_id):
 
 
 def daemon_runs():
-    """Whether a cron is there to run the line."""
+    """Whether a cron runs the line."""
     for path in glob.glob("/proc/[0-9]*/comm"):
         try:
             with open(path) as file:
@@ -124,6 +124,6 @@ def test(files, board_id, command):  # noqa: ARG001
 def remove(files, board_id):  # noqa: ARG001
     """Take the line away, if it is there. Returns why that is not possible, or empty."""
     path, why = program()
-    if why or read(path)[1]:  # a user who may not have a crontab has no line of ours
+    if why or read(path)[1]:  # a user who may not have a crontab does not have our line
         return ""
     return change(path, lambda text: without(text, board_id))

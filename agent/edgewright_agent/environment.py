@@ -1,4 +1,4 @@
-"""The board around a measurement: before, after, and how much of the CPU others took meanwhile."""
+"""The state of the board before and after a measurement, and how much CPU others took during it."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What this board is and has, read from the kernel's files. An unknown fact is empty; nothing here raises."""
+"""Reads what this board is and has. An unknown fact is empty; nothing here raises."""
 
 import hashlib
 import os

@@ -20,7 +20,7 @@ from edgewright_agent.uses import alone
 
 NOFOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
 SHARED_ROOT = 0o2050  # of the mode of a root folder with a shared group
-TEMPORARY = ".new"  # suffix of files that are not yet whole; never a name of ours
+TEMPORARY = ".new"  # suffix of files that are not yet whole; none of our names has it
 
 
 def failure(error, path):
@@ -63,7 +63,7 @@ class Files(object):
 
     Attributes:
         gid: the shared group, which may read what is below `models/`; None without one. A root folder whose
-            mode is 2750 has one: so every process of the agent knows it without being told.
+            mode is 2750 has one: so every process of the agent finds it there.
 
     Every method raises AgentError: `disk-full` or `io`.
     """

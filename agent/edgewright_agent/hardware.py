@@ -1,4 +1,4 @@
-"""Text of the kernel and of tools -> facts. Pure functions, but for `said` and musl's loader, which is run."""
+"""Parses text of the kernel and of tools into facts. Pure functions, except `said` and the call of musl's loader."""
 
 import os
 import platform
@@ -148,7 +148,7 @@ def platform_of(platform, pointer_bytes):
 
 
 def python_facts(told):
-    """`{"version","executable","platform","tag"}` of the Python that `said` told of."""
+    """`{"version","executable","platform","tag"}` of the Python that `said` found."""
     implementation = {"cpython": "cp", "pypy": "pp"}.get(told["implementation"], "py")
     return {
         "version": "%d.%d.%d" % tuple(told["version"]),

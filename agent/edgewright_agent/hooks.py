@@ -1,5 +1,5 @@
-"""The user's hooks: programs run on the board, each with a time limit, a process group and a capped log
-of its own."""
+"""The user's hooks: programs run on the board, each with its own time limit, process group and
+capped log."""
 
 import os
 import select
@@ -26,7 +26,7 @@ def whole(agent, sha256):
 
 
 def environment(root, kind, model, release):
-    """What a hook is told. `EDGEWRIGHT_RELEASE` is empty where no release is current."""
+    """The environment of a hook. `EDGEWRIGHT_RELEASE` is empty where no release is current."""
     kept = {
         key: os.environ[key]
         for key in ("PATH", "HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR")

@@ -1,4 +1,4 @@
-"""Bytes on their way in: `incoming/<sha256>` when whole and verified, `<sha256>.part` before."""
+"""Uploads: `incoming/<sha256>` when whole and verified, `<sha256>.part` before."""
 
 import hashlib
 import os

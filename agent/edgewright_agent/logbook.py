@@ -1,4 +1,4 @@
-"""What the log says of each command: a line for every change, and for every one that was refused."""
+"""Writes the log: a line for every change, and for every command that was refused."""
 
 # change nothing, and fail for the host alone
 QUIET = ("ping", "facts", "part", "get", "outcome", "status", "logs")

@@ -1,4 +1,4 @@
-"""Manifests, as the board needs them: verified before they are parsed, then checked strictly."""
+"""Reads manifests: verified before they are parsed, then checked strictly."""
 
 import hashlib
 import re

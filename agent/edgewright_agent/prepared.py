@@ -1,7 +1,7 @@
-"""What a runner made of a release for this very board, such as an engine: `models/<model>/prepared/<key>/`.
+"""Files that a runner prepares for this board, such as an engine: `models/<model>/prepared/<key>/`.
 
 The key says what it was made of and what it needs: the artifact, the runtime, and the runner's word on its version,
-hardware and system. Another key, or a file that is damaged or gone, and it is made anew: an upgrade never breaks a
+hardware and system. It is rebuilt when the key changes or a file is damaged or missing: an upgrade never breaks a
 release.
 """
 
@@ -15,7 +15,7 @@ from edgewright_agent.protocol import SPARE_BYTES, AgentError
 
 ABOUT = "PREPARED.json"  # checksummed as the slots of the state are
 MAX_ABOUT = 1024 * 1024
-BUILD_SECONDS = 3300.0  # without a word: a large engine on a small board; less than the hour that hosts wait
+BUILD_SECONDS = 3300.0  # of silence: a large engine on a small board; less than the hour that hosts wait
 
 
 def folder(model):

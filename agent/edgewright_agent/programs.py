@@ -1,4 +1,4 @@
-"""Programs of the board that the agent runs: without a terminal, within a time limit, with all they start."""
+"""Runs programs of the board without a terminal, within a time limit, and ends all that they start."""
 
 import os
 import shutil
@@ -50,6 +50,6 @@ def text(data):
 
 
 def said(code, out, err):
-    """What a program that failed said, in a few words."""
+    """The output of a program that failed, in a few words."""
     lines = (err.strip() or out.strip() or "exit code %d" % code).splitlines()
     return lines[-1][:200]

@@ -40,7 +40,7 @@ def align(agent, trials, model, current):
     found = os.readlink(path) if os.path.islink(path) else None
     if found != wanted:
         trials.point(model, current)
-        agent.files.note("%s: the link is mended, it named %s, the state says %s" % (model, found, current))
+        agent.files.note("%s: fixed the link: it named %s, the state says %s" % (model, found, current))
 
 
 def wake(agent, state):
@@ -137,7 +137,7 @@ def reset(agent, releases, trials):
     with agent.store.locked() as state:
         if agent.store.problem != "state-lost":
             raise AgentError(
-                "conflict", "the state is not lost: there is nothing to reset", "use `purge` to start anew"
+                "conflict", "the state is not lost: there is nothing to reset", "use `purge` to start over"
             )
         for model in sorted(os.listdir(agent.files.path("models"))):
             path = agent.files.path("models/%s/current" % model)

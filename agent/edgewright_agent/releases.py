@@ -182,7 +182,7 @@ class Releases(object):
         return False
 
     def stage(self, stage, data, content):
-        """Put a release's files together in a folder of their own, durably."""
+        """Put a release's files together in a separate folder, durably."""
         incoming.room(self.files, manifest.MAX_SLACK, len(content["files"]) + 8)
         keep_reserve(self.files)
         self.files.remove_tree(stage)
@@ -196,7 +196,7 @@ class Releases(object):
         self.files.seal(stage)
 
     def keep_hooks(self, hooks):
-        """Make the uploaded hooks runnable, in a folder of their own."""
+        """Make the uploaded hooks runnable, in a separate folder."""
         for sha256 in hooks.values():
             target = hook_files.name(sha256)
             if hook_files.whole(self.agent, sha256):

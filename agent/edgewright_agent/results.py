@@ -1,4 +1,4 @@
-"""Results and logs: files that the host fetches, or that a person reads."""
+"""Results and logs: files that the host fetches or that a person reads."""
 
 import hashlib
 import os

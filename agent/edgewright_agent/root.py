@@ -1,4 +1,4 @@
-"""The root folder: whether it may be used, and what is in it from the start."""
+"""The root folder: whether it may be used, and its initial content."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from edgewright_agent.state import take
 FOLDERS = ("agent", "runtimes", "incoming", "trash", "models", "results", "hooks", "runners")
 VOLATILE = ("tmpfs", "ramfs", "rootfs")
 GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
-HINT = "set `root` of this board in fleet.toml to a folder of its own on a real, writable disk"
+HINT = "set `root` of this board in fleet.toml to a new folder on a real, writable disk"
 
 
 def unescape(field):

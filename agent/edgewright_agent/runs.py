@@ -1,4 +1,4 @@
-"""What a child does with a model: prepare it for the board; infer, evaluate, bench, through the runner's Session."""
+"""The jobs of a child: prepare a model, or infer, evaluate or bench it through the runner's Session."""
 
 import errno
 import gc
@@ -13,7 +13,7 @@ from edgewright_agent.protocol import AgentError
 
 MAX_FEEDS = 32 * 1024 * 1024  # bytes of inputs kept ready while measuring
 MAX_SAMPLES = 50000  # of one `infer`: their times are one JSON line
-AUTO = "auto"  # in place of an accelerator: the best there is, told which it was
+AUTO = "auto"  # in place of an accelerator: the best there is, which the answer names
 SETTLE_SECONDS = 0.2  # left of a time limit for writing the samples and ending
 
 

@@ -1,4 +1,4 @@
-"""Runtimes that edgewright put on the board: wheels, unpacked into a folder of their own; no pip, no venv."""
+"""Provisioned runtimes: wheels unpacked into a separate folder; no pip, no venv."""
 
 import hashlib
 import json
@@ -168,7 +168,7 @@ class Runtimes(object):
         return None
 
     def holds(self, sha256, size):
-        """Whether a wheel need not be sent: a runtime here was made of it."""
+        """Whether a wheel is here already: a runtime was made of it."""
         return self.donor(sha256, size) is not None
 
     def unpack(self, sources, stage):

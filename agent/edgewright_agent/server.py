@@ -37,7 +37,7 @@ def last_words(text):
         if select.select([], [2], [], 0)[1]:
             os.write(2, ("edgewright: %s\n" % text)[-4096:].encode("ascii", "backslashreplace"))
     except OSError:
-        pass  # nobody is there any more
+        pass  # the host is gone
 
 
 class Server(object):

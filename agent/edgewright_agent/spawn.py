@@ -1,4 +1,4 @@
-"""Processes of the agent's own code: children and guards run the same verified bytes as their parent.
+"""Starts processes of the agent's own code: they run the same verified bytes as their parent.
 
 Every process started here, hooks included, is known to `end_all`, so that none outlives the session.
 """
@@ -30,7 +30,7 @@ def loader_text():
 
 
 def hello_line(entry, extra, root, sha256):
-    """The hello of a process of ours, as bytes with the newline."""
+    """The hello of our own process, as bytes with the newline."""
     hello = dict(extra)
     hello.update(edgewright=1, nonce="0" * 32, entry=entry, root=root, loader=loader_text())
     hello["agent"] = {"sha256": sha256, "size": 0}
@@ -49,7 +49,7 @@ def start(
     oom_score_adj=None,
     env=None,
 ):
-    """Start `edgewright_agent.<entry>.main(hello, pyz)` in a process and session of its own.
+    """Start `edgewright_agent.<entry>.main(hello, pyz)` in a separate process and session.
 
     Args:
         entry: `child` or `guard`.

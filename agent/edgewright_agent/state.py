@@ -1,4 +1,4 @@
-"""The state of the root folder: what decides, of which the `current` links are the shadow.
+"""The state of the root folder, which decides; the `current` links follow it.
 
 Two checksummed slots are written in turn, each whole or not at all. The newest good one counts. One
 lock (flock) guards every change; it is held for the change alone, never while anything is waited for.
@@ -194,10 +194,10 @@ class Store(object):
         self.doubt = False
 
     def confirm(self):
-        """Make durable what can be read, where the last save failed: an outcome that is told must stay so.
+        """Make durable what can be read, where the last save failed: a reported outcome must not change.
 
         Raises:
-            AgentError: `io`, `disk-full`, `busy`: it cannot be told.
+            AgentError: `io`, `disk-full`, `busy`: it cannot be reported.
         """
         if self.doubt:
             with self.locked() as state:

@@ -1,4 +1,4 @@
-"""What is on the board, and taking away what is no longer needed."""
+"""Reports what is on the board, and removes what is no longer needed."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Runtimes that the board's own Python has, not provisioned by us."""
+"""Finds runtimes of the board's own Python, which edgewright did not provision."""
 
 import json
 import os

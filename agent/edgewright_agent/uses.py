@@ -1,4 +1,4 @@
-"""What a session uses though no release names it yet: another session's `prune` leaves it.
+"""Marks what a session uses before a release names it, so that another session's `prune` leaves it.
 
 A mark is a shared `flock` on the folder itself: it goes with its session, or with the process, however that ends.
 """
@@ -57,7 +57,7 @@ class Uses(object):
                     return True
             except (KeyError, OSError):
                 break
-            self.drop(relative)  # made anew since
+            self.drop(relative)  # rebuilt since
         self.drop(relative)
         return False
 

@@ -1,4 +1,4 @@
-"""Answers to the goldens against the limits of a manifest of schema 2, whole and slice by slice. No numpy.
+"""Compares outputs with the limits of a manifest of schema 2, whole and slice by slice. No numpy.
 
 One golden of one output is in memory at a time, in arrays. The sums are loops of C's; the values that do not count or
 stand apart are looked at one by one.

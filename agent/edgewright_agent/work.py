@@ -1,4 +1,4 @@
-"""A release on this board: are its answers right, how accurate is it, what does it say to an input."""
+"""Runs a release on this board: verifies its outputs, evaluates it, infers with it."""
 
 import os
 

@@ -1,3 +1,3 @@
-"""edgewright: take a trained model to a fleet of edge boards, measure it there, keep it or roll it back."""
+"""edgewright takes a trained model to a fleet of edge boards, measures it there, keeps it or rolls it back."""
 
 __version__ = "0.1.0"

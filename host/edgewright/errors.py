@@ -17,7 +17,7 @@ class Exit(IntEnum):
 
 
 class EdgewrightError(Exception):
-    """An error that a user can cause and can mend.
+    """An error that a user can cause and can fix.
 
     Args:
         message: one lower-case line: what is wrong with which input; no full stop.

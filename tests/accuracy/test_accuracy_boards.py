@@ -259,7 +259,7 @@ def test_what_is_missing_is_said_and_not_guessed(
         ("top1", np.full(COUNT, 8), "label of sample 0 is class 8, output scores has 8 classes"),
         ("top1", np.zeros(COUNT - 1, int), "has 300 samples and 299 labels"),
         ("mse", np.zeros((COUNT, 3)), "labels have 3 values a sample, output scores has 8"),
-        ("top5", np.full(COUNT, 0.5), "labels are no class ids"),
+        ("top5", np.full(COUNT, 0.5), "labels are not class ids"),
         ("f1", np.full((COUNT, 8), 1), "f1 wants scores between 0 and 1"),
         ("auc", np.zeros(COUNT, int), "auc is not defined for these labels, all are of one class"),
     ],
@@ -271,8 +271,8 @@ def test_labels_that_do_not_fit_end_a_deployment_before_it_begins(
         data["folder"] / "good.onnx", "bad", "--metric", metric, "--evaluation", labelled(data, "bad", labels)
     )
     assert made.code == 1
-    assert message in made.json["error"]["message"]
-    assert made.json["error"]["hint"]
+    assert message in made.error["message"]
+    assert made.error["hint"]
 
 
 def test_a_model_that_overflows_is_refused_by_its_answers(
@@ -285,7 +285,7 @@ def test_a_model_that_overflows_is_refused_by_its_answers(
         data["folder"] / "good.onnx", "large", "--metric", "mae", "--evaluation", tmp_path / "large.npz"
     )
     assert made.code == 1
-    assert "output 0 for sample 7 is not finite, one of 1" in made.json["error"]["message"]
+    assert "output 0 for sample 7 is not finite, one of 1" in made.error["message"]
     shipped = run(
         "convert", data["folder"] / "good.onnx", "--target", "onnxruntime", "--precision", "fp32"
     ).json["artifact"]
@@ -326,9 +326,9 @@ def test_convert_refuses_a_drop_and_says_its_interval(data: dict[str, Any], run:
              "--evaluation", tmp_path / "e.npz", "--max-drop", "0.01")  # fmt: skip
     refused = run("convert", tmp_path / "close.onnx", *asked)
     assert refused.code == 1
-    assert refused.json["error"]["code"] == "max-drop"
-    assert "95 % interval" in refused.json["error"]["message"]
-    assert f"{COUNT} samples, p" in refused.json["error"]["message"]
+    assert refused.error["code"] == "max-drop"
+    assert "95 % interval" in refused.error["message"]
+    assert f"{COUNT} samples, p" in refused.error["message"]
 
 
 SAME = """

@@ -130,9 +130,9 @@ def test_errors_of_figures() -> None:
     [
         ("top1", np.array([0, 1, 9, 2]), (4, 5), "label of sample 2 is class 9, output y has 5 classes"),
         ("top1", np.array([0, -1, 0, 0]), (4, 5), "label of sample 1 is class -1"),
-        ("top1", np.array([0.5, 1, 2, 3]), (4, 5), "labels are no class ids"),
-        ("top1", np.full((4, 5), 0.2), (4, 5), "labels are no class ids, they have 5 values a sample"),
-        ("top1", np.zeros((4, 1, 2, 2)), (4, 5), "labels are no class ids"),
+        ("top1", np.array([0.5, 1, 2, 3]), (4, 5), "labels are not class ids"),
+        ("top1", np.full((4, 5), 0.2), (4, 5), "labels are not class ids, they have 5 values a sample"),
+        ("top1", np.zeros((4, 1, 2, 2)), (4, 5), "labels are not class ids"),
         ("top1", np.array([0, 1, 0, 0]), (4, 1), "sample 1 is class 1, output y has 1 classes"),
         ("top5", np.array([0, 1, 2, 3]), (4, 5), "top5 is right whatever the model answers"),
         ("mse", np.zeros((4, 3)), (4, 5), "labels have 3 values a sample, output y has 5"),

@@ -140,7 +140,7 @@ def test_boards_score_the_same_output(
     plain = ("--target", "onnxruntime", "--precision", "fp32", "--evaluation", tmp_path / "set.npz")
     to_board = ("--to", board(""), "--name", "heads")
     silent = run("convert", tmp_path / "heads.onnx", *plain)
-    assert silent.json["error"]["code"] == "output-ambiguous"
+    assert silent.error["code"] == "output-ambiguous"
     own = ("--metric", f"{tmp_path / 'own.py'}:right")
     for metric in (("--metric", "top1"), own):
         made = run("convert", tmp_path / "heads.onnx", *plain, *metric, "--score", "fine").json["manifest"]

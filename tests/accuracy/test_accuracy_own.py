@@ -105,7 +105,7 @@ def test_what_a_function_prints_is_no_result(tmp_path: Path, home: Path) -> None
 
 GENERATORS = {
     "def f():\n    yield [0.0, 1.0], 1\n    raise RuntimeError('gone')": "failed at sample 1: RuntimeError: gone, at own.py:3",
-    "def f():\n    return None": "is no generator, it returned NoneType",
+    "def f():\n    return None": "is not a generator, it returned NoneType",
     "def f(path):\n    yield 1, 2": "failed: TypeError: .*, at own.py:1",
     "def f():\n    for i in range(9): yield [0.0, 1.0], float('nan') if i == 4 else i": "hold NaN or infinity: sample 4, one of 1",
     "import os\ndef f():\n    yield [0.0, 1.0], 1\n    os._exit(5)": "ended its process: exit code 5",

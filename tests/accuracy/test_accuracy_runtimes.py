@@ -1,6 +1,6 @@
 """Digits on real runtimes: models whose inputs are integers, and files that an old runtime answers wrongly.
 
-Two kinds of file load on a board's runtime without a word and answer wrongly; only the golden check can tell. Both are right on
+Two kinds of file load on a board's runtime silently and answer wrongly; only the golden check notices. Both are right on
 the runtime of today, and no check of versions stops them here: the artifacts keep the requirements of the fp32 file that
 they were made from, so that nothing but the answers is looked at.
 """
@@ -55,7 +55,7 @@ def loosened(verdict: OutputVerdict, before: Tolerance, after: Tolerance) -> Out
 
 
 def rewritten(good: Artifact, script: str, precision: str, folder: Path) -> Artifact:
-    """A copy of an artifact whose model went through a script, in a process of its own; its manifest fits the files."""
+    """A copy of an artifact whose model went through a script, in a separate process; its manifest fits the files."""
     manifest = good.manifest
     folder.mkdir()
     for item in manifest.files:

@@ -95,7 +95,7 @@ def test_labels_in_a_table(folder: Path, table: str, expected: list[Any]) -> Non
         ({"labels.csv": "cat/1.png\ncat/sub/2.png\ndog/0.png\neel/0.png\n"}, "differ in length"),
         (
             {"labels.csv": "cat/1.png,0,a\ncat/sub/2.png,0,1\ndog/0.png,0,1\neel/0.png,1,1\n"},
-            "is no number: ",
+            "is not a number: ",
         ),
         (
             {"labels.csv": "cat/1.png,nan\ncat/sub/2.png,0\ndog/0.png,0\neel/0.png,1\n"},
@@ -127,11 +127,11 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"labels": np.array(["a", "b"])}, "labels of .* are no numbers: <U1"),
+        ({"labels": np.array(["a", "b"])}, "labels of .* are not numbers: <U1"),
         ({"labels": np.array([1.0, np.nan])}, "labels of .* hold NaN or infinity"),
         ({"labels": np.zeros(3, int)}, "has 2 samples and 3 labels"),
         ({}, "evaluation set has no labels"),
-        ({"labels": np.zeros(2, complex)}, "labels of .* are no numbers: complex128"),
+        ({"labels": np.zeros(2, complex)}, "labels of .* are not numbers: complex128"),
     ],
 )
 def test_what_is_wrong_with_an_archive(tmp_path: Path, members: dict[str, Any], message: str) -> None:
@@ -299,7 +299,7 @@ def test_a_set_that_lost_a_file_is_made_again(tmp_path: Path) -> None:
 
 
 def test_names_are_numbered_only_where_all_classes_are_named(folder: Path) -> None:
-    """Of cat, dog and eel a model with four outputs knows one more, whose place nobody told."""
+    """Of cat, dog and eel a model with four outputs knows one more, whose index is unknown."""
     three, four = (TensorSpec(name="y", shape=(1, width), dtype="float32") for width in (3, 4))
 
     def fitted(metric: str, output: TensorSpec) -> list[Any]:
@@ -308,12 +308,12 @@ def test_names_are_numbered_only_where_all_classes_are_named(folder: Path) -> No
 
     for metric in ("top1", "f1", "auc"):
         assert fitted(metric, three) == [0, 0, 1, 2]
-        with pytest.raises(DataError, match="labels name 3 classes, output y has 4") as caught:
+        with pytest.raises(DataError, match="3 class folders but output y has 4 classes") as caught:
             fitted(metric, four)
         assert "classes.txt" in caught.value.hint
     table = "cat/1.png,{}\ncat/sub/2.png,{}\ndog/0.png,{}\neel/0.png,{}\n"
     (folder / "labels.csv").write_text("file,label\n" + table.format("ant", "bee", "ant", "bee"))
-    with pytest.raises(DataError, match="labels name 2 classes, output y has 3"):
+    with pytest.raises(DataError, match="2 class folders but output y has 3 classes"):
         fitted("top1", three)
     (folder / "labels.csv").write_text(table.format(1, 2, 1, 2))
     assert fitted("top1", four) == [1, 2, 1, 2]
@@ -332,7 +332,7 @@ def test_names_are_numbered_only_where_all_classes_are_named(folder: Path) -> No
         ("wrong_shape", "sample 1 of .* has the wrong shape"),
         ("breaks", "failed at sample 1: RuntimeError: the camera is gone"),
         ("uneven", "labels of .* differ in shape"),
-        ("not_a_generator", "is no generator, it returned int"),
+        ("not_a_generator", "is not a generator, it returned int"),
         ("dies", "ended its process: exit code 7"),
     ],
 )

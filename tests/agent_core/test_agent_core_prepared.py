@@ -1,4 +1,4 @@
-"""What runners prepare on the board: made once, kept, verified, made anew when it must be."""
+"""What runners prepare on the board: made once, kept, verified, rebuilt when it must be."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from array import array
 
 FOLDER = os.environ.get("EDGEWRIGHT_TEST_FOLDER") or {folder!r}
 
-def said(name):
+def setting(name):
     try:
         with open(os.path.join(FOLDER, name)) as file:
             return file.read()
@@ -33,36 +33,36 @@ def import_runtime():
     return "toy 1.0"
 
 def accelerators():
-    return [] if said("absent") else ["toy"]
+    return [] if setting("absent") else ["toy"]
 
 def prepares(options):
     return True
 
 def environment(options):
-    return {{"toy": said("version"), "accelerator": options["accelerator"]}} if said("version") else {{}}
+    return {{"toy": setting("version"), "accelerator": options["accelerator"]}} if setting("version") else {{}}
 
 def prepare(folder, manifest, options):
     note("begin")
-    while said("wait"):
+    while setting("wait"):
         time.sleep(0.02)
-    if said("log"):
-        os.write(2, (said("log") + "\\n" * 9).encode())
-    if said("abort"):
+    if setting("log"):
+        os.write(2, (setting("log") + "\\n" * 9).encode())
+    if setting("abort"):
         os.abort()
-    if said("refuse"):
+    if setting("refuse"):
         raise ValueError("this board cannot do it")
     with open(os.path.join(options["prepared"], "half.bin"), "wb") as file:
         file.write(b"half made.")
-    if said("full"):  # the kernel's own error: a test that fills the real disk harms whoever shares it
+    if setting("full"):  # the kernel's own error: a test that fills the real disk harms whoever shares it
         with open("/dev/full", "wb", 0) as file:
             file.write(b"x")
     os.mkdir(os.path.join(options["prepared"], "deep"))
     with open(os.path.join(options["prepared"], "deep", "engine.plan"), "w") as file:
-        file.write(said("factor") or "2")
-    if said("nothing"):
+        file.write(setting("factor") or "2")
+    if setting("nothing"):
         os.unlink(os.path.join(options["prepared"], "half.bin"))
         os.unlink(os.path.join(options["prepared"], "deep", "engine.plan"))
-    note("made " + said("version"))
+    note("made " + setting("version"))
     return {{}}
 
 def load(folder, manifest, options):
@@ -95,7 +95,7 @@ class Session:
 
 @pytest.fixture
 def told(tmp_path) -> Path:
-    """What the runner is told, and what it says: a folder of files."""
+    """What the runner is to do, and what it did: a folder of files."""
     folder = tmp_path / "told"
     folder.mkdir()
     (folder / "version").write_text("1")
@@ -330,7 +330,7 @@ def test_what_another_runner_made_stays_while_a_release_has_it(board, toy):
     mine = board.there()
     text = json.loads(toy)
     text["edgewright_targets/toy/runner.py"] = text["edgewright_targets/toy/runner.py"].replace(
-        '"toy": said("version")', '"make": 2, "toy": said("version")'
+        '"toy": setting("version")', '"make": 2, "toy": setting("version")'
     )
     newer = board.kit.give(board.wire, "toy", json.dumps(text).encode())
     built = board.kit.artifact(target="toy")

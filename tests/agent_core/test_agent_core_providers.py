@@ -1,4 +1,4 @@
-"""ONNX Runtime's providers: an engine that TensorRT makes is kept, and one that it does not make is no failure.
+"""ONNX Runtime's providers: an engine that TensorRT makes is kept, and one that it does not make is not a failure.
 
 ONNX Runtime has to be in the Python that runs the agent.
 """
@@ -77,7 +77,7 @@ def test_a_tensorrt_that_makes_no_engine_falls_back_and_is_remembered_by_nobody(
 
 
 def test_the_engines_of_onnx_runtimes_tensorrt_are_kept(with_tensorrt, root):
-    """The agent's and the runner's side of it: what stands in for the runtime writes a file where it is told to."""
+    """The agent's and the runner's side of it: what stands in for the runtime writes a file where it is asked to."""
     wire, ask = with_tensorrt()
     for accelerator, told in ((None, "cpu"), ("cuda", "cuda")):
         assert wire.call("verify", accelerator=accelerator, **ask)["accelerator"] == told

@@ -155,7 +155,7 @@ def test_a_verdict_has_an_entry_an_output(good, verdict):
     assert code_of({**good, "schema": 2}) == "bad-manifest"
     assert (
         parse({**good, "verdict": verdict})["schema"] == 1
-    )  # it has none of its own: what is there is no matter
+    )  # it has no requirements: what is installed does not matter
 
 
 def test_a_scalar_has_no_slices(good):

@@ -44,7 +44,7 @@ def test_silence_closes_the_channel(before, pipes):
     channel = Channel(source, sink, None, silence_s=0.3)
     os.write(host, before)
     began = time.monotonic()
-    with pytest.raises(Closed, match=r"0\.3 s without a word"):
+    with pytest.raises(Closed, match=r"0\.3 s of silence"):
         channel.line()
     assert 0.25 < time.monotonic() - began < 15
 
@@ -95,7 +95,7 @@ def test_an_agent_whose_host_fell_silent_ends_and_gives_its_lease_back(connect, 
         assert json.loads(process.stdout.readline()) == {"id": 1, "ok": {}}
         assert other.call("status")["lease"]["host"] == "silent"
         assert process.wait(timeout=60) == 0
-        assert b"3 s without a word from the host" in process.stderr.read()
+        assert b"3 s of silence from the host" in process.stderr.read()
     assert other.call("status")["lease"] is None
 
 

@@ -33,7 +33,7 @@ PYTHON = os.environ.get("EDGEWRIGHT_AGENT_PYTHON", sys.executable)
 UP = ("running", "degraded")
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or " cgroup2 " not in Path("/proc/mounts").read_text(),
-    reason="only root can start a systemd of its own, and only with version 2 of control groups",
+    reason="only root can start a separate systemd, and only with version 2 of control groups",
 )
 
 
@@ -79,7 +79,7 @@ class UserSystemd:
         return process
 
     def ask(self, *command: str) -> tuple[int, str]:
-        """Runs a program inside; its exit code and what it said."""
+        """Runs a program inside; its exit code and what it printed."""
         done = subprocess.run([*self.enter, *command], capture_output=True, text=True, env=PLACES)
         return done.returncode, done.stdout.strip()
 

@@ -31,7 +31,7 @@ def test_decisions(truth):
     assert best[2][0] == [3]
     background = [decide.Decide("map", rest=0)]
     one, other = (decide.decisions([np.eye(4)[rows][None]], background) for rows in ([0, 0, 1, 2], [0, 0, 1, 3]))  # fmt: skip
-    assert decide.differing(one, other, background) == 0.5  # two places are no background
+    assert decide.differing(one, other, background) == 0.5  # two places are not a background
     near = [decide.Decide("value", near=0.5), decide.Decide()]
     one, other = (decide.decisions([np.array([[1.0, 0.0], [0.0, second]])], near) for second in (2.0, 2.4))
     assert decide.differing(one, other, near) == 0

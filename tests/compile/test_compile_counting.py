@@ -46,7 +46,7 @@ def test_a_mask_of_pictures_fits_behind_the_channels():
 @pytest.mark.parametrize(
     ("mask", "kept", "shape", "words"),
     [
-        ("padding", KEPT, (2, 1, 4, 3), r"names a mask that is no input: padding"),
+        ("padding", KEPT, (2, 1, 4, 3), r"names a mask that is not an input: padding"),
         ("mask", KEPT, (2, 1, 3), r"mask mask of shape \(1, 4\) fits no output"),
         ("mask", np.zeros_like(KEPT), (2, 1, 4, 3), "leaves nothing to compare"),
     ],
@@ -124,5 +124,5 @@ def test_what_a_mask_hides_is_in_no_figure(tmp_path: Path, workers: Workers) -> 
     assert limits.error is not None and limits.error < 0.1  # of answers up to 1
     plain = compile_model(request, workers=workers)
     assert plain.id != hidden.id and (plain.manifest.verdict[0].limits.error or 0) > 10
-    with pytest.raises(UsageError, match="names a mask that is no input: nope"):
+    with pytest.raises(UsageError, match="names a mask that is not an input: nope"):
         compile_model(msgspec.structs.replace(request, compare=Compare(mask="nope")), workers=workers)

@@ -214,7 +214,7 @@ def test_a_broken_input_is_no_golden_and_a_rare_answer_is(tmp_path: Path) -> Non
     ids = TensorSpec(name="ids", shape=(1,), dtype="int64")
     extents = [((0.0, 1.0),)] * 39 + [((0.0, 9.0),)]
     assert spread.lone(extents, [spec]) == {39}
-    assert spread.lone(extents, [ids]) == set()  # a rare word is no broken value
+    assert spread.lone(extents, [ids]) == set()  # a rare word is not a broken value
     assert spread.lone(extents[-20:], [spec]) == set()  # one of twenty is no exception
 
 

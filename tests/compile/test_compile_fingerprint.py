@@ -78,7 +78,7 @@ Run = dict[str, Any]
 
 
 class Copy:
-    """A copy of the sources, with a state folder of its own."""
+    """A copy of the sources, with its own state folder."""
 
     def __init__(self, place: Path) -> None:
         self.place = place

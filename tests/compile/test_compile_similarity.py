@@ -76,8 +76,8 @@ def test_what_a_function_may_return(tmp_path: Path, body: str, value: float) -> 
         ("return [[1], [1, 1]]", "returned no numbers: ValueError"),
         ("return float('nan')", "not finite"),
         ("return [1, 1, 1, float('inf')]", "not finite"),
-        ("return 99.5", "returned 99.5, which is no share"),
-        ("return [1, 1, 1, -0.5]", "returned -0.5, which is no share"),
+        ("return 99.5", "returned 99.5, which is not between 0 and 1"),
+        ("return [1, 1, 1, -0.5]", "returned -0.5, which is not between 0 and 1"),
     ],
 )
 def test_what_is_no_share(tmp_path: Path, body: str, words: str) -> None:
@@ -98,7 +98,7 @@ def test_a_module_without_the_function(tmp_path: Path, text: str, words: str) ->
         similarity.load(named(tmp_path, text))
 
 
-@pytest.mark.parametrize(("function", "words"), [("boxes.py", "no function of a file"), ("no.py:f", "no such file: no.py")])  # fmt: skip
+@pytest.mark.parametrize(("function", "words"), [("boxes.py", "not module.py:function"), ("no.py:f", "no such file: no.py")])  # fmt: skip
 def test_a_function_that_is_not_there_is_found_before_anything_runs(
     tmp_path: Path, function: str, words: str
 ) -> None:

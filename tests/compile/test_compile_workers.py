@@ -76,7 +76,7 @@ pathlib.Path({place!r}, "pid").write_text(str(converter.pid))
 
 
 def starts_one(place: Path, then: str, mb: int = 0) -> str:
-    """A job that starts a converter of its own, then does something."""
+    """A job that starts its own converter, then does something."""
     return STARTS_ONE.format(converter=CONVERTER.format(mb=mb), place=str(place), then=then)
 
 

@@ -19,7 +19,7 @@ HEAD = """# arm64, emulated
 
 <!-- written by `tests/conformance/arm64_report.py` from a run of the tests: do not edit -->
 
-`edgewright lab up --arch arm64` gives boards with an arm64 Debian of their own, on a Cortex-A72 that qemu emulates. Real
+`edgewright lab up --arch arm64` gives boards with their own arm64 Debian, on a Cortex-A72 that qemu emulates. Real
 arm64 wheels run in them, so answers count; how fast they come says nothing about a board. **None of this ran on hardware.**
 """
 PARITY = """

@@ -80,7 +80,7 @@ def converted(small_models: Callable[[str], Path], workers: Workers) -> Callable
 
 @pytest.fixture(scope="session")
 def answered(session_home: Path) -> Callable[[BoardOutcome], float]:
-    """`answered(outcome)`: a board answered the goldens right, and they are not alike. The dB there.
+    """`answered(outcome)`: a board answered the goldens right, and they are not all the same. The dB there.
 
     That a measurement is invalid, because this machine was busy, is no fault of the model's.
     """

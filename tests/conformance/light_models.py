@@ -1,4 +1,4 @@
-"""The `light_*.onnx` graphs of the onnx package, with weights that answer: they come with every weight alike.
+"""The `light_*.onnx` graphs of the onnx package, with useful weights: as shipped, all weights are the same.
 
 `python tests/conformance/light_models.py NAME FILE` writes one. Weights are He-normal from a seed. Layer by layer, what
 a convolution gives for some pictures is scaled to unit variance, and biases (or BatchNorm's means) take out what is
@@ -70,14 +70,14 @@ def input_name(file: Path) -> str:
 
 
 def pictures(count: int, seed: int) -> np.ndarray:
-    """Smooth random pictures of unit variance, each with a colour of its own: (count, 3, 224, 224), float32."""
+    """Smooth random pictures of unit variance, each with its own colour: (count, 3, 224, 224), float32."""
     generator = np.random.default_rng(seed)
     coarse = generator.normal(size=(count, 3, 14, 14)) * 0.8 + generator.normal(size=(count, 3, 1, 1)) * 0.6
     return coarse.repeat(16, axis=2).repeat(16, axis=3).astype(np.float32)
 
 
 class Revived:
-    """A graph whose weights are drawn anew, while it is run node by node on some pictures."""
+    """A graph with new random weights, drawn while it is run node by node on some pictures."""
 
     def __init__(self, model: Any, seed: int) -> None:
         from onnx import numpy_helper

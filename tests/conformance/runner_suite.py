@@ -207,7 +207,7 @@ def main(job):
         error = ""
         try:
             check(ready(job["artifacts"][f"{model} {precision}"]))
-        except Exception:  # noqa: BLE001 - whatever it is, it is told
+        except Exception:  # noqa: BLE001 - whatever it is, it is reported
             error = traceback.format_exc()
         say(check=title(check, model, precision), error=error)
 

@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from command_line import result_of
 from msgspec.structs import replace
 
 from edgewright import targets
@@ -255,7 +256,7 @@ def test_damaged_wheels_of_the_store_are_taken_from_the_bundle_again(offline, tm
 
 
 def rebuilt(path: Path, *, change=None, extra=(), packed=False, first=None) -> None:
-    """Writes a bundle anew with something about it changed."""
+    """Writes a bundle again with something about it changed."""
     with zipfile.ZipFile(path) as archive:
         rows = [(info.filename, archive.read(info)) for info in archive.infolist()]
     if change is not None:
@@ -409,10 +410,10 @@ def test_the_command_writes_shows_and_only_plans(source, tmp_path, capsys, monke
         "--json",
     ]
     assert main([*asked, "--dry-run"]) == 0 and not path.exists()
-    plan = json.loads(capsys.readouterr().out)
-    assert plan["dry_run"] and plan["planned"][0]["distribution"] == ONNX
+    plan = result_of(capsys.readouterr().out)
+    assert plan["dry_run"] and plan["bundle"]["planned_runtimes"][0]["distribution"] == ONNX
     assert main(asked) == 0
-    document = json.loads(capsys.readouterr().out)
+    document = result_of(capsys.readouterr().out)["bundle"]
     assert document["size"] == path.stat().st_size and len(document["wheels"]) == 2
     assert main(["provision", "--bundle", str(path)]) == 0
     assert "2 wheels" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Which runtime a board gets, held against the names of the wheels that there are; and what is said where there is none."""
+"""Which runtime a board gets, compared with the names of the wheels that exist; and the message where there is none."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def open_script(tmp_path):
             ProtocolError,
             "longer",
         ),
-        ("request(); say(id=1, error=None)", BoardError, "without a word"),
+        ("request(); say(id=1, error=None)", BoardError, "without a message"),
         ("request(); say(id=None, error={'code': 'protocol', 'message': 'what?'})", BoardError, "what"),
         ("request(); sys.exit(3)", Unreachable, "ended during status"),
         ("request(); sys.stderr.write('out of memory\\n'); sys.exit(3)", Unreachable, "out of memory"),
@@ -99,7 +99,7 @@ def test_control_characters_in_answers_and_log_are_removed(open_script):
     text += "say(id=1, ok={'\\x07k': ['\\x1b]0;']})"
     session = open_script(text)
     assert session.call("ping") == {"k": ["]0;"]}
-    until = time.monotonic() + 30  # it comes on a channel of its own
+    until = time.monotonic() + 30  # it comes on a separate channel
     while not session.log_tail() and time.monotonic() < until:
         time.sleep(0.01)
     assert session.log_tail() == "[31mlog"

@@ -1,4 +1,4 @@
-"""`fleet prune` on a board that another session works on: what stays for that session is said."""
+"""`fleet prune` on a board that another session works on: what stays for that session is reported."""
 
 from __future__ import annotations
 

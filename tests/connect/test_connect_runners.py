@@ -15,6 +15,7 @@ from typing import Any
 import needs
 import numpy as np
 import pytest
+from command_line import result_of
 
 from edgewright import targets
 from edgewright.cli.main import main
@@ -174,7 +175,7 @@ def test_behind_a_forced_command_the_administrators_runner_is_used(here, fleet, 
 def test_fleet_agent_names_what_it_wrote(tmp_path, capsys):
     program = tmp_path / "agent.pyz"
     assert main(["fleet", "agent", str(program), "--target", "tflite", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    told = result_of(capsys.readouterr().out)
     assert told["sha256"] == hashlib.sha256(program.read_bytes()).hexdigest()
     assert told["runners"] == {"tflite": runner_package.package("tflite").sha256}
     assert main(["fleet", "agent", str(tmp_path / "none" / "agent.pyz")]) == 1

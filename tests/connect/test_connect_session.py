@@ -222,7 +222,7 @@ def test_board_that_falls_silent_is_a_dead_link(board, fleet, sshd, stopped):
         os.kill(pid, signal.SIGSTOP)
     began = time.monotonic()
     try:
-        with pytest.raises(Unreachable, match="said nothing"):
+        with pytest.raises(Unreachable, match="sent nothing"):
             session.call("ping")
         assert 1 < time.monotonic() - began < 15
         with pytest.raises(Unreachable):
@@ -297,7 +297,7 @@ def test_upload_to_a_board_that_only_says_it_lives_ends(
 
 
 def test_a_watch_cuts_at_the_deadline_whatever_is_said():
-    """Paramiko may be stuck in a full TCP buffer then, past any timeout of its own."""
+    """Paramiko may be stuck in a full TCP buffer then, past all of its own timeouts."""
     said, cut = itertools.count(), threading.Event()
     deadline = time.monotonic() + 0.3
     with Watch(lambda: Life(0, next(said)), cut.set, 3, deadline) as watch:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import result_of
 
 Run = Callable[..., Any]
 
@@ -67,8 +68,8 @@ def test_an_artifact_whose_bytes_are_not_its_manifests(run: Run, artifact: Path,
         file.write(b"\x00\x01\x02\x03")
     ran = run("deploy", artifact, "--to", "e-2", "--name", "tiny", "--json")
     assert ran.code == 1
-    assert ran.json["error"]["code"] == "artifact-damaged"
-    assert "model.onnx" in ran.json["error"]["message"]
+    assert ran.error["code"] == "artifact-damaged"
+    assert "model.onnx" in ran.error["message"]
 
 
 def test_a_manifest_of_a_newer_version(run: Run, artifact: Path, unharmed: None) -> None:
@@ -143,10 +144,10 @@ def test_synthetic_calibration_is_refused_unless_allowed(
     asked = ("--to", "e-2", "--name", "other", "--target", "onnxruntime", "--precision", "int8")
     bare = run("deploy", models / "good.onnx", *asked, "--json")
     assert bare.code == 64
-    assert bare.json["error"]["code"] == "calibration-missing"
+    assert bare.error["code"] == "calibration-missing"
     refused = run("deploy", models / "good.onnx", *asked, "--calibration", "synthetic", "--json")
     assert refused.code == 1
-    assert refused.json["error"]["code"] == "synthetic-calibration"
+    assert refused.error["code"] == "synthetic-calibration"
     taken = run(
         "deploy",
         models / "good.onnx",
@@ -205,15 +206,15 @@ def test_a_damaged_incumbent_is_noticed_and_does_not_block_its_successor(
     assert again.json["outcomes"][0]["code"] == "release-damaged"
     assert "--version" in again.json["outcomes"][0]["hint"]
     for more in (evaluation, ()):
-        assert deployed("good.onnx", *more, "--version", "mended", "--stage", model="broken").code == 0
-    after = deployed("good.onnx", *evaluation, "--version", "mended", model="broken")
+        assert deployed("good.onnx", *more, "--version", "fixed", "--stage", model="broken").code == 0
+    after = deployed("good.onnx", *evaluation, "--version", "fixed", model="broken")
     assert after.code == 0, after.out
     notes = [check["note"] for check in after.json["outcomes"][0]["checks"] if check["name"] == "incumbent"]
     assert "damaged" in notes[0]
 
 
 def deploy_process(models: Path, *more: object) -> subprocess.Popen[str]:
-    """`edgewright deploy retrained.onnx` in a process of its own."""
+    """`edgewright deploy retrained.onnx` in a separate process."""
     command = ["deploy", str(models / "retrained.onnx"), "--to", "e-2", "--name", "tiny", "--target", "onnxruntime",
                "--precision", "fp32", "--json", *map(str, more)]  # fmt: skip
     code = "import sys; from edgewright.cli.main import run; run(sys.argv[1:])"
@@ -237,7 +238,7 @@ def wait_for(process: subprocess.Popen[str], word: str) -> None:
     for line in process.stderr:
         if word in line:
             return
-    raise AssertionError(f"never said {word!r}; exit code {process.wait()}")
+    raise AssertionError(f"never printed {word!r}; exit code {process.wait()}")
 
 
 def test_two_deployments_at_once_to_one_board(
@@ -252,7 +253,7 @@ def test_two_deployments_at_once_to_one_board(
         assert second.code == 2
         assert second.json["outcomes"][0]["code"] == "busy"
         out, _ = process.communicate(timeout=120)
-        assert json.loads(out)["outcomes"][0]["outcome"] == "staged", out
+        assert result_of(out)["outcomes"][0]["outcome"] == "staged", out
     finally:
         ended(process)
 
@@ -266,7 +267,7 @@ def test_ctrl_c_while_measuring_leaves_the_board_as_it_was(models: Path, unharme
     finally:
         ended(process)
     assert process.returncode == 8, told
-    assert json.loads(out)["outcomes"][0]["outcome"] == "aborted"
+    assert result_of(out)["outcomes"][0]["outcome"] == "aborted"
 
 
 def agents(lab: Path) -> list[int]:
@@ -295,7 +296,7 @@ def test_a_link_cut_while_measuring_is_unreachable_and_leaves_no_process(
     finally:
         ended(process)
     assert process.returncode == 4, out
-    assert json.loads(out)["outcomes"][0]["outcome"] == "unreachable"
+    assert result_of(out)["outcomes"][0]["outcome"] == "unreachable"
     limit = time.monotonic() + 20
     while agents(lab) and time.monotonic() < limit:
         time.sleep(0.2)

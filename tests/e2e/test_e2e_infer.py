@@ -100,7 +100,7 @@ def test_members_are_paired_by_name(run: Run, pictures: Path, tmp_path: Path) ->
     assert answer(x=image.astype(np.float64)).json["boards"][0]["result"]["outputs"] == wanted
     for members, said in (
         ({"one": image, "other": image}, "in.npz has no member for input image: one, other"),
-        ({"x": image, "other": image}, "in.npz has a member that is no input: other, of x, other"),
+        ({"x": image, "other": image}, "in.npz has a member that is not an input: other, of x, other"),
         (
             {"image": image[:, :, :3]},
             "wrong shape for input image: [2, 1, 3, 4] instead of [samples, 1, 1, 4, 4]",
@@ -119,10 +119,10 @@ def test_what_is_no_input_is_refused(run: Run, pictures: Path, tmp_path: Path) -
     assert done.code == 2 and "image cannot be read" in done.json["boards"][0]["error"]["message"]
     for path, said in ((tmp_path, "the input is a folder"), (tmp_path / "none.npz", "no such input")):
         done = run("infer", "pictures", "--on", "e-2", "--input", path, "--json")
-        assert done.code == 1 and said in done.json["error"]["message"]
+        assert done.code == 1 and said in done.error["message"]
     (pictures / "few.txt").write_text("one\ntwo\nthree\n")
     text = (pictures / "edgewright.toml").read_text().replace("labels.txt", "few.txt")
     (pictures / "few.toml").write_text(text)
     done = run("convert", "--project", pictures / "few.toml", "--target", "onnxruntime", "--json")
     assert done.code == 1, done.out
-    assert done.json["error"]["message"] == "labels file has 3 classes, output scores has 5"
+    assert done.error["message"] == "labels file has 3 classes, output scores has 5"

@@ -136,7 +136,7 @@ def test_then_rollback_status_history_and_bench_agree(
 
     measured = run("bench", "tiny", "--on", "e-2", "--protocol", "quick", "--json")
     assert measured.code == 0, measured.err
-    assert measured.json["boards"][0]["result"][0]["release"] == story["first current"]
+    assert measured.json["boards"][0]["result"]["measurements"][0]["release"] == story["first current"]
 
     kinds = [
         (event["action"], event["outcome"])
@@ -171,7 +171,7 @@ def test_a_runtime_that_starts_slower_than_the_protocol_lasts_is_measured_all_th
     monkeypatch.setattr(benchmark, "SLOW_START", 200)
     measured = run("bench", "tiny", "--on", "e-2", "--protocol", "quick", "--json")
     assert measured.code == 0 and "it starts slowly" in measured.err, measured.err
-    assert measured.json["boards"][0]["result"][0]["release"] == story["first current"]
+    assert measured.json["boards"][0]["result"]["measurements"][0]["release"] == story["first current"]
 
 
 def test_an_artifact_can_be_measured_without_being_released(run: Run, models: Path, lab: Path) -> None:
@@ -179,7 +179,7 @@ def test_an_artifact_can_be_measured_without_being_released(run: Run, models: Pa
     assert made.code == 0, made.err
     measured = run("bench", made.json["artifact"], "--on", "e-1", "--protocol", "quick", "--json")
     assert measured.code == 0, measured.err + measured.out
-    assert measured.json["boards"][0]["result"][0]["artifact"] == made.json["artifact"]
+    assert measured.json["boards"][0]["result"]["measurements"][0]["artifact"] == made.json["artifact"]
     status = run("status", "e-1", "--json").json["boards"][0]["result"]["models"]
     assert all(not model["releases"] and model["current"] is None for model in status.values())
 

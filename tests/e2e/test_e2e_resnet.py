@@ -60,7 +60,7 @@ def test_resnet_is_deployed_measured_and_rolled_back(run: Run, target: str, prec
     assert again.json["outcomes"][0]["current"] == f"9-{first['artifact'][:8]}"
     measured = run("bench", name, "--on", "e-2", "--protocol", "quick", "--json")
     assert measured.code == 0, measured.out
-    figures = measured.json["boards"][0]["result"][0]
+    figures = measured.json["boards"][0]["result"]["measurements"][0]
     assert figures["latency"]["p50"] > 0
     back = run("rollback", name, "--on", "e-2", "--json")
     assert back.code == 0, back.out

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
+from command_line import result_of
 
 from edgewright.cli.main import main
 from edgewright.compile.explain import Explanation, explain, names_to_keep
@@ -115,6 +115,6 @@ def test_the_command_prints_it(onnx_net: Path, capsys: pytest.CaptureFixture[str
     assert "Conv + BatchNormalization + Relu" in shown
     assert "route: onnx:onnxruntime.from_onnx > onnx:onnxruntime.finish" in shown
     assert main([*arguments, "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)["explanation"]
+    said = result_of(capsys.readouterr().out)["explanation"]
     assert said["elements"][0] == {"kind": "batch normalisation", "source": 2, "file": 2, "runtime": 0}
     assert said["source"]["Conv"] == 2

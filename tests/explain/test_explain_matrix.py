@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from importlib import util
 
 import pytest
+from command_line import result_of
 
 from edgewright import targets
 from edgewright.cli.main import main
@@ -38,6 +38,6 @@ def test_the_command_prints_the_matrix(capsys: pytest.CaptureFixture[str]) -> No
     shown = capsys.readouterr().out
     assert "onnxruntime.from_tensorflow" in shown
     assert main(["targets", "--matrix", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["matrix"]
+    rows = result_of(capsys.readouterr().out)["routes"]
     assert len(rows) == len(SOURCES) * len(targets.names())
     assert set(rows[0]) == {"source", "target", "precisions", "stages", "toolchains"}

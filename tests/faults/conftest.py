@@ -230,7 +230,7 @@ class LabBoard:
         return open_session(board, self.fleet, limits=limits or self.limits)
 
     def deploy(self, tag: str, version: str = "1", **options: Any) -> str:
-        """A whole deployment over a session of its own; returns the release."""
+        """A whole deployment over its own session; returns the release."""
         with self.open() as session:
             return Deployment(session, artifact(tag), version, **options).whole()
 
@@ -318,7 +318,7 @@ def signal_all(pids: list[int], number: int) -> None:
 
 
 class Terminal:
-    """A command line on a terminal of its own."""
+    """A command line on its own terminal."""
 
     def __init__(self, fleet: Fleet, *arguments: object) -> None:
         start = "from edgewright.cli.main import run; run()"
@@ -329,7 +329,7 @@ class Terminal:
             os.execv(command[0], command)  # noqa: S606 - the command line itself, on the terminal
 
     def until(self, text: str, seconds: float = 60.0) -> None:
-        """Reads until a text was said."""
+        """Reads until a text appears."""
         limit = time.monotonic() + seconds
         while text.encode() not in self.said and self._read(limit - time.monotonic()):
             pass

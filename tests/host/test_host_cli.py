@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_line import document_of, result_of
 
 from edgewright.cli.main import COMMANDS, main
+from edgewright.nouns.document import SCHEMA
 
 ONNX = bytes.fromhex(
     "08083a330a0c0a0178120179220452656c751201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a08080112040a02080142040a00100d"
@@ -116,9 +117,8 @@ def test_bad_input_is_one_line_and_a_hint(
 
 def test_errors_are_json_where_json_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--json", "--fleet", str(tmp_path / "none.toml")]) == 64
-    document = json.loads(capsys.readouterr().out)
-    assert document["edgewright"] == 1
-    assert document["ok"] is False
+    document = document_of(capsys.readouterr().out)
+    assert (document["schema"], document["command"], document["ok"]) == (SCHEMA, "status", False)
     assert document["error"]["code"] == "file-not-found"
     assert set(document["error"]) == {"code", "message", "hint"}
 
@@ -131,24 +131,24 @@ def test_the_fleet_is_kept_in_a_file(
     assert main(["fleet", "add", "attic", "attic-alias"]) == 0
     capsys.readouterr()
     assert main(["fleet", "list", "--json"]) == 0
-    boards = json.loads(capsys.readouterr().out)["boards"]
+    boards = result_of(capsys.readouterr().out)["boards"]
     assert [(one["board"]["name"], one["board"]["address"], one["board"]["user"], one["board"]["port"]) for one in boards] == [
         ("kitchen", "192.0.2.1", "pi", 2222), ("attic", "attic-alias", None, None),
     ]  # fmt: skip
     assert main(["fleet", "add", "kitchen", "192.0.2.9", "--label", "b"]) == 0  # moved: all else stays
     capsys.readouterr()
     assert main(["fleet", "show", "kitchen", "--json"]) == 0
-    board = json.loads(capsys.readouterr().out)["boards"][0]["board"]
+    board = result_of(capsys.readouterr().out)["boards"][0]["board"]
     assert (board["address"], board["user"], board["port"]) == ("192.0.2.9", "pi", 2222)
     assert (board["profile"], board["labels"]) == ("pi4b", ["b"])
-    assert main(["fleet", "remove", "kitchen"]) == 1  # nobody is there to ask
+    assert main(["fleet", "remove", "kitchen"]) == 1  # stdin is not a terminal
     assert "--yes" in capsys.readouterr().err
     assert main(["fleet", "remove", "kitchen", "--json"]) == 1  # a program says --yes too
     capsys.readouterr()
     assert main(["fleet", "remove", "kitchen", "--yes"]) == 0
     capsys.readouterr()
     assert main(["fleet", "show", "all", "--json"]) == 0
-    assert [one["board"]["name"] for one in json.loads(capsys.readouterr().out)["boards"]] == ["attic"]
+    assert [one["board"]["name"] for one in result_of(capsys.readouterr().out)["boards"]] == ["attic"]
 
 
 def test_the_lists_speak_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,9 +159,9 @@ def test_the_lists_speak_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["lab", "list"], "boards"),
     ):
         assert main([*arguments, "--json"]) == 0
-        document = json.loads(capsys.readouterr().out)
-        assert document["edgewright"] == 1
-        assert isinstance(document[key], list)
+        document = document_of(capsys.readouterr().out)
+        assert document["ok"] and document["error"] is None
+        assert isinstance(document["result"][key], list)
     assert main(["profiles", "list"]) == 0
     assert "Raspberry Pi 4" in capsys.readouterr().out
 
@@ -178,9 +178,17 @@ def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_figures_that_are_not_finite_are_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     from edgewright.cli import render
+    from edgewright.cli.results.answers import BoardAnswer
+    from edgewright.cli.results.boards import InferResult
+    from edgewright.nouns.inference import InferenceRecord
 
-    render.document("infer", outputs=[1.5, float("nan"), float("inf")])
-    assert json.loads(capsys.readouterr().out)["outputs"] == [1.5, None, None]
+    values = [1.5, float("nan"), float("inf")]
+    found = InferenceRecord(
+        outputs={"y": values}, shapes={}, ms=1, release="v1", runtime="r", accelerator="cpu"
+    )
+    render.result("infer", InferResult(boards=(BoardAnswer(board="b", result=found),)))
+    shown = result_of(capsys.readouterr().out)
+    assert shown["boards"][0]["result"]["outputs"]["y"] == [1.5, None, None]
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04" + b"x" * 100])

@@ -47,10 +47,10 @@ def test_defaults_are_filled_into_every_board(tmp_path: Path) -> None:
         ('[boards.one]\npython = "python3; rm -rf /"\n', "not an absolute path", "/usr/bin/python3"),
         ('[boards.one]\ngroup = "video; id"\n', "not a group of one", "video"),
         ("schema = 9\n", "schema 9", "newer"),
-        ("[boards\n", "not valid TOML", "mend"),
-        (f"[boards.one]\nport = {'9' * 5000}\n", "not valid TOML", "mend"),
+        ("[boards\n", "not valid TOML", "fix"),
+        (f"[boards.one]\nport = {'9' * 5000}\n", "not valid TOML", "fix"),
         (f"[boards.one]\nport = {'9' * 400}\n", "not a port", "65535"),
-        (f"[limits]\nx = {'[' * 5000}\n", "not valid TOML", "mend"),
+        (f"[limits]\nx = {'[' * 5000}\n", "not valid TOML", "fix"),
     ],
 )
 def test_a_bad_fleet_file_is_refused_with_a_hint(tmp_path: Path, text: str, message: str, hint: str) -> None:

@@ -116,7 +116,7 @@ def test_a_board_that_no_profile_fits(facts: Facts, code: str, words: str, hint:
         ("aarch64", "linux-armv7l", "generic-armv7l"),
         ("armv7l", "linux-armv7l", "generic-armv7l"),
         ("x86_64", "linux-x86_64", "generic-x86_64"),
-        ("aarch64", "linux-x86_64", "generic-arm64"),  # a simulated board: its architecture is told
+        ("aarch64", "linux-x86_64", "generic-arm64"),  # a simulated board: its architecture is substituted
     ],
 )
 def test_the_generic_profile_is_that_of_the_system_not_of_the_kernel(

@@ -63,7 +63,7 @@ def test_what_a_board_does_not_have_is_left_out() -> None:
     assert "can get" not in printed("pi4b-alpine")
     shown = printed("pi5", thermal=[], governor="", throttled_flags=None, simulated=["memory_mb"])
     assert not {"temperature", "speed"} & set(shown)
-    assert shown["machine"].endswith("8061 MiB"), "what is free of a told memory is another machine's"
+    assert shown["machine"].endswith("8061 MiB"), "the free part of a substituted memory is another machine's"
     assert shown["simulated"] == "memory_mb"
     empty = dict(rows(diagnose(Board(name="kitchen", address="192.0.2.7"), Facts())))
     assert empty["python"] == "unknown, unknown, unknown libc"

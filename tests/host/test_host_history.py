@@ -51,7 +51,7 @@ def test_a_rollbacks_version_is_not_counted() -> None:
 
 def test_a_broken_database_is_one_clear_error(home: Path) -> None:
     home.mkdir(exist_ok=True)
-    (home / "history.sqlite3").write_bytes(b"this is no database at all" * 100)
+    (home / "history.sqlite3").write_bytes(b"this is not a database at all" * 100)
     with pytest.raises(EdgewrightError) as error:
         History().events()
     assert "history" in error.value.message

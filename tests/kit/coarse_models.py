@@ -1,6 +1,6 @@
 """Small models whose outputs int8 rounds too coarsely, and some like them that it does not. Seeded.
 
-`write_onnx(folder)` makes them here; `python coarse_models.py FOLDER` makes those of Keras, of `masked_models` too, in a process of its own.
+`write_onnx(folder)` makes them here; `python coarse_models.py FOLDER` makes those of Keras, of `masked_models` too, in a separate process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SCORES = 6  # columns behind the four of a box
 
 
 def write_onnx(folder: Path) -> None:
-    """`head`: pixels beside scores; `alike`: two parts of similar size; `labels`: class numbers; and `images.npz`."""
+    """`head`: pixels beside scores; `even`: two parts of similar size; `labels`: class numbers; and `images.npz`."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -43,7 +43,7 @@ def write_onnx(folder: Path) -> None:
     rows = (TensorProto.FLOAT, [1, 4 + SCORES, 64])
     for name, tail, (kind, shape) in (
         ("head", head, rows),
-        ("alike", alike, rows),
+        ("even", alike, rows),
         ("labels", labels, (TensorProto.INT64, [1, 8, 8])),
     ):
         given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 16, 16])
@@ -56,7 +56,7 @@ def write_onnx(folder: Path) -> None:
 
 
 def write_keras(folder: Path) -> None:
-    """`head` and `alike` as above; `offset`: small changes of a large number; `classes`: a Softmax. And `moves.tflite`."""
+    """`head` and `even` as above; `offset`: small changes of a large number; `classes`: a Softmax. And `moves.tflite`."""
     import keras
     from keras import layers
 
@@ -69,7 +69,7 @@ def write_keras(folder: Path) -> None:
     rows = [layers.Reshape((64, 4))(boxes), layers.Reshape((64, SCORES))(scores)]
     pixels = layers.Rescaling(640.0)(rows[0])
     keras.Model(image, layers.Concatenate(name="pred")([pixels, rows[1]])).save(folder / "head.keras")
-    keras.Model(image, layers.Concatenate(name="pred")(rows)).save(folder / "alike.keras")
+    keras.Model(image, layers.Concatenate(name="pred")(rows)).save(folder / "even.keras")
     classes = layers.Dense(5, activation="softmax", kernel_initializer=wide)(layers.Flatten()(body))
     keras.Model(image, classes).save(folder / "classes.keras")
 

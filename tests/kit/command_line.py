@@ -7,7 +7,27 @@ import io
 import json
 from typing import Any, NamedTuple
 
+import msgspec
+
 from edgewright.cli.main import main
+from edgewright.cli.results import RECORDS, record
+from edgewright.nouns.document import Document
+
+
+def document_of(out: str) -> dict[str, Any]:
+    """The document that a command printed, after a strict comparison with its record: every key, every type, no other."""
+    plain = dict(json.loads(out))
+    kind = record(plain["command"]) if plain["command"] in RECORDS else None
+    read = msgspec.json.decode(out, type=Document[kind], dec_hook=lambda wanted, value: wanted(value))
+    assert json.loads(msgspec.json.encode(read, enc_hook=str)) == plain
+    return plain
+
+
+def result_of(out: str) -> dict[str, Any]:
+    """The result in the document that a command printed."""
+    result = document_of(out)["result"]
+    assert result is not None, out
+    return dict(result)
 
 
 class Ran(NamedTuple):
@@ -19,8 +39,15 @@ class Ran(NamedTuple):
 
     @property
     def json(self) -> dict[str, Any]:
-        """The document of a command with `--json`."""
-        return dict(json.loads(self.out))
+        """The result in the document of a command with `--json`."""
+        return result_of(self.out)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error in the document of a command with `--json`."""
+        document = document_of(self.out)
+        assert document["result"] is None and not document["ok"], self.out
+        return dict(document["error"])
 
     @property
     def outcome(self) -> dict[str, Any]:
@@ -43,6 +70,6 @@ def command_line(*arguments: object) -> Ran:
 
 
 def command_json(*arguments: object) -> tuple[int, dict[str, Any]]:
-    """Runs `edgewright ARGUMENTS --json`: the exit code and the document."""
+    """Runs `edgewright ARGUMENTS --json`: the exit code and the result."""
     ran = command_line(*arguments, "--json")
     return ran.code, ran.json

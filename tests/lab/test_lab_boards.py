@@ -179,7 +179,7 @@ def test_a_recycled_process_id_is_never_killed(up):
     (board,) = up(1)
     time.sleep(
         0.05
-    )  # start times are told in clock ticks of 10 ms; two processes of one tick never had one id
+    )  # start times are reported in clock ticks of 10 ms; two processes of one tick never had one id
     with subprocess.Popen(["sleep", "300"]) as innocent:
         try:
             lab = record.load("lab")
@@ -273,7 +273,7 @@ def test_a_second_demo_is_refused_and_leaves_the_boards_of_the_first(home, tmp_p
     assert first.stdout.readline() == b"\n"
     boards.up(1, fleet_path=tmp_path / "fleet.toml", name=demo.NAME)
     with pytest.raises(EdgewrightError, match="another demo is at work") as caught:
-        demo.demo(keep=False, progress=silent, told=print)
+        demo.demo(keep=False, progress=silent, on_act=print)
     assert "EDGEWRIGHT_HOME" in caught.value.hint and [board.alive for board in boards.listing()] == [True]
     first.communicate()
     with demo.alone():

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import document_of
 
 from edgewright.cli.main import main
 from edgewright.compile.workers import Workers
@@ -55,11 +56,12 @@ def here(module_home: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def run(here: Path, capsys: pytest.CaptureFixture[str]):
-    """Runs a command; its exit code and its JSON document."""
+    """Runs a command; its exit code and its result, or its error."""
 
     def call(*arguments: str) -> tuple[int, dict]:
         code = main([*arguments, "--json"])
-        return code, json.loads(capsys.readouterr().out)
+        document = document_of(capsys.readouterr().out)
+        return code, document["result"] or document["error"]
 
     return call
 
@@ -92,9 +94,7 @@ def test_an_arm64_board_takes_a_release_and_gives_it_back(run, here: Path) -> No
     code, document = run("lab", "up", "--arch", "arm64", "--boards", "1", "--profile", "pi4b")
     assert code == 0 and document["boards"][0]["suite"] == "bookworm"
     code, document = run("lab", "up", "--boards", "1", "--profile", "pi4b")
-    assert code == 1 and document["error"]["code"] == "lab-exists", (
-        "a lab of another architecture is another lab"
-    )
+    assert code == 1 and document["code"] == "lab-exists", "a lab of another architecture is another lab"
     code, document = run("doctor", "lab-1")
     facts = document["boards"][0]["result"]["facts"]
     assert facts["arch"] == "aarch64" != platform.machine()
@@ -186,7 +186,7 @@ def test_the_other_runtimes_run_on_arm64(run, here: Path, workers: Workers, targ
     whole_job("lab-1", target, workers)
     code, document = run("bench", f"digits-{target}", "--on", "lab-1", "--protocol", "quick")
     assert code == 0
-    assert document["boards"][0]["result"][0]["latency"]["p50"] > 0
+    assert document["boards"][0]["result"]["measurements"][0]["latency"]["p50"] > 0
 
 
 UP = ("lab", "up", "--arch", "arm64", "--vm", "--boards", "1", "--profile", "pi4b", "--name", "pi")
@@ -217,7 +217,7 @@ def test_ctrl_c_while_a_machine_starts_leaves_nothing(here: Path) -> None:
         while not (pid_file.exists() and pid_file.read_text().strip()) and time.monotonic() < until:
             time.sleep(0.05)
         emulator = int(pid_file.read_text())
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does; the emulator has a session of its own
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does; the emulator has its own session
         _, said = process.communicate(timeout=200)
     assert process.returncode == 130 and "Traceback" not in said
     assert processes.started(emulator) == "" and not (here / "lab/half").exists()

@@ -17,7 +17,7 @@ from edgewright.nouns.artifact import Artifact
 
 DATA = {
     "head.keras": "images.npz",
-    "alike.keras": "images.npz",
+    "even.keras": "images.npz",
     "classes.keras": "images.npz",
     "offset.keras": "sensors.npz",
     "masked.keras": "masked.npz",

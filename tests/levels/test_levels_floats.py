@@ -52,7 +52,7 @@ def test_scores_beside_pixels_follow_their_source(
     artifact = convert(source, "onnxruntime", precision)
     given = [nodes_of(artifact)[name] for name in nodes_of(artifact)["both"].input]
     assert [node.op_type for node in given] == ["DequantizeLinear", "DequantizeLinear"]
-    assert given[0].input[1] != given[1].input[1]  # each with a scale of its own
+    assert given[0].input[1] != given[1].input[1]  # each with its own scale
     assert least_column_db(source, artifact, axis=1) > 15
     assert artifact.manifest.notes == (
         "2 nodes stay in floats, what joins output y, whose parts differ in range: both, y",
@@ -66,7 +66,7 @@ def test_they_do_from_keras(convert: Convert, keras_folder: Path) -> None:
 
 
 def test_parts_of_one_range_are_joined_in_integers(convert: Convert, onnx_folder: Path) -> None:
-    artifact = convert(onnx_folder / "alike.onnx", "onnxruntime")
+    artifact = convert(onnx_folder / "even.onnx", "onnxruntime")
     nodes = nodes_of(artifact)
     assert artifact.manifest.notes == ()
     assert nodes[artifact.manifest.outputs[0].name].op_type == "DequantizeLinear"

@@ -41,7 +41,7 @@ def node(kind: str, inputs: str, output: str, **flags: Any) -> Any:
     return helper.make_node(kind, inputs.split(), [output], name=f"n_{output}", **flags)
 
 
-@pytest.mark.parametrize("name", ["head", "alike"])
+@pytest.mark.parametrize("name", ["head", "even"])
 def test_what_joins_an_output_in_onnx(onnx_folder: Path, name: str) -> None:
     (group,) = groups(converted(onnx_explain.shipped(onnx_folder / f"{name}.onnx")))
     assert group == FloatGroup(kind=ENDS, words="what joins output y", names=("both", "y"))

@@ -66,7 +66,7 @@ def manifest_of(artifact: Artifact) -> dict[str, Any]:
 
 
 def test_parts_of_one_range_stay_in_integers(convert: Convert, keras_folder: Path) -> None:
-    artifact = convert(keras_folder / "alike.keras", "tflite")
+    artifact = convert(keras_folder / "even.keras", "tflite")
     assert artifact.manifest.notes == ()
     assert {kind for _, kind in moves_in(artifact)} == {"INT8"}
 

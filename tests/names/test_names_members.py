@@ -53,7 +53,7 @@ def test_members_are_found(names: list[str], members: list[str], found: list[str
     [
         (["zeta", "alpha"], ["first", "second"], "no member for input zeta: first, second"),
         (["zeta", "alpha"], ["zeta", "beta"], "no member for input alpha: zeta, beta"),
-        (["zeta", "alpha"], ["input_0", "input_1", "input_2"], "a member that is no input: input_2"),
+        (["zeta", "alpha"], ["input_0", "input_1", "input_2"], "a member that is not an input: input_2"),
         (["zeta", "mask", "ids"], ["input_0", "input_1", "zeta"], "no member for input ids"),
         (
             ["input_1", "alpha"],
@@ -61,7 +61,7 @@ def test_members_are_found(names: list[str], members: list[str], found: list[str
             "no member for input alpha: input_1",
         ),  # one member for two inputs
         (["image"], ["one", "other"], "no member for input image: one, other"),
-        (["image"], ["x", "mask"], "a member that is no input: mask, of x, mask"),
+        (["image"], ["x", "mask"], "a member that is not an input: mask, of x, mask"),
         (["image"], ["labels"], "no member for input image: it is empty"),
     ],
 )

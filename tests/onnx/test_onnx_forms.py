@@ -1,4 +1,4 @@
-"""What exporters write in several forms: opsets, local functions, operators of trees alone, ends that are no tensors."""
+"""What exporters write in several forms: opsets, local functions, operators of trees alone, ends that are not tensors."""
 
 from __future__ import annotations
 

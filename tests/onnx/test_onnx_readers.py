@@ -61,7 +61,7 @@ def facts(python, *runtimes):
         ("3.6.9", (("onnxruntime", "1.4.0"),), {"opset": 18, "ir": 8}, 15),
         ("3.7.3", (), {"opset": 18, "ir": 10}, 18),
         ("3.11.2", (("onnxruntime", "1.4.0"),), {"opset": 21, "ir": 10}, None),
-        ("3.6.9", (), {"opset": 13, "ir": 7, "contrib": 17}, None),  # no opset mends that
+        ("3.6.9", (), {"opset": 13, "ir": 7, "contrib": 17}, None),  # no opset fixes that
         ("3.5.2", (), {"opset": 18, "ir": 8}, None),  # there is no runtime at all
     ],
 )

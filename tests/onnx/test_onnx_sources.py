@@ -1,4 +1,4 @@
-"""ONNX files as users bring them: operators of their own, weights beside the file, quantised, larger than 2 GiB."""
+"""ONNX files as users bring them: custom operators, weights beside the file, quantised, larger than 2 GiB."""
 
 import shutil
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_weights_beside_the_file_come_along(made, small_models, tmp_path, precis
 
 
 def beside(name, location, values):
-    """A tensor whose values are in a file of its own."""
+    """A tensor whose values are in a separate file."""
     from onnx import TensorProto
 
     tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[len(values)])

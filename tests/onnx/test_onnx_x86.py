@@ -40,7 +40,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
 
 
 def make(folder: Path) -> None:
-    """Models in folders of their own, with samples that make sums of two products large, and right answers."""
+    """Models in separate folders, with samples that make sums of two products large, and right answers."""
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     random = np.random.default_rng(0)

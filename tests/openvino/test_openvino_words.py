@@ -1,4 +1,4 @@
-"""What can be said of OpenVINO without running it: pre-flight notes, errors, caps, which target a version is of."""
+"""What can be known of OpenVINO without running it: pre-flight notes, errors, caps, which target a version is of."""
 
 from __future__ import annotations
 

@@ -133,13 +133,13 @@ def kill(operation, template, folder, facts, share):
 
 
 def marks_at(recorder, step):
-    """What the host was told before a change of the disk; None: by the end."""
+    """What was reported to the host before a change of the disk; None: by the end."""
     marks = [entry for entry in recorder.journal if entry[0] == "mark"]
     return {word for _, word, changes in marks if step is None or changes < step}
 
 
 def forked(work):
-    """The exit code of some work in a process of its own."""
+    """The exit code of some work in a separate process."""
     pid = os.fork()
     if pid == 0:
         try:

@@ -62,7 +62,7 @@ def attempt(operation, folder, facts, fails):
         operation(commands, facts, recorder.mark)
     except (AgentError, OSError):
         pass
-    except Exception as error:  # noqa: BLE001 - told by `aftermath`
+    except Exception as error:  # noqa: BLE001 - reported by `aftermath`
         recorder.broke = error
     finally:
         scene.record(None)

@@ -19,7 +19,7 @@ HEAD = """# What was tried against a board, and survived
 
 <!-- written by `tests/reliability/report.py` from the last run of each test: do not edit -->
 
-Survived means: `current` is the old or the new release, whole; what the host was told holds; nothing uncommitted outlives
+Survived means: `current` is the old or the new release, whole; what was reported to the host holds; nothing uncommitted outlives
 its deadline or a reboot; and a following deployment works. Where the peer is at fault, that it got an error in bounded
 time and memory, and the board stayed as it was. The rules are in [board.md](board.md), the tests in `tests/`.
 

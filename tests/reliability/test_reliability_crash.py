@@ -1,5 +1,5 @@
 """Properties 1 to 4 and 6 of the board: whatever change of the disk is the last one, and whatever a power cut takes with
-it, `current` is old or new and whole, what the host was told holds, and a following deploy works."""
+it, `current` is old or new and whole, what was reported to the host holds, and a following deploy works."""
 
 import pytest
 from crashing.operations import BY_NAME

@@ -29,7 +29,7 @@ CHANGES = {
 
 
 class Board(RuleBasedStateMachine):
-    """What the hosts were told is kept here, and compared with the board."""
+    """What was reported to the hosts is kept here, and compared with the board."""
 
     def __init__(self):
         super().__init__()
@@ -38,7 +38,7 @@ class Board(RuleBasedStateMachine):
         self.lease = None  # (txn, boot, end)
         self.good, self.known = None, []  # last committed release, known-good ones
         self.trial = None  # (txn, from, to, boot, end)
-        self.settled = {}  # txn: outcome that someone was told
+        self.settled = {}  # txn: outcome that was reported to someone
 
     def teardown(self):
         for session in self.sessions.values():
@@ -67,7 +67,7 @@ class Board(RuleBasedStateMachine):
             self.trial = None
 
     def tell(self, txn, outcome):
-        """An outcome that anyone is told stands for ever."""
+        """An outcome that was reported never changes."""
         assert self.settled.setdefault(txn, outcome) == outcome, "commit and revert do not linearise"
 
     def commit_known(self):

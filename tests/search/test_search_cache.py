@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command_line import result_of
 
 from edgewright.cli.main import main
 from edgewright.config import home, in_use
@@ -141,8 +141,8 @@ def test_the_command_lists_and_prunes(capsys: pytest.CaptureFixture[str]) -> Non
     assert "2.0 KiB" in shown
     assert "2 h" in shown
     assert main(["cache", "prune", "--max-size", "1K", "--dry-run", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert [entry["name"] for entry in said["removed"]] == ["dd.npz"]
+    said = result_of(capsys.readouterr().out)
+    assert [entry["name"] for entry in said["removed_entries"]] == ["dd.npz"]
     assert said["dry_run"] is True
     assert main(["cache", "prune", "--older-than", "3h"]) == 0
     assert "removed 0 entries" in capsys.readouterr().out

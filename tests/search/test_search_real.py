@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+from command_line import result_of
 
 from edgewright.cli.main import main
 from edgewright.compile import fingerprint
@@ -215,7 +215,7 @@ def test_the_best_is_read_by_the_profiles_runtime(
         str(outlier / "images.npz"), "--fallback", "--max-trials", "1", "--json",
     ]  # fmt: skip
     assert main(arguments) == 0
-    said = json.loads(capsys.readouterr().out)
+    said = result_of(capsys.readouterr().out)
     assert said["search"]["best"]["move"]["label"] == "int8, minmax"
     assert said["manifest"]["requires"]["opset"] <= 15
 
@@ -256,7 +256,7 @@ def test_the_command_prints_what_was_tried(outlier: Path, capsys: pytest.Capture
     assert ", in floats: conv1" in shown.out
     assert "a candidate meets the limit" in shown.out
     assert main([*arguments, "--json", "--explain"]) == 0
-    said = json.loads(capsys.readouterr().out)
+    said = result_of(capsys.readouterr().out)
     assert said["search"]["stopped"] == "a candidate meets the limit"
     assert said["search"]["best"]["verdict"]["artifact"] == said["artifact"]
     assert said["manifest"]["kept_float"] == ["conv1"]
@@ -280,7 +280,7 @@ def test_ctrl_c_ends_with_the_best_so_far(outlier: Path) -> None:
             break
     out, _ = running.communicate(timeout=60)
     assert running.returncode == 8
-    said = json.loads(out)
+    said = result_of(out)
     assert said["search"]["stopped"] == engine.STOPPED
     assert len(said["search"]["trials"]) in (5, 6)  # the sixth may end before the signal comes
     assert said["manifest"]["precision"] == "fp32"

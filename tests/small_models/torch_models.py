@@ -121,7 +121,7 @@ def dynamic():
 
 
 def seeded(kind, seed):
-    """A module with weights of a lively size: torch's own defaults answer nearly alike to every input."""
+    """A module with weights of a lively size: torch's own defaults give nearly the same output for every input."""
     torch.manual_seed(seed)
     module = kind()
     with torch.no_grad():

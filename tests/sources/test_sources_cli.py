@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import result_of
 
 from edgewright.cli.main import main
 from edgewright.config import project
@@ -16,8 +16,7 @@ Made = Callable[[str], Path]
 
 
 def document(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
-    found: dict[str, object] = json.loads(capsys.readouterr().out)
-    return found
+    return result_of(capsys.readouterr().out)
 
 
 def test_a_function_is_a_model(

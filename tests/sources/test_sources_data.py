@@ -21,7 +21,7 @@ from edgewright.nouns.project import Preprocessing
 IMAGE = TensorSpec(name="image", shape=(1, 32, 32, 3), dtype="float32")
 MILLION = 1_000_000
 
-# streams a set in a process of its own: MiB of peak memory beyond what was there before, and samples
+# streams a set in a separate process: MiB of peak memory beyond what was there before, and samples
 STREAM = """
 import resource, sys
 from pathlib import Path

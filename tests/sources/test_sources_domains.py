@@ -309,7 +309,7 @@ def test_tables_of_branches_count(place: Path, workers: Workers) -> None:
 
 
 def test_modules_that_change_tensors_in_place_and_keep_none(place: Path, workers: Workers) -> None:
-    """And a mask that stands beside other inputs: the numbers of an example are no constants."""
+    """And a mask that stands beside other inputs: the numbers of an example are not constants."""
     image, soft, mask = known(workers, place / "net.py:lean").values()
     assert soft is not None and (soft.cause, soft.range) == ("mask", (0, 1))
     assert mask is not None and (mask.cause, mask.range) == ("mask", (0, 1))

@@ -136,7 +136,7 @@ def test_people_and_programs_see_the_warning_of_infer(capsys: pytest.CaptureFixt
     one = infer.Inference({"y": np.zeros(1)}, 1.0, "v1", "r", "cpu", (), ["input x goes from 9 to 9"])
     show([Answer(Board(name="b", address="local:"), one, None)])
     assert capsys.readouterr().out.splitlines()[-1] == "  warning: input x goes from 9 to 9"
-    assert one.document()["warnings"] == ("input x goes from 9 to 9",)
+    assert one.record().warnings == ("input x goes from 9 to 9",)
 
 
 def test_what_leaves_a_range() -> None:

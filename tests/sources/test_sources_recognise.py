@@ -1,4 +1,4 @@
-"""What a source is, told by its bytes; what cannot be one is refused with a way out, and never opened."""
+"""What a source is, recognised by its bytes; what cannot be one is refused with a way out, and never opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Axes that a source leaves open: what is taken for the batch, what the user has to give, and what is said of it."""
+"""Axes that a source leaves open: what is taken for the batch, what the user has to give, and the messages about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which function of a SavedModel or .tflite file is the model; and inputs and outputs of both that are no tensors."""
+"""Which function of a SavedModel or .tflite file is the model; and inputs and outputs of both that are not tensors."""
 
 from __future__ import annotations
 

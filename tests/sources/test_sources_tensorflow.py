@@ -56,7 +56,7 @@ def test_ends_of_a_graph(small_models: Made, read: Callable[..., object]) -> Non
     [
         (("rihgt", "left"), ("total",), "graph has no tensor rihgt", "did you mean right?"),
         (("right", "left"), ("totals",), "graph has no tensor totals", "did you mean total?"),
-        (("right",), ("total",), "outputs depend on a placeholder that is no input: left", "--inputs"),
+        (("right",), ("total",), "outputs depend on a placeholder that is not an input: left", "--inputs"),
         (("right", "left"), ("Const",), "outputs do not depend on input left", "leave it out"),
     ],
 )

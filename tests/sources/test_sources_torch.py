@@ -186,7 +186,7 @@ def test_what_is_no_tensor_is_left_out_with_a_note(net: Path, workers: Workers) 
     request = CompileRequest(source=Path(f"{net}:several"), target="onnxruntime")
     manifest = compile_model(request, workers=workers).manifest
     assert [spec.shape for spec in manifest.outputs] == [(1, 2), (1, 3)]
-    assert manifest.notes == ("left out, as they are no tensors: state (NoneType), count (int)",)
+    assert manifest.notes == ("left out, as they are not tensors: state (NoneType), count (int)",)
 
 
 def test_an_output_whose_shape_varies(net: Path, workers: Workers) -> None:

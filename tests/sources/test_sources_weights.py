@@ -1,4 +1,4 @@
-"""A source that answers NaN: which of its weights is no number, in every format."""
+"""A source that answers NaN: which of its weights is not a number, in every format."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def test_pipes_are_not_opened(tmp_path: Path, name: str) -> None:
         os.write(held, GGUF + bytes(32_000))
         with pytest.raises(ModelError, match="no regular file"):
             recognise(pipe)
-        with pytest.raises(ModelError, match="folder is no SavedModel"):
+        with pytest.raises(ModelError, match="folder is not a SavedModel"):
             recognise(pipe.parent)
     finally:
         os.close(held)

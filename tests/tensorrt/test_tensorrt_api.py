@@ -97,7 +97,7 @@ class Uses:
             self.walk(child)
 
     def kind(self, node: ast.expr) -> str | None:
-        """The class of TensorRT's that an expression is of, as far as it can be told."""
+        """The TensorRT class of an expression, as far as it can be inferred."""
         text = ast.unparse(node)
         if text in KINDS:
             return KINDS[text]

@@ -18,18 +18,18 @@ sys.modules["tensorrt"] = trt
 sys.path.insert(0, sys.argv[1])
 from edgewright_targets.tensorrt import runner
 
-said = {"runtime": runner.import_runtime(), "accelerators": runner.accelerators()}
-said["types"] = sorted(set(runner._CODES) - set(trt.DataType.__members__))
-said["name"] = trt.DataType.INT8.name
+seen = {"runtime": runner.import_runtime(), "accelerators": runner.accelerators()}
+seen["types"] = sorted(set(runner._CODES) - set(trt.DataType.__members__))
+seen["name"] = trt.DataType.INT8.name
 if hasattr(trt, "IInt8EntropyCalibrator2"):
     calibrator = runner._calibrator(trt, b"TRT-0-EntropyCalibration2\\nx: 3d02325e\\n")
-    said["calibrator"] = isinstance(calibrator, trt.IInt8Calibrator)
-    said["cache"] = calibrator.read_calibration_cache().decode()
+    seen["calibrator"] = isinstance(calibrator, trt.IInt8Calibrator)
+    seen["cache"] = calibrator.read_calibration_cache().decode()
 try:
     runner._build(trt, ".", {"styles": {"8": {}, "10": {}}, "workspace_mb": 1})
 except Exception as error:
-    said["build"] = type(error).__name__ + ": " + str(error)
-print(json.dumps(said))
+    seen["build"] = type(error).__name__ + ": " + str(error)
+print(json.dumps(seen))
 """
 
 
@@ -62,13 +62,13 @@ def test_the_real_classes_take_what_the_runner_makes(version, environment):
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(TARGETS)], env=environment, check=True, capture_output=True, text=True
     )
-    said = json.loads(done.stdout)
-    assert said["runtime"].startswith(f"tensorrt {version}") and said["accelerators"] == []
-    assert said["types"] == [] or (version == "8.6.1" and said["types"] == ["INT64"])
-    assert said["name"] == "INT8"
+    seen = json.loads(done.stdout)
+    assert seen["runtime"].startswith(f"tensorrt {version}") and seen["accelerators"] == []
+    assert seen["types"] == [] or (version == "8.6.1" and seen["types"] == ["INT64"])
+    assert seen["name"] == "INT8"
     if version != "11.4.0":
         title = {"8.6.1": "TRT-8601", "10.3.0": "TRT-10300"}[version]
-        assert said["calibrator"] and said["cache"] == f"{title}-EntropyCalibration2\nx: 3d02325e\n"
-    assert said["build"].startswith(
+        assert seen["calibrator"] and seen["cache"] == f"{title}-EntropyCalibration2\nx: 3d02325e\n"
+    assert seen["build"].startswith(
         "TypeError: "
     )  # the constructor was called, and there is no builder behind it

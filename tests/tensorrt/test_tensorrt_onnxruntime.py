@@ -1,4 +1,4 @@
-"""ONNX Runtime with NVIDIA's providers as the other way to the GPU: the CPU is the fallback, and that is told."""
+"""ONNX Runtime with NVIDIA's providers as the other way to the GPU: the CPU is the fallback, which is reported."""
 
 import json
 from pathlib import Path

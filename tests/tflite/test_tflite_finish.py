@@ -167,7 +167,7 @@ def test_ranges_are_the_least_and_greatest_values_and_percentiles_leave_outliers
     given = [sample * 0.1 for sample in net.samples(400)]
     given[7] = np.full((1, 4), 50.0, "float32")
     widest = ranges.ranges(net.bytes(), lambda: ([sample] for sample in given), "minmax")
-    assert set(widest) == {"x", "net/first/MatMul", "y"}  # weights are no activations
+    assert set(widest) == {"x", "net/first/MatMul", "y"}  # weights are not activations
     assert (widest["x"]["max"].item(), widest["x"]["min"].item()) == (
         50.0,
         np.float32(min(map(np.min, given))),

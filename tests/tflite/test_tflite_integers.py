@@ -130,5 +130,5 @@ def test_goldens_stay_floats_and_the_board_answers_within_their_tolerance(
     assert verdict["ok"]
     assert verdict["sqnr_db"] == pytest.approx(manifest.parity.sqnr_db, abs=1.0)
     wrong = msgspec.to_builtins(manifest.inputs)
-    wrong[0]["scale"] *= 3  # a board that quantised by another scale would be told from a right one
+    wrong[0]["scale"] *= 3  # a board that quantised by another scale would be noticed
     assert not on_board(artifact, inputs=wrong)["ok"]

@@ -26,7 +26,7 @@ def made(
     monkeypatch.setenv("EDGEWRIGHT_HOME", str(onnx2tf_home))
     coarse_models.write_onnx(tmp_path)
     masked_models.write(tmp_path, float(np.finfo("float32").min))
-    data = {"head": "images.npz", "alike": "images.npz", "attention": "text.npz"}
+    data = {"head": "images.npz", "even": "images.npz", "attention": "text.npz"}
     return {
         name: compile_model(
             CompileRequest(
@@ -50,8 +50,8 @@ def test_ends_and_masks_stay_in_floats_where_they_have_to(made: dict[str, Artifa
     (note,) = made["head"].manifest.notes
     assert note.startswith("in floats: what joins output y: the range of one part is 0.0")
     assert joins(made["head"]) == {"FLOAT32"}
-    assert made["alike"].manifest.notes == ()
-    assert joins(made["alike"]) == {"INT8"}
+    assert made["even"].manifest.notes == ()
+    assert joins(made["even"]) == {"INT8"}
     (note,) = made["attention"].manifest.notes
     assert note.startswith("in floats: what masks the Softmax: ")
     assert made["attention"].manifest.parity.sqnr_db > 20

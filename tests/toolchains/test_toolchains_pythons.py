@@ -86,7 +86,7 @@ def test_without_a_python_that_fits_it_says_which_one_is_wanted(
 def test_a_given_python_has_to_fit() -> None:
     with pytest.raises(UsageError, match=f"is Python {platform.python_version()}"):
         toolchains.choose_python(ROW, Path(sys.executable))
-    with pytest.raises(UsageError, match="is no Python"):
+    with pytest.raises(UsageError, match="is not a Python"):
         toolchains.choose_python(ROW, Path("/nowhere/python"))
 
 

@@ -1,6 +1,6 @@
 """Makes the fixtures of this folder with the code of an old commit: `python tests/upgrades/make_fixtures.py COMMIT`.
 
-The commit is taken out of git into a temporary folder, and runs there in a process of its own, with its own labs, agent and
+The commit is taken out of git into a temporary folder, and runs there in a separate process, with its own labs, agent and
 converters: nothing of today's code writes a fixture. A second run gives the same things with other ids, keys and times.
 It needs a clone with that commit, sshd, and the converters of `.[all]`; wheels of ONNX Runtime come from the index.
 

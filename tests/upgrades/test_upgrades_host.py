@@ -27,7 +27,7 @@ def home(home: Path, kit) -> Path:
 
 @pytest.fixture
 def config(kit, home: Path, tmp_path: Path) -> Path:
-    """The old files that a user wrote, in a folder of their own; the profile where profiles are."""
+    """The old files that a user wrote, in a separate folder; the profile where profiles are."""
     folder = shutil.copytree(kit.OLD / "config", tmp_path / "config")
     (home / "profiles").mkdir()
     (folder / "shelf-pc.toml").rename(home / "profiles" / "shelf-pc.toml")

@@ -20,7 +20,7 @@ def home(home: Path, kit) -> Path:
 
 def refused(ran, *, code: str, hint: str = "upgrade this one") -> None:
     """One line that names the schema, and a hint."""
-    error = json.loads(ran.out)["error"]
+    error = ran.error
     assert ran.code and error["code"] == code, ran.out
     assert f"schema {NEWER}" in error["message"] and "\n" not in error["message"], error
     assert hint in error["hint"], error
@@ -59,7 +59,7 @@ def test_a_config_file(kit, config, home, monkeypatch, file, arguments, written)
     if written == NEWER:
         refused(ran, code="newer-schema")
     else:
-        assert ran.code == 64 and "not a schema" in json.loads(ran.out)["error"]["message"], ran.out
+        assert ran.code == 64 and "not a schema" in ran.error["message"], ran.out
     assert path.read_bytes() == before
 
 
@@ -133,7 +133,7 @@ def test_a_bundle(kit, home, tmp_path):
 
 
 def test_what_is_cached_is_made_again(home):
-    """Nothing that can be made again is an error: not a key, a note of wheels, nor a toolchain of another shape."""
+    """Nothing that can be rebuilt is an error: not a key, a note of wheels, nor a toolchain of another shape."""
     from edgewright.compile import toolchains
     from edgewright.connect import kits
     from edgewright.store.artifacts import ArtifactStore

@@ -85,7 +85,7 @@ class Replay:
         )
 
     def line(self) -> dict:
-        """The next line that is no heartbeat."""
+        """The next line that is not a heartbeat."""
         assert self.process.stdout is not None
         while True:
             assert select.select([self.process.stdout], [], [], 30)[0], "the agent says nothing"

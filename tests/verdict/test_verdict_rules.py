@@ -1,4 +1,4 @@
-"""The rule for one output, number by number, and the faults that it is there to find."""
+"""The rule for one output, number by number, and the faults that it has to find."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def named(found: judge.Judged) -> list[tuple[int | None, int]]:
 
 @pytest.fixture
 def scores() -> Array:
-    """16 answers of 6 scores in 5 places, each with a mean and changes of its own."""
+    """16 answers of 6 scores in 5 places, each with its own mean and changes."""
     draw = np.random.default_rng(3)
     return draw.normal(size=(16, 6, 5)) + np.arange(6)[:, None]
 
@@ -164,7 +164,7 @@ def test_short_axes_come_first_and_there_is_an_end() -> None:
 
 
 def test_a_quiet_border_of_a_map_is_not_lost(scores: Array) -> None:
-    """Rows of a picture are places: where hardly anything changes there is little to lose. Scores beside boxes are no such rows."""
+    """Rows of a picture are places: where hardly anything changes there is little to lose. Scores beside boxes are not such rows."""
     draw = np.random.default_rng(9)
     rows = draw.normal(size=(16, 1, 40)).repeat(24, axis=1) + 0.2 * draw.normal(size=(16, 24, 40))
     rows[:, 20:] *= np.array([0.5, 0.1, 0.01, 1e-4])[:, None]

@@ -23,12 +23,13 @@ def bench(
     ],
     on: options.ON,
     release: Annotated[
-        list[str] | None, typer.Option("--release", help="Release instead of current; two are interleaved.")
+        list[str] | None,
+        typer.Option("--release", help="Release instead of `current`; give two to interleave them."),
     ] = None,
     protocol: Annotated[
         str,
         typer.Option(
-            "--protocol", help="quick (15 s a board) or standard (60 s); more where a runtime starts slowly."
+            "--protocol", help="quick (15 s per board) or standard (60 s); longer if a runtime starts slowly."
         ),
     ] = "standard",
     threads: Annotated[
@@ -43,6 +44,7 @@ def bench(
     """Measure latency and memory on boards."""
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.project_source import find_artifact
+    from edgewright.cli.results.boards import BenchResult, BoardMeasurements
     from edgewright.deploy.bench import Bench
     from edgewright.errors import EdgewrightError
     from edgewright.nouns.measurement import PROTOCOLS
@@ -61,7 +63,14 @@ def bench(
         )
     except EdgewrightError as error:  # what was measured is shown all the same
         render.note(f"not kept: {error.message}")
-    finish("bench", answers, as_json, show)
+    finish(
+        "bench",
+        answers,
+        as_json,
+        show,
+        lambda boards: BenchResult(boards=boards),
+        of=lambda measured: BoardMeasurements(measurements=tuple(measured)),
+    )
 
 
 def show(answers: list[Answer[list[Measurement]]]) -> None:

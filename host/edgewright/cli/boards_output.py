@@ -1,4 +1,4 @@
-"""How outcomes and measurements over boards are shown; used by deploy, rollback, bench and demo."""
+"""Tables of outcomes and measurements over boards, for deploy, rollback, bench and demo."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STYLES = {
 
 
 def outcomes(title: str, results: list[BoardOutcome], *, brief: bool = False) -> None:
-    """A table of outcomes, then why for each board that is not as wished; the caveats, unless `brief`."""
+    """A table of outcomes, then the reason for each board that did not end as intended; the caveats, unless `brief`."""
     rows = [
         (
             outcome.board + mark(outcome.simulated), outcome.outcome, outcome.release or "-", outcome.current or "-",

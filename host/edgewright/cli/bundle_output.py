@@ -1,4 +1,4 @@
-"""Bundles on the command line: written, shown, taken in."""
+"""Writes, shows and imports bundles on the command line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edgewright.cli import render
 
 if TYPE_CHECKING:
+    from edgewright.cli.results.provision import BundleResult
     from edgewright.connect.bundle_format import Contents
     from edgewright.connect.bundle_plan import Plan
     from edgewright.connect.picking import Offer
@@ -40,19 +41,9 @@ def write(
             kits, wheels = bundle_plan.fetch(plan.wanted, progress)
             written = bundle.write(path, kits, wheels, progress)
     if as_json:
-        render.document(
-            "provision",
-            ok=True,
-            dry_run=dry_run,
-            bundle=str(path),
-            **described(path, written),
-            planned=[
-                {"target": one.target, "distribution": one.row.distribution, "version": one.row.version,
-                 "python": one.python, "arch": one.arch, "glibc": one.glibc, "own": one.row.own}
-                for one in plan.wanted
-            ],
-            missing=plan.missing,
-        )  # fmt: skip
+        from edgewright.cli.results.provision import ProvisionResult
+
+        render.result("provision", ProvisionResult(dry_run=dry_run, bundle=record(path, written, plan)))
         return
     show(path, plan, written)
 
@@ -88,7 +79,9 @@ def contents(path: Path, *, as_json: bool) -> None:
 
     found = bundle.verified(path)
     if as_json:
-        render.document("provision", ok=True, bundle=str(path), **described(path, found))
+        from edgewright.cli.results.provision import ProvisionResult
+
+        render.result("provision", ProvisionResult(bundle=record(path, found)))
         return
     rows = [
         (kit.target, f"{kit.distribution} {kit.version}", kit.python, kit.arch, kit.glibc)
@@ -100,12 +93,25 @@ def contents(path: Path, *, as_json: bool) -> None:
     )
 
 
-def described(path: Path, found: Contents | None) -> dict[str, object]:
-    """The keys of the JSON document about a bundle that is there."""
-    if found is None:
-        return {}
-    wheels = [{"file": file, "sha256": one.sha256, "size": one.size} for file, one in found.wheels.items()]
-    return {"size": path.stat().st_size, "kits": found.kits, "wheels": wheels}
+def record(path: Path, found: Contents | None, plan: Plan | None = None) -> BundleResult:
+    """For JSON: a bundle. `found`: its contents, where there is a file. `plan`: of one that is written."""
+    from edgewright.cli.results.provision import BundledWheel, BundleResult, PlannedRuntime
+
+    wheels = found.wheels.items() if found else ()
+    return BundleResult(
+        path=path,
+        size=path.stat().st_size if found else None,
+        kits=found.kits if found else (),
+        wheels=tuple(BundledWheel(file=file, sha256=one.sha256, size=one.size) for file, one in wheels),
+        planned_runtimes=tuple(
+            PlannedRuntime(
+                target=one.target, distribution=one.row.distribution, version=one.row.version, python=one.python,
+                arch=one.arch, glibc=one.glibc, own=one.row.own,
+            )
+            for one in (plan.wanted if plan else ())
+        ),
+        missing_runtimes=plan.missing if plan else (),
+    )  # fmt: skip
 
 
 def offer(path: Path, *, dry_run: bool) -> Offer:

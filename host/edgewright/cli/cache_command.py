@@ -1,4 +1,4 @@
-"""edgewright cache: what is kept so as not to be made again, and how much of it."""
+"""edgewright cache: lists and prunes cached artifacts, wheels and logs."""
 
 from __future__ import annotations
 
@@ -9,21 +9,29 @@ import typer
 from edgewright.cli import options, render
 
 app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="What is kept so as not to be made again."
+    rich_markup_mode=None, no_args_is_help=True, help="List and prune cached artifacts, wheels and logs."
 )
 LIMIT_HELP = "Keep at most this much, such as 500M or 10G; default $EDGEWRIGHT_CACHE_SIZE or 10G."
 
 
 @app.command(name="list")
 def list_(as_json: options.JSON = False, debug: options.DEBUG = False) -> None:
-    """Artifacts, evaluation sets, wheels and logs, what was used last first."""
+    """List artifacts, evaluation sets, wheels and logs, the most recently used first."""
     from edgewright.store import cache
 
     found = cache.entries()
     total = sum(entry.size for entry in found)
     if as_json:
-        rows = [{**_plain(entry), "detail": cache.described(entry)} for entry in found]
-        render.document("cache list", entries=rows, bytes=total)
+        from edgewright.cli.results.cache import CacheEntry, CacheListResult
+
+        rows = tuple(
+            CacheEntry(
+                kind=entry.kind, name=entry.name, path=entry.path, size=entry.size, used=entry.used,
+                detail=cache.described(entry),
+            )
+            for entry in found
+        )  # fmt: skip
+        render.result("cache list", CacheListResult(entries=rows, bytes=total))
         return
     render.table(
         "",
@@ -41,13 +49,15 @@ def prune(
     max_size: Annotated[str | None, typer.Option("--max-size", metavar="SIZE", help=LIMIT_HELP)] = None,
     older_than: Annotated[
         str | None,
-        typer.Option("--older-than", metavar="AGE", help="Also what was not used for so long, such as 30d."),
+        typer.Option(
+            "--older-than", metavar="AGE", help="Also remove entries not used for this long, such as 30d."
+        ),
     ] = None,
     dry_run: options.DRY_RUN = False,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Remove what was used longest ago; what a running edgewright uses stays."""
+    """Remove the least recently used entries; those that a running edgewright uses stay."""
     from edgewright.store import cache
 
     age = None if older_than is None else cache.parse_age(older_than)
@@ -57,15 +67,17 @@ def prune(
         limit = cache.limit() if older_than is None else None
     done = cache.prune(max_bytes=limit, older_than_s=age, dry_run=dry_run)
     if as_json:
-        render.document(
-            "cache prune",
+        from edgewright.cli.results.cache import CachePruneResult
+
+        pruned = CachePruneResult(
             dry_run=dry_run,
-            removed=[_plain(entry) for entry in done.removed],
-            in_use=[_plain(entry) for entry in done.in_use],
+            removed_entries=done.removed,
+            busy_entries=done.in_use,
             removed_bytes=done.removed_bytes,
-            kept=done.kept,
+            kept_count=done.kept,
             kept_bytes=done.kept_bytes,
         )
+        render.result("cache prune", pruned)
         return
     verb = "would remove" if dry_run else "removed"
     for entry in done.removed:
@@ -76,20 +88,6 @@ def prune(
         f"{verb} {len(done.removed)} entries, {render.size(done.removed_bytes)}; "
         f"{done.kept} are left, {render.size(done.kept_bytes)}"
     )
-
-
-def _plain(entry: object) -> dict[str, object]:
-    """The keys of the JSON document."""
-    from edgewright.store.cache import Entry
-
-    assert isinstance(entry, Entry)  # noqa: S101 - kept lazy for the sake of `--help`
-    return {
-        "kind": entry.kind,
-        "name": entry.name,
-        "path": str(entry.path),
-        "size": entry.size,
-        "used": entry.used,
-    }
 
 
 def _age(used: float) -> str:

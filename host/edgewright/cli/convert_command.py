@@ -11,7 +11,10 @@ import typer
 from edgewright.cli import options, render
 
 if TYPE_CHECKING:
+    from edgewright.cli.results.convert import ConvertResult
+    from edgewright.compile.explain import Explanation
     from edgewright.deploy.readable import Reader
+    from edgewright.measure.search.engine import SearchResult
     from edgewright.nouns.artifact import Accuracy, Artifact, Manifest
     from edgewright.nouns.profile import Profile
 
@@ -66,7 +69,7 @@ def convert(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Compile a model for a profile and check its answers."""
+    """Compile a model for a profile and verify its outputs."""
     import msgspec
 
     from edgewright.cli import project_source
@@ -120,11 +123,13 @@ def show_plan(request: object, as_json: bool) -> None:
     from edgewright.compile.request import CompileRequest
     from edgewright.compile.run import plan
 
-    assert isinstance(request, CompileRequest)  # noqa: S101 - kept lazy for the sake of `--help`
+    assert isinstance(request, CompileRequest)  # noqa: S101 - imported late to keep `--help` fast
     planned = plan(request)
     notes = decided(request, planned.source.format)
     if as_json:
-        render.document("convert", dry_run=True, plan=planned, notes=notes)
+        from edgewright.cli.results.convert import ConvertResult
+
+        render.result("convert", ConvertResult(dry_run=True, plan=planned, notes=tuple(notes)))
         return
     render.line(f"{planned.source.format} -> {planned.target}, {planned.precision}")
     for step in planned.steps:
@@ -141,27 +146,41 @@ def compile_and_show(
     """Converts and prints what came out."""
     from edgewright.cli.explain_output import show_explanation
     from edgewright.cli.progress import shown
-    from edgewright.compile import coverage
     from edgewright.compile.explain import explain as explain_artifact
     from edgewright.compile.request import CompileRequest
     from edgewright.compile.workers import Workers
     from edgewright.config import home
     from edgewright.deploy.readable import compile_for
 
-    assert isinstance(request, CompileRequest)  # noqa: S101 - kept lazy for the sake of `--help`
+    assert isinstance(request, CompileRequest)  # noqa: S101 - imported late to keep `--help` fast
     with shown() as progress, Workers(home.folder("logs") / "convert.log") as workers:
         artifact, too_old = compile_for(profile, request, progress, workers)
         explanation = explain_artifact(request, artifact, workers) if explain else None
     folder = copied(artifact.folder, output)
-    more: dict[str, object] = {} if explanation is None else {"explanation": explanation}
-    more["covered"] = coverage.described(artifact.folder, artifact.manifest)
     if as_json:
-        render.document("convert", artifact=artifact.id, folder=folder, manifest=artifact.manifest, **more)
+        render.result("convert", record(artifact, folder, explanation))
         return
     show_artifact(artifact, folder)
     show_too_old(too_old, profile)
     if explanation is not None:
         show_explanation(explanation)
+
+
+def record(
+    artifact: Artifact, folder: Path, explanation: Explanation | None, search: SearchResult | None = None
+) -> ConvertResult:
+    """For JSON: what was made."""
+    from edgewright.cli.results.convert import ConvertResult
+    from edgewright.compile import coverage
+
+    return ConvertResult(
+        artifact=artifact.id,
+        folder=folder,
+        manifest=artifact.manifest,
+        covered=tuple(coverage.described(artifact.folder, artifact.manifest)),
+        explanation=explanation,
+        search=search,
+    )
 
 
 def copied(folder: Path, output: Path | None) -> Path:

@@ -1,4 +1,4 @@
-"""edgewright demo: the main job on simulated boards, from nothing."""
+"""edgewright demo: runs the main job on simulated boards."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def demo(
     from edgewright.errors import Exit
     from edgewright.lab.demo import demo as run
 
-    def told(act: Act) -> None:
+    def on_act(act: Act) -> None:
         if not as_json:
             show_act(act)
 
     with shown() as progress:
-        report = run(keep=keep, progress=progress, told=told)
+        report = run(keep=keep, progress=progress, on_act=on_act)
     if as_json:
-        render.document("demo", ok=report.ok, report=report)
+        render.result("demo", report, ok=report.ok)
     else:
         show(report)
         if keep:

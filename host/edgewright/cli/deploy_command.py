@@ -1,4 +1,4 @@
-"""edgewright deploy: convert, ship, measure on the board, keep it or refuse it."""
+"""edgewright deploy: converts a model, ships it, measures it on boards, and activates or refuses it."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ def deploy(
         str | None,
         typer.Option(
             "--accelerator",
-            help="Refuse boards where it is absent or not used; `auto`: the fastest there is.",
+            help="Refuse boards where it is absent or not used; `auto`: the fastest available.",
         ),
     ] = None,
     stage: Annotated[
-        bool, typer.Option("--stage", help="Verify and measure, but leave `current` as it is.")
+        bool, typer.Option("--stage", help="Verify and measure, but do not change `current`.")
     ] = False,
     protocol: Annotated[
         str,
         typer.Option(
-            "--protocol", help="quick (15 s a board) or standard (60 s); more where a runtime starts slowly."
+            "--protocol", help="quick (15 s per board) or standard (60 s); longer if a runtime starts slowly."
         ),
     ] = "quick",
     deadline: Annotated[
@@ -72,14 +72,17 @@ def deploy(
             "--deadline",
             min=5,
             max=86400,
-            help="Seconds after which a trial reverts by itself, beside what its hooks may take.",
+            help="Seconds until a trial reverts unless it is committed, plus the time its hooks may take.",
         ),
     ] = 60.0,
     allow_synthetic: Annotated[
-        bool, typer.Option("--allow-synthetic", help="Ship what was calibrated without data.")
+        bool, typer.Option("--allow-synthetic", help="Ship an artifact that was calibrated without data.")
     ] = False,
     unguarded: Annotated[
-        bool, typer.Option("--unguarded", help="Accept that nothing ends a trial after a reboot.")
+        bool,
+        typer.Option(
+            "--unguarded", help="Accept boards without a guard, where nothing ends a trial after a reboot."
+        ),
     ] = False,
     wheel: Annotated[
         list[Path] | None,
@@ -95,7 +98,7 @@ def deploy(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Convert, ship, measure on the board, keep it or refuse it."""
+    """Convert a model, ship it, measure it on boards, activate or refuse it."""
     from edgewright.cli import boards_output
     from edgewright.cli.progress import Passwords, shown
     from edgewright.compile.request import check_limit
@@ -127,7 +130,10 @@ def deploy(
         outcomes = run(request, history=History(), ask_password=Passwords(progress), progress=progress)
     code = exit_code(outcomes)
     if as_json:
-        render.document("deploy", ok=code == 0, model=request.model, outcomes=outcomes)
+        from edgewright.cli.results.releases import DeployResult
+
+        result = DeployResult(model=request.model, outcomes=tuple(outcomes))
+        render.result("deploy", result, ok=code == 0)
     else:
         boards_output.outcomes(f"deploy {request.model}", outcomes)
         if dry_run:

@@ -1,4 +1,4 @@
-"""edgewright doctor: what a board is, what it lacks and what to do."""
+"""edgewright doctor: describes a board and lists what stops a deployment."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ def doctor(
     selector: Annotated[str, typer.Argument(metavar="SELECTOR", help="Boards.")] = "all",
     install_guard: Annotated[
         bool,
-        typer.Option("--install-guard", help="First install what ends a cut-short trial after a reboot."),
+        typer.Option(
+            "--install-guard", help="First install the guard, which ends an interrupted trial after a reboot."
+        ),
     ] = False,
-    remove_guard: Annotated[bool, typer.Option("--remove-guard", help="First take that away again.")] = False,
-    host: Annotated[bool, typer.Option("--host", help="This machine instead of boards.")] = False,
+    remove_guard: Annotated[bool, typer.Option("--remove-guard", help="First remove the guard.")] = False,
+    host: Annotated[bool, typer.Option("--host", help="Describe this machine instead of boards.")] = False,
     parallel: options.PARALLEL = 16,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Say what a board is, what it lacks and what to do."""
+    """Describe boards, and list what stops a deployment, with hints."""
     from edgewright.cli.doctor_output import show
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.results.doctor import DoctorResult
     from edgewright.connect.session import Session
     from edgewright.deploy.diagnose import diagnose, guarded
     from edgewright.errors import UsageError
@@ -50,4 +53,4 @@ def doctor(
 
     answers = Boards(fleet, selector, parallel=parallel).each("facts", work)
     sound = all(answer.value.ready for answer in answers if answer.value is not None)
-    finish("doctor", answers, as_json, show, failed=not sound)
+    finish("doctor", answers, as_json, show, lambda boards: DoctorResult(boards=boards), failed=not sound)

@@ -1,4 +1,4 @@
-"""What `edgewright doctor` says of a board: its facts, what runs there, what was found."""
+"""Tables of `doctor`: a board's facts, its runtimes and the findings."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
 def machine(facts: Facts) -> str:
     """CPU and memory."""
     cpus = f"{facts.cpus} x {facts.cpu}" if facts.cpu else f"{facts.cpus} CPUs"
-    # a simulated board's memory is told, what is free of it is this machine's
+    # a simulated board's memory is its profile's, but the free memory is this machine's
     known = 0 < facts.memory_available_mb <= facts.memory_mb and "memory_mb" not in facts.simulated
     free = f" ({facts.memory_available_mb} available)" if known else ""
     return f"{facts.arch}, {cpus}, {facts.memory_mb} MiB{free}"

@@ -1,4 +1,4 @@
-"""What a conversion did to a model, as tables."""
+"""Tables of `convert --explain`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def show_explanation(found: Explanation) -> None:
         "Still standing by themselves behind a layer",
         ["", ">source", ">file", ">runtime"],
         [
-            (item.kind, item.source, item.file, "not told" if item.runtime is None else item.runtime)
+            (item.kind, item.source, item.file, "unknown" if item.runtime is None else item.runtime)
             for item in found.elements
         ],
     )

@@ -32,7 +32,7 @@ def add(
         list[str] | None, typer.Option("--label", help="Label for @label; may be repeated.")
     ] = None,
     root: Annotated[
-        str | None, typer.Option("--root", help="Folder on the board for everything of edgewright's.")
+        str | None, typer.Option("--root", help="Folder on the board for all of edgewright's files.")
     ] = None,
     python: Annotated[
         str | None, typer.Option("--python", help="Absolute path of the board's Python.")
@@ -53,7 +53,7 @@ def add(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Add a board to the fleet file, or change it: what is not said of one that is there stays."""
+    """Add a board to the fleet file, or change one: options that are left out keep their values."""
     from edgewright.config import fleet as fleets
     from edgewright.config import profiles
     from edgewright.nouns.board import BoardEntry
@@ -73,7 +73,9 @@ def add(
         board = fleets.board(name, entry, file.defaults, path)
         file.boards[name] = entry
     if as_json:
-        render.document("fleet add", fleet=path, board=board, changed=existed)
+        from edgewright.cli.results.fleet import FleetAddResult
+
+        render.result("fleet add", FleetAddResult(path=path, board=board, changed=existed))
     else:
         render.line(f"{'changed' if existed else 'added'} {name} in {path}")
         render.note(f"next: `edgewright fleet trust {name}` pins its host key")
@@ -83,7 +85,7 @@ def split_address(text: str) -> tuple[str | None, str, int | None]:
     """`pi@host:2222` -> ("pi", "host", 2222); an IPv6 address with a port is written [::1]:22.
 
     Raises:
-        UsageError: no host, or the port is no number from 1 to 65535.
+        UsageError: no host, or the port is not a number from 1 to 65535.
     """
     from edgewright.errors import UsageError
 
@@ -105,15 +107,17 @@ def split_address(text: str) -> tuple[str | None, str, int | None]:
 def list_boards(
     fleet: options.FLEET = None, as_json: options.JSON = False, debug: options.DEBUG = False
 ) -> None:
-    """List the boards; none is contacted."""
+    """List the boards, without contacting them."""
     from edgewright.config import fleet as fleets
     from edgewright.config import trust as trusts
 
     loaded = fleets.load(options.fleet_path(fleet))
     pins = trusts.load(loaded).boards
     if as_json:
-        render.document("fleet list", fleet=loaded.name, path=loaded.path,
-                        boards=[{"trusted": name in pins, "board": board} for name, board in loaded.boards.items()])  # fmt: skip
+        from edgewright.cli.results.fleet import FleetListResult, ListedBoard
+
+        found = tuple(ListedBoard(board=board, trusted=name in pins) for name, board in loaded.boards.items())
+        render.result("fleet list", FleetListResult(fleet=loaded.name, path=loaded.path, boards=found))
         return
     rows = [
         (
@@ -132,7 +136,7 @@ def show(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Show boards with the fleet's defaults filled in; none is contacted."""
+    """Show boards with the fleet's defaults filled in, without contacting them."""
     import msgspec
 
     from edgewright.config import fleet as fleets
@@ -143,9 +147,10 @@ def show(
     pins = trusts.load(loaded).boards
     boards = select(loaded, selector)
     if as_json:
-        render.document(
-            "fleet show", boards=[{"board": board, "pin": pins.get(board.name)} for board in boards]
-        )
+        from edgewright.cli.results.fleet import FleetShowResult, ShownBoard
+
+        found = tuple(ShownBoard(board=board, pin=pins.get(board.name)) for board in boards)
+        render.result("fleet show", FleetShowResult(boards=found))
         return
     for board in boards:
         values: dict[str, Any] = msgspec.to_builtins(board)
@@ -161,11 +166,12 @@ def trust(
     selector: Annotated[str, typer.Argument(metavar="SELECTOR", help="Boards.")] = "all",
     yes: options.YES = False,
     known_hosts: Annotated[
-        bool, typer.Option("--known-hosts", help="Take the keys from ~/.ssh/known_hosts; contact nobody.")
+        bool,
+        typer.Option(
+            "--known-hosts", help="Take the keys from ~/.ssh/known_hosts, without contacting the boards."
+        ),
     ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Pin a key although another one is pinned.")
-    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a pinned key.")] = False,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
@@ -182,7 +188,7 @@ def trust(
 def remove(
     selector: Annotated[str, typer.Argument(metavar="SELECTOR", help="Boards.")],
     purge: Annotated[
-        bool, typer.Option("--purge", help="Also remove everything of edgewright's from the boards.")
+        bool, typer.Option("--purge", help="Also remove all of edgewright's files from the boards.")
     ] = False,
     yes: options.YES = False,
     fleet: options.FLEET = None,
@@ -209,8 +215,12 @@ def remove(
     with trusts.changing(boards.fleet) as pins:
         for name in gone:
             pins.boards.pop(name, None)
+    code = exit_for(answers)
     if as_json:
-        render.document("fleet remove", removed=gone, kept=sorted(kept))
+        from edgewright.cli.results.fleet import FleetRemoveResult
+
+        removed = FleetRemoveResult(removed_boards=tuple(gone), kept_boards=tuple(sorted(kept)))
+        render.result("fleet remove", removed, ok=code == 0)
     elif gone:
         render.line(f"removed {', '.join(gone)}")
     for answer in answers:
@@ -218,7 +228,7 @@ def remove(
             render.note(f"{answer.board.name} is kept: {answer.error.message}")
         elif (answer.value or {}).get("left"):
             render.note(f"{answer.board.name}: left there: {(answer.value or {})['left']}")
-    raise typer.Exit(int(exit_for(answers)))
+    raise typer.Exit(int(code))
 
 
 @app.command()
@@ -234,6 +244,7 @@ def prune(
 ) -> None:
     """Remove old releases, unused runtimes and leftovers from boards."""
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.results.boards import BoardPrune, FleetPruneResult
 
     def people(answers: list[Answer[dict[str, Any]]]) -> None:
         rows = [
@@ -257,7 +268,18 @@ def prune(
     answers = Boards(fleet, selector).each(
         "prune", lambda board, session, progress: session.call("prune", keep=keep, **more)
     )
-    finish("fleet prune", answers, as_json, people, dry_run=dry_run)
+    finish(
+        "fleet prune",
+        answers,
+        as_json,
+        people,
+        lambda boards: FleetPruneResult(dry_run=dry_run, boards=boards),
+        of=lambda answer: BoardPrune(
+            removed=tuple(answer["removed"]),
+            in_use=tuple(answer.get("in_use") or ()),
+            freed_bytes=answer["freed_bytes"],
+        ),
+    )
 
 
 @app.command()
@@ -268,8 +290,9 @@ def reset(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Accept what `current` points to, on boards whose state was lost (`status` says so)."""
+    """Accept what `current` points to, on boards that `status` reports as state-lost."""
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.results.boards import FleetResetResult
 
     def people(answers: list[Answer[dict[str, Any]]]) -> None:
         render.line(f"reset: {', '.join(answer.board.name for answer in answers)}")
@@ -281,6 +304,8 @@ def reset(
         boards.each("reset", lambda board, session, progress: session.call("reset")),
         as_json,
         people,
+        lambda boards: FleetResetResult(boards=boards),
+        of=lambda answer: None,
     )
 
 
@@ -311,14 +336,15 @@ def agent(
             f"cannot write {output}: {error.strerror}", hint="name a file in a folder that exists"
         ) from error
     if as_json:
-        hashes = {name: one.sha256 for name, one in runners.items()}
-        render.document(
-            "fleet agent",
+        from edgewright.cli.results.fleet import FleetAgentResult
+
+        written = FleetAgentResult(
             path=output,
             sha256=hashlib.sha256(data).hexdigest(),
             bytes=len(data),
-            runners=hashes,
+            runners={name: one.sha256 for name, one in runners.items()},
         )
+        render.result("fleet agent", written)
         return
     render.line(f"wrote {output}: {render.size(len(data))}, runners: {', '.join(runners)}")
     render.note(
@@ -327,7 +353,7 @@ def agent(
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Asks; ends as aborted on no, and where nobody can be asked."""
+    """Asks for confirmation; ends as aborted on no, or if stdin is not a terminal."""
     import sys
 
     from edgewright.errors import EdgewrightError
@@ -335,6 +361,8 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise EdgewrightError("nobody is there to ask", hint="--yes goes ahead", code="aborted")
+        raise EdgewrightError(
+            "cannot prompt: stdin is not a terminal", hint="use --yes to skip the question", code="aborted"
+        )
     if not typer.confirm(question, err=True):
         raise KeyboardInterrupt

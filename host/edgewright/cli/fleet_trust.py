@@ -1,16 +1,16 @@
-"""fleet trust: shows the host keys of boards, asks, and pins them."""
+"""`fleet trust`: shows the host keys of boards, asks for confirmation, and pins them."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from edgewright.cli import render
 from edgewright.cli.on_boards import Boards
 from edgewright.cli.progress import Passwords, shown
+from edgewright.cli.results.fleet import FleetTrustResult, KeyResult
 from edgewright.connect import trust
 from edgewright.connect.hostkeys import HostKey
 from edgewright.deploy.fan_out import FanOut
@@ -37,24 +37,20 @@ def trust_boards(
         found = fan_out.run(boards.boards)
         if fan_out.cancelled.is_set():
             raise KeyboardInterrupt
-    rows: list[dict[str, Any]] = []
+    rows: list[KeyResult] = []
     for board, keys in zip(boards.boards, found, strict=True):
         rows += settle(boards, board, keys, yes=yes, known_hosts=known_hosts, replace=replace, ask=ask)
     if as_json:
-        render.document("fleet trust", ok=all(row["ok"] for row in rows), keys=rows)
+        render.result("fleet trust", FleetTrustResult(keys=tuple(rows)), ok=all(row.ok for row in rows))
     else:
         render.table(
             "",
             ["board", "host", "fingerprint", ""],
-            [(r["board"], r["host"], r["fingerprint"], r["message"]) for r in rows],
+            [(r.board, r.host, r.fingerprint or "-", r.message) for r in rows],
         )
-    if all(row["ok"] for row in rows):
+    if all(row.ok for row in rows):
         return Exit.OK
-    return (
-        Exit.UNREACHABLE
-        if all(row["ok"] or row["code"] == "unreachable" for row in rows)
-        else Exit.SOME_FAILED
-    )
+    return Exit.UNREACHABLE if all(row.ok or row.code == "unreachable" for row in rows) else Exit.SOME_FAILED
 
 
 def settle(
@@ -66,9 +62,9 @@ def settle(
     known_hosts: bool,
     replace: bool,
     ask: Passwords,
-) -> list[dict[str, Any]]:
+) -> list[KeyResult]:
     """One board's keys, hop by hop until its own is pinned."""
-    rows: list[dict[str, Any]] = []
+    rows: list[KeyResult] = []
     for _ in range(MAX_HOPS):
         if isinstance(keys, EdgewrightError):
             return [
@@ -85,7 +81,7 @@ def settle(
             return [*rows, row(board, None, False, "no key of it in ~/.ssh/known_hosts", "not-found")]
         for key in keys:
             rows.append(pin(boards, board, key, yes=yes, replace=replace))
-            if not rows[-1]["ok"] or not key.jump:
+            if not rows[-1].ok or not key.jump:
                 return rows
         if known_hosts:
             return rows
@@ -96,7 +92,7 @@ def settle(
     return rows
 
 
-def pin(boards: Boards, board: Board, key: HostKey, *, yes: bool, replace: bool) -> dict[str, Any]:
+def pin(boards: Boards, board: Board, key: HostKey, *, yes: bool, replace: bool) -> KeyResult:
     """Asks about one key and pins it."""
     try:
         if not yes and not asked(board, key):
@@ -111,7 +107,7 @@ def asked(board: Board, key: HostKey) -> bool:
     """Whether a person confirms the fingerprint."""
     if not sys.stdin.isatty():
         raise EdgewrightError(
-            f"nobody is there to confirm {key.fingerprint} of {board.name}",
+            f"cannot prompt to confirm {key.fingerprint} of {board.name}: stdin is not a terminal",
             hint="compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the board, then use --yes",
             code="aborted",
         )
@@ -121,9 +117,9 @@ def asked(board: Board, key: HostKey) -> bool:
     )
 
 
-def row(board: Board, key: HostKey | None, ok: bool, message: str, code: str) -> dict[str, Any]:
+def row(board: Board, key: HostKey | None, ok: bool, message: str, code: str) -> KeyResult:
     """One line of the answer."""
-    return {
-        "board": board.name, "host": key.host if key else board.address, "fingerprint": key.fingerprint if key else "-",
-        "ok": ok, "message": message, "code": code,
-    }  # fmt: skip
+    return KeyResult(
+        board=board.name, host=key.host if key else board.address, fingerprint=key.fingerprint if key else "",
+        ok=ok, message=message, code=code,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""edgewright history: what was deployed, refused and rolled back."""
+"""edgewright history: lists deployments, refusals and rollbacks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def history(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """What was deployed, refused and rolled back."""
+    """List deployments, refusals and rollbacks."""
     from edgewright.cli.boards_output import mark
     from edgewright.config import fleet as fleets
     from edgewright.nouns.selector import select
@@ -36,7 +36,10 @@ def history(
         names = [board.name for board in select(loaded, on)] if on is not None else None
     events = History().events(fleet=name, model=model, boards=names, limit=limit)
     if as_json:
-        render.document("history", events=events)
+        from edgewright.cli.results import releases
+
+        found = tuple(releases.event(event) for event in events)
+        render.result("history", releases.HistoryResult(events=found))
         return
     rows = []
     for event in events:

@@ -1,4 +1,4 @@
-"""What `edgewright doctor --host` says."""
+"""Tables of `doctor --host`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ def doctor_host(as_json: bool) -> None:
 
     state = look()
     if as_json:
-        ready = {extra.name: extra.ready for extra in state.extras}
-        render.document("doctor", host=state, ready=ready, sound=state.sound)
+        from edgewright.cli.results.doctor import DoctorResult
+
+        ready = tuple(extra.name for extra in state.extras if extra.ready)
+        render.result("doctor", DoctorResult(host=state, ready_extras=ready), ok=state.sound)
     else:
         show(state)
     if not state.sound:

@@ -27,12 +27,12 @@ def infer(
             "--input",
             "-i",
             metavar="FILE",
-            help="A picture, where the release has the project's [preprocessing]; else .npz with a member an input, by its name, "
-            "or .npy for a lone input. The leading axis is samples.",
+            help="A picture, if the release has the project's [preprocessing]; else .npz with a member for each input, by name, "
+            "or .npy for a single input. The first axis is samples.",
         ),
     ],
     release: Annotated[
-        str | None, typer.Option("--release", help="Release or version instead of current.")
+        str | None, typer.Option("--release", help="Release or version instead of `current`.")
     ] = None,
     output: Annotated[
         Path | None,
@@ -41,7 +41,7 @@ def infer(
         ),
     ] = None,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Integers of a quantised output as they are, not the real values.")
+        bool, typer.Option("--raw", help="Keep the integers of a quantised output instead of real values.")
     ] = False,
     threads: options.THREADS = 1,
     accelerator: options.ACCELERATOR = None,
@@ -49,9 +49,10 @@ def infer(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Run one input on a board; print or save the outputs: real values, with the classes' names where the project has labels."""
+    """Run one input on a board, and print or save the outputs as real values, with class names if the project has labels."""
     from edgewright.cli.infer_output import show
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.results.boards import InferResult
     from edgewright.errors import UsageError
     from edgewright.measure.inputs import check_file, packed
     from edgewright.measure.released import released
@@ -82,11 +83,14 @@ def infer(
     for answer in answers:
         if output is not None and answer.value is not None:
             answer.value.save(output)
-    if as_json:
-        for answer in answers:
-            if answer.value is not None:
-                answer.value = answer.value.document()  # type: ignore[assignment]
-    finish("infer", answers, as_json, show)
+    finish(
+        "infer",
+        answers,
+        as_json,
+        show,
+        lambda boards: InferResult(boards=boards),
+        of=lambda found: found.record(),
+    )
 
 
 def _chosen(session: Session, board: Board, name: str, release: str | None) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""How the answers of `infer` are shown."""
+"""Prints the outputs of `infer`."""
 
 from __future__ import annotations
 

@@ -118,7 +118,9 @@ def init(
     output.write_text(text, encoding="utf-8")
     project.load(output)
     if as_json:
-        render.document("init", path=output, name=chosen, format=found)
+        from edgewright.cli.results.convert import InitResult
+
+        render.result("init", InitResult(path=output, name=chosen, format=found))
     else:
         render.line(f"wrote {output}: {chosen}, {found}")
         render.note(

@@ -1,4 +1,4 @@
-"""edgewright lab: simulated boards on this machine."""
+"""edgewright lab: starts, lists and stops simulated boards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from edgewright.cli import options, render
 if TYPE_CHECKING:
     from edgewright.lab.boards import LabBoard
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Simulated boards on this machine.")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Start, list and stop simulated boards on this machine."
+)
 NAME = Annotated[str, typer.Option("--name", help="Name of the lab; its boards are NAME-1, NAME-2, ...")]
 
 
@@ -20,14 +22,15 @@ NAME = Annotated[str, typer.Option("--name", help="Name of the lab; its boards a
 def up(
     boards: Annotated[int, typer.Option("--boards", "-n", min=1, max=200, help="How many.")] = 3,
     profile: Annotated[
-        list[str] | None, typer.Option("--profile", help="What they pose as, in turn; may be repeated.")
+        list[str] | None,
+        typer.Option("--profile", help="Kind of board to simulate, in turn; may be repeated."),
     ] = None,
     python: Annotated[str | None, typer.Option("--python", metavar="PATH", help="Their Python.")] = None,
     arch: Annotated[
-        str | None, typer.Option("--arch", help="arm64: emulated boards with an arm64 Debian of their own.")
+        str | None, typer.Option("--arch", help="arm64: emulated boards, each with its own arm64 Debian.")
     ] = None,
     vm: Annotated[
-        bool, typer.Option("--vm", help="With --arch arm64: whole machines, each with a kernel of its own.")
+        bool, typer.Option("--vm", help="With --arch arm64: whole machines, each with its own kernel.")
     ] = False,
     suite: Annotated[
         str,
@@ -104,12 +107,14 @@ def down(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Stop boards and remove everything of them."""
+    """Stop boards and remove all their files."""
     from edgewright.lab import boards as lab
 
     gone = lab.down(name)
     if as_json:
-        render.document("lab down", removed=gone)
+        from edgewright.cli.results.demo import LabDownResult
+
+        render.result("lab down", LabDownResult(removed_boards=tuple(gone)))
     else:
         render.line(f"removed {', '.join(gone)}" if gone else "there is no lab")
 
@@ -125,7 +130,9 @@ def list_boards(as_json: options.JSON = False, debug: options.DEBUG = False) -> 
 def show(command: str, made: list[LabBoard], as_json: bool) -> None:
     """A row a board."""
     if as_json:
-        render.document(command, boards=made)
+        from edgewright.cli import results
+
+        render.result(command, results.record(command)(boards=tuple(made)))
         return
     rows = [
         (

@@ -1,4 +1,4 @@
-"""edgewright logs: the agent's log of a board."""
+"""edgewright logs: prints the agent's log of a board."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def logs(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """The agent's log of a board."""
+    """Print the agent's log of a board."""
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.results.boards import BoardLog, LogsResult
     from edgewright.connect.session import Session
 
     def fetch(session: Session) -> str:
@@ -33,7 +34,14 @@ def logs(
         return bytes(data).decode("utf-8", "replace")
 
     answers = Boards(fleet, board).each("logs", lambda one, session, progress: fetch(session))
-    finish("logs", answers, as_json, show)
+    finish(
+        "logs",
+        answers,
+        as_json,
+        show,
+        lambda boards: LogsResult(boards=boards),
+        of=lambda text: BoardLog(text=text),
+    )
 
 
 def show(answers: list[Answer[str]]) -> None:

@@ -15,24 +15,24 @@ from edgewright.errors import EdgewrightError, Exit, InternalError
 # Order of the help. A command's module is imported only when that command runs: frameworks, paramiko and numpy never
 # for `--help`.
 COMMANDS = {
-    "demo": "Run the main job on simulated boards, from nothing",
+    "demo": "Run the main job on simulated boards",
     "init": "Write edgewright.toml for a model",
-    "convert": "Compile a model for a profile and check its answers",
+    "convert": "Compile a model for a profile and verify its outputs",
     "fleet": "Add, list, show, trust and remove boards",
-    "doctor": "Say what a board is, what it lacks and what to do",
-    "provision": "Install a runtime on boards, with no internet there",
-    "deploy": "Convert, ship, measure on the board, keep it or refuse it",
+    "doctor": "Describe boards, and list what stops a deployment",
+    "provision": "Install a runtime on boards that have no internet",
+    "deploy": "Convert a model, ship it, measure it on boards, activate or refuse it",
     "infer": "Run one input on a board",
     "bench": "Measure latency and memory on boards",
-    "rollback": "Put a known-good release back",
-    "status": "What runs on the boards",
-    "history": "What was deployed, refused and rolled back",
-    "logs": "The agent's log of a board",
-    "profiles": "The kinds of boards",
-    "targets": "The runtimes that a model is compiled to",
+    "rollback": "Reactivate a known-good release",
+    "status": "Show what runs on the boards",
+    "history": "List deployments, refusals and rollbacks",
+    "logs": "Print the agent's log of a board",
+    "profiles": "List and show kinds of boards",
+    "targets": "List the runtimes that models are compiled for",
     "toolchain": "Install, list and remove converters that need another Python",
-    "cache": "List and prune what is kept so as not to be made again",
-    "lab": "Simulated boards on this machine",
+    "cache": "List and prune cached artifacts, wheels and logs",
+    "lab": "Start, list and stop simulated boards on this machine",
 }
 
 
@@ -123,7 +123,7 @@ def leave(code: int) -> None:
 
 
 def unread() -> None:
-    """Nobody reads stdout any more: what is still in its buffer goes nowhere, without a word."""
+    """Nobody reads stdout any more: discard what is still in its buffer."""
     import os
 
     null = os.open(os.devnull, os.O_WRONLY)
@@ -141,7 +141,7 @@ def main(argv: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return say(
             argv,
-            EdgewrightError("stopped by the user", hint="run it again to go on", code="aborted"),
+            EdgewrightError("stopped by the user", hint="run it again to continue", code="aborted"),
             Exit.ABORTED,
         )
     except click.exceptions.NoArgsIsHelpError as error:
@@ -180,8 +180,17 @@ def say(argv: list[str], error: EdgewrightError, exit_code: int) -> int:
     """Shows an error: on stdout as JSON when JSON was asked for, else on stderr."""
     from edgewright.cli import render
 
-    render.error(error, as_json="--json" in argv)
+    render.error(error, json_of=command_of(argv) if "--json" in argv else None)
     return int(exit_code)
+
+
+def command_of(argv: list[str]) -> str:
+    """The command that a command line names, such as `fleet list`; empty where it names none."""
+    from edgewright.cli.results import RECORDS
+
+    words = [word for word in argv if not word.startswith("-")][:2]
+    known = [name for name in (" ".join(words), *words[:1]) if name in RECORDS]
+    return known[0] if known else ""
 
 
 def help_hint(error: click.UsageError) -> str:

@@ -1,4 +1,4 @@
-"""Simple commands over boards: open a session on each in parallel, do one thing, gather results and errors."""
+"""Opens a session on each board in parallel, does one thing there, and collects results and errors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import typer
 from edgewright.cli import options, render
 from edgewright.cli.boards_output import mark
 from edgewright.cli.progress import Passwords, shown
+from edgewright.cli.results.answers import BoardAnswer
 from edgewright.config import fleet as fleets
 from edgewright.connect.session import Session, open_session
 from edgewright.deploy.fan_out import PARALLEL, FanOut
 from edgewright.errors import Aborted, EdgewrightError, Exit, LeftAtWork, Unreachable
+from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
+from edgewright.nouns.document import report
 from edgewright.nouns.progress import Progress, Step
 from edgewright.nouns.selector import select
 
@@ -38,12 +41,12 @@ class Answer(Generic[T]):
         """The board's name, marked where it is not what it says it is."""
         return self.board.name + mark(self.simulated)
 
-    def document(self) -> dict[str, Any]:
-        """For JSON: the value's own keys, or the error."""
+    def record(self, of: Callable[[T], Any]) -> BoardAnswer[Any]:
+        """For JSON: the value as a record, or the error."""
         if self.error is not None:
-            fields = {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
-            return {"board": self.board.name, "error": fields}
-        return {"board": self.board.name, "simulated": self.simulated, "result": self.value}
+            return BoardAnswer(board=self.board.name, error=report(self.error))
+        value = None if self.value is None else of(self.value)
+        return BoardAnswer(board=self.board.name, simulated=self.simulated, result=value)
 
 
 class Boards:
@@ -92,14 +95,21 @@ def finish(
     answers: list[Answer[T]],
     as_json: bool,
     people: Callable[[list[Answer[T]]], None],
+    result: Callable[[tuple[BoardAnswer[Any], ...]], Noun],
     *,
+    of: Callable[[T], Any] = lambda value: value,
     failed: bool = False,
-    **extra: Any,
 ) -> None:
-    """Prints the answers, then the errors, and ends with the exit code; `failed` where a good answer is bad news."""
+    """Prints the answers, then the errors, and ends with the exit code.
+
+    Args:
+        people: prints the answers without an error.
+        result: the command's result for JSON. of: a board's part of it.
+        failed: a good answer is bad news.
+    """
     code = Exit.SOME_FAILED if failed else exit_for(answers)
     if as_json:
-        render.document(command, ok=code == 0, boards=[answer.document() for answer in answers], **extra)
+        render.result(command, result(tuple(answer.record(of) for answer in answers)), ok=code == 0)
     else:
         good = [answer for answer in answers if answer.error is None]
         if good:

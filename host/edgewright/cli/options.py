@@ -11,7 +11,9 @@ import typer
 T = TypeVar("T")
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
 DEBUG = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-DRY_RUN = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
+DRY_RUN = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be done, without changing anything.")
+]
 YES = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 FLEET = Annotated[
     Path | None,
@@ -85,11 +87,11 @@ KEEP_FLOAT = Annotated[
 ]
 CALIBRATION_METHOD = Annotated[
     str | None,
-    typer.Option("--calibration-method", help="minmax, entropy or percentile, where the target has it."),
+    typer.Option("--calibration-method", help="minmax, entropy or percentile, if the target has it."),
 ]
 INTEGER_IO = Annotated[
     bool | None,
-    typer.Option("--integer-io/--float-io", help="int8: whether inputs and outputs are integers too."),
+    typer.Option("--integer-io/--float-io", help="int8: whether inputs and outputs are integers, too."),
 ]
 ENDS_INPUTS = Annotated[
     str | None, typer.Option("--inputs", metavar="A,B", help="Inputs of a frozen TensorFlow graph.")
@@ -99,24 +101,23 @@ ENDS_OUTPUTS = Annotated[
 ]
 SIGNATURE = Annotated[
     str | None,
-    typer.Option(
-        "--signature", metavar="NAME", help="Function of a SavedModel or .tflite that is the model."
-    ),
+    typer.Option("--signature", metavar="NAME", help="Function of a SavedModel or .tflite file to convert."),
 ]
 THREADS = Annotated[int, typer.Option("--threads", min=1, max=1024, help="Inference threads on the board.")]
 ACCELERATOR = Annotated[
     str | None,
-    typer.Option("--accelerator", help="Fails where it is absent or not used; `auto`: the fastest there is."),
+    typer.Option("--accelerator", help="Fail if it is absent or not used; `auto`: the fastest available."),
 ]
 ALLOW_CONSTANT = Annotated[
-    bool, typer.Option("--allow-constant", help="Accept a model that answers every golden input alike.")
+    bool,
+    typer.Option("--allow-constant", help="Accept a model that gives the same output for every test input."),
 ]
 
 
 ACCEPT_INTERFACE = Annotated[
     bool,
     typer.Option(
-        "--accept-interface-change", help="Ship a model whose inputs or outputs are not the incumbent's."
+        "--accept-interface-change", help="Ship a model whose inputs or outputs differ from the incumbent's."
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""edgewright profiles: the kinds of boards."""
+"""edgewright profiles: lists and shows kinds of boards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from edgewright.cli import options, render
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The kinds of boards.")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List and show kinds of boards.")
 
 
 @app.command("list")
@@ -18,7 +18,9 @@ def list_profiles(as_json: options.JSON = False, debug: options.DEBUG = False) -
 
     found = [profiles.load(name) for name in profiles.names()]
     if as_json:
-        render.document("profiles list", profiles=found)
+        from edgewright.cli.results.kinds import ProfilesListResult
+
+        render.result("profiles list", ProfilesListResult(profiles=tuple(found)))
         return
     render.table(
         "",
@@ -46,7 +48,9 @@ def show(
 
     profile = profiles.load(name)
     if as_json:
-        render.document("profiles show", profile=profile)
+        from edgewright.cli.results.kinds import ProfilesShowResult
+
+        render.result("profiles show", ProfilesShowResult(profile=profile))
         return
     rows = []
     for key, value in msgspec.to_builtins(profile).items():

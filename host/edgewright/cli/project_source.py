@@ -1,4 +1,4 @@
-"""What convert and deploy take from the command line and the project file together."""
+"""Merges command-line options with the project file, for convert and deploy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking for a password on the terminal, from any thread; Ctrl-C answers at once."""
+"""Prompts for a password on the terminal, from any thread; Ctrl-C takes effect at once."""
 
 from __future__ import annotations
 

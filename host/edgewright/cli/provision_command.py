@@ -1,4 +1,4 @@
-"""edgewright provision: installs a runtime on boards, with no internet there; carries it there in a bundle."""
+"""edgewright provision: installs a runtime on boards that have no internet, also from a bundle."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def provision(
         list[str] | None,
         typer.Option(
             "--target",
-            help="Runtime; default: the first of each board's profile. Of a bundle: may be repeated; default: all.",
+            help="Runtime; default: the first of each board's profile. For a bundle: may be repeated; default: all.",
         ),
     ] = None,
     version: Annotated[
@@ -47,7 +47,7 @@ def provision(
         ),
     ] = None,
     profile: Annotated[
-        str | None, typer.Option("--profile", help="With --bundle: the kind of board that it is for.")
+        str | None, typer.Option("--profile", help="With --bundle: the kind of board to write it for.")
     ] = None,
     python: Annotated[
         list[str] | None,
@@ -73,7 +73,7 @@ def provision(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Install a runtime on boards, with no internet there; or write a bundle for where there is none here either."""
+    """Install a runtime on boards that have no internet; or write a bundle, for hosts without internet."""
     from edgewright import targets
     from edgewright.cli import bundle_output
 
@@ -151,6 +151,7 @@ def install(
     """Installs a runtime on the boards; ends with the exit code."""
     from edgewright.cli import bundle_output
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.results.provision import ProvisionResult
     from edgewright.connect.provision import ensure_runtime
     from edgewright.deploy.board_profile import profile_of
 
@@ -170,7 +171,10 @@ def install(
             dry_run=dry_run,
         )
 
-    finish("provision", boards.each("facts", work), as_json, show, dry_run=dry_run)
+    answers = boards.each("facts", work)
+    finish(
+        "provision", answers, as_json, show, lambda boards: ProvisionResult(dry_run=dry_run, boards=boards)
+    )
 
 
 def show(answers: list[Answer[RuntimeChoice]]) -> None:

@@ -1,4 +1,4 @@
-"""The only module that prints: tables for people, one versioned JSON document for programs."""
+"""The only module that prints results: tables for people, one JSON document for programs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgewright.errors import EdgewrightError
+from edgewright.nouns.base import Noun
+from edgewright.nouns.document import Document, report
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from edgewright.nouns.finding import Finding
-
-JSON_VERSION = 1
 
 
 @cache
@@ -34,19 +34,23 @@ def clean(text: object) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in str(text))
 
 
-def document(command: str, **data: Any) -> None:
-    """Prints the JSON document of a command on stdout."""
-    plain = json.loads(msgspec.json.encode(data, enc_hook=str))  # a figure that is not finite becomes null
-    body = {"edgewright": JSON_VERSION, "command": command, **plain}
-    sys.stdout.write(json.dumps(body, indent=2) + "\n")
+def result(command: str, found: Noun, *, ok: bool = True) -> None:
+    """Prints the JSON document of a command that came to a result; `ok`: it ends with exit code 0."""
+    _write(Document(command=command, ok=ok, result=found))
 
 
-def error(problem: EdgewrightError, *, as_json: bool) -> None:
-    """Prints an error: one line and a hint on stderr; with JSON also the document on stdout."""
-    if as_json:
-        fields = {"code": problem.code, "message": problem.message, "hint": problem.hint}
-        body = {"edgewright": JSON_VERSION, "ok": False, "error": fields}
-        sys.stdout.write(json.dumps(body, indent=2) + "\n")
+def _write(document: Document[Any]) -> None:
+    """The one place that writes JSON on stdout, in ASCII, so that no terminal obeys what a board sent."""
+    plain = json.loads(
+        msgspec.json.encode(document, enc_hook=str)
+    )  # a figure that is not finite becomes null
+    sys.stdout.write(json.dumps(plain, indent=2) + "\n")
+
+
+def error(problem: EdgewrightError, *, json_of: str | None) -> None:
+    """Prints an error: one line and a hint on stderr; with `json_of`, a command, also its document on stdout."""
+    if json_of is not None:
+        _write(Document(command=json_of, ok=False, error=report(problem)))
     sys.stderr.write(f"error: {clean(problem.message)}\n")
     if problem.hint:
         sys.stderr.write(f"hint: {clean(problem.hint)}\n")

@@ -1,4 +1,4 @@
-"""edgewright rollback: puts a known-good release back."""
+"""edgewright rollback: reactivates a known-good release."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ def rollback(
     on: options.ON,
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="VERSION", help="Version; default: the known-good one before."),
+        typer.Option("--to", metavar="VERSION", help="Version; default: the previous known-good one."),
     ] = None,
     unguarded: Annotated[
-        bool, typer.Option("--unguarded", help="Accept that nothing ends a trial after a reboot.")
+        bool,
+        typer.Option(
+            "--unguarded", help="Accept boards without a guard, where nothing ends a trial after a reboot."
+        ),
     ] = False,
     threads: options.THREADS = 1,
     accelerator: options.ACCELERATOR = None,
@@ -30,7 +33,7 @@ def rollback(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Put a known-good release back, verified on the board before it is activated."""
+    """Reactivate a known-good release, after verifying it on the board."""
     from edgewright.cli import boards_output
     from edgewright.cli.progress import Passwords, shown
     from edgewright.config import fleet as fleets
@@ -56,7 +59,9 @@ def rollback(
         outcomes = run(request, history=History(), ask_password=Passwords(progress), progress=progress)
     code = exit_code(outcomes)
     if as_json:
-        render.document("rollback", ok=code == 0, model=name, outcomes=outcomes)
+        from edgewright.cli.results.releases import RollbackResult
+
+        render.result("rollback", RollbackResult(model=name, outcomes=tuple(outcomes)), ok=code == 0)
     else:
         rows = [
             (

@@ -1,4 +1,4 @@
-"""A search of precisions: runs it, prints what was tried, and the best."""
+"""Runs a search of precisions, and prints the trials and the best candidate."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def search_and_show(
     import msgspec
 
     from edgewright import targets
-    from edgewright.cli.convert_command import copied, show_artifact, show_too_old
+    from edgewright.cli.convert_command import copied, record, show_artifact, show_too_old
     from edgewright.cli.explain_output import show_explanation
     from edgewright.cli.progress import shown
     from edgewright.compile.explain import explain as explain_artifact
@@ -73,10 +73,8 @@ def search_and_show(
         explanation = explain_artifact(request, artifact, workers) if explain else None
     folder = copied(artifact.folder, output)
     if as_json:
-        more = {} if explanation is None else {"explanation": explanation}
-        render.document(
-            "convert", artifact=artifact.id, folder=folder, manifest=artifact.manifest, search=found, **more
-        )
+        ok = best.verdict.ok and found.stopped != STOPPED
+        render.result("convert", record(artifact, folder, explanation, found), ok=ok)
     else:
         show_trials(found)
         show_artifact(artifact, folder)

@@ -1,4 +1,4 @@
-"""edgewright targets: the runtimes that a model is compiled to."""
+"""edgewright targets: lists the runtimes that models are compiled for."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def targets(
     matrix: Annotated[
-        bool, typer.Option("--matrix", help="Every source format times every target, and the way there.")
+        bool, typer.Option("--matrix", help="List the routes from every source format to every target.")
     ] = False,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """The runtimes that a model is compiled to."""
+    """List the runtimes that models are compiled for."""
     from edgewright import targets as loader
 
     if matrix:
@@ -27,7 +27,9 @@ def targets(
         return
     found = [loader.load(name) for name in loader.names()]
     if as_json:
-        render.document("targets", targets=found)
+        from edgewright.cli.results.kinds import TargetsResult
+
+        render.result("targets", TargetsResult(targets=tuple(found)))
         return
     render.table(
         "",
@@ -51,7 +53,9 @@ def show_matrix(as_json: bool) -> None:
 
     found = cells()
     if as_json:
-        render.document("targets", matrix=found)
+        from edgewright.cli.results.kinds import TargetsResult
+
+        render.result("targets", TargetsResult(routes=found))
         return
     render.table(
         "",

@@ -1,4 +1,4 @@
-"""edgewright toolchain: converters that need another Python, in environments of their own."""
+"""edgewright toolchain: converters that need another Python, in separate environments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgewright.cli import options, render
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Converters that need another Python, in environments of their own.",
+    help="Install, list and remove converters that need another Python.",
 )
 NAME = Annotated[str, typer.Argument(metavar="NAME", help="A toolchain: see `edgewright toolchain list`.")]
 
@@ -28,8 +28,9 @@ def install(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Build a toolchain; one that is there already stays as it is."""
+    """Build a toolchain, unless it is ready."""
     from edgewright.cli.progress import shown
+    from edgewright.cli.results.toolchain import ToolchainInstallResult
     from edgewright.compile import toolchains
 
     row = toolchains.toolchain(name)
@@ -37,9 +38,10 @@ def install(
     if dry_run:
         chosen = toolchains.choose_python(row, python)
         if as_json:
-            render.document(
-                "toolchain install", dry_run=True, toolchain=before, python=chosen, requirements=row.requirements
-            )  # fmt: skip
+            planned = ToolchainInstallResult(
+                dry_run=True, toolchain=before, python=chosen, requirements=row.requirements
+            )
+            render.result("toolchain install", planned)
             return
         render.line(f"{name} is {before.state}; it would be made in {before.folder}")
         render.line(f"with Python {chosen.version}, {chosen.path}: about {row.megabytes} MiB")
@@ -49,7 +51,9 @@ def install(
     with shown() as progress:
         made = toolchains.install(name, python, progress)
     if as_json:
-        render.document("toolchain install", changed=before.state != "ready", toolchain=made)
+        render.result(
+            "toolchain install", ToolchainInstallResult(changed=before.state != "ready", toolchain=made)
+        )
         return
     was = "was there already" if before.state == "ready" else "is installed"
     render.line(f"toolchain {name} {was}: Python {made.python}, {made.folder}")
@@ -57,12 +61,14 @@ def install(
 
 @app.command("list")
 def list_toolchains(as_json: options.JSON = False, debug: options.DEBUG = False) -> None:
-    """The toolchains there are, and which are installed."""
+    """List the toolchains, and which are installed."""
     from edgewright.compile import toolchains
 
     found = toolchains.listing()
     if as_json:
-        render.document("toolchain list", toolchains=found)
+        from edgewright.cli.results.toolchain import ToolchainListResult
+
+        render.result("toolchain list", ToolchainListResult(toolchains=tuple(found)))
         return
     rows = [
         (one.name, one.title, toolchains.spoken(one.pythons), one.state, one.python or "-") for one in found
@@ -77,13 +83,16 @@ def remove(
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
-    """Take a toolchain away."""
+    """Remove a toolchain."""
     from edgewright.compile import toolchains
 
     place = toolchains.describe(name).folder
     gone = place.is_dir() if dry_run else toolchains.remove(name)
     if as_json:
-        render.document("toolchain remove", dry_run=dry_run, removed=[name] if gone else [])
+        from edgewright.cli.results.toolchain import ToolchainRemoveResult
+
+        removed = (name,) if gone else ()
+        render.result("toolchain remove", ToolchainRemoveResult(dry_run=dry_run, removed_toolchains=removed))
         return
     verb = "would remove" if dry_run else "removed"
     render.line(f"{verb} {place}" if gone else f"toolchain {name} is not installed")

@@ -1,4 +1,4 @@
-"""How accurate an artifact is on this machine, against its source, on the same labelled samples."""
+"""Scores an artifact and its source on the same labelled samples, on this machine."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ def of(
         Dropped: the drop is greater than the limit.
     """
     theirs = Answers.unpacked(source)
-    scorer.value(
-        theirs, labels
-    )  # what is wrong with the set or the source is said before the artifact is blamed
+    scorer.value(theirs, labels)  # faults of the set or the source are reported before the artifact is blamed
     found = paired.compare(scorer, theirs, Answers.unpacked(artifact), labels)
     if limit is not None and not found.drop <= limit + ROUNDING:
         raise Dropped(

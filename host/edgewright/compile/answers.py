@@ -1,4 +1,4 @@
-"""Answers: what a model said to every sample of an evaluation set, as much of it as a metric needs."""
+"""Answers: a model's outputs for every sample of an evaluation set, as much of them as a metric needs."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def from_board(keep: str, given: bytes, specs: Sequence[dict[str, Any]]) -> Answ
 
     Args:
         given: `top5`: int32 little-endian, five a sample; else an `.npz` with `output_<i>`.
-        specs: the outputs of the release's manifest, as the agent said them.
+        specs: the outputs of the release's manifest, as the agent reported them.
 
     Raises:
         ValueError, TypeError, ArithmeticError: they are not what they must be.

@@ -1,4 +1,4 @@
-"""Looks into zip archives that hold models: Keras files, `torch.export` programs, and PyTorch's pickles.
+"""Inspects zip archives that hold models: Keras files, `torch.export` programs and PyTorch pickles.
 
 Nothing is unpickled here: a pickle's instructions are listed, not run.
 """
@@ -25,7 +25,7 @@ _MOST = 64 << 20  # bytes of a pickle that are looked at
 
 
 def look(path: Path) -> tuple[str, bool]:
-    """(format, quantised) of a zip archive: `keras`, `pt2`, or empty for one that is no model.
+    """(format, quantised) of a zip archive: `keras`, `pt2`, or empty for one that is not a model.
 
     Raises:
         zipfile.BadZipFile, EOFError: it is cut short or damaged.
@@ -111,7 +111,7 @@ def refused(path: Path, why: str, more: str = "") -> ModelError:
 
 
 def refused_by_its_start(path: Path, head: bytes) -> ModelError | None:
-    """The error for a file that is known by its first bytes and is no source; else None."""
+    """The error for a file that is known by its first bytes and is not a source; else None."""
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return pickled(path, _whole_start(path))
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 28 and b'"' in head[9:12]:

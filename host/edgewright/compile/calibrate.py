@@ -1,4 +1,4 @@
-"""The samples that a source and its stages are run on: the calibration data, or else seeded random ones."""
+"""The samples that a source and its stages run on: calibration data, or else seeded random ones."""
 
 from __future__ import annotations
 

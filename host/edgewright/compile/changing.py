@@ -1,4 +1,4 @@
-"""Sources that answer one input differently from call to call, and why: random numbers, or state that they keep."""
+"""Detects sources whose outputs change from call to call, and why: random numbers or kept state."""
 
 from __future__ import annotations
 

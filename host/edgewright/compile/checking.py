@@ -1,4 +1,4 @@
-"""Checks a finished artifact: how its answers to the goldens compare with its source's, and what that means for boards."""
+"""Checks a finished artifact: compares its outputs for the goldens with the source's, and sets the limits for boards."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def fresh_references(
     source: SourceRef, samples: SampleSet, goldens_file: Path, outputs: tuple[TensorSpec, ...], wanted: tuple[int, ...],
     mask: str | None, file: Path,
 ) -> list[int]:  # fmt: skip
-    """Writes the source's answers to samples that are no goldens, NaN where they do not count. Returns their places.
+    """Writes the source's answers to samples that are not goldens, NaN where they do not count. Returns their places.
 
     In the source's worker.
 

@@ -1,4 +1,4 @@
-"""The labels file of a project: the names of a model's classes, one a line, in the order of its outputs."""
+"""The labels file of a project: class names, one a line, in the order of the outputs."""
 
 from __future__ import annotations
 

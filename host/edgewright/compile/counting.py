@@ -1,4 +1,4 @@
-"""Which values of the goldens' outputs count: padding, rows past a valid count, and ties do not."""
+"""Decides which values of the goldens' outputs count: not padding, rows past a valid count, or ties."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _mask(
     called = by_name(specs, (mask,))
     if mask not in called:
         raise UsageError(
-            f"[compare] names a mask that is no input: {mask}",
+            f"[compare] names a mask that is not an input: {mask}",
             hint=f"inputs are {', '.join(spec.name for spec in specs)}",
         )
     kept = inputs[called.index(mask)] != 0

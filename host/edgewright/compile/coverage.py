@@ -1,4 +1,4 @@
-"""What the goldens cover of an output that answers by its greatest value."""
+"""How many classes of an output the goldens cover."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _CLASSES = range(2, 1001)
 def described(folder: Path, manifest: Manifest) -> list[str]:
     """`cover 7 of 12 classes of scores`, one text an output; nothing of random goldens, or where the file is not there.
 
-    A class is the place of the greatest value. Whether an output has classes is certain only where its values sum to 1, so of another one
-    that is greatest at a single place no more is said than that.
+    A class is the place of the greatest value. An output certainly has classes only if its values sum to 1; of another one
+    that is greatest at a single index, only that is reported.
     """
     import numpy as np
 

@@ -67,7 +67,7 @@ def samples(
 
 
 def placed(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """The inputs under the names that they have in an `.npz` of ours, whatever the model calls them."""
+    """The inputs under the names that they have in our `.npz` files, whatever the model calls them."""
     return tuple(msgspec.structs.replace(spec, name=f"input_{index}") for index, spec in enumerate(specs))
 
 

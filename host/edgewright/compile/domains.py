@@ -1,4 +1,4 @@
-"""Which numbers an input takes, as far as the first layers of the source show it.
+"""The values that an input takes, as far as the source's first layers show them.
 
 Random samples follow it where there are no data; where there are, the manifest notes data of another range.
 """

@@ -1,4 +1,4 @@
-"""Which way a source takes to a target, and why another does not exist. The ways are the targets' own."""
+"""Finds the route from a source to a target, and explains why there is none."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def elsewhere(edge: Edge) -> str:
     ways = [f"another target may take it: --target {_either(others)}"] if others else []
     by_onnx = any(worker == "onnx" for worker, _ in edge.route.stages)
     if edge.source in _EXPORTED and "onnx" in edge.target.routes and not by_onnx:
-        ways.append(f"export it to ONNX, which has a way of its own to {edge.target.name}")
+        ways.append(f"export it to ONNX, which has its own route to {edge.target.name}")
     return "; ".join(ways)
 
 

@@ -1,4 +1,4 @@
-"""Inputs and outputs that are no tensors of numbers: what to say of them, before the model is run."""
+"""Refuses inputs and outputs that are not tensors of numbers, before the model runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPARSE, RAGGED, TEXT, COMPLEX = "a sparse tensor", "a ragged tensor", "text", "o
 _ZIPMAP = 'export it without ZipMap: to_onnx(model, X, options={id(model): {"zipmap": False}}) of skl2onnx'
 _OUTPUT_HINTS = {
     COMPLEX: "export real and imaginary parts, or magnitudes, as outputs of floats",
-    SEQUENCE: "export each of its tensors as an output of its own, or join them in one (torch.stack, ConcatFromSequence)",
+    SEQUENCE: "export each of its tensors as a separate output, or join them in one (torch.stack, ConcatFromSequence)",
     MAPS: _ZIPMAP,
     MAP: _ZIPMAP,
     OPTIONAL: "export the value alone, for the case in which it is there",

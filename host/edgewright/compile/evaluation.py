@@ -1,4 +1,4 @@
-"""Evaluation sets: from `.npz`, folders of labelled images or the user's own function to what is run and compared."""
+"""Evaluation sets: from `.npz`, folders of labelled images, or the user's own function."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def write(
 
 
 def _place(folder: Path, key: str, yielded: str = "") -> Path:
-    """The folder of a set; what a function yields anew lies beside what it yielded before."""
+    """The folder of a set; each different output of a function gets a separate one."""
     return folder / hashlib.sha256(f"{key} {yielded}".encode()).hexdigest()
 
 
@@ -269,7 +269,7 @@ def _generated(
     function = own_function.load(path)
     made = own_function.call(str(path), function, hint=_ONE)
     if not isinstance(made, Iterable):
-        raise DataError(f"{path} is no generator, it returned {type(made).__name__}", hint=_ONE)
+        raise DataError(f"{path} is not a generator, it returned {type(made).__name__}", hint=_ONE)
     pairs = iter(made)
     while True:
         index = len(found)

@@ -1,4 +1,4 @@
-"""What a conversion did to a model: operators before and after, what was fused, which layers are quantised."""
+"""Explains a conversion: operators before and after, fusion, and the arithmetic of each layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fingerprint of the code that makes artifacts: what it made before it was changed is not served afterwards."""
+"""The fingerprint of the code that makes artifacts: a change of the code invalidates the cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source's graph does first with each input, whatever format it is in. The readers in `sources/*_layers.py` make it."""
+"""A source's first operations on each input, independent of its format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes without weights that lose an int8 model's answers together, and so stay in floats together.
+"""Groups of nodes without weights that int8 would destroy, and that stay in floats together.
 
 Four kinds. *Ends*: what joins parts of an output, from the first Concat on, or scales or shifts them apart: in 8 bits,
 boxes in pixels and scores between 0 and 1 share one scale. *Masks*: the nodes from a constant that stands for minus

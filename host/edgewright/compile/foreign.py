@@ -1,4 +1,4 @@
-"""What frameworks, converters and their programs say when they fail: the line that tells why, and where it was."""
+"""Reads exceptions of frameworks and converters: the line with the reason, and where it happened."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _TELLING = tuple(
     re.compile(pattern)
     for pattern in (
-        r"(?P<said>No conversion rule found for operations: .+)",  # OpenVINO
-        r"(?P<said>No ONNX function found for <OpOverload\(op='(?P<operator>[\w.:]+)')",  # torch.onnx, since 2.5
-        r"(?P<said>Lowering not found: .+)",  # litert-torch
-        r"(?P<said>Conversion is failed for: .+)",
-        r"\berror: (?P<said>.+)",  # MLIR, of TensorFlow's converter
+        r"(?P<reason>No conversion rule found for operations: .+)",  # OpenVINO
+        r"(?P<reason>No ONNX function found for <OpOverload\(op='(?P<operator>[\w.:]+)')",  # torch.onnx, since 2.5
+        r"(?P<reason>Lowering not found: .+)",  # litert-torch
+        r"(?P<reason>Conversion is failed for: .+)",
+        r"\berror: (?P<reason>.+)",  # MLIR, of TensorFlow's converter
     )
 )
-# what is said before the reason: where in its sources a library gave up, headings
+# lines before the reason: where in its sources a library gave up, headings
 _ANNOUNCING = re.compile(
     r"Exception from |Check '.*' failed at |FrontEnd API failed with |Model wasn't fully converted|Summary:\Z|#+ "
     r"|Traceback \(most recent call last\)|While (validating|converting) |Failed to convert the exported program|File \""
@@ -65,7 +65,9 @@ def line_of(text: str) -> str:
         if found := next(filter(None, map(pattern.search, lines)), None):
             named = found.groupdict()
             return _short(
-                f"No ONNX function found for {named['operator']}" if named.get("operator") else named["said"]
+                f"No ONNX function found for {named['operator']}"
+                if named.get("operator")
+                else named["reason"]
             )
     node = next(filter(None, map(_NODE.match, lines)), None)
     said = next((line for line in lines if not _ANNOUNCING.match(line)), lines[0] if lines else "")
@@ -77,7 +79,7 @@ def _short(line: str) -> str:
 
 
 def refused(error: BaseException, place: str = "") -> ConversionError:
-    """A framework's exception as an error of ours: whose it is, its type, the line that tells why, and where in the model.
+    """A framework's exception as our error: whose it is, its type, the line with the reason, and where in the model.
 
     Args:
         place: the layer, where the opened source knows it.
@@ -129,7 +131,7 @@ def _of_the_user(file: str) -> bool:
 
 
 def _owner(error: BaseException) -> str:
-    """The package that an exception comes from: its type's, else the first on the way that is none of ours."""
+    """The package that an exception comes from: its type's, else the first in the traceback that is not ours."""
     named = type(error).__module__.split(".")[0]
     if named != "builtins":
         return named

@@ -132,7 +132,7 @@ def _cure(broken: Sequence[str], origin: str) -> str:
 
 
 def refuse_constant(outputs: Sequence[Array]) -> None:
-    """Raises ConversionError when all goldens have one answer: comparing it would prove nothing."""
+    """Raises ConversionError when all goldens have the same output: a comparison would prove nothing."""
     import numpy as np
 
     for output in outputs:
@@ -144,8 +144,8 @@ def refuse_constant(outputs: Sequence[Array]) -> None:
         if np.max(np.abs(flat - flat[0]), initial=0.0) > _CONSTANT * np.max(np.abs(flat), initial=0.0):
             return
     raise ConversionError(
-        f"model answers all {len(outputs[0])} golden inputs alike",
-        hint="give --calibration data like its real inputs, or, if it is meant so, --allow-constant",
+        f"the model gives the same output for all {len(outputs[0])} golden inputs",
+        hint="give --calibration data like its real inputs, or --allow-constant if that is intended",
         code="constant-model",
     )
 

@@ -1,4 +1,4 @@
-"""TensorFlow's operators that reach beyond the model: files, Python, processes and the network.
+"""TensorFlow operators that reach beyond the model: files, Python, processes and the network.
 
 TensorFlow runs a graph with the user's rights, some operators when it only loads or converts it. So a graph is looked at
 first. A test holds these lists against TensorFlow's own registry of operators.

@@ -1,4 +1,4 @@
-"""Looks into TensorFlow's graphs without TensorFlow: a `.pb` file, frozen or something else, and any graph's operators."""
+"""Inspects TensorFlow graphs without TensorFlow: `.pb` files and their operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the values of a TensorFlow graph come from, and which functions lead to an operator."""
+"""Follows values in a TensorFlow graph: where they come from, and which functions lead to an operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images as model inputs, by the project's preprocessing."""
+"""Turns images into model inputs, by the project's preprocessing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read(file: Path, preprocessing: Preprocessing, spec: TensorSpec) -> Array:
     `size` (or to the model's), channels chosen, `value * scale`, then `(value - mean) / std` per channel, then laid out.
 
     Raises:
-        DataError: the file is no image, its values have no known range, or the preprocessing does not fit the input.
+        DataError: the file is not an image, its values have no known range, or the preprocessing does not fit the input.
     """
     import numpy as np
     from PIL import Image, ImageOps, UnidentifiedImageError

@@ -1,4 +1,4 @@
-"""Looks into OpenVINO IR: an `.xml` of layers beside a `.bin` of weights."""
+"""Inspects OpenVINO IR: an `.xml` of layers with a `.bin` of weights."""
 
 from __future__ import annotations
 

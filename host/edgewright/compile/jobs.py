@@ -1,4 +1,4 @@
-"""What runs in the worker processes. Arguments and results are plain values and nouns."""
+"""The functions that run in worker processes. Arguments and results are plain values and records."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ def convert(
 
 
 def located(error: Exception, model: Any) -> None:
-    """Adds where in the opened source a converter gave up, where that is known; raises what is no error of ours yet.
+    """Adds where in the opened source a converter gave up, where that is known; raises what is not our own error yet.
 
     Raises:
         ConversionError: of a framework's exception.

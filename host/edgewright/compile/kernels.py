@@ -1,4 +1,4 @@
-"""What a runtime's own kernels disagree about, for a source that is quantised already.
+"""Measures how far the kernels of a quantised source's own runtime disagree.
 
 Reference, optimised and delegated kernels of one runtime round differently, and each is right. What lies between them is let into
 the verdict: a file that goes through as it is must not be refused for its own runtime's rounding.

@@ -1,4 +1,4 @@
-"""The cache's key: everything that decides an artifact, found without importing a framework."""
+"""The cache key: everything that decides an artifact, computed without importing a framework."""
 
 from __future__ import annotations
 

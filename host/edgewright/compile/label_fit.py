@@ -1,4 +1,4 @@
-"""Whether labels fit a metric and a model's outputs, and their form there."""
+"""Checks labels against a metric and a model's outputs, and brings them into the metric's form."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def classes(spec: TensorSpec) -> int:
 
 
 def check_names(metric: str, names: int, spec: TensorSpec) -> None:
-    """Raises DataError when classes that were numbered by their sorted names are not all that the output has."""
+    """Raises DataError when class folders, numbered by their sorted names, are not all the classes of the output."""
     if metric in ("top1", "top5", "f1", "auc") and names != max(classes(spec), 2):
         raise DataError(
-            f"labels name {names} classes, output {cut(spec.name)} has {max(classes(spec), 2)}: their numbers are unknown",
+            f"{names} class folders but output {cut(spec.name)} has {max(classes(spec), 2)} classes: cannot map folder names to class indexes",
             hint="list all classes in classes.txt, one a line, in the order of the model's outputs",
         )
 
@@ -40,7 +40,7 @@ def _ids(labels: Array, spec: TensorSpec, count: int) -> Array:
     if found.ndim == 2 and found.shape[1] > 1:
         if not _one_hot(found):
             raise DataError(
-                f"labels are no class ids, they have {found.shape[1]} values a sample",
+                f"labels are not class ids, they have {found.shape[1]} values a sample",
                 hint="give one whole number a sample, or another metric: mse, mae, f1 or auc",
             )
         if found.shape[1] != count:
@@ -52,7 +52,7 @@ def _ids(labels: Array, spec: TensorSpec, count: int) -> Array:
     found = found.reshape(len(found), -1)
     if found.shape[1] != 1 or not np.array_equal(found, np.rint(found)):
         shape = f" (their shape is {labels.shape})" if found.shape[1] != 1 else ""
-        raise DataError(f"labels are no class ids, they are not one whole number a sample{shape}",
+        raise DataError(f"labels are not class ids, they are not one whole number a sample{shape}",
                         hint="give whole numbers, or the metric mse or mae")  # fmt: skip
     found = found[:, 0].astype(np.int64)
     wrong = np.flatnonzero((found < 0) | (found >= count))

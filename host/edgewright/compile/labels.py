@@ -25,7 +25,7 @@ def read(path: Path) -> Array:
     """The labels, one row a sample, in the order of `data.samples`: int32, int64, float32 or float64.
 
     Raises:
-        DataError: there are none, they are no numbers, or they do not go with the images.
+        DataError: there are none, they are not numbers, or they do not go with the images.
     """
     return _of_folder(path) if path.is_dir() else _of_archive(path)
 
@@ -57,7 +57,7 @@ def numeric(rows: Any, where: Path | str) -> Array:
         ) from error
     if found.dtype.kind not in "biuf" or not found.ndim:
         raise DataError(
-            f"labels of {where} are no numbers: {found.dtype}", hint="give class numbers from 0, or figures"
+            f"labels of {where} are not numbers: {found.dtype}", hint="give class numbers from 0, or figures"
         )
     if found.dtype.kind == "f":
         bad = np.flatnonzero(~np.isfinite(found).reshape(len(found), -1).all(axis=1))
@@ -181,7 +181,7 @@ def _values(folder: Path, table: Path, rows: Sequence[Sequence[str]]) -> list[An
         values = [[_figure(text) for text in row] for row in rows]
     except ValueError as error:
         raise DataError(
-            f"label in {table} is no number: {error}", hint="several columns are figures"
+            f"label in {table} is not a number: {error}", hint="several columns are figures"
         ) from error
     return [row[0] for row in values] if len(rows[0]) == 1 else values
 

@@ -1,4 +1,4 @@
-"""Layers that the user names: the error where the model has none of that name, the same for every target."""
+"""Layers that the user names: one error for all targets where the model has none of that name."""
 
 from __future__ import annotations
 

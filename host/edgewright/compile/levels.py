@@ -1,4 +1,4 @@
-"""Levels: how many different answers the rounding of an artifact leaves to each part of an output.
+"""Levels: how many different values rounding leaves to each part of an output.
 
 A part is a tensor that the output is put together from (`tails`). Its range is that of the source's answers where it ends up, so no
 tensor of one graph has to be found in the other.
@@ -159,7 +159,7 @@ def refused(
     """
     return Coarse(
         describe(parts, outputs),
-        hint="leave --integer-io out: its parts then keep scales of their own, or take another precision"
+        hint="leave --integer-io out, so that each part keeps its own scale, or take another precision"
         if integers
         else "let --fallback search what has to stay in floats, name it with --precision int8-mixed --keep-float LAYER, "
         "or take another precision or target",

@@ -1,4 +1,4 @@
-"""The table of edges: every source format times every target, read from the targets' own routes."""
+"""The matrix of routes: every source format and every target."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Cell(Noun, frozen=True, kw_only=True):
     Attributes:
         precisions: names, in the target's order; empty: there is no way.
         stages: `<worker>:<target>.<module>`, in order; those of `as-is` where there are no others.
-        toolchains: environments of their own that the stages need.
+        toolchains: separate environments that the stages need.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""Which member of an `.npz` is for which input."""
+"""Maps the members of an `.npz` to inputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def paired(path: Path, specs: Sequence[TensorSpec], members: Sequence[str]) -> l
     source means the same to each of its artifacts.
 
     Raises:
-        DataError: an input has none, or a member is no input.
+        DataError: an input has none, or a member is not an input.
     """
     names = [spec.name for spec in specs]
     keys = [key for key in members if key not in LABELS or key in names]
@@ -51,7 +51,7 @@ def paired(path: Path, specs: Sequence[TensorSpec], members: Sequence[str]) -> l
 def by_name(specs: Sequence[TensorSpec], keys: Collection[str]) -> list[str | None]:
     """The key of each input's name, its plain form, or its name in the artifact; None where there is none.
 
-    A key is one input's at most. What looks like a place, or may be another input, is no name in the artifact.
+    A key is one input's at most. What looks like a place, or may be another input, is not a name in the artifact.
     """
     bound = [spec.bound for spec in specs]
     taken = {spec.name for spec in specs} | set(clean([spec.name for spec in specs]))
@@ -66,7 +66,7 @@ def by_name(specs: Sequence[TensorSpec], keys: Collection[str]) -> list[str | No
 def _by_source(
     specs: Sequence[TensorSpec], keys: Collection[str], places: Collection[str] = ()
 ) -> list[str | None]:
-    """The key of each input's name, or of its plain form where that is no other name, nor one of the places."""
+    """The key of each input's name, or of its plain form where that is neither another name nor one of the places."""
     names = [spec.name for spec in specs]
     forms = [form if form not in (*names, *places) else None for form in clean(names)]
     return [
@@ -85,7 +85,7 @@ def _refusal(
     if lacking:
         problem = f"{path} has no member for input {lacking[0]}: {', '.join(keys) or 'it is empty'}"
     else:
-        problem = f"{path} has a member that is no input: {foreign[0]}, of {', '.join(keys)}"
+        problem = f"{path} has a member that is not an input: {foreign[0]}, of {', '.join(keys)}"
     names = ", ".join(spec.name for spec in specs)
     several = len(specs) > 1
     return DataError(

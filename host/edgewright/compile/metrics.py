@@ -1,4 +1,4 @@
-"""The metrics: how good a model's answers are, from its outputs and the labels. One implementation for source and board.
+"""Metrics from outputs and labels: one implementation for source, host and board.
 
 Every metric, the user's own too, is a function `(outputs, labels) -> float` or `-> array of shape (n,)`, a score a
 sample whose mean is the value. `outputs` is an array of shape (n, *output.shape) (a list of them where a metric takes
@@ -72,7 +72,7 @@ class Scorer:
         return FITS[self.metric.name](labels, outputs[0]) if self.metric.name in FITS else labels
 
     def score(self, answers: Answers, labels: Array) -> Array | float:
-        """The scores of shape (n,), or the value where a sample has none of its own; NaN where it is not defined.
+        """The scores of shape (n,), or one value where samples have no separate scores; NaN where it is not defined.
 
         Raises:
             DataError: an answer is not finite (a `top5` answer that is not counts as wrong), or does not fit.

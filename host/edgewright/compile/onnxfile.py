@@ -1,4 +1,4 @@
-"""Looks into an ONNX file without the onnx package."""
+"""Inspects an ONNX file without the onnx package."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _QUANTISED = (
 
 
 class OnnxFile(Noun, frozen=True, kw_only=True):
-    """What the file holds. `external` are the relative paths of its weights in files of their own."""
+    """What the file holds. `external` are the relative paths of its weights in separate files."""
 
     ir: int
     quantised: bool

@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime on the host: the one place that makes them. Runs in the `onnx` worker.
+"""Creates ONNX Runtime sessions on the host, in one place. Runs in the `onnx` worker.
 
 Their answers are the same on any CPU: 8-bit products are summed exactly, see `saturates` of the target's runner.
 """

@@ -1,4 +1,4 @@
-"""The shapes of a source's inputs, read from its files without a framework: for what `--dry-run` shows.
+"""Reads the shapes of a source's inputs from its files without a framework, for `--dry-run`.
 
 A conversion asks the framework instead. What cannot be read here is not shown.
 """
@@ -57,7 +57,7 @@ def decided(request: CompileRequest, kind: str) -> tuple[str, ...]:
     return (*notes, *static_shapes(found, shapes, not_batch).notes) if found else notes
 
 
-# axes by name, inputs whose first one is no batch, notes
+# axes by name, inputs whose first one is not a batch, notes
 Found = tuple[dict[str, Axes], set[str], tuple[str, ...]]
 
 

@@ -1,4 +1,4 @@
-"""Operations of a model's graph, whatever its format, and which of them stand in a row behind a layer."""
+"""The operations of a model's graph in any format, and which of them follow a layer."""
 
 from __future__ import annotations
 

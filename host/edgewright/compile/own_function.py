@@ -1,4 +1,4 @@
-"""The user's own functions: `module.py:function`, imported from that file."""
+"""Imports the user's own functions: `module.py:function`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def named(text: Path | str | None) -> tuple[Path, str] | None:
 
 
 def load(text: Path | str) -> Callable[..., Any]:
-    """The function, its module run anew.
+    """The function, its module run again.
 
     Raises:
         UsageError: no such file or function, or the module fails while it is imported.
     """
     found = named(text)
     if found is None:
-        raise UsageError(f"not a function of a file: {text}", hint="such as quality.py:score")
+        raise UsageError(f"not module.py:function: {text}", hint="such as quality.py:score")
     file, name = found
     if not file.is_file():
         raise UsageError(f"no such file: {file}", hint="check the path before the colon")
@@ -100,7 +100,7 @@ def _defined(function: Callable[..., Any], error: BaseException) -> str:
 
 
 def kind_of(found: Any, array: Any) -> str:
-    """What a function returned that is no number and no array of numbers of the right shape."""
+    """What a function returned that is neither a number nor an array of numbers of the right shape."""
     if array.dtype.kind in "fiub":
         return f"{array.dtype} of shape {array.shape}"
     return "None" if found is None else f"a {type(found).__name__}"

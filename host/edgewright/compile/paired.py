@@ -1,4 +1,4 @@
-"""Paired comparison of two models on the same samples: how large the drop is, and how sure that is.
+"""Compares two models on the same samples: the drop, and its confidence interval.
 
 For scores of 0 and 1: McNemar's exact test (the smaller of the two binomial tails, doubled), and Bonett and Price's
 interval of the difference ("Adjusted Wald confidence interval for a difference of binomial proportions based on paired

@@ -1,6 +1,6 @@
-"""Checks a `torch.export` program before PyTorch opens it: to PyTorch parts of it are pickles, or Python to evaluate.
+"""Checks a `torch.export` program before PyTorch opens it: parts of it are pickles or Python to evaluate.
 
-Only what torch.export itself writes passes, members of the archive and texts of the program alike.
+Only what torch.export itself writes passes, both members of the archive and texts of the program.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Looks at a PyTorch source `module.py:function` without running it: the function, and the files that decide it.
+"""Inspects a PyTorch source `module.py:function` without running it.
 
 Those files are hashed. They are the module itself, the modules beside it that it imports (and what these
 import), and the files that it names: every text in that code which is the path of a file that exists, relative

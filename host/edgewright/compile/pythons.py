@@ -1,4 +1,4 @@
-"""The Pythons of this machine, for toolchains that need another one than this."""
+"""Finds the Pythons of this machine, for toolchains that need another version."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Python(Noun, frozen=True, kw_only=True):
 
 
 def ask(path: Path) -> Python | None:
-    """What an interpreter is. None: it does not run, or is no Python 3."""
+    """What an interpreter is. None: it does not run, or is not Python 3."""
     try:
         done = subprocess.run(
             [path, "-I", "-S", "-c", _ASK], capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL

@@ -1,4 +1,4 @@
-"""The range of each input: what the calibration data show, what the model's first layers imply, and what is outside."""
+"""The range of each input: from the calibration data, from the model's first layers, and what is outside."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Range = tuple[float, float]
 
-_OUTSIDE = 0.1  # of the range's width: so far beyond it nothing is said
+_OUTSIDE = 0.1  # of the range's width: nothing is reported until a value is this far outside
 _UNFILLED = 1 / 20  # dark pictures fill a tenth of their range; pictures in another range fill a hundredth
 _BEYOND = {
     "rescaling": 1.0,

@@ -1,4 +1,4 @@
-"""Says what a source model is by its content; its name is only checked against that."""
+"""Recognises the format of a source model by its content; its name is only checked against that."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _look(path: Path) -> tuple[str, bool, list[Path]]:
         return _folder(path)
     if path.suffix.lower() == ".py":
         raise ModelError(
-            f"which function of {path.name} returns the model is not said",
+            f"no function named in {path.name}",
             hint=f"give {path}:FUNCTION, which returns (module, example inputs)",
             code="no-such-function",
         )
@@ -133,7 +133,7 @@ def _look(path: Path) -> tuple[str, bool, list[Path]]:
 def _head(path: Path) -> bytes:
     if path.exists() and not path.is_file():  # to open a pipe waits for who writes it
         raise ModelError(
-            f"model is no regular file: {path}",
+            f"model is not a regular file: {path}",
             hint="give the model's file or folder",
             code="model-unreadable",
         )
@@ -146,7 +146,7 @@ def _folder(path: Path) -> tuple[str, bool, list[Path]]:
         if (refusal := weights_only.refused_folder(path)) is not None:
             raise refusal
         raise ModelError(
-            f"folder is no SavedModel, it has no saved_model.pb: {path}",
+            f"folder is not a SavedModel, it has no saved_model.pb: {path}",
             hint=f"give the folder that holds saved_model.pb; {_KNOWN}",
             code="model-unknown",
         )
@@ -222,7 +222,7 @@ def _onnx(path: Path) -> tuple[str, bool, list[Path]]:
     except ValueError as error:
         if path.suffix.lower() == ".onnx":
             raise ModelError(
-                f"file is no ONNX model, or is cut short: {path}",
+                f"file is not an ONNX model, or is cut short: {path}",
                 hint="copy or export it again",
                 code="model-truncated",
             ) from error

@@ -1,4 +1,4 @@
-"""What to compile: CompileRequest, and the Plan that answers it without doing it."""
+"""CompileRequest: what to compile; and Plan: what that would do."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
         compare: what of the answers is compared with the source's.
         labels: text file with the classes' names; recorded in the manifest.
         goldens: how many golden inputs, at least 8.
-        allow_constant: accept a model that answers every input alike.
+        allow_constant: accept a model that gives the same output for every input.
         use_cache: take an artifact that was made from the same inputs before.
     """
 
@@ -86,7 +86,7 @@ def calibration_data(request: CompileRequest) -> SampleSet:
 
 
 def check_limit(max_drop: float | None, evaluation: Path | None) -> None:
-    """Raises UsageError for a limit that nothing is there to check by."""
+    """Raises UsageError for a limit without data to check it."""
     if max_drop is not None and evaluation is None:
         raise UsageError(
             "a limit on the drop of accuracy needs labelled data",

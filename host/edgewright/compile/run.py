@@ -272,7 +272,7 @@ class _Compilation:
     def _convert(
         self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], samples: SampleSet
     ) -> tuple[Path, dict[str, Any]]:
-        """Runs the stages, each in a folder of its own. Returns the last folder and what its stage said."""
+        """Runs the stages, each in its own folder. Returns the last folder and what its stage returned."""
         path, made, folder = self.source.path, {}, self.place
         notes: list[str] = []
         for index, (framework, module) in enumerate(self.edge.route.stages):

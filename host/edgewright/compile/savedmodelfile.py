@@ -1,4 +1,4 @@
-"""Looks into a SavedModel's `saved_model.pb` without TensorFlow: which of its operators reach beyond the model.
+"""Inspects `saved_model.pb` without TensorFlow for operators that reach beyond the model.
 
 Each ordinary SavedModel saves and restores its variables by operators of the same graph. Those may stay where only the
 saver leads to them: restoring from the model's own files, saving not at all while it is loaded, served or initialised.

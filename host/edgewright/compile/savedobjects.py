@@ -1,4 +1,4 @@
-"""Which functions the Python objects of a loaded SavedModel run, by its SavedObjectGraph."""
+"""Finds the functions that the Python objects of a loaded SavedModel run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which output of a model with several an evaluation set scores: the one that is named, else the only one that its labels fit."""
+"""Chooses the output that an evaluation set scores: the named one, else the only one that the labels fit."""
 
 from __future__ import annotations
 

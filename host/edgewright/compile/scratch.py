@@ -1,4 +1,4 @@
-"""Scratch folders in the system's temporary folder, gone with whoever uses them.
+"""Scratch folders below the system's temporary folder, removed with the process that uses them.
 
 Frameworks leave files wherever TMPDIR says. A folder is locked by its users; what a killed one left is taken away by the
 next that makes one.

@@ -1,4 +1,4 @@
-"""Static shapes: what the boards' runtimes want, and what a source leaves open."""
+"""Static shapes: what a source leaves open, and what the user has to give."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def static_shapes(
     """The shapes of all inputs with no axis left open.
 
     An open batch, the first axis, becomes 1; other open axes must be given. Axes of one name are of one size, so one that
-    is given fixes the others. A first axis that is named as a sequence is no batch.
+    is given fixes the others. A first axis that is named as a sequence is not a batch.
 
     Args:
         open_shapes: as the source says.
         given: input name -> shape, as the user asked.
-        not_batch: inputs whose first axis is no batch, whatever its name is.
+        not_batch: inputs whose first axis is not a batch, whatever its name is.
 
     Raises:
         ModelError: open axes that were not given, all of them in one error; a given shape that contradicts the source's,

@@ -1,4 +1,4 @@
-"""The user's own comparison of an artifact's answers with its source's: `[compare] function` of the project file.
+"""The user's own comparison of two lists of outputs: `[compare] function` of the project file.
 
 It is a function `(references, answers) -> float` or `-> array of shape (goldens,)`, a share a golden whose mean is the value:
 1 where they are the same, 0 where they have nothing in common. Both arguments are lists, one float64 array of shape
@@ -96,7 +96,7 @@ def check_name(compare: Compare) -> Path | None:
     found = own_function.named(compare.function)
     if found is None:
         raise UsageError(
-            f"[compare] function is no function of a file: {compare.function}", hint="such as boxes.py:same"
+            f"[compare] function is not module.py:function: {compare.function}", hint="such as boxes.py:same"
         )
     if not found[0].is_file():
         raise UsageError(
@@ -178,5 +178,5 @@ def _checked(found: Any, count: int, name: str) -> float:
         )
     if result.min() < -_ROUNDING or result.max() > 1 + _ROUNDING:
         worst = result.min() if result.min() < -_ROUNDING else result.max()
-        raise DataError(f"[compare] {name} returned {worst:.6g}, which is no share", hint=hint)
+        raise DataError(f"[compare] {name} returned {worst:.6g}, which is not between 0 and 1", hint=hint)
     return min(1.0, max(0.0, float(result.mean())))

@@ -1,4 +1,4 @@
-"""Which of the calibration samples become goldens: those whose answers lie far apart.
+"""Chooses the calibration samples that become goldens: those whose outputs lie far apart.
 
 A sample whose *input* is far outside the range of all others, such as one broken sensor value, is left out: calibration by percentiles
 and by entropy clips such values on purpose, so a correct artifact gives another answer to it. A rare *answer* to a usual input, such as a

@@ -1,4 +1,4 @@
-"""Watches that a source answers in the same shapes each time: an artifact and a board have one shape for each output."""
+"""Checks that a source gives the same output shapes on every run."""
 
 from __future__ import annotations
 

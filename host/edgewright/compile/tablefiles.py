@@ -1,4 +1,4 @@
-"""Whether the tables of a SavedModel are filled from its own assets: their paths are followed to where they come from."""
+"""Checks that the tables of a SavedModel are filled only from its own assets."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _from_asset(graphs: Mapping[str | None, Graph], name: str, assets: frozenset
         return False
     used = [node for node in main.nodes if read.inputs[0] in node.inputs]
     given = [origin(main, node.inputs[1], stop=assets) for node in used if _assigns(node)]
-    # a placeholder fails where no asset is given, and a constant would be a path of its own
+    # a placeholder fails where no asset is given, and a constant would be a separate path
     return all(node.op in _READS or _assigns(node) for node in used) and all(
         one in assets and nodes[one].op == "Placeholder" for one in given
     )

@@ -1,4 +1,4 @@
-"""What only moves data at the end of an artifact, or scales and shifts it by constants: which of its tensors every value of an output comes from.
+"""Walks back from an artifact's outputs through moves and constant scalings to the tensors that values come from.
 
 Each target's `steps` reads its own files into moves; the walk over them is the same for all. Runs in the target's worker.
 """

@@ -1,4 +1,4 @@
-"""Looks into a .tflite file (a FlatBuffer) without a runtime."""
+"""Inspects a .tflite file (a FlatBuffer) without a runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a .tflite file as objects that can be changed, and writes it again. Runs where LiteRT's schema is: in a worker."""
+"""Reads a .tflite file into objects, and writes it back. Runs in a worker that has LiteRT's schema."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Toolchains: converters that need another Python, or another version of a library, in environments of their own.
+"""Toolchains: converters that need another Python, or another version of a library, in separate environments.
 
 A toolchain's environment is made in a temporary folder and renamed into place, so it is whole or absent. Everything
 in it is pinned, dependencies of dependencies too; pip follows none by itself. Its programs are run as
-`[python_of(name), "-m", module, ...]` or with a script of ours; scripts in `bin` would name the temporary folder.
+`[python_of(name), "-m", module, ...]` or with one of our scripts; scripts in `bin` would name the temporary folder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from edgewright.nouns.progress import Progress, silent
 
 _RECORD = "toolchain.json"
 _PROBE_SECONDS = 120
-_SPARE_MB = 300  # left free on the disk beside what an environment takes
+_SPARE_MB = 300  # left free on the disk in addition to an environment's size
 
 
 class Toolchain(Noun, frozen=True, kw_only=True):
@@ -211,7 +211,7 @@ def choose_python(row: Toolchain, given: Path | None = None) -> Python:
     if given is not None:
         python = pythons.ask(Path(shutil.which(given) or given).absolute())
         if python is None or not python.within(row.pythons) or not python.venv:
-            what = "no Python" if python is None else f"Python {python.version}"
+            what = "not a Python" if python is None else f"Python {python.version}"
             lack = (
                 ", without the modules venv and ensurepip" if python is not None and not python.venv else ""
             )

@@ -1,4 +1,4 @@
-"""The first run of a source: whether it runs at all, and whether it answers the same each time."""
+"""The first run of a source: whether it runs, and whether its outputs repeat."""
 
 from __future__ import annotations
 

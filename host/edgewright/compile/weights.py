@@ -1,4 +1,4 @@
-"""Which weights of an opened source are not a number."""
+"""Finds weights of an opened source that are not finite."""
 
 from __future__ import annotations
 

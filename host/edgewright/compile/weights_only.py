@@ -1,4 +1,4 @@
-"""Folders and files that hold a model's weights without its graph: Hugging Face's, KerasHub's, llama.cpp's.
+"""Recognises files that hold a model's weights without its graph: Hugging Face, KerasHub, llama.cpp.
 
 They are looked at, and never loaded. Each gets one line that says what to export instead.
 """
@@ -26,11 +26,11 @@ _GGUF_TEXT = 8  # the type of a text among its values
 
 
 def refused_folder(path: Path) -> ModelError | None:
-    """The error for a folder that is no SavedModel, where it is known; else None."""
+    """The error for a folder that is not a SavedModel, where it is known; else None."""
     if (found := _exported(path)) is not None:
         what = _of_folder(path)
         return _refused(
-            f"folder holds {what[0]} and its export: {path}" if what else f"folder is no model, but holds one: {path}",
+            f"folder holds {what[0]} and its export: {path}" if what else f"folder is not a model, but holds one: {path}",
             f"give {_quoted(found)}",
         )  # fmt: skip
     snapshots = _files(path, "snapshots/*/config.json")

@@ -1,4 +1,4 @@
-"""Whole numbers beyond what a target computes in: OpenVINO makes 64 bits 32, and answers something else without an error."""
+"""Finds integers beyond a target's width: OpenVINO computes 64-bit integers in 32 bits without an error."""
 
 from __future__ import annotations
 

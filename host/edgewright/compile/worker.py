@@ -1,4 +1,4 @@
-"""The worker process: reads pickled jobs from descriptor 0, answers on what was descriptor 1.
+"""The worker process: reads pickled jobs from descriptor 0, answers on the former descriptor 1.
 
 Run as `python -m edgewright.compile.worker MODULE...`; the modules are imported first, where they can be. A job is `(module, function, kwargs)`; an answer is
 `("ok", value)` or `("error", exception)`.

@@ -1,6 +1,6 @@
-"""Workers: one process a framework, so that a converter that crashes takes nothing down with it.
+"""Workers: one process a framework, so that a converter's crash affects nothing else.
 
-A worker leads a session of its own: what it starts belongs to it, is counted with it, and ends with it.
+A worker leads its own process session: what it starts belongs to it, is counted with it, and ends with it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Workers:
 
         Raises:
             ConversionError: the process crashed, was killed, or outgrew the memory limit; the next call
-                starts anew.
+                starts another one.
             EdgewrightError: whatever the function raised; other exceptions come as ConversionError.
         """
         process = self._running.get(framework) or self._start(framework)

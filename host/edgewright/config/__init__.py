@@ -1,0 +1,1 @@
+"""The user's TOML files, read strictly and written under a lock, and the state folder."""

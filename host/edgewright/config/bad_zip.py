@@ -1,4 +1,4 @@
-"""What `zipfile` raises for damaged files."""
+"""The exceptions that `zipfile` raises for damaged files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ except ImportError:  # a Python without it does not open such members
 BAD_ZIP = (
     zipfile.BadZipFile,
     RuntimeError,  # a password is asked for; NotImplementedError: a version, flag or method that it does not know
-    ValueError,  # offsets past any file, names that are no text
+    ValueError,  # offsets past any file, names that are not text
     OverflowError,
     EOFError,
     struct.error,

@@ -1,4 +1,4 @@
-"""`fleet.toml`: the boards."""
+"""Reads and writes `fleet.toml`: the boards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lock on a folder: for a read, a change and a write of files in it. It leaves nothing behind."""
+"""A lock on a folder, across processes and threads, for reading, changing and writing its files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def locked(folder: Path) -> Iterator[Callable[[], bool]]:
             return
         fcntl.flock(
             descriptor, fcntl.LOCK_EX
-        )  # each open has a lock of its own, so threads exclude each other
+        )  # each open file has its own lock, so threads exclude each other
         mine.add(key)
         try:
             yield held

@@ -1,4 +1,4 @@
-"""Where edgewright keeps its state on this machine."""
+"""The folder that holds edgewright's state on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks files and folders of the home as in use, so that pruning in another process leaves them alone.
+"""Marks files and folders of the state folder as in use, so that pruning in another process leaves them.
 
 A mark is a shared `flock` on the file or folder itself: it goes with the process, however that ends, and no
 register has to be kept. Whoever prunes takes the exclusive lock, renames away, and only then deletes.

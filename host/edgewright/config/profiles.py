@@ -1,4 +1,4 @@
-"""The profiles that come with edgewright, and the user's own in `EDGEWRIGHT_HOME/profiles`."""
+"""Loads profiles: those that come with edgewright, and the user's in `EDGEWRIGHT_HOME/profiles`."""
 
 from __future__ import annotations
 

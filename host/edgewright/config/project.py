@@ -1,4 +1,4 @@
-"""`edgewright.toml`: one project beside a model."""
+"""Reads `edgewright.toml`: the project file next to a model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load(path: Path) -> Project:
         known(file.metric, METRICS, where, "metric")
     if file.compare.function is not None and not is_own(file.compare.function):
         raise ConfigError(
-            f"{where}: [compare] function is no function of a file: {file.compare.function}",
+            f"{where}: [compare] function is not module.py:function: {file.compare.function}",
             hint="name a file and a function in it, such as boxes.py:same",
         )
     if not NAME.match(file.name):

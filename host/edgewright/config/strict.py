@@ -1,4 +1,4 @@
-"""Reading TOML into nouns: an unknown key is an error that names the nearest right one."""
+"""Reads TOML into records: an unknown key is an error that names the nearest valid one."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def parse(raw: bytes, path: Path, what: str) -> dict[str, Any]:
         ValueError,
         RecursionError,
     ) as error:  # ValueError: not TOML, not UTF-8, or a number of 4,301 digits
-        raise ConfigError(f"the {what} {path} is not valid TOML: {error}", hint="mend that line") from None
+        raise ConfigError(f"the {what} {path} is not valid TOML: {error}", hint="fix that line") from None
 
 
 def convert(tables: dict[str, Any], kind: type[T], *, where: str, schema: int = 1) -> T:
@@ -131,7 +131,7 @@ def write(path: Path, noun: msgspec.Struct) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Built-in types for TOML, without None and without defaults (but the schema, which is always said)."""
+    """Built-in types for TOML, without None and without defaults (except the schema, which is always written)."""
     if isinstance(value, msgspec.Struct):
         result = {}
         for field in msgspec.structs.fields(value):

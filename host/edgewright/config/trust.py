@@ -1,4 +1,4 @@
-"""`<fleet>.trust.toml`: the pins of a fleet, beside its file."""
+"""Reads and writes `<fleet>.trust.toml`: the pins of a fleet."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Reaching boards: transports, trust, the session with the agent, provisioning runtimes."""
+"""Sessions with boards: transports, trust, the wire, and runtimes to provision."""

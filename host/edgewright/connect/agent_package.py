@@ -1,4 +1,4 @@
-"""The agent's `.pyz`: built from the sources as data, byte for byte the same every time."""
+"""Builds the agent's `.pyz` from the sources: the same bytes every time."""
 
 from __future__ import annotations
 

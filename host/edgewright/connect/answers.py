@@ -1,4 +1,4 @@
-"""The shape of what the agent answers, checked before anyone relies on it: a board may say anything."""
+"""Checks the shape of an agent's answers before anything relies on them: a board may send anything."""
 
 from __future__ import annotations
 

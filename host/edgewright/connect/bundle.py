@@ -1,4 +1,4 @@
-"""Bundles: one file with the wheels of runtimes and the sha256 of each, for hosts without internet."""
+"""Bundles: one file with the wheels of runtimes and their sha256, for hosts without internet."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def write(path: Path, kits: Sequence[Kit], wheels: Iterable[Wheel], progress: Pr
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     except OSError as error:
         raise EdgewrightError(
-            f"cannot write {path}: {error.strerror}", hint="does its folder exist?"
+            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
         ) from error
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -66,7 +66,9 @@ def write(path: Path, kits: Sequence[Kit], wheels: Iterable[Wheel], progress: Pr
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except OSError as error:
-        raise EdgewrightError(f"cannot write {path}: {error.strerror}", hint="is the disk full?") from error
+        raise EdgewrightError(
+            f"cannot write {path}: {error.strerror}", hint="check the folder's permissions and free space"
+        ) from error
     finally:
         Path(temporary).unlink(missing_ok=True)
     return contents
@@ -131,7 +133,8 @@ def take_in(path: Path, progress: Progress = silent) -> Contents:
         raise bad(path, "a wheel in it is damaged") from error
     except OSError as error:
         raise EdgewrightError(
-            f"cannot keep the wheels of {path}: {error.strerror}", hint="is the disk full?"
+            f"cannot keep the wheels of {path}: {error.strerror}",
+            hint="check the folder's permissions and free space",
         ) from error
     return contents
 

@@ -1,4 +1,4 @@
-"""What a bundle is made of, and whether a file is one: its index, and every member held against it.
+"""The format of a bundle: its index, and the checks of every member against it.
 
 A zip file whose members are stored, not packed: `bundle.json`, then `wheels/<file>`, sorted, all of one date, so that
 the same wheels give the same bytes. Nothing in it is unpacked by its name: a wheel goes to the store by its content.
@@ -71,11 +71,11 @@ def read(path: Path) -> Contents:
     except FileNotFoundError as error:
         raise EdgewrightError(
             f"no such bundle: {path}",
-            hint="is the path right? --profile NAME writes one",
+            hint="check the path; --profile NAME writes a bundle",
             code="file-not-found",
         ) from error
     except OSError as error:
-        raise EdgewrightError(f"cannot read {path}: {error.strerror}", hint="is it a file?") from error
+        raise EdgewrightError(f"cannot read {path}: {error.strerror}", hint="name a file") from error
     except BAD_ZIP as error:
         raise bad(path, "it is not whole, or another kind of file") from error
 
@@ -90,7 +90,7 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Contents:
         written = schemas.of_json(archive.read(members[0]))
         schemas.check(written, SCHEMA, f"bundle {path}", code="bad-bundle")
     if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~UTF8 for info in members):
-        raise bad(path, "a member is packed, encrypted or of a kind of its own")
+        raise bad(path, "a member is compressed, encrypted or of an unknown kind")
     whole = sum(info.file_size for info in members)
     if any(info.file_size != info.compress_size for info in members) or members[0].file_size > MAX_INDEX:
         raise bad(path, "a member does not have its size")
@@ -126,7 +126,7 @@ def check_names(path: Path, contents: Contents) -> None:
 
 
 def check_kit(path: Path, kit: Kit) -> None:
-    """Raises `bad-bundle` where a kit is not what its wheels are, or asks for something that is no requirement."""
+    """Raises `bad-bundle` where a kit is not what its wheels are, or asks for something that is not a requirement."""
     names = [parse(file)[:2] for file in kit.wheels]
     if (canonicalize_name(kit.distribution), kit.version) not in [
         (name, str(version)) for name, version in names

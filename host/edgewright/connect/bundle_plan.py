@@ -1,4 +1,4 @@
-"""What goes into a bundle: for each target and kind of board the wheels that it would get."""
+"""Plans a bundle: the wheels that each target and kind of board would get."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def plan(
 
 
 def check(pythons: Iterable[str], archs: Iterable[str], glibc: str | None) -> None:
-    """Raises UsageError for what is no version or architecture."""
+    """Raises UsageError for what is not a version or architecture."""
     for python in pythons:
         if not re.fullmatch(r"3\.[0-9]{1,2}", python):
             raise UsageError(f"not a version of Python: {python}", hint="such as --python 3.11")

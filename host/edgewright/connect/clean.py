@@ -1,4 +1,4 @@
-"""Text from a board made safe to show: without the characters that steer a terminal or reorder a line."""
+"""Removes characters that steer a terminal or reorder a line from a board's text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runtimes fit which boards, and what to say where none does: the one place that decides it."""
+"""Decides which runtimes fit which boards, in one place, and explains where none does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a started command to the agent's greeting."""
+"""The handshake: from a started command to the agent's greeting."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         agent: its version.
-        sha256: of the `.pyz` that runs; with a forced command it need not be the one that was offered.
+        sha256: of the `.pyz` that runs; with a forced command it may differ from the one that was offered.
         python: the board's Python version.
         root: absolute path of the root folder.
         board_id: the id of the root folder.
@@ -87,7 +87,7 @@ def greet(
     except TimeoutError as error:
         raise Unreachable(
             f"the board sent no greeting within {within_s:g} s{quoted(answers.noise)}",
-            hint="is it overloaded, or does its login ask something?",
+            hint="check that it is not overloaded and that its login asks for nothing",
         ) from error
     return as_greeting(answer)
 
@@ -163,7 +163,9 @@ def board_error(error: Any) -> BoardError:
     if not isinstance(error, dict):
         error = {}
     code, message, hint = (str(clean(error.get(key) or ""))[:2000] for key in ("code", "message", "hint"))
-    return BoardError(message or "the board's agent failed without a word", hint=hint, code=code or "board")
+    return BoardError(
+        message or "the board's agent failed without a message", hint=hint, code=code or "board"
+    )
 
 
 def explain_end(channel: Channel, noise: bytes) -> EdgewrightError:
@@ -178,7 +180,7 @@ def explain_end(channel: Channel, noise: bytes) -> EdgewrightError:
         return Unreachable(f"the link to the board ended before its greeting{said}", hint="try again")
     return BoardError(
         f"the agent's start ended with exit code {code}{said}",
-        hint="does `ssh BOARD python3 --version` work, and does the login have a shell?",
+        hint="check that `ssh BOARD python3 --version` works and that the login has a shell",
         code="start-failed",
     )
 

@@ -58,17 +58,17 @@ def key_bytes(text: str) -> bytes:
         raw = base64.b64decode(encoded, validate=True)
     except (ValueError, binascii.Error):
         raise TrustError(
-            f"not a host key: {text[:40]!r}", hint="remove it from the trust file and pin it anew"
+            f"not a host key: {text[:40]!r}", hint="remove it from the trust file and pin it again"
         ) from None
     if not raw[4:].startswith(kind.encode("ascii", "replace")):
         raise TrustError(
-            f"not a host key of type {kind}", hint="remove it from the trust file and pin it anew"
+            f"not a host key of type {kind}", hint="remove it from the trust file and pin it again"
         )
     return raw
 
 
 def host_name(address: str, port: int) -> str:
-    """`address:port`, the address in brackets where it has colons of its own."""
+    """`address:port`, the address in brackets where it has colons."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 

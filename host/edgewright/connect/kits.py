@@ -1,4 +1,4 @@
-"""Kits: a runtime and all its wheels, for one kind of board. A bundle holds them; the store of wheels keeps them."""
+"""Kits: a runtime with all its wheels for one kind of board, in a bundle or in the store of wheels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A board that is this machine: the same start command, run by the shell without SSH."""
+"""The transport of this machine: the same start command, without SSH."""
 
 from __future__ import annotations
 

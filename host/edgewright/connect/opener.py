@@ -1,4 +1,4 @@
-"""Opening sessions, for a command that logs in to a board more than once."""
+"""Opens sessions, for a command that logs in to a board more than once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Picking a runtime for a board: from files that were given, from a bundle, or the best wheel that there is."""
+"""Chooses a runtime for a board: from given files, from a bundle, or the best wheel of the index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provisioning: the runtime that an artifact needs, on a board without internet, pip or venv."""
+"""Provisions the runtime that an artifact needs, on a board without internet, pip or venv."""
 
 from __future__ import annotations
 

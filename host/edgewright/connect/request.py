@@ -1,4 +1,4 @@
-"""One command as it goes to the agent."""
+"""One command in the form that the agent reads."""
 
 from __future__ import annotations
 

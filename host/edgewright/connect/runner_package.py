@@ -1,4 +1,4 @@
-"""Runners as they travel: the sources that a board needs to run one target's models, as one blob by content."""
+"""Packs the sources of a target's runner into one blob, addressed by content."""
 
 from __future__ import annotations
 

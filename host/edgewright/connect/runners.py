@@ -1,4 +1,4 @@
-"""Which runner a board is to use: this edgewright's own, sent where it is missing."""
+"""Chooses a board's runner, and sends it where it is missing."""
 
 from __future__ import annotations
 

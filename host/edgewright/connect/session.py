@@ -46,7 +46,7 @@ class Limits(Noun, frozen=True, kw_only=True):
     Attributes:
         silence_s: no byte from a board that works is a dead link.
         greeting_s: from the hello to an answer.
-        ping_s: idle time after which the agent is told that the host lives.
+        ping_s: idle time after which the host sends a sign of life.
     """
 
     silence_s: float = float(protocol.SILENCE_SECONDS)
@@ -161,7 +161,7 @@ class Session:
 
         Args:
             timeout_s: limit for the whole command, an hour by default.
-            on_event: told every event but heartbeats; without it progress goes to the session's callback.
+            on_event: called with every event but heartbeats; without it progress goes to the session's callback.
 
         Raises:
             BoardError: the agent refused or failed; `code` and `hint` are its own. Code `timeout`: too late.
@@ -295,7 +295,7 @@ class Session:
                     if one.body is not None:
                         one.body(self._channel, self._limits.silence_s, deadline)
         except Unreachable:
-            # an agent that failed in between may have said why before it ended
+            # an agent that failed in between may have reported why before it ended
             with contextlib.suppress(TimeoutError, Unreachable, ProtocolError):
                 for number in range(first, first + len(requests)):
                     self._answer(number, time.monotonic() + 1, on_event, None)
@@ -401,7 +401,7 @@ class Session:
                         worded = time.monotonic()
                         self._word()
                 elif time.monotonic() - self._spoke >= self._limits.ping_s:
-                    # longer than the silence, so that a dead link is told as one
+                    # longer than the silence, so that a dead link is reported as one
                     self.exchange("ping", {}, timeout_s=2 * self._limits.silence_s)
             except (EdgewrightError, TimeoutError):
                 return

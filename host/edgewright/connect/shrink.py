@@ -1,4 +1,4 @@
-"""Python source without what only people read: comments, docstrings, indentation. Line numbers stay as they are."""
+"""Removes comments, docstrings and indentation from Python source; line numbers stay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Cut = tuple[tuple[int, int], tuple[int, int], str]
 def shrink(source: str) -> str:
     """The same program in fewer bytes; a traceback from a board still names the right lines.
 
-    Nothing is parsed and written anew: old Pythons read what was tested, cut and not rephrased. Tokens alone
+    Nothing is parsed and generated again: old Pythons read the tested source, with cuts only. Tokens alone
     decide, as CPython 3.11's `ast` fails when several threads use it.
     """
     lines = source.splitlines()

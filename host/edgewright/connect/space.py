@@ -1,4 +1,4 @@
-"""Space on a board: what wheels will take there, held against what is free, before a byte is sent."""
+"""Compares what wheels take on a board with its free space, before a byte is sent."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def unpacked(wheel: Wheel) -> tuple[int, int]:
             archive = stack.enter_context(zipfile.ZipFile(file))
             rows = [(info.filename, info.file_size) for info in archive.infolist() if not info.is_dir()]
     except (OSError, *BAD_ZIP) as error:
-        raise EdgewrightError(f"not a wheel: {wheel.path}", hint="is it whole? download it again") from error
+        raise EdgewrightError(f"not a wheel: {wheel.path}", hint="download it again") from error
     sizes = [size for _, size in rows]
     sizes += [size for name, size in rows if name.endswith(".py")]  # bytecode takes about as much again
     return sum(-(-size // BLOCK) * BLOCK for size in sizes), len(sizes)

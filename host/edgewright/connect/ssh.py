@@ -1,4 +1,4 @@
-"""SSH by paramiko: the only module that imports it, and the boundary where its exceptions end.
+"""SSH by paramiko: the only module that imports it and converts its exceptions.
 
 The host key is checked here, against the pin, before anything is sent; only the pinned type is asked for.
 """
@@ -41,7 +41,7 @@ KEY_TYPES = (
 FIRST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 LAST_CIPHERS = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
 CHANGED = (
-    "either it was set up anew or another machine answers in its place; "
+    "either it was set up again, or another machine answers in its place; "
     "find out which, then: edgewright fleet trust {name} --replace"
 )
 
@@ -63,14 +63,14 @@ def lookup(path: Path | None = None) -> ssh_config.Lookup:
     try:
         config = paramiko.SSHConfig.from_text("\n".join(ssh_config.read_lines(file)) + "\n")
     except failures as error:
-        raise ConfigError(f"cannot read {file}: {error}", hint="mend that line") from error
+        raise ConfigError(f"cannot read {file}: {error}", hint="fix that line") from error
 
     def find(alias: str) -> Mapping[str, Any]:
         try:
             return dict(config.lookup(alias))
         except (*failures, KeyError) as error:
             raise ConfigError(
-                f"cannot look {alias} up in {file}: {error}", hint="is there a Match exec?"
+                f"cannot look {alias} up in {file}: {error}", hint="check its `Match exec` lines"
             ) from error
 
     return find
@@ -271,7 +271,7 @@ def mapped(endpoint: Endpoint) -> Iterator[None]:
         ) from error
     except paramiko.ChannelException as error:
         raise Unreachable(
-            f"the jump host cannot reach {where}: {error.text}", hint="is its port right?"
+            f"the jump host cannot reach {where}: {error.text}", hint="check its port"
         ) from error
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise Unreachable(f"cannot reach {where}: {reason(error)}", hint=hint_for(error)) from error

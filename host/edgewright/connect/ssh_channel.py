@@ -68,10 +68,10 @@ class SshChannel:
         if watch.late:
             return TimeoutError()
         if not watch.cut:
-            return Ended(f"the link to {self._label} broke", hint="is it still switched on?")
+            return Ended(f"the link to {self._label} broke", hint="check that it is on")
         return Unreachable(
             f"{self._label} took nothing for {watch.timeout_s:g} s",
-            hint="is it still switched on, and its link up?",
+            hint="check that it is on and its link is up",
         )
 
     def _life(self) -> Life:
@@ -88,7 +88,7 @@ class SshChannel:
         except (EOFError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
-            raise Ended(f"the link to {self._label} broke", hint="is it still switched on?") from error
+            raise Ended(f"the link to {self._label} broke", hint="check that it is on") from error
         return piece
 
     def log(self) -> str:
@@ -110,7 +110,7 @@ class SshChannel:
 
 
 class Life(NamedTuple):
-    """What tells a slow link from a dead one: bytes that the other end took, and bytes that it said."""
+    """What distinguishes a slow link from a dead one: bytes that the other end took, and bytes that it sent."""
 
     taken: int
     said: int
@@ -121,7 +121,7 @@ class Life(NamedTuple):
 
 
 class Watch:
-    """Cuts a link from outside when it is stuck: a full TCP buffer blocks paramiko past any timeout of its own.
+    """Cuts a link from outside when it is stuck: a full TCP buffer blocks paramiko past all of its timeouts.
 
     Args:
         life: the link's, now.

@@ -1,4 +1,4 @@
-"""Where and how a board is reached: its fleet entry over `~/.ssh/config`, jump hosts included.
+"""Resolves how a board is reached: its fleet entry over `~/.ssh/config`, with jump hosts.
 
 Addresses, users, ports and keys are taken from there; nothing that relaxes the checking of host keys is.
 """
@@ -78,7 +78,7 @@ def endpoint(board: Board, lookup: Lookup) -> Endpoint:
 
 
 def resolve_jumps(chain: str, lookup: Lookup, name: str, depth: int = 0) -> tuple[Endpoint, ...]:
-    """The jump hosts in `[user@]host[:port],...`, the nearest first; `none` is no jump host."""
+    """The jump hosts in `[user@]host[:port],...`, the nearest first; `none` is not a jump host."""
     if chain.strip().lower() in ("", "none"):
         return ()
     hops: list[Endpoint] = []
@@ -92,7 +92,8 @@ def resolve_jumps(chain: str, lookup: Lookup, name: str, depth: int = 0) -> tupl
         if not hops:  # only the first hop is reached from here, so only its own jumps count
             if depth >= MAX_JUMPS:
                 raise ConfigError(
-                    f"more than {MAX_JUMPS} jump hosts on the way to {name}", hint="is there a loop?"
+                    f"more than {MAX_JUMPS} jump hosts on the way to {name}",
+                    hint="remove the loop among its jump hosts",
                 )
             hops += resolve_jumps(str(table.get("proxyjump", "none")), lookup, name, depth + 1)
             if not hops:

@@ -1,6 +1,6 @@
-"""Logging in: the keys and passwords that are tried, and in which order.
+"""Logs in: which keys and passwords are tried, and in which order.
 
-Keys that need no passphrase come first, so that nobody is asked for one in vain. Passwords and passphrases
+Keys without a passphrase come first, to avoid needless prompts. Passwords and passphrases
 are asked for, used once, and kept nowhere.
 """
 

@@ -1,4 +1,4 @@
-"""The start command: one line, understood by every login shell, which finds a Python and boots the agent."""
+"""The start command: one line for every login shell, which finds a Python and boots the agent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PYTHON = re.compile(r"/[A-Za-z0-9._/+-]+\Z")
 def command(python: str | None = None) -> str:
     """The command line that starts the agent.
 
-    sh, bash, dash, zsh, csh, tcsh and fish read it alike: single quotes around the script keep its `$` from
+    sh, bash, dash, zsh, csh, tcsh and fish all read it the same way: single quotes around the script keep its `$` from
     each of them, and `protocol.BOOT` stands in double quotes, as it holds nothing that means something there.
     Where no Python is found it exits with `protocol.NO_PYTHON_EXIT`.
 

@@ -1,4 +1,4 @@
-"""Lines and raw bytes from one channel, within strict bounds: the board may be hostile."""
+"""Reads lines and raw bytes from a channel within strict bounds: the board may be hostile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgewright.connect.transport import LEAST_TAKEN, Channel, Ended
 from edgewright.errors import ProtocolError, Unreachable
 from edgewright_agent import protocol
 
-UPDATE = "is it the agent of this version that answers? try again with --debug for the board's log"
+UPDATE = "check that the agent of this version answers; --debug shows the board's log"
 
 
 class Stream:
@@ -79,9 +79,9 @@ class Stream:
                 if self._channel.taken() - taken >= LEAST_TAKEN:  # it is what was sent that takes so long
                     continue
                 raise Unreachable(
-                    f"the board said nothing for {self._silence_s:g} s",
-                    hint="is it still switched on, and its link up?",
+                    f"the board sent nothing for {self._silence_s:g} s",
+                    hint="check that it is on and its link is up",
                 ) from None
             if not piece:
-                raise Ended("the link to the board ended", hint="is it still switched on? try again")
+                raise Ended("the link to the board ended", hint="check that it is on, then try again")
             return piece

@@ -1,4 +1,4 @@
-"""Bytes to and from a board, raw on the session's stream, every one of them hashed."""
+"""Uploads and downloads raw bytes on the session's stream, all of them hashed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_RESULT = 1024**3  # bytes of one result that a board may send
 PART_SECONDS = 600.0  # for a board that hashes what it has of a file
 LEAST_PIECE = 16 * 1024
 STOPPED_SECONDS = 1.0
-REST = 32 * 1024  # bytes on their way that no progress is told of
+REST = 32 * 1024  # bytes in flight that progress does not show
 PIECE_SECONDS = 0.5  # that a piece is on its way, so that progress moves
 AT_ONCE = 32  # files that are asked about without waiting in between
 
@@ -91,7 +91,7 @@ def opened(source: Path | bytes) -> Iterator[BinaryIO]:
         file = source.open("rb")
     except OSError as error:
         raise EdgewrightError(
-            f"cannot read {source}: {error.strerror}", hint="does it still exist?"
+            f"cannot read {source}: {error.strerror}", hint="check that it exists"
         ) from error
     with file:
         yield file

@@ -1,4 +1,4 @@
-"""What a session needs of a link to a board: run one command, exchange bytes with it."""
+"""The protocols of a transport: run one command on a board, exchange bytes with it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Channel(Protocol):
         """Writes all of `data` to the command's stdin, however slowly, up to the deadline.
 
         Args:
-            deadline: `time.monotonic()` past which it is too late, whatever still moves or is said.
+            deadline: `time.monotonic()` past which it is too late, even if bytes still move.
 
         Raises:
             TimeoutError: the deadline passed; the link may be cut then.
             Ended: the link broke, or the command ended.
-            Unreachable: nothing was taken, and nothing said, for `timeout_s` seconds.
+            Unreachable: nothing was taken or received for `timeout_s` seconds.
         """
 
     def receive(self, size: int, timeout_s: float) -> bytes:

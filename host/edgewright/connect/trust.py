@@ -130,17 +130,17 @@ def check_identity(board: Board, fleet: Fleet, board_id: str, serial: str) -> No
 
 def check_same(name: str, pinned: Pin, board_id: str, serial: str) -> None:
     """Whether this is the machine and the root folder of before."""
-    again = f"if that is right: edgewright fleet trust {name} --replace"
+    again = f"edgewright fleet trust {name} --replace"
     if pinned.serial and serial and serial != pinned.serial:
         raise TrustError(
             f"the hardware of {name} changed: pinned serial {pinned.serial}, found {serial}",
-            hint=f"was its card moved or cloned to another board? {again}",
+            hint=f"if its card was moved or cloned to another board: {again}",
             code="board-replaced",
         )
     if pinned.board_id and board_id != pinned.board_id:
         raise TrustError(
             f"{name} is not the board it was: pinned id {pinned.board_id[:12]}, found {board_id[:12]}",
-            hint=f"was it set up anew, or its root folder moved or removed? {again}",
+            hint=f"if it was set up again, or its root folder was moved or removed: {again}",
             code="board-replaced",
         )
 

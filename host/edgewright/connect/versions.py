@@ -1,4 +1,4 @@
-"""Errors of a board whose agent, or whose state, is of another version than this edgewright, with what to do."""
+"""Errors for a board whose agent or state has another version than this edgewright."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which wheels a board's Python can take: packaging's tags, for a machine that is not this one."""
+"""The wheel tags that a board's Python accepts, computed on the host."""
 
 from __future__ import annotations
 

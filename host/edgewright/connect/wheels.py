@@ -1,4 +1,4 @@
-"""Wheels for a board: resolved by pip on this machine, kept by content, checked against the board."""
+"""Resolves wheels for a board with pip on this machine, and keeps them by content."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def resolve(host: WheelHost, requirements: Sequence[str], *, patient: bool = Tru
     What was resolved once stays so: the same requirements for the same kind of board give the same files.
 
     Args:
-        patient: False where there is something else if the index is out of reach: that is told sooner then.
+        patient: False if there is an alternative to the index: then an unreachable index is reported sooner.
 
     Raises:
         EdgewrightError: `no-wheel`, none exists for this board; `index-unreachable`.
@@ -151,7 +151,8 @@ def run_pip(command: list[str], host: WheelHost, requirements: Sequence[str]) ->
         )
     last = errors[0] if errors else done.stderr.strip()[-300:] or f"exit code {done.returncode}"
     raise EdgewrightError(
-        f"pip could not fetch {', '.join(requirements)}: {last}", hint="does pip work here?"
+        f"pip could not fetch {', '.join(requirements)}: {last}",
+        hint="check that `python -m pip --version` works",
     )
 
 
@@ -189,9 +190,9 @@ def describe(file: Path) -> Wheel:
     try:
         distribution, version = parse(file.name)[:2]
         if not file.exists():
-            raise EdgewrightError(f"no such wheel: {file}", hint="is the path right?", code="file-not-found")
+            raise EdgewrightError(f"no such wheel: {file}", hint="check the path", code="file-not-found")
         if not is_zip(file):
-            raise EdgewrightError(f"not a wheel: {file}", hint="is it whole? download it again")
+            raise EdgewrightError(f"not a wheel: {file}", hint="download it again")
         size = file.stat().st_size
     except InvalidWheelFilename as error:
         raise EdgewrightError(
@@ -199,7 +200,7 @@ def describe(file: Path) -> Wheel:
         ) from error
     except OSError as error:
         raise EdgewrightError(
-            f"cannot read the wheel {file}: {error.strerror}", hint="is the path right?"
+            f"cannot read the wheel {file}: {error.strerror}", hint="check the path"
         ) from error
     return Wheel(
         file=file.name,
@@ -235,7 +236,7 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One resolution at a time, threads and processes alike: many boards of a kind want the same wheels."""
+    """One resolution at a time, over threads and processes: many boards of a kind want the same wheels."""
     import fcntl
 
     descriptor = os.open(folder, os.O_RDONLY)

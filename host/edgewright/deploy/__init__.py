@@ -1,0 +1,1 @@
+"""Deployments, rollbacks, benchmarks and diagnosis over boards."""

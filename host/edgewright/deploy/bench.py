@@ -1,4 +1,4 @@
-"""bench: measures what runs on boards, or an artifact that is installed there just for that."""
+"""Measures what runs on boards, or an artifact that is installed there only for that."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Bench:
         profile: Profile,
         progress: Progress,
     ) -> list[Measurement]:
-        """Installs the artifact under a name of its own, verifies and measures it, and removes it."""
+        """Installs the artifact under a separate name, verifies and measures it, and removes it."""
         choice = ensure_runtime(session, facts, artifact.manifest.target, progress=progress)
         fit.check_runtime(artifact.manifest, choice, board=board.name)
         fit.check_artifact(facts, artifact.manifest, board=board.name)

@@ -1,4 +1,4 @@
-"""Answers that boards send back: a board may send anything, and none of it ends in a traceback."""
+"""Reads the outputs that boards send back, whatever a board sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which profile a board has: the fleet's word, else what its facts say."""
+"""Finds a board's profile: the fleet's entry, else from its facts."""
 
 from __future__ import annotations
 

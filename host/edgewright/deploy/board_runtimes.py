@@ -1,4 +1,4 @@
-"""Which targets of its profile a board can run: with what it has, with a wheel that fits it, or not at all."""
+"""Decides which targets of its profile a board can run, with what it has or with a wheel that fits it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which artifact each board gets: one conversion a target and precision, however many boards."""
+"""Builds the artifact of each board: one conversion per target and precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""deploy: builds what each board needs, then takes every board through its release in parallel."""
+"""A deployment: builds what the boards need, then runs each board's release in parallel."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class Deployment:
         return errors
 
     def lower(self, builder: Builder, workers: Workers) -> list[EdgewrightError]:
-        """Gives boards whose runtime reads only older opsets an artifact of their own; returns the errors.
+        """Builds a separate artifact for boards whose runtime reads only older opsets; returns the errors.
 
         Boards are asked only where an artifact is too new for some runtime that there is.
         """

@@ -1,4 +1,4 @@
-"""What stands between a board and a deployment, with what to do about each."""
+"""Diagnoses a board: what stops a deployment, with hints."""
 
 from __future__ import annotations
 
@@ -89,10 +89,8 @@ def doubtful_profile(board: Board, facts: Facts, profile: Profile) -> list[Findi
         return [Finding(level=ADVICE, message=message, hint=how_to_set(board, named.name))]
     told = not facts.model or "model" in facts.simulated
     if named is None and not board.profile and not told and facts.arch != "x86_64":
-        message = f"no profile of its own for {facts.model}: taken as {profile.name}"
-        hint = (
-            f"a profile of your own says more: `edgewright profiles show {profile.name}` is the form of one"
-        )
+        message = f"no dedicated profile for {facts.model}: using {profile.name}"
+        hint = f"write a profile for it: `edgewright profiles show {profile.name}` shows the keys"
         return [Finding(level=ADVICE, message=message, hint=hint)]
     if "myriad" in facts.accelerators and "myriad" not in profile.accelerators:
         message = f"a Neural Compute Stick is plugged in, which profile {profile.name} does not use"

@@ -1,4 +1,4 @@
-"""What makes a board slow, full, unable to recover by itself, or its figures doubtful."""
+"""Conditions that make a board slow, full or unable to recover, or its figures unreliable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fan-out: the same work on several boards at once, each board's result on its own."""
+"""Runs the same work on several boards at once, and keeps each board's result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit: what can be said against a release on a board before a byte of it is sent."""
+"""Preflight: refuses a release that cannot run on a board before a byte of it is sent."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def check_accelerator(wanted: str | None, facts: Facts, *, board: str) -> None:
     """Raises NoFit when the budget or the user asks for an accelerator that the board does not have."""
     if wanted and wanted not in ("cpu", "auto") and hardware(wanted) not in facts.accelerators:
         has = ", ".join(facts.accelerators) or "none"
-        raise NoFit(f"{board} has no accelerator {wanted}: it has {has}", hint="it would run on the CPU without a word",
+        raise NoFit(f"{board} has no accelerator {wanted}: it has {has}", hint="drop --accelerator, or choose a board that has one",
                     code="accelerator-absent")  # fmt: skip
 
 
 def hardware(accelerator: str) -> str:
-    """What of a board an accelerator is, where a target has a name of its own for it."""
+    """The name of an accelerator in a board's facts, where a target has another name for it."""
     names = {own: name for target in targets.names() for own, name in targets.load(target).hardware.items()}
     return names.get(accelerator, accelerator)

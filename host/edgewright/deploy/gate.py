@@ -1,4 +1,4 @@
-"""The gate: a release passes when what was measured on the board meets its budget and does not fall behind."""
+"""The gate: a release passes if its measurements meet the budget and do not fall behind the incumbent's."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def unvouched(checks: list[Check]) -> list[Check]:
 
 
 def placement(verified: dict[str, object], budget: Budget) -> Check | None:
-    """Where the layers ran, as the runtime told; None where all of them ran in one place, or it cannot split a model.
+    """Where the layers ran, as the runtime reports; None if all of them ran in one place, or it cannot split a model.
 
-    A budget that names an accelerator refuses a layer that ran elsewhere: runtimes fall back without a word. So it
-    refuses what may be split where that could not be found out (`placement` null).
+    A budget that names an accelerator refuses a layer that ran elsewhere: runtimes fall back silently. So it
+    also refuses a model that may be split if the placement is unknown (`placement` null).
     """
     told = verified.get("placement", {})
     if told is None and budget.accelerator:
@@ -143,7 +143,11 @@ def limited(name: str, value: float | None, limit: float | None, unit: str) -> C
         return Check(name=name, ok=True, value=value, unit=unit)
     if value is None:
         return Check(
-            name=name, ok=False, limit=limit, unit=unit, note="limited, but too few samples to state it"
+            name=name,
+            ok=False,
+            limit=limit,
+            unit=unit,
+            note=f"the budget limits {name}, but there are too few samples to estimate it",
         )
     return Check(name=name, ok=value <= limit, value=value, limit=limit, unit=unit)
 

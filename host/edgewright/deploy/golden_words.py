@@ -1,4 +1,4 @@
-"""What a board's golden check found, in words that name outputs and slices as the model does."""
+"""Describes a board's golden check in the model's own names of outputs and slices."""
 
 from __future__ import annotations
 

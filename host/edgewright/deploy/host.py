@@ -1,4 +1,4 @@
-"""What this machine has for converting and for reaching boards."""
+"""Inspects this machine: extras, Pythons, programs and toolchains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The incumbent: the release that is `current` on a board, and what this machine knows of it."""
+"""The incumbent: the release that is `current` on a board, and what this machine knows about it."""
 
 from __future__ import annotations
 

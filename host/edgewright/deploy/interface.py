@@ -1,4 +1,4 @@
-"""The interface of a release against the incumbent's: an application that reads `current` keeps working, or the release is refused."""
+"""Compares a release's inputs and outputs with the incumbent's, so that applications keep working."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runtimes read: those of a board, those that a kind of board usually has. And the ONNX opset that follows."""
+"""What runtimes read: opset, IR version and other caps, of a board or of a kind of board."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ class BoardRelease:
             self.evaluate()
             if self.scoring is not None:  # without one they pass only as the board accepted them before
                 self.trace.checks += gate.unvouched(self.trace.checks)
-            self.pass_gate()  # what answers wrongly need not be measured
+            self.pass_gate()  # do not measure a model with wrong outputs
             self.measure()
         self.pass_gate()
         if self.request.stage:
@@ -205,7 +205,7 @@ class BoardRelease:
         ]
         *others, document = self.put_all(files)
         hooks = dict(zip(self.request.hooks, others[len(manifest.files) :], strict=True))
-        # said only where it is another one: an agent that an administrator installed may not know the word
+        # sent only if it is not the default: an agent that an administrator installed may not know the key
         limit = {} if self.request.hook_s == HOOK_SECONDS else {"hook_s": self.request.hook_s}
         runner = self.counted(lambda: runners.named(self.session, manifest.target))
         self.step("install", self.release)

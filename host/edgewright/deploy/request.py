@@ -1,4 +1,4 @@
-"""What a deployment is asked to do."""
+"""DeployRequest: what a deployment is asked to do."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
         hooks: kind -> script on this machine.
         hook_s: seconds that each of them may take.
         stage: stop once the release is verified and measured; `current` stays.
-        deadline_s: seconds after which the board reverts a trial that nobody commits, beside what its hooks may take.
+        deadline_s: seconds until the board reverts an uncommitted trial, plus the time its hooks may take.
         allow_synthetic: ship what was calibrated without data.
-        allow_constant: ship a model that answers every golden input alike.
+        allow_constant: ship a model that gives the same output for every golden input.
         accept_interface_change: ship a model whose inputs or outputs are not the incumbent's.
         unguarded: the trial may start although nothing on the board would end it after a reboot.
         wheels: files of the runtime's wheels, where none is to be resolved.

@@ -1,4 +1,4 @@
-"""rollback: puts a known-good release back on boards, verified there before it is activated."""
+"""Reactivates a known-good release on boards, after verifying it there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scoring on boards: their answers to the evaluation set, by the same metric as the source's, sample by sample."""
+"""Scores boards on the evaluation set, with the same metric as the source, sample by sample."""
 
 from __future__ import annotations
 

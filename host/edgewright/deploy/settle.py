@@ -1,4 +1,4 @@
-"""Settling: what became of an activation whose acknowledgement was lost."""
+"""Settles an activation whose acknowledgement was lost."""
 
 from __future__ import annotations
 

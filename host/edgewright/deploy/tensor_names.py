@@ -1,4 +1,4 @@
-"""Names of tensors: what of them is a model's own, and which tensors of two releases are the same by it."""
+"""Compares the tensor names of two releases: which tensors are the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trace: what happened so far on one board."""
+"""What has happened on one board so far."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Simulated boards on this machine, and the demo."""

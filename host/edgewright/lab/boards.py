@@ -29,7 +29,7 @@ class LabBoard(Noun, frozen=True, kw_only=True):
         machine: it is a whole emulated machine.
         suite: Debian suite of an emulated board's arm64 userland; empty: it is of this machine's kind.
         server: `openssh`, or `built-in` where there is no sshd.
-        isolated: it has a passwd entry and a home of its own, and does not see the developer's.
+        isolated: it has its own passwd entry and home, and does not see the developer's.
         folder: everything of the board on this machine; `root` is its root folder, as this machine sees it.
         identity: the private key that it lets in.
         pid: its server's process.
@@ -78,9 +78,9 @@ def up(
         python: absolute path of the boards' Python; by default the `python3` that a login finds.
         sshd: path of an sshd, or `built-in`; by default this machine's sshd, else the built-in server.
         suite: emulate arm64 boards with this Debian suite's userland (`userland.SUITES`).
-        machine: emulate whole machines, each with a kernel of its own.
+        machine: emulate whole machines, each with its own kernel.
         mirror: address of a Debian archive for it; by default this machine's own.
-        isolate: give each board a view of the file system of its own, where this machine allows it.
+        isolate: give each board its own view of the file system, where this machine allows it.
 
     Raises:
         UsageError, LabError: bad name or count; unknown Python; a running lab of another shape;

@@ -1,4 +1,4 @@
-"""A simulated board's server where there is no OpenSSH: starting the one of `server.py`."""
+"""Starts the built-in SSH server of a simulated board where OpenSSH is missing."""
 
 from __future__ import annotations
 

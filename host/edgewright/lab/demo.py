@@ -1,7 +1,7 @@
-"""The demo: the main job on three simulated boards of different kinds, with a release that is bad in each way.
+"""The demo: the main job on three simulated boards, with releases that are bad in different ways.
 
 A small digits classifier is deployed (v1), measured, then a version that was fine-tuned wrongly (v2), a file with one
-corrupted weight (v3) and a good one (v4) follow, and in the end v1 is put back. On each board a process of its own
+corrupted weight (v3) and a good one (v4) follow, and in the end v1 is put back. On each board a separate process
 reads `current` throughout, as an application would.
 """
 
@@ -95,17 +95,17 @@ def data_folder() -> Path:
     return here if here.is_dir() else Path(__file__).parents[3] / "examples" / "digits"
 
 
-def demo(*, keep: bool, progress: Progress, told: Callable[[Act], None]) -> DemoReport:
+def demo(*, keep: bool, progress: Progress, on_act: Callable[[Act], None]) -> DemoReport:
     """Runs the demo and removes its boards, unless `keep`; those that an earlier one left go first.
 
     Args:
-        told: called with each act as it ends.
+        on_act: called with each act as it ends.
 
     Raises:
         EdgewrightError: the digits are not there, or another demo is at work.
     """
     with alone():
-        return played(keep, progress, told)
+        return played(keep, progress, on_act)
 
 
 @contextmanager
@@ -116,16 +116,14 @@ def alone() -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            hint = (
-                "wait for its end, or give this one a home of its own: EDGEWRIGHT_HOME=FOLDER edgewright demo"
-            )
+            hint = "wait until it ends, or use another state folder: EDGEWRIGHT_HOME=FOLDER edgewright demo"
             raise EdgewrightError("another demo is at work", hint=hint, code="demo-running") from None
         yield
     finally:
         os.close(descriptor)
 
 
-def played(keep: bool, progress: Progress, told: Callable[[Act], None]) -> DemoReport:
+def played(keep: bool, progress: Progress, on_act: Callable[[Act], None]) -> DemoReport:
     """As `demo`, which keeps others out."""
     data = data_folder()
     if not (data / "digits-v1.keras").is_file():
@@ -139,7 +137,7 @@ def played(keep: bool, progress: Progress, told: Callable[[Act], None]) -> DemoR
     made = lab.up(len(PROFILES), fleet_path=fleet_path, profiles=PROFILES, name=NAME, progress=progress)
     try:
         with Readers(made) as readers, Workers(folder("logs") / "convert.log") as workers:
-            play = Play(fleets.load(fleet_path), data, begun, progress, told, workers)
+            play = Play(fleets.load(fleet_path), data, begun, progress, on_act, workers)
             play.all()
             time.sleep(10 * reader.INTERVAL_SECONDS)  # the last change is seen too
             timeline = readers.timeline()
@@ -165,7 +163,7 @@ class Play:
         data: Path,
         begun: float,
         progress: Progress,
-        told: Callable[[Act], None],
+        on_act: Callable[[Act], None],
         workers: Workers,
     ) -> None:
         self.workers = workers
@@ -173,7 +171,7 @@ class Play:
         self.data = data
         self.begun = begun
         self.progress = progress
-        self.told = told
+        self.on_act = on_act
         self.project: Project = projects.load(data / projects.FILE_NAME)
         self.history = History()
         self.acts: list[Act] = []
@@ -204,7 +202,7 @@ class Play:
             seconds=time.monotonic() - self.begun,
         )
         self.acts.append(act)
-        self.told(act)
+        self.on_act(act)
 
     def request(self, version: str) -> DeployRequest:
         """What every deployment of the demo has in common."""

@@ -1,4 +1,4 @@
-"""An emulated board: an arm64 userland under qemu's user-mode emulation, in namespaces of its own. No root needed.
+"""An emulated board: an arm64 userland under qemu's user-mode emulation, in its own namespaces. No root needed.
 
 The kernel is this machine's: it runs each arm64 program by qemu, which is registered in the board's own user
 namespace only (Linux 6.7 and newer), so nothing changes on this machine. What a board's kernel would tell about
@@ -185,7 +185,7 @@ def check(folder: Path, emulator: str) -> None:
 
 def _last(said: bytes) -> str:
     lines = said.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it printed nothing"
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:

@@ -1,4 +1,4 @@
-"""The lab's boards in the fleet file, and their host keys in its trust file.
+"""Adds the lab's boards to the fleet file, and their host keys to its trust file.
 
 The lab made the host keys, so it pins them at once: there is nothing to look at and agree to.
 """

@@ -1,4 +1,4 @@
-"""The first programs of an emulated machine: an initrd of busybox, kernel modules and one board's own files."""
+"""The initrd of an emulated machine: busybox, kernel modules and the board's own files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Python of simulated boards."""
+"""Finds the Python of simulated boards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def choose(python: str | None) -> str | None:
     """The absolute path that the fleet file must name, or None where a board's own `python3` will do.
 
     Raises:
-        LabError: it is no Python, or too old a one.
+        LabError: it is not a Python, or it is too old.
     """
     if python is None:
         if shutil.which("python3", path=BOARD_PATH):

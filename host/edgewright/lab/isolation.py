@@ -1,6 +1,6 @@
 """Isolation of a simulated board: user, mount and host name namespaces, no root needed.
 
-Inside, the developer's user appears as `edge` with a passwd entry and a home of its own; the developer's
+Inside, the developer's user appears as `edge` with its own passwd entry and home; the developer's
 home, /home and the other boards are hidden behind empty folders. This module builds the command and tries
 it once; `openssh` runs it.
 """

@@ -1,4 +1,4 @@
-"""Ed25519 key pairs of the lab's boards and of its client."""
+"""Ed25519 key pairs for the lab's boards and its client."""
 
 from __future__ import annotations
 

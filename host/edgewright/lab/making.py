@@ -1,4 +1,4 @@
-"""Making and removing simulated boards: the steps behind `boards.up` and `boards.down`."""
+"""Creates and removes simulated boards: the steps behind `boards.up` and `boards.down`."""
 
 from __future__ import annotations
 

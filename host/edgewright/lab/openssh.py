@@ -1,4 +1,4 @@
-"""A simulated board's server: OpenSSH's own sshd, unprivileged."""
+"""A simulated board's server: unprivileged OpenSSH."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class View(NamedTuple):
 
 
 def view_of(lab: str, board: BoardRecord, keep: Sequence[Path]) -> View:
-    """The world of a board that has one of its own, else this machine's."""
+    """The board's own root file system, else this machine's."""
     folder = record.board_folder(lab, board.name)
     environment = {"PATH": isolation.PATH, "HOME": str(folder / "home")}
     if board.suite:
@@ -92,7 +92,7 @@ def write_config(folder: Path, board: BoardRecord, public: str, sshd: str, view:
     text = CONFIG.format(
         port=board.port, folder=folder, escaped=escaped, environment="no" if board.isolated else "yes"
     )
-    # sshd gives its sessions an environment of their own
+    # sshd gives its sessions a separate environment
     wanted = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name) in ("0", "1")}
     wanted |= emulation.environment() if board.suite else {}
     if wanted:
@@ -173,4 +173,4 @@ def wait(name: str, log: Path, pid_file: Path) -> int:
 def last_line(path: Path) -> str:
     """The last line of a log, for a message."""
     lines = path.read_text(errors="replace").split("\n") if path.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")

@@ -1,4 +1,4 @@
-"""Posing: the facts of another kind of board that a simulated one gives out instead of this machine's."""
+"""Substitutes facts: a simulated board reports those of another kind of board."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def emulated_facts(profile: Profile | None, *, machine: bool) -> dict[str, Any]:
     """An emulated board's substitutes: it reads the rest from what its emulated hardware tells.
 
     Args:
-        machine: it has a kernel of its own, so its memory is its own too.
+        machine: it has its own kernel, and therefore its own memory.
     """
     told: dict[str, Any] = {"simulated": ["arch", "cpu", "model", "serial"]}
     if machine:

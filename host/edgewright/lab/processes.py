@@ -1,4 +1,4 @@
-"""The processes of simulated boards: which they are, whether they live, ending them and no others.
+"""Finds, watches and ends the processes of simulated boards, and no others.
 
 A process id alone is never trusted: it may have been given to another program since.
 """

@@ -1,4 +1,4 @@
-"""What an application sees of a model, again and again: `python reader.py ROOT NAME`.
+"""Reads `current` again and again, as an application would: `python reader.py ROOT NAME`.
 
 Reads `<ROOT>/models/<NAME>/current` every 20 ms and prints a line `<seconds> <version> <artifact>` when the
 answer changes: seconds since the start, the release's version, the manifest's sha256 (its first 12 digits).

@@ -1,4 +1,4 @@
-"""What is written down about a lab: enough to find, start again and remove everything of it."""
+"""The state of a lab on disk: enough to find, restart and remove everything in it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class BoardRecord(Noun, frozen=True, kw_only=True):
 
     Attributes:
         server: `openssh` or `built-in`.
-        isolated: it has a passwd entry, a home and a view of the file system of its own.
-        machine: a whole emulated machine, with a kernel of its own.
+        isolated: it has its own passwd entry, home and view of the file system.
+        machine: a whole emulated machine, with its own kernel.
         suite: the Debian suite of an emulated board's arm64 userland; empty: the board is this machine's kind.
         started: identity of the process beside its pid, see `processes.started`.
     """
@@ -48,7 +48,7 @@ class LabRecord(Noun, frozen=True, kw_only=True):
     """One lab. Paths are absolute.
 
     Attributes:
-        ready: keys, homes and facts are all there; without it an interrupted start is begun anew.
+        ready: keys, homes and facts are all there; without it an interrupted start begins again.
         made: the fleet and trust files that it made, and removes again when they are empty.
     """
 

@@ -82,7 +82,7 @@ def detach(log: Path) -> None:
 
 
 def serve(listener: socket.socket, config: Config, key: paramiko.PKey) -> None:
-    """Takes connections, each in threads of its own."""
+    """Accepts connections, each in its own threads."""
     while True:
         client, address = listener.accept()
         LOG.info("connection from port %d", address[1])

@@ -217,7 +217,7 @@ def _run(
         lines = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
         raise LabError(
             f"{what} failed: {'; '.join(lines[-LOG_LINES:]) or f'exit code {done.returncode}'}",
-            hint="is the Debian archive reachable? another one: `--mirror ADDRESS`",
+            hint="check the network, or use another Debian archive: `--mirror ADDRESS`",
         )
 
 

@@ -1,4 +1,4 @@
-"""Benchmarks releases on a board through its agent, and turns the raw samples into Measurements."""
+"""Benchmarks releases on a board through its agent, and turns raw samples into Measurements."""
 
 from __future__ import annotations
 

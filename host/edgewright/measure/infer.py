@@ -1,4 +1,4 @@
-"""infer: one input through a model on a board."""
+"""Runs one input through a model on a board."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from edgewright.connect.session import Session
 from edgewright.errors import ProtocolError
 from edgewright.measure.inputs import arrays_of
 from edgewright.measure.released import Released
+from edgewright.nouns.inference import InferenceRecord, RankedClass
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,23 +82,25 @@ class Inference:
             for row, places in zip(scores, best, strict=True)
         ]
 
-    def document(self) -> dict[str, Any]:
-        """For JSON."""
-        found = {
-            "outputs": {name: array.tolist() for name, array in self.outputs.items()},
-            "shapes": {name: list(array.shape[1:]) for name, array in self.outputs.items()},
-            "ms": self.ms, "release": self.release, "runtime": self.runtime, "accelerator": self.accelerator,
-            "simulated": self.simulated, "warnings": self.warnings,
-        }  # fmt: skip
-        if self.labels:
-            keys = ("index", "label", "score")
-            rows = {name: self.top(name) for name in self.outputs}
-            found["top"] = {
-                name: [[dict(zip(keys, one, strict=True)) for one in sample] for sample in samples]
-                for name, samples in rows.items()
-                if samples
-            }
-        return found
+    def record(self) -> InferenceRecord:
+        """As plain values."""
+        return InferenceRecord(
+            outputs={name: array.tolist() for name, array in self.outputs.items()},
+            shapes={name: tuple(array.shape[1:]) for name, array in self.outputs.items()},
+            ms=self.ms,
+            release=self.release,
+            runtime=self.runtime,
+            accelerator=self.accelerator,
+            simulated=self.simulated,
+            warnings=self.warnings,
+            top={name: ranked for name in self.outputs if (ranked := self._ranked(name))},
+        )
+
+    def _ranked(self, name: str) -> tuple[tuple[RankedClass, ...], ...]:
+        return tuple(
+            tuple(RankedClass(index=index, label=label, score=score) for index, label, score in sample)
+            for sample in self.top(name)
+        )
 
 
 def run_on(

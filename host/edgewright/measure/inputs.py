@@ -1,4 +1,4 @@
-"""What `infer` sends to a board: an input file as the `.npz` that the agent reads."""
+"""Turns an input file of `infer` into the `.npz` that the agent reads."""
 
 from __future__ import annotations
 

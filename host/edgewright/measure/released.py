@@ -1,4 +1,4 @@
-"""What `infer` has to know of a release on a board: of its manifest, which this machine has or the board says."""
+"""The manifest of a release on a board, from this machine's store or from the board, for `infer`."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def of(manifest: Manifest) -> Released:
 def said(manifest: Any) -> Released | None:
     """The part of what a board says, its figures bounded; None of a newer schema.
 
-    Agents check no more of a manifest than they need, so what else is in it, or lacks, is no error.
+    Agents check no more of a manifest than they need, so what else is in it, or lacks, is not an error.
 
     Raises:
         ProtocolError: a part is not of its type.

@@ -13,7 +13,7 @@ SEED = 20260101  # the interval of the same samples is the same interval
 
 
 def percentile(samples: Sequence[float], rank: int) -> float | None:
-    """The `rank`th percentile (nearest rank), or None with too few samples to state it."""
+    """The `rank`th percentile (nearest rank), or None with too few samples to estimate it."""
     if len(samples) < LEAST_SAMPLES[rank]:
         return None
     ordered = sorted(samples)

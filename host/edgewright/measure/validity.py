@@ -1,4 +1,4 @@
-"""Validity: what makes a measurement worthless, and what merely has to be known about it."""
+"""Decides what makes a measurement invalid, and what is only a caveat."""
 
 from __future__ import annotations
 

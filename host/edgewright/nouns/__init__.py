@@ -1,0 +1,1 @@
+"""Frozen records without I/O, shared by all layers."""

@@ -1,4 +1,4 @@
-"""Manifest and Artifact: compiled files, what they are and where from."""
+"""Artifact and Manifest: compiled files, what they are and where they come from."""
 
 from __future__ import annotations
 

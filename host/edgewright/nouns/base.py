@@ -1,4 +1,4 @@
-"""What every noun is: a frozen record that refuses unknown keys and wrong types when it is read."""
+"""The base of all records: frozen, and strict about keys and types."""
 
 from __future__ import annotations
 

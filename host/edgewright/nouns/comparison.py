@@ -1,4 +1,4 @@
-"""Comparison: two models' answers to the same labelled samples."""
+"""Comparison: two models on the same labelled samples."""
 
 from __future__ import annotations
 

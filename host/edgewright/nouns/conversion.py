@@ -1,4 +1,4 @@
-"""Conversion: what a user says of a conversion beyond its target and precision."""
+"""Conversion: the user's options of a conversion beyond target and precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts: what a certain board has, as its agent read it. Facts win over the profile."""
+"""Facts: what a board has, as its agent reads it. Facts win over the profile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding: one thing to know about a board or about this machine, with what to do."""
+"""Finding: one problem or piece of advice about a board or this machine, with a hint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interface: what an application hands to a model and reads from it."""
+"""Interface: the inputs and outputs that an application relies on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists and names in messages, which stay short whatever a model has."""
+"""Shortens lists and names in messages."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def listed(items: Sequence[str], *, separator: str = ", ", most: int = MOST) -> 
 
 
 def cut(name: str) -> str:
-    """A name, its middle left out where it is long: names of one model often begin alike."""
+    """A name, its middle left out where it is long: names of one model often share their beginning."""
     half = (LETTERS - 3) // 2
     return name if len(name) <= LETTERS else f"{name[:half]}...{name[-half:]}"

@@ -1,4 +1,4 @@
-"""Metric: a figure of how good a model's answers are, and what it means that it falls."""
+"""Metric: a figure for the accuracy of a model, and which direction is better."""
 
 from __future__ import annotations
 

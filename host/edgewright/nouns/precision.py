@@ -1,4 +1,4 @@
-"""Precision: the number formats of weights and activations, and how far each may stray from the source."""
+"""Precision: number formats of weights and activations, and how far each may deviate from the source."""
 
 from __future__ import annotations
 

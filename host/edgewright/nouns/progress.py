@@ -1,4 +1,4 @@
-"""Progress: the one callback through which workflows say what they do."""
+"""Progress: the one callback through which workflows report what they do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The version of a format: what a newer edgewright wrote is refused by that name, before anything else in it is read."""
+"""The version of a format: a file that a newer edgewright wrote is refused before anything else in it is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check(
         error: the class to raise. code: of the error; else `newer-schema`, or the class's own.
 
     Raises:
-        EdgewrightError: `newer-schema`; or `written` is no schema at all.
+        EdgewrightError: `newer-schema`; or `written` is not a schema at all.
     """
     if not isinstance(written, int) or isinstance(written, bool) or written < 1:
         raise error(

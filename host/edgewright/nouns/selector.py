@@ -1,4 +1,4 @@
-"""SELECTOR: which boards of a fleet: names, `@label`, `name[01-20]`, `all`, comma-joined."""
+"""Selectors choose boards of a fleet: names, `@label`, `name[01-20]`, `all`, comma-joined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Target: a runtime that a model is compiled to, and which wheels of it run where."""
+"""Target: a runtime that models are compiled for, and which of its wheels run where."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Target(Noun, frozen=True, kw_only=True):
         as_is: the same for a source that goes through unchanged (precision `as-is`).
         calibration_methods: names of the ways that it has to fix the ranges of activations, the default first.
         accelerators: names that its runner may take, `cpu` first.
-        hardware: accelerator of its own -> what of a board it is, where facts call that by another name.
+        hardware: the target's name of an accelerator -> its name in a board's facts, where the two differ.
         requirements: distributions that every runtime of it needs besides itself.
         runtimes: wheels, best first.
         caps: distribution -> version -> what it reads from that version on, for runtimes that boards have already.

@@ -1,4 +1,4 @@
-"""OutputVerdict: how near one output of an artifact is to its source's, and what a board's answers to the goldens must keep."""
+"""OutputVerdict: how close an output is to the source's, and the limits that a board must keep."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class SliceLimits(Noun, frozen=True, kw_only=True):
 
     Attributes:
         axis: of the output's shape.
-        noise: for each index the greatest sum of (out - ref)^2 over all goldens; None where a slice has no limit of its own.
+        noise: for each index the greatest sum of (out - ref)^2 over all goldens; None where a slice has no separate limit.
     """
 
     axis: int

@@ -1,0 +1,1 @@
+"""Artifacts by content, the cache, and history in SQL."""

@@ -169,7 +169,7 @@ def load(folder: Path, *, verify: bool = True) -> Artifact:
         data = (folder / MANIFEST).read_bytes()
     except OSError as error:
         raise ArtifactError(
-            f"folder is no artifact, it has no manifest.json: {folder}",
+            f"folder is not an artifact, it has no manifest.json: {folder}",
             hint="give a folder that convert made",
         ) from error
     manifest = _parsed(data, folder)

@@ -1,4 +1,4 @@
-"""The cache: what lies under the home and can be made again. Listed, and bounded by size and by age.
+"""The cache: everything in the state folder that can be rebuilt, bounded by size and age.
 
 Kinds are artifacts, evaluation sets, answers, wheels, agent packages, logs and notes of trials. History, raw samples, labs and
 toolchains are not among them. What a live process uses is marked (`config.in_use`) and stays.

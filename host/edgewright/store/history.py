@@ -70,6 +70,12 @@ class History:
         try:
             with self._open().begin() as connection:
                 yield connection
+        except ImportError as error:  # the URL names a database whose driver is not installed
+            raise EdgewrightError(
+                f"no driver for the history database: {error.name}",
+                hint=f"install it beside edgewright, or change {URL_VARIABLE}",
+                code="history",
+            ) from error
         except SQLAlchemyError as error:
             reason = str(error.__cause__ or error).splitlines()[0]
             raise EdgewrightError(

@@ -1,4 +1,4 @@
-"""Which version of its tables a history database has: one row in a table of its own.
+"""The version of a history database's tables, kept in a separate table.
 
 The first version had no such table: a database with events and without it is of schema 1. So nothing is written into a
 database that is there already, which may be shared, and read-only for some.

@@ -1,4 +1,4 @@
-"""Raw latency samples, kept by content: a measurement can be looked at again as it was taken."""
+"""Raw latency samples, kept by content, so that a measurement can be analysed again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies files with their holes: weights that are all zero, or not written yet, take no room."""
+"""Copies files with their holes, so that unwritten or zero parts take no space."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def copy(source: Path, destination: Path) -> None:
 
 
 def _data(file: int, at: int, size: int) -> tuple[int, int]:
-    """(begin, end) of the next bytes that are no hole; all the rest where the system cannot tell."""
+    """(begin, end) of the next bytes that are not a hole; all the rest where the system cannot tell."""
     try:
         begin = os.lseek(file, at, os.SEEK_DATA)
         return begin, min(os.lseek(file, begin, os.SEEK_HOLE), size)

@@ -1,11 +1,11 @@
-"""The .onnx source itself, unless its shapes had to be made static, or the board's runtime reads less."""
+"""Ships the .onnx source itself, unless its shapes had to be made static, or the board's runtime reads less."""
 
 from edgewright_targets.onnxruntime import from_onnx
 from edgewright_targets.onnxruntime.files import beside, described, share
 
 
 def convert(work):
-    """Copies it with its weights, or writes it anew."""
+    """Copies it with its weights, or writes it again."""
     import onnx
 
     if work.source.changed or work.max_opset is not None:

@@ -1,4 +1,4 @@
-"""What of a graph stays float64: the parts that prepare an input, such as a time, before a Cast gives it to the network. Host side."""
+"""Decides which parts of a graph stay float64: those that prepare an input, such as a time. Host side."""
 
 _LAYERS = (  # what quantisers and halves are for
     "Conv",

@@ -1,4 +1,4 @@
-"""Writes and copies .onnx files, and says what one is. Host side."""
+"""Writes, copies and describes .onnx files. Host side."""
 
 LARGE = 2**31 - 2**27  # bytes in all: nearer to 2 GiB, protocol buffers cannot hold a model in one piece
 

@@ -1,4 +1,4 @@
-"""fp32 ONNX -> the precision that was asked for."""
+"""Turns fp32 ONNX into the requested precision."""
 
 from edgewright_targets.onnxruntime.files import LARGE, beside, described, external, save, share
 from edgewright_targets.onnxruntime.prepare import opset_of
@@ -67,7 +67,7 @@ def _some_quantised(path):
 
     if not onnxfile.look(path).quantised:
         raise ConversionError(
-            "nothing of the model was quantised: no convolution, MatMul, Gemm, LSTM or table has a weight of its own",
+            "nothing of the model was quantised: no convolution, MatMul, Gemm, LSTM or table has a separate weight",
             hint="take --precision int8-weights, which knows GRU and RNN too, or fp32",
             code="nothing-quantised",
         )

@@ -1,4 +1,4 @@
-"""Which nodes stay in floats without being asked for when a graph is quantised, and why. Host side, in the `onnx` worker."""
+"""Decides which nodes stay in floats by default when a graph is quantised, and why. Host side, in the `onnx` worker."""
 
 from edgewright_targets.onnxruntime.explain import measured
 from edgewright_targets.onnxruntime.spared import at_ends, spared

@@ -1,4 +1,4 @@
-"""Whole numbers of a graph that hang on shapes alone become constants. Host side, in the `onnx` worker.
+"""Folds integers that depend on shapes alone into constants. Host side, in the `onnx` worker.
 
 Exporters compute the shapes of Reshapes, which are fixed where the inputs' are. Nothing else changes: layers keep their names.
 """

@@ -1,4 +1,4 @@
-"""The ONNX source with its static shapes, before any quantisation."""
+"""Opens the ONNX source with its static shapes, before any quantisation."""
 
 from edgewright_targets.onnxruntime.files import beside, save
 from edgewright_targets.onnxruntime.lower import lowered

@@ -1,4 +1,4 @@
-"""TensorFlow's function -> fp32 ONNX, by tf2onnx."""
+"""Converts TensorFlow's function to fp32 ONNX, by tf2onnx."""
 
 from edgewright_targets.onnxruntime.files import save
 from edgewright_targets.onnxruntime.leftover import settle

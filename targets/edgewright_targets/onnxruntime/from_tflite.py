@@ -1,4 +1,4 @@
-""".tflite -> ONNX of the same precision, by tf2onnx."""
+"""Converts .tflite to ONNX of the same precision, by tf2onnx."""
 
 from edgewright_targets.onnxruntime.files import save
 from edgewright_targets.onnxruntime.leftover import settle

@@ -1,4 +1,4 @@
-"""PyTorch module or exported program -> fp32 ONNX."""
+"""Exports a PyTorch module or program to fp32 ONNX."""
 
 from edgewright_targets.onnxruntime.files import save
 from edgewright_targets.onnxruntime.rename import rename
@@ -43,7 +43,7 @@ def convert(work):
 
 
 def _tried(failed):
-    """What the opsets failed with; those that failed alike in one."""
+    """What the opsets failed with; those with the same error together."""
     alike = {}
     for opset, said in failed:
         alike.setdefault(said.replace(f" opset version {opset}", ""), []).append(str(opset))

@@ -1,4 +1,4 @@
-"""Integer inputs and outputs for a QDQ model: the quantisation at its ends moves to the application. Host side."""
+"""Integer inputs and outputs for a QDQ model: the application quantises and dequantises. Host side."""
 
 
 def narrow(model):

@@ -1,4 +1,4 @@
-"""Which nodes a layer's name means, and whether a layer really stayed in floats. Host side."""
+"""Maps a layer's name to nodes, and checks whether a layer really stayed in floats. Host side."""
 
 
 def nodes_of(model, layers):
@@ -64,7 +64,7 @@ def after(source, prepared, wanted):
 def check_float(quantised, prepared, layers):
     """Raises ConversionError when a node that was to stay in floats computes in integers or with quantised weights, or is gone.
 
-    Quantisers rename and split nodes, and then ignore an exclusion by name without a word.
+    Quantisers rename and split nodes, and then silently ignore an exclusion by name.
 
     Args:
         layers: {layer: [names of its nodes in the prepared model]}.

@@ -1,4 +1,4 @@
-"""Operators of TensorFlow and LiteRT that tf2onnx leaves in its graphs: said in ONNX, or refused. Host side."""
+"""Replaces or refuses operators of TensorFlow and LiteRT that tf2onnx leaves in its graphs. Host side."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Brings an ONNX source down to an opset that the board's runtime reads. Host side, in the `onnx` worker."""
+"""Lowers an ONNX source to an opset that the board's runtime reads. Host side, in the `onnx` worker."""
 
 from edgewright_targets.onnxruntime.prepare import opset_of
 from edgewright_targets.onnxruntime.restate import restated

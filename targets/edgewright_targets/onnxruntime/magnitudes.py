@@ -1,4 +1,4 @@
-"""The constants of an ONNX graph, and how large those in floats are. Host side, in the `onnx` worker."""
+"""The magnitudes of an ONNX graph's float constants. Host side, in the `onnx` worker."""
 
 _RANDOM = ("RandomNormal", "RandomUniform")  # they read nothing, and are no constants
 

@@ -1,4 +1,4 @@
-"""Readies an fp32 ONNX file for quantisation: names, shapes, folding. Host side."""
+"""Prepares an fp32 ONNX file for quantisation: names, shapes, folding. Host side."""
 
 _CLASSICAL = "ai.onnx.ml"
 LEAST_OPSET = 13  # the first one whose DequantizeLinear knows scales a channel
@@ -50,7 +50,7 @@ def opset_of(model):
 
 
 def named(model):
-    """The same model, every node with a name of its own: exclusion by name would skip the nameless silently."""
+    """The same model with a unique name for each node: exclusion by name would silently skip nodes without one."""
     taken = {node.name for node in model.graph.node}
     seen = set()
     for index, node in enumerate(model.graph.node):

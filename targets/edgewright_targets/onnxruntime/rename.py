@@ -1,4 +1,4 @@
-"""Names of a graph's ends. Host side."""
+"""Renames a graph's inputs and outputs. Host side."""
 
 
 def rename(model, inputs, outputs):

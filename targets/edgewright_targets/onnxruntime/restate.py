@@ -1,4 +1,4 @@
-"""The same nodes under an older opset, where that knows them; a few are said in older words. Host side."""
+"""Rewrites nodes for an older opset where that knows them, or with older operators. Host side."""
 
 from edgewright_targets.onnxruntime.prepare import every_node
 

@@ -1,4 +1,4 @@
-"""Keeps nodes in floats at run time too. Host side.
+"""Keeps nodes in floats at run time too, where the runtime would quantise them. Host side.
 
 ONNX Runtime quantises the weights of a Conv, ConvTranspose or Gemm by itself (its optimiser WeightBiasQuantization, per
 tensor) where a DequantizeLinear feeds it and its result is quantised: a layer that was left in floats on purpose then

@@ -1,4 +1,4 @@
-"""Nodes that are better left in floats when a graph is quantised: they would only round again. Host side."""
+"""Finds nodes that int8 would only round again, and that are better left in floats. Host side."""
 
 _AFFINE = ("Mul", "Add")
 _FOLLOW = (  # in 8 bits only where what they read is
@@ -10,7 +10,7 @@ def spared(model):
     """Names of nodes whose own 8-bit results cost accuracy and save no arithmetic.
 
     - A batch normalisation that no layer could take up, and what scales and shifts its result: the activation behind it
-      has a range of its own, theirs come before it, and between them a value is rounded two or three times.
+      has its own range, theirs come before it, and between them a value is rounded two or three times.
     - A Concat of a Concat, as in dense blocks: what came in first is rounded once more by each, at other scales.
 
     On a DenseNet-121 of seeded weights: 6 dB of SQNR with them in 8 bits, 20 dB without.

@@ -1,4 +1,4 @@
-"""How finely the outputs of an ONNX file are rounded. Host side, in the `onnx` worker."""
+"""Reads how finely the outputs of an ONNX file are rounded. Host side, in the `onnx` worker."""
 
 _ROUND = ("QuantizeLinear", "DequantizeLinear")
 _SAME = (*_ROUND, "Identity", "Cast", "Relu", "Clip")  # but for what is cut off

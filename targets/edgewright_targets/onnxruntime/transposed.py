@@ -1,4 +1,4 @@
-"""Transposed convolutions in groups: the quantiser takes the channels of one group for all of them. Host side."""
+"""Keeps the biases of grouped transposed convolutions in floats: the quantiser takes one group's channels for all. Host side."""
 
 
 def without_biases(model):

@@ -1,4 +1,4 @@
-"""Unsigned weights for recurrent layers, which ONNX Runtime's quantiser always leaves signed. Host side.
+"""Makes recurrent layers' weights unsigned, which ONNX Runtime's quantiser leaves signed. Host side.
 
 On x86 without VNNI the runtime sums products of unsigned and signed 8-bit integers in 16 bits, two by two, and they
 saturate; those of unsigned ones it sums in 32 bits. The same numbers with a zero point that is 128 more.

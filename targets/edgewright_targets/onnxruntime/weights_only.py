@@ -162,7 +162,7 @@ def _refuse_none(found, bits):
     if not found:
         kinds = "MatMul or Gemm" if bits == "4" else "convolution, MatMul or Gemm"
         raise ConversionError(
-            f"model has no weight that can have {bits} bits: no {kinds} with a weight of its own",
+            f"model has no weight that can have {bits} bits: no {kinds} with a separate weight",
             hint="take another precision, such as int8 or fp16",
             code="nothing-quantised",
         )

@@ -1,4 +1,4 @@
-"""Float16, bfloat16 and float64 become float32 before anything else: quantisers and other runtimes know nothing else. Host side.
+"""Turns float16, bfloat16 and float64 into float32, which quantisers and other runtimes need. Host side.
 
 The model's own inputs and outputs become float32 as well: goldens are compared as values, and data of any width are taken.
 A runtime that computes in float64 keeps it: all of an ONNX source at fp32, else what prepares an input, as `double` finds it. A time since
@@ -78,7 +78,7 @@ def _opens(model, names):
     widen(made, names.__contains__)
     try:
         onnxsession.session(made.SerializeToString())
-    except Exception as error:  # noqa: BLE001 - its exceptions have no base of their own
+    except Exception as error:  # noqa: BLE001 - its exceptions have no common base
         print(f"float64 is no way: {error}")  # noqa: T201 - a worker's stdout is its log
         return False
     return True

@@ -1,0 +1,1 @@
+"""OpenVINO IR on OpenVINO 2022.1 and later."""

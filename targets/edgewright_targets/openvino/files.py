@@ -1,4 +1,4 @@
-"""Writes IR files, and says what one is. Host side."""
+"""Writes and describes IR files. Host side."""
 
 import itertools
 import re
@@ -10,7 +10,7 @@ def strip(model, own=frozenset()):
     """Removes what tools write about themselves and their runs: the same model has to give the same bytes.
 
     Args:
-        own: of `own_names`: names that stay, for a user knows them; others are numbered anew.
+        own: of `own_names`: names that stay, since a user knows them; others are numbered again.
     """
     for key in list(model.get_rt_info()):
         if key != "runtime_options":

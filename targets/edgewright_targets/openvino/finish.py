@@ -1,4 +1,4 @@
-"""A source that OpenVINO reads -> IR of the precision that was asked for."""
+"""Turns a source that OpenVINO reads into IR of the requested precision."""
 
 from edgewright_targets.openvino.files import described, own_names, strip
 from edgewright_targets.openvino.ports import fixed

@@ -1,4 +1,4 @@
-"""Which operations stay in floats without being asked for when a model is quantised, and why. Host side, in the `openvino` worker."""
+"""Decides which operations stay in floats by default when a model is quantised, and why. Host side, in the `openvino` worker."""
 
 from edgewright_targets.openvino.explain import MASKED_PRODUCTS, of_model
 

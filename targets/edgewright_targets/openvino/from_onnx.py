@@ -1,8 +1,8 @@
-"""The ONNX source with its static shapes, which OpenVINO reads by itself."""
+"""Writes the ONNX source with its static shapes, which OpenVINO reads directly."""
 
 
 def convert(work):
-    """Writes it; weights that are too many for one file stay in files of their own.
+    """Writes it; weights that are too large for one file stay in separate files.
 
     Raises:
         ConversionError: it has operators that OpenVINO lacks.

@@ -1,4 +1,4 @@
-"""TensorFlow's function -> a SavedModel or ONNX with static shapes, which OpenVINO reads by itself."""
+"""Writes TensorFlow's function as a SavedModel or ONNX with static shapes, which OpenVINO reads directly."""
 
 
 def convert(work):

@@ -1,4 +1,4 @@
-"""An exported program of PyTorch -> IR in fp32, or ONNX."""
+"""Converts an exported PyTorch program to fp32 IR, or to ONNX."""
 
 from edgewright_targets.openvino.ports import fixed
 

@@ -1,4 +1,4 @@
-"""Whole numbers of an ONNX graph that OpenVINO computes in 32 bits, as far as the graph shows them. Host side."""
+"""Finds integers of an ONNX graph that OpenVINO computes in 32 bits. Host side."""
 
 _MOST = 2**31
 _PERIODS = 1000  # of a remainder: an input of fewer than so many periods would hardly be divided

@@ -1,4 +1,4 @@
-"""Which operations a layer's name means, and whether they really stayed in floats. Host side."""
+"""Maps a layer's name to operations, and checks whether they really stayed in floats. Host side."""
 
 _NO_OPERATIONS = ("Constant", "Parameter", "Result")
 _CONVOLUTIONS = (

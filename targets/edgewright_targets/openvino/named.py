@@ -1,4 +1,4 @@
-"""Lists the layers that can be kept in floats, as this way's own model names them. Host side, in the `openvino` worker."""
+"""Lists the layers that can be kept in floats, by the names on this route. Host side, in the `openvino` worker."""
 
 from edgewright_targets.openvino.explain import of_model
 from edgewright_targets.openvino.files import given, own_names, strip
@@ -14,6 +14,6 @@ def convert(work):
     called = {}
     for operation in model.get_ordered_ops():
         name, *others = names_of(operation)
-        # numbers are drawn anew by each conversion; what stands behind a layer may have kept its name
+        # each conversion draws new numbers; what stands behind a layer may have kept its name
         called[name] = next((one for one in (name, *sorted(others)) if given(one, own)), name)
     return {"operations": [{**row, "name": called[row["name"]]} for row in of_model(model)]}

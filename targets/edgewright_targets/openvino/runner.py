@@ -108,7 +108,7 @@ class Session:
         self.accelerator = accelerator
         self._compiled = compiled
         self._request = compiled.create_infer_request()
-        # The feed is ours for good, so the timed call need not copy it; releases before 2023 cannot share.
+        # The feed is ours for good, so the timed call does not copy it; releases before 2023 cannot share.
         known = inspect.signature(self._request.infer).parameters
         self._sharing = {"share_inputs": True} if "share_inputs" in known else {}
         self._inputs = _ports(compiled.inputs, manifest["inputs"], "input")

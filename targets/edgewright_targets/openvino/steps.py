@@ -1,4 +1,4 @@
-"""How finely the outputs of an IR are rounded. Host side, in the `openvino` worker."""
+"""Reads how finely the outputs of an IR are rounded. Host side, in the `openvino` worker."""
 
 _SAME = ("FakeQuantize", "Convert", "Reshape", "Squeeze", "Unsqueeze", "Result")  # but for the shape
 

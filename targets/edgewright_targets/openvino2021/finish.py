@@ -1,4 +1,4 @@
-"""ONNX -> IR v10 by the Model Optimizer of OpenVINO 2021.4, and what its plugin for the Intel NCS2 makes of it."""
+"""Converts ONNX to IR v10 with OpenVINO 2021.4's Model Optimizer, and asks its plugin for the Intel NCS2."""
 
 import json
 import re

@@ -1,6 +1,6 @@
-"""The ONNX source at an opset that the Model Optimizer of OpenVINO 2021.4 reads."""
+"""Brings the ONNX source to an opset that OpenVINO 2021.4's Model Optimizer reads."""
 
-TAKEN = 13  # the newest that can be said in the words of the older one, see `older`
+TAKEN = 13  # the newest that can be expressed in the older one, see `older`
 
 
 def convert(work):

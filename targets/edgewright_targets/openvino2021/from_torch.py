@@ -1,4 +1,4 @@
-"""PyTorch -> ONNX at an opset that the Model Optimizer of OpenVINO 2021.4 reads."""
+"""Exports PyTorch to ONNX at an opset that OpenVINO 2021.4's Model Optimizer reads."""
 
 from edgewright_targets.openvino2021.from_onnx import TAKEN
 
@@ -6,7 +6,7 @@ _ATTENTION = 14  # the first that the exporter writes attention in
 
 
 def convert(work):
-    """At `work.max_opset`, or at the least one above that can be said in its words.
+    """At `work.max_opset`, or at the lowest one above that can be expressed in it.
 
     Raises:
         ConversionError: an operator needs a newer one still.
@@ -28,7 +28,7 @@ def convert(work):
 
 
 def _restate(path):
-    """Writes the file anew at `TAKEN`."""
+    """Writes the file again at `TAKEN`."""
     import onnx
 
     from edgewright.compile.foreign import telling

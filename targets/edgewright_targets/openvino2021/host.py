@@ -1,4 +1,4 @@
-"""The runner on the host: answers are checked by OpenVINO 2021.4 itself, the version that boards have.
+"""Runs an artifact on the host with OpenVINO 2021.4 itself, the version that boards have.
 
 This machine's Python cannot load it, so `inside.py` runs it in the toolchain's.
 """

@@ -1,4 +1,4 @@
-"""Runs in the Python of the toolchain `openvino-2021`: says what an IR is, or answers inferences for the host.
+"""Runs in the Python of the toolchain `openvino-2021`: describes an IR, or infers for the host.
 
 Python 3.6 syntax, the standard library and OpenVINO 2021.4. The host reads one JSON line, or bytes, from descriptor 1.
 """

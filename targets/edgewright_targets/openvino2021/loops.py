@@ -1,4 +1,4 @@
-"""Writes out loops of an ONNX graph that run as often for every input: recurrent layers, as TensorFlow exports them.
+"""Unrolls loops of an ONNX graph with a fixed count, such as recurrent layers from TensorFlow.
 
 Host side, in the `onnx` worker.
 """

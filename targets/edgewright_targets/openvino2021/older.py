@@ -1,4 +1,4 @@
-"""Opset 13 as opset 12: the Model Optimizer of OpenVINO 2021.4 looks for axes among the attributes. Host side."""
+"""Rewrites opset 13 as opset 12, where OpenVINO 2021.4's Model Optimizer expects axes as attributes. Host side."""
 
 _NEWER, _OLDER = 13, 12
 _SOFT = ("Softmax", "LogSoftmax")

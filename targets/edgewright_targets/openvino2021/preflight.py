@@ -1,4 +1,4 @@
-"""What the plugin for the Intel NCS2 said of each layer, in words; it was asked on the host, without a stick."""
+"""Translates the NCS2 plugin's report on each layer, which the host gets without a stick."""
 
 _SHOWN = 20  # names of layers in one line
 

@@ -1,11 +1,11 @@
-"""Takes out of an IR what the Model Optimizer added: it makes an output of every state that nothing reads."""
+"""Removes outputs that the Model Optimizer adds to an IR for states that nothing reads."""
 
 
 def keep_outputs(path, names):
     """Leaves the outputs of these names, and what they depend on, in the file; one without a foreign output stays as it is.
 
     Args:
-        names: tensors of the ONNX file; an IR keeps them at the ports, beside the names of its own.
+        names: tensors of the ONNX file; an IR keeps them at the ports, with its own names.
     """
     from xml.etree import ElementTree
 

@@ -1,4 +1,4 @@
-"""An ONNX file in words that the Model Optimizer of OpenVINO 2021.4 reads. Host side, in the `onnx` worker."""
+"""Rewrites an ONNX file with operators that OpenVINO 2021.4's Model Optimizer knows. Host side, in the `onnx` worker."""
 
 from edgewright_targets.onnxruntime.files import external
 from edgewright_targets.onnxruntime.fold import folded
@@ -9,7 +9,7 @@ _OF_SHAPES = ("Mod",)  # it does not know them; exporters reckon with shapes in 
 
 
 def ready(work):
-    """The file to give it: the stage's input, or one beside what is made, which the caller removes."""
+    """The file to give it: the stage's input, or a temporary one, which the caller removes."""
     import onnx
 
     model = onnx.load(str(work.path), load_external_data=False)

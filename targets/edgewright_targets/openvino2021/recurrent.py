@@ -1,4 +1,4 @@
-"""Recurrent layers with all that ONNX lets them leave out, as the Model Optimizer of OpenVINO 2021.4 wants them.
+"""Fills in the optional parts of recurrent layers, as OpenVINO 2021.4's Model Optimizer requires.
 
 Host side, in the `onnx` worker.
 """

@@ -1,0 +1,1 @@
+"""ONNX models as TensorRT engines, which are built on the board."""

@@ -1,4 +1,4 @@
-"""fp32 ONNX -> the files that a board builds an engine of, and the recipe for it."""
+"""Turns fp32 ONNX into the files that a board builds an engine from, with the recipe."""
 
 import json
 

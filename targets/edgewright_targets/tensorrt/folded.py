@@ -1,4 +1,4 @@
-"""Batch normalisations become part of the convolutions before them: in the file, as the board has less to do then.
+"""Folds batch normalisations into the convolutions before them, in the file.
 
 Keras's come as a product and a sum.
 

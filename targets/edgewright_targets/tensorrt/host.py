@@ -1,4 +1,4 @@
-"""Runs an artifact on the host, which has no TensorRT: the same ONNX file, by ONNX Runtime.
+"""Runs an artifact on the host, which has no TensorRT, with ONNX Runtime.
 
 So conversion and quantisation are checked here; what TensorRT makes of the file, the goldens check on the board.
 """

@@ -1,4 +1,4 @@
-"""int8 for TensorRT, in both of its styles from one calibration. Host side, in the `onnx` worker.
+"""Quantises to int8 for TensorRT, in both of its styles from one calibration. Host side, in the `onnx` worker.
 
 Explicit: Q and DQ around the layers that have weights, symmetric, weights kept in floats before their Q, which
 TensorRT 10 and later want. By ranges: the float model and a calibration cache, with which TensorRT 8 is free to fuse; what

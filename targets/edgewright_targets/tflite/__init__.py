@@ -1,0 +1,1 @@
+"""TFLite models on LiteRT or tflite-runtime."""

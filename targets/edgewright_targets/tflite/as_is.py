@@ -1,4 +1,4 @@
-"""The .tflite source itself."""
+"""Ships the .tflite source itself."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What a .tflite file says of itself. Host side."""
+"""Describes a .tflite file. Host side."""
 
 from edgewright_targets.tflite.graph import operators
 

@@ -1,4 +1,4 @@
-"""Names of a .tflite file's inputs and outputs: of its tensors, and of its one signature. Host side."""
+"""Names the inputs and outputs of a .tflite file: tensors and its one signature. Host side."""
 
 SIGNATURE = "serving_default"
 

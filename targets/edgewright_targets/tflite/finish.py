@@ -1,4 +1,4 @@
-"""A float .tflite file -> the precision that was asked for, by ai-edge-quantizer."""
+"""Turns a float .tflite file into the requested precision, by ai-edge-quantizer."""
 
 from edgewright_targets.onnxruntime.widen import wide
 from edgewright_targets.tflite import ends, graph, whole

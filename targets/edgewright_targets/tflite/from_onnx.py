@@ -1,4 +1,4 @@
-"""ONNX -> float .tflite, by the toolchain onnx2tf. Inputs keep the source's shapes: NCHW stays NCHW."""
+"""Converts ONNX to float .tflite, by the toolchain onnx2tf. Inputs keep the source's shapes: NCHW stays NCHW."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""TensorFlow's ConcreteFunction -> .tflite, by TensorFlow's own converter.
+"""Converts TensorFlow's ConcreteFunction to .tflite, by TensorFlow's own converter.
 
 It quantises to fp16, int8-dynamic, int8 and int16x8 itself; what else is asked for is left to the next stage, which
 then gets floats.

@@ -1,4 +1,4 @@
-"""A float .tflite source, as it is: the next stage quantises it."""
+"""Passes a float .tflite source on to the stage that quantises it."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The operators of a .tflite file and their tensors. Host side."""
+"""Reads the operators of a .tflite file and their tensors. Host side."""
 
 from collections import namedtuple
 
@@ -200,7 +200,7 @@ def with_ranks(data):
                 constant = model.buffers[tensor.buffer].data is not None
                 if not constant or tensor.type != schema.TensorType.FLOAT32 or len(shape) >= rank:
                     continue
-                if uses.count(tensor.buffer) > 1:  # each has a scale of its own, and so values of its own
+                if uses.count(tensor.buffer) > 1:  # each has its own scale, and so its own values
                     tensor = copy.copy(tensor)
                     tensor.name = (tensor.name or b"") + f"/{number}".encode()
                     model.buffers.append(copy.copy(model.buffers[tensor.buffer]))

@@ -1,4 +1,4 @@
-"""Weights of a .tflite file in 16-bit floats, for operators that ai-edge-quantizer knows no 16-bit weights of. Host side."""
+"""Stores weights as 16-bit floats for operators that ai-edge-quantizer leaves in float32. Host side."""
 
 from edgewright_targets.tflite.graph import drop_unused, opened, packed
 

@@ -1,4 +1,4 @@
-"""Copies of a Keras model that convert where the model itself does not, with the same weights. Host side."""
+"""Copies a Keras model into one that converts, with the same weights. Host side."""
 
 LOOPS = ("While", "StatelessWhile")
 

@@ -1,4 +1,4 @@
-"""Which operators of a .tflite file are a layer of the source. Host side.
+"""Maps the operators of a .tflite file to layers of the source. Host side.
 
 A stage that knows it writes it beside its file, for the stage that quantises; else names are looked for in the file.
 """

@@ -28,7 +28,7 @@ def needs_floats(data, work):
 
 
 def quantised(data, work, calibration, without):
-    """(the bytes in the Work's precision, the operators that were kept in floats because the user said so).
+    """(the bytes in the Work's precision, the operators that were kept in floats on the user's request).
 
     Args:
         calibration: ranges of the activations, where the precision has any.
@@ -80,7 +80,7 @@ def add_recipe(tool, work):
         bits = _ACTIVATION_BITS[precision]
         tool.add_static_config(".*", everything, bits, 8)
         tool.add_static_config(".*", names.BATCH_MATMUL, bits, 8, qtyping.QuantGranularity.TENSORWISE)
-        _leave(tool, ".*", (names.SPLIT,))  # XNNPACK does not load one whose outputs have scales of their own
+        _leave(tool, ".*", (names.SPLIT,))  # XNNPACK does not load one whose outputs have different scales
         if not work.integer_io:
             _leave(tool, ".*", (names.INPUT, names.OUTPUT))
     for kind in _ONE_SCALE.get(precision, ()):

@@ -1,4 +1,4 @@
-"""Ranges of the activations of a float .tflite file over calibration samples. Host side.
+"""Measures the ranges of a float .tflite file's activations over calibration samples. Host side.
 
 Two passes for percentiles: the first finds each tensor's least and greatest value, the second counts its values in
 bins between them; so memory does not grow with the samples.

@@ -1,4 +1,4 @@
-"""What stays in floats when a .tflite file is quantised, because 8 bits would destroy it. Host side."""
+"""Finds what int8 would destroy in a .tflite file, and leaves it in floats. Host side."""
 
 from collections import namedtuple
 
@@ -39,7 +39,7 @@ def joined(data):
 
 
 def masked(source):
-    """Whether an opened TensorFlow source may have what `spared` leaves in floats for the sake of a large constant."""
+    """Whether an opened TensorFlow source may have what `spared` leaves in floats because of a large constant."""
     from edgewright.compile import source_graphs
     from edgewright.compile.float_groups import LARGE, MASKS, groups, may_fill
 

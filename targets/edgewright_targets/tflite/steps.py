@@ -1,4 +1,4 @@
-"""How finely the outputs of a .tflite file are rounded. Host side, in the `litert` worker."""
+"""Reads how finely the outputs of a .tflite file are rounded. Host side, in the `litert` worker."""
 
 _SAME = (
     "QUANTIZE",

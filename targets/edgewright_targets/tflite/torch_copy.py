@@ -1,4 +1,4 @@
-"""Copies of a PyTorch source that litert-torch converts rightly where the source itself it does not. Host side.
+"""Copies a PyTorch source into one that litert-torch converts rightly. Host side.
 
 Not in float32: LiteRT lacks kernels for all else. Transposed convolutions whose result LiteRT's own operator would begin or
 end elsewhere: litert-torch refuses some of them and converts others wrongly (0.10). In three dimensions it knows none.

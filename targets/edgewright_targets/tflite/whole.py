@@ -1,4 +1,4 @@
-"""Whole numbers of 64 bits that onnx2tf computes in 32. Host side, in the `litert` worker."""
+"""Finds 64-bit integers that onnx2tf computes in 32 bits. Host side, in the `litert` worker."""
 
 from edgewright_targets.tflite import graph
 

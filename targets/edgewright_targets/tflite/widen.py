@@ -1,4 +1,4 @@
-"""Copies of a TensorFlow source that LiteRT's converter takes: in float32, as LiteRT lacks kernels for all else. Host side."""
+"""Copies a TensorFlow source into float32, since LiteRT lacks kernels for other floats. Host side."""
 
 _BITS = "Bitcast"  # it reads the bits of a float as they are
 
@@ -93,7 +93,7 @@ def wide(array):
 
 
 def widen(graph_def):
-    """Makes every type of floats float32, in place; functions get names of their own."""
+    """Makes every type of floats float32, in place; functions get new names."""
     from edgewright.compile.sources.narrow import graph_nodes
 
     names = {

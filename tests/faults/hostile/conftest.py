@@ -104,5 +104,5 @@ def line(value: Any) -> bytes:
 @pytest.fixture(scope="session")
 def talk() -> SimpleNamespace:
     """`talk.converse(bytes, piece)`, `talk.GREETING`, `talk.line(value)`, `talk.clean(text)`."""
-    converse(b"")  # makes the agent's package, which is kept: seconds that are no test's own
+    converse(b"")  # makes the agent's package, which is kept: its seconds belong to no test
     return SimpleNamespace(converse=converse, GREETING=GREETING, line=line, clean=clean)

@@ -139,7 +139,7 @@ def test_much_takes_little_memory_and_time(talk, survived, what, greeted):
         peak = tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
-    # `said` is copied once when the nonce is put in: that is the test's own
+    # the bytes are copied once when the nonce is inserted: that is the test's own memory
     assert peak - len(said) * greeted < 40 * protocol.MAX_LINE
     assert time.process_time() - began < 20
     survived("hostile boards: more than a line, a greeting or a result may hold")

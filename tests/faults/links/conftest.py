@@ -17,7 +17,7 @@ AHEAD = 8  # pieces that a link holds: what it has taken in is acknowledged, and
 
 
 class Link:
-    """Forwards TCP connections to a port of this machine, until it is told to do worse.
+    """Forwards TCP connections to a port of this machine, until a test makes it do worse.
 
     Args:
         buffer: bytes that each of its sockets may hold; the kernel's own choice, megabytes on loopback, if None.

@@ -1,4 +1,4 @@
-"""An emulated machine with a kernel, a journal and a network of its own: its power fails, its link loses packets.
+"""An emulated machine with its own kernel, journal and network: its power fails, its link loses packets.
 
 One machine for all; it stands in one worker, so the tests follow one another.
 """
@@ -43,7 +43,7 @@ for name in os.listdir(root + "/incoming"):
         assert hashlib.sha256(open(root + "/incoming/" + name, "rb").read()).hexdigest() == name
 print(os.path.basename(folder))
 """
-# Both ways: what leaves, and what comes in, which goes through a queue of its own.
+# Both ways: what leaves, and what comes in, which goes through a separate queue.
 LOSSY = """
 set -e
 for module in drivers/net/ifb net/sched/cls_matchall net/sched/act_mirred net/sched/sch_ingress; do

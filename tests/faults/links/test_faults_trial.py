@@ -1,4 +1,4 @@
-"""Trials whose host vanishes, comes late, or loses an answer; hooks that fail; agents that are told to end."""
+"""Trials whose host vanishes, comes late, or loses an answer; hooks that fail; agents that are asked to end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEALTH = {
     "fails": "#!/bin/sh\necho the sensor is gone >&2\nexit 3\n",
     "crashes": "#!/bin/sh\nkill -SEGV $$\n",
     "is killed": "#!/bin/sh\nkill -KILL $$\n",
-    "is no program": "this is no program\n",
+    "is not a program": "this is not a program\n",
     "names a missing interpreter": "#!/no/such/interpreter\n",
     "hangs": "#!/bin/sh\nsleep 61.7\n",
 }
@@ -158,7 +158,7 @@ def test_an_agent_that_is_told_to_end_in_a_hook_takes_the_hook_along(pi, kit, ol
         assert status["lease"] is None or number == signal.SIGKILL
         one.session = session
         one.end()
-    survived("trials: the agent is told to end, or killed, inside a hook")
+    survived("trials: the agent is asked to end, or killed, inside a hook")
 
 
 def test_a_power_cut_in_a_trial_is_ended_by_the_guard_after_the_boot(pi, kit, old, tmp_path, survived):

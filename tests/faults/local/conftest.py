@@ -1,4 +1,4 @@
-"""The agent in a view of the file system of its own: real mounts, no privilege needed."""
+"""The agent with its own view of the file system: real mounts, no privilege needed."""
 
 from __future__ import annotations
 

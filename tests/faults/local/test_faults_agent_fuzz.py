@@ -158,7 +158,7 @@ def test_any_runner_is_kept_or_refused(agent, tmp_path, kit, survived, examples)
 
 
 def zipped(members):
-    """A zip whose members are called so."""
+    """A zip whose members have these names."""
     buffer = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as archive:
         warnings.simplefilter("ignore")  # twice the same name is meant

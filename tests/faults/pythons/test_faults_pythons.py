@@ -49,7 +49,7 @@ def test_a_deployment_on_every_python(make_lab, bare_python, kit, survived, vers
 @every_python(lambda cell: pytest.mark.slow if cell in CI else pytest.mark.exhaustive)
 def test_the_agents_own_tests_on_every_python(bare_python, suite, survived, version, bare):
     python = bare_python(version) if bare else needs.python(version)
-    # not those that bring a Python of their own, or need a real runtime in it: test_faults_runtimes has those
+    # not those that bring their own Python, or need a real runtime in it: test_faults_runtimes has those
     others = ("crash", "work", "group", "providers")
     left_out = [f"--ignore=tests/agent_core/test_agent_core_{one}.py" for one in others]
     # its agents have bytes behind the end of their zip, which zipimport does not read before Python 3.8

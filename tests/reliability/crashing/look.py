@@ -38,7 +38,7 @@ def consistent(commands, allowed):
 
 
 def promised(commands, marks, facts, operation):
-    """What the host was told holds."""
+    """What was reported to the host holds."""
     record = commands.store.read()["models"].get("m")
     for mark in marks:
         word, _, what = mark.partition(" ")
@@ -85,7 +85,7 @@ def look(operation, folder, facts, marks, same_boot, load=False):
     commands = scene.start(folder)
     pending = commands.store.read()["pending"]
     hooks = [one["kind"] for one in pending if one["release"] == facts.get("old")]
-    assert "activate" in hooks or not told, "the application is not told that the old release is back"
+    assert "activate" in hooks or not told, "the application does not learn that the old release is back"
     if commands.store.problem == "state-lost":
         lost_state(operation, commands, marks)
         scene.stop(commands)
@@ -127,7 +127,7 @@ def settled(commands, marks, facts):
 
 
 def to_be_told(folder, facts):
-    """Whether the application must be told that the old release is current again, once the board is up."""
+    """Whether the application must learn that the old release is current again, once the board is up."""
     probe = scene.Agent(folder, "")
     state = probe.store.read()
     os.close(probe.files.descriptor)

@@ -1,6 +1,6 @@
 """Every operation that changes a board, as functions of (commands, facts, mark).
 
-`mark` notes what the host has been told: from then on no crash may take it back. `ALLOWED` says which releases, by
+`mark` notes what was reported to the host: from then on no crash may take it back. `ALLOWED` says which releases, by
 their names in the facts, may be current after a crash in the operation.
 """
 

@@ -19,7 +19,7 @@ def run(*command):
 
 
 class SmallDisk:
-    """A file system of its own, in a file.
+    """A separate file system, in a file.
 
     Args:
         folder: an empty folder to work in. inodes: how many it has.
@@ -39,7 +39,7 @@ class SmallDisk:
             run("mkfs.ext4", "-q", "-m", "0", "-N", str(inodes), image)
             run("mount", "-o", "loop", image, self.place)
         except OSError as error:
-            sys.stderr.write("no file system of its own can be mounted, a full disk is played: %s\n" % error)
+            sys.stderr.write("no separate file system can be mounted, a full disk is simulated: %s\n" % error)
             self.real = False
 
     @property

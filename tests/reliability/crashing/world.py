@@ -80,7 +80,7 @@ class World:
         return pid, commands
 
     def end(self, session):
-        """A session ends, without a word."""
+        """A session ends silently."""
         self.living.discard(session[0])
         scene.stop(session[1])
 
@@ -104,7 +104,7 @@ class World:
         return [one for one in on if one and clock.alive(one)]
 
     def reboot(self):
-        """Nothing that ran runs on; the clock begins anew."""
+        """Nothing that ran runs on; the clock starts again at 0."""
         self.boot += 1
         self.seconds = 5.0
         self.living.clear()

@@ -1,0 +1,1 @@
+"""One module a source format: opens the model in the worker of its framework."""

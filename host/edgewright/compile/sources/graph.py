@@ -176,7 +176,7 @@ def _between(nodes: dict[str, Any], starts: Sequence[str], stops: Sequence[str])
     others = sorted(name for name in kept - begin if nodes[name].op == "Placeholder")
     if others:
         raise ModelError(
-            f"outputs depend on a placeholder that is no input: {others[0]}",
+            f"outputs depend on a placeholder that is not an input: {others[0]}",
             hint="add it to --inputs, or freeze the graph with a constant in its place",
             code="no-such-end",
         )

@@ -1,4 +1,4 @@
-"""Opens Keras files: by Keras 3, or by tf-keras what Keras 2 wrote and Keras 3 refuses."""
+"""Opens Keras files: with Keras 3, or with tf-keras what Keras 2 wrote and Keras 3 refuses."""
 
 from __future__ import annotations
 

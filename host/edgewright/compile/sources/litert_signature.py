@@ -1,4 +1,4 @@
-"""Makes one of the functions in a .tflite file the one that runtimes open: its first subgraph."""
+"""Makes one function of a .tflite file its first subgraph, the one that runtimes open."""
 
 from __future__ import annotations
 

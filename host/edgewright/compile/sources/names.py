@@ -1,4 +1,4 @@
-"""Names of inputs and outputs: shared by what opens sources."""
+"""Names of inputs and outputs, for all source formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which floats a source computes in beside float32: `float16`, `bfloat16` or `float64`."""
+"""Finds floats other than float32 that a source computes in."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def open_model(
     """Opens an `onnx` source.
 
     Raises:
-        ModelError: it does not load, has operators of its own, or dynamic axes beyond the batch.
+        ModelError: it does not load, has custom operators, or dynamic axes beyond the batch.
     """
     import onnx
 

@@ -1,4 +1,4 @@
-"""Inputs and outputs of an ONNX model: their kinds, and their axes with the names that they have."""
+"""Inputs and outputs of an ONNX model: their kinds, and the names of their axes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNNAMED = ("", "?", "None", "-1")
 
 
 def refuse_kinds(model: Any, path: Path) -> None:
-    """Raises ModelError for an input or output that is no tensor of numbers."""
+    """Raises ModelError for an input or output that is not a tensor of numbers."""
     makers = {name: node.op_type for node in model.graph.node for name in node.output}
     for role, items in (("input", fed(model)), ("output", model.graph.output)):
         for item in items:
@@ -45,7 +45,7 @@ def _text_hint(model: Any, role: str, kind: str) -> str:
 
 
 def _kind(proto: Any) -> str:
-    """What it is where it is no tensor of numbers, else nothing."""
+    """What it is where it is not a tensor of numbers, else nothing."""
     which = proto.WhichOneof("value")
     if which == "sequence_type":
         maps = proto.sequence_type.elem_type.WhichOneof("value") == "map_type"

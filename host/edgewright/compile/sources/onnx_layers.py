@@ -41,7 +41,7 @@ def read(model: Any) -> Graph:
 
 
 class _Node(NamedTuple):
-    """A NodeProto whose tensors have the names that they have in the whole model."""
+    """A NodeProto whose tensors have the names of the outermost graph."""
 
     op_type: str
     domain: str

@@ -1,4 +1,4 @@
-"""One form for what exporters write in several: opsets named once, local functions inlined. In the `onnx` worker."""
+"""Normalises ONNX models: each opset named once, local functions inlined. In the `onnx` worker."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _choose(model: Any, domain: str, versions: list[int]) -> None:
 
 
 def _is_external(model: Any) -> bool:
-    """Whether weights are in files of their own, which the checker of a model in memory does not find."""
+    """Whether weights are in separate files, which the checker of a model in memory does not find."""
     return any(item.data_location == item.EXTERNAL for item in model.graph.initializer)
 
 

@@ -1,4 +1,4 @@
-"""Opens OpenVINO IR: an `.xml` with its `.bin` beside it. Runs in the `openvino` worker."""
+"""Opens OpenVINO IR: an `.xml` with its `.bin`. Runs in the `openvino` worker."""
 
 from __future__ import annotations
 

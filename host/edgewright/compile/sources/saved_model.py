@@ -1,4 +1,4 @@
-"""Opens SavedModels: by TensorFlow 2's loader, or by a session what TensorFlow 1 and Keras 2 wrote."""
+"""Opens SavedModels: with TensorFlow 2's loader, or in a session what TensorFlow 1 and Keras 2 wrote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of a model's signatures is the model: SavedModels and .tflite files may hold several functions."""
+"""Chooses the signature to convert: SavedModels and .tflite files may hold several functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An opened TensorFlow source, whatever it came from."""
+"""An opened TensorFlow source, from any format."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def composite(spec: Any) -> str:
 
 
 def _refuse_kinds(answers: Sequence[Any], names: Sequence[str]) -> None:
-    """Raises ModelError for an output that is no tensor of numbers."""
+    """Raises ModelError for an output that is not a tensor of numbers."""
     for at, answer in enumerate(answers):
         name = names[at] if len(names) == len(answers) else f"output_{at}"
         kind = composite(answer) or _NO_NUMBERS.get(getattr(getattr(answer, "dtype", None), "name", ""), "")

@@ -77,7 +77,7 @@ class TorchModel:
         said = f"{error} {error.__cause__ or ''}"
         try:
             return torch_places.place(self.program, said)
-        except Exception:  # noqa: BLE001 - what is wrong with the module was said, this only says where
+        except Exception:  # noqa: BLE001 - the fault of the module was reported, this only adds where
             return ""
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
@@ -291,7 +291,7 @@ def _flattened(
         _dtype(name, leaf)
     if others:
         listed = ", ".join(f"{name} ({kind})" for name, kind in others.items())
-        model.notes = (f"left out, as they are no tensors: {listed}",)
+        model.notes = (f"left out, as they are not tensors: {listed}",)
     model.output_names = tuple(unique(names))
     return model
 

@@ -1,4 +1,4 @@
-"""Calls a `module.py:function` that returns a PyTorch module and example inputs. This runs the user's code."""
+"""Calls a `module.py:function` that returns a PyTorch module and example inputs: this runs the user's code."""
 
 from __future__ import annotations
 

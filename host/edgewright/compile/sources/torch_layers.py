@@ -1,4 +1,4 @@
-"""The first layers of a PyTorch module, for `compile.domains`: what one run of it calls, whatever its Python does."""
+"""The first layers of a PyTorch module, from what one run calls, for `compile.domains`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where in a PyTorch model an operator is that a converter names: the layer, and the line of the user's code."""
+"""Locates an operator that a converter names: the layer, and the line of the user's code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that stand apart: infinities, and the huge constants that stand for them. No sum can hold them beside the others."""
+"""Values that stand apart: infinities and huge constants, which no sum can hold."""
 
 from __future__ import annotations
 

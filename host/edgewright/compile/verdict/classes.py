@@ -1,4 +1,4 @@
-"""Classes: whole numbers that stand for something, and yes or no. They are equal or not; how far apart they are means nothing."""
+"""Class numbers and booleans: outputs that are equal or not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MANY = 500  # expected unequal values from which on a normal distribution stand
 
 
 def are(reference: Array, spec: TensorSpec, step: Array) -> bool:
-    """Whether an output holds classes: the source's answers are booleans, or whole numbers that have no scale and are no quantities.
+    """Whether an output holds classes: the source's answers are booleans, or whole numbers that have no scale and are not quantities.
 
     Quantities are what the artifact rounds to steps (its file ends in a QuantizeLinear), and bytes or 16-bit numbers of many values that
     rarely repeat from place to place: a picture, not a map of classes.

@@ -1,4 +1,4 @@
-"""Asks again: slices that look lost on the goldens are lost only if other samples say so too.
+"""Confirms lost slices on fresh samples.
 
 The references come from the source's worker by a file, the answers from the target's; neither holds more than one sample's.
 """
@@ -30,7 +30,7 @@ _MAX_BYTES = 256 * 1024**2  # of references
 
 
 def chosen(samples: SampleSet, golden_inputs: Sequence[Array], outputs: Sequence[TensorSpec]) -> list[int]:
-    """Places in the stream of samples of those that are no goldens, at most `MOST`, evenly spread.
+    """Places in the stream of samples of those that are not goldens, at most `MOST`, evenly spread.
 
     Args:
         outputs: those whose references will be kept.

@@ -1,4 +1,4 @@
-"""Judges one output of an artifact on the goldens, or all of them. Pure: arrays in, figures out."""
+"""Judges the outputs of an artifact on the goldens. Pure: arrays in, figures out."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def _nearness(
         cosine = min(cosine, _cosine(one, other))
     whole = spec.dtype.lstrip("u").startswith("int")
     if whole and spec.scale is None:
-        step = np.ones(step.shape)  # numbers without a scale that are no classes, such as a picture's
+        step = np.ones(step.shape)  # numbers without a scale that are not classes, such as a picture's
     steps = 1 / 6 + 1 if rule.in_steps or whole else 1 / 6
     sizes = _sizes(reference, largest)
     each = steps * np.square(step) + (rule.rounding * sizes) ** 2 + _let_in(kernels, sums.count, power)
@@ -279,7 +279,7 @@ def _suspects(parts: Sequence[Slices], reference: Array, output: Array) -> list[
 
 
 def _top1(reference: Array, output: Array, noise: float) -> float | None:
-    """Share of goldens with the source's greatest value, of those where its choice is clear; None where none is, or it is no choice."""
+    """Share of goldens with the source's greatest value, of those where its choice is clear; None where none is, or it is not a choice."""
     import numpy as np
 
     flat, answered = reference.reshape(len(reference), -1), output.reshape(len(output), -1)

@@ -1,4 +1,4 @@
-"""How much a board's error may be above the host's: kernels of one runtime round differently, and compute the same.
+"""How much larger than the host's error a board's may be: kernels of one runtime round differently.
 
 Why these figures: docs/accuracy.md, "Boards".
 """

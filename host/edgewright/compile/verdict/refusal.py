@@ -1,4 +1,4 @@
-"""Refusals: what is wrong with an artifact's answers, in one line, and the cure that fits the cause."""
+"""Refusals: what is wrong with an artifact's outputs, in one line, with the fix for its cause."""
 
 from __future__ import annotations
 

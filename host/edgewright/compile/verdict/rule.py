@@ -1,4 +1,4 @@
-"""What the verdict on an artifact goes by: limits of its precision, what its numbers can resolve, what it is tried on."""
+"""The limits of the verdict: a precision's tolerance, and what its numbers can resolve."""
 
 from __future__ import annotations
 

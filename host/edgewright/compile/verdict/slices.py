@@ -1,4 +1,4 @@
-"""Slices: every index of an output's axes. A slice is lost where the artifact's error is larger than all that the source changes in it."""
+"""Slices: every index of an output's axes. A slice is lost where the error exceeds all that the source changes in it."""
 
 from __future__ import annotations
 
@@ -119,12 +119,12 @@ def slices(sums: Sums, floor: Array, axis: int, quiet: Array | float = 0.0) -> S
 
 
 def quiet(reference: Array, sums: Sums, axis: int) -> Array | float:
-    """The `Slices.quiet` of an axis: 0 where its indexes are a few quantities, each with a size of its own.
+    """The `Slices.quiet` of an axis: 0 where its indexes are a few quantities of different sizes.
 
     Of many classes some change less than an artifact's noise on any data at hand: they are tested where they change as others do.
 
     Rows of a picture, or times, answer almost as their neighbours do; what hardly changes among them is a border, and no loss.
-    Scores that follow one another do so too, beside boxes: a jump begins another run, which has a usual square of its own.
+    Scores that follow one another do so too, beside boxes: a jump begins another run, with its own usual square.
     """
     import numpy as np
 
@@ -195,7 +195,7 @@ def axes(references: Sequence[Array | None], counts: Sequence[Array]) -> list[li
 
 
 def _distribution(reference: Array, counts: Array, axis: int) -> bool:
-    """Whether its values are chances that sum to 1 along an axis: one unit then, rare classes are no parts of it."""
+    """Whether its values are chances that sum to 1 along an axis: one unit then, rare classes are not parts of it."""
     import numpy as np
 
     values = np.where(counts, reference, 0.0)

@@ -1,4 +1,4 @@
-"""Steps: the distance of two neighbouring values of an artifact, at every place of its outputs. Runs in the target's worker."""
+"""Steps: the distance between neighbouring values of an artifact, for each position of its outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sums of squares an output's positions: what a source changes, and what an artifact errs by."""
+"""Sums of squares over an output's positions: the source's signal and the artifact's error."""
 
 from __future__ import annotations
 

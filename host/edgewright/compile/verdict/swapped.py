@@ -1,4 +1,4 @@
-"""Slices in another order: where one is lost, another one of the artifact may answer what it should."""
+"""Finds slices that an artifact returns in another order."""
 
 from __future__ import annotations
 

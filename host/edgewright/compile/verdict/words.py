@@ -1,4 +1,4 @@
-"""A verdict for people: how near each output of an artifact is to its source's."""
+"""The verdict as table rows for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The preset for an int8 that loses too much: which precision is the nearest one that does not.
+"""The preset for an int8 model that loses too much: finds the nearest precision that does not.
 
 In order: int8 with each calibration method; fp32, which names the layers; int8-mixed with a group of nodes without weights
 in floats, where the model has one (`compile.float_groups`); with one layer in floats, each in turn, and the group that

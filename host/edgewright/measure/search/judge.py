@@ -1,4 +1,4 @@
-"""Judges a move by making the artifact and comparing it with the source, on this machine."""
+"""Judges a move of the search: makes the artifact and compares it with the source on this machine."""
 
 from __future__ import annotations
 

@@ -1,0 +1,27 @@
+"""Results of `profiles` and `targets`."""
+
+from __future__ import annotations
+
+from edgewright.compile.matrix import Cell
+from edgewright.nouns.base import Noun
+from edgewright.nouns.profile import Profile
+from edgewright.nouns.target import Target
+
+
+class ProfilesListResult(Noun, frozen=True, kw_only=True):
+    """`edgewright profiles list`."""
+
+    profiles: tuple[Profile, ...]
+
+
+class ProfilesShowResult(Noun, frozen=True, kw_only=True):
+    """`edgewright profiles show`."""
+
+    profile: Profile
+
+
+class TargetsResult(Noun, frozen=True, kw_only=True):
+    """`edgewright targets`: the targets, or with `--matrix` the routes from every source format to every target."""
+
+    targets: tuple[Target, ...] = ()
+    routes: tuple[Cell, ...] = ()

@@ -1,0 +1,55 @@
+"""The result of `provision`: runtimes on boards, or a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgewright.cli.results.answers import BoardAnswer
+from edgewright.connect.bundle_plan import Missing
+from edgewright.connect.kits import Kit
+from edgewright.connect.provision import RuntimeChoice
+from edgewright.nouns.base import Noun
+
+
+class BundledWheel(Noun, frozen=True, kw_only=True):
+    """A wheel in a bundle."""
+
+    file: str
+    sha256: str
+    size: int
+
+
+class PlannedRuntime(Noun, frozen=True, kw_only=True):
+    """A runtime that goes into a bundle. `own`: requirements that the board itself must meet."""
+
+    target: str
+    distribution: str
+    version: str
+    python: str
+    arch: str
+    glibc: str
+    own: tuple[str, ...]
+
+
+class BundleResult(Noun, frozen=True, kw_only=True):
+    """A bundle that was written, planned or read.
+
+    Attributes:
+        size: bytes of the file; null where a dry run wrote none.
+        planned_runtimes, missing_runtimes: of a bundle that is written.
+    """
+
+    path: Path
+    size: int | None = None
+    kits: tuple[Kit, ...] = ()
+    wheels: tuple[BundledWheel, ...] = ()
+    planned_runtimes: tuple[PlannedRuntime, ...] = ()
+    missing_runtimes: tuple[Missing, ...] = ()
+
+
+class ProvisionResult(Noun, frozen=True, kw_only=True):
+    """`edgewright provision`: on boards, or for a bundle without them."""
+
+    dry_run: bool = False
+    boards: tuple[BoardAnswer[RuntimeChoice], ...] = ()
+    bundle: BundleResult | None = None

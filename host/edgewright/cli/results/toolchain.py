@@ -1,0 +1,35 @@
+"""Results of `toolchain`."""
+
+from __future__ import annotations
+
+from edgewright.compile.pythons import Python
+from edgewright.compile.toolchains import Installed
+from edgewright.nouns.base import Noun
+
+
+class ToolchainInstallResult(Noun, frozen=True, kw_only=True):
+    """`edgewright toolchain install`.
+
+    Attributes:
+        changed: it was not installed before.
+        python, requirements: what a dry run would build it with.
+    """
+
+    dry_run: bool = False
+    changed: bool = False
+    toolchain: Installed
+    python: Python | None = None
+    requirements: tuple[str, ...] = ()
+
+
+class ToolchainListResult(Noun, frozen=True, kw_only=True):
+    """`edgewright toolchain list`."""
+
+    toolchains: tuple[Installed, ...]
+
+
+class ToolchainRemoveResult(Noun, frozen=True, kw_only=True):
+    """`edgewright toolchain remove`: names of what was removed, or would be."""
+
+    dry_run: bool
+    removed_toolchains: tuple[str, ...]
