@@ -25,7 +25,11 @@ _PACKAGE = "edgewright_targets"
 def names() -> list[str]:
     """The targets there are, sorted."""
     package = importlib.import_module(_PACKAGE)
-    return sorted(found.name for found in pkgutil.iter_modules(package.__path__) if found.ispkg)
+    return sorted(
+        found.name
+        for found in pkgutil.iter_modules(package.__path__)
+        if found.ispkg and not found.name.startswith("_")
+    )
 
 
 @cache

@@ -131,7 +131,7 @@ def edited(file: Path, old: str = "\n", new: str = "\n\n") -> Iterator[None]:
     [
         ("host/edgewright/compile/calibrate.py", ("_SEED = 2", "_SEED = 3")),  # other goldens
         ("host/edgewright/nouns/artifact.py", ("\n", "\n\n")),
-        ("targets/edgewright_targets/onnxruntime/files.py", ("\n", "\n\n")),
+        ("targets/edgewright_targets/_onnx/files.py", ("\n", "\n\n")),
     ],
 )
 def test_an_edited_file_is_another_key_and_converts_again(

@@ -71,7 +71,7 @@ def test_what_keeps_its_end_in_floats_passes_and_is_right(
 
 
 def test_class_numbers_have_no_levels(onnx_folder: Path) -> None:
-    from edgewright_targets.onnxruntime import steps
+    from edgewright_targets._onnx import steps
 
     assert steps.tails(onnx_folder / "labels.onnx", ["y"]) == [None]
 

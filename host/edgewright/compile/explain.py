@@ -24,7 +24,7 @@ from edgewright.nouns.base import Noun
 _READERS = {  # worker -> module with `of_source(model, path)`
     "tensorflow": "edgewright.compile.source_graphs",
     "torch": "edgewright.compile.source_graphs",
-    "onnx": "edgewright_targets.onnxruntime.explain",
+    "onnx": "edgewright_targets._onnx.explain",
     "litert": "edgewright_targets.tflite.explain",
     "openvino": "edgewright_targets.openvino.explain",
 }

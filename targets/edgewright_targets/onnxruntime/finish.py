@@ -1,7 +1,7 @@
 """fp32 ONNX -> the precision that was asked for."""
 
-from edgewright_targets.onnxruntime.files import LARGE, beside, described, external, save, share
-from edgewright_targets.onnxruntime.prepare import opset_of
+from edgewright_targets._onnx.files import LARGE, beside, described, external, save, share
+from edgewright_targets._onnx.prepare import opset_of
 
 # in 16 bits 1.14 to 1.16 take these apart into operators that they do not have, and 1.14 crashes at that
 _WIDE = (
@@ -48,7 +48,7 @@ def _dynamic(work):
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    from edgewright_targets.onnxruntime.prepare import prepared
+    from edgewright_targets._onnx.prepare import prepared
     from edgewright_targets.onnxruntime.unsigned import unsigned
 
     ready, made = work.folder / "prepared.onnx", work.folder / "quantised.onnx"
@@ -74,7 +74,7 @@ def _some_quantised(path):
 
 
 def _static(work):
-    from edgewright_targets.onnxruntime.calibrated import quantise
+    from edgewright_targets._onnx.calibrated import quantise
 
     model, method, kept, notes = quantise(work)
     return {**_saved(work, model, method), "kept_float": kept, "notes": notes}

@@ -35,7 +35,7 @@ def _row(version, caps, python, glibc, numpy):
 
 def _route(worker, module, *tools):
     return {
-        "stages": [[worker, f"onnxruntime.{module}"], ["onnx", "onnxruntime.finish"]],
+        "stages": [[worker, f"_onnx.{module}"], ["onnx", "onnxruntime.finish"]],
         "tools": list(tools),
     }
 
@@ -60,7 +60,7 @@ TARGET = {
         "tflite": _route("tensorflow", "from_tflite", "tensorflow", "tf2onnx"),
     },
     "as_is": {
-        "onnx": {"stages": [["onnx", "onnxruntime.as_is"]]},
+        "onnx": {"stages": [["onnx", "_onnx.as_is"]]},
         "tflite": _route("tensorflow", "from_tflite", "tensorflow", "tf2onnx"),  # one that is quantised stays so
     },
     "calibration_methods": ["minmax", "entropy", "percentile"],

@@ -1,6 +1,6 @@
 """Static quantisation by NNCF: int8, int8-mixed. Host side, in the `openvino` worker."""
 
-from edgewright_targets.onnxruntime.widen import wide
+from edgewright_targets._onnx.widen import wide
 from edgewright_targets.openvino import layers
 from edgewright_targets.openvino.floats import floats, shield
 

@@ -51,7 +51,7 @@ def _spans(model, work, names):
     """{(operation, index of its output): (least, greatest value)} of the floats that the operations read and make."""
     import openvino as ov
 
-    from edgewright_targets.onnxruntime.widen import wide
+    from edgewright_targets._onnx.widen import wide
 
     copy, wanted = model.clone(), {}
     for one in copy.get_ops():

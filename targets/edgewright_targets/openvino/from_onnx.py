@@ -7,9 +7,9 @@ def convert(work):
     Raises:
         ConversionError: it has operators that OpenVINO lacks.
     """
-    from edgewright_targets.onnxruntime.files import beside
-    from edgewright_targets.onnxruntime.prepare import refuse_classical
-    from edgewright_targets.onnxruntime.widen import widened
+    from edgewright_targets._onnx.files import beside
+    from edgewright_targets._onnx.prepare import refuse_classical
+    from edgewright_targets._onnx.widen import widened
     from edgewright_targets.openvino.integers import check
 
     refuse_classical(work.source.model, "OpenVINO")

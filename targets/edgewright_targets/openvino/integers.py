@@ -42,7 +42,7 @@ def check(model, synthetic):
     """
     from onnx import TensorProto
 
-    from edgewright_targets.onnxruntime.restate import constants_of
+    from edgewright_targets._onnx.restate import constants_of
 
     constants = {
         name: item for name, item in constants_of(model).items() if item.data_type == TensorProto.INT64
@@ -91,7 +91,7 @@ def check(model, synthetic):
 
 def _computed(model, name):
     """Whether anything takes the values of an input for more than indexes and comparisons."""
-    from edgewright_targets.onnxruntime.prepare import reads
+    from edgewright_targets._onnx.prepare import reads
 
     pending, seen = [name], set()
     while pending:

@@ -2,7 +2,7 @@
 
 import re
 
-from edgewright_targets.onnxruntime.rename import distinct
+from edgewright_targets._onnx.rename import distinct
 
 NUMBERED = "edgewright_out_"  # begins the names of a SavedModel's outputs, their number follows
 

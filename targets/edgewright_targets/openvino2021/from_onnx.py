@@ -10,8 +10,8 @@ def convert(work):
         ConversionError: it is too new, and cannot be converted down, or has operators that OpenVINO lacks.
     """
     from edgewright.errors import ConversionError
-    from edgewright_targets.onnxruntime.from_onnx import convert
-    from edgewright_targets.onnxruntime.prepare import refuse_classical
+    from edgewright_targets._onnx.from_onnx import convert
+    from edgewright_targets._onnx.prepare import refuse_classical
     from edgewright_targets.openvino.integers import check
 
     refuse_classical(work.source.model, "OpenVINO 2021.4")

@@ -12,7 +12,7 @@ def convert(work):
         ConversionError: an operator needs a newer one still.
     """
     from edgewright.errors import ConversionError
-    from edgewright_targets.onnxruntime.from_torch import convert
+    from edgewright_targets._onnx.from_torch import convert
 
     for opset in (work.max_opset, TAKEN, _ATTENTION):
         work.opset = work.max_opset = opset
@@ -33,8 +33,8 @@ def _restate(path):
 
     from edgewright.compile.foreign import telling
     from edgewright.errors import ConversionError
-    from edgewright_targets.onnxruntime.files import save
-    from edgewright_targets.onnxruntime.restate import restated
+    from edgewright_targets._onnx.files import save
+    from edgewright_targets._onnx.restate import restated
 
     try:
         save(restated(onnx.load(str(path)), TAKEN), path)

@@ -3,7 +3,7 @@
 Host side, in the `onnx` worker.
 """
 
-from edgewright_targets.onnxruntime.prepare import opset_of, reads
+from edgewright_targets._onnx.prepare import opset_of, reads
 
 _MOST = 20_000  # nodes that a written-out loop may have: beyond, an IR takes minutes to load
 

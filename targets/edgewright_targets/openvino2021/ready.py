@@ -1,7 +1,7 @@
 """An ONNX file in words that the Model Optimizer of OpenVINO 2021.4 reads. Host side, in the `onnx` worker."""
 
-from edgewright_targets.onnxruntime.files import external
-from edgewright_targets.onnxruntime.fold import folded
+from edgewright_targets._onnx.files import external
+from edgewright_targets._onnx.fold import folded
 from edgewright_targets.openvino2021 import older, recurrent
 from edgewright_targets.openvino2021.loops import unroll
 

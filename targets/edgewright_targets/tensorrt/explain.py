@@ -1,6 +1,6 @@
 """Operations of the ONNX file that the engine is built of. Host side, in the `onnx` worker."""
 
-from edgewright_targets.onnxruntime.explain import FLOATS_BY_DEFAULT, of_source, shipped
+from edgewright_targets._onnx.explain import FLOATS_BY_DEFAULT, of_source, shipped
 
 __all__ = ["FLOATS_BY_DEFAULT", "NOTES", "executed", "of_source", "shipped"]
 NOTES = (

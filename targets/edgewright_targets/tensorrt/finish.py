@@ -19,8 +19,8 @@ def convert(work):
     import onnx
 
     from edgewright.errors import UsageError
+    from edgewright_targets._onnx.prepare import refuse_classical
     from edgewright_targets.onnxruntime import finish
-    from edgewright_targets.onnxruntime.prepare import refuse_classical
 
     if work.integer_io:
         raise UsageError(
@@ -48,7 +48,7 @@ def _fold(work):
     """Points the Work at a file with its batch normalisations folded. Returns a note where it is too large for that."""
     import onnx
 
-    from edgewright_targets.onnxruntime.files import LARGE, external, save
+    from edgewright_targets._onnx.files import LARGE, external, save
     from edgewright_targets.tensorrt.folded import fold
 
     model = onnx.load(str(work.path), load_external_data=False)

@@ -5,7 +5,7 @@ TensorRT is part of Jetson's system (JetPack), Python package and all: there are
 
 
 def _route(worker, module, *tools):
-    return {"stages": [[worker, f"onnxruntime.{module}"], ["onnx", "tensorrt.finish"]], "tools": list(tools)}
+    return {"stages": [[worker, f"_onnx.{module}"], ["onnx", "tensorrt.finish"]], "tools": list(tools)}
 
 
 # The newest opset of ONNX that its parser reads, by version, as its release notes and support matrices say. It knows
@@ -29,7 +29,7 @@ TARGET = {
         "onnx": _route("onnx", "from_onnx"),
         "tflite": _route("tensorflow", "from_tflite", "tensorflow", "tf2onnx"),
     },
-    "as_is": {"onnx": {"stages": [["onnx", "onnxruntime.as_is"], ["onnx", "tensorrt.finish"]]}},
+    "as_is": {"onnx": {"stages": [["onnx", "_onnx.as_is"], ["onnx", "tensorrt.finish"]]}},
     "calibration_methods": ["minmax", "entropy", "percentile"],
     "accelerators": ["cuda"],
     "requirements": [],

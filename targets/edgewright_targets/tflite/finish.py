@@ -1,6 +1,6 @@
 """A float .tflite file -> the precision that was asked for, by ai-edge-quantizer."""
 
-from edgewright_targets.onnxruntime.widen import wide
+from edgewright_targets._onnx.widen import wide
 from edgewright_targets.tflite import ends, graph, whole
 from edgewright_targets.tflite.described import described, plain_interpreter, refuse_custom
 from edgewright_targets.tflite.spared import joined

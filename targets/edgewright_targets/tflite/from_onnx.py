@@ -3,10 +3,10 @@
 import json
 import subprocess
 
-from edgewright_targets.onnxruntime.files import LARGE
-from edgewright_targets.onnxruntime.fold import folded
-from edgewright_targets.onnxruntime.prepare import refuse_classical
-from edgewright_targets.onnxruntime.widen import widened, widened_size
+from edgewright_targets._onnx.files import LARGE
+from edgewright_targets._onnx.fold import folded
+from edgewright_targets._onnx.prepare import refuse_classical
+from edgewright_targets._onnx.widen import widened, widened_size
 from edgewright_targets.tflite import ends, layers
 
 TOOLCHAIN = "onnx2tf"

@@ -125,7 +125,7 @@ def _size(dims):
 
 def _read(nodes, wanted):
     """Those nodes that the outputs need, in their order."""
-    from edgewright_targets.onnxruntime.prepare import reads
+    from edgewright_targets._onnx.prepare import reads
 
     wanted, left = set(wanted), []
     for node in reversed(nodes):

@@ -1,6 +1,6 @@
 """The same nodes under an older opset, where that knows them; a few are said in older words. Host side."""
 
-from edgewright_targets.onnxruntime.prepare import every_node
+from edgewright_targets._onnx.prepare import every_node
 
 _AXES_ARE_INPUTS = 18  # of the reductions
 _INPUTS_SINCE_13 = {"ReduceSum": "axes", "Squeeze": "axes", "Unsqueeze": "axes", "Split": "split"}

@@ -5,8 +5,8 @@ A runtime that computes in float64 keeps it: all of an ONNX source at fp32, else
 1970 has no seconds left in float32.
 """
 
-from edgewright_targets.onnxruntime.double import islands
-from edgewright_targets.onnxruntime.files import LARGE
+from edgewright_targets._onnx.double import islands
+from edgewright_targets._onnx.files import LARGE
 
 _TYPE_NAMES = (
     "to",

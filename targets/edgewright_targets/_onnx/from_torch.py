@@ -1,8 +1,8 @@
 """PyTorch module or exported program -> fp32 ONNX."""
 
-from edgewright_targets.onnxruntime.files import save
-from edgewright_targets.onnxruntime.rename import rename
-from edgewright_targets.onnxruntime.widen import widened
+from edgewright_targets._onnx.files import save
+from edgewright_targets._onnx.rename import rename
+from edgewright_targets._onnx.widen import widened
 
 _TRACED = (13, 14, 17)  # what the tracing exporter really writes; attention needs 14, newer operators 17
 _DYNAMO = 18  # the least that the other one writes, whatever it is asked for

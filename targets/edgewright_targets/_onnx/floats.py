@@ -1,7 +1,7 @@
 """Which nodes stay in floats without being asked for when a graph is quantised, and why. Host side, in the `onnx` worker."""
 
-from edgewright_targets.onnxruntime.explain import measured
-from edgewright_targets.onnxruntime.spared import at_ends, spared
+from edgewright_targets._onnx.explain import measured
+from edgewright_targets._onnx.spared import at_ends, spared
 
 _SHOWN = 8  # names in a note
 AGAIN = "where integers would only round again"

@@ -1,7 +1,7 @@
 """Brings an ONNX source down to an opset that the board's runtime reads. Host side, in the `onnx` worker."""
 
-from edgewright_targets.onnxruntime.prepare import opset_of
-from edgewright_targets.onnxruntime.restate import restated
+from edgewright_targets._onnx.prepare import opset_of
+from edgewright_targets._onnx.restate import restated
 
 _SAMPLES = 4
 _LEAST_DB = 60.0  # the same computation in other words
