@@ -11,8 +11,8 @@ def convert(work):
     """
     from edgewright.errors import ConversionError
     from edgewright_targets._onnx.from_onnx import convert
+    from edgewright_targets._onnx.integers import check
     from edgewright_targets._onnx.prepare import refuse_classical
-    from edgewright_targets.openvino.integers import check
 
     refuse_classical(work.source.model, "OpenVINO 2021.4")
     large = check(work.source.model, work.synthetic)
