@@ -62,7 +62,7 @@ def quantise(work):
 
 def kept(source, model, wanted):
     """{layer: names of its nodes in the prepared model}. Errors as in `quantise`."""
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     found = {}
     for layer, names in layers.nodes_of(source, wanted).items():
@@ -167,7 +167,7 @@ def _chunks(work, stream, double):
 
 
 def _some_quantised(model):
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise ConversionError(

@@ -1,11 +1,7 @@
-"""Operations of an ONNX file, and of what ONNX Runtime makes of it. Host side, in the `onnx` worker."""
+"""Operations of an ONNX file. Host side, in the `onnx` worker."""
 
 from edgewright_targets._onnx.magnitudes import constants, magnitudes
 
-FLOATS_BY_DEFAULT = (
-    "masks",
-)  # kinds of groups that every calibrated precision leaves in floats: nothing to try
-_LARGEST = 1 << 30  # bytes; a protobuf ends at 2 GiB, and the optimised copy may be larger than the file
 _HALVES = {1: "fp32", 10: "fp16", 16: "bf16"}  # TensorProto.DataType of a layer's weights
 _WIDTHS = {2: "int8", 3: "int8", 4: "int16", 5: "int16", 21: "int4", 22: "int4"}
 _WEIGHTS_ONLY = {"MatMulNBits": "int4 weights"}
@@ -13,7 +9,7 @@ _DYNAMIC = ("ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul", "MatMulInte
 
 
 def of_source(model, path):  # noqa: ARG001 - one signature for all targets
-    """Rows for `compile.operations.Operation` of an opened ONNX source."""
+    """Rows for `edgewright.sdk.Operation` of an opened ONNX source."""
     return _rows(model.model)
 
 
@@ -22,29 +18,6 @@ def shipped(path):
     import onnx
 
     return _rows(onnx.load(str(path), load_external_data=False))
-
-
-def executed(path):
-    """Rows of the graph that the runtime executes on this machine's CPU, all optimisations done.
-
-    None for a model so large that its optimised copy does not fit into one file.
-    """
-    import tempfile
-    from pathlib import Path
-
-    import onnx
-    import onnxruntime
-
-    from edgewright.compile import onnxsession
-
-    if sum(file.stat().st_size for file in Path(path).parent.rglob("*") if file.is_file()) > _LARGEST:
-        return None
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch:
-        settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 3
-        settings.optimized_model_filepath = str(Path(scratch) / "optimised.onnx")
-        onnxsession.session(Path(path), settings)
-        return _rows(onnx.load(settings.optimized_model_filepath, load_external_data=False))
 
 
 def measured(model, spans):
@@ -97,7 +70,7 @@ def _spread(node, held):
     """How far the constants lie apart that the node scales by or adds; 0 for other nodes."""
     from onnx import numpy_helper
 
-    from edgewright.compile.float_groups import spread
+    from edgewright.sdk.graphs import spread
 
     if node.op_type not in ("Mul", "Div", "Add", "Sub"):
         return 0.0

@@ -29,7 +29,7 @@ def save(model, path):
 
 def external(model):
     """Relative paths of the files that hold the model's weights, sorted; none for a model in one piece."""
-    from edgewright.compile.sources.onnx import every_tensor
+    from edgewright.sdk.onnx import every_tensor
 
     return sorted(
         {
@@ -53,7 +53,7 @@ def share(source, destination):
     """The same bytes under another name: a link between two stages of one conversion, else a copy."""
     import os
 
-    from edgewright.store import sparse
+    from edgewright.sdk.onnx import sparse
 
     if source.parent.parent == destination.parent.parent:
         try:

@@ -23,8 +23,8 @@ def floats(model, spans, integer_io):
     """
     import msgspec
 
-    from edgewright.compile.float_groups import ENDS, groups
-    from edgewright.compile.operations import Operation
+    from edgewright.sdk import Operation
+    from edgewright.sdk.graphs import ENDS, groups
 
     rows = [msgspec.convert(row, Operation) for row in measured(model, spans)]
     found = {}

@@ -12,7 +12,7 @@ def convert(work):
     import tf2onnx
     from tensorflow import TensorSpec
 
-    from edgewright.compile.sources.names import clean
+    from edgewright.sdk.graphs import clean
 
     names = clean([spec.name for spec in work.inputs])
     signature = [

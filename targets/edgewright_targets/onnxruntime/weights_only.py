@@ -157,7 +157,7 @@ def _multiplied(model):
 
 
 def _refuse_none(found, bits):
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     if not found:
         kinds = "MatMul or Gemm" if bits == "4" else "convolution, MatMul or Gemm"

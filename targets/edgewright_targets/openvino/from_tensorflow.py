@@ -29,7 +29,7 @@ def _saved_model(work):
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    from edgewright.compile.sources.names import clean
+    from edgewright.sdk.graphs import clean
     from edgewright_targets.openvino.ports import NUMBERED
 
     # loops stay functions: OpenVINO does not read TensorFlow 1's Switch and Merge with several exits

@@ -9,7 +9,7 @@ def convert(work):
     Raises:
         ConversionError: it is too new, and cannot be converted down, or has operators that OpenVINO lacks.
     """
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
     from edgewright_targets._onnx.from_onnx import convert
     from edgewright_targets._onnx.integers import check
     from edgewright_targets._onnx.prepare import refuse_classical

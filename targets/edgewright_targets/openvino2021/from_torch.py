@@ -11,7 +11,7 @@ def convert(work):
     Raises:
         ConversionError: an operator needs a newer one still.
     """
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
     from edgewright_targets._onnx.from_torch import convert
 
     for opset in (work.max_opset, TAKEN, _ATTENTION):
@@ -31,8 +31,8 @@ def _restate(path):
     """Writes the file anew at `TAKEN`."""
     import onnx
 
-    from edgewright.compile.foreign import telling
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
+    from edgewright.sdk.failures import telling
     from edgewright_targets._onnx.files import save
     from edgewright_targets._onnx.restate import restated
 

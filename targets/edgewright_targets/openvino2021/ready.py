@@ -34,7 +34,7 @@ def _within_halves(model):
     import numpy
     from onnx import TensorProto, numpy_helper
 
-    from edgewright.compile.sources.onnx import every_tensor
+    from edgewright.sdk.onnx import every_tensor
 
     largest = numpy.finfo(numpy.float16).max
     for tensor in every_tensor(model):

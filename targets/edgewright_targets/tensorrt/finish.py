@@ -18,9 +18,9 @@ def convert(work):
     """
     import onnx
 
-    from edgewright.errors import UsageError
+    from edgewright.sdk import UsageError
+    from edgewright_targets._onnx.finish import refuse_large
     from edgewright_targets._onnx.prepare import refuse_classical
-    from edgewright_targets.onnxruntime import finish
 
     if work.integer_io:
         raise UsageError(
@@ -31,17 +31,27 @@ def convert(work):
     if work.precision in ("int8", "int8-mixed"):
         from edgewright_targets.tensorrt.quantised import quantise
 
-        finish.refuse_large(work)
+        refuse_large(work)
         found, style = quantise(work)
     else:
         note = "" if work.precision == "as-is" else _fold(work)
-        found, style = finish.convert(work), {}
+        found, style = _in_floats(work), {}
         found["notes"] += [note] if note else []
     del found["requires"]["ir"]  # its parser reads any
     newer = {"model": work.entry, "types": _types(work)}
     recipe = {"schema": 1, "workspace_mb": _WORKSPACE_MB, "styles": {"8": {**newer, **style}, "10": newer}}
     (work.folder / "recipe.json").write_text(json.dumps(recipe, sort_keys=True, indent=1) + "\n")
     return found
+
+
+def _in_floats(work):
+    """The file of a model that is not quantised here."""
+    from edgewright_targets._onnx.finish import copied, halved, refuse_large
+
+    if work.precision != "fp16":
+        return copied(work)
+    refuse_large(work)
+    return halved(work)
 
 
 def _fold(work):

@@ -50,7 +50,7 @@ def _explicit(model, found, floats):
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     quantiser = QDQQuantizer(
         model,
