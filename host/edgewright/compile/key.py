@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from edgewright import __version__
+from edgewright import __version__, targets
 from edgewright.compile import class_names, images, own_function, toolchains
 from edgewright.compile.edges import Edge
-from edgewright.compile.fingerprint import fingerprint
+from edgewright.compile.fingerprint import fingerprint, of_plugins
 from edgewright.compile.metrics import own
 from edgewright.compile.recognise import Recognised, file_sha256
 from edgewright.compile.request import SYNTHETIC, CompileRequest
@@ -122,6 +122,7 @@ def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: 
     decided = {
         "edgewright": __version__,
         "code": fingerprint(),
+        "plugins": of_plugins([targets.plugin(edge.target.name)]),
         "tolerance": msgspec.to_builtins(PRECISIONS[edge.precision].tolerance),
         "source": msgspec.to_builtins(found.source),
         "target": edge.target.name,
