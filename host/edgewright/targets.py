@@ -1,59 +1,167 @@
-"""The loader of targets: the only way from the host to a target. A target is one folder, found by itself.
+"""The door to targets: the only way from the host to one. Those of edgewright and those of plug-ins come in by it.
 
-`load(name)` gives metadata and imports no framework; its `runtimes` say which wheels run on which board
-(`Target.runtimes_for`), best first. `runner` imports the target's runner when asked, which
-imports its framework inside its functions.
+`load(name)` gives a target's record and imports no framework. Its `runtimes` say which wheels run on which board
+(`Target.runtimes_for`), best first. Modules that a record names, such as `tflite.finish`, are found by `module_name`;
+they import their frameworks when they are called, in worker processes.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import msgspec
 
-from edgewright.errors import UsageError
+from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.target import Target
+from edgewright.plugins import Entry, Fault, Registry
 
+GROUP = "edgewright.targets"
 _PACKAGE = "edgewright_targets"
+_RUNNER = ("import_runtime", "accelerators", "prepare", "load")
 
 
-@cache
 def names() -> list[str]:
-    """The targets there are, sorted."""
-    package = importlib.import_module(_PACKAGE)
-    return sorted(found.name for found in pkgutil.iter_modules(package.__path__) if found.ispkg)
+    """The targets that can be used, sorted."""
+    return _REGISTRY.names()
 
 
-@cache
 def load(name: str) -> Target:
-    """The metadata of a target.
+    """The record of a target.
 
     Raises:
-        UsageError: there is no such target; the hint names those that exist.
+        UsageError: there is no such target, and the hint names those that exist; or it is a plug-in that cannot be used.
     """
-    if name not in names():
-        raise UsageError(
-            f"unknown target: {name}", hint=f"targets are {', '.join(names())}", code="target-unknown"
-        )
-    metadata = importlib.import_module(f"{_PACKAGE}.{name}.target").TARGET
-    return msgspec.convert({"name": name, **metadata}, Target)
+    return _REGISTRY.load(name)
+
+
+def faults() -> list[Fault]:
+    """The plug-ins that cannot be used."""
+    return _REGISTRY.faults()
+
+
+def plugin(name: str) -> str:
+    """The package of a plug-in's target; empty for edgewright's own."""
+    entry = _REGISTRY.entry(name)
+    return _package(entry).__name__ if entry.distribution else ""
+
+
+def widest() -> list[str]:
+    """The targets that compute in float64 and in 64-bit integers what the model does."""
+    loaded = [load(name) for name in names()]
+    return [target.name for target in loaded if target.float64 and target.integer_bits >= 64]
 
 
 def module_name(path: str) -> str:
-    """The import name of a stage's module, given as `<target>.<module>`."""
-    return f"{_PACKAGE}.{path}"
+    """The import name of a module that a record names, given as `<target>.<module>`, or `_<shared folder>.<module>`."""
+    head, _, rest = path.partition(".")
+    entry = None if head.startswith("_") else _REGISTRY.entry(head)
+    return f"{_PACKAGE}.{path}" if entry is None else f"{_package(entry).__name__}.{rest}"
 
 
 def folder(name: str) -> Path:
     """The folder of a target's own sources."""
-    package = importlib.import_module(f"{_PACKAGE}.{load(name).name}")
-    return Path(next(iter(package.__path__)))
+    return _folder(_package(_REGISTRY.entry(name)))
 
 
 def runner(name: str) -> ModuleType:
-    """The target's `runner.py`. Raises UsageError as `load` does."""
-    return importlib.import_module(f"{_PACKAGE}.{load(name).name}.runner")
+    """The target's runner. Raises UsageError as `load` does."""
+    return importlib.import_module(module_name(load(name).runner))
+
+
+def _own() -> dict[str, str]:
+    """Edgewright's own targets: each folder of `edgewright_targets` but the shared ones."""
+    package = importlib.import_module(_PACKAGE)
+    found = (one.name for one in pkgutil.iter_modules(package.__path__) if one.ispkg)
+    return {name: f"{_PACKAGE}.{name}.target:TARGET" for name in found if not name.startswith("_")}
+
+
+def _package(entry: Entry) -> ModuleType:
+    """The package of a target's modules: the one that the record's module is, or is in.
+
+    Raises:
+        ValueError: the module is in none.
+    """
+    module = importlib.import_module(entry.module)
+    if hasattr(module, "__path__"):
+        return module
+    if not module.__package__:
+        raise ValueError(f"module {entry.module} is in no package")
+    return importlib.import_module(module.__package__)
+
+
+def _folder(package: ModuleType) -> Path:
+    return Path(next(iter(package.__path__)))
+
+
+def _checked(entry: Entry, found: Any) -> Target:
+    """The record. Of a plug-in everything is checked that can be without importing its modules.
+
+    Raises:
+        ValueError: it is not the record of a target, or names what is not there.
+    """
+    if not isinstance(found, Target):
+        raise ValueError(f"{entry.value} is not an edgewright.sdk.Target")
+    target = msgspec.convert(msgspec.to_builtins(found), Target)
+    if target.name != entry.name:
+        raise ValueError(f"the target at {entry.value} is named {target.name}")
+    if entry.distribution:
+        for problem in _problems(target, _folder(_package(entry))):
+            raise ValueError(problem)
+    return target
+
+
+def _problems(target: Target, place: Path) -> Iterator[str]:
+    unknown = [name for name in target.precisions if name not in PRECISIONS]
+    if unknown:
+        yield f"no such precision: {unknown[0]}"
+    if not target.sources or not target.precisions:
+        yield "it takes no source format, or has no precision"
+    if Path(target.entry).name != target.entry or target.entry.startswith("."):
+        yield f"entry is not a plain file name: {target.entry}"
+    if target.host_runner and target.host_runner.startswith(f"{target.name}."):
+        yield from _lacking(target.host_runner, ("load",), target.name, place)
+    yield from _lacking(target.runner, _RUNNER, target.name, place)
+    for stage in target.stages:
+        yield from _lacking(stage, ("convert",), target.name, place)
+    if target.steps:
+        yield from _lacking(target.steps, ("tails",), target.name, place)
+    if target.layers is not None:
+        yield from _lacking(target.layers.module, ("shipped", "executed"), target.name, place)
+
+
+def _lacking(module: str, functions: tuple[str, ...], name: str, place: Path) -> Iterator[str]:
+    """What a module that a record names lacks of what edgewright calls there."""
+    head, _, rest = module.partition(".")
+    if head.startswith("_"):
+        place, head = _folder(importlib.import_module(_PACKAGE)) / head, name
+    if head != name:
+        yield f"it names a module of another target: {module}"
+        return
+    file = place / f"{rest.replace('.', '/')}.py"
+    if not file.is_file():
+        yield f"it names a module that is not there: {module}"
+        return
+    defined = set(_defined(ast.parse(file.read_bytes())))
+    for function in functions:
+        if function not in defined:
+            yield f"{module} lacks the function {function}"
+
+
+def _defined(tree: ast.Module) -> Iterator[str]:
+    """Names at the top of a module."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Assign):
+            yield from (one.id for one in node.targets if isinstance(one, ast.Name))
+
+
+_REGISTRY = Registry(GROUP, "target", _own, _checked)

@@ -48,7 +48,7 @@ import json, sys
 from pathlib import Path
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import plan
-found = plan(CompileRequest(source=Path(sys.argv[1]), target="openvino"))
+found = plan(CompileRequest(source=Path(sys.argv[1]), target=(sys.argv[2:] or ["openvino"])[0]))
 print(json.dumps({"key": found.key, "found": found.artifact is not None}))
 """
 PREPARE = """
@@ -131,7 +131,7 @@ def edited(file: Path, old: str = "\n", new: str = "\n\n") -> Iterator[None]:
     [
         ("host/edgewright/compile/calibrate.py", ("_SEED = 2", "_SEED = 3")),  # other goldens
         ("host/edgewright/nouns/artifact.py", ("\n", "\n\n")),
-        ("targets/edgewright_targets/onnxruntime/files.py", ("\n", "\n\n")),
+        ("targets/edgewright_targets/_onnx/files.py", ("\n", "\n\n")),
     ],
 )
 def test_an_edited_file_is_another_key_and_converts_again(
@@ -143,6 +143,35 @@ def test_an_edited_file_is_another_key_and_converts_again(
     assert after["made"]
     assert (after["id"] == before["id"]) == ("SEED" not in edit[0])
     assert copy.python(CONVERT, model) == {**before, "made": False}  # as before: what was made then is right
+
+
+PLUGIN = {
+    "acme/__init__.py": "",
+    "acme/passes.py": "",
+    "acme/target.py": """
+from edgewright.sdk import Route, Target
+ROUTE = Route(stages=(("onnx", "acme.convert"),))
+TARGET = Target(name="acme", title="Acme", entry="model.json", precisions=("fp32",), framework="onnx", routes={"onnx": ROUTE})
+""",
+    "acme/convert.py": "def convert(context): pass",
+    "acme/runner.py": "def import_runtime(): pass\ndef accelerators(): pass\ndef prepare(): pass\ndef load(): pass",
+    "acme-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n",
+    "acme-1.0.dist-info/entry_points.txt": "[edgewright.targets]\nacme = acme.target:TARGET\n",
+}
+
+
+def test_a_plugins_package_counts_for_what_it_makes_and_for_nothing_else(
+    copy: Copy, before: Run, model: Path
+) -> None:
+    site = copy.place / "host"  # a folder that it is imported from
+    for name, text in PLUGIN.items():
+        (site / name).parent.mkdir(exist_ok=True)
+        (site / name).write_text(text)
+    plain = copy.python(KEY, model, "acme")["key"]
+    with edited(site / "acme/passes.py", "", "# edited"):  # a file that no record names
+        assert copy.python(KEY, model, "acme")["key"] != plain
+        assert copy.python(KEY, model)["key"] == before["key"]
+    assert copy.python(KEY, model, "acme")["key"] == plain
 
 
 def test_code_that_changes_while_it_runs_leaves_nothing_to_be_found(

@@ -124,7 +124,7 @@ def computed(artifact: Artifact, workers: Workers) -> set[str]:
     """What the layers of the file compute in, by the types of its tensors."""
     target = targets.load(artifact.manifest.target)
     rows, _ = workers.call(
-        target.framework, "edgewright.compile.explain", "read_the_artifact", module=targets.module_name(f"{target.name}.explain"),
+        target.framework, "edgewright.compile.explain", "read_the_artifact", module=targets.module_name(target.layers.module),
         path=artifact.folder / artifact.manifest.entry, run=False,
     )  # fmt: skip
     return {row.arithmetic.partition(",")[0] for row in rows if operations.is_layer(row)}

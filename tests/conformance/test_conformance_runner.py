@@ -81,7 +81,7 @@ def test_the_metadata_name_what_there_is(name: str) -> None:
     assert target.calibration_methods[0] == "minmax"
     assert "cpu" not in target.accelerators[1:]
     assert set(target.hardware) <= set(target.accelerators)
-    assert find_spec(targets.module_name(f"{name}.{target.host_runner}"))
+    assert find_spec(targets.module_name(target.runs_on_host))
     for ways in (target.routes, target.as_is):
         for way in ways.values():
             assert {worker for worker, _ in way.stages} <= set(SOURCES.values())
@@ -98,7 +98,7 @@ def runs(name: str) -> Any:
     try:
         targets.runner(name).import_runtime()
     except (ImportError, OSError):
-        return importlib.import_module(targets.module_name(f"{name}.{targets.load(name).host_runner}"))
+        return importlib.import_module(targets.module_name(targets.load(name).runs_on_host))
     return targets.runner(name)
 
 

@@ -72,7 +72,7 @@ def test_unfused_is_seen_as_such(onnx_net: Path, workers: Workers) -> None:
     found = explained(workers, onnx_net, "onnxruntime", "fp32")
     assert {item.kind: item.file for item in found.elements} == {"batch normalisation": 2, "activation": 2}
     assert [(group.pattern, group.count) for group in found.fused] == [(("Conv", "Relu"), 2)]
-    assert found.route == ("onnx:onnxruntime.from_onnx", "onnx:onnxruntime.finish")
+    assert found.route == ("onnx:_onnx.from_onnx", "onnx:onnxruntime.finish")
 
 
 def test_layers_that_stay_in_floats_are_told(onnx_net: Path, workers: Workers) -> None:
@@ -113,7 +113,7 @@ def test_the_command_prints_it(onnx_net: Path, capsys: pytest.CaptureFixture[str
     assert main(arguments) == 0
     shown = capsys.readouterr().out
     assert "Conv + BatchNormalization + Relu" in shown
-    assert "route: onnx:onnxruntime.from_onnx > onnx:onnxruntime.finish" in shown
+    assert "route: onnx:_onnx.from_onnx > onnx:onnxruntime.finish" in shown
     assert main([*arguments, "--json"]) == 0
     said = result_of(capsys.readouterr().out)["explanation"]
     assert said["elements"][0] == {"kind": "batch normalisation", "source": 2, "file": 2, "runtime": 0}

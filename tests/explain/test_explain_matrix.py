@@ -20,7 +20,7 @@ def test_every_source_times_every_target() -> None:
     }
     by_place = {(cell.source, cell.target): cell for cell in found}
     keras = by_place["keras", "onnxruntime"]
-    assert keras.stages == ("tensorflow:onnxruntime.from_tensorflow", "onnx:onnxruntime.finish")
+    assert keras.stages == ("tensorflow:_onnx.from_tensorflow", "onnx:onnxruntime.finish")
     assert "as-is" not in keras.precisions
     assert "as-is" in by_place["onnx", "onnxruntime"].precisions
     assert by_place["ir", "tflite"].precisions == ()
@@ -36,7 +36,7 @@ def test_every_stage_is_a_module_that_is_there() -> None:
 def test_the_command_prints_the_matrix(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["targets", "--matrix"]) == 0
     shown = capsys.readouterr().out
-    assert "onnxruntime.from_tensorflow" in shown
+    assert "_onnx.from_tensorflow" in shown
     assert main(["targets", "--matrix", "--json"]) == 0
     rows = result_of(capsys.readouterr().out)["routes"]
     assert len(rows) == len(SOURCES) * len(targets.names())

@@ -17,7 +17,7 @@ from edgewright.compile.float_groups import ENDS, MASKS, FloatGroup, groups
 from edgewright.compile.jobs import SourceRef
 from edgewright.compile.operations import Operation
 from edgewright.compile.workers import Workers
-from edgewright_targets.onnxruntime import explain as onnx_explain
+from edgewright_targets._onnx import explain as onnx_explain
 from edgewright_targets.tflite import explain as tflite_explain
 
 

@@ -64,14 +64,14 @@ def test_what_keeps_its_end_in_floats_passes_and_is_right(
 ) -> None:
     artifact = convert(keras_folder / f"{name}.keras", target)
     manifest = artifact.manifest
-    module = targets.module_name(f"{target}.steps")
+    module = targets.module_name(targets.load(target).steps)
     path = artifact.folder / manifest.entry
     names = [spec.name for spec in manifest.outputs]
     assert workers.call(targets.load(target).framework, module, "tails", path=path, outputs=names) == [None]
 
 
 def test_class_numbers_have_no_levels(onnx_folder: Path) -> None:
-    from edgewright_targets.onnxruntime import steps
+    from edgewright_targets._onnx import steps
 
     assert steps.tails(onnx_folder / "labels.onnx", ["y"]) == [None]
 
@@ -110,7 +110,7 @@ def test_a_file_that_cannot_be_walked_says_so(
 def test_every_target_that_rounds_can_be_asked() -> None:
     for name in targets.names():
         calibrated = any(PRECISIONS[precision].calibrated for precision in targets.load(name).precisions)
-        assert (targets.folder(name) / "steps.py").is_file() or not calibrated, name
+        assert targets.load(name).steps or not calibrated, name
 
 
 def test_the_models_are_what_they_are_called(onnx_folder: Path) -> None:

@@ -17,7 +17,7 @@ from edgewright.compile.jobs import SourceRef, opened
 from edgewright.compile.levels import Part
 from edgewright.compile.tails import Graph, Move, Operand, Tail, affine, tail
 from edgewright.nouns.artifact import TensorSpec
-from edgewright_targets.onnxruntime import steps as onnx_steps
+from edgewright_targets._onnx import steps as onnx_steps
 from edgewright_targets.tflite import steps as tflite_steps
 
 MOVES = [

@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compile import onnxsession
-from edgewright_targets.onnxruntime.fold import folded
+from edgewright_targets._onnx.fold import folded
 
 
 def flattened() -> onnx.ModelProto:

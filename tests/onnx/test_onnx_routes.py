@@ -18,7 +18,7 @@ def test_a_module_is_exported_at_the_lowest_opset_that_has_its_operators(
     artifact = made(source, "fp32")
     assert artifact.manifest.requires["opset"] == OPSETS[name]
     assert artifact.manifest.parity.sqnr_db > 100
-    assert artifact.manifest.route == ("torch:onnxruntime.from_torch", "onnx:onnxruntime.finish")
+    assert artifact.manifest.route == ("torch:_onnx.from_torch", "onnx:onnxruntime.finish")
     for output in answers_of(artifact):
         assert np.abs(output - output[0]).max() > 0.01 * np.abs(output).max()
 
@@ -64,7 +64,7 @@ def test_a_litert_file_becomes_onnx(made, small_models, answers_of, name):
     artifact = made(small_models("keras") / f"{name}.tflite", "fp32")
     assert artifact.manifest.parity.sqnr_db > 100
     assert artifact.manifest.requires == {"opset": 13, "ir": 7}
-    assert artifact.manifest.route == ("tensorflow:onnxruntime.from_tflite", "onnx:onnxruntime.finish")
+    assert artifact.manifest.route == ("tensorflow:_onnx.from_tflite", "onnx:onnxruntime.finish")
     (output,) = answers_of(artifact)
     assert np.abs(output - output[0]).max() > 0.01 * np.abs(output).max()
 

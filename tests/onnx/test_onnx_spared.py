@@ -14,8 +14,8 @@ from edgewright.compile import onnxsession
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.nouns.artifact import TensorSpec
-from edgewright_targets.onnxruntime import calibrated, floats
-from edgewright_targets.onnxruntime.spared import spared
+from edgewright_targets._onnx import calibrated, floats
+from edgewright_targets._onnx.spared import spared
 
 FEATURES, GROWTH, BLOCKS = 8, 4, 12
 

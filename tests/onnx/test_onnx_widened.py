@@ -21,8 +21,8 @@ from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Artifact
-from edgewright_targets.onnxruntime import widen
-from edgewright_targets.onnxruntime.widen import narrow_kinds, widened
+from edgewright_targets._onnx import widen
+from edgewright_targets._onnx.widen import narrow_kinds, widened
 
 GENERATOR = np.random.default_rng(3)
 

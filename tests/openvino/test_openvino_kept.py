@@ -13,6 +13,7 @@ from edgewright.compile.explain import _converted
 from edgewright.compile.float_groups import groups
 from edgewright.errors import ConversionError
 from edgewright_targets.openvino import explain, layers
+from edgewright_targets.openvino.target import MASKED_PRODUCTS
 
 
 def a_softmax(*, before: bool, behind: bool) -> Any:
@@ -45,7 +46,7 @@ def test_the_way_from_minus_infinity_to_the_softmax(tmp_path: Path, minus_infini
     import openvino as ov
 
     model = ov.convert_model(str(masked_models.write(tmp_path, minus_infinity)))
-    (group,) = groups(_converted(explain.of_model(model)), products=explain.MASKED_PRODUCTS)
+    (group,) = groups(_converted(explain.of_model(model)), products=MASKED_PRODUCTS)
     assert set(group.names) == {"qk", "bias", "bias3", "masked", "p"}
 
 

@@ -15,7 +15,7 @@ from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Manifest
-from edgewright_targets.openvino import integers
+from edgewright_targets._onnx import integers
 
 DAY, NOW = 86_400_000, 1_700_000_000_000
 

@@ -68,7 +68,7 @@ class Subject(NamedTuple):
     def answering(self) -> dict[str, Any]:
         """What the target's worker has to know to run it."""
         return {
-            "runner": targets.module_name(f"{self.target.name}.{self.target.host_runner}"),
+            "runner": targets.module_name(self.target.runs_on_host),
             "folder": self.folder,
             "manifest": msgspec.to_builtins(self.manifest),
         }
@@ -83,10 +83,11 @@ class Subject(NamedTuple):
                 self.manifest,
                 (*inputs, *outputs),
                 self.floats,
-                same_runtime=self.target.host_runner == "runner",
+                same_runtime=not self.target.host_runner,
+                sums_vary=self.target.sums_vary,
             ),
             "other_kernels": self.kernels,
-            "module": targets.module_name(f"{self.target.name}.steps") if self.rounded else None,
+            "module": targets.module_name(self.target.steps) if self.rounded and self.target.steps else None,
             "answers": self.answers if self.compare.function is not None else None,
         }
 
@@ -168,7 +169,7 @@ def _levels(
     workers: Workers, subject: Subject, parity: Parity, verdict: tuple[OutputVerdict, ...]
 ) -> list[str]:
     """Notes for a source that was rounded before it came here; where it is rounded here, Coarse is raised."""
-    if not subject.rounded:
+    if not subject.rounded or not subject.target.steps:
         return []
     try:
         found = levels.suspected(workers, subject.target, subject.folder, subject.manifest, subject.goldens)

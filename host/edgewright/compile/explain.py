@@ -18,13 +18,15 @@ from edgewright.compile.jobs import SOURCES, Order, SourceRef, opened
 from edgewright.compile.operations import Operation
 from edgewright.compile.request import CompileRequest, calibration_data
 from edgewright.compile.workers import Workers
+from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
+from edgewright.nouns.target import LayerReader, Target
 
 _READERS = {  # worker -> module with `of_source(model, path)`
     "tensorflow": "edgewright.compile.source_graphs",
     "torch": "edgewright.compile.source_graphs",
-    "onnx": "edgewright_targets.onnxruntime.explain",
+    "onnx": "edgewright_targets._onnx.explain",
     "litert": "edgewright_targets.tflite.explain",
     "openvino": "edgewright_targets.openvino.explain",
 }
@@ -98,12 +100,27 @@ def explain(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ex
     ref = _ref(request, artifact)
     here = __name__
     source = workers.call(SOURCES[ref.format], here, "read_the_source", source=ref)
-    target = targets.load(manifest.target)
-    module = targets.module_name(f"{target.name}.explain")
+    target, reader = _reader(manifest.target)
+    module = targets.module_name(reader.module)
     entry = artifact.folder / manifest.entry
     file, runtime = workers.call(target.framework, here, "read_the_artifact", module=module, path=entry)
-    notes = (*manifest.notes, *getattr(importlib.import_module(module), "NOTES", ()))
-    return _explained(source, file, runtime, artifact, notes)
+    return _explained(source, file, runtime, artifact, (*manifest.notes, *reader.notes))
+
+
+def _reader(name: str) -> tuple[Target, LayerReader]:
+    """A target, and how layers of its artifacts are read.
+
+    Raises:
+        ConversionError: it does not say.
+    """
+    target = targets.load(name)
+    if target.layers is None:
+        raise ConversionError(
+            f"{target.title} has no reader of layers: {name}",
+            hint="leave --explain and --fallback out for this target",
+            code="layers-unread",
+        )
+    return target, target.layers
 
 
 def names_to_keep(request: CompileRequest, artifact: Artifact, workers: Workers) -> tuple[str, ...]:
@@ -117,12 +134,10 @@ def to_keep(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ke
     Args:
         artifact: the request's, in fp32.
     """
-    target = targets.load(artifact.manifest.target)
-    module = targets.module_name(f"{target.name}.explain")
+    target, reader = _reader(artifact.manifest.target)
     kind = artifact.manifest.source.format
-    reader = importlib.import_module(module)
-    stage = getattr(reader, "NAMED_BY_STAGE", {}).get(kind)
-    if kind in getattr(reader, "NAMED_BY_SOURCE", ()):
+    stage = reader.named_by_stage.get(kind)
+    if kind in reader.named_by_source:
         source = _ref(request, artifact)
         layers, rows = workers.call(SOURCES[kind], __name__, "names_in_the_source", source=source)
         return Keepable(layers=tuple(layers), groups=_new(groups(rows), reader))
@@ -130,17 +145,17 @@ def to_keep(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ke
         rows = _named_by(stage, request, artifact, workers)
     else:
         entry = artifact.folder / artifact.manifest.entry
+        module = targets.module_name(reader.module)
         rows, _ = workers.call(
             target.framework, __name__, "read_the_artifact", module=module, path=entry, run=False
         )
-    found = groups(rows, products=getattr(reader, "MASKED_PRODUCTS", False))
+    found = groups(rows, products=reader.masked_products)
     return Keepable(layers=tuple(layer.name for layer in _layers(rows, None)), groups=_new(found, reader))
 
 
-def _new(found: Sequence[FloatGroup], reader: Any) -> tuple[FloatGroup, ...]:
+def _new(found: Sequence[FloatGroup], reader: LayerReader) -> tuple[FloatGroup, ...]:
     """The groups that int8 does not leave in floats by itself."""
-    by_default = getattr(reader, "FLOATS_BY_DEFAULT", ())
-    return tuple(group for group in found if group.kind not in by_default)
+    return tuple(group for group in found if group.kind not in reader.float_by_default)
 
 
 def names_in_the_source(source: SourceRef) -> tuple[list[str], list[Operation]]:

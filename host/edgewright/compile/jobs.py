@@ -16,6 +16,7 @@ from edgewright.compile.calibrate import LIMIT, SampleSet
 from edgewright.compile.counting import counting
 from edgewright.compile.domains import Domains
 from edgewright.compile.ranges import Range, Ranges
+from edgewright.compile.stage import StageContext, StageResult
 from edgewright.errors import ConversionError, EdgewrightError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
@@ -84,30 +85,6 @@ class Order(Noun, frozen=True, kw_only=True):
     float64: bool = False
     conversion: Conversion = Conversion()
     toolchains: dict[str, Path] = {}
-
-
-class Work:
-    """What a stage's `convert` is given: its Order's attributes, and
-
-    Attributes:
-        source: the opened source model, where the stage runs in the source's own worker, else None.
-        samples: gives a fresh stream of calibration samples, each a list of arrays in the order of `inputs`;
-            `samples(4)` of four at most. Whatever runs the model takes its inputs from here.
-    """
-
-    def __init__(self, source: Any, samples: Callable[..., Iterator[list[Array]]], order: Order) -> None:
-        self.source, self.samples = source, samples
-        self.path, self.folder, self.entry = order.path, order.folder, order.entry
-        self.precision, self.opset, self.count = order.precision, order.opset, order.count
-        self.max_opset, self.synthetic = order.max_opset, order.synthetic
-        self.float64 = order.float64
-        self.inputs, self.outputs = order.inputs, order.outputs
-        self.keep_float = order.conversion.keep_float
-        self.calibration_method, self.integer_io = (
-            order.conversion.calibration_method,
-            order.conversion.integer_io,
-        )
-        self.toolchains, self.accelerator = order.toolchains, order.conversion.accelerator
 
 
 @lru_cache(maxsize=1)
@@ -222,14 +199,14 @@ def convert(
     samples: SampleSet,
     order: Order,
 ) -> dict[str, Any]:
-    """Runs one stage, a target's module, on a `Work`.
+    """Runs one stage, a target's module, on a `StageContext`.
 
     Returns what the stage says. The last one of a route says `inputs` and `outputs` (name, dtype and, where
     there are any, scale and zero_point, in the source's order), `requires` (as in the manifest) and `method`
     (of calibration), and may add `kept_float` (names of the layers that really stayed in floats), `notes`
     and `nondeterministic` (tools that may give other bytes the next time). `ranges` are those of the samples that it took.
     """
-    stage: Callable[[Any], dict[str, Any] | None] = importlib.import_module(module).convert
+    stage: Callable[[StageContext], StageResult | None] = importlib.import_module(module).convert
     failed: list[Exception] = []
     seen = Ranges(samples.specs)
 
@@ -242,7 +219,7 @@ def convert(
 
     model = opened(source) if open_source else None
     try:
-        found = stage(Work(model, stream, order)) or {}
+        found = stage(StageContext(model, stream, order)) or {}
     except Exception as error:
         if failed:
             raise failed[0] from None

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from edgewright import __version__
+from edgewright import __version__, targets
 from edgewright.compile import class_names, images, own_function, toolchains
 from edgewright.compile.edges import Edge
-from edgewright.compile.fingerprint import fingerprint
+from edgewright.compile.fingerprint import fingerprint, of_plugins
 from edgewright.compile.metrics import own
 from edgewright.compile.recognise import Recognised, file_sha256
 from edgewright.compile.request import SYNTHETIC, CompileRequest
@@ -33,7 +33,6 @@ _SOURCE_TOOLS = {
     "pytorch": ("torch",),
     "ir": ("openvino",),
 }
-_EXTRAS = {"tflite": "tflite", "onnxruntime": "onnx", "openvino": "openvino"}
 _EXTRA_OF_TOOL = {
     "tensorflow": "tflite", "keras": "tflite", "tf-keras": "tflite", "ai-edge-litert": "tflite", "ai-edge-quantizer": "tflite",
     "nncf": "openvino", "torch": "torch", "litert-torch": "torch", "onnx": "onnx", "onnxruntime": "onnx",
@@ -47,17 +46,15 @@ def tools(edge: Edge) -> dict[str, str]:
         ConversionError: one is not installed, or a toolchain; the hint says what to install.
     """
     names = {*_SOURCE_TOOLS[edge.source], *edge.target.tools, *edge.route.tools, "numpy"}
-    if edge.target.name == "onnxruntime" and "tensorflow" in names:
-        names.add("tf2onnx")
     found: dict[str, str] = {}
     for name in sorted(names):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError as error:
-            extra = _EXTRA_OF_TOOL.get(name, _EXTRAS.get(edge.target.name, "all"))
+            extra = _EXTRA_OF_TOOL.get(name, edge.target.extra)
             raise ConversionError(
                 f"{name} is not installed, which {edge.source} -> {edge.target.name} needs",
-                hint=f"pip install 'edgewright[{extra}]'",
+                hint=f"pip install 'edgewright[{extra}]'" if extra else f"pip install {name}",
                 code="tool-missing",
             ) from error
     found.update({f"toolchain {name}": toolchains.stamp(name) for name in edge.route.toolchains})
@@ -125,6 +122,7 @@ def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: 
     decided = {
         "edgewright": __version__,
         "code": fingerprint(),
+        "plugins": of_plugins([targets.plugin(edge.target.name)]),
         "tolerance": msgspec.to_builtins(PRECISIONS[edge.precision].tolerance),
         "source": msgspec.to_builtins(found.source),
         "target": edge.target.name,

@@ -79,7 +79,7 @@ def suspected(
     """
     return list(
         workers.call(
-            target.framework, __name__, "on_goldens", module=targets.module_name(f"{target.name}.steps"),
+            target.framework, __name__, "on_goldens", module=targets.module_name(target.steps),
             path=folder / manifest.entry, inputs=len(manifest.inputs), outputs=manifest.outputs, file=goldens_file,
         )
     )  # fmt: skip

@@ -267,7 +267,7 @@ class _Compilation:
 
     @property
     def _runner(self) -> str:
-        return targets.module_name(f"{self.edge.target.name}.{self.edge.target.host_runner}")
+        return targets.module_name(self.edge.target.runs_on_host)
 
     def _convert(
         self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], samples: SampleSet

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgewright import targets
 from edgewright.compile import goldens
 from edgewright.compile.ranges import Range
 from edgewright.errors import ConversionError
@@ -39,6 +40,6 @@ def check(
             furthest = high if high >= most else low
             raise ConversionError(
                 f"{target.title} computes whole numbers in {target.integer_bits} bits: {end} {spec.name} goes to {furthest:.0f}",
-                hint="take --target onnxruntime, or make the numbers smaller before they enter the model",
+                hint=f"take --target {targets.widest()[0]}, or make the numbers smaller before they enter the model",
                 code="integers-too-wide",
             )

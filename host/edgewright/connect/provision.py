@@ -128,8 +128,7 @@ def system_only(facts: Facts, target: Target, requires: Mapping[str, int]) -> Ed
         )
     return EdgewrightError(
         f"no {target.title} for Python {facts.python.version} on this board",
-        hint="it is part of the board's system: install its Python package there (on a Jetson python3-libnvinfer), "
-        "or use another target",
+        hint=f"it is part of the board's system: {target.system_hint or 'install it there'}, or use another target",
         code="no-wheel",
     )
 

@@ -8,13 +8,28 @@ import json
 import re
 import threading
 from pathlib import Path
+from typing import NamedTuple
 
+from edgewright import targets
 from edgewright.connect.agent_package import source_folder
 from edgewright.connect.shrink import shrink
+from edgewright.errors import UsageError
 from edgewright.nouns.base import Noun
 
 PACKAGE = "edgewright_targets"
 IMPORTED = re.compile(rf"^\s*from {PACKAGE}\.([\w.]+) import (\w+)", re.MULTILINE)
+
+
+class Own(NamedTuple):
+    """A plug-in's package: its name and folder."""
+
+    package: str
+    folder: Path
+
+    def renamed(self, text: str, target: str) -> str:
+        """A source with imports of the package as of `edgewright_targets.<target>`."""
+        found = re.compile(rf"^(\s*from ){re.escape(self.package)}(?=[. ])", re.MULTILINE)
+        return found.sub(rf"\g<1>{PACKAGE}.{target}", text)
 
 
 class RunnerPackage(Noun, frozen=True, kw_only=True):
@@ -42,7 +57,9 @@ def package(target: str) -> RunnerPackage:
 @functools.cache
 def made(target: str) -> RunnerPackage:
     """The package, once a process."""
-    return build(source_folder(PACKAGE), target)
+    plugin = targets.plugin(target)
+    own = Own(package=plugin, folder=targets.folder(target)) if plugin else None
+    return packed(target, sources(source_folder(PACKAGE), target, own))
 
 
 def build(folder: Path, target: str) -> RunnerPackage:
@@ -61,13 +78,29 @@ def packed(target: str, found: dict[str, str]) -> RunnerPackage:
     return RunnerPackage(target=target, data=data, sha256=hashlib.sha256(data).hexdigest())
 
 
-def sources(folder: Path, target: str) -> dict[str, str]:
-    """Name below the folder -> source text of a target's runner, and of what it imports of other targets."""
+def sources(folder: Path, target: str, own: Own | None = None) -> dict[str, str]:
+    """Name below `edgewright_targets` -> source text of a target's runner, and of what it imports of packages like its own.
+
+    Args:
+        own: a plug-in's package, which is to be `edgewright_targets.<target>` on boards; None: it is that here.
+
+    Raises:
+        UsageError: it imports something else than a module of such a package.
+    """
     found: dict[str, str] = {}
     wanted = [f"{target}/runner.py"]
     while wanted:
         name = wanted.pop()
-        found[name] = (folder / name).read_text("utf-8")
+        foreign = name.startswith(f"{target}/")
+        file = own.folder / name.removeprefix(f"{target}/") if own and foreign else folder / name
+        if not file.is_file():
+            raise UsageError(
+                f"the runner of {target} imports what is no module: {name}",
+                hint="its imports of its own package are `from package import module`, one a line",
+                code="runner-imports",
+            )
+        text = file.read_text("utf-8")
+        found[name] = text if own is None else own.renamed(text, target)
         modules = [f"{module.replace('.', '/')}/{item}.py" for module, item in IMPORTED.findall(found[name])]
         wanted += [one for one in modules if one not in found]
     return found

@@ -45,11 +45,31 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
         return beyond(self.caps, requires)
 
 
+class SystemRuntime(Noun, frozen=True, kw_only=True):
+    """A distribution that boards may have as a part of their system, and that runs a target's artifacts.
+
+    Attributes:
+        since, before: of its versions, these alone: from `since` on, older than `before`. Empty: no bound.
+    """
+
+    distribution: str
+    since: str = ""
+    before: str = ""
+
+    def covers(self, distribution: str, version: str) -> bool:
+        """Whether this is it."""
+        if distribution != self.distribution:
+            return False
+        at_least = not self.since or numbers(version) >= numbers(self.since)
+        return at_least and (not self.before or numbers(version) < numbers(self.before))
+
+
 class Route(Noun, frozen=True, kw_only=True):
     """One edge: how a source format gets to a target.
 
     Attributes:
-        stages: (worker, module below `edgewright_targets`), in order; a module's `convert(work)` does it.
+        stages: (worker, module), in order; a module's `convert(context)` does it. The module is `<target>.<name>`, or
+            `_onnx.<name>` for a conversion to ONNX that targets share.
         precisions: names of those that this way can make; None: all of the target's.
         toolchains: names of the toolchains that its stages call.
         tools: distributions that its stages need besides the source's framework and the target's tools.
@@ -61,18 +81,45 @@ class Route(Noun, frozen=True, kw_only=True):
     tools: tuple[str, ...] = ()
 
 
+class LayerReader(Noun, frozen=True, kw_only=True):
+    """How the layers of a target's artifacts are read, for `convert --explain` and the search of what stays in floats.
+
+    Attributes:
+        module: has `shipped(path)`, rows of `Operation` of the file, and `executed(path)`, those of the graph that the
+            runtime runs, or None where it cannot be asked on the host.
+        named_by_source: source formats whose own layers are what `--keep-float` names.
+        named_by_stage: source format -> a module that goes the way of int8-mixed up to the last stage, and lists the layers.
+        masked_products: products of masks may be kept in floats as a group.
+        float_by_default: kinds of groups that every calibrated precision leaves in floats: nothing to search.
+        notes: what to know of every explanation.
+    """
+
+    module: str
+    named_by_source: tuple[str, ...] = ()
+    named_by_stage: dict[str, str] = {}
+    masked_products: bool = False
+    float_by_default: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 class Target(Noun, frozen=True, kw_only=True):
-    """The `TARGET` of one `edgewright_targets/<name>/target.py`.
+    """What a target is: the `TARGET` of one `edgewright_targets/<name>/target.py`, or of a plug-in.
+
+    Modules are named `<target>.<name>`, below `edgewright_targets` or the plug-in's own package.
 
     Attributes:
         entry: stable file name of the file that the runtime opens.
         precisions: names of `PRECISIONS` that its converter can make.
         framework: worker that the runner runs in on the host.
-        host_runner: its module that runs artifacts on the host, where that is not `runner` itself.
+        host_runner: module that runs artifacts on the host, where that is not `<target>.runner`, which travels to boards.
+        layers: how layers of its artifacts are read; None: they cannot be explained, nor searched.
+        steps: module with `tails(path, outputs)`, how finely outputs are rounded; empty: levels are not checked.
         max_opset: newest ONNX opset that its stages read; None: any.
         integer_bits: that it computes whole numbers in, whatever the model says.
         float64: it computes in float64 what the model does; elsewhere that becomes float32.
+        sums_vary: precisions in which boards may answer otherwise than the host, CPU by CPU: how far the host errs says little.
         tools: distributions that make its artifacts, besides the source's framework.
+        extra: the extra of edgewright that installs `tools`; empty: they are installed by their names.
         routes: source format -> the way from there.
         as_is: the same for a source that goes through unchanged (precision `as-is`).
         calibration_methods: names of the ways that it has to fix the ranges of activations, the default first.
@@ -80,6 +127,8 @@ class Target(Noun, frozen=True, kw_only=True):
         hardware: the target's name of an accelerator -> its name in a board's facts, where the two differ.
         requirements: distributions that every runtime of it needs besides itself.
         runtimes: wheels, best first.
+        system: what boards may have of their own that runs it.
+        system_hint: how to install such a runtime, where there are no wheels.
         caps: distribution -> version -> what it reads from that version on, for runtimes that boards have already.
     """
 
@@ -88,19 +137,42 @@ class Target(Noun, frozen=True, kw_only=True):
     entry: str
     precisions: tuple[str, ...]
     framework: str
-    host_runner: str = "runner"
+    host_runner: str = ""
+    layers: LayerReader | None = None
+    steps: str = ""
     max_opset: int | None = None
     integer_bits: int = 64
     float64: bool = False
-    tools: tuple[str, ...]
-    routes: dict[str, Route]
-    as_is: dict[str, Route]
-    calibration_methods: tuple[str, ...]
-    accelerators: tuple[str, ...]
+    sums_vary: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    extra: str = ""
+    routes: dict[str, Route] = {}
+    as_is: dict[str, Route] = {}
+    calibration_methods: tuple[str, ...] = ("minmax",)
+    accelerators: tuple[str, ...] = ("cpu",)
     hardware: dict[str, str] = {}
-    requirements: tuple[str, ...]
-    runtimes: tuple[RuntimeRow, ...]
+    requirements: tuple[str, ...] = ()
+    runtimes: tuple[RuntimeRow, ...] = ()
+    system: tuple[SystemRuntime, ...] = ()
+    system_hint: str = ""
     caps: dict[str, dict[str, dict[str, int]]] = {}
+
+    @property
+    def runner(self) -> str:
+        """The module that travels to boards; their agents know it by this name."""
+        return f"{self.name}.runner"
+
+    @property
+    def runs_on_host(self) -> str:
+        """The module that runs artifacts on the host."""
+        return self.host_runner or self.runner
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The modules of all stages."""
+        routes = (*self.routes.values(), *self.as_is.values())
+        by_stage = tuple(self.layers.named_by_stage.values()) if self.layers else ()
+        return tuple(dict.fromkeys((*(one for route in routes for _, one in route.stages), *by_stage)))
 
     @property
     def sources(self) -> tuple[str, ...]:

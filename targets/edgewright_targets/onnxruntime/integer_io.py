@@ -59,7 +59,7 @@ def _only(nodes, kind, name, end):
 
 
 def _refused(name, end):
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     return ConversionError(
         f"{end} cannot be an integer, it is used in floats: {name}",

@@ -1,4 +1,6 @@
-"""The target `onnxruntime`: metadata only. Keys and row order: see `edgewright.nouns.target`."""
+"""The target `onnxruntime`: its record alone. `edgewright.sdk.Target` says what its fields are."""
+
+from edgewright.sdk import LayerReader, Route, RuntimeRow, SystemRuntime, Target
 
 # What versions read, from each one on, as found by loading files of every kind: `ir` and `opset` of ONNX, `ml` its
 # opset for classical models, `contrib` the runtime's own operators, by the minor version that brought them.
@@ -21,59 +23,61 @@ _CAPS = {
 }
 
 
-def _row(version, caps, python, glibc, numpy):
-    return {
-        "distribution": "onnxruntime",
-        "version": version,
-        "python": python,
-        "archs": ["x86_64", "aarch64"],
-        "glibc": glibc,
-        "requires": [numpy],
-        "caps": _CAPS[caps],
-    }
+def _row(version: str, caps: str, python: str, glibc: str, numpy: str) -> RuntimeRow:
+    return RuntimeRow(
+        distribution="onnxruntime",
+        version=version,
+        python=python,
+        archs=("x86_64", "aarch64"),
+        glibc=glibc,
+        requires=(numpy,),
+        caps=_CAPS[caps],
+    )
 
 
-def _route(worker, module, *tools):
-    return {
-        "stages": [[worker, f"onnxruntime.{module}"], ["onnx", "onnxruntime.finish"]],
-        "tools": list(tools),
-    }
+def _route(worker: str, module: str, *tools: str) -> Route:
+    return Route(stages=((worker, f"_onnx.{module}"), ("onnx", "onnxruntime.finish")), tools=tools)
 
 
-TARGET = {
-    "title": "ONNX Runtime",
-    "float64": True,
-    "entry": "model.onnx",
-    "precisions": [
+TARGET = Target(
+    name="onnxruntime",
+    title="ONNX Runtime",
+    entry="model.onnx",
+    precisions=(
         "fp32", "fp16", "int8-dynamic", "int8", "int8-mixed", "int16x8", "int8-weights", "int4-weights", "as-is",
-    ],
-    "framework": "onnx",
-    "tools": ["onnx", "onnxruntime"],
-    "routes": {
-        "keras": _route("tensorflow", "from_tensorflow"),
-        "h5": _route("tensorflow", "from_tensorflow"),
-        "savedmodel": _route("tensorflow", "from_tensorflow"),
-        "frozen": _route("tensorflow", "from_tensorflow"),
+    ),
+    framework="onnx",
+    layers=LayerReader(module="onnxruntime.explain", float_by_default=("masks",)),
+    steps="_onnx.steps",
+    float64=True,
+    tools=("onnx", "onnxruntime"),
+    extra="onnx",
+    routes={
+        "keras": _route("tensorflow", "from_tensorflow", "tf2onnx"),
+        "h5": _route("tensorflow", "from_tensorflow", "tf2onnx"),
+        "savedmodel": _route("tensorflow", "from_tensorflow", "tf2onnx"),
+        "frozen": _route("tensorflow", "from_tensorflow", "tf2onnx"),
         "pt2": _route("torch", "from_torch", "onnxscript"),
         "pytorch": _route("torch", "from_torch", "onnxscript"),
         "onnx": _route("onnx", "from_onnx"),
         "tflite": _route("tensorflow", "from_tflite", "tensorflow", "tf2onnx"),
     },
-    "as_is": {
-        "onnx": {"stages": [["onnx", "onnxruntime.as_is"]]},
+    as_is={
+        "onnx": Route(stages=(("onnx", "_onnx.as_is"),)),
         "tflite": _route("tensorflow", "from_tflite", "tensorflow", "tf2onnx"),  # one that is quantised stays so
     },
-    "calibration_methods": ["minmax", "entropy", "percentile"],
-    "accelerators": ["cpu", "cuda", "tensorrt"],
-    "hardware": {"tensorrt": "cuda"},
-    "requirements": ["numpy"],
-    "runtimes": [
+    calibration_methods=("minmax", "entropy", "percentile"),
+    accelerators=("cpu", "cuda", "tensorrt"),
+    hardware={"tensorrt": "cuda"},
+    requirements=("numpy",),
+    runtimes=(
         _row("1.32.0", "1.32", "3.11-3.14", "2.28", "numpy>=1.21.6"),
         _row("1.28.0", "1.28", "3.11-3.14", "2.27", "numpy>=1.21.6"),
         _row("1.23.2", "1.23", "3.10-3.10", "2.27", "numpy>=1.21.6"),
         _row("1.19.2", "1.18", "3.8-3.9", "2.27", "numpy>=1.19.5"),
         _row("1.14.1", "1.14", "3.7-3.7", "2.17", "numpy<2"),
         _row("1.10.0", "1.9", "3.6-3.6", "2.17", "numpy<2"),
-    ],
-    "caps": {"onnxruntime": _CAPS},
-}  # fmt: skip
+    ),
+    system=(SystemRuntime(distribution="onnxruntime"), SystemRuntime(distribution="onnxruntime-gpu")),
+    caps={"onnxruntime": _CAPS},
+)  # fmt: skip

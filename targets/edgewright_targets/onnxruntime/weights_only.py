@@ -1,6 +1,6 @@
 """8-bit and 4-bit weights with arithmetic in floats. Host side, in the `onnx` worker."""
 
-from edgewright_targets.onnxruntime.prepare import named, raised
+from edgewright_targets._onnx.prepare import named, raised
 
 _LEAST = 64  # numbers in a weight: below, scales and nodes cost more than is saved
 _BLOCK = 32  # weights that share a scale in 4 bits
@@ -157,7 +157,7 @@ def _multiplied(model):
 
 
 def _refuse_none(found, bits):
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     if not found:
         kinds = "MatMul or Gemm" if bits == "4" else "convolution, MatMul or Gemm"

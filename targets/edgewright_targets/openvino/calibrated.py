@@ -1,6 +1,6 @@
 """Static quantisation by NNCF: int8, int8-mixed. Host side, in the `openvino` worker."""
 
-from edgewright_targets.onnxruntime.widen import wide
+from edgewright_targets._onnx.widen import wide
 from edgewright_targets.openvino import layers
 from edgewright_targets.openvino.floats import floats, shield
 
@@ -21,7 +21,7 @@ def quantise(model, work):
     """
     import nncf
 
-    from edgewright.compile.float_groups import FILLS
+    from edgewright.sdk.graphs import FILLS
 
     onnx_file = work.path / "model.onnx"
     named_there = bool(work.keep_float) and onnx_file.is_file()
@@ -124,7 +124,7 @@ def _has_attention(model):
 
 
 def _some_quantised(model):
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     if not any(one.get_type_name() == "FakeQuantize" for one in model.get_ops()):
         raise ConversionError(

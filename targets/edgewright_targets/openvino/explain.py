@@ -1,12 +1,5 @@
 """Operations of OpenVINO IR, and of what its CPU plugin makes of it. Host side, in the `openvino` worker."""
 
-# from these sources int8-mixed goes by way of ONNX and fp32 does not: the fp32 file's names are not those to keep
-NAMED_BY_STAGE = dict.fromkeys(("keras", "h5", "savedmodel", "frozen", "pt2", "pytorch"), "openvino.named")
-# as of 2026.4 the CPU plugin fuses an 8-bit attention whose mask comes from an Unsqueeze into a kernel that answers wrongly (-3 dB)
-MASKED_PRODUCTS = True
-FLOATS_BY_DEFAULT = (
-    "masks",
-)  # kinds of groups that every calibrated precision leaves in floats: nothing to try
 _NO_OPERATIONS = ("Parameter", "Result", "Constant")
 _PLUGINS_OWN = ("Input", "Output", "Const", "Constant", "Parameter", "Result")
 _WIDTHS = {"i8": "int8", "u8": "int8", "i4": "int4", "u4": "int4", "nf4": "int4", "f16": "fp16"}
@@ -22,7 +15,7 @@ _PASSING = (
 
 
 def of_source(model, path):  # noqa: ARG001 - one signature for all targets
-    """Rows for `compile.operations.Operation` of an opened IR source."""
+    """Rows for `edgewright.sdk.Operation` of an opened IR source."""
     return of_model(model.model)
 
 
@@ -98,7 +91,7 @@ def _largest(item):
     """The greatest magnitude among the float constants that it reads, of what may be part of a mask."""
     import numpy
 
-    from edgewright.compile.float_groups import MASKING
+    from edgewright.sdk.graphs import MASKING
 
     found = 0.0
     for port in item.inputs() if item.get_type_name().lower() in MASKING else ():

@@ -13,7 +13,7 @@ def convert(work):
     """
     import openvino as ov
 
-    from edgewright.errors import UsageError
+    from edgewright.sdk import UsageError
 
     if work.integer_io:
         raise UsageError(

@@ -1,6 +1,7 @@
 """Decides which operations stay in floats by default when a model is quantised, and why. Host side, in the `openvino` worker."""
 
-from edgewright_targets.openvino.explain import MASKED_PRODUCTS, of_model
+from edgewright_targets.openvino.explain import of_model
+from edgewright_targets.openvino.target import MASKED_PRODUCTS
 
 _LOOKED_AT = 32  # samples whose activations say how wide each tensor is
 _SHOWN = 8  # names in a note
@@ -10,8 +11,8 @@ def floats(model, work):
     """{kind of group: names of operations} and notes: what masks or fills. NNCF by itself leaves what joins outputs in floats."""
     import msgspec
 
-    from edgewright.compile.float_groups import ENDS, groups, in_doubt
-    from edgewright.compile.operations import Operation
+    from edgewright.sdk import Operation
+    from edgewright.sdk.graphs import ENDS, groups, in_doubt
 
     rows = [msgspec.convert(row, Operation) for row in of_model(model)]
     doubtful = in_doubt(rows)
@@ -51,7 +52,7 @@ def _spans(model, work, names):
     """{(operation, index of its output): (least, greatest value)} of the floats that the operations read and make."""
     import openvino as ov
 
-    from edgewright_targets.onnxruntime.widen import wide
+    from edgewright_targets._onnx.widen import wide
 
     copy, wanted = model.clone(), {}
     for one in copy.get_ops():

@@ -7,10 +7,10 @@ def convert(work):
     Raises:
         ConversionError: it has operators that OpenVINO lacks.
     """
-    from edgewright_targets.onnxruntime.files import beside
-    from edgewright_targets.onnxruntime.prepare import refuse_classical
-    from edgewright_targets.onnxruntime.widen import widened
-    from edgewright_targets.openvino.integers import check
+    from edgewright_targets._onnx.files import beside
+    from edgewright_targets._onnx.integers import check
+    from edgewright_targets._onnx.prepare import refuse_classical
+    from edgewright_targets._onnx.widen import widened
 
     refuse_classical(work.source.model, "OpenVINO")
     large = check(work.source.model, work.synthetic)

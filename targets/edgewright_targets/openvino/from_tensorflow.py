@@ -8,7 +8,7 @@ def convert(work):
     has TensorFlow 1's own loops, which OpenVINO does not read, and where it computes in halves, which become float32 there.
     """
     if work.keep_float or work.source.loops or _halves(work.source.concrete.graph.as_graph_def()):
-        from edgewright_targets.onnxruntime.from_tensorflow import convert
+        from edgewright_targets._onnx.from_tensorflow import convert
 
         said = convert(work)
         (work.folder / work.entry).rename(work.folder / "model.onnx")
@@ -29,7 +29,7 @@ def _saved_model(work):
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    from edgewright.compile.sources.names import clean
+    from edgewright.sdk.graphs import clean
     from edgewright_targets.openvino.ports import NUMBERED
 
     # loops stay functions: OpenVINO does not read TensorFlow 1's Switch and Merge with several exits

@@ -12,7 +12,7 @@ def convert(work):
     import openvino as ov
 
     if work.keep_float or _others(work.source.program):
-        from edgewright_targets.onnxruntime.from_torch import convert
+        from edgewright_targets._onnx.from_torch import convert
 
         found = convert(work)
         (work.folder / work.entry).rename(work.folder / "model.onnx")

@@ -22,7 +22,7 @@ def operations_of(model, wanted, made=None):
     Raises:
         UsageError: a layer that no operation belongs to.
     """
-    from edgewright.compile.layers import no_such_layer
+    from edgewright.sdk.graphs import no_such_layer
 
     known = {one.get_friendly_name(): names_of(one) for one in model.get_ordered_ops() if _computes(one)}
     exact = {
@@ -107,7 +107,7 @@ def check_float(model, layers):
     Args:
         layers: {layer: [friendly names of its operations]}.
     """
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     now = {one.get_friendly_name(): one for one in model.get_ops()}
     for layer, names in layers.items():

@@ -2,7 +2,7 @@
 
 import re
 
-from edgewright_targets.onnxruntime.rename import distinct
+from edgewright_targets._onnx.rename import distinct
 
 NUMBERED = "edgewright_out_"  # begins the names of a SavedModel's outputs, their number follows
 
@@ -16,7 +16,7 @@ def fixed(model, work, *, in_order=False):
     Raises:
         ConversionError: an input or an output got lost on the way.
     """
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     order = (lambda ports, _: list(ports)) if in_order else _ordered
     inputs = order(model.inputs, [spec.name for spec in work.inputs])
@@ -42,7 +42,7 @@ def output_names(work):
 
 def _ordered(ports, names):
     """The ports in the order of the names: by the number that a SavedModel's have, else by name, else as they come."""
-    from edgewright.compile.sources.names import clean
+    from edgewright.sdk.graphs import clean
 
     numbers = [_number(port) for port in ports]
     if sorted(numbers) == list(range(len(ports))):

@@ -7,7 +7,7 @@ def tails(path, outputs):
     """A `compile.tails.Tail`, or None, for each named output."""
     import openvino as ov
 
-    from edgewright.compile.tails import tail
+    from edgewright.sdk.graphs import tail
 
     model = ov.Core().read_model(str(path))
     graph = read(model)
@@ -17,7 +17,7 @@ def tails(path, outputs):
 
 def read(model):
     """A `compile.tails.Graph` of an `openvino.Model`."""
-    from edgewright.compile.tails import Graph
+    from edgewright.sdk.graphs import Graph
 
     moves, steps, shapes, kinds, fixed = [], {}, {}, {}, set()
     for one in model.get_ordered_ops():
@@ -62,7 +62,7 @@ def _move(one, kind):
     """The operation as a `compile.tails.Move`; None where it computes something, or moves by what is computed."""
     import numpy
 
-    from edgewright.compile.tails import Move
+    from edgewright.sdk.graphs import Move
 
     def moving(apply, count=1):
         inputs = tuple(_name(_given(one, at)) for at in range(count))

@@ -13,7 +13,7 @@ def compress(model, precision):
     Raises:
         ConversionError: the model has no weights that can be compressed so.
     """
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     for made in _attempts(model, precision):
         if _has(made, _WIDTHS[precision]):

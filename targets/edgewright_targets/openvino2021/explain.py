@@ -18,10 +18,10 @@ def executed(path):
 
     None where the toolchain, which holds that release, is not installed any more.
     """
-    from edgewright.compile import toolchains
+    from edgewright.sdk import toolchains
     from edgewright_targets.openvino2021.finish import TOOLCHAIN, ask
 
-    if toolchains.describe(TOOLCHAIN).state != "ready":
+    if not toolchains.ready(TOOLCHAIN):
         return None
     kinds = {row["name"]: row["operator"] for row in shipped(path)}
     nodes = ask(toolchains.python_of(TOOLCHAIN), "executed", path)
@@ -45,7 +45,7 @@ def executed(path):
 
 
 def shipped(path):
-    """Rows for `compile.operations.Operation` of the file."""
+    """Rows for `edgewright.sdk.Operation` of the file."""
     from xml.etree import ElementTree
 
     root = ElementTree.parse(path).getroot()  # noqa: S314 - the file is one that this machine's converter wrote

@@ -21,7 +21,7 @@ def convert(work):
     Raises:
         ConversionError: the Model Optimizer refuses the model, or it has to run on the stick and cannot.
     """
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     preflight.check_precision(work.accelerator, work.precision)
     python = work.toolchains[TOOLCHAIN]
@@ -61,7 +61,7 @@ def _outputs(path):
 
 def optimise(python, source, entry, data_type):
     """Runs the Model Optimizer; leaves the `.xml` and the `.bin`, the same bytes for the same model."""
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     command = [
         python, "-I", "-B", "-m", "mo", "--framework", "onnx", "--input_model", source, "--output_dir", entry.parent,
@@ -94,8 +94,8 @@ def ask(python, what, path, *arguments):
     Raises:
         ConversionError: OpenVINO 2021.4 cannot read the file.
     """
-    from edgewright.compile.foreign import line_of
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
+    from edgewright.sdk.failures import line_of
 
     done = _run([python, "-I", "-B", INSIDE, what, path, *arguments])
     if done.returncode:
@@ -111,7 +111,7 @@ def ask(python, what, path, *arguments):
 
 def _run(command):
     """A program of the toolchain that has ended. Raises ConversionError when it does not within an hour."""
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     try:
         return subprocess.run(

@@ -9,10 +9,10 @@ def convert(work):
     Raises:
         ConversionError: it is too new, and cannot be converted down, or has operators that OpenVINO lacks.
     """
-    from edgewright.errors import ConversionError
-    from edgewright_targets.onnxruntime.from_onnx import convert
-    from edgewright_targets.onnxruntime.prepare import refuse_classical
-    from edgewright_targets.openvino.integers import check
+    from edgewright.sdk import ConversionError
+    from edgewright_targets._onnx.from_onnx import convert
+    from edgewright_targets._onnx.integers import check
+    from edgewright_targets._onnx.prepare import refuse_classical
 
     refuse_classical(work.source.model, "OpenVINO 2021.4")
     large = check(work.source.model, work.synthetic)

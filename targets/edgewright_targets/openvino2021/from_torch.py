@@ -11,8 +11,8 @@ def convert(work):
     Raises:
         ConversionError: an operator needs a newer one still.
     """
-    from edgewright.errors import ConversionError
-    from edgewright_targets.onnxruntime.from_torch import convert
+    from edgewright.sdk import ConversionError
+    from edgewright_targets._onnx.from_torch import convert
 
     for opset in (work.max_opset, TAKEN, _ATTENTION):
         work.opset = work.max_opset = opset
@@ -31,10 +31,10 @@ def _restate(path):
     """Writes the file again at `TAKEN`."""
     import onnx
 
-    from edgewright.compile.foreign import telling
-    from edgewright.errors import ConversionError
-    from edgewright_targets.onnxruntime.files import save
-    from edgewright_targets.onnxruntime.restate import restated
+    from edgewright.sdk import ConversionError
+    from edgewright.sdk.failures import telling
+    from edgewright_targets._onnx.files import save
+    from edgewright_targets._onnx.restate import restated
 
     try:
         save(restated(onnx.load(str(path)), TAKEN), path)

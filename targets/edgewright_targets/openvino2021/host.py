@@ -16,7 +16,7 @@ def load(folder, manifest, options):
     Raises:
         ConversionError: the toolchain is missing, or cannot load the artifact.
     """
-    from edgewright.compile import toolchains
+    from edgewright.sdk import toolchains
 
     return Session(toolchains.python_of(TOOLCHAIN), Path(folder), manifest, options)
 
@@ -25,7 +25,7 @@ class Session:
     """One loaded network, in another process. `accelerator` is what really runs."""
 
     def __init__(self, python, folder, manifest, options):
-        from edgewright.errors import ConversionError
+        from edgewright.sdk import ConversionError
 
         self.accelerator = options.get("accelerator") or "cpu"
         self._sizes = [_size(spec) for spec in manifest["outputs"]]
@@ -54,7 +54,7 @@ class Session:
         Raises:
             ConversionError: the other process died.
         """
-        from edgewright.errors import ConversionError
+        from edgewright.sdk import ConversionError
 
         self._send(feed)
         answers = [self._process.stdout.read(size) for size in self._sizes]

@@ -3,7 +3,7 @@
 Host side, in the `onnx` worker.
 """
 
-from edgewright_targets.onnxruntime.prepare import opset_of, reads
+from edgewright_targets._onnx.prepare import opset_of, reads
 
 _MOST = 20_000  # nodes that a written-out loop may have: beyond, an IR takes minutes to load
 
@@ -66,7 +66,7 @@ def _steps(model, loops, work):
     import onnx
     from onnx import TensorProto, helper
 
-    from edgewright.compile import onnxsession
+    from edgewright.sdk.onnx import session as host_session
 
     if not loops:
         return []
@@ -82,7 +82,7 @@ def _steps(model, loops, work):
         counting.graph.output.append(helper.make_tensor_value_info(names[-1], TensorProto.INT64, [None]))
     del counting.graph.value_info[:]
     counting = onnx.shape_inference.infer_shapes(counting)
-    session = onnxsession.session(counting.SerializeToString())
+    session = host_session(counting.SerializeToString())
     feed = {spec.name: array for spec, array in zip(work.inputs, next(work.samples(1)), strict=True)}
     return [len(one) for one in session.run(names, feed)]
 

@@ -12,8 +12,8 @@ def axes_as_attributes(model):
     """
     from onnx import helper, numpy_helper
 
-    from edgewright_targets.onnxruntime.prepare import opset_of
-    from edgewright_targets.onnxruntime.restate import constants_of
+    from edgewright_targets._onnx.prepare import opset_of
+    from edgewright_targets._onnx.restate import constants_of
 
     constants = constants_of(model)
     moved = [node for node in model.graph.node if node.op_type in _INPUTS and len(node.input) > 1]

@@ -5,7 +5,7 @@ _SHOWN = 20  # names of layers in one line
 
 def check_precision(accelerator, precision):
     """Raises ConversionError when a model for the stick is not fp16."""
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     if accelerator == "myriad" and precision != "fp16":
         raise ConversionError(
@@ -25,7 +25,7 @@ def notes(found, accelerator):
     Raises:
         ConversionError: it has to run on the stick, and some layer cannot.
     """
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     line, fits = _line(found)
     if accelerator == "myriad" and not fits:

@@ -1,7 +1,7 @@
 """Rewrites an ONNX file with operators that OpenVINO 2021.4's Model Optimizer knows. Host side, in the `onnx` worker."""
 
-from edgewright_targets.onnxruntime.files import external
-from edgewright_targets.onnxruntime.fold import folded
+from edgewright_targets._onnx.files import external
+from edgewright_targets._onnx.fold import folded
 from edgewright_targets.openvino2021 import older, recurrent
 from edgewright_targets.openvino2021.loops import unroll
 
@@ -34,7 +34,7 @@ def _within_halves(model):
     import numpy
     from onnx import TensorProto, numpy_helper
 
-    from edgewright.compile.sources.onnx import every_tensor
+    from edgewright.sdk.onnx import every_tensor
 
     largest = numpy.finfo(numpy.float16).max
     for tensor in every_tensor(model):

@@ -42,7 +42,7 @@ def _fill(model, node, place, shape):
     import numpy
     from onnx import TensorProto, helper, numpy_helper
 
-    from edgewright_targets.onnxruntime.restate import constants_of
+    from edgewright_targets._onnx.restate import constants_of
 
     if not node.input[place]:
         weights = constants_of(model).get(node.input[_WEIGHTS])

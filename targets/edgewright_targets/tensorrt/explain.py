@@ -1,11 +1,8 @@
 """Operations of the ONNX file that the engine is built of. Host side, in the `onnx` worker."""
 
-from edgewright_targets.onnxruntime.explain import FLOATS_BY_DEFAULT, of_source, shipped
+from edgewright_targets._onnx.explain import shipped
 
-__all__ = ["FLOATS_BY_DEFAULT", "NOTES", "executed", "of_source", "shipped"]
-NOTES = (
-    "activations are fused into their layers by TensorRT itself, when it builds the engine on the board",
-)
+__all__ = ["executed", "shipped"]
 
 
 def executed(path):  # noqa: ARG001 - one signature for all targets

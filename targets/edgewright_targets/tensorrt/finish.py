@@ -18,9 +18,9 @@ def convert(work):
     """
     import onnx
 
-    from edgewright.errors import UsageError
-    from edgewright_targets.onnxruntime import finish
-    from edgewright_targets.onnxruntime.prepare import refuse_classical
+    from edgewright.sdk import UsageError
+    from edgewright_targets._onnx.finish import refuse_large
+    from edgewright_targets._onnx.prepare import refuse_classical
 
     if work.integer_io:
         raise UsageError(
@@ -31,11 +31,11 @@ def convert(work):
     if work.precision in ("int8", "int8-mixed"):
         from edgewright_targets.tensorrt.quantised import quantise
 
-        finish.refuse_large(work)
+        refuse_large(work)
         found, style = quantise(work)
     else:
         note = "" if work.precision == "as-is" else _fold(work)
-        found, style = finish.convert(work), {}
+        found, style = _in_floats(work), {}
         found["notes"] += [note] if note else []
     del found["requires"]["ir"]  # its parser reads any
     newer = {"model": work.entry, "types": _types(work)}
@@ -44,11 +44,21 @@ def convert(work):
     return found
 
 
+def _in_floats(work):
+    """The file of a model that is not quantised here."""
+    from edgewright_targets._onnx.finish import copied, halved, refuse_large
+
+    if work.precision != "fp16":
+        return copied(work)
+    refuse_large(work)
+    return halved(work)
+
+
 def _fold(work):
     """Points the Work at a file with its batch normalisations folded. Returns a note where it is too large for that."""
     import onnx
 
-    from edgewright_targets.onnxruntime.files import LARGE, external, save
+    from edgewright_targets._onnx.files import LARGE, external, save
     from edgewright_targets.tensorrt.folded import fold
 
     model = onnx.load(str(work.path), load_external_data=False)

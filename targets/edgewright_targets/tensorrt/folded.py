@@ -5,7 +5,7 @@ Keras's come as a product and a sum.
 Host side, in the `onnx` worker.
 """
 
-from edgewright_targets.onnxruntime.prepare import reads
+from edgewright_targets._onnx.prepare import reads
 
 _KINDS = ("Conv", "ConvTranspose")
 _EPSILON = 1e-5  # what ONNX takes where a node says none
@@ -27,7 +27,7 @@ def fold(model):
 
 def _fold_one(model):
     """Whether there was one to fold."""
-    from edgewright_targets.onnxruntime.restate import constants_of
+    from edgewright_targets._onnx.restate import constants_of
 
     graph, constants = model.graph, constants_of(model)
     convs = {node.output[0]: node for node in graph.node if _constant(node, constants)}

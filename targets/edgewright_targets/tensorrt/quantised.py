@@ -20,9 +20,9 @@ def quantise(work):
     """
     import onnx
 
-    from edgewright_targets.onnxruntime import calibrated, layers, prepare
-    from edgewright_targets.onnxruntime.files import described, save
-    from edgewright_targets.onnxruntime.floats import AGAIN
+    from edgewright_targets._onnx import calibrated, layers, prepare
+    from edgewright_targets._onnx.files import described, save
+    from edgewright_targets._onnx.floats import AGAIN
 
     model = prepare.prepared(work)
     keep = calibrated.kept(prepare.named(onnx.load(str(work.path))), model, work.keep_float)
@@ -50,7 +50,7 @@ def _explicit(model, found, floats):
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     quantiser = QDQQuantizer(
         model,

@@ -1,25 +1,37 @@
-"""The target `tensorrt`: metadata only. Keys and row order: see `edgewright.nouns.target`.
+"""The target `tensorrt`: its record alone. `edgewright.sdk.Target` says what its fields are.
 
 TensorRT is part of Jetson's system (JetPack), Python package and all: there are no wheels for it, so no `runtimes`.
 """
 
+from edgewright.sdk import LayerReader, Route, SystemRuntime, Target
 
-def _route(worker, module, *tools):
-    return {"stages": [[worker, f"onnxruntime.{module}"], ["onnx", "tensorrt.finish"]], "tools": list(tools)}
+
+def _route(worker: str, module: str, *tools: str) -> Route:
+    return Route(stages=((worker, f"_onnx.{module}"), ("onnx", "tensorrt.finish")), tools=tools)
 
 
 # The newest opset of ONNX that its parser reads, by version, as its release notes and support matrices say. It knows
 # neither the classical models (`ml`) nor ONNX Runtime's own operators (`contrib`).
 _OPSETS = {"8.0": 13, "8.4": 16, "8.5": 17, "10.0": 20, "10.9": 22, "10.13": 24, "11.0": 25}
 
-TARGET = {
-    "title": "NVIDIA TensorRT",
-    "entry": "model.onnx",
-    "precisions": ["fp32", "fp16", "int8", "int8-mixed", "as-is"],
-    "framework": "onnx",
-    "host_runner": "host",
-    "tools": ["onnx", "onnxruntime"],
-    "routes": {
+TARGET = Target(
+    name="tensorrt",
+    title="NVIDIA TensorRT",
+    entry="model.onnx",
+    precisions=("fp32", "fp16", "int8", "int8-mixed", "as-is"),
+    framework="onnx",
+    host_runner="onnxruntime.runner",  # the same ONNX file; what TensorRT makes of it, the goldens check on the board
+    layers=LayerReader(
+        module="tensorrt.explain",
+        float_by_default=("masks",),
+        notes=(
+            "activations are fused into their layers by TensorRT itself, when it builds the engine on the board",
+        ),
+    ),
+    steps="_onnx.steps",  # what TensorRT 8 rounds by ranges, only it knows
+    tools=("onnx", "onnxruntime"),
+    extra="onnx",
+    routes={
         "keras": _route("tensorflow", "from_tensorflow", "tf2onnx"),
         "h5": _route("tensorflow", "from_tensorflow", "tf2onnx"),
         "savedmodel": _route("tensorflow", "from_tensorflow", "tf2onnx"),
@@ -29,12 +41,12 @@ TARGET = {
         "onnx": _route("onnx", "from_onnx"),
         "tflite": _route("tensorflow", "from_tflite", "tensorflow", "tf2onnx"),
     },
-    "as_is": {"onnx": {"stages": [["onnx", "onnxruntime.as_is"], ["onnx", "tensorrt.finish"]]}},
-    "calibration_methods": ["minmax", "entropy", "percentile"],
-    "accelerators": ["cuda"],
-    "requirements": [],
-    "runtimes": [],
-    "caps": {
+    as_is={"onnx": Route(stages=(("onnx", "_onnx.as_is"), ("onnx", "tensorrt.finish")))},
+    calibration_methods=("minmax", "entropy", "percentile"),
+    accelerators=("cuda",),
+    system=(SystemRuntime(distribution="tensorrt"),),
+    system_hint="install its Python package there (on a Jetson python3-libnvinfer)",
+    caps={
         "tensorrt": {since: {"opset": opset, "ml": 0, "contrib": 0} for since, opset in _OPSETS.items()},
     },
-}
+)

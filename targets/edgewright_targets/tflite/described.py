@@ -47,7 +47,7 @@ def versions(found):
 
 def refuse_custom(found, name):
     """Raises ConversionError when an operator is not the runtime's own: no board could run the file."""
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     custom = sorted({operator.kind for operator in found if operator.custom})
     if custom:

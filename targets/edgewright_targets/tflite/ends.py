@@ -5,9 +5,9 @@ SIGNATURE = "serving_default"
 
 def ordered(data, inputs, outputs):
     """The bytes with the first subgraph's inputs and outputs in the order of their names, where those are all there."""
-    from edgewright.compile import tflitewriter
+    from edgewright.sdk import tflite
 
-    schema, model = tflitewriter.read(data)
+    schema, model = tflite.read(data)
     if model is None:
         return data
     graph = model.subgraphs[0]
@@ -17,7 +17,7 @@ def ordered(data, inputs, outputs):
         _by_name(graph, graph.outputs, outputs),
     )
     same = before == [int(at) for at in (*graph.inputs, *graph.outputs)]
-    return data if same else tflitewriter.packed(schema, model)
+    return data if same else tflite.packed(schema, model)
 
 
 def named(data, inputs, outputs):
@@ -26,9 +26,9 @@ def named(data, inputs, outputs):
     The signature has the same names, so that an application can go by them (`get_signature_runner`). As it is where its
     weights lie outside of the flatbuffer, or where the tensors are not as many as the names.
     """
-    from edgewright.compile import tflitewriter
+    from edgewright.sdk import tflite
 
-    schema, model = tflitewriter.read(data)
+    schema, model = tflite.read(data)
     if model is None:
         return data
     graph, signature = model.subgraphs[0], schema.SignatureDefT()
@@ -39,7 +39,7 @@ def named(data, inputs, outputs):
     signature.inputs = _map(schema, graph, graph.inputs, inputs)
     signature.outputs = _map(schema, graph, graph.outputs, outputs)
     model.signatureDefs = [signature]
-    return tflitewriter.packed(schema, model)
+    return tflite.packed(schema, model)
 
 
 def _by_name(graph, indexes, names):

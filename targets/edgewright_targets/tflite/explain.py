@@ -1,10 +1,5 @@
 """Operations of a .tflite file, by its schema. Host side, in the `litert` worker."""
 
-# layers to keep in floats go by the names that they have in these sources, not in the fp32 file
-NAMED_BY_SOURCE = {"keras": "layers", "h5": "layers"}
-FLOATS_BY_DEFAULT = (
-    "masks",
-)  # kinds of groups that every calibrated precision leaves in floats: nothing to try
 _FLOATS = {"FLOAT32": "fp32", "FLOAT16": "fp16"}
 _OPTIONS = (
     "Conv2DOptions", "DepthwiseConv2DOptions", "FullyConnectedOptions", "AddOptions", "MulOptions", "SubOptions",
@@ -13,7 +8,7 @@ _OPTIONS = (
 
 
 def of_source(model, path):  # noqa: ARG001 - one signature for all targets
-    """Rows for `compile.operations.Operation` of an opened .tflite source."""
+    """Rows for `edgewright.sdk.Operation` of an opened .tflite source."""
     return shipped(path)
 
 
@@ -74,7 +69,7 @@ def _largest(item, operator, model, graph, types):
     """The greatest magnitude among the float constants that it reads, of what may be part of a mask."""
     import numpy
 
-    from edgewright.compile.float_groups import MASKING
+    from edgewright.sdk.graphs import MASKING
 
     found = 0.0
     for values in _held(item, model, graph, types) if operator.lower() in MASKING else ():
@@ -84,7 +79,7 @@ def _largest(item, operator, model, graph, types):
 
 def _spread(item, operator, model, graph, types):
     """How far the constants lie apart that it scales by or adds; 0 for other operators."""
-    from edgewright.compile.float_groups import spread
+    from edgewright.sdk.graphs import spread
 
     if operator not in ("MUL", "DIV", "ADD", "SUB"):
         return 0.0

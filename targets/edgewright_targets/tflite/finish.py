@@ -1,6 +1,6 @@
 """Turns a float .tflite file into the requested precision, by ai-edge-quantizer."""
 
-from edgewright_targets.onnxruntime.widen import wide
+from edgewright_targets._onnx.widen import wide
 from edgewright_targets.tflite import ends, graph, whole
 from edgewright_targets.tflite.described import described, plain_interpreter, refuse_custom
 from edgewright_targets.tflite.spared import joined
@@ -69,7 +69,7 @@ def _named(data, work):
 
 
 def _quantised_already(precision):
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     return ConversionError(
         f"model cannot be made {precision}: parts of it are quantised already, or compute in halves",
@@ -84,8 +84,8 @@ def refuse_unloadable(data, work):
     Without delegates, as boards may: XNNPACK computes what the runtime's own kernels refuse, such as a Reshape to a shape
     that does not fit, which they see only when it runs.
     """
-    from edgewright.compile.foreign import telling
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
+    from edgewright.sdk.failures import telling
 
     does = "load"
     try:

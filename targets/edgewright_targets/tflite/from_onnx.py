@@ -3,10 +3,10 @@
 import json
 import subprocess
 
-from edgewright_targets.onnxruntime.files import LARGE
-from edgewright_targets.onnxruntime.fold import folded
-from edgewright_targets.onnxruntime.prepare import refuse_classical
-from edgewright_targets.onnxruntime.widen import widened, widened_size
+from edgewright_targets._onnx.files import LARGE
+from edgewright_targets._onnx.fold import folded
+from edgewright_targets._onnx.prepare import refuse_classical
+from edgewright_targets._onnx.widen import widened, widened_size
 from edgewright_targets.tflite import ends, layers
 
 TOOLCHAIN = "onnx2tf"
@@ -121,7 +121,7 @@ def _layers(report):
 
 
 def _too_large():
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     return ConversionError(
         "model is too large for LiteRT, whose files hold less than 2 GiB",
@@ -131,7 +131,7 @@ def _too_large():
 
 
 def _too_slow():
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     return ConversionError(
         f"onnx2tf did not finish within {_SECONDS // 60} minutes",
@@ -141,8 +141,8 @@ def _too_slow():
 
 
 def _refused(done):
-    from edgewright.compile.foreign import line_of
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
+    from edgewright.sdk.failures import line_of
 
     said = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
     wrong = [line for line in said if "error" in line.lower()] or said

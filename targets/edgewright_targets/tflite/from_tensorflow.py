@@ -24,7 +24,7 @@ def convert(work):
     Raises:
         ConversionError: operators that LiteRT lacks, a loop that cannot be calibrated.
     """
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     calibrated = work.precision in ("int8", "int8-mixed", "int16x8")
     source = unrolled(work.source) if calibrated else work.source
@@ -81,8 +81,8 @@ def _converted(source, work):
     """The bytes; floats where `work` is None."""
     import tensorflow as tf
 
-    from edgewright.compile.foreign import telling
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
+    from edgewright.sdk.failures import telling
 
     # one argument: a second one (a Keras 3 model) silently yields a file without weights
     converter = tf.lite.TFLiteConverter.from_concrete_functions([source.concrete])

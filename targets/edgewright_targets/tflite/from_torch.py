@@ -43,7 +43,7 @@ def _converted(module, example):
 
 
 def _refused(error, source):
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     found = _LACKING.search(str(error))
     operator = next(filter(None, found.groups())) if found else ""

@@ -11,7 +11,7 @@ def unrolled(source):
     Raises:
         ConversionError: `loop-not-calibrated`: it has loops and is no Keras model whose layers can be unrolled.
     """
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     if not _has_loop(source.concrete):
         return source

@@ -39,7 +39,7 @@ def matches(data, wanted, folder):
     Raises:
         UsageError: `no-such-layer`; the hint names the nearest.
     """
-    from edgewright.compile.layers import no_such_layer
+    from edgewright.sdk.graphs import no_such_layer
 
     names, outputs = load(folder)
     last = graph.output_names(data)

@@ -53,7 +53,7 @@ def quantised(data, work, calibration, without):
     made = bytes(_run(tool, calibration if tool.need_calibration else None, data))
     made = graph.inlined(halved(made) if work.precision == "fp16" else made)
     if not graph.quantised(made):
-        from edgewright.errors import ConversionError
+        from edgewright.sdk import ConversionError
 
         raise ConversionError(
             f"nothing in the model can be made {work.precision}",
@@ -89,7 +89,7 @@ def add_recipe(tool, work):
 
 def check_kept(data, kept):
     """Raises ConversionError when an operator that was to stay in floats has integers among its tensors, or is gone."""
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     found = graph.operators(data)
     gone = set(kept) - {tensor.name for operator in found for tensor in operator.outputs}
@@ -115,8 +115,8 @@ def check_kept(data, kept):
 
 
 def _run(tool, calibration, data):
-    from edgewright.compile.foreign import telling
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
+    from edgewright.sdk.failures import telling
 
     try:
         with warnings.catch_warnings():

@@ -6,7 +6,7 @@ bins between them; so memory does not grow with the samples.
 
 import warnings
 
-from edgewright_targets.onnxruntime.widen import wide
+from edgewright_targets._onnx.widen import wide
 from edgewright_targets.tflite.described import plain_interpreter
 from edgewright_targets.tflite.graph import constants, lowest_fills, operators
 

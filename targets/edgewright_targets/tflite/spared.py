@@ -19,7 +19,7 @@ def spared(data, found, outputs=None):
     """
     import msgspec
 
-    from edgewright.compile.float_groups import ENDS, groups, least_share
+    from edgewright.sdk.graphs import ENDS, groups, least_share
 
     rows = _operations(explain.written(data, found))
     kept = [group for group in groups(rows, measured=True) if group.kind != ENDS]
@@ -33,15 +33,15 @@ def spared(data, found, outputs=None):
 
 def joined(data):
     """Whether operators of a float file may join parts of an output, or scale or shift them apart."""
-    from edgewright.compile.float_groups import ENDS, groups
+    from edgewright.sdk.graphs import ENDS, groups
 
     return any(group.kind == ENDS for group in groups(_operations(explain.written(data))))
 
 
 def masked(source):
     """Whether an opened TensorFlow source may have what `spared` leaves in floats because of a large constant."""
-    from edgewright.compile import source_graphs
-    from edgewright.compile.float_groups import LARGE, MASKS, groups, may_fill
+    from edgewright.sdk.graphs import LARGE, MASKS, groups, may_fill
+    from edgewright.sdk.tensorflow import source_graphs
 
     graph = source.concrete.graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
@@ -54,7 +54,7 @@ def masked(source):
 def _operations(rows):
     import msgspec
 
-    from edgewright.compile.operations import Operation
+    from edgewright.sdk import Operation
 
     return [msgspec.convert(row, Operation) for row in rows]
 

@@ -19,7 +19,7 @@ def tails(path, outputs):
     """A `compile.tails.Tail`, or None, for each named output."""
     from pathlib import Path
 
-    from edgewright.compile.tails import tail
+    from edgewright.sdk.graphs import tail
 
     graph, ends = read(Path(path).read_bytes())
     return [tail(graph, ends.get(name, "")) for name in outputs]
@@ -29,7 +29,7 @@ def read(data):
     """(a `compile.tails.Graph` of the first subgraph, {name of an output: its tensor there})."""
     from ai_edge_litert import schema_py_generated as schema
 
-    from edgewright.compile.tails import Graph
+    from edgewright.sdk.graphs import Graph
     from edgewright_targets.tflite.graph import opened
 
     model = opened(data)
@@ -79,7 +79,7 @@ def _move(kind, operator, graph, names, held):
     """The operator as a `compile.tails.Move`; None where it computes something, or moves by what is computed."""
     import numpy
 
-    from edgewright.compile.tails import Move
+    from edgewright.sdk.graphs import Move
 
     options = operator.builtinOptions
     out = _shape(graph.tensors[operator.outputs[0]])
@@ -98,7 +98,7 @@ def _move(kind, operator, graph, names, held):
     if kind in _SAME:
         return moving(lambda given: [given[0].reshape(out)])
     if kind in _AFFINE:
-        from edgewright.compile.tails import affine
+        from edgewright.sdk.graphs import affine
 
         pair = [names[at] for at in operator.inputs]
         return affine(kind.capitalize(), pair, names[operator.outputs[0]], *(real(at) for at in (0, 1)))

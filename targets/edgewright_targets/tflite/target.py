@@ -1,4 +1,6 @@
-"""The target `tflite`: metadata only. Keys and row order: see `edgewright.nouns.target`."""
+"""The target `tflite`: its record alone. `edgewright.sdk.Target` says what its fields are."""
+
+from edgewright.sdk import LayerReader, Route, RuntimeRow, SystemRuntime, Target
 
 # operator versions; of all but the first two, files name older ones than they need: see `finish.beyond_versions`
 _OLD = {
@@ -12,107 +14,77 @@ _OLD = {
 }
 
 
-def _route(worker, module, **more):
+def _route(worker: str, module: str, *tools: str, toolchains: tuple[str, ...] = ()) -> Route:
     """By floats, which the last stage quantises where the first has not done so."""
-    stages = [[worker, f"tflite.{module}"], ["litert", "tflite.finish"]]
-    return {"stages": stages, "tools": ["ai-edge-quantizer"], **more}
+    stages = ((worker, f"tflite.{module}"), ("litert", "tflite.finish"))
+    return Route(stages=stages, tools=("ai-edge-quantizer", *tools), toolchains=toolchains)
 
 
-TARGET = {
-    "title": "LiteRT (TensorFlow Lite)",
-    "entry": "model.tflite",
-    "precisions": [
-        "fp32",
-        "fp16",
-        "int8-dynamic",
-        "int8",
-        "int8-mixed",
-        "int16x8",
-        "int8-weights",
-        "int4-weights",
-        "as-is",
-    ],
-    "framework": "litert",
-    "tools": ["ai-edge-litert"],
-    "routes": {
+def _litert(version: str, python: str) -> RuntimeRow:
+    return RuntimeRow(
+        distribution="ai-edge-litert",
+        version=version,
+        python=python,
+        archs=("x86_64", "aarch64"),
+        glibc="2.27",
+        requires=("numpy>=1.23.2",),
+    )
+
+
+def _older(version: str, python: str, arch: str, glibc: str) -> RuntimeRow:
+    """No index holds numpy for 32-bit Arm: the board's own has to be there."""
+    numpy = ("numpy>=1.19.2,<2",)
+    return RuntimeRow(
+        distribution="tflite-runtime",
+        version=version,
+        python=python,
+        archs=(arch,),
+        glibc=glibc,
+        requires=() if arch == "armv7l" else numpy,
+        own=numpy if arch == "armv7l" else (),
+        caps=_OLD,
+    )
+
+
+TARGET = Target(
+    name="tflite",
+    title="LiteRT (TensorFlow Lite)",
+    entry="model.tflite",
+    precisions=(
+        "fp32", "fp16", "int8-dynamic", "int8", "int8-mixed", "int16x8", "int8-weights", "int4-weights", "as-is",
+    ),
+    framework="litert",
+    layers=LayerReader(
+        module="tflite.explain",
+        named_by_source=("keras", "h5"),  # by the names that layers have there, not in the fp32 file
+        float_by_default=("masks",),
+    ),
+    steps="tflite.steps",
+    tools=("ai-edge-litert",),
+    extra="tflite",
+    routes={
         "keras": _route("tensorflow", "from_tensorflow"),
         "h5": _route("tensorflow", "from_tensorflow"),
         "savedmodel": _route("tensorflow", "from_tensorflow"),
         "frozen": _route("tensorflow", "from_tensorflow"),
-        "onnx": _route("onnx", "from_onnx", toolchains=["onnx2tf"]),
-        "pt2": {**_route("torch", "from_torch"), "tools": ["ai-edge-quantizer", "litert-torch"]},
-        "pytorch": {**_route("torch", "from_torch"), "tools": ["ai-edge-quantizer", "litert-torch"]},
+        "onnx": _route("onnx", "from_onnx", toolchains=("onnx2tf",)),
+        "pt2": _route("torch", "from_torch", "litert-torch"),
+        "pytorch": _route("torch", "from_torch", "litert-torch"),
         "tflite": _route("litert", "from_tflite"),
     },
-    "as_is": {"tflite": {"stages": [["litert", "tflite.as_is"]]}},
-    "calibration_methods": ["minmax", "percentile"],
-    "accelerators": ["cpu"],
-    "requirements": ["numpy"],
-    "runtimes": [
-        {
-            "distribution": "ai-edge-litert",
-            "version": "2.3.0",
-            "python": "3.10-3.14",
-            "archs": ["x86_64", "aarch64"],
-            "glibc": "2.27",
-            "requires": ["numpy>=1.23.2"],
-        },
-        {
-            "distribution": "ai-edge-litert",
-            "version": "2.1.0",
-            "python": "3.9-3.9",
-            "archs": ["x86_64", "aarch64"],
-            "glibc": "2.27",
-            "requires": ["numpy>=1.23.2"],
-        },
+    as_is={"tflite": Route(stages=(("litert", "tflite.as_is"),))},
+    calibration_methods=("minmax", "percentile"),
+    accelerators=("cpu",),
+    requirements=("numpy",),
+    runtimes=(
+        _litert("2.3.0", "3.10-3.14"),
+        _litert("2.1.0", "3.9-3.9"),
         # the wheels of 2.14.0 for Arm want glibc 2.34, whatever their metadata says about Python
-        {
-            "distribution": "tflite-runtime",
-            "version": "2.14.0",
-            "python": "3.8-3.11",
-            "archs": ["x86_64"],
-            "glibc": "2.17",
-            "requires": ["numpy>=1.19.2,<2"],
-            "caps": _OLD,
-        },
-        {
-            "distribution": "tflite-runtime",
-            "version": "2.14.0",
-            "python": "3.8-3.11",
-            "archs": ["aarch64"],
-            "glibc": "2.34",
-            "requires": ["numpy>=1.19.2,<2"],
-            "caps": _OLD,
-        },
-        # no index holds numpy for 32-bit Arm: the board's own has to be there
-        {
-            "distribution": "tflite-runtime",
-            "version": "2.14.0",
-            "python": "3.9-3.11",
-            "archs": ["armv7l"],
-            "glibc": "2.34",
-            "requires": [],
-            "own": ["numpy>=1.19.2,<2"],
-            "caps": _OLD,
-        },
-        {
-            "distribution": "tflite-runtime",
-            "version": "2.13.0",
-            "python": "3.8-3.10",
-            "archs": ["aarch64"],
-            "glibc": "2.17",
-            "requires": ["numpy>=1.19.2,<2"],
-            "caps": _OLD,
-        },
-        {
-            "distribution": "tflite-runtime",
-            "version": "2.13.0",
-            "python": "3.9-3.9",
-            "archs": ["armv7l"],
-            "glibc": "2.17",
-            "requires": [],
-            "own": ["numpy>=1.19.2,<2"],
-            "caps": _OLD,
-        },
-    ],
-}
+        _older("2.14.0", "3.8-3.11", "x86_64", "2.17"),
+        _older("2.14.0", "3.8-3.11", "aarch64", "2.34"),
+        _older("2.14.0", "3.9-3.11", "armv7l", "2.34"),
+        _older("2.13.0", "3.8-3.10", "aarch64", "2.17"),
+        _older("2.13.0", "3.9-3.9", "armv7l", "2.17"),
+    ),
+    system=(SystemRuntime(distribution="ai-edge-litert"), SystemRuntime(distribution="tflite-runtime")),
+)  # fmt: skip

@@ -21,7 +21,7 @@ def copied(source, *, again=False):
 
     import torch
 
-    from edgewright.compile.sources import narrow
+    from edgewright.sdk.tensorflow import narrow
 
     kinds = narrow.of_torch(source.module, [spec.dtype for spec in source.inputs])
     if not again and not kinds and not any(map(_convolves_back, source.module.modules())):
@@ -126,7 +126,7 @@ def _plain(weight, stride, padding, more, dilation):
 
 def layers_of(source, kinds):
     """Names of the layers that call one of some operators, such as `conv2d`; none where the source cannot be followed."""
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     try:
         nodes = list(source.program.graph.nodes)

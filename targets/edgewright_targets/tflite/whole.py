@@ -37,7 +37,7 @@ def notes(data, work):
 
 
 def _refused(name, most):
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     return ConversionError(
         f"input {name} has numbers such as {most}, and onnx2tf computes whole numbers in 32 bits",

@@ -13,8 +13,8 @@ def widened(source, path):
     """
     import msgspec
 
-    from edgewright.compile.sources import graph, narrow
-    from edgewright.nouns.conversion import Ends
+    from edgewright.sdk import Ends
+    from edgewright.sdk.tensorflow import graph, narrow
 
     found = narrow.of_graph_def(source.concrete.graph.as_graph_def())
     biases = _turned_biases(source.concrete.graph)
@@ -94,7 +94,7 @@ def wide(array):
 
 def widen(graph_def):
     """Makes every type of floats float32, in place; functions get new names."""
-    from edgewright.compile.sources.narrow import graph_nodes
+    from edgewright.sdk.tensorflow import graph_nodes
 
     names = {
         function.signature.name: f"{function.signature.name}_float32"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgewright import targets
 from edgewright.compile.verdict.judge import Judged, Suspect
 from edgewright.compile.verdict.words import percent, place
 from edgewright.errors import ConversionError
@@ -11,7 +12,6 @@ from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.verdict import Compared, OutputVerdict
 
-_FLOAT64 = "onnxruntime"  # the target that keeps float64
 _NAMED = 3
 _ENOUGH = 100  # calibration samples from which on more do not help much
 
@@ -159,17 +159,14 @@ def _cure(manifest: Manifest) -> str:
     if precision == "fp32":
         real = "give --calibration data like its real inputs (these were random), or " if random else ""
         if any("float64" in note and "became float32" in note for note in manifest.notes):
-            other = (
-                ""
-                if manifest.target == _FLOAT64
-                else f", or take --target {_FLOAT64}, which computes in float64"
-            )
+            wide = [] if targets.load(manifest.target).float64 else targets.widest()
+            other = f", or take --target {wide[0]}, which computes in float64" if wide else ""
             return (
                 f"{real}float64 became float32, in which large numbers such as times have no digits left: "
                 f"subtract the offset before the model{other}"
             )
         if any("computed in 32 bits" in note for note in manifest.notes):
-            return f"{real}this target computes whole numbers in 32 bits: make them smaller, or take --target onnxruntime"
+            return f"{real}this target computes whole numbers in 32 bits: make them smaller, or take --target {targets.widest()[0]}"
         return f"{real}try another target: this converter computes something else"
     if precision == "as-is":
         return "this runtime computes the file otherwise than the one that the answers are from: try another target"

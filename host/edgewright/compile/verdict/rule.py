@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from edgewright.nouns.artifact import Manifest, TensorSpec
@@ -11,8 +11,6 @@ from edgewright.nouns.precision import HALF, Tolerance, limits
 AS_IS = "as-is"
 _STRAYS = {"fp32": 0.0, "fp16": 1e-3}
 _COARSE_STRAYS = 1e-2
-# on x86 without VNNI OpenVINO cuts sums of 8-bit products off: what the host errs by says little of such a board
-_SUMS_VARY = {("openvino", "int8"), ("openvino", "int8-mixed")}
 _NOT_NEAR = (
     "fp32",
     "fp16",
@@ -45,13 +43,19 @@ class Rule(NamedTuple):
 
 
 def rule_of(
-    manifest: Manifest, source: Iterable[TensorSpec], floats: str = "float32", *, same_runtime: bool = True
+    manifest: Manifest,
+    source: Iterable[TensorSpec],
+    floats: str = "float32",
+    *,
+    same_runtime: bool = True,
+    sums_vary: Collection[str] = (),
 ) -> Rule:
     """The rule for an artifact.
 
     Args:
         source: inputs and outputs of its source. floats: the narrowest that it computes in.
         same_runtime: the host's answers are from the runtime that boards have, not from one that stands in for it.
+        sums_vary: precisions in which that runtime's answers vary CPU by CPU (`Target.sums_vary`).
     """
     row = limits(manifest.precision, floats)
     halves = any(spec.dtype == "float16" for spec in source)
@@ -63,7 +67,5 @@ def rule_of(
         data=manifest.goldens.origin != "random",
         in_steps=manifest.precision == AS_IS,
         strays=_STRAYS.get(manifest.precision if floats == "float32" else "", _COARSE_STRAYS),
-        near=same_runtime
-        and manifest.precision not in _NOT_NEAR
-        and (manifest.target, manifest.precision) not in _SUMS_VARY,
+        near=same_runtime and manifest.precision not in _NOT_NEAR and manifest.precision not in sums_vary,
     )

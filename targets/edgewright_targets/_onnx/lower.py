@@ -1,7 +1,7 @@
 """Lowers an ONNX source to an opset that the board's runtime reads. Host side, in the `onnx` worker."""
 
-from edgewright_targets.onnxruntime.prepare import opset_of
-from edgewright_targets.onnxruntime.restate import restated
+from edgewright_targets._onnx.prepare import opset_of
+from edgewright_targets._onnx.restate import restated
 
 _SAMPLES = 4
 _LEAST_DB = 60.0  # the same computation in other words
@@ -18,7 +18,7 @@ def lowered(work):
     Raises:
         ConversionError: it cannot be converted down, or answers otherwise then.
     """
-    from edgewright.compile.foreign import telling
+    from edgewright.sdk.failures import telling
 
     model = work.source.model
     if not too_new(work):
@@ -51,10 +51,10 @@ def _converted(model, opset):
 
 def _compare(work, model):
     """The smallest SQNR between the source and the converted model on some samples, dB."""
-    from edgewright.compile import onnxsession
-    from edgewright.compile.verdict.figures import sqnr_db
+    from edgewright.sdk.graphs import sqnr_db
+    from edgewright.sdk.onnx import session as host_session
 
-    session = onnxsession.session(model.SerializeToString())
+    session = host_session(model.SerializeToString())
     names = [item.name for item in session.get_outputs()]
     worst = 200.0
     for sample in work.samples(_SAMPLES):
@@ -71,7 +71,7 @@ def _wide(array):
 
 
 def _refused(work, why):
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     return ConversionError(
         f"opset {opset_of(work.source.model)} cannot be brought down to {work.max_opset}: {why}",

@@ -65,13 +65,13 @@ def _values(model, names):
     import onnxruntime
     from onnx import numpy_helper
 
-    from edgewright.compile import onnxsession
+    from edgewright.sdk.onnx import session as host_session
 
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    arrays = zip(names, onnxsession.session(model.SerializeToString(), settings).run(names, {}), strict=True)
+    arrays = zip(names, host_session(model.SerializeToString(), settings).run(names, {}), strict=True)
     return {
         name: numpy_helper.from_array(array, name)
         for name, array in arrays
@@ -125,7 +125,7 @@ def _size(dims):
 
 def _read(nodes, wanted):
     """Those nodes that the outputs need, in their order."""
-    from edgewright_targets.onnxruntime.prepare import reads
+    from edgewright_targets._onnx.prepare import reads
 
     wanted, left = set(wanted), []
     for node in reversed(nodes):

@@ -13,7 +13,7 @@ def tails(path, outputs):
     """A `compile.tails.Tail`, or None, for each named output."""
     import onnx
 
-    from edgewright.compile.tails import tail
+    from edgewright.sdk.graphs import tail
 
     graph = read(onnx.load(str(path), load_external_data=False))
     return [tail(graph, name) for name in outputs]
@@ -21,8 +21,8 @@ def tails(path, outputs):
 
 def read(model):
     """A `compile.tails.Graph` of a ModelProto."""
-    from edgewright.compile.tails import Graph
-    from edgewright_targets.onnxruntime.magnitudes import constants as held
+    from edgewright.sdk.graphs import Graph
+    from edgewright_targets._onnx.magnitudes import constants as held
 
     constants = held(model)
     opset = max([item.version for item in model.opset_import if item.domain in ("", "ai.onnx")], default=1)
@@ -52,7 +52,7 @@ def _move(node, constants, opset, values):
     """The node as a `compile.tails.Move`; None where it computes something, or moves by what is computed."""
     import onnx
 
-    from edgewright.compile.tails import Move
+    from edgewright.sdk.graphs import Move
 
     if node.domain not in _DOMAINS:
         return None
@@ -86,7 +86,7 @@ def _move(node, constants, opset, values):
 
 def _affine(node, values):
     """A Mul, Div, Add or Sub with a constant as a `compile.tails.Move`; None for one of two computed tensors."""
-    from edgewright.compile.tails import affine
+    from edgewright.sdk.graphs import affine
 
     first, second = (values(name) for name in node.input)
     return affine(node.op_type, tuple(node.input), node.output[0], first, second)

@@ -27,8 +27,8 @@ def raised(model, least):
     import onnx
     from onnx import version_converter
 
-    from edgewright.compile.foreign import telling
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
+    from edgewright.sdk.failures import telling
 
     if opset_of(model) >= least:
         return model
@@ -88,7 +88,7 @@ def every_node(model):
 
 def refuse_classical(model, title):
     """Raises ConversionError with the operators of the model that only ONNX Runtime has: those of trees, scalers, encoders."""
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     found = sorted({node.op_type for node in every_node(model) if node.domain == _CLASSICAL})
     if found:

@@ -1,6 +1,6 @@
 """Rewrites nodes for an older opset where that knows them, or with older operators. Host side."""
 
-from edgewright_targets.onnxruntime.prepare import every_node
+from edgewright_targets._onnx.prepare import every_node
 
 _AXES_ARE_INPUTS = 18  # of the reductions
 _INPUTS_SINCE_13 = {"ReduceSum": "axes", "Squeeze": "axes", "Unsqueeze": "axes", "Split": "split"}

@@ -14,7 +14,7 @@ def save(model, path):
     """Saves deterministically, at the least IR version that the opset needs: old runtimes want it."""
     from onnx import helper
 
-    from edgewright_targets.onnxruntime.prepare import used_domains
+    from edgewright_targets._onnx.prepare import used_domains
 
     used_domains(model)
     least = helper.find_min_ir_version_for(list(model.opset_import), ignore_unknown=True)
@@ -29,7 +29,7 @@ def save(model, path):
 
 def external(model):
     """Relative paths of the files that hold the model's weights, sorted; none for a model in one piece."""
-    from edgewright.compile.sources.onnx import every_tensor
+    from edgewright.sdk.onnx import every_tensor
 
     return sorted(
         {
@@ -53,7 +53,7 @@ def share(source, destination):
     """The same bytes under another name: a link between two stages of one conversion, else a copy."""
     import os
 
-    from edgewright.store import sparse
+    from edgewright.sdk.onnx import sparse
 
     if source.parent.parent == destination.parent.parent:
         try:
@@ -87,7 +87,7 @@ def described(work, method, notes=()):
 
 def requires(model):
     """What a runtime has to read, as in a manifest: `opset`, `ir`, and where they are used `ml` and `contrib`."""
-    from edgewright_targets.onnxruntime.prepare import every_node
+    from edgewright_targets._onnx.prepare import every_node
 
     found = {"ir": model.ir_version}
     for item in model.opset_import:

@@ -11,7 +11,7 @@ def settle(model):
     Raises:
         ConversionError: an operator is left that ONNX does not have.
     """
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     nodes = []
     for node in model.graph.node:

@@ -42,7 +42,7 @@ def check(model, synthetic):
     """
     from onnx import TensorProto
 
-    from edgewright_targets.onnxruntime.restate import constants_of
+    from edgewright_targets._onnx.restate import constants_of
 
     constants = {
         name: item for name, item in constants_of(model).items() if item.data_type == TensorProto.INT64
@@ -91,7 +91,7 @@ def check(model, synthetic):
 
 def _computed(model, name):
     """Whether anything takes the values of an input for more than indexes and comparisons."""
-    from edgewright_targets.onnxruntime.prepare import reads
+    from edgewright_targets._onnx.prepare import reads
 
     pending, seen = [name], set()
     while pending:
@@ -148,7 +148,7 @@ def _values(tensor):
 
 
 def _refused(why, hint="take --target onnxruntime, or make the numbers smaller before they enter the model"):
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     return ConversionError(
         f"OpenVINO computes whole numbers in 32 bits: {why}", hint=hint, code="integers-too-wide"

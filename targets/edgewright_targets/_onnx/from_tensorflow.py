@@ -1,10 +1,10 @@
 """Converts TensorFlow's function to fp32 ONNX, by tf2onnx."""
 
-from edgewright_targets.onnxruntime.files import save
-from edgewright_targets.onnxruntime.leftover import settle
-from edgewright_targets.onnxruntime.rename import rename
-from edgewright_targets.onnxruntime.tidy import tidy
-from edgewright_targets.onnxruntime.widen import widened
+from edgewright_targets._onnx.files import save
+from edgewright_targets._onnx.leftover import settle
+from edgewright_targets._onnx.rename import rename
+from edgewright_targets._onnx.tidy import tidy
+from edgewright_targets._onnx.widen import widened
 
 
 def convert(work):
@@ -12,7 +12,7 @@ def convert(work):
     import tf2onnx
     from tensorflow import TensorSpec
 
-    from edgewright.compile.sources.names import clean
+    from edgewright.sdk.graphs import clean
 
     names = clean([spec.name for spec in work.inputs])
     signature = [

@@ -34,7 +34,7 @@ def islands(model):
 
 def _parts(graph, wide):
     """(names, nodes) of each part that float64 tensors connect."""
-    from edgewright_targets.onnxruntime.prepare import reads
+    from edgewright_targets._onnx.prepare import reads
 
     parts = []
     for node in graph.node:

@@ -1,7 +1,7 @@
 """Decides which nodes stay in floats by default when a graph is quantised, and why. Host side, in the `onnx` worker."""
 
-from edgewright_targets.onnxruntime.explain import measured
-from edgewright_targets.onnxruntime.spared import at_ends, spared
+from edgewright_targets._onnx.explain import measured
+from edgewright_targets._onnx.spared import at_ends, spared
 
 _SHOWN = 8  # names in a note
 AGAIN = "where integers would only round again"
@@ -23,8 +23,8 @@ def floats(model, spans, integer_io):
     """
     import msgspec
 
-    from edgewright.compile.float_groups import ENDS, groups
-    from edgewright.compile.operations import Operation
+    from edgewright.sdk import Operation
+    from edgewright.sdk.graphs import ENDS, groups
 
     rows = [msgspec.convert(row, Operation) for row in measured(model, spans)]
     found = {}

@@ -1,7 +1,7 @@
 """Ships the .onnx source itself, unless its shapes had to be made static, or the board's runtime reads less."""
 
-from edgewright_targets.onnxruntime import from_onnx
-from edgewright_targets.onnxruntime.files import beside, described, share
+from edgewright_targets._onnx import from_onnx
+from edgewright_targets._onnx.files import beside, described, share
 
 
 def convert(work):

@@ -1,8 +1,8 @@
 """Exports a PyTorch module or program to fp32 ONNX."""
 
-from edgewright_targets.onnxruntime.files import save
-from edgewright_targets.onnxruntime.rename import rename
-from edgewright_targets.onnxruntime.widen import widened
+from edgewright_targets._onnx.files import save
+from edgewright_targets._onnx.rename import rename
+from edgewright_targets._onnx.widen import widened
 
 _TRACED = (13, 14, 17)  # what the tracing exporter really writes; attention needs 14, newer operators 17
 _DYNAMO = 18  # the least that the other one writes, whatever it is asked for
@@ -16,8 +16,8 @@ def convert(work):
     """
     import traceback
 
-    from edgewright.compile.foreign import telling
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
+    from edgewright.sdk.failures import telling
 
     failed = []
     for opset in _candidates(work.opset, work.max_opset):
@@ -88,8 +88,8 @@ def _traced(work, opset):
 
 def _fixed_branch(work):
     """A note where the code branches on tensors' values: a trace has one branch. Of static shapes it may ask."""
-    from edgewright.compile.foreign import branching, position
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
+    from edgewright.sdk.failures import branching, position
 
     try:
         work.source.program  # noqa: B018 - torch.export knows which it is
@@ -142,7 +142,7 @@ def _taken(place):
 
 def _check(model, work):
     """The names have to be those of the source: the exporters drop inputs that nothing reads."""
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     weights = {item.name for item in model.graph.initializer}
     found = [item.name for item in model.graph.input if item.name not in weights]

@@ -10,7 +10,7 @@ def nodes_of(model, layers):
     Raises:
         UsageError: a layer that no node belongs to.
     """
-    from edgewright.compile.layers import no_such_layer
+    from edgewright.sdk.graphs import no_such_layer
 
     weights = {item.name for item in model.graph.initializer}
     known = {node.name: _names(node, weights) for node in model.graph.node}
@@ -69,7 +69,7 @@ def check_float(quantised, prepared, layers):
     Args:
         layers: {layer: [names of its nodes in the prepared model]}.
     """
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     weights = {item.name for item in quantised.graph.initializer}
     from_weights = {

@@ -1,11 +1,11 @@
 """Static quantisation: int8, int8-mixed, int16x8. Host side, in the `onnx` worker."""
 
-from edgewright_targets.onnxruntime import layers
-from edgewright_targets.onnxruntime.floats import floats, notes
-from edgewright_targets.onnxruntime.prepare import named, prepared, reads
-from edgewright_targets.onnxruntime.shield import shield
-from edgewright_targets.onnxruntime.transposed import with_biases, without_biases
-from edgewright_targets.onnxruntime.widen import float64_inputs, wide
+from edgewright_targets._onnx import layers
+from edgewright_targets._onnx.floats import floats, notes
+from edgewright_targets._onnx.prepare import named, prepared, reads
+from edgewright_targets._onnx.shield import shield
+from edgewright_targets._onnx.transposed import with_biases, without_biases
+from edgewright_targets._onnx.widen import float64_inputs, wide
 
 METHODS = {"minmax": "min-max", "entropy": "entropy", "percentile": "percentile 99.999"}
 _LOOKED_AT = 32  # samples whose activations say how wide each tensor is
@@ -62,7 +62,7 @@ def quantise(work):
 
 def kept(source, model, wanted):
     """{layer: names of its nodes in the prepared model}. Errors as in `quantise`."""
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     found = {}
     for layer, names in layers.nodes_of(source, wanted).items():
@@ -167,7 +167,7 @@ def _chunks(work, stream, double):
 
 
 def _some_quantised(model):
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise ConversionError(

@@ -1,9 +1,9 @@
 """Opens the ONNX source with its static shapes, before any quantisation."""
 
-from edgewright_targets.onnxruntime.files import beside, save
-from edgewright_targets.onnxruntime.lower import lowered
-from edgewright_targets.onnxruntime.prepare import named
-from edgewright_targets.onnxruntime.widen import widened
+from edgewright_targets._onnx.files import beside, save
+from edgewright_targets._onnx.lower import lowered
+from edgewright_targets._onnx.prepare import named
+from edgewright_targets._onnx.widen import widened
 
 
 def convert(work):

@@ -5,8 +5,8 @@ A runtime that computes in float64 keeps it: all of an ONNX source at fp32, else
 1970 has no seconds left in float32.
 """
 
-from edgewright_targets.onnxruntime.double import islands
-from edgewright_targets.onnxruntime.files import LARGE
+from edgewright_targets._onnx.double import islands
+from edgewright_targets._onnx.files import LARGE
 
 _TYPE_NAMES = (
     "to",
@@ -72,12 +72,12 @@ def _stays(model, work, runs):
 
 def _opens(model, names):
     """Whether the runtime has kernels for float64 of those names."""
-    from edgewright.compile import onnxsession
+    from edgewright.sdk.onnx import session as host_session
 
     made = type(model).FromString(model.SerializeToString())
     widen(made, names.__contains__)
     try:
-        onnxsession.session(made.SerializeToString())
+        host_session(made.SerializeToString())
     except Exception as error:  # noqa: BLE001 - its exceptions have no common base
         print(f"float64 is no way: {error}")  # noqa: T201 - a worker's stdout is its log
         return False
@@ -108,7 +108,7 @@ def widened_size(model, stays=_none):
 
 def too_large(size, precision):
     """What to raise where float32 would not fit into one file."""
-    from edgewright.errors import ConversionError
+    from edgewright.sdk import ConversionError
 
     return ConversionError(
         f"model of {size / 2**30:.1f} GiB in float32 is too large to be made {precision}",

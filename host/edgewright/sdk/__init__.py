@@ -1,0 +1,37 @@
+"""What targets and plug-ins import of edgewright: this package and nothing else of it. docs/add-a-target.md shows how.
+
+This module is light: records, errors and types. What works on models stands in its submodules, which stages import
+inside functions, in the workers: `graphs`, `onnx`, `tensorflow`, `tflite`, `toolchains` and `failures`.
+"""
+
+from __future__ import annotations
+
+from edgewright.compile.operations import Operation
+from edgewright.compile.stage import Samples, StageContext, StageResult, TensorReport
+from edgewright.errors import ConversionError, DataError, EdgewrightError, ModelError, UsageError
+from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.conversion import Ends
+from edgewright.nouns.target import LayerReader, Route, RuntimeRow, SystemRuntime, Target
+from edgewright.sdk.runner import Runner, RunnerSession
+
+__all__ = [
+    "ConversionError",
+    "DataError",
+    "EdgewrightError",
+    "Ends",
+    "LayerReader",
+    "ModelError",
+    "Operation",
+    "Route",
+    "Runner",
+    "RunnerSession",
+    "RuntimeRow",
+    "Samples",
+    "StageContext",
+    "StageResult",
+    "SystemRuntime",
+    "Target",
+    "TensorReport",
+    "TensorSpec",
+    "UsageError",
+]

@@ -1,0 +1,12 @@
+"""Toolchains: converters that need a Python of their own."""
+
+from __future__ import annotations
+
+from edgewright.compile.toolchains import describe, python_of
+
+__all__ = ["python_of", "ready"]
+
+
+def ready(name: str) -> bool:
+    """Whether a toolchain is installed."""
+    return describe(name).state == "ready"

@@ -1,5 +1,0 @@
-"""How finely the outputs of the explicitly quantised model are rounded; what TensorRT 8 rounds by ranges, only it knows."""
-
-from edgewright_targets.onnxruntime.steps import tails
-
-__all__ = ["tails"]
