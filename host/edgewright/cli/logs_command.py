@@ -27,9 +27,10 @@ def logs(
     """The agent's log of a board."""
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.connect.session import Session
+    from edgewright.wire import commands
 
     def fetch(session: Session) -> str:
-        data = session.get(session.call("logs", lines=lines)["log"])
+        data = session.get(session.call(commands.Logs(lines=lines)).log)
         return bytes(data).decode("utf-8", "replace")
 
     answers = Boards(fleet, board).each("logs", lambda one, session, progress: fetch(session))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from edgewright.cli import options, render
 
 if TYPE_CHECKING:
     from edgewright.cli.on_boards import Answer
+    from edgewright.wire.answers import Status
 
 HISTORY_SECONDS = 3.0
 
@@ -28,42 +29,41 @@ def status(
 ) -> None:
     """What runs on the boards."""
     from edgewright.cli.on_boards import Boards, finish
+    from edgewright.wire import commands
 
     boards = Boards(fleet, selector, parallel=parallel)
-    answers = boards.each("status", lambda board, session, progress: session.call("status"))
+    answers = boards.each("status", lambda board, session, progress: session.call(commands.Status()))
     finish("status", answers, as_json, lambda good: show(good, boards.fleet.name))
 
 
-def show(answers: list[Answer[dict[str, Any]]], fleet: str) -> None:
+def show(answers: list[Answer[Status]], fleet: str) -> None:
     """A row a board and model; below, what this machine's history knows of the interfaces of current releases."""
     from edgewright.connect.versions import PROBLEMS
+    from edgewright.wire.answers import StatusRelease
 
     rows: list[tuple[object, ...]] = []
     notes = []
     for answer in answers:
-        value = answer.value or {}
-        models = value.get("models") or {}
-        if not models:
+        if answer.value is None:
+            continue
+        if not answer.value.models:
             rows.append((answer.title, "-", "-", "-", "-", "-"))
-        for name, model in sorted(models.items()):
-            releases = model.get("releases") or {}
-            current = releases.get(model.get("current")) or {}
-            trial = model.get("trial")
+        for name, model in sorted(answer.value.models.items()):
+            current = model.current_release or StatusRelease()
             rows.append((
-                answer.title, name, model.get("current") or "-",
-                f"{current.get('target', '')} {current.get('precision', '')}".strip() or "-",
-                f"on trial: {trial.get('to', '')}" if trial else current.get("state", "-"),
-                ", ".join(known for known in model.get("known_good") or [] if known != model.get("current")) or "-",
+                answer.title, name, model.current or "-", f"{current.target} {current.precision}".strip() or "-",
+                f"on trial: {model.trial.to}" if model.trial else current.state or "-",
+                ", ".join(known for known in model.known_good if known != model.current) or "-",
             ))  # fmt: skip
-        if value.get("problem"):
-            what, hint = PROBLEMS.get(value["problem"], (value["problem"], ""))
+        if answer.value.problem:
+            what, hint = PROBLEMS.get(answer.value.problem, (answer.value.problem, ""))
             notes += [f"{answer.board.name}: {what}", *([f"hint: {hint}"] if hint else [])]
     render.table("", ["board", "model", "current", "compiled to", "state", "can roll back to"], rows)
     for note in notes + accepted_changes(answers, fleet):
         render.line(note)
 
 
-def accepted_changes(answers: list[Answer[dict[str, Any]]], fleet: str) -> list[str]:
+def accepted_changes(answers: list[Answer[Status]], fleet: str) -> list[str]:
     """A line a current release that was deployed although its interface was not its predecessor's.
 
     The boards' answers are what was asked for: a history that fails, or takes long, is one line.
@@ -72,10 +72,10 @@ def accepted_changes(answers: list[Answer[dict[str, Any]]], fleet: str) -> list[
     from edgewright.store.history import History
 
     current = [
-        (answer.board.name, name, str(model["current"]))
+        (answer.board.name, name, model.current)
         for answer in answers
-        for name, model in sorted(((answer.value or {}).get("models") or {}).items())
-        if model.get("current")
+        for name, model in sorted(answer.value.models.items() if answer.value else ())
+        if model.current
     ]
     history, known = History(), queue.SimpleQueue[dict[tuple[str, str, str], str] | Exception]()
 

@@ -6,8 +6,8 @@ from typing import Any, NotRequired, TypedDict
 
 import msgspec
 
-from edgewright.connect.stream import UPDATE
 from edgewright.errors import ProtocolError
+from edgewright.wire.commands import UPDATE
 
 
 class Result(TypedDict):
@@ -187,3 +187,16 @@ def check(do: str, answer: dict[str, Any]) -> dict[str, Any]:
         except msgspec.ValidationError as error:
             raise ProtocolError(f"the board's answer to {do} is not valid: {error}", hint=UPDATE) from error
     return answer
+
+
+class Untyped:
+    """A command by name, for callers that still take dictionaries."""
+
+    def __init__(self, do: str, args: dict[str, Any]) -> None:
+        self.do, self.args = do, args
+
+    def arguments(self) -> dict[str, Any]:
+        return self.args
+
+    def read(self, given: dict[str, Any]) -> dict[str, Any]:
+        return check(self.do, given)
