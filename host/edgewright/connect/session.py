@@ -8,13 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, cast, overload
+from typing import Any, TypeVar
 
 import msgspec
 
 from edgewright.connect import (
     agent_package,
-    answers,
     local,
     runners,
     ssh,
@@ -157,24 +156,9 @@ class Session:
     ) -> None:
         self.close()
 
-    @overload
     def call(
         self, command: Command[A], *, timeout_s: float | None = None, on_event: OnEvent | None = None
-    ) -> A: ...
-
-    @overload
-    def call(
-        self, command: str, *, timeout_s: float | None = None, on_event: OnEvent | None = None, **args: Any
-    ) -> dict[str, Any]: ...
-
-    def call(
-        self,
-        command: Command[Any] | str,
-        *,
-        timeout_s: float | None = None,
-        on_event: OnEvent | None = None,
-        **args: Any,
-    ) -> Any:
+    ) -> A:
         """One command; its answer, all text in it cleaned of control characters. A release that lacks its runner gets
         this edgewright's.
 
@@ -187,8 +171,6 @@ class Session:
             Unreachable: the link is dead.
             ProtocolError: the answer is not one.
         """
-        if isinstance(command, str):
-            command = cast(Command[Any], answers.Untyped(command, args))
         try:
             return self.exchange(command, timeout_s=timeout_s, on_event=on_event)
         except BoardError as error:

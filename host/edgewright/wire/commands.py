@@ -5,7 +5,7 @@ The agent's table is `edgewright_agent.arguments.COMMANDS`; a test holds the two
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Generic, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -29,17 +29,18 @@ class Command(msgspec.Struct, Generic[A], frozen=True, kw_only=True, omit_defaul
         found: dict[str, object] = msgspec.to_builtins(self)
         return found
 
-    def read(self, given: object) -> A:
+    @classmethod
+    def read(cls, given: object) -> A:
         """The answer to it.
 
         Raises:
             ProtocolError: a key that the host relies on is missing or of another type.
         """
         try:
-            found: A = msgspec.convert(given, self.answer())
+            found: A = msgspec.convert(given, cls.answer())
         except msgspec.ValidationError as error:
             raise ProtocolError(
-                f"the board's answer to {self.do} is not valid: {error}", hint=UPDATE
+                f"the board's answer to {cls.do} is not valid: {error}", hint=UPDATE
             ) from error
         return found
 
@@ -253,13 +254,14 @@ class Describe(Command[answers.Described], frozen=True, kw_only=True):
         """As the wire has them."""
         return {**Command.arguments(self), "inputs": None}
 
-    def read(self, given: object) -> answers.Described:
-        """The answer to it; of a manifest of a newer schema nothing else."""
+    @classmethod
+    def read(cls, given: object) -> answers.Described:
+        """The answer to it; of a manifest of a newer schema its schema alone."""
         manifest = given.get("manifest") if isinstance(given, dict) else None
         schema = manifest.get("schema") if isinstance(manifest, dict) else None
         if isinstance(schema, int) and schema > MANIFEST_SCHEMA:
             return answers.Described(manifest=answers.ReleaseManifest(schema=schema))
-        return Command.read(self, given)
+        return super().read(given)
 
 
 class Activate(Command[answers.OnTrial], frozen=True, kw_only=True):
@@ -366,3 +368,6 @@ class Reset(Command[answers.Nothing], frozen=True, kw_only=True):
     """Accepts a hash-valid `current` as the truth after both state slots were lost."""
 
     do = "reset"
+
+
+COMMANDS: tuple[type[Command[Any]], ...] = tuple(Command.__subclasses__())  # `infer` twice
