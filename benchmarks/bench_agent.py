@@ -28,6 +28,7 @@ from edgewright.connect.transport import Transport
 from edgewright.lab import processes
 from edgewright.lab.processes import Process
 from edgewright.nouns.board import Board, Fleet
+from edgewright.wire import commands
 
 PYZ_LIMIT = 58 * 1024  # bytes
 OUTPUT = (84, 8400)  # a detector's
@@ -182,7 +183,7 @@ def work(session: Session, payload: Path) -> None:
     """What every deployment does: facts, an upload, a look at the state."""
     session.facts()
     session.put(payload)
-    session.call("status")
+    session.call(commands.Status())
 
 
 def usage(transport: Transport, link: Lab) -> Figures:

@@ -13,13 +13,15 @@ import pytest
 
 from edgewright.compile import evaluation, goldens, metrics
 from edgewright.compile.similarity import Similarity
-from edgewright.connect import answers as shapes
 from edgewright.deploy import board_answers
 from edgewright.deploy.scoring import Scoring
 from edgewright.errors import ProtocolError
 from edgewright.nouns.artifact import Artifact, Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.nouns.outcome import Check
 from edgewright.nouns.precision import PRECISIONS
+from edgewright.wire import commands
+from edgewright.wire.answers import Evaluated, Result
+from edgewright.wire.commands import RunOptions
 
 X = TensorSpec(name="x", shape=(1, 3), dtype="float32")
 Y = TensorSpec(name="y", shape=(1, 6), dtype="float32")
@@ -40,11 +42,11 @@ class Board:
             **changes,
         }
 
-    def call(self, do: str, **arguments: Any) -> dict[str, Any]:
-        assert (do, arguments["evaluation"]) == ("evaluate", "e" * 64)
-        return shapes.check(do, self.answer)
+    def call(self, command: commands.Evaluate) -> Evaluated:
+        assert command.evaluation == "e" * 64
+        return command.read(self.answer)
 
-    def get(self, result: dict[str, Any]) -> bytes:
+    def get(self, result: Result) -> bytes:
         return self.data
 
 
@@ -83,7 +85,7 @@ def headed(text: str) -> bytes:
 
 
 def answers(scoring: Scoring, board: Board) -> Any:
-    return scoring.answers(board, "m", "1-aaaaaaaa", "e" * 64)  # type: ignore[arg-type]
+    return scoring.answers(board, "m", "1-aaaaaaaa", "e" * 64, RunOptions())  # type: ignore[arg-type]
 
 
 def test_integers_come_back_as_real_values(scoring: Any) -> None:
@@ -168,7 +170,7 @@ def compared(folder: Path, data: bytes, size: int | None = None) -> Check:
         return float((ours == theirs)[:, 0, 1:].mean())
 
     own = Similarity("boxes.py:same", "", 0.9, same)
-    result = {"result": "1-outputs", "sha256": "0" * 64, "size": len(data) if size is None else size}
+    result = Result(result="1-outputs", sha256="0" * 64, size=len(data) if size is None else size)
     artifact = Artifact(folder=folder, manifest=manifest)
     return board_answers.compared(Board(data), own, artifact, result)  # type: ignore[arg-type]
 

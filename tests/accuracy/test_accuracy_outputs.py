@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from msgspec.structs import replace
 from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compile import metrics, scored
@@ -16,6 +17,7 @@ from edgewright.compile.answers import Answers, collected
 from edgewright.deploy.scoring import Scoring
 from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.nouns.artifact import TensorSpec
+from edgewright.wire.answers import Tensor
 
 COUNT, FEATURES = 100, 6
 BOX, FINE, COARSE = (TensorSpec(name=name, shape=(1, width), dtype="float32")
@@ -98,7 +100,7 @@ def test_the_incumbents_output_is_the_one_that_is_scored_or_none(
     outputs = [TensorSpec(name=name, shape=(1, 4), dtype="float32") for name in mine]
     scorer = metrics.load("top1").of_output(scored_one)
     one = Scoring(scorer, None, np.zeros(1), outputs, Path("inputs"))  # type: ignore[arg-type]
-    there = [{"name": name, "shape": [1, 4], "dtype": "float32"} for name in theirs]
+    there = [Tensor(name=name, shape=(1, 4), dtype="float32") for name in theirs]
     if place is not None:
         assert one._place(there) == place
     else:
@@ -106,7 +108,7 @@ def test_the_incumbents_output_is_the_one_that_is_scored_or_none(
             one._place(there)
     if len(mine) > 1:
         with pytest.raises(DataError, match="not known"):
-            one._place([{**spec, "name": "x", "shape": [1, 5]} for spec in there])
+            one._place([replace(spec, name="x", shape=(1, 5)) for spec in there])
 
 
 def save(path: Path, weights: dict[str, np.ndarray], order: tuple[str, ...]) -> None:

@@ -14,7 +14,10 @@ from edgewright.connect.session import Limits, start_session
 from edgewright.connect.transfer import sender
 from edgewright.errors import BoardError, ProtocolError, Unreachable
 from edgewright.nouns.board import Board
+from edgewright.wire import commands
+from edgewright.wire.answers import Event
 
+PUT = commands.Put(sha256="0" * 64, size=10**6, offset=0)
 START = """
 import json, sys, time
 hello = json.loads(sys.stdin.readline())
@@ -82,7 +85,7 @@ def open_script(tmp_path):
 def test_what_breaks_the_protocol_is_an_error(open_script, text, kind, words):
     session = open_script(text)
     with pytest.raises(kind, match=words):
-        session.call("status")
+        session.call(commands.Status())
 
 
 def test_control_characters_are_removed(open_script):
@@ -90,15 +93,16 @@ def test_control_characters_are_removed(open_script):
         "request(); say(id=1, error={'code': 'io', 'message': '\\x1b[2Jred\\u202e\\x07', 'hint': 'a\\x9bb'})"
     )
     with pytest.raises(BoardError) as caught:
-        open_script(text).call("status")
+        open_script(text).call(commands.Status())
     assert (caught.value.message, caught.value.hint, caught.value.code) == ("[2Jred", "ab", "io")
 
 
 def test_control_characters_in_answers_and_log_are_removed(open_script):
     text = "sys.stderr.write('\\x1b[31mlog\\n'); sys.stderr.flush(); request()\n"
-    text += "say(id=1, ok={'\\x07k': ['\\x1b]0;']})"
+    text += "say(id=1, ok={'models': {'\\x07k': {}}, 'lease': None, 'problem': '\\x1b]0;'})"
     session = open_script(text)
-    assert session.call("ping") == {"k": ["]0;"]}
+    status = session.call(commands.Status())
+    assert (list(status.models), status.problem) == (["k"], "]0;")
     until = time.monotonic() + 30  # it comes on a separate channel
     while not session.log_tail() and time.monotonic() < until:
         time.sleep(0.01)
@@ -109,10 +113,10 @@ def test_endless_heartbeats_end_at_the_limit(open_script):
     session = open_script("request()\nwhile True: say(id=1, event='heartbeat'); time.sleep(0.01)")
     began = time.monotonic()
     with pytest.raises(BoardError) as caught:
-        session.call("status", timeout_s=1)
+        session.call(commands.Status(), timeout_s=1)
     assert caught.value.code == "timeout" and time.monotonic() - began < 60
     with pytest.raises(BoardError):
-        session.call("status")
+        session.call(commands.Status())
 
 
 def test_an_upload_that_only_trickles_ends_at_its_deadline(open_script):
@@ -121,7 +125,7 @@ def test_an_upload_that_only_trickles_ends_at_its_deadline(open_script):
     began = time.monotonic()
     with pytest.raises(BoardError) as caught:
         session.exchange_all(
-            [Request("put", {}, sender(io.BytesIO(bytes(10**6)), 0, 10**6, lambda _: None))], timeout_s=1
+            [Request(PUT, sender(io.BytesIO(bytes(10**6)), 0, 10**6, lambda _: None))], timeout_s=1
         )
     assert caught.value.code == "timeout" and time.monotonic() - began < 60
 
@@ -142,38 +146,44 @@ def test_no_more_files_are_sent_once_one_was_refused(open_script, tmp_path):
             time.sleep(0.01)
 
     with pytest.raises(BoardError) as caught:
-        session.exchange_all([Request("put", {}, body) for _ in range(3)], timeout_s=60)
+        session.exchange_all([Request(PUT, body) for _ in range(3)], timeout_s=60)
     assert caught.value.code == "disk-full" and sent == [0]
-    assert session.call("ping") == {}, "the session goes on"
+    session.call(commands.Ping())  # the session goes on
 
 
 def test_heartbeats_keep_a_slow_command_alive(open_script):
     text = "request()\nfor _ in range(10): say(id=1, event='heartbeat'); time.sleep(0.25)\n"
-    text += "say(id=1, ok={'done': 1})"
-    assert open_script(text, silence_s=2).call("ping") == {"done": 1}
+    text += "say(id=1, ok={'outcome': 'committed'})"
+    session = open_script(text, silence_s=2)
+    assert session.call(commands.Commit(txn="0" * 32)).outcome == "committed"
 
 
 def test_events_reach_the_caller(open_script):
     text = "request(); say(id=1, event='progress', what='x', done=1, total=2); say(id=1, ok={})"
     events = []
-    open_script(text).call("ping", on_event=events.append)
-    assert events == [{"id": 1, "event": "progress", "what": "x", "done": 1, "total": 2}]
+    open_script(text).call(commands.Ping(), on_event=events.append)
+    assert events == [Event(event="progress", what="x", done=1, total=2)]
 
 
 @pytest.mark.parametrize(
     ("result", "text", "words"),
     [
-        ({"result": "r", "sha256": "0" * 64, "size": 3}, "size=4); print('abcd'", "4 bytes of a result of 3"),
-        ({"result": "r", "sha256": "0" * 64, "size": 3}, "size=3); print('abc'", "not those"),
-        ({"result": "r", "sha256": "0" * 64, "size": 2**40}, "size=3); print('abc'", "larger than"),
-        ({"result": "r", "sha256": "zz", "size": 3}, "size=3); print('abc'", "not valid"),
-        ({"result": 5, "sha256": "0" * 64, "size": 3}, "size=3); print('abc'", "not valid"),
+        ({}, "size=4); print('abcd'", "4 bytes of a result of 3"),
+        ({}, "size=3); print('abc'", "not those"),
+        ({"size": 2**40}, "size=3); print('abc'", "log.size"),
+        ({"size": -1}, "size=3); print('abc'", "log.size"),
+        ({"sha256": "zz"}, "size=3); print('abc'", "log.sha256"),
+        ({"result": 5}, "size=3); print('abc'", "log.result"),
     ],
 )
 def test_results_that_are_not_what_was_named(open_script, result, text, words, tmp_path):
-    session = open_script(f"request(); say(id=1, event='bytes', {text}, end=''); say(id=1, ok={{}})")
+    named = {"result": "r", "sha256": "0" * 64, "size": 3, **result}
+    session = open_script(
+        f"request(); say(id=1, ok={{'log': {named!r}}})\n"
+        f"request(); say(id=2, event='bytes', {text}, end=''); say(id=2, ok={{}})"
+    )
     with pytest.raises(ProtocolError, match=words):
-        session.get(result, tmp_path / "result")
+        session.get(session.call(commands.Logs(lines=1)).log, tmp_path / "result")
     assert not (tmp_path / "result").exists()
     assert not list(tmp_path.glob(".result*"))
 
@@ -184,11 +194,11 @@ request(); say(id=1, ok={'complete': False, 'offset': 5, 'prefix_sha256': '0' * 
 asked = request()
 sys.stdin.read(10)
 say(id=2, ok={})
-request(); say(id=3, ok=asked)
+request(); say(id=3, ok={'outcome': str(asked['args']['offset'])})
 """
     session = open_script(text)
     session.put(b"\n" * 10)
-    assert session.call("ping")["args"]["offset"] == 0
+    assert session.call(commands.Commit(txn="0" * 32)).outcome == "0"
 
 
 def test_idle_session_pings(open_script):
@@ -197,13 +207,12 @@ count = 0
 while True:
     asked = request() or sys.exit()
     count += asked["do"] == "ping"
-    say(id=asked["id"], ok={"n": count})
+    say(id=asked["id"], ok={"outcome": str(count)})
 """
     session = open_script(text, ping_s=0.2)
-    asked, until = 1, time.monotonic() + 60
-    while session.call("ping")["n"] == asked:
-        assert time.monotonic() < until, "no other ping than the test's own"
-        asked += 1
+    until = time.monotonic() + 60
+    while session.call(commands.Commit(txn="0" * 32)).outcome == "0":
+        assert time.monotonic() < until, "no ping"
         time.sleep(0.5)
 
 
@@ -211,7 +220,7 @@ def test_dead_idle_link_shows_at_the_next_call(open_script):
     session = open_script("time.sleep(0.1); sys.exit()", ping_s=0.2)
     session._pinger.join(60)  # it ends when it finds the link dead
     with pytest.raises(Unreachable, match="during ping"):
-        session.call("status")
+        session.call(commands.Status())
 
 
 @pytest.mark.parametrize(

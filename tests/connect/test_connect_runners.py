@@ -22,6 +22,7 @@ from edgewright.cli.main import main
 from edgewright.connect import agent_package, runner_package, runners, start
 from edgewright.connect.session import Session, open_session
 from edgewright.nouns.board import Board, Fleet
+from edgewright.wire import commands
 from edgewright_agent import protocol
 from edgewright_agent import state as states
 
@@ -112,22 +113,24 @@ def artifact() -> tuple[bytes, dict[str, bytes]]:
     return json.dumps(manifest).encode(), files
 
 
-def installed(session: Session, **runner: str) -> dict[str, Any]:
+def installed(session: Session, runner: str | None = None) -> dict[str, Any]:
     """A release installed under a new lease; what to `verify` it with."""
     manifest, files = artifact()
     *_, sha256 = session.put_all([(data, "") for data in [*files.values(), manifest]])
     ask = {"model": "m", "txn": uuid.uuid4().hex}
-    session.call("begin", host="test", ttl_s=60, **ask)
-    answer = session.call("install", version="1", manifest=sha256, runtime=f"system:{ONNX}", **runner, **ask)
-    return {"release": answer["release"], **ask}
+    session.call(commands.Begin(host="test", ttl_s=60, **ask))
+    answer = session.call(
+        commands.Install(version="1", manifest=sha256, runtime=f"system:{ONNX}", runner=runner, **ask)
+    )
+    return {"release": answer.release, **ask}
 
 
 def test_a_runner_is_sent_once_and_named_from_then_on(here, fleet, tmp_path):
     runner = runner_package.package(ONNX)
     for sent in (len(runner.data), 0):
         with open_session(here, fleet) as session:
-            assert runners.named(session, ONNX) == {"runner": runner.sha256}
-            assert runners.named(session, ONNX) == {"runner": runner.sha256} and session.sent_bytes == sent
+            assert runners.named(session, ONNX) == runner.sha256
+            assert runners.named(session, ONNX) == runner.sha256 and session.sent_bytes == sent
     (file,) = (tmp_path / "root" / "runners").iterdir()
     assert file.read_bytes() == runner.data
 
@@ -138,7 +141,7 @@ def test_a_release_without_its_runner_gets_this_edgewrights_while_a_command_need
 ):
     root = tmp_path / "root"
     with open_session(here, fleet) as session:
-        installed(session, **runners.named(session, ONNX))
+        installed(session, runners.named(session, ONNX))
     (file,) = (root / "runners").iterdir()
     if lost == "changed":
         file.write_bytes(file.read_bytes().replace(b"1", b"2", 1))
@@ -151,10 +154,10 @@ def test_a_release_without_its_runner_gets_this_edgewrights_while_a_command_need
             slot.write_bytes(states.encode(state))
     with open_session(here, fleet) as session:
         ask = {"model": "m", "txn": uuid.uuid4().hex}
-        session.call("begin", host="test", ttl_s=60, **ask)
-        (release,) = session.call("status")["models"]["m"]["releases"]
-        assert session.call("verify", release=release, **ask)["ok"]
-        shown = session.call("status")["models"]["m"]["releases"][release]["runner"]
+        session.call(commands.Begin(host="test", ttl_s=60, **ask))
+        (release,) = session.call(commands.Status()).models["m"].releases
+        assert session.call(commands.Verify(release=release, **ask)).ok
+        shown = session.call(commands.Status()).models["m"].releases[release].runner
         assert shown == runner_package.package(ONNX).sha256
 
 
@@ -164,10 +167,10 @@ def test_behind_a_forced_command_the_administrators_runner_is_used(here, fleet, 
     command = f"{sys.executable} -I -S -B {program} serve --root {here.root}"
     monkeypatch.setattr(start, "command", lambda _: command)
     with open_session(here, fleet) as session:
-        assert session.greeting.forced and runners.named(session, ONNX) == {}
+        assert session.greeting.forced and runners.named(session, ONNX) is None
         ask = installed(session)
-        assert session.call("verify", **ask)["ok"]
-        shown = session.call("status")["models"]["m"]["releases"][ask["release"]]["runner"]
+        assert session.call(commands.Verify(**ask)).ok
+        shown = session.call(commands.Status()).models["m"].releases[ask["release"]].runner
         assert shown == runner_package.package(ONNX).sha256
     assert not list((tmp_path / "root" / "runners").iterdir())
 

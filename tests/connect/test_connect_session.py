@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from edgewright.config import trust as trust_file
 from edgewright.connect import agent_package, transfer
@@ -21,6 +22,8 @@ from edgewright.connect.session import Limits, connect, open_session, start_sess
 from edgewright.connect.ssh_channel import Life, Watch
 from edgewright.errors import BoardError, ProtocolError, TrustError, Unreachable
 from edgewright.nouns.board import Pin, TrustFile
+from edgewright.wire import commands
+from edgewright.wire.answers import Nothing
 
 
 @pytest.fixture
@@ -48,12 +51,12 @@ def test_greeting_facts_and_end(board, fleet, sshd, wait_for):
         assert session.greeting.sha256 == package.sha256
         assert session.greeting.root == board.root
         assert session.facts().python.version.startswith("3.")
-        assert session.call("ping") == {}
+        assert session.call(commands.Ping()) == Nothing()
         (agent,) = agents(sshd)
         assert (Path(board.root) / "agent" / f"{package.sha256}.pyz").read_bytes() == package.data
     assert wait_for(lambda: not Path(f"/proc/{agent}").exists(), 15)  # by silence it ends after 30 s
     with pytest.raises(Unreachable, match="is over"):
-        session.call("ping")
+        session.call(commands.Ping())
 
 
 def test_agent_is_shipped_once(board, fleet, sshd):
@@ -65,13 +68,12 @@ def test_agent_is_shipped_once(board, fleet, sshd):
     kept.chmod(0o600)
     kept.write_bytes(b"damaged")
     with open_session(board, fleet) as session:
-        assert session.call("ping") == {}
+        assert session.call(commands.Ping()) == Nothing()
 
 
 def test_first_session_pins_the_board_and_a_new_root_is_refused(board, fleet):
     with open_session(board, fleet) as session:
         assert trust_file.load(fleet).boards["pi"].board_id == session.greeting.board_id
-    from msgspec.structs import replace
 
     with pytest.raises(TrustError) as caught:
         open_session(replace(board, root=board.root + "-other"), fleet)
@@ -95,7 +97,7 @@ def test_noise_before_the_greeting(identity, make_sshd, make_board, fleet, pinne
     server = make_sshd(identity, lines=lines)
     pinned(fleet, "pi", server.host_key)
     with open_session(make_board(server, python=sys.executable), fleet) as session:
-        assert session.call("ping") == {}
+        assert session.call(commands.Ping()) == Nothing()
 
 
 def test_endless_noise_is_refused(identity, make_sshd, make_board, fleet, pinned):
@@ -114,7 +116,6 @@ def test_no_greeting_in_time(identity, make_sshd, make_board, fleet, pinned):
 
 
 def test_no_python(board, fleet):
-    from msgspec.structs import replace
 
     with pytest.raises(BoardError) as caught:
         open_session(replace(board, python="/no/python3"), fleet)
@@ -147,15 +148,28 @@ def test_many_boards_at_once(identity, make_sshd, make_board, fleet, pinned):
     assert len(set(ids)) == len(boards) and all(ids)
 
 
+class Colourful(commands.Command[Nothing], frozen=True, kw_only=True):
+    """A command with an argument that no agent knows."""
+
+    do = "status"
+    colour: str
+
+
+class Fly(commands.Command[Nothing], frozen=True, kw_only=True):
+    """A command that no agent knows."""
+
+    do = "fly"
+
+
 def test_agent_errors_leave_the_session_usable(board, fleet):
     with open_session(board, fleet) as session:
         with pytest.raises(BoardError) as caught:
-            session.call("status", colour="blue")
+            session.call(Colourful(colour="blue"))
         assert caught.value.code == "bad-argument"
         with pytest.raises(BoardError) as caught:
-            session.call("fly")
+            session.call(Fly())
         assert caught.value.code == "unknown-command"
-        assert session.call("ping") == {}
+        assert session.call(commands.Ping()) == Nothing()
 
 
 def test_put_is_complete_and_silent_the_second_time(board, fleet, tmp_path):
@@ -189,7 +203,7 @@ def test_cut_upload_resumes(board, fleet, sshd, tmp_path):
     assert caught.value.exit_code == 4
     with open_session(board, fleet, progress=steps.append) as session:
         sha256 = session.put(file, label="file")
-        assert session.call("part", sha256=sha256, size=len(data))["complete"] is True
+        assert session.call(commands.Part(sha256=sha256, size=len(data))).complete is True
     assert 0 < steps[0].done < len(data)
 
 
@@ -202,16 +216,16 @@ def test_part_of_another_beginning_is_sent_anew(board, fleet):
         part.write_bytes(b"x" * 1000)
         session.put(data, label="file")
         assert steps[0].done == 0
-        assert session.call("part", sha256=sha256, size=len(data))["complete"] is True
+        assert session.call(commands.Part(sha256=sha256, size=len(data))).complete is True
 
 
 def test_get_checks_and_writes(board, fleet, tmp_path):
     with open_session(board, fleet) as session:
-        log = session.call("logs", lines=5)["log"]
-        assert hashlib.sha256(session.get(log)).hexdigest() == log["sha256"]
+        log = session.call(commands.Logs(lines=5)).log
+        assert hashlib.sha256(session.get(log)).hexdigest() == log.sha256
         assert session.get(log, tmp_path / "deep" / "log").read_bytes() == session.get(log)
         with pytest.raises(ProtocolError, match="not those"):
-            session.get({**log, "sha256": "0" * 64})
+            session.get(replace(log, sha256="0" * 64))
 
 
 @pytest.mark.parametrize("stopped", ["agent", "sshd"])
@@ -223,10 +237,10 @@ def test_board_that_falls_silent_is_a_dead_link(board, fleet, sshd, stopped):
     began = time.monotonic()
     try:
         with pytest.raises(Unreachable, match="sent nothing"):
-            session.call("ping")
+            session.call(commands.Ping())
         assert 1 < time.monotonic() - began < 15
         with pytest.raises(Unreachable):
-            session.call("ping")
+            session.call(commands.Ping())
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
@@ -282,7 +296,8 @@ def test_upload_to_a_board_that_only_says_it_lives_ends(
     data, ended = bytes(20_000_000), []
 
     def upload():
-        request = Request("put", {}, transfer.sender(io.BytesIO(data), 0, len(data), lambda _: None))
+        put = commands.Put(sha256="0" * 64, size=len(data), offset=0)
+        request = Request(put, transfer.sender(io.BytesIO(data), 0, len(data), lambda _: None))
         try:
             session.exchange_all([request], timeout_s=2.5 if what == "the whole" else 3600)
         except BoardError as error:
@@ -310,11 +325,11 @@ def test_killed_agent_is_unreachable(board, fleet, sshd):
         for pid in agents(sshd):
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(Unreachable, match="pi: the link ended during status"):
-            session.call("status")
+            session.call(commands.Status())
 
 
 def test_callback_must_not_use_the_session(board, fleet):
     with open_session(board, fleet) as session:
-        session.progress = lambda _step: session.call("ping")
+        session.progress = lambda _step: session.call(commands.Ping())
         with pytest.raises(RuntimeError, match="must not use the session"):
             session.put(os.urandom(10), label="x")

@@ -28,6 +28,8 @@ from edgewright.connect import agent_package, runners
 from edgewright.connect.session import Limits, Session, open_session
 from edgewright.lab import boards
 from edgewright.nouns.board import Board, Fleet
+from edgewright.wire import commands
+from edgewright.wire.answers import Benched, OnTrial, StatusModel, Verdict
 
 MODEL = "doubler"
 # What the tflite runner takes from numpy, for Pythons that have none.
@@ -159,44 +161,42 @@ class Deployment:
         self.session.put_all([(data, "") for data in files])
 
     def provision(self) -> None:
-        row = {
-            "file": "toy-1.0-py3-none-any.whl",
-            "sha256": self.session.put(self.wheel),
-            "size": len(self.wheel),
-        }
-        wheels = {"name": "tflite-runtime", "target": "tflite", "version": "1.0", "wheels": [row]}
+        sha256 = self.session.put(self.wheel)
+        wheel = commands.Wheel(file="toy-1.0-py3-none-any.whl", sha256=sha256, size=len(self.wheel))
+        about = {"name": "tflite-runtime", "target": "tflite", "version": "1.0", "wheels": (wheel,)}
         runner = runners.named(self.session, "tflite")
-        self.ref = str(self.session.call("provision", **wheels, **runner)["ref"])
+        self.ref = self.session.call(commands.Provision(**about, runner=runner)).ref
 
     def begin(self) -> None:
-        self.expected = (self.session.call("status")["models"].get(MODEL) or {}).get("current")
-        self.session.call("begin", model=MODEL, txn=self.txn, host="test", ttl_s=60)
+        self.expected = self.session.call(commands.Status()).models.get(MODEL, StatusModel()).current
+        self.session.call(commands.Begin(model=MODEL, txn=self.txn, host="test", ttl_s=60))
 
     def install(self) -> None:
         kinds = {kind: sha(data) for kind, data in self.hooks.items()}
         about = {"model": MODEL, "version": self.version, "manifest": self.built.sha256, "hooks": kinds}
         about |= {"hook_s": self.hook_s, "runtime": self.ref, "txn": self.txn}
-        about |= runners.named(self.session, "tflite")
-        assert self.session.call("install", **about)["release"] == self.release
+        about["runner"] = runners.named(self.session, "tflite")
+        assert self.session.call(commands.Install(**about)).release == self.release
 
-    def verify(self) -> dict[str, Any]:
-        return self.session.call("verify", model=MODEL, release=self.release, txn=self.txn)
+    def verify(self) -> Verdict:
+        return self.session.call(commands.Verify(model=MODEL, release=self.release, txn=self.txn))
 
-    def bench(self) -> dict[str, Any]:
-        protocol = {"rounds": 1, "warmup_s": 0.01, "steady_s": 0.05, "min_samples": 11, "limit_s": 15}
-        return self.session.call("bench", model=MODEL, releases=[self.release], protocol=protocol)
+    def bench(self) -> Benched:
+        how = commands.Protocol(rounds=1, warmup_s=0.01, steady_s=0.05, min_samples=11, limit_s=15)
+        return self.session.call(commands.Bench(model=MODEL, releases=(self.release,), protocol=how))
 
-    def activate(self, deadline_s: float = 30, **more: Any) -> dict[str, Any]:
+    def activate(self, deadline_s: float = 30, **more: Any) -> OnTrial:
         return self.session.call(
-            "activate", model=MODEL, release=self.release, expected_current=self.expected, txn=self.txn,
-            deadline_s=deadline_s, **more,
+            commands.Activate(
+                model=MODEL, release=self.release, expected_current=self.expected, txn=self.txn, deadline_s=deadline_s, **more
+            )
         )  # fmt: skip
 
     def commit(self) -> str:
-        return str(self.session.call("commit", txn=self.txn)["outcome"])
+        return self.session.call(commands.Commit(txn=self.txn)).outcome
 
     def end(self) -> None:
-        self.session.call("end", txn=self.txn)
+        self.session.call(commands.End(txn=self.txn))
 
     def ready(self) -> Deployment:
         """All up to a verified release."""
@@ -204,7 +204,7 @@ class Deployment:
         self.put()
         self.provision()
         self.install()
-        assert self.verify()["ok"]
+        assert self.verify().ok
         return self
 
     def whole(self) -> str:

@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgewright.connect import answers as answers_shape
 from edgewright.deploy import gate, golden_words
 from edgewright.errors import ProtocolError
 from edgewright.measure.benchmark import measurement
@@ -17,6 +16,8 @@ from edgewright.nouns.outcome import BoardOutcome, Check, exit_code
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.project import Budget
 from edgewright.nouns.verdict import Limits, OutputVerdict
+from edgewright.wire import commands
+from edgewright.wire.answers import Verdict
 
 
 def measured(
@@ -143,11 +144,9 @@ def test_the_gate_says_how_sure_it_is() -> None:
 
 
 def test_wrong_answers_refuse() -> None:
-    assert gate.answers({"ok": True, "sqnr_db": 50.0}, manifest()) == Check(
-        name="answers", ok=True, value=50.0, unit="dB"
-    )
-    assert "golden" in gate.refusal([gate.answers({"ok": False, "sqnr_db": -3.0}, manifest())])
-    assert not gate.answers({}, manifest()).ok
+    right = gate.answers(judged(ok=True, sqnr_db=50.0, by_output=[]), manifest())
+    assert right == Check(name="answers", ok=True, value=50.0, unit="dB")
+    assert "golden" in gate.refusal([gate.answers(judged(sqnr_db=-3.0, by_output=[]), manifest())])
 
 
 def manifest(*limits: Limits) -> Manifest:
@@ -168,14 +167,14 @@ JUDGED = manifest(REAL, Limits(noise=1.0, error=1.0, apart=1e4), Limits(unequal=
 FINE = {"sqnr_db": 30.0, "least_sqnr_db": 9.0, "relative": 0.1, "greatest_relative": 0.4}
 
 
-def judged(**more: Any) -> dict[str, Any]:
+def judged(**more: Any) -> Verdict:
     rows = [FINE] * 3
     kept = {"ok": False, "sqnr_db": 3.0, "goldens": 16, "lost": [], "wrong": [], "low": [], "by_output": rows}
-    return answers_shape.check("verify", {**VERIFIED, **kept, **more})
+    return commands.Verify(model="m", release="1-00000000", txn="0" * 32).read({**VERIFIED, **kept, **more})
 
 
 VERIFIED = {
-    "relative": 0.1, "failed": [], "runtime": "x 1", "accelerator": "cpu", "outputs": {"result": "1-x", "sha256": "0", "size": 1},
+    "relative": 0.1, "failed": [], "runtime": "x 1", "accelerator": "cpu", "outputs": {"result": "1-x", "sha256": "0" * 64, "size": 1},
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from edgewright.nouns.interface import Interface
 from edgewright.nouns.outcome import COMMITTED, BoardOutcome, Check
 from edgewright.nouns.progress import silent
 from edgewright.store.history import History, accepted
+from edgewright.wire.answers import Status, StatusModel
 
 
 def spec(name: str, shape: tuple[int, ...] = (1, 4), dtype: str = "float32", **scale: float) -> TensorSpec:
@@ -149,9 +150,9 @@ def test_status_asks_the_history_once_and_does_not_wait_for_it(
         [BoardOutcome(board=board, outcome=COMMITTED, model="m", release="2-b", checks=(check,)) for board in boards],
     )  # fmt: skip
     history.close()
+    status = Status(models={"m": StatusModel(current="2-b")}, lease=None, problem="")
     answers: list[Any] = [
-        SimpleNamespace(board=SimpleNamespace(name=board), value={"models": {"m": {"current": "2-b"}}})
-        for board in boards
+        SimpleNamespace(board=SimpleNamespace(name=board), value=status) for board in boards
     ]
     begin = History._begin
     monkeypatch.setattr(History, "_begin", lambda self: queries.append(self) or begin(self))

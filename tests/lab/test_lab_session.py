@@ -178,8 +178,8 @@ def test_the_real_agent_reports_the_posed_facts_as_simulated(up, fleet, kind):
     facts = []
     for name in ("lab-1", "lab-2"):
         with open_session(loaded.boards[name], loaded) as session:
-            facts.append(session.call("facts"))
-    assert [one["model"] for one in facts] == ["Raspberry Pi 4 Model B", "NVIDIA Jetson Nano"]
-    assert [one["memory_mb"] for one in facts] == [1024, 2048]
-    assert {"model", "memory_mb", "serial", "accelerators"} <= set(facts[0]["simulated"])
-    assert facts[0]["serial"] != facts[1]["serial"]
+            facts.append(session.facts())
+    assert [one.model for one in facts] == ["Raspberry Pi 4 Model B", "NVIDIA Jetson Nano"]
+    assert [one.memory_mb for one in facts] == [1024, 2048]
+    assert {"model", "memory_mb", "serial", "accelerators"} <= set(facts[0].simulated)
+    assert facts[0].serial != facts[1].serial

@@ -14,8 +14,9 @@ import pytest
 from edgewright.errors import DataError, ProtocolError
 from edgewright.measure.infer import Inference, run_on
 from edgewright.measure.inputs import packed
-from edgewright.measure.released import Released, released, said
+from edgewright.measure.released import Released, known_of, released
 from edgewright.nouns.artifact import TensorSpec
+from edgewright.wire import commands
 
 KNOWN = Released(
     inputs=(TensorSpec(name="x", shape=(1, 4), dtype="float32"),),
@@ -33,8 +34,11 @@ class Board:
     def put(self, data: bytes, label: str) -> str:
         return "0" * 64
 
-    def call(self, do: str, **more: object) -> dict[str, object]:
-        return {"outputs": {}, "ms": [1.0], "release": "v1", "runtime": "r 1", "accelerator": "cpu"}
+    def call(self, command: commands.Command[Any]) -> Any:
+        result = {"result": "1-outputs", "sha256": "0" * 64, "size": len(self.data)}
+        return command.read(
+            {"outputs": result, "ms": [1.0], "release": "v1", "runtime": "r 1", "accelerator": "cpu"}
+        )
 
     def get(self, result: object) -> bytes:
         return self.data
@@ -96,6 +100,11 @@ def test_outputs_that_are_none(data: bytes, about: Released | None) -> None:
         inferred(data, about)
 
 
+def said(manifest: Any) -> Released | None:
+    """What a board's manifest is read as."""
+    return known_of(commands.Describe(model="m").read({"manifest": manifest}).manifest)
+
+
 X = {"name": "x", "shape": [1, 4, 4, 3], "dtype": "float32"}
 MANIFEST = {"schema": 1, "inputs": [X], "outputs": [{"name": "y", "shape": [1, 3], "dtype": "float32"}]}
 
@@ -115,12 +124,12 @@ MANIFEST = {"schema": 1, "inputs": [X], "outputs": [{"name": "y", "shape": [1, 3
     ],
 )  # fmt: skip
 def test_manifests_that_are_none(manifest: Any) -> None:
-    with pytest.raises(ProtocolError, match="manifest is not valid"):
+    with pytest.raises(ProtocolError, match=r"manifest.*not valid|not valid.*manifest"):
         said(manifest)
 
 
 def test_an_answer_without_a_manifest() -> None:
-    with pytest.raises(ProtocolError, match="has no manifest"):
+    with pytest.raises(ProtocolError, match="missing required field `manifest`"):
         released(Board(b""), "m", "1-00000000", "0" * 64)  # type: ignore[arg-type]
 
 

@@ -13,9 +13,10 @@ from edgewright.cli.on_boards import Answer
 from edgewright.compile import class_names
 from edgewright.errors import DataError, ProtocolError
 from edgewright.measure.infer import Inference
-from edgewright.measure.released import Released, said
+from edgewright.measure.released import Released, known_of
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.board import Board
+from edgewright.wire import commands
 
 
 def spec(name: str, *shape: int, dtype: str = "float32", **more: Any) -> TensorSpec:
@@ -122,6 +123,10 @@ def test_a_board_may_say_anything(change: dict[str, Any]) -> None:
         "schema": 2, "precision": "int8", "inputs": [tensor], "outputs": [tensor], "labels": ["a", "b", "c"],
         "calibration": {"ranges": [[0, 1]], "kind": "data"}, "preprocessing": None, "of a newer version": 1,
     }  # fmt: skip
+
+    def said(manifest: dict[str, Any]) -> Released | None:
+        return known_of(commands.Describe(model="m").read({"manifest": manifest}).manifest)
+
     known = said(plain)
     assert known is not None and known.labels == ("a", "b", "c") and known.ranges == ((0.0, 1.0),)
     assert said({**plain, "schema": 99}) is None

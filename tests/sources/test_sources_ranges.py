@@ -28,6 +28,8 @@ from edgewright.measure.released import of
 from edgewright.nouns.artifact import Artifact, Calibration, TensorSpec
 from edgewright.nouns.board import Board
 from edgewright.nouns.project import Budget
+from edgewright.wire.answers import Inferred, Result
+from edgewright.wire.commands import Infer
 
 Made = Callable[..., Artifact]
 FLOAT = TensorSpec(name="x", shape=(1, 3), dtype="float32")
@@ -210,8 +212,9 @@ class Answering:
     def put(self, data: bytes, label: str) -> str:
         return "0" * 64
 
-    def call(self, do: str, **more: object) -> dict[str, object]:
-        return {"outputs": {}, "ms": [1.0], "release": "v1-00000000", "runtime": "r 1", "accelerator": "cpu"}
+    def call(self, command: Infer) -> Inferred:
+        result = Result(result="1-outputs", sha256="0" * 64, size=1)
+        return Inferred(outputs=result, ms=(1.0,), release="v1-00000000", runtime="r 1", accelerator="cpu")
 
     def get(self, result: object) -> bytes:
         buffer = io.BytesIO()

@@ -10,6 +10,7 @@ import pytest
 from edgewright import targets
 from edgewright.deploy import gate
 from edgewright.nouns.project import Budget
+from edgewright.wire.answers import Result, Verdict
 
 RUNNER = targets.runner("onnxruntime")
 MANIFEST = {
@@ -125,20 +126,29 @@ def test_engines_are_for_one_gpu_and_one_version_of_tensorrt(with_providers, mon
     assert found["tensorrt"] == [8502, 100300] and found["compute"] == "8.7"
 
 
+def verified(**more):
+    result = Result(result="1-x", sha256="0" * 64, size=1)
+    return Verdict(
+        ok=True, goldens=1, sqnr_db=50.0, relative=0.0, failed=(), runtime="x 1", accelerator="cuda", outputs=result, **more
+    )  # fmt: skip
+
+
 def test_the_gate_refuses_a_layer_that_ran_elsewhere_than_the_budget_says():
     budget = Budget(accelerator="cuda")
-    refused = gate.placement({"placement": {"cuda": 40, "cpu": 2}}, budget)
+    refused = gate.placement(verified(placement={"cuda": 40, "cpu": 2}), budget)
     assert (
         not refused.ok and refused.note == "asked cuda for every layer, but layers ran: 2 on cpu, 40 on cuda"
     )
-    assert gate.placement({"placement": {"cuda": 42}}, budget) is None
-    assert not gate.placement({"placement": {"cpu": 42}}, budget).ok
-    told = gate.placement({"placement": {"cuda": 40, "cpu": 2}}, Budget())
+    assert gate.placement(verified(placement={"cuda": 42}), budget) is None
+    assert not gate.placement(verified(placement={"cpu": 42}), budget).ok
+    told = gate.placement(verified(placement={"cuda": 40, "cpu": 2}), Budget())
     assert told.ok and told.note == "layers ran: 2 on cpu, 40 on cuda"
-    assert gate.placement({"placement": {}}, budget) is None and gate.placement({}, budget) is None
-    unknown = gate.placement({"placement": None}, budget)
+    assert (
+        gate.placement(verified(placement={}), budget) is None and gate.placement(verified(), budget) is None
+    )
+    unknown = gate.placement(verified(placement=None), budget)
     assert not unknown.ok and "asked cuda for every layer, but the runtime did not tell" in unknown.note
-    assert gate.placement({"placement": None}, Budget()) is None
+    assert gate.placement(verified(placement=None), Budget()) is None
     measured = SimpleNamespace(
         accelerator="cpu", invalid=(), latency=SimpleNamespace(p50=1, p95=1), peak_rss_mb=1.0
     )

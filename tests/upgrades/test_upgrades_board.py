@@ -14,6 +14,7 @@ import pytest
 
 from edgewright.connect import agent_package, runner_package
 from edgewright.errors import BoardError
+from edgewright.wire import commands
 
 RUNNERS = Path(__file__).parent / "runners"
 
@@ -62,8 +63,8 @@ def test_the_first_session_ends_the_trial_and_keeps_all_else(board, kit):
 
 def test_what_failed_before_is_remembered(board):
     with board.open() as session:
-        (failed,) = session.call("status")["models"]["doubler"]["failed"]
-    assert failed["code"] == "golden" and failed["release"].startswith("9-")
+        (failed,) = session.call(commands.Status()).models["doubler"].failed
+    assert failed.code == "golden" and failed.release.startswith("9-")
 
 
 def test_a_deployment_over_it_and_back_to_each_known_good_release(board, kit, tmp_path):
@@ -101,29 +102,32 @@ def again(board, release: str, about: dict) -> None:
     """Deploys a release that is installed, over the wire as `deploy` does."""
     txn = uuid.uuid4().hex
     with board.open() as session:
-        session.call("begin", model="stuck", txn=txn, host="test", ttl_s=60)
+        session.call(commands.Begin(model="stuck", txn=txn, host="test", ttl_s=60))
         place = board.root / "models/stuck/versions" / release
         for file in place.iterdir():
             session.put(file)
-        took = session.call(
-            "install", model="stuck", version=about["version"], manifest=about["artifact"], runtime=about["runtime"], txn=txn
+        command = commands.Install(
+            model="stuck", version=about["version"], manifest=about["artifact"], runtime=about["runtime"], txn=txn
         )  # fmt: skip
-        assert took["release"] == release and took["existed"]
-        assert session.call("verify", model="stuck", release=release, txn=txn)["ok"]
-        current = session.call("status")["models"]["stuck"]["current"]
+        took = session.call(command)
+        assert took.release == release and took.existed
+        assert session.call(commands.Verify(model="stuck", release=release, txn=txn)).ok
+        current = session.call(commands.Status()).models["stuck"].current
         session.call(
-            "activate", model="stuck", release=release, expected_current=current, txn=txn, deadline_s=30
+            commands.Activate(
+                model="stuck", release=release, expected_current=current, txn=txn, deadline_s=30
+            )
         )
-        assert session.call("commit", txn=txn) == {"outcome": "committed"}
-        session.call("end", txn=txn)
+        assert session.call(commands.Commit(txn=txn)).outcome == "committed"
+        session.call(commands.End(txn=txn))
 
 
 def test_prune_keeps_what_a_rollback_needs(board, kit):
     with board.open() as session:
-        session.call("prune", keep=3)
-        models = session.call("status")["models"]
+        session.call(commands.Prune(keep=3))
+        models = session.call(commands.Status()).models
     for name, model in models.items():
-        for release in model["known_good"]:
+        for release in model.known_good:
             assert (board.root / "models" / name / "versions" / release / "manifest.json").is_file()
     assert len(list((board.root / "runtimes").iterdir())) == 1
 
@@ -206,14 +210,14 @@ def test_a_state_that_a_newer_agent_wrote_is_left_alone(board, kit, tmp_path):
             ran.out,
         )
     with board.open() as session:
-        for do, more in (
-            ("guard", {"install": True}),
-            ("outcome", {"txn": "0" * 32}),
-            ("commit", {"txn": "0" * 32}),
+        for command in (
+            commands.Guard(install=True),
+            commands.AskOutcome(txn="0" * 32),
+            commands.Commit(txn="0" * 32),
         ):
             with pytest.raises(BoardError) as caught:
-                session.call(do, **more)
-            assert caught.value.code == "newer-schema", do
+                session.call(command)
+            assert caught.value.code == "newer-schema", command.do
     assert kit.local(kit.OLD / "agent.pyz", "guard", board.root).returncode == 0
     for arguments in (("logs", board.name), ("doctor", board.name)):
         assert kit.run(*arguments, "--json").code == 0, arguments
@@ -228,14 +232,14 @@ def test_a_trial_of_the_old_agent_that_runs_is_watched_and_committed_by_todays(b
     old = (kit.OLD / "agent.pyz").read_bytes()
     with board.forced(old), board.open() as session:
         assert session.greeting.sha256 == hashlib.sha256(old).hexdigest()
-        release = session.call("status")["models"]["doubler"]["known_good"][0]
-        session.call("begin", model="doubler", txn=txn, host="test", ttl_s=60)
-        session.call("rollback", model="doubler", txn=txn, to=release, deadline_s=30)
+        release = session.call(commands.Status()).models["doubler"].known_good[0]
+        session.call(commands.Begin(model="doubler", txn=txn, host="test", ttl_s=60))
+        session.call(commands.Rollback(model="doubler", txn=txn, to=release, deadline_s=30))
     with board.open() as session:
         assert session.greeting.sha256 != hashlib.sha256(old).hexdigest() and not session.greeting.recovered
-        assert session.call("outcome", txn=txn) == {"outcome": "trial"}
-        assert session.call("commit", txn=txn) == {"outcome": "committed"}
-        assert session.call("status")["models"]["doubler"]["current"] == release
+        assert session.call(commands.AskOutcome(txn=txn)).outcome == "trial"
+        assert session.call(commands.Commit(txn=txn)).outcome == "committed"
+        assert session.call(commands.Status()).models["doubler"].current == release
 
 
 def test_a_trial_of_the_old_agent_is_watched_on_when_the_schema_changes(board, kit, tmp_path, monkeypatch):
@@ -248,12 +252,12 @@ def test_a_trial_of_the_old_agent_is_watched_on_when_the_schema_changes(board, k
     txn = uuid.uuid4().hex
     board.reset()
     with board.forced((kit.OLD / "agent.pyz").read_bytes()), board.open() as session:
-        session.call("begin", model="doubler", txn=txn, host="test", ttl_s=60)
-        before = session.call("rollback", model="doubler", txn=txn, deadline_s=10)["from"]
+        session.call(commands.Begin(model="doubler", txn=txn, host="test", ttl_s=60))
+        before = session.call(commands.Rollback(model="doubler", txn=txn, deadline_s=10)).from_
     monkeypatch.setattr(agent_package, "package", lambda: newer)
     with board.open() as session:
-        session.call("begin", model="stuck", txn="1" * 32, host="test", ttl_s=60)
-        session.call("end", txn="1" * 32)
+        session.call(commands.Begin(model="stuck", txn="1" * 32, host="test", ttl_s=60))
+        session.call(commands.End(txn="1" * 32))
         assert board.current("doubler") != before
     limit = time.monotonic() + 60
     while board.current("doubler") != before:
@@ -264,25 +268,25 @@ def test_a_trial_of_the_old_agent_is_watched_on_when_the_schema_changes(board, k
 def test_a_board_whose_state_was_lost_is_reset_by_todays_agent(board):
     board.reset()
     with board.open() as session:
-        models = session.call("status")["models"]
-        current, doubler = models["stuck"]["current"], models["doubler"]["current"]
+        models = session.call(commands.Status()).models
+        current, doubler = models["stuck"].current, models["doubler"].current
     for slot in board.root.glob("state.?.json"):
         slot.write_bytes(b"damaged")
     with board.open() as session:
-        assert session.call("status")["problem"] == "state-lost"
+        assert session.call(commands.Status()).problem == "state-lost"
         (record,) = (board.root / "models/doubler/records").glob(f"{doubler}.json")
         record.write_text(json.dumps({**json.loads(record.read_text()), "schema": 99}))
         with pytest.raises(BoardError, match="newer agent") as caught:
-            session.call("reset")
+            session.call(commands.Reset())
         assert caught.value.code == "newer-schema"
     with board.open() as session:  # its start removes what the state does not know
         assert board.current("doubler") == doubler
         assert (board.root / "models/doubler/current/manifest.json").exists()
         for damaged in ("[]", "7", '{"schema": "x"}', "{}"):
             record.write_text(damaged)
-        session.call("reset")
-        assert "doubler" not in session.call("status")["models"]
-        assert session.call("status")["models"]["stuck"]["current"] == current
+        session.call(commands.Reset())
+        assert "doubler" not in session.call(commands.Status()).models
+        assert session.call(commands.Status()).models["stuck"].current == current
 
 
 @pytest.mark.parametrize("frozen", sorted(RUNNERS.glob("*.json")), ids=lambda path: path.stem)

@@ -9,11 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
 from edgewright.connect import agent_package, runner_package, session
+from edgewright.wire import commands
+from edgewright.wire.answers import Nothing
 
 REFUSED = {"protocol", "unknown-command", "bad-argument", "newer-schema", "not-found", "conflict", "busy"}
 
@@ -47,27 +48,39 @@ def test_todays_host_works_with_the_old_agent(board, kit, tmp_path):
 
 def test_what_the_old_agent_does_not_know_is_refused_with_a_hint(board, kit):
     with board.forced((kit.OLD / "agent.pyz").read_bytes()), board.open() as one:
-        for do, arguments in (("invented", {}), ("status", {"invented": 1})):
+        for command in (Invented(), Status(invented=1)):
             with pytest.raises(session.BoardError, match="invented") as caught:
-                one.call(do, **arguments)
+                one.call(command)
             assert caught.value.code in REFUSED and "administrator" in caught.value.hint
-        assert not one.call("status")["problem"]
+        assert not one.call(commands.Status()).problem
+
+
+class Invented(commands.Command[Nothing], frozen=True, kw_only=True):
+    """A command of a newer edgewright."""
+
+    do = "invented"
+
+
+class Status(commands.Command[Nothing], frozen=True, kw_only=True):
+    """With an argument of a newer edgewright."""
+
+    do = "status"
+    invented: int
 
 
 def test_todays_host_reads_what_an_old_agent_answers_and_what_a_newer_one_adds(kit):
-    from edgewright.connect import answers
     from edgewright.connect.handshake import as_greeting
-    from edgewright.nouns.facts import Facts
 
+    known = {one.do: one for one in commands.COMMANDS if one is not commands.Describe}
     for step in recorded(kit):
         asked, answer = json.loads(step["line"]), step["answers"][-1]
         for more in ({}, {"novelty": {"of": ["a newer agent"]}}):
             if "do" not in asked:
                 assert as_greeting({**answer, **more}).board_id
                 continue
-            assert answers.check(asked["do"], {**answer["ok"], **more}) is not None
+            found = known[asked["do"]].read({**answer["ok"], **more})
             if asked["do"] == "facts":
-                assert msgspec.convert({**answer["ok"], **more}, Facts).cpus
+                assert found.cpus
 
 
 def recorded(kit) -> list[dict]:

@@ -7,12 +7,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from edgewright.compile.verdict import judge, refusal, words
 from edgewright.compile.verdict.rule import Rule
 from edgewright.deploy import gate
 from edgewright.nouns.artifact import Calibration, Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.nouns.precision import PRECISIONS
+from edgewright.wire.answers import Result, Verdict
 
 Array = np.ndarray[Any, Any]
 NOTHING = Parity(max_abs=0, max_relative=0, cosine=0, sqnr_db=0, top1_agreement=0, count=16)
@@ -202,7 +204,11 @@ def test_an_artifact_of_schema_1_is_shown_too() -> None:
 
 def test_the_gate_says_what_random_goldens_prove() -> None:
     given, random = manifest("int8", (4,)), manifest("int8", (4,), origin="random")
-    check = gate.answers({"ok": True, "sqnr_db": 50.0}, random)
+    result = Result(result="1-x", sha256="0" * 64, size=1)
+    right = Verdict(
+        ok=True, goldens=16, sqnr_db=50.0, relative=0.1, failed=(), runtime="x 1", accelerator="cpu", outputs=result
+    )  # fmt: skip
+    check = gate.answers(right, random)
     assert (check.ok, check.note) == (True, "ok, not proven on data (random goldens)")
-    assert gate.answers({"ok": True, "sqnr_db": 50.0}, given).note == ""
-    assert "golden" in gate.answers({"ok": False}, random).note
+    assert gate.answers(right, given).note == ""
+    assert "golden" in gate.answers(replace(right, ok=False), random).note

@@ -12,6 +12,7 @@ from edgewright.cli import options, render
 
 if TYPE_CHECKING:
     from edgewright.cli.on_boards import Answer
+    from edgewright.wire.answers import Nothing, Pruned
 
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Add, list, show, trust and remove boards."
@@ -199,6 +200,7 @@ def remove(
     from edgewright.cli.on_boards import Boards, exit_for
     from edgewright.config import fleet as fleets
     from edgewright.config import trust as trusts
+    from edgewright.wire import commands
 
     boards = Boards(fleet, selector)
     names = [board.name for board in boards.boards]
@@ -206,7 +208,9 @@ def remove(
         f"remove {', '.join(names)} from {boards.fleet.path.name}{' and purge the boards' if purge else ''}?",
         yes,
     )
-    answers = boards.each("purge", lambda board, session, progress: session.call("purge")) if purge else []
+    answers = (
+        boards.each("purge", lambda board, session, progress: session.call(commands.Purge())) if purge else []
+    )
     kept = {answer.board.name for answer in answers if answer.error is not None}
     gone = [name for name in names if name not in kept]
     with fleets.changing(boards.fleet.path) as file:
@@ -226,8 +230,8 @@ def remove(
     for answer in answers:
         if answer.error is not None:
             render.note(f"{answer.board.name} is kept: {answer.error.message}")
-        elif (answer.value or {}).get("left"):
-            render.note(f"{answer.board.name}: left there: {(answer.value or {})['left']}")
+        elif answer.value and answer.value.left:
+            render.note(f"{answer.board.name}: left there: {answer.value.left}")
     raise typer.Exit(int(code))
 
 
@@ -245,29 +249,20 @@ def prune(
     """Remove old releases, unused runtimes and leftovers from boards."""
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.results.boards import BoardPrune, FleetPruneResult
+    from edgewright.wire import commands
 
-    def people(answers: list[Answer[dict[str, Any]]]) -> None:
-        rows = [
-            (
-                answer.board.name,
-                len((answer.value or {}).get("removed", [])),
-                render.size(int((answer.value or {}).get("freed_bytes", 0))),
-            )
-            for answer in answers
-        ]
-        for answer in answers:
-            for one in (answer.value or {}).get("removed", []) if dry_run else []:
-                render.line(f"{answer.board.name}: would remove {one}")
-            for one in (answer.value or {}).get("in_use", []):
-                render.line(f"{answer.board.name}: in use, stays: {one}")
+    def people(answers: list[Answer[Pruned]]) -> None:
+        done = [(answer.board.name, answer.value) for answer in answers if answer.value is not None]
+        for board, value in done:
+            for one in value.removed if dry_run else ():
+                render.line(f"{board}: would remove {one}")
+            for one in value.in_use:
+                render.line(f"{board}: in use, stays: {one}")
+        rows = [(board, len(value.removed), render.size(value.freed_bytes)) for board, value in done]
         render.table("", ["board", ">would be removed" if dry_run else ">removed", ">freed"], rows)
 
-    more: dict[str, Any] = (
-        {"dry_run": True} if dry_run else {}
-    )  # an agent that knows no such argument is asked without it
-    answers = Boards(fleet, selector).each(
-        "prune", lambda board, session, progress: session.call("prune", keep=keep, **more)
-    )
+    command = commands.Prune(keep=keep, dry_run=dry_run)
+    answers = Boards(fleet, selector).each("prune", lambda board, session, progress: session.call(command))
     finish(
         "fleet prune",
         answers,
@@ -275,9 +270,7 @@ def prune(
         people,
         lambda boards: FleetPruneResult(dry_run=dry_run, boards=boards),
         of=lambda answer: BoardPrune(
-            removed=tuple(answer["removed"]),
-            in_use=tuple(answer.get("in_use") or ()),
-            freed_bytes=answer["freed_bytes"],
+            removed=answer.removed, in_use=answer.in_use, freed_bytes=answer.freed_bytes
         ),
     )
 
@@ -293,15 +286,16 @@ def reset(
     """Accept what `current` points to, on boards that `status` reports as state-lost."""
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.results.boards import FleetResetResult
+    from edgewright.wire import commands
 
-    def people(answers: list[Answer[dict[str, Any]]]) -> None:
+    def people(answers: list[Answer[Nothing]]) -> None:
         render.line(f"reset: {', '.join(answer.board.name for answer in answers)}")
 
     boards = Boards(fleet, selector)
     confirm(f"take what runs on {', '.join(board.name for board in boards.boards)} as known good?", yes)
     finish(
         "fleet reset",
-        boards.each("reset", lambda board, session, progress: session.call("reset")),
+        boards.each("reset", lambda board, session, progress: session.call(commands.Reset())),
         as_json,
         people,
         lambda boards: FleetResetResult(boards=boards),

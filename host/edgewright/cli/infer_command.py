@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -103,13 +103,12 @@ def _chosen(session: Session, board: Board, name: str, release: str | None) -> t
     from edgewright.deploy.bench import find
     from edgewright.errors import BoardError
 
-    model: dict[str, Any] = versions.models(session).get(name) or {}
-    if not model:
+    model = versions.models(session).get(name)
+    if model is None:
         hint = f"`edgewright status {board.name}` lists them"
         raise BoardError(f"{board.name} has no model {name}", hint=hint, code="not-found")
-    known = model.get("releases") or {}
-    chosen = str(model.get("current") or "") if release is None else find(release, known, board)
+    chosen = (model.current or "") if release is None else find(release, model.releases, board)
     if not chosen:
         hint = "deploy it first, or name a release: --release VERSION"
         raise BoardError(f"{board.name} has no current release of {name}", hint=hint, code="not-found")
-    return chosen, str((known.get(chosen) or {}).get("artifact", ""))
+    return chosen, model.releases[chosen].artifact if chosen in model.releases else ""

@@ -28,9 +28,10 @@ def logs(
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.results.boards import BoardLog, LogsResult
     from edgewright.connect.session import Session
+    from edgewright.wire import commands
 
     def fetch(session: Session) -> str:
-        data = session.get(session.call("logs", lines=lines)["log"])
+        data = session.get(session.call(commands.Logs(lines=lines)).log)
         return bytes(data).decode("utf-8", "replace")
 
     answers = Boards(fleet, board).each("logs", lambda one, session, progress: fetch(session))

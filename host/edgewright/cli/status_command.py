@@ -12,7 +12,7 @@ from edgewright.cli import options, render
 
 if TYPE_CHECKING:
     from edgewright.cli.on_boards import Answer
-    from edgewright.cli.results.status import BoardStatus
+    from edgewright.wire.answers import Status
 
 HISTORY_SECONDS = 3.0
 
@@ -29,49 +29,49 @@ def status(
 ) -> None:
     """Show what runs on the boards."""
     from edgewright.cli.on_boards import Boards, finish
-    from edgewright.cli.results.status import StatusResult, board_status
+    from edgewright.cli.results.status import StatusResult
+    from edgewright.wire import commands
 
     boards = Boards(fleet, selector, parallel=parallel)
-    answers = boards.each("status", lambda board, session, progress: board_status(session.call("status")))
+    answers = boards.each("status", lambda board, session, progress: session.call(commands.Status()))
     finish(
         "status",
         answers,
         as_json,
         lambda good: show(good, boards.fleet.name),
         lambda found: StatusResult(boards=found),
+        of=lambda found: found,
     )
 
 
-def show(answers: list[Answer[BoardStatus]], fleet: str) -> None:
+def show(answers: list[Answer[Status]], fleet: str) -> None:
     """A row a board and model; below, what this machine's history knows of the interfaces of current releases."""
-    from edgewright.cli.results.status import ReleaseStatus
     from edgewright.connect.versions import PROBLEMS
+    from edgewright.wire.answers import StatusRelease
 
     rows: list[tuple[object, ...]] = []
     notes = []
     for answer in answers:
-        value = answer.value
-        if value is None:
+        if answer.value is None:
             continue
-        if not value.models:
+        if not answer.value.models:
             rows.append((answer.title, "-", "-", "-", "-", "-"))
-        for name, model in sorted(value.models.items()):
-            current = model.releases.get(model.current or "") or ReleaseStatus(state="-")
+        for name, model in sorted(answer.value.models.items()):
+            current = model.current_release or StatusRelease()
             rows.append((
-                answer.title, name, model.current or "-",
-                f"{current.target} {current.precision}".strip() or "-",
-                f"on trial: {model.trial.to}" if model.trial else current.state,
+                answer.title, name, model.current or "-", f"{current.target} {current.precision}".strip() or "-",
+                f"on trial: {model.trial.to}" if model.trial else current.state or "-",
                 ", ".join(known for known in model.known_good if known != model.current) or "-",
             ))  # fmt: skip
-        if value.problem:
-            what, hint = PROBLEMS.get(value.problem, (value.problem, ""))
+        if answer.value.problem:
+            what, hint = PROBLEMS.get(answer.value.problem, (answer.value.problem, ""))
             notes += [f"{answer.board.name}: {what}", *([f"hint: {hint}"] if hint else [])]
     render.table("", ["board", "model", "current", "compiled to", "state", "can roll back to"], rows)
     for note in notes + accepted_changes(answers, fleet):
         render.line(note)
 
 
-def accepted_changes(answers: list[Answer[BoardStatus]], fleet: str) -> list[str]:
+def accepted_changes(answers: list[Answer[Status]], fleet: str) -> list[str]:
     """A line a current release that was deployed although its interface was not its predecessor's.
 
     The boards' answers are what was asked for: a history that fails, or takes long, is one line.
@@ -82,8 +82,7 @@ def accepted_changes(answers: list[Answer[BoardStatus]], fleet: str) -> list[str
     current = [
         (answer.board.name, name, model.current)
         for answer in answers
-        if answer.value is not None
-        for name, model in sorted(answer.value.models.items())
+        for name, model in sorted(answer.value.models.items() if answer.value else ())
         if model.current
     ]
     history, known = History(), queue.SimpleQueue[dict[tuple[str, str, str], str] | Exception]()

@@ -8,7 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from edgewright.compile import data
 from edgewright.compile.goldens import write_npz
@@ -157,7 +157,20 @@ def check_size(count: int, keep: str, outputs: Sequence[TensorSpec], output: int
         raise too_large(count)
 
 
-def from_board(keep: str, given: bytes, specs: Sequence[dict[str, Any]]) -> Answers:
+class Spec(Protocol):
+    """What must be known of an output to read it: a manifest's `TensorSpec`, or a `Tensor` that a board named."""
+
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def scale(self) -> float | None: ...
+    @property
+    def zero_point(self) -> int | None: ...
+
+
+def from_board(keep: str, given: bytes, specs: Sequence[Spec]) -> Answers:
     """The answers that a board's agent wrote.
 
     Args:
@@ -165,20 +178,20 @@ def from_board(keep: str, given: bytes, specs: Sequence[dict[str, Any]]) -> Answ
         specs: the outputs of the release's manifest, as the agent reported them.
 
     Raises:
-        ValueError, TypeError, ArithmeticError: they are not what they must be.
+        ValueError, ArithmeticError: they are not what they must be.
     """
     import numpy as np
 
     if keep == "top5":
         return Answers(keep, [np.frombuffer(given, "<i4").reshape(-1, RANKS)])
-    chosen = [_scale(spec) for spec in (specs if keep == "all" else specs[:1])]
+    chosen = specs if keep == "all" else specs[:1]
     if not chosen:
         raise ValueError("a model without outputs")
     arrays = stored(given, chosen)
-    return Answers(keep, [real(array, spec) for array, spec in zip(arrays, chosen, strict=True)])
+    return Answers(keep, [real_of(array, spec) for array, spec in zip(arrays, chosen, strict=True)])
 
 
-def stored(given: bytes, specs: Sequence[dict[str, Any]] | None) -> list[Array]:
+def stored(given: bytes, specs: Sequence[Spec] | None) -> list[Array]:
     """The arrays `output_<i>` of an `.npz` from a board: no more than its bytes, and nothing else in it.
 
     Args:
@@ -207,26 +220,22 @@ def stored(given: bytes, specs: Sequence[dict[str, Any]] | None) -> list[Array]:
         raise ValueError(f"no archive that can be read: {error}") from error
 
 
-def _scale(spec: dict[str, Any]) -> dict[str, Any]:
-    """Dtype, shape, scale and zero point of an output, of the types that they must be."""
-    found = {key: spec.get(key) for key in ("dtype", "shape", "scale", "zero_point")}
-    kinds = {"dtype": str, "shape": list, "scale": float | int | None, "zero_point": int | None}
-    if not all(isinstance(found[key], kind) for key, kind in kinds.items()):
-        raise TypeError(f"an output with {found}")
-    return found
-
-
-def _check_header(archive: zipfile.ZipFile, name: str, spec: dict[str, Any] | None) -> None:
+def _check_header(archive: zipfile.ZipFile, name: str, spec: Spec | None) -> None:
     """Raises ValueError when a member is not of the output's dtype and shape, or promises more than it has."""
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as file:
         shape, _, dtype = data.header(file)
         left = info.file_size - file.tell()
-    known = spec is None or (dtype.name == spec["dtype"] and list(shape[1:]) == list(spec["shape"]))
+    known = spec is None or (dtype.name == spec.dtype and tuple(shape[1:]) == spec.shape)
     if not known or dtype.kind not in "biuf" or min(shape, default=0) < 1:
         raise ValueError(f"{name} is {dtype} of shape {shape}")
     if info.file_size != info.compress_size or math.prod(shape) * dtype.itemsize != left:
         raise ValueError(f"{name} of shape {shape} in {left} bytes")
+
+
+def real_of(values: Array, spec: Spec) -> Array:
+    """As `real`, by a record."""
+    return real(values, {"dtype": spec.dtype, "scale": spec.scale, "zero_point": spec.zero_point})
 
 
 def real(values: Array, spec: dict[str, Any]) -> Array:

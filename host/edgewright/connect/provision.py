@@ -17,6 +17,7 @@ from edgewright.nouns.base import Noun
 from edgewright.nouns.facts import Facts, RuntimeFact
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.nouns.target import Target, numbers
+from edgewright.wire import commands
 from edgewright_agent import protocol
 
 UNPACK_SECONDS = 3600.0
@@ -150,16 +151,8 @@ def send(session: Session, facts: Facts, target: str, picked: Picked, progress: 
         if sha256 != wheel.sha256:
             raise EdgewrightError(f"the wheel changed while it was sent: {wheel.path}", hint="try again")
     progress(Step(board=session.board.name, what="provision", detail=picked.title))
-    files = [{"file": wheel.file, "sha256": wheel.sha256, "size": wheel.size} for wheel in chosen]
-    answer = session.call(
-        "provision", timeout_s=UNPACK_SECONDS, name=name, target=target, version=version, wheels=files,
-        **runners.named(session, target),
-    )  # fmt: skip
-    size = answer.get("bytes")
-    return RuntimeChoice(
-        ref=str(answer.get("ref")),
-        name=name,
-        version=version,
-        installed=True,
-        bytes=size if isinstance(size, int) else 0,
-    )
+    files = tuple(commands.Wheel(file=wheel.file, sha256=wheel.sha256, size=wheel.size) for wheel in chosen)
+    runner = runners.named(session, target)
+    command = commands.Provision(name=name, target=target, version=version, wheels=files, runner=runner)
+    answer = session.call(command, timeout_s=UNPACK_SECONDS)
+    return RuntimeChoice(ref=answer.ref, name=name, version=version, installed=True, bytes=answer.bytes)

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from edgewright.connect.stream import Stream
 from edgewright.connect.transport import Channel
+from edgewright.wire.answers import Event
+from edgewright.wire.commands import Command
 
+A = TypeVar("A")
 Body = Callable[[Channel, float, float], None]
-Raw = Callable[[dict[str, Any], Stream, float], None]
+Raw = Callable[[Event, Stream, float], None]
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(Generic[A]):
     """A command.
 
     Args:
-        do: its name.
-        args: its arguments.
         body: sends the raw bytes that follow its line; it is given the silence limit and the deadline.
     """
 
-    do: str
-    args: dict[str, Any] = field(default_factory=dict)
+    command: Command[A]
     body: Body | None = None

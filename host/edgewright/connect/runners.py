@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgewright import targets
 from edgewright.connect import runner_package
+from edgewright.wire import commands
 
 if TYPE_CHECKING:
     from edgewright.connect.session import Session
 
 
-def named(session: Session, target: str) -> dict[str, Any]:
+def named(session: Session, target: str) -> str | None:
     """The argument `runner` of `provision` and `install`; the runner is on the board then.
 
-    Empty where the board has its own runners: its agent was installed by an administrator.
+    None where the board has its own runners: its agent was installed by an administrator.
     """
     if session.runners is None:
-        return {}
+        return None
     sha256 = runner_package.package(target).sha256
     if sha256 not in session.runners:
         give(session, target)
-    return {"runner": sha256}
+    return sha256
 
 
 def give(session: Session, target: str) -> None:
@@ -30,7 +31,7 @@ def give(session: Session, target: str) -> None:
     known = set() if session.runners is None else session.runners
     if runner.sha256 not in known:
         session.put(runner.data, label=f"runner of {target}")
-    session.exchange("runner", {"target": target, "sha256": runner.sha256})
+    session.exchange(commands.Runner(target=target, sha256=runner.sha256))
     known.add(runner.sha256)
 
 
@@ -42,9 +43,9 @@ def supply(session: Session) -> bool:
     """
     if session.runners is None:
         return False
-    models = session.exchange("status", {})["models"].values()
-    releases = [release for model in models for release in (model.get("releases") or {}).values()]
-    lacking = {str(release.get("target")) for release in releases if not release.get("runner")}
+    models = session.exchange(commands.Status()).models.values()
+    releases = [release for model in models for release in model.releases.values()]
+    lacking = {release.target for release in releases if not release.runner}
     known = sorted(lacking.intersection(targets.names()))
     for target in known:
         give(session, target)

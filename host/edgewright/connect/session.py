@@ -8,13 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from edgewright.connect import (
     agent_package,
-    answers,
     local,
     runners,
     ssh,
@@ -27,16 +26,20 @@ from edgewright.connect import (
 from edgewright.connect.clean import clean
 from edgewright.connect.handshake import Greeting, board_error, greet
 from edgewright.connect.request import Raw, Request
-from edgewright.connect.stream import UPDATE, Stream
+from edgewright.connect.stream import Stream
 from edgewright.connect.transport import AskPassword, Channel, Ended, Transport
 from edgewright.errors import BoardError, EdgewrightError, ProtocolError, Unreachable
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.wire import commands
+from edgewright.wire.answers import Event, Result
+from edgewright.wire.commands import UPDATE, Command
 from edgewright_agent import protocol
 
-OnEvent = Callable[[dict[str, Any]], None]
+A = TypeVar("A")
+OnEvent = Callable[[Event], None]
 CALL_SECONDS = 3600.0
 
 
@@ -154,8 +157,8 @@ class Session:
         self.close()
 
     def call(
-        self, do: str, *, timeout_s: float | None = None, on_event: OnEvent | None = None, **args: Any
-    ) -> dict[str, Any]:
+        self, command: Command[A], *, timeout_s: float | None = None, on_event: OnEvent | None = None
+    ) -> A:
         """One command; its answer, all text in it cleaned of control characters. A release that lacks its runner gets
         this edgewright's.
 
@@ -169,11 +172,11 @@ class Session:
             ProtocolError: the answer is not one.
         """
         try:
-            return self.exchange(do, args, timeout_s=timeout_s, on_event=on_event)
+            return self.exchange(command, timeout_s=timeout_s, on_event=on_event)
         except BoardError as error:
             if error.code != "runner-missing" or not runners.supply(self):
                 raise
-        return self.exchange(do, args, timeout_s=timeout_s, on_event=on_event)
+        return self.exchange(command, timeout_s=timeout_s, on_event=on_event)
 
     def put(self, source: Path | bytes, *, label: str = "") -> str:
         """Makes bytes known to the board, only those that it lacks; returns their hex sha256.
@@ -188,7 +191,7 @@ class Session:
         """As `put` for many (source, label), in a few round trips for all of them; their hex sha256s."""
         return transfer.put(self, sources)
 
-    def get(self, result: dict[str, Any], destination: Path | None = None) -> bytes | Path:
+    def get(self, result: Result, destination: Path | None = None) -> bytes | Path:
         """Fetches a RESULT of the agent, its size and sha256 checked.
 
         Args:
@@ -199,10 +202,7 @@ class Session:
     def facts(self, *, fresh: bool = False) -> Facts:
         """The board's facts, asked for once a session."""
         if self._facts is None or fresh:
-            try:
-                self._facts = msgspec.convert(self.call("facts", timeout_s=120), Facts)
-            except msgspec.ValidationError as error:
-                raise ProtocolError(f"the board's facts are not valid: {error}", hint=UPDATE) from error
+            self._facts = self.call(commands.Facts(), timeout_s=120)
         return self._facts
 
     def log_tail(self, lines: int = 40) -> str:
@@ -223,28 +223,27 @@ class Session:
 
     def exchange(
         self,
-        do: str,
-        args: dict[str, Any],
+        command: Command[A],
         *,
         timeout_s: float | None = None,
         on_event: OnEvent | None = None,
         raw: Raw | None = None,
-    ) -> dict[str, Any]:
+    ) -> A:
         """One command.
 
         Args:
             raw: takes the raw bytes that follow a `bytes` event; it is given the event and the deadline.
         """
-        return self.exchange_all([Request(do, args)], timeout_s=timeout_s, on_event=on_event, raw=raw)[0]
+        return self.exchange_all([Request(command)], timeout_s=timeout_s, on_event=on_event, raw=raw)[0]
 
     def exchange_all(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[Request[A]],
         *,
         timeout_s: float | None = None,
         on_event: OnEvent | None = None,
         raw: Raw | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[A]:
         """Commands one after another, each sent without waiting for the answer before it; their answers.
 
         The first refusal is raised once all that were sent are answered; a request with a body is not sent any more where
@@ -265,7 +264,7 @@ class Session:
             except BoardError:
                 raise
             except BaseException as error:
-                shown = self._fail(requests[0].do, error)
+                shown = self._fail(requests[0].command.do, error)
                 if shown is error:
                     raise
                 raise shown from error
@@ -274,17 +273,17 @@ class Session:
                 self._spoke = time.monotonic()
 
     def _exchange_all(
-        self, requests: Sequence[Request], deadline: float, on_event: OnEvent, raw: Raw | None
-    ) -> list[dict[str, Any]]:
+        self, requests: Sequence[Request[A]], deadline: float, on_event: OnEvent, raw: Raw | None
+    ) -> list[A]:
         first = self._last_id + 1
         self._last_id += len(requests)
         lines = [
-            protocol.encode({"id": number, "do": one.do, "args": one.args})
+            protocol.encode({"id": number, "do": one.command.do, "args": one.command.arguments()})
             for number, one in enumerate(requests, first)
         ]
         for line, one in zip(lines, requests, strict=True):
             if len(line) > protocol.MAX_LINE:
-                raise ValueError(f"the arguments of {one.do} are too long")
+                raise ValueError(f"the arguments of {one.command.do} are too long")
         try:
             with self._sending:
                 for sent, (line, one) in enumerate(zip(lines, requests, strict=True)):
@@ -313,14 +312,14 @@ class Session:
         return False
 
     def _answers(
-        self, requests: Sequence[Request], first: int, deadline: float, on_event: OnEvent, raw: Raw | None
-    ) -> list[dict[str, Any]]:
+        self, requests: Sequence[Request[A]], first: int, deadline: float, on_event: OnEvent, raw: Raw | None
+    ) -> list[A]:
         """The answers to all requests; the first refusal is raised once all of them are here."""
-        found: list[dict[str, Any]] = []
+        found: list[A] = []
         refusal: BoardError | None = None
         for number, one in enumerate(requests, first):
             try:
-                found.append(answers.check(one.do, self._answer(number, deadline, on_event, raw)))
+                found.append(one.command.read(self._answer(number, deadline, on_event, raw)))
             except BoardError as error:
                 refusal = refusal or error
                 if error.code == "protocol":  # it follows the stream no more, and ends
@@ -329,7 +328,7 @@ class Session:
             raise refusal
         return found
 
-    def _answer(self, number: int, deadline: float, on_event: OnEvent, raw: Raw | None) -> dict[str, Any]:
+    def _answer(self, number: int, deadline: float, on_event: OnEvent, raw: Raw | None) -> dict[str, object]:
         while True:
             message = self._message(deadline)
             if "error" in message and message.get("id") in (number, None):  # None: it understood no request
@@ -339,18 +338,16 @@ class Session:
             if message.get("id") != number:
                 raise ProtocolError(f"the board answers another request: {message.get('id')!r}", hint=UPDATE)
             if isinstance(message.get("ok"), dict):
-                answer: dict[str, Any] = message["ok"]
+                answer: dict[str, object] = message["ok"]
                 return answer
-            event = message.get("event")
-            if not isinstance(event, str):
-                raise ProtocolError("a line from the board is neither event, ok nor error", hint=UPDATE)
-            if event == "bytes":
+            event = _event(message)
+            if event.event == "bytes":
                 if raw is None:
                     raise ProtocolError("the board sends bytes that nobody asked for", hint=UPDATE)
-                raw(message, self._stream, deadline)
+                raw(event, self._stream, deadline)
                 raw = None
-            elif event != "heartbeat":
-                on_event(message)
+            elif event.event != "heartbeat":
+                on_event(event)
 
     def _message(self, deadline: float) -> dict[str, Any]:
         line = self._stream.line(deadline)
@@ -381,14 +378,12 @@ class Session:
         self._transport.close()
         return shown
 
-    def _report(self, event: dict[str, Any]) -> None:
+    def _report(self, event: Event) -> None:
         """An agent's event as a step."""
-        numbers = {key: event[key] for key in ("done", "total") if isinstance(event.get(key), int)}
-        what, detail = (
-            str(event.get("what", event.get("event"))),
-            str(event.get("text", event.get("detail", ""))),
+        what, detail = event.what or event.event, event.text or event.detail
+        self.progress(
+            Step(board=self.board.name, what=what, detail=detail, done=event.done, total=event.total)
         )
-        self.progress(Step(board=self.board.name, what=what, detail=detail, **numbers))
 
     def _ping(self) -> None:
         """Tells the agent that the host lives, by a command while nobody calls and else by an empty line; a
@@ -402,7 +397,7 @@ class Session:
                         self._word()
                 elif time.monotonic() - self._spoke >= self._limits.ping_s:
                     # longer than the silence, so that a dead link is reported as one
-                    self.exchange("ping", {}, timeout_s=2 * self._limits.silence_s)
+                    self.exchange(commands.Ping(), timeout_s=2 * self._limits.silence_s)
             except (EdgewrightError, TimeoutError):
                 return
 
@@ -414,3 +409,13 @@ class Session:
                 self._channel.send(b"\n", self._limits.silence_s, time.monotonic() + CALL_SECONDS)
             finally:
                 self._sending.release()
+
+
+def _event(message: dict[str, Any]) -> Event:
+    """A line that is neither `ok` nor an error."""
+    if not isinstance(message.get("event"), str):
+        raise ProtocolError("a line from the board is neither event, ok nor error", hint=UPDATE)
+    try:
+        return msgspec.convert(message, Event)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"an event of the board is not valid: {error}", hint=UPDATE) from error

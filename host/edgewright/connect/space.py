@@ -62,10 +62,9 @@ def need(session: Session, wheels: Sequence[Wheel]) -> Need:
     for wheel, part in zip(wheels, parts, strict=True):
         count = unpacked(wheel)
         files += count[1]
-        if part.get("shared") is True:
+        if part.shared:
             continue
-        offset = part.get("offset")
-        upload += wheel.size - (offset if isinstance(offset, int) and 0 <= offset <= wheel.size else 0)
+        upload += wheel.size - (part.offset if 0 <= part.offset <= wheel.size else 0)
         size += count[0]
     return Need(upload=upload, unpacked=size, files=files)
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from edgewright.connect.transport import LEAST_TAKEN, Channel, Ended
 from edgewright.errors import ProtocolError, Unreachable
+from edgewright.wire.commands import UPDATE
 from edgewright_agent import protocol
-
-UPDATE = "check that the agent of this version answers; --debug shows the board's log"
 
 
 class Stream:

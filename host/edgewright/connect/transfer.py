@@ -11,19 +11,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from edgewright.connect.request import Body, Request
-from edgewright.connect.stream import UPDATE, Stream
+from edgewright.connect.stream import Stream
 from edgewright.connect.transport import SLOWEST, Channel
 from edgewright.errors import BoardError, EdgewrightError, ProtocolError
 from edgewright.nouns.progress import Step
+from edgewright.wire import commands
+from edgewright.wire.answers import Event, Part, Result
+from edgewright.wire.commands import UPDATE
 from edgewright_agent import protocol
 
 if TYPE_CHECKING:
     from edgewright.connect.session import Session
 
-MAX_RESULT = 1024**3  # bytes of one result that a board may send
 PART_SECONDS = 600.0  # for a board that hashes what it has of a file
 LEAST_PIECE = 16 * 1024
 STOPPED_SECONDS = 1.0
@@ -56,12 +58,12 @@ def put_some(session: Session, sources: Sequence[tuple[Path | bytes, str]]) -> l
         puts, rates, total = [], [], 0
         for ((sha256, size), (file, label)), part in zip(distinct.items(), parts, strict=True):
             rate = Rate(session, label, size)
-            if part.get("complete") is True:
+            if part.complete:
                 rate.whole()
                 continue
             offset = resume_at(part, file, size)
-            args = {"sha256": sha256, "size": size, "offset": offset}
-            puts.append(Request("put", args, sender(file, offset, size, rate)))
+            command = commands.Put(sha256=sha256, size=size, offset=offset)
+            puts.append(Request(command, sender(file, offset, size, rate)))
             rates.append(rate)
             total += size - offset
         session.exchange_all(puts, timeout_s=PART_SECONDS + total / SLOWEST)
@@ -71,9 +73,9 @@ def put_some(session: Session, sources: Sequence[tuple[Path | bytes, str]]) -> l
     return [sha256 for sha256, _ in digests]
 
 
-def ask(session: Session, files: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+def ask(session: Session, files: Sequence[tuple[str, int]]) -> list[Part]:
     """What is on the board of each (sha256, size): the answers of `part`, a round trip for `AT_ONCE` of them."""
-    asked = [Request("part", {"sha256": sha256, "size": size}) for sha256, size in files]
+    asked = [Request(commands.Part(sha256=sha256, size=size)) for sha256, size in files]
     return [
         answer
         for first in range(0, len(asked), AT_ONCE)
@@ -107,12 +109,11 @@ def digest(file: BinaryIO, limit: int | None = None) -> tuple[str, int]:
     return found.hexdigest(), count
 
 
-def resume_at(part: dict[str, Any], file: BinaryIO, size: int) -> int:
+def resume_at(part: Part, file: BinaryIO, size: int) -> int:
     """How many bytes on the board are a true beginning of these; 0 when they are not."""
-    offset = part.get("offset")
-    if not isinstance(offset, int) or not 0 < offset <= size:
+    if not 0 < part.offset <= size:
         return 0
-    return offset if digest(file, offset)[0] == part.get("prefix_sha256") else 0
+    return part.offset if digest(file, part.offset)[0] == part.prefix_sha256 else 0
 
 
 class Rate:
@@ -200,18 +201,17 @@ def drain(there: Callable[[], int], enough: int, told: Callable[[int], None], de
             told(now)
 
 
-def get(session: Session, result: dict[str, Any], destination: Path | None) -> bytes | Path:
+def get(session: Session, result: Result, destination: Path | None) -> bytes | Path:
     """The contract is `Session.get`."""
-    name, sha256, size = checked(result)
     if destination is None:
         buffer = io.BytesIO()
-        fetch(session, name, sha256, size, buffer)
+        fetch(session, result, buffer)
         return buffer.getvalue()
     destination.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=destination.parent, prefix=f".{destination.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            fetch(session, name, sha256, size, file)
+            fetch(session, result, file)
         Path(temporary).replace(destination)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -219,22 +219,7 @@ def get(session: Session, result: dict[str, Any], destination: Path | None) -> b
     return destination
 
 
-def checked(result: dict[str, Any]) -> tuple[str, str, int]:
-    """Name, sha256 and size of a RESULT.
-
-    Raises:
-        ProtocolError: it is not one, or larger than a result may be.
-    """
-    about = result if isinstance(result, dict) else {}
-    name, sha256, size = about.get("result"), about.get("sha256"), about.get("size")
-    if not isinstance(name, str) or not isinstance(size, int) or not protocol.SHA256.match(str(sha256)):
-        raise ProtocolError("the board names a result that is not valid", hint=UPDATE)
-    if not 0 <= size <= MAX_RESULT:
-        raise ProtocolError(f"a result of the board is larger than {MAX_RESULT} bytes: {size}", hint=UPDATE)
-    return name, str(sha256), size
-
-
-def fetch(session: Session, name: str, sha256: str, size: int, file: BinaryIO) -> None:
+def fetch(session: Session, result: Result, file: BinaryIO) -> None:
     """Writes the raw bytes of a result to a file."""
     found, took = hashlib.sha256(), 0
 
@@ -244,13 +229,14 @@ def fetch(session: Session, name: str, sha256: str, size: int, file: BinaryIO) -
         file.write(piece)
         took += len(piece)
 
-    def take(event: dict[str, Any], stream: Stream, deadline: float) -> None:
-        if event.get("size") != size:
+    def take(event: Event, stream: Stream, deadline: float) -> None:
+        if event.size != result.size:
             raise ProtocolError(
-                f"the board sends {event.get('size')!r} bytes of a result of {size}", hint=UPDATE
+                f"the board sends {event.size} bytes of a result of {result.size}", hint=UPDATE
             )
-        stream.raw(size, write, deadline)
+        stream.raw(result.size, write, deadline)
 
-    session.exchange("get", {"result": name}, timeout_s=PART_SECONDS + size / SLOWEST, raw=take)
-    if took != size or found.hexdigest() != sha256:
+    command, timeout_s = commands.Get(result=result.result), PART_SECONDS + result.size / SLOWEST
+    session.exchange(command, timeout_s=timeout_s, raw=take)
+    if took != result.size or found.hexdigest() != result.sha256:
         raise ProtocolError("the bytes of a result are not those that the board named", hint=UPDATE)

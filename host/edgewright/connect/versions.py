@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgewright.connect.clean import clean
 from edgewright.errors import BoardError, ProtocolError
+from edgewright.wire import commands
+from edgewright.wire.answers import StatusModel
 from edgewright_agent import protocol
 
 if TYPE_CHECKING:
@@ -46,18 +48,17 @@ def of_another_agent(refused: BoardError, agent: str) -> BoardError:
     return BoardError(refused.message, hint=hint, code=refused.code)
 
 
-def models(session: Session) -> dict[str, Any]:
+def models(session: Session) -> dict[str, StatusModel]:
     """The models on a board, as `status` names them.
 
     Raises:
         BoardError: `newer-schema`, `state-lost`: there may be some, and nobody here can tell.
     """
-    status = session.call("status")
-    if status["problem"]:
-        code = str(status["problem"])
+    status = session.call(commands.Status())
+    if status.problem:
+        code = status.problem
         message, hint = PROBLEMS.get(
             code, (f"the board's state cannot be used: {code}", "see `edgewright logs`")
         )
         raise BoardError(message, hint=hint, code=code)
-    found: dict[str, Any] = status["models"]
-    return found
+    return status.models

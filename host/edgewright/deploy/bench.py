@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import threading
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from edgewright.connect.session import Session
 from edgewright.deploy import fit
 from edgewright.deploy.board_profile import profile_of
 from edgewright.deploy.fan_out import Turns
-from edgewright.deploy.release import LEASE_S, BoardRelease
+from edgewright.deploy.release import BoardRelease
 from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.trace import Trace
 from edgewright.errors import BoardError, EdgewrightError
@@ -23,6 +22,7 @@ from edgewright.nouns.facts import Facts
 from edgewright.nouns.measurement import Measurement, Protocol
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step
+from edgewright.wire.answers import StatusRelease
 
 
 class Bench:
@@ -69,15 +69,15 @@ class Bench:
                 hint="`edgewright status` lists them",
                 code="not-found",
             )
-        known = model.get("releases") or {}
-        chosen = [find(name, known, board) for name in self.releases] or [str(model.get("current") or "")]
+        known = model.releases
+        chosen = [find(name, known, board) for name in self.releases] or [model.current or ""]
         if not chosen[0]:
             raise BoardError(
                 f"{board.name} has no current release of {self.model}",
                 hint="name one: --release VERSION",
                 code="not-found",
             )
-        artifacts = {release: str(known.get(release, {}).get("artifact", "")) for release in chosen}
+        artifacts = {release: known[release].artifact for release in chosen if release in known}
         return self._measure(board, session, facts, profile, self.model, chosen, artifacts, progress)
 
     def _measure(
@@ -118,7 +118,7 @@ class Bench:
             request, board, session, trace, profile=profile, artifact=artifact, choice=choice, version="bench",
             scoring=None, similarity=None, turn=self.turns.of(board), cancelled=threading.Event(), reopen=lambda: session, progress=progress,
         )  # fmt: skip
-        release.call("begin", model=self.model, host=platform.node() or "unknown", ttl_s=LEASE_S)
+        release.begin()
         try:
             release.install()
             release.verify()
@@ -131,9 +131,9 @@ class Bench:
             release.end()
 
 
-def find(name: str, known: dict[str, dict[str, object]], board: Board) -> str:
+def find(name: str, known: dict[str, StatusRelease], board: Board) -> str:
     """The release of a name or version on a board."""
-    found = [release for release, entry in known.items() if name in (release, entry.get("version"))]
+    found = [release for release, entry in known.items() if name in (release, entry.version)]
     if not found:
         raise EdgewrightError(
             f"{board.name} has no release {name}",

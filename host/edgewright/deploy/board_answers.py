@@ -15,6 +15,7 @@ from edgewright.deploy.request import DeployRequest
 from edgewright.errors import DataError, ProtocolError, UsageError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.outcome import Check
+from edgewright.wire.answers import Result
 
 HEADERS = 1 << 20  # bytes of an archive that are not its tensors'
 
@@ -60,7 +61,7 @@ def function_of(request: DeployRequest, artifact: Artifact) -> Similarity | None
     return own._replace(least=wanted.least)
 
 
-def compared(session: Session, own: Similarity, artifact: Artifact, result: dict[str, object]) -> Check:
+def compared(session: Session, own: Similarity, artifact: Artifact, result: Result) -> Check:
     """What the user's own function says of a board's answers to the goldens.
 
     Args:
@@ -71,14 +72,10 @@ def compared(session: Session, own: Similarity, artifact: Artifact, result: dict
     """
     manifest = artifact.manifest
     with understood("goldens"):
-        size, count = result["size"], manifest.goldens.count
-        if not isinstance(size, int) or size > min(MAX_BYTES, similarity.answers_bytes(manifest)) + HEADERS:
-            raise ValueError(f"{size} bytes for {count} goldens")
-        specs = [
-            {"dtype": spec.dtype, "shape": list(spec.shape), "scale": spec.scale, "zero_point": spec.zero_point}
-            for spec in manifest.outputs
-        ]  # fmt: skip
-        found = from_board("all", bytes(session.get(result)), specs)
+        count = manifest.goldens.count
+        if result.size > min(MAX_BYTES, similarity.answers_bytes(manifest)) + HEADERS:
+            raise ValueError(f"{result.size} bytes for {count} goldens")
+        found = from_board("all", bytes(session.get(result)), manifest.outputs)
         if any(len(array) != count for array in found.arrays):
             raise ValueError(f"not one answer for each of {count} goldens")
     goldens = artifact.folder / manifest.goldens.file

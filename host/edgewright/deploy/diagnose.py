@@ -15,6 +15,7 @@ from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.finding import ADVICE, PROBLEM, Finding
 from edgewright.nouns.profile import Profile
+from edgewright.wire import commands
 
 GUARD_SECONDS = 120.0
 
@@ -40,10 +41,10 @@ class Diagnosis(Noun, frozen=True, kw_only=True):
 
 def guarded(session: Session, install: bool) -> list[Finding]:
     """Installs or removes the reboot guard; a finding where that did not go well."""
-    answer = session.call("guard", install=install, timeout_s=GUARD_SECONDS)
-    if not install or (answer.get("guard") != "none" and answer.get("tested")):
+    answer = session.call(commands.Guard(install=install), timeout_s=GUARD_SECONDS)
+    if not install or (answer.guard != "none" and answer.tested):
         return []
-    why = str(answer.get("why") or "its test failed")
+    why = answer.why or "its test failed"
     return [Finding(level=PROBLEM, message=f"the reboot guard could not be installed: {why}",
                     hint="run `python3 <root>/agent/<sha256>.pyz guard --root <root>` at boot yourself")]  # fmt: skip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from edgewright.compile.verdict.words import RANDOM
 from edgewright.deploy import golden_words
@@ -13,12 +12,13 @@ from edgewright.nouns.measurement import Measurement
 from edgewright.nouns.metric import Metric
 from edgewright.nouns.outcome import Check
 from edgewright.nouns.project import MAX_DROP, Budget
+from edgewright.wire.answers import Verdict
 
 SOURCE = "its source"  # an accuracy is compared with its, and with the incumbent's
 MAX_SLOWDOWN = 0.25  # of p50 against the incumbent, beyond both intervals, where the budget says nothing
 
 
-def answers(verified: dict[str, Any], manifest: Manifest) -> Check:
+def answers(verified: Verdict, manifest: Manifest) -> Check:
     """The golden check, as the board's agent did it.
 
     It has a limit where outputs are only less exact than their precision allows. It passes then if the agent was asked to be lenient, or
@@ -28,7 +28,7 @@ def answers(verified: dict[str, Any], manifest: Manifest) -> Check:
         ProtocolError: the answer does not fit the manifest.
     """
     golden_words.check(verified, manifest)
-    ok = bool(verified.get("ok")) and not verified.get("lost") and not verified.get("wrong")
+    ok = verified.ok and not verified.lost and not verified.wrong
     note = f"ok, {RANDOM}" if manifest.goldens.origin == "random" else ""
     value, limit, unit = golden_words.figures(verified)
     if limit is not None or not ok:
@@ -59,17 +59,17 @@ def unvouched(checks: list[Check]) -> list[Check]:
     return [Check(name="accuracy", ok=False, note=note)]
 
 
-def placement(verified: dict[str, object], budget: Budget) -> Check | None:
+def placement(verified: Verdict, budget: Budget) -> Check | None:
     """Where the layers ran, as the runtime reports; None if all of them ran in one place, or it cannot split a model.
 
     A budget that names an accelerator refuses a layer that ran elsewhere: runtimes fall back silently. So it
     also refuses a model that may be split if the placement is unknown (`placement` null).
     """
-    told = verified.get("placement", {})
-    if told is None and budget.accelerator:
+    where = verified.placement
+    if where is None and budget.accelerator:
         note = f"asked {budget.accelerator} for every layer, but the runtime did not tell where they ran"
         return Check(name="placement", ok=False, note=note)
-    where = {str(name): int(count) for name, count in told.items()} if isinstance(told, dict) else {}
+    where = where or {}
     elsewhere = {name for name in where if name != budget.accelerator}
     if not (elsewhere if budget.accelerator else len(where) > 1):
         return None

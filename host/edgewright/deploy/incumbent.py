@@ -23,10 +23,11 @@ class Incumbent(NamedTuple):
 
 def incumbent_of(session: Session, model: str) -> Incumbent:
     """The release that the application on the board reads now."""
-    record = versions.models(session).get(model) or {}
-    release = str(record.get("current") or "")
-    about = (record.get("releases") or {}).get(release) or {}
-    return Incumbent(release, str(about.get("artifact") or "") if release else "")
+    found = versions.models(session).get(model)
+    if found is None or not found.current:
+        return Incumbent()
+    about = found.current_release
+    return Incumbent(found.current, about.artifact if about else "")
 
 
 def interface_kept(artifact: str, history: History) -> Interface | None:

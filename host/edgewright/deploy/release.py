@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -33,6 +33,8 @@ from edgewright.nouns.outcome import Check
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step
 from edgewright.nouns.project import Budget
+from edgewright.wire import commands
+from edgewright.wire.commands import RunOptions
 from edgewright_agent.protocol import HOOK_SECONDS
 
 T = TypeVar("T")
@@ -107,7 +109,7 @@ class BoardRelease:
             GateRefused: discarded on the board, `current` never moved.
             EdgewrightError: the board's or the link's failure.
         """
-        self.call("begin", model=self.request.model, host=platform.node() or "unknown", ttl_s=LEASE_S)
+        self.begin()
         try:
             return self._run()
         except EdgewrightError:
@@ -124,7 +126,7 @@ class BoardRelease:
             BoardError: it is damaged there, or does not run any more.
             GateRefused: it answers wrongly.
         """
-        self.call("begin", model=self.request.model, host=platform.node() or "unknown", ttl_s=LEASE_S)
+        self.begin()
         try:
             self.verify()
         except BoardError as error:
@@ -158,9 +160,10 @@ class BoardRelease:
             stays = f"`current` stays {self.trace.current or 'absent'}"
             raise GateRefused(refusal, hint=f"{stays}; see the checks with --json")
 
-    def call(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """An agent command under this transaction."""
-        return self.session.call(do, txn=self.txn, **arguments)
+    def begin(self) -> None:
+        """Takes the board's lease."""
+        host = platform.node() or "unknown"
+        self.session.call(commands.Begin(model=self.request.model, txn=self.txn, host=host, ttl_s=LEASE_S))
 
     def step(self, what: str, detail: str = "") -> None:
         """Says what begins now; ends here if the user stopped it."""
@@ -173,11 +176,11 @@ class BoardRelease:
             raise Aborted("stopped by the user", hint="`current` was not touched; deploy again to go on")
         self.progress(step)
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> RunOptions:
         """Threads and accelerator for every command that runs the model."""
         cpus = self.trace.facts.cpus or self.profile.threads
         accelerator = self.request.accelerator or self.budget.accelerator  # None: the runtime's first
-        return {"threads": min(self.profile.threads, cpus), "accelerator": accelerator}
+        return RunOptions(min(self.profile.threads, cpus), accelerator)
 
     def put(self, source: Path | bytes, label: str) -> str:
         """Uploads what the board lacks; returns its sha256."""
@@ -205,15 +208,15 @@ class BoardRelease:
         ]
         *others, document = self.put_all(files)
         hooks = dict(zip(self.request.hooks, others[len(manifest.files) :], strict=True))
-        # sent only if it is not the default: an agent that an administrator installed may not know the key
-        limit = {} if self.request.hook_s == HOOK_SECONDS else {"hook_s": self.request.hook_s}
+        # named only where it is another one: an agent that an administrator installed may not know the argument
+        limit = 0.0 if self.request.hook_s == HOOK_SECONDS else self.request.hook_s
         runner = self.counted(lambda: runners.named(self.session, manifest.target))
         self.step("install", self.release)
-        answer = self.call(
-            "install", model=self.request.model, version=self.version, manifest=document,
-            runtime=self.choice.ref, hooks=hooks, **limit, **runner,
+        command = commands.Install(
+            model=self.request.model, version=self.version, manifest=document, runtime=self.choice.ref,
+            hooks=hooks, hook_s=limit, runner=runner, txn=self.txn,
         )  # fmt: skip
-        self.release = self.trace.release = str(answer["release"])
+        self.release = self.trace.release = self.session.call(command).release
 
     def verify(self, *, lenient: bool = False) -> None:
         """The golden check, on the board's own runtime.
@@ -223,10 +226,14 @@ class BoardRelease:
         """
         manifest = self.artifact.manifest
         self.step("verify", f"{manifest.goldens.count} goldens")
-        # agents that know no verdict do not know the word either, and a release without one has a tolerance instead
-        more = {"lenient": True} if lenient and manifest.schema > 1 else {}
-        answer = self.call("verify", model=self.request.model, release=self.release, **self.options(), **more)
-        self.trace.runtime = str(answer.get("runtime", ""))
+        how = self.options()
+        # agents that know no verdict do not know `lenient` either, and a release without one has a tolerance instead
+        command = commands.Verify(
+            model=self.request.model, release=self.release, txn=self.txn, threads=how.threads,
+            accelerator=how.accelerator, lenient=lenient and manifest.schema > 1,
+        )  # fmt: skip
+        answer = self.session.call(command)
+        self.trace.runtime = answer.runtime
         check = gate.answers(answer, manifest)
         self.trace.checks.append(check)
         placed = gate.placement(answer, self.budget)
@@ -234,7 +241,7 @@ class BoardRelease:
         if not check.ok:
             raise GateRefused(gate.refusal([check]), hint=golden_words.hint(answer))
         if self.similarity is not None:
-            own = board_answers.compared(self.session, self.similarity, self.artifact, answer["outputs"])
+            own = board_answers.compared(self.session, self.similarity, self.artifact, answer.outputs)
             self.trace.checks.append(own)
             if not own.ok:
                 raise GateRefused(gate.refusal([own]), hint=golden_words.REFUSED)
@@ -276,7 +283,7 @@ class BoardRelease:
 
     def answers(self, scoring: Scoring, release: str, digest: str) -> Answers:
         """One release's answers to the evaluation set, on the board."""
-        return scoring.answers(self.session, self.request.model, release, digest, **self.options())
+        return scoring.answers(self.session, self.request.model, release, digest, self.options())
 
     def measure(self) -> None:
         """Benchmarks the candidate, interleaved with the incumbent, and checks the budget.
@@ -309,11 +316,12 @@ class BoardRelease:
         protocol = self.protocol()
         if limit_s is not None:
             protocol = msgspec.structs.replace(protocol, limit_s=limit_s)
+        how = self.options()
         self.step("bench", protocol.name)
         return benchmark(
             self.session, self.request.model, releases, protocol, board=self.board.name,
             artifacts={self.release: self.artifact.id}, simulated=self.trace.facts.simulated, progress=self.watched,
-            **self.options(),
+            threads=how.threads or 1, accelerator=how.accelerator,
         )  # fmt: skip
 
     def protocol(self) -> Protocol:
@@ -329,12 +337,12 @@ class BoardRelease:
         self.step("activate", self.release)
         self.trace.activating = True
         try:
-            answer = self.call(
-                "activate", model=self.request.model, release=self.release, expected_current=self.trace.current or None,
+            command = commands.Activate(
+                model=self.request.model, release=self.release, expected_current=self.trace.current or None, txn=self.txn,
                 deadline_s=self.request.deadline_s, unguarded=self.request.unguarded,
             )  # fmt: skip
-            self.trace.guard = str(answer.get("guard") or "")
-            outcome = str(self.session.call("commit", txn=self.txn)["outcome"])
+            self.trace.guard = self.session.call(command).guard
+            outcome = self.session.call(commands.Commit(txn=self.txn)).outcome
         except Unreachable:
             outcome = settle(self.reopen, self.txn)
         settled(self.trace, outcome)
@@ -345,13 +353,14 @@ class BoardRelease:
         """Removes a refused release; a board that cannot any more will prune it later."""
         try:
             if self.trace.release and self.trace.release != self.trace.current:
-                self.call("discard", model=self.request.model, release=self.trace.release)
+                release = self.trace.release
+                self.session.call(commands.Discard(model=self.request.model, release=release, txn=self.txn))
         except EdgewrightError:
             pass
 
     def end(self) -> None:
         """Gives the lease back; one that is lost expires by itself."""
         try:
-            self.call("end")
+            self.session.call(commands.End(txn=self.txn))
         except EdgewrightError:
             pass

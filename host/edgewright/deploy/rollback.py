@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import time
 import uuid
-from typing import Any
 
 import msgspec
 
@@ -25,6 +24,7 @@ from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.outcome import PLANNED, BoardOutcome
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.store.history import History
+from edgewright.wire import commands
 
 
 class RollbackRequest(Noun, frozen=True, kw_only=True):
@@ -92,22 +92,22 @@ def attempt(
     trace.current = incumbent_of(session, request.model).release
     progress(step)  # from here on it is one step
     txn = uuid.uuid4().hex
-    wanted: dict[str, Any] = {
-        "model": request.model, "to": request.to, "txn": txn, "deadline_s": request.deadline_s,
-        "unguarded": request.unguarded, "threads": request.threads, "accelerator": request.accelerator,
-    }  # fmt: skip
+    command = commands.Rollback(
+        model=request.model, to=request.to, txn=txn, deadline_s=request.deadline_s, unguarded=request.unguarded,
+        threads=request.threads, accelerator=request.accelerator, dry_run=request.dry_run,
+    )  # fmt: skip
     if request.dry_run:
-        trace.release = planned(session, wanted)
+        trace.release = planned(session, command)
         trace.steps += [f"verify {trace.release}", "activate", "commit"]
         return PLANNED
-    session.call("begin", model=request.model, txn=txn, host=platform.node() or "unknown", ttl_s=LEASE_S)
+    host = platform.node() or "unknown"
+    session.call(commands.Begin(model=request.model, txn=txn, host=host, ttl_s=LEASE_S))
     trace.activating = True
     try:
-        answer = session.call("rollback", **wanted)
-        trace.release = str(answer.get("release") or "")
-        trace.guard = str(answer.get("guard") or "")
-        kind = str(session.call("commit", txn=txn)["outcome"])
-        session.call("end", txn=txn)
+        answer = session.call(command)
+        trace.release, trace.guard = answer.release, answer.guard
+        kind = session.call(commands.Commit(txn=txn)).outcome
+        session.call(commands.End(txn=txn))
     except Unreachable:
         kind = settle(lambda: opener(board), txn)
     settled(trace, kind)
@@ -118,10 +118,10 @@ def attempt(
     return kind
 
 
-def planned(session: Session, wanted: dict[str, Any]) -> str:
+def planned(session: Session, command: commands.Rollback) -> str:
     """The release that a rollback would put back, as the board says, or the board's refusal."""
     try:
-        return str(session.call("rollback", **wanted, dry_run=True)["release"])
+        return session.call(command).release
     except BoardError as error:
         if error.code == "bad-argument" and "dry_run" in error.message:
             raise BoardError(

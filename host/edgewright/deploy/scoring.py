@@ -26,6 +26,9 @@ from edgewright.nouns.listing import listed
 from edgewright.nouns.metric import METRICS, RANKS
 from edgewright.nouns.outcome import Check
 from edgewright.nouns.project import Budget
+from edgewright.wire import commands
+from edgewright.wire.answers import Evaluated, Tensor
+from edgewright.wire.commands import RunOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,11 +63,13 @@ class Scoring:
         """
         return evaluation.dequantised(self._given, self._whole) if self._whole else self._given.inputs
 
-    def answers(self, session: Session, model: str, release: str, digest: str, **options: Any) -> Answers:
+    def answers(
+        self, session: Session, model: str, release: str, digest: str, options: RunOptions
+    ) -> Answers:
         """A release's answers, on the board: of the output that is scored, also where a release has it at another place.
 
         Args:
-            digest: sha256 of `inputs`, put already. options: threads, accelerator.
+            digest: sha256 of `inputs`, put already.
 
         Raises:
             BoardError: as the agent says. ProtocolError: its answers are not what was asked for.
@@ -73,12 +78,14 @@ class Scoring:
         keep = self._scorer.metric.keep
 
         def asked(what: str) -> tuple[Answers, int]:
-            answer = session.call(
-                "evaluate", model=model, release=release, evaluation=digest, keep=what, **options
-            )
+            command = commands.Evaluate(
+                model=model, release=release, evaluation=digest, keep=what,
+                threads=options.threads, accelerator=options.accelerator,
+            )  # fmt: skip
+            answer = session.call(command)
             with understood("evaluation set"):
                 read = self._read(session, what, answer)
-                return read, 0 if keep == "all" else self._place(answer["outputs"])
+                return read, 0 if keep == "all" else self._place(answer.outputs)
 
         found, place = asked(on_board(self._scorer))
         if keep == "all":
@@ -87,18 +94,18 @@ class Scoring:
             found, place = asked("all")
         return found.of_output(place, keep) if found.keep == "all" else found
 
-    def _read(self, session: Session, keep: str, answer: dict[str, Any]) -> Answers:
+    def _read(self, session: Session, keep: str, answer: Evaluated) -> Answers:
         """The answers that a board has. Raises ValueError and others where they are not what was asked for."""
-        size, count = answer["answers"]["size"], self._given.count
+        size, count = answer.answers.size, self._given.count
         right = size == 4 * RANKS * count if keep == "top5" else size <= MAX_BYTES + HEADERS
-        if not right or answer["n"] != count:
-            raise ValueError(f"{size} bytes for {answer['n']} of {count} samples")
-        found = from_board(keep, bytes(session.get(answer["answers"])), answer["outputs"])
+        if not right or answer.n != count:
+            raise ValueError(f"{size} bytes for {answer.n} of {count} samples")
+        found = from_board(keep, bytes(session.get(answer.answers)), answer.outputs)
         if any(len(array) != count for array in found.arrays):
             raise ValueError(f"not one answer for each of {count} samples")
         return found
 
-    def _place(self, outputs: Sequence[dict[str, Any]]) -> int:
+    def _place(self, outputs: Sequence[Tensor]) -> int:
         """The index of the scored output in a release's: by its name, else as in the candidate's where that is the like of it.
 
         Raises:
@@ -107,7 +114,7 @@ class Scoring:
         index = self._scorer.output or 0
         if len(outputs) == len(self._outputs) == 1:
             return index
-        names = [str(spec.get("name") or "") for spec in outputs]
+        names = [spec.name for spec in outputs]
         places = positions([spec.name for spec in self._outputs], names)
         found, free = places[index], len(outputs) == len(self._outputs) and index not in places
         if found is None and free and like(self._outputs[index], outputs[index]):
@@ -225,13 +232,11 @@ def scored_output(
     return scored.choose(scorer, labels, manifest.outputs, request.score, names=given.names)
 
 
-def like(mine: TensorSpec, theirs: dict[str, Any]) -> bool:
+def like(mine: TensorSpec, theirs: Tensor) -> bool:
     """Whether an output at the same place may be the same: nothing that is known of it is another."""
-    name = str(theirs.get("name") or "")
-    named = plain_name(mine.name) == plain_name(name) or made_up(mine.name) or made_up(name)
-    whole = mine.scale is not None or theirs.get("scale") is not None  # integers that stand for real values
-    same = mine.dtype == theirs.get("dtype") or whole
-    return named and same and list(mine.shape) == list(theirs.get("shape") or ())
+    named = plain_name(mine.name) == plain_name(theirs.name) or made_up(mine.name) or made_up(theirs.name)
+    whole = mine.scale is not None or theirs.scale is not None  # integers that stand for real values
+    return named and (mine.dtype == theirs.dtype or whole) and mine.shape == theirs.shape
 
 
 def on_board(scorer: Scorer) -> str:

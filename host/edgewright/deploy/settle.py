@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from edgewright.connect.session import Session
 from edgewright.deploy.trace import Trace
 from edgewright.errors import BoardError, Unreachable
+from edgewright.wire import commands
 
 SETTLE_PAUSE_S = 2.0  # between two attempts to ask what became of an activation
 
@@ -27,9 +28,9 @@ def settle(reopen: Callable[[], AbstractContextManager[Session]], txn: str, atte
             time.sleep(SETTLE_PAUSE_S)
         try:
             with reopen() as session:
-                outcome = str(session.call("outcome", txn=txn)["outcome"])
+                outcome = session.call(commands.AskOutcome(txn=txn)).outcome
                 if outcome == "trial":
-                    outcome = str(session.call("commit", txn=txn)["outcome"])
+                    outcome = session.call(commands.Commit(txn=txn)).outcome
                 return outcome
         except Unreachable:
             continue

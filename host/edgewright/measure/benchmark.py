@@ -5,9 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from sys import byteorder
-from typing import Any
-
-import msgspec
 
 from edgewright.connect.session import Session
 from edgewright.errors import BoardError, ProtocolError
@@ -15,8 +12,9 @@ from edgewright.measure import statistics, validity
 from edgewright.nouns.measurement import Environment, Latency, Measurement, Protocol, Run
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.store import samples
+from edgewright.wire import commands
+from edgewright.wire.answers import Benched, BenchRun, Event
 
-MAX_RUNS = 1000
 SLOW_START = 10  # times a protocol's limit, for a board that spends all of that in importing its runtime
 
 
@@ -43,17 +41,20 @@ def benchmark(
         A Measurement a release, in their order.
     """
 
-    def say(event: dict[str, Any]) -> None:
-        if event.get("event") == "progress":
-            progress(Step(what="bench", board=board, detail=protocol.name,
-                          done=event.get("done"), total=event.get("total")))  # fmt: skip
+    def say(event: Event) -> None:
+        if event.event == "progress":
+            detail = protocol.name
+            progress(Step(what="bench", board=board, detail=detail, done=event.done, total=event.total))
 
-    def run(limit_s: float) -> dict[str, Any]:
-        numbers = {key: value for key, value in msgspec.to_builtins(protocol).items() if key != "name"}
-        return session.call(
-            "bench", on_event=say, model=model, releases=list(releases), protocol=dict(numbers, limit_s=limit_s),
-            threads=threads, accelerator=accelerator,
+    def run(limit_s: float) -> Benched:
+        how = commands.Protocol(
+            rounds=protocol.rounds, warmup_s=protocol.warmup_s, steady_s=protocol.steady_s,
+            min_samples=protocol.min_samples, limit_s=limit_s,
         )  # fmt: skip
+        command = commands.Bench(
+            model=model, releases=tuple(releases), protocol=how, threads=threads, accelerator=accelerator
+        )
+        return session.call(command, on_event=say)
 
     try:
         answer = run(protocol.limit_s)
@@ -62,11 +63,10 @@ def benchmark(
             raise
         progress(Step(what="bench", board=board, detail=f"{protocol.name}, with more time: it starts slowly"))
         answer = run(SLOW_START * protocol.limit_s)
-    runs = [read_run(session, run) for run in bounded(answer.get("runs"))]
-    before, after = environment(answer, "before"), environment(answer, "after")
+    runs = [read_run(session, run) for run in answer.runs]
     return [
         measurement(
-            [run for run in runs if run.release == release], before, after,
+            [run for run in runs if run.release == release], answer.before, answer.after,
             board=board, model=model, release=release, artifact=artifacts.get(release, ""),
             protocol=protocol.name, threads=threads, simulated=simulated,
         )
@@ -74,39 +74,24 @@ def benchmark(
     ]  # fmt: skip
 
 
-def bounded(runs: Any) -> list[dict[str, Any]]:
-    """The runs of an answer, after a look at their shape."""
-    if not isinstance(runs, list) or len(runs) > MAX_RUNS:
-        raise ProtocolError(
-            "the board's benchmark has no list of runs", hint="update the agent: deploy again"
-        )
-    return runs
-
-
-def read_run(session: Session, run: dict[str, Any]) -> Run:
+def read_run(session: Session, run: BenchRun) -> Run:
     """One run with its raw samples fetched.
 
     Raises:
-        ProtocolError: the board's answer is not a run.
+        ProtocolError: they are no samples.
     """
-    fields = dict(run)
     taken = array("d")
     try:
-        taken.frombytes(bytes(session.get(fields.pop("samples"))))
-        fields.pop("count", None)
-        if byteorder == "big":
-            taken.byteswap()
-        return msgspec.convert({**fields, "samples_ms": taken.tolist()}, Run)
-    except (msgspec.ValidationError, KeyError, ValueError, TypeError) as error:
-        raise ProtocolError(f"the board's benchmark is not understood: {error}") from error
-
-
-def environment(answer: dict[str, Any], key: str) -> Environment:
-    """The board's environment before or after."""
-    try:
-        return msgspec.convert(answer.get(key) or {}, Environment)
-    except msgspec.ValidationError as error:
-        raise ProtocolError(f"the board's environment is not understood: {error}") from error
+        taken.frombytes(bytes(session.get(run.samples)))
+    except ValueError as error:
+        raise ProtocolError(f"the samples of the board's benchmark are not valid: {error}") from error
+    if byteorder == "big":
+        taken.byteswap()
+    return Run(
+        release=run.release, round=run.round, import_ms=run.import_ms, load_ms=run.load_ms, first_ms=run.first_ms,
+        samples_ms=tuple(taken), baseline_kb=run.baseline_kb, peak_kb=run.peak_kb, memory_method=run.memory_method,
+        accelerator=run.accelerator, runtime=run.runtime, threads=run.threads,
+    )  # fmt: skip
 
 
 NOTHING = Latency(

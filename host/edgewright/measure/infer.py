@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from edgewright.compile import class_names, ranges
-from edgewright.compile.answers import real, stored
+from edgewright.compile.answers import real_of, stored
 from edgewright.compile.goldens import write_npz
 from edgewright.compile.label_fit import classes
 from edgewright.connect.session import Session
@@ -17,6 +15,7 @@ from edgewright.errors import ProtocolError
 from edgewright.measure.inputs import arrays_of
 from edgewright.measure.released import Released
 from edgewright.nouns.inference import InferenceRecord, RankedClass
+from edgewright.wire import commands
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,18 +121,18 @@ def run_on(
     """
     digest = session.put(inputs, label="input")
     answer = session.call(
-        "infer", model=model, release=release, inputs=digest, threads=threads, accelerator=accelerator
+        commands.Infer(model=model, release=release, inputs=digest, threads=threads, accelerator=accelerator)
     )
-    given = bytes(session.get(answer["outputs"]))
+    given = bytes(session.get(answer.outputs))
     try:
         outputs = _outputs(given, about, raw)
-        times = sorted(float(value) for value in answer["ms"])
+        times = sorted(answer.ms)
         found = Inference(
             outputs,
             times[len(times) // 2],
-            str(answer["release"]),
-            str(answer["runtime"]),
-            str(answer["accelerator"]),
+            answer.release,
+            answer.runtime,
+            answer.accelerator,
             session.facts().simulated,
             about=about,
         )
@@ -151,9 +150,8 @@ def _outputs(given: bytes, about: Released | None, raw: bool) -> dict[str, Array
     """
     if about is None:
         return {f"output_{index}": array for index, array in enumerate(stored(given, None))}
-    specs = [msgspec.to_builtins(spec) for spec in about.outputs]
-    found = zip(about.outputs, stored(given, specs), specs, strict=True)
-    return {spec.name: array if raw else real(array, known) for spec, array, known in found}
+    found = zip(about.outputs, stored(given, about.outputs), strict=True)
+    return {spec.name: array if raw else real_of(array, spec) for spec, array in found}
 
 
 def outside(about: Released, inputs: bytes) -> list[str]:

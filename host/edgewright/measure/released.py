@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
-import msgspec
+from msgspec import UNSET
 
 from edgewright.config import home
 from edgewright.connect.session import Session
-from edgewright.connect.stream import UPDATE
 from edgewright.errors import ArtifactError, BoardError, ProtocolError
 from edgewright.nouns.artifact import Manifest, TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.project import Preprocessing
 from edgewright.store.artifacts import SCHEMA, ArtifactStore
+from edgewright.wire import commands
+from edgewright.wire.answers import ReleaseManifest, Tensor
 
 _UNKNOWN = ("bad-argument", "unknown-command")  # what an agent says that an administrator did not update
 _MOST = 2**28  # values of a tensor, pixels of a picture
@@ -49,14 +49,12 @@ def released(session: Session, model: str, release: str, artifact: str) -> Relea
     except ArtifactError:
         pass
     try:
-        found = session.call("infer", model=model, release=release, inputs=None)
+        found = session.call(commands.Describe(model=model, release=release))
     except BoardError as error:
         if error.code in _UNKNOWN:
             return None
         raise
-    if "manifest" not in found:
-        raise ProtocolError("the board's answer has no manifest", hint=UPDATE)
-    return said(found["manifest"])
+    return known_of(found.manifest)
 
 
 def of(manifest: Manifest) -> Released:
@@ -67,33 +65,35 @@ def of(manifest: Manifest) -> Released:
     )  # fmt: skip
 
 
-def said(manifest: Any) -> Released | None:
+def known_of(manifest: ReleaseManifest) -> Released | None:
     """The part of what a board says, its figures bounded; None of a newer schema.
 
-    Agents check no more of a manifest than they need, so what else is in it, or lacks, is not an error.
-
     Raises:
-        ProtocolError: a part is not of its type.
+        ProtocolError: a part is not what a model has.
     """
+    if manifest.schema > SCHEMA:
+        return None
+    found = Released(
+        inputs=tuple(_spec(one) for one in manifest.inputs), outputs=tuple(_spec(one) for one in manifest.outputs),
+        precision=manifest.precision or "", preprocessing=manifest.preprocessing, labels=manifest.labels or (),
+        ranges=(manifest.calibration and manifest.calibration.ranges) or (),
+    )  # fmt: skip
     try:
-        if msgspec.convert(manifest["schema"], int) > SCHEMA:
-            return None
-        calibration = manifest.get("calibration") or {}
-        parts = {key: manifest[key] for key in ("precision", "preprocessing", "labels") if manifest.get(key)}
-        parts |= {key: [_known(one) for one in manifest[key]] for key in ("inputs", "outputs")}
-        found = msgspec.convert({**parts, "ranges": calibration.get("ranges") or ()}, Released)
         for specs in (found.inputs, found.outputs):
             _check(specs)
         size = found.preprocessing.size if found.preprocessing else None
         if size is not None and (min(size) < 1 or math.prod(size) > _MOST):
             raise ValueError("a size that no picture has")
-    except (msgspec.ValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except ValueError as error:
         raise ProtocolError(f"the board's manifest is not valid: {error}") from error
     return found
 
 
-def _known(spec: dict[str, Any]) -> dict[str, Any]:
-    return {key: spec[key] for key in TensorSpec.__struct_fields__ if key in spec}
+def _spec(said: Tensor) -> TensorSpec:
+    return TensorSpec(
+        name=said.name, shape=said.shape, dtype=said.dtype, scale=said.scale, zero_point=said.zero_point,
+        tensor=UNSET if said.tensor is None else said.tensor,
+    )  # fmt: skip
 
 
 def _check(specs: Sequence[TensorSpec]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from edgewright.connect.session import Limits, Session, start_session
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.board import Board
+from edgewright.wire import commands
 
 NONCE = re.compile(rb'"nonce":"([0-9a-f]{32})"')
 GREETING = (
@@ -71,10 +72,10 @@ def clean(text: str) -> bool:
 def everything(session: Session) -> None:
     """All that a host does with what a board says."""
     for step in (
-        lambda: session.call("status"),
+        lambda: session.call(commands.Status()),
         lambda: session.facts(),
         lambda: session.put(b"some bytes"),
-        lambda: session.get(session.call("logs", lines=1).get("log") or {}),
+        lambda: session.get(session.call(commands.Logs(lines=1)).log),
     ):
         with contextlib.suppress(EdgewrightError):
             step()

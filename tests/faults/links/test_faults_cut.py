@@ -7,6 +7,7 @@ import os
 import pytest
 
 from edgewright.errors import Unreachable
+from edgewright.wire import commands
 from edgewright_agent.protocol import PIECE
 
 SIZE = 5 * PIECE + 1234
@@ -73,10 +74,10 @@ def test_a_command_whose_request_or_answer_is_lost(pi, kit, make_link, survived,
     session.close()
     pi.intact()
     with pi.open() as session:
-        outcome = session.call("outcome", txn=deployment.txn)["outcome"]
+        outcome = session.call(commands.AskOutcome(txn=deployment.txn)).outcome
         assert outcome == OUTCOMES.get((step, lost), "unknown")
         if outcome == "trial":
-            assert session.call("revert", txn=deployment.txn)["outcome"] == "reverted"
+            assert session.call(commands.Revert(txn=deployment.txn)).outcome == "reverted"
         assert pi.current == (deployment.release if outcome == "committed" else old)
     pi.intact()
     assert pi.deploy("next", f"next-{step}-{lost}") == pi.current

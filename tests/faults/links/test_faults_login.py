@@ -13,6 +13,7 @@ import pytest
 from edgewright.connect import agent_package, runner_package, session, trust
 from edgewright.connect.session import start_session
 from edgewright.errors import BoardError, Unreachable
+from edgewright.wire import commands
 
 SHELLS = ("/bin/bash", "/bin/csh", "/bin/dash", "/usr/bin/fish")
 
@@ -133,7 +134,7 @@ def test_a_forced_command_answers_whatever_is_asked_for(pi, changed, kit, surviv
             with pytest.raises(
                 BoardError, match=r"administrator .* installed no runner for onnxruntime"
             ) as caught:
-                one.call("runner", target="onnxruntime", sha256=refused)
+                one.call(commands.Runner(target="onnxruntime", sha256=refused))
             assert caught.value.code == "runner-refused" and "fleet agent" in caught.value.hint
         transport = session.connect(pi.board, pi.fleet)
         try:
@@ -167,4 +168,4 @@ def test_an_agent_of_another_version_behind_a_forced_command_still_talks(pi, cha
         transport = session.connect(pi.board, pi.fleet)
         with start_session(pi.board, transport) as one:
             assert (one.greeting.agent, one.greeting.sha256) == ("0.0.1", other.sha256)
-            assert one.call("ping") == {}
+            one.call(commands.Ping())

@@ -22,6 +22,7 @@ from edgewright.connect.session import Limits
 from edgewright.deploy.settle import settle
 from edgewright.errors import Unreachable
 from edgewright.lab import processes
+from edgewright.wire import commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 NARROW = 32768
@@ -124,10 +125,10 @@ def test_a_power_cut_in_an_upload_leaves_a_true_beginning(machine, kit, make_lin
         threads[0].join()
     machine.again()
     with machine.pi.open() as session:
-        part = session.call("part", sha256=kit.sha(data), size=len(data))
-        assert not part["complete"] and part["prefix_sha256"] == kit.sha(data[: part["offset"]])
+        part = session.call(commands.Part(sha256=kit.sha(data), size=len(data)))
+        assert not part.complete and part.prefix_sha256 == kit.sha(data[: part.offset])
         session.put(data)
-        assert session.sent_bytes == len(data) - part["offset"]
+        assert session.sent_bytes == len(data) - part.offset
     path = f"/home/edge/.edgewright/incoming/{kit.sha(data)}"
     assert machine.root(f"sha256sum < {path}").split()[0] == kit.sha(data)
     survived("machines: the power cut inside an upload")
@@ -136,12 +137,12 @@ def test_a_power_cut_in_an_upload_leaves_a_true_beginning(machine, kit, make_lin
 @pytest.mark.parametrize("moment", ["0.7 s into", "after"])
 def test_a_power_cut_at_an_activation_leaves_the_old_release(machine, kit, survived, moment):
     with machine.pi.open() as session:
-        status = session.call("status")["models"].get(kit.MODEL)
-        old = status["current"] if status else kit.Deployment(session, kit.artifact("old"), "old").whole()
+        status = session.call(commands.Status()).models.get(kit.MODEL)
+        old = status.current if status else kit.Deployment(session, kit.artifact("old"), "old").whole()
     session = machine.pi.open()
     one = kit.Deployment(session, kit.artifact(moment), moment.split()[0].replace(" ", "-")).ready()
     if moment == "after":
-        assert one.activate(unguarded=True)["state"] == "trial"
+        assert one.activate(unguarded=True).state == "trial"
         machine.kill()
     else:
         timer = threading.Timer(float(moment.split()[0]), machine.kill)
@@ -157,8 +158,8 @@ def test_a_power_cut_at_an_activation_leaves_the_old_release(machine, kit, survi
     )
     assert machine.release() == old
     with machine.pi.open() as session:
-        record = session.call("status")["models"][kit.MODEL]
-        assert (record["current"], record["trial"], record["last_good"]) == (old, None, old)
+        record = session.call(commands.Status()).models[kit.MODEL]
+        assert (record.current, record.trial, record.last_good) == (old, None, old)
         now = kit.Deployment(session, kit.artifact(f"next {moment}"), f"next-{moment.split()[0]}").whole()
     assert machine.release() == now
     survived("machines: the power cut at an activation, on a real journal")
@@ -167,8 +168,8 @@ def test_a_power_cut_at_an_activation_leaves_the_old_release(machine, kit, survi
 def p50(session, model, release) -> float:
     """The median of a benchmark's samples, ms; an emulated machine is given time."""
     protocol = {"rounds": 1, "warmup_s": 0.01, "steady_s": 0.05, "min_samples": 11, "limit_s": 120}
-    answer = session.call("bench", model=model, releases=[release], protocol=protocol)
-    raw = session.get(answer["runs"][0]["samples"])
+    answer = session.call(commands.Bench(model=model, releases=[release], protocol=protocol))
+    raw = session.get(answer.runs[0].samples)
     return statistics.median(array.array("d", raw))
 
 
@@ -196,11 +197,11 @@ def test_a_lossy_link_carries_the_whole_job_and_changes_no_measurement(machine, 
         assert second.commit() == "committed"
         second.end()
         txn = "a" * 32
-        session.call("begin", model=kit.MODEL, txn=txn, host="test", ttl_s=60)
-        back = session.call("rollback", model=kit.MODEL, txn=txn, deadline_s=120, unguarded=True)
-        assert session.call("commit", txn=txn)["outcome"] == "committed"
-        assert back["release"] == first.release
-        session.call("end", txn=txn)
+        session.call(commands.Begin(model=kit.MODEL, txn=txn, host="test", ttl_s=60))
+        back = session.call(commands.Rollback(model=kit.MODEL, txn=txn, deadline_s=120, unguarded=True))
+        assert session.call(commands.Commit(txn=txn)).outcome == "committed"
+        assert back.release == first.release
+        session.call(commands.End(txn=txn))
     assert lossy < 200, (
         "an inference of microseconds: with a round trip of 400 ms in it, it would take longer"
     )

@@ -14,6 +14,7 @@ import pytest
 
 from edgewright.connect import ssh
 from edgewright.errors import BoardError, Unreachable
+from edgewright.wire import commands
 from edgewright_agent.protocol import HOOK_SECONDS
 
 
@@ -155,10 +156,10 @@ def test_a_runtime_that_does_harm_ends_in_an_answer(pi, kit, hasty_agent, surviv
         one.begin(), one.put(), one.provision(), one.install()
         try:
             answer = one.verify()
-            assert answer["goldens"] == 8 and harm in ("answer", "fork")
+            assert answer.goldens == 8 and harm in ("answer", "fork")
         except BoardError as error:
             assert error.code == expected or expected is None, error.message
-        assert session.call("ping") == {}
+        session.call(commands.Ping())
         one.end()
     assert pi.current == old
     kit.wait_until(lambda: not pi.agents())

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from edgewright.errors import Unreachable
+from edgewright.wire import commands
 from edgewright_agent.protocol import SILENCE_SECONDS
 
 SHORT = 1.5  # seconds of silence
@@ -43,13 +44,13 @@ def test_a_stopped_server_is_a_dead_link(pi, kit, survived, step):
     finally:
         kit.signal_all(stopped, signal.SIGCONT)
     with pi.open() as session:
-        kit.wait_until(lambda: session.call("status")["lease"] is None)
-        outcome = session.call("outcome", txn=deployment.txn)["outcome"]
+        kit.wait_until(lambda: session.call(commands.Status()).lease is None)
+        outcome = session.call(commands.AskOutcome(txn=deployment.txn)).outcome
         assert outcome in {"activate": ("unknown", "trial"), "commit": ("trial", "committed")}.get(
             step, ("unknown",)
         )
         if outcome == "trial":
-            assert session.call("revert", txn=deployment.txn)["outcome"] == "reverted"
+            assert session.call(commands.Revert(txn=deployment.txn)).outcome == "reverted"
         assert pi.current == (deployment.release if outcome == "committed" else old)
     pi.intact()
     assert pi.deploy("next", f"next-{step}") == pi.current
@@ -64,8 +65,8 @@ def test_an_agent_that_hears_nothing_ends_and_gives_the_board_free(pi, kit, make
     link.stall()
     began = time.monotonic()
     with pi.open() as other:
-        assert other.call("status")["lease"]["model"] == kit.MODEL
-        kit.wait_until(lambda: other.call("status")["lease"] is None, SILENCE_SECONDS + 15)
+        assert other.call(commands.Status()).lease.model == kit.MODEL
+        kit.wait_until(lambda: other.call(commands.Status()).lease is None, SILENCE_SECONDS + 15)
     assert time.monotonic() - began > SILENCE_SECONDS - 10
     with pytest.raises(Unreachable):
         deployment.activate()

@@ -14,6 +14,7 @@ import pytest
 from edgewright.connect import agent_package
 from edgewright.deploy.settle import settle
 from edgewright.errors import BoardError, Unreachable
+from edgewright.wire import commands
 
 HEALTH = {
     "fails": "#!/bin/sh\necho the sensor is gone >&2\nexit 3\n",
@@ -41,9 +42,9 @@ def test_a_health_hook_that_fails_puts_the_old_one_back(pi, kit, old, hasty_agen
         with pytest.raises(BoardError) as caught:
             one.activate()
         assert caught.value.code == "hook-failed"
-        assert session.call("outcome", txn=one.txn)["outcome"] == "reverted"
-        record = session.call("status")["models"][kit.MODEL]
-        assert (record["current"], record["trial"], record["last_good"]) == (old, None, old)
+        assert session.call(commands.AskOutcome(txn=one.txn)).outcome == "reverted"
+        record = session.call(commands.Status()).models[kit.MODEL]
+        assert (record.current, record.trial, record.last_good) == (old, None, old)
         assert one.commit() == "reverted"
         one.end()
     assert pi.current == old
@@ -64,8 +65,8 @@ def test_a_host_that_vanishes_right_after_the_activation(pi, kit, old, make_link
     session.close()
     pi.intact()
     with pi.open() as later:
-        assert later.call("outcome", txn=one.txn)["outcome"] == "reverted"
-        assert later.call("commit", txn=one.txn)["outcome"] == "reverted"
+        assert later.call(commands.AskOutcome(txn=one.txn)).outcome == "reverted"
+        assert later.call(commands.Commit(txn=one.txn)).outcome == "reverted"
     survived("trials: the host vanishes after the activation")
 
 
@@ -75,7 +76,7 @@ def test_a_commit_after_the_deadline_finds_it_reverted(pi, kit, old, survived):
         one.activate(deadline_s=3)
         time.sleep(3.1)
         assert one.commit() == "reverted" and one.commit() == "reverted"
-        assert session.call("revert", txn=one.txn)["outcome"] == "reverted"
+        assert session.call(commands.Revert(txn=one.txn)).outcome == "reverted"
         one.end()
     assert pi.current == old
     survived("trials: a commit that comes too late")
@@ -88,12 +89,12 @@ def test_a_commit_and_a_deadline_at_the_same_moment_agree(pi, kit, survived):
     with pi.open() as session:
         for number in range(6):
             one = kit.Deployment(session, kit.artifact(f"race{number}"), f"race{number}").ready()
-            left = one.activate(deadline_s=2.5)["deadline_s"]
+            left = one.activate(deadline_s=2.5).deadline_s
             time.sleep(max(0.0, left - 0.01 + 0.004 * number))
             ends.append(one.commit())
             expected = one.release if ends[-1] == "committed" else before
-            assert session.call("status")["models"][kit.MODEL]["current"] == expected == pi.current
-            assert session.call("outcome", txn=one.txn)["outcome"] == ends[-1]
+            assert session.call(commands.Status()).models[kit.MODEL].current == expected == pi.current
+            assert session.call(commands.AskOutcome(txn=one.txn)).outcome == ends[-1]
             one.end()
             before = expected
     survived("trials: a commit at the very deadline", len(ends))
@@ -153,9 +154,9 @@ def test_an_agent_that_is_told_to_end_in_a_hook_takes_the_hook_along(pi, kit, ol
     kit.wait_until(lambda: pi.current == old)
     kit.signal_all(pi.processes("sleep"), signal.SIGKILL)
     with pi.open() as session:
-        status = session.call("status")
-        assert status["models"][kit.MODEL]["trial"] is None
-        assert status["lease"] is None or number == signal.SIGKILL
+        status = session.call(commands.Status())
+        assert status.models[kit.MODEL].trial is None
+        assert status.lease is None or number == signal.SIGKILL
         one.session = session
         one.end()
     survived("trials: the agent is asked to end, or killed, inside a hook")
@@ -182,7 +183,7 @@ def test_a_power_cut_in_a_trial_is_ended_by_the_guard_after_the_boot(pi, kit, ol
         assert pi.current == old
     pi.intact()
     with pi.open() as session:
-        assert session.call("outcome", txn=one.txn)["outcome"] == "reverted"
+        assert session.call(commands.AskOutcome(txn=one.txn)).outcome == "reverted"
         one.session = session
         one.end()
     survived("trials: a power cut, then the guard in another boot")
@@ -190,12 +191,12 @@ def test_a_power_cut_in_a_trial_is_ended_by_the_guard_after_the_boot(pi, kit, ol
 
 def test_a_board_without_a_guard_says_why_and_refuses_a_long_trial(pi, kit, old):
     with pi.open() as session:
-        answer = session.call("guard", install=True)
-        assert answer["guard"] == "none" and not answer["tested"] and answer["why"]
+        answer = session.call(commands.Guard(install=True))
+        assert answer.guard == "none" and not answer.tested and answer.why
         one = kit.Deployment(session, kit.artifact("long"), "long").ready()
         with pytest.raises(BoardError) as caught:
             one.activate(deadline_s=3000)
         assert caught.value.code == "no-guard" and pi.current == old
         one.activate(deadline_s=3000, unguarded=True)
-        assert session.call("revert", txn=one.txn)["outcome"] == "reverted"
+        assert session.call(commands.Revert(txn=one.txn)).outcome == "reverted"
         one.end()
