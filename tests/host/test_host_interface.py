@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from edgewright.cli import status_command
+from edgewright.cli.results.status import board_status
 from edgewright.deploy import gate, interface
 from edgewright.deploy.deploy import Deployment
 from edgewright.deploy.incumbent import Incumbent
@@ -150,7 +151,9 @@ def test_status_asks_the_history_once_and_does_not_wait_for_it(
     )  # fmt: skip
     history.close()
     answers: list[Any] = [
-        SimpleNamespace(board=SimpleNamespace(name=board), value={"models": {"m": {"current": "2-b"}}})
+        SimpleNamespace(
+            board=SimpleNamespace(name=board), value=board_status({"models": {"m": {"current": "2-b"}}})
+        )
         for board in boards
     ]
     begin = History._begin
