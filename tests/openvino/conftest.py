@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import command_line
+from command_line import command_line, document_of
 
 from edgewright.compile import toolchains
 from edgewright.compile.request import CompileRequest
@@ -51,10 +51,11 @@ def compiled(module_home: Path, workers: Workers) -> Callable[..., Artifact]:
 
 @pytest.fixture(scope="session")
 def edgewright() -> Callable[..., tuple[dict[str, Any], str]]:
-    """`edgewright("deploy", ...)`: the JSON document of a command, and what it wrote on stderr."""
+    """`edgewright("deploy", ...)`: the result of a command, or its error, and what it wrote on stderr."""
 
     def run(*arguments: object) -> tuple[dict[str, Any], str]:
         ran = command_line(*arguments, "--json")
-        return ran.json, ran.err
+        document = document_of(ran.out)
+        return document["result"] or document["error"], ran.err
 
     return run
