@@ -5,27 +5,27 @@ hello names, and runs models by the runners in its own .pyz alone.
 """
 
 import hashlib
+import os
 import sys
+
+from edgewright_agent import protocol, shapes
 
 USAGE = "usage: python3 agent.pyz serve|guard|status --root FOLDER"
 
 
-def read_hello():
+def read_hello() -> "shapes.Hello":
     """The hello line from descriptor 0, byte by byte: what follows is not ours yet."""
-    import os
-
-    from edgewright_agent import protocol
-
     line = bytearray()
     while not line.endswith(b"\n"):
         byte = os.read(0, 1)
         if not byte or len(line) > protocol.MAX_LINE:
             sys.exit(protocol.NO_HELLO_EXIT)
         line += byte
-    return protocol.decode(bytes(line))
+    hello: "shapes.Hello" = protocol.decode(bytes(line))
+    return hello
 
 
-def main(data):
+def main(data: "bytes") -> "None":
     """Run the command line of the .pyz with these bytes; exits 64 on wrong usage."""
     arguments = sys.argv[1:]
     if len(arguments) != 3 or arguments[0] not in ("serve", "guard", "status") or arguments[1] != "--root":
@@ -33,13 +33,13 @@ def main(data):
         sys.exit(64)
     verb, root = arguments[0], arguments[2]
     if verb == "serve":
-        from edgewright_agent import runners, server
+        from edgewright_agent import runners, server  # only what the verb needs: a board is slow
 
         hello = read_hello()
-        hello.update(root=root, group=None)  # the administrator's, not the host's
+        hello["root"], hello["group"] = root, None  # the administrator's, not the host's
         hello["agent"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
         server.main(hello, data, runners.inside(data))
     else:
-        from edgewright_agent import guard
+        from edgewright_agent import standalone  # as above
 
-        sys.exit(guard.recover_now(root) if verb == "guard" else guard.show_status(root))
+        sys.exit(standalone.recover_now(root) if verb == "guard" else standalone.show_status(root))

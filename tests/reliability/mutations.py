@@ -144,7 +144,7 @@ MUTATIONS = [
     ),
     Mutation(
         "watchdog",
-        AGENT + "guard.py",
+        AGENT + "deadline.py",
         "        left = clock.left(deadline)\n        if left <= 0:",
         "        left = 1.0\n        if left <= 0:",
         (CORE + "trial.py::test_the_host_vanishing_in_a_hook_ends_hook_and_agent_and_the_watchdog_reverts",),
@@ -201,8 +201,8 @@ MUTATIONS = [
     Mutation(
         "prune keeps what is needed",
         AGENT + "releases.py",
-        'return {record["current"], record["last_good"], trial.get("from"), trial.get("to")} - {None}',
-        'return {record["last_good"], trial.get("from")} - {None}',
+        'ends = [record["current"], record["last_good"]] + ([trial["from"], trial["to"]] if trial else [])',
+        'ends = [record["last_good"]] + ([trial["from"]] if trial else [])',
         (HERE + "machine.py::test_two_hosts_and_a_board_that_dies",),
     ),
     Mutation(

@@ -1,0 +1,1 @@
+"""Nothing: the types that annotations name are in `shapes.pyi`, for type checkers. The agent is packed without this file."""
