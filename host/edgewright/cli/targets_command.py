@@ -25,9 +25,9 @@ def targets(
     if matrix:
         show_matrix(as_json)
         return
-    found = [loader.load(name) for name in loader.names()]
+    found, faults = [loader.load(name) for name in loader.names()], loader.faults()
     if as_json:
-        render.document("targets", targets=found)
+        render.document("targets", targets=found, plugin_faults=faults)
         return
     render.table(
         "",
@@ -43,6 +43,8 @@ def targets(
             for target in found
         ],
     )
+    for fault in faults:
+        render.note(f"target {fault}")
 
 
 def show_matrix(as_json: bool) -> None:
