@@ -330,7 +330,7 @@ def test_what_another_runner_made_stays_while_a_release_has_it(board, toy):
     mine = board.there()
     text = json.loads(toy)
     text["edgewright_targets/toy/runner.py"] = text["edgewright_targets/toy/runner.py"].replace(
-        '"toy": said("version")', '"make": 2, "toy": said("version")'
+        '"toy":said("version")', '"make":2,"toy":said("version")'
     )
     newer = board.kit.give(board.wire, "toy", json.dumps(text).encode())
     built = board.kit.artifact(target="toy")

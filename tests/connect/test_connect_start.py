@@ -121,13 +121,18 @@ def test_shrinking_keeps_the_program_and_its_line_numbers():
 def test_shrinking_does_not_touch_strings():
     source = 'def f():  # é\n    """é\n ü"""\n    x = "# no comment"  # é\n'
     source += '    """not a docstring"""\n    return x\n'
-    shrunk = 'def f():\n\n\n x = "# no comment"\n """not a docstring"""\n return x\n'
+    shrunk = 'def f():\n\n\n x="# no comment"\n """not a docstring"""\n return x\n'
     assert shrink(source) == shrunk
 
 
 def test_shrinking_takes_indentation_but_not_inside_a_string():
     source = 'if x:\n    def f(a,\n          b):\n        """only this"""\n    y = """\n    a\n    """ + (\n        a)\n'
-    assert shrink(source) == 'if x:\n def f(a,\nb):\n  ""\n y = """\n    a\n    """ + (\na)\n'
+    assert shrink(source) == 'if x:\n def f(a,\nb):\n  ""\n y="""\n    a\n    """+(\na)\n'
+
+
+def test_shrinking_takes_blanks_beside_operators_alone():
+    source = "x = a [1 : 2] if not - 1 in (b, *c) else lambda: 'a , b'  # c\n"
+    assert shrink(source) == "x=a[1:2]if not-1 in(b,*c)else lambda:'a , b'\n"
 
 
 def test_package_holds_the_agent_and_no_runner(tmp_path):

@@ -1,8 +1,9 @@
-"""Python source without what only people read: comments, docstrings, indentation. Line numbers stay as they are."""
+"""Python source without what only people read: comments, docstrings, blanks. Line numbers stay as they are."""
 
 from __future__ import annotations
 
 import io
+import itertools
 import tokenize
 
 OPENS_BLOCK = (tokenize.ENCODING, tokenize.INDENT)
@@ -18,11 +19,16 @@ def shrink(source: str) -> str:
     Nothing is parsed and written anew: old Pythons read what was tested, cut and not rephrased. Tokens alone
     decide, as CPython 3.11's `ast` fails when several threads use it.
     """
+    return indented(cut(source, cuts(source)))
+
+
+def cut(source: str, places: list[Cut]) -> str:
+    """A source without these places; each line that it loses becomes an empty one."""
     lines = source.splitlines()
-    for (first, start), (last, end), instead in sorted(cuts(source), reverse=True):
+    for (first, start), (last, end), instead in sorted(places, reverse=True):
         tail = lines[last - 1][end:]
         lines[first - 1 : last] = [lines[first - 1][:start] + instead + tail, *[""] * (last - first)]
-    return indented("\n".join(line.rstrip() for line in lines).rstrip() + "\n")
+    return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
 
 
 def tokens_of(source: str) -> list[tokenize.TokenInfo]:
@@ -31,9 +37,15 @@ def tokens_of(source: str) -> list[tokenize.TokenInfo]:
 
 
 def cuts(source: str) -> list[Cut]:
-    """What to cut, and what to put in its place: comments, and strings that are a block's first statement."""
+    """What to cut, and what to put in its place: comments, blanks beside operators, and strings that are a block's first
+    statement."""
     tokens = tokens_of(source)
     found: list[Cut] = [(one.start, one.end, "") for one in tokens if one.type == tokenize.COMMENT]
+    found += [
+        (one.end, other.start, "")
+        for one, other in itertools.pairwise(tokens)
+        if tokenize.OP in (one.type, other.type) and one.end[0] == other.start[0] and one.end < other.start
+    ]
     visible = [one for one in tokens if one.type not in INVISIBLE]
     for before, token, end, after in zip(visible, visible[1:], visible[2:], visible[3:], strict=False):
         alone = before.type in OPENS_BLOCK and end.type == tokenize.NEWLINE
