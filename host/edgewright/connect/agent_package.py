@@ -15,13 +15,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgewright.config import home
-from edgewright.connect import shrink as shrink_module
+from edgewright.connect.annotations import SHAPES, without_annotations
 from edgewright.connect.shrink import shrink
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright_agent import protocol
 
 DATE = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP can hold
+MAKERS = ("agent_package.py", "annotations.py", "shrink.py")  # what a kept package depends on, besides the sources
 SOURCES = "sources.json"  # the member with all sources, name -> text
 
 
@@ -57,7 +58,7 @@ def made() -> AgentPackage:
 def kept(agent: Path, folder: Path) -> AgentPackage:
     """The package of an agent's sources from a folder where it is kept, else built and put there."""
     found = sources(agent)
-    makers = [Path(__file__).read_bytes(), Path(shrink_module.__file__).read_bytes()]
+    makers = [Path(__file__).with_name(name).read_bytes() for name in MAKERS]
     key = hashlib.sha256(
         b"\0".join([*makers, *(part for item in sorted(found.items()) for part in encoded(item))])
     )
@@ -93,7 +94,9 @@ def encoded(item: tuple[str, str]) -> tuple[bytes, bytes]:
 
 def build(agent: Path) -> AgentPackage:
     """The package from the folder of `edgewright_agent`."""
-    return as_package(packed({name: shrink(text) for name, text in sources(agent).items()}))
+    found = sources(agent)
+    found.pop(f"{agent.name}/{SHAPES}.py", None)
+    return as_package(packed({name: shrink(without_annotations(text)) for name, text in found.items()}))
 
 
 def for_administrator(runners: Mapping[str, bytes]) -> bytes:

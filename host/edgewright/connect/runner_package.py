@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from edgewright import targets
 from edgewright.connect.agent_package import source_folder
+from edgewright.connect.annotations import without_annotations
 from edgewright.connect.shrink import shrink
 from edgewright.errors import UsageError
 from edgewright.nouns.base import Noun
@@ -73,7 +74,9 @@ def packed(target: str, found: dict[str, str]) -> RunnerPackage:
     Those are empty here. It is not compressed: another zlib would give it another hash.
     """
     inits = {(above / "__init__.py").as_posix(): "" for name in found for above in Path(name).parents}
-    texts = {f"{PACKAGE}/{name}": shrink(text) for name, text in {**inits, **found}.items()}
+    texts = {
+        f"{PACKAGE}/{name}": shrink(without_annotations(text)) for name, text in {**inits, **found}.items()
+    }
     data = json.dumps(texts, sort_keys=True, separators=(",", ":")).encode("ascii")
     return RunnerPackage(target=target, data=data, sha256=hashlib.sha256(data).hexdigest())
 
