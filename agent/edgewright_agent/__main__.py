@@ -7,10 +7,12 @@ hello names, and runs models by the runners in its own .pyz alone.
 import hashlib
 import sys
 
+from edgewright_agent import shapes
+
 USAGE = "usage: python3 agent.pyz serve|guard|status --root FOLDER"
 
 
-def read_hello():
+def read_hello() -> "shapes.Hello":
     """The hello line from descriptor 0, byte by byte: what follows is not ours yet."""
     import os
 
@@ -22,10 +24,11 @@ def read_hello():
         if not byte or len(line) > protocol.MAX_LINE:
             sys.exit(protocol.NO_HELLO_EXIT)
         line += byte
-    return protocol.decode(bytes(line))
+    hello: "shapes.Hello" = protocol.decode(bytes(line))
+    return hello
 
 
-def main(data):
+def main(data: "bytes") -> "None":
     """Run the command line of the .pyz with these bytes; exits 64 on wrong usage."""
     arguments = sys.argv[1:]
     if len(arguments) != 3 or arguments[0] not in ("serve", "guard", "status") or arguments[1] != "--root":
@@ -36,7 +39,7 @@ def main(data):
         from edgewright_agent import runners, server
 
         hello = read_hello()
-        hello.update(root=root, group=None)  # the administrator's, not the host's
+        hello["root"], hello["group"] = root, None  # the administrator's, not the host's
         hello["agent"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
         server.main(hello, data, runners.inside(data))
     else:

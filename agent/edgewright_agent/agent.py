@@ -2,7 +2,7 @@
 
 import os
 
-from edgewright_agent import clock
+from edgewright_agent import clock, shapes
 from edgewright_agent.blobs import Blobs
 from edgewright_agent.incoming import Incoming
 from edgewright_agent.integrity import Integrity
@@ -23,9 +23,15 @@ class Agent(object):
         runners: {target: bytes} of an administrator's; None where the host sends them.
     """
 
-    def __init__(self, root, sha256, files=None, runners=None):
+    def __init__(
+        self,
+        root: "str",
+        sha256: "str",
+        files: "shapes.SessionFiles | None" = None,
+        runners: "dict[str, bytes] | None" = None,
+    ) -> "None":
         self.sha256 = sha256
-        self.files = files or SessionFiles(root, "%d-%d" % (os.getpid(), clock.started(os.getpid())))
+        self.files = files or SessionFiles(root, "%d-%s" % (os.getpid(), clock.started(os.getpid())))
         self.checked = Integrity()
         self.store = Store(self.files)
         self.incoming = Incoming(self.files, self.checked)
@@ -34,7 +40,7 @@ class Agent(object):
         self.runtimes = Runtimes(self)
         self.blobs = Blobs(self)
 
-    def keep(self, data):
+    def keep(self, data: "bytes") -> "None":
         """Keep the agent's own bytes for children, guards and the next session."""
         name = "agent/%s.pyz" % self.sha256
         path = self.files.path(name)

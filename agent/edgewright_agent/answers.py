@@ -5,7 +5,7 @@ import math
 import operator
 import struct
 
-from edgewright_agent import tensors
+from edgewright_agent import shapes, tensors
 
 KEEP = ("top5", "first", "all")  # what `evaluate` may be asked to bring of the outputs
 RANKS = 5
@@ -15,15 +15,15 @@ WORST_DB = -200.0  # stands for not a number, or signal where the reference has 
 WORST_RELATIVE = 1e9
 
 
-def dequantised(values, spec):
+def dequantised(values: "shapes.Numbers", spec: "shapes.Spec") -> "shapes.Numbers":
     """Real values of integers that have a scale; other values as they are."""
-    if spec.get("scale") is None or spec["dtype"].startswith("float"):
+    scale, zero = spec.get("scale"), spec.get("zero_point") or 0
+    if scale is None or spec["dtype"].startswith("float"):
         return values
-    scale, zero = spec["scale"], spec.get("zero_point") or 0
     return [(value - zero) * scale for value in values]
 
 
-def best(values):
+def best(values: "shapes.Numbers") -> "list[int]":
     """Indexes of the five greatest values, best first, of equal ones the first; -1 where there are fewer, and
     everywhere, never a right answer, when one is not finite."""
     if not values or not all(map(math.isfinite, values)):
@@ -32,7 +32,7 @@ def best(values):
     return found + [-1] * (RANKS - len(found))
 
 
-def writer(keep, specs, path):
+def writer(keep: "str", specs: "list[shapes.Spec]", path: "str") -> "shapes.Writer":
     """What takes the outputs of sample after sample and keeps `top5`, `first` (output 0) or `all` of them.
 
     Args:
@@ -51,20 +51,20 @@ class Ranks:
 
     sample_bytes = 4 * RANKS
 
-    def __init__(self, spec, path):
+    def __init__(self, spec: "shapes.Spec", path: "str") -> "None":
         shape = spec["shape"]
         if len(shape) > 1 and shape[0] != 1:
             raise tensors.bad("top5 wants one sample an inference, the model takes %d" % shape[0], "")
         self._spec, self._path = spec, path
 
-    def __enter__(self):
+    def __enter__(self) -> "Ranks":
         self._file = open(self._path, "wb")
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: "object") -> "None":
         self._file.close()
 
-    def add(self, outputs):
+    def add(self, outputs: "list[bytes]") -> "None":
         """Takes the outputs of one sample, as bytes."""
         values = dequantised(tensors.numbers(outputs[0], self._spec["dtype"]), self._spec)
         self._file.write(struct.pack("<%di" % RANKS, *best(values)))
@@ -73,21 +73,21 @@ class Ranks:
 class Outputs:
     """Writes the first outputs as they are, an `.npz` with `output_<i>`."""
 
-    def __init__(self, specs, path):
+    def __init__(self, specs: "list[shapes.Spec]", path: "str") -> "None":
         self._count, self._path = len(specs), path
         self._members = [("output_%d" % i, spec["dtype"], spec["shape"]) for i, spec in enumerate(specs)]
         sizes = [tensors.product(shape) * tensors.FORMATS[dtype][1] for _, dtype, shape in self._members]
         self.sample_bytes = sum(sizes)
 
-    def __enter__(self):
+    def __enter__(self) -> "Outputs":
         self._writer = tensors.NpzWriter(self._path, self._members)
         self._writer.__enter__()
         return self
 
-    def __exit__(self, *why):
+    def __exit__(self, *why: "object") -> "None":
         self._writer.__exit__(*why)
 
-    def add(self, outputs):
+    def add(self, outputs: "list[bytes]") -> "None":
         """Takes the outputs of one sample, as bytes."""
         self._writer.add(outputs[: self._count])
 
@@ -99,11 +99,13 @@ class Difference:
         signal, noise: sums of ref^2 and of (out - ref)^2. peak: max|ref|. error: max|out - ref|.
     """
 
-    def __init__(self, signal=0.0, noise=0.0, peak=0.0, error=0.0):
+    def __init__(
+        self, signal: "float" = 0.0, noise: "float" = 0.0, peak: "float" = 0.0, error: "float" = 0.0
+    ) -> "None":
         self.signal, self.noise, self.peak, self.error = signal, noise, peak, error
 
     @classmethod
-    def between(cls, out, ref):
+    def between(cls, out: "shapes.Numbers", ref: "shapes.Numbers") -> "Difference":
         """The difference of two sequences of numbers of one length."""
         delta = list(map(operator.sub, out, ref))
         signal, noise = _squares(ref), _squares(delta)
@@ -111,7 +113,7 @@ class Difference:
             return cls()
         return cls(signal, noise, max(map(abs, ref)), max(map(abs, delta)))
 
-    def add(self, other):
+    def add(self, other: "Difference") -> "None":
         """Pools another difference into this one."""
         self.signal += other.signal
         self.noise += other.noise
@@ -120,12 +122,12 @@ class Difference:
         self.error = other.error if not other.error <= self.error else self.error
 
     @property
-    def finite(self):
+    def finite(self) -> "bool":
         """False when an output or a reference is NaN or infinite."""
         return math.isfinite(self.signal) and math.isfinite(self.noise)
 
     @property
-    def sqnr_db(self):
+    def sqnr_db(self) -> "float":
         """Signal to noise, 10 log10(signal / noise), dB, between -200 and 200."""
         if not self.finite:
             return WORST_DB
@@ -137,7 +139,7 @@ class Difference:
         decibel = 10.0 * (math.log10(self.signal) - math.log10(self.noise))
         return max(WORST_DB, min(EXACT_DB, decibel))
 
-    def relative(self, peak=None):
+    def relative(self, peak: "float | None" = None) -> "float":
         """max|out - ref| / max|ref|; against another `peak` where one is given."""
         peak = self.peak if peak is None else peak
         if not self.finite:
@@ -146,13 +148,13 @@ class Difference:
             return 0.0
         return min(WORST_RELATIVE, self.error / peak) if peak > 0.0 else WORST_RELATIVE
 
-    def within(self, tolerance, peak=None):
+    def within(self, tolerance: "shapes.Tolerance", peak: "float | None" = None) -> "bool":
         """Whether it keeps a tolerance: dict with `sqnr_db` and `relative`. NaN and infinity never do."""
         quiet = self.sqnr_db >= tolerance["sqnr_db"] and self.relative(peak) <= tolerance["relative"]
         return self.finite and quiet
 
 
-def _squares(values):
+def _squares(values: "shapes.Numbers") -> "float":
     try:
         return math.fsum(map(operator.mul, values, values))
     except (OverflowError, ValueError):  # fsum raises on inf - inf and on overflow

@@ -3,7 +3,7 @@
 import os
 import time
 
-from edgewright_agent import children, environment
+from edgewright_agent import children, environment, shapes
 from edgewright_agent.protocol import AgentError
 
 MARGIN = 0.04  # of the time limit, kept for starting and ending processes
@@ -18,16 +18,16 @@ class Plan:
         releases: how many alternate.
     """
 
-    def __init__(self, protocol, releases):
+    def __init__(self, protocol: "shapes.BenchProtocol", releases: "int") -> "None":
         self.wanted_s = protocol["warmup_s"] + protocol["steady_s"]
         self.rounds, self.releases = protocol["rounds"], releases
         self.overhead_s = [0.0] * releases  # of a run: start, import, load, end
 
-    def note(self, index, overhead_s):
+    def note(self, index: "int", overhead_s: "float") -> "None":
         """Learns what a run cost besides its inferences."""
         self.overhead_s[index] = max(self.overhead_s[index], overhead_s)
 
-    def rounds_left(self, done, left_s):
+    def rounds_left(self, done: "int", left_s: "float") -> "int":
         """How many more rounds fit into `left_s`; the first is always tried."""
         overhead_s = sum(self.overhead_s)
         for rounds in range(self.rounds - done, 0, -1):
@@ -35,7 +35,7 @@ class Plan:
                 return rounds
         return 1 if done == 0 else 0
 
-    def share(self, index, rounds, left_s, first):
+    def share(self, index: "int", rounds: "int", left_s: "float", first: "bool") -> "tuple[float, float]":
         """(seconds of inference, seconds in all) for the next run, with `rounds` to come, this one included.
 
         The overheads to come are set aside, the rest is divided equally. In the first round they are not
@@ -49,22 +49,33 @@ class Plan:
         return inference_s, min(left_s, 1.5 * self.overhead_s[index] + inference_s)
 
 
-def checked(protocol):
+def checked(protocol: "shapes.BenchProtocol") -> "shapes.BenchProtocol":
     """The protocol with numbers in range.
 
     Raises:
         AgentError: `bad-argument`.
     """
-    limits = {"rounds": (1, 100), "warmup_s": (0, 600), "steady_s": (0, 3600), "min_samples": (1, 10**6)}
-    limits["limit_s"] = (0.1, 86400)
+    limits = {
+        "rounds": (1, 100),
+        "warmup_s": (0, 600),
+        "steady_s": (0, 3600),
+        "min_samples": (1, 10**6),
+        "limit_s": (0.1, 86400),
+    }
     for key, (least, most) in limits.items():
         value = protocol.get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
             raise AgentError("bad-argument", "%s is not within %g and %g: %.40r" % (key, least, most, value))
-    return dict(protocol, rounds=int(protocol["rounds"]), min_samples=int(protocol["min_samples"]))
+    rounds, least_samples = int(protocol["rounds"]), int(protocol["min_samples"])
+    return {**protocol, "rounds": rounds, "min_samples": least_samples}
 
 
-def run(jobs, protocol, files, say):
+def run(
+    jobs: "list[shapes.Job]",
+    protocol: "shapes.BenchProtocol",
+    files: "shapes.SessionFiles",
+    say: "shapes.Say",
+) -> "shapes.Result":
     """Measures releases against each other.
 
     Args:
@@ -89,10 +100,18 @@ def run(jobs, protocol, files, say):
     return {"runs": runs, "before": before, "after": after, "stopped": stopped}
 
 
-def _rounds(jobs, protocol, ends, files, say):
+def _rounds(
+    jobs: "list[shapes.Job]",
+    protocol: "shapes.BenchProtocol",
+    ends: "float",
+    files: "shapes.SessionFiles",
+    say: "shapes.Say",
+) -> "tuple[list[shapes.Result], str]":
     """(runs, stopped): rounds until all are done or no other fits before `ends` (monotonic)."""
-    plan, runs, settled = Plan(protocol, len(jobs)), [], ends - MARGIN * protocol["limit_s"]
-    number, cut = 0, []
+    plan, settled = Plan(protocol, len(jobs)), ends - MARGIN * protocol["limit_s"]
+    runs: "list[shapes.Result]" = []
+    cut: "list[shapes.Measured]" = []
+    number = 0
     while number < plan.rounds:
         rounds = plan.rounds_left(number, settled - time.monotonic())
         if not rounds:
@@ -104,7 +123,11 @@ def _rounds(jobs, protocol, ends, files, say):
                 say({"event": "progress", "what": "bench", "done": len(runs) + index, "total": total})
                 now = time.monotonic()
                 inference_s, whole_s = plan.share(index, rounds, settled - now, number == 0)
-                times = dict(protocol, inference_s=inference_s, ends_at=now + whole_s)
+                times: "shapes.RunProtocol" = {
+                    **protocol,
+                    "inference_s": inference_s,
+                    "ends_at": now + whole_s,
+                }
                 answer = _one(job, times, ends - now, files, say)
                 plan.note(index, time.monotonic() - now - answer["inference_s"])
                 done.append((job, answer))
@@ -118,24 +141,29 @@ def _rounds(jobs, protocol, ends, files, say):
     return runs, _stopped(protocol, number, cut)
 
 
-def _one(job, times, limit_s, files, say):
+def _one(
+    job: "shapes.Job",
+    times: "shapes.RunProtocol",
+    limit_s: "float",
+    files: "shapes.SessionFiles",
+    say: "shapes.Say",
+) -> "shapes.Measured":
     """The child's answer for one run, with `samples`: the RESULT of its latencies."""
     golden = os.path.join(job["folder"], job["manifest"]["goldens"]["file"])
     with children.Scratch(files) as scratch:
         request = {"do": "bench", "path": golden, "out": scratch.path("samples.f64"), "protocol": times}
-        answer = children.run(job, request, say, limit_s=max(0.0, limit_s))
+        answer: "shapes.Measured" = children.run(job, request, say, limit_s=max(0.0, limit_s))
         answer["samples"] = scratch.result("samples.f64")
     return answer
 
 
-def _run(job, number, answer):
+def _run(job: "shapes.Job", number: "int", answer: "shapes.Measured") -> "shapes.Result":
     """A Run as a dict, its samples by reference."""
-    keys = ("import_ms", "load_ms", "first_ms", "samples", "count", "baseline_kb", "peak_kb")
-    keys += ("memory_method", "accelerator", "runtime", "threads")
-    return dict({key: answer[key] for key in keys}, release=job["release"], round=number)
+    found = {key: value for key, value in answer.items() if key not in ("cut", "inference_s")}
+    return dict(found, release=job["release"], round=number)
 
 
-def _stopped(protocol, rounds, cut):
+def _stopped(protocol: "shapes.BenchProtocol", rounds: "int", cut: "list[shapes.Measured]") -> "str":
     """What the time limit left out, or empty."""
     parts = []
     if rounds < protocol["rounds"]:

@@ -2,7 +2,7 @@
 
 import os
 
-from edgewright_agent import hooks, incoming, manifest, releases
+from edgewright_agent import hooks, incoming, manifest, releases, shapes
 from edgewright_agent.protocol import MAX_MANIFEST, AgentError
 
 
@@ -15,12 +15,13 @@ class Blobs(object):
         agent: Agent.
     """
 
-    def __init__(self, agent):
+    def __init__(self, agent: "shapes.Agent") -> "None":
         self.agent = agent
         self.files = agent.files
-        self.index, self.of = {}, None
+        self.index: "dict[tuple[str, int], str]" = {}
+        self.of: "dict[tuple[str, str], str]" = {}
 
-    def installed(self):
+    def installed(self) -> "dict[tuple[str, str], str]":
         """{(model, release): artifact} of what is installed now."""
         models = self.agent.store.read()["models"]
         return {
@@ -29,7 +30,7 @@ class Blobs(object):
             for release, about in record["releases"].items()
         }
 
-    def look(self):
+    def look(self) -> "None":
         """Read the manifests again, where other releases are installed than before."""
         found = self.installed()
         if found == self.of:
@@ -47,7 +48,7 @@ class Blobs(object):
             for entry in entries:
                 self.index[entry["sha256"], entry["size"]] = folder + "/" + entry["path"]
 
-    def find(self, sha256, size):
+    def find(self, sha256: "str", size: "int") -> "str | None":
         """The relative path of a file that should have these bytes, or None."""
         hook = hooks.name(sha256)
         if os.path.isfile(self.files.path(hook)):
@@ -55,7 +56,7 @@ class Blobs(object):
         self.look()
         return self.index.get((sha256, size))
 
-    def fetch(self, sha256, size):
+    def fetch(self, sha256: "str", size: "int") -> "bool":
         """Copy a file's bytes to the uploads, if the board has them. Returns whether they are there, verified."""
         relative, uploads = self.find(sha256, size), self.agent.incoming
         if relative is None:

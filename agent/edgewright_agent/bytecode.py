@@ -4,12 +4,18 @@ import os
 import py_compile
 import sys
 
+from edgewright_agent import shapes
 from edgewright_agent.protocol import AgentError
 
 LIMIT_SECONDS = 300.0
 
 
-def compile_imported(runner, job, stage, say):  # noqa: ARG001 - as the other jobs
+def compile_imported(
+    runner: "shapes.Runner",  # noqa: ARG001 - as the other jobs
+    job: "shapes.Task",
+    stage: "shapes.Stage",  # noqa: ARG001
+    say: "shapes.Say",  # noqa: ARG001
+) -> "shapes.Result":
     """In a child that imported a runtime: leaves the bytecode of the runtime's own files beside them."""
     top = job["folder"] + os.sep
     for module in list(sys.modules.values()):
@@ -19,8 +25,10 @@ def compile_imported(runner, job, stage, say):  # noqa: ARG001 - as the other jo
     return {}
 
 
-def keep(files, relative, target, agent_sha, runner):
-    """Has a child import the runtime in a folder. Returns {path: [sha256, size]} of the bytecode that it left.
+def keep(
+    files: "shapes.SessionFiles", relative: "str", target: "str", agent_sha: "str", runner: "dict[str, str]"
+) -> "dict[str, shapes.FileRow]":
+    """Has a child import the runtime in a folder. Returns {path: (sha256, size)} of the bytecode that it left.
 
     What keeps a runtime from being imported is told when a model is loaded, not here.
     """
@@ -28,8 +36,16 @@ def keep(files, relative, target, agent_sha, runner):
     from edgewright_agent.integrity import sha256_of
 
     base = files.path(relative)
-    job = {"folder": base, "manifest": {}, "target": target, "options": {}, "runtime": {"path": base}}
-    job.update(root=files.root, agent_sha=agent_sha, runner=runner)
+    job: "shapes.Errand" = {
+        "folder": base,
+        "manifest": {},
+        "target": target,
+        "options": {},
+        "runtime": {"path": base},
+        "root": files.root,
+        "agent_sha": agent_sha,
+        "runner": runner,
+    }
     try:
         children.run(job, {"do": "compile"}, lambda _: None, LIMIT_SECONDS)
     except AgentError:
@@ -37,5 +53,5 @@ def keep(files, relative, target, agent_sha, runner):
     found = {}
     for where, _, names in os.walk(base):
         for path in [os.path.join(where, name) for name in names if where.endswith("__pycache__")]:
-            found[os.path.relpath(path, base)] = [sha256_of(path), os.path.getsize(path)]
+            found[os.path.relpath(path, base)] = sha256_of(path), os.path.getsize(path)
     return found

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 
+from edgewright_agent import shapes
 from edgewright_agent.protocol import MAX_LINE, PIECE, SILENCE_SECONDS, AgentError, encode
 
 AHEAD = 4 * PIECE  # bytes that are read before anyone asks for them
@@ -29,13 +30,16 @@ class Channel(object):
         silence_s: seconds without a word from the host that are a dead link; a write may take twice as long.
     """
 
-    def __init__(self, source, sink, on_end, silence_s=SILENCE_SECONDS):
+    def __init__(
+        self, source: "int", sink: "int", on_end: "shapes.Callback", silence_s: "float" = SILENCE_SECONDS
+    ) -> "None":
         self.source, self.sink, self.on_end = source, sink, on_end
         self.silence_s = silence_s
-        self.pieces, self.size, self.ended = collections.deque(), 0, False
+        self.pieces: "collections.deque[bytes]" = collections.deque()
+        self.size, self.ended = 0, False
         self.changed = threading.Condition()
         self.writing = threading.RLock()
-        self.began_writing = None
+        self.began_writing: "float | None" = None
         self.working = False
         self.heard = time.monotonic()
         widen(source)
@@ -43,7 +47,7 @@ class Channel(object):
         thread.daemon = True
         thread.start()
 
-    def _read(self):
+    def _read(self) -> "None":
         while True:
             try:
                 piece = os.read(self.source, PIECE)
@@ -64,7 +68,7 @@ class Channel(object):
         if self.working:
             self.on_end()
 
-    def _take(self, limit):
+    def _take(self, limit: "int") -> "bytes":
         """Some bytes, at most `limit`; waits for them."""
         with self.changed:
             until = time.monotonic() + self.silence_s
@@ -82,7 +86,7 @@ class Channel(object):
             self.changed.notify_all()
             return piece
 
-    def line(self):
+    def line(self) -> "bytes":
         """The next line, without its newline.
 
         Raises:
@@ -103,25 +107,25 @@ class Channel(object):
             if end >= 0:
                 return b"".join(parts)
 
-    def _give_back(self, piece):
+    def _give_back(self, piece: "bytes") -> "None":
         if piece:
             with self.changed:
                 self.pieces.appendleft(piece)
                 self.size += len(piece)
 
-    def raw(self, size):
+    def raw(self, size: "int") -> "shapes.Iterator[bytes]":
         """Iterates over exactly `size` raw bytes in pieces."""
         while size:
             piece = self._take(min(PIECE, size))
             size -= len(piece)
             yield piece
 
-    def skip(self, pieces):
+    def skip(self, pieces: "shapes.Iterator[bytes]") -> "None":
         """Read what is left of raw bytes that nobody wants, so that the next line is found."""
         for _ in pieces:
             pass
 
-    def _write(self, data):
+    def _write(self, data: "bytes") -> "None":
         view = memoryview(data)
         while view:
             self.began_writing = time.monotonic()
@@ -133,12 +137,12 @@ class Channel(object):
             finally:
                 self.began_writing = None
 
-    def say(self, message):
+    def say(self, message: "shapes.Record") -> "None":
         """Write one line."""
         with self.writing:
             self._write(encode(message))
 
-    def send(self, event, path, size):
+    def send(self, event: "shapes.Record", path: "str", size: "int") -> "None":
         """Write the event `bytes` and exactly `size` bytes of a file, with nothing in between."""
         with self.writing, open(path, "rb") as file:
             self._write(encode(event))
@@ -150,17 +154,17 @@ class Channel(object):
                 left -= len(piece)
                 self._write(piece)
 
-    def silent(self):
+    def silent(self) -> "bool":
         """Whether nothing has come from the host for too long, though it would have been read."""
         return self.size < AHEAD and time.monotonic() - self.heard > self.silence_s
 
-    def stuck(self):
+    def stuck(self) -> "bool":
         """Whether a write has been going on for too long."""
         began = self.began_writing
         return began is not None and time.monotonic() - began > 2 * self.silence_s
 
 
-def widen(descriptor):
+def widen(descriptor: "int") -> "None":
     """Let a pipe hold `AHEAD` bytes: at its 64 KiB sshd and this process wait for each other all the time,
     which costs a third of an upload's throughput. Left as it is where it is no pipe, or may not grow."""
     try:

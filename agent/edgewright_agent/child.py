@@ -14,28 +14,33 @@ import signal
 import sys
 import time
 
-from edgewright_agent import bytecode, runners, runs
+from edgewright_agent import bytecode, runners, runs, shapes
 from edgewright_agent.protocol import AgentError, decode, encode
 
 MAX_JOB = 16 * 1024 * 1024  # bytes of the job line
 TRANSIENT = {errno.ENOSPC: "disk-full", errno.EDQUOT: "disk-full", errno.EIO: "io"}  # never the model's fault
-JOBS = {"prepare": runs.prepare, "infer": runs.infer, "evaluate": runs.evaluate, "bench": runs.bench}
+JOBS: "dict[str, shapes.Do]" = {
+    "prepare": runs.prepare,
+    "infer": runs.infer,
+    "evaluate": runs.evaluate,
+    "bench": runs.bench,
+}
 JOBS["compile"] = bytecode.compile_imported
 
 
 class Stage:
     """What the child is doing (`import`, `prepare`, `load`, `run`), told to the agent: it decides what a crash means."""
 
-    def __init__(self, say):
+    def __init__(self, say: "shapes.Say") -> "None":
         self.name, self._say = "start", say
 
-    def enter(self, name):
+    def enter(self, name: "str") -> "None":
         """Starts a stage."""
         self.name = name
         self._say({"stage": name})
 
 
-def read_job():
+def read_job() -> "shapes.Task":
     """The job: one JSON line on descriptor 0.
 
     Raises:
@@ -47,10 +52,11 @@ def read_job():
         if not piece or len(line) > MAX_JOB:
             raise AgentError("protocol", "a child got no job")
         line += piece
-    return decode(bytes(line))
+    job: "shapes.Task" = decode(bytes(line))
+    return job
 
 
-def follow(descriptor):
+def follow(descriptor: "int") -> "None":
     """Ends this process, by the kernel's hand, once the writer of a pipe closes it.
 
     SIGIO's default action does it even while a runtime holds the interpreter's lock: a thread could not.
@@ -63,14 +69,14 @@ def follow(descriptor):
         os._exit(1)
 
 
-def take_descriptors():
+def take_descriptors() -> "shapes.Say":
     """Moves stdin and stdout away from the runtime, which gets null and stderr. Returns what answers."""
     answers, commands, null = os.dup(1), os.dup(0), os.open(os.devnull, os.O_RDONLY)
     os.dup2(2, 1)
     os.dup2(null, 0)
     follow(commands)
 
-    def say(message):
+    def say(message: "shapes.Record") -> "None":
         data = encode(message)
         while data:
             data = data[os.write(answers, data) :]
@@ -78,7 +84,7 @@ def take_descriptors():
     return say
 
 
-def set_up(job):
+def set_up(job: "shapes.Task") -> "None":
     """Import path and thread pools of the runtime; what the board's Python itself has comes first."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(job["options"].get("threads") or 1)
@@ -86,12 +92,12 @@ def set_up(job):
     importlib.invalidate_caches()
 
 
-def failure(code, message, hint):
+def failure(code: "str", message: "str", hint: "str") -> "shapes.Result":
     """An answer that is an error."""
     return {"error": {"code": code, "message": message, "hint": hint}}
 
 
-def work(job, say):
+def work(job: "shapes.Task", say: "shapes.Say") -> "shapes.Result":
     """Imports the runtime, does the job. Returns the answer."""
     stage = Stage(say)
     try:
@@ -101,7 +107,7 @@ def work(job, say):
         runner = runners.load(job["runner"], job["target"])
         runtime = runner.import_runtime()
         import_ms = (time.perf_counter() - start) * 1000.0
-        answer = JOBS[job["do"]](runner, job, stage, say)
+        answer: "shapes.Result" = dict(JOBS[job["do"]](runner, job, stage, say))
         answer.update(runtime=runtime, import_ms=import_ms)
         return {"ok": answer}
     except AgentError as error:
@@ -115,7 +121,7 @@ def work(job, say):
         return {"failed": {"stage": stage.name, "detail": detail[:2000]}}
 
 
-def main(hello, pyz):  # noqa: ARG001 - the loader's signature
+def main(hello: "shapes.Hello", pyz: "bytes") -> "None":  # noqa: ARG001 - the loader's signature
     """Does one job and ends the process, without the runtime's own clean-up: it may crash or hang there."""
     os.umask(0o077)
     job = read_job()

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from edgewright_agent import spawn, system
+from edgewright_agent import shapes, spawn, system
 from edgewright_agent.protocol import MAX_LINE, PIECE, AgentError, decode, encode
 
 IDLE_SECONDS = 600.0  # a child that says nothing for so long hangs: the slowest load or single inference
@@ -22,29 +22,29 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 class Scratch:
     """A folder for one child's files, among the results of the session; gone at the end of the block."""
 
-    def __init__(self, files):
+    def __init__(self, files: "shapes.SessionFiles") -> "None":
         self._files = files
         self._relative = "results/%s/scratch" % files.session
 
-    def __enter__(self):
+    def __enter__(self) -> "Scratch":
         self._files.make_folder(self._relative)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: "object") -> "None":
         self._files.remove_tree(self._relative)
 
-    def relative(self, name):
+    def relative(self, name: "str") -> "str":
         """Path of a file in it, relative to the root folder."""
         return self._relative + "/" + name
 
-    def path(self, name):
+    def path(self, name: "str") -> "str":
         """Absolute path of a file in it."""
         return self._files.path(self.relative(name))
 
-    def result(self, name):
+    def result(self, name: "str") -> "shapes.Kept":
         """Keeps a file as a result of the session. Returns `{"result","sha256","size"}`."""
 
-        def copy(write):
+        def copy(write: "shapes.Write") -> "None":
             with self._files.open(self.relative(name)) as file:
                 for piece in iter(lambda: file.read(PIECE), b""):
                     write(piece)
@@ -52,32 +52,32 @@ class Scratch:
         return self._files.result(name, copy)
 
 
-def cleaned(data):
+def cleaned(data: "bytes") -> "str":
     """The last lines of a child's stderr as one printable line."""
     text = ESCAPES.sub("", data.decode("ascii", "replace"))
     lines = [re.sub(r"[^\x20-\x7e]", "?", line).strip() for line in text.splitlines()]
     return " | ".join([line for line in lines if line][-TAIL_LINES:])[-600:]
 
 
-def paths(runtime):
+def paths(runtime: "shapes.ImportPlace") -> "list[str]":
     """The folders that a child adds to its import path for a runtime.
 
     A provisioned runtime without numpy of its own (32-bit Arm has no wheels of it) uses the board's.
     """
-    own = [] if runtime.get("path") is None else [runtime["path"]]
-    if own and os.path.isdir(os.path.join(own[0], "numpy")):
-        return own
-    return own + system.import_path()
+    own = runtime.get("path")
+    if own is None:
+        return system.import_path()
+    return [own] + ([] if os.path.isdir(os.path.join(own, "numpy")) else system.import_path())
 
 
 class Listener:
     """The pipes of a child, read without threads: answers a line each, stderr only its tail."""
 
-    def __init__(self, process):
-        self._out, self._err = process.stdout.fileno(), process.stderr.fileno()
+    def __init__(self, process: "shapes.Process") -> "None":
+        self._out, self._err = [spawn.pipe_of(pipe).fileno() for pipe in (process.stdout, process.stderr)]
         self._open, self._buffer, self.tail = {self._out, self._err}, bytearray(), b""
 
-    def next(self, deadline):
+    def next(self, deadline: "float") -> "shapes.Arguments | None":
         """The next message; None when the child ended; AgentError `timeout` past the deadline (monotonic)."""
         while b"\n" not in self._buffer:
             if self._out not in self._open or len(self._buffer) > MAX_LINE:
@@ -89,9 +89,10 @@ class Listener:
                 self._read(descriptor)
         line, _, rest = bytes(self._buffer).partition(b"\n")
         self._buffer = bytearray(rest)
-        return decode(line)
+        message: "shapes.Arguments" = decode(line)
+        return message
 
-    def _read(self, descriptor):
+    def _read(self, descriptor: "int") -> "None":
         data = os.read(descriptor, 65536)
         if not data:
             self._open.discard(descriptor)
@@ -100,13 +101,19 @@ class Listener:
         else:
             self._buffer += data
 
-    def drain(self):
+    def drain(self) -> "None":
         """Reads what is left of stderr, without waiting for those who still hold it."""
         while self._err in self._open and select.select([self._err], [], [], 0.05)[0]:
             self._read(self._err)
 
 
-def run(job, request, say, limit_s=None, idle_s=IDLE_SECONDS):
+def run(
+    job: "shapes.Errand",
+    request: "shapes.Record",
+    say: "shapes.Say",
+    limit_s: "float | None" = None,
+    idle_s: "float" = IDLE_SECONDS,
+) -> "shapes.Unchecked":
     """Runs one job in a fresh process.
 
     Args:
@@ -122,7 +129,8 @@ def run(job, request, say, limit_s=None, idle_s=IDLE_SECONDS):
         AgentError: `load-failed`, `child-crashed`, `timeout`, `slow-start`, `runtime-damaged`, or what the child says.
     """
     whole = dict(request, paths=paths(job["runtime"]))
-    whole.update((key, job[key]) for key in ("folder", "manifest", "target", "runner", "options"))
+    whole.update(folder=job["folder"], manifest=job["manifest"], target=job["target"])
+    whole.update(runner=job["runner"], options=job["options"])
     ends = None if limit_s is None else time.monotonic() + limit_s
     process = spawn.start(
         "child", {}, job["root"], job["agent_sha"], stderr=subprocess.PIPE, oom_score_adj=1000
@@ -135,7 +143,8 @@ def run(job, request, say, limit_s=None, idle_s=IDLE_SECONDS):
             raise _crash(_exit_code(process), heard["stage"], listener.tail)
     except AgentError as error:
         if error.code == "timeout" and not error.message:
-            raise _timeout(heard["stage"], limit_s if _passed(ends) else idle_s, _passed(ends))
+            limited = limit_s is not None and _passed(ends)
+            raise _timeout(heard["stage"], limit_s if limit_s is not None and limited else idle_s, limited)
         raise
     finally:
         _kill_group(process)
@@ -143,12 +152,20 @@ def run(job, request, say, limit_s=None, idle_s=IDLE_SECONDS):
     return _settle(answer, listener.tail)
 
 
-def _listen(process, whole, listener, heard, say, ends, idle_s):
+def _listen(
+    process: "shapes.Process",
+    whole: "shapes.Record",
+    listener: "Listener",
+    heard: "dict[str, str]",
+    say: "shapes.Say",
+    ends: "float | None",
+    idle_s: "float",
+) -> "shapes.Arguments | None":
     """The last message of a child; None when it ended without one."""
     try:
-        data = memoryview(encode(whole))
+        data, stdin = memoryview(encode(whole)), spawn.pipe_of(process.stdin)
         while data:
-            data = data[process.stdin.write(data) :]
+            data = data[stdin.write(data) :]
     except OSError:  # it is already dead: its exit code says more
         return None
     while True:
@@ -162,11 +179,11 @@ def _listen(process, whole, listener, heard, say, ends, idle_s):
             say({"event": "progress", "what": whole["do"], "done": done, "total": total})
 
 
-def _passed(ends):
+def _passed(ends: "float | None") -> "bool":
     return ends is not None and time.monotonic() >= ends
 
 
-def _exit_code(process):
+def _exit_code(process: "shapes.Process") -> "int":
     """The exit code of a child that closed its answers; one that lives on in spite of that is killed.
 
     It is left unreaped until its group is killed: what it started must not outlive it.
@@ -178,7 +195,7 @@ def _exit_code(process):
     return process.wait()
 
 
-def _kill_group(process):
+def _kill_group(process: "shapes.Process") -> "None":
     """Kills all that a child started, and itself; its number is still its own, for it was not waited for."""
     if process.returncode is None:
         try:
@@ -187,12 +204,12 @@ def _kill_group(process):
             pass
 
 
-def _short(stage, tail):
+def _short(stage: "str", tail: "bytes") -> "bool":
     """Whether memory ran out while something was prepared: a builder says so in its log, and then just fails."""
     return stage == "prepare" and NO_MEMORY.search(tail.decode("ascii", "replace")) is not None
 
 
-def _crash(code, stage, tail):
+def _crash(code: "int", stage: "str", tail: "bytes") -> "AgentError":
     """The error of a child that ended without an answer."""
     if code == -signal.SIGKILL:
         hint = "memory probably ran out; see the kernel's log"
@@ -205,12 +222,12 @@ def _crash(code, stage, tail):
     return AgentError(kind, message, "the same files may load in another runtime version")
 
 
-def _timeout(stage, seconds, limited):
+def _timeout(stage: "str", seconds: "float", limited: "bool") -> "AgentError":
     code = "slow-start" if limited and stage in ("start", "import", "load") else "timeout"
     return AgentError(code, "the runtime did not finish in %s: %.3g s" % (stage, seconds), "")
 
 
-def _settle(answer, tail):
+def _settle(answer: "shapes.Arguments", tail: "bytes") -> "shapes.Unchecked":
     """The answer of a child, or its error raised."""
     if "ok" in answer:
         return answer["ok"]

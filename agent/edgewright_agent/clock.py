@@ -3,38 +3,40 @@
 import os
 import time
 
+from edgewright_agent import shapes
+
 CLOCK_BOOTTIME = 7  # by number: Python 3.6 does not know its name. It runs on while the board sleeps
 
 
-def now():
+def now() -> "float":
     """Seconds since boot, sleep included."""
     return time.clock_gettime(CLOCK_BOOTTIME)
 
 
-def boot_id():
+def boot_id() -> "str":
     """The kernel's id of this boot."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
 
 
-def in_seconds(seconds):
+def in_seconds(seconds: "float") -> "shapes.Deadline":
     """A deadline so many seconds from now: `{"boot_id", "at"}`."""
     return {"boot_id": boot_id(), "at": now() + seconds}
 
 
-def left(deadline):
+def left(deadline: "shapes.Deadline") -> "float":
     """Seconds until a deadline; 0 or less once it passed, or in another boot."""
     if deadline["boot_id"] != boot_id():
         return 0.0
     return deadline["at"] - now()
 
 
-def owner():
+def owner() -> "shapes.Owner":
     """This process, so that another can tell later whether it still runs: `{"pid", "started", "boot_id"}`."""
     return {"pid": os.getpid(), "started": started(os.getpid()), "boot_id": boot_id()}
 
 
-def alive(process):
+def alive(process: "shapes.Owner") -> "bool":
     """Whether the process of an `owner` record still runs."""
     if process["boot_id"] != boot_id():
         return False
@@ -42,7 +44,7 @@ def alive(process):
     return began is not None and began == process["started"]
 
 
-def started(pid):
+def started(pid: "int") -> "int | None":
     """When a process began, clock ticks after boot; None where there is none."""
     try:
         with open("/proc/%d/stat" % pid, "rb") as file:

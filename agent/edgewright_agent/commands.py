@@ -14,6 +14,7 @@ from edgewright_agent import (
     reboot,
     recovery,
     releases,
+    shapes,
     status,
     work,
 )
@@ -33,7 +34,7 @@ class Commands(object):
         say: takes events.
     """
 
-    def __init__(self, agent, say):
+    def __init__(self, agent: "shapes.Agent", say: "shapes.Say") -> "None":
         self.agent = agent
         self.say = say
         self.store = agent.store
@@ -45,14 +46,14 @@ class Commands(object):
         self.revert, self.outcome = self.trials.revert, self.trials.outcome
         self.discard, self.provision = self.releases.discard, agent.runtimes.provision
 
-    def ping(self):
+    def ping(self) -> "shapes.Result":
         return {}
 
-    def facts(self):
+    def facts(self) -> "shapes.Result":
         found = facts.read(self.agent.files.root, self.agent.runtimes.listing())
         return dict(found, guard=reboot.kind(self.agent))
 
-    def part(self, sha256, size):
+    def part(self, sha256: "str", size: "int") -> "shapes.Upload":
         if not self.agent.uses.hold("incoming"):
             raise AgentError("busy", "another session prunes this board", "run this again when it is over")
         there = self.agent.incoming.part(sha256, size)
@@ -64,7 +65,7 @@ class Commands(object):
             return {"complete": True, "offset": size, "prefix_sha256": sha256, "shared": True}
         return there
 
-    def begin(self, model, txn, host, ttl_s):
+    def begin(self, model: "str", txn: "str", host: "str", ttl_s: "float") -> "shapes.Result":
         with self.store.locked() as state:
             self.store.usable()
             lease.begin(state, model, txn, host, ttl_s)
@@ -72,14 +73,14 @@ class Commands(object):
         self.renew_at = 0.0
         return {}
 
-    def end(self, txn):
+    def end(self, txn: "str") -> "shapes.Result":
         with self.store.locked() as state:
             if state["lease"] and state["lease"]["txn"] == txn:
                 lease.end(state, txn)
                 self.store.save(state)
         return {}
 
-    def renew(self, txn):
+    def renew(self, txn: "str") -> "None":
         """Prolong a lease that is half over. The state is read now and then only: this runs while a model
         is measured."""
         if time.monotonic() < self.renew_at:
@@ -92,7 +93,7 @@ class Commands(object):
                     self.store.save(state)
         self.renew_at = time.monotonic() + pause
 
-    def runner(self, target, sha256):
+    def runner(self, target: "str", sha256: "str") -> "shapes.Result":
         """Keep a runner, and give it to the releases of its target that cannot run without: those installed by an agent
         that carried its runners, and those whose own is gone or damaged."""
         self.agent.runners.keep(target, sha256)
@@ -105,10 +106,22 @@ class Commands(object):
                 self.store.save(state)
         return {}
 
-    def install(self, model, version, manifest, runtime, hooks, txn, hook_s=0, runner=None):
+    def install(
+        self,
+        model: "str",
+        version: "str",
+        manifest: "str",
+        runtime: "str",
+        hooks: "dict[str, str]",
+        txn: "str",
+        hook_s: "float" = 0,
+        runner: "str | None" = None,
+    ) -> "shapes.Result":
         return self.releases.install(model, version, manifest, runtime, hooks, txn, hook_s, runner)
 
-    def job(self, model, release, threads, accelerator):
+    def job(
+        self, model: "str", release: "str", threads: "int | None", accelerator: "str | None"
+    ) -> "shapes.Job":
         """What a child needs to know of a release, all its files and its runtime's verified."""
         about = states.known_release(self.known(), model, release)
         content = self.releases.check(model, release, about)
@@ -125,23 +138,33 @@ class Commands(object):
             "agent_sha": self.agent.sha256,
         }
 
-    def known(self):
+    def known(self) -> "shapes.State":
         """The state; AgentError where it cannot be read: it would look empty."""
         state = self.store.read()
         self.store.usable()
         return state
 
-    def runnable(self, model, release, threads, accelerator):
+    def runnable(
+        self, model: "str", release: "str", threads: "int | None", accelerator: "str | None"
+    ) -> "shapes.Job":
         """The job, with what its runner prepares for this board."""
         return self.prepared.fill(self.job(model, release, threads, accelerator), self.say)
 
-    def verify(self, model, release, txn, threads, accelerator, lenient=False):
+    def verify(
+        self,
+        model: "str",
+        release: "str",
+        txn: "str",
+        threads: "int | None",
+        accelerator: "str | None",
+        lenient: "bool" = False,
+    ) -> "shapes.Verdict":
         with self.store.locked() as state:
             lease.require(state, txn, model)
             self.store.save(state)
         job = self.job(model, release, threads, accelerator)
         about = states.known_release(self.known(), model, release)
-        accepted = about["state"] == "committed" and about.get("accepted")
+        accepted = about.get("accepted") if about["state"] == "committed" else None
         try:
             verdict = work.verify(
                 self.prepared.fill(job, self.say), self.agent.files, self.say, lenient, accepted
@@ -153,16 +176,24 @@ class Commands(object):
         why = "" if verdict["ok"] else logbook.wrong(verdict)
         # no more than less exact: an evaluation may still pass it, so that it is not held against it
         code = "golden" if verdict.get("lost", True) or verdict["wrong"] else "low"
-        low = [txn, verdict["by_output"]] if lenient and verdict["ok"] and verdict.get("low") else None
+        low = (txn, verdict["by_output"]) if lenient and verdict["ok"] and verdict.get("low") else None
         self.judge(model, release, why and code, why, job["runtime"], low)
         return verdict
 
-    def judge(self, model, release, code, why, runtime=None, low=None):
+    def judge(
+        self,
+        model: "str",
+        release: "str",
+        code: "str",
+        why: "str",
+        runtime: "shapes.Runtime | None" = None,
+        low: "tuple[str, list[shapes.Figures]] | None" = None,
+    ) -> "None":
         """Note what a verification found, on which runtime. What is known good stays so: the runtime or
         the disk may be at fault.
 
         Args:
-            low: [transaction, its figures] of answers that only an evaluation can accept; that transaction's commit
+            low: (transaction, its figures) of answers that only an evaluation can accept; that transaction's commit
                 says that one did.
         """
         with self.store.locked() as state:
@@ -179,33 +210,48 @@ class Commands(object):
                     releases.remember_failure(record, release, why, code, runtime, runner)
             self.store.save(state)
 
-    def evaluate(self, model, release, evaluation, keep, threads, accelerator):
+    def evaluate(
+        self,
+        model: "str",
+        release: "str",
+        evaluation: "str",
+        keep: "str",
+        threads: "int | None",
+        accelerator: "str | None",
+    ) -> "shapes.Result":
         path = self.agent.incoming.find(evaluation)
         job = self.runnable(model, release, threads, accelerator)
         self.keep_set(model, evaluation)
         with self.quiet(model, release):
             return work.evaluate(job, path, keep, self.agent.files, self.say)
 
-    def keep_set(self, model, evaluation):
+    def keep_set(self, model: "str", evaluation: "str") -> "None":
         """Note a model's newest evaluation set: `prune` leaves it."""
         if self.store.read()["models"][model].get("evaluation") != evaluation:
             with self.store.locked() as state:
                 states.known_model(state, model)["evaluation"] = evaluation
                 self.store.save(state)
 
-    def bench(self, model, releases, protocol, threads, accelerator):
+    def bench(
+        self,
+        model: "str",
+        releases: "list[str]",
+        protocol: "shapes.BenchProtocol",
+        threads: "int | None",
+        accelerator: "str | None",
+    ) -> "shapes.Result":
         jobs = [self.runnable(model, release, threads, accelerator) for release in releases]
         with self.quiet(model, releases[0]):
             return bench.run(jobs, protocol, self.agent.files, self.say)
 
     @contextlib.contextmanager
-    def quiet(self, model, release):
+    def quiet(self, model: "str", release: "str") -> "shapes.Iterator[None]":
         """Ask the application to pause while a release is measured; journalled, so that recovery wakes it."""
         with self.store.locked() as state:
             record = states.known_model(state, model)
             source = record["current"] or release
             own, limit = record["releases"][source]["hooks"], record["releases"][source].get("hook_s", 0)
-            entry = {"model": model, "release": source, "owner": clock.owner()}
+            entry: "shapes.Quiesced" = {"model": model, "release": source, "owner": clock.owner()}
             if "quiesce" in own:
                 state["quiesced"].append(entry)
                 self.store.save(state)
@@ -222,14 +268,21 @@ class Commands(object):
                 state["quiesced"] = [one for one in state["quiesced"] if one != entry]
                 self.store.save(state)
 
-    def resume(self, sha256, model, current, limit):
+    def resume(self, sha256: "str", model: "str", current: "str | None", limit: "float") -> "None":
         """Wake the application; that it fails is logged, the measurement stands."""
         try:
             hooks.run(self.agent, "resume", sha256, model, current, limit)
         except AgentError as error:
             self.agent.files.note(error.message)
 
-    def infer(self, model, release, inputs, threads, accelerator):
+    def infer(
+        self,
+        model: "str",
+        release: "str | None",
+        inputs: "str | None",
+        threads: "int | None",
+        accelerator: "str | None",
+    ) -> "shapes.Result":
         release = release or states.known_model(self.known(), model)["current"]
         if not release:
             raise AgentError("not-found", "no current release: %s" % model)
@@ -239,7 +292,17 @@ class Commands(object):
         path = self.agent.incoming.find(inputs)
         return work.infer(self.prepared.fill(job, self.say), path, self.agent.files, self.say)
 
-    def rollback(self, model, to, txn, deadline_s, unguarded, threads, accelerator, dry_run):
+    def rollback(
+        self,
+        model: "str",
+        to: "str | None",
+        txn: "str",
+        deadline_s: "float",
+        unguarded: "bool",
+        threads: "int | None",
+        accelerator: "str | None",
+        dry_run: "bool",
+    ) -> "shapes.Result":
         state = self.known()
         release, current = self.trials.target_of_rollback(model, to)
         if dry_run:
@@ -267,39 +330,39 @@ class Commands(object):
             self.trials.activate(model, release, current, txn, deadline_s, unguarded), release=release
         )
 
-    def status(self):
+    def status(self) -> "shapes.Result":
         return status.status(self.agent)
 
-    def prune(self, keep, dry_run):
+    def prune(self, keep: "int", dry_run: "bool") -> "shapes.Result":
         return status.prune(self.agent, self.releases, keep, dry_run)
 
-    def logs(self, lines):
+    def logs(self, lines: "int") -> "shapes.Result":
         return {"log": self.agent.files.result("log.txt", self.agent.files.last_lines(lines))}
 
-    def guard(self, install):
+    def guard(self, install: "bool") -> "shapes.GuardState":
         if install and self.status()["problem"] == "newer-schema":
             self.store.usable()  # it refuses: the guard that is there may be of the agent that wrote the state
         return reboot.install(self.agent) if install else reboot.remove(self.agent)
 
-    def purge(self):
+    def purge(self) -> "shapes.Result":
         return status.purge(self.agent)
 
-    def reset(self):
+    def reset(self) -> "shapes.Result":
         return recovery.reset(self.agent, self.releases, self.trials)
 
-    def recover(self):
+    def recover(self) -> "list[shapes.Result]":
         """Before the greeting: move links, watch trials, tidy up. Returns the trials that were reverted."""
         recovered = recovery.recover(self.agent, self.trials)
         recovery.rewatch(self.agent)
         recovery.tidy(self.agent, self.releases)
         return recovered
 
-    def run_pending(self):
+    def run_pending(self) -> "None":
         """After the greeting, since it may take a while: the hooks that recovery left."""
         hooks.run_pending(self.agent)
 
 
-def version():
+def version() -> "str":
     """The agent's version."""
     from edgewright_agent import __version__
 

@@ -3,7 +3,7 @@
 import glob
 import os
 
-from edgewright_agent import programs
+from edgewright_agent import programs, shapes
 from edgewright_agent.state import take
 
 DAEMONS = ("cron", "crond", "fcron")
@@ -17,28 +17,28 @@ SIGNS = (  # of a cron that runs, where other users' processes are hidden
 )
 
 
-def mark_of(board_id):
+def mark_of(board_id: "str") -> "str":
     """How a root folder's line ends."""
     return "# edgewright " + board_id
 
 
-def line_of(command, board_id):
+def line_of(command: "list[str]", board_id: "str") -> "str":
     """The line that runs a command at boot. The mark is a comment to the shell."""
     return "@reboot %s >/dev/null 2>&1 %s" % (" ".join(command), mark_of(board_id))
 
 
-def without(text, board_id):
+def without(text: "str", board_id: "str") -> "str":
     """A crontab without a root folder's line."""
     lines = text.splitlines(True)
     return "".join(line for line in lines if not line.rstrip().endswith(mark_of(board_id)))
 
 
-def with_line(text, command, board_id):
+def with_line(text: "str", command: "list[str]", board_id: "str") -> "str":
     """A crontab with a root folder's line, the first: before any SHELL that the user sets for the others."""
     return line_of(command, board_id) + "\n" + without(text, board_id)
 
 
-def daemon_runs():
+def daemon_runs() -> "bool":
     """Whether a cron is there to run the line."""
     for path in glob.glob("/proc/[0-9]*/comm"):
         try:
@@ -50,17 +50,17 @@ def daemon_runs():
     return any(os.path.exists(path) for path in SIGNS)
 
 
-def program():
-    """(path of `crontab`, why it will not do)."""
+def program() -> "tuple[str, str]":
+    """(path of `crontab`, empty where there is none; why it will not do)."""
     path = programs.find("crontab")
     if path is None:
-        return None, "no crontab program"
+        return "", "no crontab program"
     if os.path.basename(os.path.realpath(path)) == "busybox":
-        return None, "busybox's cron may not know @reboot"
+        return "", "busybox's cron may not know @reboot"
     return path, ""
 
 
-def read(path):
+def read(path: "str") -> "tuple[str, str]":
     """(the user's crontab, why it cannot be read)."""
     code, out, err = programs.run([path, "-l"])
     if code == 0:
@@ -70,13 +70,13 @@ def read(path):
     return "", "crontab -l: " + programs.said(code, out, err)
 
 
-def write(path, text):
+def write(path: "str", text: "str") -> "str":
     """Set the user's crontab. Returns why it cannot be."""
     code, out, err = programs.run([path, "-"], text.encode("utf-8", "surrogateescape"))
     return "" if code == 0 else "crontab -: " + programs.said(code, out, err)
 
 
-def change(path, edit):
+def change(path: "str", edit: "shapes.Edit") -> "str":
     """Set the user's crontab to `edit` of what it is. Returns why it cannot be, or empty.
 
     The program's file is locked meanwhile: several root folders of one user may be at it at once.
@@ -91,7 +91,7 @@ def change(path, edit):
         os.close(file)
 
 
-def install(files, board_id, command):
+def install(files: "shapes.Files", board_id: "str", command: "list[str]") -> "str":
     """Add the line, or change it. Returns why that is not possible, or empty."""
     path, why = program()
     if not why and not daemon_runs():
@@ -102,13 +102,13 @@ def install(files, board_id, command):
     return why
 
 
-def there(files, board_id, command):  # noqa: ARG001
+def there(files: "shapes.Files", board_id: "str", command: "list[str]") -> "bool":  # noqa: ARG001
     """Whether the line is in the user's crontab."""
     path, why = program()
     return not why and line_of(command, board_id) in read(path)[0].splitlines()
 
 
-def test(files, board_id, command):  # noqa: ARG001
+def test(files: "shapes.Files", board_id: "str", command: "list[str]") -> "str":  # noqa: ARG001
     """Run the line as cron would: by sh, with next to no environment. Returns what went wrong, or empty."""
     known = {key: os.environ[key] for key in ("HOME", "LOGNAME", "USER") if key in os.environ}
     home = known.get("HOME", "/")
@@ -121,7 +121,7 @@ def test(files, board_id, command):  # noqa: ARG001
     return "" if found[0] == 0 else "the line failed: " + programs.said(*found)
 
 
-def remove(files, board_id):  # noqa: ARG001
+def remove(files: "shapes.Files", board_id: "str") -> "str":  # noqa: ARG001
     """Take the line away, if it is there. Returns why that is not possible, or empty."""
     path, why = program()
     if why or read(path)[1]:  # a user who may not have a crontab has no line of ours

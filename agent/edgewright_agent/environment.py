@@ -2,10 +2,10 @@
 
 import os
 
-from edgewright_agent import sensors
+from edgewright_agent import sensors, shapes
 
 
-def read():
+def read() -> "shapes.Result":
     """An Environment (see `edgewright.nouns.measurement`) as a dict, without `contention`."""
     flags = sensors.throttled_flags()
     return {
@@ -22,7 +22,7 @@ def read():
     }
 
 
-def cpu_clock():
+def cpu_clock() -> "shapes.Clock | None":
     """(busy ticks, all ticks, ticks of this process and its ended children), or None."""
     ticks = sensors.parse_cpu_ticks(sensors.read_text("/proc/stat"))
     if ticks is None:
@@ -32,7 +32,7 @@ def cpu_clock():
     return ticks + (own * os.sysconf("SC_CLK_TCK"),)
 
 
-def contention(start, end):
+def contention(start: "shapes.Clock | None", end: "shapes.Clock | None") -> "float | None":
     """Share (0..1) of all CPUs' time that others had between two `cpu_clock`s, or None."""
     if start is None or end is None or end[1] <= start[1]:
         return None

@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 
-from edgewright_agent import hardware, sensors, system
+from edgewright_agent import hardware, sensors, shapes, system
 from edgewright_agent import root as roots
 from edgewright_agent.protocol import loads
 from edgewright_agent.sensors import read_text, system_paths, system_text
@@ -24,7 +24,7 @@ SUBSTITUTABLE = {
 }
 
 
-def read(root, runtimes):
+def read(root: "str", runtimes: "list[shapes.RuntimeFact]") -> "shapes.Result":
     """All facts of this board.
 
     Args:
@@ -56,7 +56,7 @@ def read(root, runtimes):
     return substitute(facts, read_text(os.path.join(root, SUBSTITUTES)))
 
 
-def _machine(told):
+def _machine(told: "shapes.Told") -> "shapes.Result":
     cpuinfo = system_text("/proc/cpuinfo") or ""
     machine = {key: told[key] for key in ("arch", "hostname", "kernel", "cpus", "page_size")}
     return dict(
@@ -71,19 +71,19 @@ def _machine(told):
     )
 
 
-def _memory():
+def _memory() -> "dict[str, int]":
     text = system_text("/proc/meminfo") or ""
     total, free = hardware.meminfo_kb(text, "MemTotal"), hardware.meminfo_kb(text, "MemAvailable")
     return {"memory_mb": total // 1024, "memory_available_mb": free // 1024}
 
 
-def _thermal():
+def _thermal() -> "list[shapes.Result]":
     known = sensors.thermal_zones()
     cpu = sensors.cpu_zones(known)
     return [{"zone": zone[0], "temperature_c": zone[1], "cpu": zone in cpu} for zone in known]
 
 
-def _disk(root):
+def _disk(root: "str") -> "dict[str, int]":
     try:
         disk = os.statvfs(root)
     except OSError:
@@ -93,18 +93,17 @@ def _disk(root):
     return {"disk_free_bytes": disk.f_bavail * disk.f_frsize, "disk_free_inodes": inodes}
 
 
-def _accelerators():
+def _accelerators() -> "list[str]":
     nodes = [path for name in GPU_NODES for path in system_paths(name)]
     vendors = [read_text(path) for path in system_paths("/sys/bus/usb/devices/*/idVendor")]
     return hardware.accelerators(nodes, system_paths("/dev/dri/renderD*"), vendors)
 
 
-def _plain(runtime):
-    known = {key: runtime[key] for key in ("ref", "name", "target", "version")}
-    return dict(known, system=bool(runtime.get("system", False)))
+def _plain(runtime: "shapes.RuntimeFact") -> "shapes.RuntimeFact":
+    return {**runtime, "system": bool(runtime.get("system", False))}
 
 
-def serial(hardware_serial, machine_id):
+def serial(hardware_serial: "str | None", machine_id: "str | None") -> "str":
     """The hardware's serial number, else a hash of the machine id, which is not to be made public itself."""
     if hardware_serial:
         return hardware_serial
@@ -113,7 +112,7 @@ def serial(hardware_serial, machine_id):
     return "machine-" + hashlib.sha256(b"edgewright " + machine_id.encode("utf-8")).hexdigest()[:24]
 
 
-def substitute(facts, text):
+def substitute(facts: "shapes.Result", text: "str | None") -> "shapes.Result":
     """The facts with an administrator's substitutes, named in `simulated`. What decides about wheels stays.
 
     Args:
@@ -132,9 +131,9 @@ def substitute(facts, text):
     return merged
 
 
-def fits(key, value):
+def fits(key: "str", value: "object") -> "bool":
     """Whether a fact may be substituted by this value."""
     kind = SUBSTITUTABLE.get(key)
     if kind is None or not isinstance(value, kind) or isinstance(value, bool):
         return False
-    return kind is not list or all(isinstance(item, str) for item in value)
+    return not isinstance(value, list) or all(isinstance(item, str) for item in value)

@@ -15,6 +15,7 @@ import hashlib
 import os
 import stat
 
+from edgewright_agent import shapes
 from edgewright_agent.protocol import PIECE, AgentError
 from edgewright_agent.uses import alone
 
@@ -23,7 +24,7 @@ SHARED_ROOT = 0o2050  # of the mode of a root folder with a shared group
 TEMPORARY = ".new"  # suffix of files that are not yet whole; never a name of ours
 
 
-def failure(error, path):
+def failure(error: "OSError", path: "str") -> "AgentError":
     """The AgentError for an OSError on a path."""
     path = path or "the root folder"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -39,17 +40,17 @@ def failure(error, path):
     )
 
 
-def make_root(path):
+def make_root(path: "str") -> "None":
     """Make the root folder and those above it. OSError where that cannot be."""
     os.makedirs(path, mode=0o700, exist_ok=True)
 
 
-def readable(relative):
+def readable(relative: "str") -> "bool":
     """Whether a folder is one that applications read: `models`, and those below it."""
     return relative.split("/")[0] == "models"
 
 
-def private(relative):
+def private(relative: "str") -> "bool":
     """Whether a folder is the agent's own, though it is below `models`."""
     parts = relative.split("/")
     return parts[0] == "models" and parts[2:] == ["records"]
@@ -68,21 +69,21 @@ class Files(object):
     Every method raises AgentError: `disk-full` or `io`.
     """
 
-    def __init__(self, root):
+    def __init__(self, root: "str") -> "None":
         self.root = root
         self.descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         about = os.fstat(self.descriptor)
         self.gid = about.st_gid if about.st_mode & SHARED_ROOT == SHARED_ROOT else None
 
-    def step(self, operation, path):
+    def step(self, operation: "str", path: "str") -> "None":
         """Called before each change of the file system."""
 
-    def path(self, relative):
+    def path(self, relative: "str") -> "str":
         """The absolute path, for readers."""
         return os.path.join(self.root, relative)
 
     @contextlib.contextmanager
-    def folder(self, relative):
+    def folder(self, relative: "str") -> "shapes.Iterator[int]":
         """A descriptor of a folder below the root, no link followed."""
         opened = os.dup(self.descriptor)
         try:
@@ -98,13 +99,13 @@ class Files(object):
         finally:
             os.close(opened)
 
-    def sync_folder(self, relative):
+    def sync_folder(self, relative: "str") -> "None":
         """Make the names in a folder durable."""
         with self.folder(relative) as folder:
             self.step("fsync-folder", relative)
             os.fsync(folder)
 
-    def make_folder(self, relative):
+    def make_folder(self, relative: "str") -> "None":
         """Make a folder and its parents, durably. Those there already are left alone."""
         parent, name = os.path.split(relative)
         path = self.path(relative)
@@ -121,22 +122,24 @@ class Files(object):
                 self._share(name, folder, relative)
         self.sync_folder(parent)
 
-    def _flush(self, descriptor, relative):
+    def _flush(self, descriptor: "int", relative: "str") -> "None":
         self.step("fsync", relative)
         os.fsync(descriptor)
 
-    def _put_bytes(self, descriptor, data):
+    def _put_bytes(self, descriptor: "int", data: "bytes") -> "None":
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
 
-    def write(self, relative, data, mode=0o600):
+    def write(self, relative: "str", data: "bytes", mode: "int" = 0o600) -> "None":
         """Make a file have exactly these bytes: temporary, fsync, rename, fsync of the folder."""
         with self.writer(relative, mode) as write:
             write(data)
 
     @contextlib.contextmanager
-    def writer(self, relative, mode=0o600, durable=True):
+    def writer(
+        self, relative: "str", mode: "int" = 0o600, durable: "bool" = True
+    ) -> "shapes.Iterator[shapes.Write]":
         """A `write(bytes)` function for a file that appears whole when the block ends, or not at all."""
         parent, name = os.path.split(relative)
         temporary = name + TEMPORARY
@@ -161,14 +164,16 @@ class Files(object):
         if durable:
             self.sync_folder(parent)
 
-    def _drop(self, name, folder):
+    def _drop(self, name: "str", folder: "int") -> "None":
         try:
             os.unlink(name, dir_fd=folder)
         except FileNotFoundError:
             pass
 
     @contextlib.contextmanager
-    def appender(self, relative, offset, ended=None):
+    def appender(
+        self, relative: "str", offset: "int", ended: "shapes.Callback | None" = None
+    ) -> "shapes.Iterator[shapes.Write]":
         """A `write(bytes)` function that adds to a file of exactly `offset` bytes; what was written is synced at the end,
         even when the block fails, so that an upload can go on from there.
 
@@ -199,13 +204,13 @@ class Files(object):
             finally:
                 os.close(file)
 
-    def open_lock(self, relative):
+    def open_lock(self, relative: "str") -> "int":
         """A descriptor of a file to lock, made where it is absent. The caller closes it."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
             return os.open(name, os.O_RDWR | os.O_CREAT | NOFOLLOW, 0o600, dir_fd=folder)
 
-    def open(self, relative):
+    def open(self, relative: "str") -> "shapes.Stream":
         """A regular file to read, as a binary file object; no link is followed on the way to it."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
@@ -215,7 +220,7 @@ class Files(object):
                 raise AgentError("io", "not a regular file: %s" % relative)
             return os.fdopen(file, "rb")
 
-    def log(self, relative, data, limit):
+    def log(self, relative: "str", data: "bytes", limit: "int") -> "None":
         """Add to a log file; past `limit` bytes it becomes `<name>.old` and a new one begins. Not synced."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
@@ -228,7 +233,7 @@ class Files(object):
             finally:
                 os.close(file)
 
-    def _turn(self, file, relative, folder):
+    def _turn(self, file: "int", relative: "str", folder: "int") -> "None":
         """Rename a full log file, unless another session is at it or has done so."""
         name = os.path.basename(relative)
         try:
@@ -240,7 +245,7 @@ class Files(object):
             self.step("rename", relative + ".old")
             os.rename(name, name + ".old", src_dir_fd=folder, dst_dir_fd=folder)
 
-    def rename(self, source, target):
+    def rename(self, source: "str", target: "str") -> "None":
         """Move a file or folder, durably; a file in the way is replaced."""
         (from_parent, from_name), (to_parent, to_name) = os.path.split(source), os.path.split(target)
         with self.folder(from_parent) as old, self.folder(to_parent) as new:
@@ -250,14 +255,14 @@ class Files(object):
         if from_parent != to_parent:
             self.sync_folder(from_parent)
 
-    def link(self, source, target):
+    def link(self, source: "str", target: "str") -> "None":
         """A second name for a file's bytes. Sync the folder afterwards."""
         (from_parent, from_name), (to_parent, to_name) = os.path.split(source), os.path.split(target)
         with self.folder(from_parent) as old, self.folder(to_parent) as new:
             self.step("link", target)
             os.link(from_name, to_name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
 
-    def copy(self, source, target, size, mode=0o600):
+    def copy(self, source: "str", target: "str", size: "int", mode: "int" = 0o600) -> "str":
         """Copy a file of exactly `size` bytes, durably. Returns the hex sha256 of what was copied."""
         digest, left = hashlib.sha256(), size
         with self.open(source) as file, self.writer(target, mode) as write:
@@ -273,7 +278,7 @@ class Files(object):
                 raise AgentError("hash-mismatch", "a file does not have its declared size: %s" % source)
         return digest.hexdigest()
 
-    def swap_link(self, relative, destination):
+    def swap_link(self, relative: "str", destination: "str | None") -> "None":
         """Point a symbolic link elsewhere in one atomic move; `destination` None removes it. Durable."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
@@ -288,20 +293,20 @@ class Files(object):
                 os.replace(name + TEMPORARY, name, src_dir_fd=folder, dst_dir_fd=folder)
         self.sync_folder(parent)
 
-    def remove_file(self, relative):
+    def remove_file(self, relative: "str") -> "None":
         """Remove a file, if it is there."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
             self.step("unlink", relative)
             self._drop(name, folder)
 
-    def remove_tree(self, relative):
+    def remove_tree(self, relative: "str") -> "None":
         """Remove a file or a folder and all in it, no link followed."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
             self._remove(name, folder, relative)
 
-    def _remove(self, name, folder, relative):
+    def _remove(self, name: "str", folder: "int", relative: "str") -> "None":
         try:
             if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
                 self.step("unlink", relative)
@@ -318,7 +323,7 @@ class Files(object):
         except FileNotFoundError:
             pass  # another session removes the same
 
-    def remove_root(self):
+    def remove_root(self) -> "None":
         """Remove all there is, and the root folder itself where its parent allows it."""
         for name in os.listdir(self.descriptor):
             self.remove_tree(name)
@@ -328,7 +333,7 @@ class Files(object):
         except OSError:
             pass
 
-    def seal(self, relative):
+    def seal(self, relative: "str") -> "None":
         """Sync every file and folder below a folder, itself last."""
         with self.folder(relative) as folder:
             for name in sorted(os.listdir(folder)):
@@ -344,7 +349,7 @@ class Files(object):
             self.step("fsync-folder", relative)
             os.fsync(folder)
 
-    def allocate(self, relative, size):
+    def allocate(self, relative: "str", size: "int") -> "None":
         """Make a file whose `size` bytes really are taken from the disk."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
@@ -356,13 +361,13 @@ class Files(object):
             finally:
                 os.close(file)
 
-    def share(self, relative):
+    def share(self, relative: "str") -> "None":
         """Let the shared group read a file or a folder and all in it; without a group nothing is done."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
             self._share(name, folder, relative)
 
-    def _share(self, name, folder, relative):
+    def _share(self, name: "str", folder: "int", relative: "str") -> "None":
         if self.gid is None or private(relative):
             return
         try:
@@ -385,7 +390,7 @@ class Files(object):
         finally:
             os.close(inner)
 
-    def share_root(self, gid):
+    def share_root(self, gid: "int") -> "None":
         """Give what is below `models/` to a shared group, then the root folder, whose mode says so."""
         self.gid = gid
         self.share("models")

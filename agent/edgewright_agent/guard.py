@@ -7,7 +7,7 @@ import select
 import sys
 import time
 
-from edgewright_agent import clock, spawn
+from edgewright_agent import clock, shapes, spawn
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.state import SCHEMA
 
@@ -16,7 +16,7 @@ READY_SECONDS = 30.0  # a small board at full load takes most of it to start a P
 RETRIES = 3600  # of a revert that the disk refuses, a second apart
 
 
-def start(agent, txn):
+def start(agent: "shapes.Agent", txn: "str") -> "shapes.Watchdog":
     """Start a detached watchdog for a trial whose intent is durable.
 
     Returns:
@@ -30,7 +30,7 @@ def start(agent, txn):
     except (AgentError, OSError) as error:
         raise AgentError("no-guard", "the watchdog did not start: %s" % error, "--unguarded does without")
     line, limit = b"", time.monotonic() + READY_SECONDS
-    pipe = process.stdout.fileno()
+    pipe = spawn.pipe_of(process.stdout).fileno()
     while not line.endswith(b"\n") and select.select([pipe], [], [], max(0.0, limit - time.monotonic()))[0]:
         piece = os.read(pipe, 4096)
         if not piece:
@@ -38,15 +38,20 @@ def start(agent, txn):
         line += piece
     spawn.finish(process, kill=not line.endswith(b"\n"))
     try:
-        owner = {key: json.loads(line.decode("ascii"))[key] for key in ("pid", "started", "boot_id")}
-        return dict(owner, schema=SCHEMA)
-    except (ValueError, KeyError):
+        said = json.loads(line.decode("ascii"))
+        return {
+            "pid": said["pid"],
+            "started": said["started"],
+            "boot_id": said["boot_id"],
+            "schema": SCHEMA,
+        }
+    except (ValueError, KeyError, TypeError):
         raise AgentError(
             "no-guard", "the watchdog did not report", "--unguarded does without; see `edgewright logs`"
         )
 
 
-def detach():
+def detach() -> "None":
     """Leave the session for good: a grandchild without a terminal, a parent or any open descriptor goes
     on."""
     if os.fork():
@@ -62,7 +67,7 @@ def detach():
     os.closerange(3, 256)
 
 
-def main(hello, pyz):  # noqa: ARG001 - the loader's signature
+def main(hello: "shapes.Hello", pyz: "bytes") -> "None":  # noqa: ARG001 - the loader's signature
     """Watch one trial until it is over, or end it."""
     os.umask(0o077)
     detach()
@@ -70,24 +75,25 @@ def main(hello, pyz):  # noqa: ARG001 - the loader's signature
     os._exit(0)
 
 
-def watch(root, sha256, txn):
+def watch(root: "str", sha256: "str", txn: "str") -> "None":
     """Sleep while a trial is pending and has time left; then recover."""
     from edgewright_agent import trial
     from edgewright_agent.agent import Agent
 
-    agent, deadline = Agent(root, sha256), None
+    agent = Agent(root, sha256)
+    deadline: "shapes.Deadline | None" = None
     while True:
         try:
-            _, record = trial.find(agent.store.read(), txn)
+            found = trial.find(agent.store.read(), txn)
             lost = agent.store.problem == "state-lost"
         except OSError:
             lost = True
         if lost and deadline and clock.left(deadline) > -RETRIES:
             time.sleep(POLL_SECONDS)  # the disk may come back, and the deadline stands
             continue
-        if lost or record is None or agent.store.problem:
+        if lost or found is None or agent.store.problem:
             return
-        deadline = record["trial"]["deadline"]
+        deadline = found[2]["deadline"]
         left = clock.left(deadline)
         if left <= 0:
             break
@@ -103,7 +109,7 @@ def watch(root, sha256, txn):
             time.sleep(POLL_SECONDS)
 
 
-def restore(agent):
+def restore(agent: "shapes.Agent") -> "list[shapes.Result]":
     """Recover, and run the hooks that this leaves to do. Returns the reverted trials."""
     from edgewright_agent import hooks, recovery
     from edgewright_agent.releases import Releases
@@ -114,7 +120,7 @@ def restore(agent):
     return recovered
 
 
-def local(root):
+def local(root: "str") -> "shapes.Agent":
     """An Agent for a program started by hand or by cron, on a root folder that is there."""
     from edgewright_agent import root as root_folder
     from edgewright_agent.agent import Agent
@@ -125,7 +131,7 @@ def local(root):
     return Agent(root_folder.prepare(path), "")
 
 
-def recover_now(root):
+def recover_now(root: "str") -> "int":
     """The program `guard`: after a boot, end the trials of the one before. Returns the exit code."""
     from edgewright_agent import reboot
 
@@ -140,7 +146,7 @@ def recover_now(root):
     return 0
 
 
-def show_status(root):
+def show_status(root: "str") -> "int":
     """The program `status`. Returns the exit code."""
     from edgewright_agent import status
 

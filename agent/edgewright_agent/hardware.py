@@ -8,7 +8,7 @@ import subprocess
 import sys
 import sysconfig
 
-from edgewright_agent import sensors
+from edgewright_agent import sensors, shapes
 
 ARM_PARTS = {  # (implementer, part) of /proc/cpuinfo: name
     (0x41, 0xB76): "ARM1176",
@@ -37,12 +37,12 @@ MYRIAD_VENDOR = "03e7"
 MUSL_LOADERS = "/lib/ld-musl-*.so.1"
 
 
-def fields(text, name):
+def fields(text: "str", name: "str") -> "list[str]":
     """The values of `name : value` lines."""
     return re.findall(r"^%s[ \t]*:[ \t]*(\S.*?)[ \t]*$" % re.escape(name), text, re.MULTILINE | re.IGNORECASE)
 
 
-def parse_cpu(text):
+def parse_cpu(text: "str") -> "str":
     """The CPU of `/proc/cpuinfo`: the model name on x86, on Arm the cores' names, joined by ` + `."""
     makers, parts = fields(text, "CPU implementer"), fields(text, "CPU part")
     names = []
@@ -59,49 +59,49 @@ def parse_cpu(text):
     return (fields(text, "model name") or [""])[0]
 
 
-def parse_cpuinfo_model(text):
+def parse_cpuinfo_model(text: "str") -> "str":
     """The board's name at the end of `/proc/cpuinfo`, where the kernel for Arm writes one."""
     return (fields(text, "Model") or [""])[0] if fields(text, "CPU part") else ""
 
 
-def meminfo_kb(text, name):
+def meminfo_kb(text: "str", name: "str") -> "int":
     """KiB of one line of `/proc/meminfo`, 0 where it is missing (MemAvailable before Linux 3.14)."""
     found = re.search(r"^%s:\s+(\d+) kB$" % name, text, re.MULTILINE)
     return int(found.group(1)) if found else 0
 
 
-def parse_os_release(text):
+def parse_os_release(text: "str") -> "str":
     """PRETTY_NAME of `/etc/os-release`, else NAME and VERSION_ID."""
     values = dict(re.findall(r"^([A-Z_]+)=[\"']?(.*?)[\"']?$", text, re.MULTILINE))
     plain = "%s %s" % (values.get("NAME", ""), values.get("VERSION_ID", ""))
     return values.get("PRETTY_NAME") or plain.strip()
 
 
-def parse_openssh(text):
+def parse_openssh(text: "str | None") -> "str":
     """Version of OpenSSH, such as 8.4p1, in what `ssh -V` prints; empty for others."""
     found = re.search(r"OpenSSH_([0-9][0-9A-Za-z.]*)", text or "")
     return found.group(1) if found else ""
 
 
-def parse_musl(text):
+def parse_musl(text: "str | None") -> "str":
     """Version in what musl's loader prints."""
     found = re.search(r"^Version (\d[\d.]*)", text or "", re.MULTILINE)
     return found.group(1) if found else ""
 
 
-def parse_glibc(text):
+def parse_glibc(text: "str | None") -> "str":
     """Version of `glibc 2.31`, or empty."""
     found = re.match(r"glibc (\d[\d.]*)", text or "")
     return found.group(1) if found else ""
 
 
-def parse_jetpack(text):
+def parse_jetpack(text: "str | None") -> "str":
     """The release of Jetson's system in `/etc/nv_tegra_release`, such as R32.7.1: each JetPack has its own."""
     found = re.match(r"# (R\d+) \(release\), REVISION: (\d[\d.]*)", text or "")
     return "%s.%s" % found.groups() if found else ""
 
 
-def said():
+def said() -> "shapes.Told":
     """What the kernel and this Python say of themselves, unlike what stands in files; `libc` is None without glibc."""
     try:
         libc = os.confstr("CS_GNU_LIBC_VERSION")
@@ -122,7 +122,7 @@ def said():
     }
 
 
-def libc_facts(libc):
+def libc_facts(libc: "str | None") -> "dict[str, str]":
     """`{"name","version"}` of the C library that this Python runs on."""
     glibc = parse_glibc(libc)
     if glibc:
@@ -132,7 +132,7 @@ def libc_facts(libc):
     return {"name": "", "version": ""}
 
 
-def _stderr(path):
+def _stderr(path: "str") -> "str":
     null = subprocess.DEVNULL
     try:
         done = subprocess.run([path], stdin=null, stdout=null, stderr=subprocess.PIPE, timeout=2)
@@ -141,13 +141,13 @@ def _stderr(path):
     return done.stderr.decode("utf-8", "replace")
 
 
-def platform_of(platform, pointer_bytes):
+def platform_of(platform: "str", pointer_bytes: "int") -> "str":
     """`sysconfig.get_platform()` set right: it names the kernel's machine, even in a 32-bit Python."""
     system, _, machine = platform.rpartition("-")
     return "%s-%s" % (system, NARROW.get(machine, machine)) if pointer_bytes == 4 else platform
 
 
-def python_facts(told):
+def python_facts(told: "shapes.Told") -> "dict[str, str]":
     """`{"version","executable","platform","tag"}` of the Python that `said` told of."""
     implementation = {"cpython": "cp", "pypy": "pp"}.get(told["implementation"], "py")
     return {
@@ -158,7 +158,9 @@ def python_facts(told):
     }
 
 
-def accelerators(nvidia_nodes, render_nodes, usb_vendors):
+def accelerators(
+    nvidia_nodes: "list[str]", render_nodes: "list[str]", usb_vendors: "list[str | None]"
+) -> "list[str]":
     """Names of what is there beside the CPU; whether a runtime can use it, its runner says.
 
     Returns:

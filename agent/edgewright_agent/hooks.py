@@ -6,7 +6,7 @@ import select
 import subprocess
 import time
 
-from edgewright_agent import spawn
+from edgewright_agent import shapes, spawn
 from edgewright_agent.protocol import HOOK_SECONDS, AgentError
 
 KINDS = ("activate", "health", "quiesce", "resume")
@@ -14,18 +14,18 @@ OUTPUT_BYTES = 16 * 1024  # of one hook's output that the log keeps
 MAX_BYTES = 1024 * 1024  # of a hook's file
 
 
-def name(sha256):
+def name(sha256: "str") -> "str":
     """The relative path of a hook's file."""
     return "hooks/" + sha256
 
 
-def whole(agent, sha256):
+def whole(agent: "shapes.Agent", sha256: "str") -> "bool":
     """Whether a hook's file is there and unchanged."""
     path = agent.files.path(name(sha256))
     return agent.checked.matches(path, sha256, os.path.getsize(path) if os.path.isfile(path) else -1)
 
 
-def environment(root, kind, model, release):
+def environment(root: "str", kind: "str", model: "str", release: "str | None") -> "dict[str, str]":
     """What a hook is told. `EDGEWRIGHT_RELEASE` is empty where no release is current."""
     kept = {
         key: os.environ[key]
@@ -38,12 +38,12 @@ def environment(root, kind, model, release):
     return kept
 
 
-def collect(process, limit):
+def collect(process: "shapes.Process", limit: "float") -> "tuple[bytes, bool]":
     """Wait for a hook. Returns (what it printed, capped; whether it was in time).
 
     What a hook leaves running may hold the pipe: only the hook itself is waited for.
     """
-    output, pipe, open_ = bytearray(), process.stdout.fileno(), True
+    output, pipe, open_ = bytearray(), spawn.pipe_of(process.stdout).fileno(), True
     while True:
         ended = process.poll() is not None
         ready = select.select([pipe] if open_ else [], [], [], 0 if ended else 0.05)[0]
@@ -57,7 +57,9 @@ def collect(process, limit):
             return bytes(output), ended
 
 
-def run(agent, kind, sha256, model, release, limit=0):
+def run(
+    agent: "shapes.Agent", kind: "str", sha256: "str", model: "str", release: "str | None", limit: "float" = 0
+) -> "None":
     """Run a hook to its end.
 
     Args:
@@ -112,7 +114,7 @@ def run(agent, kind, sha256, model, release, limit=0):
         )
 
 
-def run_pending(agent):
+def run_pending(agent: "shapes.Agent") -> "None":
     """Run the hooks that recovery or a revert left to do. A failure is logged: there is nothing to go
     back to."""
     from edgewright_agent import clock
@@ -122,7 +124,7 @@ def run_pending(agent):
             free = [one for one in state["pending"] if not one["owner"] or not clock.alive(one["owner"])]
             if not free or agent.store.problem:
                 return
-            todo = dict(free[0])
+            todo = free[0].copy()
             free[0]["owner"] = clock.owner()
             agent.store.save(state)
         try:
@@ -134,17 +136,17 @@ def run_pending(agent):
             agent.store.save(state)
 
 
-def leave(state, kind, model, release):
+def leave(state: "shapes.State", kind: "str", model: "str", release: "str | None") -> "None":
     """Note a hook of a release as still to be run, if it has one of that kind. The caller saves the state."""
-    record = state["models"][model]["releases"].get(release)
-    if record and kind in record["hooks"]:
-        todo = {
+    about = state["models"][model]["releases"].get(release or "")
+    if release and about and kind in about["hooks"]:
+        todo: "shapes.PendingHook" = {
+            "id": "%d-%s-%s" % (state["sequence"], model, kind),
             "kind": kind,
             "model": model,
             "release": release,
-            "sha256": record["hooks"][kind],
-            "hook_s": record.get("hook_s", 0),
+            "sha256": about["hooks"][kind],
+            "hook_s": about.get("hook_s", 0),
             "owner": None,
         }
-        todo["id"] = "%d-%s-%s" % (state["sequence"], model, kind)
         state["pending"].append(todo)

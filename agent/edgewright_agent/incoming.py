@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 
-from edgewright_agent import integrity
+from edgewright_agent import integrity, shapes
 from edgewright_agent.protocol import SILENCE_SECONDS, SPARE_BYTES, SPARE_INODES, AgentError
 from edgewright_agent.uses import alone
 
@@ -12,7 +12,7 @@ FOLDER = "incoming"
 WAIT_SECONDS = SILENCE_SECONDS + 5  # for another session's upload of the same bytes, while it stands still
 
 
-def room(files, needed, inodes=1):
+def room(files: "shapes.Files", needed: "int", inodes: "int" = 1) -> "None":
     """AgentError `disk-full` unless so many bytes and inodes fit, with some to spare."""
     about = os.statvfs(files.root)
     free = about.f_bavail * about.f_frsize
@@ -37,15 +37,15 @@ class Incoming(object):
         files: Files. checked: Integrity.
     """
 
-    def __init__(self, files, checked):
+    def __init__(self, files: "shapes.Files", checked: "shapes.Integrity") -> "None":
         self.files = files
         self.checked = checked
 
-    def name(self, sha256):
+    def name(self, sha256: "str") -> "str":
         """The relative path of a whole file."""
         return "%s/%s" % (FOLDER, sha256)
 
-    def find(self, sha256, size=None):
+    def find(self, sha256: "str", size: "int | None" = None) -> "str":
         """The absolute path of a whole file, verified; AgentError `not-found`."""
         path = self.files.path(self.name(sha256))
         try:
@@ -59,7 +59,7 @@ class Incoming(object):
             )
         return path
 
-    def part(self, sha256, size):
+    def part(self, sha256: "str", size: "int") -> "shapes.Upload":
         """What is there of these bytes: `{"complete", "offset", "prefix_sha256"}`.
 
         Waits for a session whose link broke: until it notices, it may still write what was on its way.
@@ -78,7 +78,7 @@ class Incoming(object):
         prefix = integrity.sha256_of(path, offset) if offset else hashlib.sha256().hexdigest()
         return {"complete": False, "offset": offset, "prefix_sha256": prefix}
 
-    def _wait(self, path):
+    def _wait(self, path: "str") -> "None":
         """Until no other session writes a part; AgentError `busy`, when it does not grow for too long."""
         until, size = 0.0, -1
         while os.path.isfile(path):
@@ -95,7 +95,7 @@ class Incoming(object):
                     raise
             time.sleep(0.1)
 
-    def put(self, sha256, size, offset, pieces):
+    def put(self, sha256: "str", size: "int", offset: "int", pieces: "shapes.Iterator[bytes]") -> "None":
         """Take the rest of a file's bytes.
 
         Args:
@@ -111,7 +111,7 @@ class Incoming(object):
         if offset:
             self._feed(digest, part, offset)
 
-        def ended():
+        def ended() -> "None":
             if digest.hexdigest() != sha256:
                 self.files.remove_file(part)
                 raise AgentError(
@@ -127,12 +127,12 @@ class Incoming(object):
                 digest.update(piece)
                 write(piece)
 
-    def accept(self, sha256):
+    def accept(self, sha256: "str") -> "None":
         """Take a whole file whose bytes were hashed while they were written."""
         self.checked.trust(self.files.path(self.name(sha256)), sha256)
         self.files.remove_file(self.name(sha256) + ".part")
 
-    def _feed(self, digest, part, offset):
+    def _feed(self, digest: "shapes.Hash", part: "str", offset: "int") -> "None":
         """Hash what an earlier session left."""
         left = offset
         try:
@@ -148,12 +148,12 @@ class Incoming(object):
                 "bad-argument", "there is no such part: %s" % sha_of(part), "ask for `part` again"
             )
 
-    def drop(self, sha256s):
+    def drop(self, sha256s: "shapes.Iterable[str]") -> "None":
         """Forget whole files that are no longer needed."""
         for sha256 in sha256s:
             self.files.remove_file(self.name(sha256))
 
 
-def sha_of(part):
+def sha_of(part: "str") -> "str":
     """The sha256 in a part's name."""
     return os.path.basename(part).split(".")[0]

@@ -1,18 +1,18 @@
 """Leases: between two commands a transaction keeps other hosts out, for a limited time."""
 
-from edgewright_agent import clock
+from edgewright_agent import clock, shapes
 from edgewright_agent.protocol import AgentError
 
 MAX_SECONDS = 3600.0
 
 
-def live(state):
+def live(state: "shapes.State") -> "shapes.Lease | None":
     """The lease that is alive, or None."""
     lease = state["lease"]
     return lease if lease and clock.left(lease["deadline"]) > 0 else None
 
 
-def free(state, txn=""):
+def free(state: "shapes.State", txn: "str" = "") -> "None":
     """AgentError `busy` while another one's lease lives."""
     other = live(state)
     if other and other["txn"] != txn:
@@ -23,7 +23,7 @@ def free(state, txn=""):
         )
 
 
-def begin(state, model, txn, host, ttl_s):
+def begin(state: "shapes.State", model: "str", txn: "str", host: "str", ttl_s: "float") -> "None":
     """Take the lease, or take it again with the same txn; AgentError `busy`."""
     free(state, txn)
     ttl_s = min(float(ttl_s), MAX_SECONDS)
@@ -36,7 +36,7 @@ def begin(state, model, txn, host, ttl_s):
     }
 
 
-def require(state, txn, model):
+def require(state: "shapes.State", txn: "str", model: "str") -> "None":
     """AgentError `busy` unless this txn holds the lease, for this model. Renews it (the caller saves)."""
     lease = live(state)
     if not lease or lease["txn"] != txn:
@@ -49,7 +49,7 @@ def require(state, txn, model):
     lease["deadline"] = clock.in_seconds(lease["ttl_s"])
 
 
-def renew(state, txn):
+def renew(state: "shapes.State", txn: "str") -> "bool":
     """Prolong the lease of a txn. True where there was something to change."""
     lease = live(state)
     if not lease or lease["txn"] != txn or clock.left(lease["deadline"]) > lease["ttl_s"] / 2:
@@ -58,7 +58,7 @@ def renew(state, txn):
     return True
 
 
-def end(state, txn):
+def end(state: "shapes.State", txn: "str") -> "None":
     """Give the lease back, if this txn has it."""
     if state["lease"] and state["lease"]["txn"] == txn:
         state["lease"] = None

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import sys
+import types
 import zipfile
 
 ENTRIES = ("server", "child", "guard")
@@ -29,39 +30,45 @@ class MemoryImporter(object):
         sources: {name, such as `edgewright_agent/loader.py`: text}.
     """
 
-    def __init__(self, sources, package):
+    def __init__(self, sources: "dict[str, str]", package: "str") -> "None":
         self.sources, self.package = sources, package
 
-    def member(self, fullname):
-        """(name of the source, is a package) of a module, or None."""
+    def member(self, fullname: "str") -> "tuple[str, bool]":
+        """(name of the source, is a package) of a module; no name where there is none."""
         base = fullname.replace(".", "/")
         for name, package in ((base + "/__init__.py", True), (base + ".py", False)):
             if name in self.sources:
                 return name, package
-        return None
+        return "", False
 
-    def find_spec(self, fullname, path=None, target=None):  # noqa: ARG002 - the import system's signature
+    def find_spec(
+        self,
+        fullname: "str",
+        path: "object" = None,  # noqa: ARG002 - the import system's signature
+        target: "object" = None,  # noqa: ARG002
+    ) -> "importlib.machinery.ModuleSpec | None":
         """The spec of one of the package's modules, else None."""
-        found = self.member(fullname) if fullname.split(".")[0] == self.package else None
-        if found is None:
+        found = self.member(fullname) if fullname.split(".")[0] == self.package else ("", False)
+        if not found[0]:
             return None
-        return importlib.util.spec_from_loader(fullname, self, origin=found[0], is_package=found[1])
+        # the stub of the standard library asks for `load_module`, which Python 3.4 did away with
+        return importlib.util.spec_from_loader(fullname, self, origin=found[0], is_package=found[1])  # type: ignore[arg-type]
 
-    def create_module(self, spec):  # noqa: ARG002 - the import system's signature
+    def create_module(self, spec: "importlib.machinery.ModuleSpec") -> "None":  # noqa: ARG002 - the import system's signature
         """None: the default module object will do."""
         return None
 
-    def exec_module(self, module):
+    def exec_module(self, module: "types.ModuleType") -> "None":
         """Run the module's source."""
-        name = module.__spec__.name
+        name = module.__name__
         exec(compile(self.get_source(name), self.member(name)[0], "exec"), module.__dict__)  # noqa: S102 - the hash was checked
 
-    def get_source(self, fullname):
+    def get_source(self, fullname: "str") -> "str":
         """The text of a module; tracebacks and child processes use it."""
         return self.sources[self.member(fullname)[0]]
 
 
-def install(data):
+def install(data: "bytes") -> "None":
     """Make the modules of a .pyz importable from memory, before any other place.
 
     All sources are one member, `sources.json`: packed together they take two thirds of what they take
@@ -72,7 +79,7 @@ def install(data):
     sys.meta_path.insert(0, MemoryImporter(sources, "edgewright_agent"))
 
 
-def kept(root, sha256):
+def kept(root: "str", sha256: "str") -> "bytes | None":
     """The bytes of `<root>/agent/<sha256>.pyz`, or None where they are absent or not what the name says."""
     try:
         with open(os.path.join(root, "agent", sha256 + ".pyz"), "rb") as file:
@@ -82,7 +89,7 @@ def kept(root, sha256):
     return data if hashlib.sha256(data).hexdigest() == sha256 else None
 
 
-def receive(size):
+def receive(size: "int") -> "bytes":
     """Exactly `size` bytes from descriptor 0."""
     pieces = bytearray()
     while len(pieces) < size:
@@ -95,16 +102,19 @@ def receive(size):
     return bytes(pieces)
 
 
-def say(hello, message):
+def say(hello: "dict[str, object]", message: "dict[str, object]") -> "None":
     """One line to the host, with its nonce."""
     line = dict(message, edgewright=1, nonce=hello.get("nonce"))
     os.write(1, json.dumps(line, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n")
 
 
-def fetch(hello, entry):
+def fetch(hello: "dict[str, object]", entry: "str") -> "bytes":
     """The agent's verified bytes: kept on the board, else sent by the host."""
     root = os.path.expanduser(str(hello["root"]))
-    sha256, size = str(hello["agent"]["sha256"]), int(hello["agent"]["size"])
+    named = hello["agent"]
+    if not isinstance(named, dict):
+        raise Refused("protocol", "the hello names no agent: %.80r" % (named,), "")
+    sha256, size = str(named["sha256"]), int(named["size"])
     if len(sha256) != 64 or set(sha256) - set("0123456789abcdef") or not 0 <= size <= MAX_AGENT:
         raise Refused("protocol", "the hello names no agent: %r, %r bytes" % (sha256[:80], size), "")
     data = kept(root, sha256)
@@ -120,7 +130,7 @@ def fetch(hello, entry):
     return data
 
 
-def run(hello):
+def run(hello: "dict[str, object]") -> "None":
     """Fetch the agent and run the module that the hello's `entry` names."""
     try:
         entry = hello.get("entry", "server")

@@ -1,28 +1,30 @@
 """What the log says of each command: a line for every change, and for every one that was refused."""
 
+from edgewright_agent import shapes
+
 # change nothing, and fail for the host alone
 QUIET = ("ping", "facts", "part", "get", "outcome", "status", "logs")
 
 
-def installed(about):
+def installed(about: "shapes.Arguments") -> "str":
     """The text of an install."""
     return "was there already" if about["existed"] else "installed"
 
 
-def found(about):
+def found(about: "shapes.Found") -> "str":
     """What a verdict names besides goldens: outputs by their number, slices as output:axis:index."""
     lost = ["%(output)d:%(axis)d:%(index)d" % one for one in about.get("lost", ())]
     named = (("lost slices", lost), ("wrong outputs", about.get("wrong")), ("low outputs", about.get("low")))
     return "".join("; %s: %s" % (what, ", ".join(map(str, those))) for what, those in named if those)
 
 
-def wrong(about):
+def wrong(about: "shapes.Found") -> "str":
     """What is wrong with answers."""
     counts = (len(about["failed"]), about["goldens"])
     return "goldens answered wrongly: %d of %d" % counts + found(about)
 
 
-def verified(about):
+def verified(about: "shapes.Arguments") -> "str":
     """The text of a verification."""
     said = "answers rightly" if about["ok"] else "answers wrongly"
     counts = "%d of %d wrong, " % (len(about["failed"]), about["goldens"])
@@ -32,23 +34,23 @@ def verified(about):
     return text % (said, about["runtime"], about["accelerator"], counts, about["sqnr_db"]) + found(about)
 
 
-def on_trial(about):
+def on_trial(about: "shapes.Arguments") -> "str":
     """The text of an activation."""
     before = about["from"] or "nothing"
     return "on trial for %d s, guard: %s, before it was %s" % (about["deadline_s"], about["guard"], before)
 
 
-def rolled_back(about):
+def rolled_back(about: "shapes.Arguments") -> "str":
     """The text of a rollback."""
     return "rolled back, " + on_trial(about)
 
 
-def pruned(about):
+def pruned(about: "shapes.Arguments") -> "str":
     """The text of a prune."""
     return "pruned, %d bytes: %s" % (about["freed_bytes"], ", ".join(about["removed"]) or "nothing")
 
 
-TEXTS = {  # command: text, or a function of its arguments and its result together
+TEXTS: "dict[str, str | shapes.Describe]" = {  # command: text, or a function of its arguments and its result together
     "begin": "lease for %(host)s, transaction %(txn)s",
     "runner": "the runner of %(target)s is %(sha256)s",
     "provision": "provisioned %(name)s %(version)s: %(bytes)d bytes",
@@ -64,13 +66,13 @@ TEXTS = {  # command: text, or a function of its arguments and its result togeth
 }
 
 
-def subject(about):
+def subject(about: "shapes.Record") -> "str":
     """The model and the release that a command is about, with a colon; empty where it is about neither."""
     words = " ".join(str(about[key]) for key in ("model", "release") if about.get(key))
     return words + ": " if words else ""
 
 
-def done(do, given, found):
+def done(do: "str", given: "shapes.Arguments", found: "shapes.Record") -> "str":
     """The line of a command that went well; empty for one that changed nothing."""
     if do not in TEXTS or given.get("dry_run"):
         return ""
@@ -78,7 +80,7 @@ def done(do, given, found):
     return (subject(about) + (text(about) if callable(text) else text % about)).rstrip()
 
 
-def refused(do, given, error):
+def refused(do: "str", given: "shapes.Arguments", error: "shapes.AgentError") -> "str":
     """The line of a command that was refused or failed; empty for one that only asks."""
     if do in QUIET or given.get("dry_run"):
         return ""

@@ -3,6 +3,7 @@
 import hashlib
 import re
 
+from edgewright_agent import shapes
 from edgewright_agent.protocol import (
     MANIFEST_SCHEMA,
     MAX_FILE,
@@ -20,34 +21,34 @@ PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]{0,127}\Z")  # one part of a pat
 WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")  # a target or a precision
 
 
-def bad(what):
+def bad(what: "str") -> "AgentError":
     """The AgentError of a manifest."""
     return AgentError("bad-manifest", "the manifest is not valid: %s" % what, "build the artifact again")
 
 
-def safe_path(path):
+def safe_path(path: "object") -> "bool":
     """Whether a path is relative, plain and stays inside."""
     parts = path.split("/") if isinstance(path, str) else []
     return 0 < len(parts) <= 8 and all(PART.match(part) and not part.endswith(".new") for part in parts)
 
 
-def is_whole(value):
+def is_whole(value: "object") -> "shapes.IsWhole":
     """Whether a value is a whole number."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def is_count(value, limit):
+def is_count(value: "object", limit: "float") -> "shapes.IsWhole":
     """Whether a value is a whole number from 0 to a limit."""
-    return is_whole(value) and 0 <= value <= limit
+    return isinstance(value, int) and is_whole(value) and 0 <= value <= limit
 
 
-def need(condition, what):
+def need(condition: "object", what: "str") -> "None":
     """`bad-manifest` unless a condition holds."""
     if not condition:
         raise bad(what)
 
 
-def check_files(entries):
+def check_files(entries: "shapes.Unchecked") -> "set[str]":
     """Check the list of files. Returns their paths."""
     need(isinstance(entries, list) and 0 < len(entries) <= MAX_FILES, "files")
     paths = set()
@@ -67,7 +68,7 @@ def check_files(entries):
     return paths
 
 
-def check_tensors(specs, what):
+def check_tensors(specs: "shapes.Unchecked", what: "str") -> "None":
     """Check the list of inputs or outputs."""
     need(isinstance(specs, list) and 0 < len(specs) <= 256, what)
     for spec in specs:
@@ -79,7 +80,7 @@ def check_tensors(specs, what):
         need(all(is_count(size, 2**31) for size in spec["shape"]), "a shape in %s" % what)
 
 
-def check_goldens(goldens, paths):
+def check_goldens(goldens: "shapes.Unchecked", paths: "set[str]") -> "None":
     """Check the golden inputs' entry."""
     need(isinstance(goldens, dict) and isinstance(goldens.get("file"), str), "goldens")
     need(goldens["file"] in paths, "the file of the goldens")
@@ -93,12 +94,12 @@ def check_goldens(goldens, paths):
         )
 
 
-def is_limit(value):
+def is_limit(value: "object") -> "shapes.IsNumber":
     """Whether a value is a number from 0 on. Those of a manifest are finite: `loads` takes no other."""
-    return (is_whole(value) or isinstance(value, float)) and value >= 0
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
 
 
-def check_limits(limits, shape):
+def check_limits(limits: "shapes.Unchecked", shape: "list[int]") -> "int":
     """Check what one output's answers must keep. Returns how many slices it has."""
     need(isinstance(limits, dict) and set(limits) == LIMITS, "the limits of an output")
     noise, error, unequal, apart = (limits[key] for key in ("noise", "error", "unequal", "apart"))
@@ -121,7 +122,7 @@ def check_limits(limits, shape):
     return sum(shape[axis] for axis in axes)
 
 
-def check_verdict(verdict, outputs):
+def check_verdict(verdict: "shapes.Unchecked", outputs: "list[shapes.Spec]") -> "None":
     """Check the verdict: one an output."""
     need(isinstance(verdict, list) and len(verdict) == len(outputs), "a verdict an output")
     need(all(isinstance(one, dict) for one in verdict), "a verdict")
@@ -133,7 +134,7 @@ def check_verdict(verdict, outputs):
     need(sum(slices) <= MAX_SLICES, "the number of slices")
 
 
-def parse(data, sha256):
+def parse(data: "bytes", sha256: "str") -> "shapes.Manifest":
     """The manifest in these bytes.
 
     Raises:
@@ -142,7 +143,7 @@ def parse(data, sha256):
     if hashlib.sha256(data).hexdigest() != sha256:
         raise AgentError("hash-mismatch", "the manifest does not have its declared hash", "deploy it again")
     try:
-        manifest = loads(data.decode("utf-8"))
+        manifest: "shapes.Manifest" = loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
         raise bad("not JSON")
     need(isinstance(manifest, dict) and is_count(manifest.get("schema"), 2**31), "schema")
@@ -165,6 +166,6 @@ def parse(data, sha256):
     return manifest
 
 
-def model_bytes(manifest):
+def model_bytes(manifest: "shapes.Manifest") -> "int":
     """Bytes of all files."""
     return sum(entry["size"] for entry in manifest["files"])

@@ -6,13 +6,13 @@ STATUS = "/proc/self/status"
 CLEAR_REFS = "/proc/self/clear_refs"
 
 
-def field(text, name):
+def field(text: "str", name: "str") -> "int | None":
     """KiB of one line of `/proc/<pid>/status`, or None."""
     found = re.search(r"^%s:\s+(\d+) kB$" % re.escape(name), text, re.MULTILINE)
     return int(found.group(1)) if found else None
 
 
-def peak_kb():
+def peak_kb() -> "int":
     """VmHWM of this process, KiB; -1 where the kernel does not tell."""
     try:
         with open(STATUS) as file:
@@ -22,7 +22,7 @@ def peak_kb():
     return -1 if value is None else value
 
 
-def baseline():
+def baseline() -> "tuple[int, str]":
     """(KiB, method): VmHWM from here on, set back to what is resident now where the kernel can.
 
     Writing 5 to `clear_refs` does so (Linux 4.0, CONFIG_PROC_PAGE_MONITOR). Without it the peak of the
@@ -38,7 +38,7 @@ def baseline():
     return (value, method) if value >= 0 else (-1, "unknown")
 
 
-def above(base_kb, peaks_kb):
+def above(base_kb: "int", peaks_kb: "list[int]") -> "int":
     """The greatest peak over the baseline, KiB; -1 where either is unknown."""
     if base_kb < 0 or min(peaks_kb) < 0:
         return -1

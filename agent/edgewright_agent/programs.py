@@ -11,12 +11,18 @@ SECONDS = 20.0
 OUTPUT_BYTES = 1024 * 1024
 
 
-def find(name):
+def find(name: "str") -> "str | None":
     """The absolute path of a program, or None. Logins over SSH often lack the sbin folders on PATH."""
     return shutil.which(name, path=os.environ.get("PATH", "") + os.pathsep + TOOL_PATH)
 
 
-def run(command, data=b"", env=None, cwd="/", seconds=SECONDS):
+def run(
+    command: "list[str]",
+    data: "bytes" = b"",
+    env: "dict[str, str] | None" = None,
+    cwd: "str" = "/",
+    seconds: "float" = SECONDS,
+) -> "tuple[int, str, str]":
     """Run a program to its end.
 
     Args:
@@ -33,7 +39,7 @@ def run(command, data=b"", env=None, cwd="/", seconds=SECONDS):
             command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, env=env, start_new_session=True
         )
     except OSError as error:
-        return 127, "", os.strerror(error.errno)
+        return 127, "", os.strerror(error.errno or 0)
     spawn.register(process)
     try:
         out, err = process.communicate(data, timeout=seconds)
@@ -44,12 +50,12 @@ def run(command, data=b"", env=None, cwd="/", seconds=SECONDS):
     return code, text(out), text(err)
 
 
-def text(data):
+def text(data: "bytes") -> "str":
     """At most 1 MiB of what a program printed."""
     return data[:OUTPUT_BYTES].decode("utf-8", "surrogateescape")
 
 
-def said(code, out, err):
+def said(code: "int", out: "str", err: "str") -> "str":
     """What a program that failed said, in a few words."""
     lines = (err.strip() or out.strip() or "exit code %d" % code).splitlines()
     return lines[-1][:200]

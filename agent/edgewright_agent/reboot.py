@@ -5,18 +5,18 @@ import json
 import re
 import sys
 
-from edgewright_agent import clock, crontab, userunit
+from edgewright_agent import clock, crontab, shapes, userunit
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.root import board_id
 
 RECORD = "guard.json"  # what was installed: kind, sha256 of the agent, command
 MARK = "guard.mark"  # when the guard ran last
-KINDS = {"cron": crontab, "systemd": userunit}
+KINDS: "dict[str, shapes.GuardWay]" = {"cron": crontab, "systemd": userunit}
 PLAIN = re.compile(r"/[A-Za-z0-9_./+@:,~=-]*\Z")  # paths that neither cron, a shell nor systemd takes apart
 LONG_SECONDS = 600.0  # a trial that may last longer must survive a reboot
 
 
-def read(files, name):
+def read(files: "shapes.Files", name: "str") -> "shapes.Unchecked":
     """A JSON object in the root folder; empty where there is none."""
     try:
         with open(files.path(name), encoding="ascii") as file:
@@ -26,23 +26,24 @@ def read(files, name):
     return found if isinstance(found, dict) else {}
 
 
-def installed(files):
-    """What was installed: `kind`, `sha256` of the agent, `command`; empty where nothing was."""
-    found = read(files, RECORD)
-    return found if set(found) == {"kind", "sha256", "command"} and found["kind"] in KINDS else {}
+def installed(files: "shapes.Files") -> "shapes.GuardRecord | None":
+    """What was installed: `kind`, `sha256` of the agent, `command`; None where nothing was."""
+    found: "shapes.GuardRecord" = read(files, RECORD)
+    return found if set(found) == {"kind", "sha256", "command"} and found["kind"] in KINDS else None
 
 
-def write(files, name, found):
+def write(files: "shapes.Files", name: "str", found: "shapes.Record") -> "None":
     """Write a JSON object into the root folder."""
     files.write(name, json.dumps(found, sort_keys=True).encode("ascii") + b"\n")
 
 
-def agent_of(files):
+def agent_of(files: "shapes.Files") -> "str":
     """The sha256 of the agent that the guard runs, or empty."""
-    return installed(files).get("sha256", "")
+    record = installed(files)
+    return record["sha256"] if record else ""
 
 
-def command(agent):
+def command(agent: "shapes.Agent") -> "list[str]":
     """The guard's command, as a list.
 
     Raises:
@@ -56,7 +57,7 @@ def command(agent):
     return [sys.executable, "-I", "-S", "-B", pyz, "guard", "--root", agent.files.root]
 
 
-def kind(agent):
+def kind(agent: "shapes.Agent") -> "str":
     """`cron` or `systemd`, where the guard is installed and still in its place, else `none`."""
     record = installed(agent.files)
     if not record:
@@ -65,7 +66,7 @@ def kind(agent):
     return record["kind"] if there else "none"
 
 
-def ready(agent):
+def ready(agent: "shapes.Agent") -> "str":
     """As `kind`, after a guard of an earlier agent was replaced: an old one may not read a newer state."""
     record = installed(agent.files)
     if record and record["sha256"] != agent.sha256 and kind(agent) != "none":
@@ -73,22 +74,22 @@ def ready(agent):
     return kind(agent)
 
 
-def mark(files):
+def mark(files: "shapes.Files") -> "None":
     """Note that the guard ran to its end in this boot."""
     write(files, MARK, {"boot_id": clock.boot_id(), "at": clock.now()})
 
 
-def tested(agent, way, argv):
+def tested(agent: "shapes.Agent", way: "shapes.GuardWay", argv: "list[str]") -> "str":
     """Run what was installed, by the very means that runs it at boot. Returns what went wrong, or empty."""
     began = clock.now()
     why = way.test(agent.files, board_id(agent.files), argv)
-    ran = read(agent.files, MARK)
+    ran: "shapes.Stamp" = read(agent.files, MARK)
     if why or (ran.get("boot_id") == clock.boot_id() and ran.get("at", 0.0) >= began):
         return why
     return "the guard left no mark"
 
 
-def install(agent):
+def install(agent: "shapes.Agent") -> "shapes.GuardState":
     """Install the guard by the first means that works here, and test it.
 
     Returns:
@@ -106,7 +107,7 @@ def install(agent):
     return {"guard": "none", "tested": False, "why": "; ".join(reasons)}
 
 
-def remove(agent):
+def remove(agent: "shapes.Agent") -> "shapes.GuardState":
     """Take the guard away, whatever installed it. Returns as `install`."""
     name = board_id(agent.files)
     reasons = [way.remove(agent.files, name) for way in KINDS.values() if name]
@@ -118,7 +119,7 @@ def remove(agent):
     return {"guard": "none", "tested": False, "why": ""}
 
 
-def protect(agent, deadline_s, unguarded):
+def protect(agent: "shapes.Agent", deadline_s: "float", unguarded: "bool") -> "str":
     """What ends a trial after a reboot: `cron`, `systemd` or `none`.
 
     Raises:
@@ -129,7 +130,7 @@ def protect(agent, deadline_s, unguarded):
     return found
 
 
-def refuse_long(found, deadline_s, unguarded):
+def refuse_long(found: "str", deadline_s: "float", unguarded: "bool") -> "None":
     """AgentError `no-guard`, where a trial is a long one and no guard was `found`."""
     if found == "none" and deadline_s > LONG_SECONDS and not unguarded:
         message = "a trial of %d s must survive a reboot, and this board has no guard" % deadline_s

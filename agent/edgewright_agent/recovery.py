@@ -3,18 +3,19 @@ short."""
 
 import os
 
-from edgewright_agent import clock, hooks, lease, prepared
+from edgewright_agent import clock, hooks, lease, prepared, shapes
 from edgewright_agent import state as states
 from edgewright_agent.protocol import MAX_LINE, AgentError, loads
+from edgewright_agent.trial import find
 
 
-def recover(agent, trials):
+def recover(agent: "shapes.Agent", trials: "shapes.Trials") -> "list[shapes.Result]":
     """Bring the root folder back to what the state says, and end the trials whose time is over.
 
     Returns:
         list of `{"model", "txn", "from", "to"}`: the trials that were reverted.
     """
-    recovered = []
+    recovered: "list[shapes.Result]" = []
     with agent.store.locked() as state:
         if agent.store.problem:
             return recovered
@@ -24,7 +25,7 @@ def recover(agent, trials):
             if trial and clock.left(trial["deadline"]) <= 0:
                 again = trial["deadline"]["boot_id"] != clock.boot_id()
                 why = "the board booted meanwhile" if again else "nobody committed it in time"
-                trials.undo(state, name, why, failed=False)
+                trials.undo(state, name, trial, why, failed=False)
                 recovered.append(
                     {"model": name, "txn": trial["txn"], "from": trial["from"], "to": trial["to"]}
                 )
@@ -33,7 +34,7 @@ def recover(agent, trials):
     return recovered
 
 
-def align(agent, trials, model, current):
+def align(agent: "shapes.Agent", trials: "shapes.Trials", model: "str", current: "str | None") -> "None":
     """Make a link follow the state, where a crash came between the two."""
     path = agent.files.path("models/%s/current" % model)
     wanted = None if current is None else "versions/" + current
@@ -43,7 +44,7 @@ def align(agent, trials, model, current):
         agent.files.note("%s: the link is mended, it named %s, the state says %s" % (model, found, current))
 
 
-def wake(agent, state):
+def wake(agent: "shapes.Agent", state: "shapes.State") -> "None":
     """Leave the `resume` hooks of sessions that died while an application was quiet."""
     dead = [entry for entry in state["quiesced"] if not clock.alive(entry["owner"])]
     if dead:
@@ -53,7 +54,7 @@ def wake(agent, state):
         agent.store.save(state)
 
 
-def tidy(agent, releases):
+def tidy(agent: "shapes.Agent", releases: "shapes.Releases") -> "None":
     """Remove what crashed sessions left: the trash, stages without a lease, results of the dead,
     unknown releases."""
     with agent.store.locked() as state:
@@ -72,7 +73,7 @@ def tidy(agent, releases):
         releases.empty_trash()
 
 
-def strays(agent, releases, state, model):
+def strays(agent: "shapes.Agent", releases: "shapes.Releases", state: "shapes.State", model: "str") -> "None":
     """Move the folders of releases that the state does not know, and what was prepared for them, into the trash;
     remove their records."""
     folder = "models/%s/versions" % model
@@ -88,13 +89,13 @@ def strays(agent, releases, state, model):
         releases.trash(relative)
 
 
-def of_the_living(session):
+def of_the_living(session: "str") -> "bool":
     """Whether a session's name, `<pid>-<when it began>`, is that of a process that runs."""
     pid, _, began = session.partition("-")
     return len(pid) < 12 and pid.isdigit() and began == str(clock.started(int(pid)))
 
 
-def rewatch(agent):
+def rewatch(agent: "shapes.Agent") -> "None":
     """Start a new watchdog for every trial whose own is dead, since a board may kill what a session leaves behind;
     or whose own is of an agent with an older schema, since it leaves what this one writes."""
     from edgewright_agent import guard
@@ -110,14 +111,15 @@ def rewatch(agent):
             agent.files.note("no watchdog: " + error.message)
             continue
         with agent.store.locked() as state:
-            for other in state["models"].values():
-                if other["trial"] and other["trial"]["txn"] == trial["txn"]:
-                    kept = "watchdog" if other["trial"]["guard"] == "none" else other["trial"]["guard"]
-                    other["trial"].update(watchdog=watchdog, guard=kept)
-                    agent.store.save(state)
+            found = find(state, trial["txn"])
+            if found:
+                other = found[2]
+                other["watchdog"] = watchdog
+                other["guard"] = "watchdog" if other["guard"] == "none" else other["guard"]
+                agent.store.save(state)
 
 
-def record_of(agent, model, release):
+def record_of(agent: "shapes.Agent", model: "str", release: "str") -> "shapes.Unchecked":
     """What a release's own record says of it; ValueError, or AgentError `newer-schema`."""
     with open(agent.files.path("models/%s/records/%s.json" % (model, release)), "rb") as file:
         about = loads(file.read(MAX_LINE).decode("ascii"))
@@ -130,7 +132,7 @@ def record_of(agent, model, release):
     return about
 
 
-def reset(agent, releases, trials):
+def reset(agent: "shapes.Agent", releases: "shapes.Releases", trials: "shapes.Trials") -> "shapes.Result":
     """After both state slots were lost: take each hash-valid `current` as the truth."""
     from edgewright_agent import manifest
 
@@ -154,8 +156,9 @@ def reset(agent, releases, trials):
                 continue
             if manifest.safe_path(release):
                 record = states.model_of(state, model)
-                record["releases"][release] = dict(about, state="committed", txn="")
-                record.update(current=release, last_good=release, known_good=[release])
+                about["state"], about["txn"] = "committed", ""
+                record["releases"][release], record["known_good"] = about, [release]
+                record["current"] = record["last_good"] = release
         for name in states.SLOTS:
             agent.files.remove_file(name)
         agent.store.save(state, reset=True)

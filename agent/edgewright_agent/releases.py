@@ -5,7 +5,7 @@ import json
 import os
 
 from edgewright_agent import hooks as hook_files
-from edgewright_agent import incoming, lease, manifest, prepared
+from edgewright_agent import incoming, lease, manifest, prepared, shapes
 from edgewright_agent import state as states
 from edgewright_agent.protocol import MAX_MANIFEST, AgentError
 
@@ -13,28 +13,30 @@ RESERVE = "reserve"
 RESERVE_BYTES = 4 * 1024 * 1024  # given back to the disk when a revert needs it
 
 
-def folder(model, release):
+def folder(model: "str", release: "str") -> "str":
     """The relative folder of a release."""
     return "models/%s/versions/%s" % (model, release)
 
 
-def release_name(version, artifact):
+def release_name(version: "str", artifact: "str") -> "str":
     """`<version>-<first 8 hex of the artifact's id>`."""
     return "%s-%s" % (version, artifact[:8])
 
 
-def runtime_key(runtime):
+def runtime_key(runtime: "shapes.Runtime") -> "str":
     """What a failure is remembered by: a provisioned runtime's id, the name and version of the board's own."""
     return "%s %s" % (runtime["ref"], runtime["version"]) if runtime["system"] else runtime["ref"]
 
 
-def hooks_of(about):
+def hooks_of(about: "shapes.Parts | shapes.Release") -> "shapes.Record":
     """What a hook's failure is remembered by: with more time the same ones may do."""
     limit = about.get("hook_s", 0)
     return dict(about["hooks"], hook_s=limit) if limit else about["hooks"]
 
 
-def failed_before(record, artifact, runtime, hooks, runner):
+def failed_before(
+    record: "shapes.Model", artifact: "str", runtime: "str", hooks: "shapes.Record", runner: "str | None"
+) -> "shapes.Failure | None":
     """The entry of what failed here with these very parts, or None.
 
     A hook failed whatever runner there was; what did not load or answered wrongly may do better on another one.
@@ -46,7 +48,9 @@ def failed_before(record, artifact, runtime, hooks, runner):
     return None
 
 
-def refuse_failed(record, artifact, runtime, hooks, runner):
+def refuse_failed(
+    record: "shapes.Model", artifact: "str", runtime: "str", hooks: "shapes.Record", runner: "str | None"
+) -> "None":
     """AgentError `failed-before`, where these very parts failed here for good."""
     failure = failed_before(record, artifact, runtime, hooks, runner)
     if failure:
@@ -57,7 +61,14 @@ def refuse_failed(record, artifact, runtime, hooks, runner):
         )
 
 
-def remember_failure(record, release, why, code, runtime=None, runner=None):
+def remember_failure(
+    record: "shapes.Model",
+    release: "str",
+    why: "str",
+    code: "str",
+    runtime: "shapes.Runtime | None" = None,
+    runner: "str | None" = None,
+) -> "None":
     """Note that a release failed for good on this board, on this runtime (as `Runtimes.find` describes it) and runner.
 
     Only for load, golden and hook failures.
@@ -66,17 +77,25 @@ def remember_failure(record, release, why, code, runtime=None, runner=None):
     hooks = hooks_of(about) if code == "hook-failed" else None
     key = runtime_key(runtime) if runtime else about["runtime"]
     if failed_before(record, about["artifact"], key, hooks_of(about), runner) is None:
-        entry = {"release": release, "artifact": about["artifact"], "runtime": key, "hooks": hooks}
-        record["failed"] = record["failed"][-49:] + [dict(entry, runner=runner, code=code, why=why[:500])]
+        entry: "shapes.Failure" = {
+            "release": release,
+            "artifact": about["artifact"],
+            "runtime": key,
+            "hooks": hooks,
+            "runner": runner,
+            "code": code,
+            "why": why[:500],
+        }
+        record["failed"] = record["failed"][-49:] + [entry]
 
 
-def same_parts(record, release, wanted):
+def same_parts(record: "shapes.Model", release: "str", wanted: "shapes.Record") -> "bool":
     """Whether a release is recorded with just these parts."""
-    known = record["releases"].get(release, {})
-    return all(known.get(key, 0) == wanted[key] for key in wanted)
+    known: "shapes.Record" = record["releases"].get(release) or {}
+    return all(known.get(key, 0) == part for key, part in wanted.items())
 
 
-def keep_reserve(files):
+def keep_reserve(files: "shapes.Files") -> "None":
     """Take the reserve from the disk, if it is not taken yet."""
     path = files.path(RESERVE)
     if not os.path.isfile(path) or os.path.getsize(path) != RESERVE_BYTES:
@@ -84,10 +103,11 @@ def keep_reserve(files):
         files.allocate(RESERVE, RESERVE_BYTES)
 
 
-def needed(record):
+def needed(record: "shapes.Model") -> "set[str]":
     """The releases that must stay: current, last good, both ends of a trial."""
-    trial = record["trial"] or {}
-    return {record["current"], record["last_good"], trial.get("from"), trial.get("to")} - {None}
+    trial = record["trial"]
+    ends = [record["current"], record["last_good"]] + ([trial["from"], trial["to"]] if trial else [])
+    return {release for release in ends if release}
 
 
 class Releases(object):
@@ -97,11 +117,11 @@ class Releases(object):
         agent: Agent.
     """
 
-    def __init__(self, agent):
+    def __init__(self, agent: "shapes.Agent") -> "None":
         self.agent = agent
         self.files = agent.files
 
-    def read_manifest(self, sha256):
+    def read_manifest(self, sha256: "str") -> "tuple[bytes, shapes.Manifest]":
         """The manifest among the uploads: (bytes, dict)."""
         path = self.agent.incoming.find(sha256)
         if os.path.getsize(path) > MAX_MANIFEST:
@@ -110,7 +130,17 @@ class Releases(object):
             data = file.read()
         return data, manifest.parse(data, sha256)
 
-    def install(self, model, version, artifact, runtime, hooks, txn, hook_s=0, runner=None):
+    def install(
+        self,
+        model: "str",
+        version: "str",
+        artifact: "str",
+        runtime: "str",
+        hooks: "dict[str, str]",
+        txn: "str",
+        hook_s: "float" = 0,
+        runner: "str | None" = None,
+    ) -> "shapes.Result":
         """Make a release of uploaded files.
 
         Args:
@@ -121,7 +151,7 @@ class Releases(object):
             `{"release", "state", "existed"}`.
         """
         release = release_name(version, artifact)
-        wanted = {
+        wanted: "shapes.Parts" = {
             "version": version,
             "artifact": artifact,
             "runtime": runtime,
@@ -147,20 +177,33 @@ class Releases(object):
         try:
             self.stage(stage, data, content)
             self.keep_hooks(hooks)
-            self.place(
-                stage,
-                model,
-                release,
-                dict(wanted, runner=runner, target=content["target"], precision=content["precision"]),
-                txn,
-            )
+            about: "shapes.Release" = {
+                "version": version,
+                "artifact": artifact,
+                "runtime": runtime,
+                "hooks": hooks,
+                "hook_s": hook_s,
+                "runner": runner,
+                "target": content["target"],
+                "precision": content["precision"],
+                "state": "staged",
+                "txn": txn,
+            }
+            self.place(stage, model, release, about, txn)
         except AgentError:
             self.files.remove_tree(stage)
             raise
         self.agent.incoming.drop([entry["sha256"] for entry in content["files"]] + [artifact])
         return {"release": release, "state": "staged", "existed": False}
 
-    def existing(self, record, model, release, wanted, runner):
+    def existing(
+        self,
+        record: "shapes.Model",
+        model: "str",
+        release: "str",
+        wanted: "shapes.Record",
+        runner: "str | None",
+    ) -> "bool":
         """Whether this very release is there and whole. `in-use` when its parts differ and it must stay.
 
         What is in use or known good keeps the runner that it was verified with; any other takes a new one.
@@ -181,7 +224,7 @@ class Releases(object):
             )
         return False
 
-    def stage(self, stage, data, content):
+    def stage(self, stage: "str", data: "bytes", content: "shapes.Manifest") -> "None":
         """Put a release's files together in a folder of their own, durably."""
         incoming.room(self.files, manifest.MAX_SLACK, len(content["files"]) + 8)
         keep_reserve(self.files)
@@ -195,7 +238,7 @@ class Releases(object):
         self.files.share(stage)
         self.files.seal(stage)
 
-    def keep_hooks(self, hooks):
+    def keep_hooks(self, hooks: "dict[str, str]") -> "None":
         """Make the uploaded hooks runnable, in a folder of their own."""
         for sha256 in hooks.values():
             target = hook_files.name(sha256)
@@ -206,7 +249,9 @@ class Releases(object):
                 raise AgentError("bad-argument", "a hook is too large: %d bytes" % size)
             self.files.copy(self.agent.incoming.name(sha256), target, size, 0o700)
 
-    def place(self, stage, model, release, about, txn):
+    def place(
+        self, stage: "str", model: "str", release: "str", about: "shapes.Release", txn: "str"
+    ) -> "None":
         """Move a staged folder to where releases are, and record it."""
         with self.agent.store.locked() as state:
             lease.require(state, txn, model)
@@ -219,21 +264,22 @@ class Releases(object):
             self.files.make_folder("models/%s/records" % model)
             self.trash(folder(model, release))
             # A reset after both slots were lost reads the record again.
+            placed = {key: value for key, value in about.items() if key not in ("state", "txn")}
             self.files.write(
                 "models/%s/records/%s.json" % (model, release),
-                json.dumps(dict(about, schema=states.SCHEMA), sort_keys=True).encode("ascii"),
+                json.dumps(dict(placed, schema=states.SCHEMA), sort_keys=True).encode("ascii"),
             )
             self.files.rename(stage, folder(model, release))
             # Of other parts nothing is known. Another runner is verified before it is activated, as after any repair.
-            if not same_parts(record, release, {key: about[key] for key in about if key != "runner"}):
+            if not same_parts(record, release, {key: placed[key] for key in placed if key != "runner"}):
                 record["known_good"] = [one for one in record["known_good"] if one != release]
             else:  # a repair: what an evaluation accepted of it is so still
-                about = dict(about, accepted=record["releases"][release].get("accepted"))
-            record["releases"][release] = dict(about, state="staged", txn=txn)
+                about["accepted"] = record["releases"][release].get("accepted")
+            record["releases"][release] = about
             self.agent.store.save(state)
         self.empty_trash()
 
-    def content(self, model, release, about):
+    def content(self, model: "str", release: "str", about: "shapes.Release") -> "shapes.Manifest":
         """The manifest of an installed release; `release-damaged`."""
         path = os.path.join(self.files.path(folder(model, release)), manifest.NAME)
         try:
@@ -248,7 +294,7 @@ class Releases(object):
                 "deploy it again",
             )
 
-    def check(self, model, release, about):
+    def check(self, model: "str", release: "str", about: "shapes.Release") -> "shapes.Manifest":
         """The manifest of an installed release, all of whose files have their hashes; `release-damaged`."""
         content = self.content(model, release, about)
         base = self.files.path(folder(model, release))
@@ -263,7 +309,7 @@ class Releases(object):
                 )
         return content
 
-    def whole(self, model, release, about):
+    def whole(self, model: "str", release: "str", about: "shapes.Release") -> "bool":
         """Whether `check` has nothing to say."""
         try:
             self.check(model, release, about)
@@ -271,7 +317,7 @@ class Releases(object):
             return False
         return True
 
-    def check_hooks(self, model, release, about):
+    def check_hooks(self, model: "str", release: "str", about: "shapes.Release") -> "None":
         """AgentError `release-damaged`, where a hook of a release is gone or changed."""
         for kind, sha256 in sorted(about["hooks"].items()):
             if not hook_files.whole(self.agent, sha256):
@@ -281,19 +327,19 @@ class Releases(object):
                     "deploy it again",
                 )
 
-    def trash(self, relative):
+    def trash(self, relative: "str") -> "None":
         """Move a folder out of the way, durably, to be deleted at leisure."""
         if os.path.lexists(self.files.path(relative)):
             names = os.listdir(self.files.path("trash"))
             free = next(str(n) for n in range(len(names) + 1) if str(n) not in names)
             self.files.rename(relative, "trash/" + free)
 
-    def empty_trash(self):
+    def empty_trash(self) -> "None":
         """Delete what is in the trash."""
         for name in os.listdir(self.files.path("trash")):
             self.files.remove_tree("trash/" + name)
 
-    def remove(self, state, model, release):
+    def remove(self, state: "shapes.State", model: "str", release: "str") -> "None":
         """Take a release out of state and place; the caller holds the lock. The state is saved first:
         it decides."""
         record = state["models"][model]
@@ -306,7 +352,7 @@ class Releases(object):
         self.files.remove_file("models/%s/records/%s.json" % (model, release))
         self.files.sync_folder("models/%s/records" % model)
 
-    def discard(self, model, release, txn):
+    def discard(self, model: "str", release: "str", txn: "str") -> "shapes.Result":
         """Remove a release that is not in use; `in-use`."""
         with self.agent.store.locked() as state:
             lease.require(state, txn, model)

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 
-from edgewright_agent import clock
+from edgewright_agent import clock, shapes
 from edgewright_agent.files import Files
 from edgewright_agent.protocol import AgentError
 
@@ -14,7 +14,7 @@ LOG = "agent.log"
 LOG_BYTES = 256 * 1024  # of one log file; one old one is kept
 
 
-def printable(line):
+def printable(line: "str") -> "str":
     """A line without what could move a terminal's cursor, or hide text."""
     return "".join(char if char.isprintable() else "?" for char in line)
 
@@ -27,12 +27,12 @@ class SessionFiles(Files):
         session: name of the session's folder under `results/`.
     """
 
-    def __init__(self, root, session):
+    def __init__(self, root: "str", session: "str") -> "None":
         Files.__init__(self, root)
         self.session = session
         self.count = 0
 
-    def result(self, name, content):
+    def result(self, name: "str", content: "bytes | shapes.Fill") -> "shapes.Kept":
         """Write a file for the host to `get`; it is gone when the session ends.
 
         Args:
@@ -49,7 +49,7 @@ class SessionFiles(Files):
         digest, size = hashlib.sha256(), [0]
         with self.writer(relative, durable=False) as write:
 
-            def count(data):
+            def count(data: "bytes") -> "None":
                 digest.update(data)
                 size[0] += len(data)
                 write(data)
@@ -60,18 +60,18 @@ class SessionFiles(Files):
                 count(content)
         return {"result": unique, "sha256": digest.hexdigest(), "size": size[0]}
 
-    def result_path(self, name):
+    def result_path(self, name: "str") -> "str | None":
         """The absolute path of a result of this session, or None."""
         if not re.match(r"[0-9]+-[a-z0-9._-]+\Z", name):
             return None
         path = self.path("results/%s/%s" % (self.session, name))
         return path if os.path.isfile(path) and not os.path.islink(path) else None
 
-    def end(self):
+    def end(self) -> "None":
         """Remove this session's results."""
         self.remove_tree("results/" + self.session)
 
-    def note(self, text):
+    def note(self, text: "str") -> "None":
         """A line for the log, after the wall clock's time (UTC, maybe years off) and the seconds since boot.
 
         More lines are set in below it. A full disk keeps them out, no more.
@@ -84,7 +84,7 @@ class SessionFiles(Files):
         except AgentError as error:
             sys.stderr.write("edgewright: the log cannot be written: %s\n" % error.message)
 
-    def last_lines(self, lines):
+    def last_lines(self, lines: "int") -> "bytes":
         """The last lines of the log, as bytes."""
         data = b""
         for name in (LOG + ".old", LOG):

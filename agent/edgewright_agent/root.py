@@ -5,6 +5,7 @@ import re
 import stat
 import uuid
 
+from edgewright_agent import shapes
 from edgewright_agent.files import make_root
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.state import take
@@ -15,12 +16,12 @@ GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 HINT = "set `root` of this board in fleet.toml to a folder of its own on a real, writable disk"
 
 
-def unescape(field):
+def unescape(field: "str") -> "str":
     """A field of mountinfo: octal escapes for space, tab, newline and backslash."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), field)
 
 
-def mounts(text):
+def mounts(text: "str") -> "list[shapes.Mount]":
     """Rows of mountinfo: (mount point, options, file system, source's options)."""
     rows = []
     for line in text.splitlines():
@@ -31,7 +32,7 @@ def mounts(text):
     return rows
 
 
-def mount_of(path, rows):
+def mount_of(path: "str", rows: "list[shapes.Mount]") -> "shapes.Mount | None":
     """The row that a path is on: the longest mount point above it, the last one mounted there."""
     found = None
     for row in rows:
@@ -43,7 +44,7 @@ def mount_of(path, rows):
     return found
 
 
-def mount_problem(path, mountinfo, cmdline):
+def mount_problem(path: "str", mountinfo: "str", cmdline: "str") -> "str":
     """`volatile`, `read-only`, `noexec` or empty: why a path's mount will not do."""
     rows = mounts(mountinfo)
     row = mount_of(path, rows)
@@ -63,7 +64,7 @@ def mount_problem(path, mountinfo, cmdline):
     return "noexec" if "noexec" in options else ""
 
 
-def read_text(path):
+def read_text(path: "str") -> "str":
     """A file of /proc, or nothing."""
     try:
         with open(path, errors="replace") as file:
@@ -72,7 +73,7 @@ def read_text(path):
         return ""
 
 
-def problem(root):
+def problem(root: "str") -> "str":
     """Why a root folder's file system must not be used (`volatile`, `read-only`, `noexec`), or empty."""
     path = os.path.realpath(root)
     while not os.path.isdir(path) and path != "/":
@@ -80,12 +81,12 @@ def problem(root):
     return mount_problem(path, read_text("/proc/self/mountinfo"), read_text("/proc/cmdline"))
 
 
-def refuse(why, root):
+def refuse(why: "str", root: "str") -> "AgentError":
     """The AgentError of a root folder that must not be used."""
     return AgentError("root-refused", "the root folder cannot be used, %s: %s" % (why, root), HINT)
 
 
-def open_to(files, group):
+def open_to(files: "shapes.Files", group: "str | None") -> "None":
     """Let a shared group of the board's read the models. None leaves things as they are.
 
     Raises:
@@ -96,7 +97,7 @@ def open_to(files, group):
         files.share_root(gid)
 
 
-def gid_of(group, root):
+def gid_of(group: "object", root: "str") -> "int":
     """The number of a group that the login belongs to."""
     import grp
 
@@ -113,7 +114,7 @@ def gid_of(group, root):
     return gid
 
 
-def prepare(root):
+def prepare(root: "str") -> "str":
     """Check the root folder, make it where it is absent, and set the umask to 077.
 
     Returns:
@@ -136,7 +137,7 @@ def prepare(root):
         make_root(path)
         about = os.lstat(path)
     except OSError as error:
-        raise refuse(os.strerror(error.errno), path)
+        raise refuse(os.strerror(error.errno or 0), path)
     if not stat.S_ISDIR(about.st_mode):
         raise refuse("it is not a folder", path)
     if about.st_uid != os.geteuid():
@@ -148,7 +149,7 @@ def prepare(root):
     return path
 
 
-def furnish(files):
+def furnish(files: "shapes.Files") -> "str":
     """Make the folders and the board's id where they are absent. Returns the id."""
     for folder in FOLDERS:
         files.make_folder(folder)
@@ -164,7 +165,7 @@ def furnish(files):
     return known
 
 
-def board_id(files):
+def board_id(files: "shapes.Files") -> "str":
     """The root folder's id, or empty."""
     known = read_text(files.path("board_id")).strip()
     return known if re.match(r"[0-9a-f]{32}\Z", known) else ""

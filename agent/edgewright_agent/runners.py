@@ -11,6 +11,7 @@ import os
 import sys
 import zipfile
 
+from edgewright_agent import shapes
 from edgewright_agent.loader import MemoryImporter
 from edgewright_agent.protocol import MAX_RUNNER, RUNNERS, AgentError, loads
 
@@ -18,19 +19,19 @@ FOLDER = "runners"
 PACKAGE = "edgewright_targets"
 
 
-def name(sha256):
+def name(sha256: "str") -> "str":
     """The relative path of a runner's file."""
     return "%s/%s.json" % (FOLDER, sha256)
 
 
-def inside(pyz):
+def inside(pyz: "bytes") -> "dict[str, bytes]":
     """{target: bytes} of the runners that an administrator put into the bytes of an agent."""
     with zipfile.ZipFile(io.BytesIO(pyz)) as archive:
         found = archive.read(RUNNERS) if RUNNERS in archive.namelist() else b"{}"
     return {target: text.encode("ascii") for target, text in json.loads(found.decode("ascii")).items()}
 
 
-def load(sources, target):
+def load(sources: "dict[str, str]", target: "str") -> "shapes.Runner":
     """The module of a runner, imported from memory; what another runner imported before is forgotten."""
     for known in [known for known in sys.modules if known.split(".")[0] == PACKAGE]:
         del sys.modules[known]
@@ -47,14 +48,16 @@ class Runners(object):
         installed: {target: bytes} of the administrator's; None where the host sends them.
     """
 
-    def __init__(self, agent, installed=None):
+    def __init__(self, agent: "shapes.Agent", installed: "dict[str, bytes] | None" = None) -> "None":
         self.agent = agent
         self.forced = installed is not None
-        hashes = [(target, hashlib.sha256(data).hexdigest()) for target, data in (installed or {}).items()]
-        self.of_target = dict(hashes)
-        self.own = {sha256: installed[target] for target, sha256 in hashes}
+        rows = [
+            (target, hashlib.sha256(data).hexdigest(), data) for target, data in (installed or {}).items()
+        ]
+        self.of_target = {target: sha256 for target, sha256, _ in rows}
+        self.own = {sha256: data for _, sha256, data in rows}
 
-    def read(self, sha256):
+    def read(self, sha256: "str") -> "bytes | None":
         """The bytes of a runner that may run here; None where it is absent, or not what its name says."""
         if self.forced:
             return self.own.get(sha256)
@@ -65,7 +68,7 @@ class Runners(object):
             return None
         return data if hashlib.sha256(data).hexdigest() == sha256 else None
 
-    def listing(self):
+    def listing(self) -> "list[str]":
         """The sha256s of the runners that are here; none of them is pruned while this session lasts."""
         if self.forced:
             return sorted(self.own)
@@ -77,7 +80,7 @@ class Runners(object):
             found = []
         return sorted(sha256 for sha256 in found if self.read(sha256))
 
-    def of(self, about):
+    def of(self, about: "shapes.Release") -> "str":
         """The sha256 of the runner that a release runs on; empty where that is gone or damaged, or none was recorded.
 
         An administrator's agent runs what was installed with another runner on its own for the target.
@@ -87,7 +90,7 @@ class Runners(object):
             sha256 = self.of_target.get(about["target"], "")
         return sha256 if self.read(sha256) else ""
 
-    def choose(self, target, sha256):
+    def choose(self, target: "str", sha256: "str | None") -> "str | None":
         """The sha256 of the runner for a target: the one that is named, else the administrator's, else None.
 
         Raises:
@@ -99,7 +102,7 @@ class Runners(object):
             self.sources(target, sha256)
         return sha256
 
-    def sources(self, target, sha256):
+    def sources(self, target: "str", sha256: "str") -> "dict[str, str]":
         """{name: text} of a runner; the errors are those of `choose`."""
         data = self.read(sha256)
         if data is None:
@@ -109,7 +112,7 @@ class Runners(object):
             raise AgentError("bad-argument", "the runner is not for %s: %s" % (target, sha256))
         return found
 
-    def lacking(self, target, sha256):
+    def lacking(self, target: "str", sha256: "str") -> "AgentError":
         """The AgentError where a runner is not here."""
         if not self.forced:
             return AgentError(
@@ -124,7 +127,7 @@ class Runners(object):
             "`edgewright fleet agent` writes an agent with runners, for the administrator to install",
         )
 
-    def keep(self, target, sha256):
+    def keep(self, target: "str", sha256: "str") -> "None":
         """Keep a runner that was put.
 
         Raises:
@@ -136,7 +139,7 @@ class Runners(object):
             self.take(sha256)
         self.sources(target, sha256)
 
-    def take(self, sha256):
+    def take(self, sha256: "str") -> "None":
         """Move a runner from the uploads to its place; what is damaged there goes."""
         with open(self.agent.incoming.find(sha256), "rb") as file:
             data = file.read(MAX_RUNNER + 1)
@@ -148,7 +151,7 @@ class Runners(object):
         self.agent.incoming.drop([sha256])
 
 
-def parsed(data):
+def parsed(data: "bytes") -> "dict[str, str]":
     """{name: text} in the bytes of a runner; `bad-argument`."""
     try:
         found = loads(data.decode("ascii"))

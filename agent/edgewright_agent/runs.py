@@ -8,7 +8,7 @@ import os
 import time
 from array import array
 
-from edgewright_agent import answers, memory, tensors
+from edgewright_agent import answers, memory, shapes, tensors
 from edgewright_agent.protocol import AgentError
 
 MAX_FEEDS = 32 * 1024 * 1024  # bytes of inputs kept ready while measuring
@@ -17,8 +17,8 @@ AUTO = "auto"  # in place of an accelerator: the best there is, told which it wa
 SETTLE_SECONDS = 0.2  # left of a time limit for writing the samples and ending
 
 
-def chosen(runner, options):
-    """A copy of the options that names an accelerator: the runtime's first, where none is asked for. AUTO stays.
+def chosen(runner: "shapes.Runner", options: "shapes.Options") -> "tuple[shapes.Options, str]":
+    """(A copy of the options, the accelerator that it names): the runtime's first, where none is asked for. AUTO stays.
 
     Raises:
         AgentError: `accelerator-absent`.
@@ -31,18 +31,17 @@ def chosen(runner, options):
     if wanted not in usable and wanted != AUTO:
         hint = "this runtime can use: %s" % ", ".join(usable)
         raise AgentError("accelerator-absent", "the accelerator is not there: %s" % wanted, hint)
-    return dict(options, accelerator=wanted)
+    return {**options, "accelerator": wanted}, wanted
 
 
-def load(runner, job, stage):
+def load(runner: "shapes.Runner", job: "shapes.Task", stage: "shapes.Stage") -> "shapes.Session":
     """The runner's Session, on the accelerator that was asked for.
 
     Raises:
         AgentError: `accelerator-absent`, when it is not there or the model would run elsewhere; `load-failed`, when
             the runner knows that its runtime has no way to run the model.
     """
-    options = chosen(runner, job["options"])
-    wanted = options["accelerator"]
+    options, wanted = chosen(runner, job["options"])
     if job.get("trace"):
         options["trace"] = job["trace"]
     stage.enter("load")
@@ -56,14 +55,16 @@ def load(runner, job, stage):
     return session
 
 
-def refuse_another(wanted, took):
+def refuse_another(wanted: "str", took: "str") -> "None":
     """AgentError `accelerator-absent`, where an accelerator was asked for by name and another one taken."""
     if took != wanted and wanted != AUTO:
         message = "the model does not run on %s: the runtime took %s" % (wanted, took)
         raise AgentError("accelerator-absent", message, "convert it for that accelerator, or ask for another")
 
 
-def prepare(runner, job, stage, say):
+def prepare(
+    runner: "shapes.Preparing", job: "shapes.Task", stage: "shapes.Stage", say: "shapes.Say"
+) -> "shapes.PrepareAnswer":
     """Has the runner make what it wants for this board, in the folder `job["out"]`, unless `job["have"]` names it.
 
     Args:
@@ -76,12 +77,16 @@ def prepare(runner, job, stage, say):
     Raises:
         AgentError: `accelerator-absent`, when the model would run elsewhere than it was asked for by name.
     """
-    options = chosen(runner, job["options"])
+    options, wanted = chosen(runner, job["options"])
     environment = runner.environment(options)
-    parts = [job["made_of"], options["accelerator"], environment]
+    parts = [job["made_of"], wanted, environment]
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode("ascii")).hexdigest()[:32]
-    answer = {"key": key if environment else None, "made": False}
-    answer.update(environment=environment, accelerator=options["accelerator"])
+    answer: "shapes.PrepareAnswer" = {
+        "key": key if environment else None,
+        "made": False,
+        "environment": environment,
+        "accelerator": wanted,
+    }
     if not environment or key in job["have"]:
         return answer
     stage.enter("prepare")
@@ -90,14 +95,14 @@ def prepare(runner, job, stage, say):
     disk = os.statvfs(job["out"])
     if disk.f_bavail * disk.f_frsize < job["room"]:
         raise OSError(errno.ENOSPC, "no room to prepare the model")
-    said = runner.prepare(job["folder"], job["manifest"], dict(options, prepared=job["out"]))
+    said = runner.prepare(job["folder"], job["manifest"], {**options, "prepared": job["out"]})
     if "accelerator" in said:  # it runs on another one, which needs nothing prepared
-        refuse_another(options["accelerator"], said["accelerator"])
-        return dict(answer, key=None)
-    return dict(answer, made=True)
+        refuse_another(wanted, said["accelerator"])
+        return {**answer, "key": None}
+    return {**answer, "made": True}
 
 
-def inputs(job, source):
+def inputs(job: "shapes.Task", source: "tensors.Tensors") -> "list[shapes.Tensor]":
     """The members `input_<i>` of a tensor file, checked against the manifest: of one count, 1 or more."""
     members = []
     for index, spec in enumerate(job["manifest"]["inputs"]):
@@ -113,7 +118,9 @@ def inputs(job, source):
     return members
 
 
-def infer(runner, job, stage, say):
+def infer(
+    runner: "shapes.Runner", job: "shapes.Task", stage: "shapes.Stage", say: "shapes.Say"
+) -> "shapes.Result":
     """Runs every sample of `job["path"]`, writes the outputs to `job["out"]` as `.npz`.
 
     Returns:
@@ -139,7 +146,9 @@ def infer(runner, job, stage, say):
     return {"ms": times, "accelerator": session.accelerator, "count": len(times), "placement": where}
 
 
-def evaluate(runner, job, stage, say):
+def evaluate(
+    runner: "shapes.Runner", job: "shapes.Task", stage: "shapes.Stage", say: "shapes.Say"
+) -> "shapes.Result":
     """Answers the set in `job["path"]`, writes what `job["keep"]` asks for to `job["out"]`.
 
     Returns:
@@ -167,7 +176,7 @@ def evaluate(runner, job, stage, say):
     return {"n": done, "accelerator": session.accelerator}
 
 
-def ready_feeds(session, job):
+def ready_feeds(session: "shapes.Session", job: "shapes.Task") -> "tuple[list[shapes.Feed], int]":
     """(feeds, bytes): the goldens as the runtime's own feeds, made before the clock runs."""
     feeds, size = [], 0
     with tensors.Tensors(job["path"]) as source:
@@ -179,7 +188,9 @@ def ready_feeds(session, job):
     return feeds, size
 
 
-def steady(infer_one, feeds, seconds, least, limit):
+def steady(
+    infer_one: "shapes.InferOne", feeds: "list[shapes.Feed]", seconds: "float", least: "int", limit: "float"
+) -> "array[float]":
     """Latencies in seconds, in order, none dropped: for so many `seconds` and at least `least` of them.
 
     Args:
@@ -198,7 +209,12 @@ def steady(infer_one, feeds, seconds, least, limit):
                 return samples
 
 
-def bench(runner, job, stage, say):  # noqa: ARG001 - as the other jobs
+def bench(
+    runner: "shapes.Runner",
+    job: "shapes.Task",
+    stage: "shapes.Stage",
+    say: "shapes.Say",  # noqa: ARG001 - as the other jobs
+) -> "shapes.Result":
     """One run: load, first inference, warm-up, steady state; the samples go to `job["out"]` (float64 ms).
 
     Args:

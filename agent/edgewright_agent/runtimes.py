@@ -8,7 +8,7 @@ import struct
 import zipfile
 import zlib
 
-from edgewright_agent import bytecode, incoming
+from edgewright_agent import bytecode, incoming, shapes
 from edgewright_agent.protocol import MAX_FILES, PIECE, AgentError, runtime_id
 from edgewright_agent.releases import Releases
 
@@ -27,12 +27,12 @@ MAX_BYTES = 4 * 1024**3  # of one runtime, unpacked
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,63}\Z")
 
 
-def damaged(what, ref):
+def damaged(what: "str", ref: "str") -> "AgentError":
     """The AgentError of a runtime whose files are not what was unpacked."""
     return AgentError("runtime-damaged", "the runtime is damaged, %s: %s" % (what, ref), "provision it again")
 
 
-def destination(name):
+def destination(name: "str") -> "str | None":
     """Where a wheel's member goes, relative to the runtime's folder; None for what a runtime does not need.
 
     Raises:
@@ -48,7 +48,7 @@ def destination(name):
     return None if name in (ABOUT, DAMAGED) else name
 
 
-def size_of(path):
+def size_of(path: "str") -> "int":
     """Bytes of a file; -1 where there is none."""
     try:
         return os.lstat(path).st_size
@@ -56,7 +56,7 @@ def size_of(path):
         return -1
 
 
-def members(archive):
+def members(archive: "zipfile.ZipFile") -> "list[tuple[zipfile.ZipInfo, str]]":
     """[(ZipInfo, destination)] of the files that are taken from a wheel."""
     rows = [
         (info, destination(info.filename)) for info in archive.infolist() if not info.filename.endswith("/")
@@ -71,15 +71,22 @@ class Runtimes(object):
         agent: Agent.
     """
 
-    def __init__(self, agent):
+    def __init__(self, agent: "shapes.Agent") -> "None":
         self.agent = agent
         self.uses = agent.uses
         self.files = agent.files
         self.checked = agent.checked
         self.uploads = agent.incoming
-        self.known = {}  # folder: (identity of its RUNTIME.json, what it says)
+        self.known: "dict[str, tuple[tuple[int, int, int], shapes.RuntimeAbout]]" = {}  # folder: (identity of its RUNTIME.json, what it says)
 
-    def provision(self, name, target, version, wheels, runner=None):
+    def provision(
+        self,
+        name: "str",
+        target: "str",
+        version: "str",
+        wheels: "list[shapes.Wheel]",
+        runner: "str | None" = None,
+    ) -> "shapes.Result":
         """Unpack wheels that were put, for the target's runner (sha256). Returns `{"ref", "path", "bytes"}`.
 
         Raises:
@@ -90,11 +97,20 @@ class Runtimes(object):
         folder = "runtimes/%s-%s-%s" % (name, version, ref[:8])
         about = self.whole(folder, ref)
         if about is None:
-            about = {"schema": 1, "ref": ref, "name": name, "target": target, "version": version}
-            about = self.make(folder, about, wheels, runner)
+            fresh: "shapes.RuntimeAbout" = {
+                "schema": 1,
+                "ref": ref,
+                "name": name,
+                "target": target,
+                "version": version,
+                "files": {},
+                "wheels": {},
+                "bytes": 0,
+            }
+            about = self.make(folder, fresh, wheels, runner)
         return {"ref": ref, "path": self.files.path(folder), "bytes": about["bytes"]}
 
-    def whole(self, folder, ref):
+    def whole(self, folder: "str", ref: "str") -> "shapes.RuntimeAbout | None":
         """What is written about a runtime that is there, marked and its files verified; else None."""
         about = self.about(folder)
         if about is None or about["ref"] != ref or not self.uses.hold(folder) or self.fault(folder, about):
@@ -102,7 +118,9 @@ class Runtimes(object):
         self.note_damage(folder, False)
         return about
 
-    def make(self, folder, about, wheels, runner):
+    def make(
+        self, folder: "str", about: "shapes.RuntimeAbout", wheels: "list[shapes.Wheel]", runner: "str | None"
+    ) -> "shapes.RuntimeAbout":
         """Unpack wheels and put them in place, unless another session was quicker. Returns `about`, filled in, or the
         other session's."""
         stage = "incoming/stage-" + self.files.session
@@ -113,7 +131,8 @@ class Runtimes(object):
             contents, origins = self.unpack(sources, stage)
             if runner:
                 self.compile(contents, stage, about["target"], runner)
-            about.update(files=contents, wheels=origins, bytes=sum(entry[1] for entry in contents.values()))
+            about["files"], about["wheels"] = contents, origins
+            about["bytes"] = sum(size for _, size in contents.values())
             self.files.write(stage + "/" + ABOUT, json.dumps(about, sort_keys=True).encode("ascii"))
             self.files.seal(stage)
             self.whole(folder, about["ref"])  # hashed before the lock is taken: under it that takes no time
@@ -125,7 +144,7 @@ class Runtimes(object):
                     self.files.rename(stage, folder)
                     self.uses.hold(folder)
         except (AgentError, OSError) as error:  # who was quicker drops the wheels
-            quicker = isinstance(error, FileNotFoundError) and self.whole(folder, about["ref"])
+            quicker = self.whole(folder, about["ref"]) if isinstance(error, FileNotFoundError) else None
             if not quicker:
                 self.files.remove_tree(stage)
                 raise
@@ -134,7 +153,9 @@ class Runtimes(object):
         self.uploads.drop(wheel["sha256"] for wheel in wheels)
         return quicker or about
 
-    def compile(self, contents, stage, target, runner):
+    def compile(
+        self, contents: "dict[str, shapes.FileRow]", stage: "str", target: "str", runner: "str"
+    ) -> "None":
         """Add bytecode to what was unpacked, where there is room for it."""
         sources = self.agent.runners.sources(target, runner)
         made = bytecode.keep(self.files, stage, target, self.agent.sha256, sources)
@@ -146,48 +167,57 @@ class Runtimes(object):
                 self.files.remove_file(stage + "/" + path)
         contents.update(made)
 
-    def source(self, wheel):
-        """Where a wheel's files come from: (its row, path of the upload or None, a runtime with them or None)."""
+    def source(self, wheel: "shapes.Wheel") -> "shapes.WheelSource":
+        """Where a wheel's files come from: (its row, the path of the upload or a runtime with them)."""
         try:
-            return wheel, self.uploads.find(wheel["sha256"], wheel["size"]), None
+            return wheel, self.uploads.find(wheel["sha256"], wheel["size"])
         except AgentError as error:
             donor = self.donor(wheel["sha256"], wheel["size"])
             if error.code != "not-found" or donor is None:
                 raise
-            return wheel, None, donor
+            return wheel, donor
 
-    def donor(self, sha256, size):
+    def donor(self, sha256: "str", size: "int") -> "shapes.Donor | None":
         """(folder, [path, sha256, size] of each file) of a runtime that was made of a wheel, its files verified."""
         for folder, about in self.folders():
             origin = about.get("wheels", {}).get(sha256)
             if not origin or origin["size"] != size:
                 continue
-            rows = [[path] + about["files"][path] for path in origin["files"]]
-            if all(self.checked.matches(self.files.path(folder + "/" + row[0]), *row[1:]) for row in rows):
+            rows = [(path, about["files"][path][0], about["files"][path][1]) for path in origin["files"]]
+            if all(
+                self.checked.matches(self.files.path(folder + "/" + path), sha, n) for path, sha, n in rows
+            ):
                 return folder, rows
         return None
 
-    def holds(self, sha256, size):
+    def holds(self, sha256: "str", size: "int") -> "bool":
         """Whether a wheel need not be sent: a runtime here was made of it."""
         return self.donor(sha256, size) is not None
 
-    def unpack(self, sources, stage):
+    def unpack(
+        self, sources: "list[shapes.WheelSource]", stage: "str"
+    ) -> "tuple[dict[str, shapes.FileRow], dict[str, shapes.Origin]]":
         """Unpack wheels into a folder.
 
         Returns:
             {path: [sha256, size]}, and {wheel's sha256: {"size", "files": [path]}} of the wheels whose files
             are all still their own.
         """
-        contents, origins = {}, {}
-        for wheel, upload, donor in sources:
-            found = self.borrow(donor, stage) if donor else self.open_wheel(upload, stage, contents)
-            for origin in [one for one in origins if set(origins[one]["files"]) & set(found)]:
-                del origins[origin]
+        contents: "dict[str, shapes.FileRow]" = {}
+        origins: "dict[str, shapes.Origin]" = {}
+        for wheel, origin in sources:
+            found = (
+                self.open_wheel(origin, stage, contents)
+                if isinstance(origin, str)
+                else self.borrow(origin, stage)
+            )
+            for other in [one for one in origins if set(origins[one]["files"]) & set(found)]:
+                del origins[other]
             contents.update(found)
             origins[wheel["sha256"]] = {"size": wheel["size"], "files": sorted(found)}
         return contents, origins
 
-    def borrow(self, donor, stage):
+    def borrow(self, donor: "shapes.Donor", stage: "str") -> "dict[str, shapes.FileRow]":
         """Give the files of another runtime a second name. Returns {path: [sha256, size]}."""
         folder, rows = donor
         incoming.room(self.files, 0, len(rows))
@@ -195,9 +225,11 @@ class Runtimes(object):
             self.files.make_folder(os.path.dirname(stage + "/" + path))
             self.files.remove_file(stage + "/" + path)
             self.files.link(folder + "/" + path, stage + "/" + path)
-        return {path: [sha256, size] for path, sha256, size in rows}
+        return {path: (sha256, size) for path, sha256, size in rows}
 
-    def open_wheel(self, path, stage, before):
+    def open_wheel(
+        self, path: "str", stage: "str", before: "dict[str, shapes.FileRow]"
+    ) -> "dict[str, shapes.FileRow]":
         """Unpack one wheel; `before` are the files of those unpacked already. Returns {path: [sha256, size]}."""
         try:
             with zipfile.ZipFile(path) as archive:
@@ -211,7 +243,7 @@ class Runtimes(object):
         except NOT_A_WHEEL as error:
             raise AgentError("bad-argument", "not a wheel: %s" % error, "fetch the wheel again")
 
-    def extract(self, archive, info, to):
+    def extract(self, archive: "zipfile.ZipFile", info: "zipfile.ZipInfo", to: "str") -> "shapes.FileRow":
         """Unpack one member, at most the bytes it declares. Returns [sha256, size]."""
         self.files.make_folder(os.path.dirname(to))
         digest, left = hashlib.sha256(), info.file_size
@@ -227,9 +259,9 @@ class Runtimes(object):
                 raise AgentError(
                     "bad-argument", "a wheel's member does not have its size: %r" % info.filename[:200]
                 )
-        return [digest.hexdigest(), info.file_size]
+        return digest.hexdigest(), info.file_size
 
-    def about(self, folder):
+    def about(self, folder: "str") -> "shapes.RuntimeAbout | None":
         """What is written about the runtime in a folder, or None. Read once while its file stays as it is."""
         try:
             with open(os.path.join(self.files.path(folder), ABOUT), encoding="ascii") as file:
@@ -242,23 +274,31 @@ class Runtimes(object):
         about = self.known[folder][1]
         return about if isinstance(about, dict) and about.get("schema") == 1 else None
 
-    def folders(self):
+    def folders(self) -> "list[tuple[str, shapes.RuntimeAbout]]":
         """[(relative folder, about)] of the runtimes that are there."""
         names = sorted(os.listdir(self.files.path("runtimes")))
         rows = [("runtimes/" + name, self.about("runtimes/" + name)) for name in names]
         return [(folder, about) for folder, about in rows if about is not None]
 
-    def listing(self):
+    def listing(self) -> "list[shapes.RuntimeFact]":
         """The runtimes as the facts name them: those with all their files, and none found damaged."""
-        keys = ("ref", "name", "target", "version")
-        whole = [
-            about
+        return [
+            self.fact(about)
             for folder, about in self.folders()
             if not self.gaps(folder, about) and self.uses.hold(folder)  # the host may install for it next
         ]
-        return [dict(((key, about[key]) for key in keys), system=False) for about in whole]
 
-    def gaps(self, folder, about):
+    def fact(self, about: "shapes.RuntimeAbout") -> "shapes.RuntimeFact":
+        """A runtime as the facts name it."""
+        return {
+            "ref": about["ref"],
+            "name": about["name"],
+            "target": about["target"],
+            "version": about["version"],
+            "system": False,
+        }
+
+    def gaps(self, folder: "str", about: "shapes.RuntimeAbout") -> "list[str]":
         """What is wrong with a runtime's files without reading them: absent, of another size, or known to be
         damaged."""
         base = self.files.path(folder)
@@ -267,7 +307,7 @@ class Runtimes(object):
             path for path, (_, size) in about["files"].items() if size_of(os.path.join(base, path)) != size
         ]
 
-    def note_damage(self, folder, damaged_now):
+    def note_damage(self, folder: "str", damaged_now: "bool") -> "None":
         """Keep in mind whether a runtime is damaged; that it cannot be written down changes nothing else."""
         marker = folder + "/" + DAMAGED
         if damaged_now == os.path.lexists(self.files.path(marker)):
@@ -280,9 +320,10 @@ class Runtimes(object):
         except AgentError:
             pass
 
-    def fault(self, folder, about):
+    def fault(self, folder: "str", about: "shapes.RuntimeAbout") -> "str":
         """What is wrong with a runtime's files: a path, or empty."""
-        base, there = self.files.path(folder), set()
+        base = self.files.path(folder)
+        there: "set[str]" = set()
         for where, _, names in os.walk(base):
             there.update(os.path.relpath(os.path.join(where, name), base) for name in names)
         odd = there.symmetric_difference(set(about["files"]) | {ABOUT}) - {DAMAGED}
@@ -293,7 +334,7 @@ class Runtimes(object):
                 return path
         return ""
 
-    def find(self, ref):
+    def find(self, ref: "str") -> "shapes.Runtime":
         """The runtime of a job: `{"ref", "name", "target", "version", "path", "system"}`, its files verified.
 
         Raises:
@@ -309,6 +350,5 @@ class Runtimes(object):
                 self.note_damage(folder, bool(fault))
                 if fault:
                     raise damaged(fault, "%s %s" % (about["name"], about["version"]))
-                found = {key: about[key] for key in ("ref", "name", "target", "version")}
-                return dict(found, path=self.files.path(folder), system=False)
+                return {**self.fact(about), "path": self.files.path(folder)}
         raise AgentError("runtime-missing", "the runtime is not on this board: %s" % ref, "provision it")

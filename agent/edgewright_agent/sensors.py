@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 
+from edgewright_agent import shapes
+
 TOOL_SECONDS = 2
 TOOL_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/opt/vc/bin"
 TOP = ""  # a folder that holds the system's files of another board, to read its facts here
@@ -17,7 +19,7 @@ CPU_ZONES = "cpu|x86_pkg|bcm2835", "soc|package"  # in the types of thermal zone
 THROTTLED_NOW = 0xF
 
 
-def read_text(path):
+def read_text(path: "str") -> "str | None":
     """The text of a small file, without NUL and space around; None when it cannot be read."""
     try:
         with open(path, "rb") as file:
@@ -28,29 +30,35 @@ def read_text(path):
     return None if data is None else data.decode("utf-8", "replace").strip("\0 \t\r\n")
 
 
-def system_text(path):
+def system_text(path: "str") -> "str | None":
     """`read_text` of a file of the system."""
     return read_text(TOP + path)
 
 
-def system_paths(pattern):
+def system_paths(pattern: "str") -> "list[str]":
     """The system's files that fit a pattern, in the order of their numbers; they are there under `TOP`."""
     return sorted(glob.glob(TOP + pattern), key=lambda path: (len(path), path))
 
 
-def tool(name):
+def tool(name: "str") -> "str | None":
     """Absolute path of an external program, or None. Logins over SSH often lack the sbin folders on PATH."""
     return shutil.which(name, path=":".join(TOP + folder for folder in TOOL_PATH.split(":")))
 
 
-def ask(name, *arguments):
+def ask(name: "str", *arguments: "str") -> "str | None":
     """What a program prints (stdout and stderr), or None when it is absent, fails to start or takes 2 s."""
     path = tool(name)
     if path is None:
         return None
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     try:
-        process = subprocess.Popen([path] + list(arguments), cwd="/", start_new_session=True, **pipes)
+        process = subprocess.Popen(
+            [path] + list(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            start_new_session=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     try:
@@ -59,35 +67,36 @@ def ask(name, *arguments):
         os.killpg(process.pid, signal.SIGKILL)  # with all it started: they hold the pipe
         return None
     finally:
-        process.stdout.close()
+        if process.stdout:
+            process.stdout.close()
         process.wait()
 
 
-def parse_throttled(text):
+def parse_throttled(text: "str | None") -> "int | None":
     """The word of `vcgencmd get_throttled`, such as `throttled=0x50005`."""
     found = re.match(r"throttled=0x([0-9a-fA-F]+)\s*\Z", text or "")
     return int(found.group(1), 16) if found else None
 
 
-def parse_power_mode(text):
+def parse_power_mode(text: "str | None") -> "str | None":
     """The mode's name in the output of `nvpmodel -q`, such as `MAXN`."""
     found = re.search(r"^NV Power Mode:\s*(\S.*?)\s*$", text or "", re.MULTILINE)
     return found.group(1) if found else None
 
 
-def parse_load(text):
+def parse_load(text: "str | None") -> "float | None":
     """One-minute load average of `/proc/loadavg`."""
     found = re.match(r"(\d+(?:\.\d+)?) ", text or "")
     return float(found.group(1)) if found else None
 
 
-def parse_swap_in(text):
+def parse_swap_in(text: "str | None") -> "int | None":
     """`pswpin` of `/proc/vmstat`: pages swapped in since boot."""
     found = re.search(r"^pswpin (\d+)$", text or "", re.MULTILINE)
     return int(found.group(1)) if found else None
 
 
-def parse_cpu_ticks(text):
+def parse_cpu_ticks(text: "str | None") -> "tuple[int, int] | None":
     """(busy, all) ticks since boot, summed over the CPUs, of `/proc/stat`; waiting for disks is not busy.
 
     Stolen time is busy: another guest had the CPU. The guest columns are in user and nice already.
@@ -99,20 +108,16 @@ def parse_cpu_ticks(text):
     return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
 
-def parse_zones(zones):
+def parse_zones(zones: "list[tuple[str | None, str | None]]") -> "list[shapes.Zone]":
     """Thermal zones, (type, text of `temp` in thousandths) -> those that tell something, (type, degrees Celsius).
 
     Tegra's PMIC zone always says 100 degrees, and one without power -256.
     """
-    known = [(kind or "", text) for kind, text in zones if re.match(r"-?\d{1,6}\Z", text or "")]
-    return [
-        (kind, int(text) / 1000.0)
-        for kind, text in known
-        if int(text) > -100000 and "pmic" not in kind.lower()
-    ]
+    known = [(kind or "", int(text)) for kind, text in zones if text and re.match(r"-?\d{1,6}\Z", text)]
+    return [(kind, value / 1000.0) for kind, value in known if value > -100000 and "pmic" not in kind.lower()]
 
 
-def cpu_zones(known):
+def cpu_zones(known: "list[shapes.Zone]") -> "list[shapes.Zone]":
     """Those of (type, degrees Celsius) that are the CPU's; none where none is named so."""
     for name in CPU_ZONES:
         found = [zone for zone in known if re.search(name, zone[0].lower())]
@@ -121,47 +126,47 @@ def cpu_zones(known):
     return []
 
 
-def pick_temperature(known):
+def pick_temperature(known: "list[shapes.Zone]") -> "float | None":
     """Degrees Celsius of (type, degrees Celsius): the CPU's, else the hottest; None without any."""
     return max([degrees for _, degrees in cpu_zones(known) or known], default=None)
 
 
-def thermal_zones():
+def thermal_zones() -> "list[shapes.Zone]":
     """(type, degrees Celsius) of every thermal zone that tells something."""
     return parse_zones(
         [(read_text(zone + "/type"), read_text(zone + "/temp")) for zone in system_paths(ZONES)]
     )
 
 
-def temperature_c():
+def temperature_c() -> "float | None":
     """Degrees Celsius, or None."""
     return pick_temperature(thermal_zones())
 
 
-def governor():
+def governor() -> "str | None":
     """The CPUs' frequency governor; with several, joined by `,`. None where there is none."""
     texts = [read_text(path) for path in system_paths(CPUFREQ % "[0-9]*" + "scaling_governor")]
     return ",".join(sorted(set(filter(None, texts)))) or None
 
 
-def frequency_mhz():
+def frequency_mhz() -> "float | None":
     """The fastest CPU's clock now, MHz, or None."""
     texts = [read_text(path) for path in system_paths(CPUFREQ % "[0-9]*" + "scaling_cur_freq")]
     values = [int(text) for text in texts if text and text.isdigit()]
     return max(values) / 1000.0 if values else None
 
 
-def power_mode():
+def power_mode() -> "str | None":
     """The name of a Jetson's power mode, or None."""
     return parse_power_mode(ask("nvpmodel", "-q"))
 
 
-def throttled_flags():
+def throttled_flags() -> "int | None":
     """The raw word of `vcgencmd get_throttled`, or None."""
     return parse_throttled(ask("vcgencmd", "get_throttled"))
 
 
-def names():
+def names() -> "list[str]":
     """Names of the sensors that this board has."""
     found = [name for name in ("vcgencmd", "nvpmodel", "tegrastats") if tool(name)]
     if temperature_c() is not None:

@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 
-from edgewright_agent import arguments, integrity, logbook, root, spawn
+from edgewright_agent import arguments, integrity, logbook, root, shapes, spawn
 from edgewright_agent.agent import Agent
 from edgewright_agent.channel import Channel, Closed
 from edgewright_agent.commands import Commands, version
@@ -19,7 +19,7 @@ from edgewright_agent.state import CRITICAL
 END_SECONDS = 10  # how long the end waits for a change of the state to be whole
 
 
-def take_descriptors():
+def take_descriptors() -> "tuple[int, int]":
     """Move the stream away from descriptors 0 and 1, so that nothing else reads or prints there.
     Returns both."""
     source, sink = os.dup(0), os.dup(1)
@@ -30,7 +30,7 @@ def take_descriptors():
     return source, sink
 
 
-def last_words(text):
+def last_words(text: "object") -> "None":
     """Say on stderr why the agent ends: at once, for what is buffered is lost then; and not where nobody has
     read for long, for that would keep the agent from ending."""
     try:
@@ -53,7 +53,9 @@ class Server(object):
             ends that command too.
     """
 
-    def __init__(self, agent, source, sink, silence_s=SILENCE_SECONDS):
+    def __init__(
+        self, agent: "shapes.Agent", source: "int", sink: "int", silence_s: "float" = SILENCE_SECONDS
+    ) -> "None":
         self.agent = agent
         self.request = None  # id of the command at work
         self.last_word = time.monotonic()
@@ -63,18 +65,18 @@ class Server(object):
         self.channel = Channel(source, sink, self.end_now, silence_s)
         self.commands = Commands(agent, self.event)
 
-    def event(self, message):
+    def event(self, message: "shapes.Result") -> "None":
         """Say an event of the command at work."""
         self.channel.say(dict(message, id=self.request))
         self.last_word = time.monotonic()
 
-    def start_thread(self, target):
+    def start_thread(self, target: "shapes.Callback") -> "None":
         """Run something beside the session."""
         thread = threading.Thread(target=target, name=target.__name__)
         thread.daemon = True
         thread.start()
 
-    def beat(self):
+    def beat(self) -> "None":
         """Say that the agent lives, while a command works; end it when nobody takes its words."""
         while True:
             time.sleep(1)
@@ -92,7 +94,7 @@ class Server(object):
                 except Closed as reason:
                     self.end_now(reason)
 
-    def renew(self):
+    def renew(self) -> "None":
         """Prolong the session's lease: by every command, and while one works or the host pings."""
         try:
             if self.txn:
@@ -100,18 +102,18 @@ class Server(object):
         except (AgentError, OSError) as error:
             sys.stderr.write("edgewright: the lease was not prolonged: %s\n" % error)
 
-    def run_pending(self):
+    def run_pending(self) -> "None":
         """Run the hooks that an earlier session or a watchdog left to run."""
         try:
             self.commands.run_pending()
         except AgentError as error:
             self.agent.files.note("pending hooks: " + error.message)
 
-    def end_soon(self, number, _):
+    def end_soon(self, number: "int", _: "object") -> "None":
         """Take a signal: it interrupts the very thread that may be changing the state, so another one ends the agent."""
         self.signalled = number
 
-    def end_now(self, why="the stream ended while a command worked", code=0):
+    def end_now(self, why: "object" = "the stream ended while a command worked", code: "int" = 0) -> "None":
         """End the agent while a command works: what it started first, but never in the middle of a change."""
         if why:
             last_words(why)
@@ -127,7 +129,7 @@ class Server(object):
         finally:
             os._exit(code)
 
-    def serve(self):
+    def serve(self) -> "None":
         """Answer requests until the stream ends, is silent for too long, or cannot be followed."""
         self.start_thread(self.beat)
         self.start_thread(self.run_pending)
@@ -143,7 +145,7 @@ class Server(object):
         except Closed as reason:
             last_words(reason)
 
-    def answer(self, line):
+    def answer(self, line: "bytes") -> "None":
         """Work on one request."""
         request = {}
         try:
@@ -161,7 +163,7 @@ class Server(object):
         self.channel.working, self.request = False, None
         self.channel.say(dict(reply, id=request["id"]))
 
-    def work(self, do, given):
+    def work(self, do: "str", given: "shapes.Arguments") -> "shapes.Result":
         """Run a command, and note it in the log. Returns `{"ok": ...}` or `{"error": ...}`."""
         try:
             result = self.run(do, given)
@@ -171,10 +173,9 @@ class Server(object):
             failed = error
         except OSError as error:
             failed = failure(error, error.filename or do)
-        except Exception:
+        except Exception as error:
             traceback.print_exc()
-            kind, value = sys.exc_info()[:2]
-            failed = AgentError("io", "the agent failed in %s: %s: %s" % (do, kind.__name__, value))
+            failed = AgentError("io", "the agent failed in %s: %s: %s" % (do, type(error).__name__, error))
         else:
             if not self.over:  # after a purge there is no log
                 self.note(logbook.done(do, given, result))
@@ -182,22 +183,21 @@ class Server(object):
         self.note(logbook.refused(do, given, failed))
         return {"error": described(failed)}
 
-    def run(self, do, given):
+    def run(self, do: "str", given: "shapes.Arguments") -> "shapes.Result":
         """Run a command. Returns its result."""
         self.txn = given.get("txn") or self.txn
         self.renew()
-        if do in ("put", "get"):
-            return getattr(self, do)(**given)
-        result = getattr(self.commands, do)(**given)
-        self.over = do == "purge"
+        answers = self if do in ("put", "get") else self.commands
+        result: "shapes.Result" = getattr(answers, do)(**given)
+        self.over = self.over or do == "purge"
         return result
 
-    def note(self, line):
+    def note(self, line: "str") -> "None":
         """Note a line in the log, if there is one."""
         if line:
             self.agent.files.note(line)
 
-    def put(self, sha256, size, offset):
+    def put(self, sha256: "str", size: "int", offset: "int") -> "shapes.Result":
         """Take a file's bytes. However it goes, exactly the announced bytes are read."""
         if offset > size:
             self.over = True
@@ -210,7 +210,7 @@ class Server(object):
             self.channel.skip(pieces)
         return {}
 
-    def get(self, result):
+    def get(self, result: "str") -> "shapes.Result":
         """Send a result's bytes."""
         path = self.agent.files.result_path(result)
         if path is None:
@@ -221,12 +221,14 @@ class Server(object):
         return {}
 
 
-def described(error):
+def described(error: "AgentError") -> "dict[str, str]":
     """An AgentError as the wire has it."""
     return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
-def greet(hello, data, runners=None):
+def greet(
+    hello: "shapes.Hello", data: "bytes", runners: "dict[str, bytes] | None" = None
+) -> "tuple[Agent, shapes.Result]":
     """Set the root folder up and recover. Returns (Agent, greeting).
 
     Raises:
@@ -237,8 +239,8 @@ def greet(hello, data, runners=None):
     board_id = root.furnish(agent.files)
     root.open_to(agent.files, hello.get("group"))
     agent.keep(data)
-    recovered = Commands(agent, None).recover()
-    greeting = {
+    recovered = Commands(agent, lambda _: None).recover()
+    greeting: "shapes.Result" = {
         "edgewright": VERSION,
         "nonce": hello.get("nonce"),
         "agent": version(),
@@ -253,7 +255,7 @@ def greet(hello, data, runners=None):
     return agent, greeting
 
 
-def main(hello, data, runners=None):
+def main(hello: "shapes.Hello", data: "bytes", runners: "dict[str, bytes] | None" = None) -> "None":
     """Serve one session.
 
     Args:

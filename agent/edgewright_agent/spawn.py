@@ -11,25 +11,31 @@ import subprocess
 import sys
 import threading
 
+from edgewright_agent import shapes
 from edgewright_agent.protocol import BOOT, AgentError
 
-RUNNING = set()
+RUNNING: "set[shapes.Process]" = set()
 _LOCK = threading.Lock()
 
 
-def command(executable=None, site=False):
+def command(executable: "str | None" = None, site: "bool" = False) -> "list[str]":
     """The argument list that starts BOOT; with `site`, the board's own site-packages can be imported."""
     flags = ["-I", "-B"] if site else ["-I", "-S", "-B"]
     return [executable or sys.executable] + flags + ["-c", BOOT]
 
 
-def loader_text():
+def loader_text() -> "str":
     """The source of the loader, from wherever this agent was loaded."""
     name = "edgewright_agent.loader"
-    return importlib.util.find_spec(name).loader.get_source(name)
+    spec = importlib.util.find_spec(name)
+    loader = spec.loader if spec else None
+    if not loader or not hasattr(loader, "get_source"):
+        raise ImportError(name)
+    text: "str" = loader.get_source(name)
+    return text
 
 
-def hello_line(entry, extra, root, sha256):
+def hello_line(entry: "str", extra: "shapes.Record", root: "str", sha256: "str") -> "bytes":
     """The hello of a process of ours, as bytes with the newline."""
     hello = dict(extra)
     hello.update(edgewright=1, nonce="0" * 32, entry=entry, root=root, loader=loader_text())
@@ -38,17 +44,17 @@ def hello_line(entry, extra, root, sha256):
 
 
 def start(
-    entry,
-    extra,
-    root,
-    sha256,
-    executable=None,
-    site=False,
-    stdout=None,
-    stderr=None,
-    oom_score_adj=None,
-    env=None,
-):
+    entry: "str",
+    extra: "shapes.Record",
+    root: "str",
+    sha256: "str",
+    executable: "str | None" = None,
+    site: "bool" = False,
+    stdout: "shapes.Pipe" = None,
+    stderr: "shapes.Pipe" = None,
+    oom_score_adj: "int | None" = None,
+    env: "dict[str, str] | None" = None,
+) -> "shapes.Process":
     """Start `edgewright_agent.<entry>.main(hello, pyz)` in a process and session of its own.
 
     Args:
@@ -81,14 +87,21 @@ def start(
     try:
         if oom_score_adj is not None:
             set_oom_score(process.pid, oom_score_adj)
-        process.stdin.write(hello_line(entry, extra, root, sha256))
+        pipe_of(process.stdin).write(hello_line(entry, extra, root, sha256))
     except OSError as error:
         finish(process)
         raise AgentError("child-crashed", "a process of the agent did not start: %s" % error)
     return process
 
 
-def set_oom_score(pid, value):
+def pipe_of(stream: "shapes.Stream | None") -> "shapes.Stream":
+    """A pipe of a process that was started with one."""
+    if stream is None:
+        raise OSError("no pipe")
+    return stream
+
+
+def set_oom_score(pid: "int", value: "int") -> "None":
     """Tell the kernel how readily to kill a process; kernels without the file are left alone."""
     try:
         with open("/proc/%d/oom_score_adj" % pid, "w") as file:
@@ -97,13 +110,13 @@ def set_oom_score(pid, value):
         pass
 
 
-def register(process):
+def register(process: "shapes.Process") -> "None":
     """Make a process known to `end_all`."""
     with _LOCK:
         RUNNING.add(process)
 
 
-def kill_group(process):
+def kill_group(process: "shapes.Process") -> "None":
     """Kill a process and all it started. The group still exists while the process is not waited for."""
     if process.poll() is None:
         try:
@@ -112,7 +125,7 @@ def kill_group(process):
             pass
 
 
-def finish(process, kill=True):
+def finish(process: "shapes.Process", kill: "bool" = True) -> "int":
     """Close a process's pipes, end it (its group too, with `kill`), wait for it and forget it. Returns
     its exit code."""
     if kill:
@@ -129,7 +142,7 @@ def finish(process, kill=True):
     return code
 
 
-def end_all():
+def end_all() -> "None":
     """Kill every process that is still known."""
     with _LOCK:
         processes = list(RUNNING)

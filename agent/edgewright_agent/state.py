@@ -13,6 +13,7 @@ import os
 import threading
 import time
 
+from edgewright_agent import shapes
 from edgewright_agent.protocol import AgentError
 
 SCHEMA = 1
@@ -22,7 +23,7 @@ OUTCOMES = 500  # transactions whose outcome is remembered
 CRITICAL = threading.RLock()  # held by a thread while it changes the state; the end of the agent waits for it
 
 
-def empty():
+def empty() -> "shapes.State":
     """The state of a root folder where nothing was ever installed."""
     return {
         "schema": SCHEMA,
@@ -35,13 +36,13 @@ def empty():
     }
 
 
-def encode(state):
+def encode(state: "shapes.Record") -> "bytes":
     """A slot's bytes: a line with the sha256 of the rest, then the state."""
     body = json.dumps(state, sort_keys=True, indent=1).encode("ascii") + b"\n"
     return hashlib.sha256(body).hexdigest().encode("ascii") + b"\n" + body
 
 
-def decode(data):
+def decode(data: "bytes") -> "shapes.Unchecked":
     """The state in a slot's bytes, or None when they are damaged."""
     checksum, _, body = data.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode("ascii") != checksum:
@@ -54,9 +55,9 @@ def decode(data):
     return state if whole else None
 
 
-def model_of(state, name):
+def model_of(state: "shapes.State", name: "str") -> "shapes.Model":
     """A model's record, made where there is none."""
-    fresh = {
+    fresh: "shapes.Model" = {
         "current": None,
         "last_good": None,
         "known_good": [],
@@ -67,14 +68,14 @@ def model_of(state, name):
     return state["models"].setdefault(name, fresh)
 
 
-def known_model(state, name):
+def known_model(state: "shapes.State", name: "str") -> "shapes.Model":
     """A model's record; AgentError `not-found` where there is none."""
     if name not in state["models"]:
         raise AgentError("not-found", "no such model on this board: %s" % name, "deploy it first")
     return state["models"][name]
 
 
-def known_release(state, name, release):
+def known_release(state: "shapes.State", name: "str", release: "str") -> "shapes.Release":
     """A release's record; AgentError `not-found` where there is none."""
     releases = known_model(state, name)["releases"]
     if release not in releases:
@@ -84,7 +85,7 @@ def known_release(state, name, release):
     return releases[release]
 
 
-def put_right(state):
+def put_right(state: "shapes.State") -> "shapes.State":
     """The state, where what is known good is `committed`, whatever was noted of the release since; an agent before
     this one could also leave `trial` behind."""
     for record in state["models"].values():
@@ -96,15 +97,15 @@ def put_right(state):
     return state
 
 
-def outcome_of(state, txn):
+def outcome_of(state: "shapes.State", txn: "str") -> "str | None":
     """The remembered outcome of a transaction, or None."""
     return dict(state["outcomes"]).get(txn)
 
 
-def settle(state, txn, outcome):
+def settle(state: "shapes.State", txn: "str", outcome: "str") -> "None":
     """Remember the outcome of a transaction."""
     state["outcomes"] = [entry for entry in state["outcomes"] if entry[0] != txn][1 - OUTCOMES :] + [
-        [txn, outcome]
+        (txn, outcome)
     ]
 
 
@@ -118,14 +119,15 @@ class Store(object):
         doubt: the last save failed: what can be read may not be durable.
     """
 
-    def __init__(self, files):
+    def __init__(self, files: "shapes.Files") -> "None":
         self.files = files
         self.problem = ""
         self.doubt = False
 
-    def _slots(self):
+    def _slots(self) -> "tuple[list[tuple[int, str, shapes.State]], bool]":
         """(sequence, slot name, state) of the good slots, newest last; and whether any slot file is there."""
-        good, there = [], False
+        good: "list[tuple[int, str, shapes.State]]" = []
+        there = False
         for name in SLOTS:
             try:
                 with open(self.files.path(name), "rb") as file:
@@ -142,13 +144,13 @@ class Store(object):
                 good.append((state["sequence"], name, state))
         return sorted(good, key=lambda slot: slot[0]), there
 
-    def _models_there(self):
+    def _models_there(self) -> "bool":
         try:
             return bool(os.listdir(self.files.path("models")))
         except FileNotFoundError:
             return False
 
-    def read(self):
+    def read(self) -> "shapes.State":
         """The state now. Without the lock it may be old by the time it is looked at, never torn."""
         good, there = self._slots()
         self.problem = ""
@@ -162,7 +164,7 @@ class Store(object):
             return empty()
         return put_right(state)
 
-    def usable(self):
+    def usable(self) -> "None":
         """AgentError where the state must not be changed."""
         if self.problem == "state-lost":
             raise AgentError(
@@ -177,7 +179,7 @@ class Store(object):
                 "upgrade edgewright, here and on the host",
             )
 
-    def save(self, state, reset=False):
+    def save(self, state: "shapes.State", reset: "bool" = False) -> "None":
         """Make the state durable, in the slot that does not hold the newest one.
 
         Raises:
@@ -193,7 +195,7 @@ class Store(object):
         self.files.write(SLOTS[1 - SLOTS.index(newest[1])], encode(state))
         self.doubt = False
 
-    def confirm(self):
+    def confirm(self) -> "None":
         """Make durable what can be read, where the last save failed: an outcome that is told must stay so.
 
         Raises:
@@ -204,7 +206,7 @@ class Store(object):
                 self.save(state)
 
     @contextlib.contextmanager
-    def locked(self):
+    def locked(self) -> "shapes.Iterator[shapes.State]":
         """The state, with the lock held. Changes count only once they are `save`d.
 
         Raises:
@@ -219,7 +221,7 @@ class Store(object):
                 os.close(file)
 
 
-def take(file):
+def take(file: "int") -> "None":
     """Lock an open file, waiting for a while."""
     limit = time.monotonic() + LOCK_SECONDS
     while True:

@@ -2,38 +2,40 @@
 
 import os
 
-from edgewright_agent import clock, lease, reboot
+from edgewright_agent import clock, lease, reboot, shapes
 from edgewright_agent import releases as release_files
 from edgewright_agent.state import SLOTS
 
 SHOWN = ("state", "version", "artifact", "target", "precision", "runtime")
 
 
-def status(agent):
+def status(agent: "shapes.Agent") -> "shapes.Result":
     """The wire's `status`."""
     state = agent.store.read()
-    models = {}
+    models: "shapes.Result" = {}
     for name, record in state["models"].items():
         releases = {
-            one: dict({key: about[key] for key in SHOWN}, runner=agent.runners.of(about))
+            one: dict(part(about, SHOWN), runner=agent.runners.of(about))
             for one, about in record["releases"].items()
         }
-        trial = record["trial"] and {
-            key: record["trial"][key] for key in ("txn", "from", "to", "phase", "guard")
-        }
+        trial, shown = record["trial"], part(record, ("current", "last_good", "known_good", "failed"))
         if trial:
-            trial["deadline_s"] = max(0.0, clock.left(record["trial"]["deadline"]))
+            left = max(0.0, clock.left(trial["deadline"]))
+            shown["trial"] = dict(part(trial, ("txn", "from", "to", "phase", "guard")), deadline_s=left)
             if trial["phase"] == "trial":  # not in the state: there is nothing to put back when it ends
                 releases[trial["to"]]["state"] = "trial"
-        shown = {key: record[key] for key in ("current", "last_good", "known_good", "failed")}
-        models[name] = dict(shown, trial=trial, releases=releases)
+        models[name] = dict({"trial": None}, **shown, releases=releases)
     held = lease.live(state)
-    if held:
-        held = {"model": held["model"], "host": held["host"], "left_s": clock.left(held["deadline"])}
-    return {"models": models, "lease": held, "problem": agent.store.problem}
+    left_s = held and {"model": held["model"], "host": held["host"], "left_s": clock.left(held["deadline"])}
+    return {"models": models, "lease": left_s, "problem": agent.store.problem}
 
 
-def tree_bytes(path, seen):
+def part(record: "shapes.Record", keys: "shapes.Iterable[str]") -> "shapes.Result":
+    """These keys of a record."""
+    return {key: record[key] for key in keys}
+
+
+def tree_bytes(path: "str", seen: "dict[int, int]") -> "int":
     """Bytes of the files below a folder, each counted when the last of its names is met.
 
     Args:
@@ -48,7 +50,7 @@ def tree_bytes(path, seen):
     return total
 
 
-def kept(record, keep, busy):
+def kept(record: "shapes.Model", keep: "int", busy: "shapes.Lease | None") -> "set[str]":
     """The releases of a model that a prune leaves: those needed, the newest known-good ones, a
     deployment's own."""
     recent = record["known_good"][len(record["known_good"]) - keep :] if keep else []
@@ -56,10 +58,13 @@ def kept(record, keep, busy):
     return release_files.needed(record) | set(recent) | set(own)
 
 
-def prune(agent, releases, keep, dry_run=False):
+def prune(
+    agent: "shapes.Agent", releases: "shapes.Releases", keep: "int", dry_run: "bool" = False
+) -> "shapes.Result":
     """Remove the releases, runtimes, runners, hooks and uploads that nothing needs, or only say which. Returns
     `{"removed", "in_use", "freed_bytes"}`; in use is what no release needs, but a session that is at work."""
-    removed, in_use, freed, doomed, seen = [], [], 0, [], {}
+    removed, in_use, freed, doomed = [], [], 0, []
+    seen: "dict[int, int]" = {}
     with agent.store.locked() as state:
         agent.store.usable()
         busy = lease.live(state)
@@ -87,12 +92,12 @@ def prune(agent, releases, keep, dry_run=False):
     return {"removed": removed, "in_use": in_use, "freed_bytes": freed}
 
 
-def used_as(relative):
+def used_as(relative: "str") -> "str":
     """The folder that a session marks when it uses what is there: a runtime by itself, others by their folder."""
     return relative if relative.startswith("runtimes/") else relative.split("/")[0]
 
 
-def unneeded(agent, state, doomed):
+def unneeded(agent: "shapes.Agent", state: "shapes.State", doomed: "list[tuple[str, str]]") -> "list[str]":
     """Relative paths of the runtimes, runners and hooks that no release but the doomed names, of uploads but each model's
     newest evaluation set, and of old agents."""
     abouts = [
@@ -123,7 +128,7 @@ def unneeded(agent, state, doomed):
     return found + old_agents(agent)
 
 
-def old_agents(agent):
+def old_agents(agent: "shapes.Agent") -> "list[str]":
     """Relative paths of agents that neither this session, nor a guard, nor the newest two use."""
     folder = agent.files.path("agent")
     names = [name for name in os.listdir(folder) if name.endswith(".pyz")]
@@ -132,7 +137,7 @@ def old_agents(agent):
     return ["agent/" + name for name in names[:-2] if name not in used]
 
 
-def purge(agent):
+def purge(agent: "shapes.Agent") -> "shapes.Result":
     """Remove everything under the root folder, the folder itself, and the guard. Returns `{}`, or
     `{"left": why}` where the guard could not be removed: what it starts is gone."""
     lease.free(agent.store.read())

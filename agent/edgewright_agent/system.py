@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+from edgewright_agent import shapes
 from edgewright_agent.protocol import AgentError
 
 TARGETS = {  # distribution: target
@@ -18,10 +19,10 @@ TARGETS = {  # distribution: target
 }
 METADATA = re.compile(r"(?P<name>[A-Za-z0-9._-]+?)-(?P<version>[0-9][^-]*)(-.*)?\.(dist|egg)-info\Z")
 PROGRAM = "import json, sys; print(json.dumps(sys.path))"
-_CACHE = {}
+_CACHE: "dict[str, list[str]]" = {}
 
 
-def import_path(executable=None):
+def import_path(executable: "str | None" = None) -> "list[str]":
     """Folders that this Python imports from when it is not isolated, the user's own included.
 
     The agent runs without `site`, so a second Python is asked; its answer is kept for the session.
@@ -32,19 +33,19 @@ def import_path(executable=None):
     return _CACHE[executable]
 
 
-def _ask(executable):
+def _ask(executable: "str") -> "list[str]":
     null = subprocess.DEVNULL
     try:
         done = subprocess.run(
             [executable, "-c", PROGRAM], stdin=null, stdout=subprocess.PIPE, stderr=null, timeout=20, cwd="/"
         )
-        found = json.loads(done.stdout.decode("utf-8").splitlines()[-1])
+        found: "list[str]" = json.loads(done.stdout.decode("utf-8").splitlines()[-1])
     except (OSError, ValueError, IndexError, subprocess.SubprocessError):
         return []
     return [path for path in found if path and os.path.isdir(path)]
 
 
-def distribution(name):
+def distribution(name: "str") -> "tuple[str, str] | None":
     """(normalised distribution, version) of the name of a metadata folder, or None."""
     found = METADATA.match(name)
     if not found:
@@ -52,16 +53,16 @@ def distribution(name):
     return re.sub(r"[-_.]+", "-", found.group("name")).lower(), found.group("version")
 
 
-def target_of(name, version):
+def target_of(name: "str", version: "str") -> "str":
     """The target that a distribution runs; OpenVINO's first interface ended with 2021, and with it the stick."""
     if name == "openvino" and version < "2022":
         return "openvino2021"
     return TARGETS[name]
 
 
-def distributions(path=None):
+def distributions(path: "list[str] | None" = None) -> "dict[str, str]":
     """{normalised name: version} of what an import path holds, the first of each name."""
-    found = {}
+    found: "dict[str, str]" = {}
     for folder in import_path() if path is None else path:
         try:
             names = sorted(os.listdir(folder))
@@ -72,7 +73,7 @@ def distributions(path=None):
     return found
 
 
-def runtimes(path=None):
+def runtimes(path: "list[str] | None" = None) -> "list[shapes.RuntimeFact]":
     """The runtimes in the folders of an import path, the first of each name.
 
     Returns:
@@ -91,7 +92,7 @@ def runtimes(path=None):
     ]
 
 
-def runtime(ref):
+def runtime(ref: "str") -> "shapes.Runtime":
     """The `runtime` of a job for `system:<distribution>`: ref, name, version, target, system, no path.
 
     Raises:
@@ -99,5 +100,6 @@ def runtime(ref):
     """
     for known in runtimes():
         if known["ref"] == ref:
-            return dict(known, path=None)
+            found: "shapes.Runtime" = {**known, "path": None}
+            return found
     raise AgentError("runtime-missing", "the board's Python does not have %s" % ref, "provision a runtime")

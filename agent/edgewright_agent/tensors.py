@@ -6,9 +6,11 @@ is held in memory.
 
 import ast
 import os
+import shutil
 import struct
 import zipfile
 
+from edgewright_agent import shapes
 from edgewright_agent.protocol import PIECE, AgentError
 
 FORMATS = {  # numpy dtype name: (letter of struct, bytes)
@@ -31,12 +33,14 @@ MAGIC = b"\x93NUMPY"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same tensors give the same file
 
 
-def bad(message, hint="write it with numpy.savez, C order, little-endian numbers"):
+def bad(
+    message: "str", hint: "str" = "write it with numpy.savez, C order, little-endian numbers"
+) -> "AgentError":
     """The error of a tensor file that is not what it must be."""
     return AgentError("bad-argument", message, hint)
 
 
-def product(shape):
+def product(shape: "shapes.Sizes") -> "int":
     """How many elements a shape has."""
     total = 1
     for size in shape:
@@ -44,7 +48,7 @@ def product(shape):
     return total
 
 
-def dtype_of(descr):
+def dtype_of(descr: "str") -> "str":
     """numpy dtype name of a header's `descr`, such as `<f4`.
 
     Raises:
@@ -59,7 +63,7 @@ def dtype_of(descr):
     return name
 
 
-def parse_header(text):
+def parse_header(text: "str") -> "tuple[str, tuple[int, ...]]":
     """(dtype name, shape) of the text of a `.npy` header.
 
     Raises:
@@ -81,7 +85,7 @@ def parse_header(text):
     return dtype_of(header["descr"]), shape
 
 
-def read_exactly(stream, size):
+def read_exactly(stream: "shapes.Stream", size: "int") -> "bytes":
     """`size` bytes of a stream.
 
     Raises:
@@ -110,7 +114,7 @@ class Member:
         sample_shape, sample_bytes: of one sample.
     """
 
-    def __init__(self, stream, total):
+    def __init__(self, stream: "shapes.Stream", total: "int") -> "None":
         self._stream = stream
         magic = read_exactly(stream, 8)
         if magic[:6] != MAGIC or magic[6] not in (1, 2, 3):
@@ -129,13 +133,13 @@ class Member:
         if declared != total:
             raise bad("a tensor's header promises %d bytes, it has %d" % (declared, total))
 
-    def samples(self):
+    def samples(self) -> "shapes.Iterator[bytes]":
         """The samples in order, each as bytes, once. The last read also checks the CRC of an archive."""
         for _ in range(self.count):
             yield read_exactly(self._stream, self.sample_bytes)
 
 
-def real_for_integers(member, spec):
+def real_for_integers(member: "shapes.Tensor", spec: "shapes.Spec") -> "bool":
     """Whether a member holds real values and the tensor of the spec the integers that stand for them."""
     integers = not spec["dtype"].startswith("float") and spec["dtype"] != "bool"
     return integers and bool(spec.get("scale")) and member.dtype.startswith("float")
@@ -147,16 +151,16 @@ class Quantised:
     What lies outside of the dtype's range is clipped. Attributes: as of a Member.
     """
 
-    def __init__(self, member, spec):
+    def __init__(self, member: "shapes.Tensor", spec: "shapes.Spec") -> "None":
         letter, size = FORMATS[spec["dtype"]]
         self._member, self._letter = member, letter
-        self._scale, self._zero = spec["scale"], spec.get("zero_point") or 0
+        self._scale, self._zero = spec.get("scale") or 1.0, spec.get("zero_point") or 0
         self._low = 0 if letter.isupper() else -(1 << (8 * size - 1))
         self._high = self._low + (1 << 8 * size) - 1
         self.dtype, self.shape, self.count = spec["dtype"], member.shape, member.count
         self.sample_shape, self.sample_bytes = member.sample_shape, product(member.sample_shape) * size
 
-    def samples(self):
+    def samples(self) -> "shapes.Iterator[bytes]":
         """As of a Member. Raises AgentError: `bad-argument`, a value that is not finite."""
         for data in self._member.samples():
             values = numbers(data, self._member.dtype)
@@ -171,7 +175,7 @@ class Quantised:
 class Resized:
     """A member of floats as floats of another width. Attributes: as of a Member."""
 
-    def __init__(self, member, dtype):
+    def __init__(self, member: "shapes.Tensor", dtype: "str") -> "None":
         self._member, self._letter = member, FORMATS[dtype][0]
         self.dtype, self.shape, self.count, self.sample_shape = (
             dtype,
@@ -181,7 +185,7 @@ class Resized:
         )
         self.sample_bytes = product(member.sample_shape) * FORMATS[dtype][1]
 
-    def samples(self):
+    def samples(self) -> "shapes.Iterator[bytes]":
         """As of a Member. Raises AgentError: `bad-argument`, a value that is too large for the width."""
         for data in self._member.samples():
             values = numbers(data, self._member.dtype)
@@ -191,7 +195,7 @@ class Resized:
                 raise bad("an input is too large for %s" % self.dtype, "")
 
 
-def fitted(member, spec):
+def fitted(member: "shapes.Tensor", spec: "shapes.Spec") -> "shapes.Tensor":
     """The member with its floats as the tensor of the spec has them: integers that have a scale, or floats of another width."""
     if real_for_integers(member, spec):
         return Quantised(member, spec)
@@ -206,29 +210,29 @@ class Tensors:
         AgentError: `bad-argument` when the file is neither; `not-found` when it cannot be opened.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: "str") -> "None":
         try:
             self._file = open(path, "rb")
         except OSError as error:
             raise AgentError("not-found", "a tensor file cannot be opened: %s" % error.strerror)
-        self._zip = None
+        self._zip: "zipfile.ZipFile | None" = None
         try:
             self._open()
         except BaseException:
             self.close()
             raise
 
-    def _open(self):
+    def _open(self) -> "None":
         start = self._file.read(6)
         self._file.seek(0)
         if start == MAGIC:
             self.names = ["input_0"]
             return
         try:
-            self._zip = zipfile.ZipFile(self._file)
+            archive = self._zip = zipfile.ZipFile(self._file)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
             raise bad("a tensor file is neither npy nor npz")
-        infos = self._zip.infolist()
+        infos = archive.infolist()
         self._infos = {info.filename[:-4]: info for info in infos if info.filename.endswith(".npy")}
         if len(self._infos) != len(infos):
             raise bad("a tensor file has members that are no tensors, or one twice")
@@ -237,7 +241,7 @@ class Tensors:
                 raise bad("a tensor is packed in a way that cannot be read: %s" % ascii(info.filename)[:80])
         self.names = sorted(self._infos)
 
-    def member(self, name):
+    def member(self, name: "str") -> "Member":
         """The member of that name, to be read once.
 
         Raises:
@@ -261,20 +265,20 @@ class Tensors:
         ) as error:
             raise bad("a tensor is damaged: %s" % error)
 
-    def close(self):
+    def close(self) -> "None":
         """Closes the file."""
         if self._zip is not None:
             self._zip.close()
         self._file.close()
 
-    def __enter__(self):
+    def __enter__(self) -> "Tensors":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: "object") -> "None":
         self.close()
 
 
-def check(member, spec, what):
+def check(member: "shapes.Tensor", spec: "shapes.Spec", what: "str") -> "None":
     """Refuses a member whose samples are not the tensor of a spec; a batch axis of 1 may be left out.
 
     Args:
@@ -286,17 +290,22 @@ def check(member, spec, what):
     if member.dtype != spec["dtype"]:
         raise bad("%s is %s, the model wants %s" % (what, member.dtype, spec["dtype"]), "convert it first")
     if member.sample_shape != shape and not (shape[:1] == (1,) and member.sample_shape == shape[1:]):
-        shapes = (what, list(member.sample_shape), list(shape))
-        raise bad("%s has samples of shape %s, the model wants %s" % shapes, "axis 0 is the samples")
+        found = (what, list(member.sample_shape), list(shape))
+        raise bad("%s has samples of shape %s, the model wants %s" % found, "axis 0 is the samples")
 
 
-def numbers(data, dtype):
+def of_dtype(spec: "shapes.Spec", dtype: "str") -> "shapes.Spec":
+    """The spec of the same tensor in another dtype."""
+    return {**spec, "dtype": dtype}
+
+
+def numbers(data: "bytes", dtype: "str") -> "tuple[float, ...]":
     """The numbers in little-endian bytes, as a tuple."""
     letter, size = FORMATS[dtype]
     return struct.unpack("<%d%s" % (len(data) // size, letter), data)
 
 
-def header(dtype, shape):
+def header(dtype: "str", shape: "shapes.Sizes") -> "bytes":
     """The bytes of a `.npy` header, version 1."""
     size = FORMATS[dtype][1]
     descr = "%s%s%d" % ("|" if size == 1 else "<", dtype[0], size)
@@ -313,11 +322,11 @@ class NpzWriter:
         members: (name, dtype, sample shape) of each tensor.
     """
 
-    def __init__(self, path, members):
+    def __init__(self, path: "str", members: "list[shapes.Member]") -> "None":
         self._path, self._members, self._count = path, members, 0
         self._parts = [open("%s.%d" % (path, index), "w+b") for index in range(len(members))]
 
-    def add(self, tensors):
+    def add(self, tensors: "list[bytes]") -> "None":
         """Appends one sample: the bytes of each member, in order.
 
         Raises:
@@ -333,10 +342,10 @@ class NpzWriter:
             part.write(data)
         self._count += 1
 
-    def __enter__(self):
+    def __enter__(self) -> "NpzWriter":
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind: "object", *_: "object") -> "None":
         try:
             if kind is None:
                 self._pack()
@@ -345,11 +354,10 @@ class NpzWriter:
                 part.close()
                 os.unlink(part.name)
 
-    def _pack(self):
+    def _pack(self) -> "None":
         with zipfile.ZipFile(self._path, "w", zipfile.ZIP_STORED) as archive:
             for part, (name, dtype, shape) in zip(self._parts, self._members):
                 part.seek(0)
                 with archive.open(zipfile.ZipInfo(name + ".npy", EPOCH), "w", force_zip64=True) as member:
                     member.write(header(dtype, (self._count,) + tuple(shape)))
-                    for piece in iter(lambda part=part: part.read(PIECE), b""):
-                        member.write(piece)
+                    shutil.copyfileobj(part, member, PIECE)

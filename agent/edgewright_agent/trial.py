@@ -1,7 +1,7 @@
 """Activation on trial: the intent is durable before `current` moves; without a commit the board goes
 back by itself."""
 
-from edgewright_agent import clock, guard, hooks, lease, reboot
+from edgewright_agent import clock, guard, hooks, lease, reboot, shapes
 from edgewright_agent import releases as release_files
 from edgewright_agent import state as states
 from edgewright_agent.protocol import HOOK_SECONDS, AgentError
@@ -11,12 +11,13 @@ TRIED = ("activate", "health")  # the hooks of a trial, in order
 READY = ("verified", "committed")  # states that a release may be activated from
 
 
-def find(state, txn):
-    """(model name, its record) of a trial, or (None, None)."""
+def find(state: "shapes.State", txn: "str") -> "tuple[str, shapes.Model, shapes.Trial] | None":
+    """(model name, its record, its trial) of a transaction, or None."""
     for name, record in state["models"].items():
-        if record["trial"] and record["trial"]["txn"] == txn:
-            return name, record
-    return None, None
+        trial = record["trial"]
+        if trial and trial["txn"] == txn:
+            return name, record, trial
+    return None
 
 
 class Trials(object):
@@ -26,18 +27,26 @@ class Trials(object):
         agent: Agent. releases: Releases.
     """
 
-    def __init__(self, agent, releases):
+    def __init__(self, agent: "shapes.Agent", releases: "shapes.Releases") -> "None":
         self.agent = agent
         self.files = agent.files
         self.store = agent.store
         self.releases = releases
 
-    def point(self, model, release):
+    def point(self, model: "str", release: "str | None") -> "None":
         """Make the link follow the state."""
         destination = None if release is None else "versions/" + release
         self.files.swap_link("models/%s/current" % model, destination)
 
-    def activate(self, model, release, expected_current, txn, deadline_s, unguarded):
+    def activate(
+        self,
+        model: "str",
+        release: "str",
+        expected_current: "str | None",
+        txn: "str",
+        deadline_s: "float",
+        unguarded: "bool",
+    ) -> "shapes.Result":
         """Put a verified release on trial.
 
         Raises:
@@ -58,13 +67,15 @@ class Trials(object):
             raise
         return self.on_trial(txn, before)
 
-    def lasts(self, model, release, deadline_s):
+    def lasts(self, model: "str", release: "str", deadline_s: "float") -> "float":
         """Seconds that a trial may last: its deadline, and on top what its hooks may take."""
         about = states.known_release(self.store.read(), model, release)
         hooks_s = sum(about.get("hook_s") or HOOK_SECONDS for kind in TRIED if kind in about["hooks"])
         return min(float(deadline_s) + hooks_s, MAX_DEADLINE)
 
-    def intend(self, model, release, expected, txn, deadline_s):
+    def intend(
+        self, model: "str", release: "str", expected: "str | None", txn: "str", deadline_s: "float"
+    ) -> "str | None":
         """Make the intent durable. Returns the release that is current before."""
         release_files.keep_reserve(self.files)
         # Hashed before the lock is taken: the check under it then takes no time.
@@ -93,7 +104,9 @@ class Trials(object):
             self.store.save(state)
             return record["current"]
 
-    def allowed(self, record, release, about, expected):
+    def allowed(
+        self, record: "shapes.Model", release: "str", about: "shapes.Release", expected: "str | None"
+    ) -> "None":
         """AgentError unless this release may be activated now."""
         if record["trial"]:
             raise AgentError(
@@ -116,7 +129,7 @@ class Trials(object):
                 "`verify` it first",
             )
 
-    def watch(self, txn, unguarded):
+    def watch(self, txn: "str", unguarded: "bool") -> "shapes.Watchdog | None":
         """Start the watchdog. Returns its owner record; None when it may be missing."""
         try:
             return guard.start(self.agent, txn)
@@ -125,74 +138,76 @@ class Trials(object):
                 self.revert(txn, error.message)
                 raise
             self.files.note("no watchdog: " + error.message)
+            return None
 
-    def swap(self, txn, watchdog, after_boot):
+    def swap(self, txn: "str", watchdog: "shapes.Watchdog | None", after_boot: "str") -> "None":
         """Move `current`, in the state and then its link."""
         with self.store.locked() as state:
-            name, record = find(state, txn)
-            if record is None:
+            found = find(state, txn)
+            if found is None:
                 raise AgentError(
                     "reverted", "the trial ended before it began: %s" % txn, "allow a longer deadline"
                 )
-            trial = record["trial"]
+            name, record, trial = found
             kept = after_boot if after_boot != "none" else "watchdog"
-            trial.update(phase="hooks", watchdog=watchdog, guard=kept if watchdog else "none")
+            trial["phase"], trial["watchdog"] = "hooks", watchdog
+            trial["guard"] = kept if watchdog else "none"
             record["current"] = trial["to"]
             self.store.save(state)
             self.point(name, trial["to"])
 
-    def run_hook(self, kind, model, release):
+    def run_hook(self, kind: "str", model: "str", release: "str") -> "None":
         """Run a release's hook of a kind, if it has one."""
         about = states.known_release(self.store.read(), model, release)
         if kind in about["hooks"]:
             hooks.run(self.agent, kind, about["hooks"][kind], model, release, about.get("hook_s", 0))
 
-    def on_trial(self, txn, before):
+    def on_trial(self, txn: "str", before: "str | None") -> "shapes.Result":
         """The hooks went well: from now on a commit is taken."""
         with self.store.locked() as state:
-            _, record = find(state, txn)
-            if record is None:
+            found = find(state, txn)
+            if found is None:
                 raise AgentError(
                     "reverted", "the trial ended while its hooks ran: %s" % txn, "allow a longer deadline"
                 )
-            trial = record["trial"]
+            trial = found[2]
             trial["phase"] = "trial"
             self.store.save(state)
         left = max(0.0, clock.left(trial["deadline"]))
         return {"state": "trial", "deadline_s": left, "guard": trial["guard"], "from": before}
 
-    def commit(self, txn):
+    def commit(self, txn: "str") -> "shapes.Result":
         """Keep a release on trial. A late one, or one whose hooks never ended, finds it reverted."""
         with self.store.locked() as state:
             self.store.usable()
-            name, record = find(state, txn)
-            if record is None:
+            found = find(state, txn)
+            if found is None:
                 return self.settled(state, txn)
-            trial = record["trial"]
+            name, record, trial = found
             if clock.left(trial["deadline"]) > 0 and trial["phase"] == "trial":
-                self.keep(record, trial["to"])
+                self.keep(record, trial)
                 states.settle(state, txn, "committed")
                 self.store.save(state)
                 self.files.note("%s %s: committed" % (name, trial["to"]))
                 return {"outcome": "committed"}
-            self.undo(state, name, "the commit came too late", failed=False)
+            self.undo(state, name, trial, "the commit came too late", failed=False)
         hooks.run_pending(self.agent)
         return {"outcome": "reverted"}
 
-    def keep(self, record, release):
+    def keep(self, record: "shapes.Model", trial: "shapes.Trial") -> "None":
         """The record of a model whose trial is committed. Going back to a known-good one forgets those
         after it."""
-        known = record["known_good"]
+        known, release = record["known_good"], trial["to"]
         record["known_good"] = known[: known.index(release) + 1] if release in known else known + [release]
         record["last_good"] = release
         about = record["releases"][release]
         about["state"] = "committed"
         txn, figures = about.pop("low", None) or (None, None)
-        if txn == record["trial"]["txn"]:  # an evaluation accepted them: later verifications do so too
+        if txn == trial["txn"]:  # an evaluation accepted them: later verifications do so too
             about["accepted"] = figures
         record["trial"] = None
 
-    def settled(self, state, txn):
+    def settled(self, state: "shapes.State", txn: "str") -> "shapes.Result":
         """The outcome of a transaction that is no trial now; `not-found`."""
         outcome = states.outcome_of(state, txn)
         if outcome is None:
@@ -201,25 +216,26 @@ class Trials(object):
             self.store.save(state)
         return {"outcome": outcome}
 
-    def revert(self, txn, reason, failed=False):
+    def revert(self, txn: "str", reason: "str", failed: "bool" = False) -> "shapes.Result":
         """Go back to what was current before a trial; with `failed`, its hooks' failure is remembered."""
         with self.store.locked() as state:
             self.store.usable()
-            name, record = find(state, txn)
-            if record is None:
+            found = find(state, txn)
+            if found is None:
                 return self.settled(state, txn)
-            self.undo(state, name, reason, failed)
+            self.undo(state, found[0], found[2], reason, failed)
         hooks.run_pending(self.agent)
         return {"outcome": "reverted"}
 
-    def undo(self, state, name, reason, failed):
+    def undo(
+        self, state: "shapes.State", name: "str", trial: "shapes.Trial", reason: "str", failed: "bool"
+    ) -> "None":
         """End a trial, in the state and then the link; the caller holds the lock.
 
         The reserve is freed first, so that a full disk cannot stop it. The release that is current
         again gets its `activate` hook run afterwards, so that the application reads it.
         """
         record = state["models"][name]
-        trial = record["trial"]
         self.files.remove_file(release_files.RESERVE)
         moved = record["current"] != trial["from"]
         about = record["releases"].get(trial["to"])
@@ -236,16 +252,16 @@ class Trials(object):
         kept = trial["from"] or "nothing"
         self.files.note("%s %s: reverted, current is %s again: %s" % (name, trial["to"], kept, reason))
 
-    def outcome(self, txn):
+    def outcome(self, txn: "str") -> "shapes.Result":
         """What became of a transaction: `trial`, `committed`, `reverted` or `unknown`."""
         self.store.confirm()
         state = self.store.read()
         self.store.usable()
-        if find(state, txn)[0]:
+        if find(state, txn):
             return {"outcome": "trial"}
         return {"outcome": states.outcome_of(state, txn) or "unknown"}
 
-    def target_of_rollback(self, model, to):
+    def target_of_rollback(self, model: "str", to: "str | None") -> "tuple[str, str | None]":
         """(release, current) of a rollback: a release, the newest committed one of a version, or the
         one before.
 

@@ -5,7 +5,7 @@ The unit's file stays in the root folder; systemd itself links it to where it lo
 
 import os
 
-from edgewright_agent import programs
+from edgewright_agent import programs, shapes
 
 TEXT = """[Unit]
 Description=edgewright: ends trials that a reboot cut short
@@ -19,19 +19,19 @@ WantedBy=default.target
 """
 
 
-def name_of(board_id):
+def name_of(board_id: "str") -> "str":
     """The unit of a root folder."""
     return "edgewright-%s.service" % board_id[:12]
 
 
-def environment():
+def environment() -> "dict[str, str]":
     """The environment in which `systemctl --user` finds the user's systemd."""
     runtime = os.environ.get("XDG_RUNTIME_DIR") or "/run/user/%d" % os.getuid()
     bus = os.environ.get("DBUS_SESSION_BUS_ADDRESS") or "unix:path=%s/bus" % runtime
     return dict(os.environ, XDG_RUNTIME_DIR=runtime, DBUS_SESSION_BUS_ADDRESS=bus)
 
 
-def call(name, *arguments):
+def call(name: "str", *arguments: "str") -> "str":
     """Why a program failed, or empty."""
     path = programs.find(name)
     if path is None:
@@ -41,7 +41,7 @@ def call(name, *arguments):
     return "" if found[0] == 0 else "%s: %s" % (words, programs.said(*found))
 
 
-def user():
+def user() -> "str":
     """The login's name, or its number where it has none."""
     import pwd
 
@@ -51,13 +51,13 @@ def user():
         return str(os.getuid())
 
 
-def lingers():
+def lingers() -> "bool":
     """Whether the user's units run without a login."""
     path = programs.find("loginctl")
     return path is not None and "Linger=yes" in programs.run([path, "show-user", user(), "-p", "Linger"])[1]
 
 
-def install(files, board_id, command):
+def install(files: "shapes.Files", board_id: "str", command: "list[str]") -> "str":
     """Enable the unit and let the user linger. Returns why that is not possible, or empty."""
     unit = name_of(board_id)
     why = call("systemctl", "--user", "show-environment")
@@ -72,7 +72,7 @@ def install(files, board_id, command):
     return why
 
 
-def there(files, board_id, command):
+def there(files: "shapes.Files", board_id: "str", command: "list[str]") -> "bool":
     """Whether the unit is enabled, and says what it should."""
     try:
         with open(files.path(name_of(board_id))) as file:
@@ -82,12 +82,12 @@ def there(files, board_id, command):
     return right and not call("systemctl", "--user", "is-enabled", name_of(board_id)) and lingers()
 
 
-def test(files, board_id, command):  # noqa: ARG001 - as the crontab's
+def test(files: "shapes.Files", board_id: "str", command: "list[str]") -> "str":  # noqa: ARG001 - as the crontab's
     """Run the unit once. Returns what went wrong, or empty."""
     return call("systemctl", "--user", "start", name_of(board_id))
 
 
-def remove(files, board_id):
+def remove(files: "shapes.Files", board_id: "str") -> "str":
     """Disable the unit, if there is one; that the user lingers is left alone. Returns why that failed."""
     unit = name_of(board_id)
     if not os.path.isfile(files.path(unit)):

@@ -8,12 +8,13 @@ import fcntl
 import os
 import time
 
+from edgewright_agent import shapes
 from edgewright_agent.protocol import AgentError
 
 WAIT_SECONDS = 5.0  # for a prune that counts what is in a folder
 
 
-def alone(file, name=None, folder=None):
+def alone(file: "int | shapes.Stream", name: "str | None" = None, folder: "int | None" = None) -> "None":
     """Take an upload's file for oneself, as long as its descriptor is open; with a name, what is there by it.
 
     Raises:
@@ -21,7 +22,9 @@ def alone(file, name=None, folder=None):
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if name is None or os.stat(name, dir_fd=folder).st_ino == os.fstat(file).st_ino:
+        if name is None or (
+            isinstance(file, int) and os.stat(name, dir_fd=folder).st_ino == os.fstat(file).st_ino
+        ):
             return
     except OSError:
         pass
@@ -35,11 +38,11 @@ class Uses(object):
         files: Files.
     """
 
-    def __init__(self, files):
+    def __init__(self, files: "shapes.Files") -> "None":
         self.files = files
-        self.held = {}  # relative folder: descriptor
+        self.held: "dict[str, int]" = {}  # relative folder: descriptor
 
-    def hold(self, relative):
+    def hold(self, relative: "str") -> "bool":
         """Mark a folder until this session ends. Returns False where it goes, or is gone, already."""
         path, limit = self.files.path(relative), time.monotonic() + WAIT_SECONDS
         while time.monotonic() < limit:
@@ -61,17 +64,17 @@ class Uses(object):
         self.drop(relative)
         return False
 
-    def drop(self, relative):
+    def drop(self, relative: "str") -> "None":
         """Take a mark away."""
         if relative in self.held:
             os.close(self.held.pop(relative))
 
-    def __del__(self):
+    def __del__(self) -> "None":
         for relative in list(self.held):
             self.drop(relative)
 
     @contextlib.contextmanager
-    def taken(self, relative):
+    def taken(self, relative: "str") -> "shapes.Iterator[bool]":
         """Whether no other session uses a folder; if so none can begin to until the block ends."""
         own = relative in self.held
         free = self.hold(relative)

@@ -9,12 +9,19 @@ import sys
 from array import array
 from operator import mul, ne, sub
 
+from edgewright_agent import shapes
 from edgewright_agent.answers import Difference, dequantised
 from edgewright_agent.protocol import MAX_LOST
-from edgewright_agent.tensors import FORMATS, Tensors, bad, check, numbers, product
+from edgewright_agent.tensors import FORMATS, Tensors, bad, check, numbers, of_dtype, product
 
 
-def compare(outputs_path, goldens_path, manifest, lenient, accepted):
+def compare(
+    outputs_path: "str",
+    goldens_path: "str",
+    manifest: "shapes.Manifest",
+    lenient: "bool",
+    accepted: "list[shapes.Figures] | None",
+) -> "shapes.Verdict":
     """The outputs of the goldens against the references, within the manifest's limits.
 
     Args:
@@ -31,29 +38,31 @@ def compare(outputs_path, goldens_path, manifest, lenient, accepted):
         for index, spec in enumerate(manifest["outputs"]):
             judges.append(Judge(manifest["verdict"][index]["limits"], spec["shape"]))
             judges[-1].judge(outputs.member("output_%d" % index), goldens, index, spec)
-    lost = [dict(one, output=i) for i, judge in enumerate(judges) for one in judge.lost()]
+    lost: "list[shapes.LostSlice]" = [
+        {**one, "output": i} for i, judge in enumerate(judges) for one in judge.lost()
+    ]
     wrong = [i for i, judge in enumerate(judges) if judge.wrong]
     low = [i for i, judge in enumerate(judges) if judge.low() and not (judge.wrong or judge.lost())]
     rows = [judge.figures() for judge in judges]
-    lenient = lenient or (bool(accepted) and all(near(rows[i], accepted[i]) for i in low))
-    answer = {
+    lenient = lenient or bool(accepted and all(near(rows[i], accepted[i]) for i in low))
+    # whole numbers that name classes have no noise: their share counts only where there is nothing else
+    scores = [judge.pooled for judge in judges if judge.unequal is None] or [one.pooled for one in judges]
+    answer: "shapes.Verdict" = {
         "ok": not (lost or wrong or (low and not lenient)),
         "failed": sorted(set(one for judge in judges for one in judge.failed())),
         "lost": lost[:MAX_LOST],
         "wrong": wrong,
         "low": low,
         "by_output": rows,
+        "sqnr_db": min(score.sqnr_db for score in scores),
+        "relative": max(score.relative() for score in scores),
     }
-    # whole numbers that name classes have no noise: their share counts only where there is nothing else
-    scores = [judge.pooled for judge in judges if judge.unequal is None] or [one.pooled for one in judges]
-    answer["sqnr_db"] = min(score.sqnr_db for score in scores)
-    answer["relative"] = max(score.relative() for score in scores)
     if any(judge.stopped for judge in judges):
         answer["compared"] = min(judge.compared for judge in judges)
     return answer
 
 
-def near(row, accepted):
+def near(row: "shapes.Figures", accepted: "shapes.Figures") -> "bool":
     """Whether an output is at most 3 dB worse than what was accepted, and at most twice as far off."""
     return row["sqnr_db"] >= accepted["sqnr_db"] - 3 and row["relative"] <= 2 * accepted["relative"]
 
@@ -68,21 +77,21 @@ class Judge:
         compared: goldens so far. stopped: more of them could change nothing.
     """
 
-    def __init__(self, limits, shape):
-        self.noise, self.error = limits["noise"], limits["error"]
+    def __init__(self, limits: "shapes.Limits", shape: "list[int]") -> "None":
+        self.noise, self.error = limits["noise"] or 0.0, limits["error"] or 0.0  # of classes there are none
         self.unequal, self.apart = limits["unequal"], limits["apart"]
         self.axes = [Axis(shape, one["axis"], one["noise"]) for one in limits["slices"]]
         self.pooled, self.wrong, self.compared, self.stopped = Difference(), False, 0, False
-        self._beyond = []
+        self._beyond: "list[int]" = []
 
-    def judge(self, output, goldens, index, spec):
+    def judge(self, output: "shapes.Tensor", goldens: "Tensors", index: "int", spec: "shapes.Spec") -> "None":
         """Compares the goldens of output `index` with their references, until a limit is exceeded that always refuses."""
         reference, masks = goldens.member("output_%d" % index), None
-        check(reference, dict(spec, dtype=reference.dtype), "a reference")
+        check(reference, of_dtype(spec, reference.dtype), "a reference")
         members = [reference]
         if "counts_%d" % index in goldens.names:
             members.append(goldens.member("counts_%d" % index))
-            check(members[1], dict(spec, dtype="uint8"), "counts_%d" % index)
+            check(members[1], of_dtype(spec, "uint8"), "counts_%d" % index)
             masks = members[1].samples()
         for member in members:
             if member.count != output.count:
@@ -103,7 +112,7 @@ class Judge:
         # an evaluation may accept answers that are less exact, but these are not the source's at all
         self.wrong = self.low() and self.noise < self.pooled.noise >= self.pooled.signal
 
-    def add(self, out, ref, size, count):
+    def add(self, out: "array[float]", ref: "array[float]", size: "int", count: "int") -> "None":
         """Takes a golden, one of `count`: arrays of numbers, of which `size` count and all others are 0 in both."""
         if self.unequal is not None:
             unequal = sum(map(ne, out, ref))
@@ -123,42 +132,42 @@ class Judge:
             self._beyond.append(self.compared)
         self.compared += 1
 
-    def low(self):
+    def low(self) -> "bool":
         """Whether the whole output is beyond its noise or its error."""
         return self.unequal is None and (self.pooled.noise > self.noise or self.pooled.error > self.error)
 
-    def lost(self):
+    def lost(self) -> "list[shapes.Slice]":
         """The slices that are beyond their limits, as the wire names them."""
         return [{"axis": axis.axis, "index": k} for axis in self.axes for k in axis.over()]
 
-    def failed(self):
+    def failed(self) -> "shapes.Iterable[int]":
         """The goldens that are to blame where something is beyond a limit."""
         if self.wrong or self.low() or self.lost():
             return self._beyond or range(self.compared)
         return ()
 
-    def figures(self):
+    def figures(self) -> "shapes.Figures":
         """What it is, and what it may be."""
         allowed = (self.noise, self.error) if self.unequal is None else (float(self.unequal), 1.0)
         limit = Difference(self.pooled.signal, allowed[0], self.pooled.peak, allowed[1])
-        found = {"sqnr_db": self.pooled.sqnr_db, "relative": self.pooled.relative()}
+        found: "shapes.Figures" = {"sqnr_db": self.pooled.sqnr_db, "relative": self.pooled.relative()}
         if not self.stopped:  # a limit is of all goldens
-            found.update(least_sqnr_db=limit.sqnr_db, greatest_relative=limit.relative())
+            found["least_sqnr_db"], found["greatest_relative"] = limit.sqnr_db, limit.relative()
         return found
 
 
 class Axis:
     """The slices of an output along one axis: squares summed by index, over the goldens."""
 
-    def __init__(self, shape, axis, limits):
-        self.axis, self._limits, self._sums = axis, limits, [0.0] * len(limits)
+    def __init__(self, shape: "list[int]", axis: "int", limits: "list[float | None]") -> "None":
+        self.axis, self._sums = axis, [0.0] * len(limits)
         self._outer, self._inner = product(shape[:axis]), product(shape[axis + 1 :])
-        self._tested = [k for k, limit in enumerate(limits) if limit is not None]
+        self._tested = [(k, limit) for k, limit in enumerate(limits) if limit is not None]
 
-    def add(self, squares, count):
+    def add(self, squares: "array[float]", count: "int") -> "bool":
         """Takes the squares of a golden, one of `count`; whether one of them has more than its share of a limit."""
-        block, inner, beyond = len(self._limits) * self._inner, self._inner, False
-        for k in self._tested:
+        block, inner, beyond = len(self._sums) * self._inner, self._inner, False
+        for k, limit in self._tested:
             start = k * inner
             if self._outer <= inner:  # the way of fewer calls: pieces side by side, or each value of a piece
                 parts = [sum(squares[i : i + inner]) for i in range(start, len(squares), block)]
@@ -166,27 +175,27 @@ class Axis:
                 parts = [sum(squares[i::block]) for i in range(start, start + inner)]
             own = sum(parts)
             self._sums[k] += own
-            beyond |= own * count > self._limits[k]
+            beyond |= own * count > limit
         return beyond
 
-    def over(self):
+    def over(self) -> "list[int]":
         """The indexes of the slices that are beyond their limits."""
-        return [k for k in self._tested if self._sums[k] > self._limits[k]]
+        return [k for k, limit in self._tested if self._sums[k] > limit]
 
 
-def values(data, dtype, spec):
+def values(data: "bytes", dtype: "str", spec: "shapes.Spec | None") -> "array[float]":
     """The numbers in little-endian bytes as an array, real ones where the spec has a scale."""
     letter = FORMATS[dtype][0]
     if spec and spec.get("scale") is not None:
         return array("d", dequantised(numbers(data, dtype), spec))
     if letter in "e?" or sys.byteorder != "little":  # an array has no such numbers
         return array("d", numbers(data, dtype))
-    made = array(letter)
+    made: "array[float]" = array(letter)
     made.frombytes(data)
     return made
 
 
-def settle(out, ref, apart):
+def settle(out: "array[float]", ref: "array[float]", apart: "float") -> "bool":
     """Whether a board's values are apart where the references are; both become 0 there, and are in no sum.
 
     A reference is apart that is not finite or beyond `apart`.
@@ -203,7 +212,7 @@ def settle(out, ref, apart):
     return right
 
 
-def difference(out, ref):
+def difference(out: "array[float]", ref: "array[float]") -> "tuple[Difference, array[float]]":
     """(the Difference of two arrays of numbers, the squares of what they differ by)."""
     delta = array("d", map(sub, out, ref))
     squares = array("d", map(mul, delta, delta))

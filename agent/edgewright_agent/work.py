@@ -2,13 +2,19 @@
 
 import os
 
-from edgewright_agent import children, verdict
+from edgewright_agent import children, shapes, verdict
 from edgewright_agent.answers import KEEP, Difference, dequantised
 from edgewright_agent.protocol import AgentError
-from edgewright_agent.tensors import Tensors, check, numbers
+from edgewright_agent.tensors import Tensors, check, numbers, of_dtype
 
 
-def verify(job, files, say, lenient=False, accepted=None):
+def verify(
+    job: "shapes.Job",
+    files: "shapes.SessionFiles",
+    say: "shapes.Say",
+    lenient: "bool" = False,
+    accepted: "list[shapes.Figures] | None" = None,
+) -> "shapes.Verdict":
     """Runs the goldens and compares with the source framework's outputs.
 
     Args:
@@ -33,7 +39,7 @@ def verify(job, files, say, lenient=False, accepted=None):
             "trace": scratch.path("trace"),
         }
         try:
-            answer = children.run(job, request, say)
+            answer: "shapes.Inferred" = children.run(job, request, say)
             found = compare(request["out"], path, job["manifest"], lenient, accepted)
         except AgentError as error:
             if error.code not in ("bad-argument", "not-found"):
@@ -43,12 +49,18 @@ def verify(job, files, say, lenient=False, accepted=None):
             message = "the goldens are %d, the manifest says %d" % (answer["count"], goldens["count"])
             raise AgentError("bad-manifest", message)
         found["outputs"] = scratch.result("outputs.npz")
-    found.update(goldens=answer["count"], runtime=answer["runtime"])
-    found.update(accelerator=answer["accelerator"], placement=answer["placement"])
+    found["goldens"], found["runtime"] = answer["count"], answer["runtime"]
+    found["accelerator"], found["placement"] = answer["accelerator"], answer["placement"]
     return found
 
 
-def compare(outputs_path, goldens_path, manifest, lenient=False, accepted=None):
+def compare(
+    outputs_path: "str",
+    goldens_path: "str",
+    manifest: "shapes.Manifest",
+    lenient: "bool" = False,
+    accepted: "list[shapes.Figures] | None" = None,
+) -> "shapes.Verdict":
     """The outputs of the goldens against the references.
 
     Returns:
@@ -56,7 +68,8 @@ def compare(outputs_path, goldens_path, manifest, lenient=False, accepted=None):
     """
     if manifest.get("schema", 1) > 1:
         return verdict.compare(outputs_path, goldens_path, manifest, lenient, accepted)
-    tolerance, scores, failed = manifest["goldens"]["tolerance"], [], set()
+    tolerance, scores = manifest["goldens"]["tolerance"], []
+    failed: "set[int]" = set()
     with Tensors(outputs_path) as outputs, Tensors(goldens_path) as goldens:
         for index, spec in enumerate(manifest["outputs"]):
             name = "output_%d" % index
@@ -73,13 +86,15 @@ def compare(outputs_path, goldens_path, manifest, lenient=False, accepted=None):
     }
 
 
-def differences(output, reference, spec):
+def differences(
+    output: "shapes.Tensor", reference: "shapes.Tensor", spec: "shapes.Spec"
+) -> "tuple[Difference, list[Difference]]":
     """(pooled, one a golden): the Differences of one output's samples.
 
     Raises:
         AgentError: `bad-argument`, when the reference has another shape than the manifest's.
     """
-    check(reference, dict(spec, dtype=reference.dtype), "a reference")
+    check(reference, of_dtype(spec, reference.dtype), "a reference")
     if reference.count != output.count:
         raise AgentError("bad-argument", "references: %d for %d outputs" % (reference.count, output.count))
     pooled, each, same = Difference(), [], reference.dtype == output.dtype
@@ -91,7 +106,9 @@ def differences(output, reference, spec):
     return pooled, each
 
 
-def evaluate(job, evaluation_path, keep, files, say):
+def evaluate(
+    job: "shapes.Job", evaluation_path: "str", keep: "str", files: "shapes.SessionFiles", say: "shapes.Say"
+) -> "shapes.Result":
     """Answers an evaluation set on this board; the host scores the answers, as it does the source's.
 
     Args:
@@ -108,13 +125,15 @@ def evaluate(job, evaluation_path, keep, files, say):
         raise AgentError("bad-argument", "unknown answers: %.40r" % (keep,), "known: " + ", ".join(KEEP))
     with children.Scratch(files) as scratch:
         request = {"do": "evaluate", "path": evaluation_path, "keep": keep, "out": scratch.path("answers")}
-        answer = children.run(job, request, say)
+        answer: "shapes.Evaluated" = children.run(job, request, say)
         answers = scratch.result("answers")
     outputs = job["manifest"]["outputs"]
     return {"keep": keep, "n": answer["n"], "outputs": outputs, "answers": answers}
 
 
-def infer(job, inputs_path, files, say):
+def infer(
+    job: "shapes.Job", inputs_path: "str", files: "shapes.SessionFiles", say: "shapes.Say"
+) -> "shapes.Result":
     """Runs the samples of an `.npz` with `input_<i>`.
 
     Returns:
@@ -125,7 +144,12 @@ def infer(job, inputs_path, files, say):
     """
     with children.Scratch(files) as scratch:
         request = {"do": "infer", "path": inputs_path, "out": scratch.path("outputs.npz")}
-        answer = children.run(job, request, say)
+        answer: "shapes.Inferred" = children.run(job, request, say)
         outputs = scratch.result("outputs.npz")
-    answer.update(outputs=outputs, release=job["release"])
-    return {key: answer[key] for key in ("outputs", "ms", "release", "runtime", "accelerator")}
+    return {
+        "outputs": outputs,
+        "ms": answer["ms"],
+        "release": job["release"],
+        "runtime": answer["runtime"],
+        "accelerator": answer["accelerator"],
+    }

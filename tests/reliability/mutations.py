@@ -201,8 +201,8 @@ MUTATIONS = [
     Mutation(
         "prune keeps what is needed",
         AGENT + "releases.py",
-        'return {record["current"], record["last_good"], trial.get("from"), trial.get("to")} - {None}',
-        'return {record["last_good"], trial.get("from")} - {None}',
+        'ends = [record["current"], record["last_good"]] + ([trial["from"], trial["to"]] if trial else [])',
+        'ends = [record["last_good"]] + ([trial["from"]] if trial else [])',
         (HERE + "machine.py::test_two_hosts_and_a_board_that_dies",),
     ),
     Mutation(

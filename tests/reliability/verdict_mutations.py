@@ -9,7 +9,7 @@ OF_THE_VERDICT: list[tuple[str, str, str, str, tuple[str, ...]]] = [
     (
         "limits of slices",
         AGENT + "verdict.py",
-        "return [k for k in self._tested if self._sums[k] > self._limits[k]]",
+        "return [k for k, limit in self._tested if self._sums[k] > limit]",
         "return []",
         (MEASURE + "verdict.py::test_a_slice_that_is_lost_in_an_exact_whole_is_found",),
     ),
@@ -79,14 +79,14 @@ OF_THE_VERDICT: list[tuple[str, str, str, str, tuple[str, ...]]] = [
     (
         "only the transaction that an evaluation passed accepts",
         AGENT + "trial.py",
-        'if txn == record["trial"]["txn"]:',
+        'if txn == trial["txn"]:',
         "if txn:",
         (CORE + "work.py::test_a_rollback_refuses_what_no_evaluation_accepted",),
     ),
     (
         "what was accepted is no worse now",
         AGENT + "verdict.py",
-        "bool(accepted) and all(near(rows[i], accepted[i]) for i in low)",
+        "bool(accepted and all(near(rows[i], accepted[i]) for i in low))",
         "bool(accepted)",
         (MEASURE + "verdict.py::test_what_was_accepted_may_be_a_little_worse",),
     ),
