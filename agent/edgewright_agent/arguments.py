@@ -2,6 +2,7 @@
 
 import re
 
+from edgewright_agent import shapes
 from edgewright_agent.hooks import KINDS
 from edgewright_agent.manifest import is_count
 from edgewright_agent.protocol import MAX_FILE, NAME, SHA256, AgentError
@@ -14,44 +15,44 @@ WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
 REQUIRED = object()
 
 
-def text(pattern):
+def text(pattern: "re.Pattern[str]") -> "shapes.Check":
     """A check for text that fits a pattern."""
     return lambda value: isinstance(value, str) and pattern.match(value) is not None
 
 
-def printable(limit):
+def printable(limit: "int") -> "shapes.Check":
     """A check for text of at most so many characters."""
     return lambda value: isinstance(value, str) and len(value) <= limit and value.isprintable()
 
 
-def whole(limit):
+def whole(limit: "int") -> "shapes.Check":
     """A check for a whole number from 0 to a limit."""
     return lambda value: is_count(value, limit)
 
 
-def number(limit):
+def number(limit: "float") -> "shapes.Check":
     """A check for a number from 0 to a limit."""
     return lambda value: is_count(value, limit) or (isinstance(value, float) and 0 <= value <= limit)
 
 
-def flag(value):
+def flag(value: "object") -> "bool":
     """A check for true or false."""
     return isinstance(value, bool)
 
 
-def optional(check):
+def optional(check: "shapes.Check") -> "shapes.Check":
     """A check that takes null too."""
     return lambda value: value is None or check(value)
 
 
-def rows(check, limit):
+def rows(check: "shapes.Check", limit: "int") -> "shapes.Check":
     """A check for a list of 1 to `limit` of something."""
     return lambda value: (
         isinstance(value, list) and 0 < len(value) <= limit and all(check(one) for one in value)
     )
 
 
-def record(fields):
+def record(fields: "dict[str, shapes.Check]") -> "shapes.Check":
     """A check for an object with exactly these keys."""
     return lambda value: (
         isinstance(value, dict)
@@ -60,17 +61,17 @@ def record(fields):
     )
 
 
-def hooks(value):
+def hooks(value: "object") -> "bool":
     """A check for `{kind: sha256}`."""
     return isinstance(value, dict) and all(kind in KINDS and text(SHA256)(value[kind]) for kind in value)
 
 
-def reference(value):
+def reference(value: "object") -> "bool":
     """A check for the name of a runtime."""
     return text(SHA256)(value) or text(SYSTEM)(value)
 
 
-def release_or_version(value):
+def release_or_version(value: "object") -> "bool":
     """A check for a release or a version."""
     return text(RELEASE)(value) or text(NAME)(value)
 
@@ -85,10 +86,13 @@ PROTOCOL = {
     "limit_s": SECONDS,
 }
 WHEEL = {"file": printable(300), "sha256": SHA, "size": SIZE}
-WORK = {"threads": (optional(whole(1024)), None), "accelerator": (optional(text(WORD)), None)}
-TRIAL = {"txn": TRANSACTION, "deadline_s": SECONDS, "unguarded": (flag, False)}
+WORK: "dict[str, shapes.Rule]" = {
+    "threads": (optional(whole(1024)), None),
+    "accelerator": (optional(text(WORD)), None),
+}
+TRIAL: "dict[str, shapes.Rule]" = {"txn": TRANSACTION, "deadline_s": SECONDS, "unguarded": (flag, False)}
 
-COMMANDS = {  # name: {argument: check, or (check, default)}
+COMMANDS: "dict[str, dict[str, shapes.Rule]]" = {  # name: {argument: check, or (check, default)}
     "ping": {},
     "facts": {},
     "part": {"sha256": SHA, "size": SIZE},
@@ -135,7 +139,7 @@ COMMANDS = {  # name: {argument: check, or (check, default)}
 }
 
 
-def check(do, given):
+def check(do: "object", given: "shapes.Unchecked") -> "shapes.Arguments":
     """The arguments of a command, checked, defaults filled in.
 
     Raises:
@@ -147,7 +151,8 @@ def check(do, given):
         )
     if not isinstance(given, dict):
         raise AgentError("bad-argument", "the arguments of %s are not an object" % do)
-    expected, found = COMMANDS[do], {}
+    expected = COMMANDS[do]
+    found: "shapes.Arguments" = {}
     for key in sorted(set(given) - set(expected)):
         raise AgentError("bad-argument", "%s does not take this argument: %.80r" % (do, key))
     for key, rule in expected.items():

@@ -8,6 +8,8 @@ import hashlib
 import json
 import re
 
+from edgewright_agent import shapes
+
 VERSION = 1
 MANIFEST_SCHEMA = 2
 
@@ -70,36 +72,36 @@ class AgentError(Exception):
         hint: what to do about it.
     """
 
-    def __init__(self, code, message, hint=""):
+    def __init__(self, code: "str", message: "str", hint: "str" = "") -> "None":
         Exception.__init__(self, message)
         self.code = code
         self.message = message
         self.hint = hint
 
 
-def encode(message):
+def encode(message: "shapes.Record") -> "bytes":
     """One JSON object as a line of ASCII bytes, newline included."""
     return json.dumps(message, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def bounded(value, limit):
+def bounded(value: "shapes.Number", limit: "float") -> "shapes.Number":
     """A number of JSON below a limit, either way; NaN is not."""
     if not abs(value) < limit:
         raise ValueError("a number is out of range")
     return value
 
 
-def whole(digits):
+def whole(digits: "str") -> "int":
     """A whole number of JSON. Its first 21 digits say enough: Python before 3.11 takes minutes for a million."""
     return bounded(int(digits[:21]), MAX_WHOLE)
 
 
-def real(text):
+def real(text: "str") -> "float":
     """Another number of JSON, `NaN` and `Infinity` included."""
     return bounded(float(text), float("inf"))
 
 
-def loads(text):
+def loads(text: "str") -> "shapes.Unchecked":
     """The value in a JSON text from elsewhere: its numbers are finite, whole ones below `MAX_WHOLE`.
 
     Raises:
@@ -108,7 +110,7 @@ def loads(text):
     return json.loads(text, parse_int=whole, parse_float=real, parse_constant=real)
 
 
-def decode(line):
+def decode(line: "bytes") -> "shapes.Unchecked":
     """The JSON object in a line of bytes.
 
     Raises:
@@ -123,6 +125,6 @@ def decode(line):
     return message
 
 
-def runtime_id(wheel_sha256s):
+def runtime_id(wheel_sha256s: "shapes.Iterable[str]") -> "str":
     """The id of a provisioned runtime: sha256 of its wheels' sha256s, sorted, one a line."""
     return hashlib.sha256("".join(one + "\n" for one in sorted(wheel_sha256s)).encode("ascii")).hexdigest()
