@@ -8,7 +8,9 @@ from pathlib import Path
 
 import needs
 
+from edgewright import targets
 from edgewright.connect import wheels
+from edgewright.connect.annotations import without_annotations
 from edgewright.connect.wheel_tags import WheelHost
 from edgewright.lab import emulation, isolation, userland
 from edgewright.nouns.target import RuntimeRow
@@ -48,6 +50,13 @@ class Emulated:
             f"exit code {done.returncode}: {done.stdout[-500:]} {done.stderr[-2000:]}"
         )
         return done.stdout
+
+
+def runner_in(place: Path, name: str) -> str:
+    """The path of a target's runner in a folder, as boards get it: without what only type checkers read."""
+    path = place / "runner.py"
+    path.write_text(without_annotations((targets.folder(name) / "runner.py").read_text()))
+    return str(path)
 
 
 def unpack(debian: str, row: RuntimeRow, into: Path, arch: str = ARCH) -> str:

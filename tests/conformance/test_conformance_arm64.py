@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from arm64_report import note
-from emulated import ARCH, PYTHONS, Emulated, unpack
+from emulated import ARCH, PYTHONS, Emulated, runner_in, unpack
 from reached import way_of
 
 from edgewright import targets
@@ -83,7 +83,7 @@ def ran(board, converted) -> Callable[..., tuple[dict[str, Any], dict[str, str]]
                 assert row.lacks(manifest["requires"]) == {}, model
                 artifacts[f"{model} {precision}"] = str(folder)
             job = {
-                "runner": shutil.copy(targets.folder(name) / "runner.py", place),
+                "runner": runner_in(place, name),
                 "runtime": unpack(debian, row, place / "runtime"),
                 "accelerators": targets.load(name).accelerators,
                 "artifacts": artifacts,

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import runner_outputs
 from arm64_report import note
-from emulated import ARCH, PYTHONS, Emulated, unpack
+from emulated import ARCH, PYTHONS, Emulated, runner_in, unpack
 
 from edgewright import targets
 from edgewright.compile.request import CompileRequest
@@ -65,7 +65,7 @@ def job_in(place: Path, arch: str, name: str, row: RuntimeRow, made: dict[str, P
         precision: str(shutil.copytree(folder, place / precision)) for precision, folder in made.items()
     }
     job: dict[str, Any] = {
-        "runner": shutil.copy(targets.folder(name) / "runner.py", place),
+        "runner": runner_in(place, name),
         "runtime": unpack(DEBIAN, row, place / "runtime", arch),
         "inputs": shutil.copy(DIGITS / "evaluation.npz", place),
         "artifacts": folders,

@@ -4,6 +4,8 @@
 import json
 import os
 
+from edgewright_agent import shapes
+
 _PROVIDERS = (  # slowest first
     ("cpu", "CPUExecutionProvider"),
     ("cuda", "CUDAExecutionProvider"),
@@ -17,14 +19,14 @@ _EXACT = "session.x64quantprecision"  # known from 1.13 on; older versions ignor
 _MAKE = 1  # raised when `prepare` makes something else of the same model
 
 
-def import_runtime():
+def import_runtime() -> "str":
     """Imports the runtime. Returns its distribution and version, such as `onnxruntime 1.19.2`."""
     import onnxruntime
 
-    return "onnxruntime " + onnxruntime.__version__
+    return "onnxruntime %s" % onnxruntime.__version__
 
 
-def accelerators():
+def accelerators() -> "list[str]":
     """Names usable now, `cpu` first."""
     import onnxruntime
 
@@ -32,12 +34,12 @@ def accelerators():
     return [name for name, provider in _PROVIDERS if provider in available]
 
 
-def prepares(options):
+def prepares(options: "shapes.Options") -> "bool":
     """Whether `prepare` may have something to make: TensorRT's engines, which take minutes."""
     return options.get("accelerator") in ("tensorrt", "auto")
 
 
-def environment(options):
+def environment(options: "shapes.Options") -> "shapes.Result":
     """What prepared files depend on, besides the model; empty where nothing is prepared."""
     import onnxruntime
 
@@ -50,7 +52,7 @@ def environment(options):
     return dict(needs, make=_MAKE, onnxruntime=onnxruntime.__version__)
 
 
-def prepare(folder, manifest, options):
+def prepare(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "dict[str, str]":
     """Has TensorRT build its engines into `options["prepared"]`, which a session does that has an empty cache there.
 
     Returns:
@@ -65,7 +67,7 @@ def prepare(folder, manifest, options):
     return {} if took == "tensorrt" else {"accelerator": took}
 
 
-def load(folder, manifest, options):
+def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "Session":
     """A Session over the artifact in `folder`.
 
     Args:
@@ -93,7 +95,12 @@ def load(folder, manifest, options):
     return Session(native, manifest, _NAMES[native.get_providers()[0]])
 
 
-def opened(model, settings, providers, options):
+def opened(
+    model: "str | bytes",
+    settings: "shapes.Native",
+    providers: "list[shapes.Provider]",
+    options: "shapes.Options",
+) -> "shapes.Native":
     """An InferenceSession that sums 8-bit products exactly, where the CPU and the runtime's version allow it.
 
     Args:
@@ -116,7 +123,7 @@ def opened(model, settings, providers, options):
     return onnxruntime.InferenceSession(model, sess_options=settings, providers=providers)
 
 
-def saturates(options):
+def saturates(options: "shapes.Options") -> "bool":
     """Whether to take it that this CPU sums 8-bit products in 16 bits, two by two: x86 without VNNI.
 
     The exact way is slower, so it is left to these. EDGEWRIGHT_X86_VNNI, 0 or 1, says whether there is VNNI in place of
@@ -135,7 +142,7 @@ def saturates(options):
     return not _VNNI & set(flags.split())
 
 
-def _chain(options):
+def _chain(options: "shapes.Options") -> "list[str]":
     """The accelerator, then those that may take the nodes it cannot do."""
     usable = accelerators()
     wanted = options.get("accelerator") or "cpu"
@@ -146,7 +153,7 @@ def _chain(options):
     return usable[: usable.index(wanted) + 1][::-1]
 
 
-def _configured(name, manifest, options):
+def _configured(name: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "shapes.Provider":
     """A provider as the runtime takes it, with its options where it has any."""
     provider = dict(_PROVIDERS)[name]
     if name != "tensorrt":
@@ -155,12 +162,13 @@ def _configured(name, manifest, options):
         "trt_fp16_enable": str(manifest.get("precision") == "fp16"),
         "trt_int8_enable": str(str(manifest.get("precision")).startswith("int8")),
     }
-    if options.get("prepared"):
-        settings.update(trt_engine_cache_enable="True", trt_engine_cache_path=options["prepared"])
+    prepared = options.get("prepared")
+    if prepared:
+        settings.update(trt_engine_cache_enable="True", trt_engine_cache_path=prepared)
     return provider, settings
 
 
-def _name(spec):
+def _name(spec: "shapes.Spec") -> "str":
     """What the file calls a tensor."""
     return spec.get("tensor", spec["name"])
 
@@ -168,7 +176,7 @@ def _name(spec):
 class Session:
     """One loaded model. `accelerator` is what really runs."""
 
-    def __init__(self, native, manifest, accelerator):
+    def __init__(self, native: "shapes.Native", manifest: "shapes.Manifest", accelerator: "str") -> "None":
         self.accelerator = accelerator
         self._native, self._split = native, len(native.get_providers()) > 1
         self._specs = [(_name(spec), spec["dtype"], spec["shape"]) for spec in manifest["inputs"]]
@@ -179,7 +187,7 @@ class Session:
         if missing:
             raise ValueError("tensors differ from the manifest: %s" % ", ".join(sorted(missing)))
 
-    def feed(self, tensors):
+    def feed(self, tensors: "shapes.Sequence[bytes]") -> "dict[str, shapes.Native]":
         """Bytes of each input, in the manifest's order -> the native feed."""
         import numpy
 
@@ -188,11 +196,12 @@ class Session:
             for data, (name, dtype, shape) in zip(tensors, self._specs)
         }
 
-    def infer(self, feed):
+    def infer(self, feed: "dict[str, shapes.Native]") -> "list[shapes.Native]":
         """One inference: inputs in, every output out."""
-        return self._native.run(self._names, feed)
+        outputs: "list[shapes.Native]" = self._native.run(self._names, feed)
+        return outputs
 
-    def read(self, outputs):
+    def read(self, outputs: "list[shapes.Native]") -> "list[bytes]":
         """Native outputs -> bytes of each, in the manifest's order and dtype."""
         import numpy
 
@@ -201,7 +210,7 @@ class Session:
             for output, dtype in zip(outputs, self._dtypes)
         ]
 
-    def placement(self):
+    def placement(self) -> "dict[str, int] | None":
         """{accelerator: nodes that ran there}, of a session with a trace; it ends the trace.
 
         None: the nodes may be split, and the trace does not say how.
@@ -219,6 +228,6 @@ class Session:
         names = list(nodes.values())
         return {name: names.count(name) for name in sorted(set(names))} or (None if self._split else {})
 
-    def close(self):
+    def close(self) -> "None":
         """Frees the session."""
         self._native = None

@@ -5,6 +5,8 @@ import inspect
 import os
 import re
 
+from edgewright_agent import shapes
+
 _NO_KERNEL = re.compile(r"no reorder available|not supported|unsupported|not implemented", re.IGNORECASE)
 _DEVICES = (("cpu", "CPU"), ("gpu", "GPU"), ("npu", "NPU"))
 
@@ -15,7 +17,7 @@ class ModelRefused(RuntimeError):
     hint = "take another precision, such as fp16, or another target"
 
 
-def _core():
+def _core() -> "shapes.Native":
     """OpenVINO's Core: its home moved between releases.
 
     Raises:
@@ -28,32 +30,32 @@ def _core():
     return Core()
 
 
-def _version():
+def _version() -> "str":
     try:
         from openvino import get_version
     except ImportError:
         from openvino.runtime import get_version
-    return get_version().split("-")[0]
+    return str(get_version()).split("-")[0]
 
 
-def import_runtime():
+def import_runtime() -> "str":
     """Imports the runtime. Returns its distribution and version, such as `openvino 2025.3.0`."""
     _core()
     return "openvino " + _version()
 
 
-def accelerators():
+def accelerators() -> "list[str]":
     """Names usable now, `cpu` first."""
     present = [device.split(".")[0] for device in _core().available_devices]
     return [name for name, device in _DEVICES if device in present]
 
 
-def prepare(folder, manifest, options):
+def prepare(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "dict[str, str]":
     """Nothing is built on the board."""
     return {}
 
 
-def load(folder, manifest, options):
+def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "Session":
     """A Session over the artifact in `folder`.
 
     Args:
@@ -69,7 +71,7 @@ def load(folder, manifest, options):
     wanted = options.get("accelerator") or "cpu"
     if wanted == "auto":
         wanted = "gpu" if "GPU" in present else "cpu"
-    device = dict(_DEVICES).get(wanted)
+    device = dict(_DEVICES).get(wanted, "")
     if device not in present:
         raise ValueError("accelerator not available to this runtime: %s" % wanted)
     model = core.read_model(os.path.join(folder, manifest["entry"]))
@@ -84,7 +86,7 @@ def load(folder, manifest, options):
     return Session(compiled, manifest, wanted)
 
 
-def _settings(core, device, threads):
+def _settings(core: "shapes.Native", device: "str", threads: "int") -> "dict[str, str]":
     """Latency first. On the CPU: f32 arithmetic, as recent ones compute in bf16 unasked, and a thread count.
 
     A property that this release does not know is left out.
@@ -104,7 +106,7 @@ def _settings(core, device, threads):
 class Session:
     """One loaded model. `accelerator` is what really runs."""
 
-    def __init__(self, compiled, manifest, accelerator):
+    def __init__(self, compiled: "shapes.Native", manifest: "shapes.Manifest", accelerator: "str") -> "None":
         self.accelerator = accelerator
         self._compiled = compiled
         self._request = compiled.create_infer_request()
@@ -116,7 +118,7 @@ class Session:
         self._specs = [(spec["dtype"], spec["shape"]) for spec in manifest["inputs"]]
         self._dtypes = [spec["dtype"] for spec in manifest["outputs"]]
 
-    def feed(self, tensors):
+    def feed(self, tensors: "shapes.Sequence[bytes]") -> "shapes.Feed":
         """Bytes of each input, in the manifest's order -> the native feed."""
         import numpy
 
@@ -125,12 +127,12 @@ class Session:
             for data, port, (dtype, shape) in zip(tensors, self._inputs, self._specs)
         }
 
-    def infer(self, feed):
+    def infer(self, feed: "shapes.Feed") -> "list[shapes.Native]":
         """One inference: inputs in, every output out."""
         results = self._request.infer(feed, **self._sharing)
         return [results[port] for port in self._outputs]
 
-    def read(self, outputs):
+    def read(self, outputs: "list[shapes.Native]") -> "list[bytes]":
         """Native outputs -> bytes of each, in the manifest's order and dtype."""
         import numpy
 
@@ -139,13 +141,15 @@ class Session:
             for output, dtype in zip(outputs, self._dtypes)
         ]
 
-    def close(self):
+    def close(self) -> "None":
         """Frees the compiled model."""
         self._request = None
         self._compiled = None
 
 
-def _ports(ports, specs, kind):
+def _ports(
+    ports: "shapes.Sequence[shapes.Native]", specs: "list[shapes.Spec]", kind: "str"
+) -> "list[shapes.Native]":
     """The model's ports in the manifest's order: by name, else by position where no name in the file is known."""
     if len(ports) != len(specs):
         raise ValueError("%ss differ from the manifest: %d instead of %d" % (kind, len(ports), len(specs)))

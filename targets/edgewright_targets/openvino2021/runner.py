@@ -7,6 +7,8 @@ Python 3.6 syntax, lazy imports.
 import contextlib
 import os
 
+from edgewright_agent import shapes
+
 _DEVICES = (("cpu", "CPU"), ("gpu", "GPU"), ("myriad", "MYRIAD"))
 _DTYPES = {
     "FP32": "float32", "FP16": "float16", "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
@@ -17,26 +19,26 @@ _DTYPES = {
 class AcceleratorAbsent(ValueError):
     """The accelerator cannot be opened; `hint` says what to look at."""
 
-    def __init__(self, message, hint):
+    def __init__(self, message: "str", hint: "str") -> "None":
         super(AcceleratorAbsent, self).__init__(message)
         self.hint = hint
 
 
-def _core():
+def _core() -> "shapes.Native":
     """The Inference Engine. Raises ImportError when openvino is absent or of another generation."""
     from openvino.inference_engine import IECore
 
     return IECore()
 
 
-def import_runtime():
+def import_runtime() -> "str":
     """Imports the runtime. Returns its distribution and version: `openvino 2021.4.2`."""
     from openvino.inference_engine import get_version
 
-    return "openvino " + get_version().split("-")[0]
+    return "openvino %s" % get_version().split("-")[0]
 
 
-def accelerators():
+def accelerators() -> "list[str]":
     """Names that a load may try, `cpu` first.
 
     `myriad` is always among them: whether there is a stick, only opening it tells for certain.
@@ -45,17 +47,17 @@ def accelerators():
     return [name for name, device in _DEVICES if device in present]
 
 
-def _present(core):
+def _present(core: "shapes.Native") -> "list[str]":
     """Devices that answer now."""
     return [device.split(".")[0] for device in core.available_devices]
 
 
-def prepare(folder, manifest, options):
+def prepare(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "dict[str, str]":
     """Nothing is built on the board."""
     return {}
 
 
-def load(folder, manifest, options):
+def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "Session":
     """A Session over the artifact in `folder`.
 
     Args:
@@ -84,7 +86,9 @@ def load(folder, manifest, options):
     return Session(_loaded(core, network, device, settings), manifest, wanted)
 
 
-def _loaded(core, network, device, settings):
+def _loaded(
+    core: "shapes.Native", network: "shapes.Native", device: "str", settings: "dict[str, str]"
+) -> "shapes.Native":
     """The network on a device, one inference at a time."""
     if device != "MYRIAD":
         return core.load_network(network, device, settings, num_requests=1)
@@ -101,7 +105,7 @@ def _loaded(core, network, device, settings):
         )
 
 
-def plugin_problem(core):
+def plugin_problem(core: "shapes.Native") -> "tuple[str, str] | None":
     """(message, hint) when the plugin of the stick does not load, else None."""
     _find_libusb()
     try:
@@ -114,7 +118,7 @@ def plugin_problem(core):
     return None
 
 
-def _find_libusb():
+def _find_libusb() -> "None":
     """Loads libusb, which the plugin is linked to: the system's, else the one that came with the runtime."""
     try:
         import ctypes
@@ -133,7 +137,7 @@ def _find_libusb():
 
 
 @contextlib.contextmanager
-def _mute():
+def _mute() -> "shapes.Iterator[None]":
     """Descriptors 1 and 2 to nowhere: without USB the plugin prints a line each microsecond for seconds."""
     null = os.open(os.devnull, os.O_WRONLY)
     kept = os.dup(1), os.dup(2)
@@ -151,7 +155,7 @@ def _mute():
 class Session:
     """One loaded network. `accelerator` is what really runs."""
 
-    def __init__(self, network, manifest, accelerator):
+    def __init__(self, network: "shapes.Native", manifest: "shapes.Manifest", accelerator: "str") -> "None":
         self.accelerator = accelerator
         self._network = network
         self._request = network.requests[0]
@@ -165,7 +169,7 @@ class Session:
         ]
         self._dtypes = [spec["dtype"] for spec in manifest["outputs"]]
 
-    def feed(self, tensors):
+    def feed(self, tensors: "shapes.Sequence[bytes]") -> "dict[str, shapes.Native]":
         """Bytes of each input, in the manifest's order -> the native feed."""
         import numpy
 
@@ -174,13 +178,13 @@ class Session:
             for data, name, (dtype, shape, native) in zip(tensors, self._inputs, self._specs)
         }
 
-    def infer(self, feed):
+    def infer(self, feed: "dict[str, shapes.Native]") -> "list[shapes.Native]":
         """One inference: inputs in, every output out."""
         self._request.infer(feed)
         blobs = self._request.output_blobs
         return [blobs[name].buffer for name in self._outputs]
 
-    def read(self, outputs):
+    def read(self, outputs: "list[shapes.Native]") -> "list[bytes]":
         """Native outputs -> bytes of each, in the manifest's order and dtype."""
         import numpy
 
@@ -189,13 +193,13 @@ class Session:
             for output, dtype in zip(outputs, self._dtypes)
         ]
 
-    def close(self):
+    def close(self) -> "None":
         """Frees the network, and the stick."""
         self._request = None
         self._network = None
 
 
-def _check_names(names, there, kind):
+def _check_names(names: "shapes.Iterable[str]", there: "shapes.Iterable[str]", kind: "str") -> "None":
     if sorted(names) != sorted(there):
         raise ValueError(
             "%ss differ from the manifest: %s instead of %s" % (kind, sorted(there), sorted(names))

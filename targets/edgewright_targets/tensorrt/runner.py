@@ -9,6 +9,8 @@ import json
 import os
 from array import array
 
+from edgewright_agent import shapes
+
 ENGINE = "engine.plan"
 _MAKE = 1  # raised when `prepare` builds something else of the same model
 _CODES = {  # TensorRT's types of inputs and outputs: numpy's name, and the type code of `array`
@@ -20,17 +22,18 @@ _CODES = {  # TensorRT's types of inputs and outputs: numpy's name, and the type
     "INT32": ("int32", "i"),
     "INT64": ("int64", "q"),
 }
-_TYPE_CODES = dict([pair for pair in _CODES.values() if pair[1]] + [("float64", "d")])
+_TYPE_CODES = {name: code for name, code in _CODES.values() if code}
+_TYPE_CODES["float64"] = "d"
 
 
-def import_runtime():
+def import_runtime() -> "str":
     """Imports the runtime. Returns its distribution and version, such as `tensorrt 8.5.2.2`."""
     import tensorrt
 
-    return "tensorrt " + tensorrt.__version__
+    return "tensorrt %s" % tensorrt.__version__
 
 
-def accelerators():
+def accelerators() -> "list[str]":
     """`cuda`, where there is a GPU that works; TensorRT has no other."""
     try:
         return ["cuda"] if _Cuda().devices() else []
@@ -38,19 +41,19 @@ def accelerators():
         return []
 
 
-def prepares(options):
+def prepares(options: "shapes.Options") -> "bool":
     """Whether `prepare` has something to make: an engine, always."""
     return True
 
 
-def environment(options):
+def environment(options: "shapes.Options") -> "shapes.Result":
     """What an engine depends on, besides the model."""
     import tensorrt
 
     return dict(board(), make=_MAKE, tensorrt=tensorrt.__version__)
 
 
-def board():
+def board() -> "dict[str, str]":
     """What an engine depends on of the board, whatever runtime has it built: kind of GPU, Jetson's system."""
     try:
         compute = _Cuda().compute_capability()
@@ -59,7 +62,7 @@ def board():
     return {"compute": compute, "jetpack": _jetpack()}
 
 
-def installed():
+def installed() -> "list[int]":
     """The versions of TensorRT's own libraries, such as `[8502]`: its Python package may be absent, or another one."""
     import ctypes
 
@@ -72,7 +75,7 @@ def installed():
     return sorted(found)
 
 
-def prepare(folder, manifest, options):
+def prepare(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "dict[str, str]":
     """Builds the engine by the artifact's recipe, into `options["prepared"]`.
 
     Raises:
@@ -83,12 +86,12 @@ def prepare(folder, manifest, options):
     with open(os.path.join(folder, "recipe.json")) as file:
         recipe = json.load(file)
     plan = _build(trt, folder, recipe)
-    with open(os.path.join(options["prepared"], ENGINE), "wb") as file:
+    with open(_engine(options), "wb") as file:
         file.write(plan)
     return {}
 
 
-def _build(trt, folder, recipe):
+def _build(trt: "shapes.Native", folder: "str", recipe: "shapes.Unchecked") -> "shapes.Native":
     """The bytes of an engine."""
     major = int(trt.__version__.split(".")[0])
     style = recipe["styles"]["8" if major < 10 else "10"]
@@ -112,7 +115,7 @@ def _build(trt, folder, recipe):
     return plan
 
 
-def _limit(trt, config, workspace):
+def _limit(trt: "shapes.Native", config: "shapes.Native", workspace: "int") -> "None":
     """Bytes that a layer may use beside its inputs and outputs; 8.2 has the older way only."""
     if hasattr(config, "set_memory_pool_limit"):
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
@@ -120,7 +123,13 @@ def _limit(trt, config, workspace):
         config.max_workspace_size = workspace
 
 
-def _allow(trt, builder, config, folder, style):
+def _allow(
+    trt: "shapes.Native",
+    builder: "shapes.Native",
+    config: "shapes.Native",
+    folder: "str",
+    style: "shapes.Unchecked",
+) -> "None":
     """Lets the builder use the style's types, int8 by the ranges of a cache where the style has one."""
     if "INT8" in style["types"] and not builder.platform_has_fast_int8:
         raise ValueError("this board's GPU has no 8-bit arithmetic; convert the model as fp16")
@@ -133,7 +142,7 @@ def _allow(trt, builder, config, folder, style):
             config.int8_calibrator = _calibrator(trt, file.read())
 
 
-def _calibrator(trt, cache):
+def _calibrator(trt: "shapes.Native", cache: "bytes") -> "shapes.Native":
     """A calibrator that has nothing but the ranges that the host found.
 
     Args:
@@ -144,26 +153,26 @@ def _calibrator(trt, cache):
     title = "TRT-%d-EntropyCalibration2\n" % (numbers[0] * 1000 + numbers[1] * 100 + numbers[2])
     text = title.encode("ascii") + cache.split(b"\n", 1)[1]
 
-    class Ranges(trt.IInt8EntropyCalibrator2):
-        def __init__(self):
+    class Ranges(trt.IInt8EntropyCalibrator2):  # type: ignore[misc] # TensorRT has no types
+        def __init__(self) -> "None":
             trt.IInt8EntropyCalibrator2.__init__(self)
 
-        def get_batch_size(self):
+        def get_batch_size(self) -> "int":
             return 1
 
-        def get_batch(self, names):
+        def get_batch(self, names: "list[str]") -> "None":
             return None  # no samples: without a cache that it takes, TensorRT fails rather than guesses
 
-        def read_calibration_cache(self):
+        def read_calibration_cache(self) -> "bytes":
             return text
 
-        def write_calibration_cache(self, cache):
+        def write_calibration_cache(self, cache: "object") -> "None":
             return None
 
     return Ranges()
 
 
-def load(folder, manifest, options):
+def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "Session":
     """A Session over the engine in `options["prepared"]`.
 
     Raises:
@@ -171,11 +180,10 @@ def load(folder, manifest, options):
     """
     import tensorrt as trt
 
-    if not options.get("prepared"):
-        raise ValueError("there is no engine: it is built on the board, by `verify`")
+    path = _engine(options)
     logger = trt.Logger(trt.Logger.WARNING)
     runtime = trt.Runtime(logger)
-    with open(os.path.join(options["prepared"], ENGINE), "rb") as file:
+    with open(path, "rb") as file:
         engine = runtime.deserialize_cuda_engine(file.read())
     if engine is None:
         raise ValueError("TensorRT does not take the engine that was built here; its log says why")
@@ -184,7 +192,15 @@ def load(folder, manifest, options):
     return Session(engine, tensors, manifest, (logger, runtime))
 
 
-def _bindings(engine):
+def _engine(options: "shapes.Options") -> "str":
+    """The path of the engine."""
+    folder = options.get("prepared")
+    if not folder:
+        raise ValueError("there is no engine: it is built on the board, by `verify`")
+    return os.path.join(folder, ENGINE)
+
+
+def _bindings(engine: "shapes.Native") -> "list[shapes.Binding]":
     """[(name, is an input, type, shape)] in the order of the buffers, of TensorRT 8."""
     return [
         (
@@ -197,7 +213,7 @@ def _bindings(engine):
     ]
 
 
-def _tensors(trt, engine):
+def _tensors(trt: "shapes.Native", engine: "shapes.Native") -> "list[shapes.Binding]":
     """The same of TensorRT 10 and later."""
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     return [
@@ -211,7 +227,7 @@ def _tensors(trt, engine):
     ]
 
 
-def _jetpack():
+def _jetpack() -> "str":
     """The release of Jetson's system, such as R32.7.1, which each JetPack has its own of; empty on other boards."""
     try:
         with open("/etc/nv_tegra_release") as file:
@@ -232,14 +248,14 @@ class _Cuda:
     MAJOR, MINOR = 75, 76  # cudaDevAttrComputeCapabilityMajor, -Minor
     TO_BOARD, FROM_BOARD = 1, 2  # cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost
 
-    def __init__(self):
+    def __init__(self) -> "None":
         import ctypes
 
         self._ctypes = ctypes
         self._library = self._open()
         self._library.cudaGetErrorString.restype = ctypes.c_char_p
 
-    def _open(self):
+    def _open(self) -> "shapes.Native":
         for folder in ("", "/usr/local/cuda/lib64/"):
             for name in self.NAMES:
                 try:
@@ -248,18 +264,18 @@ class _Cuda:
                     continue
         raise OSError("CUDA's runtime library, libcudart, is not installed")
 
-    def _check(self, code, what):
+    def _check(self, code: "int", what: "str") -> "None":
         if code:
             text = self._library.cudaGetErrorString(self._ctypes.c_int(code)).decode("ascii", "replace")
             raise ValueError("CUDA failed to %s: %s" % (what, text))
 
-    def devices(self):
+    def devices(self) -> "int":
         """How many GPUs work."""
         count = self._ctypes.c_int(0)
         code = self._library.cudaGetDeviceCount(self._ctypes.byref(count))
         return 0 if code else count.value
 
-    def compute_capability(self):
+    def compute_capability(self) -> "str":
         """Of the first GPU, such as 7.2."""
         numbers = []
         for attribute in (self.MAJOR, self.MINOR):
@@ -271,14 +287,14 @@ class _Cuda:
             numbers.append("%d" % value.value)
         return ".".join(numbers)
 
-    def allocate(self, size):
+    def allocate(self, size: "int") -> "int":
         """The address of so many bytes of the GPU's memory."""
         address = self._ctypes.c_void_p()
         code = self._library.cudaMalloc(self._ctypes.byref(address), self._ctypes.c_size_t(size))
         self._check(code, "give %d bytes, out of memory" % size)
-        return address.value
+        return address.value or 0
 
-    def copy(self, to, source, size, direction):
+    def copy(self, to: "int", source: "int", size: "int", direction: "int") -> "None":
         """Copies bytes between addresses; it waits for the GPU."""
         pointer, whole = self._ctypes.c_void_p, self._ctypes.c_size_t
         code = self._library.cudaMemcpy(
@@ -286,11 +302,11 @@ class _Cuda:
         )
         self._check(code, "copy")
 
-    def free(self, address):
+    def free(self, address: "int") -> "None":
         """Gives memory back."""
         self._library.cudaFree(self._ctypes.c_void_p(address))
 
-    def buffer(self, size):
+    def buffer(self, size: "int") -> "shapes.Buffer":
         """(memory of this process, its address)."""
         memory = (self._ctypes.c_char * size)()
         return memory, self._ctypes.addressof(memory)
@@ -299,14 +315,15 @@ class _Cuda:
 class _Tensor:
     """An input or output: its place in the manifest, its type there and in the engine, its memory on the GPU."""
 
-    def __init__(self, spec, kind, shape, cuda):
+    def __init__(self, spec: "shapes.Spec", kind: "str", shape: "shapes.Sizes", cuda: "_Cuda") -> "None":
         wanted, count = spec["dtype"], 1
         for length in shape:
             count *= length
         if list(shape) != list(spec["shape"]) or kind not in _CODES:
             raise ValueError("%s is %s%s in the engine" % (spec["name"], kind, list(shape)))
         own, code = _CODES[kind]
-        self.codes = None  # the type codes of manifest and engine, where they differ
+        # the type codes of manifest and engine, where they differ
+        self.codes: "tuple[str, str] | None" = None
         if own != wanted:
             if not code or wanted not in _TYPE_CODES:
                 raise ValueError("%s is %s in the engine, not %s" % (spec["name"], own, wanted))
@@ -320,7 +337,13 @@ class Session:
 
     accelerator = "cuda"
 
-    def __init__(self, engine, tensors, manifest, kept):
+    def __init__(
+        self,
+        engine: "shapes.Native",
+        tensors: "list[shapes.Binding]",
+        manifest: "shapes.Manifest",
+        kept: "object",
+    ) -> "None":
         self._cuda, self._kept, self._engine = _Cuda(), kept, engine
         self._context = engine.create_execution_context()
         if self._context is None:
@@ -341,7 +364,7 @@ class Session:
         self._outputs = [made[spec.get("tensor", spec["name"])] for spec in manifest["outputs"]]
         self._addresses = [made[name].address for name, _, _, _ in tensors]
 
-    def feed(self, tensors):
+    def feed(self, tensors: "shapes.Sequence[bytes]") -> "list[shapes.Buffer]":
         """Bytes of each input, in the manifest's order -> buffers of this process in the engine's types."""
         fed = []
         for data, tensor in zip(tensors, self._inputs):
@@ -353,7 +376,7 @@ class Session:
             fed.append((memory, address))
         return fed
 
-    def infer(self, feed):
+    def infer(self, feed: "list[shapes.Buffer]") -> "list[shapes.Memory]":
         """One inference: inputs to the GPU, the engine, every output back."""
         cuda = self._cuda
         for (_, address), tensor in zip(feed, self._inputs):
@@ -367,7 +390,7 @@ class Session:
             outputs.append(memory)
         return outputs
 
-    def read(self, outputs):
+    def read(self, outputs: "list[shapes.Memory]") -> "list[bytes]":
         """Buffers -> bytes of each output, in the manifest's order and dtype."""
         return [
             array(tensor.codes[0], array(tensor.codes[1], memory.raw)).tobytes()
@@ -376,12 +399,13 @@ class Session:
             for memory, tensor in zip(outputs, self._outputs)
         ]
 
-    def placement(self):
+    def placement(self) -> "dict[str, int]":
         """{accelerator: layers}: an engine runs as a whole, on the GPU."""
         return {self.accelerator: self._engine.num_layers}
 
-    def close(self):
+    def close(self) -> "None":
         """Gives the memory back, then the context, then the engine."""
         for tensor in self._inputs + self._outputs:
             self._cuda.free(tensor.address)
-        self._inputs = self._outputs = self._context = self._engine = self._kept = None
+        self._inputs, self._outputs = [], []
+        self._context = self._engine = self._kept = None

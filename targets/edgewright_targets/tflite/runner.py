@@ -6,6 +6,8 @@ The interpreter is ai-edge-litert's, else tflite-runtime's, else TensorFlow's ow
 # ruff: noqa: B905, ARG001 - zip has no `strict` in Python 3.6; all runners have the same functions
 import os
 
+from edgewright_agent import shapes
+
 _PACKAGES = (
     ("ai-edge-litert", "ai_edge_litert.interpreter", "ai_edge_litert"),
     ("tflite-runtime", "tflite_runtime.interpreter", "tflite_runtime"),
@@ -13,7 +15,7 @@ _PACKAGES = (
 )
 
 
-def _interpreter():
+def _interpreter() -> "tuple[str, str, shapes.Native]":
     """(distribution, version, Interpreter class) of the first package that imports.
 
     Raises:
@@ -32,23 +34,23 @@ def _interpreter():
     raise ImportError("no LiteRT interpreter: " + "; ".join(reasons))
 
 
-def import_runtime():
+def import_runtime() -> "str":
     """Imports the runtime. Returns its distribution and version, such as `ai-edge-litert 2.3.0`."""
     distribution, version, _ = _interpreter()
     return "%s %s" % (distribution, version)
 
 
-def accelerators():
+def accelerators() -> "list[str]":
     """Names usable now. The wheels of this runtime hold the CPU kernels alone."""
     return ["cpu"]
 
 
-def prepare(folder, manifest, options):
+def prepare(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "dict[str, str]":
     """Nothing is built on the board."""
     return {}
 
 
-def load(folder, manifest, options):
+def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "Session":
     """A Session over the artifact in `folder`.
 
     Args:
@@ -69,7 +71,7 @@ def load(folder, manifest, options):
 class Session:
     """One loaded model. `accelerator` is what really runs."""
 
-    def __init__(self, interpreter, manifest):
+    def __init__(self, interpreter: "shapes.Native", manifest: "shapes.Manifest") -> "None":
         self.accelerator = "cpu"
         self._interpreter = interpreter
         self._inputs = _matched(interpreter.get_input_details(), manifest["inputs"], "input")
@@ -81,7 +83,7 @@ class Session:
         self._shapes = [spec["shape"] for spec in manifest["inputs"]]
         self._indexes = [detail["index"] for detail in self._inputs]
 
-    def feed(self, tensors):
+    def feed(self, tensors: "shapes.Sequence[bytes]") -> "list[shapes.Native]":
         """Bytes of each input, in the manifest's order -> the native feed."""
         import numpy
 
@@ -90,7 +92,7 @@ class Session:
             for data, detail, shape in zip(tensors, self._inputs, self._shapes)
         ]
 
-    def infer(self, feed):
+    def infer(self, feed: "list[shapes.Native]") -> "list[shapes.Native]":
         """One inference: inputs in, every output out."""
         interpreter = self._interpreter
         for index, array in zip(self._indexes, feed):
@@ -98,16 +100,16 @@ class Session:
         interpreter.invoke()
         return [interpreter.get_tensor(detail["index"]) for detail in self._outputs]
 
-    def read(self, outputs):
+    def read(self, outputs: "list[shapes.Native]") -> "list[bytes]":
         """Native outputs -> bytes of each, in the manifest's order and dtype."""
         return [output.tobytes() for output in outputs]
 
-    def close(self):
+    def close(self) -> "None":
         """Frees the interpreter."""
         self._interpreter = None
 
 
-def _matched(details, specs, kind):
+def _matched(details: "shapes.Details", specs: "list[shapes.Spec]", kind: "str") -> "shapes.Details":
     """The interpreter's tensors in the manifest's order: by name, else by position where no name in the file is known."""
     by_name = {detail["name"]: detail for detail in details}
     missing = [spec["tensor"] for spec in specs if spec.get("tensor") and spec["tensor"] not in by_name]
