@@ -1,0 +1,122 @@
+"""Annotations of board code: quoted, for type checkers alone, and gone from what is sent to boards."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import subprocess
+import zipfile
+from pathlib import Path
+
+import needs
+import pytest
+
+from edgewright import targets
+from edgewright.connect import agent_package, runner_package
+from edgewright.connect.annotations import SHAPES, without_annotations
+
+AGENT = agent_package.source_folder("edgewright_agent")
+TARGETS = agent_package.source_folder("edgewright_targets")
+BOARD_CODE = sorted([*AGENT.rglob("*.py"), *TARGETS.glob("*/runner.py")])
+IMPORT_ALL = """
+import importlib, json, sys
+sys.path[:0] = json.loads(sys.argv[1])
+for name in json.loads(sys.argv[2]):
+    importlib.import_module(name)
+"""
+
+
+class Bare(ast.NodeTransformer):
+    """Takes annotations, and the import of the shapes, out of a syntax tree; `found` are the annotations."""
+
+    def __init__(self) -> None:
+        self.found: list[ast.expr | None] = []
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        self.found.append(node.returns)
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        node.body = self.visit(node.body)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        self.found += [node.annotation] if node.arg not in ("self", "cls") else []
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        self.found.append(node.annotation)
+        assert node.value is not None, f"line {node.lineno}: without its annotation this is a name alone"
+        return ast.Assign([node.target], self.visit(node.value))
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        node.names = [one for one in node.names if one.name != SHAPES]
+        return node if node.names else None
+
+
+def functions(source: str) -> list[tuple[str, int]]:
+    """Name and line of every function in a program."""
+    return [(one.name, one.lineno) for one in ast.walk(ast.parse(source)) if isinstance(one, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize("file", BOARD_CODE, ids=lambda one: f"{one.parent.name}/{one.name}")
+def test_board_code_is_annotated_and_packing_takes_nothing_else(file: Path) -> None:
+    source = file.read_text()
+    names = [node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
+    assert SHAPES not in names and "typing" not in names, "they are not there at run time"
+    bare, plain = Bare(), without_annotations(source)
+    left = ast.dump(bare.visit(ast.parse(source)))
+    quoted = [isinstance(one, ast.Constant) and isinstance(one.value, str) for one in bare.found]
+    assert all(quoted), "an annotation lacks, or is not quoted"
+    assert ast.dump(ast.parse(plain)) == left
+    assert functions(plain) == functions(source) and without_annotations(plain) == plain
+
+
+@pytest.mark.parametrize(
+    ("annotated", "plain"),
+    [
+        ('def f(a: "int" = 1, *b: "s", c: "dict[str, int]" = {}) -> "None": pass', "def f(a=1, *b, c={}): pass"),
+        ('def f(\n    a: "int",\n    b=(1,),\n) -> "None":\n    pass', "def f(a, b=(1,)):\n\n\n\n    pass"),
+        ('def f(a=lambda x: "y", b={"c": "d"}) -> "e": pass', 'def f(a=lambda x: "y", b={"c": "d"}): pass'),
+        ('x: "int" = y[1:"2"]', 'x = y[1:"2"]'),
+        ('self.x: "int" = 1', "self.x = 1"),
+        ('print({"a": "b"})', 'print({"a": "b"})'),
+        ('x = {"a": "b"}', 'x = {"a": "b"}'),
+        ('else: "b"', 'else: "b"'),
+        ("from edgewright_agent import shapes\nx", "\nx"),
+        ("from edgewright_agent import shapes, spawn", "from edgewright_agent import  spawn"),
+        ("from edgewright_agent import lease, shapes", "from edgewright_agent import lease"),
+        ("from edgewright_agent import (\n    a,\n    shapes,\n)", "from edgewright_agent import (\n    a,\n\n)"),
+    ],
+)  # fmt: skip
+def test_what_is_taken(annotated: str, plain: str) -> None:
+    assert without_annotations(annotated + "\n") == plain + "\n"
+
+
+@pytest.mark.parametrize("version", ["3.6", "3.13"])
+@pytest.mark.parametrize("packed", [False, True], ids=["unpacked", "packed"])
+def test_board_code_is_imported_with_and_without_its_annotations(
+    tmp_path: Path, version: str, packed: bool
+) -> None:
+    folders = [str(AGENT.parent), str(TARGETS.parent)]
+    names = [f"edgewright_targets.{name}.runner" for name in targets.names()]
+    if packed:
+        folders = [str(tmp_path)]
+        with zipfile.ZipFile(io.BytesIO(agent_package.package().data)) as archive:
+            found = json.loads(archive.read(agent_package.SOURCES))
+        for name in targets.names():
+            found.update(json.loads(runner_package.package(name).data))
+        for name, text in found.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+    names += [
+        f"edgewright_agent.{one.stem}" for one in sorted(Path(folders[0]).glob("edgewright_agent/*.py"))
+    ]
+    assert len(names) > 50
+    arguments = ["-I", "-S", "-B", "-c", IMPORT_ALL, json.dumps(folders), json.dumps(names)]
+    done = subprocess.run([needs.python(version), *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (f"{AGENT.name}.{SHAPES}" in names) is not packed
