@@ -18,7 +18,7 @@ from edgewright.connect.annotations import SHAPES, without_annotations
 
 AGENT = agent_package.source_folder("edgewright_agent")
 TARGETS = agent_package.source_folder("edgewright_targets")
-BOARD_CODE = sorted([*AGENT.rglob("*.py"), *TARGETS.glob("*/runner.py")])
+BOARD_CODE = sorted([*AGENT.rglob("*.py"), *TARGETS.glob("*/runner.py"), *TARGETS.glob("_cuda/*.py")])
 IMPORT_ALL = """
 import importlib, json, sys
 sys.path[:0] = json.loads(sys.argv[1])

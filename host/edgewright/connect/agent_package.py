@@ -22,7 +22,11 @@ from edgewright.nouns.base import Noun
 from edgewright_agent import protocol
 
 DATE = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP can hold
-MAKERS = ("agent_package.py", "annotations.py", "shrink.py")  # what a kept package depends on, besides the sources
+MAKERS = (
+    "agent_package.py",
+    "annotations.py",
+    "shrink.py",
+)  # what a kept package depends on, besides the sources
 SOURCES = "sources.json"  # the member with all sources, name -> text
 
 
