@@ -34,7 +34,7 @@ that of the arm64 answers with the x86 ones as the signal; the difference is tha
 SUITE = """
 ## Runners on arm64
 
-Each went through the suite that x86 runners pass too (`tests/conformance/runner_suite.py`): goldens of three models, order and types of
+Each went through the suite that x86 runners pass too (`edgewright.testing.runner_checks`): goldens of three models, order and types of
 tensors, copies, threads, accelerators that are absent.
 
 | target | runtime | Python | Debian | passed | but |

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runner_suite as suite
 from arm64_report import note
 from emulated import ARCH, PYTHONS, Emulated, runner_in, unpack
 from reached import way_of
 
 from edgewright import targets
 from edgewright.nouns.target import RuntimeRow
+from edgewright.testing import runner_checks as suite
 
 SELF = Path(suite.__file__)
 TELL = (

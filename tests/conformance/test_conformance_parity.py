@@ -20,13 +20,13 @@ import pytest
 import runner_outputs
 from arm64_report import note
 from emulated import ARCH, PYTHONS, Emulated, runner_in, unpack
-from runner_suite import distance
 
 from edgewright import targets
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.target import RuntimeRow
+from edgewright.testing.runner_checks import distance
 
 DIGITS = Path(__file__).parents[2] / "examples/digits"
 SELF = Path(runner_outputs.__file__)

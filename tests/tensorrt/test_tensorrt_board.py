@@ -97,10 +97,11 @@ def test_onnx_runtimes_tensorrt_needs_the_boards_cuda():
 ASK = """
 import sys
 sys.path.insert(0, sys.argv[1])
+from edgewright_targets._cuda import device
 from edgewright_targets.tensorrt import runner
 print(runner.accelerators())
 if len(sys.argv) > 2:
-    cuda = runner._Cuda()
+    cuda = device.Cuda()
     for work in (cuda.compute_capability, lambda: cuda.allocate(16), lambda: cuda.copy(*cuda.buffer(8)[1:] * 2, 8, 1)):
         try:
             print("did", work())

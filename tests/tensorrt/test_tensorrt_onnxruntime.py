@@ -11,6 +11,7 @@ from edgewright import targets
 from edgewright.deploy import gate
 from edgewright.nouns.project import Budget
 from edgewright.wire.answers import Result, Verdict
+from edgewright_targets._cuda import device
 
 RUNNER = targets.runner("onnxruntime")
 MANIFEST = {
@@ -109,7 +110,6 @@ def test_engines_are_prepared_for_tensorrt_alone(with_providers):
 def test_engines_are_for_one_gpu_and_one_version_of_tensorrt(with_providers, monkeypatch):
     """What stands in for CUDA's and TensorRT's own libraries says which they are."""
     with_providers("cpu", "cuda", "tensorrt")
-    engines = targets.runner("tensorrt")
     there = {"libnvinfer.so.8": 8502}
 
     def library(name):
@@ -120,7 +120,7 @@ def test_engines_are_for_one_gpu_and_one_version_of_tensorrt(with_providers, mon
     monkeypatch.setattr("ctypes.CDLL", library)
     found = RUNNER.environment({"accelerator": "tensorrt"})
     assert found["tensorrt"] == [8502] and found["compute"] == ""  # no CUDA here
-    monkeypatch.setattr(engines, "_Cuda", lambda: SimpleNamespace(compute_capability=lambda: "8.7"))
+    monkeypatch.setattr(device, "Cuda", lambda: SimpleNamespace(compute_capability=lambda: "8.7"))
     there["libnvinfer.so.10"] = 100300
     found = RUNNER.environment({"accelerator": "auto"})
     assert found["tensorrt"] == [8502, 100300] and found["compute"] == "8.7"

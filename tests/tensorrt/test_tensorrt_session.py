@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from edgewright import targets
+from edgewright_targets._cuda import device
 
 RUNNER = targets.runner("tensorrt")
 
 
-class HostCuda(RUNNER._Cuda):
+class HostCuda(device.Cuda):
     """The same interface on this process's memory; what is given must be given back, once."""
 
     held: ClassVar[dict] = {}
@@ -66,7 +67,7 @@ MANIFEST = {
 
 @pytest.fixture
 def open_session(monkeypatch):
-    monkeypatch.setattr(RUNNER, "_Cuda", HostCuda)
+    monkeypatch.setattr(device, "Cuda", HostCuda)
     HostCuda.held = {}
     return lambda tensors=TENSORS, manifest=MANIFEST: RUNNER.Session(Engine(), tensors, manifest, ())
 
@@ -130,6 +131,6 @@ def test_the_systems_release(monkeypatch, tmp_path, text, release):
         file.write_text(text)
     real = open
     monkeypatch.setitem(
-        RUNNER.__dict__, "open", lambda path: real(file if path == "/etc/nv_tegra_release" else path)
+        device.__dict__, "open", lambda path: real(file if path == "/etc/nv_tegra_release" else path)
     )
-    assert RUNNER._jetpack() == release
+    assert device.jetpack() == release

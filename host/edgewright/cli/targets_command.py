@@ -25,11 +25,11 @@ def targets(
     if matrix:
         show_matrix(as_json)
         return
-    found = [loader.load(name) for name in loader.names()]
+    found, faults = [loader.load(name) for name in loader.names()], loader.faults()
     if as_json:
         from edgewright.cli.results.kinds import TargetsResult
 
-        render.result("targets", TargetsResult(targets=tuple(found)))
+        render.result("targets", TargetsResult(targets=tuple(found), plugin_faults=faults))
         return
     render.table(
         "",
@@ -45,6 +45,8 @@ def targets(
             for target in found
         ],
     )
+    for fault in faults:
+        render.note(f"target {fault}")
 
 
 def show_matrix(as_json: bool) -> None:

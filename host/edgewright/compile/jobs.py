@@ -16,7 +16,7 @@ from edgewright.compile.calibrate import LIMIT, SampleSet
 from edgewright.compile.counting import counting
 from edgewright.compile.domains import Domains
 from edgewright.compile.ranges import Range, Ranges
-from edgewright.compile.stage import StageContext, StageResult
+from edgewright.compile.stage import StageContext, StageResult, TensorReport
 from edgewright.errors import ConversionError, EdgewrightError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
@@ -201,10 +201,8 @@ def convert(
 ) -> dict[str, Any]:
     """Runs one stage, a target's module, on a `StageContext`.
 
-    Returns what the stage says. The last one of a route says `inputs` and `outputs` (name, dtype and, where
-    there are any, scale and zero_point, in the source's order), `requires` (as in the manifest) and `method`
-    (of calibration), and may add `kept_float` (names of the layers that really stayed in floats), `notes`
-    and `nondeterministic` (tools that may give other bytes the next time). `ranges` are those of the samples that it took.
+    Returns what the stage says, a `StageResult` with nothing left out that the manifest needs. `ranges` are those of the
+    samples that it took.
     """
     stage: Callable[[StageContext], StageResult | None] = importlib.import_module(module).convert
     failed: list[Exception] = []
@@ -219,13 +217,34 @@ def convert(
 
     model = opened(source) if open_source else None
     try:
-        found = stage(StageContext(model, stream, order)) or {}
+        found = _completed(stage(StageContext(model, stream, order)) or {}, module, order)
     except Exception as error:
         if failed:
             raise failed[0] from None
         located(error, model)
         raise
-    return {**found, "notes": [*found.get("notes", ())], "ranges": seen.found}
+    return {**found, "ranges": seen.found}
+
+
+def _completed(found: StageResult, module: str, order: Order) -> StageResult:
+    """What a stage says; what it leaves out is as in the source, or is none.
+
+    Raises:
+        ConversionError: it says something else than it may.
+    """
+    inputs, outputs = (
+        [TensorReport(name=one.name, dtype=one.dtype) for one in specs]
+        for specs in (order.inputs, order.outputs)
+    )
+    least = StageResult(inputs=inputs, outputs=outputs, requires={}, method="", notes=[])
+    try:
+        return {**least, **msgspec.convert(found, StageResult)}
+    except msgspec.ValidationError as error:
+        raise ConversionError(
+            f"stage {module} returned what is no StageResult: {error}",
+            hint="it is a fault of that target: report it to who made it",
+            code="stage-result",
+        ) from error
 
 
 def located(error: Exception, model: Any) -> None:

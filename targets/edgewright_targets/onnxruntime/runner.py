@@ -46,9 +46,9 @@ def environment(options: "shapes.Options") -> "shapes.Result":
     if _chain(options)[0] != "tensorrt":
         return {}
     # packed beside this one
-    from edgewright_targets.tensorrt import runner as engines
+    from edgewright_targets._cuda import device
 
-    needs = dict(engines.board(), tensorrt=engines.installed())
+    needs = dict(device.board(), tensorrt=device.installed())
     return dict(needs, make=_MAKE, onnxruntime=onnxruntime.__version__)
 
 

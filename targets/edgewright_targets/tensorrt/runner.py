@@ -10,6 +10,7 @@ import os
 from array import array
 
 from edgewright_agent import shapes
+from edgewright_targets._cuda import device  # packed beside this one
 
 ENGINE = "engine.plan"
 _MAKE = 1  # raised when `prepare` builds something else of the same model
@@ -36,7 +37,7 @@ def import_runtime() -> "str":
 def accelerators() -> "list[str]":
     """`cuda`, where there is a GPU that works; TensorRT has no other."""
     try:
-        return ["cuda"] if _Cuda().devices() else []
+        return ["cuda"] if device.Cuda().devices() else []
     except OSError:
         return []
 
@@ -50,29 +51,7 @@ def environment(options: "shapes.Options") -> "shapes.Result":
     """What an engine depends on, besides the model."""
     import tensorrt
 
-    return dict(board(), make=_MAKE, tensorrt=tensorrt.__version__)
-
-
-def board() -> "dict[str, str]":
-    """What an engine depends on of the board, whatever runtime has it built: kind of GPU, Jetson's system."""
-    try:
-        compute = _Cuda().compute_capability()
-    except (OSError, ValueError):  # no GPU that answers
-        compute = ""
-    return {"compute": compute, "jetpack": _jetpack()}
-
-
-def installed() -> "list[int]":
-    """The versions of TensorRT's own libraries, such as `[8502]`: its Python package may be absent, or another one."""
-    import ctypes
-
-    found = set()
-    for name in ("", ".11", ".10", ".8"):
-        try:
-            found.add(int(ctypes.CDLL("libnvinfer.so" + name).getInferLibVersion()))
-        except (OSError, AttributeError):
-            continue
-    return sorted(found)
+    return dict(device.board(), make=_MAKE, tensorrt=tensorrt.__version__)
 
 
 def prepare(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "dict[str, str]":
@@ -227,95 +206,12 @@ def _tensors(trt: "shapes.Native", engine: "shapes.Native") -> "list[shapes.Bind
     ]
 
 
-def _jetpack() -> "str":
-    """The release of Jetson's system, such as R32.7.1, which each JetPack has its own of; empty on other boards."""
-    try:
-        with open("/etc/nv_tegra_release") as file:
-            words = file.readline().replace(",", " ").split()
-        return "%s.%s" % (words[1], words[words.index("REVISION:") + 1])
-    except (OSError, ValueError, IndexError):
-        return ""
-
-
-class _Cuda:
-    """The few functions of CUDA's runtime library that are needed.
-
-    Raises:
-        OSError: there is no such library. Its functions: ValueError, with CUDA's own words.
-    """
-
-    NAMES = ("", ".13", ".12", ".11.0", ".10.2")
-    MAJOR, MINOR = 75, 76  # cudaDevAttrComputeCapabilityMajor, -Minor
-    TO_BOARD, FROM_BOARD = 1, 2  # cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost
-
-    def __init__(self) -> "None":
-        import ctypes
-
-        self._ctypes = ctypes
-        self._library = self._open()
-        self._library.cudaGetErrorString.restype = ctypes.c_char_p
-
-    def _open(self) -> "shapes.Native":
-        for folder in ("", "/usr/local/cuda/lib64/"):
-            for name in self.NAMES:
-                try:
-                    return self._ctypes.CDLL("%slibcudart.so%s" % (folder, name))
-                except OSError:
-                    continue
-        raise OSError("CUDA's runtime library, libcudart, is not installed")
-
-    def _check(self, code: "int", what: "str") -> "None":
-        if code:
-            text = self._library.cudaGetErrorString(self._ctypes.c_int(code)).decode("ascii", "replace")
-            raise ValueError("CUDA failed to %s: %s" % (what, text))
-
-    def devices(self) -> "int":
-        """How many GPUs work."""
-        count = self._ctypes.c_int(0)
-        code = self._library.cudaGetDeviceCount(self._ctypes.byref(count))
-        return 0 if code else count.value
-
-    def compute_capability(self) -> "str":
-        """Of the first GPU, such as 7.2."""
-        numbers = []
-        for attribute in (self.MAJOR, self.MINOR):
-            value, kind = self._ctypes.c_int(0), self._ctypes.c_int(attribute)
-            code = self._library.cudaDeviceGetAttribute(
-                self._ctypes.byref(value), kind, self._ctypes.c_int(0)
-            )
-            self._check(code, "say what the GPU can do")
-            numbers.append("%d" % value.value)
-        return ".".join(numbers)
-
-    def allocate(self, size: "int") -> "int":
-        """The address of so many bytes of the GPU's memory."""
-        address = self._ctypes.c_void_p()
-        code = self._library.cudaMalloc(self._ctypes.byref(address), self._ctypes.c_size_t(size))
-        self._check(code, "give %d bytes, out of memory" % size)
-        return address.value or 0
-
-    def copy(self, to: "int", source: "int", size: "int", direction: "int") -> "None":
-        """Copies bytes between addresses; it waits for the GPU."""
-        pointer, whole = self._ctypes.c_void_p, self._ctypes.c_size_t
-        code = self._library.cudaMemcpy(
-            pointer(to), pointer(source), whole(size), self._ctypes.c_int(direction)
-        )
-        self._check(code, "copy")
-
-    def free(self, address: "int") -> "None":
-        """Gives memory back."""
-        self._library.cudaFree(self._ctypes.c_void_p(address))
-
-    def buffer(self, size: "int") -> "shapes.Buffer":
-        """(memory of this process, its address)."""
-        memory = (self._ctypes.c_char * size)()
-        return memory, self._ctypes.addressof(memory)
-
-
 class _Tensor:
     """An input or output: its place in the manifest, its type there and in the engine, its memory on the GPU."""
 
-    def __init__(self, spec: "shapes.Spec", kind: "str", shape: "shapes.Sizes", cuda: "_Cuda") -> "None":
+    def __init__(
+        self, spec: "shapes.Spec", kind: "str", shape: "shapes.Sizes", cuda: "device.Cuda"
+    ) -> "None":
         wanted, count = spec["dtype"], 1
         for length in shape:
             count *= length
@@ -344,7 +240,7 @@ class Session:
         manifest: "shapes.Manifest",
         kept: "object",
     ) -> "None":
-        self._cuda, self._kept, self._engine = _Cuda(), kept, engine
+        self._cuda, self._kept, self._engine = device.Cuda(), kept, engine
         self._context = engine.create_execution_context()
         if self._context is None:
             raise ValueError("TensorRT gives no context: out of memory")

@@ -6,6 +6,7 @@ from edgewright.compile.matrix import Cell
 from edgewright.nouns.base import Noun
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.target import Target
+from edgewright.plugins import Fault
 
 
 class ProfilesListResult(Noun, frozen=True, kw_only=True):
@@ -21,7 +22,11 @@ class ProfilesShowResult(Noun, frozen=True, kw_only=True):
 
 
 class TargetsResult(Noun, frozen=True, kw_only=True):
-    """`edgewright targets`: the targets, or with `--matrix` the routes from every source format to every target."""
+    """`edgewright targets`: the targets, or with `--matrix` the routes from every source format to every target.
+
+    `plugin_faults`: plug-ins that cannot be used.
+    """
 
     targets: tuple[Target, ...] = ()
     routes: tuple[Cell, ...] = ()
+    plugin_faults: tuple[Fault, ...] = ()

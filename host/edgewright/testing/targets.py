@@ -1,0 +1,181 @@
+"""The suite for targets: a record and modules that fit together, and a runner that keeps to what boards rely on.
+
+Every function raises AssertionError with what is wrong. None needs a test framework.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from edgewright import targets
+from edgewright.compile.jobs import SOURCES
+from edgewright.connect import runner_package
+from edgewright.nouns.precision import PRECISIONS
+from edgewright.nouns.target import Target
+from edgewright.testing import runner_checks
+from edgewright.testing.runner_checks import Ready
+from edgewright_agent import protocol
+
+FUNCTIONS = {
+    "import_runtime": [],
+    "accelerators": [],
+    "prepare": ["folder", "manifest", "options"],
+    "load": ["folder", "manifest", "options"],
+}
+OPTIONAL = {"prepares": ["options"], "environment": ["options"]}
+SESSION = {"feed": ["tensors"], "infer": ["feed"], "read": ["outputs"], "close": []}
+_ALONE = """
+import importlib, importlib.util, json, sys
+sources = json.loads(sys.stdin.read())
+class Finder(object):
+    def find_spec(self, name, path=None, target=None):
+        base = name.replace(".", "/")
+        for file in (base + "/__init__.py", base + ".py"):
+            if file in sources:
+                return importlib.util.spec_from_loader(name, self, origin=file, is_package=file.endswith("/__init__.py"))
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        exec(compile(sources[module.__spec__.origin], module.__spec__.origin, "exec"), module.__dict__)
+sys.meta_path.insert(0, Finder())
+runner = importlib.import_module(sys.argv[1])
+try:
+    runner.import_runtime()
+except (ImportError, OSError):
+    pass
+"""
+
+
+def check(name: str) -> None:
+    """Everything that needs no model and no runtime."""
+    check_record(name)
+    check_stages(name)
+    check_runner(name)
+    check_runner_alone(name)
+
+
+def check_record(name: str) -> None:
+    """What a target's record names is there, and it does not contradict itself."""
+    target = targets.load(name)
+    assert set(target.precisions) <= set(PRECISIONS), set(target.precisions) - set(PRECISIONS)
+    assert set(target.sources) <= set(SOURCES), set(target.sources) - set(SOURCES)
+    assert target.calibration_methods[0] == "minmax", target.calibration_methods
+    assert "cpu" not in target.accelerators[1:], target.accelerators
+    assert set(target.hardware) <= set(target.accelerators), target.hardware
+    assert ("as-is" in target.precisions) == bool(target.as_is), "precision as-is and `as_is` go together"
+    for route in (*target.routes.values(), *target.as_is.values()):
+        assert set(route.precisions or ()) <= set(target.precisions), route
+    for row in target.runtimes:
+        assert target.caps_of(row.distribution, row.version) == row.caps, row
+    calibrated = any(PRECISIONS[one].calibrated for one in target.precisions)
+    assert target.steps or not calibrated, "a target with calibrated precisions has `steps`"
+    assert target.layers or "int8-mixed" not in target.precisions, "int8-mixed needs `layers`"
+
+
+def check_stages(name: str) -> None:
+    """Every module that the record names is there, and takes what edgewright gives it. Its frameworks are not imported."""
+    target = targets.load(name)
+    layers = (target.layers.module,) if target.layers else ()
+    for module in (*target.stages, *layers, *filter(None, (target.steps, target.runs_on_host))):
+        assert find_spec(targets.module_name(module)), f"no such module: {module}"
+    for stage in target.stages:
+        convert = importlib.import_module(targets.module_name(stage)).convert
+        assert len(inspect.signature(convert).parameters) == 1, (
+            f"{stage}.convert takes the context and nothing else"
+        )
+
+
+def check_runner(name: str) -> None:
+    """The runner has the functions that the agent calls, and travels whole."""
+    runner = targets.runner(name)
+    for function, wanted in FUNCTIONS.items():
+        assert parameters(getattr(runner, function)) == wanted, f"{function}: {wanted}"
+    for function, wanted in OPTIONAL.items():
+        assert not hasattr(runner, function) or parameters(getattr(runner, function)) == wanted, function
+    assert hasattr(runner, "prepares") == hasattr(runner, "environment"), (
+        "`prepares` and `environment` go together"
+    )
+    for method, wanted in SESSION.items():
+        assert parameters(getattr(runner.Session, method)) == wanted, f"Session.{method}: {wanted}"
+    packed = runner_package.package(name)
+    assert len(packed.data) < protocol.MAX_RUNNER / 8, f"{len(packed.data)} bytes"
+    for file, text in json.loads(packed.data).items():
+        _check_imports(file, text)
+
+
+def check_runner_alone(name: str, python: str = sys.executable) -> None:
+    """The runner imports by the standard library alone, as boards get it; a missing runtime is an ImportError or an OSError.
+
+    Args:
+        python: another interpreter, such as the oldest of your boards; edgewright's go back to 3.6.
+    """
+    module = f"edgewright_targets.{name}.runner"
+    done = subprocess.run(
+        [python, "-I", "-S", "-B", "-c", _ALONE, module],
+        input=runner_package.package(name).data, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+
+
+def check_answers(
+    name: str, model: Path | str, *, precision: str = "fp32", calibration: Path | str | None = "synthetic"
+) -> None:
+    """Converts a model, and holds the runner to what the agent relies on.
+
+    Args:
+        model: any that the target takes, with answers that depend on its inputs.
+    """
+    from edgewright.compile.request import CompileRequest
+    from edgewright.compile.run import compile_model
+
+    given = calibration if calibration in (None, "synthetic") else Path(str(calibration))
+    request = CompileRequest(source=Path(model), target=name, precision=precision, calibration=given)
+    check_ready(ready(name, compile_model(request).folder))
+
+
+def ready(name: str, folder: Path) -> Ready:
+    """An artifact with what runs it here: the runner, or its stand-in where the runtime is not installed."""
+    target = targets.load(name)
+    return Ready(runs(target), folder, target.accelerators)
+
+
+def runs(target: Target) -> Any:
+    """The module that runs a target's artifacts on this machine."""
+    runner = targets.runner(target.name)
+    try:
+        runner.import_runtime()
+    except (ImportError, OSError):
+        return importlib.import_module(targets.module_name(target.runs_on_host))
+    return runner
+
+
+def check_ready(one: Ready) -> None:
+    """Every check that any model serves for."""
+    for check_one in runner_checks.ANY_MODEL:
+        check_one(one)
+
+
+def parameters(function: Any) -> list[str]:
+    """Names of what a function takes."""
+    return [name for name in inspect.signature(function).parameters if name != "self"]
+
+
+def _check_imports(file: str, text: str) -> None:
+    """What a runner imports at its top is the standard library's, or travels with it."""
+    for node in ast.parse(text).body:
+        names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file} imports by a relative name"
+            names = [str(node.module)]
+        for imported in names:
+            top = imported.split(".")[0]
+            known = top in sys.stdlib_module_names or top == "edgewright_targets"
+            assert known, f"{file} imports {imported} before it is loaded"
