@@ -8,7 +8,7 @@ import sys
 import time
 
 from edgewright_agent import clock, spawn
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 from edgewright_agent.state import SCHEMA
 
 POLL_SECONDS = 1.0
@@ -28,7 +28,7 @@ def start(agent, txn):
     try:
         process = spawn.start("guard", {"txn": txn}, agent.files.root, agent.sha256)
     except (AgentError, OSError) as error:
-        raise AgentError("no-guard", "the watchdog did not start: %s" % error, "--unguarded does without")
+        raise AgentError(Code.NO_GUARD, "the watchdog did not start: %s" % error)
     line, limit = b"", time.monotonic() + READY_SECONDS
     pipe = process.stdout.fileno()
     while not line.endswith(b"\n") and select.select([pipe], [], [], max(0.0, limit - time.monotonic()))[0]:
@@ -41,9 +41,7 @@ def start(agent, txn):
         owner = {key: json.loads(line.decode("ascii"))[key] for key in ("pid", "started", "boot_id")}
         return dict(owner, schema=SCHEMA)
     except (ValueError, KeyError):
-        raise AgentError(
-            "no-guard", "the watchdog did not report", "--unguarded does without; see `edgewright logs`"
-        )
+        raise AgentError(Code.NO_GUARD, "the watchdog did not report")
 
 
 def detach():
@@ -79,7 +77,7 @@ def watch(root, sha256, txn):
     while True:
         try:
             _, record = trial.find(agent.store.read(), txn)
-            lost = agent.store.problem == "state-lost"
+            lost = agent.store.problem == Code.STATE_LOST
         except OSError:
             lost = True
         if lost and deadline and clock.left(deadline) > -RETRIES:
@@ -121,7 +119,7 @@ def local(root):
 
     path = os.path.expanduser(root)
     if not os.path.isdir(path):
-        raise AgentError("not-found", "no such root folder: %s" % path)
+        raise AgentError(Code.NOT_FOUND, "no such root folder: %s" % path)
     return Agent(root_folder.prepare(path), "")
 
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from edgewright_agent import spawn
-from edgewright_agent.protocol import HOOK_SECONDS, AgentError
+from edgewright_agent.protocol import HOOK_SECONDS, AgentError, Code
 
 KINDS = ("activate", "health", "quiesce", "resume")
 OUTPUT_BYTES = 16 * 1024  # of one hook's output that the log keeps
@@ -72,7 +72,7 @@ def run(agent, kind, sha256, model, release, limit=0):
     limit = limit or HOOK_SECONDS
     path = agent.files.path(name(sha256))
     if not whole(agent, sha256):
-        raise AgentError("hook-failed", "the hook's file is gone or damaged: %s" % kind, "deploy again")
+        raise AgentError(Code.HOOK_FAILED, "the hook's file is gone or damaged: %s" % kind)
     try:
         process = subprocess.Popen(
             [path],
@@ -87,9 +87,8 @@ def run(agent, kind, sha256, model, release, limit=0):
         )
     except OSError as error:
         raise AgentError(
-            "hook-failed",
+            Code.HOOK_FAILED,
             "the hook %s cannot be run: %s" % (kind, error.strerror),
-            "it must begin with a line such as `#!/bin/sh`",
         )
     spawn.register(process)
     in_time = False
@@ -100,15 +99,12 @@ def run(agent, kind, sha256, model, release, limit=0):
     text = output.decode("utf-8", "replace").strip()
     agent.files.note("hook %s of %s: exit code %d%s%s" % (kind, model, code, "\n" if text else "", text))
     if not in_time:
-        raise AgentError(
-            "hook-failed", "the hook %s took longer than %d s" % (kind, limit), "see `edgewright logs`"
-        )
+        raise AgentError(Code.HOOK_FAILED, "the hook %s took longer than %d s" % (kind, limit))
     if code:
         last = text.splitlines()[-1][:200] if text else "it printed nothing"
         raise AgentError(
-            "hook-failed",
+            Code.HOOK_FAILED,
             "the hook %s failed with exit code %d: %s" % (kind, code, last),
-            "see `edgewright logs`",
         )
 
 

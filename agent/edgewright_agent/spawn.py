@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 
-from edgewright_agent.protocol import BOOT, AgentError
+from edgewright_agent.protocol import BOOT, AgentError, Code
 
 RUNNING = set()
 _LOCK = threading.Lock()
@@ -84,7 +84,7 @@ def start(
         process.stdin.write(hello_line(entry, extra, root, sha256))
     except OSError as error:
         finish(process)
-        raise AgentError("child-crashed", "a process of the agent did not start: %s" % error)
+        raise AgentError(Code.CHILD_CRASHED, "a process of the agent did not start: %s" % error)
     return process
 
 

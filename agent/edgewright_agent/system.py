@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 
 TARGETS = {  # distribution: target
     "ai-edge-litert": "tflite",
@@ -100,4 +100,4 @@ def runtime(ref):
     for known in runtimes():
         if known["ref"] == ref:
             return dict(known, path=None)
-    raise AgentError("runtime-missing", "the board's Python does not have %s" % ref, "provision a runtime")
+    raise AgentError(Code.RUNTIME_MISSING, "the board's Python does not have %s" % ref)

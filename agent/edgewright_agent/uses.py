@@ -8,7 +8,7 @@ import fcntl
 import os
 import time
 
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 
 WAIT_SECONDS = 5.0  # for a prune that counts what is in a folder
 
@@ -25,7 +25,7 @@ def alone(file, name=None, folder=None):
             return
     except OSError:
         pass
-    raise AgentError("busy", "another session sends the same file", "run this again when it is over")
+    raise AgentError(Code.BUSY, "another session sends the same file")
 
 
 class Uses(object):

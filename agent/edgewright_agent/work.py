@@ -4,7 +4,7 @@ import os
 
 from edgewright_agent import children, verdict
 from edgewright_agent.answers import KEEP, Difference, dequantised
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 from edgewright_agent.tensors import Tensors, check, numbers
 
 
@@ -36,12 +36,12 @@ def verify(job, files, say, lenient=False, accepted=None):
             answer = children.run(job, request, say)
             found = compare(request["out"], path, job["manifest"], lenient, accepted)
         except AgentError as error:
-            if error.code not in ("bad-argument", "not-found"):
+            if error.code not in (Code.BAD_ARGUMENT, Code.NOT_FOUND):
                 raise
-            raise AgentError("bad-manifest", "the goldens do not fit: %s" % error.message, error.hint)
+            raise AgentError(Code.BAD_MANIFEST, "the goldens do not fit: %s" % error.message)
         if answer["count"] != goldens["count"]:
             message = "the goldens are %d, the manifest says %d" % (answer["count"], goldens["count"])
-            raise AgentError("bad-manifest", message)
+            raise AgentError(Code.BAD_MANIFEST, message)
         found["outputs"] = scratch.result("outputs.npz")
     found.update(goldens=answer["count"], runtime=answer["runtime"])
     found.update(accelerator=answer["accelerator"], placement=answer["placement"])
@@ -81,7 +81,7 @@ def differences(output, reference, spec):
     """
     check(reference, dict(spec, dtype=reference.dtype), "a reference")
     if reference.count != output.count:
-        raise AgentError("bad-argument", "references: %d for %d outputs" % (reference.count, output.count))
+        raise AgentError(Code.BAD_ARGUMENT, "references: %d for %d outputs" % (reference.count, output.count))
     pooled, each, same = Difference(), [], reference.dtype == output.dtype
     for data, expected in zip(output.samples(), reference.samples()):
         values = dequantised(numbers(data, output.dtype), spec)
@@ -105,7 +105,7 @@ def evaluate(job, evaluation_path, keep, files, say):
         AgentError: `bad-argument`: a set that does not fit the model, or too much to bring; as `verify` else.
     """
     if keep not in KEEP:
-        raise AgentError("bad-argument", "unknown answers: %.40r" % (keep,), "known: " + ", ".join(KEEP))
+        raise AgentError(Code.BAD_ARGUMENT, "unknown answers: %.40r, known: %s" % (keep, ", ".join(KEEP)))
     with children.Scratch(files) as scratch:
         request = {"do": "evaluate", "path": evaluation_path, "keep": keep, "out": scratch.path("answers")}
         answer = children.run(job, request, say)
