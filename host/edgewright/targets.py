@@ -15,7 +15,7 @@ from types import ModuleType
 
 import msgspec
 
-from edgewright.errors import UsageError
+from edgewright.errors import Code, UsageError
 from edgewright.nouns.target import Target
 
 _PACKAGE = "edgewright_targets"
@@ -37,7 +37,7 @@ def load(name: str) -> Target:
     """
     if name not in names():
         raise UsageError(
-            f"unknown target: {name}", hint=f"targets are {', '.join(names())}", code="target-unknown"
+            f"unknown target: {name}", hint=f"targets are {', '.join(names())}", code=Code.TARGET_UNKNOWN
         )
     metadata = importlib.import_module(f"{_PACKAGE}.{name}.target").TARGET
     return msgspec.convert({"name": name, **metadata}, Target)

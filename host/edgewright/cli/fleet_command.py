@@ -326,11 +326,11 @@ def confirm(question: str, yes: bool) -> None:
     """Asks; ends as aborted on no, and where nobody can be asked."""
     import sys
 
-    from edgewright.errors import EdgewrightError
+    from edgewright.errors import Code, EdgewrightError
 
     if yes:
         return
     if not sys.stdin.isatty():
-        raise EdgewrightError("nobody is there to ask", hint="--yes goes ahead", code="aborted")
+        raise EdgewrightError("nobody is there to ask", hint="--yes goes ahead", code=Code.ABORTED)
     if not typer.confirm(question, err=True):
         raise KeyboardInterrupt

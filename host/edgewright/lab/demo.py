@@ -34,7 +34,7 @@ from edgewright.deploy.bench import Bench
 from edgewright.deploy.deploy import deploy
 from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.rollback import RollbackRequest, rollback
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.lab import boards as lab
 from edgewright.lab import reader
 from edgewright.lab.boards import LabBoard
@@ -119,7 +119,7 @@ def alone() -> Iterator[None]:
             hint = (
                 "wait for its end, or give this one a home of its own: EDGEWRIGHT_HOME=FOLDER edgewright demo"
             )
-            raise EdgewrightError("another demo is at work", hint=hint, code="demo-running") from None
+            raise EdgewrightError("another demo is at work", hint=hint, code=Code.DEMO_RUNNING) from None
         yield
     finally:
         os.close(descriptor)

@@ -63,13 +63,13 @@ def _dynamic(work):
 
 def _some_quantised(path):
     from edgewright.compile import onnxfile
-    from edgewright.errors import ConversionError
+    from edgewright.errors import Code, ConversionError
 
     if not onnxfile.look(path).quantised:
         raise ConversionError(
             "nothing of the model was quantised: no convolution, MatMul, Gemm, LSTM or table has a weight of its own",
             hint="take --precision int8-weights, which knows GRU and RNN too, or fp32",
-            code="nothing-quantised",
+            code=Code.NOTHING_QUANTISED,
         )
 
 
@@ -105,7 +105,7 @@ def _saved(work, model, method):
 def refuse_large(work):
     import onnx
 
-    from edgewright.errors import ConversionError
+    from edgewright.errors import Code, ConversionError
 
     model = onnx.load(str(work.path), load_external_data=False)
     size = work.path.stat().st_size + sum(
@@ -115,7 +115,7 @@ def refuse_large(work):
         raise ConversionError(
             f"model of {size / 2**30:.1f} GiB is too large to be made {work.precision}",
             hint="above 2 GiB there are fp32 and as-is; quantise it where it was trained, or make it smaller",
-            code="model-too-large",
+            code=Code.MODEL_TOO_LARGE,
         )
 
 

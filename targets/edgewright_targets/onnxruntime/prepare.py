@@ -28,7 +28,7 @@ def raised(model, least):
     from onnx import version_converter
 
     from edgewright.compile.foreign import telling
-    from edgewright.errors import ConversionError
+    from edgewright.errors import Code, ConversionError
 
     if opset_of(model) >= least:
         return model
@@ -39,7 +39,7 @@ def raised(model, least):
         raise ConversionError(
             f"opset {opset_of(model)} is too old to quantise, and {least} cannot be made of it: {telling(error)}",
             hint=f"export the model again at opset {least} or newer",
-            code="opset-too-old",
+            code=Code.OPSET_TOO_OLD,
         ) from error
     return made
 
@@ -88,14 +88,14 @@ def every_node(model):
 
 def refuse_classical(model, title):
     """Raises ConversionError with the operators of the model that only ONNX Runtime has: those of trees, scalers, encoders."""
-    from edgewright.errors import ConversionError
+    from edgewright.errors import Code, ConversionError
 
     found = sorted({node.op_type for node in every_node(model) if node.domain == _CLASSICAL})
     if found:
         raise ConversionError(
             f"model needs operators that {title} does not have: {', '.join(f'{_CLASSICAL}.{name}' for name in found)}",
             hint="take --target onnxruntime, or write them in operators of ai.onnx before exporting (hummingbird-ml does so for trees)",
-            code="custom-operators",
+            code=Code.CUSTOM_OPERATORS,
         )
 
 

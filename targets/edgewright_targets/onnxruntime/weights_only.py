@@ -157,14 +157,14 @@ def _multiplied(model):
 
 
 def _refuse_none(found, bits):
-    from edgewright.errors import ConversionError
+    from edgewright.errors import Code, ConversionError
 
     if not found:
         kinds = "MatMul or Gemm" if bits == "4" else "convolution, MatMul or Gemm"
         raise ConversionError(
             f"model has no weight that can have {bits} bits: no {kinds} with a weight of its own",
             hint="take another precision, such as int8 or fp16",
-            code="nothing-quantised",
+            code=Code.NOTHING_QUANTISED,
         )
 
 

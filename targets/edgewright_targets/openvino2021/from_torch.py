@@ -11,7 +11,7 @@ def convert(work):
     Raises:
         ConversionError: an operator needs a newer one still.
     """
-    from edgewright.errors import ConversionError
+    from edgewright.errors import Code, ConversionError
     from edgewright_targets.onnxruntime.from_torch import convert
 
     for opset in (work.max_opset, TAKEN, _ATTENTION):
@@ -20,7 +20,7 @@ def convert(work):
             found = convert(work)
             break
         except ConversionError as error:
-            if error.code != "opset-too-new" or opset == _ATTENTION:
+            if error.code != Code.OPSET_TOO_NEW or opset == _ATTENTION:
                 raise
     if work.max_opset == _ATTENTION:
         _restate(work.folder / work.entry)
@@ -32,7 +32,7 @@ def _restate(path):
     import onnx
 
     from edgewright.compile.foreign import telling
-    from edgewright.errors import ConversionError
+    from edgewright.errors import Code, ConversionError
     from edgewright_targets.onnxruntime.files import save
     from edgewright_targets.onnxruntime.restate import restated
 
@@ -42,5 +42,5 @@ def _restate(path):
         raise ConversionError(
             f"torch cannot export the module to ONNX at opset {TAKEN}: {telling(error)}",
             hint="change the operator that is named, or take another target",
-            code="opset-too-new",
+            code=Code.OPSET_TOO_NEW,
         ) from error
