@@ -1,4 +1,4 @@
-"""Writes the parts of the documentation that the code knows: commands, targets, profiles.
+"""Writes the parts of the documentation that the code knows: commands, targets, profiles, the wire, error codes.
 
 `python docs/generate.py` writes, `--check` only says what is not up to date (and then exits 1).
 """
@@ -188,6 +188,14 @@ def truth_page() -> dict[str, str]:
     return {"truth.md": page.text() if page.RESULTS.exists() else page.UNMEASURED}
 
 
+def wire_pages() -> dict[str, str]:
+    """docs/wire.md, of which the commands are made, and docs/errors.md."""
+    sys.path.insert(0, str(FOLDER))
+    import wire_pages as made
+
+    return made.pages(FOLDER, NOTICE)
+
+
 def dead_links(folder: Path = FOLDER) -> list[str]:
     """`page: link` of each link from a page to a file that is not there."""
     return [
@@ -202,6 +210,7 @@ def main() -> int:
     """Writes or checks; returns the exit code."""
     pages = {
         **truth_page(),
+        **wire_pages(),
         "commands.md": commands(),
         "targets.md": target_tables(),
         "boards.md": board_table() + system_table(),
