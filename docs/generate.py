@@ -1,4 +1,4 @@
-"""Writes the parts of the documentation that the code knows: commands, targets, profiles.
+"""Writes the parts of the documentation that the code knows: commands, targets, profiles, the wire, error codes.
 
 `python docs/generate.py` writes, `--check` only reports what is out of date (and then exits with 1).
 """
@@ -192,6 +192,14 @@ def truth_page() -> dict[str, str]:
     return {"truth.md": page.text() if page.RESULTS.exists() else page.UNMEASURED}
 
 
+def wire_pages() -> dict[str, str]:
+    """docs/wire.md, of which the commands are made, and docs/errors.md."""
+    sys.path.insert(0, str(FOLDER))
+    import wire_pages as made
+
+    return made.pages(FOLDER, NOTICE)
+
+
 def dead_links(folder: Path = FOLDER) -> list[str]:
     """`page: link` of each link from a page to a file that is not there."""
     pages = [*sorted(folder.glob("*.md")), *sorted(folder.parent.glob("[A-Z]*.md"))]
@@ -207,6 +215,7 @@ def main() -> int:
     """Writes or checks; returns the exit code."""
     pages = {
         **truth_page(),
+        **wire_pages(),
         "commands.md": commands(),
         "json.md": json_schema.page(json_schema.schema()),
         "json-schema.json": json_schema.text(),

@@ -54,7 +54,7 @@ class Ranks:
     def __init__(self, spec: "shapes.Spec", path: "str") -> "None":
         shape = spec["shape"]
         if len(shape) > 1 and shape[0] != 1:
-            raise tensors.bad("top5 wants one sample an inference, the model takes %d" % shape[0], "")
+            raise tensors.bad("top5 wants one sample an inference, the model takes %d" % shape[0])
         self._spec, self._path = spec, path
 
     def __enter__(self) -> "Ranks":

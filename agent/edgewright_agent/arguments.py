@@ -5,7 +5,7 @@ import re
 from edgewright_agent import shapes
 from edgewright_agent.hooks import KINDS
 from edgewright_agent.manifest import is_count
-from edgewright_agent.protocol import MAX_FILE, NAME, SHA256, AgentError
+from edgewright_agent.protocol import MAX_FILE, NAME, SHA256, AgentError, Code
 from edgewright_agent.runtimes import VERSION
 
 RELEASE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}-[0-9a-f]{8}\Z")
@@ -40,11 +40,6 @@ def flag(value: "object") -> "bool":
     return isinstance(value, bool)
 
 
-def optional(check: "shapes.Check") -> "shapes.Check":
-    """A check that takes null too."""
-    return lambda value: value is None or check(value)
-
-
 def rows(check: "shapes.Check", limit: "int") -> "shapes.Check":
     """A check for a list of 1 to `limit` of something."""
     return lambda value: (
@@ -52,12 +47,12 @@ def rows(check: "shapes.Check", limit: "int") -> "shapes.Check":
     )
 
 
-def record(fields: "dict[str, shapes.Check]") -> "shapes.Check":
+def record(fields: "dict[str, str]") -> "shapes.Check":
     """A check for an object with exactly these keys."""
     return lambda value: (
         isinstance(value, dict)
         and set(value) == set(fields)
-        and all(fields[key](value[key]) for key in fields)
+        and all(fits(value[key], fields[key]) for key in fields)
     )
 
 
@@ -76,67 +71,93 @@ def release_or_version(value: "object") -> "bool":
     return text(RELEASE)(value) or text(NAME)(value)
 
 
-SHA, MODEL, REL, TRANSACTION = text(SHA256), text(NAME), text(RELEASE), text(TXN)
-SIZE, SECONDS = whole(MAX_FILE), number(86400)
+WHEEL = {"file": "file", "sha256": "sha256", "size": "size"}
 PROTOCOL = {
+    "rounds": "rounds",
+    "warmup_s": "seconds",
+    "steady_s": "seconds",
+    "min_samples": "samples",
+    "limit_s": "seconds",
+}
+TYPES = {  # word: check. `edgewright.wire.types` has the same words for the host
+    "sha256": text(SHA256),
+    "name": text(NAME),
+    "release": text(RELEASE),
+    "version": text(VERSION),
+    "txn": text(TXN),
+    "runtime": reference,
+    "word": text(WORD),
+    "wanted": release_or_version,
+    "line": printable(100),
+    "file": printable(300),
+    "reason": printable(1000),
+    "size": whole(MAX_FILE),
+    "count": whole(1000),
+    "threads": whole(1024),
+    "lines": whole(100000),
     "rounds": whole(100),
-    "warmup_s": SECONDS,
-    "steady_s": SECONDS,
-    "min_samples": whole(10**6),
-    "limit_s": SECONDS,
+    "samples": whole(10**6),
+    "seconds": number(86400),
+    "hook seconds": number(3600),
+    "flag": flag,
+    "hooks": hooks,
+    "releases": rows(text(RELEASE), 10),
 }
-WHEEL = {"file": printable(300), "sha256": SHA, "size": SIZE}
+TYPES.update(wheels=rows(record(WHEEL), 100), protocol=record(PROTOCOL))
 WORK: "dict[str, shapes.Rule]" = {
-    "threads": (optional(whole(1024)), None),
-    "accelerator": (optional(text(WORD)), None),
+    "threads": ("threads?", None),
+    "accelerator": ("word?", None),
 }
-TRIAL: "dict[str, shapes.Rule]" = {"txn": TRANSACTION, "deadline_s": SECONDS, "unguarded": (flag, False)}
+TRIAL: "dict[str, shapes.Rule]" = {"txn": "txn", "deadline_s": "seconds", "unguarded": ("flag", False)}
 
-COMMANDS: "dict[str, dict[str, shapes.Rule]]" = {  # name: {argument: check, or (check, default)}
+COMMANDS: "dict[str, dict[str, shapes.Rule]]" = {  # name: {argument: word, or (word, default)}; a `?` takes null too
     "ping": {},
     "facts": {},
-    "part": {"sha256": SHA, "size": SIZE},
-    "put": {"sha256": SHA, "size": SIZE, "offset": SIZE},
-    "get": {"result": printable(100)},
-    "begin": {"model": MODEL, "txn": TRANSACTION, "host": printable(100), "ttl_s": SECONDS},
-    "end": {"txn": TRANSACTION},
-    "runner": {"target": MODEL, "sha256": SHA},
+    "part": {"sha256": "sha256", "size": "size"},
+    "put": {"sha256": "sha256", "size": "size", "offset": "size"},
+    "get": {"result": "line"},
+    "begin": {"model": "name", "txn": "txn", "host": "line", "ttl_s": "seconds"},
+    "end": {"txn": "txn"},
+    "runner": {"target": "name", "sha256": "sha256"},
     "provision": {
-        "name": MODEL,
-        "target": MODEL,
-        "version": text(VERSION),
-        "wheels": rows(record(WHEEL), 100),
-        "runner": (optional(SHA), None),
+        "name": "name",
+        "target": "name",
+        "version": "version",
+        "wheels": "wheels",
+        "runner": ("sha256?", None),
     },
     "install": {
-        "model": MODEL,
-        "version": MODEL,
-        "manifest": SHA,
-        "runtime": reference,
-        "hooks": (hooks, {}),
-        "hook_s": (number(3600), 0),
-        "runner": (optional(SHA), None),
-        "txn": TRANSACTION,
+        "model": "name",
+        "version": "name",
+        "manifest": "sha256",
+        "runtime": "runtime",
+        "hooks": ("hooks", {}),
+        "hook_s": ("hook seconds", 0),
+        "runner": ("sha256?", None),
+        "txn": "txn",
     },
-    "verify": dict(WORK, model=MODEL, release=REL, txn=TRANSACTION, lenient=(flag, False)),
-    "evaluate": dict(WORK, model=MODEL, release=REL, evaluation=SHA, keep=text(WORD)),
-    "bench": dict(WORK, model=MODEL, releases=rows(REL, 10), protocol=record(PROTOCOL)),
-    "infer": dict(WORK, model=MODEL, release=(optional(REL), None), inputs=optional(SHA)),
-    "activate": dict(TRIAL, model=MODEL, release=REL, expected_current=optional(REL)),
-    "commit": {"txn": TRANSACTION},
-    "revert": {"txn": TRANSACTION, "reason": (printable(1000), "")},
-    "outcome": {"txn": TRANSACTION},
-    "rollback": dict(
-        dict(WORK, **TRIAL), model=MODEL, to=(optional(release_or_version), None), dry_run=(flag, False)
-    ),
-    "discard": {"model": MODEL, "release": REL, "txn": TRANSACTION},
+    "verify": dict(WORK, model="name", release="release", txn="txn", lenient=("flag", False)),
+    "evaluate": dict(WORK, model="name", release="release", evaluation="sha256", keep="word"),
+    "bench": dict(WORK, model="name", releases="releases", protocol="protocol"),
+    "infer": dict(WORK, model="name", release=("release?", None), inputs="sha256?"),
+    "activate": dict(TRIAL, model="name", release="release", expected_current="release?"),
+    "commit": {"txn": "txn"},
+    "revert": {"txn": "txn", "reason": ("reason", "")},
+    "outcome": {"txn": "txn"},
+    "rollback": dict(dict(WORK, **TRIAL), model="name", to=("wanted?", None), dry_run=("flag", False)),
+    "discard": {"model": "name", "release": "release", "txn": "txn"},
     "status": {},
-    "prune": {"keep": whole(1000), "dry_run": (flag, False)},
-    "logs": {"lines": whole(100000)},
-    "guard": {"install": flag},
+    "prune": {"keep": "count", "dry_run": ("flag", False)},
+    "logs": {"lines": "lines"},
+    "guard": {"install": "flag"},
     "purge": {},
     "reset": {},
 }
+
+
+def fits(value: "shapes.Unchecked", word: "str") -> "bool":
+    """Whether a value is of a type."""
+    return (value is None and word.endswith("?")) or TYPES[word.rstrip("?")](value)
 
 
 def check(do: "object", given: "shapes.Unchecked") -> "shapes.Arguments":
@@ -146,20 +167,18 @@ def check(do: "object", given: "shapes.Unchecked") -> "shapes.Arguments":
         AgentError: `unknown-command`, `bad-argument`.
     """
     if not isinstance(do, str) or do not in COMMANDS:
-        raise AgentError(
-            "unknown-command", "unknown command: %.80r" % (do,), "host and agent are of different versions"
-        )
+        raise AgentError(Code.UNKNOWN_COMMAND, "unknown command: %.80r" % (do,))
     if not isinstance(given, dict):
-        raise AgentError("bad-argument", "the arguments of %s are not an object" % do)
+        raise AgentError(Code.BAD_ARGUMENT, "the arguments of %s are not an object" % do)
     expected = COMMANDS[do]
     found: "shapes.Arguments" = {}
     for key in sorted(set(given) - set(expected)):
-        raise AgentError("bad-argument", "%s does not take this argument: %.80r" % (do, key))
+        raise AgentError(Code.BAD_ARGUMENT, "%s does not take this argument: %.80r" % (do, key))
     for key, rule in expected.items():
-        test, default = rule if isinstance(rule, tuple) else (rule, REQUIRED)
+        word, default = rule if isinstance(rule, tuple) else (rule, REQUIRED)
         if key not in given and default is REQUIRED:
-            raise AgentError("bad-argument", "%s needs an argument: %s" % (do, key))
+            raise AgentError(Code.BAD_ARGUMENT, "%s needs an argument: %s" % (do, key))
         found[key] = given.get(key, default)
-        if key in given and not test(given[key]):
-            raise AgentError("bad-argument", "%s of %s is not valid: %.200r" % (key, do, given[key]))
+        if key in given and not fits(given[key], word):
+            raise AgentError(Code.BAD_ARGUMENT, "%s of %s is not valid: %.200r" % (key, do, given[key]))
     return found

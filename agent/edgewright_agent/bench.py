@@ -4,7 +4,7 @@ import os
 import time
 
 from edgewright_agent import children, environment, shapes
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 
 MARGIN = 0.04  # of the time limit, kept for starting and ending processes
 LEAST = 0.5  # of warm-up and steady state: less of it, and a round is left out rather than squeezed in
@@ -65,7 +65,9 @@ def checked(protocol: "shapes.BenchProtocol") -> "shapes.BenchProtocol":
     for key, (least, most) in limits.items():
         value = protocol.get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-            raise AgentError("bad-argument", "%s is not within %g and %g: %.40r" % (key, least, most, value))
+            raise AgentError(
+                Code.BAD_ARGUMENT, "%s is not within %g and %g: %.40r" % (key, least, most, value)
+            )
     rounds, least_samples = int(protocol["rounds"]), int(protocol["min_samples"])
     return {**protocol, "rounds": rounds, "min_samples": least_samples}
 
@@ -90,7 +92,7 @@ def run(
         AgentError: `bad-argument`, or what the first run that fails says.
     """
     if not jobs:
-        raise AgentError("bad-argument", "there is nothing to measure")
+        raise AgentError(Code.BAD_ARGUMENT, "there is nothing to measure")
     protocol = checked(protocol)
     started, before, ticks = time.monotonic(), environment.read(), environment.cpu_clock()
     ends = started + protocol["limit_s"]
@@ -132,7 +134,7 @@ def _rounds(
                 plan.note(index, time.monotonic() - now - answer["inference_s"])
                 done.append((job, answer))
         except AgentError as error:
-            if error.code not in ("timeout", "slow-start") or number == 0:
+            if error.code not in (Code.TIMEOUT, Code.SLOW_START) or number == 0:
                 raise
             break
         runs += [_run(job, number, answer) for job, answer in done]

@@ -8,7 +8,7 @@ import threading
 import time
 
 from edgewright_agent import shapes
-from edgewright_agent.protocol import MAX_LINE, PIECE, SILENCE_SECONDS, AgentError, encode
+from edgewright_agent.protocol import MAX_LINE, PIECE, SILENCE_SECONDS, AgentError, Code, encode
 
 AHEAD = 4 * PIECE  # bytes that are read before anyone asks for them
 SET_PIPE_SIZE = 1031  # Linux's F_SETPIPE_SZ by number: the name is missing before Python 3.10
@@ -103,7 +103,7 @@ class Channel(object):
             parts.append(piece)
             size += len(piece)
             if size > MAX_LINE:
-                raise AgentError("protocol", "a line is longer than %d bytes" % MAX_LINE)
+                raise AgentError(Code.PROTOCOL, "a line is longer than %d bytes" % MAX_LINE)
             if end >= 0:
                 return b"".join(parts)
 

@@ -15,10 +15,14 @@ import sys
 import time
 
 from edgewright_agent import bytecode, runners, runs, shapes
-from edgewright_agent.protocol import AgentError, decode, encode
+from edgewright_agent.protocol import AgentError, Code, decode, encode
 
 MAX_JOB = 16 * 1024 * 1024  # bytes of the job line
-TRANSIENT = {errno.ENOSPC: "disk-full", errno.EDQUOT: "disk-full", errno.EIO: "io"}  # never the model's fault
+TRANSIENT = {
+    errno.ENOSPC: Code.DISK_FULL,
+    errno.EDQUOT: Code.DISK_FULL,
+    errno.EIO: Code.IO,
+}  # never the model's fault
 JOBS: "dict[str, shapes.Do]" = {
     "prepare": runs.prepare,
     "infer": runs.infer,
@@ -50,7 +54,7 @@ def read_job() -> "shapes.Task":
     while not line.endswith(b"\n"):
         piece = os.read(0, 65536)
         if not piece or len(line) > MAX_JOB:
-            raise AgentError("protocol", "a child got no job")
+            raise AgentError(Code.PROTOCOL, "a child got no job")
         line += piece
     job: "shapes.Task" = decode(bytes(line))
     return job
@@ -92,11 +96,6 @@ def set_up(job: "shapes.Task") -> "None":
     importlib.invalidate_caches()
 
 
-def failure(code: "str", message: "str", hint: "str") -> "shapes.Result":
-    """An answer that is an error."""
-    return {"error": {"code": code, "message": message, "hint": hint}}
-
-
 def work(job: "shapes.Task", say: "shapes.Say") -> "shapes.Result":
     """Imports the runtime, does the job. Returns the answer."""
     stage = Stage(say)
@@ -111,12 +110,14 @@ def work(job: "shapes.Task", say: "shapes.Say") -> "shapes.Result":
         answer.update(runtime=runtime, import_ms=import_ms)
         return {"ok": answer}
     except AgentError as error:
-        return failure(error.code, error.message, error.hint)
+        return {"error": error.wire()}
     except MemoryError:
-        return failure("child-crashed", "memory ran out in %s" % stage.name, "close other programs")
+        crash = AgentError(Code.CHILD_CRASHED, "memory ran out in %s" % stage.name, cause="memory")
+        return {"error": crash.wire()}
     except Exception as error:
         if isinstance(error, OSError) and error.errno in TRANSIENT:
-            return failure(TRANSIENT[error.errno], "%s: %s" % (stage.name, os.strerror(error.errno)), "")
+            message = "%s: %s" % (stage.name, os.strerror(error.errno))
+            return {"error": AgentError(TRANSIENT[error.errno], message).wire()}
         detail = "%s: %s" % (type(error).__name__, error)
         return {"failed": {"stage": stage.name, "detail": detail[:2000]}}
 

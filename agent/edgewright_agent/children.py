@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from edgewright_agent import shapes, spawn, system
-from edgewright_agent.protocol import MAX_LINE, PIECE, AgentError, decode, encode
+from edgewright_agent.protocol import MAX_LINE, PIECE, AgentError, Code, decode, encode
 
 IDLE_SECONDS = 600.0  # a child that says nothing for so long hangs: the slowest load or single inference
 TAIL_BYTES = 8192  # of a child's stderr
@@ -84,7 +84,7 @@ class Listener:
                 return None
             left = deadline - time.monotonic()
             if left <= 0:
-                raise AgentError("timeout", "")
+                raise AgentError(Code.TIMEOUT, "")
             for descriptor in select.select(list(self._open), [], [], left)[0]:
                 self._read(descriptor)
         line, _, rest = bytes(self._buffer).partition(b"\n")
@@ -142,7 +142,7 @@ def run(
         if answer is None:
             raise _crash(_exit_code(process), heard["stage"], listener.tail)
     except AgentError as error:
-        if error.code == "timeout" and not error.message:
+        if error.code == Code.TIMEOUT and not error.message:
             limited = limit_s is not None and _passed(ends)
             raise _timeout(heard["stage"], limit_s if limit_s is not None and limited else idle_s, limited)
         raise
@@ -212,19 +212,18 @@ def _short(stage: "str", tail: "bytes") -> "bool":
 def _crash(code: "int", stage: "str", tail: "bytes") -> "AgentError":
     """The error of a child that ended without an answer."""
     if code == -signal.SIGKILL:
-        hint = "memory probably ran out; see the kernel's log"
-        return AgentError("child-crashed", "the runtime was killed in %s" % stage, hint)
+        return AgentError(Code.CHILD_CRASHED, "the runtime was killed in %s" % stage, cause="killed")
     how = "signal %d" % -code if code < 0 else "exit code %d" % code
-    kind, said = "load-failed" if stage in ("prepare", "load") else "child-crashed", cleaned(tail)
+    kind, said = Code.LOAD_FAILED if stage in ("prepare", "load") else Code.CHILD_CRASHED, cleaned(tail)
     message = "the runtime crashed in %s: %s" % (stage, how) + (": " + said if said else "")
     if _short(stage, tail):
-        return AgentError("child-crashed", message, "close other programs")
-    return AgentError(kind, message, "the same files may load in another runtime version")
+        return AgentError(Code.CHILD_CRASHED, message, cause="memory")
+    return AgentError(kind, message)
 
 
 def _timeout(stage: "str", seconds: "float", limited: "bool") -> "AgentError":
-    code = "slow-start" if limited and stage in ("start", "import", "load") else "timeout"
-    return AgentError(code, "the runtime did not finish in %s: %.3g s" % (stage, seconds), "")
+    code = Code.SLOW_START if limited and stage in ("start", "import", "load") else Code.TIMEOUT
+    return AgentError(code, "the runtime did not finish in %s: %.3g s" % (stage, seconds))
 
 
 def _settle(answer: "shapes.Arguments", tail: "bytes") -> "shapes.Unchecked":
@@ -233,13 +232,13 @@ def _settle(answer: "shapes.Arguments", tail: "bytes") -> "shapes.Unchecked":
         return answer["ok"]
     if "error" in answer:
         error = answer["error"]
-        raise AgentError(error["code"], error["message"], error["hint"])
+        raise AgentError(error["code"], error["message"], **error.get("about", {}))
     stage, detail = answer["failed"]["stage"], cleaned(answer["failed"]["detail"].encode("utf-8"))
-    hint = cleaned(tail)[:300]
+    log = cleaned(tail)[:300]
     if stage in ("start", "import"):
-        raise AgentError("runtime-damaged", "the runtime cannot be imported: %s" % detail, hint)
+        raise AgentError(Code.RUNTIME_DAMAGED, "the runtime cannot be imported: %s" % detail, log=log)
     if NO_MEMORY.search(detail) or _short(stage, tail):
         message = "memory ran out in %s: %s" % (stage, detail)
-        raise AgentError("child-crashed", message, "close other programs")
+        raise AgentError(Code.CHILD_CRASHED, message, cause="memory")
     what = "refused the model" if stage in ("prepare", "load") else "failed to run the model"
-    raise AgentError("load-failed", "the runtime %s: %s" % (what, detail), hint)
+    raise AgentError(Code.LOAD_FAILED, "the runtime %s: %s" % (what, detail), log=log)

@@ -21,7 +21,7 @@ from edgewright_agent import (
 )
 from edgewright_agent import state as states
 from edgewright_agent import trial as trials
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 
 RENEW_SECONDS = 10.0  # how often a session looks whether its lease must be prolonged
 
@@ -56,7 +56,7 @@ class Commands(object):
 
     def part(self, sha256: "str", size: "int") -> "shapes.Upload":
         if not self.agent.uses.hold("incoming"):
-            raise AgentError("busy", "another session prunes this board", "run this again when it is over")
+            raise AgentError(Code.BUSY, "another session prunes this board")
         there = self.agent.incoming.part(sha256, size)
         if there["complete"]:
             return there
@@ -171,8 +171,8 @@ class Commands(object):
                 self.prepared.fill(job, self.say), self.agent.files, self.say, lenient, accepted
             )
         except AgentError as error:
-            if error.code == "load-failed":
-                self.judge(model, release, "load-failed", error.message, job["runtime"])
+            if error.code == Code.LOAD_FAILED:
+                self.judge(model, release, Code.LOAD_FAILED, error.message, job["runtime"])
             raise
         why = "" if verdict["ok"] else logbook.wrong(verdict)
         # no more than less exact: an evaluation may still pass it, so that it is not held against it
@@ -286,7 +286,7 @@ class Commands(object):
     ) -> "shapes.Result":
         release = release or states.known_model(self.known(), model)["current"]
         if not release:
-            raise AgentError("not-found", "no current release: %s" % model)
+            raise AgentError(Code.NOT_FOUND, "no current release: %s" % model)
         job = self.job(model, release, threads, accelerator)
         if not inputs:  # which names and shapes they would have
             return {"manifest": job["manifest"]}
@@ -317,15 +317,14 @@ class Commands(object):
             try:
                 self.job(model, release, threads, accelerator)
             except AgentError as error:
-                if error.code != "runner-missing":  # the host sends that when it does it
+                if error.code != Code.RUNNER_MISSING:  # the host sends that when it does it
                     raise
             return {"release": release, "from": current}
         verdict = self.verify(model, release, txn, threads, accelerator)
         if not verdict["ok"]:
             raise AgentError(
-                "load-failed",
+                Code.LOAD_FAILED,
                 "the release to go back to answers wrongly now: %s" % release,
-                "see `edgewright logs`",
             )
         return dict(
             self.trials.activate(model, release, current, txn, deadline_s, unguarded), release=release
@@ -341,7 +340,7 @@ class Commands(object):
         return {"log": self.agent.files.result("log.txt", self.agent.files.last_lines(lines))}
 
     def guard(self, install: "bool") -> "shapes.GuardState":
-        if install and self.status()["problem"] == "newer-schema":
+        if install and self.status()["problem"] == Code.NEWER_SCHEMA:
             self.store.usable()  # it refuses: the guard that is there may be of the agent that wrote the state
         return reboot.install(self.agent) if install else reboot.remove(self.agent)
 

@@ -4,7 +4,7 @@ import time
 
 from edgewright_agent import clock, hooks, recovery, shapes, trial
 from edgewright_agent.agent import Agent
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 from edgewright_agent.releases import Releases
 from edgewright_agent.trial import Trials
 
@@ -19,7 +19,7 @@ def watch(root: "str", sha256: "str", txn: "str") -> "None":
     while True:
         try:
             found = trial.find(agent.store.read(), txn)
-            lost = agent.store.problem == "state-lost"
+            lost = agent.store.problem == Code.STATE_LOST
         except OSError:
             lost = True
         if lost and deadline and clock.left(deadline) > -RETRIES:

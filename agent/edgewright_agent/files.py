@@ -16,7 +16,7 @@ import os
 import stat
 
 from edgewright_agent import shapes
-from edgewright_agent.protocol import PIECE, AgentError
+from edgewright_agent.protocol import PIECE, AgentError, Code
 from edgewright_agent.uses import alone
 
 NOFOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -29,14 +29,12 @@ def failure(error: "OSError", path: "str") -> "AgentError":
     path = path or "the root folder"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return AgentError(
-            "disk-full",
+            Code.DISK_FULL,
             "the disk is full: %s" % path,
-            "free some space, or run edgewright with fewer kept releases",
         )
     return AgentError(
-        "io",
+        Code.IO,
         "%s: %s" % (path, os.strerror(error.errno or errno.EIO)),
-        "look at the board's disk and permissions",
     )
 
 
@@ -89,7 +87,7 @@ class Files(object):
         try:
             for part in [part for part in relative.split("/") if part]:
                 if part == "..":
-                    raise AgentError("bad-argument", "a path leaves the root folder: %s" % relative)
+                    raise AgentError(Code.BAD_ARGUMENT, "a path leaves the root folder: %s" % relative)
                 inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | NOFOLLOW, dir_fd=opened)
                 os.close(opened)
                 opened = inner
@@ -191,9 +189,8 @@ class Files(object):
                     os.close(os.open(name, flags | os.O_TRUNC, dir_fd=folder))
                 if os.fstat(file).st_size != offset:
                     raise AgentError(
-                        "bad-argument",
+                        Code.BAD_ARGUMENT,
                         "the part does not have this length: %d" % offset,
-                        "ask for `part` again",
                     )
                 try:
                     yield lambda data: self._put_bytes(file, data)
@@ -217,7 +214,7 @@ class Files(object):
             file = os.open(name, os.O_RDONLY | NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
             if not stat.S_ISREG(os.fstat(file).st_mode):
                 os.close(file)
-                raise AgentError("io", "not a regular file: %s" % relative)
+                raise AgentError(Code.IO, "not a regular file: %s" % relative)
             return os.fdopen(file, "rb")
 
     def log(self, relative: "str", data: "bytes", limit: "int") -> "None":
@@ -275,7 +272,7 @@ class Files(object):
                 write(piece)
                 piece = file.read(PIECE)
             if left:
-                raise AgentError("hash-mismatch", "a file does not have its declared size: %s" % source)
+                raise AgentError(Code.HASH_MISMATCH, "a file does not have its declared size: %s" % source)
         return digest.hexdigest()
 
     def swap_link(self, relative: "str", destination: "str | None") -> "None":

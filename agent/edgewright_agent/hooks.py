@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from edgewright_agent import clock, shapes, spawn
-from edgewright_agent.protocol import HOOK_SECONDS, AgentError
+from edgewright_agent.protocol import HOOK_SECONDS, AgentError, Code
 
 KINDS = ("activate", "health", "quiesce", "resume")
 OUTPUT_BYTES = 16 * 1024  # of one hook's output that the log keeps
@@ -74,7 +74,7 @@ def run(
     limit = limit or HOOK_SECONDS
     path = agent.files.path(name(sha256))
     if not whole(agent, sha256):
-        raise AgentError("hook-failed", "the hook's file is gone or damaged: %s" % kind, "deploy again")
+        raise AgentError(Code.HOOK_FAILED, "the hook's file is gone or damaged: %s" % kind)
     try:
         process = subprocess.Popen(
             [path],
@@ -89,9 +89,8 @@ def run(
         )
     except OSError as error:
         raise AgentError(
-            "hook-failed",
+            Code.HOOK_FAILED,
             "the hook %s cannot be run: %s" % (kind, error.strerror),
-            "it must begin with a line such as `#!/bin/sh`",
         )
     spawn.register(process)
     in_time = False
@@ -102,15 +101,12 @@ def run(
     text = output.decode("utf-8", "replace").strip()
     agent.files.note("hook %s of %s: exit code %d%s%s" % (kind, model, code, "\n" if text else "", text))
     if not in_time:
-        raise AgentError(
-            "hook-failed", "the hook %s took longer than %d s" % (kind, limit), "see `edgewright logs`"
-        )
+        raise AgentError(Code.HOOK_FAILED, "the hook %s took longer than %d s" % (kind, limit))
     if code:
         last = text.splitlines()[-1][:200] if text else "it printed nothing"
         raise AgentError(
-            "hook-failed",
+            Code.HOOK_FAILED,
             "the hook %s failed with exit code %d: %s" % (kind, code, last),
-            "see `edgewright logs`",
         )
 
 

@@ -5,7 +5,7 @@ import os
 import time
 
 from edgewright_agent import integrity, shapes
-from edgewright_agent.protocol import SILENCE_SECONDS, SPARE_BYTES, SPARE_INODES, AgentError
+from edgewright_agent.protocol import SILENCE_SECONDS, SPARE_BYTES, SPARE_INODES, AgentError, Code
 from edgewright_agent.uses import alone
 
 FOLDER = "incoming"
@@ -18,15 +18,14 @@ def room(files: "shapes.Files", needed: "int", inodes: "int" = 1) -> "None":
     free = about.f_bavail * about.f_frsize
     if free < needed + SPARE_BYTES:
         raise AgentError(
-            "disk-full",
+            Code.DISK_FULL,
             "not enough space: %d bytes needed, %d free" % (needed + SPARE_BYTES, free),
-            "prune old releases, or free some space on the board",
         )
     if about.f_files and about.f_favail < inodes + SPARE_INODES:
         raise AgentError(
-            "disk-full",
+            Code.DISK_FULL,
             "not enough inodes: %d needed, %d free" % (inodes + SPARE_INODES, about.f_favail),
-            "remove small files on the board",
+            cause="inodes",
         )
 
 
@@ -51,12 +50,10 @@ class Incoming(object):
         try:
             there = os.lstat(path).st_size
         except FileNotFoundError:
-            raise AgentError("not-found", "no such file was put: %s" % sha256, "put it first")
+            raise AgentError(Code.NOT_FOUND, "no such file was put: %s" % sha256)
         if (size is not None and size != there) or not self.checked.matches(path, sha256, there):
             self.files.remove_file(self.name(sha256))
-            raise AgentError(
-                "hash-mismatch", "an uploaded file is damaged, it was dropped: %s" % sha256, "put it again"
-            )
+            raise AgentError(Code.HASH_MISMATCH, "an uploaded file is damaged, it was dropped: %s" % sha256)
         return path
 
     def part(self, sha256: "str", size: "int") -> "shapes.Upload":
@@ -115,9 +112,8 @@ class Incoming(object):
             if digest.hexdigest() != sha256:
                 self.files.remove_file(part)
                 raise AgentError(
-                    "hash-mismatch",
+                    Code.HASH_MISMATCH,
                     "the uploaded bytes do not have their hash: %s" % sha256,
-                    "put them again",
                 )
             self.files.rename(part, self.name(sha256))
             self.checked.trust(self.files.path(self.name(sha256)), sha256)
@@ -144,9 +140,7 @@ class Incoming(object):
                     digest.update(piece)
                     left -= len(piece)
         except FileNotFoundError:
-            raise AgentError(
-                "bad-argument", "there is no such part: %s" % sha_of(part), "ask for `part` again"
-            )
+            raise AgentError(Code.BAD_ARGUMENT, "there is no such part: %s" % sha_of(part))
 
     def drop(self, sha256s: "shapes.Iterable[str]") -> "None":
         """Forget whole files that are no longer needed."""

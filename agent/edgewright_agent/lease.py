@@ -1,7 +1,7 @@
 """Leases: between two commands a transaction keeps other hosts out, for a limited time."""
 
 from edgewright_agent import clock, shapes
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 
 MAX_SECONDS = 3600.0
 
@@ -17,9 +17,9 @@ def free(state: "shapes.State", txn: "str" = "") -> "None":
     other = live(state)
     if other and other["txn"] != txn:
         raise AgentError(
-            "busy",
+            Code.BUSY,
             "another deployment is at work here: %s from %s" % (other["model"], other["host"]),
-            "wait for it, or %d s for its lease to end" % clock.left(other["deadline"]),
+            left_s=clock.left(other["deadline"]),
         )
 
 
@@ -41,11 +41,9 @@ def require(state: "shapes.State", txn: "str", model: "str") -> "None":
     lease = live(state)
     if not lease or lease["txn"] != txn:
         holder = "none holds it" if not lease else "%s holds it" % lease["host"]
-        raise AgentError(
-            "busy", "this transaction does not hold the board's lease: %s" % holder, "`begin` again"
-        )
+        raise AgentError(Code.BUSY, "this transaction does not hold the board's lease: %s" % holder)
     if lease["model"] != model:
-        raise AgentError("bad-argument", "the lease is for another model: %s" % lease["model"])
+        raise AgentError(Code.BAD_ARGUMENT, "the lease is for another model: %s" % lease["model"])
     lease["deadline"] = clock.in_seconds(lease["ttl_s"])
 
 

@@ -20,7 +20,7 @@ MAX_AGENT = 4 * 1024 * 1024  # bytes of the .pyz
 
 
 class Refused(Exception):
-    """The agent cannot be started: (code, message, hint)."""
+    """The agent cannot be started: (code, message)."""
 
 
 class MemoryImporter(object):
@@ -96,7 +96,7 @@ def receive(size: "int") -> "bytes":
         piece = os.read(0, min(65536, size - len(pieces)))
         if not piece:
             raise Refused(
-                "protocol", "the stream ended inside the agent's bytes: %d of %d" % (len(pieces), size), ""
+                "protocol", "the stream ended inside the agent's bytes: %d of %d" % (len(pieces), size)
             )
         pieces += piece
     return bytes(pieces)
@@ -116,17 +116,15 @@ def fetch(hello: "dict[str, object]", entry: "str") -> "bytes":
         raise Refused("protocol", "the hello names no agent: %.80r" % (named,), "")
     sha256, size = str(named["sha256"]), int(named["size"])
     if len(sha256) != 64 or set(sha256) - set("0123456789abcdef") or not 0 <= size <= MAX_AGENT:
-        raise Refused("protocol", "the hello names no agent: %r, %r bytes" % (sha256[:80], size), "")
+        raise Refused("protocol", "the hello names no agent: %r, %r bytes" % (sha256[:80], size))
     data = kept(root, sha256)
     if data is None and entry != "server":
-        raise Refused("not-found", "the agent's own file is gone: %s.pyz" % sha256, "connect again")
+        raise Refused("not-found", "the agent's own file is gone: %s.pyz" % sha256)
     if data is None:
         say(hello, {"need": "agent"})
         data = receive(size)
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise Refused(
-                "hash-mismatch", "the agent's bytes do not have the hash of the hello", "connect again"
-            )
+            raise Refused("hash-mismatch", "the agent's bytes do not have the hash of the hello")
     return data
 
 
@@ -135,17 +133,15 @@ def run(hello: "dict[str, object]") -> "None":
     try:
         entry = hello.get("entry", "server")
         if entry not in ENTRIES:
-            raise Refused("protocol", "unknown entry: %r" % (entry,), "")
+            raise Refused("protocol", "unknown entry: %r" % (entry,))
         data = fetch(hello, entry)
         install(data)
         module = importlib.import_module("edgewright_agent." + entry)
     except Exception as error:
         detail = (
-            error.args
-            if isinstance(error, Refused)
-            else ("protocol", "the agent did not start: %r" % error, "")
+            error.args if isinstance(error, Refused) else ("protocol", "the agent did not start: %r" % error)
         )
-        say(hello, {"error": {"code": detail[0], "message": detail[1], "hint": detail[2]}})
+        say(hello, {"error": {"code": detail[0], "message": detail[1]}})
         sys.exit(1)
     module.main(hello, data)
 

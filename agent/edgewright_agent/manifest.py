@@ -11,6 +11,7 @@ from edgewright_agent.protocol import (
     MAX_SLICES,
     SHA256,
     AgentError,
+    Code,
     loads,
 )
 
@@ -23,7 +24,7 @@ WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")  # a target or a precision
 
 def bad(what: "str") -> "AgentError":
     """The AgentError of a manifest."""
-    return AgentError("bad-manifest", "the manifest is not valid: %s" % what, "build the artifact again")
+    return AgentError(Code.BAD_MANIFEST, "the manifest is not valid: %s" % what)
 
 
 def safe_path(path: "object") -> "bool":
@@ -141,7 +142,7 @@ def parse(data: "bytes", sha256: "str") -> "shapes.Manifest":
         AgentError: `hash-mismatch`, before anything is parsed; `newer-schema`; `bad-manifest`.
     """
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise AgentError("hash-mismatch", "the manifest does not have its declared hash", "deploy it again")
+        raise AgentError(Code.HASH_MISMATCH, "the manifest does not have its declared hash")
     try:
         manifest: "shapes.Manifest" = loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -149,9 +150,8 @@ def parse(data: "bytes", sha256: "str") -> "shapes.Manifest":
     need(isinstance(manifest, dict) and is_count(manifest.get("schema"), 2**31), "schema")
     if manifest["schema"] > MANIFEST_SCHEMA:
         raise AgentError(
-            "newer-schema",
+            Code.NEWER_SCHEMA,
             "the manifest's schema is newer than this agent: %d" % manifest["schema"],
-            "use the version of edgewright that built it",
         )
     need(manifest["schema"] > 0, "schema")
     for key in ("target", "precision"):

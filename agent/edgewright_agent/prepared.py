@@ -11,7 +11,7 @@ from edgewright_agent import children, runners, shapes
 from edgewright_agent import state as states
 from edgewright_agent.integrity import sha256_of
 from edgewright_agent.manifest import MAX_SLACK, model_bytes, safe_path
-from edgewright_agent.protocol import SPARE_BYTES, AgentError
+from edgewright_agent.protocol import SPARE_BYTES, AgentError, Code
 
 ABOUT = "PREPARED.json"  # checksummed as the slots of the state are
 MAX_ABOUT = 1024 * 1024
@@ -188,8 +188,8 @@ class Prepared(object):
                 path = os.path.relpath(os.path.join(where, name), base)
                 full = os.path.join(base, path)
                 if os.path.islink(full) or not safe_path(path) or path == ABOUT:
-                    raise AgentError("load-failed", "the runner prepared an unsafe file: %r" % path)
+                    raise AgentError(Code.LOAD_FAILED, "the runner prepared an unsafe file: %r" % path)
                 found[path] = sha256_of(full), os.path.getsize(full)
         if not found:
-            raise AgentError("load-failed", "the runner prepared nothing", "see `edgewright logs`")
+            raise AgentError(Code.LOAD_FAILED, "the runner prepared nothing")
         return found

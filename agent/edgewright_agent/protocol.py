@@ -63,20 +63,60 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")  # models and versions
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
+class Code(object):
+    """The codes of the errors that an agent reports. What they mean, and what to do: docs/errors.md, by the host."""
+
+    ACCELERATOR_ABSENT = "accelerator-absent"
+    BAD_ARGUMENT = "bad-argument"
+    BAD_MANIFEST = "bad-manifest"
+    BUSY = "busy"
+    CHILD_CRASHED = "child-crashed"
+    CONFLICT = "conflict"
+    DISK_FULL = "disk-full"
+    FAILED_BEFORE = "failed-before"
+    HASH_MISMATCH = "hash-mismatch"
+    HOOK_FAILED = "hook-failed"
+    IN_USE = "in-use"
+    IO = "io"
+    LOAD_FAILED = "load-failed"
+    NEWER_SCHEMA = "newer-schema"
+    NO_GUARD = "no-guard"
+    NOT_FOUND = "not-found"
+    NOTHING_TO_ROLL_BACK = "nothing-to-roll-back"
+    PROTOCOL = "protocol"
+    RELEASE_DAMAGED = "release-damaged"
+    REVERTED = "reverted"
+    ROOT_REFUSED = "root-refused"
+    RUNNER_MISSING = "runner-missing"
+    RUNNER_REFUSED = "runner-refused"
+    RUNTIME_DAMAGED = "runtime-damaged"
+    RUNTIME_MISSING = "runtime-missing"
+    SLOW_START = "slow-start"
+    STATE_LOST = "state-lost"
+    TIMEOUT = "timeout"
+    UNKNOWN_COMMAND = "unknown-command"
+
+
 class AgentError(Exception):
-    """An error that the agent reports to the host.
+    """An error that the agent reports to the host, which knows what to do about it.
 
     Args:
-        code: stable word, such as `disk-full`.
+        code: one of Code.
         message: what is wrong with which input, one lower-case line.
-        hint: what to do about it.
+        about: what the host may need besides: `cause` (a word that tells errors of a code apart), `group`, `usable`
+            (accelerators), `left_s` (of a lease), `advice` (a runner's own), `log` (the last words of a runtime).
     """
 
-    def __init__(self, code: "str", message: "str", hint: "str" = "") -> "None":
+    def __init__(self, code: "str", message: "str", **about: "object") -> "None":
         Exception.__init__(self, message)
         self.code = code
         self.message = message
-        self.hint = hint
+        self.about = about
+
+    def wire(self) -> "shapes.Result":
+        """As the wire has it."""
+        found: "shapes.Result" = {"code": self.code, "message": self.message}
+        return {**found, "about": self.about} if self.about else found
 
 
 def encode(message: "shapes.Record") -> "bytes":
@@ -119,9 +159,11 @@ def decode(line: "bytes") -> "shapes.Unchecked":
     try:
         message = loads(line.decode("utf-8"))
     except (ValueError, RecursionError):
-        raise AgentError("protocol", "a line is not JSON, or a number in it is out of range: %r" % line[:80])
+        raise AgentError(
+            Code.PROTOCOL, "a line is not JSON, or a number in it is out of range: %r" % line[:80]
+        )
     if not isinstance(message, dict):
-        raise AgentError("protocol", "a line is not a JSON object: %r" % line[:80])
+        raise AgentError(Code.PROTOCOL, "a line is not a JSON object: %r" % line[:80])
     return message
 
 

@@ -6,7 +6,7 @@ import re
 import sys
 
 from edgewright_agent import clock, crontab, shapes, userunit
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 from edgewright_agent.root import board_id
 
 RECORD = "guard.json"  # what was installed: kind, sha256 of the agent, command
@@ -52,8 +52,7 @@ def command(agent: "shapes.Agent") -> "list[str]":
     pyz = agent.files.path("agent/%s.pyz" % agent.sha256)
     for path in (sys.executable or "", agent.files.root):
         if not PLAIN.match(path):
-            hint = "move the root folder (`root` in fleet.toml), or do without a guard"
-            raise AgentError("no-guard", "a guard needs plain paths: %r" % path, hint)
+            raise AgentError(Code.NO_GUARD, "a guard needs plain paths: %r" % path, cause="path")
     return [sys.executable, "-I", "-S", "-B", pyz, "guard", "--root", agent.files.root]
 
 
@@ -134,5 +133,4 @@ def refuse_long(found: "str", deadline_s: "float", unguarded: "bool") -> "None":
     """AgentError `no-guard`, where a trial is a long one and no guard was `found`."""
     if found == "none" and deadline_s > LONG_SECONDS and not unguarded:
         message = "a trial of %d s must survive a reboot, and this board has no guard" % deadline_s
-        hint = "`edgewright doctor BOARD --install-guard`, at most %d s, or --unguarded" % LONG_SECONDS
-        raise AgentError("no-guard", message, hint)
+        raise AgentError(Code.NO_GUARD, message, cause="long")

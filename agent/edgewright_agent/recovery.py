@@ -5,7 +5,7 @@ import os
 
 from edgewright_agent import clock, hooks, lease, manifest, prepared, shapes, watchdog
 from edgewright_agent import state as states
-from edgewright_agent.protocol import MAX_LINE, AgentError, loads
+from edgewright_agent.protocol import MAX_LINE, AgentError, Code, loads
 from edgewright_agent.trial import find
 
 
@@ -124,19 +124,15 @@ def record_of(agent: "shapes.Agent", model: "str", release: "str") -> "shapes.Un
     if not isinstance(about, dict):
         raise ValueError("not a record")
     if about.pop("schema", 1) > states.SCHEMA:  # the first agents wrote none
-        raise AgentError(
-            "newer-schema", "a newer agent installed %s %s" % (model, release), "use a newer edgewright"
-        )
+        raise AgentError(Code.NEWER_SCHEMA, "a newer agent installed %s %s" % (model, release))
     return about
 
 
 def reset(agent: "shapes.Agent", releases: "shapes.Releases", trials: "shapes.Trials") -> "shapes.Result":
     """After both state slots were lost: take each hash-valid `current` as the truth."""
     with agent.store.locked() as state:
-        if agent.store.problem != "state-lost":
-            raise AgentError(
-                "conflict", "the state is not lost: there is nothing to reset", "use `purge` to start over"
-            )
+        if agent.store.problem != Code.STATE_LOST:
+            raise AgentError(Code.CONFLICT, "the state is not lost: there is nothing to reset")
         for model in sorted(os.listdir(agent.files.path("models"))):
             path = agent.files.path("models/%s/current" % model)
             release = os.path.basename(os.readlink(path)) if os.path.islink(path) else ""
@@ -145,7 +141,7 @@ def reset(agent: "shapes.Agent", releases: "shapes.Releases", trials: "shapes.Tr
                 releases.check(model, release, about)
             except (OSError, ValueError, KeyError, TypeError, AgentError) as error:
                 if (
-                    getattr(error, "code", "") == "newer-schema"
+                    getattr(error, "code", "") == Code.NEWER_SCHEMA
                 ):  # what this agent does not know would be removed
                     raise
                 agent.files.note("reset: %s has no valid current release: %s" % (model, error))

@@ -7,7 +7,7 @@ import os
 from edgewright_agent import hooks as hook_files
 from edgewright_agent import incoming, lease, manifest, prepared, shapes
 from edgewright_agent import state as states
-from edgewright_agent.protocol import MAX_MANIFEST, AgentError
+from edgewright_agent.protocol import MAX_MANIFEST, AgentError, Code
 
 RESERVE = "reserve"
 RESERVE_BYTES = 4 * 1024 * 1024  # given back to the disk when a revert needs it
@@ -55,9 +55,8 @@ def refuse_failed(
     failure = failed_before(record, artifact, runtime, hooks, runner)
     if failure:
         raise AgentError(
-            "failed-before",
+            Code.FAILED_BEFORE,
             "this artifact failed on this board before: %s" % failure["why"],
-            "build it differently, or use another runtime version",
         )
 
 
@@ -74,7 +73,7 @@ def remember_failure(
     Only for load, golden and hook failures.
     """
     about = record["releases"][release]
-    hooks = hooks_of(about) if code == "hook-failed" else None
+    hooks = hooks_of(about) if code == Code.HOOK_FAILED else None
     key = runtime_key(runtime) if runtime else about["runtime"]
     if failed_before(record, about["artifact"], key, hooks_of(about), runner) is None:
         entry: "shapes.Failure" = {
@@ -170,7 +169,7 @@ class Releases(object):
         runner = self.agent.runners.choose(content["target"], runner)
         used = self.agent.runtimes.find(runtime)
         if used["target"] != content["target"]:
-            raise AgentError("bad-argument", "the runtime is for another target: %s" % used["target"])
+            raise AgentError(Code.BAD_ARGUMENT, "the runtime is for another target: %s" % used["target"])
         if not same_parts(record, release, wanted) or release not in record["known_good"]:
             refuse_failed(record, artifact, runtime_key(used), hooks_of(wanted), runner)
         stage = "incoming/stage-" + txn
@@ -218,9 +217,8 @@ class Releases(object):
             return known["state"] != "failed"  # it failed on another version of the runtime
         if release in needed(record):
             raise AgentError(
-                "in-use",
+                Code.IN_USE,
                 "this release is in use with another runtime or other hooks: %s" % release,
-                "deploy it under another version",
             )
         return False
 
@@ -246,7 +244,7 @@ class Releases(object):
                 continue
             size = os.path.getsize(self.agent.incoming.find(sha256))
             if size > hook_files.MAX_BYTES:
-                raise AgentError("bad-argument", "a hook is too large: %d bytes" % size)
+                raise AgentError(Code.BAD_ARGUMENT, "a hook is too large: %d bytes" % size)
             self.files.copy(self.agent.incoming.name(sha256), target, size, 0o700)
 
     def place(
@@ -257,9 +255,7 @@ class Releases(object):
             lease.require(state, txn, model)
             record = states.model_of(state, model)
             if release in needed(record):
-                raise AgentError(
-                    "in-use", "a damaged release is in use: %s" % release, "deploy it under another version"
-                )
+                raise AgentError(Code.IN_USE, "a damaged release is in use: %s" % release)
             self.files.make_folder("models/%s/versions" % model)
             self.files.make_folder("models/%s/records" % model)
             self.trash(folder(model, release))
@@ -286,12 +282,11 @@ class Releases(object):
             with open(path, "rb") as file:
                 return manifest.parse(file.read(MAX_MANIFEST + 1), about["artifact"])
         except (OSError, AgentError) as error:
-            if getattr(error, "code", "") == "newer-schema":
+            if getattr(error, "code", "") == Code.NEWER_SCHEMA:
                 raise
             raise AgentError(
-                "release-damaged",
+                Code.RELEASE_DAMAGED,
                 "the release's manifest is damaged: %s %s" % (model, release),
-                "deploy it again",
             )
 
     def check(self, model: "str", release: "str", about: "shapes.Release") -> "shapes.Manifest":
@@ -303,9 +298,8 @@ class Releases(object):
                 os.path.join(base, entry["path"]), entry["sha256"], entry["size"]
             ):
                 raise AgentError(
-                    "release-damaged",
+                    Code.RELEASE_DAMAGED,
                     "a file of %s %s is damaged: %s" % (model, release, entry["path"]),
-                    "deploy it again",
                 )
         return content
 
@@ -322,9 +316,8 @@ class Releases(object):
         for kind, sha256 in sorted(about["hooks"].items()):
             if not hook_files.whole(self.agent, sha256):
                 raise AgentError(
-                    "release-damaged",
+                    Code.RELEASE_DAMAGED,
                     "the hook %s of %s %s is gone or damaged" % (kind, model, release),
-                    "deploy it again",
                 )
 
     def trash(self, relative: "str") -> "None":
@@ -359,9 +352,7 @@ class Releases(object):
             states.known_release(state, model, release)
             record = state["models"][model]
             if release in needed(record) or release in record["known_good"]:
-                raise AgentError(
-                    "in-use", "this release must stay: %s" % release, "`prune` removes old known-good ones"
-                )
+                raise AgentError(Code.IN_USE, "this release must stay: %s" % release)
             self.remove(state, model, release)
         self.empty_trash()
         return {}

@@ -7,13 +7,12 @@ import uuid
 
 from edgewright_agent import shapes
 from edgewright_agent.files import make_root
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 from edgewright_agent.state import take
 
 FOLDERS = ("agent", "runtimes", "incoming", "trash", "models", "results", "hooks", "runners")
 VOLATILE = ("tmpfs", "ramfs", "rootfs")
 GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
-HINT = "set `root` of this board in fleet.toml to a new folder on a real, writable disk"
 
 
 def unescape(field: "str") -> "str":
@@ -83,7 +82,7 @@ def problem(root: "str") -> "str":
 
 def refuse(why: "str", root: "str") -> "AgentError":
     """The AgentError of a root folder that must not be used."""
-    return AgentError("root-refused", "the root folder cannot be used, %s: %s" % (why, root), HINT)
+    return AgentError(Code.ROOT_REFUSED, "the root folder cannot be used, %s: %s" % (why, root))
 
 
 def open_to(files: "shapes.Files", group: "str | None") -> "None":
@@ -102,15 +101,23 @@ def gid_of(group: "object", root: "str") -> "int":
     import grp  # a board without a shared group may lack it
 
     if not isinstance(group, str) or not GROUP.match(group):
-        raise AgentError("bad-argument", "not a group's name: %.40r" % (group,))
+        raise AgentError(Code.BAD_ARGUMENT, "not a group's name: %.40r" % (group,))
     try:
         gid = grp.getgrnam(group).gr_gid
     except KeyError:
-        hint = "make it on the board (`groupadd %s`), or take `group` out of fleet.toml" % group
-        raise AgentError("root-refused", "there is no group %s on the board: %s" % (group, root), hint)
+        raise AgentError(
+            Code.ROOT_REFUSED,
+            "there is no group %s on the board: %s" % (group, root),
+            cause="no-group",
+            group=group,
+        )
     if gid not in os.getgroups() + [os.getegid()] and os.geteuid() != 0:
-        hint = "`usermod -a -G %s` the login on the board, then connect again" % group
-        raise AgentError("root-refused", "the login is not in the group %s: %s" % (group, root), hint)
+        raise AgentError(
+            Code.ROOT_REFUSED,
+            "the login is not in the group %s: %s" % (group, root),
+            cause="not-in-group",
+            group=group,
+        )
     return gid
 
 

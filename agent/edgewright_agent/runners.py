@@ -13,7 +13,7 @@ import zipfile
 
 from edgewright_agent import shapes
 from edgewright_agent.loader import MemoryImporter
-from edgewright_agent.protocol import MAX_RUNNER, RUNNERS, AgentError, loads
+from edgewright_agent.protocol import MAX_RUNNER, RUNNERS, AgentError, Code, loads
 
 FOLDER = "runners"
 PACKAGE = "edgewright_targets"
@@ -109,22 +109,19 @@ class Runners(object):
             raise self.lacking(target, sha256)
         found = parsed(data)
         if "%s/%s/runner.py" % (PACKAGE, target) not in found:
-            raise AgentError("bad-argument", "the runner is not for %s: %s" % (target, sha256))
+            raise AgentError(Code.BAD_ARGUMENT, "the runner is not for %s: %s" % (target, sha256))
         return found
 
     def lacking(self, target: "str", sha256: "str") -> "AgentError":
         """The AgentError where a runner is not here."""
         if not self.forced:
-            return AgentError(
-                "runner-missing", "no runner for %s is on this board" % target, "deploy it again"
-            )
+            return AgentError(Code.RUNNER_MISSING, "no runner for %s is on this board" % target)
         which = (
             "no runner for %s" % target if target not in self.of_target else "another runner than " + sha256
         )
         return AgentError(
-            "runner-refused",
+            Code.RUNNER_REFUSED,
             "the administrator of this board installed %s" % which,
-            "`edgewright fleet agent` writes an agent with runners, for the administrator to install",
         )
 
     def keep(self, target: "str", sha256: "str") -> "None":
@@ -134,7 +131,7 @@ class Runners(object):
             AgentError: `runner-refused`, `bad-argument`, `not-found`, `busy`: another session prunes.
         """
         if not self.forced and not self.agent.uses.hold(FOLDER):
-            raise AgentError("busy", "another session prunes this board", "run this again when it is over")
+            raise AgentError(Code.BUSY, "another session prunes this board")
         if not self.forced and not self.read(sha256):
             self.take(sha256)
         self.sources(target, sha256)
@@ -144,7 +141,7 @@ class Runners(object):
         with open(self.agent.incoming.find(sha256), "rb") as file:
             data = file.read(MAX_RUNNER + 1)
         if len(data) > MAX_RUNNER:
-            raise AgentError("bad-argument", "a runner is too large: more than %d bytes" % MAX_RUNNER)
+            raise AgentError(Code.BAD_ARGUMENT, "a runner is too large: more than %d bytes" % MAX_RUNNER)
         parsed(data)
         self.agent.files.remove_tree(name(sha256))
         self.agent.files.write(name(sha256), data)
@@ -158,5 +155,5 @@ def parsed(data: "bytes") -> "dict[str, str]":
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
-        raise AgentError("bad-argument", "not a runner")
+        raise AgentError(Code.BAD_ARGUMENT, "not a runner")
     return found

@@ -9,7 +9,7 @@ import time
 from array import array
 
 from edgewright_agent import answers, memory, shapes, tensors
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 
 MAX_FEEDS = 32 * 1024 * 1024  # bytes of inputs kept ready while measuring
 MAX_SAMPLES = 50000  # of one `infer`: their times are one JSON line
@@ -25,12 +25,10 @@ def chosen(runner: "shapes.Runner", options: "shapes.Options") -> "tuple[shapes.
     """
     usable = list(runner.accelerators())
     if not usable:
-        hint = "look whether its driver and libraries are installed, and whether this user may use it"
-        raise AgentError("accelerator-absent", "the runtime finds nothing on this board to run on", hint)
+        raise AgentError(Code.ACCELERATOR_ABSENT, "the runtime finds nothing on this board to run on")
     wanted = options.get("accelerator") or usable[0]
     if wanted not in usable and wanted != AUTO:
-        hint = "this runtime can use: %s" % ", ".join(usable)
-        raise AgentError("accelerator-absent", "the accelerator is not there: %s" % wanted, hint)
+        raise AgentError(Code.ACCELERATOR_ABSENT, "the accelerator is not there: %s" % wanted, usable=usable)
     return {**options, "accelerator": wanted}, wanted
 
 
@@ -48,9 +46,9 @@ def load(runner: "shapes.Runner", job: "shapes.Task", stage: "shapes.Stage") -> 
     try:
         session = runner.load(job["folder"], job["manifest"], options)
     except getattr(runner, "AcceleratorAbsent", ()) as error:  # found out by opening it
-        raise AgentError("accelerator-absent", str(error), error.hint)
+        raise AgentError(Code.ACCELERATOR_ABSENT, str(error), advice=error.hint)
     except getattr(runner, "ModelRefused", ()) as error:
-        raise AgentError("load-failed", "the runtime refused the model: %s" % error, error.hint)
+        raise AgentError(Code.LOAD_FAILED, "the runtime refused the model: %s" % error, advice=error.hint)
     refuse_another(wanted, session.accelerator)
     return session
 
@@ -59,7 +57,7 @@ def refuse_another(wanted: "str", took: "str") -> "None":
     """AgentError `accelerator-absent`, where an accelerator was asked for by name and another one taken."""
     if took != wanted and wanted != AUTO:
         message = "the model does not run on %s: the runtime took %s" % (wanted, took)
-        raise AgentError("accelerator-absent", message, "convert it for that accelerator, or ask for another")
+        raise AgentError(Code.ACCELERATOR_ABSENT, message, cause="elsewhere")
 
 
 def prepare(
@@ -112,9 +110,7 @@ def inputs(job: "shapes.Task", source: "tensors.Tensors") -> "list[shapes.Tensor
         members.append(member)
     counts = set(member.count for member in members)
     if len(counts) != 1 or not min(counts):
-        raise tensors.bad(
-            "the inputs have %s samples" % sorted(counts), "axis 0 is the samples, at least one"
-        )
+        raise tensors.bad("the inputs have %s samples along axis 0, at least one is needed" % sorted(counts))
     return members
 
 
@@ -133,7 +129,7 @@ def infer(
     with tensors.Tensors(job["path"]) as source, tensors.NpzWriter(job["out"], members) as writer:
         given = inputs(job, source)
         if given[0].count > MAX_SAMPLES:
-            raise tensors.bad("too many samples: %d" % given[0].count, "at most %d" % MAX_SAMPLES)
+            raise tensors.bad("too many samples: %d of at most %d" % (given[0].count, MAX_SAMPLES))
         stage.enter("run")
         for data in zip(*[member.samples() for member in given]):
             feed = session.feed(data)
@@ -162,8 +158,8 @@ def evaluate(
         count, writer = members[0].count, answers.writer(job["keep"], job["manifest"]["outputs"], job["out"])
         if count * writer.sample_bytes > answers.MAX_BYTES:
             megabytes = count * writer.sample_bytes // 1024**2
-            hint = "at most %d; evaluate on fewer samples" % (answers.MAX_BYTES // 1024**2)
-            raise tensors.bad("the answers would take %d MiB" % megabytes, hint)
+            most = answers.MAX_BYTES // 1024**2
+            raise tensors.bad("the answers would take %d MiB, at most %d are sent" % (megabytes, most))
         session, done, said = load(runner, job, stage), 0, time.monotonic()
         stage.enter("run")
         with writer:

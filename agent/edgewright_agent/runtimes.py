@@ -9,7 +9,7 @@ import zipfile
 import zlib
 
 from edgewright_agent import bytecode, incoming, shapes, system
-from edgewright_agent.protocol import MAX_FILES, PIECE, AgentError, runtime_id
+from edgewright_agent.protocol import MAX_FILES, PIECE, AgentError, Code, runtime_id
 from edgewright_agent.releases import Releases
 
 ABOUT = "RUNTIME.json"
@@ -29,7 +29,7 @@ VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,63}\Z")
 
 def damaged(what: "str", ref: "str") -> "AgentError":
     """The AgentError of a runtime whose files are not what was unpacked."""
-    return AgentError("runtime-damaged", "the runtime is damaged, %s: %s" % (what, ref), "provision it again")
+    return AgentError(Code.RUNTIME_DAMAGED, "the runtime is damaged, %s: %s" % (what, ref))
 
 
 def destination(name: "str") -> "str | None":
@@ -40,9 +40,9 @@ def destination(name: "str") -> "str | None":
     """
     parts = name.split("/")
     if name.startswith("/") or "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in parts):
-        raise AgentError("bad-argument", "a wheel holds an unsafe path: %r" % name[:200])
+        raise AgentError(Code.BAD_ARGUMENT, "a wheel holds an unsafe path: %r" % name[:200])
     if len(name) > 500 or any(len(part.encode("utf-8", "replace")) > 250 for part in parts):
-        raise AgentError("bad-argument", "a wheel holds too long a path: %r" % name[:80])
+        raise AgentError(Code.BAD_ARGUMENT, "a wheel holds too long a path: %r" % name[:80])
     if parts[0].endswith(".data"):
         return "/".join(parts[2:]) if len(parts) > 2 and parts[1] in ("purelib", "platlib") else None
     return None if name in (ABOUT, DAMAGED) else name
@@ -173,7 +173,7 @@ class Runtimes(object):
             return wheel, self.uploads.find(wheel["sha256"], wheel["size"])
         except AgentError as error:
             donor = self.donor(wheel["sha256"], wheel["size"])
-            if error.code != "not-found" or donor is None:
+            if error.code != Code.NOT_FOUND or donor is None:
                 raise
             return wheel, donor
 
@@ -237,11 +237,11 @@ class Runtimes(object):
                 size = sum(info.file_size for info, _ in rows)
                 total = size + sum(entry[1] for entry in before.values())
                 if total > MAX_BYTES or len(rows) + len(before) > MAX_FILES:
-                    raise AgentError("bad-argument", "a runtime is too large: %d bytes" % total)
+                    raise AgentError(Code.BAD_ARGUMENT, "a runtime is too large: %d bytes" % total)
                 incoming.room(self.files, size, len(rows))
                 return {to: self.extract(archive, info, stage + "/" + to) for info, to in rows}
         except NOT_A_WHEEL as error:
-            raise AgentError("bad-argument", "not a wheel: %s" % error, "fetch the wheel again")
+            raise AgentError(Code.BAD_ARGUMENT, "not a wheel: %s" % error)
 
     def extract(self, archive: "zipfile.ZipFile", info: "zipfile.ZipInfo", to: "str") -> "shapes.FileRow":
         """Unpack one member, at most the bytes it declares. Returns [sha256, size]."""
@@ -257,7 +257,7 @@ class Runtimes(object):
                 write(piece)
             if left or packed.read(1):
                 raise AgentError(
-                    "bad-argument", "a wheel's member does not have its size: %r" % info.filename[:200]
+                    Code.BAD_ARGUMENT, "a wheel's member does not have its size: %r" % info.filename[:200]
                 )
         return digest.hexdigest(), info.file_size
 
@@ -349,4 +349,4 @@ class Runtimes(object):
                 if fault:
                     raise damaged(fault, "%s %s" % (about["name"], about["version"]))
                 return {**self.fact(about), "path": self.files.path(folder)}
-        raise AgentError("runtime-missing", "the runtime is not on this board: %s" % ref, "provision it")
+        raise AgentError(Code.RUNTIME_MISSING, "the runtime is not on this board: %s" % ref)

@@ -13,7 +13,15 @@ from edgewright_agent.agent import Agent
 from edgewright_agent.channel import Channel, Closed
 from edgewright_agent.commands import Commands, version
 from edgewright_agent.files import failure
-from edgewright_agent.protocol import HEARTBEAT_SECONDS, SILENCE_SECONDS, VERSION, AgentError, decode, encode
+from edgewright_agent.protocol import (
+    HEARTBEAT_SECONDS,
+    SILENCE_SECONDS,
+    VERSION,
+    AgentError,
+    Code,
+    decode,
+    encode,
+)
 from edgewright_agent.state import CRITICAL
 
 END_SECONDS = 10  # how long the end waits for a change of the state to be whole
@@ -138,7 +146,7 @@ class Server(object):
                 try:
                     line = self.channel.line()
                 except AgentError as error:
-                    self.channel.say({"id": None, "error": described(error)})
+                    self.channel.say({"id": None, "error": error.wire()})
                     return
                 if line or not self.words:
                     self.answer(line)
@@ -151,10 +159,10 @@ class Server(object):
         try:
             request = decode(line)
             if set(request) - {"id", "do", "args"} or not isinstance(request.get("id"), int):
-                raise AgentError("protocol", "a request needs `id`, `do` and `args`, and nothing else")
+                raise AgentError(Code.PROTOCOL, "a request needs `id`, `do` and `args`, and nothing else")
             given = arguments.check(request.get("do"), request.get("args", {}))
         except AgentError as error:
-            self.channel.say({"id": request.get("id"), "error": described(error)})
+            self.channel.say({"id": request.get("id"), "error": error.wire()})
             return
         self.request, self.last_word, self.channel.working = request["id"], time.monotonic(), True
         if self.channel.ended and not self.channel.pieces and request["do"] != "put":
@@ -175,13 +183,13 @@ class Server(object):
             failed = failure(error, error.filename or do)
         except Exception as error:
             traceback.print_exc()
-            failed = AgentError("io", "the agent failed in %s: %s: %s" % (do, type(error).__name__, error))
+            failed = AgentError(Code.IO, "the agent failed in %s: %s: %s" % (do, type(error).__name__, error))
         else:
             if not self.over:  # after a purge there is no log
                 self.note(logbook.done(do, given, result))
             return {"ok": result}
         self.note(logbook.refused(do, given, failed))
-        return {"error": described(failed)}
+        return {"error": failed.wire()}
 
     def run(self, do: "str", given: "shapes.Arguments") -> "shapes.Result":
         """Run a command. Returns its result."""
@@ -201,7 +209,7 @@ class Server(object):
         """Take a file's bytes. However it goes, exactly the announced bytes are read."""
         if offset > size:
             self.over = True
-            raise AgentError("bad-argument", "offset beyond size: %d of %d" % (offset, size))
+            raise AgentError(Code.BAD_ARGUMENT, "offset beyond size: %d of %d" % (offset, size))
         self.channel.working = False  # the bytes may be all that was sent: their end is no broken link
         pieces = self.channel.raw(size - offset)
         try:
@@ -214,16 +222,11 @@ class Server(object):
         """Send a result's bytes."""
         path = self.agent.files.result_path(result)
         if path is None:
-            raise AgentError("not-found", "no such result in this session: %s" % result)
+            raise AgentError(Code.NOT_FOUND, "no such result in this session: %s" % result)
         size = os.path.getsize(path)
         event = {"id": self.request, "event": "bytes", "size": size, "sha256": integrity.sha256_of(path)}
         self.channel.send(event, path, size)
         return {}
-
-
-def described(error: "AgentError") -> "dict[str, str]":
-    """An AgentError as the wire has it."""
-    return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
 def greet(
@@ -268,9 +271,7 @@ def main(hello: "shapes.Hello", data: "bytes", runners: "dict[str, bytes] | None
         agent, greeting = greet(hello, data, runners)
     except (AgentError, OSError) as error:
         known = error if isinstance(error, AgentError) else failure(error, str(hello.get("root")))
-        os.write(
-            sink, encode({"edgewright": VERSION, "nonce": hello.get("nonce"), "error": described(known)})
-        )
+        os.write(sink, encode({"edgewright": VERSION, "nonce": hello.get("nonce"), "error": known.wire()}))
         sys.exit(1)
     server = Server(agent, source, sink)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):

@@ -35,7 +35,9 @@ Say: TypeAlias = Callable[[Result], object]  # takes an event
 Describe: TypeAlias = Callable[[Arguments], str]
 Write: TypeAlias = Callable[[bytes], object]
 Check: TypeAlias = Callable[[Unchecked], bool]
-Rule: TypeAlias = Check | tuple[Check, object]  # of an argument; with its default, where it may be left out
+Rule: TypeAlias = (
+    str | tuple[str, object]
+)  # the word of an argument's type; with its default, where it may be left out
 IsWhole: TypeAlias = TypeGuard[int]
 IsNumber: TypeAlias = TypeGuard[float]
 Process: TypeAlias = subprocess.Popen[bytes]

@@ -12,7 +12,7 @@ import sys
 import threading
 
 from edgewright_agent import shapes
-from edgewright_agent.protocol import BOOT, AgentError
+from edgewright_agent.protocol import BOOT, AgentError, Code
 
 RUNNING: "set[shapes.Process]" = set()
 _LOCK = threading.Lock()
@@ -90,7 +90,7 @@ def start(
         pipe_of(process.stdin).write(hello_line(entry, extra, root, sha256))
     except OSError as error:
         finish(process)
-        raise AgentError("child-crashed", "a process of the agent did not start: %s" % error)
+        raise AgentError(Code.CHILD_CRASHED, "a process of the agent did not start: %s" % error)
     return process
 
 

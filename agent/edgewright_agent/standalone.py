@@ -7,14 +7,14 @@ import sys
 from edgewright_agent import deadline, reboot, shapes, status
 from edgewright_agent import root as roots
 from edgewright_agent.agent import Agent
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 
 
 def local(root: "str") -> "shapes.Agent":
     """An Agent for a program started by hand or by cron, on a root folder that is there."""
     path = os.path.expanduser(root)
     if not os.path.isdir(path):
-        raise AgentError("not-found", "no such root folder: %s" % path)
+        raise AgentError(Code.NOT_FOUND, "no such root folder: %s" % path)
     return Agent(roots.prepare(path), "")
 
 
@@ -26,7 +26,7 @@ def recover_now(root: "str") -> "int":
         reboot.mark(agent.files)
         sys.stdout.write(json.dumps({"recovered": recovered}) + "\n")
     except AgentError as error:
-        sys.stderr.write("%s\nhint: %s\n" % (error.message, error.hint))
+        sys.stderr.write(error.message + "\n")
         return 1
     return 0
 
@@ -36,6 +36,6 @@ def show_status(root: "str") -> "int":
     try:
         sys.stdout.write(json.dumps(status.status(local(root)), indent=1, sort_keys=True) + "\n")
     except AgentError as error:
-        sys.stderr.write("%s\nhint: %s\n" % (error.message, error.hint))
+        sys.stderr.write(error.message + "\n")
         return 1
     return 0

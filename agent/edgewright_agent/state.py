@@ -14,7 +14,7 @@ import threading
 import time
 
 from edgewright_agent import shapes
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 
 SCHEMA = 1
 SLOTS = ("state.0.json", "state.1.json")
@@ -71,7 +71,7 @@ def model_of(state: "shapes.State", name: "str") -> "shapes.Model":
 def known_model(state: "shapes.State", name: "str") -> "shapes.Model":
     """A model's record; AgentError `not-found` where there is none."""
     if name not in state["models"]:
-        raise AgentError("not-found", "no such model on this board: %s" % name, "deploy it first")
+        raise AgentError(Code.NOT_FOUND, "no such model on this board: %s" % name)
     return state["models"][name]
 
 
@@ -79,9 +79,7 @@ def known_release(state: "shapes.State", name: "str", release: "str") -> "shapes
     """A release's record; AgentError `not-found` where there is none."""
     releases = known_model(state, name)["releases"]
     if release not in releases:
-        raise AgentError(
-            "not-found", "no such release of %s on this board: %s" % (name, release), "deploy it first"
-        )
+        raise AgentError(Code.NOT_FOUND, "no such release of %s on this board: %s" % (name, release))
     return releases[release]
 
 
@@ -156,27 +154,25 @@ class Store(object):
         self.problem = ""
         if not good:
             if there or self._models_there():
-                self.problem = "state-lost"
+                self.problem = Code.STATE_LOST
             return empty()
         state = good[-1][2]
         if state["schema"] > SCHEMA:
-            self.problem = "newer-schema"
+            self.problem = Code.NEWER_SCHEMA
             return empty()
         return put_right(state)
 
     def usable(self) -> "None":
         """AgentError where the state must not be changed."""
-        if self.problem == "state-lost":
+        if self.problem == Code.STATE_LOST:
             raise AgentError(
-                "state-lost",
+                Code.STATE_LOST,
                 "both copies of the state are damaged",
-                "`reset` accepts what `current` points to",
             )
-        if self.problem == "newer-schema":
+        if self.problem == Code.NEWER_SCHEMA:
             raise AgentError(
-                "newer-schema",
+                Code.NEWER_SCHEMA,
                 "a newer agent wrote the state of this board",
-                "upgrade edgewright, here and on the host",
             )
 
     def save(self, state: "shapes.State", reset: "bool" = False) -> "None":
@@ -230,5 +226,5 @@ def take(file: "int") -> "None":
             return
         except OSError:
             if time.monotonic() > limit:
-                raise AgentError("busy", "another session is changing this board", "try again in a moment")
+                raise AgentError(Code.BUSY, "another session is changing this board")
         time.sleep(0.02)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from edgewright_agent import shapes
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 
 TARGETS = {  # distribution: target
     "ai-edge-litert": "tflite",
@@ -102,4 +102,4 @@ def runtime(ref: "str") -> "shapes.Runtime":
         if known["ref"] == ref:
             found: "shapes.Runtime" = {**known, "path": None}
             return found
-    raise AgentError("runtime-missing", "the board's Python does not have %s" % ref, "provision a runtime")
+    raise AgentError(Code.RUNTIME_MISSING, "the board's Python does not have %s" % ref)

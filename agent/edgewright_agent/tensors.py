@@ -11,7 +11,7 @@ import struct
 import zipfile
 
 from edgewright_agent import shapes
-from edgewright_agent.protocol import PIECE, AgentError
+from edgewright_agent.protocol import PIECE, AgentError, Code
 
 FORMATS = {  # numpy dtype name: (letter of struct, bytes)
     "float16": ("e", 2),
@@ -33,11 +33,9 @@ MAGIC = b"\x93NUMPY"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same tensors give the same file
 
 
-def bad(
-    message: "str", hint: "str" = "write it with numpy.savez, C order, little-endian numbers"
-) -> "AgentError":
+def bad(message: "str") -> "AgentError":
     """The error of a tensor file that is not what it must be."""
-    return AgentError("bad-argument", message, hint)
+    return AgentError(Code.BAD_ARGUMENT, message)
 
 
 def product(shape: "shapes.Sizes") -> "int":
@@ -79,7 +77,7 @@ def parse_header(text: "str") -> "tuple[str, tuple[int, ...]]":
     if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
         raise bad("a tensor's shape is not a tuple of sizes: %s" % ascii(shape)[:80])
     if header["fortran_order"] is not False and not (header["fortran_order"] is True and len(shape) < 2):
-        raise bad("a tensor is in Fortran order", "save numpy.ascontiguousarray(x)")
+        raise bad("a tensor is in Fortran order")
     if not isinstance(header["descr"], str):
         raise bad("a tensor is not of one dtype")
     return dtype_of(header["descr"]), shape
@@ -167,7 +165,7 @@ class Quantised:
             try:
                 near = [round(value / self._scale) + self._zero for value in values]
             except (ValueError, OverflowError):
-                raise bad("an input is not finite", "")
+                raise bad("an input is not finite")
             limited = [min(max(value, self._low), self._high) for value in near]
             yield struct.pack("<%d%s" % (len(limited), self._letter), *limited)
 
@@ -192,7 +190,7 @@ class Resized:
             try:
                 yield struct.pack("<%d%s" % (len(values), self._letter), *values)
             except OverflowError:
-                raise bad("an input is too large for %s" % self.dtype, "")
+                raise bad("an input is too large for %s" % self.dtype)
 
 
 def fitted(member: "shapes.Tensor", spec: "shapes.Spec") -> "shapes.Tensor":
@@ -214,7 +212,7 @@ class Tensors:
         try:
             self._file = open(path, "rb")
         except OSError as error:
-            raise AgentError("not-found", "a tensor file cannot be opened: %s" % error.strerror)
+            raise AgentError(Code.NOT_FOUND, "a tensor file cannot be opened: %s" % error.strerror)
         self._zip: "zipfile.ZipFile | None" = None
         try:
             self._open()
@@ -249,7 +247,7 @@ class Tensors:
         """
         if name not in self.names:
             found = ", ".join(self.names)[:200]
-            raise bad("a tensor file has no member %s" % ascii(name), "its members: %s" % ascii(found))
+            raise bad("a tensor file has no member %s, it has %s" % (ascii(name), ascii(found)))
         if self._zip is None:
             return Member(self._file, os.fstat(self._file.fileno()).st_size)
         info = self._infos[name]
@@ -288,10 +286,10 @@ def check(member: "shapes.Tensor", spec: "shapes.Spec", what: "str") -> "None":
     """
     shape = tuple(spec["shape"])
     if member.dtype != spec["dtype"]:
-        raise bad("%s is %s, the model wants %s" % (what, member.dtype, spec["dtype"]), "convert it first")
+        raise bad("%s is %s, the model wants %s" % (what, member.dtype, spec["dtype"]))
     if member.sample_shape != shape and not (shape[:1] == (1,) and member.sample_shape == shape[1:]):
         found = (what, list(member.sample_shape), list(shape))
-        raise bad("%s has samples of shape %s, the model wants %s" % found, "axis 0 is the samples")
+        raise bad("%s has samples of shape %s, the model wants %s" % found)
 
 
 def of_dtype(spec: "shapes.Spec", dtype: "str") -> "shapes.Spec":

@@ -4,7 +4,7 @@ back by itself."""
 from edgewright_agent import clock, hooks, lease, reboot, shapes, watchdog
 from edgewright_agent import releases as release_files
 from edgewright_agent import state as states
-from edgewright_agent.protocol import HOOK_SECONDS, AgentError
+from edgewright_agent.protocol import HOOK_SECONDS, AgentError, Code
 
 MAX_DEADLINE = 24 * 3600.0  # seconds
 TRIED = ("activate", "health")  # the hooks of a trial, in order
@@ -62,7 +62,7 @@ class Trials(object):
             for kind in TRIED:
                 self.run_hook(kind, model, release)
         except AgentError as error:
-            self.revert(txn, error.message, failed=error.code == "hook-failed")
+            self.revert(txn, error.message, failed=error.code == Code.HOOK_FAILED)
             raise
         return self.on_trial(txn, before)
 
@@ -86,9 +86,7 @@ class Trials(object):
             record = state["models"][model]
             self.allowed(record, release, about, expected)
             if states.outcome_of(state, txn):
-                raise AgentError(
-                    "conflict", "this transaction is settled already: %s" % txn, "begin a new one"
-                )
+                raise AgentError(Code.CONFLICT, "this transaction is settled already: %s" % txn)
             self.releases.check(model, release, about)
             self.releases.check_hooks(model, release, about)
             record["trial"] = {
@@ -109,23 +107,20 @@ class Trials(object):
         """AgentError unless this release may be activated now."""
         if record["trial"]:
             raise AgentError(
-                "busy",
+                Code.BUSY,
                 "another release of this model is on trial: %s" % record["trial"]["to"],
-                "wait until it is committed or reverted",
             )
         if record["current"] != expected:
             raise AgentError(
-                "conflict",
+                Code.CONFLICT,
                 "the current release is another one: %s" % record["current"],
-                "look at `status`, deploy again",
             )
         if release == record["current"]:
-            raise AgentError("conflict", "this release is current already: %s" % release)
+            raise AgentError(Code.CONFLICT, "this release is current already: %s" % release)
         if about["state"] not in READY:
             raise AgentError(
-                "bad-argument",
+                Code.BAD_ARGUMENT,
                 "the release is not verified, it is %s: %s" % (about["state"], release),
-                "`verify` it first",
             )
 
     def watch(self, txn: "str", unguarded: "bool") -> "shapes.Watchdog | None":
@@ -144,9 +139,7 @@ class Trials(object):
         with self.store.locked() as state:
             found = find(state, txn)
             if found is None:
-                raise AgentError(
-                    "reverted", "the trial ended before it began: %s" % txn, "allow a longer deadline"
-                )
+                raise AgentError(Code.REVERTED, "the trial ended before it began: %s" % txn)
             name, record, trial = found
             kept = after_boot if after_boot != "none" else "watchdog"
             trial["phase"], trial["watchdog"] = "hooks", own
@@ -166,9 +159,7 @@ class Trials(object):
         with self.store.locked() as state:
             found = find(state, txn)
             if found is None:
-                raise AgentError(
-                    "reverted", "the trial ended while its hooks ran: %s" % txn, "allow a longer deadline"
-                )
+                raise AgentError(Code.REVERTED, "the trial ended while its hooks ran: %s" % txn)
             trial = found[2]
             trial["phase"] = "trial"
             self.store.save(state)
@@ -210,7 +201,7 @@ class Trials(object):
         """The outcome of a transaction that is no trial now; `not-found`."""
         outcome = states.outcome_of(state, txn)
         if outcome is None:
-            raise AgentError("not-found", "no such transaction on this board: %s" % txn, "look at `status`")
+            raise AgentError(Code.NOT_FOUND, "no such transaction on this board: %s" % txn)
         if self.store.doubt:
             self.store.save(state)
         return {"outcome": outcome}
@@ -241,7 +232,7 @@ class Trials(object):
         if about and about["state"] != "committed":  # what was good stays so
             about["state"] = "failed" if failed else "reverted"
             if failed:
-                release_files.remember_failure(record, trial["to"], reason, "hook-failed")
+                release_files.remember_failure(record, trial["to"], reason, Code.HOOK_FAILED)
         record["current"], record["trial"] = trial["from"], None
         states.settle(state, trial["txn"], "reverted")
         if moved:
@@ -273,9 +264,8 @@ class Trials(object):
             earlier = known[: known.index(current)] if current in known else known
             if not earlier:
                 raise AgentError(
-                    "nothing-to-roll-back",
+                    Code.NOTHING_TO_ROLL_BACK,
                     "no known-good %s before this one: %s" % (model, current),
-                    "deploy another version",
                 )
             return earlier[-1], current
         good = [
@@ -284,8 +274,8 @@ class Trials(object):
             if about["state"] == "committed" and to in (name, about["version"])
         ]
         if not good:
-            raise AgentError("not-found", "no known-good release of %s: %s" % (model, to), "look at `status`")
+            raise AgentError(Code.NOT_FOUND, "no known-good release of %s: %s" % (model, to))
         release = sorted(good, key=lambda name: known.index(name) if name in known else -1)[-1]
         if release == current:
-            raise AgentError("nothing-to-roll-back", "this release is current already: %s" % release)
+            raise AgentError(Code.NOTHING_TO_ROLL_BACK, "this release is current already: %s" % release)
         return release, current

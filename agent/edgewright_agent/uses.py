@@ -9,7 +9,7 @@ import os
 import time
 
 from edgewright_agent import shapes
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 
 WAIT_SECONDS = 5.0  # for a prune that counts what is in a folder
 
@@ -28,7 +28,7 @@ def alone(file: "int | shapes.Stream", name: "str | None" = None, folder: "int |
             return
     except OSError:
         pass
-    raise AgentError("busy", "another session sends the same file", "run this again when it is over")
+    raise AgentError(Code.BUSY, "another session sends the same file")
 
 
 class Uses(object):

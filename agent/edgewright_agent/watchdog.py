@@ -6,7 +6,7 @@ import select
 import time
 
 from edgewright_agent import shapes, spawn
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 from edgewright_agent.state import SCHEMA
 
 READY_SECONDS = 30.0  # a small board at full load takes most of it to start a Python
@@ -24,7 +24,7 @@ def start(agent: "shapes.Agent", txn: "str") -> "shapes.Watchdog":
     try:
         process = spawn.start("guard", {"txn": txn}, agent.files.root, agent.sha256)
     except (AgentError, OSError) as error:
-        raise AgentError("no-guard", "the watchdog did not start: %s" % error, "--unguarded does without")
+        raise AgentError(Code.NO_GUARD, "the watchdog did not start: %s" % error)
     line, limit = b"", time.monotonic() + READY_SECONDS
     pipe = spawn.pipe_of(process.stdout).fileno()
     while not line.endswith(b"\n") and select.select([pipe], [], [], max(0.0, limit - time.monotonic()))[0]:
@@ -42,6 +42,4 @@ def start(agent: "shapes.Agent", txn: "str") -> "shapes.Watchdog":
             "schema": SCHEMA,
         }
     except (ValueError, KeyError, TypeError):
-        raise AgentError(
-            "no-guard", "the watchdog did not report", "--unguarded does without; see `edgewright logs`"
-        )
+        raise AgentError(Code.NO_GUARD, "the watchdog did not report")

@@ -4,7 +4,7 @@ import os
 
 from edgewright_agent import children, shapes, verdict
 from edgewright_agent.answers import KEEP, Difference, dequantised
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
 from edgewright_agent.tensors import Tensors, check, numbers, of_dtype
 
 
@@ -42,12 +42,12 @@ def verify(
             answer: "shapes.Inferred" = children.run(job, request, say)
             found = compare(request["out"], path, job["manifest"], lenient, accepted)
         except AgentError as error:
-            if error.code not in ("bad-argument", "not-found"):
+            if error.code not in (Code.BAD_ARGUMENT, Code.NOT_FOUND):
                 raise
-            raise AgentError("bad-manifest", "the goldens do not fit: %s" % error.message, error.hint)
+            raise AgentError(Code.BAD_MANIFEST, "the goldens do not fit: %s" % error.message)
         if answer["count"] != goldens["count"]:
             message = "the goldens are %d, the manifest says %d" % (answer["count"], goldens["count"])
-            raise AgentError("bad-manifest", message)
+            raise AgentError(Code.BAD_MANIFEST, message)
         found["outputs"] = scratch.result("outputs.npz")
     found["goldens"], found["runtime"] = answer["count"], answer["runtime"]
     found["accelerator"], found["placement"] = answer["accelerator"], answer["placement"]
@@ -96,7 +96,7 @@ def differences(
     """
     check(reference, of_dtype(spec, reference.dtype), "a reference")
     if reference.count != output.count:
-        raise AgentError("bad-argument", "references: %d for %d outputs" % (reference.count, output.count))
+        raise AgentError(Code.BAD_ARGUMENT, "references: %d for %d outputs" % (reference.count, output.count))
     pooled, each, same = Difference(), [], reference.dtype == output.dtype
     for data, expected in zip(output.samples(), reference.samples()):
         values = dequantised(numbers(data, output.dtype), spec)
@@ -122,7 +122,7 @@ def evaluate(
         AgentError: `bad-argument`: a set that does not fit the model, or too much to bring; as `verify` else.
     """
     if keep not in KEEP:
-        raise AgentError("bad-argument", "unknown answers: %.40r" % (keep,), "known: " + ", ".join(KEEP))
+        raise AgentError(Code.BAD_ARGUMENT, "unknown answers: %.40r, known: %s" % (keep, ", ".join(KEEP)))
     with children.Scratch(files) as scratch:
         request = {"do": "evaluate", "path": evaluation_path, "keep": keep, "out": scratch.path("answers")}
         answer: "shapes.Evaluated" = children.run(job, request, say)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from edgewright.error_codes import Code as Code
+
 
 class Exit(IntEnum):
     """Exit codes of the command line, stable."""
@@ -22,110 +24,109 @@ class EdgewrightError(Exception):
     Args:
         message: one lower-case line: what is wrong with which input; no full stop.
         hint: what to do about it.
-        code: a stable machine-readable word, such as `model-not-found`.
+        code: one of `Code`; of a board, what its agent says.
     """
 
-    code = "error"
+    code: str = Code.ERROR
     exit_code = Exit.ERROR
 
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
-        if code:
-            self.code = code
+        self.code = str(code or self.code)
 
 
 class UsageError(EdgewrightError):
     """The command line, or a file that the user wrote, does not say something valid."""
 
-    code = "usage"
+    code = Code.USAGE
     exit_code = Exit.USAGE
 
 
 class ConfigError(UsageError):
     """A TOML file has an unknown key, a wrong type or a value out of range."""
 
-    code = "config"
+    code = Code.CONFIG
 
 
 class ModelError(EdgewrightError):
     """The source model cannot be read, or is not what its name says."""
 
-    code = "model"
+    code = Code.MODEL
 
 
 class DataError(EdgewrightError):
     """Calibration or evaluation data do not fit the model."""
 
-    code = "data"
+    code = Code.DATA
 
 
 class ConversionError(EdgewrightError):
     """A converter refused the model, crashed, or answered wrongly."""
 
-    code = "conversion"
+    code = Code.CONVERSION
 
 
 class ArtifactError(EdgewrightError):
     """An artifact's bytes and its manifest disagree, or its schema is newer than this version."""
 
-    code = "artifact"
+    code = Code.ARTIFACT
 
 
 class Unreachable(EdgewrightError):
     """The board did not answer, or the link broke."""
 
-    code = "unreachable"
+    code = Code.UNREACHABLE
     exit_code = Exit.UNREACHABLE
 
 
 class TrustError(EdgewrightError):
     """The host key or the board's identity is unknown, or is not the pinned one."""
 
-    code = "trust"
+    code = Code.TRUST
 
 
 class AuthError(EdgewrightError):
     """The board refused the key or the password."""
 
-    code = "auth"
+    code = Code.AUTH
 
 
 class BoardError(EdgewrightError):
     """The board's agent answered with an error; `code` is the agent's own."""
 
-    code = "board"
+    code = Code.BOARD
 
 
 class ProtocolError(EdgewrightError):
     """The other end does not speak this version of the wire protocol."""
 
-    code = "protocol"
+    code = Code.PROTOCOL
 
 
 class Aborted(EdgewrightError):
     """The user stopped it; nothing that it would have changed was changed."""
 
-    code = "aborted"
+    code = Code.ABORTED
     exit_code = Exit.ABORTED
 
 
 class LeftAtWork(EdgewrightError):
     """The user stopped twice and did not wait: how it ended is not known here."""
 
-    code = "left"
+    code = Code.LEFT
     exit_code = Exit.ABORTED
 
 
 class InternalError(EdgewrightError):
     """A bug."""
 
-    code = "internal"
+    code = Code.INTERNAL
 
 
 class GateRefused(EdgewrightError):
     """A release did not meet its budget, or answered wrongly, on the board."""
 
-    code = "refused"
+    code = Code.REFUSED
     exit_code = Exit.SOME_FAILED

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from edgewright.errors import EdgewrightError, UsageError
+from edgewright.errors import Code, EdgewrightError, UsageError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class Unusable(UsageError):
     """A plug-in that cannot be used was asked for by its name."""
 
-    code = "plugin-unusable"
+    code = Code.PLUGIN_UNUSABLE
 
     def __init__(self, kind: str, fault: Fault) -> None:
         super().__init__(
@@ -119,7 +119,7 @@ class Registry(Generic[T]):
         raise UsageError(
             f"unknown {self.kind}: {name}",
             hint=f"{self.kind}s are {', '.join(self.names())}",
-            code=f"{self.kind}-unknown",
+            code=Code.of(f"{self.kind}-unknown") or Code.USAGE,
         )
 
     def load(self, name: str) -> T:

@@ -8,13 +8,16 @@ import sys
 import time
 import uuid
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 
 from edgewright.connect import agent_package, runner_package
+from edgewright.wire import commands
 from edgewright_agent import protocol
 
 REPOSITORY = Path(__file__).parents[2]
@@ -34,6 +37,9 @@ def txn() -> str:
     return uuid.uuid4().hex
 
 
+RECORDS = {one.do: one for one in commands.COMMANDS if one is not commands.Describe}
+
+
 class AgentFailureError(Exception):
     """An error that the agent answered."""
 
@@ -41,7 +47,26 @@ class AgentFailureError(Exception):
         super().__init__(f"{error['code']}: {error['message']}")
         self.code = error["code"]
         self.message = error["message"]
-        self.hint = error["hint"]
+        self.about = error.get("about", {})
+
+
+def declared(do: str, args: dict, answer: dict) -> None:
+    """Fails for a key of an answer that the host's record does not have: docs/wire.md is made of those."""
+    command = commands.Describe if do == "infer" and not args.get("inputs") else RECORDS[do]
+    found = msgspec.to_builtins(command.read(answer))
+    undeclared = [] if do == "facts" else sorted(set(missing(answer, found)))
+    assert not undeclared, f"{do} answers what no record has: {undeclared}"
+
+
+def missing(answer: object, found: object, where: str = "") -> Iterator[str]:
+    """The keys of a JSON value that are not in another one, below a manifest's."""
+    if isinstance(answer, dict) and isinstance(found, dict) and where != ".manifest":
+        yield from (f"{where}.{key}" for key in set(answer) - set(found))
+        for key in set(answer) & set(found):
+            yield from missing(answer[key], found[key], f"{where}.{key}")
+    elif isinstance(answer, list):
+        for one, other in zip(answer, found, strict=True):
+            yield from missing(one, other, where)
 
 
 class Wire:
@@ -100,6 +125,7 @@ class Wire:
 
     def send(self, do: str, **args) -> int:
         self.last += 1
+        self.asked_for = do, args
         self.send_raw(protocol.encode({"id": self.last, "do": do, "args": args}))
         return self.last
 
@@ -108,6 +134,7 @@ class Wire:
             message = self.line()
             assert message.get("id") == number, message
             if "ok" in message:
+                declared(*self.asked_for, message["ok"])
                 return message["ok"]
             if "error" in message:
                 raise AgentFailureError(message["error"])

@@ -292,7 +292,7 @@ def test_a_build_that_runs_out_of_memory_is_not_held_against_the_artifact(board,
     (board.told / "log").write_text(log)
     with pytest.raises(board.kit.AgentFailureError, match=r"child-crashed: .* in prepare") as error:
         board.verify()
-    assert error.value.hint == "close other programs"
+    assert error.value.about == {"cause": "memory"}
     model = board.wire.call("status")["models"]["digits"]
     assert model["releases"][board.release]["state"] == "staged" and model["failed"] == []
     (board.told / how).unlink()

@@ -366,9 +366,8 @@ def test_a_forced_command_runs_what_the_administrator_installed_and_nothing_else
         kit.AgentFailureError,
         match="runner-refused: the administrator .* installed another runner than " + other,
     )
-    with refused as caught:
+    with refused:
         wire.call("runner", target="toy", sha256=other)
-    assert "edgewright fleet agent" in caught.value.hint
     with refused:
         toy.install(txn, "a", 2, runner=other)
     with refused:

@@ -250,9 +250,8 @@ def test_a_release_that_a_newer_agent_installed_is_not_called_damaged(connect, k
     newer(root, release)
     for do in ({}, {"dry_run": True}):
         txn = kit.txn() if do else kit.begun(wire)
-        with pytest.raises(kit.AgentFailureError, match=r"newer-schema") as refused:
+        with pytest.raises(kit.AgentFailureError, match=r"newer-schema"):
             wire.call("rollback", model="digits", txn=txn, deadline_s=30, **do)
-        assert refused.value.hint
         wire.call("end", txn=txn)
 
 

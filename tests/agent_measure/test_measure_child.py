@@ -53,7 +53,7 @@ def test_killed_for_memory_is_not_held_against_the_model(make_job, make_release,
     runtime = broken_runtime(load="import signal; os.kill(os.getpid(), signal.SIGKILL)")
     error = failure(job_of(make_job, make_release, runtime), files)
     assert (error.code, error.message) == ("child-crashed", "the runtime was killed in load")
-    assert "memory" in error.hint
+    assert error.about == {"cause": "killed"}
 
 
 @pytest.mark.parametrize("text", ["raise MemoryError()", 'raise RuntimeError("std::bad_alloc")'])
@@ -209,7 +209,7 @@ def test_a_runtime_with_its_own_numpy_gets_nothing_of_the_boards(
 def test_an_absent_accelerator(make_job, make_release, broken_runtime, files):
     error = failure(job_of(make_job, make_release, broken_runtime(), accelerator="myriad"), files)
     assert (error.code, error.message) == ("accelerator-absent", "the accelerator is not there: myriad")
-    assert error.hint == "this runtime can use: cpu, cuda"
+    assert error.about == {"usable": ["cpu", "cuda"]}
 
 
 def test_no_silent_fallback(make_job, make_release, broken_runtime, files):

@@ -196,9 +196,9 @@ def test_a_set_that_does_not_fit(make_job, make_release, files, tmp_path, x, cha
 
 
 def test_answers_of_an_unknown_kind(make_job, make_release, files):
-    with pytest.raises(AgentError, match="unknown answers: 'top1'") as caught:
+    with pytest.raises(AgentError, match="unknown answers: 'top1', known: top5, first, all") as caught:
         work.evaluate(make_job(make_release()), "none", "top1", files, [].append)
-    assert (caught.value.code, caught.value.hint) == ("bad-argument", "known: top5, first, all")
+    assert caught.value.code == "bad-argument"
 
 
 def test_top5_wants_single_samples(make_job, make_release, files, tmp_path, x):

@@ -28,7 +28,7 @@ from edgewright.connect import agent_package, runners
 from edgewright.connect.session import Limits, Session, open_session
 from edgewright.lab import boards
 from edgewright.nouns.board import Board, Fleet
-from edgewright.wire import commands
+from edgewright.wire import commands, types
 from edgewright.wire.answers import Benched, OnTrial, StatusModel, Verdict
 
 MODEL = "doubler"
@@ -162,7 +162,7 @@ class Deployment:
 
     def provision(self) -> None:
         sha256 = self.session.put(self.wheel)
-        wheel = commands.Wheel(file="toy-1.0-py3-none-any.whl", sha256=sha256, size=len(self.wheel))
+        wheel = types.Wheel(file="toy-1.0-py3-none-any.whl", sha256=sha256, size=len(self.wheel))
         about = {"name": "tflite-runtime", "target": "tflite", "version": "1.0", "wheels": (wheel,)}
         runner = runners.named(self.session, "tflite")
         self.ref = self.session.call(commands.Provision(**about, runner=runner)).ref
@@ -182,7 +182,7 @@ class Deployment:
         return self.session.call(commands.Verify(model=MODEL, release=self.release, txn=self.txn))
 
     def bench(self) -> Benched:
-        how = commands.Protocol(rounds=1, warmup_s=0.01, steady_s=0.05, min_samples=11, limit_s=15)
+        how = types.Protocol(rounds=1, warmup_s=0.01, steady_s=0.05, min_samples=11, limit_s=15)
         return self.session.call(commands.Bench(model=MODEL, releases=(self.release,), protocol=how))
 
     def activate(self, deadline_s: float = 30, **more: Any) -> OnTrial:
@@ -307,7 +307,7 @@ def hurry(session: Session, silence_s: float) -> None:
     from msgspec.structs import replace
 
     session._limits = replace(session._limits, silence_s=silence_s)
-    session._stream._silence_s = silence_s
+    session._exchange.silence_s = session._exchange._stream._silence_s = silence_s
 
 
 def signal_all(pids: list[int], number: int) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from edgewright.cli import boards_output
 from edgewright.deploy import gate, golden_words
 from edgewright.errors import ProtocolError
 from edgewright.measure.benchmark import measurement
@@ -283,3 +284,16 @@ def test_less_exact_answers_pass_by_an_accuracy_that_was_compared_alone() -> Non
 )  # fmt: skip
 def test_exit_codes(kinds: list[str], code: int) -> None:
     assert exit_code([BoardOutcome(board=str(n), outcome=kind) for n, kind in enumerate(kinds)]) == code
+
+
+def test_the_accuracy_of_a_board_is_read_from_a_figure() -> None:
+    def column(*checks: Check) -> str:
+        return boards_output.accuracy(BoardOutcome(board="b", outcome="committed", checks=checks))
+
+    against = gate.accuracy(METRICS["top1"], "its source", drop(0.98, 0.978, high=0.03), Budget())
+    assert (against.metric, against.measured, against.reference) == ("top1", 0.978, 0.98)
+    assert (
+        column(Check(name="p50", ok=True, value=1.0), msgspec.structs.replace(against, note="?")) == "97.8%"
+    )
+    own = Check(name="accuracy", ok=True, metric="metric.py:wape", measured=0.43212)
+    assert column(own) == "0.4321" and column() == "-"

@@ -7,6 +7,7 @@ from edgewright.deploy import gate
 from edgewright.nouns import outcome as words
 from edgewright.nouns.interface import INTERFACE
 from edgewright.nouns.measurement import Measurement
+from edgewright.nouns.metric import by_name
 from edgewright.nouns.outcome import BoardOutcome
 
 STYLES = {
@@ -84,20 +85,18 @@ def latency(measurement: Measurement | None) -> str:
 
 
 def accuracy(outcome: BoardOutcome) -> str:
-    """Accuracy on the board, as the gate's first accuracy check noted it."""
-    notes = [
-        check.note
-        for check in outcome.checks
-        if check.name.startswith("accuracy") and check.value is not None
-    ]
-    return notes[0].split(" ", 1)[0] if notes else "-"
+    """Accuracy on the board, of the gate's first check of it."""
+    for check in outcome.checks:
+        if check.metric and check.measured is not None:
+            return by_name(check.metric).shown(check.measured)
+    return "-"
 
 
 def accuracies(results: list[BoardOutcome]) -> None:
     """A line a comparison of the accuracy: the drop, its interval, how many samples."""
     for outcome in results:
         for check in outcome.checks:
-            if check.name.startswith("accuracy") and check.value is not None:
+            if check.metric and check.measured is not None:
                 render.line(f"{outcome.board}: {check.name}: {check.note}")
 
 

@@ -350,13 +350,13 @@ def confirm(question: str, yes: bool) -> None:
     """Asks for confirmation; ends as aborted on no, or if stdin is not a terminal."""
     import sys
 
-    from edgewright.errors import EdgewrightError
+    from edgewright.errors import Code, EdgewrightError
 
     if yes:
         return
     if not sys.stdin.isatty():
         raise EdgewrightError(
-            "cannot prompt: stdin is not a terminal", hint="use --yes to skip the question", code="aborted"
+            "cannot prompt: stdin is not a terminal", hint="use --yes to skip the question", code=Code.ABORTED
         )
     if not typer.confirm(question, err=True):
         raise KeyboardInterrupt

@@ -14,7 +14,7 @@ from edgewright.cli.results.fleet import FleetTrustResult, KeyResult
 from edgewright.connect import trust
 from edgewright.connect.hostkeys import HostKey
 from edgewright.deploy.fan_out import FanOut
-from edgewright.errors import EdgewrightError, Exit, Unreachable
+from edgewright.errors import Code, EdgewrightError, Exit, Unreachable
 from edgewright.nouns.board import Board
 
 MAX_HOPS = 8  # jump hosts on the way to one board
@@ -74,11 +74,11 @@ def settle(
                     None,
                     False,
                     keys.message,
-                    "unreachable" if isinstance(keys, Unreachable) else keys.code,
+                    Code.UNREACHABLE if isinstance(keys, Unreachable) else keys.code,
                 ),
             ]
         if not keys:
-            return [*rows, row(board, None, False, "no key of it in ~/.ssh/known_hosts", "not-found")]
+            return [*rows, row(board, None, False, "no key of it in ~/.ssh/known_hosts", Code.NOT_FOUND)]
         for key in keys:
             rows.append(pin(boards, board, key, yes=yes, replace=replace))
             if not rows[-1].ok or not key.jump:
@@ -109,7 +109,7 @@ def asked(board: Board, key: HostKey) -> bool:
         raise EdgewrightError(
             f"cannot prompt to confirm {key.fingerprint} of {board.name}: stdin is not a terminal",
             hint="compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the board, then use --yes",
-            code="aborted",
+            code=Code.ABORTED,
         )
     render.note(f"{board.name} ({key.host}) has the host key {key.fingerprint}")
     return typer.confirm(

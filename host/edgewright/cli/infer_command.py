@@ -101,14 +101,14 @@ def _chosen(session: Session, board: Board, name: str, release: str | None) -> t
     """
     from edgewright.connect import versions
     from edgewright.deploy.bench import find
-    from edgewright.errors import BoardError
+    from edgewright.errors import BoardError, Code
 
     model = versions.models(session).get(name)
     if model is None:
         hint = f"`edgewright status {board.name}` lists them"
-        raise BoardError(f"{board.name} has no model {name}", hint=hint, code="not-found")
+        raise BoardError(f"{board.name} has no model {name}", hint=hint, code=Code.NOT_FOUND)
     chosen = (model.current or "") if release is None else find(release, model.releases, board)
     if not chosen:
         hint = "deploy it first, or name a release: --release VERSION"
-        raise BoardError(f"{board.name} has no current release of {name}", hint=hint, code="not-found")
+        raise BoardError(f"{board.name} has no current release of {name}", hint=hint, code=Code.NOT_FOUND)
     return chosen, model.releases[chosen].artifact if chosen in model.releases else ""

@@ -10,7 +10,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from edgewright.errors import EdgewrightError, Exit, InternalError
+from edgewright.errors import Code, EdgewrightError, Exit, InternalError
 
 # Order of the help. A command's module is imported only when that command runs: frameworks, paramiko and numpy never
 # for `--help`.
@@ -141,14 +141,14 @@ def main(argv: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return say(
             argv,
-            EdgewrightError("stopped by the user", hint="run it again to continue", code="aborted"),
+            EdgewrightError("stopped by the user", hint="run it again to continue", code=Code.ABORTED),
             Exit.ABORTED,
         )
     except click.exceptions.NoArgsIsHelpError as error:
         sys.stderr.write(error.format_message() + "\n")
         return Exit.USAGE
     except click.UsageError as error:
-        usage = EdgewrightError(lower(error.format_message()), hint=help_hint(error), code="usage")
+        usage = EdgewrightError(lower(error.format_message()), hint=help_hint(error), code=Code.USAGE)
         return say(argv, usage, Exit.USAGE)
     except EdgewrightError as error:
         if "--debug" in argv:
@@ -162,7 +162,7 @@ def main(argv: list[str]) -> int:
             return crashed(argv, error)
         text = f"{(error.strerror or 'not usable').lower()}: {error.filename}"
         return say(
-            argv, EdgewrightError(text, hint="check the path and its permissions", code="io"), Exit.ERROR
+            argv, EdgewrightError(text, hint="check the path and its permissions", code=Code.IO), Exit.ERROR
         )
     except Exception as error:  # noqa: BLE001 - shown as the bug that it is
         return crashed(argv, error)

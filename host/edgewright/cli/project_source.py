@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgewright.errors import UsageError
+from edgewright.errors import Code, UsageError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
@@ -113,7 +113,7 @@ def score_of(given: str | None, project: Project | None, evaluation: Path | None
         raise UsageError(
             "--score names an output to score, and there is no evaluation set",
             hint="give --evaluation FILE, or leave --score out",
-            code="evaluation-missing",
+            code=Code.EVALUATION_MISSING,
         )
     return given
 

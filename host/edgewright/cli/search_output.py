@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgewright.cli import render
-from edgewright.errors import Aborted, ConversionError, EdgewrightError, Exit, UsageError
+from edgewright.errors import Aborted, Code, ConversionError, EdgewrightError, Exit, UsageError
 
 if TYPE_CHECKING:
     from edgewright.compile.request import CompileRequest
@@ -111,7 +111,7 @@ def nothing_made(found: SearchResult) -> EdgewrightError:
     return ConversionError(
         f"no precision could be made of {len(found.trials)} tried: {why}",
         hint=f"{found.stopped}; --max-trials and --max-minutes allow more",
-        code="search-nothing",
+        code=Code.SEARCH_NOTHING,
     )
 
 

@@ -46,7 +46,7 @@ def status(
 
 def show(answers: list[Answer[Status]], fleet: str) -> None:
     """A row a board and model; below, what this machine's history knows of the interfaces of current releases."""
-    from edgewright.connect.versions import PROBLEMS
+    from edgewright.connect.versions import problem
     from edgewright.wire.answers import StatusRelease
 
     rows: list[tuple[object, ...]] = []
@@ -64,8 +64,8 @@ def show(answers: list[Answer[Status]], fleet: str) -> None:
                 ", ".join(known for known in model.known_good if known != model.current) or "-",
             ))  # fmt: skip
         if answer.value.problem:
-            what, hint = PROBLEMS.get(answer.value.problem, (answer.value.problem, ""))
-            notes += [f"{answer.board.name}: {what}", *([f"hint: {hint}"] if hint else [])]
+            what, hint = problem(answer.value.problem, answer.board.name)
+            notes += [f"{answer.board.name}: {what}", f"hint: {hint}"]
     render.table("", ["board", "model", "current", "compiled to", "state", "can roll back to"], rows)
     for note in notes + accepted_changes(answers, fleet):
         render.line(note)

@@ -29,7 +29,7 @@ def targets(
     if as_json:
         from edgewright.cli.results.kinds import TargetsResult
 
-        render.result("targets", TargetsResult(targets=tuple(found), plugin_faults=faults))
+        render.result("targets", TargetsResult(targets=tuple(found), plugin_faults=tuple(faults)))
         return
     render.table(
         "",

@@ -14,7 +14,7 @@ from edgewright.compile.answers import Answers
 from edgewright.compile.evaluation import EvaluationSet
 from edgewright.compile.metrics import Scorer
 from edgewright.config import home, in_use
-from edgewright.errors import ConversionError
+from edgewright.errors import Code, ConversionError
 from edgewright.nouns.artifact import Accuracy
 from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.metric import Metric
@@ -31,7 +31,7 @@ ROUNDING = 1e-9  # below one sample: a drop of exactly the limit passes
 class Dropped(ConversionError):
     """The artifact is less accurate than its source by more than is allowed. `comparison` says by how much."""
 
-    code = "max-drop"
+    code = Code.MAX_DROP
 
     def __init__(self, message: str, *, hint: str, comparison: Comparison) -> None:
         super().__init__(message, hint=hint)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from edgewright.compile import data
 from edgewright.compile.goldens import write_npz
-from edgewright.errors import DataError
+from edgewright.errors import Code, DataError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.metric import RANKS
 
@@ -58,7 +58,7 @@ class Answers:
                 raise DataError(
                     f"output {first + index} for sample {bad[0]} is not finite, one of {len(bad)}",
                     hint="the model overflows on it: try fp32, or look at that input",
-                    code="not-finite",
+                    code=Code.NOT_FINITE,
                 )
 
     def of_output(self, index: int, keep: str) -> Self:

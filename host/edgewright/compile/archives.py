@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from edgewright.compile import pt2file
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 
 EXPORT = "torch.export.save(torch.export.export(module.eval(), example_inputs), 'model.pt2')"
 _HINT = (
@@ -107,7 +107,7 @@ def _globals(data: bytes) -> list[str]:
 
 def refused(path: Path, why: str, more: str = "") -> ModelError:
     """The error for a file of PyTorch's that cannot be a source. `more` is added to what to do instead."""
-    return ModelError(f"{path.name} {why}", hint=f"{_HINT}{more}", code="model-refused")
+    return ModelError(f"{path.name} {why}", hint=f"{_HINT}{more}", code=Code.MODEL_REFUSED)
 
 
 def refused_by_its_start(path: Path, head: bytes) -> ModelError | None:

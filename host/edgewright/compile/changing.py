@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 
 # operators of TensorFlow, ONNX, LiteRT, OpenVINO and PyTorch; those of TensorFlow that are `Stateless` draw the same each time
 _RANDOM = re.compile(
@@ -38,14 +38,16 @@ def keeping_state(operators: Iterable[str]) -> list[str]:
 def draws(path: Path, operators: Iterable[str]) -> ModelError:
     """What to raise for a source that draws random numbers."""
     return ModelError(
-        f"{path.name} draws random numbers: {', '.join(operators)}", hint=_RANDOM_HINT, code="model-random"
+        f"{path.name} draws random numbers: {', '.join(operators)}", hint=_RANDOM_HINT, code=Code.MODEL_RANDOM
     )
 
 
 def stateful(path: Path, names: Iterable[str]) -> ModelError:
     """What to raise for a source that keeps state."""
     return ModelError(
-        f"{path.name} keeps state between calls: {', '.join(names)}", hint=_STATE_HINT, code="model-stateful"
+        f"{path.name} keeps state between calls: {', '.join(names)}",
+        hint=_STATE_HINT,
+        code=Code.MODEL_STATEFUL,
     )
 
 
@@ -65,5 +67,5 @@ def refusal(path: Path, operators: Iterable[str], kept: Sequence[str] = ()) -> M
     return ModelError(
         f"{path.name} answers the same input differently each time",
         hint="it draws random numbers or keeps state: export it for inference (PyTorch: module.eval()), or make them inputs of the model",
-        code="model-random",
+        code=Code.MODEL_RANDOM,
     )

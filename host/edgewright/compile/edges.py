@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from edgewright import targets
 from edgewright.compile.recognise import TITLES, Recognised
 from edgewright.compile.request import CompileRequest
-from edgewright.errors import ConversionError, UsageError
+from edgewright.errors import Code, ConversionError, UsageError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.target import Route, Target
@@ -40,7 +40,7 @@ def edge(found: Recognised, request: CompileRequest) -> Edge:
             f"no way from {TITLES[kind]} to {target.name}",
             hint=f"from {kind} there is {_list(_targets_of(kind))}; "
             f"to {target.name} from {_list(target.sources)}",
-            code="no-edge",
+            code=Code.NO_EDGE,
         )
     precision = _precision(found, request, target)
     _check_method(request, target)
@@ -55,7 +55,7 @@ def _check_method(request: CompileRequest, target: Target) -> None:
         raise UsageError(
             f"calibration method not available on {target.name}: {request.conversion.calibration_method}",
             hint=f"available are {_list(target.calibration_methods)}",
-            code="calibration-method-unknown",
+            code=Code.CALIBRATION_METHOD_UNKNOWN,
         )
 
 
@@ -65,19 +65,19 @@ def _check_ends(request: CompileRequest, kind: str) -> None:
         raise UsageError(
             f"there are no signatures to choose from in {TITLES[kind]}",
             hint="leave --signature out, it is for SavedModels and .tflite files with several",
-            code="signature-given",
+            code=Code.SIGNATURE_GIVEN,
         )
     if ends.signature and (ends.inputs or ends.outputs):
         raise UsageError(
             f"a signature and ends are given both: {ends.signature}",
             hint="leave --inputs and --outputs out, a signature says its own",
-            code="signature-given",
+            code=Code.SIGNATURE_GIVEN,
         )
     if (ends.inputs or ends.outputs) and kind not in ("frozen", "savedmodel"):
         raise UsageError(
             f"inputs and outputs cannot be chosen of {TITLES[kind]}",
             hint="leave --inputs and --outputs out, the file says its own; they are for TensorFlow 1 graphs",
-            code="ends-given",
+            code=Code.ENDS_GIVEN,
         )
 
 
@@ -88,19 +88,19 @@ def _check_choices(request: CompileRequest, precision: str) -> None:
         raise UsageError(
             f"inputs and outputs cannot be integers in {precision}",
             hint="integer inputs and outputs are for precisions that are calibrated, such as int8",
-            code="integer-io",
+            code=Code.INTEGER_IO,
         )
     if conversion.keep_float and precision != MIXED:
         raise UsageError(
             f"layers cannot be kept in floats in {precision}: {_list(conversion.keep_float)}",
             hint=f"take --precision {MIXED}",
-            code="keep-float",
+            code=Code.KEEP_FLOAT,
         )
     if precision == MIXED and not conversion.keep_float:
         raise UsageError(
             f"{MIXED} needs the layers that stay in floats",
             hint="name them: --keep-float LAYER; or search them: --precision int8 --fallback",
-            code="keep-float",
+            code=Code.KEEP_FLOAT,
         )
 
 
@@ -113,38 +113,38 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
         raise UsageError(
             f"precision not available on {target.name}: {wanted}",
             hint=f"available are {', '.join(target.precisions)}",
-            code="precision-unknown",
+            code=Code.PRECISION_UNKNOWN,
         )
     if wanted == AS_IS and kind not in target.as_is and found.quantised:
         raise ConversionError(
             f"no way from {TITLES[kind]} that is quantised already to {target.name}",
             hint="start from the model it was made from, before it was quantised",
-            code="no-edge",
+            code=Code.NO_EDGE,
         )
     if wanted == AS_IS and kind not in target.as_is:
         raise ConversionError(
             f"{TITLES[kind]} cannot go to {target.name} as it is",
             hint=f"leave --precision out, or take one of {_list(p for p in target.precisions if p != AS_IS)}",
-            code="no-edge",
+            code=Code.NO_EDGE,
         )
     if wanted != AS_IS and (found.quantised or kind not in target.routes):
         reason = "it is quantised already" if found.quantised else "it is in its final form"
         raise ConversionError(
             f"{found.path.name} cannot be made {wanted} for {target.name}, {reason}",
             hint="use --precision as-is, or start from the model it was made from",
-            code="no-edge",
+            code=Code.NO_EDGE,
         )
     if wanted not in target.precisions_from(kind):
         raise ConversionError(
             f"{TITLES[kind]} cannot be made {wanted} for {target.name}",
             hint=f"from {kind} it takes {_list(target.precisions_from(kind))}",
-            code="no-edge",
+            code=Code.NO_EDGE,
         )
     if PRECISIONS[wanted].calibrated and request.calibration is None:
         raise UsageError(
             f"precision {wanted} needs calibration data",
             hint="give --calibration FILE with some hundred real inputs; synthetic is for trying out",
-            code="calibration-missing",
+            code=Code.CALIBRATION_MISSING,
         )
     return wanted
 

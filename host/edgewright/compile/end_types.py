@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 
 # operators whose results are as long as what they find, as the frameworks name them
 _SUPPRESSING = re.compile(r"(?i)\w*(non_?max_?suppression|nms|detection_?(post_?process|output))\w*")
@@ -46,7 +46,7 @@ def no_tensor(role: str, name: str, path: Path | None, kind: str, hint: str = ""
     return ModelError(
         f"{role} {name}{f' of {path.name}' if path else ''} is {kind}: boards work with tensors of numbers alone",
         hint=hint or hint_of(role, kind),
-        code=f"{role}-kind",
+        code=Code.INPUT_KIND if role == "input" else Code.OUTPUT_KIND,
     )
 
 
@@ -62,7 +62,7 @@ def varies(name: str, path: Path, shapes: Iterable[tuple[int, ...]], operators: 
     return ModelError(
         f"output {name} of {path.name} changes its shape from input to input: {seen[0]} to {seen[-1]}",
         hint=_cure(operators),
-        code="shape-varies",
+        code=Code.SHAPE_VARIES,
     )
 
 
@@ -71,7 +71,7 @@ def empty(name: str, path: Path, shape: tuple[int, ...], operators: Iterable[str
     return ModelError(
         f"output {name} of {path.name} holds no values: its shape is {shape}",
         hint=f"give real inputs: --calibration FILE; if its size varies, {_cure(operators)}",
-        code="shape-varies",
+        code=Code.SHAPE_VARIES,
     )
 
 

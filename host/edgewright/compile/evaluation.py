@@ -23,7 +23,7 @@ from edgewright.compile.ranges import Range, Ranges
 from edgewright.compile.recognise import file_sha256
 from edgewright.compile.workers import Workers
 from edgewright.config import home, in_use
-from edgewright.errors import ConversionError, DataError
+from edgewright.errors import Code, ConversionError, DataError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.project import Preprocessing
@@ -128,10 +128,10 @@ def _run(workers: Workers, path: Path, arguments: dict[str, Any]) -> str:
         with tempfile.TemporaryDirectory(dir=arguments["folder"]) as scratch:
             found: str = workers.call(WORKER, __name__, "write", scratch=Path(scratch), **arguments)
     except ConversionError as error:
-        if error.code not in ("worker-crashed", "worker-memory"):
+        if error.code not in (Code.WORKER_CRASHED, Code.WORKER_MEMORY):
             raise
         how = error.message.rpartition(": ")[2]
-        what = "ended its process" if error.code == "worker-crashed" else "outgrew the memory"
+        what = "ended its process" if error.code == Code.WORKER_CRASHED else "outgrew the memory"
         raise DataError(
             f"{path} {what}: {how}", hint=f"yield one sample at a time, and do not exit; {LOG}{workers.log}"
         ) from error

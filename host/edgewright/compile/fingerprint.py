@@ -19,6 +19,7 @@ _LAYERS: tuple[str, ...] = (
     "nouns",
     "sdk",
     "store",
+    "error_codes.py",
     "errors.py",
     "plugins.py",
     "targets.py",

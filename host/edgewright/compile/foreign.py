@@ -8,17 +8,17 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgewright.errors import ConversionError
+from edgewright.errors import Code, ConversionError
 
 MOST = 240  # letters of a line
 CONVERTERS = frozenset(
     {
-        "conversion-failed", "custom-operators", "operator-unknown", "loop-not-calibrated", "opset-too-old", "opset-too-new",
-        "worker-crashed", "worker-timeout", "model-refused", "model-too-large",
+        Code.CONVERSION_FAILED, Code.CUSTOM_OPERATORS, Code.OPERATOR_UNKNOWN, Code.LOOP_NOT_CALIBRATED, Code.OPSET_TOO_OLD, Code.OPSET_TOO_NEW,
+        Code.WORKER_CRASHED, Code.WORKER_TIMEOUT, Code.MODEL_REFUSED, Code.MODEL_TOO_LARGE,
     }
 )  # fmt: skip
 """Codes of what a converter or a runtime cannot do, and another one may."""
-LOGGED = frozenset({"conversion-failed", "worker-crashed", "worker-timeout"})
+LOGGED = frozenset({Code.CONVERSION_FAILED, Code.WORKER_CRASHED, Code.WORKER_TIMEOUT})
 """Codes of errors of which the log has more."""
 LOG = "log: "
 BRANCHES = "its Python code may branch on tensors' values: use torch.where or torch.cond there"
@@ -87,7 +87,7 @@ def refused(error: BaseException, place: str = "") -> ConversionError:
     return ConversionError(
         f"{_owner(error)} failed: {described(error)}{place or position(error)}",
         hint=BRANCHES if branching(error) else "",
-        code="conversion-failed",
+        code=Code.CONVERSION_FAILED,
     )
 
 

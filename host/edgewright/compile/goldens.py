@@ -14,7 +14,7 @@ import msgspec
 from edgewright.compile import spread, trial
 from edgewright.compile.calibrate import SampleSet, distinct, random_samples
 from edgewright.compile.ranges import Range, Ranges
-from edgewright.errors import ConversionError, ModelError
+from edgewright.errors import Code, ConversionError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def refuse_not_finite(
         raise ConversionError(
             f"output {name} is not finite in the source: {what} for {len(bad)} of {len(output)} golden inputs",
             hint=_cure(weights(), origin),
-            code="not-finite",
+            code=Code.NOT_FINITE,
         )
 
 
@@ -146,7 +146,7 @@ def refuse_constant(outputs: Sequence[Array]) -> None:
     raise ConversionError(
         f"the model gives the same output for all {len(outputs[0])} golden inputs",
         hint="give --calibration data like its real inputs, or --allow-constant if that is intended",
-        code="constant-model",
+        code=Code.CONSTANT_MODEL,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 
 if TYPE_CHECKING:
     from edgewright.compile.graphdef import Node
@@ -64,5 +64,5 @@ def refusal(path: Path, operators: Iterable[str]) -> ModelError:
     return ModelError(
         f"{path.name} holds operators that reach files, Python or the network: {', '.join(names)}",
         hint="export the inference function alone, without reading, writing, logging or Python in it",
-        code="model-refused",
+        code=Code.MODEL_REFUSED,
     )

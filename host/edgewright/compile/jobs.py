@@ -17,7 +17,7 @@ from edgewright.compile.counting import counting
 from edgewright.compile.domains import Domains
 from edgewright.compile.ranges import Range, Ranges
 from edgewright.compile.stage import StageContext, StageResult, TensorReport
-from edgewright.errors import ConversionError, EdgewrightError, ModelError
+from edgewright.errors import Code, ConversionError, EdgewrightError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion, Ends
@@ -139,7 +139,7 @@ def read_the_model(
             raise ModelError(
                 f"output {name} of {source.path.name} holds {answer.dtype.name}: boards answer in floats, whole numbers and booleans",
                 hint="end the model before that output, or turn it into one of those",
-                code="output-kind",
+                code=Code.OUTPUT_KIND,
             )
     outputs = tuple(
         TensorSpec(name=name, shape=tuple(answer.shape), dtype=answer.dtype.name)
@@ -277,7 +277,7 @@ def artifact_answers(
     try:
         session = module.load(str(folder), manifest, _OPTIONS)
     except getattr(module, "ModelRefused", ()) as error:
-        raise ConversionError(str(error), hint=error.hint, code="model-refused") from error
+        raise ConversionError(str(error), hint=error.hint, code=Code.MODEL_REFUSED) from error
     specs = msgspec.convert(manifest["inputs"], tuple[TensorSpec, ...])
     for row in samples:
         sample = [data.as_input(array, spec) for array, spec in zip(row, specs, strict=True)]
@@ -331,5 +331,5 @@ def _answer(session: Any, sample: Any, specs: list[dict[str, Any]]) -> list[Arra
         raise ConversionError(
             f"artifact's outputs have other shapes than the source's: {error}",
             hint="the converter changed the model; try another target",
-            code="parity",
+            code=Code.PARITY,
         ) from error

@@ -18,7 +18,7 @@ from edgewright.compile.metrics import own
 from edgewright.compile.recognise import Recognised, file_sha256
 from edgewright.compile.request import SYNTHETIC, CompileRequest
 from edgewright.config.bad_zip import BAD_ZIP
-from edgewright.errors import ConversionError, DataError
+from edgewright.errors import Code, ConversionError, DataError
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.project import Compare
 
@@ -55,7 +55,7 @@ def tools(edge: Edge) -> dict[str, str]:
             raise ConversionError(
                 f"{name} is not installed, which {edge.source} -> {edge.target.name} needs",
                 hint=f"pip install 'edgewright[{extra}]'" if extra else f"pip install {name}",
-                code="tool-missing",
+                code=Code.TOOL_MISSING,
             ) from error
     found.update({f"toolchain {name}": toolchains.stamp(name) for name in edge.route.toolchains})
     return found

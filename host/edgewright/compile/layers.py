@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-from edgewright.errors import UsageError
+from edgewright.errors import Code, UsageError
 
 
 def no_such_layer(layer: str, names: Iterable[str], examples: Sequence[str] = ()) -> UsageError:
@@ -20,5 +20,5 @@ def no_such_layer(layer: str, names: Iterable[str], examples: Sequence[str] = ()
     return UsageError(
         f"model has no such layer to keep in floats: {layer}",
         hint=f"layers are such as {', '.join(near)}",
-        code="no-such-layer",
+        code=Code.NO_SUCH_LAYER,
     )

@@ -21,6 +21,7 @@ from edgewright.compile.tails import Operand, tails
 from edgewright.compile.verdict import apart
 from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
+from edgewright.errors import Code
 from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
 from edgewright.nouns.target import Target
 from edgewright.nouns.verdict import OutputVerdict
@@ -38,7 +39,7 @@ _ROUNDINGS = 8  # of the source's own floats: what changes by less does not chan
 class Coarse(Unlike):
     """A part of an output has too few levels left."""
 
-    code = "levels"
+    code = Code.LEVELS
 
 
 class Part(NamedTuple):

@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 
 _LONGEST = 400  # characters of a text that may be a path
 
@@ -24,7 +24,7 @@ def look(path: Path, function: str) -> list[Path]:
         ModelError: no such file or function, a syntax error, or a file of `FILES` that is not there.
     """
     if not path.is_file():
-        raise ModelError(f"no such module: {path}", hint="check the path", code="model-not-found")
+        raise ModelError(f"no such module: {path}", hint="check the path", code=Code.MODEL_NOT_FOUND)
     tree = _parsed(path)
     names = _names(tree)
     if function not in names:
@@ -33,7 +33,7 @@ def look(path: Path, function: str) -> list[Path]:
         raise ModelError(
             f"no function {function} in {path}",
             hint=f"did you mean {near[0]}?" if near else f"it has {known}",
-            code="no-such-function",
+            code=Code.NO_SUCH_FUNCTION,
         )
     return files_of(path)
 
@@ -60,7 +60,7 @@ def _parsed(path: Path) -> ast.Module:
         raise ModelError(
             f"{path.name} is not valid Python{f', line {line}' if line else ''}: {getattr(error, 'msg', error)}",
             hint="run it by itself first",
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         ) from error
 
 

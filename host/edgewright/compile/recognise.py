@@ -19,7 +19,7 @@ from edgewright.compile import (
     weights_only,
 )
 from edgewright.config.bad_zip import BAD_ZIP
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
 
@@ -84,7 +84,7 @@ def recognise(path: Path) -> Recognised:
         raise ModelError(
             f"{path.name} is not what its name says, it is {TITLES[kind]}",
             hint=f"rename it to {path.stem}{right}" if right else "",
-            code="model-misnamed",
+            code=Code.MODEL_MISNAMED,
         )
     source = Source(format=kind, file=path.name, sha256=digest)
     return Recognised(path=path, source=source, quantised=quantised, size=size)
@@ -92,8 +92,8 @@ def recognise(path: Path) -> Recognised:
 
 def _unreadable(path: Path, error: OSError) -> ModelError:
     if isinstance(error, FileNotFoundError) and not path.exists():
-        return ModelError(f"no such model: {path}", hint="check the path", code="model-not-found")
-    return ModelError(f"model cannot be read: {path}", hint=str(error), code="model-unreadable")
+        return ModelError(f"no such model: {path}", hint="check the path", code=Code.MODEL_NOT_FOUND)
+    return ModelError(f"model cannot be read: {path}", hint=str(error), code=Code.MODEL_UNREADABLE)
 
 
 def _look(path: Path) -> tuple[str, bool, list[Path]]:
@@ -106,11 +106,11 @@ def _look(path: Path) -> tuple[str, bool, list[Path]]:
         raise ModelError(
             f"no function named in {path.name}",
             hint=f"give {path}:FUNCTION, which returns (module, example inputs)",
-            code="no-such-function",
+            code=Code.NO_SUCH_FUNCTION,
         )
     head = _head(path)
     if not head:
-        raise ModelError(f"model is empty: {path}", hint="copy or export it again", code="model-truncated")
+        raise ModelError(f"model is empty: {path}", hint="copy or export it again", code=Code.MODEL_TRUNCATED)
     refusal = weights_only.refused_file(path) or archives.refused_by_its_start(path, head)
     if refusal is not None:
         raise refusal
@@ -135,7 +135,7 @@ def _head(path: Path) -> bytes:
         raise ModelError(
             f"model is not a regular file: {path}",
             hint="give the model's file or folder",
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         )
     with path.open("rb") as file:
         return file.read(64)
@@ -148,7 +148,7 @@ def _folder(path: Path) -> tuple[str, bool, list[Path]]:
         raise ModelError(
             f"folder is not a SavedModel, it has no saved_model.pb: {path}",
             hint=f"give the folder that holds saved_model.pb; {_KNOWN}",
-            code="model-unknown",
+            code=Code.MODEL_UNKNOWN,
         )
     index = path / "variables" / "variables.index"
     if (path / "variables").is_dir() and any((path / "variables").iterdir()) and not index.is_file():
@@ -187,7 +187,7 @@ def _ir(path: Path) -> tuple[str, bool, list[Path]]:
         raise ModelError(
             f"weights of {path.name} are missing: {weights}",
             hint="OpenVINO IR is two files, the .bin belongs beside the .xml",
-            code="model-truncated",
+            code=Code.MODEL_TRUNCATED,
         )
     if found.weights and weights.stat().st_size < found.weights:
         raise _truncated(weights, "ir")
@@ -211,7 +211,7 @@ def _frozen(path: Path) -> tuple[str, bool, list[Path]]:
         raise ModelError(
             f"graph is not frozen, it has {len(found.variables)} variables: {path.name}",
             hint="freeze it with tf.compat.v1.graph_util.convert_variables_to_constants, or give a SavedModel",
-            code="model-not-frozen",
+            code=Code.MODEL_NOT_FROZEN,
         )
     return "frozen", found.quantised, [path]
 
@@ -224,13 +224,13 @@ def _onnx(path: Path) -> tuple[str, bool, list[Path]]:
             raise ModelError(
                 f"file is not an ONNX model, or is cut short: {path}",
                 hint="copy or export it again",
-                code="model-truncated",
+                code=Code.MODEL_TRUNCATED,
             ) from error
         if path.suffix.lower() == ".pb" and graphdef.is_saved_model(path):
             raise ModelError(
                 f"file is part of a SavedModel: {path}",
                 hint="give its folder, in which the file is called saved_model.pb",
-                code="model-misnamed",
+                code=Code.MODEL_MISNAMED,
             ) from error
         raise _unknown(path) from error
     beside = [path.parent / name for name in found.external]
@@ -239,7 +239,7 @@ def _onnx(path: Path) -> tuple[str, bool, list[Path]]:
             raise ModelError(
                 f"weights of {path.name} are missing: {weights}",
                 hint="an ONNX model with external data needs those files in the same folder",
-                code="model-truncated",
+                code=Code.MODEL_TRUNCATED,
             )
     return "onnx", found.quantised, [path, *beside]
 
@@ -259,7 +259,7 @@ def _truncated(path: Path, kind: str) -> ModelError:
     return ModelError(
         f"model is cut short or damaged: {path}",
         hint=f"it begins like {TITLES[kind]}; copy or export it again",
-        code="model-truncated",
+        code=Code.MODEL_TRUNCATED,
     )
 
 
@@ -267,7 +267,7 @@ def _unknown(path: Path) -> ModelError:
     return ModelError(
         f"model is of no known format: {path}",
         hint=_KNOWN,
-        code="model-unknown",
+        code=Code.MODEL_UNKNOWN,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgewright.compile.calibrate import SampleSet
-from edgewright.errors import UsageError
+from edgewright.errors import Code, UsageError
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
@@ -91,5 +91,5 @@ def check_limit(max_drop: float | None, evaluation: Path | None) -> None:
         raise UsageError(
             "a limit on the drop of accuracy needs labelled data",
             hint="give --evaluation FILE, or leave --max-drop out",
-            code="evaluation-missing",
+            code=Code.EVALUATION_MISSING,
         )

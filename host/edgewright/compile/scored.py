@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgewright.compile.metrics import Scorer
-from edgewright.errors import DataError, UsageError
+from edgewright.errors import Code, DataError, UsageError
 from edgewright.nouns.artifact import Accuracy, TensorSpec
 from edgewright.nouns.listing import cut, listed
 from edgewright.nouns.metric import METRICS
@@ -63,7 +63,7 @@ def choose(
         raise UsageError(
             f"the model has {len(outputs)} outputs, and the labels fit {len(fitting)} of them by {metric}: {could}",
             hint="name the one to score: --score OUTPUT, or `score` in the project file",
-            code="output-ambiguous",
+            code=Code.OUTPUT_AMBIGUOUS,
         )
     (found,) = fitting
     name = cut(outputs[found.scorer.output or 0].name)
@@ -107,5 +107,5 @@ def named(score: str, outputs: Sequence[TensorSpec]) -> int:
         return int(score)
     known = listed([f"{index} {cut(name)}" for index, name in enumerate(names)])
     raise UsageError(
-        f"--score names no output: {cut(score)}", hint=f"outputs are {known}", code="no-such-output"
+        f"--score names no output: {cut(score)}", hint=f"outputs are {known}", code=Code.NO_SUCH_OUTPUT
     )

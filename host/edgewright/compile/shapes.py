@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 
 # a size, or an open axis: its name, or None (or a number below 0) for one without a name
 Axis = int | str | None
@@ -55,7 +55,7 @@ def static_shapes(
             raise ModelError(
                 f"model has no input {name}",
                 hint=f"its inputs are {', '.join(open_shapes)}",
-                code="no-such-input",
+                code=Code.NO_SUCH_INPUT,
             )
         _check(name, open_shapes[name], wanted)
     tied = _tied(open_shapes, given)
@@ -110,7 +110,7 @@ def _check(name: str, axes: Axes, wanted: tuple[int, ...]) -> None:
     raise ModelError(
         f"given shape contradicts the model's for input {name}: {shape_text(wanted)} for {shape_text(axes)}",
         hint=hint,
-        code="shape-mismatch",
+        code=Code.SHAPE_MISMATCH,
     )
 
 
@@ -156,7 +156,7 @@ def _open_axes(
     return ModelError(
         f"{'inputs have' if len(missing) > 1 else 'input has'} {what}: {listed}",
         hint=f"give the sizes: {line}" + (f" (such as {first}={example})" if example != ",".join(sizes) else ""),
-        code="dynamic-shape",
+        code=Code.DYNAMIC_SHAPE,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.compile import end_types
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ class SteadyRun:
             raise ModelError(
                 f"{self._path.name} answers in {len(self._shapes)} tensors, then in {len(shapes)}",
                 hint="export it with a fixed number of outputs",
-                code="shape-varies",
+                code=Code.SHAPE_VARIES,
             )
         for at, (first, shape) in enumerate(zip(self._shapes, shapes, strict=True)):
             if first != shape:

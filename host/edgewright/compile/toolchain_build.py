@@ -11,7 +11,7 @@ from pathlib import Path
 from edgewright.compile import scratch
 from edgewright.compile.pythons import Python
 from edgewright.connect.wheels import OFFLINE
-from edgewright.errors import ConversionError
+from edgewright.errors import Code, ConversionError
 from edgewright.nouns.progress import Progress, Step
 
 _PIP = ("-I", "-m", "pip", "install", "--no-deps", "--no-input", "--disable-pip-version-check")
@@ -105,12 +105,12 @@ def _environment(temporary: Path) -> dict[str, str]:
 def _failed(what: str, said: str) -> ConversionError:
     if any(sign in said for sign in OFFLINE):
         return ConversionError(
-            "package index cannot be reached", hint="check the network, or pip's settings", code="index-unreachable"
+            "package index cannot be reached", hint="check the network, or pip's settings", code=Code.INDEX_UNREACHABLE
         )  # fmt: skip
     lines = [line.removeprefix("ERROR: ").strip() for line in said.splitlines() if line.startswith("ERROR:")]
     lines = lines or [line.strip() for line in said.splitlines() if line.strip()] or ["no message"]
     return ConversionError(
         f"{what} failed: {lines[0][:300].rstrip('.')}",
         hint="try another --python, or look at pip's settings",
-        code="toolchain-failed",
+        code=Code.TOOLCHAIN_FAILED,
     )

@@ -23,7 +23,7 @@ from edgewright.compile import pythons
 from edgewright.compile.pythons import Python
 from edgewright.compile.toolchain_build import build, python_in, run
 from edgewright.config import home
-from edgewright.errors import ConversionError, UsageError
+from edgewright.errors import Code, ConversionError, UsageError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.progress import Progress, silent
 
@@ -154,7 +154,7 @@ def python_of(name: str) -> Path:
         raise ConversionError(
             f"toolchain {name} is {'not installed' if state == 'absent' else state}",
             hint=f"edgewright toolchain install {name}",
-            code="toolchain-missing",
+            code=Code.TOOLCHAIN_MISSING,
         )
     return python_in(folder(name))
 
@@ -206,7 +206,7 @@ def choose_python(row: Toolchain, given: Path | None = None) -> Python:
         raise ConversionError(
             f"toolchain {row.name} has no wheels for {machine}",
             hint=f"convert on {' or '.join(row.machines)}",
-            code="toolchain-machine",
+            code=Code.TOOLCHAIN_MACHINE,
         )
     if given is not None:
         python = pythons.ask(Path(shutil.which(given) or given).absolute())
@@ -227,7 +227,7 @@ def choose_python(row: Toolchain, given: Path | None = None) -> Python:
     raise ConversionError(
         f"toolchain {row.name} needs Python {spoken(row.pythons)}, and none {lacking}was found",
         hint="install one (pyenv install, or the system's packages), or name it with --python PATH",
-        code="python-missing",
+        code=Code.PYTHON_MISSING,
     )
 
 
@@ -254,7 +254,7 @@ def install(name: str, python: Path | None = None, progress: Progress = silent) 
                 raise ConversionError(
                     f"toolchain {name} does not import: {wrong}",
                     hint="try another --python",
-                    code="toolchain-broken",
+                    code=Code.TOOLCHAIN_BROKEN,
                 )
             record = _Record(python=chosen.version, requirements=row.requirements)
             (made / _RECORD).write_bytes(msgspec.json.encode(record))
@@ -290,7 +290,7 @@ def require_space(row: Toolchain) -> None:
         raise ConversionError(
             f"too little space for toolchain {row.name}: {free} of {wanted} MiB free",
             hint=f"make room below {folder(row.name).parent}, or move it with EDGEWRIGHT_HOME",
-            code="disk-full",
+            code=Code.DISK_FULL,
         )
 
 

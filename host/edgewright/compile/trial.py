@@ -11,7 +11,7 @@ from edgewright.compile import changing
 from edgewright.compile.calibrate import SampleSet, random_samples
 from edgewright.compile.domains import Domains, InputDomain
 from edgewright.compile.foreign import described
-from edgewright.errors import EdgewrightError, ModelError
+from edgewright.errors import Code, EdgewrightError, ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,7 @@ def run(model: Any, sample: Sequence[Array], samples: SampleSet, index: int | No
             raise ModelError(
                 f"input{'s' if several else ''} {', '.join(names)} {'do' if several else 'does'} not take random numbers",
                 hint=f"{_GIVE} (the model fails with {described(error)})",
-                code="random-inputs",
+                code=Code.RANDOM_INPUTS,
             ) from error
         origin = "random inputs"
         if samples.path is not None:
@@ -74,7 +74,7 @@ def run(model: Any, sample: Sequence[Array], samples: SampleSet, index: int | No
         raise ModelError(
             f"model does not run on {origin}: {described(error)}",
             hint=_GIVE if samples.path is None else "check the values, and --input-shape",
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         ) from error
 
 
@@ -125,7 +125,7 @@ def _runs(model: Any, sample: Sequence[Array]) -> bool:
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a framework raises for it
-        return getattr(error, "code", "") == "shape-varies"  # it ran
+        return getattr(error, "code", "") == Code.SHAPE_VARIES  # it ran
     return True
 
 

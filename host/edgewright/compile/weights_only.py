@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 
 _MOST = 1 << 20  # bytes of a configuration that are read
 _SHOWN = 60  # letters of a name from a file
@@ -181,4 +181,4 @@ def _quoted(path: Path) -> str:
 
 
 def _refused(message: str, hint: str) -> ModelError:
-    return ModelError(message, hint=hint, code="model-refused")
+    return ModelError(message, hint=hint, code=Code.MODEL_REFUSED)

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgewright import targets
 from edgewright.compile import goldens
 from edgewright.compile.ranges import Range
-from edgewright.errors import ConversionError
+from edgewright.errors import Code, ConversionError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.target import Target
 
@@ -41,5 +41,5 @@ def check(
             raise ConversionError(
                 f"{target.title} computes whole numbers in {target.integer_bits} bits: {end} {spec.name} goes to {furthest:.0f}",
                 hint=f"take --target {targets.widest()[0]}, or make the numbers smaller before they enter the model",
-                code="integers-too-wide",
+                code=Code.INTEGERS_TOO_WIDE,
             )

@@ -21,7 +21,7 @@ from edgewright.compile.foreign import LOG, LOGGED
 from edgewright.compile.scratch import Scratch, environment
 from edgewright.compile.worker import receive, send
 from edgewright.config import home, in_use
-from edgewright.errors import ConversionError
+from edgewright.errors import Code, ConversionError
 
 # the same bytes for the same model need the same order of sets and the same kernels
 _ENVIRONMENT = {
@@ -131,7 +131,7 @@ class Workers:
                 raise ConversionError(
                     f"{framework} worker outgrew its memory during {what}: {used} of {self._limit_mb} MiB",
                     hint="use fewer or smaller calibration samples, or a machine with more memory",
-                    code="worker-memory",
+                    code=Code.WORKER_MEMORY,
                 )
 
     def _crashed(self, framework: str, what: str) -> ConversionError:
@@ -149,7 +149,7 @@ class Workers:
         return ConversionError(
             f"{framework} worker died during {what}: {how}",
             hint=f"{hint}; {LOG}{self.log}",
-            code="worker-crashed",
+            code=Code.WORKER_CRASHED,
         )
 
     def _end(self, framework: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgewright.config import strict
 from edgewright.config.home import home
-from edgewright.errors import ConfigError
+from edgewright.errors import Code, ConfigError
 from edgewright.nouns.profile import Profile
 
 
@@ -32,7 +32,7 @@ def load(name: str) -> Profile:
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean `{near[0]}`?" if near else "`edgewright profiles list` names them"
-        raise ConfigError(f"unknown profile: {name}", hint=hint, code="unknown-profile")
+        raise ConfigError(f"unknown profile: {name}", hint=hint, code=Code.UNKNOWN_PROFILE)
     path = next(folder / f"{name}.toml" for folder in folders() if (folder / f"{name}.toml").is_file())
     profile = strict.read(path, Profile, what="profile")
     if profile.name != name:

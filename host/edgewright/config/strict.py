@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 
 from edgewright.config import home
-from edgewright.errors import ConfigError
+from edgewright.errors import Code, ConfigError
 from edgewright.nouns import schema as schemas
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -36,7 +36,7 @@ def read(path: Path, kind: type[T], *, what: str, schema: int = 1) -> T:
         raw = path.read_bytes()
     except FileNotFoundError:
         raise ConfigError(
-            f"no such {what}: {path}", hint=MISSING.get(what, ""), code="file-not-found"
+            f"no such {what}: {path}", hint=MISSING.get(what, ""), code=Code.FILE_NOT_FOUND
         ) from None
     except OSError as error:
         raise ConfigError(f"cannot read the {what} {path}: {error.strerror}") from None

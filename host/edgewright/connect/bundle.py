@@ -23,7 +23,7 @@ from edgewright.connect.bundle_format import FOLDER, INDEX, SCHEMA, Contents, En
 from edgewright.connect.kits import Kit
 from edgewright.connect.wheel_tags import parse
 from edgewright.connect.wheels import Wheel
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.progress import Progress, Step, silent
 
 DATE = (1980, 1, 1, 0, 0, 0)
@@ -44,7 +44,7 @@ def write(path: Path, kits: Sequence[Kit], wheels: Iterable[Wheel], progress: Pr
             raise EdgewrightError(
                 f"this file is not a bundle, it stays as it is: {path}",
                 hint="name another file",
-                code="bad-bundle",
+                code=Code.BAD_BUNDLE,
             ) from error
     files = {wheel.file: wheel for wheel in wheels}
     entries = {file: Entry(sha256=one.sha256, size=one.size) for file, one in sorted(files.items())}

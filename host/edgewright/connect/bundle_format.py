@@ -16,7 +16,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name
 from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.connect.kits import Kit
 from edgewright.connect.wheel_tags import parse
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns import schema as schemas
 from edgewright.nouns.base import Noun
 from edgewright_agent import protocol
@@ -55,7 +55,7 @@ def bad(path: Path, why: str) -> EdgewrightError:
     return EdgewrightError(
         f"not a bundle of edgewright: {path}: {why}",
         hint="copy it again, or write it again where there is internet",
-        code="bad-bundle",
+        code=Code.BAD_BUNDLE,
     )
 
 
@@ -72,7 +72,7 @@ def read(path: Path) -> Contents:
         raise EdgewrightError(
             f"no such bundle: {path}",
             hint="check the path; --profile NAME writes a bundle",
-            code="file-not-found",
+            code=Code.FILE_NOT_FOUND,
         ) from error
     except OSError as error:
         raise EdgewrightError(f"cannot read {path}: {error.strerror}", hint="name a file") from error
@@ -88,7 +88,7 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Contents:
         raise bad(path, f"it does not begin with {INDEX}, or holds too much")
     if members[0].file_size <= MAX_INDEX and members[0].compress_type == zipfile.ZIP_STORED:
         written = schemas.of_json(archive.read(members[0]))
-        schemas.check(written, SCHEMA, f"bundle {path}", code="bad-bundle")
+        schemas.check(written, SCHEMA, f"bundle {path}", code=Code.BAD_BUNDLE)
     if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~UTF8 for info in members):
         raise bad(path, "a member is compressed, encrypted or of an unknown kind")
     whole = sum(info.file_size for info in members)

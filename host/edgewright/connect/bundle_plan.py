@@ -13,7 +13,7 @@ from edgewright.connect import wheels as wheel_files
 from edgewright.connect.kits import Kit
 from edgewright.connect.wheel_tags import WheelHost
 from edgewright.connect.wheels import Wheel
-from edgewright.errors import EdgewrightError, UsageError
+from edgewright.errors import Code, EdgewrightError, UsageError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step, silent
@@ -106,7 +106,7 @@ def plan(
         raise EdgewrightError(
             first.message if first else f"no target of {profile.name} has wheels",
             hint=first.hint if first else "it is part of the board's system",
-            code="no-wheel",
+            code=Code.NO_WHEEL,
         )
     return Plan(wanted=wanted, missing=missing)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from edgewright import targets
 from edgewright.connect.wheel_tags import WheelHost, wheel_host
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.target import RuntimeRow, Target, numbers
 
@@ -62,7 +62,7 @@ def choose(target: Target, host: WheelHost, version: str | None, requires: Mappi
     raise EdgewrightError(
         f"no {target.title} for Python {host.python} reads this model: {lack}",
         hint="convert it for this board's profile, or use another target",
-        code="runtime-too-old",
+        code=Code.RUNTIME_TOO_OLD,
     )
 
 
@@ -87,7 +87,7 @@ def refusal(target: Target, host: WheelHost) -> EdgewrightError:
         least = min((row.glibc for row in here if row.fits(host.python, host.arch, row.glibc)), key=numbers)
         instead = f"it takes glibc {least} or newer: a newer system"
     hint = "; ".join(filter(None, (instead, also)))
-    return EdgewrightError(f"no wheel of {wheels} for {what}", hint=hint, code="no-wheel")
+    return EdgewrightError(f"no wheel of {wheels} for {what}", hint=hint, code=Code.NO_WHEEL)
 
 
 def elsewhere(target: Target, host: WheelHost) -> str:
@@ -150,5 +150,5 @@ def check_own(row: RuntimeRow, facts: Facts) -> None:
         raise EdgewrightError(
             f"{row.distribution} {row.version} needs {text} of the board, there are no wheels of it: {has}",
             hint=f"install the system's own there: {INSTALL_NUMPY}",
-            code="no-numpy",
+            code=Code.NO_NUMPY,
         )

@@ -12,9 +12,11 @@ import msgspec
 from edgewright.connect import versions
 from edgewright.connect.agent_package import AgentPackage
 from edgewright.connect.clean import clean
+from edgewright.connect.refusals import board_error
 from edgewright.connect.stream import Stream
 from edgewright.connect.transport import SLOWEST, Channel, Ended
-from edgewright.errors import BoardError, EdgewrightError, ProtocolError, Unreachable
+from edgewright.errors import BoardError, Code, EdgewrightError, ProtocolError, Unreachable
+from edgewright.wire.answers import Recovered
 from edgewright_agent import protocol
 
 NOISE_HINT = (
@@ -32,7 +34,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
         python: the board's Python version.
         root: absolute path of the root folder.
         board_id: the id of the root folder.
-        recovered: what the agent put right at its start, a sentence each.
+        recovered: the trials that the agent reverted at its start.
         runners: sha256s of the runners that are on the board; None: its agent is older and carries its own.
         forced: its agent was installed by an administrator, and so were all runners that it uses.
     """
@@ -43,7 +45,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     python: str = ""
     root: str = ""
     board_id: str = ""
-    recovered: tuple[Any, ...] = ()
+    recovered: tuple[Recovered, ...] = ()
     runners: tuple[str, ...] | None = None
     forced: bool = False
 
@@ -57,11 +59,13 @@ def greet(
     within_s: float,
     group: str | None = None,
     ping_s: float | None = None,
+    board: str = "BOARD",
 ) -> Greeting:
     """Sends the hello, ships the agent when it is asked for, and waits for the greeting.
 
     Args:
         root: the root folder on the board.
+        board: its name, for hints.
         group: the shared group, whose members may read the models.
         ping_s: promise that the host says a word so often, also while a command works.
         within_s: seconds from the hello to the board's answer, and from the agent's bytes to the greeting;
@@ -89,7 +93,7 @@ def greet(
             f"the board sent no greeting within {within_s:g} s{quoted(answers.noise)}",
             hint="check that it is not overloaded and that its login asks for nothing",
         ) from error
-    return as_greeting(answer)
+    return as_greeting(answer, board)
 
 
 def hello(
@@ -146,10 +150,10 @@ class Answers:
         return answer if answer.get("nonce") == self._nonce and "loader" not in answer else None
 
 
-def as_greeting(answer: dict[str, Any]) -> Greeting:
-    """A greeting, checked."""
+def as_greeting(answer: dict[str, Any], board: str = "BOARD") -> Greeting:
+    """A greeting, checked. `board`: its name, for a hint."""
     if "error" in answer:
-        raise board_error(answer["error"])
+        raise board_error(answer["error"], "", board)
     if answer.get("edgewright") != protocol.VERSION:
         raise versions.another_wire(answer.get("edgewright"))
     try:
@@ -158,30 +162,20 @@ def as_greeting(answer: dict[str, Any]) -> Greeting:
         raise ProtocolError(f"the board's greeting is not valid: {error}", hint="update its agent") from error
 
 
-def board_error(error: Any) -> BoardError:
-    """The agent's error, its text cleaned."""
-    if not isinstance(error, dict):
-        error = {}
-    code, message, hint = (str(clean(error.get(key) or ""))[:2000] for key in ("code", "message", "hint"))
-    return BoardError(
-        message or "the board's agent failed without a message", hint=hint, code=code or "board"
-    )
-
-
 def explain_end(channel: Channel, noise: bytes) -> EdgewrightError:
     """Why the command ended before it greeted."""
     code = channel.exit_code(5)
     said = quoted(noise + b"\n" + channel.log().encode("utf-8", "replace"))
     if code == protocol.NO_PYTHON_EXIT:
         return BoardError(
-            "the board has no python3 in the usual places", hint=NO_PYTHON_HINT, code="no-python"
+            "the board has no python3 in the usual places", hint=NO_PYTHON_HINT, code=Code.NO_PYTHON
         )
     if code is None:
         return Unreachable(f"the link to the board ended before its greeting{said}", hint="try again")
     return BoardError(
         f"the agent's start ended with exit code {code}{said}",
         hint="check that `ssh BOARD python3 --version` works and that the login has a shell",
-        code="start-failed",
+        code=Code.START_FAILED,
     )
 
 

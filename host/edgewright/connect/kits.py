@@ -12,7 +12,7 @@ from edgewright.config import home, in_use
 from edgewright.connect import wheels as wheel_files
 from edgewright.connect.wheel_tags import WheelHost, parse
 from edgewright.connect.wheels import Wheel
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.target import RuntimeRow, Target, numbers
 
@@ -137,5 +137,5 @@ def none_fits(kits: Sequence[Kit], target: Target, host: WheelHost, where: str) 
     return EdgewrightError(
         f"the bundle {where} has no {target.title} for {host.title}",
         hint=f"it has {has}; write one for this board where there is internet",
-        code="no-wheel",
+        code=Code.NO_WHEEL,
     )

@@ -14,7 +14,7 @@ from edgewright.connect import wheels as wheel_files
 from edgewright.connect.kits import Kit
 from edgewright.connect.wheel_tags import WheelHost
 from edgewright.connect.wheels import Wheel
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.target import RuntimeRow, Target
 
@@ -123,7 +123,7 @@ class Search:
             try:
                 found = wheel_files.resolve(self.host, picked.asked, patient=other is None)
             except EdgewrightError as error:
-                if other is None or error.code != "index-unreachable":
+                if other is None or error.code != Code.INDEX_UNREACHABLE:
                     raise
                 return other
         return replace(picked, wheels=found, asked=())
@@ -161,6 +161,6 @@ def split(found: list[Wheel], target: Target) -> tuple[Wheel, list[Wheel]]:
         raise EdgewrightError(
             f"{len(mains)} of the wheels are a runtime of {target.name}: {files}",
             hint=f"give one of {', '.join(names)}",
-            code="wrong-wheel",
+            code=Code.WRONG_WHEEL,
         )
     return mains[0], [wheel for wheel in found if wheel is not mains[0]]

@@ -12,12 +12,12 @@ from edgewright.connect.fitting import check_own
 from edgewright.connect.picking import Offer, Picked, Search, split
 from edgewright.connect.session import Session
 from edgewright.connect.wheel_tags import wheel_host
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.facts import Facts, RuntimeFact
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.nouns.target import Target, numbers
-from edgewright.wire import commands
+from edgewright.wire import commands, types
 from edgewright_agent import protocol
 
 UNPACK_SECONDS = 3600.0
@@ -125,12 +125,12 @@ def system_only(facts: Facts, target: Target, requires: Mapping[str, int]) -> Ed
         return EdgewrightError(
             f"{target.title} {found[0].version} of this board does not read this model: {lack}",
             hint="convert it for this board's profile, or use another target",
-            code="runtime-too-old",
+            code=Code.RUNTIME_TOO_OLD,
         )
     return EdgewrightError(
         f"no {target.title} for Python {facts.python.version} on this board",
         hint=f"it is part of the board's system: {target.system_hint or 'install it there'}, or use another target",
-        code="no-wheel",
+        code=Code.NO_WHEEL,
     )
 
 
@@ -151,7 +151,7 @@ def send(session: Session, facts: Facts, target: str, picked: Picked, progress: 
         if sha256 != wheel.sha256:
             raise EdgewrightError(f"the wheel changed while it was sent: {wheel.path}", hint="try again")
     progress(Step(board=session.board.name, what="provision", detail=picked.title))
-    files = tuple(commands.Wheel(file=wheel.file, sha256=wheel.sha256, size=wheel.size) for wheel in chosen)
+    files = tuple(types.Wheel(file=wheel.file, sha256=wheel.sha256, size=wheel.size) for wheel in chosen)
     runner = runners.named(session, target)
     command = commands.Provision(name=name, target=target, version=version, wheels=files, runner=runner)
     answer = session.call(command, timeout_s=UNPACK_SECONDS)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
-
-import msgspec
+from typing import TypeVar
 
 from edgewright.connect import (
     agent_package,
@@ -21,25 +18,24 @@ from edgewright.connect import (
     start,
     transfer,
     trust,
-    versions,
 )
 from edgewright.connect.clean import clean
-from edgewright.connect.handshake import Greeting, board_error, greet
+from edgewright.connect.exchange import Exchange, OnEvent
+from edgewright.connect.handshake import Greeting, greet
 from edgewright.connect.request import Raw, Request
 from edgewright.connect.stream import Stream
 from edgewright.connect.transport import AskPassword, Channel, Ended, Transport
-from edgewright.errors import BoardError, EdgewrightError, ProtocolError, Unreachable
+from edgewright.errors import BoardError, Code, EdgewrightError, Unreachable
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.wire import commands
 from edgewright.wire.answers import Event, Result
-from edgewright.wire.commands import UPDATE, Command
+from edgewright.wire.commands import Command
 from edgewright_agent import protocol
 
 A = TypeVar("A")
-OnEvent = Callable[[Event], None]
 CALL_SECONDS = 3600.0
 
 
@@ -106,7 +102,15 @@ def start_session(
     stream = Stream(channel, limits.silence_s)
     package = agent_package.package()
     greeting = greet(
-        channel, stream, package, board.root, limits.silence_s, limits.greeting_s, board.group, limits.ping_s
+        channel,
+        stream,
+        package,
+        board.root,
+        limits.silence_s,
+        limits.greeting_s,
+        board.group,
+        limits.ping_s,
+        board.name,
     )
     return Session(board, transport, channel, stream, greeting, progress, limits)
 
@@ -136,11 +140,10 @@ class Session:
         self.sent_bytes = 0
         own = greeting.runners is None or greeting.forced
         self.runners = None if own else set(greeting.runners or ())
-        self._transport, self._channel, self._stream, self._limits = transport, channel, stream, limits
+        self._transport, self._channel, self._limits = transport, channel, limits
+        self._exchange = Exchange(channel, stream, greeting, board.name, limits.silence_s)
         self._lock = threading.Lock()
-        self._sending = threading.Lock()  # held while a command's line and raw bytes are on their way
         self._owner = 0
-        self._last_id = 0
         self._spoke = time.monotonic()
         self._ended: EdgewrightError | None = None
         self._facts: Facts | None = None
@@ -174,7 +177,7 @@ class Session:
         try:
             return self.exchange(command, timeout_s=timeout_s, on_event=on_event)
         except BoardError as error:
-            if error.code != "runner-missing" or not runners.supply(self):
+            if error.code != Code.RUNNER_MISSING or not runners.supply(self):
                 raise
         return self.exchange(command, timeout_s=timeout_s, on_event=on_event)
 
@@ -260,7 +263,7 @@ class Session:
                 raise self._ended
             self._owner = threading.get_ident()
             try:
-                return self._exchange_all(requests, deadline, on_event or self._report, raw)
+                return self._exchange.run(requests, deadline, on_event or self._report, raw)
             except BoardError:
                 raise
             except BaseException as error:
@@ -272,92 +275,6 @@ class Session:
                 self._owner = 0
                 self._spoke = time.monotonic()
 
-    def _exchange_all(
-        self, requests: Sequence[Request[A]], deadline: float, on_event: OnEvent, raw: Raw | None
-    ) -> list[A]:
-        first = self._last_id + 1
-        self._last_id += len(requests)
-        lines = [
-            protocol.encode({"id": number, "do": one.command.do, "args": one.command.arguments()})
-            for number, one in enumerate(requests, first)
-        ]
-        for line, one in zip(lines, requests, strict=True):
-            if len(line) > protocol.MAX_LINE:
-                raise ValueError(f"the arguments of {one.command.do} are too long")
-        try:
-            with self._sending:
-                for sent, (line, one) in enumerate(zip(lines, requests, strict=True)):
-                    if sent and one.body is not None and self._refused():
-                        requests = requests[:sent]
-                        break
-                    self._channel.send(line, self._limits.silence_s, deadline)
-                    if one.body is not None:
-                        one.body(self._channel, self._limits.silence_s, deadline)
-        except Unreachable:
-            # an agent that failed in between may have reported why before it ended
-            with contextlib.suppress(TimeoutError, Unreachable, ProtocolError):
-                for number in range(first, first + len(requests)):
-                    self._answer(number, time.monotonic() + 1, on_event, None)
-            raise
-        return self._answers(requests, first, deadline, on_event, raw)
-
-    def _refused(self) -> bool:
-        """Whether an error is among the answers that have come while bytes were sent."""
-        for line in self._stream.waiting():
-            try:
-                if "error" in protocol.decode(line):
-                    return True
-            except (protocol.AgentError, RecursionError):
-                return True  # whoever reads the answers says what is wrong
-        return False
-
-    def _answers(
-        self, requests: Sequence[Request[A]], first: int, deadline: float, on_event: OnEvent, raw: Raw | None
-    ) -> list[A]:
-        """The answers to all requests; the first refusal is raised once all of them are here."""
-        found: list[A] = []
-        refusal: BoardError | None = None
-        for number, one in enumerate(requests, first):
-            try:
-                found.append(one.command.read(self._answer(number, deadline, on_event, raw)))
-            except BoardError as error:
-                refusal = refusal or error
-                if error.code == "protocol":  # it follows the stream no more, and ends
-                    break
-        if refusal is not None:
-            raise refusal
-        return found
-
-    def _answer(self, number: int, deadline: float, on_event: OnEvent, raw: Raw | None) -> dict[str, object]:
-        while True:
-            message = self._message(deadline)
-            if "error" in message and message.get("id") in (number, None):  # None: it understood no request
-                refused = board_error(message["error"])
-                ours = self.greeting.sha256 == agent_package.package().sha256
-                raise refused if ours else versions.of_another_agent(refused, self.greeting.agent)
-            if message.get("id") != number:
-                raise ProtocolError(f"the board answers another request: {message.get('id')!r}", hint=UPDATE)
-            if isinstance(message.get("ok"), dict):
-                answer: dict[str, object] = message["ok"]
-                return answer
-            event = _event(message)
-            if event.event == "bytes":
-                if raw is None:
-                    raise ProtocolError("the board sends bytes that nobody asked for", hint=UPDATE)
-                raw(event, self._stream, deadline)
-                raw = None
-            elif event.event != "heartbeat":
-                on_event(event)
-
-    def _message(self, deadline: float) -> dict[str, Any]:
-        line = self._stream.line(deadline)
-        try:
-            message: dict[str, Any] = clean(protocol.decode(line))
-        except (protocol.AgentError, RecursionError) as error:
-            what = "a line from the board is not a JSON object, or a number in it is out of range"
-            raise ProtocolError(what, hint=UPDATE) from error
-        return message
-
     def _fail(self, do: str, error: BaseException) -> BaseException:
         """Ends the session; the error to raise."""
         shown: BaseException = error
@@ -366,7 +283,7 @@ class Session:
             shown = Unreachable(f"{self.board.name}: the link ended during {do}{said}", hint=error.hint)
         elif isinstance(error, TimeoutError):
             hint = "give it more time, or look at `edgewright logs`"
-            shown = BoardError(f"{self.board.name} did not finish {do} in time", hint=hint, code="timeout")
+            shown = BoardError(f"{self.board.name} did not finish {do} in time", hint=hint, code=Code.TIMEOUT)
         elif isinstance(error, EdgewrightError) and error.message:
             shown = type(error)(f"{self.board.name}: {error.message}", hint=error.hint, code=error.code)
         broken = f"the session with {self.board.name} broke during {do}"
@@ -394,28 +311,9 @@ class Session:
                 if self._lock.locked():
                     if time.monotonic() - worded >= self._limits.ping_s / 2:
                         worded = time.monotonic()
-                        self._word()
+                        self._exchange.word()
                 elif time.monotonic() - self._spoke >= self._limits.ping_s:
                     # longer than the silence, so that a dead link is reported as one
                     self.exchange(commands.Ping(), timeout_s=2 * self._limits.silence_s)
             except (EdgewrightError, TimeoutError):
                 return
-
-    def _word(self) -> None:
-        """An empty line, unless bytes that are on their way are word enough."""
-        if self._sending.acquire(blocking=False):
-            try:
-                # a command that ends at its deadline closes the channel, and ends this too
-                self._channel.send(b"\n", self._limits.silence_s, time.monotonic() + CALL_SECONDS)
-            finally:
-                self._sending.release()
-
-
-def _event(message: dict[str, Any]) -> Event:
-    """A line that is neither `ok` nor an error."""
-    if not isinstance(message.get("event"), str):
-        raise ProtocolError("a line from the board is neither event, ok nor error", hint=UPDATE)
-    try:
-        return msgspec.convert(message, Event)
-    except msgspec.ValidationError as error:
-        raise ProtocolError(f"an event of the board is not valid: {error}", hint=UPDATE) from error

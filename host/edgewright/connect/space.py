@@ -12,7 +12,7 @@ from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.connect import transfer
 from edgewright.connect.session import Session
 from edgewright.connect.wheels import Wheel
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.facts import Facts
 from edgewright_agent.protocol import SPARE_BYTES, SPARE_INODES
@@ -83,12 +83,12 @@ def check(session: Session, facts: Facts, wheels: Sequence[Wheel], what: str) ->
             f"{board} has {facts.disk_free_bytes // MIB} MiB free, {what} needs {-(-wanted.bytes // MIB)}: "
             f"{-(-wanted.upload // MIB)} to upload, {-(-wanted.unpacked // MIB)} unpacked, {SPARE_BYTES // MIB} to spare",
             hint=hint,
-            code="disk-full",
+            code=Code.DISK_FULL,
         )
     if facts.disk_free_inodes and wanted.files + SPARE_INODES > facts.disk_free_inodes:
         raise EdgewrightError(
             f"{board} has {facts.disk_free_inodes} inodes free, {what} needs {wanted.files + SPARE_INODES}",
             hint="remove small files on the board",
-            code="disk-full",
+            code=Code.DISK_FULL,
         )
     return wanted

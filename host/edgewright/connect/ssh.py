@@ -21,7 +21,7 @@ from edgewright.connect.hostkeys import HostKey, fingerprint
 from edgewright.connect.ssh_channel import SshChannel
 from edgewright.connect.ssh_config import Endpoint
 from edgewright.connect.transport import AskPassword
-from edgewright.errors import AuthError, ConfigError, EdgewrightError, TrustError, Unreachable
+from edgewright.errors import AuthError, Code, ConfigError, EdgewrightError, TrustError, Unreachable
 
 CONNECT_SECONDS = 10.0
 START_SECONDS = 20.0  # to the first word of a server
@@ -235,7 +235,7 @@ def check_key(transport: Any, endpoint: Endpoint, pin: str) -> None:
         raise TrustError(
             f"the host key of {endpoint.label} changed: pinned {fingerprint(pin)}, shown {fingerprint(text)}",
             hint=CHANGED.format(name=endpoint.board),
-            code="host-key-changed",
+            code=Code.HOST_KEY_CHANGED,
         )
 
 
@@ -260,7 +260,7 @@ def mapped(endpoint: Endpoint) -> Iterator[None]:
             raise TrustError(
                 f"{where} has no host key of the pinned type any more",
                 hint=CHANGED.format(name=endpoint.board),
-                code="host-key-changed",
+                code=Code.HOST_KEY_CHANGED,
             ) from error
         raise Unreachable(
             f"no common SSH algorithms with {where}: {error}", hint="update its sshd"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from edgewright.connect.request import Body, Request
 from edgewright.connect.stream import Stream
 from edgewright.connect.transport import SLOWEST, Channel
-from edgewright.errors import BoardError, EdgewrightError, ProtocolError
+from edgewright.errors import BoardError, Code, EdgewrightError, ProtocolError
 from edgewright.nouns.progress import Step
 from edgewright.wire import commands
 from edgewright.wire.answers import Event, Part, Result
@@ -42,7 +42,7 @@ def put(session: Session, sources: Sequence[tuple[Path | bytes, str]]) -> list[s
         try:
             hashes += put_some(session, some)
         except BoardError as error:
-            if error.code != "busy":
+            if error.code != Code.BUSY:
                 raise
             hashes += put_some(session, some)  # another session began with one of them: `part` waits for it
     return hashes

@@ -11,7 +11,7 @@ from edgewright.connect import local, ssh, ssh_config
 from edgewright.connect.hostkeys import HostKey, key_bytes, known_keys
 from edgewright.connect.ssh_config import Endpoint
 from edgewright.connect.transport import AskPassword
-from edgewright.errors import TrustError
+from edgewright.errors import Code, TrustError
 from edgewright.nouns.board import Board, Fleet, Pin
 
 KNOWN_HOSTS = "~/.ssh/known_hosts"
@@ -27,7 +27,7 @@ def pin_of(board: Board, fleet: Fleet) -> ssh.PinOf:
             raise TrustError(
                 f"the host key of {endpoint.label} ({endpoint.host}) is not pinned",
                 hint=f"edgewright fleet trust {board.name}",
-                code="host-key-unknown",
+                code=Code.HOST_KEY_UNKNOWN,
             )
         key_bytes(pin.host_key)
         return pin.host_key
@@ -103,7 +103,7 @@ def pin(board: Board, fleet: Fleet, key: HostKey, *, replace: bool = False) -> N
             raise TrustError(
                 f"another host key is pinned for {name}; the new one is {key.fingerprint}",
                 hint=ssh.CHANGED.format(name=board.name),
-                code="host-key-changed",
+                code=Code.HOST_KEY_CHANGED,
             )
         table[name] = Pin(host_key=key.text)
 
@@ -135,13 +135,13 @@ def check_same(name: str, pinned: Pin, board_id: str, serial: str) -> None:
         raise TrustError(
             f"the hardware of {name} changed: pinned serial {pinned.serial}, found {serial}",
             hint=f"if its card was moved or cloned to another board: {again}",
-            code="board-replaced",
+            code=Code.BOARD_REPLACED,
         )
     if pinned.board_id and board_id != pinned.board_id:
         raise TrustError(
             f"{name} is not the board it was: pinned id {pinned.board_id[:12]}, found {board_id[:12]}",
             hint=f"if it was set up again, or its root folder was moved or removed: {again}",
-            code="board-replaced",
+            code=Code.BOARD_REPLACED,
         )
 
 
@@ -153,13 +153,13 @@ def check_other(name: str, pinned: Pin, other_name: str, other: Pin, board_id: s
         raise TrustError(
             f"{name} and {other_name} are copies: same keys, but serials {serial} and {other.serial}",
             hint="a card was cloned: make new SSH host keys (ssh-keygen -A) and remove the root folder",
-            code="board-cloned",
+            code=Code.BOARD_CLONED,
         )
     if same_id:
         raise TrustError(
             f"{name} and {other_name} are the same board, or a copy of it: id {board_id[:12]}",
             hint=f"remove one of them: edgewright fleet remove {name}",
-            code="board-duplicate",
+            code=Code.BOARD_DUPLICATE,
         )
 
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgewright.connect.clean import clean
-from edgewright.errors import BoardError, ProtocolError
+from edgewright.connect.refusals import hint
+from edgewright.errors import BoardError, Code, ProtocolError
 from edgewright.wire import commands
-from edgewright.wire.answers import StatusModel
+from edgewright.wire.answers import About, StatusModel
 from edgewright_agent import protocol
 
 if TYPE_CHECKING:
     from edgewright.connect.session import Session
 
 PROBLEMS = {
-    "newer-schema": ("a newer edgewright wrote the state of this board", "upgrade this one"),
-    "state-lost": (
-        "both copies of the board's state are damaged",
-        "`edgewright fleet reset` accepts what `current` points to",
-    ),
+    Code.NEWER_SCHEMA: "a newer edgewright wrote the state of this board",
+    Code.STATE_LOST: "both copies of the board's state are damaged",
 }
 
 
@@ -38,14 +36,14 @@ def another_wire(spoken: object) -> ProtocolError:
 def of_another_agent(refused: BoardError, agent: str) -> BoardError:
     """The error of an agent that may not know what it was asked. `agent`: its version."""
     unknown = "does not take this argument" in refused.message or "needs an argument" in refused.message
-    damaged = refused.code == "release-damaged" and "manifest is damaged" in refused.message
-    older = refused.code == "unknown-command" or (refused.code == "bad-argument" and unknown)
-    if not (older or damaged or (refused.code == "newer-schema" and "manifest" in refused.message)):
+    damaged = refused.code == Code.RELEASE_DAMAGED and "manifest is damaged" in refused.message
+    older = refused.code == Code.UNKNOWN_COMMAND or (refused.code == Code.BAD_ARGUMENT and unknown)
+    if not (older or damaged or (refused.code == Code.NEWER_SCHEMA and "manifest" in refused.message)):
         return refused
-    hint = f"an administrator installed its agent, {agent}, which is not of this version: have this one's installed"
+    what = f"an administrator installed its agent, {agent}, which is not of this version: have this one's installed"
     if damaged:  # the first agents say so of manifests that they do not understand
-        hint = f"if a newer edgewright deployed it: {hint}; else deploy it again"
-    return BoardError(refused.message, hint=hint, code=refused.code)
+        what = f"if a newer edgewright deployed it: {what}; else deploy it again"
+    return BoardError(refused.message, hint=what, code=refused.code)
 
 
 def models(session: Session) -> dict[str, StatusModel]:
@@ -56,9 +54,14 @@ def models(session: Session) -> dict[str, StatusModel]:
     """
     status = session.call(commands.Status())
     if status.problem:
-        code = status.problem
-        message, hint = PROBLEMS.get(
-            code, (f"the board's state cannot be used: {code}", "see `edgewright logs`")
-        )
-        raise BoardError(message, hint=hint, code=code)
+        message, hint = problem(status.problem, session.board.name)
+        raise BoardError(message, hint=hint, code=status.problem)
     return status.models
+
+
+def problem(code: str, board: str) -> tuple[str, str]:
+    """What is wrong with a board's state, and what to do. `code`: as `status` names it."""
+    for known, message in PROBLEMS.items():
+        if code == known:
+            return message, hint(code, About(), "status", board)
+    return f"the board's state cannot be used: {code}", f"see `edgewright logs {board}`"

@@ -6,7 +6,7 @@ import math
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.target import numbers
@@ -102,7 +102,7 @@ def wheel_host(facts: Facts) -> WheelHost:
         raise EdgewrightError(
             f"no wheels for the board's Python: {facts.python.version or '?'} on {platform or '?'}",
             hint="a runtime needs CPython on Linux",
-            code="runtime-unsupported",
+            code=Code.RUNTIME_UNSUPPORTED,
         )
     return WheelHost(
         python=facts.python.version,

@@ -19,7 +19,7 @@ import msgspec
 from edgewright.config import home, in_use
 from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.connect.wheel_tags import WheelHost, parse
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.base import Noun
 
 PIP_SECONDS = 1800
@@ -147,7 +147,7 @@ def run_pip(command: list[str], host: WheelHost, requirements: Sequence[str]) ->
         raise EdgewrightError(
             f"no wheel of {what} for {host.title}",
             hint="give one with --wheel FILE, or use another target",
-            code="no-wheel",
+            code=Code.NO_WHEEL,
         )
     last = errors[0] if errors else done.stderr.strip()[-300:] or f"exit code {done.returncode}"
     raise EdgewrightError(
@@ -162,7 +162,7 @@ def unreachable(what: str) -> EdgewrightError:
         "is this machine online? else bring a bundle: `edgewright provision --bundle FILE --profile NAME` "
         "writes one where there is internet; or give the wheels with --wheel FILE"
     )
-    return EdgewrightError(f"cannot reach the package index: {what}", hint=hint, code="index-unreachable")
+    return EdgewrightError(f"cannot reach the package index: {what}", hint=hint, code=Code.INDEX_UNREACHABLE)
 
 
 def given(host: WheelHost, files: Sequence[Path]) -> list[Wheel]:
@@ -178,7 +178,7 @@ def given(host: WheelHost, files: Sequence[Path]) -> list[Wheel]:
             raise EdgewrightError(
                 f"{wheel.file} is not for {host.title}",
                 hint=f"the board takes tags like {host.abi}-{host.abi}-{host.platforms[0]}",
-                code="wrong-wheel",
+                code=Code.WRONG_WHEEL,
             )
     return found
 
@@ -190,7 +190,7 @@ def describe(file: Path) -> Wheel:
     try:
         distribution, version = parse(file.name)[:2]
         if not file.exists():
-            raise EdgewrightError(f"no such wheel: {file}", hint="check the path", code="file-not-found")
+            raise EdgewrightError(f"no such wheel: {file}", hint="check the path", code=Code.FILE_NOT_FOUND)
         if not is_zip(file):
             raise EdgewrightError(f"not a wheel: {file}", hint="download it again")
         size = file.stat().st_size

@@ -14,7 +14,7 @@ from edgewright.deploy.fan_out import Turns
 from edgewright.deploy.release import BoardRelease
 from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.trace import Trace
-from edgewright.errors import BoardError, EdgewrightError
+from edgewright.errors import BoardError, Code, EdgewrightError
 from edgewright.measure.benchmark import benchmark
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.board import Board, Fleet
@@ -67,7 +67,7 @@ class Bench:
             raise BoardError(
                 f"{board.name} has no model {self.model}",
                 hint="`edgewright status` lists them",
-                code="not-found",
+                code=Code.NOT_FOUND,
             )
         known = model.releases
         chosen = [find(name, known, board) for name in self.releases] or [model.current or ""]
@@ -75,7 +75,7 @@ class Bench:
             raise BoardError(
                 f"{board.name} has no current release of {self.model}",
                 hint="name one: --release VERSION",
-                code="not-found",
+                code=Code.NOT_FOUND,
             )
         artifacts = {release: known[release].artifact for release in chosen if release in known}
         return self._measure(board, session, facts, profile, self.model, chosen, artifacts, progress)
@@ -138,6 +138,6 @@ def find(name: str, known: dict[str, StatusRelease], board: Board) -> str:
         raise EdgewrightError(
             f"{board.name} has no release {name}",
             hint=f"it has: {', '.join(known) or 'none'}",
-            code="not-found",
+            code=Code.NOT_FOUND,
         )
     return found[-1]

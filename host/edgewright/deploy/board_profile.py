@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from edgewright import targets
 from edgewright.config import profiles
 from edgewright.connect import fitting
-from edgewright.errors import ConfigError
+from edgewright.errors import Code, ConfigError
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.profile import Profile
@@ -63,12 +63,12 @@ def unfit(board: Board, facts: Facts) -> ConfigError:
         return ConfigError(
             f"no runtime exists for {arch}: {board.name} ({facts.model or 'unknown model'})",
             hint=f"wheels are for {', '.join(known)} only: {instead}",
-            code="no-runtime",
+            code=Code.NO_RUNTIME,
         )
     return ConfigError(
         f"no profile fits {board.name}: {facts.model or 'unknown model'}, {arch or 'unknown architecture'}",
         hint=how_to_set(board, "NAME"),
-        code="no-profile",
+        code=Code.NO_PROFILE,
     )
 
 

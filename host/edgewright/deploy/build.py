@@ -14,7 +14,7 @@ from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.deploy.request import DeployRequest
-from edgewright.errors import ConversionError, DataError, EdgewrightError
+from edgewright.errors import Code, ConversionError, DataError, EdgewrightError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
 from edgewright.nouns.profile import Profile
@@ -53,7 +53,7 @@ def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> R
     raise ConversionError(
         f"no conversion from {source_format} to {' or '.join(wanted)}, the targets of {profile.name}",
         hint=f"from {source_format} there is: {', '.join(possible) or 'none'}; `edgewright targets` lists all",
-        code="no-edge",
+        code=Code.NO_EDGE,
     )
 
 
@@ -78,7 +78,7 @@ def check_synthetic(request: DeployRequest, artifact: Artifact) -> None:
         raise DataError(
             "the artifact was calibrated with synthetic data: its answers on real inputs are unknown",
             hint="give --calibration FILE, or --allow-synthetic to ship it all the same",
-            code="synthetic-calibration",
+            code=Code.SYNTHETIC_CALIBRATION,
         )
 
 

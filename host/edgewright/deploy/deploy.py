@@ -30,6 +30,7 @@ from edgewright.deploy.trace import Trace
 from edgewright.errors import (
     Aborted,
     BoardError,
+    Code,
     EdgewrightError,
     GateRefused,
     LeftAtWork,
@@ -46,7 +47,10 @@ from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.store.history import History
 
-REVERTED_BY_BOARD = ("hook-failed", "reverted")  # codes after which the board has put its old release back
+REVERTED_BY_BOARD = (
+    Code.HOOK_FAILED,
+    Code.REVERTED,
+)  # codes after which the board has put its old release back
 
 
 def deploy(
@@ -282,7 +286,9 @@ class Deployment:
         trace.checks += found
         if refusal := gate.refusal(found):
             hint = f"change what reads it on the board and give {interface.OPTION}, or deploy it under another --name"
-            raise GateRefused(refusal, hint=f"`current` stays {incumbent.release}; {hint}", code="interface")
+            raise GateRefused(
+                refusal, hint=f"`current` stays {incumbent.release}; {hint}", code=Code.INTERFACE
+            )
 
     def runtime(self, board: Board, session: Session, facts: Facts, trace: Trace) -> RuntimeChoice:
         """The runtime that the artifact runs on there; provisioned when the board lacks it."""

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from edgewright.errors import Aborted, EdgewrightError, InternalError, LeftAtWork
+from edgewright.errors import Aborted, Code, EdgewrightError, InternalError, LeftAtWork
 from edgewright.nouns.board import Board
 from edgewright.nouns.progress import STOPPED, STOPPING, Progress, Step, silent
 
@@ -130,7 +130,7 @@ def internal(error: Exception) -> EdgewrightError:
         return EdgewrightError(
             f"{error.strerror}: {error.filename}".lower(),
             hint="check the file and its permissions",
-            code="io",
+            code=Code.IO,
         )
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = f"internal error: {type(error).__name__}: {error}".splitlines()[0]

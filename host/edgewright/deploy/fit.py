@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgewright import targets
 from edgewright.connect.provision import RuntimeChoice
 from edgewright.deploy.board_profile import userland
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.artifact import Manifest
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.profile import Profile
@@ -17,7 +17,7 @@ MEMORY_FACTOR = 2  # a model needs about its weights twice while it loads
 class NoFit(EdgewrightError):
     """The board's facts do not fit the profile or the artifact."""
 
-    code = "no-fit"
+    code = Code.NO_FIT
 
 
 def check_board(facts: Facts, profile: Profile, *, board: str) -> None:
@@ -39,7 +39,7 @@ def check_artifact(facts: Facts, manifest: Manifest, *, board: str) -> None:
         raise NoFit(
             f"{board} has {facts.disk_free_bytes // 1024**2} MiB free, the release needs {(total + HEADROOM_BYTES) // 1024**2}",
             hint=f"remove old releases: `edgewright fleet prune {board}`, or free space",
-            code="disk-full",
+            code=Code.DISK_FULL,
         )
     memory = facts.memory_mb * 1024**2
     if memory and manifest.model_bytes * MEMORY_FACTOR > memory:
@@ -64,7 +64,7 @@ def check_accelerator(wanted: str | None, facts: Facts, *, board: str) -> None:
     if wanted and wanted not in ("cpu", "auto") and hardware(wanted) not in facts.accelerators:
         has = ", ".join(facts.accelerators) or "none"
         raise NoFit(f"{board} has no accelerator {wanted}: it has {has}", hint="drop --accelerator, or choose a board that has one",
-                    code="accelerator-absent")  # fmt: skip
+                    code=Code.ACCELERATOR_ABSENT)  # fmt: skip
 
 
 def hardware(accelerator: str) -> str:

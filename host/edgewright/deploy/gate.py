@@ -89,7 +89,7 @@ def accuracy(metric: Metric, name: str, found: Comparison, budget: Budget, *, of
     return Check(
         name=f"accuracy against {name}", ok=drop <= limit + 1e-9,  # below one sample: exactly the limit passes
         value=found.drop, limit=limit, unit="drop", note=noted(metric, found, limit, of, sure=bool(budget.noninferior)),
-        n=found.n, low=found.low, high=found.high, p=found.p,
+        metric=metric.name, measured=found.value, reference=found.reference, n=found.n, low=found.low, high=found.high, p=found.p,
     )  # fmt: skip
 
 
@@ -167,6 +167,8 @@ def slowdown(candidate: Measurement, incumbent: Measurement, budget: Budget) -> 
             value=change,
             limit=limit,
             unit="slower",
+            measured=mine.p50,
+            reference=theirs.p50,
             note=f"{mine.p50:.3g} ms here, {theirs.p50:.3g} ms the incumbent, interleaved",
         )
     ]

@@ -23,7 +23,7 @@ from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.scoring import Scoring
 from edgewright.deploy.settle import settle, settled
 from edgewright.deploy.trace import Trace
-from edgewright.errors import Aborted, BoardError, DataError, EdgewrightError, GateRefused, Unreachable
+from edgewright.errors import Aborted, BoardError, Code, DataError, EdgewrightError, GateRefused, Unreachable
 from edgewright.measure.benchmark import benchmark
 from edgewright.measure.statistics import LEAST_SAMPLES
 from edgewright.nouns.artifact import Artifact
@@ -43,15 +43,15 @@ LEASE_S = 60  # the session renews it; this is what is left of it when a board i
 
 # Codes that say that a release cannot run any more, or not with these inputs: such an incumbent is no measure.
 NO_MEASURE = (
-    "release-damaged",
-    "runtime-damaged",
-    "runtime-missing",
-    "runner-missing",
-    "runner-refused",
-    "load-failed",
-    "child-crashed",
-    "bad-argument",
-    "newer-schema",  # of its manifest: a newer edgewright installed it
+    Code.RELEASE_DAMAGED,
+    Code.RUNTIME_DAMAGED,
+    Code.RUNTIME_MISSING,
+    Code.RUNNER_MISSING,
+    Code.RUNNER_REFUSED,
+    Code.LOAD_FAILED,
+    Code.CHILD_CRASHED,
+    Code.BAD_ARGUMENT,
+    Code.NEWER_SCHEMA,  # of its manifest: a newer edgewright installed it
 )
 
 
@@ -130,7 +130,7 @@ class BoardRelease:
         try:
             self.verify()
         except BoardError as error:
-            if error.code != "release-damaged":
+            if error.code != Code.RELEASE_DAMAGED:
                 raise
             another = "deploy it under another version: --version VERSION"
             hint = error.hint.replace("deploy it again", another) or another

@@ -18,7 +18,7 @@ from edgewright.deploy.release import LEASE_S
 from edgewright.deploy.request import DEADLINE_S
 from edgewright.deploy.settle import settle, settled
 from edgewright.deploy.trace import Trace
-from edgewright.errors import BoardError, EdgewrightError, Unreachable
+from edgewright.errors import BoardError, Code, EdgewrightError, Unreachable
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.outcome import PLANNED, BoardOutcome
@@ -123,11 +123,11 @@ def planned(session: Session, command: commands.Rollback) -> str:
     try:
         return session.call(command).release
     except BoardError as error:
-        if error.code == "bad-argument" and "dry_run" in error.message:
+        if error.code == Code.BAD_ARGUMENT and "dry_run" in error.message:
             raise BoardError(
                 f"the agent of {session.board.name} is too old to plan a rollback",
                 hint="an administrator installed it: update it, or run this without --dry-run",
-                code="unsupported",
+                code=Code.UNSUPPORTED,
             ) from error
         raise
 

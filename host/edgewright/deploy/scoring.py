@@ -164,7 +164,9 @@ class Scoring:
         limited = budget.max_drop is not None or bool(budget.noninferior)
         if limited:
             note += ", and the budget limits the drop: convert it with this evaluation set and metric (--no-cache)"
-        check = Check(name="accuracy", ok=not limited, value=value, unit=metric.name, note=note, n=count)
+        check = Check(
+            name="accuracy", ok=not limited, value=value, unit=metric.name, note=note, metric=metric.name, measured=value, n=count
+        )  # fmt: skip
         return [check, *found]
 
     def _against(self, reference: Answers, mine: Answers) -> Comparison:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 from edgewright.connect.session import Session
 from edgewright.deploy.trace import Trace
-from edgewright.errors import BoardError, Unreachable
+from edgewright.errors import BoardError, Code, Unreachable
 from edgewright.wire import commands
 
 SETTLE_PAUSE_S = 2.0  # between two attempts to ask what became of an activation
@@ -54,6 +54,6 @@ def settled(trace: Trace, outcome: str) -> None:
         raise BoardError(
             "the commit came too late: the board has put the old release back",
             hint="allow a longer trial: deploy --deadline SECONDS",
-            code="reverted",
+            code=Code.REVERTED,
         )
     raise Unreachable("the link broke before the board activated anything", hint="run it again")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgewright.errors import UsageError
+from edgewright.errors import Code, UsageError
 from edgewright.lab import enlist, making, record, userland
 from edgewright.lab.record import LabError, LabRecord
 from edgewright.nouns.base import Noun
@@ -126,7 +126,7 @@ def down(name: str | None = None, *, progress: Progress = silent) -> list[str]:
     """
     with record.lock():
         if name is not None and name not in record.names():
-            raise LabError(f"no such lab: {name}", hint="`edgewright lab list` names them", code="no-lab")
+            raise LabError(f"no such lab: {name}", hint="`edgewright lab list` names them", code=Code.NO_LAB)
         gone: list[str] = []
         for lab in [name] if name is not None else record.names():
             progress(Step(what="lab", detail=f"stop {lab}"))
@@ -171,7 +171,7 @@ def again(
         raise LabError(
             f"the lab {lab.name} is there already: {len(lab.boards)} boards in {lab.fleet}",
             hint=f"`edgewright lab down --name {lab.name}` first, or another --name",
-            code="lab-exists",
+            code=Code.LAB_EXISTS,
         )
     if all(making.is_alive(lab.name, board) for board in lab.boards):
         progress(Step(what="lab", detail=f"{lab.name} is running already"))

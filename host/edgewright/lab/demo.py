@@ -34,7 +34,7 @@ from edgewright.deploy.bench import Bench
 from edgewright.deploy.deploy import deploy
 from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.rollback import RollbackRequest, rollback
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.lab import boards as lab
 from edgewright.lab import reader
 from edgewright.lab.boards import LabBoard
@@ -117,7 +117,7 @@ def alone() -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             hint = "wait until it ends, or use another state folder: EDGEWRIGHT_HOME=FOLDER edgewright demo"
-            raise EdgewrightError("another demo is at work", hint=hint, code="demo-running") from None
+            raise EdgewrightError("another demo is at work", hint=hint, code=Code.DEMO_RUNNING) from None
         yield
     finally:
         os.close(descriptor)

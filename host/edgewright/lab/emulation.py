@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
+from edgewright.errors import Code
 from edgewright.lab import isolation
 from edgewright.lab.record import LabError
 from edgewright.nouns.profile import Profile
@@ -50,7 +51,7 @@ def qemu() -> str:
         raise LabError(
             f"this kernel cannot run arm64 programs for one user alone: {os.uname().release}, needed is 6.7",
             hint="take a whole emulated machine instead: `edgewright lab up --arch arm64 --vm`",
-            code="kernel-too-old",
+            code=Code.KERNEL_TOO_OLD,
         )
     for name in QEMU:
         if found := shutil.which(name):
@@ -58,7 +59,7 @@ def qemu() -> str:
     raise LabError(
         "arm64 boards need qemu's user-mode emulator",
         hint="install it: `sudo apt-get install qemu-user-static`",
-        code="tool-missing",
+        code=Code.TOOL_MISSING,
     )
 
 
@@ -73,7 +74,7 @@ def possible() -> None:
         raise LabError(
             "arm64 boards need unshare",
             hint="install it: `sudo apt-get install util-linux`",
-            code="tool-missing",
+            code=Code.TOOL_MISSING,
         )
     inner = f"exec unshare --user --map-user={isolation.UID} --map-group={isolation.UID} -- true"
     done = _run(isolation.command(inner))
@@ -82,7 +83,7 @@ def possible() -> None:
             f"this machine does not let its users make namespaces: {_last(done.stderr)}",
             hint="see /proc/sys/user/max_user_namespaces, kernel.unprivileged_userns_clone and "
             "kernel.apparmor_restrict_unprivileged_userns; a whole machine needs none: `--vm`",
-            code="no-emulation",
+            code=Code.NO_EMULATION,
         )
 
 
@@ -179,7 +180,7 @@ def check(folder: Path, emulator: str) -> None:
         raise LabError(
             f"this machine does not let its users run arm64 programs: {_last(done.stderr)}",
             hint="unprivileged user namespaces may be off; a whole machine needs none: `--vm`",
-            code="no-emulation",
+            code=Code.NO_EMULATION,
         )
 
 
@@ -196,5 +197,5 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LabError(
-            f"arm64 programs do not run here: {error}", hint="`--vm` may", code="no-emulation"
+            f"arm64 programs do not run here: {error}", hint="`--vm` may", code=Code.NO_EMULATION
         ) from None

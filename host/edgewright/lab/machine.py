@@ -13,6 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from edgewright.errors import Code
 from edgewright.lab import emulation, enlist, initrd, isolation, openssh, record
 from edgewright.lab.openssh import PortTakenError
 from edgewright.lab.record import BoardRecord, LabError
@@ -45,7 +46,7 @@ def tools() -> dict[str, str]:
         raise LabError(
             f"an emulated machine needs {', '.join(tool for tool, where in found.items() if where is None)}",
             hint=f"install it: `sudo apt-get install {' '.join(missing)}`",
-            code="tool-missing",
+            code=Code.TOOL_MISSING,
         )
     return {tool: str(where) for tool, where in found.items()}
 

@@ -12,7 +12,7 @@ import msgspec
 
 from edgewright.config import home
 from edgewright.config.folder_lock import locked
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns import schema as schemas
 from edgewright.nouns.base import Noun
 
@@ -64,7 +64,7 @@ class LabRecord(Noun, frozen=True, kw_only=True):
 class LabError(EdgewrightError):
     """A lab cannot be started, or there is none of that name."""
 
-    code = "lab"
+    code = Code.LAB
 
 
 def root() -> Path:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgewright.config import home
+from edgewright.errors import Code
 from edgewright.lab.record import LabError, erase
 from edgewright.nouns.base import Noun
 from edgewright.nouns.progress import Progress, Step, silent
@@ -79,7 +80,7 @@ def _check_tools() -> None:
         raise LabError(
             f"an emulated board's userland needs {', '.join(missing)}",
             hint="it is made of Debian packages: use a Debian or Ubuntu machine or container",
-            code="tool-missing",
+            code=Code.TOOL_MISSING,
         )
 
 
@@ -108,7 +109,7 @@ def _own_mirror() -> str:
         if len(words) >= 4 and words[0] == "deb" and "debian" in words[1]:
             return words[1]
     raise LabError(
-        "this machine's apt names no Debian archive", hint="name one: `--mirror ADDRESS`", code="no-mirror"
+        "this machine's apt names no Debian archive", hint="name one: `--mirror ADDRESS`", code=Code.NO_MIRROR
     )
 
 
@@ -119,7 +120,7 @@ def _make(place: Path, packages: Sequence[str], sources: str, progress: Progress
         raise LabError(
             f"{place.parent} has {free >> 20} MiB free, the userland needs {NEEDED_BYTES >> 20} MiB while it is made",
             hint="free space, or put edgewright's state elsewhere: EDGEWRIGHT_HOME",
-            code="disk-full",
+            code=Code.DISK_FULL,
         )
     for old in place.parent.glob(".making-*"):  # under the lock: what an interrupted one left
         erase(old)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from sys import byteorder
 
 from edgewright.connect.session import Session
-from edgewright.errors import BoardError, ProtocolError
+from edgewright.errors import BoardError, Code, ProtocolError
 from edgewright.measure import statistics, validity
 from edgewright.nouns.measurement import Environment, Latency, Measurement, Protocol, Run
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.store import samples
-from edgewright.wire import commands
+from edgewright.wire import commands, types
 from edgewright.wire.answers import Benched, BenchRun, Event
 
 SLOW_START = 10  # times a protocol's limit, for a board that spends all of that in importing its runtime
@@ -47,7 +47,7 @@ def benchmark(
             progress(Step(what="bench", board=board, detail=detail, done=event.done, total=event.total))
 
     def run(limit_s: float) -> Benched:
-        how = commands.Protocol(
+        how = types.Protocol(
             rounds=protocol.rounds, warmup_s=protocol.warmup_s, steady_s=protocol.steady_s,
             min_samples=protocol.min_samples, limit_s=limit_s,
         )  # fmt: skip
@@ -59,7 +59,7 @@ def benchmark(
     try:
         answer = run(protocol.limit_s)
     except BoardError as error:
-        if error.code != "slow-start":
+        if error.code != Code.SLOW_START:
             raise
         progress(Step(what="bench", board=board, detail=f"{protocol.name}, with more time: it starts slowly"))
         answer = run(SLOW_START * protocol.limit_s)

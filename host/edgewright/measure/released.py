@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from edgewright.config import home
 from edgewright.connect.session import Session
-from edgewright.errors import ArtifactError, BoardError, ProtocolError
+from edgewright.errors import ArtifactError, BoardError, Code, ProtocolError
 from edgewright.nouns.artifact import Manifest, TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.project import Preprocessing
@@ -17,7 +17,10 @@ from edgewright.store.artifacts import SCHEMA, ArtifactStore
 from edgewright.wire import commands
 from edgewright.wire.answers import ReleaseManifest, Tensor
 
-_UNKNOWN = ("bad-argument", "unknown-command")  # what an agent says that an administrator did not update
+_UNKNOWN = (
+    Code.BAD_ARGUMENT,
+    Code.UNKNOWN_COMMAND,
+)  # what an agent says that an administrator did not update
 _MOST = 2**28  # values of a tensor, pixels of a picture
 _RANK = 32  # axes of a tensor
 _DTYPES = {"bool", "float16", "float32", "float64"} | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}  # fmt: skip

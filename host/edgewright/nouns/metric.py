@@ -63,6 +63,11 @@ METRICS: dict[str, Metric] = {
 }  # fmt: skip
 
 
+def by_name(name: str) -> Metric:
+    """A metric by its name; of a user's own, how its values are shown."""
+    return METRICS.get(name) or Metric(name=name, title="", share=False)
+
+
 def is_own(name: str) -> bool:
     """Whether a metric's name is a `module.py:function` of the user's."""
     return OWN.match(name) is not None

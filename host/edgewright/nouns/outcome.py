@@ -29,6 +29,8 @@ class Check(Noun, frozen=True, kw_only=True):
         ok: False refuses the release.
         value, limit: in `unit`; None where unknown or not limited.
         note: what a person should know about it.
+        metric: of an accuracy; measured, reference: what `value` compares, such as the metric of the candidate and of its source, or
+            both medians in ms. None where there is no such figure.
         n: samples that a drop was seen on; low, high: its 95 % interval; p: of the hypothesis that there is none.
     """
 
@@ -38,6 +40,9 @@ class Check(Noun, frozen=True, kw_only=True):
     limit: float | None = None
     unit: str = ""
     note: str = ""
+    metric: str = ""
+    measured: float | None = None
+    reference: float | None = None
     n: int | None = None
     low: float | None = None
     high: float | None = None

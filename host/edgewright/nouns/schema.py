@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 
-CODE = "newer-schema"
+CODE = Code.NEWER_SCHEMA
 HINT = "a newer edgewright wrote it: upgrade this one"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 
-from edgewright.errors import UsageError
+from edgewright.errors import Code, UsageError
 from edgewright.nouns.board import Board, Fleet
 
 RANGE = re.compile(r"(?P<head>[^\[\]]*)\[(?P<low>\d+)-(?P<high>\d+)\](?P<tail>[^\[\]]*)\Z")
@@ -24,7 +24,7 @@ def select(fleet: Fleet, selector: str) -> list[Board]:
         wanted.update(names_of(fleet, part))
     if not wanted:
         hint = f"use {FORMS}" if fleet.boards else "add one: `edgewright fleet add NAME ADDRESS`"
-        raise UsageError(f"no board chosen: {selector!r}", hint=hint, code="no-board")
+        raise UsageError(f"no board chosen: {selector!r}", hint=hint, code=Code.NO_BOARD)
     return [board for name, board in fleet.boards.items() if name in wanted]
 
 
@@ -39,7 +39,7 @@ def names_of(fleet: Fleet, part: str) -> list[str]:
             raise UsageError(
                 f"no board has the label: {part}",
                 hint=f"labels: {', '.join(labels) or 'none'}",
-                code="no-board",
+                code=Code.NO_BOARD,
             )
         return names
     names = expand(part)
@@ -51,7 +51,9 @@ def names_of(fleet: Fleet, part: str) -> list[str]:
                 if near
                 else f"the fleet has: {', '.join(fleet.boards) or 'no boards'}"
             )
-            raise UsageError(f"no such board in {fleet.path.name}: {name}", hint=hint, code="unknown-board")
+            raise UsageError(
+                f"no such board in {fleet.path.name}: {name}", hint=hint, code=Code.UNKNOWN_BOARD
+            )
     return names
 
 

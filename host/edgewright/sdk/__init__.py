@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from edgewright.compile.operations import Operation
 from edgewright.compile.stage import Samples, StageContext, StageResult, TensorReport
-from edgewright.errors import ConversionError, DataError, EdgewrightError, ModelError, UsageError
+from edgewright.errors import Code, ConversionError, DataError, EdgewrightError, ModelError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
 from edgewright.nouns.target import LayerReader, Route, RuntimeRow, SystemRuntime, Target
 from edgewright.sdk.runner import Runner, RunnerSession
 
 __all__ = [
+    "Code",
     "ConversionError",
     "DataError",
     "EdgewrightError",

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from edgewright.config import home, in_use
-from edgewright.errors import ArtifactError
+from edgewright.errors import ArtifactError, Code
 from edgewright.nouns import schema as schemas
 from edgewright.nouns.artifact import Artifact, FileEntry, Manifest
 from edgewright.store import sparse
@@ -83,7 +83,7 @@ class ArtifactStore:
             raise ArtifactError(
                 f"several artifacts begin with {prefix}: {short}" if found else f"no such artifact: {prefix}",
                 hint="give more digits" if found else "edgewright convert makes artifacts",
-                code="artifact-ambiguous" if found else "artifact-not-found",
+                code=Code.ARTIFACT_AMBIGUOUS if found else Code.ARTIFACT_NOT_FOUND,
             )
         place = self._objects / found[0]
         in_use.hold(place)
@@ -96,7 +96,7 @@ class ArtifactStore:
             ArtifactError: it is not here, or is damaged.
         """
         if whole not in self._ids():
-            raise ArtifactError(f"no such artifact: {whole}", code="artifact-not-found")
+            raise ArtifactError(f"no such artifact: {whole}", code=Code.ARTIFACT_NOT_FOUND)
         found = load(self._objects / whole, verify=False).manifest
         if found.id != whole:
             raise ArtifactError(
@@ -215,5 +215,5 @@ def _verify(folder: Path, manifest: Manifest) -> None:
             raise ArtifactError(
                 f"bytes do not match the manifest: {folder / item.path}",
                 hint="the file was changed or damaged; convert the model again",
-                code="artifact-damaged",
+                code=Code.ARTIFACT_DAMAGED,
             )

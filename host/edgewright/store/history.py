@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgewright.config.home import home, made
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.interface import ACCEPTED, INTERFACE, Interface
 from edgewright.nouns.measurement import Measurement
 from edgewright.nouns.outcome import COMMITTED, UNCHANGED, BoardOutcome
@@ -81,7 +81,7 @@ class History:
             raise EdgewrightError(
                 f"the history database failed: {reason}",
                 hint=f"check {URL_VARIABLE}, or the file history.sqlite3 in {home()}",
-                code="history",
+                code=Code.HISTORY,
             ) from error
 
     def close(self) -> None:

@@ -325,3 +325,29 @@ class Event(Record, frozen=True, kw_only=True):
     detail: str = ""
     size: int = 0
     sha256: str = ""
+
+
+class About(Record, frozen=True, kw_only=True):
+    """What an agent says of an error besides its code and message.
+
+    Attributes:
+        cause: a word that tells errors of one code apart.
+        group: the shared group that is wrong. usable: the accelerators that there are. left_s: of the lease that is in the way.
+        advice: of the runner, which knows its runtime. log: the last words of the runtime.
+    """
+
+    cause: str = ""
+    group: str = ""
+    usable: tuple[str, ...] = ()
+    left_s: float | None = None
+    advice: str = ""
+    log: str = ""
+
+
+class Recovered(Record, frozen=True, kw_only=True):
+    """A trial that the agent reverted at its start."""
+
+    model: str = ""
+    txn: str = ""
+    from_: str | None = msgspec.field(name="from", default=None)
+    to: str = ""

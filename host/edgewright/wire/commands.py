@@ -5,10 +5,9 @@ The agent's table is `edgewright_agent.arguments.COMMANDS`; a test holds the two
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args
+from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 import msgspec
-from msgspec import Meta
 
 from edgewright.errors import ProtocolError
 from edgewright.nouns.facts import Facts as BoardFacts
@@ -125,14 +124,6 @@ class Runner(Command[answers.Nothing], frozen=True, kw_only=True):
     sha256: types.Sha256
 
 
-class Wheel(msgspec.Struct, frozen=True, kw_only=True):
-    """A wheel that is there: put, or complete by `part`."""
-
-    file: types.File
-    sha256: types.Sha256
-    size: types.Size
-
-
 class Provision(Command[answers.Provisioned], frozen=True, kw_only=True):
     """Unpacks a runtime. Its id is the sha256 of the wheels' sha256s, sorted, one a line.
 
@@ -143,7 +134,7 @@ class Provision(Command[answers.Provisioned], frozen=True, kw_only=True):
     name: types.Name
     target: types.Name
     version: types.Version
-    wheels: Annotated[tuple[Wheel, ...], Meta(min_length=1, max_length=100)]
+    wheels: types.Wheels
     runner: types.Sha256 | None = None
 
 
@@ -208,23 +199,13 @@ class Evaluate(Command[answers.Evaluated], frozen=True, kw_only=True):
     accelerator: types.Word | None = None
 
 
-class Protocol(msgspec.Struct, frozen=True, kw_only=True):
-    """How a benchmark is run (`edgewright.nouns.measurement.Protocol` without its name)."""
-
-    rounds: types.Rounds
-    warmup_s: types.Seconds
-    steady_s: types.Seconds
-    min_samples: types.Samples
-    limit_s: types.Seconds
-
-
 class Bench(Command[answers.Benched], frozen=True, kw_only=True):
     """Measures releases, interleaved."""
 
     do = "bench"
     model: types.Name
-    releases: Annotated[tuple[types.Release, ...], Meta(min_length=1, max_length=10)]
-    protocol: Protocol
+    releases: types.Releases
+    protocol: types.Protocol
     threads: types.Threads | None = None
     accelerator: types.Word | None = None
 

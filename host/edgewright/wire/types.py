@@ -1,9 +1,10 @@
-"""Types of the arguments: the agent's words for them (`edgewright_agent.arguments`), as msgspec reads them."""
+"""Types of the arguments of commands, as msgspec reads them; WORDS has the agent's words for them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta
 
 from edgewright_agent.protocol import MAX_FILE, NAME, SHA256
@@ -39,3 +40,39 @@ HookKind = Annotated[
     str, _text(r"(activate|health|quiesce|resume)\Z", "`activate`, `health`, `quiesce`, `resume`")
 ]
 Hooks = dict[HookKind, Sha256]
+Releases = Annotated[tuple[Release, ...], Meta(min_length=1, max_length=10, description="1 to 10 releases")]
+
+
+class Wheel(msgspec.Struct, frozen=True, kw_only=True):
+    """A wheel that is on the board: put, or complete by `part`."""
+
+    file: File
+    sha256: Sha256
+    size: Size
+
+
+class Protocol(msgspec.Struct, frozen=True, kw_only=True):
+    """How a benchmark is run (`edgewright.nouns.measurement.Protocol` without its name)."""
+
+    rounds: Rounds
+    warmup_s: Seconds
+    steady_s: Seconds
+    min_samples: Samples
+    limit_s: Seconds
+
+
+Wheels = Annotated[
+    tuple[Wheel, ...],
+    Meta(
+        min_length=1,
+        max_length=100,
+        description="1 to 100 times `{file, sha256, size}`: put, or complete by `part`",
+    ),
+]
+
+WORDS: dict[str, Any] = {  # of `edgewright_agent.arguments.TYPES`
+    "sha256": Sha256, "name": Name, "release": Release, "version": Version, "txn": Txn, "runtime": Runtime, "word": Word,
+    "wanted": Wanted, "line": Line, "file": File, "reason": Reason, "size": Size, "count": Count, "threads": Threads,
+    "lines": Lines, "rounds": Rounds, "samples": Samples, "seconds": Seconds, "hook seconds": HookSeconds, "flag": bool,
+    "hooks": Hooks, "releases": Releases, "wheels": Wheels, "protocol": Protocol,
+}  # fmt: skip

@@ -62,7 +62,7 @@ def quantise(work):
 
 def kept(source, model, wanted):
     """{layer: names of its nodes in the prepared model}. Errors as in `quantise`."""
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     found = {}
     for layer, names in layers.nodes_of(source, wanted).items():
@@ -71,7 +71,7 @@ def kept(source, model, wanted):
             raise ConversionError(
                 f"layer is folded away before quantisation, it cannot stay in floats: {layer}",
                 hint="name the layer that it is folded into, such as the convolution before a normalisation",
-                code="keep-float-ignored",
+                code=Code.KEEP_FLOAT_IGNORED,
             )
     return found
 
@@ -167,11 +167,11 @@ def _chunks(work, stream, double):
 
 
 def _some_quantised(model):
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise ConversionError(
             "nothing of the model was quantised: it has no layer that can be, or all are kept in floats",
             hint="keep fewer layers in floats, or take --precision fp32",
-            code="nothing-quantised",
+            code=Code.NOTHING_QUANTISED,
         )

@@ -16,7 +16,7 @@ def convert(work):
     """
     import traceback
 
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import telling
 
     failed = []
@@ -38,7 +38,7 @@ def convert(work):
         hint=f"the board's runtime reads opset {work.max_opset} at most; give it a newer one, or change the operator"
         if capped
         else "change the operator that the exporter names",
-        code="opset-too-new" if capped else "conversion-failed",
+        code=Code.OPSET_TOO_NEW if capped else Code.CONVERSION_FAILED,
     )
 
 
@@ -142,7 +142,7 @@ def _taken(place):
 
 def _check(model, work):
     """The names have to be those of the source: the exporters drop inputs that nothing reads."""
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     weights = {item.name for item in model.graph.initializer}
     found = [item.name for item in model.graph.input if item.name not in weights]
@@ -152,5 +152,5 @@ def _check(model, work):
         raise ConversionError(
             f"torch exported other inputs or outputs than the module has: {', '.join(lost) or 'outputs'}",
             hint="an input that nothing reads is dropped; remove it from the module",
-            code="conversion-failed",
+            code=Code.CONVERSION_FAILED,
         )

@@ -148,8 +148,8 @@ def _values(tensor):
 
 
 def _refused(why, hint="take --target onnxruntime, or make the numbers smaller before they enter the model"):
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     return ConversionError(
-        f"OpenVINO computes whole numbers in 32 bits: {why}", hint=hint, code="integers-too-wide"
+        f"OpenVINO computes whole numbers in 32 bits: {why}", hint=hint, code=Code.INTEGERS_TOO_WIDE
     )

@@ -69,7 +69,7 @@ def check_float(quantised, prepared, layers):
     Args:
         layers: {layer: [names of its nodes in the prepared model]}.
     """
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     weights = {item.name for item in quantised.graph.initializer}
     from_weights = {
@@ -88,7 +88,7 @@ def check_float(quantised, prepared, layers):
                 raise ConversionError(
                     f"layer did not stay in floats: {layer}",
                     hint="the quantiser renamed its nodes; name another layer, or take another precision",
-                    code="keep-float-ignored",
+                    code=Code.KEEP_FLOAT_IGNORED,
                 )
 
 

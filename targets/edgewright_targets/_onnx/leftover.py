@@ -11,7 +11,7 @@ def settle(model):
     Raises:
         ConversionError: an operator is left that ONNX does not have.
     """
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     nodes = []
     for node in model.graph.node:
@@ -28,7 +28,7 @@ def settle(model):
         raise ConversionError(
             f"tf2onnx has no ONNX for operators of this model: {found}",
             hint="write these operators in other words in the model",
-            code="operator-unknown",
+            code=Code.OPERATOR_UNKNOWN,
         )
 
 

@@ -71,10 +71,10 @@ def _wide(array):
 
 
 def _refused(work, why):
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     return ConversionError(
         f"opset {opset_of(work.source.model)} cannot be brought down to {work.max_opset}: {why}",
         hint=f"export the model again at opset {work.max_opset} or older, or give the board a newer runtime",
-        code="opset-too-new",
+        code=Code.OPSET_TOO_NEW,
     )

@@ -27,7 +27,7 @@ def raised(model, least):
     import onnx
     from onnx import version_converter
 
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import telling
 
     if opset_of(model) >= least:
@@ -39,7 +39,7 @@ def raised(model, least):
         raise ConversionError(
             f"opset {opset_of(model)} is too old to quantise, and {least} cannot be made of it: {telling(error)}",
             hint=f"export the model again at opset {least} or newer",
-            code="opset-too-old",
+            code=Code.OPSET_TOO_OLD,
         ) from error
     return made
 
@@ -88,14 +88,14 @@ def every_node(model):
 
 def refuse_classical(model, title):
     """Raises ConversionError with the operators of the model that only ONNX Runtime has: those of trees, scalers, encoders."""
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     found = sorted({node.op_type for node in every_node(model) if node.domain == _CLASSICAL})
     if found:
         raise ConversionError(
             f"model needs operators that {title} does not have: {', '.join(f'{_CLASSICAL}.{name}' for name in found)}",
             hint="take --target onnxruntime, or write them in operators of ai.onnx before exporting (hummingbird-ml does so for trees)",
-            code="custom-operators",
+            code=Code.CUSTOM_OPERATORS,
         )
 
 

@@ -108,12 +108,12 @@ def widened_size(model, stays=_none):
 
 def too_large(size, precision):
     """What to raise where float32 would not fit into one file."""
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     return ConversionError(
         f"model of {size / 2**30:.1f} GiB in float32 is too large to be made {precision}",
         hint="take --precision fp32, fp16 or as-is, which leave its floats as they are, or make it smaller",
-        code="model-too-large",
+        code=Code.MODEL_TOO_LARGE,
     )
 
 

@@ -34,14 +34,14 @@ def _dynamic(work):
 
 
 def _some_quantised(path):
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.onnx import look
 
     if not look(path).quantised:
         raise ConversionError(
             "nothing of the model was quantised: no convolution, MatMul, Gemm, LSTM or table has a separate weight",
             hint="take --precision int8-weights, which knows GRU and RNN too, or fp32",
-            code="nothing-quantised",
+            code=Code.NOTHING_QUANTISED,
         )
 
 

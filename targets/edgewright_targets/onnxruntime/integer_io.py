@@ -59,12 +59,12 @@ def _only(nodes, kind, name, end):
 
 
 def _refused(name, end):
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     return ConversionError(
         f"{end} cannot be an integer, it is used in floats: {name}",
         hint="leave --integer-io out",
-        code="integer-io",
+        code=Code.INTEGER_IO,
     )
 
 

@@ -157,14 +157,14 @@ def _multiplied(model):
 
 
 def _refuse_none(found, bits):
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     if not found:
         kinds = "MatMul or Gemm" if bits == "4" else "convolution, MatMul or Gemm"
         raise ConversionError(
             f"model has no weight that can have {bits} bits: no {kinds} with a separate weight",
             hint="take another precision, such as int8 or fp16",
-            code="nothing-quantised",
+            code=Code.NOTHING_QUANTISED,
         )
 
 

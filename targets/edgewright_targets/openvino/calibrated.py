@@ -124,11 +124,11 @@ def _has_attention(model):
 
 
 def _some_quantised(model):
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     if not any(one.get_type_name() == "FakeQuantize" for one in model.get_ops()):
         raise ConversionError(
             "nothing of the model was quantised: it has no layer that can be, or all are kept in floats",
             hint="keep fewer layers in floats, or take --precision fp32",
-            code="nothing-quantised",
+            code=Code.NOTHING_QUANTISED,
         )

@@ -107,7 +107,7 @@ def check_float(model, layers):
     Args:
         layers: {layer: [friendly names of its operations]}.
     """
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     now = {one.get_friendly_name(): one for one in model.get_ops()}
     for layer, names in layers.items():
@@ -119,7 +119,7 @@ def check_float(model, layers):
                 raise ConversionError(
                     f"layer did not stay in floats: {layer}",
                     hint="name another layer, or take another precision",
-                    code="keep-float-ignored",
+                    code=Code.KEEP_FLOAT_IGNORED,
                 )
 
 

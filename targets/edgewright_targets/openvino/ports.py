@@ -16,7 +16,7 @@ def fixed(model, work, *, in_order=False):
     Raises:
         ConversionError: an input or an output got lost on the way.
     """
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     order = (lambda ports, _: list(ports)) if in_order else _ordered
     inputs = order(model.inputs, [spec.name for spec in work.inputs])
@@ -26,7 +26,7 @@ def fixed(model, work, *, in_order=False):
             f"the converted model has {len(inputs)} inputs and {len(outputs)} outputs, "
             f"the source {len(work.inputs)} and {len(work.outputs)}",
             hint="an input that nothing reads is dropped; remove it from the model",
-            code="conversion-failed",
+            code=Code.CONVERSION_FAILED,
         )
     model.reshape({port: list(spec.shape) for port, spec in zip(inputs, work.inputs, strict=True)})
     for ports, names in ((inputs, [spec.name for spec in work.inputs]), (outputs, output_names(work))):

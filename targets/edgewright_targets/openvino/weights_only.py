@@ -13,7 +13,7 @@ def compress(model, precision):
     Raises:
         ConversionError: the model has no weights that can be compressed so.
     """
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     for made in _attempts(model, precision):
         if _has(made, _WIDTHS[precision]):
@@ -23,7 +23,7 @@ def compress(model, precision):
     raise ConversionError(
         f"model has no weights that can be made {precision}",
         hint="it is for matrix products, with 8 bits for convolutions too; take fp16 or int8",
-        code="nothing-quantised",
+        code=Code.NOTHING_QUANTISED,
     )
 
 

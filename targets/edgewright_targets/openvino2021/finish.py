@@ -61,7 +61,7 @@ def _outputs(path):
 
 def optimise(python, source, entry, data_type):
     """Runs the Model Optimizer; leaves the `.xml` and the `.bin`, the same bytes for the same model."""
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     command = [
         python, "-I", "-B", "-m", "mo", "--framework", "onnx", "--input_model", source, "--output_dir", entry.parent,
@@ -73,7 +73,7 @@ def optimise(python, source, entry, data_type):
         raise ConversionError(
             f"the Model Optimizer of OpenVINO 2021.4 refuses the model: {said(done.stdout + done.stderr)}",
             hint="it takes static shapes and ONNX operators up to opset 13 or so; write the operator in other words",
-            code="conversion-failed",
+            code=Code.CONVERSION_FAILED,
         )
     entry.with_suffix(".mapping").unlink(missing_ok=True)
     text = entry.read_text("utf-8")  # its meta data hold paths of this run
@@ -94,7 +94,7 @@ def ask(python, what, path, *arguments):
     Raises:
         ConversionError: OpenVINO 2021.4 cannot read the file.
     """
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import line_of
 
     done = _run([python, "-I", "-B", INSIDE, what, path, *arguments])
@@ -104,14 +104,14 @@ def ask(python, what, path, *arguments):
         raise ConversionError(
             f"OpenVINO 2021.4 cannot read the model: {line_of(lines[-1])}",
             hint="the Model Optimizer made a file that its own runtime does not read",
-            code="conversion-failed",
+            code=Code.CONVERSION_FAILED,
         )
     return json.loads(done.stdout)
 
 
 def _run(command):
     """A program of the toolchain that has ended. Raises ConversionError when it does not within an hour."""
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     try:
         return subprocess.run(
@@ -121,7 +121,7 @@ def _run(command):
         raise ConversionError(
             f"OpenVINO 2021.4 did not finish within {_SECONDS // 60} minutes",
             hint="convert it on a faster machine",
-            code="worker-timeout",
+            code=Code.WORKER_TIMEOUT,
         ) from error
 
 

@@ -11,7 +11,7 @@ def convert(work):
     Raises:
         ConversionError: an operator needs a newer one still.
     """
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
     from edgewright_targets._onnx.from_torch import convert
 
     for opset in (work.max_opset, TAKEN, _ATTENTION):
@@ -20,7 +20,7 @@ def convert(work):
             found = convert(work)
             break
         except ConversionError as error:
-            if error.code != "opset-too-new" or opset == _ATTENTION:
+            if error.code != Code.OPSET_TOO_NEW or opset == _ATTENTION:
                 raise
     if work.max_opset == _ATTENTION:
         _restate(work.folder / work.entry)
@@ -31,7 +31,7 @@ def _restate(path):
     """Writes the file again at `TAKEN`."""
     import onnx
 
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import telling
     from edgewright_targets._onnx.files import save
     from edgewright_targets._onnx.restate import restated
@@ -42,5 +42,5 @@ def _restate(path):
         raise ConversionError(
             f"torch cannot export the module to ONNX at opset {TAKEN}: {telling(error)}",
             hint="change the operator that is named, or take another target",
-            code="opset-too-new",
+            code=Code.OPSET_TOO_NEW,
         ) from error

@@ -25,7 +25,7 @@ class Session:
     """One loaded network, in another process. `accelerator` is what really runs."""
 
     def __init__(self, python, folder, manifest, options):
-        from edgewright.sdk import ConversionError
+        from edgewright.sdk import Code, ConversionError
 
         self.accelerator = options.get("accelerator") or "cpu"
         self._sizes = [_size(spec) for spec in manifest["outputs"]]
@@ -41,7 +41,7 @@ class Session:
             raise ConversionError(
                 f"OpenVINO 2021.4 cannot load the artifact: {said[:300].rstrip('.')}",
                 hint="its shapes have to be static, also inside loops; write the model without them",
-                code="conversion-failed",
+                code=Code.CONVERSION_FAILED,
             )
 
     def feed(self, tensors):
@@ -54,7 +54,7 @@ class Session:
         Raises:
             ConversionError: the other process died.
         """
-        from edgewright.sdk import ConversionError
+        from edgewright.sdk import Code, ConversionError
 
         self._send(feed)
         answers = [self._process.stdout.read(size) for size in self._sizes]
@@ -63,7 +63,7 @@ class Session:
             raise ConversionError(
                 f"OpenVINO 2021.4 crashed on the artifact: exit code {self._process.returncode}",
                 hint="its plugin crashed",
-                code="worker-crashed",
+                code=Code.WORKER_CRASHED,
             )
         return answers
 

@@ -5,13 +5,13 @@ _SHOWN = 20  # names of layers in one line
 
 def check_precision(accelerator, precision):
     """Raises ConversionError when a model for the stick is not fp16."""
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     if accelerator == "myriad" and precision != "fp16":
         raise ConversionError(
             f"the neural compute stick computes in fp16 only: {precision}",
             hint="--precision fp16",
-            code="accelerator-unsupported",
+            code=Code.ACCELERATOR_UNSUPPORTED,
         )
 
 
@@ -25,14 +25,14 @@ def notes(found, accelerator):
     Raises:
         ConversionError: it has to run on the stick, and some layer cannot.
     """
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     line, fits = _line(found)
     if accelerator == "myriad" and not fits:
         raise ConversionError(
             f"the model cannot run on the neural compute stick: {line}",
             hint="replace those layers, or leave the accelerator out and it runs on the CPU",
-            code="accelerator-unsupported",
+            code=Code.ACCELERATOR_UNSUPPORTED,
         )
     return [f"myriad: {line}"]
 

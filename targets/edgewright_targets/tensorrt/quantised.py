@@ -50,7 +50,7 @@ def _explicit(model, found, floats):
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     quantiser = QDQQuantizer(
         model,
@@ -79,7 +79,7 @@ def _explicit(model, found, floats):
         raise ConversionError(
             "nothing of the model was quantised: it has no layer that can be, or all are kept in floats",
             hint="keep fewer layers in floats, or take --precision fp16",
-            code="nothing-quantised",
+            code=Code.NOTHING_QUANTISED,
         )
     return made
 

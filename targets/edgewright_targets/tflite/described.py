@@ -47,7 +47,7 @@ def versions(found):
 
 def refuse_custom(found, name):
     """Raises ConversionError when an operator is not the runtime's own: no board could run the file."""
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     custom = sorted({operator.kind for operator in found if operator.custom})
     if custom:
@@ -57,7 +57,7 @@ def refuse_custom(found, name):
             hint="Flex operators are TensorFlow's own: replace those layers"
             if flex
             else "replace those layers",
-            code="custom-operators",
+            code=Code.CUSTOM_OPERATORS,
         )
 
 

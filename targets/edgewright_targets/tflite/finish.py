@@ -69,12 +69,12 @@ def _named(data, work):
 
 
 def _quantised_already(precision):
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     return ConversionError(
         f"model cannot be made {precision}: parts of it are quantised already, or compute in halves",
         hint="start from the model in floats that it was made from",
-        code="quantised-already",
+        code=Code.QUANTISED_ALREADY,
     )
 
 
@@ -84,7 +84,7 @@ def refuse_unloadable(data, work):
     Without delegates, as boards may: XNNPACK computes what the runtime's own kernels refuse, such as a Reshape to a shape
     that does not fit, which they see only when it runs.
     """
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import telling
 
     does = "load"
@@ -97,7 +97,7 @@ def refuse_unloadable(data, work):
         raise ConversionError(
             f"converter made a file that does not {does}: {telling(error)}",
             hint="convert it from another format of the model",
-            code="conversion-failed",
+            code=Code.CONVERSION_FAILED,
         ) from error
 
 

@@ -121,27 +121,27 @@ def _layers(report):
 
 
 def _too_large():
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     return ConversionError(
         "model is too large for LiteRT, whose files hold less than 2 GiB",
         hint="take a smaller model",
-        code="model-too-large",
+        code=Code.MODEL_TOO_LARGE,
     )
 
 
 def _too_slow():
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     return ConversionError(
         f"onnx2tf did not finish within {_SECONDS // 60} minutes",
         hint="convert it on a faster machine",
-        code="worker-timeout",
+        code=Code.WORKER_TIMEOUT,
     )
 
 
 def _refused(done):
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import line_of
 
     said = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
@@ -150,5 +150,5 @@ def _refused(done):
     return ConversionError(
         f"onnx2tf cannot convert the model: {line}",
         hint="export it to ONNX again with simpler operators",
-        code="conversion-failed",
+        code=Code.CONVERSION_FAILED,
     )

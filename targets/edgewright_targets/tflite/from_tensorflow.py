@@ -24,7 +24,7 @@ def convert(work):
     Raises:
         ConversionError: operators that LiteRT lacks, a loop that cannot be calibrated.
     """
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     calibrated = work.precision in ("int8", "int8-mixed", "int16x8")
     source = unrolled(work.source) if calibrated else work.source
@@ -44,7 +44,7 @@ def convert(work):
             if calibrated and not work.integer_io and kinds(source.concrete) & _JOINS:
                 (work.folder / FLOATS).write_bytes(_converted(source, None))
         except ConversionError as error:
-            if work.precision != "int16x8" or error.code == "custom-operators":
+            if work.precision != "int16x8" or error.code == Code.CUSTOM_OPERATORS:
                 raise
             # some operators have no 16-bit form here; the next stage leaves them in floats
             data = _converted(source, None)
@@ -81,7 +81,7 @@ def _converted(source, work):
     """The bytes; floats where `work` is None."""
     import tensorflow as tf
 
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import telling
 
     # one argument: a second one (a Keras 3 model) silently yields a file without weights
@@ -99,10 +99,10 @@ def _converted(source, work):
             raise ConversionError(
                 f"model needs operators that LiteRT does not have: {', '.join(lacking)}",
                 hint="replace those layers",
-                code="custom-operators",
+                code=Code.CUSTOM_OPERATORS,
             ) from error
         raise ConversionError(
             f"TensorFlow's converter refused the model: {telling(error)}",
             hint="try another precision",
-            code="conversion-failed",
+            code=Code.CONVERSION_FAILED,
         ) from error

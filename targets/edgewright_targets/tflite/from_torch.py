@@ -43,7 +43,7 @@ def _converted(module, example):
 
 
 def _refused(error, source):
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     found = _LACKING.search(str(error))
     operator = next(filter(None, found.groups())) if found else ""
@@ -59,5 +59,5 @@ def _refused(error, source):
     return ConversionError(
         f"litert-torch refused the model: {said}{where}",
         hint="replace the layer, export the module to ONNX and convert that, or take --target onnxruntime",
-        code="conversion-failed",
+        code=Code.CONVERSION_FAILED,
     )

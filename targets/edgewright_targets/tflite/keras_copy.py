@@ -11,7 +11,7 @@ def unrolled(source):
     Raises:
         ConversionError: `loop-not-calibrated`: it has loops and is no Keras model whose layers can be unrolled.
     """
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     if not _has_loop(source.concrete):
         return source
@@ -20,7 +20,7 @@ def unrolled(source):
         raise ConversionError(
             "model has a loop, such as an LSTM or a GRU, whose inside cannot be calibrated",
             hint="give the .keras file, use int8-dynamic or int8-weights, or build the layer with unroll=True",
-            code="loop-not-calibrated",
+            code=Code.LOOP_NOT_CALIBRATED,
         )
     return copy
 

@@ -53,12 +53,12 @@ def quantised(data, work, calibration, without):
     made = bytes(_run(tool, calibration if tool.need_calibration else None, data))
     made = graph.inlined(halved(made) if work.precision == "fp16" else made)
     if not graph.quantised(made):
-        from edgewright.sdk import ConversionError
+        from edgewright.sdk import Code, ConversionError
 
         raise ConversionError(
             f"nothing in the model can be made {work.precision}",
             hint="it has no weights of the kinds that are quantised; use fp32",
-            code="nothing-quantised",
+            code=Code.NOTHING_QUANTISED,
         )
     check_kept(made, [*kept, *without])
     return made, kept
@@ -89,7 +89,7 @@ def add_recipe(tool, work):
 
 def check_kept(data, kept):
     """Raises ConversionError when an operator that was to stay in floats has integers among its tensors, or is gone."""
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     found = graph.operators(data)
     gone = set(kept) - {tensor.name for operator in found for tensor in operator.outputs}
@@ -97,7 +97,7 @@ def check_kept(data, kept):
         raise ConversionError(
             f"layer is not in the quantised file: {min(gone)}",
             hint="the quantiser renamed it; name another layer, or take another precision",
-            code="not-kept-float",
+            code=Code.NOT_KEPT_FLOAT,
         )
     for operator in found:
         names = {tensor.name for tensor in operator.outputs}
@@ -110,12 +110,12 @@ def check_kept(data, kept):
             raise ConversionError(
                 f"layer was quantised though it was to stay in floats: {sorted(names)[0]}",
                 hint="name also the layers around it",
-                code="not-kept-float",
+                code=Code.NOT_KEPT_FLOAT,
             )
 
 
 def _run(tool, calibration, data):
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import telling
 
     try:
@@ -128,12 +128,12 @@ def _run(tool, calibration, data):
             raise ConversionError(
                 f"ai-edge-quantizer cannot quantise the model: {telling(error)}",
                 hint="take int8-dynamic, or leave the operator in floats: --precision int8-mixed --keep-float LAYER",
-                code="conversion-failed",
+                code=Code.CONVERSION_FAILED,
             ) from error
         raise ConversionError(
             "model has a loop, such as an LSTM or a GRU, whose inside cannot be calibrated",
             hint="use int8-dynamic or int8-weights, or build the layer with unroll=True",
-            code="loop-not-calibrated",
+            code=Code.LOOP_NOT_CALIBRATED,
         ) from error
 
 

@@ -37,10 +37,10 @@ def notes(data, work):
 
 
 def _refused(name, most):
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     return ConversionError(
         f"input {name} has numbers such as {most}, and onnx2tf computes whole numbers in 32 bits",
         hint="take --target onnxruntime, or give the model smaller numbers, such as a time since midnight",
-        code="beyond-32-bits",
+        code=Code.BEYOND_32_BITS,
     )

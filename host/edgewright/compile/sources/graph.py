@@ -14,7 +14,7 @@ from edgewright.compile.graphflow import run_by, upstream
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources.names import clean, given_shapes, unique
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, dtype
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
 
@@ -44,7 +44,7 @@ def open_file(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> Ten
         raise ModelError(
             f"TensorFlow cannot read {path.name}: {telling(error)}",
             hint="freeze it again",
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         ) from error
     return open_graph(graph_def, path, shapes, ends)
 
@@ -76,7 +76,7 @@ def open_graph(
         raise ModelError(
             f"graph has no {'outputs' if starts else 'inputs'} that can be guessed: {path.name}",
             hint="name them: --inputs A,B --outputs C",
-            code="no-such-end",
+            code=Code.NO_SUCH_END,
         )
     kept = _between(nodes, starts, stops)
     tensors = [graph.get_tensor_by_name(name) for name in starts]
@@ -110,7 +110,7 @@ def _imported(graph_def: Any, path: Path) -> Any:
             hint="custom operators cannot be converted; name ends that leave it out: --inputs A --outputs B"
             if custom
             else "freeze it again with the TensorFlow that it was trained with",
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         ) from error
     return graph
 
@@ -130,7 +130,7 @@ def _tensor(name: str, nodes: dict[str, Any]) -> str:
         hint=f"did you mean {' or '.join(near)}?"
         if near
         else f"its placeholders are {', '.join(placeholders)}",
-        code="no-such-end",
+        code=Code.NO_SUCH_END,
     )
 
 
@@ -171,14 +171,14 @@ def _between(nodes: dict[str, Any], starts: Sequence[str], stops: Sequence[str])
         raise ModelError(
             f"outputs do not depend on input {idle[0]}: {', '.join(_plain(stops))}",
             hint="leave it out: --inputs names only those that matter",
-            code="no-such-end",
+            code=Code.NO_SUCH_END,
         )
     others = sorted(name for name in kept - begin if nodes[name].op == "Placeholder")
     if others:
         raise ModelError(
             f"outputs depend on a placeholder that is not an input: {others[0]}",
             hint="add it to --inputs, or freeze the graph with a constant in its place",
-            code="no-such-end",
+            code=Code.NO_SUCH_END,
         )
     return kept
 
@@ -250,7 +250,7 @@ def _model(cut: Any, path: Path, specs: Sequence[TensorSpec], stops: Sequence[st
         raise ModelError(
             f"graph cannot be run: {path.name}: {telling(error)}",
             hint="--input-shape may not fit, or --inputs and --outputs leave something out",
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         ) from error
     model.loops = (cut, starts, list(stops))
     return model

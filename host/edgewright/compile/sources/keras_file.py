@@ -15,7 +15,7 @@ from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources.names import given_shapes, of_path, paths, unique
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, dtype
 from edgewright.config.bad_zip import BAD_ZIP
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 
 _EXPORT = "export it with model.export(folder), where the layers' code is at hand, and give that folder"
@@ -78,7 +78,9 @@ def _load(path: Path) -> tuple[Any, str]:
     config = _config(path, hdf5)
     if any(_is_code(layer) for layer in _layers(config)):
         raise ModelError(
-            f"Keras file holds Python code, a lambda layer: {path.name}", hint=_EXPORT, code="model-refused"
+            f"Keras file holds Python code, a lambda layer: {path.name}",
+            hint=_EXPORT,
+            code=Code.MODEL_REFUSED,
         )
     if kept := [
         str(layer["config"].get("name", layer["class_name"])) for layer in _layers(config) if _stateful(layer)
@@ -118,18 +120,18 @@ def _refusal(path: Path, error: Exception, config: dict[str, Any]) -> ModelError
         return ModelError(
             f"Keras file has layers of its author's own: {', '.join(unknown)}",
             hint=f"their code is not in the file; {_EXPORT}",
-            code="model-custom-layer",
+            code=Code.MODEL_CUSTOM_LAYER,
         )
     if path.suffix.lower() != ".keras" and not config:
         return ModelError(
             f"Keras file holds weights alone: {path.name}",
             hint="save the whole model with model.save(file), not save_weights",
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         )
     return ModelError(
         f"Keras cannot load {path.name}: {telling(error)}",
         hint=f"it may be of another version of Keras; {_EXPORT}",
-        code="model-unreadable",
+        code=Code.MODEL_UNREADABLE,
     )
 
 
@@ -158,7 +160,7 @@ def _config(path: Path, hdf5: bool) -> dict[str, Any]:
         raise ModelError(
             f"configuration in the Keras file {path.name} cannot be read: {telling(error)}",
             hint="copy or export it again",
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         ) from error
     return found if isinstance(found, dict) else {}
 
@@ -177,7 +179,7 @@ def _refuse_other_files(file: Any, path: Path) -> None:
         raise ModelError(
             f"Keras file has weights in another file: {path.name}: {found}",
             hint="save the whole model in one file with model.save(file)",
-            code="model-refused",
+            code=Code.MODEL_REFUSED,
         )
 
 

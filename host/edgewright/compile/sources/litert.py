@@ -15,7 +15,7 @@ from edgewright.compile.foreign import telling
 from edgewright.compile.shapes import Axis, static_shapes
 from edgewright.compile.sources import litert_layers, litert_signature
 from edgewright.compile.sources.names import given_shapes, unique
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
 
@@ -100,7 +100,7 @@ def open_model(
         raise ModelError(
             f"LiteRT cannot load {path.name}: {telling(error)}",
             hint=f"the {kind} file is damaged, or needs operators that this runtime lacks",
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         ) from error
     opened.notes = (*notes, *fixed.notes)
     return opened
@@ -131,7 +131,7 @@ def refuse_custom(path: Path) -> None:
             hint="it was converted with SELECT_TF_OPS: convert it again without those layers"
             if flex
             else "convert it again without those layers",
-            code="custom-operators",
+            code=Code.CUSTOM_OPERATORS,
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgewright.compile import tflitefile, tflitewriter
 from edgewright.compile.sources.signatures import Signature, choose
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 
 _NUMBERED = re.compile(r"(?i)subgraph(index|indices)$")  # fields of options that hold numbers of subgraphs
 
@@ -39,7 +39,7 @@ def narrowed(path: Path, name: str, place: Path) -> Path:
         raise ModelError(
             f"weights of {path.name} lie outside of its flatbuffer, so signature {name} cannot be taken out of it",
             hint="export that signature alone",
-            code="model-refused",
+            code=Code.MODEL_REFUSED,
         )
     (signature,) = (one for one in model.signatureDefs if one.signatureKey.decode() == name)
     kept = _called(model.subgraphs, signature.subgraphIndex)

@@ -12,7 +12,7 @@ from edgewright.compile.foreign import telling
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources import narrow, onnx_ends, onnx_layers
 from edgewright.compile.sources.onnx_normal import normalised
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
 
@@ -140,7 +140,7 @@ def open_model(
         raise ModelError(
             f"ONNX Runtime cannot load {path.name}: {telling(error)}",
             hint="an operator or an opset is unknown to it, or --input-shape does not fit",
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         ) from error
     opened.notes = notes
     return opened
@@ -161,7 +161,7 @@ def refuse_custom(model: Any, path: Path) -> None:
         raise ModelError(
             f"{path.name} has operators that no board's runtime knows: {', '.join(custom)}",
             hint="export it without them, or write them as functions of the model, from operators of ai.onnx",
-            code="custom-operator",
+            code=Code.CUSTOM_OPERATOR,
         )
 
 
@@ -259,7 +259,7 @@ def _invalid(path: Path, kind: str, error: Exception) -> ModelError:
     return ModelError(
         f"{kind} model is not valid: {path.name}: {telling(error)}",
         hint="export it again",
-        code="model-unreadable",
+        code=Code.MODEL_UNREADABLE,
     )
 
 

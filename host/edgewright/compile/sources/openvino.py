@@ -11,7 +11,7 @@ from edgewright.compile.first_layers import Graph
 from edgewright.compile.foreign import telling
 from edgewright.compile.shapes import Axis, static_shapes
 from edgewright.compile.sources import openvino_layers
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
 
@@ -108,7 +108,7 @@ def _unreadable(path: Path, kind: str, error: Exception) -> ModelError:
     return ModelError(
         f"OpenVINO cannot load {path.name}: {telling(error)}",
         hint=f"the {kind} files are damaged, or of a version that this OpenVINO does not read",
-        code="model-unreadable",
+        code=Code.MODEL_UNREADABLE,
     )
 
 

@@ -13,7 +13,7 @@ from edgewright.compile.sources import graph
 from edgewright.compile.sources.names import given_shapes, unique
 from edgewright.compile.sources.signatures import Signature, choose
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, dtype
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
 
@@ -40,7 +40,7 @@ def open_folder(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> T
         try:
             return _by_session(path, shapes, ends)
         except ModelError as second:
-            if second.code == "no-signature":
+            if second.code == Code.NO_SIGNATURE:
                 raise
             raise _unreadable(path, error) from error
         except Exception:  # noqa: BLE001 - the first error says more
@@ -69,7 +69,7 @@ def _unreadable(path: Path, error: Exception) -> ModelError:
     return ModelError(
         f"TensorFlow cannot load {path.name}: {telling(error)}",
         hint="export the SavedModel again",
-        code="model-unreadable",
+        code=Code.MODEL_UNREADABLE,
     )
 
 
@@ -184,7 +184,7 @@ def _signature_ends(
         raise ModelError(
             f"SavedModel has no signature: {path.name}",
             hint="name its ends: --inputs A,B --outputs C; or export it with model.export(folder)",
-            code="no-signature",
+            code=Code.NO_SIGNATURE,
         )
     known = [
         Signature(name, sorted(signatures[name].inputs), sorted(signatures[name].outputs)) for name in names

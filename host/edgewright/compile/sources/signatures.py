@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 
 DEFAULT = "serving_default"
 
@@ -35,7 +35,7 @@ def choose(path: Path, signatures: Sequence[Signature], wanted: str) -> tuple[Si
     """
     if not signatures:
         raise ModelError(
-            f"{path.name} has no signatures", hint="leave --signature out", code="no-such-signature"
+            f"{path.name} has no signatures", hint="leave --signature out", code=Code.NO_SUCH_SIGNATURE
         )
     named = {one.name: one for one in signatures}
     listed = "; ".join(map(str, signatures))
@@ -45,7 +45,7 @@ def choose(path: Path, signatures: Sequence[Signature], wanted: str) -> tuple[Si
             raise ModelError(
                 f"{path.name} has no signature {wanted}",
                 hint=(f"did you mean {near[0]}? " if near else "") + f"there are {listed}",
-                code="no-such-signature",
+                code=Code.NO_SUCH_SIGNATURE,
             )
         return named[wanted], (f"signature {wanted}",)
     if len(signatures) == 1:
@@ -56,5 +56,5 @@ def choose(path: Path, signatures: Sequence[Signature], wanted: str) -> tuple[Si
     raise ModelError(
         f"{path.name} has {len(signatures)} signatures and no {DEFAULT}",
         hint=f"name one: --signature {signatures[0].name}; there are {listed}",
-        code="signature-missing",
+        code=Code.SIGNATURE_MISSING,
     )

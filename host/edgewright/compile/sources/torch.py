@@ -19,7 +19,7 @@ from edgewright.compile.shapes import Axis, static_shapes
 from edgewright.compile.sources import narrow, torch_layers, torch_places
 from edgewright.compile.sources.names import given_shapes, unique
 from edgewright.compile.sources.torch_function import EXAMPLE, call_function
-from edgewright.errors import ConversionError, ModelError
+from edgewright.errors import Code, ConversionError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
 
@@ -69,7 +69,7 @@ class TorchModel:
             raise ConversionError(
                 f"torch.export cannot trace the module: {described(error)}{position(error)}",
                 hint=BRANCHES,
-                code="conversion-failed",
+                code=Code.CONVERSION_FAILED,
             ) from error
 
     def where(self, error: Exception) -> str:
@@ -137,7 +137,7 @@ def _program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
         raise ModelError(
             f"PyTorch cannot load {path.name}: {described(error)}{position(error)}",
             hint=f"torch {torch.__version__} may not read what another version exported; export it again",
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         ) from error
     finally:
         del os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"]
@@ -205,7 +205,9 @@ def _function(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
     slots = [SLOT if isinstance(leaf, torch.Tensor) else leaf for _, leaf in leaves]
     tensors = [(keys, leaf) for keys, leaf in leaves if isinstance(leaf, torch.Tensor)]
     if not tensors:
-        raise ModelError(f"example inputs hold no tensor: {path.name}", hint=EXAMPLE, code="model-unreadable")
+        raise ModelError(
+            f"example inputs hold no tensor: {path.name}", hint=EXAMPLE, code=Code.MODEL_UNREADABLE
+        )
     names = made.input_names or _argument_names(inner, [keys for keys, _ in tensors])
     if len(names) != len(tensors):
         raise ModelError(f"{len(names)} names for {len(tensors)} inputs: {path.name}", hint=EXAMPLE)
@@ -270,7 +272,7 @@ def _flattened(
         raise ModelError(
             f"model does not run: {described(error)}{position(error)}",
             hint=f"it was given {shapes}; other sizes are given by --input-shape",
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         ) from error
     found, _ = torch.utils._pytree.tree_flatten_with_path(_fields(answer))
     tensors = [(keys, leaf) for keys, leaf in found if isinstance(leaf, torch.Tensor)]
@@ -282,7 +284,7 @@ def _flattened(
         raise ModelError(
             f"model returns {len(tensors)} tensors where {len(names) or 'some'} were expected{what}",
             hint="return tensors, in a tuple or a dict where there are several",
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         )
     for name, (_, leaf) in zip(names, tensors, strict=True):
         if leaf.layout is not torch.strided or leaf.is_nested:
@@ -322,7 +324,7 @@ def _refuse_training(program: Any, path: Path) -> None:
             raise ModelError(
                 f"{path.name} was exported in training mode: {name}",
                 hint="call module.eval() before torch.export.export",
-                code="model-training",
+                code=Code.MODEL_TRAINING,
             )
 
 

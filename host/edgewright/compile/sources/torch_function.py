@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from edgewright.compile import own_function, python_source
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 
 EXAMPLE = (
     "return (module, example inputs): one tensor, a tuple of tensors, or a dict of keyword arguments; "
@@ -45,7 +45,7 @@ def call_function(path: Path) -> Any:
             raise ModelError(
                 f"{path.name} fails: {own_function.said(error)}",
                 hint="it is called without arguments; run it by itself first",
-                code="model-unreadable",
+                code=Code.MODEL_UNREADABLE,
             ) from error
     _check_files(file, watch.paths)
     return _checked(path, answer)
@@ -83,7 +83,7 @@ def _checked(path: Path, answer: Any) -> Any:
         raise ModelError(
             f"{path.name} does not return (module, example inputs): {what}",
             hint=EXAMPLE,
-            code="model-unreadable",
+            code=Code.MODEL_UNREADABLE,
         )
     module, example = items[0], _tensors(items[1])
     names = items[2] if len(items) > 2 else {}
@@ -151,7 +151,7 @@ def _check_files(file: Path, opened: list[str]) -> None:
         raise ModelError(
             f"{file.name} reads a file that edgewright would not see change: {path}",
             hint=f'name it in {file.name}: FILES = ["{path}"]',
-            code="file-unseen",
+            code=Code.FILE_UNSEEN,
         )
 
 

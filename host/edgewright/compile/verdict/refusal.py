@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from edgewright import targets
 from edgewright.compile.verdict.judge import Judged, Suspect
 from edgewright.compile.verdict.words import percent, place
-from edgewright.errors import ConversionError
+from edgewright.errors import Code, ConversionError
 from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.verdict import Compared, OutputVerdict
@@ -19,7 +19,7 @@ _ENOUGH = 100  # calibration samples from which on more do not help much
 class Unlike(ConversionError):
     """An artifact's answers stray further from its source's than they may. `parity` and `verdict` say how far."""
 
-    code = "parity"
+    code = Code.PARITY
 
     def __init__(
         self, message: str, *, hint: str, parity: Parity, verdict: tuple[OutputVerdict, ...] = ()

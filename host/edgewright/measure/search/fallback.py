@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 
 from edgewright.compile.float_groups import ENDS, FloatGroup, Keepable
+from edgewright.errors import Code
 from edgewright.measure.search.engine import Move, Preset, Trial
 from edgewright.nouns.base import Noun
 
@@ -23,7 +24,7 @@ COSTS = {
     "fp32": 4.0,
 }  # speed, roughly, best first
 
-_LEVELS = "levels"  # code of the error for parts of an output that keep too few levels
+_LEVELS = Code.LEVELS  # code of the error for parts of an output that keep too few levels
 _HELPS_DB = 1.0  # by less than this a group does not count as a help
 
 ToKeep = Callable[[Move], Keepable]

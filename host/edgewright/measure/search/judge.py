@@ -20,7 +20,7 @@ from edgewright.compile.run import compile_model, plan
 from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.config import home
-from edgewright.errors import ConversionError, EdgewrightError, UsageError
+from edgewright.errors import Code, ConversionError, EdgewrightError, UsageError
 from edgewright.measure.search import fallback
 from edgewright.measure.search.engine import Limits, Move, SearchResult, Verdict, search
 from edgewright.nouns.artifact import Artifact, Manifest, Parity
@@ -32,9 +32,9 @@ from edgewright.nouns.verdict import OutputVerdict
 # what is wrong with the model or the move, and would be again; anything else may be the machine's fault
 _LASTING = frozenset(
     {
-        "parity", "levels", "nothing-quantised", "no-such-layer", "keep-float-ignored", "not-kept-float", "integer-io",
-        "custom-operators", "operator-unknown", "model-refused", "model-too-large", "accelerator-unsupported",
-        "quantised-already",
+        Code.PARITY, Code.LEVELS, Code.NOTHING_QUANTISED, Code.NO_SUCH_LAYER, Code.KEEP_FLOAT_IGNORED, Code.NOT_KEPT_FLOAT, Code.INTEGER_IO,
+        Code.CUSTOM_OPERATORS, Code.OPERATOR_UNKNOWN, Code.MODEL_REFUSED, Code.MODEL_TOO_LARGE, Code.ACCELERATOR_UNSUPPORTED,
+        Code.QUANTISED_ALREADY,
     }
 )  # fmt: skip
 
@@ -82,7 +82,7 @@ class Judge:
             try:
                 artifact = compile_model(wanted, self._progress, self._workers)
             except (ConversionError, UsageError) as error:
-                if isinstance(error, UsageError) and error.code != "no-such-layer":
+                if isinstance(error, UsageError) and error.code != Code.NO_SUCH_LAYER:
                     raise
                 known = Failure(code=error.code, why=error.message, figures=_figures_of(error))
                 if error.code in _LASTING and fingerprint.unchanged():
