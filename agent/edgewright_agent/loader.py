@@ -113,7 +113,7 @@ def fetch(hello: "dict[str, object]", entry: "str") -> "bytes":
     root = os.path.expanduser(str(hello["root"]))
     named = hello["agent"]
     if not isinstance(named, dict):
-        raise Refused("protocol", "the hello names no agent: %.80r" % (named,), "")
+        raise Refused("protocol", "the hello names no agent: %.80r" % (named,))
     sha256, size = str(named["sha256"]), int(named["size"])
     if len(sha256) != 64 or set(sha256) - set("0123456789abcdef") or not 0 <= size <= MAX_AGENT:
         raise Refused("protocol", "the hello names no agent: %r, %r bytes" % (sha256[:80], size))

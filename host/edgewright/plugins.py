@@ -84,6 +84,7 @@ class Registry(Generic[T]):
         own: name -> `module:attribute` of what comes with edgewright. Plug-ins cannot take these names.
         check: `check(entry, object)` gives the validated object. It raises ValueError (msgspec's errors are) or an
             EdgewrightError, whose message is the reason, where the object is not what the group needs.
+        unknown: the error code for a name that nothing declares.
     """
 
     def __init__(
@@ -92,8 +93,9 @@ class Registry(Generic[T]):
         kind: str,
         own: Callable[[], Mapping[str, str]],
         check: Callable[[Entry, Any], T],
+        unknown: Code = Code.USAGE,
     ) -> None:
-        self.group, self.kind = group, kind
+        self.group, self.kind, self.unknown = group, kind, unknown
         self._own, self._check = own, check
         self._loaded: dict[str, T | Fault] = {}
         self._loading = threading.RLock()  # boards are worked on in parallel
@@ -119,7 +121,7 @@ class Registry(Generic[T]):
         raise UsageError(
             f"unknown {self.kind}: {name}",
             hint=f"{self.kind}s are {', '.join(self.names())}",
-            code=Code.of(f"{self.kind}-unknown") or Code.USAGE,
+            code=self.unknown,
         )
 
     def load(self, name: str) -> T:

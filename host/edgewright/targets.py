@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from edgewright.errors import Code
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.target import Target
 from edgewright.plugins import Entry, Fault, Registry
@@ -164,4 +165,4 @@ def _defined(tree: ast.Module) -> Iterator[str]:
             yield from (one.id for one in node.targets if isinstance(one, ast.Name))
 
 
-_REGISTRY = Registry(GROUP, "target", _own, _checked)
+_REGISTRY = Registry(GROUP, "target", _own, _checked, Code.TARGET_UNKNOWN)

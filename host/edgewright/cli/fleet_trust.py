@@ -50,7 +50,9 @@ def trust_boards(
         )
     if all(row.ok for row in rows):
         return Exit.OK
-    return Exit.UNREACHABLE if all(row.ok or row.code == "unreachable" for row in rows) else Exit.SOME_FAILED
+    return (
+        Exit.UNREACHABLE if all(row.ok or row.code == Code.UNREACHABLE for row in rows) else Exit.SOME_FAILED
+    )
 
 
 def settle(

@@ -18,7 +18,7 @@ from edgewright.compile.jobs import SOURCES, Order, SourceRef, opened
 from edgewright.compile.operations import Operation
 from edgewright.compile.request import CompileRequest, calibration_data
 from edgewright.compile.workers import Workers
-from edgewright.errors import ConversionError
+from edgewright.errors import Code, ConversionError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
 from edgewright.nouns.target import LayerReader, Target
@@ -118,7 +118,7 @@ def _reader(name: str) -> tuple[Target, LayerReader]:
         raise ConversionError(
             f"{target.title} has no reader of layers: {name}",
             hint="leave --explain and --fallback out for this target",
-            code="layers-unread",
+            code=Code.LAYERS_UNREAD,
         )
     return target, target.layers
 

@@ -74,7 +74,7 @@ class History:
             raise EdgewrightError(
                 f"no driver for the history database: {error.name}",
                 hint=f"install it beside edgewright, or change {URL_VARIABLE}",
-                code="history",
+                code=Code.HISTORY,
             ) from error
         except SQLAlchemyError as error:
             reason = str(error.__cause__ or error).splitlines()[0]

@@ -37,7 +37,7 @@ def refuse_large(work):
     """Raises ConversionError for a model that no converter can hold in one file."""
     import onnx
 
-    from edgewright.sdk import ConversionError
+    from edgewright.sdk import Code, ConversionError
 
     model = onnx.load(str(work.path), load_external_data=False)
     size = work.path.stat().st_size + sum(
@@ -47,5 +47,5 @@ def refuse_large(work):
         raise ConversionError(
             f"model of {size / 2**30:.1f} GiB is too large to be made {work.precision}",
             hint="above 2 GiB there are fp32 and as-is; quantise it where it was trained, or make it smaller",
-            code="model-too-large",
+            code=Code.MODEL_TOO_LARGE,
         )
