@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edgewright.connect.annotations import without_annotations
+
 HERE = Path(__file__).parent
 RUNNER = HERE.parents[1] / "targets/edgewright_targets/tensorrt/runner.py"
 ENTRIES = ("import_runtime", "accelerators", "environment", "prepare", "load", "Session", "_Tensor")
@@ -182,7 +184,7 @@ def fits(takes: list, call: ast.Call) -> bool:
 
 @pytest.fixture(scope="module")
 def source() -> str:
-    return RUNNER.read_text()
+    return without_annotations(RUNNER.read_text())
 
 
 @pytest.mark.parametrize("api", APIS, ids=lambda api: api.version)
