@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from edgewright import targets
 from edgewright.connect import (
     agent_package,
     answers,
@@ -200,7 +201,7 @@ class Session:
         """The board's facts, asked for once a session."""
         if self._facts is None or fresh:
             try:
-                self._facts = msgspec.convert(self.call("facts", timeout_s=120), Facts)
+                self._facts = targets.recognised(msgspec.convert(self.call("facts", timeout_s=120), Facts))
             except msgspec.ValidationError as error:
                 raise ProtocolError(f"the board's facts are not valid: {error}", hint=UPDATE) from error
         return self._facts
