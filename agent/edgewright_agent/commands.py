@@ -51,7 +51,7 @@ class Commands(object):
         return {}
 
     def facts(self) -> "shapes.Result":
-        found = facts.read(self.agent.files.root, self.agent.runtimes.listing())
+        found = facts.read(self.agent.files.root, self.agent.runtimes.listing(), self.agent.runtime_names)
         return dict(found, guard=reboot.kind(self.agent))
 
     def part(self, sha256: "str", size: "int") -> "shapes.Upload":

@@ -24,12 +24,13 @@ SUBSTITUTABLE = {
 }
 
 
-def read(root: "str", runtimes: "list[shapes.RuntimeFact]") -> "shapes.Result":
+def read(root: "str", runtimes: "list[shapes.RuntimeFact]", names: "tuple[str, ...]" = ()) -> "shapes.Result":
     """All facts of this board.
 
     Args:
         root: absolute root folder.
         runtimes: the provisioned runtimes, dicts with `ref`, `name`, `target`, `version`.
+        names: distributions that are runtimes where the board's own Python has them.
 
     Returns:
         dict as `edgewright.nouns.facts.Facts`, without `guard`.
@@ -47,7 +48,7 @@ def read(root: "str", runtimes: "list[shapes.RuntimeFact]") -> "shapes.Result":
         throttled_flags=sensors.throttled_flags(),
         power_mode=sensors.power_mode() or "",
         governor=sensors.governor() or "",
-        runtimes=[_plain(runtime) for runtime in runtimes] + system.runtimes(),
+        runtimes=[_plain(runtime) for runtime in runtimes] + system.runtimes(names),
         numpy=system.distributions().get("numpy", ""),
         root=root,
         root_problem=roots.problem(root),

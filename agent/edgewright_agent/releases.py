@@ -168,7 +168,7 @@ class Releases(object):
         data, content = self.read_manifest(artifact)
         runner = self.agent.runners.choose(content["target"], runner)
         used = self.agent.runtimes.find(runtime)
-        if used["target"] != content["target"]:
+        if used["target"] not in ("", content["target"]):  # of the board's own only the host knows it
             raise AgentError(Code.BAD_ARGUMENT, "the runtime is for another target: %s" % used["target"])
         if not same_parts(record, release, wanted) or release not in record["known_good"]:
             refuse_failed(record, artifact, runtime_key(used), hooks_of(wanted), runner)

@@ -67,6 +67,7 @@ class Hello(TypedDict):
     agent: AgentFile
     group: NotRequired[str | None]
     ping_s: NotRequired[float]
+    runtimes: NotRequired[list[str]]
     txn: NotRequired[str]
 
 class Stamp(TypedDict, total=False):

@@ -9,14 +9,6 @@ import sys
 from edgewright_agent import shapes
 from edgewright_agent.protocol import AgentError, Code
 
-TARGETS = {  # distribution: target
-    "ai-edge-litert": "tflite",
-    "tflite-runtime": "tflite",
-    "onnxruntime": "onnxruntime",
-    "onnxruntime-gpu": "onnxruntime",
-    "openvino": "openvino",
-    "tensorrt": "tensorrt",
-}
 METADATA = re.compile(r"(?P<name>[A-Za-z0-9._-]+?)-(?P<version>[0-9][^-]*)(-.*)?\.(dist|egg)-info\Z")
 PROGRAM = "import json, sys; print(json.dumps(sys.path))"
 _CACHE: "dict[str, list[str]]" = {}
@@ -53,13 +45,6 @@ def distribution(name: "str") -> "tuple[str, str] | None":
     return re.sub(r"[-_.]+", "-", found.group("name")).lower(), found.group("version")
 
 
-def target_of(name: "str", version: "str") -> "str":
-    """The target that a distribution runs; OpenVINO's first interface ended with 2021, and with it the stick."""
-    if name == "openvino" and version < "2022":
-        return "openvino2021"
-    return TARGETS[name]
-
-
 def distributions(path: "list[str] | None" = None) -> "dict[str, str]":
     """{normalised name: version} of what an import path holds, the first of each name."""
     found: "dict[str, str]" = {}
@@ -73,33 +58,29 @@ def distributions(path: "list[str] | None" = None) -> "dict[str, str]":
     return found
 
 
-def runtimes(path: "list[str] | None" = None) -> "list[shapes.RuntimeFact]":
-    """The runtimes in the folders of an import path, the first of each name.
+def runtimes(names: "tuple[str, ...]", path: "list[str] | None" = None) -> "list[shapes.RuntimeFact]":
+    """Those of the named distributions that are in the folders of an import path, the first of each name.
+
+    Args:
+        names: what the host knows to be runtimes. It also knows of which target: that is empty here.
 
     Returns:
         list of dicts as in `edgewright.nouns.facts.RuntimeFact`.
     """
+    found = distributions(path)
     return [
-        {
-            "ref": "system:" + name,
-            "name": name,
-            "target": target_of(name, version),
-            "version": version,
-            "system": True,
-        }
-        for name, version in sorted(distributions(path).items())
-        if name in TARGETS
+        {"ref": "system:" + name, "name": name, "target": "", "version": found[name], "system": True}
+        for name in sorted(set(names).intersection(found))
     ]
 
 
 def runtime(ref: "str") -> "shapes.Runtime":
-    """The `runtime` of a job for `system:<distribution>`: ref, name, version, target, system, no path.
+    """The `runtime` of a job for `system:<distribution>`: ref, name, version, target (empty), system, no path.
 
     Raises:
         AgentError: `runtime-missing`, when this Python does not have it.
     """
-    for known in runtimes():
-        if known["ref"] == ref:
-            found: "shapes.Runtime" = {**known, "path": None}
-            return found
+    for known in runtimes((ref[len("system:") :],)):
+        found: "shapes.Runtime" = {**known, "path": None}
+        return found
     raise AgentError(Code.RUNTIME_MISSING, "the board's Python does not have %s" % ref)

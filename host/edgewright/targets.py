@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from edgewright.errors import Code
+from edgewright.nouns.facts import Facts, RuntimeFact
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.target import Target
 from edgewright.plugins import Entry, Fault, Registry
@@ -56,6 +57,25 @@ def widest() -> list[str]:
     """The targets that compute in float64 and in 64-bit integers what the model does."""
     loaded = [load(name) for name in names()]
     return [target.name for target in loaded if target.float64 and target.integer_bits >= 64]
+
+
+def system_distributions() -> list[str]:
+    """Names of what boards may have of their own that runs a target, sorted."""
+    return sorted({one.distribution for name in names() for one in load(name).system})
+
+
+def recognised(facts: Facts) -> Facts:
+    """Facts in which each runtime of the board's own has its target; one that no target knows keeps what the agent says."""
+    found = tuple(
+        msgspec.structs.replace(one, target=_system_target(one) or one.target) if one.system else one
+        for one in facts.runtimes
+    )
+    return msgspec.structs.replace(facts, runtimes=found)
+
+
+def _system_target(one: RuntimeFact) -> str:
+    covering = (name for name in names() for row in load(name).system if row.covers(one.name, one.version))
+    return next(covering, "")
 
 
 def module_name(path: str) -> str:

@@ -172,18 +172,18 @@ def test_runtimes_on_a_path(tmp_path):
         "b/numpy-1.19.5.dist-info",
     ):
         (tmp_path / folder).mkdir(parents=True)
-    found = system.runtimes([str(tmp_path / name) for name in ("a", "none", "b")])
+    found = system.runtimes(("onnxruntime", "absent"), [str(tmp_path / name) for name in ("a", "none", "b")])
     expected = {
         "ref": "system:onnxruntime",
         "name": "onnxruntime",
-        "target": "onnxruntime",
+        "target": "",
         "version": "1.10.0",
     }
     assert found == [dict(expected, system=True)]
 
 
 def test_runtimes_of_this_python():
-    by_ref = {runtime["ref"]: runtime for runtime in system.runtimes()}
+    by_ref = {runtime["ref"]: runtime for runtime in system.runtimes(("onnxruntime",))}
     import onnxruntime
 
     assert by_ref["system:onnxruntime"]["version"] == onnxruntime.__version__
@@ -213,7 +213,7 @@ def test_facts_of_this_machine(tmp_path):
         "version": "1.2.3",
         "path": "/x",
     }
-    raw = facts.read(str(tmp_path), [provisioned])
+    raw = facts.read(str(tmp_path), [provisioned], ("onnxruntime",))
     json.dumps(raw, allow_nan=False)
     found = msgspec.convert(raw, Facts)
     assert (

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from edgewright.errors import ConversionError, UsageError
-from edgewright_targets._onnx import explain, layers
+from edgewright_targets._onnx import layers
+from edgewright_targets.onnxruntime import explain
 
 
 def from_integers(model):

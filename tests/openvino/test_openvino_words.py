@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from edgewright import targets
 from edgewright.config import profiles
 from edgewright.errors import ConversionError
+from edgewright.nouns.facts import Facts, RuntimeFact
 from edgewright_agent import runs, system
 from edgewright_agent.protocol import AgentError
 from edgewright_targets.openvino import files, layers, runner
@@ -80,8 +82,11 @@ def test_a_boards_own_openvino_is_told_by_its_version(tmp_path: Path) -> None:
     for version, target in (("2021.4.2", "openvino2021"), ("2022.3.0", "openvino"), ("2026.4.1", "openvino")):
         folder = tmp_path / version
         (folder / f"openvino-{version}.dist-info").mkdir(parents=True)
-        (found,) = system.runtimes([str(folder)])
-        assert (found["target"], found["version"]) == (target, version)
+        facts = Facts(
+            runtimes=msgspec.convert(system.runtimes(("openvino",), [str(folder)]), tuple[RuntimeFact, ...])
+        )
+        (found,) = targets.recognised(facts).runtimes
+        assert (found.target, found.version) == (target, version)
 
 
 def test_an_older_openvino_reads_no_newer_opset() -> None:

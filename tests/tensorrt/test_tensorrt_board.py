@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgewright import targets
@@ -83,8 +84,10 @@ def test_a_board_without_it_is_told_where_it_comes_from():
 def test_the_agent_finds_it_where_jetpack_puts_it(tmp_path):
     (tmp_path / "tensorrt-8.2.1.8.dist-info").mkdir()
     (tmp_path / "tensorrt").mkdir()
-    (one,) = system.runtimes([str(tmp_path)])
-    assert one["target"] == "tensorrt" and one["version"] == "8.2.1.8" and one["ref"] == "system:tensorrt"
+    (one,) = system.runtimes(tuple(targets.system_distributions()), [str(tmp_path)])
+    assert one["version"] == "8.2.1.8" and one["ref"] == "system:tensorrt"
+    (known,) = targets.recognised(Facts(runtimes=(msgspec.convert(one, RuntimeFact),))).runtimes
+    assert known.target == "tensorrt"
 
 
 def test_onnx_runtimes_tensorrt_needs_the_boards_cuda():

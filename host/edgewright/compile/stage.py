@@ -65,7 +65,7 @@ class StageContext:
 
 
 class TensorReport(TypedDict, total=False):
-    """An input or output of the file that a stage made: `name` and `dtype` always, `scale` and `zero_point` of integers.
+    """An input or output of the file that a stage made: `name` and `dtype` always, `scale` and `zero_point` of integers, else None.
 
     `tensor` is the name in the file, where that is not the source's.
     """
@@ -73,8 +73,8 @@ class TensorReport(TypedDict, total=False):
     name: str
     tensor: str
     dtype: str
-    scale: float
-    zero_point: int
+    scale: float | None
+    zero_point: int | None
 
 
 class StageResult(TypedDict, total=False):

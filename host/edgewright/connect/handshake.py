@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from edgewright import targets
 from edgewright.connect import versions
 from edgewright.connect.agent_package import AgentPackage
 from edgewright.connect.clean import clean
@@ -109,6 +110,7 @@ def hello(
             "group": group,
             "ping_s": ping_s,
             "host": socket.gethostname(),
+            "runtimes": targets.system_distributions(),
             "loader": package.loader,
         }
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from edgewright import targets
 from edgewright.connect import (
     agent_package,
     local,
@@ -205,7 +206,7 @@ class Session:
     def facts(self, *, fresh: bool = False) -> Facts:
         """The board's facts, asked for once a session."""
         if self._facts is None or fresh:
-            self._facts = self.call(commands.Facts(), timeout_s=120)
+            self._facts = targets.recognised(self.call(commands.Facts(), timeout_s=120))
         return self._facts
 
     def log_tail(self, lines: int = 40) -> str:

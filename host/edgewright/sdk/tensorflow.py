@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from edgewright.compile import source_graphs
 from edgewright.compile.sources import graph, narrow
+from edgewright.compile.sources.narrow import graph_nodes
 
-__all__ = ["graph", "narrow", "source_graphs"]
+__all__ = ["graph", "graph_nodes", "narrow", "source_graphs"]

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import traceback
+import types
 from pathlib import Path
 
 _KEPT = []  # until the process ends: the plugin crashes when what it executes is freed before its graph
@@ -117,7 +118,13 @@ def serve(folder, options, source, sink):
 
 
 def load_runner():
-    """`runner.py`, by its path: the folder of the package may hold this machine's own OpenVINO, which must not be found."""
+    """`runner.py`, by its path: the folder of the package may hold this machine's own OpenVINO, which must not be found.
+
+    What it imports of the agent are names of types, which boards get the runner without.
+    """
+    types_alone = types.ModuleType("edgewright_agent")
+    types_alone.shapes = None
+    sys.modules["edgewright_agent"] = types_alone
     spec = importlib.util.spec_from_file_location("runner", str(Path(__file__).with_name("runner.py")))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
