@@ -172,7 +172,7 @@ def load(folder, manifest, options):
     import tensorrt as trt
 
     if not options.get("prepared"):
-        raise ValueError("there is no engine: it is built on the board, by `verify`")
+        raise ValueError("there is no engine: the board builds it when the release is verified")
     logger = trt.Logger(trt.Logger.WARNING)
     runtime = trt.Runtime(logger)
     with open(os.path.join(options["prepared"], ENGINE), "rb") as file:
