@@ -175,7 +175,7 @@ def _engine(options: "shapes.Options") -> "str":
     """The path of the engine."""
     folder = options.get("prepared")
     if not folder:
-        raise ValueError("there is no engine: it is built on the board, by `verify`")
+        raise ValueError("there is no engine: the board builds it when the release is verified")
     return os.path.join(folder, ENGINE)
 
 
