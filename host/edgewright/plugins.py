@@ -1,0 +1,224 @@
+"""Plug-ins: objects by name that edgewright itself and installed distributions offer, all read the same way.
+
+A `Registry` is one entry-point group, such as `edgewright.targets`. What comes with edgewright is an entry of the same
+form, `module:attribute`. Nothing is imported until its name is asked for, and the metadata of installed distributions
+are read only when a name is not one of edgewright's own, or when all names are wanted.
+
+A plug-in that cannot be used does not stop the others: `faults` lists them, and `load` refuses that one name.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+import threading
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from edgewright.errors import EdgewrightError, UsageError
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
+T = TypeVar("T")
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an object is declared.
+
+    Attributes:
+        value: `module:attribute`.
+        distribution: its name and version, such as `edgewright-gemm 1.0`; empty: edgewright's own.
+    """
+
+    name: str
+    value: str
+    distribution: str = ""
+
+    @property
+    def module(self) -> str:
+        """The module that holds the object."""
+        return self.value.partition(":")[0].strip()
+
+    def read(self) -> Any:
+        """Imports the module. Whatever that raises is raised."""
+        return metadata.EntryPoint(self.name, self.value, "").load()
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """A plug-in that cannot be used, and why: one lower-case line."""
+
+    group: str
+    name: str
+    distribution: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} from {self.distribution} cannot be used: {self.reason}"
+
+
+class Unusable(UsageError):
+    """A plug-in that cannot be used was asked for by its name."""
+
+    code = "plugin-unusable"
+
+    def __init__(self, kind: str, fault: Fault) -> None:
+        super().__init__(
+            f"{kind} {fault}",
+            hint=f"update or uninstall {fault.distribution.split(' ')[0]}",
+        )
+        self.fault = fault
+
+
+class Registry(Generic[T]):
+    """The objects of one group.
+
+    Args:
+        group: the entry-point group, such as `edgewright.targets`.
+        kind: what one of them is called in messages, such as `target`.
+        own: name -> `module:attribute` of what comes with edgewright. Plug-ins cannot take these names.
+        check: `check(entry, object)` gives the validated object. It raises ValueError (msgspec's errors are) or an
+            EdgewrightError, whose message is the reason, where the object is not what the group needs.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        kind: str,
+        own: Callable[[], Mapping[str, str]],
+        check: Callable[[Entry, Any], T],
+    ) -> None:
+        self.group, self.kind = group, kind
+        self._own, self._check = own, check
+        self._loaded: dict[str, T | Fault] = {}
+        self._loading = threading.RLock()  # boards are worked on in parallel
+
+    def names(self) -> list[str]:
+        """Every usable name, sorted. Plug-ins are imported to know that; edgewright's own are not."""
+        broken = {fault.name for fault in self.faults()}
+        return sorted({*self._builtin, *(self._plugins.keys() - broken)})
+
+    def entry(self, name: str) -> Entry:
+        """Where a name is declared; nothing is imported.
+
+        Raises:
+            UsageError: no such name, or a plug-in declares it wrongly.
+        """
+        if name in self._builtin:
+            return self._builtin[name]
+        if name in self._plugins:
+            return self._plugins[name]
+        for fault in self._misnamed:
+            if fault.name == name:
+                raise Unusable(self.kind, fault)
+        raise UsageError(
+            f"unknown {self.kind}: {name}",
+            hint=f"{self.kind}s are {', '.join(self.names())}",
+            code=f"{self.kind}-unknown",
+        )
+
+    def load(self, name: str) -> T:
+        """The object of a name, validated. It is imported once.
+
+        Raises:
+            UsageError: no such name, or a plug-in that cannot be used.
+        """
+        with self._loading:
+            if name not in self._loaded:
+                entry = self.entry(name)
+                own = not entry.distribution
+                self._loaded[name] = self._check(entry, entry.read()) if own else self._foreign(entry)
+            found = self._loaded[name]
+        if isinstance(found, Fault):
+            raise Unusable(self.kind, found)
+        return found
+
+    def faults(self) -> list[Fault]:
+        """The plug-ins that cannot be used, sorted by name. Imports all plug-ins, nothing of edgewright's own."""
+        found = list(self._misnamed)
+        for name in self._plugins:
+            try:
+                self.load(name)
+            except Unusable as error:
+                found.append(error.fault)
+        return sorted(found, key=lambda fault: (fault.name, fault.distribution))
+
+    @functools.cached_property
+    def _builtin(self) -> dict[str, Entry]:
+        return {name: Entry(name=name, value=value) for name, value in self._own().items()}
+
+    @functools.cached_property
+    def _declared(self) -> dict[str, list[Entry]]:
+        """Name -> what installed distributions declare by it."""
+        found: dict[str, list[Entry]] = {}
+        for point in metadata.entry_points(group=self.group):
+            dist = point.dist
+            source = "an unnamed distribution" if dist is None else f"{dist.name} {dist.version}"
+            entry = Entry(name=point.name, value=point.value, distribution=source)
+            found.setdefault(point.name, []).append(entry)
+        return dict(sorted(found.items()))
+
+    @functools.cached_property
+    def _plugins(self) -> dict[str, Entry]:
+        """The plug-ins with a name that they may have."""
+        return {name: found[0] for name, found in self._declared.items() if not self._conflict(name)}
+
+    @functools.cached_property
+    def _misnamed(self) -> list[Fault]:
+        """The plug-ins with a name that they may not have."""
+        return [
+            self._fault(entry, self._conflict(name))
+            for name, entries in self._declared.items()
+            for entry in entries
+            if self._conflict(name)
+        ]
+
+    def _conflict(self, name: str) -> str:
+        """Why plug-ins cannot have a name; empty: one can."""
+        if name in self._builtin:
+            return f"edgewright has a {self.kind} of that name"
+        sources = [entry.distribution for entry in self._declared[name]]
+        if len(sources) > 1:
+            return f"it is declared more than once: by {', '.join(sorted(sources))}"
+        return "" if NAME.match(name) else "a name is at most 64 lower-case letters, digits, `-` and `_`"
+
+    def _foreign(self, entry: Entry) -> T | Fault:
+        """A plug-in's object. Foreign code may fail in any way."""
+        try:
+            return self._check(entry, entry.read())
+        except EdgewrightError as error:
+            reason = error.message
+        except ValueError as error:
+            reason = str(error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises when it is imported
+            reason = f"{type(error).__name__}: {error}"
+        return self._fault(entry, next(iter(reason.splitlines()), "") or "it gives no reason")
+
+    def _fault(self, entry: Entry, reason: str) -> Fault:
+        return Fault(group=self.group, name=entry.name, distribution=entry.distribution, reason=reason)
+
+
+def package_files(module: str) -> list[Path]:
+    """Every file of the package that a plug-in's module is in, or the module's own file: what its results depend on.
+
+    The package is the outermost that has an `__init__.py`: others may share a namespace package.
+    """
+    parts = module.split(".")
+    for depth in range(1, len(parts) + 1):
+        spec = importlib.util.find_spec(".".join(parts[:depth]))
+        if spec is None:
+            break
+        if spec.origin is not None:
+            return _below(Path(spec.origin), spec.submodule_search_locations is not None)
+    return []
+
+
+def _below(file: Path, package: bool) -> list[Path]:
+    if not package:
+        return [file]
+    return sorted(
+        path for path in file.parent.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    )

@@ -1,0 +1,142 @@
+"""The reader of plug-ins, on distributions that are really on the path: folders with metadata, as pip leaves them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgewright.errors import UsageError
+from edgewright.plugins import Entry, Registry, package_files
+
+GROUP = "edgewright.test_colours"
+GOOD = "COLOUR = 'ff0000'"
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on the path that distributions are put into."""
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in [
+        name for name, module in sys.modules.items() if str(tmp_path) in str(getattr(module, "__file__", ""))
+    ]:
+        del sys.modules[name]
+
+
+def put(site: Path, distribution: str, source: str, *names: str) -> None:
+    """A distribution of one module, with an entry point by each name."""
+    module = distribution.replace("-", "_")
+    (site / f"{module}.py").write_text(source)
+    about = site / f"{module}-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+    points = "".join(f"{name} = {module}:COLOUR\n" for name in names)
+    (about / "entry_points.txt").write_text(f"[{GROUP}]\n{points}")
+
+
+def check(entry: Entry, found: Any) -> int:
+    if not isinstance(found, str):
+        raise ValueError(f"{entry.value} is no text")
+    return int(found, 16)
+
+
+def registry() -> Registry[int]:
+    return Registry(GROUP, "colour", lambda: {"black": "own_colours:BLACK"}, check)
+
+
+def test_a_plugin_stands_beside_what_edgewright_has(site: Path) -> None:
+    (site / "own_colours.py").write_text("BLACK = '000000'")
+    put(site, "paint", GOOD, "red")
+    found = registry()
+    assert found.names() == ["black", "red"]
+    assert (found.load("black"), found.load("red")) == (0, 0xFF0000)
+    assert found.entry("red").distribution == "paint 1.0"
+    assert not found.faults()
+
+
+def test_nothing_foreign_is_read_for_what_edgewright_has(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site / "own_colours.py").write_text("BLACK = '000000'")
+    put(site, "paint", GOOD, "red")
+    monkeypatch.setattr("importlib.metadata.entry_points", None)
+    assert registry().load("black") == 0
+    assert "paint" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("COLOUR = = 1", "SyntaxError: invalid syntax (broken.py, line 1)"),
+        ("raise SystemExit('bye')", "SystemExit: bye"),
+        ("raise Exception('two\\nlines')", "Exception: two"),
+        ("raise ValueError()", "it gives no reason"),
+        ("OTHER = 1", "AttributeError: module 'broken' has no attribute 'COLOUR'"),
+        ("COLOUR = 7", "broken:COLOUR is no text"),
+    ],
+)
+def test_one_that_cannot_be_used_is_named_and_the_others_work(site: Path, source: str, reason: str) -> None:
+    put(site, "broken", source, "blue")
+    put(site, "paint", GOOD, "red")
+    found = registry()
+    assert found.names() == ["black", "red"]
+    assert found.load("red") == 0xFF0000
+    assert [str(fault) for fault in found.faults()] == [f"blue from broken 1.0 cannot be used: {reason}"]
+    with pytest.raises(UsageError) as refused:
+        found.load("blue")
+    assert refused.value.message == f"colour blue from broken 1.0 cannot be used: {reason}"
+    assert refused.value.hint == "update or uninstall broken"
+
+
+def test_edgewrights_own_name_stays_its_own(site: Path) -> None:
+    (site / "own_colours.py").write_text("BLACK = '000000'")
+    put(site, "paint", GOOD, "black", "red")
+    found = registry()
+    assert found.load("black") == 0
+    assert found.names() == ["black", "red"]
+    assert [fault.reason for fault in found.faults()] == ["edgewright has a colour of that name"]
+
+
+def test_a_name_that_two_declare_is_neithers(site: Path) -> None:
+    put(site, "paint", GOOD, "red")
+    put(site, "crayons", GOOD, "red", "blue")
+    found = registry()
+    assert found.names() == ["black", "blue"]
+    assert [fault.distribution for fault in found.faults()] == ["crayons 1.0", "paint 1.0"]
+    with pytest.raises(UsageError, match=r"declared more than once: by crayons 1\.0, paint 1\.0"):
+        found.load("red")
+
+
+def test_a_name_that_no_path_can_hold_is_refused(site: Path) -> None:
+    put(site, "paint", GOOD, "Red/../x")
+    found = registry()
+    assert found.names() == ["black"]
+    assert "lower-case" in found.faults()[0].reason
+
+
+def test_an_unknown_name_lists_the_known_ones(site: Path) -> None:
+    put(site, "paint", GOOD, "red")
+    with pytest.raises(UsageError, match="unknown colour: green") as refused:
+        registry().load("green")
+    assert (refused.value.hint, refused.value.code) == ("colours are black, red", "colour-unknown")
+
+
+def test_what_a_plugin_depends_on_is_its_package(site: Path) -> None:
+    for name in (
+        "shared/acme/__init__.py",
+        "shared/acme/deep/x.py",
+        "shared/acme/data.json",
+        "shared/other/__init__.py",
+    ):
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text("")
+    (site / "shared/acme/__pycache__").mkdir()
+    (site / "shared/acme/__pycache__/x.pyc").write_text("")
+    (site / "single.py").write_text("")
+    found = [path.relative_to(site).as_posix() for path in package_files("shared.acme.deep.x")]
+    assert found == ["shared/acme/__init__.py", "shared/acme/data.json", "shared/acme/deep/x.py"]
+    assert package_files("single") == [site / "single.py"]
+    assert package_files("no_such_package.x") == []
