@@ -10,11 +10,11 @@ A plug-in that cannot be used does not stop the others: `faults` lists them, and
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import re
 import threading
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -41,11 +41,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def module(self) -> str:
         """The module that holds the object."""
-        return self.value.partition(":")[0].strip()
+        return self.value.partition("[")[0].partition(":")[0].strip()
 
     def read(self) -> Any:
         """Imports the module. Whatever that raises is raised."""
-        return metadata.EntryPoint(self.name, self.value, "").load()
+        attributes = self.value.partition("[")[0].partition(":")[2].strip()
+        module = importlib.import_module(self.module)
+        return functools.reduce(getattr, filter(None, attributes.split(".")), module)
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +155,8 @@ class Registry(Generic[T]):
     @functools.cached_property
     def _declared(self) -> dict[str, list[Entry]]:
         """Name -> what installed distributions declare by it."""
+        from importlib import metadata
+
         found: dict[str, list[Entry]] = {}
         for point in metadata.entry_points(group=self.group):
             dist = point.dist
