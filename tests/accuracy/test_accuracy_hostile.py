@@ -19,7 +19,7 @@ from edgewright.deploy.scoring import Scoring
 from edgewright.errors import ProtocolError
 from edgewright.nouns.artifact import Artifact, Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.nouns.outcome import Check
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.precisions import PRECISIONS
 
 X = TensorSpec(name="x", shape=(1, 3), dtype="float32")
 Y = TensorSpec(name="y", shape=(1, 6), dtype="float32")

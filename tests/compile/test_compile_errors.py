@@ -16,7 +16,8 @@ from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.errors import ConversionError, DataError, EdgewrightError, ModelError, UsageError
-from edgewright.nouns.precision import PRECISIONS, Tolerance
+from edgewright.nouns.precision import Tolerance
+from edgewright.precisions import PRECISIONS
 from edgewright.store.artifacts import ArtifactStore
 
 
@@ -158,7 +159,7 @@ def test_an_evaluation_set_outweighs_answers_that_are_less_exact(
     models: Path, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = msgspec.structs.replace(PRECISIONS["fp32"], tolerance=Tolerance(sqnr_db=199, relative=1e-12))
-    monkeypatch.setitem(PRECISIONS, "fp32", strict)
+    monkeypatch.setitem(PRECISIONS._loaded, "fp32", strict)
     with np.load(models / "images.npz") as images:
         inputs = images["image"]
     labelled = tmp_path / "evaluation.npz"

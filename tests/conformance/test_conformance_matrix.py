@@ -25,7 +25,7 @@ from edgewright.compile.workers import Workers
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion, Ends
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.precisions import PRECISIONS
 from edgewright.store.artifacts import load
 
 FILES = {

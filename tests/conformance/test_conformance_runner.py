@@ -23,7 +23,7 @@ from reached import way_of
 
 from edgewright import targets
 from edgewright.compile.jobs import SOURCES
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.precisions import PRECISIONS
 
 FUNCTIONS = {
     "import_runtime": [],

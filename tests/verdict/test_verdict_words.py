@@ -12,7 +12,7 @@ from edgewright.compile.verdict import judge, refusal, words
 from edgewright.compile.verdict.rule import Rule
 from edgewright.deploy import gate
 from edgewright.nouns.artifact import Calibration, Goldens, Manifest, Parity, Source, TensorSpec
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.precisions import PRECISIONS
 
 Array = np.ndarray[Any, Any]
 NOTHING = Parity(max_abs=0, max_relative=0, cosine=0, sqnr_db=0, top1_agreement=0, count=16)

@@ -222,11 +222,16 @@ def show_too_old(readers: Sequence[Reader], profile: Profile) -> None:
 def accuracy_text(manifest: Manifest, accuracy: Accuracy) -> str:
     """The accuracy of an artifact against its source's, for a person."""
     from edgewright.compile.accuracy import said
+    from edgewright.metrics import METRICS
     from edgewright.nouns.comparison import Comparison
-    from edgewright.nouns.metric import METRICS, Metric
+    from edgewright.nouns.metric import recorded
 
-    own = Metric(name=accuracy.metric, title="", higher_is_better=accuracy.higher_is_better, share=False)
-    metric = METRICS.get(accuracy.metric, own)
+    known = accuracy.metric in METRICS
+    metric = (
+        METRICS[accuracy.metric]
+        if known
+        else recorded(accuracy.metric, higher_is_better=accuracy.higher_is_better)
+    )
     drop = metric.drop(accuracy.source, accuracy.artifact) if accuracy.drop is None else accuracy.drop
     found = Comparison(
         metric=accuracy.metric, n=accuracy.n, reference=accuracy.source, value=accuracy.artifact, drop=drop,

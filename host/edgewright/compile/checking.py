@@ -17,15 +17,15 @@ from edgewright.compile.similarity import Similarity
 from edgewright.compile.verdict import fresh, judge
 from edgewright.compile.verdict.judge import Judged, Suspect
 from edgewright.compile.verdict.refusal import Unlike, dissimilar, refuse
-from edgewright.compile.verdict.rule import AS_IS, Rule, rule_of
+from edgewright.compile.verdict.rule import Rule, rule_of
 from edgewright.compile.verdict.steps import steps
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.project import Compare
 from edgewright.nouns.target import Target
 from edgewright.nouns.verdict import Compared, OutputVerdict
+from edgewright.precisions import PRECISIONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,8 @@ class Subject(NamedTuple):
     @property
     def rounded(self) -> bool:
         """Whether its tensors may have steps."""
-        return PRECISIONS[self.manifest.precision].calibrated or self.manifest.precision == AS_IS
+        row = PRECISIONS[self.manifest.precision]
+        return row.calibrated or row.as_is
 
     @property
     def answers(self) -> Path:

@@ -9,12 +9,10 @@ from edgewright.compile.recognise import TITLES, Recognised
 from edgewright.compile.request import CompileRequest
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.base import Noun
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.target import Route, Target
+from edgewright.precisions import INT8, MIXED, PRECISIONS, UNCHANGED, offered
 
 _EXPORTED = ("keras", "h5", "savedmodel", "frozen", "pt2", "pytorch")  # what exporters write ONNX from
-AS_IS = "as-is"
-MIXED = "int8-mixed"
 
 
 class Edge(Noun, frozen=True, kw_only=True):
@@ -46,7 +44,7 @@ def edge(found: Recognised, request: CompileRequest) -> Edge:
     _check_method(request, target)
     _check_choices(request, precision)
     _check_ends(request, kind)
-    route = target.as_is[kind] if precision == AS_IS else target.routes[kind]
+    route = target.as_is[kind] if PRECISIONS[precision].as_is else target.routes[kind]
     return Edge(source=kind, target=target, precision=precision, route=route)
 
 
@@ -87,19 +85,20 @@ def _check_choices(request: CompileRequest, precision: str) -> None:
     if conversion.integer_io and not PRECISIONS[precision].calibrated:
         raise UsageError(
             f"inputs and outputs cannot be integers in {precision}",
-            hint="integer inputs and outputs are for precisions that are calibrated, such as int8",
+            hint=f"integer inputs and outputs are for precisions that are calibrated, such as {INT8.name}",
             code="integer-io",
         )
-    if conversion.keep_float and precision != MIXED:
+    mixed = PRECISIONS[precision].mixed
+    if conversion.keep_float and not mixed:
         raise UsageError(
             f"layers cannot be kept in floats in {precision}: {_list(conversion.keep_float)}",
-            hint=f"take --precision {MIXED}",
+            hint=f"take --precision {MIXED.name}",
             code="keep-float",
         )
-    if precision == MIXED and not conversion.keep_float:
+    if mixed and not conversion.keep_float:
         raise UsageError(
-            f"{MIXED} needs the layers that stay in floats",
-            hint="name them: --keep-float LAYER; or search them: --precision int8 --fallback",
+            f"{precision} needs the layers that stay in floats",
+            hint=f"name them: --keep-float LAYER; or search them: --precision {INT8.name} --fallback",
             code="keep-float",
         )
 
@@ -108,33 +107,34 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
     kind = found.source.format
     wanted = request.precision
     if wanted is None:
-        wanted = AS_IS if found.quantised or kind not in target.routes else request.default_precision
-    if wanted not in PRECISIONS or wanted not in target.precisions:
+        wanted = UNCHANGED.name if found.quantised or kind not in target.routes else request.default_precision
+    if not offered(target.precisions, wanted):
         raise UsageError(
             f"precision not available on {target.name}: {wanted}",
             hint=f"available are {', '.join(target.precisions)}",
             code="precision-unknown",
         )
-    if wanted == AS_IS and kind not in target.as_is and found.quantised:
+    as_is = PRECISIONS[wanted].as_is
+    if as_is and kind not in target.as_is and found.quantised:
         raise ConversionError(
             f"no way from {TITLES[kind]} that is quantised already to {target.name}",
             hint="start from the model it was made from, before it was quantised",
             code="no-edge",
         )
-    if wanted == AS_IS and kind not in target.as_is:
+    if as_is and kind not in target.as_is:
         raise ConversionError(
             f"{TITLES[kind]} cannot go to {target.name} as it is",
-            hint=f"leave --precision out, or take one of {_list(p for p in target.precisions if p != AS_IS)}",
+            hint=f"leave --precision out, or take one of {_list(p for p in target.precisions if not PRECISIONS[p].as_is)}",
             code="no-edge",
         )
-    if wanted != AS_IS and (found.quantised or kind not in target.routes):
+    if not as_is and (found.quantised or kind not in target.routes):
         reason = "it is quantised already" if found.quantised else "it is in its final form"
         raise ConversionError(
             f"{found.path.name} cannot be made {wanted} for {target.name}, {reason}",
-            hint="use --precision as-is, or start from the model it was made from",
+            hint=f"use --precision {UNCHANGED.name}, or start from the model it was made from",
             code="no-edge",
         )
-    if wanted not in target.precisions_from(kind):
+    if not offered(target.precisions_from(kind), wanted):
         raise ConversionError(
             f"{TITLES[kind]} cannot be made {wanted} for {target.name}",
             hint=f"from {kind} it takes {_list(target.precisions_from(kind))}",
@@ -154,7 +154,7 @@ def elsewhere(edge: Edge) -> str:
     others = [
         name for name in _targets_of(edge.source)
         if name != edge.target.name and "cpu" in targets.load(name).accelerators
-        and edge.precision in targets.load(name).precisions_from(edge.source)
+        and offered(targets.load(name).precisions_from(edge.source), edge.precision)
     ]  # fmt: skip
     ways = [f"another target may take it: --target {_either(others)}"] if others else []
     by_onnx = any(worker == "onnx" for worker, _ in edge.route.stages)

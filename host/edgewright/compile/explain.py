@@ -12,7 +12,6 @@ import msgspec
 
 from edgewright import targets
 from edgewright.compile import operations, scratch
-from edgewright.compile.edges import MIXED
 from edgewright.compile.float_groups import FloatGroup, Keepable, groups
 from edgewright.compile.jobs import SOURCES, Order, SourceRef, opened
 from edgewright.compile.operations import Operation
@@ -20,6 +19,7 @@ from edgewright.compile.request import CompileRequest, calibration_data
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
+from edgewright.precisions import MIXED
 
 _READERS = {  # worker -> module with `of_source(model, path)`
     "tensorflow": "edgewright.compile.source_graphs",
@@ -173,7 +173,7 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
                     path=path,
                     folder=folder,
                     entry=manifest.entry,
-                    precision=MIXED,
+                    precision=MIXED.name,
                     inputs=manifest.inputs,
                     outputs=manifest.outputs,
                     opset=request.opset,

@@ -12,7 +12,18 @@ import edgewright
 import edgewright_agent
 
 # the layers that a conversion runs through, which are all that `compile` imports but for a list of pip's words
-_LAYERS: tuple[str, ...] = ("compile", "config", "nouns", "store", "errors.py", "targets.py")
+_LAYERS: tuple[str, ...] = (
+    "compile",
+    "config",
+    "metrics",
+    "nouns",
+    "precisions",
+    "store",
+    "errors.py",
+    "plugins.py",
+    "records.py",
+    "targets.py",
+)
 _AGENT: tuple[str, ...] = ("protocol.py",)  # names, limits and the reading of JSON, which the host shares
 _TARGETS = "edgewright_targets"
 

@@ -19,8 +19,8 @@ from edgewright.compile.recognise import Recognised, file_sha256
 from edgewright.compile.request import SYNTHETIC, CompileRequest
 from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.errors import ConversionError, DataError
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.project import Compare
+from edgewright.precisions import PRECISIONS
 
 _SOURCE_TOOLS = {
     "keras": ("tensorflow", "keras"),

@@ -44,9 +44,9 @@ from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.artifact import Accuracy, Artifact, Calibration, Goldens, Manifest, Parity, TensorSpec
-from edgewright.nouns.precision import PRECISIONS, limits
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.nouns.project import MAX_DROP
+from edgewright.precisions import PRECISIONS, limits
 from edgewright.store import cache
 from edgewright.store.artifacts import SCHEMA, ArtifactStore, entry
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from edgewright.config import profiles, strict
 from edgewright.errors import ConfigError
-from edgewright.nouns.metric import METRICS, is_own
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.metrics import METRICS
+from edgewright.nouns.metric import is_own
 from edgewright.nouns.project import Project, ProjectFile
+from edgewright.precisions import PRECISIONS
 from edgewright_agent.protocol import NAME
 
 FILE_NAME = "edgewright.toml"

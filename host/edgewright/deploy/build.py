@@ -19,6 +19,7 @@ from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress
+from edgewright.precisions import EXACT, usable
 
 
 class Recipe(Noun, frozen=True, kw_only=True):
@@ -58,12 +59,14 @@ def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> R
 
 
 def default_precision(request: DeployRequest, profile: Profile, target: str) -> str:
-    """The profile's precision, where the target has it and the data for it are given; else fp32."""
-    precision = profile.precision
-    usable = precision in targets.load(target).precisions
-    if precision == "int8" and request.calibration is None:
-        usable = False
-    return precision if usable else "fp32"
+    """The profile's precision, where the target makes it and what it needs is given; else 32-bit floats."""
+    found = usable(
+        profile.precision,
+        targets.load(target).precisions,
+        data=request.calibration is not None,
+        layers=bool(request.conversion.keep_float),
+    )
+    return profile.precision if found else EXACT.name
 
 
 def accelerator(request: DeployRequest, profile: Profile) -> str:

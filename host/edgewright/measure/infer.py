@@ -11,11 +11,11 @@ import msgspec
 from edgewright.compile import class_names, ranges
 from edgewright.compile.answers import real, stored
 from edgewright.compile.goldens import write_npz
-from edgewright.compile.label_fit import classes
 from edgewright.connect.session import Session
 from edgewright.errors import ProtocolError
 from edgewright.measure.inputs import arrays_of
 from edgewright.measure.released import Released
+from edgewright.metrics.shared.labels import classes
 
 if TYPE_CHECKING:
     import numpy as np

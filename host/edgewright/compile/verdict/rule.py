@@ -6,18 +6,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from edgewright.nouns.artifact import Manifest, TensorSpec
-from edgewright.nouns.precision import HALF, Tolerance, limits
+from edgewright.nouns.precision import HALF, Tolerance
+from edgewright.precisions import limits
 
-AS_IS = "as-is"
-_STRAYS = {"fp32": 0.0, "fp16": 1e-3}
-_COARSE_STRAYS = 1e-2
 # on x86 without VNNI OpenVINO cuts sums of 8-bit products off: what the host errs by says little of such a board
-_SUMS_VARY = {("openvino", "int8"), ("openvino", "int8-mixed")}
-_NOT_NEAR = (
-    "fp32",
-    "fp16",
-    AS_IS,
-)  # what the host errs by there is rounding, which boards may do in another way
+_SUMS_VARY = ("openvino",)
 
 
 class Rule(NamedTuple):
@@ -61,9 +54,7 @@ def rule_of(
         equal=row.equal,
         rounding=max(row.rounding, HALF) if halves else row.rounding,
         data=manifest.goldens.origin != "random",
-        in_steps=manifest.precision == AS_IS,
-        strays=_STRAYS.get(manifest.precision if floats == "float32" else "", _COARSE_STRAYS),
-        near=same_runtime
-        and manifest.precision not in _NOT_NEAR
-        and (manifest.target, manifest.precision) not in _SUMS_VARY,
+        in_steps=row.as_is,
+        strays=row.strays,
+        near=same_runtime and row.near and not (row.calibrated and manifest.target in _SUMS_VARY),
     )

@@ -25,9 +25,9 @@ from edgewright.measure.search import fallback
 from edgewright.measure.search.engine import Limits, Move, SearchResult, Verdict, search
 from edgewright.nouns.artifact import Artifact, Manifest, Parity
 from edgewright.nouns.base import Noun
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.progress import Progress, silent
 from edgewright.nouns.verdict import OutputVerdict
+from edgewright.precisions import INT8, PRECISIONS
 
 # what is wrong with the model or the move, and would be again; anything else may be the machine's fault
 _LASTING = frozenset(
@@ -91,7 +91,7 @@ class Judge:
             return Verdict(
                 ok=False, rank=_rank(known.figures), figures=known.figures, why=known.why, code=known.code
             )
-        if wanted.precision == "fp32":
+        if wanted.precision is not None and PRECISIONS[wanted.precision].exact:
             self._plain = artifact
         return self._verdict(move, artifact)
 
@@ -160,7 +160,7 @@ def fall_back(
     Raises:
         ModelError, DataError, UsageError, ConversionError: nothing can be tried at all.
     """
-    first = msgspec.structs.replace(request, precision="int8")
+    first = msgspec.structs.replace(request, precision=INT8.name)
     target = targets.load(request.target)
     source = plan(first).source.format
     wanted = request.conversion.calibration_method
