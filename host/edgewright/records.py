@@ -7,20 +7,22 @@ name is asked for. Dashes of a name are underscores in the name of its file.
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from edgewright.errors import EdgewrightError
-from edgewright.plugins import NAME, Entry, Registry
+from edgewright.plugins import NAME, Entry, Registry, package_files
 
 R = TypeVar("R", bound=msgspec.Struct)
 
 
-class Records(Registry[R], Mapping[str, R]):
-    """The records of one kind, a mapping from names. Whether a name is one of edgewright's own reads no metadata.
+class Records(Registry[R]):
+    """The records of one kind by name, like a mapping. Whether a name is one of edgewright's own reads no metadata.
 
     Args:
         group: the entry-point group.
@@ -52,6 +54,10 @@ class Records(Registry[R], Mapping[str, R]):
     def __len__(self) -> int:
         return len(self.names())
 
+    def values(self) -> list[R]:
+        """All that can be used, sorted by name."""
+        return [self.load(name) for name in self.names()]
+
     def own(self) -> list[R]:
         """Edgewright's own, sorted by name; no metadata are read."""
         return [self.load(name) for name in sorted(self._builtin)]
@@ -59,6 +65,17 @@ class Records(Registry[R], Mapping[str, R]):
     def foreign(self) -> list[R]:
         """Those of installed plug-ins that can be used, sorted by name."""
         return [self.load(name) for name in self.names() if name not in self._builtin]
+
+
+def plugin_files(*named: tuple[Records[Any], str]) -> dict[str, Path]:
+    """The files of the plug-ins among records: what is made with one depends on them. Names count from the package on."""
+    found: dict[str, Path] = {}
+    for records, name in named:
+        entry = records.entry(name)
+        files = package_files(entry.module) if entry.distribution else []
+        root = Path(os.path.commonpath([file.parent for file in files])) if files else Path()
+        found.update({f"{entry.module.partition('.')[0]}/{file.relative_to(root)}": file for file in files})
+    return found
 
 
 def _modules(package: str, attribute: str) -> dict[str, str]:

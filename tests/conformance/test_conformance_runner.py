@@ -22,7 +22,7 @@ import runner_suite as suite
 from reached import way_of
 
 from edgewright import targets
-from edgewright.compile.jobs import SOURCES
+from edgewright.compile.formats import FORMATS
 from edgewright.precisions import PRECISIONS
 
 FUNCTIONS = {
@@ -77,14 +77,14 @@ def test_the_runner_imports_by_the_standard_library_alone_and_says_what_is_missi
 def test_the_metadata_name_what_there_is(name: str) -> None:
     target = targets.load(name)
     assert set(target.precisions) <= set(PRECISIONS)
-    assert set(target.sources) <= set(SOURCES)
+    assert set(target.sources) <= set(FORMATS)
     assert target.calibration_methods[0] == "minmax"
     assert "cpu" not in target.accelerators[1:]
     assert set(target.hardware) <= set(target.accelerators)
     assert find_spec(targets.module_name(f"{name}.{target.host_runner}"))
     for ways in (target.routes, target.as_is):
         for way in ways.values():
-            assert {worker for worker, _ in way.stages} <= set(SOURCES.values())
+            assert {worker for worker, _ in way.stages} <= {one.framework for one in FORMATS.values()}
             assert set(way.precisions or ()) <= set(target.precisions)
             for _, module in way.stages:
                 assert find_spec(targets.module_name(module)), module

@@ -12,7 +12,8 @@ from edgewright import targets
 from edgewright.compile import goldens, jobs, kernels, levels, similarity
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.counting import counting
-from edgewright.compile.jobs import SOURCES, SourceRef, opened
+from edgewright.compile.formats import FORMATS
+from edgewright.compile.jobs import SourceRef, opened
 from edgewright.compile.similarity import Similarity
 from edgewright.compile.verdict import fresh, judge
 from edgewright.compile.verdict.judge import Judged, Suspect
@@ -190,7 +191,7 @@ def _asked_again(workers: Workers, subject: Subject, found: list[Judged]) -> dic
     suspected = {output: one for output, one in enumerate(found) if one.suspects}
     file = subject.goldens.with_name("fresh.npz")
     places = workers.call(
-        SOURCES[subject.source.format], __name__, "fresh_references", source=subject.source, samples=subject.samples,
+        FORMATS[subject.source.format].framework, __name__, "fresh_references", source=subject.source, samples=subject.samples,
         goldens_file=subject.goldens, outputs=subject.manifest.outputs, wanted=tuple(suspected),
         mask=subject.compare.mask, file=file,
     )  # fmt: skip

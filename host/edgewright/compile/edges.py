@@ -5,23 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from edgewright import targets
-from edgewright.compile.recognise import TITLES, Recognised
+from edgewright.compile.formats import FORMATS, target_for, targets_of
+from edgewright.compile.formats.onnx import FORMAT as ONNX
+from edgewright.compile.recognise import Recognised
 from edgewright.compile.request import CompileRequest
+from edgewright.compile.source_format import SourceFormat
+from edgewright.compile.steps import steps_of
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.target import Route, Target
-from edgewright.precisions import INT8, MIXED, PRECISIONS, UNCHANGED, offered
-
-_EXPORTED = ("keras", "h5", "savedmodel", "frozen", "pt2", "pytorch")  # what exporters write ONNX from
+from edgewright.precisions import INT8, MIXED, PRECISIONS, UNCHANGED, made_by, offered
 
 
 class Edge(Noun, frozen=True, kw_only=True):
-    """One way from a source format to a precision of a target."""
+    """One way from a source format to a precision of a target.
+
+    Attributes:
+        made: name of the precision by which the target knows it: the same, but for one that is made as that is.
+        steps: names of the conversion steps on the way.
+    """
 
     source: str
     target: Target
     precision: str
+    made: str
     route: Route
+    steps: tuple[str, ...]
 
 
 def edge(found: Recognised, request: CompileRequest) -> Edge:
@@ -31,21 +40,24 @@ def edge(found: Recognised, request: CompileRequest) -> Edge:
         UsageError: an unknown target or precision, or calibration that is missing.
         ConversionError: there is no such way; the hint names those that exist.
     """
-    target = targets.load(request.target)
     kind = found.source.format
+    target, known = target_for(request.target, kind), FORMATS[kind]
     if kind not in target.sources:
         raise ConversionError(
-            f"no way from {TITLES[kind]} to {target.name}",
-            hint=f"from {kind} there is {_list(_targets_of(kind))}; "
+            f"no way from {known.title} to {target.name}",
+            hint=f"from {kind} there is {_list(targets_of(kind))}; "
             f"to {target.name} from {_list(target.sources)}",
             code="no-edge",
         )
     precision = _precision(found, request, target)
     _check_method(request, target)
     _check_choices(request, precision)
-    _check_ends(request, kind)
+    _check_ends(request, known)
     route = target.as_is[kind] if PRECISIONS[precision].as_is else target.routes[kind]
-    return Edge(source=kind, target=target, precision=precision, route=route)
+    return Edge(
+        source=kind, target=target, precision=precision, made=made_by(target.precisions_from(kind), precision),
+        route=route, steps=steps_of(target.name, route.stages),
+    )  # fmt: skip
 
 
 def _check_method(request: CompileRequest, target: Target) -> None:
@@ -57,11 +69,11 @@ def _check_method(request: CompileRequest, target: Target) -> None:
         )
 
 
-def _check_ends(request: CompileRequest, kind: str) -> None:
+def _check_ends(request: CompileRequest, known: SourceFormat) -> None:
     ends = request.conversion.ends
-    if ends.signature and kind not in ("savedmodel", "tflite"):
+    if ends.signature and not known.signatures:
         raise UsageError(
-            f"there are no signatures to choose from in {TITLES[kind]}",
+            f"there are no signatures to choose from in {known.title}",
             hint="leave --signature out, it is for SavedModels and .tflite files with several",
             code="signature-given",
         )
@@ -71,9 +83,9 @@ def _check_ends(request: CompileRequest, kind: str) -> None:
             hint="leave --inputs and --outputs out, a signature says its own",
             code="signature-given",
         )
-    if (ends.inputs or ends.outputs) and kind not in ("frozen", "savedmodel"):
+    if (ends.inputs or ends.outputs) and not known.ends:
         raise UsageError(
-            f"inputs and outputs cannot be chosen of {TITLES[kind]}",
+            f"inputs and outputs cannot be chosen of {known.title}",
             hint="leave --inputs and --outputs out, the file says its own; they are for TensorFlow 1 graphs",
             code="ends-given",
         )
@@ -104,7 +116,7 @@ def _check_choices(request: CompileRequest, precision: str) -> None:
 
 
 def _precision(found: Recognised, request: CompileRequest, target: Target) -> str:
-    kind = found.source.format
+    kind, title = found.source.format, FORMATS[found.source.format].title
     wanted = request.precision
     if wanted is None:
         wanted = UNCHANGED.name if found.quantised or kind not in target.routes else request.default_precision
@@ -117,13 +129,13 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
     as_is = PRECISIONS[wanted].as_is
     if as_is and kind not in target.as_is and found.quantised:
         raise ConversionError(
-            f"no way from {TITLES[kind]} that is quantised already to {target.name}",
+            f"no way from {title} that is quantised already to {target.name}",
             hint="start from the model it was made from, before it was quantised",
             code="no-edge",
         )
     if as_is and kind not in target.as_is:
         raise ConversionError(
-            f"{TITLES[kind]} cannot go to {target.name} as it is",
+            f"{title} cannot go to {target.name} as it is",
             hint=f"leave --precision out, or take one of {_list(p for p in target.precisions if not PRECISIONS[p].as_is)}",
             code="no-edge",
         )
@@ -136,7 +148,7 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
         )
     if not offered(target.precisions_from(kind), wanted):
         raise ConversionError(
-            f"{TITLES[kind]} cannot be made {wanted} for {target.name}",
+            f"{title} cannot be made {wanted} for {target.name}",
             hint=f"from {kind} it takes {_list(target.precisions_from(kind))}",
             code="no-edge",
         )
@@ -152,19 +164,15 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
 def elsewhere(edge: Edge) -> str:
     """What else may take a source where a converter does not: other targets for that precision, and the way by ONNX; empty without one."""
     others = [
-        name for name in _targets_of(edge.source)
+        name for name in targets_of(edge.source)
         if name != edge.target.name and "cpu" in targets.load(name).accelerators
-        and offered(targets.load(name).precisions_from(edge.source), edge.precision)
+        and offered(target_for(name, edge.source).precisions_from(edge.source), edge.precision)
     ]  # fmt: skip
     ways = [f"another target may take it: --target {_either(others)}"] if others else []
-    by_onnx = any(worker == "onnx" for worker, _ in edge.route.stages)
-    if edge.source in _EXPORTED and "onnx" in edge.target.routes and not by_onnx:
+    by_onnx = any(worker == ONNX.framework for worker, _ in edge.route.stages)
+    if FORMATS[edge.source].exports_onnx and ONNX.name in edge.target.routes and not by_onnx:
         ways.append(f"export it to ONNX, which has a way of its own to {edge.target.name}")
     return "; ".join(ways)
-
-
-def _targets_of(kind: str) -> list[str]:
-    return [name for name in targets.names() if kind in targets.load(name).sources]
 
 
 def _either(names: Sequence[str]) -> str:

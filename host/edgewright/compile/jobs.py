@@ -15,29 +15,20 @@ from edgewright.compile.answers import collected, real
 from edgewright.compile.calibrate import LIMIT, SampleSet
 from edgewright.compile.counting import counting
 from edgewright.compile.domains import Domains
+from edgewright.compile.formats import FORMATS
 from edgewright.compile.ranges import Range, Ranges
+from edgewright.compile.steps import run_steps
 from edgewright.errors import ConversionError, EdgewrightError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion, Ends
 from edgewright.nouns.project import Compare
+from edgewright.precisions import PRECISIONS
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
-
-SOURCES = {
-    "keras": "tensorflow",
-    "h5": "tensorflow",
-    "savedmodel": "tensorflow",
-    "onnx": "onnx",
-    "tflite": "litert",
-    "frozen": "tensorflow",
-    "pt2": "torch",
-    "pytorch": "torch",
-    "ir": "openvino",
-}
 
 # not one thread: with INFERENCE_NUM_THREADS=1 OpenVINO 2026.4.1 answers some int8 models wrongly on x86-64
 # exact: the verdict holds for boards, whatever this machine's CPU is
@@ -69,6 +60,7 @@ class Order(Noun, frozen=True, kw_only=True):
         float64: as in `Target`.
         conversion: what the user says of it beyond target and precision.
         toolchains: name -> its Python.
+        steps: names of the conversion steps that run before it, where they apply.
     """
 
     path: Path
@@ -84,6 +76,7 @@ class Order(Noun, frozen=True, kw_only=True):
     float64: bool = False
     conversion: Conversion = Conversion()
     toolchains: dict[str, Path] = {}
+    steps: tuple[str, ...] = ()
 
 
 class Work:
@@ -93,12 +86,14 @@ class Work:
         source: the opened source model, where the stage runs in the source's own worker, else None.
         samples: gives a fresh stream of calibration samples, each a list of arrays in the order of `inputs`;
             `samples(4)` of four at most. Whatever runs the model takes its inputs from here.
+        precision: name of the precision, one that the target makes. traits: its record.
     """
 
     def __init__(self, source: Any, samples: Callable[..., Iterator[list[Array]]], order: Order) -> None:
         self.source, self.samples = source, samples
         self.path, self.folder, self.entry = order.path, order.folder, order.entry
         self.precision, self.opset, self.count = order.precision, order.opset, order.count
+        self.traits = PRECISIONS[order.precision]
         self.max_opset, self.synthetic = order.max_opset, order.synthetic
         self.float64 = order.float64
         self.inputs, self.outputs = order.inputs, order.outputs
@@ -113,25 +108,22 @@ class Work:
 @lru_cache(maxsize=1)
 def opened(source: SourceRef) -> Any:
     """The opened source: it stays open between the jobs of one worker."""
-    module = importlib.import_module(f"edgewright.compile.sources.{SOURCES[source.format]}")
-    model = module.open_model(source.path, source.format, dict(source.shapes), source.ends)
+    model = FORMATS[source.format].open(source.path, dict(source.shapes), source.ends)
     model.run = steady.SteadyRun(model, source.path)
     return model
 
 
 def narrowed(source: SourceRef, folder: Path) -> SourceRef:
-    """The source; of a .tflite file whose chosen function is not the first one, a copy in which it is.
+    """The source; of a file whose chosen function is not the one that is opened, a copy in which it is.
 
     Raises:
         ModelError: there is no such signature, or none was chosen of several.
     """
-    from edgewright.compile.sources import litert_signature
-
-    name, subgraph, notes = litert_signature.chosen(source.path, source.ends.signature)
-    if not subgraph:
+    narrow = FORMATS[source.format].narrow
+    found = None if narrow is None else narrow(source.path, source.ends.signature, folder)
+    if found is None:
         return source
-    folder.mkdir()
-    made = litert_signature.narrowed(source.path, name, folder)
+    made, notes = found
     return msgspec.structs.replace(source, path=made, ends=Ends(), notes=notes)
 
 
@@ -242,13 +234,15 @@ def convert(
 
     model = opened(source) if open_source else None
     try:
-        found = stage(Work(model, stream, order)) or {}
+        work = Work(model, stream, order)
+        noted = run_steps(order.steps, work)
+        found = stage(work) or {}
     except Exception as error:
         if failed:
             raise failed[0] from None
         located(error, model)
         raise
-    return {**found, "notes": [*found.get("notes", ())], "ranges": seen.found}
+    return {**found, "notes": [*noted, *found.get("notes", ())], "ranges": seen.found}
 
 
 def located(error: Exception, model: Any) -> None:

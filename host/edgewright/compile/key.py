@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from edgewright import __version__
 from edgewright.compile import class_names, images, own_function, toolchains
 from edgewright.compile.edges import Edge
-from edgewright.compile.fingerprint import fingerprint
+from edgewright.compile.fingerprint import fingerprint, of
+from edgewright.compile.formats import FORMATS
 from edgewright.compile.metrics import own
 from edgewright.compile.recognise import Recognised, file_sha256
 from edgewright.compile.request import SYNTHETIC, CompileRequest
+from edgewright.compile.steps import STEPS
 from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.errors import ConversionError, DataError
+from edgewright.metrics import METRICS
+from edgewright.nouns.metric import is_own
 from edgewright.nouns.project import Compare
 from edgewright.precisions import PRECISIONS
-
-_SOURCE_TOOLS = {
-    "keras": ("tensorflow", "keras"),
-    "h5": ("tensorflow", "keras", "tf-keras"),
-    "savedmodel": ("tensorflow",),
-    "onnx": ("onnx", "onnxruntime"),
-    "tflite": ("ai-edge-litert",),
-    "frozen": ("tensorflow",),
-    "pt2": ("torch",),
-    "pytorch": ("torch",),
-    "ir": ("openvino",),
-}
-_EXTRAS = {"tflite": "tflite", "onnxruntime": "onnx", "openvino": "openvino"}
-_EXTRA_OF_TOOL = {
-    "tensorflow": "tflite", "keras": "tflite", "tf-keras": "tflite", "ai-edge-litert": "tflite", "ai-edge-quantizer": "tflite",
-    "nncf": "openvino", "torch": "torch", "litert-torch": "torch", "onnx": "onnx", "onnxruntime": "onnx",
-}  # fmt: skip
+from edgewright.records import Records, plugin_files
 
 
 def tools(edge: Edge) -> dict[str, str]:
@@ -46,27 +36,36 @@ def tools(edge: Edge) -> dict[str, str]:
     Raises:
         ConversionError: one is not installed, or a toolchain; the hint says what to install.
     """
-    names = {*_SOURCE_TOOLS[edge.source], *edge.target.tools, *edge.route.tools, "numpy"}
-    if edge.target.name == "onnxruntime" and "tensorflow" in names:
-        names.add("tf2onnx")
+    names = {*FORMATS[edge.source].tools, *edge.target.tools, *edge.route.tools, "numpy"}
     found: dict[str, str] = {}
     for name in sorted(names):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError as error:
-            extra = _EXTRA_OF_TOOL.get(name, _EXTRAS.get(edge.target.name, "all"))
             raise ConversionError(
                 f"{name} is not installed, which {edge.source} -> {edge.target.name} needs",
-                hint=f"pip install 'edgewright[{extra}]'",
+                hint=f"pip install '{_brought_by(name)}'",
                 code="tool-missing",
             ) from error
     found.update({f"toolchain {name}": toolchains.stamp(name) for name in edge.route.toolchains})
     return found
 
 
+def _brought_by(distribution: str) -> str:
+    """What to install for a distribution: the extra of edgewright's that it belongs to, else the distribution itself."""
+    from packaging.requirements import Requirement
+
+    for text in metadata.requires("edgewright") or ():
+        found = Requirement(text)
+        extra = re.search(r"extra == ['\"]([^'\"]+)", str(found.marker))
+        if found.name == distribution and extra is not None and extra[1] != "dev":
+            return f"edgewright[{extra[1]}]"
+    return distribution
+
+
 def source_framework(edge: Edge, versions: dict[str, str]) -> str:
     """What computes the goldens, such as `tensorflow 2.21.0`."""
-    name = _SOURCE_TOOLS[edge.source][-1 if edge.source == "onnx" else 0]
+    name = FORMATS[edge.source].tools[0]
     return f"{name} {versions[name]}"
 
 
@@ -119,12 +118,22 @@ def _comparison(compare: Compare) -> dict[str, object]:
     return {**msgspec.to_builtins(compare), **short}
 
 
+def _plugins(edge: Edge, metric: str) -> dict[str, object]:
+    """The code of plug-ins that has a part in the artifact; nothing where there is none."""
+    named: list[tuple[Records[Any], str]] = [(FORMATS, edge.source), (PRECISIONS, edge.precision)]
+    named += [(METRICS, metric)] if not is_own(metric) else []
+    named += [(STEPS, name) for name in edge.steps]
+    files = plugin_files(*named)
+    return {"plugins": of(files)} if files else {}
+
+
 def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: dict[str, str]) -> str:
     """Hex sha256 over the source's bytes, the request, the data's bytes, our code and the tools' versions."""
     preprocessing = None if request.preprocessing is None else msgspec.to_builtins(request.preprocessing)
     decided = {
         "edgewright": __version__,
         "code": fingerprint(),
+        **_plugins(edge, request.metric),
         "tolerance": msgspec.to_builtins(PRECISIONS[edge.precision].tolerance),
         "source": msgspec.to_builtins(found.source),
         "target": edge.target.name,

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from edgewright import targets
+from edgewright.compile.formats import targets_of
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
@@ -41,7 +42,7 @@ def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> R
     """
     if request.target:
         targets.load(request.target)
-    possible = [name for name in targets.names() if source_format in targets.load(name).sources]
+    possible = targets_of(source_format)
     wanted = (request.target,) if request.target else profile.targets
     for target in wanted:
         if target in possible:

@@ -46,11 +46,18 @@ def limits(precision: str, floats: str = "float32") -> Precision:
     )
 
 
+def made_by(made: tuple[str, ...], name: str) -> str:
+    """By which of its precisions a target makes this one: of that name, or made in the same way; empty: by none."""
+    if name in made:
+        return name
+    if name not in PRECISIONS:
+        return ""
+    return next((one for one in made if PRECISIONS[name].made_as(PRECISIONS[one])), "")
+
+
 def offered(made: tuple[str, ...], name: str) -> bool:
-    """Whether a target that makes the precisions `made` makes this one: it has the name, or one made in the same way."""
-    return name in made or (
-        name in PRECISIONS and any(PRECISIONS[name].made_as(PRECISIONS[one]) for one in made)
-    )
+    """Whether a target that makes the precisions `made` makes this one."""
+    return bool(made_by(made, name))
 
 
 def usable(name: str, made: tuple[str, ...], *, data: bool, layers: bool) -> bool:

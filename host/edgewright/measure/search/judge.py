@@ -15,6 +15,7 @@ from edgewright.compile import fingerprint
 from edgewright.compile.accuracy import ROUNDING
 from edgewright.compile.explain import to_keep
 from edgewright.compile.float_groups import Keepable
+from edgewright.compile.formats import target_for
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
 from edgewright.compile.verdict.refusal import Unlike
@@ -167,7 +168,7 @@ def fall_back(
     methods = (wanted, *(name for name in target.calibration_methods if name != wanted))
     precisions = tuple(
         name
-        for name in target.precisions_from(source)
+        for name in target_for(request.target, source).precisions_from(source)
         if PRECISIONS[name].calibrated or not request.conversion.integer_io
     )
     choices = fallback.Choices(precisions=precisions, methods=methods)
