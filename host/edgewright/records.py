@@ -15,8 +15,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from edgewright.errors import EdgewrightError
-from edgewright.plugins import NAME, Entry, Registry, package_files
+from edgewright.errors import UsageError
+from edgewright.plugins import NAME, Entry, Registry, Unusable, package_files
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -40,11 +40,14 @@ class Records(Registry[R]):
         return self.load(name)
 
     def __contains__(self, name: object) -> bool:
+        """Whether there is one. A plug-in's that cannot be used is refused as `load` does: somebody asked for it."""
         if not isinstance(name, str) or not NAME.match(name):
             return False
         try:
             self.load(name)
-        except EdgewrightError:
+        except Unusable:
+            raise
+        except UsageError:
             return False
         return True
 

@@ -70,8 +70,11 @@ def convert(
     import msgspec
 
     from edgewright.cli import project_source
+    from edgewright.cli.plugin_faults import show_faults
+    from edgewright.compile.formats import FORMATS
     from edgewright.compile.recognise import recognise
     from edgewright.compile.request import CompileRequest
+    from edgewright.compile.steps import STEPS
     from edgewright.config import profiles
     from edgewright.deploy.build import recipe_of
     from edgewright.deploy.request import DeployRequest
@@ -90,8 +93,9 @@ def convert(
         )
     wanted = DeployRequest(
         fleet=Fleet(name="", path=Path("fleet.toml"), boards={}), boards=(), model=choice.name, project=choice.project,
-        target=target, precision=precision, calibration=choice.calibration,
+        target=target, precision=precision, calibration=choice.calibration, conversion=choice.conversion,
     )  # fmt: skip
+    show_faults(FORMATS, STEPS)
     recipe = recipe_of(wanted, kind, recognise(choice.model).source.format)
     budget = wanted.budget_of(kind)
     if max_drop is None and choice.evaluation is not None:
@@ -222,16 +226,15 @@ def show_too_old(readers: Sequence[Reader], profile: Profile) -> None:
 def accuracy_text(manifest: Manifest, accuracy: Accuracy) -> str:
     """The accuracy of an artifact against its source's, for a person."""
     from edgewright.compile.accuracy import said
+    from edgewright.errors import UsageError
     from edgewright.metrics import METRICS
     from edgewright.nouns.comparison import Comparison
     from edgewright.nouns.metric import recorded
 
-    known = accuracy.metric in METRICS
-    metric = (
-        METRICS[accuracy.metric]
-        if known
-        else recorded(accuracy.metric, higher_is_better=accuracy.higher_is_better)
-    )
+    try:
+        metric = METRICS[accuracy.metric]
+    except UsageError:
+        metric = recorded(accuracy.metric, higher_is_better=accuracy.higher_is_better)
     drop = metric.drop(accuracy.source, accuracy.artifact) if accuracy.drop is None else accuracy.drop
     found = Comparison(
         metric=accuracy.metric, n=accuracy.n, reference=accuracy.source, value=accuracy.artifact, drop=drop,
