@@ -69,7 +69,7 @@ def test_a_metric_that_cannot_be_used(site: Path, name: str, record: str, reason
     assert found.names() == ["auc", "f1", "mae", "mse", "top1", "top5"]
     assert found["top1"].title.startswith("share of samples")
     if name == "near":
-        with pytest.raises(UsageError, match="metric near from broken 1.0 cannot be used"):
+        with pytest.raises(UsageError, match=r"metric near from broken 1\.0 cannot be used"):
             assert "near" in found
 
 
