@@ -71,7 +71,6 @@ def convert(
 
     from edgewright.cli import project_source
     from edgewright.cli.plugin_faults import show_faults
-    from edgewright.compile.formats import FORMATS
     from edgewright.compile.recognise import recognise
     from edgewright.compile.request import CompileRequest
     from edgewright.compile.steps import STEPS
@@ -95,7 +94,7 @@ def convert(
         fleet=Fleet(name="", path=Path("fleet.toml"), boards={}), boards=(), model=choice.name, project=choice.project,
         target=target, precision=precision, calibration=choice.calibration, conversion=choice.conversion,
     )  # fmt: skip
-    show_faults(FORMATS, STEPS)
+    show_faults(STEPS)
     recipe = recipe_of(wanted, kind, recognise(choice.model).source.format)
     budget = wanted.budget_of(kind)
     if max_drop is None and choice.evaluation is not None:

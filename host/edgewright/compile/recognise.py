@@ -148,7 +148,8 @@ def _head(path: Path) -> bytes:
 
 
 def _known() -> str:
-    return f"known are {', '.join(known.known_as for known in FORMATS.values())}"
+    broken = "".join(f"; {FORMATS.kind} {fault}" for fault in FORMATS.faults())
+    return f"known are {', '.join(known.known_as for known in FORMATS.values())}{broken}"
 
 
 def _digest(path: Path, files: list[Path]) -> tuple[str, int]:

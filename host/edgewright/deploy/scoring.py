@@ -24,8 +24,8 @@ from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.listing import listed
 from edgewright.nouns.metric import RANKS, TOP
 from edgewright.nouns.outcome import Check
+from edgewright.nouns.precision import AS_IS
 from edgewright.nouns.project import Budget
-from edgewright.precisions import PRECISIONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,7 +188,7 @@ class Scoring:
 
 def real_valued(manifest: Manifest) -> tuple[TensorSpec, ...]:
     """The inputs as the source had them: those that the conversion made integers are floats again."""
-    if PRECISIONS[manifest.precision].as_is:
+    if manifest.precision == AS_IS:
         return manifest.inputs
     return evaluation.real_valued(manifest.inputs)
 

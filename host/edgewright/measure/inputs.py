@@ -16,8 +16,8 @@ from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.errors import DataError
 from edgewright.measure.released import Released
 from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.precision import AS_IS
 from edgewright.nouns.project import Preprocessing
-from edgewright.precisions import PRECISIONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +83,7 @@ def _picture(source: Path, about: Released | None) -> Array:
         )
     _check_size(source, preprocessing, about.inputs[0])
     # as for an evaluation set: what became integers by our hand is quantised, what came as integers takes them
-    specs = about.inputs if PRECISIONS[about.precision].as_is else real_valued(about.inputs)
+    specs = about.inputs if about.precision == AS_IS else real_valued(about.inputs)
     array = images.read(source, preprocessing, specs[0])
     return _fitted(array, about.inputs[0], source)
 

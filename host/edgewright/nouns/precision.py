@@ -9,6 +9,7 @@ from edgewright.nouns.base import Noun
 COARSE_STRAYS = 1e-2
 HALF = 2 * 2.0**-10  # of 16-bit floats, whose products are mostly summed in 32 bits
 
+AS_IS = "as-is"  # the name of the precision that is a kind of its own
 Kind = Literal["floats", "dynamic", "calibrated", "mixed", "weights", "as-is"]
 
 
@@ -76,7 +77,7 @@ class Precision(Noun, frozen=True, kw_only=True):
     @property
     def as_is(self) -> bool:
         """The source file goes through unchanged."""
-        return self.kind == "as-is"
+        return self.kind == AS_IS
 
     @property
     def exact(self) -> bool:

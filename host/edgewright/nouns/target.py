@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgewright.nouns.base import Noun
+from edgewright.nouns.precision import AS_IS
 
 
 class RuntimeRow(Noun, frozen=True, kw_only=True):
@@ -113,7 +114,7 @@ class Target(Noun, frozen=True, kw_only=True):
         made = () if route is None else route.precisions or self.precisions
         return tuple(
             name for name in self.precisions
-            if (source in self.as_is if name == "as-is" else name in made)
+            if (source in self.as_is if name == AS_IS else name in made)
         )  # fmt: skip
 
     def caps_of(self, distribution: str, version: str) -> dict[str, int]:

@@ -28,7 +28,7 @@ def convert(work):
             hint="leave --integer-io out: the engine converts on the GPU",
         )
     refuse_classical(onnx.load(str(work.path), load_external_data=False), "TensorRT")
-    if work.precision in ("int8", "int8-mixed"):
+    if work.traits.calibrated:
         from edgewright_targets.tensorrt.quantised import quantise
 
         finish.refuse_large(work)
