@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgewright.compile.key import brought_by
 from edgewright.compile.recognise import recognise
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
@@ -212,3 +213,11 @@ def test_an_output_of_strings_is_named(workers: Workers, tmp_path: Path) -> None
     with pytest.raises(ModelError, match=r"output word of words\.onnx is text") as caught:
         compile_model(CompileRequest(source=path, target="onnxruntime"), workers=workers)
     assert caught.value.code == "output-kind"
+
+
+@pytest.mark.parametrize(
+    ("tool", "install"),
+    [("onnxscript", "edgewright[torch]"), ("tensorflow", "edgewright[tflite]"), ("acme-tool", "acme-tool")],
+)
+def test_what_installs_a_missing_tool(tool: str, install: str) -> None:
+    assert brought_by(tool) == install

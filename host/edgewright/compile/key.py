@@ -44,14 +44,14 @@ def tools(edge: Edge) -> dict[str, str]:
         except metadata.PackageNotFoundError as error:
             raise ConversionError(
                 f"{name} is not installed, which {edge.source} -> {edge.target.name} needs",
-                hint=f"pip install '{_brought_by(name)}'",
+                hint=f"pip install '{brought_by(name)}'",
                 code="tool-missing",
             ) from error
     found.update({f"toolchain {name}": toolchains.stamp(name) for name in edge.route.toolchains})
     return found
 
 
-def _brought_by(distribution: str) -> str:
+def brought_by(distribution: str) -> str:
     """What to install for a distribution: the extra of edgewright's that it belongs to, else the distribution itself."""
     from packaging.requirements import Requirement
 
