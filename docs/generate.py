@@ -25,7 +25,7 @@ from edgewright.config import profiles
 from edgewright.connect import fitting
 from edgewright.connect.wheel_tags import WheelHost
 from edgewright.errors import Exit
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.precisions import PRECISIONS
 
 FOLDER = Path(__file__).parent
 ARCHITECTURE = FOLDER.parent / "ARCHITECTURE.md"
@@ -103,7 +103,7 @@ def target_tables() -> str:
     rows.append(
         "\n## Precisions\n\n| precision | is | SQNR at least | relative error at most |\n|---|---|---|---|"
     )
-    for precision in PRECISIONS.values():
+    for precision in sorted(PRECISIONS.own(), key=lambda one: -one.tolerance.sqnr_db):  # most exact first
         tolerance = precision.tolerance
         rows.append(
             f"| `{precision.name}` | {precision.title} | {tolerance.sqnr_db:g} dB | {tolerance.relative:g} |"

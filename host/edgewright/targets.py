@@ -19,9 +19,9 @@ import msgspec
 
 from edgewright.errors import Code
 from edgewright.nouns.facts import Facts, RuntimeFact
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.target import Target
 from edgewright.plugins import Entry, Fault, Registry
+from edgewright.precisions import PRECISIONS
 
 GROUP = "edgewright.targets"
 _PACKAGE = "edgewright_targets"

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from sklearn import metrics as reference
 
-from edgewright.nouns.metric import METRICS
+from edgewright.metrics import METRICS
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., Any]

@@ -18,7 +18,7 @@ from edgewright.deploy.scoring import Scoring
 from edgewright.errors import ProtocolError
 from edgewright.nouns.artifact import Artifact, Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.nouns.outcome import Check
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.precisions import PRECISIONS
 from edgewright.wire import commands
 from edgewright.wire.answers import Evaluated, Result
 from edgewright.wire.commands import RunOptions

@@ -11,8 +11,9 @@ from sklearn import metrics as reference
 from edgewright.compile import metrics
 from edgewright.compile.answers import Answers, ranks
 from edgewright.errors import DataError, UsageError
+from edgewright.metrics import METRICS
 from edgewright.nouns.artifact import TensorSpec
-from edgewright.nouns.metric import METRICS, Metric
+from edgewright.nouns.metric import Metric
 
 RANDOM = np.random.default_rng(11)
 SEEDS = range(12)
@@ -206,7 +207,12 @@ def test_the_users_own_metric(tmp_path: Path) -> None:
     labels = np.array([0.1, 1.2, 3.0])
     within = metrics.load(f"{tmp_path}/quality.py:within")
     assert within.metric == Metric(
-        name="quality.py:within", title="Share of answers that are near.", keep="all", share=False
+        name="quality.py:within",
+        title="Share of answers that are near.",
+        score=within.metric.score,
+        keep="all",
+        share=False,
+        own=True,
     )
     assert within.value(answers, within.labels(labels, [spec(1)])) == pytest.approx(2 / 3)
     worst = metrics.load(f"{tmp_path}/quality.py:worst")

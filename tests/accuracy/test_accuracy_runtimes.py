@@ -22,8 +22,9 @@ from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion
-from edgewright.nouns.precision import PRECISIONS, Tolerance
+from edgewright.nouns.precision import Tolerance
 from edgewright.nouns.verdict import Limits, OutputVerdict
+from edgewright.precisions import PRECISIONS
 from edgewright.store.artifacts import entry, load
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"

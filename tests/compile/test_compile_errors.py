@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgewright.compile.key import brought_by
 from edgewright.compile.recognise import recognise
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
@@ -16,7 +17,8 @@ from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.errors import ConversionError, DataError, EdgewrightError, ModelError, UsageError
-from edgewright.nouns.precision import PRECISIONS, Tolerance
+from edgewright.nouns.precision import Tolerance
+from edgewright.precisions import PRECISIONS
 from edgewright.store.artifacts import ArtifactStore
 
 
@@ -158,7 +160,7 @@ def test_an_evaluation_set_outweighs_answers_that_are_less_exact(
     models: Path, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = msgspec.structs.replace(PRECISIONS["fp32"], tolerance=Tolerance(sqnr_db=199, relative=1e-12))
-    monkeypatch.setitem(PRECISIONS, "fp32", strict)
+    monkeypatch.setitem(PRECISIONS._loaded, "fp32", strict)
     with np.load(models / "images.npz") as images:
         inputs = images["image"]
     labelled = tmp_path / "evaluation.npz"
@@ -211,3 +213,11 @@ def test_an_output_of_strings_is_named(workers: Workers, tmp_path: Path) -> None
     with pytest.raises(ModelError, match=r"output word of words\.onnx is text") as caught:
         compile_model(CompileRequest(source=path, target="onnxruntime"), workers=workers)
     assert caught.value.code == "output-kind"
+
+
+@pytest.mark.parametrize(
+    ("tool", "install"),
+    [("onnxscript", "edgewright[torch]"), ("tensorflow", "edgewright[tflite]"), ("acme-tool", "acme-tool")],
+)
+def test_what_installs_a_missing_tool(tool: str, install: str) -> None:
+    assert brought_by(tool) == install

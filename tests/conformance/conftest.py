@@ -23,7 +23,7 @@ from edgewright.lab import boards
 from edgewright.nouns.board import Fleet
 from edgewright.nouns.measurement import Protocol
 from edgewright.nouns.outcome import BoardOutcome
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.precisions import PRECISIONS
 from edgewright.store.artifacts import ArtifactStore
 from edgewright.store.history import History
 

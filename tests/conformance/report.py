@@ -38,7 +38,7 @@ from edgewright.lab import boards
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.board import Fleet
 from edgewright.nouns.measurement import Protocol
-from edgewright.nouns.precision import PRECISIONS as KNOWN
+from edgewright.precisions import PRECISIONS as KNOWN
 from edgewright.store.history import History
 
 REPOSITORY = Path(__file__).parents[2]

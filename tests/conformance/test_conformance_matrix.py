@@ -18,14 +18,14 @@ import pytest
 from edgewright import targets
 from edgewright.compile import matrix, operations
 from edgewright.compile.explain import names_to_keep
-from edgewright.compile.jobs import SOURCES
+from edgewright.compile.formats import FORMATS
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion, Ends
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.precisions import PRECISIONS
 from edgewright.store.artifacts import load
 
 FILES = {
@@ -160,7 +160,7 @@ def test_every_precision_works_or_says_why_not(request_of, workers, name: str, k
 
 
 def test_every_format_is_covered() -> None:
-    assert set(FILES) == set(SOURCES) == set(EDGES)
+    assert set(FILES) == set(FORMATS) == set(EDGES)
     assert set(COMPUTES) == set(PRECISIONS)
 
 

@@ -9,14 +9,14 @@ from command_line import result_of
 
 from edgewright import targets
 from edgewright.cli.main import main
-from edgewright.compile.jobs import SOURCES
+from edgewright.compile.formats import FORMATS
 from edgewright.compile.matrix import cells
 
 
 def test_every_source_times_every_target() -> None:
     found = cells()
     assert {(cell.source, cell.target) for cell in found} == {
-        (source, name) for source in SOURCES for name in targets.names()
+        (source, name) for source in FORMATS for name in targets.names()
     }
     by_place = {(cell.source, cell.target): cell for cell in found}
     keras = by_place["keras", "onnxruntime"]
@@ -39,5 +39,5 @@ def test_the_command_prints_the_matrix(capsys: pytest.CaptureFixture[str]) -> No
     assert "_onnx.from_tensorflow" in shown
     assert main(["targets", "--matrix", "--json"]) == 0
     rows = result_of(capsys.readouterr().out)["routes"]
-    assert len(rows) == len(SOURCES) * len(targets.names())
+    assert len(rows) == len(FORMATS) * len(targets.names())
     assert set(rows[0]) == {"source", "target", "precisions", "stages", "toolchains"}

@@ -9,14 +9,14 @@ from edgewright.cli import boards_output
 from edgewright.deploy import gate, golden_words
 from edgewright.errors import ProtocolError
 from edgewright.measure.benchmark import measurement
+from edgewright.metrics import METRICS
 from edgewright.nouns.artifact import Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.measurement import Environment, Measurement, Run
-from edgewright.nouns.metric import METRICS
 from edgewright.nouns.outcome import BoardOutcome, Check, exit_code
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.project import Budget
 from edgewright.nouns.verdict import Limits, OutputVerdict
+from edgewright.precisions import PRECISIONS
 from edgewright.wire import commands
 from edgewright.wire.answers import Verdict
 

@@ -14,7 +14,7 @@ from edgewright.compile import data, levels, onnxsession
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.precisions import PRECISIONS
 
 Convert = Callable[..., Artifact]
 

@@ -14,6 +14,7 @@ from edgewright.compile import onnxsession
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.nouns.artifact import TensorSpec
+from edgewright.precisions import PRECISIONS
 from edgewright_targets._onnx import calibrated, floats
 from edgewright_targets._onnx.spared import spared
 
@@ -89,7 +90,7 @@ def test_answers_are_nearer_than_with_all_in_integers(
     source = dense_block(tmp_path / "dense.onnx")
     images = np.random.default_rng(1).normal(size=(16, 1, FEATURES, 8, 8)).astype(np.float32)
     work = SimpleNamespace(
-        path=source, folder=tmp_path, precision=precision, calibration_method="minmax", keep_float=(), integer_io=False,
+        path=source, folder=tmp_path, precision=precision, traits=PRECISIONS[precision], calibration_method="minmax", keep_float=(), integer_io=False,
         inputs=(TensorSpec(name="image", shape=(1, FEATURES, 8, 8), dtype="float32"),),
         samples=lambda most=16: ((image,) for image in images[:most]),
     )  # fmt: skip

@@ -21,6 +21,7 @@ from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Artifact
+from edgewright.precisions import PRECISIONS
 from edgewright_targets._onnx import widen
 from edgewright_targets._onnx.widen import narrow_kinds, widened
 
@@ -137,7 +138,7 @@ def answers(proto: onnx.ModelProto) -> list[np.ndarray]:
 def widely(
     proto: onnx.ModelProto, precision: str = "int8", float64: bool = False
 ) -> tuple[onnx.ModelProto, list[str]]:
-    return widened(proto, SimpleNamespace(precision=precision, float64=float64))
+    return widened(proto, SimpleNamespace(traits=PRECISIONS[precision], float64=float64))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 
+from edgewright.precisions import PRECISIONS
 from edgewright_targets.onnxruntime import finish, runner
 
 EMULATOR = "qemu-x86_64-static"
@@ -52,7 +53,7 @@ def make(folder: Path) -> None:
     for name, source in (("dynamic", product), ("dynamic lstm", recurrent)):
         place = kept(folder / name, source, x)
         finish.convert(
-            SimpleNamespace(path=source, folder=place, entry="model.onnx", precision="int8-dynamic", integer_io=False)
+            SimpleNamespace(path=source, folder=place, entry="model.onnx", precision="int8-dynamic", traits=PRECISIONS["int8-dynamic"], integer_io=False)
         )  # fmt: skip
     tied = network(folder / "tied.onnx", "MatMul", twice=True, w=random.uniform(-1, 1, (64, 16)))
     ways = {

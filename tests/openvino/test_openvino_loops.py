@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgewright.compile import onnxsession
 from edgewright.compile.calibrate import SampleSet
 from edgewright.nouns.artifact import TensorSpec
+from edgewright.precisions import EXACT
 from edgewright_targets.openvino2021 import older, ready, recurrent
 from edgewright_targets.openvino2021.loops import unroll
 
@@ -247,7 +248,7 @@ def test_shapes_are_inferred_once_however_many_normalisations_there_are(
         onnx.shape_inference, "infer_shapes", lambda *given, **flags: runs.append(1) or real(*given, **flags)
     )
     made = ready.ready(
-        SimpleNamespace(path=tmp_path / "source.onnx", folder=tmp_path, inputs=(), precision="fp32")
+        SimpleNamespace(path=tmp_path / "source.onnx", folder=tmp_path, inputs=(), traits=EXACT)
     )
     assert len(runs) == 1
     monkeypatch.undo()

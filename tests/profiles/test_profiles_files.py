@@ -12,8 +12,8 @@ import edgewright_profiles
 from edgewright import targets
 from edgewright.config import profiles
 from edgewright.errors import ConfigError
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.profile import Profile
+from edgewright.precisions import PRECISIONS
 
 NAMES = sorted(file.stem for file in Path(edgewright_profiles.__path__[0]).glob("*.toml"))
 DOCUMENT = Path(__file__).parents[2] / "docs" / "profiles.md"

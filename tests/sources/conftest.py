@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgewright.compile.calibrate import SampleSet
-from edgewright.compile.jobs import SOURCES, SourceRef
+from edgewright.compile.formats import FORMATS
+from edgewright.compile.jobs import SourceRef
 from edgewright.compile.recognise import recognise
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import TensorSpec
@@ -33,7 +34,7 @@ def read(workers: Workers) -> Callable[..., Opened]:
             ends=ends or Ends(),
         )
         return workers.call(
-            SOURCES[found.format],
+            FORMATS[found.format].framework,
             "edgewright.compile.jobs",
             "read_the_model",
             source=ref,

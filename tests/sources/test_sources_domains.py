@@ -12,8 +12,9 @@ import pytest
 from edgewright.compile import domains
 from edgewright.compile.calibrate import SampleSet, random_samples
 from edgewright.compile.domains import InputDomain
+from edgewright.compile.formats import FORMATS
 from edgewright.compile.goldens import load
-from edgewright.compile.jobs import SOURCES, SourceRef
+from edgewright.compile.jobs import SourceRef
 from edgewright.compile.recognise import recognise
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
@@ -248,7 +249,7 @@ def known(workers: Workers, path: Path) -> dict[str, InputDomain | None]:
     """The domain of each input of a source."""
     source = recognise(path).source
     ref = SourceRef(path=path.absolute(), format=source.format, sha256=source.sha256, ends=Ends())
-    framework = SOURCES[source.format]
+    framework = FORMATS[source.format].framework
     inputs, _ = workers.call(
         framework, "edgewright.compile.jobs", "read_the_model", source=ref, samples=SampleSet()
     )

@@ -228,8 +228,7 @@ def test_programs_with_code_are_not_opened(tmp_path: Path) -> None:
     """Attacks on a file that torch wrote: they run code when torch alone opens them, and the worker does not open them."""
     import torch
 
-    from edgewright.compile.sources.torch import open_model
-    from edgewright.nouns.conversion import Ends
+    from edgewright.compile.sources.torch import open_program
 
     burst, source = tmp_path / "burst", tmp_path / "net.pt2"
     dimensions = ({0: torch.export.Dim("batch")},)
@@ -237,7 +236,7 @@ def test_programs_with_code_are_not_opened(tmp_path: Path) -> None:
         torch.nn.Linear(3, 2).eval(), (torch.zeros(4, 3),), dynamic_shapes=dimensions
     )
     torch.export.save(program, source)
-    assert open_model(source, "pt2", {}, Ends()).output_names == ("output",)
+    assert open_program(source, {}).output_names == ("output",)
     with zipfile.ZipFile(source) as archive:
         members: dict[str, bytes | str] = {name: archive.read(name) for name in archive.namelist()}
     graph, constants = "net/models/model.json", "net/data/constants/model_constants_config.json"
@@ -261,7 +260,7 @@ def test_programs_with_code_are_not_opened(tmp_path: Path) -> None:
         path = pt2(tmp_path / "attack.pt2", members | attack)
         refused(path)
         with pytest.raises(ModelError):
-            open_model(path, "pt2", {}, Ends())
+            open_program(path, {})
         assert not burst.exists()
         with contextlib.suppress(Exception):
             torch.export.load(path).module()(torch.zeros(4, 3))

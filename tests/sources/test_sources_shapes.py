@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edgewright.compile.data import array_rows, fitted
-from edgewright.compile.jobs import SOURCES, SourceRef
+from edgewright.compile.formats import FORMATS
+from edgewright.compile.jobs import SourceRef
 from edgewright.compile.open_inputs import decided
 from edgewright.compile.recognise import recognise
 from edgewright.compile.request import CompileRequest
@@ -109,7 +110,9 @@ def test_a_dry_run_reads_what_a_conversion_does(
             decided(CompileRequest(source=path, target="onnxruntime"), kind)
     found = recognise(path).source
     source = SourceRef(path=path, format=kind, sha256=found.sha256, shapes=tuple(shapes.items()))
-    noted = workers.call(SOURCES[kind], "edgewright.compile.jobs", "source_notes", source=source, outputs=())
+    noted = workers.call(
+        FORMATS[kind].framework, "edgewright.compile.jobs", "source_notes", source=source, outputs=()
+    )
     assert decided(CompileRequest(source=path, target="onnxruntime", inputs=shapes), kind) == noted
 
 

@@ -17,6 +17,7 @@ from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact, TensorSpec
 from edgewright.nouns.conversion import Conversion
+from edgewright.precisions import PRECISIONS
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +224,7 @@ def work(tmp_path: Path) -> Callable[..., Any]:
         }
         return SimpleNamespace(
             path=before / "model.tflite", folder=after, entry="model.tflite", precision=precision,
-            samples=lambda: ([sample] for sample in samples()),
+            traits=PRECISIONS[precision], samples=lambda: ([sample] for sample in samples()),
             inputs=(TensorSpec(name="x", shape=(1, 4), dtype="float32"),),
             outputs=(TensorSpec(name="y", shape=(1, 2), dtype="float32"),),
             **chosen,

@@ -11,6 +11,7 @@ import pytest
 
 from edgewright.compile.verdict.figures import sqnr_db
 from edgewright.errors import ConversionError, UsageError
+from edgewright.precisions import PRECISIONS
 from edgewright_targets.tflite import finish, graph, quantise, ranges
 
 FLOAT, INT = "FLOAT32", "INT8"
@@ -53,7 +54,7 @@ def test_each_precision_is_what_it_says_and_answers_like_the_floats(
     assert sqnr_db(reference, net.answers(made, fresh)) > least
     assert (said["inputs"][0]["name"], said["inputs"][0]["dtype"]) == ("x", "float32")
     assert said["outputs"][0]["dtype"] == "float32"
-    assert said["method"] == ("min-max" if precision in finish.CALIBRATED else "")
+    assert said["method"] == ("min-max" if PRECISIONS[precision].calibrated else "")
     assert said["requires"]["FULLY_CONNECTED"] <= 11
     assert said["requires"].get("DEQUANTIZE", 1) == (6 if precision == "int4-weights" else 1)
 

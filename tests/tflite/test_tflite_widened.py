@@ -10,7 +10,7 @@ import pytest
 
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
-from edgewright.nouns.precision import limits
+from edgewright.precisions import limits
 from edgewright_targets.tflite import graph
 
 MODELS = ("mixed_float16.keras", "mixed_bfloat16.keras", "float16", "frozen.pb")

@@ -12,7 +12,7 @@ from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.verdict import fresh, judge
 from edgewright.compile.verdict.rule import Rule
 from edgewright.nouns.artifact import TensorSpec
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.precisions import PRECISIONS
 
 Array = np.ndarray[Any, Any]
 INT8 = Rule(PRECISIONS["int8"].tolerance, None, 0.95, 1e-6, data=True, in_steps=False)

@@ -13,8 +13,8 @@ from edgewright import targets
 from edgewright.compile.verdict import judge
 from edgewright.compile.verdict.rule import Rule, rule_of
 from edgewright.nouns.artifact import Goldens, Manifest, Parity, Source, TensorSpec
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.verdict import Limits
+from edgewright.precisions import PRECISIONS
 from edgewright_agent.verdict import Judge
 
 Array = np.ndarray[Any, Any]
@@ -107,11 +107,11 @@ def manifest(precision: str) -> Manifest:
 
 
 def test_which_artifacts_boards_keep_near() -> None:
-    assert [one for one in PRECISIONS if not rule_of(manifest(one), [SPEC]).near] == ["fp32", "fp16", "as-is"]
+    assert {one for one in PRECISIONS if not rule_of(manifest(one), [SPEC]).near} == {"fp32", "fp16", "as-is"}
     # TensorRT runs on the board, ONNX Runtime in its place on the host
     assert not rule_of(manifest("int8"), [SPEC], same_runtime=False).near
     # its sums of 8-bit products are cut off on CPUs that boards have
     varies = targets.load("openvino").sums_vary
-    assert [one for one in PRECISIONS if not rule_of(manifest(one), [SPEC], sums_vary=varies).near] == [
+    assert {one for one in PRECISIONS if not rule_of(manifest(one), [SPEC], sums_vary=varies).near} == {
         "fp32", "fp16", "int8", "int8-mixed", "as-is"
-    ]  # fmt: skip
+    }  # fmt: skip

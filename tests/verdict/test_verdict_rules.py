@@ -11,7 +11,7 @@ from edgewright.compile.verdict import apart, classes, judge, slices
 from edgewright.compile.verdict.figures import decibel, raised
 from edgewright.compile.verdict.rule import Rule
 from edgewright.nouns.artifact import TensorSpec
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.precisions import PRECISIONS
 
 Array = np.ndarray[Any, Any]
 

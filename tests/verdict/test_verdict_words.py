@@ -13,7 +13,7 @@ from edgewright.compile.verdict import judge, refusal, words
 from edgewright.compile.verdict.rule import Rule
 from edgewright.deploy import gate
 from edgewright.nouns.artifact import Calibration, Goldens, Manifest, Parity, Source, TensorSpec
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.precisions import PRECISIONS
 from edgewright.wire.answers import Result, Verdict
 
 Array = np.ndarray[Any, Any]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from edgewright.cli import render
 from edgewright.deploy import gate
+from edgewright.metrics import to_show
 from edgewright.nouns import outcome as words
 from edgewright.nouns.interface import INTERFACE
 from edgewright.nouns.measurement import Measurement
-from edgewright.nouns.metric import by_name
 from edgewright.nouns.outcome import BoardOutcome
 
 STYLES = {
@@ -88,7 +88,7 @@ def accuracy(outcome: BoardOutcome) -> str:
     """Accuracy on the board, of the gate's first check of it."""
     for check in outcome.checks:
         if check.metric and check.measured is not None:
-            return by_name(check.metric).shown(check.measured)
+            return to_show(check.metric).shown(check.measured)
     return "-"
 
 

@@ -73,8 +73,10 @@ def convert(
     import msgspec
 
     from edgewright.cli import project_source
+    from edgewright.cli.plugin_faults import show_faults
     from edgewright.compile.recognise import recognise
     from edgewright.compile.request import CompileRequest
+    from edgewright.compile.steps import STEPS
     from edgewright.config import profiles
     from edgewright.deploy.build import recipe_of
     from edgewright.deploy.request import DeployRequest
@@ -93,8 +95,9 @@ def convert(
         )
     wanted = DeployRequest(
         fleet=Fleet(name="", path=Path("fleet.toml"), boards={}), boards=(), model=choice.name, project=choice.project,
-        target=target, precision=precision, calibration=choice.calibration,
+        target=target, precision=precision, calibration=choice.calibration, conversion=choice.conversion,
     )  # fmt: skip
+    show_faults(STEPS)
     recipe = recipe_of(wanted, kind, recognise(choice.model).source.format)
     budget = wanted.budget_of(kind)
     if max_drop is None and choice.evaluation is not None:
@@ -241,11 +244,10 @@ def show_too_old(readers: Sequence[Reader], profile: Profile) -> None:
 def accuracy_text(manifest: Manifest, accuracy: Accuracy) -> str:
     """The accuracy of an artifact against its source's, for a person."""
     from edgewright.compile.accuracy import said
+    from edgewright.metrics import to_show
     from edgewright.nouns.comparison import Comparison
-    from edgewright.nouns.metric import METRICS, Metric
 
-    own = Metric(name=accuracy.metric, title="", higher_is_better=accuracy.higher_is_better, share=False)
-    metric = METRICS.get(accuracy.metric, own)
+    metric = to_show(accuracy.metric, higher_is_better=accuracy.higher_is_better)
     drop = metric.drop(accuracy.source, accuracy.artifact) if accuracy.drop is None else accuracy.drop
     found = Comparison(
         metric=accuracy.metric, n=accuracy.n, reference=accuracy.source, value=accuracy.artifact, drop=drop,

@@ -95,13 +95,21 @@ def split_address(text: str) -> tuple[str | None, str, int | None]:
     if rest.startswith("["):
         host, _, port = rest[1:].partition("]")
         port = port.removeprefix(":")
-    elif rest.count(":") == 1:
+    elif rest.count(":") == 1 and not names_transport(rest):
         host, _, port = rest.partition(":")
     if not host:
         raise UsageError(f"no address: {text!r}", hint="such as pi@192.0.2.7:22")
     if port and not (port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536):
         raise UsageError(f"not a port: {port}", hint="such as pi@192.0.2.7:22")
     return user or None, host, int(port) if port else None
+
+
+def names_transport(address: str) -> bool:
+    """Whether an address such as `local:` names a transport rather than a port."""
+    from edgewright.connect.transports import TRANSPORTS, named_by
+
+    after = address.partition(":")[2]
+    return not after.isdecimal() and not TRANSPORTS[named_by(address)].host_keys
 
 
 @app.command("list")

@@ -14,9 +14,11 @@ app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List and sh
 @app.command("list")
 def list_profiles(as_json: options.JSON = False, debug: options.DEBUG = False) -> None:
     """List the profiles."""
+    from edgewright.cli.plugin_faults import show_faults
     from edgewright.config import profiles
 
     found = [profiles.load(name) for name in profiles.names()]
+    show_faults(profiles.PLUGINS)
     if as_json:
         from edgewright.cli.results.kinds import ProfilesListResult
 

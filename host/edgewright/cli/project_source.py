@@ -11,7 +11,7 @@ from edgewright.errors import Code, UsageError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
-from edgewright.nouns.metric import is_own
+from edgewright.nouns.metric import DEFAULT, is_own
 from edgewright.nouns.project import Compare, Preprocessing, Project
 
 ARTIFACT_ID = re.compile(r"[0-9a-f]{8,64}\Z")  # an id, or enough of its beginning
@@ -95,7 +95,7 @@ def choose(
 def metric_of(given: str | None, project: Project | None) -> str:
     """The metric: the command line's, else the project's (a file beside it), else top1."""
     if given is not None or project is None:
-        return given or "top1"
+        return given or DEFAULT
     name = project.file.metric
     return str(project.resolve(name)) if is_own(name) else name
 

@@ -91,9 +91,11 @@ def search_and_show(
 
 def check_start(request: CompileRequest) -> None:
     """Raises UsageError for what the search decides by itself."""
-    if request.precision not in (None, "int8"):
+    from edgewright.precisions import INT8
+
+    if request.precision not in (None, INT8.name):
         raise UsageError(
-            f"--fallback starts from int8, not from {request.precision}", hint="leave --precision out"
+            f"--fallback starts from {INT8.name}, not from {request.precision}", hint="leave --precision out"
         )
     if request.conversion.keep_float:
         raise UsageError(

@@ -51,9 +51,15 @@ def targets(
 
 def show_matrix(as_json: bool) -> None:
     """Prints the table of edges; what has no way is left to the JSON document."""
+    from edgewright.cli.plugin_faults import show_faults
+    from edgewright.compile.formats import FORMATS
     from edgewright.compile.matrix import cells
+    from edgewright.compile.steps import STEPS
+    from edgewright.metrics import METRICS
+    from edgewright.precisions import PRECISIONS
 
     found = cells()
+    show_faults(FORMATS, PRECISIONS, METRICS, STEPS)
     if as_json:
         from edgewright.cli.results.kinds import TargetsResult
 

@@ -14,7 +14,7 @@ from edgewright.compile import data
 from edgewright.compile.goldens import write_npz
 from edgewright.errors import Code, DataError
 from edgewright.nouns.artifact import TensorSpec
-from edgewright.nouns.metric import RANKS
+from edgewright.nouns.metric import RANKS, TOP
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ class Answers:
         """
         import numpy as np
 
-        for index, array in enumerate(self.arrays if self.keep != "top5" else ()):
+        for index, array in enumerate(self.arrays if self.keep != TOP else ()):
             bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
             if len(bad):
                 raise DataError(
@@ -72,7 +72,7 @@ class Answers:
         if index >= len(self.arrays):
             raise DataError(f"there is no output {index}, the model has {len(self.arrays)}")
         array = self.arrays[index]
-        return type(self)(keep, [np.stack([ranks(row) for row in array]) if keep == "top5" else array])
+        return type(self)(keep, [np.stack([ranks(row) for row in array]) if keep == TOP else array])
 
     def packed(self) -> bytes:
         """As an uncompressed `.npz`; the same answers give the same bytes."""
@@ -133,7 +133,7 @@ def kept(
     """What is kept of the answer to each sample."""
     for sample in samples:
         outputs = run(sample)
-        if keep == "top5":
+        if keep == TOP:
             yield [ranks(outputs[output])]
         else:
             yield [array.copy() for array in (outputs if keep == "all" else [outputs[output]])]
@@ -153,7 +153,7 @@ def check_size(count: int, keep: str, outputs: Sequence[TensorSpec], output: int
 
     specs = outputs if keep == "all" else outputs[output : output + 1]
     each = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
-    if keep != "top5" and count * each > MAX_BYTES:
+    if keep != TOP and count * each > MAX_BYTES:
         raise too_large(count)
 
 
@@ -182,7 +182,7 @@ def from_board(keep: str, given: bytes, specs: Sequence[Spec]) -> Answers:
     """
     import numpy as np
 
-    if keep == "top5":
+    if keep == TOP:
         return Answers(keep, [np.frombuffer(given, "<i4").reshape(-1, RANKS)])
     chosen = specs if keep == "all" else specs[:1]
     if not chosen:

@@ -1,4 +1,4 @@
-"""Inspects zip archives that hold models: Keras files, `torch.export` programs and PyTorch pickles.
+"""Looks into PyTorch's zip archives: `torch.export` programs, and pickles.
 
 Nothing is unpickled here: a pickle's instructions are listed, not run.
 """
@@ -24,8 +24,8 @@ _QUANTISED = (b"torch.ops.quantized", b"torch.ops.torchao")  # operators, as a p
 _MOST = 64 << 20  # bytes of a pickle that are looked at
 
 
-def look(path: Path) -> tuple[str, bool]:
-    """(format, quantised) of a zip archive: `keras`, `pt2`, or empty for one that is not a model.
+def look(path: Path) -> bool | None:
+    """Whether the `torch.export` program in a zip archive is quantised; None for an archive without one.
 
     Raises:
         zipfile.BadZipFile, EOFError: it is cut short or damaged.
@@ -35,23 +35,21 @@ def look(path: Path) -> tuple[str, bool]:
         members = set(archive.namelist())
         if damaged := archive.testzip():
             raise zipfile.BadZipFile(f"damaged member: {damaged}")
-        if {"config.json", "model.weights.h5"} <= members:
-            return "keras", False
         inner = {name.partition("/")[2] for name in members}
         if "archive_format" in inner:
             return _pt2(path, archive)
         if pt2file.PROGRAM in members:
             refuse_strange(path, archive.namelist(), archive.read)
-            return "pt2", _quantised(archive.read(pt2file.PROGRAM))
+            return _quantised(archive.read(pt2file.PROGRAM))
         if any(name.startswith("code/") for name in inner) and "data.pkl" in inner:
             raise refused(path, "is a TorchScript archive, which holds no torch.export graph")
         pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
         if pickles:
             raise pickled(path, archive.read(pickles[0]))
-    return "", False
+    return None
 
 
-def _pt2(path: Path, archive: zipfile.ZipFile) -> tuple[str, bool]:
+def _pt2(path: Path, archive: zipfile.ZipFile) -> bool | None:
     """As `look`; ModelError for what torch.export did not write."""
     members = {name.partition("/")[2]: name for name in archive.namelist()}
     if any(name.startswith("data/aotinductor/") for name in members):
@@ -63,7 +61,7 @@ def _pt2(path: Path, archive: zipfile.ZipFile) -> tuple[str, bool]:
     inner = [name[len(root) :] if name.startswith(root) else f"../{name}" for name in names]
     refuse_strange(path, inner, lambda name: archive.read(root + name))
     graphs = [members[name] for name in members if name.startswith("models/") and name.endswith(".json")]
-    return ("pt2", any(_quantised(archive.read(name)) for name in graphs)) if graphs else ("", False)
+    return any(_quantised(archive.read(name)) for name in graphs) if graphs else None
 
 
 def refuse_strange(path: Path, names: Sequence[str], read: Callable[[str], bytes]) -> None:

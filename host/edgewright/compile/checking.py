@@ -12,20 +12,21 @@ from edgewright import targets
 from edgewright.compile import goldens, jobs, kernels, levels, similarity
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.counting import counting
-from edgewright.compile.jobs import SOURCES, SourceRef, opened
+from edgewright.compile.formats import FORMATS
+from edgewright.compile.jobs import SourceRef, opened
 from edgewright.compile.similarity import Similarity
 from edgewright.compile.verdict import fresh, judge
 from edgewright.compile.verdict.judge import Judged, Suspect
 from edgewright.compile.verdict.refusal import Unlike, dissimilar, refuse
-from edgewright.compile.verdict.rule import AS_IS, Rule, rule_of
+from edgewright.compile.verdict.rule import Rule, rule_of
 from edgewright.compile.verdict.steps import steps
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.project import Compare
 from edgewright.nouns.target import Target
 from edgewright.nouns.verdict import Compared, OutputVerdict
+from edgewright.precisions import PRECISIONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +59,8 @@ class Subject(NamedTuple):
     @property
     def rounded(self) -> bool:
         """Whether its tensors may have steps."""
-        return PRECISIONS[self.manifest.precision].calibrated or self.manifest.precision == AS_IS
+        row = PRECISIONS[self.manifest.precision]
+        return row.calibrated or row.as_is
 
     @property
     def answers(self) -> Path:
@@ -190,7 +192,7 @@ def _asked_again(workers: Workers, subject: Subject, found: list[Judged]) -> dic
     suspected = {output: one for output, one in enumerate(found) if one.suspects}
     file = subject.goldens.with_name("fresh.npz")
     places = workers.call(
-        SOURCES[subject.source.format], __name__, "fresh_references", source=subject.source, samples=subject.samples,
+        FORMATS[subject.source.format].framework, __name__, "fresh_references", source=subject.source, samples=subject.samples,
         goldens_file=subject.goldens, outputs=subject.manifest.outputs, wanted=tuple(suspected),
         mask=subject.compare.mask, file=file,
     )  # fmt: skip

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgewright.compile.label_fit import classes
 from edgewright.errors import DataError
+from edgewright.metrics.shared.labels import classes
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.listing import cut, listed
 

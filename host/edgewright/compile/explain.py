@@ -12,24 +12,18 @@ import msgspec
 
 from edgewright import targets
 from edgewright.compile import operations, scratch
-from edgewright.compile.edges import MIXED
 from edgewright.compile.float_groups import FloatGroup, Keepable, groups
-from edgewright.compile.jobs import SOURCES, Order, SourceRef, opened
+from edgewright.compile.formats import FORMATS, folder_of, stage_module, target_for
+from edgewright.compile.jobs import Order, SourceRef, opened
 from edgewright.compile.operations import Operation
 from edgewright.compile.request import CompileRequest, calibration_data
+from edgewright.compile.steps import steps_of
 from edgewright.compile.workers import Workers
 from edgewright.errors import Code, ConversionError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
 from edgewright.nouns.target import LayerReader, Target
-
-_READERS = {  # worker -> module with `of_source(model, path)`
-    "tensorflow": "edgewright.compile.source_graphs",
-    "torch": "edgewright.compile.source_graphs",
-    "onnx": "edgewright_targets._onnx.explain",
-    "litert": "edgewright_targets.tflite.explain",
-    "openvino": "edgewright_targets.openvino.explain",
-}
+from edgewright.precisions import MIXED
 
 
 class Group(Noun, frozen=True, kw_only=True):
@@ -99,7 +93,7 @@ def explain(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ex
     manifest = artifact.manifest
     ref = _ref(request, artifact)
     here = __name__
-    source = workers.call(SOURCES[ref.format], here, "read_the_source", source=ref)
+    source = workers.call(FORMATS[ref.format].framework, here, "read_the_source", source=ref)
     target, reader = _reader(manifest.target)
     module = targets.module_name(reader.module)
     entry = artifact.folder / manifest.entry
@@ -139,7 +133,7 @@ def to_keep(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ke
     stage = reader.named_by_stage.get(kind)
     if kind in reader.named_by_source:
         source = _ref(request, artifact)
-        layers, rows = workers.call(SOURCES[kind], __name__, "names_in_the_source", source=source)
+        layers, rows = workers.call(FORMATS[kind].framework, __name__, "names_in_the_source", source=source)
         return Keepable(layers=tuple(layers), groups=_new(groups(rows), reader))
     if stage is not None:
         rows = _named_by(stage, request, artifact, workers)
@@ -160,41 +154,47 @@ def _new(found: Sequence[FloatGroup], reader: LayerReader) -> tuple[FloatGroup, 
 
 def names_in_the_source(source: SourceRef) -> tuple[list[str], list[Operation]]:
     """(names of the source's layers, its graph), as its framework has them. Runs in its worker."""
-    reader, model = importlib.import_module(_READERS[SOURCES[source.format]]), opened(source)
-    return reader.layers_of(model), _converted(reader.graph_of(model))
+    layers = FORMATS[source.format].layers
+    assert layers is not None  # noqa: S101 - a target that goes by the source's names lists formats that have some
+    names, graph = layers(opened(source))
+    return names, _converted(graph)
 
 
 def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: Workers) -> list[Operation]:
     """Goes the way that a model takes of which layers are kept in floats, with `stage` in the place of the last one."""
     manifest, source = artifact.manifest, _ref(request, artifact)
-    target = targets.load(manifest.target)
+    target = target_for(manifest.target, source.format)
     *before, (last, _) = target.routes[source.format].stages
     conversion = msgspec.structs.replace(request.conversion, keep_float=("*",))
-    known = workers.call(SOURCES[source.format], "edgewright.compile.jobs", "input_domains", source=source)
+    known = workers.call(
+        FORMATS[source.format].framework, "edgewright.compile.jobs", "input_domains", source=source
+    )
     with scratch.folder() as place:
         path, said = source.path, {}
-        for index, (framework, module) in enumerate([*before, (last, stage)]):
+        route = [*before, (last, stage)]
+        for index, (framework, module) in enumerate(route):
             folder = place / str(index)
             folder.mkdir()
             said = workers.call(
                 framework,
                 "edgewright.compile.jobs",
                 "convert",
-                module=targets.module_name(module),
+                module=stage_module(source.format, module),
                 source=source,
-                open_source=framework == SOURCES[source.format],
+                open_source=framework == FORMATS[source.format].framework,
                 samples=calibration_data(request).of(manifest.inputs, known),
                 order=Order(
                     path=path,
                     folder=folder,
                     entry=manifest.entry,
-                    precision=MIXED,
+                    precision=MIXED.name,
                     inputs=manifest.inputs,
                     outputs=manifest.outputs,
                     opset=request.opset,
                     max_opset=min(filter(None, (request.max_opset, target.max_opset)), default=None),
                     count=0,
                     conversion=conversion,
+                    steps=steps_of(target.name, route) if index == len(before) else (),
                 ),
             )
             produced = folder / manifest.entry
@@ -203,9 +203,8 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
 
 
 def _ref(request: CompileRequest, artifact: Artifact) -> SourceRef:
-    path = request.source.absolute()
     return SourceRef(
-        path=path.parent if path.name == "saved_model.pb" else path,
+        path=folder_of(request.source.absolute()),
         format=artifact.manifest.source.format,
         shapes=tuple(sorted(request.inputs.items())),
         ends=request.conversion.ends,
@@ -213,9 +212,9 @@ def _ref(request: CompileRequest, artifact: Artifact) -> SourceRef:
 
 
 def read_the_source(source: SourceRef) -> list[Operation]:
-    """Operations of the source. Runs in its worker."""
-    reader = importlib.import_module(_READERS[SOURCES[source.format]])
-    return _converted(reader.of_source(opened(source), source.path))
+    """Operations of the source, none where its format cannot list them. Runs in its worker."""
+    describe = FORMATS[source.format].describe
+    return [] if describe is None else _converted(describe(opened(source), source.path))
 
 
 def read_the_artifact(

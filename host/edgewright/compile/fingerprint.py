@@ -16,12 +16,15 @@ from edgewright.plugins import sources_of
 _LAYERS: tuple[str, ...] = (
     "compile",
     "config",
+    "metrics",
     "nouns",
+    "precisions",
     "sdk",
     "store",
     "error_codes.py",
     "errors.py",
     "plugins.py",
+    "records.py",
     "targets.py",
 )
 _AGENT: tuple[str, ...] = ("protocol.py",)  # names, limits and the reading of JSON, which the host shares

@@ -15,8 +15,10 @@ from edgewright.compile.answers import collected, real
 from edgewright.compile.calibrate import LIMIT, SampleSet
 from edgewright.compile.counting import counting
 from edgewright.compile.domains import Domains
+from edgewright.compile.formats import FORMATS
 from edgewright.compile.ranges import Range, Ranges
 from edgewright.compile.stage import StageContext, StageResult, TensorReport
+from edgewright.compile.steps import run_steps
 from edgewright.errors import Code, ConversionError, EdgewrightError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
@@ -27,18 +29,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
-
-SOURCES = {
-    "keras": "tensorflow",
-    "h5": "tensorflow",
-    "savedmodel": "tensorflow",
-    "onnx": "onnx",
-    "tflite": "litert",
-    "frozen": "tensorflow",
-    "pt2": "torch",
-    "pytorch": "torch",
-    "ir": "openvino",
-}
 
 # not one thread: with INFERENCE_NUM_THREADS=1 OpenVINO 2026.4.1 answers some int8 models wrongly on x86-64
 # exact: the verdict holds for boards, whatever this machine's CPU is
@@ -70,6 +60,7 @@ class Order(Noun, frozen=True, kw_only=True):
         float64: as in `Target`.
         conversion: what the user says of it beyond target and precision.
         toolchains: name -> its Python.
+        steps: names of the conversion steps that run before it, where they apply.
     """
 
     path: Path
@@ -85,30 +76,28 @@ class Order(Noun, frozen=True, kw_only=True):
     float64: bool = False
     conversion: Conversion = Conversion()
     toolchains: dict[str, Path] = {}
+    steps: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1)
 def opened(source: SourceRef) -> Any:
     """The opened source: it stays open between the jobs of one worker."""
-    module = importlib.import_module(f"edgewright.compile.sources.{SOURCES[source.format]}")
-    model = module.open_model(source.path, source.format, dict(source.shapes), source.ends)
+    model = FORMATS[source.format].open(source.path, dict(source.shapes), source.ends)
     model.run = steady.SteadyRun(model, source.path)
     return model
 
 
 def narrowed(source: SourceRef, folder: Path) -> SourceRef:
-    """The source; of a .tflite file whose chosen function is not the first one, a copy in which it is.
+    """The source; of a file whose chosen function is not the one that is opened, a copy in which it is.
 
     Raises:
         ModelError: there is no such signature, or none was chosen of several.
     """
-    from edgewright.compile.sources import litert_signature
-
-    name, subgraph, notes = litert_signature.chosen(source.path, source.ends.signature)
-    if not subgraph:
+    narrow = FORMATS[source.format].narrow
+    found = None if narrow is None else narrow(source.path, source.ends.signature, folder)
+    if found is None:
         return source
-    folder.mkdir()
-    made = litert_signature.narrowed(source.path, name, folder)
+    made, notes = found
     return msgspec.structs.replace(source, path=made, ends=Ends(), notes=notes)
 
 
@@ -217,13 +206,15 @@ def convert(
 
     model = opened(source) if open_source else None
     try:
-        found = _completed(stage(StageContext(model, stream, order)) or {}, module, order)
+        context = StageContext(model, stream, order)
+        noted = run_steps(order.steps, context)
+        found = _completed(stage(context) or {}, module, order)
     except Exception as error:
         if failed:
             raise failed[0] from None
         located(error, model)
         raise
-    return {**found, "ranges": seen.found}
+    return {**found, "notes": [*noted, *found["notes"]], "ranges": seen.found}
 
 
 def _completed(found: StageResult, module: str, order: Order) -> StageResult:
@@ -243,7 +234,7 @@ def _completed(found: StageResult, module: str, order: Order) -> StageResult:
         raise ConversionError(
             f"stage {module} returned what is no StageResult: {error}",
             hint="it is a fault of that target: report it to who made it",
-            code="stage-result",
+            code=Code.STAGE_RESULT,
         ) from error
 
 

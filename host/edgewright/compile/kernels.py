@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.compile import goldens
-from edgewright.compile.jobs import SOURCES, SourceRef, opened
+from edgewright.compile.formats import FORMATS
+from edgewright.compile.jobs import SourceRef, opened
 from edgewright.compile.verdict import classes
 from edgewright.compile.verdict.figures import decibel
 from edgewright.compile.verdict.judge import NONE, Disagreement
@@ -105,7 +106,7 @@ def _measured(
     Runs the goldens on every kernel that the source's runtime has here, for `SECONDS` at most. A kernel that crashes is
     left out: LiteRT's reference kernels abort at some shapes.
     """
-    framework, until = SOURCES[source.format], time.monotonic() + SECONDS
+    framework, until = FORMATS[source.format].framework, time.monotonic() + SECONDS
     found = []
     for name in workers.call(framework, __name__, "names", source=source):
         place = scratch / f"kernels-{name}.npz"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -14,29 +16,18 @@ from edgewright import __version__, targets
 from edgewright.compile import class_names, images, own_function, toolchains
 from edgewright.compile.edges import Edge
 from edgewright.compile.fingerprint import fingerprint, of_plugins
+from edgewright.compile.formats import FORMATS
 from edgewright.compile.metrics import own
 from edgewright.compile.recognise import Recognised, file_sha256
 from edgewright.compile.request import SYNTHETIC, CompileRequest
+from edgewright.compile.steps import STEPS
 from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.errors import Code, ConversionError, DataError
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.metrics import METRICS
+from edgewright.nouns.metric import is_own
 from edgewright.nouns.project import Compare
-
-_SOURCE_TOOLS = {
-    "keras": ("tensorflow", "keras"),
-    "h5": ("tensorflow", "keras", "tf-keras"),
-    "savedmodel": ("tensorflow",),
-    "onnx": ("onnx", "onnxruntime"),
-    "tflite": ("ai-edge-litert",),
-    "frozen": ("tensorflow",),
-    "pt2": ("torch",),
-    "pytorch": ("torch",),
-    "ir": ("openvino",),
-}
-_EXTRA_OF_TOOL = {
-    "tensorflow": "tflite", "keras": "tflite", "tf-keras": "tflite", "ai-edge-litert": "tflite", "ai-edge-quantizer": "tflite",
-    "nncf": "openvino", "torch": "torch", "litert-torch": "torch", "onnx": "onnx", "onnxruntime": "onnx",
-}  # fmt: skip
+from edgewright.precisions import PRECISIONS
+from edgewright.records import Records, plugin_modules
 
 
 def tools(edge: Edge) -> dict[str, str]:
@@ -45,25 +36,36 @@ def tools(edge: Edge) -> dict[str, str]:
     Raises:
         ConversionError: one is not installed, or a toolchain; the hint says what to install.
     """
-    names = {*_SOURCE_TOOLS[edge.source], *edge.target.tools, *edge.route.tools, "numpy"}
+    names = {*FORMATS[edge.source].tools, *edge.target.tools, *edge.route.tools, "numpy"}
     found: dict[str, str] = {}
     for name in sorted(names):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError as error:
-            extra = _EXTRA_OF_TOOL.get(name, edge.target.extra)
             raise ConversionError(
                 f"{name} is not installed, which {edge.source} -> {edge.target.name} needs",
-                hint=f"pip install 'edgewright[{extra}]'" if extra else f"pip install {name}",
+                hint=f"pip install '{brought_by(name)}'",
                 code=Code.TOOL_MISSING,
             ) from error
     found.update({f"toolchain {name}": toolchains.stamp(name) for name in edge.route.toolchains})
     return found
 
 
+def brought_by(distribution: str) -> str:
+    """What to install for a distribution: the extra of edgewright's that it belongs to, else the distribution itself."""
+    from packaging.requirements import Requirement
+
+    for text in metadata.requires("edgewright") or ():
+        found = Requirement(text)
+        extra = re.search(r"extra == ['\"]([^'\"]+)", str(found.marker))
+        if found.name == distribution and extra is not None and extra[1] != "dev":
+            return f"edgewright[{extra[1]}]"
+    return distribution
+
+
 def source_framework(edge: Edge, versions: dict[str, str]) -> str:
     """What computes the goldens, such as `tensorflow 2.21.0`."""
-    name = _SOURCE_TOOLS[edge.source][-1 if edge.source == "onnx" else 0]
+    name = FORMATS[edge.source].tools[0]
     return f"{name} {versions[name]}"
 
 
@@ -116,13 +118,21 @@ def _comparison(compare: Compare) -> dict[str, object]:
     return {**msgspec.to_builtins(compare), **short}
 
 
+def _plugins(edge: Edge, metric: str) -> dict[str, str]:
+    """Package -> fingerprint of the plug-ins that take part in the conversion."""
+    named: list[tuple[Records[Any], str]] = [(FORMATS, edge.source), (PRECISIONS, edge.precision)]
+    named += [(METRICS, metric)] if not is_own(metric) else []
+    named += [(STEPS, name) for name in edge.steps]
+    return of_plugins([targets.plugin(edge.target.name), *plugin_modules(*named)])
+
+
 def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: dict[str, str]) -> str:
     """Hex sha256 over the source's bytes, the request, the data's bytes, our code and the tools' versions."""
     preprocessing = None if request.preprocessing is None else msgspec.to_builtins(request.preprocessing)
     decided = {
         "edgewright": __version__,
         "code": fingerprint(),
-        "plugins": of_plugins([targets.plugin(edge.target.name)]),
+        "plugins": _plugins(edge, request.metric),
         "tolerance": msgspec.to_builtins(PRECISIONS[edge.precision].tolerance),
         "source": msgspec.to_builtins(found.source),
         "target": edge.target.name,

@@ -16,7 +16,8 @@ from edgewright.compile import goldens
 from edgewright.compile.answers import real
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.counting import counting
-from edgewright.compile.jobs import SOURCES, SourceRef, opened
+from edgewright.compile.formats import FORMATS
+from edgewright.compile.jobs import SourceRef, opened
 from edgewright.compile.tails import Operand, tails
 from edgewright.compile.verdict import apart
 from edgewright.compile.verdict.refusal import Unlike
@@ -98,7 +99,7 @@ def coarse(
         return []
     return list(
         workers.call(
-            SOURCES[source.format], __name__, "on_samples", source=source, samples=samples, outputs=outputs, mask=mask,
+            FORMATS[source.format].framework, __name__, "on_samples", source=source, samples=samples, outputs=outputs, mask=mask,
             parts=parts,
         )
     )  # fmt: skip

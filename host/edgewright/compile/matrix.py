@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgewright import targets
-from edgewright.compile.jobs import SOURCES
+from edgewright.compile.formats import FORMATS, target_for
 from edgewright.nouns.base import Noun
 
 
@@ -30,11 +30,11 @@ def cells() -> tuple[Cell, ...]:
 
 def sources() -> tuple[str, ...]:
     """The source formats, sorted."""
-    return tuple(sorted(SOURCES))
+    return tuple(FORMATS)
 
 
 def _cell(source: str, name: str) -> Cell:
-    target = targets.load(name)
+    target = target_for(name, source)
     route = target.routes.get(source) or target.as_is.get(source)
     if route is None:
         return Cell(source=source, target=name, precisions=(), stages=(), toolchains=())

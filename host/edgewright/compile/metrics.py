@@ -1,8 +1,6 @@
 """Metrics from outputs and labels: one implementation for source, host and board.
 
-Every metric, the user's own too, is a function `(outputs, labels) -> float` or `-> array of shape (n,)`, a score a
-sample whose mean is the value. `outputs` is an array of shape (n, *output.shape) (a list of them where a metric takes
-all outputs of a model with several); for `top5` answers it is int32 of shape (n, 5), see `answers.ranks`.
+What a metric's function is given and gives, the user's own too, is in `nouns.metric.Metric`.
 """
 
 from __future__ import annotations
@@ -17,23 +15,22 @@ import msgspec
 
 from edgewright.compile import own_function
 from edgewright.compile.answers import Answers
-from edgewright.compile.label_fit import FITS, check_names
-from edgewright.compile.metric_functions import FUNCTIONS
 from edgewright.compile.recognise import file_sha256
 from edgewright.errors import DataError, UsageError
+from edgewright.metrics import METRICS
+from edgewright.metrics.shared.labels import classes
 from edgewright.nouns.artifact import TensorSpec
-from edgewright.nouns.metric import METRICS, Metric, is_own
+from edgewright.nouns.listing import cut
+from edgewright.nouns.metric import Metric, is_own
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
 
-_UNDEFINED = "auc needs samples of two classes at least, and both values of every label"
-
 
 class Scorer:
-    """A metric and the function that computes it. `load` makes one.
+    """A metric of one output, or of all. `load` makes one.
 
     Attributes:
         sha256: of the file of the user's own function; empty for the others.
@@ -43,20 +40,18 @@ class Scorer:
     def __init__(
         self,
         metric: Metric,
-        function: Callable[[Any, Any], Any],
         sha256: str = "",
         output: int | None = None,
     ) -> None:
         self.metric = metric
         self.sha256 = sha256
         self.output = output
-        self._function = function
 
     def of_output(self, index: int) -> Scorer:
         """The same metric of one output, whatever others there are."""
         keep = "first" if self.metric.keep == "all" else self.metric.keep
         metric = msgspec.structs.replace(self.metric, keep=keep)
-        return Scorer(metric, self._function, self.sha256, index)
+        return Scorer(metric, self.sha256, index)
 
     def labels(self, labels: Array, outputs: Sequence[TensorSpec], *, names: int = 0) -> Array:
         """The labels in the form that the metric takes, checked against the model's outputs.
@@ -67,9 +62,21 @@ class Scorer:
         Raises:
             DataError: they do not fit: other kind, another width, a class that the model does not have.
         """
-        if names:
-            check_names(self.metric.name, names, outputs[0])
-        return FITS[self.metric.name](labels, outputs[0]) if self.metric.name in FITS else labels
+        output = outputs[0]
+        if names and self.metric.classes and names != max(classes(output), 2):
+            raise DataError(
+                f"labels name {names} classes, output {cut(output.name)} has {max(classes(output), 2)}: their numbers are unknown",
+                hint="list all classes in classes.txt, one a line, in the order of the model's outputs",
+            )
+        if self.metric.fit is None:
+            return labels
+        if output.shape and output.shape[0] != 1:  # there is one label an inference
+            raise DataError(
+                f"{self.metric.name} wants one sample an inference, output {cut(output.name)} has {output.shape[0]}",
+                hint="export it with an open batch, or a batch of 1",
+            )
+        fitted: Array = self.metric.fit(labels, output)
+        return fitted
 
     def score(self, answers: Answers, labels: Array) -> Array | float:
         """The scores of shape (n,), or one value where samples have no separate scores; NaN where it is not defined.
@@ -87,8 +94,8 @@ class Scorer:
         import numpy as np
 
         given = answers.arrays[0] if len(answers.arrays) == 1 else answers.arrays
-        found = self._function(given, labels)
-        if self.metric.name not in METRICS:
+        found = self.metric.score(given, labels)
+        if self.metric.own:
             found = _own_result(found, len(labels), self.metric.name)
         return found if isinstance(found, np.ndarray) else float(found)
 
@@ -100,12 +107,12 @@ class Scorer:
         """
         found = self.score(answers, labels)
         value = found if isinstance(found, float) else float(found.mean())
-        if not math.isfinite(value) and self.metric.name not in METRICS:
+        if not math.isfinite(value) and self.metric.own:
             raise _not_finite(self.metric.name, found)
         if not math.isfinite(value):
             raise DataError(
                 f"{self.metric.name} is not defined for these labels",
-                hint=_UNDEFINED if self.metric.name == "auc" else f"it gave {value}",
+                hint=self.metric.undefined or f"it gave {value}",
             )
         return value
 
@@ -121,14 +128,17 @@ def load(name: str) -> Scorer:
     """
     check_name(name)
     if not is_own(name):
-        return Scorer(METRICS[name], FUNCTIONS[name])
+        return Scorer(METRICS[name])
     function = own_function.load(name)
     higher = bool(getattr(function, "higher_is_better", True))
     title = (function.__doc__ or "the user's own").strip().splitlines()[0]
     short = Path(name).name  # a manifest must not depend on where the file lies
-    metric = Metric(name=short, title=title, keep="all", higher_is_better=higher, share=False)
+    metric = Metric(
+        name=short, title=title, score=partial(_called, function, short), keep="all", higher_is_better=higher,
+        share=False, own=True,
+    )  # fmt: skip
     file = own(name)
-    return Scorer(metric, partial(_called, function, short), file_sha256(file) if file else "")
+    return Scorer(metric, file_sha256(file) if file else "")
 
 
 def check_name(name: str) -> None:

@@ -16,7 +16,7 @@ from edgewright.compile.answers import Answers
 from edgewright.compile.metrics import Scorer
 from edgewright.errors import DataError
 from edgewright.nouns.comparison import Comparison
-from edgewright.nouns.metric import METRICS, Metric
+from edgewright.nouns.metric import Metric
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ def compare(scorer: Scorer, reference: Answers, candidate: Answers, labels: Arra
         return np.asarray(left, np.float64), np.asarray(right, np.float64)
 
     size = sum(array.size for array in reference.arrays)
-    enough = min(RESAMPLES, max(LEAST_RESAMPLES, WORK // size)) if metric.name in METRICS else LEAST_RESAMPLES
+    enough = min(RESAMPLES, max(LEAST_RESAMPLES, WORK // size)) if not metric.own else LEAST_RESAMPLES
     return _bootstrapped(found, metric, resampled, enough)
 
 

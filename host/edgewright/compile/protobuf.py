@@ -73,3 +73,8 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         if byte < 128:
             return value, at
         shift += 7
+
+
+def signed(value: int) -> int:
+    """A varint as the 64-bit signed number that it stands for."""
+    return value - 2**64 if value >= 2**63 else value

@@ -3,52 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import struct
+from collections.abc import Iterable
 from pathlib import Path
 
-from edgewright.compile import (
-    archives,
-    graph_operators,
-    graphdef,
-    irfile,
-    onnxfile,
-    own_function,
-    python_source,
-    savedmodelfile,
-    tflitefile,
-    weights_only,
-)
-from edgewright.config.bad_zip import BAD_ZIP
+from edgewright.compile import archives, own_function, weights_only
+from edgewright.compile.formats import FORMATS, folder_of
+from edgewright.compile.source_format import Look, SourceFormat
 from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
-
-TITLES = {
-    "keras": "a Keras 3 file (.keras)",
-    "h5": "a Keras HDF5 file (.h5)",
-    "savedmodel": "a TensorFlow SavedModel folder",
-    "tflite": "a LiteRT file (.tflite)",
-    "onnx": "an ONNX file (.onnx)",
-    "frozen": "a frozen TensorFlow 1 graph (.pb)",
-    "pt2": "a torch.export program (.pt2)",
-    "pytorch": "a PyTorch function (module.py:function)",
-    "ir": "OpenVINO IR (.xml)",
-}
-_SUFFIXES = {
-    ".keras": "keras",
-    ".h5": "h5",
-    ".hdf5": "h5",
-    ".tflite": "tflite",
-    ".onnx": "onnx",
-    ".pb": "frozen",
-    ".pt2": "pt2",
-    ".xml": "ir",
-}
-_KNOWN = (
-    "known are .keras, .h5, a SavedModel folder, .tflite, .onnx, .pb (frozen), .pt2, module.py:function "
-    "and OpenVINO's .xml"
-)
-HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 class Recognised(Noun, frozen=True, kw_only=True):
@@ -72,22 +35,27 @@ def recognise(path: Path) -> Recognised:
     Raises:
         ModelError: it is missing, unreadable, cut short, of no known format, or not what its name says.
     """
-    path = path.parent if path.name == "saved_model.pb" else path
+    path = folder_of(path)
     try:
-        kind, quantised, files = _look(path)
-        digest, size = _digest(path, files)
+        known, found = _look(path)
+        digest, size = _digest(path, found.files)
     except OSError as error:
         raise _unreadable(path, error) from error
-    named = _SUFFIXES.get(path.suffix.lower())
-    if named and named != kind and not (path.is_dir() and named == "keras"):
-        right = next((suffix for suffix, name in _SUFFIXES.items() if name == kind), "")
-        raise ModelError(
-            f"{path.name} is not what its name says, it is {TITLES[kind]}",
-            hint=f"rename it to {path.stem}{right}" if right else "",
-            code=Code.MODEL_MISNAMED,
-        )
-    source = Source(format=kind, file=path.name, sha256=digest)
-    return Recognised(path=path, source=source, quantised=quantised, size=size)
+    _check_name(path, known)
+    source = Source(format=known.name, file=path.name, sha256=digest)
+    return Recognised(path=path, source=source, quantised=found.quantised, size=size)
+
+
+def _check_name(path: Path, known: SourceFormat) -> None:
+    suffix = path.suffix.lower()
+    if suffix in (*known.suffixes, *known.also_named) or not _with_suffix(FORMATS.own(), suffix):
+        return
+    right = next(iter(known.suffixes), "")
+    raise ModelError(
+        f"{path.name} is not what its name says, it is {known.title}",
+        hint=f"rename it to {path.stem}{right}" if right else "",
+        code="model-misnamed",
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> ModelError:
@@ -96,38 +64,73 @@ def _unreadable(path: Path, error: OSError) -> ModelError:
     return ModelError(f"model cannot be read: {path}", hint=str(error), code=Code.MODEL_UNREADABLE)
 
 
-def _look(path: Path) -> tuple[str, bool, list[Path]]:
-    """(format, quantised, its files)."""
-    if (own := own_function.named(path)) is not None and not path.exists():
-        return "pytorch", False, python_source.look(*own)
-    if path.is_dir():
-        return _folder(path)
-    if path.suffix.lower() == ".py":
+def _look(path: Path) -> tuple[SourceFormat, Look]:
+    if own_function.named(path) is not None and not path.exists():
+        found = _first(path, b"", [one for one in FORMATS.own() if one.takes == "function"])
+    elif path.is_dir():
+        found = _folder(path)
+    elif path.suffix.lower() == ".py":
         raise ModelError(
             f"no function named in {path.name}",
             hint=f"give {path}:FUNCTION, which returns (module, example inputs)",
             code=Code.NO_SUCH_FUNCTION,
         )
-    head = _head(path)
-    if not head:
-        raise ModelError(f"model is empty: {path}", hint="copy or export it again", code=Code.MODEL_TRUNCATED)
+    else:
+        found = _file(path)
+    if found is None:
+        raise ModelError(f"model is of no known format: {path}", hint=_known(), code="model-unknown")
+    return found
+
+
+def _folder(path: Path) -> tuple[SourceFormat, Look]:
+    for formats in (FORMATS.own, FORMATS.foreign):
+        if found := _first(path, b"", [one for one in formats() if one.takes == "folder"]):
+            return found
+    if (refusal := weights_only.refused_folder(path)) is not None:
+        raise refusal
+    raise ModelError(
+        f"folder is no SavedModel, it has no saved_model.pb: {path}",
+        hint=f"give the folder that holds saved_model.pb; {_known()}",
+        code="model-unknown",
+    )
+
+
+def _file(path: Path) -> tuple[SourceFormat, Look] | None:
+    """A plug-in's own suffix is looked at first; otherwise plug-ins are only asked about what edgewright does not know."""
+    head, suffix = _head(path), path.suffix.lower()
+    own = [one for one in FORMATS.own() if one.takes == "file"]
+    if not _with_suffix(own, suffix):
+        theirs = _with_suffix(FORMATS.foreign(), suffix)
+        if found := _first(path, head, theirs):
+            return found
     refusal = weights_only.refused_file(path) or archives.refused_by_its_start(path, head)
     if refusal is not None:
         raise refusal
-    if head.startswith(b"PK\x03\x04"):
-        return _zip(path)
-    if head.startswith(HDF5):
-        if path.stat().st_size < _hdf5_size(head):
-            raise _truncated(path, "h5")
-        return "h5", False, [path]
-    if head[4:8] == b"TFL3":
-        try:
-            return "tflite", tflitefile.look(path).quantised, [path]
-        except ValueError as error:
-            raise _truncated(path, "tflite") from error
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        return _ir(path)
-    return _frozen(path) if head[:1] == b"\x0a" else _onnx(path)
+    # of two formats that begin alike, the one that the name says is asked first
+    begun = sorted((one for one in own if one.begins(head)), key=lambda one: suffix not in one.suffixes)
+    if found := _first(path, head, begun or [one for one in own if not one.magic]):
+        return found
+    foreign = [
+        one for one in FORMATS.foreign() if one.takes == "file" and (not one.magic or one.begins(head))
+    ]
+    if found := _first(path, head, foreign):
+        return found
+    for known in [] if begun else _with_suffix([*own, *foreign], suffix):
+        if known.damaged is not None and (error := known.damaged(path, head)):
+            raise error
+    return None
+
+
+def _first(path: Path, head: bytes, formats: Iterable[SourceFormat]) -> tuple[SourceFormat, Look] | None:
+    """The first of the formats that the model is of."""
+    for known in formats:
+        if (found := known.look(path, head)) is not None:
+            return known, found
+    return None
+
+
+def _with_suffix(formats: Iterable[SourceFormat], suffix: str) -> list[SourceFormat]:
+    return [one for one in formats if suffix in one.suffixes]
 
 
 def _head(path: Path) -> bytes:
@@ -138,137 +141,15 @@ def _head(path: Path) -> bytes:
             code=Code.MODEL_UNREADABLE,
         )
     with path.open("rb") as file:
-        return file.read(64)
+        head = file.read(64)
+    if not head:
+        raise ModelError(f"model is empty: {path}", hint="copy or export it again", code="model-truncated")
+    return head
 
 
-def _folder(path: Path) -> tuple[str, bool, list[Path]]:
-    if not (path / "saved_model.pb").is_file():
-        if (refusal := weights_only.refused_folder(path)) is not None:
-            raise refusal
-        raise ModelError(
-            f"folder is not a SavedModel, it has no saved_model.pb: {path}",
-            hint=f"give the folder that holds saved_model.pb; {_KNOWN}",
-            code=Code.MODEL_UNKNOWN,
-        )
-    index = path / "variables" / "variables.index"
-    if (path / "variables").is_dir() and any((path / "variables").iterdir()) and not index.is_file():
-        raise ModelError(f"SavedModel lacks variables/variables.index: {path}", hint="export it again")
-    try:
-        unsafe = savedmodelfile.unsafe(path / "saved_model.pb")
-    except ValueError as error:
-        raise _truncated(path, "savedmodel") from error
-    if unsafe:
-        raise graph_operators.refusal(path, unsafe)
-    return "savedmodel", False, sorted(item for item in path.rglob("*") if item.is_file())
-
-
-def _zip(path: Path) -> tuple[str, bool, list[Path]]:
-    named = _SUFFIXES.get(path.suffix.lower())
-    try:
-        kind, quantised = archives.look(path)
-    except BAD_ZIP as error:
-        raise _truncated(path, named if named == "pt2" else "keras") from error
-    if not kind:
-        raise _unknown(path)
-    return kind, quantised, [path]
-
-
-def _ir(path: Path) -> tuple[str, bool, list[Path]]:
-    weights = path.with_suffix(".bin")
-    try:
-        found = irfile.look(path)
-    except ValueError as error:
-        if path.suffix.lower() == ".xml":
-            raise _truncated(path, "ir") from error
-        raise _unknown(path) from error
-    if found is None:
-        raise _unknown(path)
-    if found.weights and not weights.is_file():
-        raise ModelError(
-            f"weights of {path.name} are missing: {weights}",
-            hint="OpenVINO IR is two files, the .bin belongs beside the .xml",
-            code=Code.MODEL_TRUNCATED,
-        )
-    if found.weights and weights.stat().st_size < found.weights:
-        raise _truncated(weights, "ir")
-    return "ir", found.quantised, [path, weights] if found.weights else [path]
-
-
-def _frozen(path: Path) -> tuple[str, bool, list[Path]]:
-    """A frozen graph, or what else may begin with a message: an ONNX file does so when its fields are reordered."""
-    named = path.suffix.lower() == ".pb"
-    try:
-        found = graphdef.look(path)
-    except ValueError as error:
-        if named:
-            raise _truncated(path, "frozen") from error
-        found = None
-    if found is None:
-        return _onnx(path)
-    if found.unsafe:
-        raise graph_operators.refusal(path, found.unsafe)
-    if found.variables:
-        raise ModelError(
-            f"graph is not frozen, it has {len(found.variables)} variables: {path.name}",
-            hint="freeze it with tf.compat.v1.graph_util.convert_variables_to_constants, or give a SavedModel",
-            code=Code.MODEL_NOT_FROZEN,
-        )
-    return "frozen", found.quantised, [path]
-
-
-def _onnx(path: Path) -> tuple[str, bool, list[Path]]:
-    try:
-        found = onnxfile.look(path)
-    except ValueError as error:
-        if path.suffix.lower() == ".onnx":
-            raise ModelError(
-                f"file is not an ONNX model, or is cut short: {path}",
-                hint="copy or export it again",
-                code=Code.MODEL_TRUNCATED,
-            ) from error
-        if path.suffix.lower() == ".pb" and graphdef.is_saved_model(path):
-            raise ModelError(
-                f"file is part of a SavedModel: {path}",
-                hint="give its folder, in which the file is called saved_model.pb",
-                code=Code.MODEL_MISNAMED,
-            ) from error
-        raise _unknown(path) from error
-    beside = [path.parent / name for name in found.external]
-    for weights in beside:
-        if not weights.is_file() or path.parent.resolve() not in weights.resolve().parents:
-            raise ModelError(
-                f"weights of {path.name} are missing: {weights}",
-                hint="an ONNX model with external data needs those files in the same folder",
-                code=Code.MODEL_TRUNCATED,
-            )
-    return "onnx", found.quantised, [path, *beside]
-
-
-def _hdf5_size(head: bytes) -> int:
-    """The end-of-file address in an HDF5 superblock; 0 where offsets are not of 8 bytes."""
-    if len(head) < 64:
-        return 64
-    version = head[8]
-    width, at = (head[13], 40) if version < 2 else (head[9], 28)
-    if version == 1:
-        at += 4
-    return int(struct.unpack_from("<Q", head, at)[0]) if width == 8 else 0
-
-
-def _truncated(path: Path, kind: str) -> ModelError:
-    return ModelError(
-        f"model is cut short or damaged: {path}",
-        hint=f"it begins like {TITLES[kind]}; copy or export it again",
-        code=Code.MODEL_TRUNCATED,
-    )
-
-
-def _unknown(path: Path) -> ModelError:
-    return ModelError(
-        f"model is of no known format: {path}",
-        hint=_KNOWN,
-        code=Code.MODEL_UNKNOWN,
-    )
+def _known() -> str:
+    broken = "".join(f"; {FORMATS.kind} {fault}" for fault in FORMATS.faults())
+    return f"known are {', '.join(known.known_as for known in FORMATS.values())}{broken}"
 
 
 def _digest(path: Path, files: list[Path]) -> tuple[str, int]:

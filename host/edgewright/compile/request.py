@@ -9,7 +9,9 @@ from edgewright.errors import Code, UsageError
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
+from edgewright.nouns.metric import DEFAULT
 from edgewright.nouns.project import Compare, Preprocessing
+from edgewright.precisions import EXACT
 
 SYNTHETIC = "synthetic"  # the word that stands for seeded random calibration data
 
@@ -43,13 +45,13 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
     source: Path
     target: str
     precision: str | None = None
-    default_precision: str = "fp32"
+    default_precision: str = EXACT.name
     inputs: dict[str, tuple[int, ...]] = {}
     conversion: Conversion = Conversion()
     calibration: Path | str | None = None
     preprocessing: Preprocessing | None = None
     evaluation: Path | None = None
-    metric: str = "top1"
+    metric: str = DEFAULT
     score: str | None = None
     max_drop: float | None = None
     opset: int = 13

@@ -32,9 +32,10 @@ from edgewright.compile.checking import Subject
 from edgewright.compile.edges import Edge
 from edgewright.compile.evaluation import EvaluationSet
 from edgewright.compile.foreign import CONVERTERS, with_ways
+from edgewright.compile.formats import FORMATS, stage_module
 from edgewright.compile.goldens import FILE as GOLDENS
 from edgewright.compile.goldens import LEAST
-from edgewright.compile.jobs import SOURCES, Order, SourceRef
+from edgewright.compile.jobs import Order, SourceRef
 from edgewright.compile.key import cache_key, calibration_sha256, source_framework, tools
 from edgewright.compile.recognise import Recognised, recognise
 from edgewright.compile.request import CompileRequest, Plan, calibration_data, check_limit
@@ -44,9 +45,9 @@ from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.artifact import Accuracy, Artifact, Calibration, Goldens, Manifest, Parity, TensorSpec
-from edgewright.nouns.precision import PRECISIONS, limits
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.nouns.project import MAX_DROP
+from edgewright.precisions import PRECISIONS, limits
 from edgewright.store import cache
 from edgewright.store.artifacts import SCHEMA, ArtifactStore, entry
 
@@ -140,7 +141,8 @@ class _Compilation:
     ) -> None:
         self.request, self.edge, self.workers, self.place = request, edge, workers, place
         self.found, self.progress, self.steps, self.done = found, progress, steps, 0
-        self.framework = SOURCES[found.source.format]
+        self.format = FORMATS[found.source.format]
+        self.framework = self.format.framework
         self.ranges: tuple[tuple[float, float], ...] = ()
         self.source = SourceRef(
             path=found.path.absolute(),
@@ -156,7 +158,7 @@ class _Compilation:
         stages = [worker for worker, _ in self.edge.route.stages]
         self.workers.start([self.framework, *stages, self.edge.target.framework])
         given = calibration_data(self.request)
-        if self.source.format == "tflite":
+        if self.format.narrow is not None:
             self.source = self.workers.call(
                 self.framework, _JOBS, "narrowed", source=self.source, folder=self.place / "signature"
             )
@@ -275,13 +277,14 @@ class _Compilation:
         """Runs the stages, each in its own folder. Returns the last folder and what its stage returned."""
         path, made, folder = self.source.path, {}, self.place
         notes: list[str] = []
+        last = len(self.edge.route.stages) - 1
         for index, (framework, module) in enumerate(self.edge.route.stages):
             folder = self.place / f"stage{index}"
             folder.mkdir()
             made = self._job(
                 framework,
                 "convert",
-                module=targets.module_name(module),
+                module=stage_module(self.edge.source, module),
                 source=self.source,
                 open_source=framework == self.framework,
                 samples=samples,
@@ -289,7 +292,7 @@ class _Compilation:
                     path=path,
                     folder=folder,
                     entry=self.edge.target.entry,
-                    precision=self.edge.precision,
+                    precision=self.edge.made,
                     inputs=inputs,
                     outputs=outputs,
                     opset=self.request.opset,
@@ -301,6 +304,7 @@ class _Compilation:
                     float64=self.edge.target.float64,
                     conversion=self.request.conversion,
                     toolchains={name: toolchains.python_of(name) for name in self.edge.route.toolchains},
+                    steps=self.edge.steps if index == last else (),
                 ),
             )
             produced = folder / self.edge.target.entry

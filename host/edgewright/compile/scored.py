@@ -9,7 +9,6 @@ from edgewright.compile.metrics import Scorer
 from edgewright.errors import Code, DataError, UsageError
 from edgewright.nouns.artifact import Accuracy, TensorSpec
 from edgewright.nouns.listing import cut, listed
-from edgewright.nouns.metric import METRICS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +43,7 @@ def choose(
     """
     if score is not None:
         return at(scorer, labels, outputs, named(score, outputs), names=names)
-    if len(outputs) == 1 or scorer.metric.name not in METRICS:
+    if len(outputs) == 1 or scorer.metric.own:
         return Scored(scorer, scorer.labels(labels, outputs, names=names))
     fitting, reasons = [], []
     for index, spec in enumerate(outputs):
@@ -89,7 +88,7 @@ def at(scorer: Scorer, labels: Array, outputs: Sequence[TensorSpec], index: int,
     """The output of an index. Raises DataError where there is none, or the labels do not fit it."""
     if index >= len(outputs):
         raise DataError(f"there is no output {index} to score, the model has {len(outputs)}")
-    own = scorer.metric.name not in METRICS
+    own = scorer.metric.own
     one = scorer.of_output(index) if len(outputs) > 1 and (own or index) else scorer
     return Scored(one, one.labels(labels, outputs[index : index + 1], names=names))
 

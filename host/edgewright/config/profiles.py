@@ -1,26 +1,29 @@
-"""Loads profiles: those that come with edgewright, and the user's in `EDGEWRIGHT_HOME/profiles`."""
+"""The profiles: the user's own in `EDGEWRIGHT_HOME/profiles`, those of edgewright, and those of plug-ins.
+
+A plug-in declares a package that holds `<name>.toml`.
+"""
 
 from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import Any
 
 from edgewright.config import strict
 from edgewright.config.home import home
 from edgewright.errors import Code, ConfigError
 from edgewright.nouns.profile import Profile
+from edgewright.plugins import Entry, Registry
 
 
 def folders() -> list[Path]:
-    """Where profiles are looked for; the user's own come first."""
-    import edgewright_profiles
-
-    return [home() / "profiles", *(Path(path) for path in edgewright_profiles.__path__)]
+    """Where profiles are looked for before those of plug-ins; the user's own come first."""
+    return [home() / "profiles", *_own_folders()]
 
 
 def names() -> list[str]:
     """Names of all profiles, sorted."""
-    return sorted({file.stem for folder in folders() if folder.is_dir() for file in folder.glob("*.toml")})
+    return sorted({*(file.stem for folder in folders() for file in _files(folder)), *PLUGINS.names()})
 
 
 def load(name: str) -> Profile:
@@ -28,13 +31,55 @@ def load(name: str) -> Profile:
 
     Raises:
         ConfigError: no such profile, or its file is not valid.
+        UsageError: the plug-in that declares it cannot be used.
     """
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1)
-        hint = f"did you mean `{near[0]}`?" if near else "`edgewright profiles list` names them"
-        raise ConfigError(f"unknown profile: {name}", hint=hint, code=Code.UNKNOWN_PROFILE)
-    path = next(folder / f"{name}.toml" for folder in folders() if (folder / f"{name}.toml").is_file())
+    for folder in folders():
+        for file in _files(folder):
+            if file.stem == name:
+                return _read(file)
+    if name in names() or any(fault.name == name for fault in PLUGINS.faults()):
+        return PLUGINS.load(name)
+    near = difflib.get_close_matches(name, names(), n=1)
+    hint = f"did you mean `{near[0]}`?" if near else "`edgewright profiles list` names them"
+    raise ConfigError(f"unknown profile: {name}", hint=hint, code=Code.UNKNOWN_PROFILE)
+
+
+def known(name: str) -> bool:
+    """Whether there is a profile of a name; plug-ins are read only where it is none of the others."""
+    own = any(file.stem == name for folder in folders() for file in _files(folder))
+    return own or name in PLUGINS.names()
+
+
+def _own_folders() -> list[Path]:
+    import edgewright_profiles
+
+    return [Path(path) for path in edgewright_profiles.__path__]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.toml")) if folder.is_dir() else []
+
+
+def _read(path: Path) -> Profile:
     profile = strict.read(path, Profile, what="profile")
-    if profile.name != name:
-        raise ConfigError(f"the profile {path} calls itself {profile.name}", hint=f"name = {name!r}")
+    if profile.name != path.stem:
+        raise ConfigError(f"the profile {path} calls itself {profile.name}", hint=f"name = {path.stem!r}")
     return profile
+
+
+def _of_plugin(entry: Entry, found: Any) -> Profile:
+    folder = next(iter(getattr(found, "__path__", ())), None)
+    if folder is None:
+        raise ValueError(f"{entry.value} is not a package")
+    file = Path(folder) / f"{entry.name}.toml"
+    if not file.is_file():
+        raise ValueError(f"package {entry.value} has no {file.name}")
+    return _read(file)
+
+
+PLUGINS: Registry[Profile] = Registry(
+    "edgewright.profiles",
+    "profile",
+    lambda: {file.stem: "" for folder in _own_folders() for file in _files(folder)},  # never loaded from here
+    _of_plugin,
+)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from edgewright.config import profiles, strict
 from edgewright.errors import ConfigError
-from edgewright.nouns.metric import METRICS, is_own
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.metrics import METRICS
+from edgewright.nouns.metric import is_own
 from edgewright.nouns.project import Project, ProjectFile
+from edgewright.precisions import PRECISIONS
 from edgewright_agent.protocol import NAME
 
 FILE_NAME = "edgewright.toml"
@@ -24,10 +25,12 @@ def load(path: Path) -> Project:
     file = strict.read(path, ProjectFile, what="project file")
     where = f"project file {path}"
     for precision in filter(None, (file.precision, *file.precisions.values())):
-        known(precision, PRECISIONS, where, "precision")
+        if precision not in PRECISIONS:
+            known(precision, PRECISIONS, where, "precision")
     for profile in (*file.precisions, *file.budgets):
-        known(profile, profiles.names(), where, "profile")
-    if not is_own(file.metric):
+        if not profiles.known(profile):
+            known(profile, profiles.names(), where, "profile")
+    if not is_own(file.metric) and file.metric not in METRICS:
         known(file.metric, METRICS, where, "metric")
     if file.compare.function is not None and not is_own(file.compare.function):
         raise ConfigError(

@@ -10,7 +10,6 @@ import time
 from edgewright.connect.transport import Ended, Log
 from edgewright.errors import Unreachable
 
-ADDRESS = "local:"  # the address of such a board in a fleet file
 ENDED = "the command on this machine ended"
 
 

@@ -12,10 +12,7 @@ from typing import TypeVar
 from edgewright import targets
 from edgewright.connect import (
     agent_package,
-    local,
     runners,
-    ssh,
-    ssh_config,
     start,
     transfer,
     trust,
@@ -26,6 +23,7 @@ from edgewright.connect.handshake import Greeting, greet
 from edgewright.connect.request import Raw, Request
 from edgewright.connect.stream import Stream
 from edgewright.connect.transport import AskPassword, Channel, Ended, Transport
+from edgewright.connect.transports import transport_of
 from edgewright.errors import BoardError, Code, EdgewrightError, Unreachable
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
@@ -78,7 +76,7 @@ def open_session(
         transport.close()
         raise
     try:
-        if board.address != local.ADDRESS:
+        if transport_of(board).host_keys:
             trust.check_identity(board, fleet, session.greeting.board_id, session.facts().serial)
     except BaseException:
         session.close()
@@ -87,11 +85,8 @@ def open_session(
 
 
 def connect(board: Board, fleet: Fleet, ask_password: AskPassword | None = None) -> Transport:
-    """A transport to a board: SSH, or this machine itself for the address `local:`."""
-    if board.address == local.ADDRESS:
-        return local.LocalTransport()
-    endpoint = ssh_config.endpoint(board, ssh.lookup())
-    return ssh.connect(endpoint, trust.pin_of(board, fleet), ask_password)
+    """A transport to a board, of the kind that its address names."""
+    return transport_of(board).connect(board, fleet, ask_password)
 
 
 def start_session(

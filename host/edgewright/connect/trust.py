@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 
 from edgewright.config import trust as trust_file
-from edgewright.connect import local, ssh, ssh_config
+from edgewright.connect import ssh, ssh_config
 from edgewright.connect.hostkeys import HostKey, key_bytes, known_keys
 from edgewright.connect.ssh_config import Endpoint
 from edgewright.connect.transport import AskPassword
+from edgewright.connect.transports import transport_of
 from edgewright.errors import Code, TrustError
 from edgewright.nouns.board import Board, Fleet, Pin
 
@@ -41,12 +42,12 @@ def scan(board: Board, fleet: Fleet, *, ask_password: AskPassword | None = None)
     It is that of the board, or of the first jump host on the way that is not pinned yet: pin that one and
     scan again, until the key of the board itself (`jump` is false) comes.
 
-    This machine itself (address `local:`) has none.
+    A board that is reached without SSH has none.
 
     Raises:
         Unreachable: nothing answers there.
     """
-    if board.address == local.ADDRESS:
+    if not transport_of(board).host_keys:
         return []
     target = ssh_config.endpoint(board, ssh.lookup())
     trust = trust_file.load(fleet)
@@ -62,7 +63,7 @@ def from_known_hosts(board: Board) -> list[HostKey]:
 
     `~/.ssh/known_hosts` is read, hashed entries included; certificate authorities there are not followed.
     """
-    if board.address == local.ADDRESS:
+    if not transport_of(board).host_keys:
         return []
     target = ssh_config.endpoint(board, ssh.lookup())
     path = Path(KNOWN_HOSTS).expanduser()

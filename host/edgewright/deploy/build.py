@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from edgewright import targets
+from edgewright.compile.formats import targets_of
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
@@ -19,6 +20,7 @@ from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress
+from edgewright.precisions import EXACT, usable
 
 
 class Recipe(Noun, frozen=True, kw_only=True):
@@ -40,7 +42,7 @@ def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> R
     """
     if request.target:
         targets.load(request.target)
-    possible = [name for name in targets.names() if source_format in targets.load(name).sources]
+    possible = targets_of(source_format)
     wanted = (request.target,) if request.target else profile.targets
     for target in wanted:
         if target in possible:
@@ -58,12 +60,14 @@ def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> R
 
 
 def default_precision(request: DeployRequest, profile: Profile, target: str) -> str:
-    """The profile's precision, where the target has it and the data for it are given; else fp32."""
-    precision = profile.precision
-    usable = precision in targets.load(target).precisions
-    if precision == "int8" and request.calibration is None:
-        usable = False
-    return precision if usable else "fp32"
+    """The profile's precision, where the target makes it and what it needs is given; else 32-bit floats."""
+    found = usable(
+        profile.precision,
+        targets.load(target).precisions,
+        data=request.calibration is not None,
+        layers=bool(request.conversion.keep_float),
+    )
+    return profile.precision if found else EXACT.name
 
 
 def accelerator(request: DeployRequest, profile: Profile) -> str:

@@ -42,9 +42,9 @@ from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.interface import Interface, interface_of
 from edgewright.nouns.outcome import BoardOutcome, Check
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.precisions import PRECISIONS, offered
 from edgewright.store.history import History
 
 REVERTED_BY_BOARD = (
@@ -340,14 +340,18 @@ class Deployment:
 
 
 def uncalibrated(request: DeployRequest, profile: Profile, manifest: Manifest) -> list[Check]:
-    """A line for people where the profile's own precision was not taken, for want of calibration data."""
+    """A line for people where the profile's own precision was not taken, for want of what it needs."""
     wanted = profile.precision
     asked = request.artifact is not None or request.precision_of(profile) is not None
-    if asked or wanted == manifest.precision or not PRECISIONS[wanted].calibrated or request.calibration:
+    if asked or wanted == manifest.precision or not offered(targets.load(manifest.target).precisions, wanted):
         return []
-    if wanted not in targets.load(manifest.target).precisions:
+    if PRECISIONS[wanted].calibrated and not request.calibration:
+        option = "--calibration"
+    elif PRECISIONS[wanted].mixed and not request.conversion.keep_float:
+        option = "--keep-float"
+    else:
         return []
-    note = f"{wanted}, the default of {profile.name}, needs --calibration: {manifest.precision} was taken"
+    note = f"{wanted}, the default of {profile.name}, needs {option}: {manifest.precision} was taken"
     return [Check(name="precision", ok=True, note=note)]
 
 

@@ -9,6 +9,7 @@ from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.conversion import Conversion
 from edgewright.nouns.measurement import QUICK, Protocol
+from edgewright.nouns.metric import DEFAULT
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.project import Budget, Compare, Preprocessing, Project
 from edgewright_agent.protocol import HOOK_SECONDS
@@ -54,7 +55,7 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
     compare: Compare = Compare()
     labels: Path | None = None
     evaluation: Path | None = None
-    metric: str = "top1"
+    metric: str = DEFAULT
     score: str | None = None
     budget: Budget = Budget()
     hooks: dict[str, Path] = {}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.compile import accuracy, evaluation, metrics, own_function, paired, ranges, scored
 from edgewright.compile.answers import MAX_BYTES, Answers, check_size, from_board
-from edgewright.compile.edges import AS_IS
 from edgewright.compile.evaluation import EvaluationSet
 from edgewright.compile.metrics import Scorer
 from edgewright.compile.workers import Workers
@@ -23,8 +22,9 @@ from edgewright.errors import DataError
 from edgewright.nouns.artifact import Artifact, Manifest, TensorSpec, of_output
 from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.listing import listed
-from edgewright.nouns.metric import METRICS, RANKS
+from edgewright.nouns.metric import RANKS, TOP
 from edgewright.nouns.outcome import Check
+from edgewright.nouns.precision import AS_IS
 from edgewright.nouns.project import Budget
 from edgewright.wire import commands
 from edgewright.wire.answers import Evaluated, Tensor
@@ -97,7 +97,7 @@ class Scoring:
     def _read(self, session: Session, keep: str, answer: Evaluated) -> Answers:
         """The answers that a board has. Raises ValueError and others where they are not what was asked for."""
         size, count = answer.answers.size, self._given.count
-        right = size == 4 * RANKS * count if keep == "top5" else size <= MAX_BYTES + HEADERS
+        right = size == 4 * RANKS * count if keep == TOP else size <= MAX_BYTES + HEADERS
         if not right or answer.n != count:
             raise ValueError(f"{size} bytes for {answer.n} of {count} samples")
         found = from_board(keep, bytes(session.get(answer.answers)), answer.outputs)
@@ -138,7 +138,7 @@ class Scoring:
         self, manifest: Manifest, mine: Answers, incumbent: Answers | None, budget: Budget
     ) -> list[Check]:
         metric = self._scorer.metric
-        with nullcontext() if metric.name in METRICS else own_function.TURN:
+        with own_function.TURN if metric.own else nullcontext():
             try:
                 value = self._scorer.value(mine, self._labels)
             except DataError as error:

@@ -45,6 +45,7 @@ from edgewright.nouns.measurement import QUICK, Measurement
 from edgewright.nouns.outcome import COMMITTED, REFUSED, BoardOutcome
 from edgewright.nouns.progress import Progress, Step
 from edgewright.nouns.project import Project
+from edgewright.precisions import EXACT
 from edgewright.store.artifacts import entry, load
 from edgewright.store.history import History
 
@@ -229,7 +230,7 @@ class Play:
         for board in self.fleet.boards.values():
             target = profiles.load(board.profile or "").targets[0]
             good = compile_model(
-                CompileRequest(source=self.data / "digits-v4.keras", target=target, precision="fp32",
+                CompileRequest(source=self.data / "digits-v4.keras", target=target, precision=EXACT.name,
                                calibration=self.project.resolve(self.project.file.calibration)),
                 self.progress, self.workers,
             )  # fmt: skip

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from edgewright.compile import class_names, ranges
 from edgewright.compile.answers import real_of, stored
 from edgewright.compile.goldens import write_npz
-from edgewright.compile.label_fit import classes
 from edgewright.connect.session import Session
 from edgewright.errors import ProtocolError
 from edgewright.measure.inputs import arrays_of
 from edgewright.measure.released import Released
+from edgewright.metrics.shared.labels import classes
 from edgewright.nouns.inference import InferenceRecord, RankedClass
 from edgewright.wire import commands
 

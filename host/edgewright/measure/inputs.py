@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.compile import data, images
-from edgewright.compile.edges import AS_IS
 from edgewright.compile.evaluation import real_valued
 from edgewright.compile.goldens import write_npz
 from edgewright.compile.members import paired
@@ -17,6 +16,7 @@ from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.errors import DataError
 from edgewright.measure.released import Released
 from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.precision import AS_IS
 from edgewright.nouns.project import Preprocessing
 
 if TYPE_CHECKING:

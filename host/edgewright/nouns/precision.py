@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
+from typing import Literal
 
 from edgewright.nouns.base import Noun
 
+COARSE_STRAYS = 1e-2
 HALF = 2 * 2.0**-10  # of 16-bit floats, whose products are mostly summed in 32 bits
+
+AS_IS = "as-is"  # the name of the precision that is a kind of its own
+Kind = Literal["floats", "dynamic", "calibrated", "mixed", "weights", "as-is"]
 
 
 class Tolerance(Noun, frozen=True, kw_only=True):
@@ -22,69 +26,70 @@ class Tolerance(Noun, frozen=True, kw_only=True):
 
 
 class Precision(Noun, frozen=True, kw_only=True):
-    """One row of the table below.
+    """One precision. Converters go by `kind` and the bits, never by the name, so that a precision that differs in
+    nothing else, a plug-in's too, is made by every target that makes its kind.
 
     Attributes:
-        calibrated: static quantisation, needs calibration data.
+        kind: the arithmetic. `floats`; `dynamic`: ranges of activations are found while running; `calibrated`: static
+            quantisation; `mixed`: the same, but named layers stay in floats; `weights`: weights alone are quantised;
+            `as-is`: the source file unchanged.
+        weight_bits, activation_bits: widths of the numbers; of `as-is` they mean nothing.
+        cost: how slow it is on a board, roughly; the precisions that a search compares have different ones.
         following_db: least ratio of what a whole output changes from input to input to its error, dB; None: as for slices,
             where the error must be smaller than that, on real inputs.
         equal: least share of equal class numbers.
         rounding: what the rounding of its floats may add up to, as a share of an output's greatest value.
+        strays: share of the values that may be off by more than the tolerance: edges of a sharp map fall either way.
+        near: boards keep near the error that the host saw: integers are the same on every kernel of a runtime. What the
+            host errs by in floats is rounding, which boards may do in another way.
+        cure: what helps where its answers are too far away; empty: what helps any quantised model.
     """
 
     name: str
     title: str
+    kind: Kind
+    weight_bits: int
+    activation_bits: int
     tolerance: Tolerance
-    calibrated: bool = False
+    cost: float
     following_db: float | None = None
     equal: float = 0.95
     rounding: float = 8 * 2.0**-23
+    strays: float = COARSE_STRAYS
+    near: bool = True
+    cure: str = ""
 
+    @property
+    def calibrated(self) -> bool:
+        """Static quantisation: it needs calibration data."""
+        return self.kind in ("calibrated", "mixed")
 
-PRECISIONS: dict[str, Precision] = {
-    row.name: row
-    for row in (
-        Precision(name="fp32", title="32-bit floats", tolerance=Tolerance(sqnr_db=60.0, relative=1e-3),
-                  following_db=20.0, equal=0.999),
-        Precision(name="fp16", title="16-bit floats", tolerance=Tolerance(sqnr_db=35.0, relative=0.03),
-                  following_db=10.0, equal=0.99, rounding=HALF),
-        Precision(name="int8-dynamic", title="8-bit weights, ranges of activations found while running",
-                  tolerance=Tolerance(sqnr_db=11.0, relative=0.35)),
-        Precision(name="int8", title="8-bit weights and activations, calibrated",
-                  tolerance=Tolerance(sqnr_db=9.0, relative=0.45), calibrated=True),
-        Precision(name="int8-mixed", title="int8 but for some layers, which stay in floats",
-                  tolerance=Tolerance(sqnr_db=9.0, relative=0.45), calibrated=True),
-        Precision(name="int16x8", title="16-bit activations and 8-bit weights, calibrated",
-                  tolerance=Tolerance(sqnr_db=14.0, relative=0.25), calibrated=True),
-        Precision(name="int8-weights", title="8-bit weights, arithmetic in floats",
-                  tolerance=Tolerance(sqnr_db=14.0, relative=0.25)),
-        Precision(name="int4-weights", title="4-bit weights, arithmetic in floats",
-                  tolerance=Tolerance(sqnr_db=7.0, relative=0.5)),
-        Precision(name="as-is", title="the source file unchanged", tolerance=Tolerance(sqnr_db=20.0, relative=0.1)),
-    )
-}  # fmt: skip
+    @property
+    def mixed(self) -> bool:
+        """It needs the names of the layers that stay in floats."""
+        return self.kind == "mixed"
 
-_SOURCES = {  # what a source that computes in narrow floats is itself off by
-    "float16": PRECISIONS["fp16"],
-    "bfloat16": Precision(
-        name="", title="", tolerance=Tolerance(sqnr_db=17.0, relative=0.24), equal=0.98, rounding=8 * HALF
-    ),
-}
+    @property
+    def weights_only(self) -> bool:
+        """Weights alone are quantised, the arithmetic is in floats."""
+        return self.kind == "weights"
 
+    @property
+    def as_is(self) -> bool:
+        """The source file goes through unchanged."""
+        return self.kind == AS_IS
 
-def limits(precision: str, floats: str = "float32") -> Precision:
-    """The row of a precision, no stricter than the source's own floats are exact."""
-    row, own = PRECISIONS[precision], _SOURCES.get(floats)
-    if own is None:
-        return row
-    both = (row.following_db, own.following_db)
-    return replace(
-        row,
-        tolerance=Tolerance(
-            sqnr_db=min(row.tolerance.sqnr_db, own.tolerance.sqnr_db),
-            relative=max(row.tolerance.relative, own.tolerance.relative),
-        ),
-        following_db=None if both[0] is None or both[1] is None else min(both[0], both[1]),
-        equal=min(row.equal, own.equal),
-        rounding=max(row.rounding, own.rounding),
-    )
+    @property
+    def exact(self) -> bool:
+        """32-bit floats: nothing is rounded but what the source rounds."""
+        return self.kind == "floats" and self.weight_bits == 32
+
+    @property
+    def half(self) -> bool:
+        """16-bit floats."""
+        return self.kind == "floats" and self.weight_bits == 16
+
+    def made_as(self, other: Precision) -> bool:
+        """Whether a converter makes both in the same way."""
+        mine = (self.kind, self.weight_bits, self.activation_bits)
+        return mine == (other.kind, other.weight_bits, other.activation_bits)

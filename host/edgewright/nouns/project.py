@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
+from edgewright.nouns.metric import DEFAULT
 from edgewright_agent.protocol import HOOK_SECONDS
 
 Limit = Annotated[float, Meta(gt=0)]
@@ -123,7 +124,7 @@ class ProjectFile(Noun, frozen=True, kw_only=True):
     conversion: Conversion = Conversion()
     calibration: str | None = None
     evaluation: str | None = None
-    metric: str = "top1"
+    metric: str = DEFAULT
     score: str | int | None = None
     preprocessing: Preprocessing | None = None
     compare: Compare = Compare()

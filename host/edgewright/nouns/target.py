@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgewright.nouns.base import Noun
+from edgewright.nouns.precision import AS_IS
 
 
 class RuntimeRow(Noun, frozen=True, kw_only=True):
@@ -117,9 +118,8 @@ class Target(Noun, frozen=True, kw_only=True):
         max_opset: newest ONNX opset that its stages read; None: any.
         integer_bits: that it computes whole numbers in, whatever the model says.
         float64: it computes in float64 what the model does; elsewhere that becomes float32.
-        sums_vary: precisions in which boards may answer otherwise than the host, CPU by CPU: how far the host errs says little.
+        sums_vary: in calibrated precisions boards may answer otherwise than the host, CPU by CPU: how far the host errs says little.
         tools: distributions that make its artifacts, besides the source's framework.
-        extra: the extra of edgewright that installs `tools`; empty: they are installed by their names.
         routes: source format -> the way from there.
         as_is: the same for a source that goes through unchanged (precision `as-is`).
         calibration_methods: names of the ways that it has to fix the ranges of activations, the default first.
@@ -143,9 +143,8 @@ class Target(Noun, frozen=True, kw_only=True):
     max_opset: int | None = None
     integer_bits: int = 64
     float64: bool = False
-    sums_vary: tuple[str, ...] = ()
+    sums_vary: bool = False
     tools: tuple[str, ...] = ()
-    extra: str = ""
     routes: dict[str, Route] = {}
     as_is: dict[str, Route] = {}
     calibration_methods: tuple[str, ...] = ("minmax",)
@@ -185,7 +184,7 @@ class Target(Noun, frozen=True, kw_only=True):
         made = () if route is None else route.precisions or self.precisions
         return tuple(
             name for name in self.precisions
-            if (source in self.as_is if name == "as-is" else name in made)
+            if (source in self.as_is if name == AS_IS else name in made)
         )  # fmt: skip
 
     def caps_of(self, distribution: str, version: str) -> dict[str, int]:

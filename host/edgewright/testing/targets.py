@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from edgewright import targets
-from edgewright.compile.jobs import SOURCES
+from edgewright.compile.formats import FORMATS
 from edgewright.connect import runner_package
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.target import Target
+from edgewright.precisions import PRECISIONS
 from edgewright.testing import runner_checks
 from edgewright.testing.runner_checks import Ready
 from edgewright_agent import protocol
@@ -66,7 +66,7 @@ def check_record(name: str) -> None:
     """What a target's record names is there, and it does not contradict itself."""
     target = targets.load(name)
     assert set(target.precisions) <= set(PRECISIONS), set(target.precisions) - set(PRECISIONS)
-    assert set(target.sources) <= set(SOURCES), set(target.sources) - set(SOURCES)
+    assert set(target.sources) <= set(FORMATS), set(target.sources) - set(FORMATS)
     assert target.calibration_methods[0] == "minmax", target.calibration_methods
     assert "cpu" not in target.accelerators[1:], target.accelerators
     assert set(target.hardware) <= set(target.accelerators), target.hardware

@@ -27,7 +27,7 @@ def quantise(work):
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-    wide = work.precision == "int16x8"
+    wide = work.traits.activation_bits == 16
     model = prepared(work)
     source = named(onnx.load(str(work.path)))
     keep = kept(source, model, work.keep_float)

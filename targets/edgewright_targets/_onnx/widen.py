@@ -16,7 +16,6 @@ _TYPE_NAMES = (
     "stash_type",
     "softmax_precision",
 )  # attributes
-_FLOATS = ("fp32", "fp16")  # precisions that a model of halves may have as it stands
 _BITS = ("BitCast",)  # it reads the bits of a float as they are
 
 
@@ -30,7 +29,7 @@ def widened(model, work, runs=False):
     Raises:
         ConversionError: it would be too large for the precision.
     """
-    if work.precision == "as-is":
+    if work.traits.as_is:
         return model, []
     if not narrow_kinds(model):
         return model, []
@@ -45,7 +44,7 @@ def widened(model, work, runs=False):
         return model, [f"{found} stays: the model reads the bits of its floats"]
     size = widened_size(model, stays)
     if size > LARGE:
-        if work.precision not in _FLOATS:
+        if work.traits.kind != "floats":  # a model of halves may have 32 and 16 bits as it stands
             raise too_large(size, work.precision)
         return model, [f"{found} stays: the model is too large to be made float32"]
     made = type(model)()
@@ -62,7 +61,7 @@ def _stays(model, work, runs):
     """Whether float64 of a name stays."""
     if not work.float64:
         return _none
-    if runs and work.precision == "fp32":
+    if runs and work.traits.exact:
         return _all
     if any(tensor.external_data for _, tensor in _tensors(model)) or model.ByteSize() > LARGE:
         return _none

@@ -10,7 +10,7 @@ def convert(work):
     Raises:
         ConversionError: the model has nothing to quantise, is too large for it, or does not stay as was asked for.
     """
-    if work.precision not in ("fp32", "as-is"):
+    if not (work.traits.exact or work.traits.as_is):
         refuse_large(work)
     return _STEPS[work.precision](work)
 
@@ -57,7 +57,7 @@ def _weights(work):
 
     from edgewright_targets.onnxruntime.weights_only import eight_bits, four_bits
 
-    make = eight_bits if work.precision == "int8-weights" else four_bits
+    make = four_bits if work.traits.weight_bits == 4 else eight_bits
     return _saved(work, make(onnx.load(str(work.path))), "")
 
 

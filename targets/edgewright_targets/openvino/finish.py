@@ -22,7 +22,7 @@ def convert(work):
         )
     model, method, kept, notes = _STEPS[work.precision](fixed(read(work), work), work)
     strip(model, own_names(work))
-    ov.save_model(model, str(work.folder / work.entry), compress_to_fp16=work.precision == "fp16")
+    ov.save_model(model, str(work.folder / work.entry), compress_to_fp16=work.traits.half)
     return {**described(work, method), "kept_float": kept, "notes": notes}
 
 
@@ -52,7 +52,7 @@ def _static(model, work):
 def _weights(model, work):
     from edgewright_targets.openvino.weights_only import compress
 
-    return compress(model, work.precision), "", (), []
+    return compress(model, work.traits), "", (), []
 
 
 _STEPS = {

@@ -1,10 +1,10 @@
 """Weights of 8 or 4 bits, activations in floats. Host side, in the `openvino` worker."""
 
-_WIDTHS = {"int8-dynamic": ("i8", "u8"), "int8-weights": ("i8", "u8"), "int4-weights": ("i4", "u4")}
+_WIDTHS = {8: ("i8", "u8"), 4: ("i4", "u4")}
 _GROUP, _LEAST_GROUP = 128, 16  # weights that share a scale of int4; halved where a layer has fewer
 
 
-def compress(model, precision):
+def compress(model, traits):
     """The model with compressed weights.
 
     `int8-dynamic` leaves it to the runtime to quantise the activations of matrix products while it runs;
@@ -15,24 +15,24 @@ def compress(model, precision):
     """
     from edgewright.sdk import Code, ConversionError
 
-    for made in _attempts(model, precision):
-        if _has(made, _WIDTHS[precision]):
-            if precision != "int8-dynamic":
+    for made in _attempts(model, traits.weight_bits):
+        if _has(made, _WIDTHS[traits.weight_bits]):
+            if traits.kind != "dynamic":
                 made.set_rt_info("0", ["runtime_options", "DYNAMIC_QUANTIZATION_GROUP_SIZE"])
             return made
     raise ConversionError(
-        f"model has no weights that can be made {precision}",
+        f"model has no weights that can be made {traits.name}",
         hint="it is for matrix products, with 8 bits for convolutions too; take fp16 or int8",
         code=Code.NOTHING_QUANTISED,
     )
 
 
-def _attempts(model, precision):
+def _attempts(model, bits):
     """Models to choose from, the most exact first: NNCF by itself leaves the last layer at 8 bits."""
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedCompressionParameters, GroupSizeFallbackMode
 
-    if precision != "int4-weights":
+    if bits != 4:
         yield nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
         return
     for last_too in (False, True):

@@ -12,7 +12,6 @@ from edgewright_targets.openvino2021.ready import ready
 TOOLCHAIN = "openvino-2021"
 INSIDE = Path(__file__).with_name("inside.py")
 _SECONDS = 3600
-_TYPES = {"fp32": "float", "fp16": "FP16"}
 
 
 def convert(work):
@@ -23,10 +22,10 @@ def convert(work):
     """
     from edgewright.sdk import ConversionError
 
-    preflight.check_precision(work.accelerator, work.precision)
+    preflight.check_precision(work.accelerator, work.traits)
     python = work.toolchains[TOOLCHAIN]
     source = ready(work)
-    optimise(python, source, work.folder / work.entry, _TYPES[work.precision])
+    optimise(python, source, work.folder / work.entry, "FP16" if work.traits.half else "float")
     if source != work.path:
         source.unlink()
     outputs = _outputs(work.path)

@@ -3,13 +3,13 @@
 _SHOWN = 20  # names of layers in one line
 
 
-def check_precision(accelerator, precision):
+def check_precision(accelerator, traits):
     """Raises ConversionError when a model for the stick is not fp16."""
     from edgewright.sdk import Code, ConversionError
 
-    if accelerator == "myriad" and precision != "fp16":
+    if accelerator == "myriad" and not traits.half:
         raise ConversionError(
-            f"the neural compute stick computes in fp16 only: {precision}",
+            f"the neural compute stick computes in fp16 only: {traits.name}",
             hint="--precision fp16",
             code=Code.ACCELERATOR_UNSUPPORTED,
         )

@@ -21,7 +21,7 @@ def ready(work):
     older.axes_as_attributes(model)
     sizes = older.sizes(model)
     recurrent.complete(model, sizes)
-    if work.precision == "fp16":
+    if work.traits.half:
         _within_halves(model)
     _replace(model, {"ReduceSumSquare": _squares, "BatchNormalization": _normalisation}, sizes)
     place = work.folder / "ready.onnx"

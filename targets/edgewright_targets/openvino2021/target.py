@@ -20,7 +20,6 @@ TARGET = Target(
     layers=LayerReader(module="openvino2021.explain"),
     integer_bits=32,
     max_opset=12,  # 13 moves axes from attributes to inputs, which its Model Optimizer knows of few operators
-    extra="all",
     routes={
         "keras": _route(("tensorflow", "_onnx.from_tensorflow"), "tf2onnx"),
         "h5": _route(("tensorflow", "_onnx.from_tensorflow"), "tf2onnx"),

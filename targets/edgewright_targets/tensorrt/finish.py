@@ -28,15 +28,13 @@ def convert(work):
             hint="leave --integer-io out: the engine converts on the GPU",
         )
     refuse_classical(onnx.load(str(work.path), load_external_data=False), "TensorRT")
-    if work.precision in ("int8", "int8-mixed"):
+    if work.traits.calibrated:
         from edgewright_targets.tensorrt.quantised import quantise
 
         refuse_large(work)
         found, style = quantise(work)
     else:
-        note = "" if work.precision == "as-is" else _fold(work)
         found, style = _in_floats(work), {}
-        found["notes"] += [note] if note else []
     del found["requires"]["ir"]  # its parser reads any
     newer = {"model": work.entry, "types": _types(work)}
     recipe = {"schema": 1, "workspace_mb": _WORKSPACE_MB, "styles": {"8": {**newer, **style}, "10": newer}}
@@ -52,28 +50,6 @@ def _in_floats(work):
         return copied(work)
     refuse_large(work)
     return halved(work)
-
-
-def _fold(work):
-    """Points the Work at a file with its batch normalisations folded. Returns a note where it is too large for that."""
-    import onnx
-
-    from edgewright_targets._onnx.files import LARGE, external, save
-    from edgewright_targets.tensorrt.folded import fold
-
-    model = onnx.load(str(work.path), load_external_data=False)
-    size = (
-        sum((work.path.parent / name).stat().st_size for name in external(model)) + work.path.stat().st_size
-    )
-    if size > LARGE:
-        return "batch normalisations are folded by TensorRT alone: the model is too large for it here"
-    model = onnx.load(str(work.path))
-    if not fold(model):
-        return ""
-    place = work.path.with_name("folded.onnx")
-    save(model, place)
-    work.path = place
-    return ""
 
 
 def _types(work):

@@ -11,6 +11,27 @@ _KINDS = ("Conv", "ConvTranspose")
 _EPSILON = 1e-5  # what ONNX takes where a node says none
 
 
+def fold_file(work):
+    """Points the Work at a file with its batch normalisations folded. Returns notes: one where it is too large for that."""
+    import onnx
+
+    from edgewright_targets._onnx.files import LARGE, external, save
+
+    model = onnx.load(str(work.path), load_external_data=False)
+    size = (
+        sum((work.path.parent / name).stat().st_size for name in external(model)) + work.path.stat().st_size
+    )
+    if size > LARGE:
+        return ["batch normalisations are folded by TensorRT alone: the model is too large for it here"]
+    model = onnx.load(str(work.path))
+    if not fold(model):
+        return []
+    place = work.path.with_name("folded.onnx")
+    save(model, place)
+    work.path = place
+    return []
+
+
 def fold(model):
     """Folds in place what scales or shifts the channels of a convolution by constants and alone reads it.
 

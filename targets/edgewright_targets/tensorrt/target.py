@@ -30,7 +30,6 @@ TARGET = Target(
     ),
     steps="_onnx.steps",  # what TensorRT 8 rounds by ranges, only it knows
     tools=("onnx", "onnxruntime"),
-    extra="onnx",
     routes={
         "keras": _route("tensorflow", "from_tensorflow", "tf2onnx"),
         "h5": _route("tensorflow", "from_tensorflow", "tf2onnx"),

@@ -7,7 +7,6 @@ from edgewright_targets.tflite.spared import joined
 
 QUANTISED = "quantised"  # a stage leaves this file beside its own where it has quantised that itself
 FLOATS = "floats.tflite"  # and this one where what 8 bits would destroy may have to stay in floats
-CALIBRATED = ("int8", "int8-mixed", "int16x8")
 _BEYOND = (  # operator, types of its first inputs, a version above the cap that `target.py` gives to old runtimes
     ("DEQUANTIZE", ("INT4",), 6),
     ("DEQUANTIZE", ("INT2",), 6),
@@ -31,18 +30,18 @@ def convert(work):
 
     made = work.folder / work.entry
     data = work.path.read_bytes()
-    method = _METHODS[work.calibration_method] if work.precision in CALIBRATED else ""
+    method = _METHODS[work.calibration_method] if work.traits.calibrated else ""
     refuse_custom(graph.operators(data), work.entry)
     refuse_unloadable(data, work)
     narrowed = whole.notes(data, work)
     own = (work.path.parent / QUANTISED).exists() and graph.quantised(data)
     floats = _floats(work, own)
-    if floats is not None and work.precision != "fp32" and graph.quantised(floats):
+    if floats is not None and not work.traits.exact and graph.quantised(floats):
         raise _quantised_already(work.precision)
     found, without = (None, []) if floats is None else needs_floats(floats, work)
     if without or not own:
         own, data = False, floats
-    if own or work.precision == "fp32":
+    if own or work.traits.exact:
         made.write_bytes(_named(data, work))
         return described(work, method, notes=narrowed, requires=beyond_versions(data))
     data, kept = quantised(data, work, found, [name for one in without for name in one.names])

@@ -11,7 +11,6 @@ from edgewright_targets.tflite.finish import FLOATS, QUANTISED
 from edgewright_targets.tflite.keras_copy import kinds, renamed, unrolled
 from edgewright_targets.tflite.widen import wide, widened
 
-_OWN = ("fp16", "int8-dynamic", "int8", "int16x8")
 _UNSTEADY = {"Split", "SplitV"}  # calibrated by TensorFlow, a model with one is now this file, now that
 _JOINS = {"ConcatV2", "Pack"}
 _NAMED = re.compile(r'fused\["(\w+):", "([^"@]+)@')  # operator, and the scope that it is from
@@ -26,9 +25,10 @@ def convert(work):
     """
     from edgewright.sdk import Code, ConversionError
 
-    calibrated = work.precision in ("int8", "int8-mixed", "int16x8")
+    calibrated = work.traits.calibrated
     source = unrolled(work.source) if calibrated else work.source
-    own = work.precision in _OWN and work.calibration_method == "minmax" and not work.keep_float
+    own = work.traits.half or work.traits.kind in ("dynamic", "calibrated")
+    own = own and work.calibration_method == "minmax" and not work.keep_float
     if calibrated and kinds(source.concrete) & _UNSTEADY:
         own = False
     if own and calibrated and spared.masked(source):
@@ -44,7 +44,7 @@ def convert(work):
             if calibrated and not work.integer_io and kinds(source.concrete) & _JOINS:
                 (work.folder / FLOATS).write_bytes(_converted(source, None))
         except ConversionError as error:
-            if work.precision != "int16x8" or error.code == Code.CUSTOM_OPERATORS:
+            if not _sixteen(work) or error.code == Code.CUSTOM_OPERATORS:
                 raise
             # some operators have no 16-bit form here; the next stage leaves them in floats
             data = _converted(source, None)
@@ -54,15 +54,20 @@ def convert(work):
     return {"notes": notes}
 
 
+def _sixteen(work):
+    """Whether activations are integers of 16 bits."""
+    return work.traits.calibrated and work.traits.activation_bits == 16
+
+
 def _ask_for(converter, work, tf):
     """Tells the converter how to quantise."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     # else dense layers get an operator version that tflite-runtime 2.14 refuses
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    if work.precision == "fp16":
+    if work.traits.half:
         converter.target_spec.supported_types = [tf.float16]
-    if work.precision in ("int8", "int16x8"):
-        sixteen = work.precision == "int16x8"
+    if work.traits.kind == "calibrated":
+        sixteen = _sixteen(work)
         sets = tf.lite.OpsSet
         kernels = (
             sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8

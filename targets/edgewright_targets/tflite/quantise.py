@@ -11,14 +11,12 @@ from edgewright_targets.tflite.widen import wide
 
 # per channel, but for these: tflite-runtime 2.14 answers wrongly where their weights have a scale a channel and their
 # activations are floats, and no runtime takes it for a BATCH_MATMUL of integers
-_ONE_SCALE = {"int8-dynamic": ("FULLY_CONNECTED", "BATCH_MATMUL", "EMBEDDING_LOOKUP")}
-_ACTIVATION_BITS = {"int8": 8, "int8-mixed": 8, "int16x8": 16}
-_WEIGHT_BITS = {"int8-weights": 8, "int4-weights": 4}
+_ONE_SCALE = ("FULLY_CONNECTED", "BATCH_MATMUL", "EMBEDDING_LOOKUP")
 
 
 def needs_floats(data, work):
     """(ranges of the activations of a float file, what of it has to stay in floats), of one that is not calibrated: neither."""
-    if work.precision not in _ACTIVATION_BITS:
+    if not work.traits.calibrated:
         return None, []
     found = ranges(
         data, lambda: (list(map(wide, sample)) for sample in work.samples()), work.calibration_method
@@ -42,16 +40,16 @@ def quantised(data, work, calibration, without):
 
     kept = layers.matches(data, work.keep_float, work.path.parent)
     data = graph.with_signature(data)
-    if work.precision in _ACTIVATION_BITS:
+    if work.traits.calibrated:
         data = graph.with_ranks(data)
     tool = quantizer.Quantizer(bytearray(data))
     add_recipe(tool, work)
-    if work.precision in _ACTIVATION_BITS:
+    if work.traits.calibrated:
         _leave_packed_constants(tool, data)
     for name in dict.fromkeys((*kept, *without)):
         _leave(tool, f"^{re.escape(name)};?$")  # scopes of operators are their outputs' names
     made = bytes(_run(tool, calibration if tool.need_calibration else None, data))
-    made = graph.inlined(halved(made) if work.precision == "fp16" else made)
+    made = graph.inlined(halved(made) if work.traits.half else made)
     if not graph.quantised(made):
         from edgewright.sdk import Code, ConversionError
 
@@ -69,22 +67,22 @@ def add_recipe(tool, work):
     from ai_edge_quantizer import qtyping
 
     names = qtyping.TFLOperationName
-    everything, precision = names.ALL_SUPPORTED, work.precision
-    if precision == "fp16":
+    everything, traits = names.ALL_SUPPORTED, work.traits
+    if traits.half:
         tool.update_quantization_recipe(".*", everything, _halves(qtyping), "float_casting")
-    elif precision == "int8-dynamic":
+    elif traits.kind == "dynamic":
         tool.add_dynamic_config(".*", everything, 8)
-    elif precision in _WEIGHT_BITS:
-        tool.add_weight_only_config(".*", everything, _WEIGHT_BITS[precision])
+        for kind in _ONE_SCALE:
+            tool.add_dynamic_config(".*", names[kind], 8, qtyping.QuantGranularity.TENSORWISE)
+    elif traits.weights_only:
+        tool.add_weight_only_config(".*", everything, traits.weight_bits)
     else:
-        bits = _ACTIVATION_BITS[precision]
+        bits = traits.activation_bits
         tool.add_static_config(".*", everything, bits, 8)
         tool.add_static_config(".*", names.BATCH_MATMUL, bits, 8, qtyping.QuantGranularity.TENSORWISE)
         _leave(tool, ".*", (names.SPLIT,))  # XNNPACK does not load one whose outputs have different scales
         if not work.integer_io:
             _leave(tool, ".*", (names.INPUT, names.OUTPUT))
-    for kind in _ONE_SCALE.get(precision, ()):
-        tool.add_dynamic_config(".*", names[kind], 8, qtyping.QuantGranularity.TENSORWISE)
 
 
 def check_kept(data, kept):

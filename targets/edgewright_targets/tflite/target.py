@@ -61,7 +61,6 @@ TARGET = Target(
     ),
     steps="tflite.steps",
     tools=("ai-edge-litert",),
-    extra="tflite",
     routes={
         "keras": _route("tensorflow", "from_tensorflow"),
         "h5": _route("tensorflow", "from_tensorflow"),

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import changing
+from edgewright.compile import changing, hdf5file
 from edgewright.compile.foreign import telling
-from edgewright.compile.recognise import HDF5
 from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources.names import given_shapes, of_path, paths, unique
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, dtype
@@ -138,7 +137,7 @@ def _refusal(path: Path, error: Exception, config: dict[str, Any]) -> ModelError
 def _is_hdf5(path: Path) -> bool:
     """Whether it is HDF5, by its start as in `recognise`: a zip archive may be appended to any file."""
     with path.open("rb") as file:
-        return file.read(len(HDF5)) == HDF5
+        return file.read(len(hdf5file.MAGIC)) == hdf5file.MAGIC
 
 
 def _config(path: Path, hdf5: bool) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from edgewright.compile.sources.names import given_shapes, unique
 from edgewright.compile.sources.torch_function import EXAMPLE, call_function
 from edgewright.errors import Code, ConversionError, ModelError
 from edgewright.nouns.artifact import TensorSpec
-from edgewright.nouns.conversion import Ends
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,16 +116,12 @@ class TorchModel:
         )
 
 
-def open_model(path: Path, kind: str, shapes: dict[str, tuple[int, ...]], ends: Ends) -> TorchModel:  # noqa: ARG001 - only frozen graphs have ends
-    """Opens a `pt2` or `pytorch` source. The latter runs the user's code.
+def open_program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
+    """Opens a program of torch.export.
 
     Raises:
-        ModelError: it does not load, is in training mode, has open axes beyond the batch, or does not run.
+        ModelError: it does not load, has open axes beyond the batch, or does not run.
     """
-    return _program(path, shapes) if kind == "pt2" else _function(path, shapes)
-
-
-def _program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
     import torch
 
     _refuse_strange(path)
@@ -195,7 +190,12 @@ def _refuse_strange(path: Path) -> None:
     archives.refuse_strange(path, names, reader.get_record)
 
 
-def _function(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
+def open_function(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
+    """Opens what a function of the user's returns, and so runs the user's code.
+
+    Raises:
+        ModelError: it fails, its module is in training mode, has open axes beyond the batch, or does not run.
+    """
     import torch
 
     made = call_function(path)

@@ -9,8 +9,8 @@ from edgewright.compile.verdict.judge import Judged, Suspect
 from edgewright.compile.verdict.words import percent, place
 from edgewright.errors import Code, ConversionError
 from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.verdict import Compared, OutputVerdict
+from edgewright.precisions import EXACT, HALVES, MIXED, PRECISIONS
 
 _NAMED = 3
 _ENOUGH = 100  # calibration samples from which on more do not help much
@@ -68,8 +68,8 @@ def _wrong(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str]
     are = "is" if one.wrong == 1 else "are"
     return (
         f"{values} of output {spec.name} {are} not finite, or not as infinite as the source's",
-        "numbers overflow on the way: take fp32, or another target"
-        if manifest.precision != "fp32"
+        f"numbers overflow on the way: take {EXACT.name}, or another target"
+        if not PRECISIONS[manifest.precision].exact
         else "the converter changed the model: try another target",
     )
 
@@ -155,8 +155,8 @@ def _some(parts: Sequence[str]) -> str:
 
 def _cure(manifest: Manifest) -> str:
     """What helps, by what may be the cause."""
-    precision, random = manifest.precision, manifest.goldens.origin == "random"
-    if precision == "fp32":
+    precision, random = PRECISIONS[manifest.precision], manifest.goldens.origin == "random"
+    if precision.exact:
         real = "give --calibration data like its real inputs (these were random), or " if random else ""
         if any("float64" in note and "became float32" in note for note in manifest.notes):
             wide = [] if targets.load(manifest.target).float64 else targets.widest()
@@ -168,18 +168,17 @@ def _cure(manifest: Manifest) -> str:
         if any("computed in 32 bits" in note for note in manifest.notes):
             return f"{real}this target computes whole numbers in 32 bits: make them smaller, or take --target {targets.widest()[0]}"
         return f"{real}try another target: this converter computes something else"
-    if precision == "as-is":
-        return "this runtime computes the file otherwise than the one that the answers are from: try another target"
-    if precision == "fp16":
-        return "take fp32: some of the model's numbers are too large or too close for 16-bit floats"
-    if not PRECISIONS[precision].calibrated:
-        return "take fp16 or fp32, or let --fallback search; another target may round less"
+    if precision.cure:
+        return precision.cure
+    if not precision.calibrated:
+        return f"take {HALVES.name} or {EXACT.name}, or let --fallback search; another target may round less"
     few = manifest.calibration.samples
     if random:
         data = "give --calibration data like its real inputs, "
     else:
         data = f"give more calibration data than {few} samples, " if few < _ENOUGH else ""
     return (
-        f"{data}let --fallback search what has to stay in floats, name it with --precision int8-mixed --keep-float LAYER, "
+        f"{data}let --fallback search what has to stay in floats, name it with --precision {MIXED.name} "
+        "--keep-float LAYER, "
         "or take another target"
     )

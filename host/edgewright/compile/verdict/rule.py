@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from edgewright.nouns.artifact import Manifest, TensorSpec
-from edgewright.nouns.precision import HALF, Tolerance, limits
-
-AS_IS = "as-is"
-_STRAYS = {"fp32": 0.0, "fp16": 1e-3}
-_COARSE_STRAYS = 1e-2
-_NOT_NEAR = (
-    "fp32",
-    "fp16",
-    AS_IS,
-)  # what the host errs by there is rounding, which boards may do in another way
+from edgewright.nouns.precision import HALF, Tolerance
+from edgewright.precisions import limits
 
 
 class Rule(NamedTuple):
@@ -48,14 +40,14 @@ def rule_of(
     floats: str = "float32",
     *,
     same_runtime: bool = True,
-    sums_vary: Collection[str] = (),
+    sums_vary: bool = False,
 ) -> Rule:
     """The rule for an artifact.
 
     Args:
         source: inputs and outputs of its source. floats: the narrowest that it computes in.
         same_runtime: the host's answers are from the runtime that boards have, not from one that stands in for it.
-        sums_vary: precisions in which that runtime's answers vary CPU by CPU (`Target.sums_vary`).
+        sums_vary: that runtime's answers vary CPU by CPU in calibrated precisions (`Target.sums_vary`).
     """
     row = limits(manifest.precision, floats)
     halves = any(spec.dtype == "float16" for spec in source)
@@ -65,7 +57,7 @@ def rule_of(
         equal=row.equal,
         rounding=max(row.rounding, HALF) if halves else row.rounding,
         data=manifest.goldens.origin != "random",
-        in_steps=manifest.precision == AS_IS,
-        strays=_STRAYS.get(manifest.precision if floats == "float32" else "", _COARSE_STRAYS),
-        near=same_runtime and manifest.precision not in _NOT_NEAR and manifest.precision not in sums_vary,
+        in_steps=row.as_is,
+        strays=row.strays,
+        near=same_runtime and row.near and not (row.calibrated and sums_vary),
     )

@@ -2,7 +2,7 @@
 
 In order: int8 with each calibration method; fp32, which names the layers; int8-mixed with a group of nodes without weights
 in floats, where the model has one (`compile.float_groups`); with one layer in floats, each in turn, and the group that
-helps; with the worst of them together, as few as will do; 16-bit activations; 16-bit floats.
+helps; with the worst of them together, as few as will do; then those that cost more, such as 16-bit activations.
 """
 
 from __future__ import annotations
@@ -13,16 +13,10 @@ from edgewright.compile.float_groups import ENDS, FloatGroup, Keepable
 from edgewright.errors import Code
 from edgewright.measure.search.engine import Move, Preset, Trial
 from edgewright.nouns.base import Noun
+from edgewright.precisions import EXACT, INT8, MIXED, PRECISIONS
 
 MOST_SINGLE = 16  # layers tried one by one; beyond, blocks of them are tried first
 BLOCKS = 8
-COSTS = {
-    "int8": 0.0,
-    "int8-mixed": 1.0,
-    "int16x8": 2.0,
-    "fp16": 3.0,
-    "fp32": 4.0,
-}  # speed, roughly, best first
 
 _LEVELS = Code.LEVELS  # code of the error for parts of an output that keep too few levels
 _HELPS_DB = 1.0  # by less than this a group does not count as a help
@@ -47,7 +41,7 @@ class _Base(Noun, frozen=True, kw_only=True):
     words: str = ""
 
     def move(self, layers: Sequence[str] = ()) -> Move:
-        return move("int8-mixed", self.method, layers, group=self.keep, words=self.words)
+        return move(MIXED.name, self.method, layers, group=self.keep, words=self.words)
 
 
 def moves(choices: Choices, to_keep: ToKeep) -> Preset:
@@ -58,25 +52,30 @@ def moves(choices: Choices, to_keep: ToKeep) -> Preset:
     """
     tried: list[Trial] = []
     for method in choices.methods:
-        trial = yield move("int8", method)
+        trial = yield move(INT8.name, method)
         if trial.verdict.ok:
             return
         tried.append(trial)
     nearest = max(tried, key=_exactness)
     method = choices.methods[tried.index(nearest)]
-    plain, made = move("fp32", method), True
-    if "fp32" in choices.precisions:
+    plain, made = move(EXACT.name, method), True
+    if EXACT.name in choices.precisions:
         trial = yield plain
         made = bool(trial.verdict.artifact)
-    if "int8-mixed" in choices.precisions and made:
+    if MIXED.name in choices.precisions and made:
         found = yield from _mixed(to_keep(plain), method, nearest)
         if found:
             return
-    for precision in ("int16x8", "fp16"):
-        if precision in choices.precisions:
-            trial = yield move(precision, method)
-            if trial.verdict.ok:
-                return
+    for precision in _dearer(choices.precisions):
+        trial = yield move(precision, method)
+        if trial.verdict.ok:
+            return
+
+
+def _dearer(names: Sequence[str]) -> list[str]:
+    """Those that cost more than a mixed one and less than 32-bit floats, the cheapest first."""
+    costs = {name: PRECISIONS[name].cost for name in names}
+    return sorted((name for name in names if MIXED.cost < costs[name] < EXACT.cost), key=costs.__getitem__)
 
 
 def move(
@@ -87,7 +86,7 @@ def move(
     Args:
         group: nodes that stay in floats besides. words: what they are.
     """
-    label = precision if precision in ("fp32", "fp16") else f"{precision}, {method}"
+    label = f"{precision}, {method}" if PRECISIONS[precision].calibrated else precision
     short = [name.split(";")[0] for name in keep]  # LiteRT joins the names of what it has fused
     kept = [words] if words else []
     kept += [", ".join(short[:2]) + (f" and {len(keep) - 2} more" if len(keep) > 2 else "")] if keep else []
@@ -100,7 +99,7 @@ def cost(settings: dict[str, object], layers: int) -> float:
     """How dear a move is on a board, roughly: by precision, and by the share of layers in floats."""
     kept = settings.get("keep_float")
     share = len(kept) / max(layers, len(kept), 1) if isinstance(kept, tuple) else 0.0
-    return COSTS.get(str(settings.get("precision")), max(COSTS.values())) + 0.9 * share
+    return PRECISIONS[str(settings["precision"])].cost + 0.9 * share
 
 
 def _mixed(found: Keepable, method: str, int8: Trial) -> Generator[Move, Trial, bool]:

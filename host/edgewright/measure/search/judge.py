@@ -15,6 +15,7 @@ from edgewright.compile import fingerprint
 from edgewright.compile.accuracy import ROUNDING
 from edgewright.compile.explain import to_keep
 from edgewright.compile.float_groups import Keepable
+from edgewright.compile.formats import target_for
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
 from edgewright.compile.verdict.refusal import Unlike
@@ -25,9 +26,9 @@ from edgewright.measure.search import fallback
 from edgewright.measure.search.engine import Limits, Move, SearchResult, Verdict, search
 from edgewright.nouns.artifact import Artifact, Manifest, Parity
 from edgewright.nouns.base import Noun
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.progress import Progress, silent
 from edgewright.nouns.verdict import OutputVerdict
+from edgewright.precisions import INT8, PRECISIONS
 
 # what is wrong with the model or the move, and would be again; anything else may be the machine's fault
 _LASTING = frozenset(
@@ -91,7 +92,7 @@ class Judge:
             return Verdict(
                 ok=False, rank=_rank(known.figures), figures=known.figures, why=known.why, code=known.code
             )
-        if wanted.precision == "fp32":
+        if wanted.precision is not None and PRECISIONS[wanted.precision].exact:
             self._plain = artifact
         return self._verdict(move, artifact)
 
@@ -160,14 +161,14 @@ def fall_back(
     Raises:
         ModelError, DataError, UsageError, ConversionError: nothing can be tried at all.
     """
-    first = msgspec.structs.replace(request, precision="int8")
+    first = msgspec.structs.replace(request, precision=INT8.name)
     target = targets.load(request.target)
     source = plan(first).source.format
     wanted = request.conversion.calibration_method
     methods = (wanted, *(name for name in target.calibration_methods if name != wanted))
     precisions = tuple(
         name
-        for name in target.precisions_from(source)
+        for name in target_for(request.target, source).precisions_from(source)
         if PRECISIONS[name].calibrated or not request.conversion.integer_io
     )
     choices = fallback.Choices(precisions=precisions, methods=methods)

@@ -1,0 +1,45 @@
+"""The source formats, a file each, and which target takes which."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from edgewright import targets
+from edgewright.compile.source_format import SourceFormat
+from edgewright.nouns.target import Target
+from edgewright.records import Records
+
+FORMATS: Records[SourceFormat] = Records(
+    "edgewright.formats", "source format", __name__, "FORMAT", SourceFormat
+)
+
+
+def target_for(name: str, kind: str) -> Target:
+    """A target, with the way that a source format has to it by itself."""
+    target = targets.load(name)
+    route = FORMATS[kind].routes.get(name)
+    if route is None or kind in target.sources:
+        return target
+    return replace(target, routes={**target.routes, kind: route})
+
+
+def targets_of(kind: str) -> list[str]:
+    """Names of the targets that a source format has a way to."""
+    return [name for name in targets.names() if kind in target_for(name, kind).sources]
+
+
+def stage_module(kind: str, module: str) -> str:
+    """The import name of a stage's module. A plug-in's format names those of its own package in full."""
+    entry = FORMATS.entry(kind)
+    package = entry.module.partition(".")[0]
+    if entry.distribution and module.partition(".")[0] == package:
+        return module
+    return targets.module_name(module)
+
+
+def folder_of(path: Path) -> Path:
+    """The folder of a model that a user named by its marker, else the path itself."""
+    markers = {known.marker for known in FORMATS.own()} - {""}
+    return path.parent if path.name in markers else path

@@ -1,0 +1,74 @@
+"""Frozen graphs of TensorFlow 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgewright.compile import graph_operators, graphdef
+from edgewright.compile.source_format import Look, Shapes, SourceFormat, described_by, truncated
+from edgewright.errors import ModelError
+from edgewright.nouns.conversion import Ends
+
+_TITLE = "a frozen TensorFlow 1 graph (.pb)"
+_MESSAGE = b"\n"  # how a message begins whose first field is the first of its type
+
+
+def look(path: Path, head: bytes) -> Look | None:
+    """A GraphDef without variables."""
+    if not head.startswith(_MESSAGE):
+        return None
+    try:
+        found = graphdef.look(path)
+    except ValueError:
+        return None
+    if found is None:
+        return None
+    if found.unsafe:
+        raise graph_operators.refusal(path, found.unsafe)
+    if found.variables:
+        raise ModelError(
+            f"graph is not frozen, it has {len(found.variables)} variables: {path.name}",
+            hint="freeze it with tf.compat.v1.graph_util.convert_variables_to_constants, or give a SavedModel",
+            code="model-not-frozen",
+        )
+    return Look([path], found.quantised)
+
+
+def damaged(path: Path, head: bytes) -> ModelError | None:
+    """What a `.pb` file that is no frozen graph is."""
+    try:
+        if head.startswith(_MESSAGE):
+            graphdef.look(path)
+    except ValueError:
+        return truncated(path, _TITLE)
+    if not graphdef.is_saved_model(path):
+        return None
+    return ModelError(
+        f"file is part of a SavedModel: {path}",
+        hint="give its folder, in which the file is called saved_model.pb",
+        code="model-misnamed",
+    )
+
+
+def open_model(path: Path, shapes: Shapes, ends: Ends) -> Any:
+    """As `SourceFormat.open`."""
+    from edgewright.compile.sources import graph
+
+    return graph.open_file(path, shapes, ends)
+
+
+FORMAT = SourceFormat(
+    name="frozen",
+    title=_TITLE,
+    known_as=".pb (frozen)",
+    framework="tensorflow",
+    tools=("tensorflow",),
+    suffixes=(".pb",),
+    look=look,
+    damaged=damaged,
+    open=open_model,
+    ends=True,
+    exports_onnx=True,
+    describe=described_by("edgewright.compile.source_graphs"),
+)

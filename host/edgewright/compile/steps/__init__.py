@@ -1,0 +1,55 @@
+"""The steps between the stages of a conversion, a file each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from edgewright.compile.conversion_step import ConversionStep
+from edgewright.compile.foreign import telling
+from edgewright.errors import ConversionError, EdgewrightError
+from edgewright.records import Records
+
+STEPS: Records[ConversionStep] = Records(
+    "edgewright.steps", "conversion step", __name__, "STEP", ConversionStep
+)
+
+
+def steps_of(target: str, stages: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Names of the steps that may run in a conversion, edgewright's own first."""
+    if len(stages) < 2:  # the last stage takes the source itself, which no step may change
+        return ()
+    worker, _ = stages[-1]
+    return tuple(
+        step.name
+        for step in (*STEPS.own(), *STEPS.foreign())
+        if step.worker == worker and (not step.targets or target in step.targets)
+    )
+
+
+def run_steps(names: Sequence[str], context: Any) -> list[str]:
+    """Runs the steps that apply. Returns notes; a plug-in's step is named, whatever it notes itself.
+
+    Raises:
+        ConversionError: a step failed.
+    """
+    notes: list[str] = []
+    for name in names:
+        step = STEPS[name]
+        try:
+            if step.applies is not None and not step.applies(context):
+                continue
+            found = step.run(context)
+        except EdgewrightError:
+            raise
+        except Exception as error:
+            source = STEPS.entry(name).distribution
+            raise ConversionError(
+                f"conversion step {name} failed: {telling(error)}",
+                hint=f"it is of {source}; uninstall that to convert without it" if source else "",
+                code="conversion-failed",
+            ) from error
+        if source := STEPS.entry(name).distribution:
+            notes.append(f"conversion step {name} of {source} changed the model")
+        notes += found or ()
+    return notes

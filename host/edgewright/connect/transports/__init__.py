@@ -1,0 +1,46 @@
+"""The ways to reach boards, a file each, and which one a board's address names."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from edgewright.connect.transport_kind import TransportKind
+from edgewright.errors import UsageError
+from edgewright.nouns.board import Board
+from edgewright.records import Records
+
+TRANSPORTS: Records[TransportKind] = Records(
+    "edgewright.transports", "transport", __name__, "TRANSPORT", TransportKind
+)
+_DEFAULT = "ssh"
+
+
+def transport_of(board: Board) -> TransportKind:
+    """The transport of a board.
+
+    Raises:
+        UsageError: its address names a plug-in's that cannot be used.
+    """
+    return TRANSPORTS[named_by(board.address)]
+
+
+def named_by(address: str) -> str:
+    """The name of the transport that an address begins with; SSH's for host names and IP addresses."""
+    name, colon, _ = address.partition(":")
+    if not colon or _is_ip(address):
+        return _DEFAULT
+    try:
+        TRANSPORTS.entry(name)
+    except UsageError as error:
+        if error.code != "transport-unknown":
+            raise
+        return _DEFAULT
+    return name
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,30 @@
+"""Mean absolute error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgewright.metrics.shared.errors import errors
+from edgewright.metrics.shared.labels import values
+from edgewright.nouns.metric import Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+
+def score(outputs: Array, labels: Array) -> Array:
+    """Mean absolute error of each sample."""
+    found: Array = abs(errors(outputs, labels)).mean(axis=1)
+    return found
+
+
+METRIC = Metric(
+    name="mae",
+    title="mean absolute error",
+    score=score,
+    fit=values,
+    higher_is_better=False,
+    share=False,
+)

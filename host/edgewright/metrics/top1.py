@@ -1,0 +1,35 @@
+"""Share of samples whose greatest output is the label's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgewright.metrics.shared.labels import class_ids, classes
+from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.metric import TOP, Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+
+def score(ranked: Array, labels: Array) -> Array:
+    """1 where the label is the greatest output."""
+    found: Array = (ranked[:, 0] == labels).astype(float)
+    return found
+
+
+def fit(labels: Array, spec: TensorSpec) -> Array:
+    """Class ids, each one of the output's."""
+    return class_ids(labels, spec, classes(spec))
+
+
+METRIC = Metric(
+    name="top1",
+    title="share of samples whose greatest output is the label's",
+    score=score,
+    fit=fit,
+    keep=TOP,
+    classes=True,
+)

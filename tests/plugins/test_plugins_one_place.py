@@ -1,0 +1,93 @@
+"""Each name of a record stands in the record's own file: everything else asks the record.
+
+A name anywhere else is listed here with the reason. Adding one of edgewright's own is one file then.
+"""
+
+from __future__ import annotations
+
+import ast
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from edgewright.compile.formats import FORMATS
+from edgewright.compile.steps import STEPS
+from edgewright.connect.transports import TRANSPORTS
+from edgewright.metrics import METRICS
+from edgewright.precisions import PRECISIONS
+
+ROOT = Path(__file__).parents[2]
+NAMES = {one.name for records in (FORMATS, STEPS, TRANSPORTS, METRICS, PRECISIONS) for one in records.own()}
+OWN = (
+    "host/edgewright/compile/formats/*",
+    "host/edgewright/compile/steps/*",
+    "host/edgewright/connect/transports/*",
+    "host/edgewright/metrics/*",
+    "host/edgewright/precisions/*",
+)
+ELSEWHERE = {  # files, names that they may have (None: all), why
+    "host/edgewright/nouns/metric.py": ({"top1"}, "the default"),
+    "host/edgewright/nouns/precision.py": ({"as-is"}, "a kind, which only one precision has"),
+    "host/edgewright/compile/workers.py": ({"onnx"}, "the worker of that name, and the library"),
+    "host/edgewright/compile/sources/keras_file.py": ({"keras"}, "the library"),
+    "host/edgewright/compile/sources/torch.py": ({"int8"}, "a type of numbers"),
+    "host/edgewright/cli/doctor_output.py": ({"ssh"}, "the program"),
+    "host/edgewright/deploy/host.py": ({"ssh"}, "the program"),
+    "host/edgewright/deploy/readable.py": ({"ir"}, "the version of ONNX's file format"),
+    "targets/*/target.py": (None, "what the target takes and makes"),
+    "targets/*/finish.py": (None, "how the target makes each precision that its target.py lists"),
+    "targets/*/explain.py": (None, "types of numbers, and the sources whose layers have names"),
+    "targets/*/runner.py": ({"fp16", "int8"}, "types of numbers; boards have no records"),
+    "targets/*/files.py": ({"ir"}, "the version of ONNX's or OpenVINO's file format"),
+    "targets/*/weights_only.py": ({"int8"}, "a part of tensors' names"),
+}  # fmt: skip
+
+
+def strings(path: Path) -> dict[str, int]:
+    """Every string of a file that is the name of a record -> its line."""
+    text = path.read_text()
+    if not any(f'"{name}"' in text or f"'{name}'" in text for name in NAMES):
+        return {}  # most files; parsing them takes longer
+    nodes = ast.walk(ast.parse(text))
+    found = [
+        (one.value, one.lineno)
+        for one in nodes
+        if isinstance(one, ast.Constant) and isinstance(one.value, str)
+    ]
+    return {text: line for text, line in found if text in NAMES}
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, dict[str, int]]:
+    """Names of records by file, outside of their own."""
+    files = [path for folder in ("host", "targets") for path in sorted((ROOT / folder).rglob("*.py"))]
+    named = {path.relative_to(ROOT).as_posix(): strings(path) for path in files}
+    return {
+        file: names for file, names in named.items() if names and not any(fnmatch(file, own) for own in OWN)
+    }
+
+
+def test_a_name_stands_in_its_own_file(found: dict[str, dict[str, int]]) -> None:
+    wrong = [
+        f"{file}:{line}: {name}"
+        for file, names in found.items()
+        for name, line in names.items()
+        if not any(
+            fnmatch(file, pattern) and (allowed is None or name in allowed)
+            for pattern, (allowed, _) in ELSEWHERE.items()
+        )
+    ]
+    assert not wrong, "ask the record instead, or list the file with the reason: " + ", ".join(wrong)
+
+
+def test_the_list_is_no_longer_than_it_has_to_be(found: dict[str, dict[str, int]]) -> None:
+    for pattern, (allowed, reason) in ELSEWHERE.items():
+        there = {name for file, names in found.items() if fnmatch(file, pattern) for name in names}
+        assert there and (allowed is None or allowed <= there), f"{pattern}: {reason}"
+
+
+def test_the_check_sees_a_name(tmp_path: Path) -> None:
+    file = tmp_path / "branch.py"
+    file.write_text("def slow(precision):\n    return precision == 'int16x8'\n")
+    assert strings(file) == {"int16x8": 2}

@@ -1,0 +1,37 @@
+"""Which transport a board's address names."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgewright.cli.fleet_command import split_address
+from edgewright.connect.transports import named_by
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("pi.lan", "ssh"),
+        ("192.0.2.7", "ssh"),
+        ("fe80::1", "ssh"),
+        ("::1", "ssh"),
+        ("local:", "local"),
+        ("localhost", "ssh"),
+        ("nobody:has-this", "ssh"),
+    ],
+)
+def test_an_address_names_a_transport(address: str, name: str) -> None:
+    assert named_by(address) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("local:", (None, "local:", None)),
+        ("pi@local:22", ("pi", "local", 22)),
+        ("pi@192.0.2.7:2222", ("pi", "192.0.2.7", 2222)),
+        ("[::1]:22", (None, "::1", 22)),
+    ],
+)
+def test_what_follows_the_colon_of_a_transport_is_no_port(text: str, parts: tuple[object, ...]) -> None:
+    assert split_address(text) == parts
