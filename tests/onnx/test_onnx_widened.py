@@ -138,7 +138,7 @@ def answers(proto: onnx.ModelProto) -> list[np.ndarray]:
 def widely(
     proto: onnx.ModelProto, precision: str = "int8", float64: bool = False
 ) -> tuple[onnx.ModelProto, list[str]]:
-    return widened(proto, SimpleNamespace(traits=PRECISIONS[precision], float64=float64))
+    return widened(proto, SimpleNamespace(precision=precision, traits=PRECISIONS[precision], float64=float64))
 
 
 @pytest.mark.parametrize("name", MODELS)

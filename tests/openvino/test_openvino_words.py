@@ -15,6 +15,7 @@ from edgewright import targets
 from edgewright.config import profiles
 from edgewright.errors import ConversionError
 from edgewright.nouns.facts import Facts, RuntimeFact
+from edgewright.precisions import EXACT, HALVES
 from edgewright_agent import runs, system
 from edgewright_agent.protocol import AgentError
 from edgewright_targets.openvino import files, layers, runner
@@ -48,10 +49,10 @@ def test_a_long_list_is_cut_and_counted() -> None:
 
 
 def test_the_stick_takes_fp16_only() -> None:
-    preflight.check_precision("myriad", "fp16")
-    preflight.check_precision("", "fp32")
+    preflight.check_precision("myriad", HALVES)
+    preflight.check_precision("", EXACT)
     with pytest.raises(ConversionError, match="fp16 only: fp32"):
-        preflight.check_precision("myriad", "fp32")
+        preflight.check_precision("myriad", EXACT)
 
 
 def test_the_model_optimizers_error_is_one_line() -> None:

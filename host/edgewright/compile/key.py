@@ -58,7 +58,7 @@ def brought_by(distribution: str) -> str:
     for text in metadata.requires("edgewright") or ():
         found = Requirement(text)
         extra = re.search(r"extra == ['\"]([^'\"]+)", str(found.marker))
-        if found.name == distribution and extra is not None and extra[1] != "dev":
+        if found.name == distribution and extra is not None and extra[1] not in ("all", "dev"):
             return f"edgewright[{extra[1]}]"
     return distribution
 
