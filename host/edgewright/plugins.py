@@ -62,6 +62,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name} from {self.distribution} cannot be used: {self.reason}"
 
 
+class Unknown(UsageError):
+    """Nothing declares that name."""
+
+
 class Unusable(UsageError):
     """A plug-in that cannot be used was asked for by its name."""
 
@@ -118,7 +122,7 @@ class Registry(Generic[T]):
         for fault in self._misnamed:
             if fault.name == name:
                 raise Unusable(self.kind, fault)
-        raise UsageError(
+        raise Unknown(
             f"unknown {self.kind}: {name}",
             hint=f"{self.kind}s are {', '.join(self.names())}",
             code=self.unknown,

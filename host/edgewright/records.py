@@ -13,8 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from edgewright.errors import UsageError
-from edgewright.plugins import NAME, Entry, Registry, Unusable
+from edgewright.plugins import NAME, Entry, Registry, Unknown
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -43,9 +42,7 @@ class Records(Registry[R]):
             return False
         try:
             self.load(name)
-        except Unusable:
-            raise
-        except UsageError:
+        except Unknown:
             return False
         return True
 

@@ -17,6 +17,7 @@ from edgewright.connect import fitting, picking, provision, wheels
 from edgewright.connect.session import open_session
 from edgewright.connect.wheel_tags import WheelHost, wheel_host
 from edgewright.errors import EdgewrightError
+from edgewright.files import sha256_file
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts, LibcFacts, PythonFacts, RuntimeFact
 
@@ -119,7 +120,7 @@ def test_damaged_cache_is_fetched_again(index):
     (first,) = wheels.resolve(PI5_HOST, ["thing"])
     first.path.write_bytes(b"damaged")
     (again,) = wheels.resolve(PI5_HOST, ["thing"])
-    assert again.sha256 == first.sha256 == wheels.hash_of(again.path)
+    assert again.sha256 == first.sha256 == sha256_file(again.path)
 
 
 def test_missing_wheel_is_one_clear_error(index):

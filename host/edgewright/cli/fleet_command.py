@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from edgewright.cli import options, render
+from edgewright.files import write_atomic
 
 if TYPE_CHECKING:
     from edgewright.cli.on_boards import Answer
@@ -332,7 +333,7 @@ def agent(
     runners = {name: runner_package.package(name) for name in names}
     data = agent_package.for_administrator({name: one.data for name, one in runners.items()})
     try:
-        agent_package.write(output, data)
+        write_atomic(output, data)
     except OSError as error:
         raise EdgewrightError(
             f"cannot write {output}: {error.strerror}", hint="name a file in a folder that exists"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ from edgewright.compile.evaluation import EvaluationSet
 from edgewright.compile.metrics import Scorer
 from edgewright.config import home, in_use
 from edgewright.errors import Code, ConversionError
+from edgewright.files import write_atomic
 from edgewright.nouns.artifact import Accuracy
 from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.metric import Metric
@@ -104,10 +103,7 @@ def keep(packed: bytes) -> str:
     digest = hashlib.sha256(packed).hexdigest()
     place = _place(digest)
     if not in_use.hold(place):
-        handle, name = tempfile.mkstemp(dir=place.parent, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(packed)
-        Path(name).replace(place)
+        write_atomic(place, packed)
     return digest
 
 

@@ -20,10 +20,10 @@ from edgewright.compile.foreign import LOG
 from edgewright.compile.key import data_sha256
 from edgewright.compile.members import by_name
 from edgewright.compile.ranges import Range, Ranges
-from edgewright.compile.recognise import file_sha256
 from edgewright.compile.workers import Workers
 from edgewright.config import home, in_use
 from edgewright.errors import Code, ConversionError, DataError
+from edgewright.files import sha256_file
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.base import Noun
 from edgewright.nouns.project import Preprocessing
@@ -158,7 +158,7 @@ def real_valued(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
 
 def _rewritten(given: EvaluationSet, read: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> Path:
     """The set's inputs, read as those of one model, written as those of another."""
-    described = file_sha256(given.inputs) + repr(list(read)) + repr(list(wanted)) + fingerprint()
+    described = sha256_file(given.inputs) + repr(list(read)) + repr(list(wanted)) + fingerprint()
     place = home.folder("evaluations") / f"{hashlib.sha256(described.encode()).hexdigest()}.npz"
     if not in_use.hold(place):
         samples = data.samples(given.inputs, data.placed(read), None)

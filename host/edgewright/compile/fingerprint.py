@@ -23,6 +23,7 @@ _LAYERS: tuple[str, ...] = (
     "store",
     "error_codes.py",
     "errors.py",
+    "files.py",
     "plugins.py",
     "records.py",
     "targets.py",

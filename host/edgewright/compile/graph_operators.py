@@ -9,12 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from edgewright.compile.graph_node import Node
 from edgewright.errors import Code, ModelError
-
-if TYPE_CHECKING:
-    from edgewright.compile.graphdef import Node
 
 SAVING = frozenset(("SaveV2", "MergeV2Checkpoints", "Save", "SaveSlices"))
 RESTORING = frozenset(("RestoreV2", "Restore", "RestoreSlice"))

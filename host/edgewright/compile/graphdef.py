@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from edgewright.compile import graph_operators, protobuf
+from edgewright.compile.graph_node import Node
 from edgewright.nouns.base import Noun
 
 # numbers of the fields of graph.proto, node_def.proto, function.proto and attr_value.proto
@@ -23,22 +24,6 @@ PASSES_ON = frozenset(("Identity", "PlaceholderWithDefault"))
 CALLS = frozenset(("PartitionedCall", "StatefulPartitionedCall"))
 _STANDS_IN = "api_implements"
 _VARIABLES = ("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable")
-
-
-class Node(Noun, frozen=True, kw_only=True):
-    """A node of a graph or of a function.
-
-    Attributes:
-        inputs: names of the nodes that it takes something from, or waits for.
-        calls: names of functions that it may call.
-        strings: its attributes that are text.
-    """
-
-    name: str
-    op: str
-    inputs: tuple[str, ...]
-    calls: frozenset[str]
-    strings: Mapping[str, bytes]
 
 
 class Graph(Noun, frozen=True, kw_only=True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from edgewright.compile.graphdef import CALLS, PASSES_ON, Graph, Node
+from edgewright.compile.graph_node import Node
+from edgewright.compile.graphdef import CALLS, PASSES_ON, Graph
 
 
 def upstream(

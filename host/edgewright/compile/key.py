@@ -18,11 +18,12 @@ from edgewright.compile.edges import Edge
 from edgewright.compile.fingerprint import fingerprint, of_plugins
 from edgewright.compile.formats import FORMATS
 from edgewright.compile.metrics import own
-from edgewright.compile.recognise import Recognised, file_sha256
+from edgewright.compile.recognise import Recognised
 from edgewright.compile.request import SYNTHETIC, CompileRequest
 from edgewright.compile.steps import STEPS
 from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.errors import Code, ConversionError, DataError
+from edgewright.files import sha256_file
 from edgewright.metrics import METRICS
 from edgewright.nouns.metric import is_own
 from edgewright.nouns.project import Compare
@@ -83,13 +84,13 @@ def data_sha256(path: Path | str | None) -> str:
     found = own_function.named(path)
     try:
         if found is not None:
-            return hashlib.sha256(f"{file_sha256(found[0])}:{found[1]}".encode()).hexdigest()
+            return hashlib.sha256(f"{sha256_file(found[0])}:{found[1]}".encode()).hexdigest()
         if path.is_dir():
             inside = ((item, item.relative_to(path)) for item in path.rglob("*"))
             files = sorted(item for item, name in inside if item.is_file() and not images.hidden(name))
-            lines = "".join(f"{file_sha256(item)}  {item.relative_to(path).as_posix()}\n" for item in files)
+            lines = "".join(f"{sha256_file(item)}  {item.relative_to(path).as_posix()}\n" for item in files)
             return hashlib.sha256(lines.encode()).hexdigest()
-        return file_sha256(path)
+        return sha256_file(path)
     except OSError as error:
         raise DataError(f"no such data file: {path}", hint=error.strerror or "check the path") from error
 

@@ -15,8 +15,8 @@ import msgspec
 
 from edgewright.compile import own_function
 from edgewright.compile.answers import Answers
-from edgewright.compile.recognise import file_sha256
 from edgewright.errors import DataError, UsageError
+from edgewright.files import sha256_file
 from edgewright.metrics import METRICS
 from edgewright.metrics.shared.labels import classes
 from edgewright.nouns.artifact import TensorSpec
@@ -138,7 +138,7 @@ def load(name: str) -> Scorer:
         share=False, own=True,
     )  # fmt: skip
     file = own(name)
-    return Scorer(metric, file_sha256(file) if file else "")
+    return Scorer(metric, sha256_file(file) if file else "")
 
 
 def check_name(name: str) -> None:

@@ -10,6 +10,7 @@ from edgewright.compile import archives, own_function, weights_only
 from edgewright.compile.formats import FORMATS, folder_of
 from edgewright.compile.source_format import Look, SourceFormat
 from edgewright.errors import Code, ModelError
+from edgewright.files import sha256_file
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
 
@@ -154,7 +155,7 @@ def _known() -> str:
 
 def _digest(path: Path, files: list[Path]) -> tuple[str, int]:
     """sha256 of one file's bytes; of several: of `<sha256>  <relative path>` lines. And their size."""
-    digests = [(item, file_sha256(item)) for item in files]
+    digests = [(item, sha256_file(item)) for item in files]
     size = sum(item.stat().st_size for item in files)
     if len(digests) == 1:
         return digests[0][1], size
@@ -166,9 +167,3 @@ def _digest(path: Path, files: list[Path]) -> tuple[str, int]:
 def _relative(item: Path, base: Path) -> str:
     """The path below `base`; of a file elsewhere its name, so that a digest does not depend on the machine."""
     return item.relative_to(base).as_posix() if item.is_relative_to(base) else item.name
-
-
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

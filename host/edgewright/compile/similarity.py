@@ -16,10 +16,10 @@ import msgspec
 
 from edgewright.compile import goldens, own_function
 from edgewright.compile.answers import MAX_BYTES
-from edgewright.compile.recognise import file_sha256
 from edgewright.compile.verdict.figures import LARGEST, plain
 from edgewright.compile.verdict.judge import Judged, real_values
 from edgewright.errors import DataError, UsageError
+from edgewright.files import sha256_file
 from edgewright.nouns.artifact import Manifest, TensorSpec
 from edgewright.nouns.project import Compare
 from edgewright.nouns.verdict import Compared, Limits
@@ -82,7 +82,7 @@ def load(compare: Compare) -> Similarity | None:
     file = check_name(compare)
     assert file is not None  # noqa: S101 - a function is named
     function = own_function.load(compare.function)
-    return Similarity(Path(compare.function).name, file_sha256(file), compare.least, function)
+    return Similarity(Path(compare.function).name, sha256_file(file), compare.least, function)
 
 
 def check_name(compare: Compare) -> Path | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from edgewright.compile.graph_node import Node
 from edgewright.compile.graph_operators import TABLES
-from edgewright.compile.graphdef import Graph, Node
+from edgewright.compile.graphdef import Graph
 from edgewright.compile.graphflow import origin, plain_call
 
 _PATH = 1  # the input of an operator that fills a table: the table, the path

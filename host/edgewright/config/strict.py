@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import os
 import re
-import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -15,6 +12,7 @@ import msgspec
 
 from edgewright.config import home
 from edgewright.errors import Code, ConfigError
+from edgewright.files import write_atomic
 from edgewright.nouns import schema as schemas
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -116,18 +114,7 @@ def write(path: Path, noun: msgspec.Struct) -> None:
     import tomli_w
 
     home.made(path.parent)
-    text = tomli_w.dumps(plain(noun))
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
+    write_atomic(path, tomli_w.dumps(plain(noun)), durable=True)
 
 
 def plain(value: Any) -> Any:

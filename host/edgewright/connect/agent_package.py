@@ -7,8 +7,6 @@ import hashlib
 import importlib.util
 import io
 import json
-import os
-import tempfile
 import threading
 import zipfile
 from collections.abc import Mapping
@@ -18,6 +16,7 @@ from edgewright.config import home
 from edgewright.connect.annotations import SHAPES, without_annotations
 from edgewright.connect.shrink import shrink
 from edgewright.errors import EdgewrightError
+from edgewright.files import write_atomic
 from edgewright.nouns.base import Noun
 from edgewright_agent import protocol
 
@@ -71,24 +70,8 @@ def kept(agent: Path, folder: Path) -> AgentPackage:
         if file.stem.endswith(hashlib.sha256(data).hexdigest()):
             return as_package(data)
     new = build(agent)
-    write(folder / f"{key.hexdigest()}-{new.sha256}.pyz", new.data)
+    write_atomic(folder / f"{key.hexdigest()}-{new.sha256}.pyz", new.data)
     return new
-
-
-def write(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all.
-
-    Raises:
-        OSError: it cannot be written, or the path is a folder.
-    """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def encoded(item: tuple[str, str]) -> tuple[bytes, bytes]:

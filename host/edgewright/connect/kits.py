@@ -13,6 +13,7 @@ from edgewright.connect import wheels as wheel_files
 from edgewright.connect.wheel_tags import WheelHost, parse
 from edgewright.connect.wheels import Wheel
 from edgewright.errors import Code, EdgewrightError
+from edgewright.files import write_atomic
 from edgewright.nouns.base import Noun
 from edgewright.nouns.target import RuntimeRow, Target, numbers
 
@@ -62,7 +63,7 @@ def keep(kits: Iterable[Kit]) -> None:
     for kit in kits:
         text = msgspec.json.format(msgspec.json.encode(kit, order="sorted")).decode("utf-8")
         name = hashlib.sha256(text.encode("utf-8")).hexdigest()
-        wheel_files.write_whole(folder / f"{PREFIX}{name}.json", text)
+        write_atomic(folder / f"{PREFIX}{name}.json", text)
 
 
 def kept() -> list[Kit]:

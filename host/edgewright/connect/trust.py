@@ -8,32 +8,14 @@ import msgspec
 
 from edgewright.config import trust as trust_file
 from edgewright.connect import ssh, ssh_config
+from edgewright.connect import ssh_pins as pins
 from edgewright.connect.hostkeys import HostKey, key_bytes, known_keys
-from edgewright.connect.ssh_config import Endpoint
 from edgewright.connect.transport import AskPassword
 from edgewright.connect.transports import transport_of
 from edgewright.errors import Code, TrustError
 from edgewright.nouns.board import Board, Fleet, Pin
 
 KNOWN_HOSTS = "~/.ssh/known_hosts"
-
-
-def pin_of(board: Board, fleet: Fleet) -> ssh.PinOf:
-    """What gives the pinned host key of a board and of the jump hosts before it."""
-    trust = trust_file.load(fleet)
-
-    def find(endpoint: Endpoint) -> str:
-        pin = trust.hosts.get(endpoint.host) if endpoint.jump else trust.boards.get(board.name)
-        if pin is None:
-            raise TrustError(
-                f"the host key of {endpoint.label} ({endpoint.host}) is not pinned",
-                hint=f"edgewright fleet trust {board.name}",
-                code=Code.HOST_KEY_UNKNOWN,
-            )
-        key_bytes(pin.host_key)
-        return pin.host_key
-
-    return find
 
 
 def scan(board: Board, fleet: Fleet, *, ask_password: AskPassword | None = None) -> list[HostKey]:
@@ -54,8 +36,8 @@ def scan(board: Board, fleet: Fleet, *, ask_password: AskPassword | None = None)
     for index, hop in enumerate(target.jumps):
         if hop.host not in trust.hosts:
             hop = msgspec.structs.replace(hop, jumps=target.jumps[:index])
-            return [ssh.scan(hop, pin_of(board, fleet), ask_password)]
-    return [ssh.scan(target, pin_of(board, fleet), ask_password)]
+            return [ssh.scan(hop, pins.pin_of(board, fleet), ask_password)]
+    return [ssh.scan(target, pins.pin_of(board, fleet), ask_password)]
 
 
 def from_known_hosts(board: Board) -> list[HostKey]:

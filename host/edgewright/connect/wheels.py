@@ -20,6 +20,7 @@ from edgewright.config import home, in_use
 from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.connect.wheel_tags import WheelHost, parse
 from edgewright.errors import Code, EdgewrightError
+from edgewright.files import sha256_file, write_atomic
 from edgewright.nouns.base import Noun
 
 PIP_SECONDS = 1800
@@ -65,7 +66,7 @@ def resolve(host: WheelHost, requirements: Sequence[str], *, patient: bool = Tru
         if found is None:
             found = download(host, requirements, folder, patient=patient)
             rows = json.dumps([[wheel.sha256, wheel.file] for wheel in found], indent=1)
-            write_whole(folder / f"{key(host, requirements)}.json", rows)
+            write_atomic(folder / f"{key(host, requirements)}.json", rows)
         return found
 
 
@@ -206,7 +207,7 @@ def describe(file: Path) -> Wheel:
         file=file.name,
         distribution=str(distribution),
         version=str(version),
-        sha256=hash_of(file),
+        sha256=sha256_file(file),
         size=size,
         path=file,
     )
@@ -218,20 +219,6 @@ def is_zip(file: Path) -> bool:
         return zipfile.is_zipfile(file)
     except BAD_ZIP:
         return False
-
-
-def hash_of(file: Path) -> str:
-    """Hex sha256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file that is there whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".note-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(temporary).replace(path)
 
 
 @contextlib.contextmanager

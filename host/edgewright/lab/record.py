@@ -13,6 +13,7 @@ import msgspec
 from edgewright.config import home
 from edgewright.config.folder_lock import locked
 from edgewright.errors import Code, EdgewrightError
+from edgewright.files import write_atomic
 from edgewright.nouns import schema as schemas
 from edgewright.nouns.base import Noun
 
@@ -112,9 +113,7 @@ def save(lab: LabRecord) -> None:
     """Writes the record atomically."""
     path = folder(lab.name) / FILE
     home.made(path.parent)
-    temporary = path.with_suffix(".new")
-    temporary.write_bytes(msgspec.json.encode(lab))
-    temporary.replace(path)
+    write_atomic(path, msgspec.json.encode(lab))
 
 
 @contextmanager

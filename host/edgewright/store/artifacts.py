@@ -6,8 +6,6 @@ artifacts only. An artifact that was given out is marked as in use until the pro
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +15,7 @@ import msgspec
 
 from edgewright.config import home, in_use
 from edgewright.errors import ArtifactError, Code
+from edgewright.files import sha256_file, write_atomic
 from edgewright.nouns import schema as schemas
 from edgewright.nouns.artifact import Artifact, FileEntry, Manifest
 from edgewright.store import sparse
@@ -123,10 +122,7 @@ class ArtifactStore:
 
     def remember(self, key: str, artifact: Artifact) -> None:
         """Notes what an artifact was made from."""
-        handle, name = tempfile.mkstemp(dir=self._temporary)
-        with os.fdopen(handle, "w") as file:
-            file.write(artifact.id + "\n")
-        Path(name).replace(self._keys / key)
+        write_atomic(self._keys / key, artifact.id + "\n", scratch=self._temporary)
 
     def forget_lost_keys(self) -> None:
         """Removes the keys of artifacts that are gone."""
@@ -180,9 +176,7 @@ def load(folder: Path, *, verify: bool = True) -> Artifact:
 
 def entry(root: Path, path: str) -> FileEntry:
     """The manifest's entry for a file of an artifact that is being made."""
-    with (root / path).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileEntry(path=path, sha256=digest, size=(root / path).stat().st_size)
+    return FileEntry(path=path, sha256=sha256_file(root / path), size=(root / path).stat().st_size)
 
 
 def _parsed(data: bytes, folder: Path) -> Manifest:

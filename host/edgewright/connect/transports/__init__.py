@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 
 from edgewright.connect.transport_kind import TransportKind
-from edgewright.errors import UsageError
 from edgewright.nouns.board import Board
+from edgewright.plugins import Unknown
 from edgewright.records import Records
 
 TRANSPORTS: Records[TransportKind] = Records(
@@ -31,9 +31,7 @@ def named_by(address: str) -> str:
         return _DEFAULT
     try:
         TRANSPORTS.entry(name)
-    except UsageError as error:
-        if error.code != "transport-unknown":
-            raise
+    except Unknown:
         return _DEFAULT
     return name
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.errors import Code, ConversionError, EdgewrightError, UsageError
+from edgewright.files import write_atomic
 from edgewright.measure.search import fallback
 from edgewright.measure.search.engine import Limits, Move, SearchResult, Verdict, search
 from edgewright.nouns.artifact import Artifact, Manifest, Parity
@@ -206,8 +205,4 @@ def _recall(key: str) -> Failure | None:
 
 
 def _remember(key: str, failure: Any) -> None:
-    place = _note(key)
-    handle, name = tempfile.mkstemp(dir=place.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(msgspec.json.encode(failure))
-    Path(name).replace(place)
+    write_atomic(_note(key), msgspec.json.encode(failure))
