@@ -1,14 +1,24 @@
 """PyTorch module or exported program -> fp32 ONNX."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets._onnx.files import save
 from edgewright_targets._onnx.rename import rename
 from edgewright_targets._onnx.widen import widened
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from edgewright.sdk import StageContext, StageResult
+
 
 _TRACED = (13, 14, 17)  # what the tracing exporter really writes; attention needs 14, newer operators 17
 _DYNAMO = 18  # the least that the other one writes, whatever it is asked for
 
 
-def convert(work):
+def convert(work: StageContext) -> StageResult:
     """At the lowest opset from `work.opset` on that the exporters can do, at most `work.max_opset`.
 
     Raises:
@@ -42,21 +52,21 @@ def convert(work):
     )
 
 
-def _tried(failed):
+def _tried(failed: Any) -> Any:
     """What the opsets failed with; those that failed alike in one."""
-    alike = {}
+    alike: dict[str, list[str]] = {}
     for opset, said in failed:
         alike.setdefault(said.replace(f" opset version {opset}", ""), []).append(str(opset))
     return "; ".join(f"opset {', '.join(opsets)}: {said}" for said, opsets in alike.items())
 
 
-def _candidates(first, most):
+def _candidates(first: Any, most: Any) -> Any:
     """Opsets to try, in order."""
     known = sorted({first, *_TRACED, _DYNAMO})
     return [one for one in known if one >= first and (most is None or one <= most)] or [min(first, most)]
 
 
-def _traced(work, opset):
+def _traced(work: StageContext, opset: Any) -> Any:
     import warnings
 
     import torch
@@ -86,7 +96,7 @@ def _traced(work, opset):
     return _taken(place), any("Python boolean" in str(one.message) for one in seen)
 
 
-def _fixed_branch(work):
+def _fixed_branch(work: StageContext) -> Any:
     """A note where the code branches on tensors' values: a trace has one branch. Of static shapes it may ask."""
     from edgewright.sdk import ConversionError
     from edgewright.sdk.failures import branching, position
@@ -103,7 +113,7 @@ def _fixed_branch(work):
     return []
 
 
-def _dynamo(work, opset):
+def _dynamo(work: StageContext, opset: Any) -> Any:
     import torch
 
     place = work.folder / "exported.onnx"
@@ -120,19 +130,19 @@ def _dynamo(work, opset):
     return _taken(place)
 
 
-def _places(kind, specs):
+def _places(kind: Any, specs: Any) -> Any:
     """Names for the exporters, which do not take every name that a source may have."""
     return [f"edgewright_{kind}_{index}" for index in range(len(specs))]
 
 
-def _examples(work):
+def _examples(work: StageContext) -> Any:
     import torch
 
     # copied: data read from a file cannot be written to, and torch warns of such arrays
     return tuple(torch.from_numpy(array.copy()) for array in next(work.samples(1)))
 
 
-def _taken(place):
+def _taken(place: Any) -> Any:
     import onnx
 
     model = onnx.load(str(place))
@@ -140,7 +150,7 @@ def _taken(place):
     return model
 
 
-def _check(model, work):
+def _check(model: ModelProto, work: StageContext) -> None:
     """The names have to be those of the source: the exporters drop inputs that nothing reads."""
     from edgewright.sdk import ConversionError
 

@@ -1,10 +1,19 @@
 """Weights of 8 or 4 bits, activations in floats. Host side, in the `openvino` worker."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from openvino import Model
+
+
 _WIDTHS = {"int8-dynamic": ("i8", "u8"), "int8-weights": ("i8", "u8"), "int4-weights": ("i4", "u4")}
 _GROUP, _LEAST_GROUP = 128, 16  # weights that share a scale of int4; halved where a layer has fewer
 
 
-def compress(model, precision):
+def compress(model: Model, precision: str) -> Any:
     """The model with compressed weights.
 
     `int8-dynamic` leaves it to the runtime to quantise the activations of matrix products while it runs;
@@ -27,7 +36,7 @@ def compress(model, precision):
     )
 
 
-def _attempts(model, precision):
+def _attempts(model: Model, precision: str) -> Iterator[Any]:
     """Models to choose from, the most exact first: NNCF by itself leaves the last layer at 8 bits."""
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedCompressionParameters, GroupSizeFallbackMode
@@ -47,7 +56,7 @@ def _attempts(model, precision):
         )
 
 
-def _has(model, widths):
+def _has(model: Model, widths: Any) -> Any:
     """Whether some constant is of one of these types."""
     return any(
         one.get_type_name() == "Constant" and one.get_element_type().get_type_name() in widths

@@ -1,9 +1,17 @@
 """The ONNX source at an opset that the Model Optimizer of OpenVINO 2021.4 reads."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgewright.sdk import StageContext, StageResult
+
+
 TAKEN = 13  # the newest that can be said in the words of the older one, see `older`
 
 
-def convert(work):
+def convert(work: StageContext) -> StageResult:
     """At `work.max_opset`, else at `TAKEN`, which the next stage rewrites.
 
     Raises:

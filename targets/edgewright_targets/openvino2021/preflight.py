@@ -1,9 +1,13 @@
 """What the plugin for the Intel NCS2 said of each layer, in words; it was asked on the host, without a stick."""
 
+from __future__ import annotations
+
+from typing import Any
+
 _SHOWN = 20  # names of layers in one line
 
 
-def check_precision(accelerator, precision):
+def check_precision(accelerator: str, precision: str) -> None:
     """Raises ConversionError when a model for the stick is not fp16."""
     from edgewright.sdk import ConversionError
 
@@ -15,7 +19,7 @@ def check_precision(accelerator, precision):
         )
 
 
-def notes(found, accelerator):
+def notes(found: dict[str, Any], accelerator: str) -> list[str]:
     """Lines for the manifest.
 
     Args:
@@ -37,7 +41,7 @@ def notes(found, accelerator):
     return [f"myriad: {line}"]
 
 
-def _line(found):
+def _line(found: dict[str, Any]) -> tuple[str, bool]:
     """(what to say, whether all layers run there)."""
     if "problem" in found:
         return f"its plugin cannot tell: {found['problem']}", False
