@@ -17,7 +17,7 @@ _WEIGHTS_ONLY = {"MatMulNBits": "int4 weights"}
 _DYNAMIC = ("ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat")
 
 
-def of_source(model: ModelProto, path: Path) -> Any:  # noqa: ARG001 - one signature for all targets
+def of_source(model: Any, path: Path) -> list[dict[str, Any]]:  # noqa: ARG001 - one signature for all targets
     """Rows for `edgewright.sdk.Operation` of an opened ONNX source."""
     return _rows(model.model)
 
@@ -108,7 +108,7 @@ def _arithmetic(node: NodeProto, nodes: dict[str, NodeProto], weights: dict[str,
     return _HALVES.get(kind, "") if kind else ""
 
 
-def _quantised(name: str, nodes: dict[str, NodeProto], weights: dict[str, int]) -> Any:
+def _quantised(name: str, nodes: dict[str, NodeProto], weights: dict[str, int]) -> str | None:
     """The width of the integers that a tensor was dequantised from; None where it was not."""
     node = nodes.get(name)
     if node is None or node.op_type != "DequantizeLinear":

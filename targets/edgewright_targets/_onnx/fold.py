@@ -5,6 +5,7 @@ Exporters compute the shapes of Reshapes, which are fixed where the inputs' are.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _size(dims: Any) -> int:
+def _size(dims: Iterable[int]) -> int:
     import math
 
     return math.prod(dims)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from edgewright_targets._onnx.files import save
 from edgewright_targets._onnx.rename import rename
 from edgewright_targets._onnx.widen import widened
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from pathlib import Path
 
-    from edgewright.sdk import StageContext, StageResult
+    from onnx import ModelProto
+    from torch import Tensor
+
+    from edgewright.sdk import StageContext, StageResult, TensorSpec
 
 
 _TRACED = (13, 14, 17)  # what the tracing exporter really writes; attention needs 14, newer operators 17
@@ -52,7 +56,7 @@ def convert(work: StageContext) -> StageResult:
     )
 
 
-def _tried(failed: Any) -> Any:
+def _tried(failed: list[tuple[int, str]]) -> str:
     """What the opsets failed with; those that failed alike in one."""
     alike: dict[str, list[str]] = {}
     for opset, said in failed:
@@ -60,13 +64,15 @@ def _tried(failed: Any) -> Any:
     return "; ".join(f"opset {', '.join(opsets)}: {said}" for said, opsets in alike.items())
 
 
-def _candidates(first: Any, most: Any) -> Any:
+def _candidates(first: int, most: int | None) -> list[int]:
     """Opsets to try, in order."""
     known = sorted({first, *_TRACED, _DYNAMO})
-    return [one for one in known if one >= first and (most is None or one <= most)] or [min(first, most)]
+    return [one for one in known if one >= first and (most is None or one <= most)] or [
+        min(first, first if most is None else most)
+    ]
 
 
-def _traced(work: StageContext, opset: Any) -> Any:
+def _traced(work: StageContext, opset: int) -> tuple[ModelProto, bool]:
     import warnings
 
     import torch
@@ -96,7 +102,7 @@ def _traced(work: StageContext, opset: Any) -> Any:
     return _taken(place), any("Python boolean" in str(one.message) for one in seen)
 
 
-def _fixed_branch(work: StageContext) -> Any:
+def _fixed_branch(work: StageContext) -> list[str]:
     """A note where the code branches on tensors' values: a trace has one branch. Of static shapes it may ask."""
     from edgewright.sdk import ConversionError
     from edgewright.sdk.failures import branching, position
@@ -113,7 +119,7 @@ def _fixed_branch(work: StageContext) -> Any:
     return []
 
 
-def _dynamo(work: StageContext, opset: Any) -> Any:
+def _dynamo(work: StageContext, opset: int) -> ModelProto:
     import torch
 
     place = work.folder / "exported.onnx"
@@ -130,19 +136,19 @@ def _dynamo(work: StageContext, opset: Any) -> Any:
     return _taken(place)
 
 
-def _places(kind: Any, specs: Any) -> Any:
+def _places(kind: str, specs: Sequence[TensorSpec]) -> list[str]:
     """Names for the exporters, which do not take every name that a source may have."""
     return [f"edgewright_{kind}_{index}" for index in range(len(specs))]
 
 
-def _examples(work: StageContext) -> Any:
+def _examples(work: StageContext) -> tuple[Tensor, ...]:
     import torch
 
     # copied: data read from a file cannot be written to, and torch warns of such arrays
     return tuple(torch.from_numpy(array.copy()) for array in next(work.samples(1)))
 
 
-def _taken(place: Any) -> Any:
+def _taken(place: Path) -> ModelProto:
     import onnx
 
     model = onnx.load(str(place))

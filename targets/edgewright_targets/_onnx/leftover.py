@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -45,14 +45,14 @@ def _in_onnx(node: NodeProto) -> bool:
     return node.domain not in ("", "ai.onnx") or defs.has(node.op_type, "")
 
 
-def _erfc(model: ModelProto, node: NodeProto) -> Any:
+def _erfc(model: ModelProto, node: NodeProto) -> list[NodeProto]:
     """1 - Erf(x)."""
     one = _constant(model, 1.0)
     inner = f"{node.output[0]}_erf"
     return [_node("Erf", [node.input[0]], inner), _node("Sub", [one, inner], node.output[0])]
 
 
-def _gelu(model: ModelProto, node: NodeProto) -> Any:
+def _gelu(model: ModelProto, node: NodeProto) -> list[NodeProto]:
     """x / 2 (1 + Erf(x / sqrt 2)), or its approximation where the file says so."""
     x, out = node.input[0], node.output[0]
     flags = {item.name: item.i for item in node.attribute}
@@ -78,13 +78,13 @@ def _gelu(model: ModelProto, node: NodeProto) -> Any:
     ]
 
 
-def _node(kind: Any, inputs: Any, output: Any) -> Any:
+def _node(kind: str, inputs: list[str], output: str) -> NodeProto:
     from onnx import helper
 
     return helper.make_node(kind, inputs, [output], name=output)
 
 
-def _constant(model: ModelProto, value: Any) -> Any:
+def _constant(model: ModelProto, value: float) -> str:
     """The name of a float32 scalar."""
     import numpy
     from onnx import numpy_helper

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def distinct(inputs: list[str], outputs: list[str]) -> list[str]:
     return found
 
 
-def _free(name: str, taken: Any) -> Any:
+def _free(name: str, taken: Collection[str]) -> str:
     """The name, or the first one like it that is not taken."""
     number, found = 0, name
     while found in taken:

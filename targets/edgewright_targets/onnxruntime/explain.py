@@ -11,7 +11,7 @@ __all__ = ["executed", "shipped"]
 _LARGEST = 1 << 30  # bytes; a protobuf ends at 2 GiB, and the optimised copy may be larger than the file
 
 
-def executed(path: Path) -> Any:
+def executed(path: Path) -> list[dict[str, Any]] | None:
     """Rows of the graph that the runtime executes on this machine's CPU, all optimisations done.
 
     None for a model so large that its optimised copy does not fit into one file.

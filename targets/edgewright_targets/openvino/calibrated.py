@@ -11,6 +11,8 @@ from edgewright_targets.openvino.floats import floats, shield
 
 if TYPE_CHECKING:
     import numpy as np
+    from nncf import AdvancedQuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParameters
 
     Array = np.ndarray[Any, Any]
     from openvino import Model
@@ -23,7 +25,7 @@ _WORSE = ("GRUSequence", "GRUCell")  # 8-bit ones lose 30 dB against floats: the
 _OUTLIERS = 1e-4  # share of a sample's values that `percentile` leaves out at each end
 
 
-def quantise(model: Model, work: StageContext) -> Any:
+def quantise(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, ...], list[str]]:
     """8-bit weights a channel, 8-bit activations.
 
     Returns:
@@ -63,13 +65,13 @@ def quantise(model: Model, work: StageContext) -> Any:
         ignored_scope=nncf.IgnoredScope(names=ignored) if ignored else None,
         advanced_parameters=_parameters(work.calibration_method, spare=not layers.first_of(model, ignored)),
     )
-    shield(quantised, by_default.get(FILLS, ()))
+    shield(quantised, by_default.get(FILLS, set()))
     _some_quantised(quantised)
     layers.check_float(quantised, keep)
     return quantised, METHODS[work.calibration_method], tuple(sorted({*keep, *worse.values()})), notes
 
 
-def _parameters(method: Any, spare: Any) -> Any:
+def _parameters(method: str, spare: bool) -> AdvancedQuantizationParameters:
     """What differs from NNCF's defaults, as measured in dB of SQNR on small networks of each kind.
 
     Its default range of an activation, the mean of the samples' extremes, costs 12 to 40 dB against the extremes of
@@ -90,7 +92,7 @@ def _parameters(method: Any, spare: Any) -> Any:
     )
 
 
-def _ranges(method: Any) -> Any:
+def _ranges(method: str) -> RangeEstimatorParameters:
     """How the range of an activation comes from its values."""
     from nncf.quantization.range_estimator import (
         AggregatorType,
@@ -118,7 +120,7 @@ class _Feed:
         self._work, self._names, self._next = work, names, 0
         self._stream: Iterator[list[Array]] = iter(())
 
-    def __call__(self, index: Any) -> Any:
+    def __call__(self, index: int) -> dict[str, Array]:
         if index != self._next or index == 0:
             self._stream, self._next = self._work.samples(), 0
         while self._next <= index:
@@ -127,7 +129,7 @@ class _Feed:
         return dict(zip(self._names, map(wide, sample), strict=True))
 
 
-def _has_attention(model: Model) -> Any:
+def _has_attention(model: Model) -> bool:
     """Whether there is attention, fused or spelt out, for which NNCF has better rules: 2 to 20 dB."""
     for one in model.get_ops():
         if one.get_type_name() == "ScaledDotProductAttention":

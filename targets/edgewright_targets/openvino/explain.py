@@ -23,19 +23,19 @@ _PASSING = (
 )  # from constant to weight
 
 
-def of_source(model: Model, path: Path) -> Any:  # noqa: ARG001 - one signature for all targets
+def of_source(model: Any, path: Path) -> list[dict[str, Any]]:  # noqa: ARG001 - one signature for all targets
     """Rows for `edgewright.sdk.Operation` of an opened IR source."""
     return of_model(model.model)
 
 
-def shipped(path: Path) -> Any:
+def shipped(path: Path) -> list[dict[str, Any]]:
     """Rows of the file."""
     import openvino as ov
 
     return of_model(ov.Core().read_model(str(path)))
 
 
-def executed(path: Path) -> Any:
+def executed(path: Path) -> list[dict[str, Any]]:
     """Rows of the graph that the CPU plugin executes on this machine.
 
     `absorbed` of a row are the operators of the file's layers that were folded into it.
@@ -113,7 +113,7 @@ def _largest(item: Node) -> float:
     return found
 
 
-def _text(said: Any, key: Any) -> Any:
+def _text(said: dict[str, Any], key: str) -> str:
     return said[key].astype(str) if key in said else ""
 
 
@@ -144,7 +144,7 @@ def _arithmetic(item: Node) -> str:
     return f"{width} weights" if width else "fp32"
 
 
-def _stored(item: Node) -> Any:
+def _stored(item: Node) -> str | None:
     """The narrow type that a constant weight is stored in; None for fp32 and for what is computed."""
     while item.get_type_name() in _PASSING and item.inputs():
         item = item.inputs()[0].get_source_output().get_node()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgewright_targets.openvino.files import described, own_names, strip
 from edgewright_targets.openvino.ports import fixed
@@ -32,7 +32,7 @@ def convert(work: StageContext) -> StageResult:
     model, method, kept, notes = _STEPS[work.precision](fixed(read(work), work), work)
     strip(model, own_names(work))
     ov.save_model(model, str(work.folder / work.entry), compress_to_fp16=work.precision == "fp16")
-    return {**described(work, method), "kept_float": kept, "notes": notes}
+    return {**described(work, method), "kept_float": [*kept], "notes": notes}
 
 
 def read(work: StageContext) -> Model:
@@ -47,18 +47,18 @@ def read(work: StageContext) -> Model:
     return ov.convert_model(str(path))
 
 
-def _as_is(model: Model, work: StageContext) -> tuple[Model, str, tuple[Any, ...], list[Any]]:  # noqa: ARG001 - one signature for all steps
+def _as_is(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, ...], list[str]]:  # noqa: ARG001 - one signature for all steps
     return model, "", (), []
 
 
-def _static(model: Model, work: StageContext) -> Any:
+def _static(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, ...], list[str]]:
     from edgewright_targets.openvino.calibrated import quantise
 
     strip(model, own_names(work))  # a layer's name in the fp32 file has to mean the same layer here
     return quantise(model, work)
 
 
-def _weights(model: Model, work: StageContext) -> Any:
+def _weights(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, ...], list[str]]:
     from edgewright_targets.openvino.weights_only import compress
 
     return compress(model, work.precision), "", (), []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
     from edgewright.sdk import StageContext, StageResult
 
 
@@ -24,7 +26,7 @@ def convert(work: StageContext) -> StageResult | None:
     return None
 
 
-def _halves(graph: Any) -> Any:
+def _halves(graph: GraphDef) -> bool:
     from tensorflow.core.framework import types_pb2
 
     nodes = [*graph.node, *(node for item in graph.library.function for node in item.node_def)]

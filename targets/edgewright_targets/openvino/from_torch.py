@@ -29,7 +29,7 @@ def convert(work: StageContext) -> StageResult:
     return {}
 
 
-def _others(program: Any) -> Any:
+def _others(program: Any) -> bool:
     import torch
 
     weights = [*program.state_dict.values(), *program.constants.values()]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from openvino import Input, Model, Node
@@ -18,7 +19,9 @@ _AVERAGES = ("AvgPool", "ReduceMean")
 _RESHAPES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze")
 
 
-def operations_of(model: Model, wanted: tuple[str, ...], made: Any = None) -> dict[str, list[str]]:
+def operations_of(
+    model: Model, wanted: Sequence[str], made: dict[str, list[str]] | None = None
+) -> dict[str, list[str]]:
     """{layer: [friendly names of its operations]}.
 
     A layer is named by an operation, by a tensor that it makes, or by a part of the path that it or its weights
@@ -57,7 +60,7 @@ def operations_of(model: Model, wanted: tuple[str, ...], made: Any = None) -> di
     return found
 
 
-def made_by(path: Path, wanted: Any) -> Any:
+def made_by(path: Path, wanted: Iterable[str]) -> dict[str, list[str]]:
     """{layer: names of what its nodes, and batch normalisations behind them, make} of an ONNX file: these survive.
 
     OpenVINO calls the last operation by the model's output, and a convolution that took in a normalisation by its.
@@ -136,7 +139,7 @@ def _computes(operation: Node) -> bool:
     return operation.get_type_name() not in _NO_OPERATIONS
 
 
-def _weighted(model: Model) -> Any:
+def _weighted(model: Model) -> list[str]:
     """Friendly names of the operations that have weights, in order."""
     return [
         one.get_friendly_name()
@@ -185,6 +188,6 @@ def _in_integers(one: Node) -> bool:
     )
 
 
-def _below(name: str, layer: Any) -> Any:
+def _below(name: str, layer: str) -> bool:
     parts = f"/{name.replace('.', '/').replace(':', '/')}/"
     return f"/{layer.replace('.', '/')}/" in parts

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from openvino import Model, Node, Output
 
-    from edgewright.sdk.graphs import Graph, Move
+    from edgewright.sdk.graphs import Graph, Move, Tail
 
     Array = np.ndarray[Any, Any]
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SAME = ("FakeQuantize", "Convert", "Reshape", "Squeeze", "Unsqueeze", "Result")  # but for the shape
 
 
-def tails(path: Path, outputs: Any) -> Any:
+def tails(path: Path, outputs: list[str]) -> list[Tail | None]:
     """A `compile.tails.Tail`, or None, for each named output."""
     import openvino as ov
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ _WIDTHS = {"int8-dynamic": ("i8", "u8"), "int8-weights": ("i8", "u8"), "int4-wei
 _GROUP, _LEAST_GROUP = 128, 16  # weights that share a scale of int4; halved where a layer has fewer
 
 
-def compress(model: Model, precision: str) -> Any:
+def compress(model: Model, precision: str) -> Model:
     """The model with compressed weights.
 
     `int8-dynamic` leaves it to the runtime to quantise the activations of matrix products while it runs;
@@ -56,7 +56,7 @@ def _attempts(model: Model, precision: str) -> Iterator[Any]:
         )
 
 
-def _has(model: Model, widths: Any) -> Any:
+def _has(model: Model, widths: Collection[str]) -> bool:
     """Whether some constant is of one of these types."""
     return any(
         one.get_type_name() == "Constant" and one.get_element_type().get_type_name() in widths

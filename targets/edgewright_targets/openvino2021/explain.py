@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 _NO_OPERATIONS = ("Const", "Parameter", "Result")
 _PASSING = ("Convert", "Reshape", "FakeQuantize", "Multiply", "Subtract")  # from a constant to weights
@@ -18,7 +21,7 @@ _FLOATS = {"f16": "fp16", "f32": "fp32"}
 _PLUGINS_OWN = ("Input", "Output", "Const", "Reorder")
 
 
-def executed(path: Path) -> Any:
+def executed(path: Path) -> list[dict[str, Any]] | None:
     """Rows of the graph that the CPU plugin of that release executes; `absorbed` are layers of the file.
 
     None where the toolchain, which holds that release, is not installed any more.
@@ -49,7 +52,7 @@ def executed(path: Path) -> Any:
     ]
 
 
-def shipped(path: Path) -> Any:
+def shipped(path: Path) -> list[dict[str, Any]]:
     """Rows for `edgewright.sdk.Operation` of the file."""
     from xml.etree import ElementTree
 
@@ -75,7 +78,9 @@ def shipped(path: Path) -> Any:
     ]
 
 
-def _constants(layers: Any, reads: Any) -> Any:
+def _constants(
+    layers: dict[str | None, Element], reads: dict[str | None, list[str | None]]
+) -> set[str | None]:
     """Those that are constants, or only unpack one; the file lists what is read before what reads it."""
     found: set[str | None] = set()
     for number, layer in layers.items():
@@ -85,7 +90,9 @@ def _constants(layers: Any, reads: Any) -> Any:
     return found
 
 
-def _arithmetic(number: Any, layers: Any, reads: Any) -> Any:
+def _arithmetic(
+    number: str | None, layers: dict[str | None, Element], reads: dict[str | None, list[str | None]]
+) -> str:
     """The type that a layer's weights are stored in."""
     if layers[number].get("type") not in _LAYERS or len(reads[number]) < 2:
         return ""

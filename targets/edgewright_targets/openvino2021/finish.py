@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from edgewright_targets.openvino2021.prune import keep_outputs
 from edgewright_targets.openvino2021.ready import ready
 
 if TYPE_CHECKING:
-    from edgewright.sdk import StageContext, StageResult
+    from edgewright.sdk import StageContext, StageResult, TensorReport, TensorSpec
 
 
 TOOLCHAIN = "openvino-2021"
@@ -54,12 +55,12 @@ def convert(work: StageContext) -> StageResult:
     }
 
 
-def _end(spec: Any, name: str) -> Any:
+def _end(spec: TensorSpec, name: str) -> TensorReport:
     """An input or output: floats are float32 in the file, whatever the source has."""
     return {"name": name, **({"dtype": "float32"} if "float" in spec.dtype else {})}
 
 
-def _outputs(path: Path) -> Any:
+def _outputs(path: Path) -> list[str]:
     """Names of the outputs of an ONNX file, in the source's order."""
     import onnx
 
@@ -95,7 +96,7 @@ def said(output: str) -> str:
     return re.sub(r"^Exception occurred during running replacer .*?\)\w*: ", "", line)[:300].rstrip(".")
 
 
-def ask(python: Any, what: Any, path: Path, *arguments: Any) -> Any:
+def ask(python: Path, what: str, path: Path, *arguments: str) -> Any:
     """What the function `what` of `inside` says.
 
     Raises:
@@ -116,7 +117,7 @@ def ask(python: Any, what: Any, path: Path, *arguments: Any) -> Any:
     return json.loads(done.stdout)
 
 
-def _run(command: list[Path | str]) -> Any:
+def _run(command: Sequence[Path | str]) -> subprocess.CompletedProcess[str]:
     """A program of the toolchain that has ended. Raises ConversionError when it does not within an hour."""
     from edgewright.sdk import ConversionError
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from edgewright_targets.openvino2021.finish import INSIDE, TOOLCHAIN
 
 
-def load(folder: Path, manifest: Any, options: Any) -> Any:
+def load(folder: str, manifest: dict[str, Any], options: dict[str, Any]) -> Session:
     """A Session as those of `runner.py`.
 
     Raises:
@@ -27,7 +28,7 @@ def load(folder: Path, manifest: Any, options: Any) -> Any:
 class Session:
     """One loaded network, in another process. `accelerator` is what really runs."""
 
-    def __init__(self, python: Any, folder: Path, manifest: Any, options: Any) -> None:
+    def __init__(self, python: Path, folder: Path, manifest: dict[str, Any], options: dict[str, Any]) -> None:
         from edgewright.sdk import ConversionError
 
         self.accelerator = options.get("accelerator") or "cpu"
@@ -49,11 +50,11 @@ class Session:
                 code="conversion-failed",
             )
 
-    def feed(self, tensors: Any) -> Any:
+    def feed(self, tensors: Sequence[Any]) -> bytes:
         """Bytes of each input, in the manifest's order."""
         return b"".join(bytes(one) for one in tensors)
 
-    def infer(self, feed: Any) -> Any:
+    def infer(self, feed: bytes) -> list[bytes]:
         """One inference: bytes of each output.
 
         Raises:
@@ -72,11 +73,11 @@ class Session:
             )
         return answers
 
-    def read(self, outputs: Any) -> Any:
+    def read(self, outputs: list[bytes]) -> list[bytes]:
         """The bytes as they are."""
         return outputs
 
-    def _send(self, data: Any) -> None:
+    def _send(self, data: bytes) -> None:
         try:
             self._in.write(data)
             self._in.flush()
@@ -93,8 +94,8 @@ class Session:
         self._process.wait()
 
 
-def _size(spec: Any) -> Any:
+def _size(spec: dict[str, Any]) -> int:
     """Bytes of a tensor."""
     import numpy
 
-    return int(numpy.prod(spec["shape"], dtype=numpy.int64)) * numpy.dtype(spec["dtype"]).itemsize
+    return int(numpy.prod(spec["shape"], dtype=numpy.int64)) * int(numpy.dtype(spec["dtype"]).itemsize)

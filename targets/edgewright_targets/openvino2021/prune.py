@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 
 def keep_outputs(path: Path, names: set[str]) -> None:
@@ -29,15 +32,15 @@ def keep_outputs(path: Path, names: set[str]) -> None:
     tree.write(path, encoding="utf-8", xml_declaration=True)
 
 
-def _names(edge: Any, by_id: Any) -> Any:
+def _names(edge: Element, by_id: dict[str | None, Element]) -> set[str | None]:
     """All that the tensor at the start of an edge is called."""
     layer = by_id[edge.get("from-layer")]
-    ports = [port for port in layer.find("output") if port.get("id") == edge.get("from-port")]
+    ports = [port for port in layer.findall("output")[0] if port.get("id") == edge.get("from-port")]
     own = {name for port in ports for name in (port.get("names") or "").split(",") if name}
     return {layer.get("name"), *own}
 
 
-def _drop_unread(layers: Any, edges: Any) -> None:
+def _drop_unread(layers: Element, edges: Element) -> None:
     """Removes the layers that end nowhere, in place."""
     while True:
         there = {layer.get("id") for layer in layers}

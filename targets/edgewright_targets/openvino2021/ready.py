@@ -70,7 +70,7 @@ def _replace(model: ModelProto, ways: dict[str, Callable[..., Any]], sizes: dict
     model.graph.node.extend(copies)
 
 
-def _squares(model: ModelProto, node: NodeProto, sizes: Any) -> Any:  # noqa: ARG001 - one signature for all ways
+def _squares(model: ModelProto, node: NodeProto, sizes: dict[str, list[int]]) -> list[NodeProto] | None:  # noqa: ARG001 - one signature for all ways
     """ReduceSumSquare as a product and a sum."""
     from onnx import helper
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from edgewright_targets._onnx.explain import shipped
 
 __all__ = ["executed", "shipped"]
 
 
-def executed(path: Path) -> Any:  # noqa: ARG001 - one signature for all targets
+def executed(path: Path) -> None:  # noqa: ARG001 - one signature for all targets
     """None: the engine is built on the board, and what it fuses is known there only."""
     return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SIGNATURE = "serving_default"
 
 
-def ordered(data: bytes, inputs: Any, outputs: Any) -> Any:
+def ordered(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
     """The bytes with the first subgraph's inputs and outputs in the order of their names, where those are all there."""
     from edgewright.sdk import tflite
 
@@ -53,7 +53,7 @@ def named(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
     return tflite.packed(schema, model)
 
 
-def _by_name(graph: SubGraphT, indexes: Any, names: list[str]) -> Any:
+def _by_name(graph: SubGraphT, indexes: Array, names: list[str]) -> Array:
     """Indexes of the tensors in the order of the names; as they are where others are there."""
     import numpy
 

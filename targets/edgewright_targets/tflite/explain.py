@@ -20,12 +20,12 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def of_source(model: ModelT, path: Path) -> Any:  # noqa: ARG001 - one signature for all targets
+def of_source(model: Any, path: Path) -> list[dict[str, Any]]:  # noqa: ARG001 - one signature for all targets
     """Rows for `edgewright.sdk.Operation` of an opened .tflite source."""
     return shipped(path)
 
 
-def executed(path: Path) -> Any:  # noqa: ARG001 - one signature for all targets
+def executed(path: Path) -> None:  # noqa: ARG001 - one signature for all targets
     """None: the interpreter executes the operators of the file; what a delegate does with them it does not say."""
     return None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgewright_targets._onnx.files import LARGE
 from edgewright_targets._onnx.fold import folded
@@ -14,9 +15,9 @@ from edgewright_targets._onnx.widen import widened, widened_size
 from edgewright_targets.tflite import ends, layers
 
 if TYPE_CHECKING:
-    from ai_edge_litert.schema_py_generated import ModelT
+    from onnx import ModelProto
 
-    from edgewright.sdk import StageContext, StageResult
+    from edgewright.sdk import ConversionError, StageContext, StageResult, TensorSpec
 
 
 TOOLCHAIN = "onnx2tf"
@@ -70,7 +71,7 @@ def convert(work: StageContext) -> StageResult:
     return {"notes": notes}
 
 
-def _raised(model: ModelT) -> Any:
+def _raised(model: ModelProto) -> ModelProto:
     """The model at the opset whose meanings the tool knows: before 13, a Softmax was over all axes from its own on."""
     from onnx import version_converter
 
@@ -82,7 +83,7 @@ def _raised(model: ModelT) -> Any:
         return model
 
 
-def _folded(model: ModelT) -> Any:
+def _folded(model: ModelProto) -> ModelProto:
     """The model with its computed shapes as constants: the tool takes some of those that it computes for another's."""
     try:
         return folded(model)
@@ -91,7 +92,7 @@ def _folded(model: ModelT) -> Any:
         return model
 
 
-def _hold_shapes(path: Path, outputs: Any) -> None:
+def _hold_shapes(path: Path, outputs: Iterable[TensorSpec]) -> None:
     """Two Reshapes behind each output that may be a picture: the tool turns its axes round to NHWC else.
 
     It takes them out again, and leaves a Transpose where one is needed.
@@ -120,7 +121,7 @@ def _hold_shapes(path: Path, outputs: Any) -> None:
         onnx.save(model, str(path))
 
 
-def _layers(report: Any) -> Any:
+def _layers(report: Path) -> dict[str, str]:
     """{name of a node, or of its output: the tensor that holds it}, as the tool says."""
     names = {}
     for record in json.loads(report.read_text())["records"] if report.is_file() else []:
@@ -130,7 +131,7 @@ def _layers(report: Any) -> Any:
     return names
 
 
-def _too_large() -> Any:
+def _too_large() -> ConversionError:
     from edgewright.sdk import ConversionError
 
     return ConversionError(
@@ -140,7 +141,7 @@ def _too_large() -> Any:
     )
 
 
-def _too_slow() -> Any:
+def _too_slow() -> ConversionError:
     from edgewright.sdk import ConversionError
 
     return ConversionError(
@@ -150,7 +151,7 @@ def _too_slow() -> Any:
     )
 
 
-def _refused(done: Any) -> Any:
+def _refused(done: subprocess.CompletedProcess[str]) -> ConversionError:
     from edgewright.sdk import ConversionError
     from edgewright.sdk.failures import line_of
 

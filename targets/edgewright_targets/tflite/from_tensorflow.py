@@ -15,6 +15,10 @@ from edgewright_targets.tflite.keras_copy import kinds, renamed, unrolled
 from edgewright_targets.tflite.widen import wide, widened
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from tensorflow.lite.python.lite import TFLiteConverterV2
+
     from edgewright.sdk import StageContext, StageResult
 
 
@@ -61,7 +65,7 @@ def convert(work: StageContext) -> StageResult:
     return {"notes": notes}
 
 
-def _ask_for(converter: Any, work: StageContext, tf: Any) -> None:
+def _ask_for(converter: TFLiteConverterV2, work: StageContext, tf: ModuleType) -> None:
     """Tells the converter how to quantise."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     # else dense layers get an operator version that tflite-runtime 2.14 refuses

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 from edgewright_targets.tflite import torch_copy
 
 if TYPE_CHECKING:
-    from edgewright.sdk import StageContext, StageResult
+    from torch import Tensor
+    from torch.nn import Module
+
+    from edgewright.sdk import ConversionError, StageContext, StageResult
 
 
 _LACKING = re.compile(
@@ -43,13 +46,13 @@ def convert(work: StageContext) -> StageResult:
     return {"notes": notes}
 
 
-def _converted(module: Any, example: Any) -> Any:
+def _converted(module: Module, example: tuple[Tensor, ...]) -> Any:
     import litert_torch
 
     return litert_torch.convert(module, example, enable_x64=True)
 
 
-def _refused(error: Any, source: Any) -> Any:
+def _refused(error: Exception, source: Any) -> ConversionError:
     from edgewright.sdk import ConversionError
 
     found = _LACKING.search(str(error))

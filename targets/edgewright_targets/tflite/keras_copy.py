@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
 
 LOOPS = ("While", "StatelessWhile")
 
@@ -55,14 +58,14 @@ def renamed(source: Any) -> Any:
     )
 
 
-def kinds(concrete: Any) -> set[str]:
+def kinds(concrete: ConcreteFunction) -> set[str]:
     """Names of the operators in a ConcreteFunction, those of its functions too."""
     graph = concrete.graph.as_graph_def()
     inside = {node.op for function in graph.library.function for node in function.node_def}
     return {node.op for node in graph.node} | inside
 
 
-def _has_loop(concrete: Any) -> bool:
+def _has_loop(concrete: ConcreteFunction) -> bool:
     return bool(kinds(concrete) & set(LOOPS))
 
 

@@ -20,7 +20,7 @@ _FILE = "layers.json"
 _MOVES = ("TRANSPOSE", "RESHAPE", "SQUEEZE")  # converters add these behind an operator, under its name
 
 
-def save(folder: Path, names: list[str], outputs: Any = None) -> None:
+def save(folder: Path, names: dict[str, str], outputs: dict[str, int] | None = None) -> None:
     """Writes what a stage knows.
 
     Args:

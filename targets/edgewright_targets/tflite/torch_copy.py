@@ -6,17 +6,20 @@ end elsewhere: litert-torch refuses some of them and converts others wrongly (0.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ai_edge_litert.schema_py_generated import SubGraphT
+    from torch import Tensor
+    from torch.fx import GraphModule, Node
+    from torch.nn import Module
 
 
 TRANSPOSED = {"conv_transpose1d": 1, "conv_transpose2d": 2, "conv_transpose3d": 3}
 _GROUPED = ("conv3d",)
 
 
-def copied(source: Any, *, again: Any = False) -> Any:
+def copied(source: Any, *, again: bool = False) -> tuple[Module, tuple[Tensor, ...], list[str]]:
     """(a module that computes the same, its example inputs, notes): the source's own where nothing is to be changed.
 
     Args:
@@ -53,14 +56,14 @@ def copied(source: Any, *, again: Any = False) -> Any:
     return module, example, notes
 
 
-def _convolves_back(module: Any) -> Any:
+def _convolves_back(module: Module) -> bool:
     import torch
 
     kinds = (torch.nn.modules.conv._ConvTransposeNd, torch.fx.GraphModule)
     return isinstance(module, kinds) or (isinstance(module, torch.nn.Conv3d) and module.groups > 1)
 
 
-def _without_guards(graph: SubGraphT) -> None:
+def _without_guards(graph: GraphModule) -> None:
     for node in list(graph.graph.nodes):
         checks = node.op == "call_module" and node.target == "_guards_fn"
         if checks or "_assert_tensor_metadata" in str(node.target):
@@ -68,7 +71,7 @@ def _without_guards(graph: SubGraphT) -> None:
     graph.recompile()
 
 
-def _widen(graph: SubGraphT) -> None:
+def _widen(graph: GraphModule) -> None:
     """Every type of floats becomes float32, in place."""
     import torch
 
@@ -85,7 +88,7 @@ def _widen(graph: SubGraphT) -> None:
     graph.recompile()
 
 
-def _take_apart(graph: SubGraphT) -> Any:
+def _take_apart(graph: GraphModule) -> list[str]:
     """Replaces convolutions that LiteRT has no operator for, in place. Returns names of their layers."""
     found = []
     for node in list(graph.graph.nodes):
@@ -110,10 +113,10 @@ def _take_apart(graph: SubGraphT) -> Any:
     return found
 
 
-def _settings(given: Any, axes: Any) -> Any:
+def _settings(given: dict[str, Any], axes: int) -> tuple[list[int], list[int], list[int], list[int]]:
     """(stride, padding, output_padding, dilation), a number an axis."""
 
-    def each(name: str, usual: Any) -> Any:
+    def each(name: str, usual: int) -> list[int]:
         value = given.get(name, usual)
         value = list(value) if isinstance(value, (list, tuple)) else [value]
         return value * axes if len(value) == 1 else value
@@ -121,7 +124,7 @@ def _settings(given: Any, axes: Any) -> Any:
     return each("stride", 1), each("padding", 0), each("more", 0), each("dilation", 1)
 
 
-def _plain(weight: Any, stride: Any, padding: Any, more: Any, dilation: Any) -> Any:
+def _plain(weight: Node, stride: list[int], padding: list[int], more: list[int], dilation: list[int]) -> bool:
     """Whether litert-torch converts it rightly: no stride, nothing cut off, or as much at both ends as LiteRT cuts itself."""
     size = weight.meta["val"].shape[2:]
     if len(size) == 3:
@@ -132,7 +135,7 @@ def _plain(weight: Any, stride: Any, padding: Any, more: Any, dilation: Any) -> 
     )
 
 
-def layers_of(source: Any, kinds: Any) -> Any:
+def layers_of(source: Any, kinds: Collection[str]) -> list[str]:
     """Names of the layers that call one of some operators, such as `conv2d`; none where the source cannot be followed."""
     from edgewright.sdk import ConversionError
 
@@ -143,7 +146,7 @@ def layers_of(source: Any, kinds: Any) -> Any:
     return list(dict.fromkeys(_layer(node) for node in nodes if getattr(node.target, "_opname", "") in kinds))
 
 
-def _layer(node: Any) -> Any:
+def _layer(node: Node) -> str:
     """The name of the layer, as the module has it."""
     stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values() if path]
     name = stack[-1].removeprefix("L['self'].") if stack else ""
@@ -151,8 +154,15 @@ def _layer(node: Any) -> Any:
 
 
 def _back(
-    x: Any, weight: Any, bias: Any, groups: Any, stride: Any, padding: Any, more: Any, dilation: Any
-) -> Any:
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    groups: int,
+    stride: list[int],
+    padding: list[int],
+    more: list[int],
+    dilation: list[int],
+) -> Tensor:
     """A transposed convolution of which nothing is cut off, cut to what is wanted, and the bias."""
     import torch
 
@@ -172,14 +182,14 @@ def _back(
     return full if bias is None else full + bias.reshape(1, -1, *[1] * (full.ndim - 2))
 
 
-def _dilated(kernel: Any, dilation: Any) -> Any:
+def _dilated(kernel: Tensor, dilation: list[int]) -> Tensor:
     """The kernel with zeros between its values, in place of a dilation."""
     for axis, step in enumerate(dilation, 2):
         kernel = _spread(kernel, axis, step)
     return kernel
 
 
-def _spread(array: Any, axis: Any, step: Any) -> Any:
+def _spread(array: Tensor, axis: int, step: int) -> Tensor:
     """`step - 1` zeros between the values of an axis; by arrays of four axes, as LiteRT pads no more."""
     import math
 
@@ -194,7 +204,7 @@ def _spread(array: Any, axis: Any, step: Any) -> Any:
     return rows.reshape(shape).narrow(axis, 0, shape[axis] - step + 1)
 
 
-def _back_3d(x: Any, kernel: Any, groups: Any, stride: Any) -> Any:
+def _back_3d(x: Tensor, kernel: Tensor, groups: int, stride: list[int]) -> Tensor:
     """By a convolution of the input with zeros between its values."""
     import torch
 
@@ -210,14 +220,14 @@ def _back_3d(x: Any, kernel: Any, groups: Any, stride: Any) -> Any:
 
 
 def _by_group(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: Any = 1,
-) -> Any:
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | list[int] = 1,
+    padding: int | list[int] = 0,
+    dilation: int | list[int] = 1,
+    groups: int = 1,
+) -> Tensor:
     """A convolution a group."""
     import torch
 

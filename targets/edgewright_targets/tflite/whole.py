@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright_targets.tflite import graph
 
 if TYPE_CHECKING:
-    from edgewright.sdk import StageContext
+    from edgewright.sdk import ConversionError, StageContext
 
 
 _GREATEST = 2**31 - 1
@@ -44,7 +44,7 @@ def notes(data: bytes, work: StageContext) -> list[Any]:
     ]
 
 
-def _refused(name: str, most: Any) -> Any:
+def _refused(name: str, most: float) -> ConversionError:
     from edgewright.sdk import ConversionError
 
     return ConversionError(

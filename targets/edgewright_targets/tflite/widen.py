@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
     from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.python.framework.func_graph import FuncGraph
 
     Array = np.ndarray[Any, Any]
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _BITS = "Bitcast"  # it reads the bits of a float as they are
 
 
-def widened(source: Any, path: Path) -> tuple[Any, list[Any]]:
+def widened(source: Any, path: Path) -> tuple[Any, list[str]]:
     """(the source, or a copy of it whose graph has no other floats than float32, notes).
 
     Inputs and outputs become float32 as well. Sums that the converter fails at are written another way.
@@ -64,7 +65,7 @@ def _frozen(source: Any) -> tuple[GraphDef, list[str], list[str]]:
     return frozen.graph.as_graph_def(), *ends
 
 
-def _turned_biases(graph: Any) -> dict[str, int]:
+def _turned_biases(graph: FuncGraph) -> dict[str, int]:
     """{name of a BiasAdd along the second axis of two or more: how many axes there are}.
 
     Keras makes it of any sum with an array of one value a row, and LiteRT's converter fails unless there are four axes.
@@ -124,7 +125,7 @@ def widen(graph_def: GraphDef) -> None:
             _widen(attribute, names)
 
 
-def _wide(kind: Any) -> Any:
+def _wide(kind: int) -> int:
     from tensorflow.core.framework import types_pb2
 
     other = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16, types_pb2.DT_DOUBLE)
