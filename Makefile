@@ -35,7 +35,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/vermin --no-tips --quiet --violations -t=3.6- --exclude-regex 'shapes\.pyi$$' agent targets/edgewright_targets/*/runner.py targets/edgewright_targets/_cuda targets/edgewright_targets/__init__.py
+	$(BIN)/vermin --no-tips --quiet --violations -t=3.6- --exclude-regex '\.pyi$$' agent targets/edgewright_targets/*/runner.py targets/edgewright_targets/_cuda targets/edgewright_targets/__init__.py
 	$(BIN)/python docs/generate.py --check
 
 docs: $(READY)

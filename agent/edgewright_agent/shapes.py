@@ -1,1 +1,1 @@
-"""Stands for `shapes.pyi`, which names the types of records: only type checkers read that, and this is not packed."""
+"""Nothing: the types that annotations name are in `shapes.pyi`, for type checkers. The agent is packed without this file."""

@@ -1,4 +1,7 @@
-"""The types that quoted annotations of the agent and of runners name. Nothing of it is there at run time."""
+"""The types that quoted annotations of the agent and of runners name, those in `records.pyi` among them.
+
+Only type checkers read it: at run time `shapes.py` stands in its place, and packing takes that away too.
+"""
 
 import ctypes
 import hashlib
@@ -7,33 +10,24 @@ from collections.abc import Callable, Mapping
 from collections.abc import Iterable as Iterable
 from collections.abc import Iterator as Iterator
 from collections.abc import Sequence as Sequence
-from types import ModuleType
 from typing import IO, Any, NotRequired, Protocol, TypeAlias, TypedDict, TypeGuard, TypeVar
 
 from typing_extensions import ReadOnly
 
 from edgewright_agent.agent import Agent as Agent
-from edgewright_agent.answers import Difference as Difference
 from edgewright_agent.answers import Outputs, Ranks
 from edgewright_agent.child import Stage as Stage
-from edgewright_agent.children import Scratch as Scratch
 from edgewright_agent.files import Files as Files
-from edgewright_agent.incoming import Incoming as Incoming
 from edgewright_agent.integrity import Integrity as Integrity
-from edgewright_agent.prepared import Prepared as Prepared
 from edgewright_agent.protocol import AgentError as AgentError
+from edgewright_agent.records import *
 from edgewright_agent.releases import Releases as Releases
 from edgewright_agent.results import SessionFiles as SessionFiles
-from edgewright_agent.runners import Runners as Runners
-from edgewright_agent.runtimes import Runtimes as Runtimes
-from edgewright_agent.state import Store as Store
 from edgewright_agent.trial import Trials as Trials
-from edgewright_agent.uses import Uses as Uses
 
 # Functions and standard types
 Number = TypeVar("Number", int, float)
 Unchecked: TypeAlias = Any  # from JSON, or imported by name: nothing has checked what it is
-Record: TypeAlias = Mapping[str, object]  # what is read here without its types, or written out
 Result: TypeAlias = dict[str, object]  # of a command, or a part of one, on its way to the host
 Arguments: TypeAlias = dict[str, Unchecked]  # of a command: `arguments.check` knows their types
 Found: TypeAlias = Mapping[str, Unchecked]  # a command's arguments and its result together, for the log
@@ -48,12 +42,10 @@ Process: TypeAlias = subprocess.Popen[bytes]
 Pipe: TypeAlias = int | IO[bytes] | None
 Numbers: TypeAlias = Sequence[float]
 Stream: TypeAlias = IO[bytes]
-FileRow: TypeAlias = tuple[str, int]  # sha256, size; a list of both in JSON
 Callback: TypeAlias = Callable[[], object]
 Fill: TypeAlias = Callable[[Write], object]
 Edit: TypeAlias = Callable[[str], str]
 Hash: TypeAlias = hashlib._Hash
-Module: TypeAlias = ModuleType
 Sizes: TypeAlias = Sequence[int]
 Mount: TypeAlias = tuple[str, list[str], str, list[str]]  # point, options, file system, the source's options
 Zone: TypeAlias = tuple[str, float]  # type of a thermal zone, degrees Celsius
@@ -76,192 +68,11 @@ class Hello(TypedDict):
     runtimes: NotRequired[list[str]]
     txn: NotRequired[str]
 
-class Deadline(TypedDict):
-    boot_id: str
-    at: float
-
 class Stamp(TypedDict, total=False):
     """When a guard ran to its end."""
 
     boot_id: str
     at: float
-
-class Owner(TypedDict):
-    pid: int
-    started: int | None
-    boot_id: str
-
-class Watchdog(Owner):
-    schema: NotRequired[int]
-
-# The state
-class Lease(TypedDict):
-    txn: str
-    model: str
-    host: str
-    ttl_s: float
-    deadline: Deadline
-
-Trial = TypedDict(
-    "Trial",
-    {
-        "txn": str,
-        "from": str | None,
-        "to": str,
-        "deadline": Deadline,
-        "phase": str,
-        "watchdog": Watchdog | None,
-        "guard": str,
-    },
-)
-
-class Parts(TypedDict):
-    version: str
-    artifact: str
-    runtime: str
-    hooks: dict[str, str]
-    hook_s: float
-
-class Release(TypedDict):
-    version: str
-    artifact: str
-    runtime: str
-    hooks: dict[str, str]
-    hook_s: NotRequired[float]
-    runner: NotRequired[str | None]
-    target: str
-    precision: str
-    state: str
-    txn: str
-    low: NotRequired[tuple[str, list[Figures]] | None]
-    accepted: NotRequired[list[Figures] | None]
-
-class Failure(TypedDict):
-    release: str
-    artifact: str
-    runtime: str
-    hooks: Record | None
-    runner: NotRequired[str | None]
-    code: str
-    why: str
-
-class Model(TypedDict):
-    current: str | None
-    last_good: str | None
-    known_good: list[str]
-    trial: Trial | None
-    releases: dict[str, Release]
-    failed: list[Failure]
-    evaluation: NotRequired[str]
-
-class PendingHook(TypedDict):
-    id: str
-    kind: str
-    model: str
-    release: str
-    sha256: str
-    hook_s: NotRequired[float]
-    owner: Owner | None
-
-class Quiesced(TypedDict):
-    model: str
-    release: str
-    owner: Owner
-
-class State(TypedDict):
-    schema: int
-    sequence: int
-    lease: Lease | None
-    models: dict[str, Model]
-    outcomes: list[tuple[str, str]]
-    pending: list[PendingHook]
-    quiesced: list[Quiesced]
-
-# Manifests
-class FileEntry(TypedDict):
-    path: str
-    sha256: str
-    size: int
-
-class Spec(TypedDict):
-    name: str
-    tensor: NotRequired[str]
-    dtype: str
-    shape: list[int]
-    scale: NotRequired[float | None]
-    zero_point: NotRequired[int | None]
-
-class Tolerance(TypedDict):
-    sqnr_db: float
-    relative: float
-
-class Goldens(TypedDict):
-    file: str
-    count: int
-    tolerance: Tolerance
-
-class SliceLimits(TypedDict):
-    axis: int
-    noise: list[float | None]
-
-class Limits(TypedDict):
-    noise: float | None
-    error: float | None
-    unequal: int | None
-    apart: float | None
-    slices: list[SliceLimits]
-
-class OutputVerdict(TypedDict):
-    limits: Limits
-
-class Manifest(TypedDict):
-    schema: int
-    target: str
-    precision: str
-    entry: str
-    files: list[FileEntry]
-    inputs: list[Spec]
-    outputs: list[Spec]
-    goldens: Goldens
-    verdict: list[OutputVerdict]
-
-# Runtimes
-class Wheel(TypedDict):
-    file: str
-    sha256: str
-    size: int
-
-class Origin(TypedDict):
-    size: int
-    files: list[str]
-
-class RuntimeAbout(TypedDict):
-    schema: int
-    ref: str
-    name: str
-    target: str
-    version: str
-    files: dict[str, FileRow]
-    wheels: dict[str, Origin]
-    bytes: int
-
-class RuntimeFact(TypedDict):
-    ref: str
-    name: str
-    target: str
-    version: str
-    system: bool
-
-class Runtime(RuntimeFact):
-    path: str | None
-
-class ImportPlace(TypedDict):
-    path: NotRequired[ReadOnly[str | None]]
-
-Donor: TypeAlias = tuple[
-    str, list[tuple[str, str, int]]
-]  # a runtime's folder; path, sha256 and size of its files
-WheelSource: TypeAlias = tuple[Wheel, str | Donor]  # a wheel, and its upload or a runtime with its files
 
 # Jobs of a child
 class Options(TypedDict, total=False):
@@ -369,12 +180,6 @@ class Kept(TypedDict):
     result: str
     sha256: str
     size: int
-
-class Figures(TypedDict):
-    sqnr_db: float
-    relative: float
-    least_sqnr_db: NotRequired[float]
-    greatest_relative: NotRequired[float]
 
 class Slice(TypedDict):
     axis: int
