@@ -5,19 +5,16 @@ hello names, and runs models by the runners in its own .pyz alone.
 """
 
 import hashlib
+import os
 import sys
 
-from edgewright_agent import shapes
+from edgewright_agent import protocol, shapes
 
 USAGE = "usage: python3 agent.pyz serve|guard|status --root FOLDER"
 
 
 def read_hello() -> "shapes.Hello":
     """The hello line from descriptor 0, byte by byte: what follows is not ours yet."""
-    import os
-
-    from edgewright_agent import protocol
-
     line = bytearray()
     while not line.endswith(b"\n"):
         byte = os.read(0, 1)
@@ -36,13 +33,13 @@ def main(data: "bytes") -> "None":
         sys.exit(64)
     verb, root = arguments[0], arguments[2]
     if verb == "serve":
-        from edgewright_agent import runners, server
+        from edgewright_agent import runners, server  # only what the verb needs: a board is slow
 
         hello = read_hello()
         hello["root"], hello["group"] = root, None  # the administrator's, not the host's
         hello["agent"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
         server.main(hello, data, runners.inside(data))
     else:
-        from edgewright_agent import guard
+        from edgewright_agent import standalone  # as above
 
-        sys.exit(guard.recover_now(root) if verb == "guard" else guard.show_status(root))
+        sys.exit(standalone.recover_now(root) if verb == "guard" else standalone.show_status(root))

@@ -5,6 +5,7 @@ import py_compile
 import sys
 
 from edgewright_agent import shapes
+from edgewright_agent.integrity import sha256_of
 from edgewright_agent.protocol import AgentError
 
 LIMIT_SECONDS = 300.0
@@ -32,8 +33,7 @@ def keep(
 
     What keeps a runtime from being imported is told when a model is loaded, not here.
     """
-    from edgewright_agent import children
-    from edgewright_agent.integrity import sha256_of
+    from edgewright_agent import children  # the child that compiles needs nothing of it
 
     base = files.path(relative)
     job: "shapes.Errand" = {

@@ -4,6 +4,7 @@ import contextlib
 import time
 
 from edgewright_agent import (
+    __version__,
     bench,
     clock,
     facts,
@@ -364,6 +365,4 @@ class Commands(object):
 
 def version() -> "str":
     """The agent's version."""
-    from edgewright_agent import __version__
-
     return __version__

@@ -6,7 +6,7 @@ import select
 import subprocess
 import time
 
-from edgewright_agent import shapes, spawn
+from edgewright_agent import clock, shapes, spawn
 from edgewright_agent.protocol import HOOK_SECONDS, AgentError
 
 KINDS = ("activate", "health", "quiesce", "resume")
@@ -117,8 +117,6 @@ def run(
 def run_pending(agent: "shapes.Agent") -> "None":
     """Run the hooks that recovery or a revert left to do. A failure is logged: there is nothing to go
     back to."""
-    from edgewright_agent import clock
-
     while True:
         with agent.store.locked() as state:
             free = [one for one in state["pending"] if not one["owner"] or not clock.alive(one["owner"])]

@@ -3,7 +3,7 @@ short."""
 
 import os
 
-from edgewright_agent import clock, hooks, lease, prepared, shapes
+from edgewright_agent import clock, hooks, lease, manifest, prepared, shapes, watchdog
 from edgewright_agent import state as states
 from edgewright_agent.protocol import MAX_LINE, AgentError, loads
 from edgewright_agent.trial import find
@@ -98,15 +98,13 @@ def of_the_living(session: "str") -> "bool":
 def rewatch(agent: "shapes.Agent") -> "None":
     """Start a new watchdog for every trial whose own is dead, since a board may kill what a session leaves behind;
     or whose own is of an agent with an older schema, since it leaves what this one writes."""
-    from edgewright_agent import guard
-
     for record in list(agent.store.read()["models"].values()):
         trial = record["trial"]
         own = trial and trial["watchdog"]
         if not trial or (own and own.get("schema", 1) == states.SCHEMA and clock.alive(own)):
             continue
         try:
-            watchdog = guard.start(agent, trial["txn"])
+            started = watchdog.start(agent, trial["txn"])
         except AgentError as error:
             agent.files.note("no watchdog: " + error.message)
             continue
@@ -114,7 +112,7 @@ def rewatch(agent: "shapes.Agent") -> "None":
             found = find(state, trial["txn"])
             if found:
                 other = found[2]
-                other["watchdog"] = watchdog
+                other["watchdog"] = started
                 other["guard"] = "watchdog" if other["guard"] == "none" else other["guard"]
                 agent.store.save(state)
 
@@ -134,8 +132,6 @@ def record_of(agent: "shapes.Agent", model: "str", release: "str") -> "shapes.Un
 
 def reset(agent: "shapes.Agent", releases: "shapes.Releases", trials: "shapes.Trials") -> "shapes.Result":
     """After both state slots were lost: take each hash-valid `current` as the truth."""
-    from edgewright_agent import manifest
-
     with agent.store.locked() as state:
         if agent.store.problem != "state-lost":
             raise AgentError(

@@ -99,7 +99,7 @@ def open_to(files: "shapes.Files", group: "str | None") -> "None":
 
 def gid_of(group: "object", root: "str") -> "int":
     """The number of a group that the login belongs to."""
-    import grp
+    import grp  # a board without a shared group may lack it
 
     if not isinstance(group, str) or not GROUP.match(group):
         raise AgentError("bad-argument", "not a group's name: %.40r" % (group,))

@@ -8,7 +8,7 @@ import struct
 import zipfile
 import zlib
 
-from edgewright_agent import bytecode, incoming, shapes
+from edgewright_agent import bytecode, incoming, shapes, system
 from edgewright_agent.protocol import MAX_FILES, PIECE, AgentError, runtime_id
 from edgewright_agent.releases import Releases
 
@@ -341,8 +341,6 @@ class Runtimes(object):
             AgentError: `runtime-missing`, `runtime-damaged`.
         """
         if ref.startswith("system:"):
-            from edgewright_agent import system
-
             return system.runtime(ref)
         for folder, about in self.folders():
             if about["ref"] == ref and self.uses.hold(folder):

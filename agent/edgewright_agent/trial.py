@@ -1,7 +1,7 @@
 """Activation on trial: the intent is durable before `current` moves; without a commit the board goes
 back by itself."""
 
-from edgewright_agent import clock, guard, hooks, lease, reboot, shapes
+from edgewright_agent import clock, hooks, lease, reboot, shapes, watchdog
 from edgewright_agent import releases as release_files
 from edgewright_agent import state as states
 from edgewright_agent.protocol import HOOK_SECONDS, AgentError
@@ -57,8 +57,7 @@ class Trials(object):
         deadline_s = self.lasts(model, release, deadline_s)
         after_boot = reboot.protect(self.agent, deadline_s, unguarded)
         before = self.intend(model, release, expected_current, txn, deadline_s)
-        watchdog = self.watch(txn, unguarded)
-        self.swap(txn, watchdog, after_boot)
+        self.swap(txn, self.watch(txn, unguarded), after_boot)
         try:
             for kind in TRIED:
                 self.run_hook(kind, model, release)
@@ -132,7 +131,7 @@ class Trials(object):
     def watch(self, txn: "str", unguarded: "bool") -> "shapes.Watchdog | None":
         """Start the watchdog. Returns its owner record; None when it may be missing."""
         try:
-            return guard.start(self.agent, txn)
+            return watchdog.start(self.agent, txn)
         except AgentError as error:
             if not unguarded:
                 self.revert(txn, error.message)
@@ -140,7 +139,7 @@ class Trials(object):
             self.files.note("no watchdog: " + error.message)
             return None
 
-    def swap(self, txn: "str", watchdog: "shapes.Watchdog | None", after_boot: "str") -> "None":
+    def swap(self, txn: "str", own: "shapes.Watchdog | None", after_boot: "str") -> "None":
         """Move `current`, in the state and then its link."""
         with self.store.locked() as state:
             found = find(state, txn)
@@ -150,8 +149,8 @@ class Trials(object):
                 )
             name, record, trial = found
             kept = after_boot if after_boot != "none" else "watchdog"
-            trial["phase"], trial["watchdog"] = "hooks", watchdog
-            trial["guard"] = kept if watchdog else "none"
+            trial["phase"], trial["watchdog"] = "hooks", own
+            trial["guard"] = kept if own else "none"
             record["current"] = trial["to"]
             self.store.save(state)
             self.point(name, trial["to"])

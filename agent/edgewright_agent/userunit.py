@@ -43,7 +43,7 @@ def call(name: "str", *arguments: "str") -> "str":
 
 def user() -> "str":
     """The login's name, or its number where it has none."""
-    import pwd
+    import pwd  # a Python without users' names may lack it
 
     try:
         return pwd.getpwuid(os.getuid()).pw_name

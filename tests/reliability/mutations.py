@@ -144,7 +144,7 @@ MUTATIONS = [
     ),
     Mutation(
         "watchdog",
-        AGENT + "guard.py",
+        AGENT + "deadline.py",
         "        left = clock.left(deadline)\n        if left <= 0:",
         "        left = 1.0\n        if left <= 0:",
         (CORE + "trial.py::test_the_host_vanishing_in_a_hook_ends_hook_and_agent_and_the_watchdog_reverts",),

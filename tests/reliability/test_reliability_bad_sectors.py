@@ -9,17 +9,17 @@ import sys
 import pytest
 from crashing import scene
 
-from edgewright_agent import clock, guard
+from edgewright_agent import clock, watchdog
 
 # a watchdog that says when it sleeps, which is after each look at the state
 WATCH = """
 import sys, time, types
-from edgewright_agent import guard
+from edgewright_agent import deadline
 def sleep(seconds):
     print("sleeps", flush=True)
     time.sleep(seconds)
-guard.time = types.SimpleNamespace(sleep=sleep)
-guard.watch(sys.argv[1], "0" * 64, sys.argv[2])
+deadline.time = types.SimpleNamespace(sleep=sleep)
+deadline.watch(sys.argv[1], "0" * 64, sys.argv[2])
 """
 
 
@@ -37,7 +37,7 @@ def break_slot(root, name):
 @pytest.fixture
 def board(tmp_path, monkeypatch):
     monkeypatch.setattr(scene.files, "os", os)
-    monkeypatch.setattr(guard, "start", lambda *_: clock.owner())
+    monkeypatch.setattr(watchdog, "start", lambda *_: clock.owner())
     root = tmp_path / "root"
     commands = scene.start(str(root))
     yield root, commands

@@ -7,13 +7,13 @@ import pytest
 from crashing import scene
 from crashing.small_disk import SmallDisk
 
-from edgewright_agent import clock, guard
+from edgewright_agent import clock, watchdog
 
 
 @pytest.fixture
 def disk(tmp_path, monkeypatch):
     monkeypatch.setattr(scene.files, "os", os)
-    monkeypatch.setattr(guard, "start", lambda *_: clock.owner())
+    monkeypatch.setattr(watchdog, "start", lambda *_: clock.owner())
     monkeypatch.setattr(clock, "boot_id", clock.boot_id)
     needs.tool("mkfs.ext4")
     disk = SmallDisk(tmp_path, inodes=256)

@@ -13,13 +13,16 @@ import time
 from crashing import images, scene
 from crashing.recorder import Recorder
 
-from edgewright_agent import clock, guard, trial
+from edgewright_agent import clock, deadline, trial, watchdog
 from edgewright_agent.protocol import AgentError
 
 YEARS = 10 * 365 * 24 * 3600.0
 REAL = {name: getattr(clock, name) for name in ("now", "boot_id", "owner", "alive", "started")}
 WALL = time.time
-PUT_BACK = [(guard, "start", guard.start), (scene.releases, "RESERVE_BYTES", scene.releases.RESERVE_BYTES)]
+PUT_BACK = [
+    (watchdog, "start", watchdog.start),
+    (scene.releases, "RESERVE_BYTES", scene.releases.RESERVE_BYTES),
+]
 PUT_BACK += [
     (scene.root, "problem", scene.root.problem),
     (scene.reboot_guard, "KINDS", scene.reboot_guard.KINDS),
@@ -51,7 +54,7 @@ class World:
         clock.owner = lambda: {"pid": self.running, "started": self.running, "boot_id": clock.boot_id()}
         clock.alive = lambda process: process["boot_id"] == clock.boot_id() and process["pid"] in self.living
         clock.started = lambda pid: pid if pid in self.living or pid == os.getpid() else None
-        guard.start = self.start_watchdog
+        watchdog.start = self.start_watchdog
         time.time = lambda: WALL() + self.wall_error
 
     def close(self):
@@ -98,7 +101,7 @@ class World:
             on = record["trial"]
             if on and on["watchdog"] and clock.alive(on["watchdog"]) and clock.left(on["deadline"]) <= 0:
                 agent = scene.Agent(self.root, "")
-                guard.restore(agent)
+                deadline.restore(agent)
                 os.close(agent.files.descriptor)
         on = [record["trial"]["watchdog"] for record in self.state()["models"].values() if record["trial"]]
         return [one for one in on if one and clock.alive(one)]
