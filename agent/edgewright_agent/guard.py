@@ -27,9 +27,7 @@ def main(hello: "shapes.Hello", pyz: "bytes") -> "None":  # noqa: ARG001 - the l
     """Watch one trial until it is over, or end it."""
     os.umask(0o077)
     detach()
-    from edgewright_agent import (
-        deadline,  # most of the agent: activation waits until the watchdog has reported
-    )
+    from edgewright_agent import deadline  # most of the agent: activation waits for the report
 
     deadline.watch(hello["root"], hello["agent"]["sha256"], hello["txn"])
     os._exit(0)
