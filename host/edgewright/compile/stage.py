@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Conversion
+from edgewright.nouns.precision import Precision
+from edgewright.precisions import PRECISIONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +34,7 @@ class StageContext:
         path: the source; for a later stage the entry file that the stage before made, or else its folder.
         folder: empty, for what this stage makes; the last stage's files are the artifact's.
         entry: name of the target's entry file.
+        precision: name of the precision, one that the target makes. traits: its record.
         inputs, outputs: the source's, with static shapes.
         opset, max_opset: the ONNX opset to export, and the newest that the target's runtime reads.
         count: how many calibration samples there are. synthetic: they are random numbers, not data.
@@ -50,6 +53,7 @@ class StageContext:
         self.folder: Path = order.folder
         self.entry: str = order.entry
         self.precision: str = order.precision
+        self.traits: Precision = PRECISIONS[order.precision]
         self.inputs: tuple[TensorSpec, ...] = order.inputs
         self.outputs: tuple[TensorSpec, ...] = order.outputs
         self.opset: int = order.opset

@@ -11,6 +11,7 @@ from edgewright.compile.stage import Samples, StageContext, StageResult, TensorR
 from edgewright.errors import Code, ConversionError, DataError, EdgewrightError, ModelError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
+from edgewright.nouns.precision import Precision
 from edgewright.nouns.target import LayerReader, Route, RuntimeRow, SystemRuntime, Target
 from edgewright.sdk.runner import Runner, RunnerSession
 
@@ -23,6 +24,7 @@ __all__ = [
     "LayerReader",
     "ModelError",
     "Operation",
+    "Precision",
     "Route",
     "Runner",
     "RunnerSession",

@@ -1,10 +1,17 @@
 """Ships the .onnx source itself, unless its shapes had to be made static, or the board's runtime reads less."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from edgewright_targets._onnx import from_onnx
 from edgewright_targets._onnx.files import beside, described, share
 
+if TYPE_CHECKING:
+    from edgewright.sdk import StageContext, StageResult
 
-def convert(work):
+
+def convert(work: StageContext) -> StageResult:
     """Copies it with its weights, or writes it again."""
     import onnx
 

@@ -1,5 +1,10 @@
 """Static quantisation: int8, int8-mixed, int16x8. Host side, in the `onnx` worker."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets._onnx import layers
 from edgewright_targets._onnx.floats import floats, notes
 from edgewright_targets._onnx.prepare import named, prepared, reads
@@ -7,12 +12,22 @@ from edgewright_targets._onnx.shield import shield
 from edgewright_targets._onnx.transposed import with_biases, without_biases
 from edgewright_targets._onnx.widen import float64_inputs, wide
 
+if TYPE_CHECKING:
+    import numpy as np
+    from onnx import ModelProto
+    from onnxruntime.quantization.calibrate import CalibrationDataReader, TensorsData
+
+    from edgewright.sdk import StageContext
+
+    Array = np.ndarray[Any, Any]
+
+
 METHODS = {"minmax": "min-max", "entropy": "entropy", "percentile": "percentile 99.999"}
 _LOOKED_AT = 32  # samples whose activations say how wide each tensor is
 _CHUNK = 8  # samples whose activations are held at a time by the methods that need whole tensors
 
 
-def quantise(work):
+def quantise(work: StageContext) -> tuple[ModelProto, str, list[str], list[str]]:
     """QDQ, per channel, signed on both sides, as every other runtime of such files wants it. x86 without VNNI saturates
     at that whatever the signs are, so sessions are opened by `opened` of the runner.
 
@@ -60,7 +75,7 @@ def quantise(work):
     return made, METHODS[work.calibration_method], sorted(keep), notes(model, idle, kinds)
 
 
-def kept(source, model, wanted):
+def kept(source: ModelProto, model: ModelProto, wanted: tuple[str, ...]) -> dict[str, list[str]]:
     """{layer: names of its nodes in the prepared model}. Errors as in `quantise`."""
     from edgewright.sdk import Code, ConversionError
 
@@ -76,13 +91,15 @@ def kept(source, model, wanted):
     return found
 
 
-def _kinds():
+def _kinds() -> list[str]:
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
     return sorted({*QLinearOpsRegistry, *QDQRegistry})
 
 
-def measured(work, model, kinds, wanted):
+def measured(
+    work: StageContext, model: ModelProto, kinds: list[str] | None, wanted: set[str]
+) -> tuple[dict[str, set[str]], TensorsData]:
     """What stays in floats without being asked for, as `floats` has it, and the ranges of the activations.
 
     Args:
@@ -99,7 +116,14 @@ def measured(work, model, kinds, wanted):
     return idle, found
 
 
-def ranges(work, model, kinds, method, samples, without=frozenset()):
+def ranges(
+    work: StageContext,
+    model: ModelProto,
+    kinds: list[str] | None,
+    method: str,
+    samples: Iterator[Any],
+    without: frozenset[Any] | set[str] = frozenset(),
+) -> TensorsData:
     """The ranges of the activations, from samples in chunks: memory does not grow with them.
 
     Args:
@@ -128,30 +152,30 @@ def ranges(work, model, kinds, method, samples, without=frozenset()):
     return found
 
 
-def _spans(found):
+def _spans(found: TensorsData) -> dict[str, tuple[float, float]]:
     """{tensor: (least, greatest value)} of what `ranges` found."""
     pairs = [(name, one.range_value) for name, one in found.items()]
     return {name: (float(low.min()), float(high.max())) for name, (low, high) in pairs}
 
 
-def inner(model, names):
+def inner(model: ModelProto, names: set[str]) -> set[str]:
     """Tensors that no node but those named makes or reads."""
     made = {name for node in model.graph.node if node.name in names for name in node.output}
     return made - {name for node in model.graph.node if node.name not in names for name in reads(node)}
 
 
-def _chunks(work, stream, double):
+def _chunks(work: StageContext, stream: Iterator[Any], double: set[str]) -> Iterator[CalibrationDataReader]:
     from itertools import chain, islice
 
     from onnxruntime.quantization.calibrate import CalibrationDataReader
 
     names = [spec.name for spec in work.inputs]
 
-    class Chunk(CalibrationDataReader):
-        def __init__(self, samples):
+    class Chunk(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self, samples: Iterator[Any]) -> None:
             self.samples = samples
 
-        def get_next(self):
+        def get_next(self) -> dict[str, Array] | None:
             sample = next(self.samples, None)
             return (
                 None
@@ -166,7 +190,7 @@ def _chunks(work, stream, double):
         yield Chunk(chain([first], islice(stream, _CHUNK - 1)))
 
 
-def _some_quantised(model):
+def _some_quantised(model: ModelProto) -> None:
     from edgewright.sdk import Code, ConversionError
 
     if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):

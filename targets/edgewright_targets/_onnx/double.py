@@ -1,5 +1,13 @@
 """Decides which parts of a graph stay float64: those that prepare an input, such as a time. Host side."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto
+
+
 _LAYERS = (  # what quantisers and halves are for
     "Conv",
     "ConvTranspose",
@@ -13,7 +21,7 @@ _LAYERS = (  # what quantisers and halves are for
 )
 
 
-def islands(model):
+def islands(model: ModelProto) -> frozenset[str]:
     """Names of float64 tensors whose connected part has no layer with weights, no inner graph, and ends in Casts."""
     from onnx import TensorProto, shape_inference
 
@@ -32,11 +40,11 @@ def islands(model):
     return frozenset(found)
 
 
-def _parts(graph, wide):
+def _parts(graph: GraphProto, wide: set[str]) -> list[tuple[set[str], list[NodeProto]]]:
     """(names, nodes) of each part that float64 tensors connect."""
     from edgewright_targets._onnx.prepare import reads
 
-    parts = []
+    parts: list[tuple[set[str], list[Any]]] = []
     for node in graph.node:
         names = wide.intersection([*reads(node), *node.output])
         if not names:
@@ -49,12 +57,12 @@ def _parts(graph, wide):
     return parts
 
 
-def _simple(node, kinds):
+def _simple(node: NodeProto, kinds: dict[str, int]) -> bool:
     inner = any(item.HasField("g") or item.graphs for item in node.attribute)
     known = all(kinds.get(name) for name in [*node.input, *node.output] if name)
     return known and not inner and node.op_type not in _LAYERS and node.domain in ("", "ai.onnx")
 
 
-def _in_functions(model):
+def _in_functions(model: ModelProto) -> bool:
     """Whether a function may compute in float64: the types in it are not written down."""
     return bool(model.functions)

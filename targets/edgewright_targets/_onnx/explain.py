@@ -1,6 +1,15 @@
 """Operations of an ONNX file. Host side, in the `onnx` worker."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets._onnx.magnitudes import constants, magnitudes
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, TensorProto
+
 
 _HALVES = {1: "fp32", 10: "fp16", 16: "bf16"}  # TensorProto.DataType of a layer's weights
 _WIDTHS = {2: "int8", 3: "int8", 4: "int16", 5: "int16", 21: "int4", 22: "int4"}
@@ -8,19 +17,19 @@ _WEIGHTS_ONLY = {"MatMulNBits": "int4 weights"}
 _DYNAMIC = ("ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat")
 
 
-def of_source(model, path):  # noqa: ARG001 - one signature for all targets
+def of_source(model: Any, path: Path) -> list[dict[str, Any]]:  # noqa: ARG001 - one signature for all targets
     """Rows for `edgewright.sdk.Operation` of an opened ONNX source."""
     return _rows(model.model)
 
 
-def shipped(path):
+def shipped(path: Path) -> list[dict[str, Any]]:
     """Rows of the file."""
     import onnx
 
     return _rows(onnx.load(str(path), load_external_data=False))
 
 
-def measured(model, spans):
+def measured(model: ModelProto, spans: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
     """Rows of a ModelProto, with widths.
 
     Args:
@@ -36,7 +45,7 @@ def measured(model, spans):
     return list(rows.values())
 
 
-def _rows(model):
+def _rows(model: ModelProto) -> list[dict[str, Any]]:
     graph = model.graph
     names = [node.name or next((name for name in node.output if name), "") for node in graph.node]
     makers = {
@@ -66,7 +75,7 @@ def _rows(model):
     ]
 
 
-def _spread(node, held):
+def _spread(node: NodeProto, held: dict[str, TensorProto]) -> float:
     """How far the constants lie apart that the node scales by or adds; 0 for other nodes."""
     from onnx import numpy_helper
 
@@ -80,7 +89,7 @@ def _spread(node, held):
     )
 
 
-def _arithmetic(node, nodes, weights):
+def _arithmetic(node: NodeProto, nodes: dict[str, NodeProto], weights: dict[str, int]) -> str:
     """What a node with weights computes in."""
     if node.op_type.startswith("QLinear") or node.op_type in ("QGemm",):
         return "int8"
@@ -99,11 +108,12 @@ def _arithmetic(node, nodes, weights):
     return _HALVES.get(kind, "") if kind else ""
 
 
-def _quantised(name, nodes, weights):
+def _quantised(name: str, nodes: dict[str, NodeProto], weights: dict[str, int]) -> str | None:
     """The width of the integers that a tensor was dequantised from; None where it was not."""
     node = nodes.get(name)
     if node is None or node.op_type != "DequantizeLinear":
         return None
     if node.input[0] in weights:
         return _WIDTHS.get(weights[node.input[0]], "int8")
-    return _WIDTHS.get(weights.get(node.input[2]) if len(node.input) > 2 else None, "int8")
+    kind = weights.get(node.input[2]) if len(node.input) > 2 else None
+    return "int8" if kind is None else _WIDTHS.get(kind, "int8")

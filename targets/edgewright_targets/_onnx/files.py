@@ -1,5 +1,16 @@
 """Writes, copies and describes .onnx files. Host side."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, TensorProto, ValueInfoProto
+
+    from edgewright.sdk import StageContext, StageResult, TensorReport
+
+
 LARGE = 2**31 - 2**27  # bytes in all: nearer to 2 GiB, protocol buffers cannot hold a model in one piece
 
 # operators of the runtime's own domain and the minor version from which on they answer right:
@@ -10,7 +21,7 @@ _OWN = "com.microsoft"
 _INTEGERS_OF_21 = ("INT16", "UINT16", "INT4", "UINT4")
 
 
-def save(model, path):
+def save(model: ModelProto, path: Path) -> None:
     """Saves deterministically, at the least IR version that the opset needs: old runtimes want it."""
     from onnx import helper
 
@@ -27,7 +38,7 @@ def save(model, path):
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def external(model):
+def external(model: ModelProto) -> list[Any]:
     """Relative paths of the files that hold the model's weights, sorted; none for a model in one piece."""
     from edgewright.sdk.onnx import every_tensor
 
@@ -41,7 +52,7 @@ def external(model):
     )
 
 
-def beside(model, folder, destination):
+def beside(model: ModelProto, folder: Path, destination: Path) -> None:
     """Gives `destination` the files of weights that the model in `folder` refers to, without copying where possible."""
     for location in external(model):
         place = destination / location
@@ -49,7 +60,7 @@ def beside(model, folder, destination):
         share(folder / location, place)
 
 
-def share(source, destination):
+def share(source: Path, destination: Path) -> None:
     """The same bytes under another name: a link between two stages of one conversion, else a copy."""
     import os
 
@@ -64,7 +75,7 @@ def share(source, destination):
     sparse.copy(source, destination)
 
 
-def described(work, method, notes=()):
+def described(work: StageContext, method: str, notes: tuple[str, ...] = ()) -> StageResult:
     """Names and dtypes, and what was really written: opset, IR version, operators of the runtime's own."""
     import onnx
     from onnx import helper
@@ -72,7 +83,7 @@ def described(work, method, notes=()):
     model = onnx.load(str(work.folder / work.entry), load_external_data=False)
     weights = {item.name for item in model.graph.initializer}
 
-    def spec(item):
+    def spec(item: ValueInfoProto) -> TensorReport:
         dtype = helper.tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type).name
         return {"name": item.name, "dtype": dtype}
 
@@ -85,7 +96,7 @@ def described(work, method, notes=()):
     }
 
 
-def requires(model):
+def requires(model: ModelProto) -> dict[str, int]:
     """What a runtime has to read, as in a manifest: `opset`, `ir`, and where they are used `ml` and `contrib`."""
     from edgewright_targets._onnx.prepare import every_node
 
@@ -106,7 +117,7 @@ def requires(model):
     return found
 
 
-def _kind(tensor):
+def _kind(tensor: TensorProto) -> str:
     from onnx import TensorProto
 
-    return TensorProto.DataType.Name(tensor.data_type)
+    return str(TensorProto.DataType.Name(tensor.data_type))

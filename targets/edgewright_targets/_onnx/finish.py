@@ -1,7 +1,15 @@
 """fp32 ONNX -> a file in floats, the last stage of a target that takes ONNX as it is."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from edgewright_targets._onnx.files import LARGE, beside, described, external, save, share
 from edgewright_targets._onnx.prepare import opset_of
+
+if TYPE_CHECKING:
+    from edgewright.sdk import StageContext, StageResult
+
 
 # in 16 bits 1.14 to 1.16 take these apart into operators that they do not have, and 1.14 crashes at that
 _WIDE = (
@@ -11,7 +19,7 @@ _WIDE = (
 _WIDE_RELU = 14  # the opset from which on Relu is one of them
 
 
-def copied(work):
+def copied(work: StageContext) -> StageResult:
     """The same file, its weights beside it."""
     import onnx
 
@@ -21,7 +29,7 @@ def copied(work):
     return described(work, "")
 
 
-def halved(work):
+def halved(work: StageContext) -> StageResult:
     """16-bit floats but at the ends, and but for what older runtimes crash on or take apart wrongly."""
     import onnx
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
@@ -33,7 +41,7 @@ def halved(work):
     return described(work, "")
 
 
-def refuse_large(work):
+def refuse_large(work: StageContext) -> None:
     """Raises ConversionError for a model that no converter can hold in one file."""
     import onnx
 

@@ -1,7 +1,15 @@
 """Decides which nodes stay in floats by default when a graph is quantised, and why. Host side, in the `onnx` worker."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from edgewright_targets._onnx.explain import measured
 from edgewright_targets._onnx.spared import at_ends, spared
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
 
 _SHOWN = 8  # names in a note
 AGAIN = "where integers would only round again"
@@ -13,7 +21,7 @@ _WHY = {
 }
 
 
-def floats(model, spans, integer_io):
+def floats(model: ModelProto, spans: dict[str, tuple[float, float]], integer_io: bool) -> dict[str, set[str]]:
     """{why: names of nodes}, each node once.
 
     Args:
@@ -36,7 +44,7 @@ def floats(model, spans, integer_io):
     return {why: names - bound for why, names in found.items()}
 
 
-def notes(model, found, kinds):
+def notes(model: ModelProto, found: dict[str, set[str]], kinds: list[str]) -> list[str]:
     """For the manifest.
 
     Args:

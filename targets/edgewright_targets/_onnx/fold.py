@@ -3,13 +3,25 @@
 Exporters compute the shapes of Reshapes, which are fixed where the inputs' are. Nothing else changes: layers keep their names.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+
+    Array = np.ndarray[Any, Any]
+
+
 _ROUNDS = 32  # a shape behind a Reshape is known once that one's is
 _CONSTANTS = 4  # the IR version whose initialisers are no inputs
 _SMALL = 1 << 12  # elements: a tensor beyond is no shape, nor what one is made of
 _RANDOM = ("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
 
 
-def folded(model):
+def folded(model: ModelProto) -> ModelProto:
     """The model with them as initialisers, and without what computed them: a copy where there are any."""
     made = None
     for _ in range(_ROUNDS):
@@ -25,7 +37,7 @@ def folded(model):
     return made or model
 
 
-def _found(model):
+def _found(model: ModelProto) -> dict[str, TensorProto]:
     """{name: tensor} of what can be computed without the inputs' values."""
     from onnx import helper, numpy_helper
 
@@ -52,14 +64,14 @@ def _found(model):
     return {name: item for name, item in found.items() if name not in results}
 
 
-def _plain(node):
+def _plain(node: NodeProto) -> bool:
     """Whether a node gives the same whenever its inputs are the same."""
     inner = any(item.HasField("g") or item.graphs for item in node.attribute)
     given = node.input or node.op_type == "Constant"
     return given and not inner and node.domain in ("", "ai.onnx") and node.op_type not in _RANDOM
 
 
-def _values(model, names):
+def _values(model: ModelProto, names: list[str]) -> dict[str, TensorProto]:
     """{name: tensor} of the whole numbers among them."""
     import onnx
     import onnxruntime
@@ -79,7 +91,7 @@ def _values(model, names):
     }
 
 
-def _of(node, shape):
+def _of(node: NodeProto, shape: tuple[int, ...]) -> Array:
     """What a Shape gives: since opset 15 a part of it."""
     import numpy
 
@@ -87,7 +99,7 @@ def _of(node, shape):
     return numpy.array(shape[ends.get("start", 0) : ends.get("end", len(shape))], numpy.int64)
 
 
-def _shapes(model):
+def _shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
     """{name: shape} of the tensors whose shape is fixed. Large weights are inputs to that: only their shapes count."""
     import onnx
     from onnx import helper
@@ -117,13 +129,13 @@ def _shapes(model):
     return found
 
 
-def _size(dims):
+def _size(dims: Iterable[int]) -> int:
     import math
 
     return math.prod(dims)
 
 
-def _read(nodes, wanted):
+def _read(nodes: list[NodeProto], wanted: set[str]) -> list[NodeProto]:
     """Those nodes that the outputs need, in their order."""
     from edgewright_targets._onnx.prepare import reads
 
@@ -135,7 +147,7 @@ def _read(nodes, wanted):
     return left[::-1]
 
 
-def _replace(graph, nodes):
+def _replace(graph: GraphProto, nodes: list[NodeProto]) -> None:
     copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(copies)

@@ -1,12 +1,21 @@
 """Opens the ONNX source with its static shapes, before any quantisation."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from edgewright_targets._onnx.files import beside, save
 from edgewright_targets._onnx.lower import lowered
 from edgewright_targets._onnx.prepare import named
 from edgewright_targets._onnx.widen import widened
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
-def convert(work):
+    from edgewright.sdk import StageContext, StageResult
+
+
+def convert(work: StageContext) -> StageResult:
     """Writes and checks it, converted down where the board's runtime reads less, in float32 alone but for `as-is`."""
     import onnx
 
@@ -19,7 +28,7 @@ def convert(work):
     return {"notes": notes}
 
 
-def _settle_weights(model):
+def _settle_weights(model: ModelProto) -> None:
     """Weights that old files list among the inputs, where somebody might give others, are weights."""
     weights = {item.name for item in model.graph.initializer}
     left = [item for item in model.graph.input if item.name not in weights]

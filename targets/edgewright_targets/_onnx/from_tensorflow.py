@@ -1,13 +1,20 @@
 """Converts TensorFlow's function to fp32 ONNX, by tf2onnx."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from edgewright_targets._onnx.files import save
 from edgewright_targets._onnx.leftover import settle
 from edgewright_targets._onnx.rename import rename
 from edgewright_targets._onnx.tidy import tidy
 from edgewright_targets._onnx.widen import widened
 
+if TYPE_CHECKING:
+    from edgewright.sdk import StageContext, StageResult
 
-def convert(work):
+
+def convert(work: StageContext) -> StageResult:
     """At the opset that was asked for, or the newest one that may be produced."""
     import tf2onnx
     from tensorflow import TensorSpec

@@ -1,14 +1,28 @@
 """Exports a PyTorch module or program to fp32 ONNX."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from edgewright_targets._onnx.files import save
 from edgewright_targets._onnx.rename import rename
 from edgewright_targets._onnx.widen import widened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from onnx import ModelProto
+    from torch import Tensor
+
+    from edgewright.sdk import StageContext, StageResult, TensorSpec
+
 
 _TRACED = (13, 14, 17)  # what the tracing exporter really writes; attention needs 14, newer operators 17
 _DYNAMO = 18  # the least that the other one writes, whatever it is asked for
 
 
-def convert(work):
+def convert(work: StageContext) -> StageResult:
     """At the lowest opset from `work.opset` on that the exporters can do, at most `work.max_opset`.
 
     Raises:
@@ -42,21 +56,23 @@ def convert(work):
     )
 
 
-def _tried(failed):
+def _tried(failed: list[tuple[int, str]]) -> str:
     """What the opsets failed with; those with the same error together."""
-    alike = {}
+    alike: dict[str, list[str]] = {}
     for opset, said in failed:
         alike.setdefault(said.replace(f" opset version {opset}", ""), []).append(str(opset))
     return "; ".join(f"opset {', '.join(opsets)}: {said}" for said, opsets in alike.items())
 
 
-def _candidates(first, most):
+def _candidates(first: int, most: int | None) -> list[int]:
     """Opsets to try, in order."""
     known = sorted({first, *_TRACED, _DYNAMO})
-    return [one for one in known if one >= first and (most is None or one <= most)] or [min(first, most)]
+    return [one for one in known if one >= first and (most is None or one <= most)] or [
+        min(first, first if most is None else most)
+    ]
 
 
-def _traced(work, opset):
+def _traced(work: StageContext, opset: int) -> tuple[ModelProto, bool]:
     import warnings
 
     import torch
@@ -86,7 +102,7 @@ def _traced(work, opset):
     return _taken(place), any("Python boolean" in str(one.message) for one in seen)
 
 
-def _fixed_branch(work):
+def _fixed_branch(work: StageContext) -> list[str]:
     """A note where the code branches on tensors' values: a trace has one branch. Of static shapes it may ask."""
     from edgewright.sdk import ConversionError
     from edgewright.sdk.failures import branching, position
@@ -103,7 +119,7 @@ def _fixed_branch(work):
     return []
 
 
-def _dynamo(work, opset):
+def _dynamo(work: StageContext, opset: int) -> ModelProto:
     import torch
 
     place = work.folder / "exported.onnx"
@@ -120,19 +136,19 @@ def _dynamo(work, opset):
     return _taken(place)
 
 
-def _places(kind, specs):
+def _places(kind: str, specs: Sequence[TensorSpec]) -> list[str]:
     """Names for the exporters, which do not take every name that a source may have."""
     return [f"edgewright_{kind}_{index}" for index in range(len(specs))]
 
 
-def _examples(work):
+def _examples(work: StageContext) -> tuple[Tensor, ...]:
     import torch
 
     # copied: data read from a file cannot be written to, and torch warns of such arrays
     return tuple(torch.from_numpy(array.copy()) for array in next(work.samples(1)))
 
 
-def _taken(place):
+def _taken(place: Path) -> ModelProto:
     import onnx
 
     model = onnx.load(str(place))
@@ -140,7 +156,7 @@ def _taken(place):
     return model
 
 
-def _check(model, work):
+def _check(model: ModelProto, work: StageContext) -> None:
     """The names have to be those of the source: the exporters drop inputs that nothing reads."""
     from edgewright.sdk import Code, ConversionError
 

@@ -1,5 +1,18 @@
 """Finds integers of an ONNX graph that OpenVINO computes in 32 bits. Host side."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from onnx import ModelProto, NodeProto, TensorProto
+
+    from edgewright.sdk import ConversionError
+
+    Array = np.ndarray[Any, Any]
+
+
 _MOST = 2**31
 _PERIODS = 1000  # of a remainder: an input of fewer than so many periods would hardly be divided
 # what takes whole numbers for what they are; slices, shapes and gathers take the greatest one for `to the end`
@@ -31,7 +44,7 @@ _DIVIDES = ("Div", "Mod")
 _SENTINELS = 2**62  # beyond this a number stands for `all there is`
 
 
-def check(model, synthetic):
+def check(model: ModelProto, synthetic: bool) -> list[str]:
     """Notes about inputs that may be too large.
 
     Args:
@@ -89,7 +102,7 @@ def check(model, synthetic):
     ]
 
 
-def _computed(model, name):
+def _computed(model: ModelProto, name: str) -> bool:
     """Whether anything takes the values of an input for more than indexes and comparisons."""
     from edgewright_targets._onnx.prepare import reads
 
@@ -107,7 +120,7 @@ def _computed(model, name):
     return False
 
 
-def _moves(node, name):
+def _moves(node: NodeProto, name: str) -> bool:
     from onnx import TensorProto
 
     whole = (TensorProto.INT32, TensorProto.INT64)
@@ -116,7 +129,7 @@ def _moves(node, name):
     return node.op_type in _MOVES or (_INDEXES.get(node.op_type) == 1 and name == node.input[0])
 
 
-def _harmless(node, name):
+def _harmless(node: NodeProto, name: str) -> bool:
     from onnx import TensorProto
 
     if node.op_type == "Cast":
@@ -127,27 +140,30 @@ def _harmless(node, name):
     )
 
 
-def _beyond(tensor):
+def _beyond(tensor: TensorProto) -> int | None:
     """A value of it that 32 bits do not hold, and that is no sentinel; else None."""
     values = _values(tensor)
     found = values[((values < -_MOST) | (values >= _MOST)) & (values > -_SENTINELS) & (values < _SENTINELS)]
     return int(found[0]) if found.size else None
 
 
-def _largest(tensor):
+def _largest(tensor: TensorProto) -> int:
     """The greatest value without its sign, sentinels left out."""
     values = _values(tensor)
     values = values[(values > -_SENTINELS) & (values < _SENTINELS)]
     return max(abs(int(values.min())), abs(int(values.max()))) if values.size else 0
 
 
-def _values(tensor):
+def _values(tensor: TensorProto) -> Array:
     from onnx import numpy_helper
 
-    return numpy_helper.to_array(tensor).reshape(-1)
+    values: Array = numpy_helper.to_array(tensor).reshape(-1)
+    return values
 
 
-def _refused(why, hint="take --target onnxruntime, or make the numbers smaller before they enter the model"):
+def _refused(
+    why: str, hint: str = "take --target onnxruntime, or make the numbers smaller before they enter the model"
+) -> ConversionError:
     from edgewright.sdk import Code, ConversionError
 
     return ConversionError(

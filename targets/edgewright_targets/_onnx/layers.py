@@ -1,7 +1,14 @@
 """Maps a layer's name to nodes, and checks whether a layer really stayed in floats. Host side."""
 
+from __future__ import annotations
 
-def nodes_of(model, layers):
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+
+def nodes_of(model: ModelProto, layers: tuple[str, ...]) -> dict[str, list[str]]:
     """{layer: [names of its nodes]}.
 
     A layer is named by a node, by one of a node's outputs, or by a part of the path that a node or its weights
@@ -25,16 +32,16 @@ def nodes_of(model, layers):
     return found
 
 
-def _names(node, weights):
+def _names(node: NodeProto, weights: set[str]) -> list[str]:
     return [name for name in (node.name, *node.output, *(set(node.input) & weights)) if name]
 
 
-def _below(name, layer):
+def _below(name: str, layer: str) -> bool:
     parts = f"/{name.replace('.', '/').replace(':', '/')}/"
     return f"/{layer.replace('.', '/')}/" in parts
 
 
-def after(source, prepared, wanted):
+def after(source: ModelProto, prepared: ModelProto, wanted: list[str]) -> list[str]:
     """Names that nodes of the source have in the prepared model, where folding may have renamed them.
 
     Args:
@@ -61,7 +68,7 @@ def after(source, prepared, wanted):
     return sorted(set(found))
 
 
-def check_float(quantised, prepared, layers):
+def check_float(quantised: ModelProto, prepared: ModelProto, layers: dict[str, list[str]]) -> None:
     """Raises ConversionError when a node that was to stay in floats computes in integers or with quantised weights, or is gone.
 
     Quantisers rename and split nodes, and then silently ignore an exclusion by name.
@@ -84,7 +91,7 @@ def check_float(quantised, prepared, layers):
         for name in names:
             node = now.get(name)
             gone = node is None or node.op_type != before[name].op_type
-            if gone or name in integers or set(node.input) & from_weights:
+            if node is None or gone or name in integers or set(node.input) & from_weights:
                 raise ConversionError(
                     f"layer did not stay in floats: {layer}",
                     hint="the quantiser renamed its nodes; name another layer, or take another precision",
@@ -92,7 +99,7 @@ def check_float(quantised, prepared, layers):
                 )
 
 
-def _in_integers(model):
+def _in_integers(model: ModelProto) -> set[str]:
     """Names of the nodes that a runtime takes for 8-bit ones: all they read is dequantised, what they make is quantised."""
     constants = {item.name for item in model.graph.initializer}
     dequantised = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}

@@ -1,11 +1,18 @@
 """Replaces or refuses operators of TensorFlow and LiteRT that tf2onnx leaves in its graphs. Host side."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
 
 _CUBE = 0.044715  # of the approximation of GELU by a hyperbolic tangent
 
 
-def settle(model):
+def settle(model: ModelProto) -> None:
     """Replaces what it can, in place.
 
     Raises:
@@ -13,7 +20,7 @@ def settle(model):
     """
     from edgewright.sdk import Code, ConversionError
 
-    nodes = []
+    nodes: list[NodeProto] = []
     for node in model.graph.node:
         known = {"Erfc": _erfc, "TFL_GELU": _gelu}.get(node.op_type)
         nodes += known(model, node) if known else [node]
@@ -32,20 +39,20 @@ def settle(model):
         )
 
 
-def _in_onnx(node):
+def _in_onnx(node: NodeProto) -> bool:
     from onnx import defs
 
     return node.domain not in ("", "ai.onnx") or defs.has(node.op_type, "")
 
 
-def _erfc(model, node):
+def _erfc(model: ModelProto, node: NodeProto) -> list[NodeProto]:
     """1 - Erf(x)."""
     one = _constant(model, 1.0)
     inner = f"{node.output[0]}_erf"
     return [_node("Erf", [node.input[0]], inner), _node("Sub", [one, inner], node.output[0])]
 
 
-def _gelu(model, node):
+def _gelu(model: ModelProto, node: NodeProto) -> list[NodeProto]:
     """x / 2 (1 + Erf(x / sqrt 2)), or its approximation where the file says so."""
     x, out = node.input[0], node.output[0]
     flags = {item.name: item.i for item in node.attribute}
@@ -71,13 +78,13 @@ def _gelu(model, node):
     ]
 
 
-def _node(kind, inputs, output):
+def _node(kind: str, inputs: list[str], output: str) -> NodeProto:
     from onnx import helper
 
     return helper.make_node(kind, inputs, [output], name=output)
 
 
-def _constant(model, value):
+def _constant(model: ModelProto, value: float) -> str:
     """The name of a float32 scalar."""
     import numpy
     from onnx import numpy_helper

@@ -1,18 +1,31 @@
 """Lowers an ONNX source to an opset that the board's runtime reads. Host side, in the `onnx` worker."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets._onnx.prepare import opset_of
 from edgewright_targets._onnx.restate import restated
+
+if TYPE_CHECKING:
+    import numpy as np
+    from onnx import ModelProto
+
+    from edgewright.sdk import ConversionError, StageContext
+
+    Array = np.ndarray[Any, Any]
+
 
 _SAMPLES = 4
 _LEAST_DB = 60.0  # the same computation in other words
 
 
-def too_new(work):
+def too_new(work: StageContext) -> bool:
     """Whether the source's opset is above the newest one that may be produced."""
     return work.max_opset is not None and opset_of(work.source.model) > work.max_opset
 
 
-def lowered(work):
+def lowered(work: StageContext) -> ModelProto:
     """The source's ModelProto at no more than the newest opset that may be produced, its answers compared.
 
     Raises:
@@ -25,10 +38,10 @@ def lowered(work):
         return model
     if work.source.large:
         raise _refused(work, "it is too large for that")
-    why = ""
+    why, newest = "", work.max_opset or 0
     for way in (_converted, restated):
         try:
-            made = way(model, work.max_opset)
+            made = way(model, newest)
             worst = _compare(work, made)
         except Exception as error:  # noqa: BLE001 - the converter and the checker raise anything
             why = telling(error)
@@ -39,7 +52,7 @@ def lowered(work):
     raise _refused(work, why)
 
 
-def _converted(model, opset):
+def _converted(model: ModelProto, opset: int) -> ModelProto:
     """By ONNX's own converter, which has no way down for many operators."""
     import onnx
     from onnx import version_converter
@@ -49,7 +62,7 @@ def _converted(model, opset):
     return made
 
 
-def _compare(work, model):
+def _compare(work: StageContext, model: ModelProto) -> float:
     """The smallest SQNR between the source and the converted model on some samples, dB."""
     from edgewright.sdk.graphs import sqnr_db
     from edgewright.sdk.onnx import session as host_session
@@ -64,13 +77,13 @@ def _compare(work, model):
     return worst
 
 
-def _wide(array):
+def _wide(array: Array) -> Array:
     import numpy
 
     return numpy.asarray(array, numpy.float64)
 
 
-def _refused(work, why):
+def _refused(work: StageContext, why: str) -> ConversionError:
     from edgewright.sdk import Code, ConversionError
 
     return ConversionError(

@@ -1,9 +1,17 @@
 """The magnitudes of an ONNX graph's float constants. Host side, in the `onnx` worker."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, TensorProto
+
+
 _RANDOM = ("RandomNormal", "RandomUniform")  # they read nothing, and are no constants
 
 
-def magnitudes(model):
+def magnitudes(model: ModelProto) -> dict[str, float]:
     """{tensor: greatest magnitude of the float constants that it comes from}, of tensors that no input changes.
 
     Zero for whole numbers, which count and cut, and for weights outside the file. Of what is computed from constants
@@ -23,7 +31,7 @@ def magnitudes(model):
     return found
 
 
-def _magnitude(tensor):
+def _magnitude(tensor: TensorProto) -> float:
     import numpy
     from onnx import TensorProto, numpy_helper
 
@@ -35,7 +43,7 @@ def _magnitude(tensor):
     return float(values.max()) if values.size else 0.0
 
 
-def constants(model):
+def constants(model: ModelProto) -> dict[str, TensorProto]:
     """{name: TensorProto} of the constants that are in the file itself."""
     from onnx import TensorProto
 

@@ -1,10 +1,21 @@
 """Prepares an fp32 ONNX file for quantisation: names, shapes, folding. Host side."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+    from edgewright.sdk import StageContext
+
+
 _CLASSICAL = "ai.onnx.ml"
 LEAST_OPSET = 13  # the first one whose DequantizeLinear knows scales a channel
 
 
-def prepared(work):
+def prepared(work: StageContext) -> ModelProto:
     """A ModelProto: shapes inferred, batch normalisations folded, every node named, opset 13 or above.
 
     Raises:
@@ -22,7 +33,7 @@ def prepared(work):
     return model
 
 
-def raised(model, least):
+def raised(model: ModelProto, least: int) -> ModelProto:
     """The model, at `least` if its opset was older. Raises ConversionError when it cannot be converted."""
     import onnx
     from onnx import version_converter
@@ -44,12 +55,12 @@ def raised(model, least):
     return made
 
 
-def opset_of(model):
+def opset_of(model: ModelProto) -> int:
     """The version of the operators' standard set."""
-    return max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
+    return max(int(item.version) for item in model.opset_import if item.domain in ("", "ai.onnx"))
 
 
-def named(model):
+def named(model: ModelProto) -> ModelProto:
     """The same model with a unique name for each node: exclusion by name would silently skip nodes without one."""
     taken = {node.name for node in model.graph.node}
     seen = set()
@@ -65,7 +76,7 @@ def named(model):
     return model
 
 
-def used_domains(model):
+def used_domains(model: ModelProto) -> None:
     """Keeps only the opset domains that are used, in place: older runtimes refuse the others."""
     nodes = {"ai.onnx" if node.domain == "" else node.domain for node in every_node(model)}
     used = nodes | {"ai.onnx"} | {function.domain for function in model.functions}
@@ -74,7 +85,7 @@ def used_domains(model):
     model.opset_import.extend(domains)
 
 
-def every_node(model):
+def every_node(model: ModelProto) -> Iterator[NodeProto]:
     """The nodes of all graphs and functions, inner ones included."""
     pending = [*model.graph.node, *(node for function in model.functions for node in function.node)]
     while pending:
@@ -86,7 +97,7 @@ def every_node(model):
                 pending.extend(graph.node)
 
 
-def refuse_classical(model, title):
+def refuse_classical(model: ModelProto, title: str) -> None:
     """Raises ConversionError with the operators of the model that only ONNX Runtime has: those of trees, scalers, encoders."""
     from edgewright.sdk import Code, ConversionError
 
@@ -99,7 +110,7 @@ def refuse_classical(model, title):
         )
 
 
-def reads(node):
+def reads(node: NodeProto) -> list[str]:
     """Names of all that a node reads: its inputs, and what its inner graphs read and give."""
     inner = [item.g for item in node.attribute if item.HasField("g")]
     inner += [graph for item in node.attribute for graph in item.graphs]

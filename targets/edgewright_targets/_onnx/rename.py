@@ -1,7 +1,15 @@
 """Renames a graph's inputs and outputs. Host side."""
 
+from __future__ import annotations
 
-def rename(model, inputs, outputs):
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto
+
+
+def rename(model: ModelProto, inputs: list[str], outputs: list[str]) -> None:
     """Gives the graph's inputs and outputs the source's names, in place.
 
     What is inside under such a name gets another one. An output that is an input keeps the input's name.
@@ -25,16 +33,16 @@ def rename(model, inputs, outputs):
     _apply(graph, names)
 
 
-def distinct(inputs, outputs):
+def distinct(inputs: list[str], outputs: list[str]) -> list[str]:
     """The outputs' names for a file in which none may have the name of an input, or of another output."""
-    found = []
+    found: list[str] = []
     for name in outputs:
         others = {*inputs, *found, *(one for one in outputs if one != name)}
         found.append(name if name not in inputs else _free("out_" + name, others))
     return found
 
 
-def _free(name, taken):
+def _free(name: str, taken: Collection[str]) -> str:
     """The name, or the first one like it that is not taken."""
     number, found = 0, name
     while found in taken:
@@ -43,7 +51,7 @@ def _free(name, taken):
     return found
 
 
-def _apply(graph, names):
+def _apply(graph: GraphProto, names: dict[str, str]) -> None:
     """In inner graphs too: the body of a loop reads the outer graph's tensors by name."""
     for item in [*graph.input, *graph.output, *graph.initializer, *graph.value_info]:
         item.name = names.get(item.name, item.name)
@@ -56,7 +64,7 @@ def _apply(graph, names):
             _apply(inner, names)
 
 
-def nodes(graph):
+def nodes(graph: GraphProto) -> Iterator[NodeProto]:
     """All nodes, those of inner graphs too."""
     for node in graph.node:
         yield node
@@ -64,7 +72,7 @@ def nodes(graph):
             yield from nodes(inner)
 
 
-def _inner(node):
+def _inner(node: NodeProto) -> list[Any]:
     return [
         graph
         for attribute in node.attribute

@@ -1,13 +1,21 @@
 """Rewrites nodes for an older opset where that knows them, or with older operators. Host side."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets._onnx.prepare import every_node
+
+if TYPE_CHECKING:
+    from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
+
 
 _AXES_ARE_INPUTS = 18  # of the reductions
 _INPUTS_SINCE_13 = {"ReduceSum": "axes", "Squeeze": "axes", "Unsqueeze": "axes", "Split": "split"}
 _LAYER_NORMALISATION = 17
 
 
-def restated(model, opset):
+def restated(model: ModelProto, opset: int) -> ModelProto:
     """A copy of the model under the older number.
 
     What the number changes in an operator's meaning is not seen here: the answers have to be compared.
@@ -34,7 +42,7 @@ def restated(model, opset):
     return made
 
 
-def constants_of(model):
+def constants_of(model: ModelProto) -> dict[str, TensorProto]:
     """{name: TensorProto} of initialisers and of Constant nodes."""
     found = {item.name: item for item in model.graph.initializer}
     for node in model.graph.node:
@@ -43,7 +51,7 @@ def constants_of(model):
     return found
 
 
-def _as_attribute(node, name, constants):
+def _as_attribute(node: NodeProto, name: str, constants: dict[str, TensorProto]) -> None:
     """What is the second input since then, a constant, as the attribute that it was."""
     from onnx import helper, numpy_helper
 
@@ -56,7 +64,7 @@ def _as_attribute(node, name, constants):
     del node.input[1:]
 
 
-def _drop_idle(node, opset, constants):
+def _drop_idle(node: NodeProto, opset: int, constants: dict[str, TensorProto]) -> None:
     """Attributes that the older operator lacks, where they say what it did before there was a choice."""
     from onnx import defs
 
@@ -65,7 +73,7 @@ def _drop_idle(node, opset, constants):
     known = defs.get_schema(node.op_type, opset, "").attributes
     newer = defs.get_schema(node.op_type, defs.onnx_opset_version(), "").attributes
 
-    def idle(item):
+    def idle(item: AttributeProto) -> bool:
         if node.op_type == "Reshape" and item.name == "allowzero":
             return not item.i or _no_zero(constants.get(node.input[1]))
         default = newer[item.name].default_value if item.name in newer else None
@@ -74,25 +82,25 @@ def _drop_idle(node, opset, constants):
     _set(node, [item for item in node.attribute if item.name in known or not idle(item)])
 
 
-def _no_zero(tensor):
+def _no_zero(tensor: TensorProto) -> bool:
     from onnx import numpy_helper
 
     return tensor is not None and bool((numpy_helper.to_array(tensor) != 0).all())
 
 
-def _set(node, attributes):
+def _set(node: NodeProto, attributes: list[AttributeProto]) -> None:
     copies = [type(item).FromString(item.SerializeToString()) for item in attributes]
     del node.attribute[:]
     node.attribute.extend(copies)
 
 
-def _value(attribute):
+def _value(attribute: AttributeProto) -> Any:
     from onnx import helper
 
     return helper.get_attribute_value(attribute) if attribute.type else None
 
 
-def _spell_out(model):
+def _spell_out(model: ModelProto) -> None:
     """LayerNormalization over the last axes as the operators that it stands for, in place."""
     nodes = []
     for node in model.graph.node:
@@ -104,7 +112,7 @@ def _spell_out(model):
     model.graph.node.extend(copies)
 
 
-def _normalisation(model, node, flags):
+def _normalisation(model: ModelProto, node: NodeProto, flags: dict[str, Any]) -> list[NodeProto]:
     import numpy
     from onnx import helper, numpy_helper
 

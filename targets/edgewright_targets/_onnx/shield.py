@@ -6,11 +6,19 @@ runs in 8 bits after all. So does any node, as a Softmax, all of whose inputs ar
 quantised. A Max with the lowest float before the node changes no value, no optimiser removes it, and the pattern is gone.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
 LOWEST = "edgewright_lowest"
 _FLOATS = (1, 10)  # of TensorProto.DataType
 
 
-def shield(model, names):
+def shield(model: ModelProto, names: set[str]) -> None:
     """Puts the Max before those of the named nodes that read a dequantised tensor and could be taken for 8-bit ones; in place."""
     import numpy
     from onnx import helper, numpy_helper

@@ -1,12 +1,20 @@
 """Finds nodes that int8 would only round again, and that are better left in floats. Host side."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
 _AFFINE = ("Mul", "Add")
 _FOLLOW = (  # in 8 bits only where what they read is
     "Relu", "Clip", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "MaxPool", "AveragePool", "Resize",
 )  # fmt: skip
 
 
-def spared(model):
+def spared(model: ModelProto) -> set[str]:
     """Names of nodes whose own 8-bit results cost accuracy and save no arithmetic.
 
     - A batch normalisation that no layer could take up, and what scales and shifts its result: the activation behind it
@@ -32,7 +40,7 @@ def spared(model):
     return normalised | chained
 
 
-def at_ends(model):
+def at_ends(model: ModelProto) -> set[str]:
     """Names of the nodes that have to be quantised where the model's inputs and outputs are to be integers."""
     graph = model.graph
     given = {item.name for item in graph.input} - {item.name for item in graph.initializer}

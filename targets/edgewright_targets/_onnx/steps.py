@@ -1,5 +1,20 @@
 """Reads how finely the outputs of an ONNX file are rounded. Host side, in the `onnx` worker."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from onnx import ModelProto, NodeProto, TensorProto
+
+    from edgewright.sdk.graphs import Graph, Move, Tail
+
+    Array = np.ndarray[Any, Any]
+
+
 _ROUND = ("QuantizeLinear", "DequantizeLinear")
 _SAME = (*_ROUND, "Identity", "Cast", "Relu", "Clip")  # but for what is cut off
 _MOVES = (
@@ -9,7 +24,7 @@ _AFFINE = ("Mul", "Div", "Add", "Sub")
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
 
 
-def tails(path, outputs):
+def tails(path: Path, outputs: list[str]) -> list[Tail | None]:
     """A `compile.tails.Tail`, or None, for each named output."""
     import onnx
 
@@ -19,7 +34,7 @@ def tails(path, outputs):
     return [tail(graph, name) for name in outputs]
 
 
-def read(model):
+def read(model: ModelProto) -> Graph:
     """A `compile.tails.Graph` of a ModelProto."""
     from edgewright.sdk.graphs import Graph
     from edgewright_targets._onnx.magnitudes import constants as held
@@ -36,7 +51,7 @@ def read(model):
     return Graph(moves, steps, _shapes(model), kinds, fixed)
 
 
-def _steps(model, constants):
+def _steps(model: ModelProto, constants: dict[str, TensorProto]) -> dict[str, float]:
     """{tensor of integers: its step}; of weights the coarsest one."""
     from onnx import numpy_helper
 
@@ -48,7 +63,9 @@ def _steps(model, constants):
     return found
 
 
-def _move(node, constants, opset, values):
+def _move(
+    node: NodeProto, constants: dict[str, TensorProto], opset: int, values: Callable[..., Any]
+) -> Move | None:
     """The node as a `compile.tails.Move`; None where it computes something, or moves by what is computed."""
     import onnx
 
@@ -73,18 +90,18 @@ def _move(node, constants, opset, values):
     if filled:
         del bare.input[2:]
 
-    def apply(given):
+    def apply(given: list[Array]) -> list[Array]:
         from onnx import numpy_helper
         from onnx.reference import ReferenceEvaluator
 
         feed = dict(zip(node.input[:count], given, strict=True))
         feed.update({name: numpy_helper.to_array(constants[name]) for name in others})
-        return ReferenceEvaluator(bare, opsets={"": opset}).run(None, feed)
+        return list(ReferenceEvaluator(bare, opsets={"": opset}).run(None, feed))
 
     return Move(tuple(node.input[:count]), tuple(node.output), apply)
 
 
-def _affine(node, values):
+def _affine(node: NodeProto, values: Callable[..., Any]) -> Move | None:
     """A Mul, Div, Add or Sub with a constant as a `compile.tails.Move`; None for one of two computed tensors."""
     from edgewright.sdk.graphs import affine
 
@@ -92,14 +109,14 @@ def _affine(node, values):
     return affine(node.op_type, tuple(node.input), node.output[0], first, second)
 
 
-def _valued(model, constants):
+def _valued(model: ModelProto, constants: dict[str, TensorProto]) -> Callable[..., Any]:
     """A function: name -> what a constant is, rounded or not; None for what is computed."""
     import numpy
     from onnx import numpy_helper
 
     makers = {node.output[0]: node for node in model.graph.node if node.op_type == "DequantizeLinear"}
 
-    def values(name):
+    def values(name: str) -> Any:
         if name in constants:
             return numpy_helper.to_array(constants[name]).astype(numpy.float64)
         node = makers.get(name)
@@ -111,7 +128,7 @@ def _valued(model, constants):
     return values
 
 
-def _shapes(model):
+def _shapes(model: ModelProto) -> dict[str, list[int]]:
     """{name: shape} of the tensors whose shape can be inferred. The runtime's own roundings would end that: they become casts."""
     import onnx
 

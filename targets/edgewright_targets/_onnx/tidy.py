@@ -1,15 +1,23 @@
 """Makes the ONNX files of tf2onnx reproducible: it numbers and orders nodes differently each time."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto
+
 
 _NUMBERED = re.compile(r"(.*?)__\d+(?=$|[:/_])")
 
 
-def tidy(model):
+def tidy(model: ModelProto) -> None:
     """Orders nodes by a walk from the outputs, numbers names in that order, sorts weights; in place."""
     _order(model.graph)
     names = {}
-    taken = set()
+    taken: set[str] = set()
     for name in _mentioned(model.graph):
         if name and name not in names:
             names[name] = _fresh(name, taken)
@@ -17,7 +25,7 @@ def tidy(model):
     _rename(model.graph, names)
 
 
-def _order(graph):
+def _order(graph: GraphProto) -> None:
     """Depth first from the outputs, inputs before what uses them."""
     producers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
     done, order = set(), []
@@ -43,7 +51,7 @@ def _order(graph):
     graph.node.extend(copies)
 
 
-def _needs(node):
+def _needs(node: NodeProto) -> list[str]:
     """Names that a node reads, those that its inner graphs take from outside among them."""
     found = list(node.input)
     for inner in _graphs(node):
@@ -53,7 +61,7 @@ def _needs(node):
     return found
 
 
-def _graphs(node):
+def _graphs(node: NodeProto) -> list[Any]:
     return [
         graph
         for attribute in node.attribute
@@ -61,7 +69,7 @@ def _graphs(node):
     ]
 
 
-def _mentioned(graph):
+def _mentioned(graph: GraphProto) -> Iterator[str]:
     """Every name of values and nodes, in the order of the nodes."""
     for item in [*graph.input, *graph.output]:
         yield item.name
@@ -75,7 +83,7 @@ def _mentioned(graph):
         yield item.name
 
 
-def _fresh(name, taken):
+def _fresh(name: str, taken: set[str]) -> str:
     """The name without the tool's running numbers, made unique."""
     plain = _NUMBERED.sub(r"\1", name)
     fresh, number = plain, 0
@@ -85,7 +93,7 @@ def _fresh(name, taken):
     return fresh
 
 
-def _rename(graph, names):
+def _rename(graph: GraphProto, names: dict[str, str]) -> None:
     for item in [*graph.input, *graph.output, *graph.initializer]:
         item.name = names[item.name]
     del graph.value_info[:]

@@ -1,7 +1,14 @@
 """Keeps the biases of grouped transposed convolutions in floats: the quantiser takes one group's channels for all. Host side."""
 
+from __future__ import annotations
 
-def without_biases(model):
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+def without_biases(model: ModelProto) -> dict[str, str]:
     """Takes the biases of such nodes away, in place: they stay in floats, as the runtime has no 8-bit kernel for these nodes.
 
     Returns:
@@ -15,7 +22,7 @@ def without_biases(model):
     return found
 
 
-def with_biases(model, biases, before):
+def with_biases(model: ModelProto, biases: dict[str, str], before: ModelProto) -> None:
     """Gives them back, in place.
 
     Args:

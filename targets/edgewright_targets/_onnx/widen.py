@@ -5,8 +5,22 @@ A runtime that computes in float64 keeps it: all of an ONNX source at fp32, else
 1970 has no seconds left in float32.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets._onnx.double import islands
 from edgewright_targets._onnx.files import LARGE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto
+
+    from edgewright.sdk import ConversionError, StageContext
+
+    Array = np.ndarray[Any, Any]
+
 
 _TYPE_NAMES = (
     "to",
@@ -19,7 +33,7 @@ _TYPE_NAMES = (
 _BITS = ("BitCast",)  # it reads the bits of a float as they are
 
 
-def widened(model, work, runs=False):
+def widened(model: ModelProto, work: StageContext, runs: bool = False) -> tuple[ModelProto, list[str]]:
     """(the model with no other floats than float32, notes): the same one where it has none, or has to stay as it is.
 
     Args:
@@ -57,7 +71,7 @@ def widened(model, work, runs=False):
     return made, [f"{found} became float32 before the conversion{also}"]
 
 
-def _stays(model, work, runs):
+def _stays(model: ModelProto, work: StageContext, runs: bool) -> Callable[..., Any]:
     """Whether float64 of a name stays."""
     if not work.float64:
         return _none
@@ -69,7 +83,7 @@ def _stays(model, work, runs):
     return found.__contains__ if found and (runs or _opens(model, found)) else _none
 
 
-def _opens(model, names):
+def _opens(model: ModelProto, names: frozenset[str]) -> bool:
     """Whether the runtime has kernels for float64 of those names."""
     from edgewright.sdk.onnx import session as host_session
 
@@ -83,29 +97,29 @@ def _opens(model, names):
     return True
 
 
-def _none(name):  # noqa: ARG001 - as `_stays`
+def _none(name: str) -> bool:  # noqa: ARG001 - as `_stays`
     return False
 
 
-def _all(name):  # noqa: ARG001 - as `_stays`
+def _all(name: str) -> bool:  # noqa: ARG001 - as `_stays`
     return True
 
 
-def widened_size(model, stays=_none):
+def widened_size(model: ModelProto, stays: Callable[..., Any] = _none) -> int:
     """Bytes of the model in float32."""
     from onnx import helper
 
-    size = model.ByteSize()
+    size = int(model.ByteSize())
     for name, tensor in _tensors(model):
         if tensor.data_type in _kinds(stays(name)):
             count = 1
             for axis in tensor.dims:
                 count *= axis
-            size += count * (4 - helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+            size += int(count * (4 - helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize))
     return size
 
 
-def too_large(size, precision):
+def too_large(size: int, precision: str) -> ConversionError:
     """What to raise where float32 would not fit into one file."""
     from edgewright.sdk import Code, ConversionError
 
@@ -116,21 +130,21 @@ def too_large(size, precision):
     )
 
 
-def wide(array):
+def wide(array: Array) -> Array:
     """A sample's array as the widened model takes it."""
     import numpy
 
     return array if array.dtype.kind in "iub" else numpy.asarray(array, numpy.float32)
 
 
-def float64_inputs(model):
+def float64_inputs(model: ModelProto) -> set[str]:
     """Names of the inputs that stayed float64."""
     from onnx import TensorProto
 
     return {item.name for item in model.graph.input if item.type.tensor_type.elem_type == TensorProto.DOUBLE}
 
 
-def narrow_kinds(model, stays=_none):
+def narrow_kinds(model: ModelProto, stays: Callable[..., Any] = _none) -> list[str]:
     """Names of the other float types that the model computes in, sorted, without the float64 that stays."""
     from onnx import TensorProto
 
@@ -143,7 +157,7 @@ def narrow_kinds(model, stays=_none):
     return sorted(TensorProto.DataType.Name(kind).lower().replace("double", "float64") for kind in found)
 
 
-def widen(model, stays=_none):
+def widen(model: ModelProto, stays: Callable[..., Any] = _none) -> None:
     """Makes it, in place."""
     from onnx import TensorProto
 
@@ -160,7 +174,7 @@ def widen(model, stays=_none):
     _drop_idle_casts(model)
 
 
-def _kinds(double=False):
+def _kinds(double: bool = False) -> set[int]:
     """Those that become float32. `double`: float64 stays."""
     from onnx import TensorProto
 
@@ -168,7 +182,7 @@ def _kinds(double=False):
     return halves if double else {*halves, TensorProto.DOUBLE}
 
 
-def _type_names(model):
+def _type_names(model: ModelProto) -> set[str]:
     """Names of attributes that hold a type: those of operators, and those of functions that give theirs on."""
     passed = {
         item.ref_attr_name
@@ -180,7 +194,7 @@ def _type_names(model):
     return {*_TYPE_NAMES, *passed}
 
 
-def _graphs(model):
+def _graphs(model: ModelProto) -> Iterator[FunctionProto | GraphProto]:
     """The graph, the functions, and the graphs inside of them."""
     pending = [model.graph, *model.functions]
     while pending:
@@ -192,11 +206,11 @@ def _graphs(model):
                 pending += item.graphs
 
 
-def _nodes(model):
+def _nodes(model: ModelProto) -> Iterator[Any]:
     return (node for graph in _graphs(model) for node in graph.node)
 
 
-def _below(nodes):
+def _below(nodes: Any) -> Iterator[NodeProto]:
     for node in nodes:
         yield node
         for item in node.attribute:
@@ -204,17 +218,17 @@ def _below(nodes):
                 yield from _below(graph.node)
 
 
-def _attributes(model):
+def _attributes(model: ModelProto) -> Iterator[tuple[str, AttributeProto]]:
     """(what the node makes, attribute) of all nodes, and what functions take where they are not given one."""
     yield from ((_maker(node), item) for node in _nodes(model) for item in node.attribute)
     yield from (("", item) for function in model.functions for item in function.attribute_proto)
 
 
-def _maker(node):
+def _maker(node: NodeProto) -> str:
     return node.output[0] if node.output else ""
 
 
-def _tensors(model):
+def _tensors(model: ModelProto) -> Iterator[tuple[str, TensorProto]]:
     """(its name, or what its node makes; tensor)."""
     for graph in _graphs(model):
         yield from ((item.name, item) for item in getattr(graph, "initializer", ()))
@@ -228,7 +242,7 @@ def _tensors(model):
         yield from ((name, one.values) for one in item.sparse_tensors)
 
 
-def _types(model):
+def _types(model: ModelProto) -> Iterator[tuple[str, TypeProto]]:
     """(name, tensor type) of every one that is written down; of sequences and optional values the inner one."""
     for graph in _graphs(model):
         for field in ("input", "output", "value_info"):
@@ -242,7 +256,7 @@ def _types(model):
             yield from ((name, kind) for kind in _tensor_types(one))
 
 
-def _tensor_types(kind):
+def _tensor_types(kind: TypeProto) -> Iterator[TypeProto]:
     which = kind.WhichOneof("value")
     if which in ("tensor_type", "sparse_tensor_type"):
         yield getattr(kind, which)
@@ -250,11 +264,11 @@ def _tensor_types(kind):
         yield from _tensor_types(getattr(kind, which).elem_type)
 
 
-def _other(kind, name, stays):
+def _other(kind: TypeProto, name: str, stays: Callable[..., Any]) -> bool:
     return any(one.elem_type in _kinds(stays(name)) for one in _tensor_types(kind))
 
 
-def _widen_tensor(tensor):
+def _widen_tensor(tensor: TensorProto) -> None:
     """What float32 cannot hold, such as the lowest float64 of a mask, becomes the furthest that it can."""
     import numpy
     from onnx import numpy_helper
@@ -267,7 +281,7 @@ def _widen_tensor(tensor):
     tensor.CopyFrom(numpy_helper.from_array(numpy.asarray(values, numpy.float32), name))
 
 
-def _drop_idle_casts(model):
+def _drop_idle_casts(model: ModelProto) -> None:
     """Takes Casts from float32 to float32 out of the graph, in place: quantisers see layers behind them as strangers."""
     import onnx
     from onnx import TensorProto
@@ -281,7 +295,8 @@ def _drop_idle_casts(model):
         for item in [*inferred.input, *inferred.value_info, *inferred.output]
         if item.type.tensor_type.elem_type == TensorProto.FLOAT
     }
-    instead, left = {}, []
+    instead: dict[str, str] = {}
+    left: list[NodeProto] = []
     for node in graph.node:
         to = next((item.i for item in node.attribute if item.name == "to"), 0)
         idle = node.op_type == "Cast" and to == TensorProto.FLOAT and node.input[0] in floats

@@ -1,10 +1,20 @@
 """Turns fp32 ONNX into the requested precision."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from edgewright_targets._onnx.files import described, save
 from edgewright_targets._onnx.finish import copied, halved, refuse_large
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
-def convert(work):
+    from edgewright.sdk import StageContext, StageResult
+
+
+def convert(work: StageContext) -> StageResult:
     """Makes the artifact's file.
 
     Raises:
@@ -15,7 +25,7 @@ def convert(work):
     return _STEPS[work.precision](work)
 
 
-def _dynamic(work):
+def _dynamic(work: StageContext) -> StageResult:
     """8-bit weights, unsigned: the runtime has no signed kernel for convolutions, and sums others wrongly on x86 without VNNI."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -33,7 +43,7 @@ def _dynamic(work):
     return described(work, "")
 
 
-def _some_quantised(path):
+def _some_quantised(path: Path) -> None:
     from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.onnx import look
 
@@ -45,14 +55,14 @@ def _some_quantised(path):
         )
 
 
-def _static(work):
+def _static(work: StageContext) -> StageResult:
     from edgewright_targets._onnx.calibrated import quantise
 
     model, method, kept, notes = quantise(work)
     return {**_saved(work, model, method), "kept_float": kept, "notes": notes}
 
 
-def _weights(work):
+def _weights(work: StageContext) -> StageResult:
     import onnx
 
     from edgewright_targets.onnxruntime.weights_only import eight_bits, four_bits
@@ -61,7 +71,7 @@ def _weights(work):
     return _saved(work, make(onnx.load(str(work.path))), "")
 
 
-def _saved(work, model, method):
+def _saved(work: StageContext, model: ModelProto, method: str) -> StageResult:
     """Writes the model, with integers at its ends where they were asked for."""
     from edgewright_targets.onnxruntime.integer_io import narrow
 

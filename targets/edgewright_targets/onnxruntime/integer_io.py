@@ -1,7 +1,16 @@
 """Integer inputs and outputs for a QDQ model: the application quantises and dequantises. Host side."""
 
+from __future__ import annotations
 
-def narrow(model):
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
+
+    from edgewright.sdk import ConversionError
+
+
+def narrow(model: ModelProto) -> dict[str, tuple[float, int]]:
     """Drops the outer QuantizeLinear and DequantizeLinear nodes, in place.
 
     Returns:
@@ -15,7 +24,7 @@ def narrow(model):
     graph = model.graph
     arrays = {item.name: item for item in graph.initializer}
 
-    def number(name):
+    def number(name: str) -> Any:
         return numpy_helper.to_array(arrays[name]).reshape(-1)[0]
 
     found, dropped = {}, []
@@ -42,23 +51,23 @@ def narrow(model):
     return found
 
 
-def _is_float(item):
+def _is_float(item: ValueInfoProto) -> bool:
     from onnx import TensorProto
 
-    return item.type.tensor_type.elem_type == TensorProto.FLOAT
+    return bool(item.type.tensor_type.elem_type == TensorProto.FLOAT)
 
 
-def _readers(graph, name):
+def _readers(graph: GraphProto, name: str) -> list[NodeProto]:
     return [node for node in graph.node if name in node.input]
 
 
-def _only(nodes, kind, name, end):
+def _only(nodes: list[NodeProto], kind: str, name: str, end: str) -> NodeProto:
     if len(nodes) != 1 or nodes[0].op_type != kind:
         raise _refused(name, end)
     return nodes[0]
 
 
-def _refused(name, end):
+def _refused(name: str, end: str) -> ConversionError:
     from edgewright.sdk import Code, ConversionError
 
     return ConversionError(
@@ -68,16 +77,16 @@ def _refused(name, end):
     )
 
 
-def _retype(item, kind):
+def _retype(item: ValueInfoProto, kind: int) -> None:
     item.type.tensor_type.elem_type = kind
 
 
-def _rewire(graph, old, new):
+def _rewire(graph: GraphProto, old: str, new: str) -> None:
     for node in graph.node:
         node.input[:] = [new if name == old else name for name in node.input]
 
 
-def _produce(graph, old, new):
+def _produce(graph: GraphProto, old: str, new: str) -> None:
     """The tensor `old` is called `new` from now on."""
     for node in graph.node:
         node.output[:] = [new if name == old else name for name in node.output]

@@ -4,10 +4,18 @@ On x86 without VNNI the runtime sums products of unsigned and signed 8-bit integ
 saturate; those of unsigned ones it sums in 32 bits. The same numbers with a zero point that is 128 more.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
 _WEIGHTS = {"DynamicQuantizeLSTM": (1, 2, 9, 11)}  # inputs: the weights, then their zero points
 
 
-def unsigned(model):
+def unsigned(model: ModelProto) -> ModelProto:
     """The model, changed in place. Idempotent, as a weight may serve several layers."""
     import numpy
     from onnx import TensorProto, numpy_helper

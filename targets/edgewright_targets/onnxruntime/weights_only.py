@@ -1,12 +1,21 @@
 """8-bit and 4-bit weights with arithmetic in floats. Host side, in the `onnx` worker."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from edgewright_targets._onnx.prepare import named, raised
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, TensorProto
+
 
 _LEAST = 64  # numbers in a weight: below, scales and nodes cost more than is saved
 _BLOCK = 32  # weights that share a scale in 4 bits
 
 
-def eight_bits(model):
+def eight_bits(model: ModelProto) -> ModelProto:
     """Weights of convolutions, products, recurrent layers and tables as int8, symmetric, a scale a channel.
 
     Returns:
@@ -34,7 +43,7 @@ def eight_bits(model):
     return model
 
 
-def _places(node, weights):
+def _places(node: NodeProto, weights: dict[str, TensorProto]) -> list[tuple[int, int]]:
     """(input, axis that has a scale each) of every weight of the node that is worth it."""
     flags = {item.name: item.i for item in node.attribute}
     if node.domain not in ("", "ai.onnx"):
@@ -54,12 +63,12 @@ def _places(node, weights):
     return [(place, axis) for place, axis in places if _worth(node, place, weights)]
 
 
-def _rank(node, place, weights):
+def _rank(node: NodeProto, place: int, weights: dict[str, TensorProto]) -> int:
     weight = weights.get(node.input[place]) if len(node.input) > place else None
     return 0 if weight is None else len(weight.dims)
 
 
-def _worth(node, place, weights):
+def _worth(node: NodeProto, place: int, weights: dict[str, TensorProto]) -> bool:
     from onnx import TensorProto
 
     if _rank(node, place, weights) < 2:
@@ -70,7 +79,7 @@ def _worth(node, place, weights):
     return weight.data_type == TensorProto.FLOAT and size >= _LEAST
 
 
-def _quantised(model, weight, axis):
+def _quantised(model: ModelProto, weight: TensorProto, axis: int) -> tuple[str, str, str, int]:
     """(name of the int8 weight, of its scales, of its zero points, axis): three initialisers more."""
     import numpy
     from onnx import numpy_helper
@@ -85,10 +94,11 @@ def _quantised(model, weight, axis):
     model.graph.initializer.extend(
         numpy_helper.from_array(value, name) for name, value in zip(names, arrays, strict=True)
     )
-    return (*names, axis)
+    weights, scales, zeros = names
+    return weights, scales, zeros, axis
 
 
-def _widened(node, place, weight):
+def _widened(node: NodeProto, place: int, weight: tuple[str, str, str, int]) -> NodeProto:
     from onnx import helper
 
     *names, axis = weight
@@ -97,7 +107,7 @@ def _widened(node, place, weight):
     return helper.make_node("DequantizeLinear", names, [wide], name=f"{wide}_dequantise", axis=axis)
 
 
-def _gathered(node, weight):
+def _gathered(node: NodeProto, weight: tuple[str, str, str, int]) -> NodeProto:
     """Only the rows that are looked up become floats."""
     from onnx import helper
 
@@ -110,7 +120,7 @@ def _gathered(node, weight):
     )
 
 
-def four_bits(model):
+def four_bits(model: ModelProto) -> ModelProto:
     """Weights of MatMul and Gemm in blocks of 32 that share a scale, as the runtime's own MatMulNBits.
 
     Raises:
@@ -127,7 +137,7 @@ def four_bits(model):
     return made
 
 
-def _multiplied(model):
+def _multiplied(model: ModelProto) -> ModelProto:
     """Gemm as MatMul and Add, in place, where that is the same."""
     import numpy
     from onnx import helper, numpy_helper
@@ -156,7 +166,9 @@ def _multiplied(model):
     return model
 
 
-def _refuse_none(found, bits):
+def _refuse_none(
+    found: dict[tuple[str, int], tuple[str, str, str, int]] | list[NodeProto], bits: str
+) -> None:
     from edgewright.sdk import Code, ConversionError
 
     if not found:
@@ -168,7 +180,7 @@ def _refuse_none(found, bits):
         )
 
 
-def _replace(model, nodes):
+def _replace(model: ModelProto, nodes: list[NodeProto]) -> None:
     """New nodes, and no initialiser that none of them reads."""
     copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
@@ -181,7 +193,7 @@ def _replace(model, nodes):
     del model.graph.value_info[:]
 
 
-def _read(node):
+def _read(node: NodeProto) -> Iterator[str]:
     yield from node.input
     for attribute in node.attribute:
         for graph in (attribute.g, *attribute.graphs):

@@ -1,15 +1,31 @@
 """Static quantisation by NNCF: int8, int8-mixed. Host side, in the `openvino` worker."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets._onnx.widen import wide
 from edgewright_targets.openvino import layers
 from edgewright_targets.openvino.floats import floats, shield
+
+if TYPE_CHECKING:
+    import numpy as np
+    from nncf import AdvancedQuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParameters
+
+    Array = np.ndarray[Any, Any]
+    from openvino import Model
+
+    from edgewright.sdk import StageContext
+
 
 METHODS = {"minmax": "min-max", "percentile": "percentile 99.99"}
 _WORSE = ("GRUSequence", "GRUCell")  # 8-bit ones lose 30 dB against floats: they stay in floats
 _OUTLIERS = 1e-4  # share of a sample's values that `percentile` leaves out at each end
 
 
-def quantise(model, work):
+def quantise(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, ...], list[str]]:
     """8-bit weights a channel, 8-bit activations.
 
     Returns:
@@ -49,13 +65,13 @@ def quantise(model, work):
         ignored_scope=nncf.IgnoredScope(names=ignored) if ignored else None,
         advanced_parameters=_parameters(work.calibration_method, spare=not layers.first_of(model, ignored)),
     )
-    shield(quantised, by_default.get(FILLS, ()))
+    shield(quantised, by_default.get(FILLS, set()))
     _some_quantised(quantised)
     layers.check_float(quantised, keep)
     return quantised, METHODS[work.calibration_method], tuple(sorted({*keep, *worse.values()})), notes
 
 
-def _parameters(method, spare):
+def _parameters(method: str, spare: bool) -> AdvancedQuantizationParameters:
     """What differs from NNCF's defaults, as measured in dB of SQNR on small networks of each kind.
 
     Its default range of an activation, the mean of the samples' extremes, costs 12 to 40 dB against the extremes of
@@ -76,7 +92,7 @@ def _parameters(method, spare):
     )
 
 
-def _ranges(method):
+def _ranges(method: str) -> RangeEstimatorParameters:
     """How the range of an activation comes from its values."""
     from nncf.quantization.range_estimator import (
         AggregatorType,
@@ -100,10 +116,11 @@ def _ranges(method):
 class _Feed:
     """Turns indexes into samples, so that only one is in memory; the indexes come in order, run after run."""
 
-    def __init__(self, work, names):
-        self._work, self._names, self._next, self._stream = work, names, 0, iter(())
+    def __init__(self, work: StageContext, names: list[str]) -> None:
+        self._work, self._names, self._next = work, names, 0
+        self._stream: Iterator[list[Array]] = iter(())
 
-    def __call__(self, index):
+    def __call__(self, index: int) -> dict[str, Array]:
         if index != self._next or index == 0:
             self._stream, self._next = self._work.samples(), 0
         while self._next <= index:
@@ -112,7 +129,7 @@ class _Feed:
         return dict(zip(self._names, map(wide, sample), strict=True))
 
 
-def _has_attention(model):
+def _has_attention(model: Model) -> bool:
     """Whether there is attention, fused or spelt out, for which NNCF has better rules: 2 to 20 dB."""
     for one in model.get_ops():
         if one.get_type_name() == "ScaledDotProductAttention":
@@ -123,7 +140,7 @@ def _has_attention(model):
     return False
 
 
-def _some_quantised(model):
+def _some_quantised(model: Model) -> None:
     from edgewright.sdk import Code, ConversionError
 
     if not any(one.get_type_name() == "FakeQuantize" for one in model.get_ops()):

@@ -1,5 +1,14 @@
 """Operations of OpenVINO IR, and of what its CPU plugin makes of it. Host side, in the `openvino` worker."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from openvino import Model, Node
+
+
 _NO_OPERATIONS = ("Parameter", "Result", "Constant")
 _PLUGINS_OWN = ("Input", "Output", "Const", "Constant", "Parameter", "Result")
 _WIDTHS = {"i8": "int8", "u8": "int8", "i4": "int4", "u4": "int4", "nf4": "int4", "f16": "fp16"}
@@ -14,19 +23,19 @@ _PASSING = (
 )  # from constant to weight
 
 
-def of_source(model, path):  # noqa: ARG001 - one signature for all targets
+def of_source(model: Any, path: Path) -> list[dict[str, Any]]:  # noqa: ARG001 - one signature for all targets
     """Rows for `edgewright.sdk.Operation` of an opened IR source."""
     return of_model(model.model)
 
 
-def shipped(path):
+def shipped(path: Path) -> list[dict[str, Any]]:
     """Rows of the file."""
     import openvino as ov
 
     return of_model(ov.Core().read_model(str(path)))
 
 
-def executed(path):
+def executed(path: Path) -> list[dict[str, Any]]:
     """Rows of the graph that the CPU plugin executes on this machine.
 
     `absorbed` of a row are the operators of the file's layers that were folded into it.
@@ -60,7 +69,7 @@ def executed(path):
     ]
 
 
-def of_model(model):
+def of_model(model: Model) -> list[dict[str, Any]]:
     """Rows of a model of OpenVINO's."""
     found = [item for item in model.get_ordered_ops() if item.get_type_name() not in _NO_OPERATIONS]
     found = [item for item in found if not _constant(item)]
@@ -78,7 +87,7 @@ def of_model(model):
     ]
 
 
-def _results(item):
+def _results(item: Node) -> list[str]:
     """Names of the model's outputs that it makes."""
     return [
         min(port.get_names() or {item.get_friendly_name()})
@@ -87,7 +96,7 @@ def _results(item):
     ]
 
 
-def _largest(item):
+def _largest(item: Node) -> float:
     """The greatest magnitude among the float constants that it reads, of what may be part of a mask."""
     import numpy
 
@@ -104,16 +113,16 @@ def _largest(item):
     return found
 
 
-def _text(said, key):
+def _text(said: dict[str, Any], key: str) -> str:
     return said[key].astype(str) if key in said else ""
 
 
-def _readable(item):
+def _readable(item: Node) -> list[str]:
     """Names of the operations that it reads."""
     return [port.get_source_output().get_node().get_friendly_name() for port in item.inputs()]
 
 
-def _constant(item):
+def _constant(item: Node) -> bool:
     """Whether it only unpacks a constant."""
     if item.get_type_name() == "Constant":
         return True
@@ -121,7 +130,7 @@ def _constant(item):
     return item.get_type_name() in _PASSING and bool(sources) and all(_constant(each) for each in sources)
 
 
-def _arithmetic(item):
+def _arithmetic(item: Node) -> str:
     """What a layer computes in, as the file says."""
     ports = item.inputs()
     if item.get_type_name() not in ("Convolution", "GroupConvolution", "MatMul", "ConvolutionBackpropData"):
@@ -135,7 +144,7 @@ def _arithmetic(item):
     return f"{width} weights" if width else "fp32"
 
 
-def _stored(item):
+def _stored(item: Node) -> str | None:
     """The narrow type that a constant weight is stored in; None for fp32 and for what is computed."""
     while item.get_type_name() in _PASSING and item.inputs():
         item = item.inputs()[0].get_source_output().get_node()

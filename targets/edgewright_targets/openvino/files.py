@@ -1,12 +1,21 @@
 """Writes and describes IR files. Host side."""
 
+from __future__ import annotations
+
 import itertools
 import re
+from re import Match
+from typing import TYPE_CHECKING, Any
 
 from edgewright_targets.openvino.ports import output_names
 
+if TYPE_CHECKING:
+    from openvino import Model, Output
 
-def strip(model, own=frozenset()):
+    from edgewright.sdk import StageContext, StageResult, TensorReport
+
+
+def strip(model: Model, own: frozenset[Any] | set[str] = frozenset()) -> None:
     """Removes what tools write about themselves and their runs: the same model has to give the same bytes.
 
     Args:
@@ -17,7 +26,7 @@ def strip(model, own=frozenset()):
             model.set_rt_info("", key)
     numbers, free = {}, itertools.count()
 
-    def numbered(found):
+    def numbered(found: Match[str]) -> str:
         kind = found[0].rsplit("_", 1)[0]
         if found[0] not in numbers:
             numbers[found[0]] = next(number for number in free if f"{kind}_{number}" not in own)
@@ -30,14 +39,14 @@ def strip(model, own=frozenset()):
         operation.set_friendly_name(name[:start] + rest)
 
 
-def given(name, own):
+def given(name: str, own: frozenset[Any] | set[str]) -> str:
     """The part of an operation's name, from its beginning, that the source gave; empty for none."""
     parts = name.split("/")
     heads = ("/".join(parts[:count]) for count in range(len(parts), 0, -1))
     return next((head for head in heads if head in own), "")
 
 
-def own_names(work):
+def own_names(work: StageContext) -> set[str]:
     """Names that stand in the source, or in the ONNX file that was made of it."""
     if work.source is not None:
         return {one.get_friendly_name() for one in work.source.model.get_ops()}
@@ -51,20 +60,20 @@ def own_names(work):
     return names - {""}
 
 
-def described(work, method):
+def described(work: StageContext, method: str) -> StageResult:
     """Names and dtypes as the file has them, and the IR version and the newest opset that were really written."""
     import openvino as ov
 
     path = work.folder / work.entry
     model = ov.Core().read_model(str(path))
     text = path.read_bytes()
-    version = int(re.search(rb'<net [^>]*version="(\d+)"', text).group(1))
+    version = int(re.findall(rb'<net [^>]*version="(\d+)"', text)[0])
     opset = max(map(int, re.findall(rb'<layer [^>]*version="opset(\d+)"', text)), default=1)
 
-    def spec(port, name):
+    def spec(port: Output, name: str) -> TensorReport:
         return {"name": name, "dtype": port.get_element_type().to_dtype().name}
 
-    def ordered(ports, names):
+    def ordered(ports: list[Output], names: list[str]) -> list[TensorReport]:
         by_name = {name: port for port in ports for name in port.get_names()}
         return [spec(by_name[name], name) for name in names]
 

@@ -1,10 +1,19 @@
 """Turns a source that OpenVINO reads into IR of the requested precision."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from edgewright_targets.openvino.files import described, own_names, strip
 from edgewright_targets.openvino.ports import fixed
 
+if TYPE_CHECKING:
+    from openvino import Model
 
-def convert(work):
+    from edgewright.sdk import StageContext, StageResult
+
+
+def convert(work: StageContext) -> StageResult:
     """Makes the artifact's files.
 
     Raises:
@@ -23,10 +32,10 @@ def convert(work):
     model, method, kept, notes = _STEPS[work.precision](fixed(read(work), work), work)
     strip(model, own_names(work))
     ov.save_model(model, str(work.folder / work.entry), compress_to_fp16=work.traits.half)
-    return {**described(work, method), "kept_float": kept, "notes": notes}
+    return {**described(work, method), "kept_float": [*kept], "notes": notes}
 
 
-def read(work):
+def read(work: StageContext) -> Model:
     """The model: an opened IR, else a SavedModel, or a file of ONNX, LiteRT or IR."""
     import openvino as ov
 
@@ -38,18 +47,18 @@ def read(work):
     return ov.convert_model(str(path))
 
 
-def _as_is(model, work):  # noqa: ARG001 - one signature for all steps
+def _as_is(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, ...], list[str]]:  # noqa: ARG001 - one signature for all steps
     return model, "", (), []
 
 
-def _static(model, work):
+def _static(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, ...], list[str]]:
     from edgewright_targets.openvino.calibrated import quantise
 
     strip(model, own_names(work))  # a layer's name in the fp32 file has to mean the same layer here
     return quantise(model, work)
 
 
-def _weights(model, work):
+def _weights(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, ...], list[str]]:
     from edgewright_targets.openvino.weights_only import compress
 
     return compress(model, work.traits), "", (), []

@@ -1,13 +1,25 @@
 """Decides which operations stay in floats by default when a model is quantised, and why. Host side, in the `openvino` worker."""
 
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
 from edgewright_targets.openvino.explain import of_model
 from edgewright_targets.openvino.target import MASKED_PRODUCTS
+
+if TYPE_CHECKING:
+    from openvino import Model, Node, Output
+
+    from edgewright.sdk import Operation, StageContext
+    from edgewright.sdk.graphs import FloatGroup
+
 
 _LOOKED_AT = 32  # samples whose activations say how wide each tensor is
 _SHOWN = 8  # names in a note
 
 
-def floats(model, work):
+def floats(model: Model, work: StageContext) -> tuple[dict[str, set[str]], list[str]]:
     """{kind of group: names of operations} and notes: what masks or fills. NNCF by itself leaves what joins outputs in floats."""
     import msgspec
 
@@ -25,17 +37,19 @@ def floats(model, work):
     return {group.kind: set(group.names) for group in found}, [_note(group) for group in found]
 
 
-def _note(group):
+def _note(group: FloatGroup) -> str:
     shown, count = ", ".join(group.names[:_SHOWN]), len(group.names)
     more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
     many = "1 operation stays" if count == 1 else f"{count} operations stay"
     return f"{many} in floats, {group.words}: a scale that reaches so far leaves nothing beside it: {shown}{more}"
 
 
-def _measured(row, operation, spans):
+def _measured(
+    row: Operation, operation: Node, spans: dict[tuple[str, int], tuple[float, float]]
+) -> Operation:
     import msgspec
 
-    def width(port):
+    def width(port: Output) -> float:
         low, high = spans.get(_key(port), (0.0, 0.0))
         return max(high, 0.0) - min(low, 0.0)
 
@@ -44,11 +58,11 @@ def _measured(row, operation, spans):
     return msgspec.structs.replace(row, widths=tuple(filter(None, widths)), width=made)
 
 
-def _key(port):
+def _key(port: Output) -> tuple[str, int]:
     return port.get_node().get_friendly_name(), port.get_index()
 
 
-def _spans(model, work, names):
+def _spans(model: Model, work: StageContext, names: set[str]) -> dict[tuple[str, int], tuple[float, float]]:
     """{(operation, index of its output): (least, greatest value)} of the floats that the operations read and make."""
     import openvino as ov
 
@@ -63,7 +77,8 @@ def _spans(model, work, names):
     copy.add_outputs(list(wanted.values()))
     ends = [_key(port.get_node().input(0).get_source_output()) for port in copy.outputs]
     compiled = ov.Core().compile_model(copy, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    inputs, found = [spec.name for spec in work.inputs], {}
+    inputs = [spec.name for spec in work.inputs]
+    found: dict[tuple[str, int], tuple[float, float]] = {}
     for sample in work.samples(_LOOKED_AT):
         answers = compiled(dict(zip(inputs, map(wide, sample), strict=True)))
         for key, array in zip(ends, (answers[place] for place in range(len(ends))), strict=True):
@@ -72,7 +87,7 @@ def _spans(model, work, names):
     return found
 
 
-def shield(model, names):
+def shield(model: Model, names: Collection[str]) -> None:
     """Puts a Maximum with the lowest float before what the operations read from elsewhere, in place.
 
     The runtime moves the scale of an 8-bit layer over the additions behind it: where it meets 1e9, float32 has no digits left

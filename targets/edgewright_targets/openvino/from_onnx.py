@@ -1,7 +1,14 @@
 """Writes the ONNX source with its static shapes, which OpenVINO reads directly."""
 
+from __future__ import annotations
 
-def convert(work):
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgewright.sdk import StageContext, StageResult
+
+
+def convert(work: StageContext) -> StageResult:
     """Writes it; weights that are too large for one file stay in separate files.
 
     Raises:

@@ -1,7 +1,16 @@
 """Writes TensorFlow's function as a SavedModel or ONNX with static shapes, which OpenVINO reads directly."""
 
+from __future__ import annotations
 
-def convert(work):
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+    from edgewright.sdk import StageContext, StageResult
+
+
+def convert(work: StageContext) -> StageResult | None:
     """Writes it frozen.
 
     As `model.onnx` where layers are named, since the names of convolutions survive only there, where a graph
@@ -13,10 +22,11 @@ def convert(work):
         said = convert(work)
         (work.folder / work.entry).rename(work.folder / "model.onnx")
         return said
-    return _saved_model(work)
+    _saved_model(work)
+    return None
 
 
-def _halves(graph):
+def _halves(graph: GraphDef) -> bool:
     from tensorflow.core.framework import types_pb2
 
     nodes = [*graph.node, *(node for item in graph.library.function for node in item.node_def)]
@@ -24,7 +34,7 @@ def _halves(graph):
     return bool(kinds & {types_pb2.DT_HALF, types_pb2.DT_BFLOAT16})
 
 
-def _saved_model(work):
+def _saved_model(work: StageContext) -> None:
     """Its variables become constants first: OpenVINO does not find those that lie deep in an object's attributes."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -35,7 +45,7 @@ def _saved_model(work):
     # loops stay functions: OpenVINO does not read TensorFlow 1's Switch and Merge with several exits
     frozen = convert_variables_to_constants_v2(work.source.concrete, lower_control_flow=False)
 
-    def serve(*tensors):
+    def serve(*tensors: Any) -> Any:
         return {
             f"{NUMBERED}{index}": tensor for index, tensor in enumerate(tf.nest.flatten(frozen(*tensors)))
         }

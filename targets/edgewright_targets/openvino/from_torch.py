@@ -1,9 +1,16 @@
 """Converts an exported PyTorch program to fp32 IR, or to ONNX."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets.openvino.ports import fixed
 
+if TYPE_CHECKING:
+    from edgewright.sdk import StageContext, StageResult
 
-def convert(work):
+
+def convert(work: StageContext) -> StageResult:
     """By OpenVINO's own reader.
 
     As `model.onnx` where layers are named, as the names of modules survive only there, and where there are other floats than
@@ -22,7 +29,7 @@ def convert(work):
     return {}
 
 
-def _others(program):
+def _others(program: Any) -> bool:
     import torch
 
     weights = [*program.state_dict.values(), *program.constants.values()]

@@ -1,5 +1,15 @@
 """Maps a layer's name to operations, and checks whether they really stayed in floats. Host side."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from openvino import Input, Model, Node
+
+
 _NO_OPERATIONS = ("Constant", "Parameter", "Result")
 _CONVOLUTIONS = (
     "Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData",
@@ -9,7 +19,9 @@ _AVERAGES = ("AvgPool", "ReduceMean")
 _RESHAPES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze")
 
 
-def operations_of(model, wanted, made=None):
+def operations_of(
+    model: Model, wanted: Sequence[str], made: dict[str, list[str]] | None = None
+) -> dict[str, list[str]]:
     """{layer: [friendly names of its operations]}.
 
     A layer is named by an operation, by a tensor that it makes, or by a part of the path that it or its weights
@@ -48,7 +60,7 @@ def operations_of(model, wanted, made=None):
     return found
 
 
-def made_by(path, wanted):
+def made_by(path: Path, wanted: Iterable[str]) -> dict[str, list[str]]:
     """{layer: names of what its nodes, and batch normalisations behind them, make} of an ONNX file: these survive.
 
     OpenVINO calls the last operation by the model's output, and a convolution that took in a normalisation by its.
@@ -70,7 +82,7 @@ def made_by(path, wanted):
     return found
 
 
-def first_of(model, names):
+def first_of(model: Model, names: list[str]) -> list[str]:
     """Those of the operations that are convolutions with none between them and an input."""
     found, seen, pending = [], set(), [one.get_node() for one in model.inputs]
     while pending:
@@ -86,7 +98,7 @@ def first_of(model, names):
     return found
 
 
-def averages_before(model, names):
+def averages_before(model: Model, names: set[str]) -> set[str]:
     """Averages that the operations read, through reshapes: the runtime rounds them to their input's 8 bits: 6 dB."""
     by_name = {one.get_friendly_name(): one for one in model.get_ops()}
     found = set()
@@ -101,7 +113,7 @@ def averages_before(model, names):
     return found
 
 
-def check_float(model, layers):
+def check_float(model: Model, layers: dict[str, list[str]]) -> None:
     """Raises ConversionError when an operation that was to stay in floats is gone, computes in integers or has quantised weights.
 
     Args:
@@ -123,11 +135,11 @@ def check_float(model, layers):
                 )
 
 
-def _computes(operation):
+def _computes(operation: Node) -> bool:
     return operation.get_type_name() not in _NO_OPERATIONS
 
 
-def _weighted(model):
+def _weighted(model: Model) -> list[str]:
     """Friendly names of the operations that have weights, in order."""
     return [
         one.get_friendly_name()
@@ -136,7 +148,7 @@ def _weighted(model):
     ]
 
 
-def names_of(operation):
+def names_of(operation: Node) -> list[str]:
     """Names that an operation, what it makes and its weights have; without a tensor's name, also those of its bias."""
     found = [operation.get_friendly_name()]
     found += [name for port in operation.outputs() for name in port.get_names()]
@@ -150,7 +162,7 @@ def names_of(operation):
     return found
 
 
-def _origin(port):
+def _origin(port: Input) -> Node | None:
     """The constant that feeds a port, through conversions of its type or shape; None where there is none."""
     node = port.get_source_output().get_node()
     while node.get_type_name() in ("Convert", "Reshape", "Transpose", "FakeQuantize"):
@@ -158,11 +170,11 @@ def _origin(port):
     return node if node.get_type_name() == "Constant" else None
 
 
-def _quantised_weights(port):
+def _quantised_weights(port: Input) -> bool:
     return port.get_source_output().get_node().get_type_name() == "FakeQuantize" and _origin(port) is not None
 
 
-def _in_integers(one):
+def _in_integers(one: Node) -> bool:
     """Whether a runtime takes it for an 8-bit one: all it reads and all it gives goes through a FakeQuantize.
 
     Not what only gives values another shape: it computes nothing.
@@ -176,6 +188,6 @@ def _in_integers(one):
     )
 
 
-def _below(name, layer):
+def _below(name: str, layer: str) -> bool:
     parts = f"/{name.replace('.', '/').replace(':', '/')}/"
     return f"/{layer.replace('.', '/')}/" in parts

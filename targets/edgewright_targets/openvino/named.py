@@ -1,13 +1,20 @@
 """Lists the layers that can be kept in floats, by the names on this route. Host side, in the `openvino` worker."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from edgewright_targets.openvino.explain import of_model
 from edgewright_targets.openvino.files import given, own_names, strip
 from edgewright_targets.openvino.finish import read
 from edgewright_targets.openvino.layers import names_of
 from edgewright_targets.openvino.ports import fixed
 
+if TYPE_CHECKING:
+    from edgewright.sdk import StageContext, StageResult
 
-def convert(work):
+
+def convert(work: StageContext) -> StageResult:
     """Instead of `finish`: says `operations`, the rows of the model that it would quantise; makes nothing."""
     model, own = fixed(read(work), work), own_names(work)
     strip(model, own)

@@ -1,13 +1,22 @@
 """The inputs and outputs of a model: their order, names and shapes. Host side."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
 
 from edgewright_targets._onnx.rename import distinct
+
+if TYPE_CHECKING:
+    from openvino import Model, Output
+
+    from edgewright.sdk import StageContext
+
 
 NUMBERED = "edgewright_out_"  # begins the names of a SavedModel's outputs, their number follows
 
 
-def fixed(model, work, *, in_order=False):
+def fixed(model: Model, work: StageContext, *, in_order: bool = False) -> Model:
     """The model with the source's static shapes and names, in place.
 
     Args:
@@ -35,12 +44,12 @@ def fixed(model, work, *, in_order=False):
     return model
 
 
-def output_names(work):
+def output_names(work: StageContext) -> list[str]:
     """The outputs' names in the file: one that has an input's name gets another one."""
     return distinct([spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
 
 
-def _ordered(ports, names):
+def _ordered(ports: list[Output], names: list[str]) -> list[Output]:
     """The ports in the order of the names: by the number that a SavedModel's have, else by name, else as they come."""
     from edgewright.sdk.graphs import clean
 
@@ -55,11 +64,11 @@ def _ordered(ports, names):
     return list(ports)
 
 
-def _plain(name):
+def _plain(name: str) -> Any:
     return re.sub(r"[^A-Za-z0-9_]", "_", name.split(":")[0])
 
 
-def _number(port):
+def _number(port: Output) -> int:
     for name in port.get_names():
         found = re.match(NUMBERED + r"(\d+)\b", name)
         if found:

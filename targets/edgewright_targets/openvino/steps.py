@@ -1,9 +1,24 @@
 """Reads how finely the outputs of an IR are rounded. Host side, in the `openvino` worker."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from openvino import Model, Node, Output
+
+    from edgewright.sdk.graphs import Graph, Move, Tail
+
+    Array = np.ndarray[Any, Any]
+
+
 _SAME = ("FakeQuantize", "Convert", "Reshape", "Squeeze", "Unsqueeze", "Result")  # but for the shape
 
 
-def tails(path, outputs):
+def tails(path: Path, outputs: list[str]) -> list[Tail | None]:
     """A `compile.tails.Tail`, or None, for each named output."""
     import openvino as ov
 
@@ -15,7 +30,7 @@ def tails(path, outputs):
     return [tail(graph, ends.get(name, "")) for name in outputs]
 
 
-def read(model):
+def read(model: Model) -> Graph:
     """A `compile.tails.Graph` of an `openvino.Model`."""
     from edgewright.sdk.graphs import Graph
 
@@ -36,35 +51,35 @@ def read(model):
     return Graph(moves, steps, shapes, kinds, fixed)
 
 
-def _name(port):
+def _name(port: Output) -> str:
     return f"{port.get_node().get_friendly_name()}:{port.get_index()}"
 
 
-def _given(one, at):
+def _given(one: Node, at: int) -> Output:
     return one.input(at).get_source_output()
 
 
-def _values(one, at):
+def _values(one: Node, at: int) -> Array | None:
     """The constant that an operation reads; None where it is computed."""
     node = _given(one, at).get_node()
     return node.get_data() if node.get_type_name() == "Constant" else None
 
 
-def _step(one):
+def _step(one: Node) -> float:
     """The distance of two values of a FakeQuantize; zero where it has a range a channel."""
     low, high = _values(one, 3), _values(one, 4)
     if low is None or high is None or low.size != 1 or high.size != 1:
         return 0.0
-    return float(high.item() - low.item()) / (one.get_attributes()["levels"] - 1)
+    return float(high.item() - low.item()) / int(one.get_attributes()["levels"] - 1)
 
 
-def _move(one, kind):
+def _move(one: Node, kind: str) -> Move | None:
     """The operation as a `compile.tails.Move`; None where it computes something, or moves by what is computed."""
     import numpy
 
     from edgewright.sdk.graphs import Move
 
-    def moving(apply, count=1):
+    def moving(apply: Callable[..., Any], count: int = 1) -> Move:
         inputs = tuple(_name(_given(one, at)) for at in range(count))
         return Move(inputs, (_name(one.output(0)),), apply)
 

@@ -1,10 +1,21 @@
 """Weights of 8 or 4 bits, activations in floats. Host side, in the `openvino` worker."""
 
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from openvino import Model
+
+    from edgewright.sdk import Precision
+
+
 _WIDTHS = {8: ("i8", "u8"), 4: ("i4", "u4")}
 _GROUP, _LEAST_GROUP = 128, 16  # weights that share a scale of int4; halved where a layer has fewer
 
 
-def compress(model, traits):
+def compress(model: Model, traits: Precision) -> Model:
     """The model with compressed weights.
 
     `int8-dynamic` leaves it to the runtime to quantise the activations of matrix products while it runs;
@@ -27,7 +38,7 @@ def compress(model, traits):
     )
 
 
-def _attempts(model, bits):
+def _attempts(model: Model, bits: int) -> Iterator[Any]:
     """Models to choose from, the most exact first: NNCF by itself leaves the last layer at 8 bits."""
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedCompressionParameters, GroupSizeFallbackMode
@@ -47,7 +58,7 @@ def _attempts(model, bits):
         )
 
 
-def _has(model, widths):
+def _has(model: Model, widths: Collection[str]) -> bool:
     """Whether some constant is of one of these types."""
     return any(
         one.get_type_name() == "Constant" and one.get_element_type().get_type_name() in widths

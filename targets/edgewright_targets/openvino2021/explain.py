@@ -1,5 +1,13 @@
 """Operations of IR of version 10, by its XML, and of what that release makes of it. Host side, in the `onnx` worker."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
 _NO_OPERATIONS = ("Const", "Parameter", "Result")
 _PASSING = ("Convert", "Reshape", "FakeQuantize", "Multiply", "Subtract")  # from a constant to weights
 _LAYERS = (
@@ -13,7 +21,7 @@ _FLOATS = {"f16": "fp16", "f32": "fp32"}
 _PLUGINS_OWN = ("Input", "Output", "Const", "Reorder")
 
 
-def executed(path):
+def executed(path: Path) -> list[dict[str, Any]] | None:
     """Rows of the graph that the CPU plugin of that release executes; `absorbed` are layers of the file.
 
     None where the toolchain, which holds that release, is not installed any more.
@@ -44,14 +52,14 @@ def executed(path):
     ]
 
 
-def shipped(path):
+def shipped(path: Path) -> list[dict[str, Any]]:
     """Rows for `edgewright.sdk.Operation` of the file."""
     from xml.etree import ElementTree
 
     root = ElementTree.parse(path).getroot()  # noqa: S314 - the file is one that this machine's converter wrote
     layers = {layer.get("id"): layer for layer in root.iter("layer")}
-    reads = {number: [] for number in layers}
-    for edge in sorted(root.iter("edge"), key=lambda one: int(one.get("to-port"))):
+    reads: dict[str | None, list[str | None]] = {number: [] for number in layers}
+    for edge in sorted(root.iter("edge"), key=lambda one: int(one.get("to-port", "0"))):
         reads[edge.get("to-layer")].append(edge.get("from-layer"))
     constants = _constants(layers, reads)
     kept = [
@@ -70,9 +78,11 @@ def shipped(path):
     ]
 
 
-def _constants(layers, reads):
+def _constants(
+    layers: dict[str | None, Element], reads: dict[str | None, list[str | None]]
+) -> set[str | None]:
     """Those that are constants, or only unpack one; the file lists what is read before what reads it."""
-    found = set()
+    found: set[str | None] = set()
     for number, layer in layers.items():
         kind, origins = layer.get("type"), reads[number]
         if kind == "Const" or (kind in _PASSING and origins and found.issuperset(origins)):
@@ -80,7 +90,9 @@ def _constants(layers, reads):
     return found
 
 
-def _arithmetic(number, layers, reads):
+def _arithmetic(
+    number: str | None, layers: dict[str | None, Element], reads: dict[str | None, list[str | None]]
+) -> str:
     """The type that a layer's weights are stored in."""
     if layers[number].get("type") not in _LAYERS or len(reads[number]) < 2:
         return ""
@@ -88,4 +100,4 @@ def _arithmetic(number, layers, reads):
     while layers[origin].get("type") in _PASSING and reads[origin]:
         origin = reads[origin][0]
     data = layers[origin].find("data")
-    return _FLOATS.get(data.get("element_type") if data is not None else None, "")
+    return "" if data is None else _FLOATS.get(data.get("element_type", ""), "")

@@ -1,20 +1,28 @@
 """Converts ONNX to IR v10 with OpenVINO 2021.4's Model Optimizer, and asks its plugin for the Intel NCS2."""
 
+from __future__ import annotations
+
 import json
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edgewright_targets.openvino2021 import preflight
 from edgewright_targets.openvino2021.prune import keep_outputs
 from edgewright_targets.openvino2021.ready import ready
+
+if TYPE_CHECKING:
+    from edgewright.sdk import StageContext, StageResult, TensorReport, TensorSpec
+
 
 TOOLCHAIN = "openvino-2021"
 INSIDE = Path(__file__).with_name("inside.py")
 _SECONDS = 3600
 
 
-def convert(work):
+def convert(work: StageContext) -> StageResult:
     """fp32 or fp16 IR; the notes list the layers that would not run on the stick.
 
     Raises:
@@ -46,23 +54,23 @@ def convert(work):
     }
 
 
-def _end(spec, name):
+def _end(spec: TensorSpec, name: str) -> TensorReport:
     """An input or output: floats are float32 in the file, whatever the source has."""
     return {"name": name, **({"dtype": "float32"} if "float" in spec.dtype else {})}
 
 
-def _outputs(path):
+def _outputs(path: Path) -> list[str]:
     """Names of the outputs of an ONNX file, in the source's order."""
     import onnx
 
     return [item.name for item in onnx.load(str(path), load_external_data=False).graph.output]
 
 
-def optimise(python, source, entry, data_type):
+def optimise(python: Path, source: Path, entry: Path, data_type: str) -> None:
     """Runs the Model Optimizer; leaves the `.xml` and the `.bin`, the same bytes for the same model."""
     from edgewright.sdk import Code, ConversionError
 
-    command = [
+    command: list[Path | str] = [
         python, "-I", "-B", "-m", "mo", "--framework", "onnx", "--input_model", source, "--output_dir", entry.parent,
         "--model_name", entry.stem, "--data_type", data_type, "--silent",
     ]  # fmt: skip
@@ -79,7 +87,7 @@ def optimise(python, source, entry, data_type):
     entry.write_text(re.sub(r"\s*<meta_data>.*</meta_data>", "", text, flags=re.DOTALL), "utf-8")
 
 
-def said(output):
+def said(output: str) -> str:
     """The first line of an error of the Model Optimizer, without the name of its own class."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("[ ERROR ]").strip() for line in lines if line.startswith("[ ERROR ]")]
@@ -87,7 +95,7 @@ def said(output):
     return re.sub(r"^Exception occurred during running replacer .*?\)\w*: ", "", line)[:300].rstrip(".")
 
 
-def ask(python, what, path, *arguments):
+def ask(python: Path, what: str, path: Path, *arguments: str) -> Any:
     """What the function `what` of `inside` says.
 
     Raises:
@@ -108,7 +116,7 @@ def ask(python, what, path, *arguments):
     return json.loads(done.stdout)
 
 
-def _run(command):
+def _run(command: Sequence[Path | str]) -> subprocess.CompletedProcess[str]:
     """A program of the toolchain that has ended. Raises ConversionError when it does not within an hour."""
     from edgewright.sdk import Code, ConversionError
 
@@ -124,6 +132,6 @@ def _run(command):
         ) from error
 
 
-def ir_version(path):
+def ir_version(path: Path) -> int:
     """The version of an IR file."""
-    return int(re.search(rb'<net [^>]*version="(\d+)"', path.read_bytes()).group(1))
+    return int(re.findall(rb'<net [^>]*version="(\d+)"', path.read_bytes())[0])

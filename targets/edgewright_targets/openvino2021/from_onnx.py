@@ -1,9 +1,17 @@
 """Brings the ONNX source to an opset that OpenVINO 2021.4's Model Optimizer reads."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgewright.sdk import StageContext, StageResult
+
+
 TAKEN = 13  # the newest that can be expressed in the older one, see `older`
 
 
-def convert(work):
+def convert(work: StageContext) -> StageResult:
     """At `work.max_opset`, else at `TAKEN`, which the next stage rewrites.
 
     Raises:

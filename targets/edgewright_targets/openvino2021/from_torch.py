@@ -1,11 +1,20 @@
 """Exports PyTorch to ONNX at an opset that OpenVINO 2021.4's Model Optimizer reads."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from edgewright_targets.openvino2021.from_onnx import TAKEN
+
+if TYPE_CHECKING:
+    from edgewright.sdk import StageContext, StageResult
+
 
 _ATTENTION = 14  # the first that the exporter writes attention in
 
 
-def convert(work):
+def convert(work: StageContext) -> StageResult:
     """At `work.max_opset`, or at the lowest one above that can be expressed in it.
 
     Raises:
@@ -14,7 +23,7 @@ def convert(work):
     from edgewright.sdk import Code, ConversionError
     from edgewright_targets._onnx.from_torch import convert
 
-    for opset in (work.max_opset, TAKEN, _ATTENTION):
+    for opset in (work.max_opset or TAKEN, TAKEN, _ATTENTION):
         work.opset = work.max_opset = opset
         try:
             found = convert(work)
@@ -27,7 +36,7 @@ def convert(work):
     return found
 
 
-def _restate(path):
+def _restate(path: Path) -> None:
     """Writes the file again at `TAKEN`."""
     import onnx
 

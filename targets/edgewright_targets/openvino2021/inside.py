@@ -10,11 +10,12 @@ import sys
 import traceback
 import types
 from pathlib import Path
+from typing import Any, BinaryIO
 
-_KEPT = []  # until the process ends: the plugin crashes when what it executes is freed before its graph
+_KEPT: "list[object]" = []  # until the process ends: the plugin crashes when what it executes is freed before its graph
 
 
-def describe(path, outputs):
+def describe(path: "str", outputs: "list[str]") -> "dict[str, Any]":
     """What OpenVINO 2021.4 reads in an IR, and which layers its plugin for the stick takes.
 
     Args:
@@ -33,7 +34,7 @@ def describe(path, outputs):
     operations = ngraph.function_from_cnn(network).get_ordered_ops()
     left_out = ("Constant", "Parameter", "Result")
     layers = {one.get_friendly_name(): one.get_type_name() for one in operations}
-    found = {
+    found: dict[str, Any] = {
         "inputs": sorted(network.input_info),
         "outputs": [_own_name(network, name) for name in outputs],
         "layers": {name: kind for name, kind in layers.items() if kind not in left_out},
@@ -50,7 +51,7 @@ def describe(path, outputs):
     return found
 
 
-def executed(path):
+def executed(path: "str") -> "list[dict[str, Any]]":
     """What the CPU plugin makes of an IR.
 
     Returns:
@@ -80,7 +81,7 @@ def executed(path):
     return found
 
 
-def _own_name(network, tensor):
+def _own_name(network: "Any", tensor: "str") -> "str | None":
     """The network's name of an output; it keeps the tensor's name beside its own."""
     if tensor in network.outputs:
         return tensor
@@ -91,7 +92,7 @@ def _own_name(network, tensor):
     return name if name in network.outputs else None
 
 
-def serve(folder, options, source, sink):
+def serve(folder: "str", options: "dict[str, Any]", source: "BinaryIO", sink: "BinaryIO") -> "None":
     """Answers inferences until `source` ends.
 
     The manifest comes in as one line; then the inputs' bytes come in and the outputs' go out, without gaps.
@@ -117,31 +118,32 @@ def serve(folder, options, source, sink):
         sink.flush()
 
 
-def load_runner():
+def load_runner() -> "Any":
     """`runner.py`, by its path: the folder of the package may hold this machine's own OpenVINO, which must not be found.
 
     What it imports of the agent are names of types, which boards get the runner without.
     """
     types_alone = types.ModuleType("edgewright_agent")
-    types_alone.shapes = None
+    setattr(types_alone, "shapes", None)  # noqa: B010 - a module has no such attribute to type checkers
     sys.modules["edgewright_agent"] = types_alone
     spec = importlib.util.spec_from_file_location("runner", str(Path(__file__).with_name("runner.py")))
+    assert spec and spec.loader  # noqa: S101 - for the type
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def _size(spec):
+def _size(spec: "Any") -> "int":
     """Bytes of a tensor."""
     import numpy
 
     count = numpy.dtype(spec["dtype"]).itemsize
     for length in spec["shape"]:
         count *= length
-    return count
+    return int(count)
 
 
-def main(arguments):
+def main(arguments: "list[str]") -> "None":
     """`describe FILE OUTPUT...`, `executed FILE` or `serve FOLDER OPTIONS`."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # the plugin prints

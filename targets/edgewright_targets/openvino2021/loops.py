@@ -3,12 +3,22 @@
 Host side, in the `onnx` worker.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from edgewright_targets._onnx.prepare import opset_of, reads
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto
+
+    from edgewright.sdk import StageContext
+
 
 _MOST = 20_000  # nodes that a written-out loop may have: beyond, an IR takes minutes to load
 
 
-def unroll(model, work):
+def unroll(model: ModelProto, work: StageContext) -> None:
     """Replaces the loops whose number of steps is the model's own, in place."""
     loops = [node for node in model.graph.node if node.op_type == "Loop" and _can(model.graph, node)]
     for loop, steps in zip(loops, _steps(model, loops, work), strict=True):
@@ -18,7 +28,7 @@ def unroll(model, work):
     _drop_unread(model.graph)
 
 
-def _can(graph, loop):
+def _can(graph: GraphProto, loop: NodeProto) -> bool:
     """Whether neither the loop's condition nor its limit depends on what the model is given."""
     body = next(item.g for item in loop.attribute if item.name == "body")
     if any(item.HasField("g") or item.graphs for node in body.node for item in node.attribute):
@@ -42,11 +52,11 @@ def _can(graph, loop):
     return not _depends(graph, outside)
 
 
-def _makers(graph):
+def _makers(graph: GraphProto) -> dict[str, NodeProto]:
     return {output: node for node in graph.node for output in node.output if output}
 
 
-def _depends(graph, names):
+def _depends(graph: GraphProto, names: set[str]) -> bool:
     """Whether any of the names is computed from an input of the graph, also where an inner graph reads it."""
     weights = {item.name for item in graph.initializer}
     given = {item.name for item in graph.input} - weights
@@ -61,7 +71,7 @@ def _depends(graph, names):
     return False
 
 
-def _steps(model, loops, work):
+def _steps(model: ModelProto, loops: list[NodeProto], work: StageContext) -> list[int]:
     """How often each loop runs: counted in ONNX Runtime."""
     import onnx
     from onnx import TensorProto, helper
@@ -87,7 +97,7 @@ def _steps(model, loops, work):
     return [len(one) for one in session.run(names, feed)]
 
 
-def _replace(model, loop, body, steps):
+def _replace(model: ModelProto, loop: NodeProto, body: GraphProto, steps: int) -> None:
     import numpy
     from onnx import helper, numpy_helper
 
@@ -97,7 +107,8 @@ def _replace(model, loop, body, steps):
         shared[item.name] = f"{prefix}/{item.name}"
         graph.initializer.add().CopyFrom(item)
         graph.initializer[-1].name = shared[item.name]
-    state, scanned = list(loop.input[2:]), [[] for _ in loop.output[len(loop.input) - 2 :]]
+    state = list(loop.input[2:])
+    scanned: list[list[str]] = [[] for _ in loop.output[len(loop.input) - 2 :]]
     going = f"{prefix}/going"
     graph.initializer.append(numpy_helper.from_array(numpy.array(True), going))
     made = []
@@ -126,7 +137,7 @@ def _replace(model, loop, body, steps):
     del graph.value_info[:]
 
 
-def _copies(body, names, prefix):
+def _copies(body: GraphProto, names: dict[str, str], prefix: str) -> list[NodeProto]:
     """The body's nodes for one step; `names` gets what they make."""
     found = []
     for node in body.node:
@@ -140,7 +151,7 @@ def _copies(body, names, prefix):
     return found
 
 
-def _stacked(model, row, output):
+def _stacked(model: ModelProto, row: list[str], output: str) -> list[NodeProto]:
     """The steps' values along a new first axis."""
     import numpy
     from onnx import helper, numpy_helper
@@ -161,7 +172,7 @@ def _stacked(model, row, output):
     return [*nodes, helper.make_node("Concat", lifted, [output], axis=0)]
 
 
-def _drop_unread(graph):
+def _drop_unread(graph: GraphProto) -> None:
     """Takes out, in place, the nodes that no output depends on: they only counted."""
     makers = _makers(graph)
     wanted, read = [item.name for item in graph.output], set()

@@ -1,11 +1,19 @@
 """Rewrites opset 13 as opset 12, where OpenVINO 2021.4's Model Optimizer expects axes as attributes. Host side."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+
 _NEWER, _OLDER = 13, 12
 _SOFT = ("Softmax", "LogSoftmax")
 _INPUTS = {"Squeeze": "axes", "Unsqueeze": "axes", "ReduceSum": "axes", "Split": "split"}
 
 
-def axes_as_attributes(model):
+def axes_as_attributes(model: ModelProto) -> None:
     """Moves axes from inputs to attributes, in place, where all are constant; gives Squeeze those that it leaves out.
 
     Softmax goes along the last axis: before opset 13 it takes its axis and all behind it as one.
@@ -41,7 +49,7 @@ def axes_as_attributes(model):
             item.version = _OLDER
 
 
-def _along_last(node, rank):
+def _along_last(node: NodeProto, rank: int) -> list[NodeProto]:
     """Softmax of opset 13 by nodes that mean the same before; itself where the rank is not known and matters."""
     from onnx import helper
 
@@ -64,11 +72,11 @@ def _along_last(node, rank):
     ]
 
 
-def _guesses(node):
+def _guesses(node: NodeProto) -> bool:
     return node.op_type == "Squeeze" and len(node.input) == 1 and not node.attribute
 
 
-def sizes(model):
+def sizes(model: ModelProto) -> dict[str, list[int]]:
     """{tensor: its shape}, 0 for an open axis."""
     import onnx
 

@@ -1,9 +1,16 @@
 """Translates the NCS2 plugin's report on each layer, which the host gets without a stick."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgewright.sdk import Precision
+
 _SHOWN = 20  # names of layers in one line
 
 
-def check_precision(accelerator, traits):
+def check_precision(accelerator: str, traits: Precision) -> None:
     """Raises ConversionError when a model for the stick is not fp16."""
     from edgewright.sdk import Code, ConversionError
 
@@ -15,7 +22,7 @@ def check_precision(accelerator, traits):
         )
 
 
-def notes(found, accelerator):
+def notes(found: dict[str, Any], accelerator: str) -> list[str]:
     """Lines for the manifest.
 
     Args:
@@ -37,7 +44,7 @@ def notes(found, accelerator):
     return [f"myriad: {line}"]
 
 
-def _line(found):
+def _line(found: dict[str, Any]) -> tuple[str, bool]:
     """(what to say, whether all layers run there)."""
     if "problem" in found:
         return f"its plugin cannot tell: {found['problem']}", False

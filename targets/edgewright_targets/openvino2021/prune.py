@@ -1,7 +1,15 @@
 """Removes outputs that the Model Optimizer adds to an IR for states that nothing reads."""
 
+from __future__ import annotations
 
-def keep_outputs(path, names):
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+
+def keep_outputs(path: Path, names: set[str]) -> None:
     """Leaves the outputs of these names, and what they depend on, in the file; one without a foreign output stays as it is.
 
     Args:
@@ -10,7 +18,8 @@ def keep_outputs(path, names):
     from xml.etree import ElementTree
 
     tree = ElementTree.parse(path)  # noqa: S314 - the file is one that this machine's converter wrote
-    layers, edges = tree.getroot().find("layers"), tree.getroot().find("edges")
+    root = tree.getroot()
+    layers, edges = root.findall("layers")[0], root.findall("edges")[0]
     makers = {edge.get("to-layer"): edge for edge in edges if edge.get("to-port") == "0"}
     by_id = {layer.get("id"): layer for layer in layers}
     results = [layer for layer in layers if layer.get("type") == "Result"]
@@ -23,15 +32,15 @@ def keep_outputs(path, names):
     tree.write(path, encoding="utf-8", xml_declaration=True)
 
 
-def _names(edge, by_id):
+def _names(edge: Element, by_id: dict[str | None, Element]) -> set[str | None]:
     """All that the tensor at the start of an edge is called."""
     layer = by_id[edge.get("from-layer")]
-    ports = [port for port in layer.find("output") if port.get("id") == edge.get("from-port")]
+    ports = [port for port in layer.findall("output")[0] if port.get("id") == edge.get("from-port")]
     own = {name for port in ports for name in (port.get("names") or "").split(",") if name}
     return {layer.get("name"), *own}
 
 
-def _drop_unread(layers, edges):
+def _drop_unread(layers: Element, edges: Element) -> None:
     """Removes the layers that end nowhere, in place."""
     while True:
         there = {layer.get("id") for layer in layers}

@@ -1,14 +1,26 @@
 """Rewrites an ONNX file with operators that OpenVINO 2021.4's Model Optimizer knows. Host side, in the `onnx` worker."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets._onnx.files import external
 from edgewright_targets._onnx.fold import folded
 from edgewright_targets.openvino2021 import older, recurrent
 from edgewright_targets.openvino2021.loops import unroll
 
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+    from edgewright.sdk import StageContext
+
+
 _OF_SHAPES = ("Mod",)  # it does not know them; exporters reckon with shapes in them
 
 
-def ready(work):
+def ready(work: StageContext) -> Path:
     """The file to give it: the stage's input, or a temporary one, which the caller removes."""
     import onnx
 
@@ -29,7 +41,7 @@ def ready(work):
     return place
 
 
-def _within_halves(model):
+def _within_halves(model: ModelProto) -> None:
     """Finite constants beyond 16-bit floats at their largest: what stands for minus infinity becomes infinite else, and 0 times that no number."""
     import numpy
     from onnx import TensorProto, numpy_helper
@@ -47,9 +59,9 @@ def _within_halves(model):
             tensor.CopyFrom(numpy_helper.from_array(clipped.astype(values.dtype), tensor.name))
 
 
-def _replace(model, ways, sizes):
+def _replace(model: ModelProto, ways: dict[str, Callable[..., Any]], sizes: dict[str, list[int]]) -> None:
     """Says nodes of some kinds in other words, in place. A way gives a node's nodes, or None to leave it."""
-    nodes = []
+    nodes: list[NodeProto] = []
     for node in model.graph.node:
         way = ways.get(node.op_type)
         nodes += (way(model, node, sizes) if way else None) or [node]
@@ -58,7 +70,7 @@ def _replace(model, ways, sizes):
     model.graph.node.extend(copies)
 
 
-def _squares(model, node, sizes):  # noqa: ARG001 - one signature for all ways
+def _squares(model: ModelProto, node: NodeProto, sizes: dict[str, list[int]]) -> list[NodeProto] | None:  # noqa: ARG001 - one signature for all ways
     """ReduceSumSquare as a product and a sum."""
     from onnx import helper
 
@@ -68,7 +80,7 @@ def _squares(model, node, sizes):  # noqa: ARG001 - one signature for all ways
     return [helper.make_node("Mul", [node.input[0], node.input[0]], [square]), total]
 
 
-def _normalisation(model, node, sizes):
+def _normalisation(model: ModelProto, node: NodeProto, sizes: dict[str, list[int]]) -> list[NodeProto] | None:
     """BatchNormalization by a mean and a variance that the graph computes, as arithmetic: Keras 2 normalises layers so."""
     import numpy
     from onnx import helper, numpy_helper

@@ -3,11 +3,19 @@
 Host side, in the `onnx` worker.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 _SEQUENCE, _WEIGHTS, _BIAS, _LENGTHS, _STATE, _CELL = 0, 1, 3, 4, 5, 6  # places among the inputs
 
 
-def complete(model, sizes):
+def complete(model: ModelProto, sizes: dict[str, list[int]]) -> None:
     """Gives names to outputs that nothing reads, and zeros to biases and first states that are not given, in place.
 
     Args:
@@ -16,7 +24,7 @@ def complete(model, sizes):
     for node in model.graph.node:
         gates = _GATES.get(node.op_type)
         shape = sizes.get(node.input[_SEQUENCE]) if gates else None
-        if not shape:
+        if not gates or not shape:
             continue
         kept = "h" if node.op_type != "LSTM" else "hc"
         wanted = 1 + len(kept)
@@ -38,7 +46,7 @@ def complete(model, sizes):
             del node.input[-1]
 
 
-def _fill(model, node, place, shape):
+def _fill(model: ModelProto, node: NodeProto, place: int, shape: tuple[int, ...]) -> None:
     import numpy
     from onnx import TensorProto, helper, numpy_helper
 

@@ -1,11 +1,18 @@
 """Turns fp32 ONNX into the files that a board builds an engine from, with the recipe."""
 
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgewright.sdk import StageContext, StageResult
+
 
 _WORKSPACE_MB = 256  # a layer's scratch: boards share their memory between GPU and everything else
 
 
-def convert(work):
+def convert(work: StageContext) -> StageResult:
     """Makes `model.onnx`, `recipe.json`, and for int8 `float.onnx` and `calibration.cache`.
 
     `recipe.json`: `styles` by the major version of TensorRT from which on they hold (8 or 10), each with `model`, the
@@ -42,7 +49,7 @@ def convert(work):
     return found
 
 
-def _in_floats(work):
+def _in_floats(work: StageContext) -> StageResult:
     """The file of a model that is not quantised here."""
     from edgewright_targets._onnx.finish import copied, halved, refuse_large
 
@@ -52,7 +59,7 @@ def _in_floats(work):
     return halved(work)
 
 
-def _types(work):
+def _types(work: StageContext) -> list[str]:
     """What the builder may compute in, by what is in the model."""
     import onnx
     from onnx import TensorProto

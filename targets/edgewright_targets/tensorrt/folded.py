@@ -5,13 +5,26 @@ Keras's come as a product and a sum.
 Host side, in the `onnx` worker.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets._onnx.prepare import reads
+
+if TYPE_CHECKING:
+    import numpy as np
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+
+    from edgewright.sdk import StageContext
+
+    Array = np.ndarray[Any, Any]
+
 
 _KINDS = ("Conv", "ConvTranspose")
 _EPSILON = 1e-5  # what ONNX takes where a node says none
 
 
-def fold_file(work):
+def fold_file(work: StageContext) -> list[str]:
     """Points the Work at a file with its batch normalisations folded. Returns notes: one where it is too large for that."""
     import onnx
 
@@ -32,7 +45,7 @@ def fold_file(work):
     return []
 
 
-def fold(model):
+def fold(model: ModelProto) -> int:
     """Folds in place what scales or shifts the channels of a convolution by constants and alone reads it.
 
     Returns:
@@ -46,7 +59,7 @@ def fold(model):
     return gone
 
 
-def _fold_one(model):
+def _fold_one(model: ModelProto) -> bool:
     """Whether there was one to fold."""
     from edgewright_targets._onnx.restate import constants_of
 
@@ -56,7 +69,7 @@ def _fold_one(model):
     for node in graph.node:
         conv = next((convs[name] for name in node.input if name in convs), None)
         change = _change(node, conv, constants) if conv is not None else None
-        if change is not None and read.count(conv.output[0]) == 1:
+        if conv is not None and change is not None and read.count(conv.output[0]) == 1:
             _merge(model, conv, node, change, constants)
             _set(
                 graph.node, [one for one in graph.node if one.output != conv.output or one.op_type in _KINDS]
@@ -65,12 +78,14 @@ def _fold_one(model):
     return False
 
 
-def _constant(conv, constants):
+def _constant(conv: NodeProto, constants: dict[str, TensorProto]) -> bool:
     """Whether it is a convolution of constant weights."""
     return conv.op_type in _KINDS and all(name in constants for name in conv.input[1:])
 
 
-def _change(node, conv, constants):
+def _change(
+    node: NodeProto, conv: NodeProto, constants: dict[str, TensorProto]
+) -> tuple[Array, Array] | None:
     """(factor, shift), each a value a channel, that a node gives a convolution's result; None for other nodes."""
     import numpy
 
@@ -90,7 +105,7 @@ def _change(node, conv, constants):
     return (values, numpy.zeros_like(values)) if node.op_type == "Mul" else (numpy.ones_like(values), values)
 
 
-def _channels(values, conv, constants):
+def _channels(values: Array, conv: NodeProto, constants: dict[str, TensorProto]) -> Array | None:
     """A value a channel; None where the values differ within one, or give the result more axes."""
     import numpy
 
@@ -105,7 +120,13 @@ def _channels(values, conv, constants):
     return numpy.broadcast_to(wide.reshape(-1), (count,)).copy()
 
 
-def _merge(model, conv, node, change, constants):
+def _merge(
+    model: ModelProto,
+    conv: NodeProto,
+    node: NodeProto,
+    change: tuple[Array, Array],
+    constants: dict[str, TensorProto],
+) -> None:
     import numpy
     from onnx import numpy_helper
 
@@ -125,14 +146,15 @@ def _merge(model, conv, node, change, constants):
     conv.output[0] = node.output[0]
 
 
-def _array(tensor):
+def _array(tensor: TensorProto) -> Array:
     import numpy
     from onnx import numpy_helper
 
-    return numpy_helper.to_array(tensor).astype(numpy.float64)
+    values: Array = numpy_helper.to_array(tensor).astype(numpy.float64)
+    return values
 
 
-def _scaled(conv, weight, factor):
+def _scaled(conv: NodeProto, weight: Array, factor: Array) -> Array:
     """The weights times a factor for each channel that they make; a transposed convolution's are (in, out / groups, ...)."""
     wide = (1,) * (weight.ndim - 2)
     if conv.op_type == "Conv":
@@ -142,18 +164,18 @@ def _scaled(conv, weight, factor):
     return (split * factor.reshape(groups, 1, -1, *wide)).reshape(weight.shape)
 
 
-def _trains(norm):
+def _trains(norm: NodeProto) -> bool:
     return any(item.name == "training_mode" and item.i for item in norm.attribute) or len(norm.output) > 1
 
 
-def _drop_unread(graph):
+def _drop_unread(graph: GraphProto) -> None:
     """Takes out constants that nothing reads any more, in place."""
     read = {name for node in graph.node for name in reads(node)} | {item.name for item in graph.output}
     _set(graph.initializer, [item for item in graph.initializer if item.name in read])
     _set(graph.node, [node for node in graph.node if node.op_type != "Constant" or node.output[0] in read])
 
 
-def _set(field, items):
+def _set(field: Any, items: list[NodeProto | TensorProto]) -> None:
     copies = [type(item).FromString(item.SerializeToString()) for item in items]
     del field[:]
     field.extend(copies)

@@ -5,14 +5,24 @@ TensorRT 10 and later want. By ranges: the float model and a calibration cache, 
 has no range there, as masks and what joins outputs of different range, it computes in floats.
 """
 
+from __future__ import annotations
+
 import math
 import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from onnxruntime.quantization.calibrate import TensorData, TensorsData
+
+    from edgewright.sdk import StageContext, StageResult
+
 
 CACHE, FLOAT = "calibration.cache", "float.onnx"
 _KINDS = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 
 
-def quantise(work):
+def quantise(work: StageContext) -> tuple[StageResult, dict[str, str]]:
     """Writes the files.
 
     Returns:
@@ -34,7 +44,10 @@ def quantise(work):
     layers.check_float(made, model, keep)
     prepare.used_domains(made)
     save(made, work.folder / work.entry)
-    said = {**described(work, calibrated.METHODS[work.calibration_method]), "kept_float": sorted(keep)}
+    said: StageResult = {
+        **described(work, calibrated.METHODS[work.calibration_method]),
+        "kept_float": sorted(keep),
+    }
     if keep:  # a cache cannot say which layers stay in floats
         return said, {}
     prepare.used_domains(model)
@@ -46,7 +59,7 @@ def quantise(work):
     return said, {"model": FLOAT, "calibration": CACHE}
 
 
-def _explicit(model, found, floats):
+def _explicit(model: ModelProto, found: TensorsData, floats: set[str]) -> ModelProto:
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
@@ -84,7 +97,7 @@ def _explicit(model, found, floats):
     return made
 
 
-def _plain(model):
+def _plain(model: ModelProto) -> dict[str, str]:
     """Takes the colons, which end a name in a calibration cache, out of the names inside the graph, in place.
 
     Returns:
@@ -113,7 +126,7 @@ def _plain(model):
     return names
 
 
-def cache(found):
+def cache(found: dict[str, TensorData]) -> bytes:
     """A calibration cache in TensorRT's own form: a title, then `<tensor>: <scale in hex>` lines.
 
     Args:

@@ -1,13 +1,34 @@
 """Describes a .tflite file. Host side."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets.tflite.graph import operators
 
+if TYPE_CHECKING:
+    import numpy as np
+    from ai_edge_litert.interpreter import Interpreter
 
-def described(work, method, **more):
+    from edgewright.sdk import StageContext, StageResult, TensorReport
+    from edgewright_targets.tflite.graph import Operator
+
+    Array = np.ndarray[Any, Any]
+
+
+def described(
+    work: StageContext,
+    method: str,
+    *,
+    requires: dict[str, int] | None = None,
+    kept_float: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> StageResult:
     """What the last stage of a route says: names and dtypes as the file has them: in the source's order, which `ends` saw to.
 
     Args:
-        more: `kept_float`, `notes`, and `requires`: operator -> version that it needs whatever the file says.
+        requires: operator -> version that it needs whatever the file says.
 
     Raises:
         ConversionError: `custom-operators`, some are not the runtime's own.
@@ -16,19 +37,20 @@ def described(work, method, **more):
     found = operators(path.read_bytes())
     refuse_custom(found, path.name)
     interpreter = plain_interpreter(path.read_bytes())
-    requires = versions(found)
-    for kind, version in more.pop("requires", {}).items():
-        requires[kind] = max(version, requires.get(kind, version))
+    needed = versions(found)
+    for kind, version in (requires or {}).items():
+        needed[kind] = max(version, needed.get(kind, version))
     return {
         "inputs": [_spec(detail) for detail in interpreter.get_input_details()],
         "outputs": [_spec(detail) for detail in interpreter.get_output_details()],
-        "requires": requires,
+        "requires": needed,
         "method": method,
-        **more,
+        "kept_float": [*kept_float],
+        "notes": [*notes],
     }
 
 
-def plain_interpreter(data, **options):
+def plain_interpreter(data: bytes, **options: Any) -> Interpreter:
     """An interpreter without delegates."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -36,16 +58,16 @@ def plain_interpreter(data, **options):
     return Interpreter(model_content=data, experimental_op_resolver_type=kind, **options)
 
 
-def versions(found):
+def versions(found: list[Operator]) -> dict[str, int]:
     """{builtin operator: greatest version} of Operators."""
-    greatest = {}
+    greatest: dict[str, int] = {}
     for operator in found:
         if not operator.custom:
             greatest[operator.kind] = max(greatest.get(operator.kind, 1), operator.version)
     return greatest
 
 
-def refuse_custom(found, name):
+def refuse_custom(found: list[Operator], name: str) -> None:
     """Raises ConversionError when an operator is not the runtime's own: no board could run the file."""
     from edgewright.sdk import Code, ConversionError
 
@@ -61,7 +83,7 @@ def refuse_custom(found, name):
         )
 
 
-def _spec(detail):
+def _spec(detail: dict[str, Any]) -> TensorReport:
     import numpy
 
     one = detail["quantization_parameters"]["scales"].size == 1

@@ -1,9 +1,20 @@
 """Names the inputs and outputs of a .tflite file: tensors and its one signature. Host side."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ai_edge_litert.schema_py_generated import SubGraphT, TensorMapT, TensorT
+
+    Array = np.ndarray[Any, Any]
+
+
 SIGNATURE = "serving_default"
 
 
-def ordered(data, inputs, outputs):
+def ordered(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
     """The bytes with the first subgraph's inputs and outputs in the order of their names, where those are all there."""
     from edgewright.sdk import tflite
 
@@ -20,7 +31,7 @@ def ordered(data, inputs, outputs):
     return data if same else tflite.packed(schema, model)
 
 
-def named(data, inputs, outputs):
+def named(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
     """The bytes with these names for the first subgraph's inputs and outputs, which stay in their order.
 
     The signature has the same names, so that an application can go by them (`get_signature_runner`). As it is where its
@@ -42,7 +53,7 @@ def named(data, inputs, outputs):
     return tflite.packed(schema, model)
 
 
-def _by_name(graph, indexes, names):
+def _by_name(graph: SubGraphT, indexes: Array, names: list[str]) -> Array:
     """Indexes of the tensors in the order of the names; as they are where others are there."""
     import numpy
 
@@ -51,7 +62,7 @@ def _by_name(graph, indexes, names):
     return numpy.array([there[name] for name in names], numpy.int32) if known else indexes
 
 
-def _free(graph, names):
+def _free(graph: SubGraphT, names: set[str]) -> None:
     """Takes the names from the tensors that are neither inputs nor outputs."""
     ends = {int(at) for at in (*graph.inputs, *graph.outputs)}
     for at, tensor in enumerate(graph.tensors):
@@ -59,7 +70,7 @@ def _free(graph, names):
             tensor.name = f"{_text(tensor)}#{at}"
 
 
-def _map(schema, graph, indexes, names):
+def _map(schema: Any, graph: SubGraphT, indexes: Array, names: list[str]) -> list[TensorMapT]:
     """The signature's entries; the tensors get their names."""
     found = []
     for at, name in zip(indexes, names, strict=True):
@@ -70,7 +81,7 @@ def _map(schema, graph, indexes, names):
     return found
 
 
-def _text(tensor):
+def _text(tensor: TensorT) -> str:
     return (
         (tensor.name or b"").decode("utf-8", "replace")
         if isinstance(tensor.name, bytes)

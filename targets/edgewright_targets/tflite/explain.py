@@ -1,5 +1,18 @@
 """Operations of a .tflite file, by its schema. Host side, in the `litert` worker."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ai_edge_litert.schema_py_generated import ModelT, OperatorT, SubGraphT
+
+    Array = np.ndarray[Any, Any]
+
+
 _FLOATS = {"FLOAT32": "fp32", "FLOAT16": "fp16"}
 _OPTIONS = (
     "Conv2DOptions", "DepthwiseConv2DOptions", "FullyConnectedOptions", "AddOptions", "MulOptions", "SubOptions",
@@ -7,24 +20,24 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def of_source(model, path):  # noqa: ARG001 - one signature for all targets
+def of_source(model: Any, path: Path) -> list[dict[str, Any]]:  # noqa: ARG001 - one signature for all targets
     """Rows for `edgewright.sdk.Operation` of an opened .tflite source."""
     return shipped(path)
 
 
-def executed(path):  # noqa: ARG001 - one signature for all targets
+def executed(path: Path) -> None:  # noqa: ARG001 - one signature for all targets
     """None: the interpreter executes the operators of the file; what a delegate does with them it does not say."""
     return None
 
 
-def shipped(path):
+def shipped(path: Path) -> list[dict[str, Any]]:
     """Rows of the file's first graph. `absorbed` is the fused activation function."""
     from pathlib import Path
 
     return written(Path(path).read_bytes())
 
 
-def written(data, ranges=None):
+def written(data: bytes, ranges: dict[str, dict[str, Array]] | None = None) -> list[dict[str, Any]]:
     """The rows of `shipped`, of the bytes of a file.
 
     Args:
@@ -65,7 +78,7 @@ def written(data, ranges=None):
     ]
 
 
-def _largest(item, operator, model, graph, types):
+def _largest(item: OperatorT, operator: str, model: ModelT, graph: SubGraphT, types: dict[int, str]) -> float:
     """The greatest magnitude among the float constants that it reads, of what may be part of a mask."""
     import numpy
 
@@ -77,7 +90,7 @@ def _largest(item, operator, model, graph, types):
     return found
 
 
-def _spread(item, operator, model, graph, types):
+def _spread(item: OperatorT, operator: str, model: ModelT, graph: SubGraphT, types: dict[int, str]) -> float:
     """How far the constants lie apart that it scales by or adds; 0 for other operators."""
     from edgewright.sdk.graphs import spread
 
@@ -86,7 +99,7 @@ def _spread(item, operator, model, graph, types):
     return max([spread(operator, values) for values in _held(item, model, graph, types)], default=0.0)
 
 
-def _held(item, model, graph, types):
+def _held(item: OperatorT, model: ModelT, graph: SubGraphT, types: dict[int, str]) -> Iterator[Array]:
     """The float constants that it reads."""
     import numpy
 
@@ -97,25 +110,27 @@ def _held(item, model, graph, types):
             yield numpy.asarray(held, numpy.uint8).view("<f4")
 
 
-def _width(ends):
+def _width(ends: dict[str, Array]) -> float:
     """What a scale has to reach over."""
     return max(float(ends["max"].flat[0]), 0.0) - min(float(ends["min"].flat[0]), 0.0)
 
 
-def _named(enumeration):
+def _named(enumeration: Any) -> dict[int, str]:
     return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
 
 
-def _text(name):
+def _text(name: bytes) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-def _activation(item, activations):
+def _activation(item: OperatorT, activations: dict[int, str]) -> list[str]:
     kind = getattr(item.builtinOptions, "fusedActivationFunction", 0) or 0
     return [activations[kind]] if type(item.builtinOptions).__name__.rstrip("T") in _OPTIONS and kind else []
 
 
-def _arithmetic(item, graph, makers, types):
+def _arithmetic(
+    item: OperatorT, graph: SubGraphT, makers: dict[int, tuple[str, OperatorT, str]], types: dict[int, str]
+) -> str:
     """What an operator with constant weights computes in."""
     if len(item.inputs) < 2 or item.inputs[1] < 0:
         return ""
@@ -129,7 +144,9 @@ def _arithmetic(item, graph, makers, types):
     return _FLOATS.get(weight, "")
 
 
-def _type(index, graph, makers, types):
+def _type(
+    index: int, graph: SubGraphT, makers: dict[int, tuple[str, OperatorT, str]], types: dict[int, str]
+) -> str:
     """The type of a tensor; of what was dequantised from a constant, the constant's."""
     _, item, operator = makers.get(index, ("", None, ""))
     if operator == "DEQUANTIZE" and int(item.inputs[0]) not in makers:

@@ -1,9 +1,22 @@
 """Turns a float .tflite file into the requested precision, by ai-edge-quantizer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets._onnx.widen import wide
 from edgewright_targets.tflite import ends, graph, whole
 from edgewright_targets.tflite.described import described, plain_interpreter, refuse_custom
 from edgewright_targets.tflite.spared import joined
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ai_edge_litert.interpreter import Interpreter
+
+    from edgewright.sdk import ConversionError, StageContext, StageResult
+
+    Array = np.ndarray[Any, Any]
+
 
 QUANTISED = "quantised"  # a stage leaves this file beside its own where it has quantised that itself
 FLOATS = "floats.tflite"  # and this one where what 8 bits would destroy may have to stay in floats
@@ -19,7 +32,7 @@ _BEYOND = (  # operator, types of its first inputs, a version above the cap that
 _METHODS = {"minmax": "min-max", "percentile": "percentile 99.99"}
 
 
-def convert(work):
+def convert(work: StageContext) -> StageResult:
     """Quantises what the stage before made, unless it did so itself.
 
     Raises:
@@ -39,7 +52,7 @@ def convert(work):
     if floats is not None and not work.traits.exact and graph.quantised(floats):
         raise _quantised_already(work.precision)
     found, without = (None, []) if floats is None else needs_floats(floats, work)
-    if without or not own:
+    if floats is not None and (without or not own):
         own, data = False, floats
     if own or work.traits.exact:
         made.write_bytes(_named(data, work))
@@ -54,7 +67,7 @@ def convert(work):
     )
 
 
-def _floats(work, own):
+def _floats(work: StageContext, own: bool) -> bytes | None:
     """The bytes of the model in floats; None where what the stage before quantised can be no worse for it."""
     if not own:
         return graph.widened(work.path.read_bytes())
@@ -63,11 +76,11 @@ def _floats(work, own):
     return data if data is not None and joined(data) else None
 
 
-def _named(data, work):
+def _named(data: bytes, work: StageContext) -> bytes:
     return ends.named(data, [spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
 
 
-def _quantised_already(precision):
+def _quantised_already(precision: str) -> ConversionError:
     from edgewright.sdk import Code, ConversionError
 
     return ConversionError(
@@ -77,7 +90,7 @@ def _quantised_already(precision):
     )
 
 
-def refuse_unloadable(data, work):
+def refuse_unloadable(data: bytes, work: StageContext) -> None:
     """Raises ConversionError when the runtime does not take what the converter made, or does not run it.
 
     Without delegates, as boards may: XNNPACK computes what the runtime's own kernels refuse, such as a Reshape to a shape
@@ -100,7 +113,7 @@ def refuse_unloadable(data, work):
         ) from error
 
 
-def _run(interpreter, sample):
+def _run(interpreter: Interpreter, sample: list[Array]) -> None:
     """On a sample; zeros for an input that is of another type, as quantised ones are."""
     import numpy
 
@@ -113,13 +126,13 @@ def _run(interpreter, sample):
     interpreter.invoke()
 
 
-def beyond_versions(data):
+def beyond_versions(data: bytes) -> dict[str, int]:
     """What the operators need of a runtime beyond the versions that the file names: {operator: version}.
 
     ai-edge-quantizer leaves the versions as they were. tflite-runtime 2.14 answers wrongly to a SLICE of 16-bit integers
     and refuses the others.
     """
-    found = {}
+    found: dict[str, int] = {}
     for operator in graph.operators(data):
         for kind, types, version in _BEYOND:
             given = tuple(tensor.type for tensor in operator.inputs[: len(types)])

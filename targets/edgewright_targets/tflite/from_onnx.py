@@ -1,7 +1,12 @@
 """Converts ONNX to float .tflite, by the toolchain onnx2tf. Inputs keep the source's shapes: NCHW stays NCHW."""
 
+from __future__ import annotations
+
 import json
 import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgewright_targets._onnx.files import LARGE
 from edgewright_targets._onnx.fold import folded
@@ -9,12 +14,18 @@ from edgewright_targets._onnx.prepare import refuse_classical
 from edgewright_targets._onnx.widen import widened, widened_size
 from edgewright_targets.tflite import ends, layers
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from edgewright.sdk import ConversionError, StageContext, StageResult, TensorSpec
+
+
 TOOLCHAIN = "onnx2tf"
 _OPSET = 13
 _SECONDS = 3600
 
 
-def convert(work):
+def convert(work: StageContext) -> StageResult:
     """The source with its static shapes.
 
     Raises:
@@ -60,7 +71,7 @@ def convert(work):
     return {"notes": notes}
 
 
-def _raised(model):
+def _raised(model: ModelProto) -> ModelProto:
     """The model at the opset whose meanings the tool knows: before 13, a Softmax was over all axes from its own on."""
     from onnx import version_converter
 
@@ -72,7 +83,7 @@ def _raised(model):
         return model
 
 
-def _folded(model):
+def _folded(model: ModelProto) -> ModelProto:
     """The model with its computed shapes as constants: the tool takes some of those that it computes for another's."""
     try:
         return folded(model)
@@ -81,7 +92,7 @@ def _folded(model):
         return model
 
 
-def _hold_shapes(path, outputs):
+def _hold_shapes(path: Path, outputs: Iterable[TensorSpec]) -> None:
     """Two Reshapes behind each output that may be a picture: the tool turns its axes round to NHWC else.
 
     It takes them out again, and leaves a Transpose where one is needed.
@@ -110,7 +121,7 @@ def _hold_shapes(path, outputs):
         onnx.save(model, str(path))
 
 
-def _layers(report):
+def _layers(report: Path) -> dict[str, str]:
     """{name of a node, or of its output: the tensor that holds it}, as the tool says."""
     names = {}
     for record in json.loads(report.read_text())["records"] if report.is_file() else []:
@@ -120,7 +131,7 @@ def _layers(report):
     return names
 
 
-def _too_large():
+def _too_large() -> ConversionError:
     from edgewright.sdk import Code, ConversionError
 
     return ConversionError(
@@ -130,7 +141,7 @@ def _too_large():
     )
 
 
-def _too_slow():
+def _too_slow() -> ConversionError:
     from edgewright.sdk import Code, ConversionError
 
     return ConversionError(
@@ -140,7 +151,7 @@ def _too_slow():
     )
 
 
-def _refused(done):
+def _refused(done: subprocess.CompletedProcess[str]) -> ConversionError:
     from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import line_of
 

@@ -4,20 +4,32 @@ It quantises to fp16, int8-dynamic, int8 and int16x8 itself; what else is asked 
 then gets floats.
 """
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
 
 from edgewright_targets.tflite import layers, spared
 from edgewright_targets.tflite.finish import FLOATS, QUANTISED
 from edgewright_targets.tflite.keras_copy import kinds, renamed, unrolled
 from edgewright_targets.tflite.widen import wide, widened
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from tensorflow.lite.python.lite import TFLiteConverterV2
+
+    from edgewright.sdk import StageContext, StageResult
+
+
+_OWN = ("fp16", "int8-dynamic", "int8", "int16x8")
 _UNSTEADY = {"Split", "SplitV"}  # calibrated by TensorFlow, a model with one is now this file, now that
 _JOINS = {"ConcatV2", "Pack"}
 _NAMED = re.compile(r'fused\["(\w+):", "([^"@]+)@')  # operator, and the scope that it is from
 _LACKING = re.compile(r"(?:TF Select|Flex|Custom) ops: (.+)")
 
 
-def convert(work):
+def convert(work: StageContext) -> StageResult:
     """TensorFlow's ConcreteFunction -> .tflite.
 
     Raises:
@@ -54,12 +66,12 @@ def convert(work):
     return {"notes": notes}
 
 
-def _sixteen(work):
+def _sixteen(work: StageContext) -> bool:
     """Whether activations are integers of 16 bits."""
     return work.traits.calibrated and work.traits.activation_bits == 16
 
 
-def _ask_for(converter, work, tf):
+def _ask_for(converter: TFLiteConverterV2, work: StageContext, tf: ModuleType) -> None:
     """Tells the converter how to quantise."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     # else dense layers get an operator version that tflite-runtime 2.14 refuses
@@ -82,7 +94,7 @@ def _ask_for(converter, work, tf):
             )
 
 
-def _converted(source, work):
+def _converted(source: Any, work: StageContext | None) -> bytes:
     """The bytes; floats where `work` is None."""
     import tensorflow as tf
 
@@ -94,7 +106,7 @@ def _converted(source, work):
     if work is not None:
         _ask_for(converter, work, tf)
     try:
-        return converter.convert()
+        return bytes(converter.convert())
     except Exception as error:
         said = str(error)
         lacking = sorted({name.strip() for names in _LACKING.findall(said) for name in names.split(",")})

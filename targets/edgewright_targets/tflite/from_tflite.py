@@ -1,8 +1,14 @@
 """Passes a float .tflite source on to the stage that quantises it."""
 
+from __future__ import annotations
+
 import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgewright.sdk import StageContext
 
 
-def convert(work):
+def convert(work: StageContext) -> None:
     """Copies it."""
     shutil.copyfile(work.path, work.folder / work.entry)

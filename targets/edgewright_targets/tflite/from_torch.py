@@ -2,9 +2,19 @@
 width of floats.
 """
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
 
 from edgewright_targets.tflite import torch_copy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+    from edgewright.sdk import ConversionError, StageContext, StageResult
+
 
 _LACKING = re.compile(
     r"Lowering not found: aten\.(\w+)|failed to legalize operation '([\w.]+)'|error: '?(tf\.\w+)"
@@ -13,7 +23,7 @@ _CONVOLUTIONS = ("conv1d", "conv2d", "conv3d", *torch_copy.TRANSPOSED)
 _NAMED = 3  # layers in an error
 
 
-def convert(work):
+def convert(work: StageContext) -> StageResult:
     """The source's module with its example inputs.
 
     Raises:
@@ -36,13 +46,13 @@ def convert(work):
     return {"notes": notes}
 
 
-def _converted(module, example):
+def _converted(module: Module, example: tuple[Tensor, ...]) -> Any:
     import litert_torch
 
     return litert_torch.convert(module, example, enable_x64=True)
 
 
-def _refused(error, source):
+def _refused(error: Exception, source: Any) -> ConversionError:
     from edgewright.sdk import Code, ConversionError
 
     found = _LACKING.search(str(error))

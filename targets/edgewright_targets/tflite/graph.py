@@ -1,6 +1,16 @@
 """Reads the operators of a .tflite file and their tensors. Host side."""
 
+from __future__ import annotations
+
 from collections import namedtuple
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ai_edge_litert.schema_py_generated import Model, ModelT, SubGraphT, TensorMapT, TensorT
+
+    Array = np.ndarray[Any, Any]
+
 
 # type: the schema's name, such as INT8; constant: its values are in the file; scales: how many there are
 Tensor = namedtuple("Tensor", "name type constant scales")
@@ -13,7 +23,7 @@ _BROADCAST = {"PADV2": (2,), "SELECT_V2": (1, 2), "MAXIMUM": (0, 1)}  # inputs t
 _LOWEST = -1e38  # this and less stand for minus infinity
 
 
-def opened(data):
+def opened(data: bytes) -> ModelT:
     """The schema's ModelT of the bytes, with all values in its buffers: a writer may have put them behind the model."""
     import numpy
     from ai_edge_litert import schema_py_generated as schema
@@ -26,7 +36,7 @@ def opened(data):
     return model
 
 
-def inlined(data):
+def inlined(data: bytes) -> bytes:
     """The bytes with all values in the model, where it is small enough for it: tflite-runtime 2.13 finds no others."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -35,7 +45,7 @@ def inlined(data):
     return packed(opened(data), len(data)) if behind and len(data) < _LARGEST else data
 
 
-def operators(data):
+def operators(data: bytes) -> list[Operator]:
     """The Operators in the bytes of a .tflite file, those of every subgraph."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -60,7 +70,7 @@ def operators(data):
     return found
 
 
-def constants(data):
+def constants(data: bytes) -> set[int]:
     """Indexes of the first subgraph's tensors whose values are in the file."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -74,7 +84,7 @@ def constants(data):
     }
 
 
-def lowest_fills(data):
+def lowest_fills(data: bytes) -> dict[str, str]:
     """{output: input}, names, of the first subgraph's PADV2s that fill with what no maximum takes: the least float."""
     import numpy
     from ai_edge_litert import schema_py_generated as schema
@@ -97,7 +107,7 @@ def lowest_fills(data):
     return found
 
 
-def output_names(data):
+def output_names(data: bytes) -> list[str]:
     """Names of the first subgraph's outputs, in order."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -108,7 +118,7 @@ def output_names(data):
     ]
 
 
-def quantised(data):
+def quantised(data: bytes) -> bool:
     """Whether some tensor holds small integers with a scale, or weights in halves."""
     return any(
         (tensor.type in INTEGERS and tensor.scales) or (tensor.type == "FLOAT16" and tensor.constant)
@@ -117,7 +127,7 @@ def quantised(data):
     )
 
 
-def widened(data):
+def widened(data: bytes) -> bytes:
     """The bytes with weights in floats that were halves with a DEQUANTIZE behind them: else nothing quantises those."""
     import numpy
     from ai_edge_litert import schema_py_generated as schema
@@ -142,7 +152,7 @@ def widened(data):
     return packed(model, 2 * len(data))
 
 
-def drop_unused(model):
+def drop_unused(model: ModelT) -> None:
     """Empties the buffers that no tensor in use has any more."""
     used = {
         graph.tensors[at].buffer
@@ -158,7 +168,7 @@ def drop_unused(model):
             buffer.data = None
 
 
-def with_signature(data):
+def with_signature(data: bytes) -> bytes:
     """The bytes with a signature, `serving_default`, where the file has none: ai-edge-quantizer fails without."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -173,7 +183,7 @@ def with_signature(data):
     return packed(model, len(data))
 
 
-def with_ranks(data):
+def with_ranks(data: bytes) -> bytes:
     """The bytes with constants of as many axes as the output whose scale they take: ai-edge-quantizer fails without.
 
     A converter gives them fewer, such as the value that fills a padding; leading axes of 1 change no answer.
@@ -211,11 +221,11 @@ def with_ranks(data):
     return packed(model, len(data))
 
 
-def _shape(tensor):
+def _shape(tensor: TensorT) -> list[int]:
     return [] if tensor.shape is None else [int(one) for one in tensor.shape]
 
 
-def packed(model, size):
+def packed(model: ModelT, size: int) -> bytes:
     """The bytes of a schema's ModelT. `size`: about how many."""
     import flatbuffers
 
@@ -224,13 +234,13 @@ def packed(model, size):
     return bytes(builder.Output())
 
 
-def _end(schema, graph, kind, index, tensor):
+def _end(schema: Any, graph: SubGraphT, kind: str, index: int, tensor: int) -> TensorMapT:
     made = schema.TensorMapT()
     made.name, made.tensorIndex = graph.tensors[tensor].name or f"{kind}_{index}", int(tensor)
     return made
 
 
-def _tensor(model, tensor, types):
+def _tensor(model: Model, tensor: Any, types: dict[int, str]) -> Tensor:
     buffer = model.Buffers(tensor.Buffer())
     quantisation = tensor.Quantization()
     return Tensor(
@@ -241,9 +251,9 @@ def _tensor(model, tensor, types):
     )
 
 
-def _indexes(array):
+def _indexes(array: Array) -> list[int]:
     return [] if isinstance(array, int) else [int(one) for one in array]
 
 
-def _names(table):
+def _names(table: Any) -> dict[int, str]:
     return {value: name for name, value in vars(table).items() if isinstance(value, int)}

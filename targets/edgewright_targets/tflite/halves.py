@@ -1,6 +1,14 @@
 """Stores weights as 16-bit floats for operators that ai-edge-quantizer leaves in float32. Host side."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets.tflite.graph import drop_unused, opened, packed
+
+if TYPE_CHECKING:
+    from ai_edge_litert.schema_py_generated import ModelT, OperatorT
+
 
 _LEAST = {  # operator -> its constants of so many values at least are made halves
     "BATCH_MATMUL": 1,
@@ -16,7 +24,7 @@ _GREATEST = 65504.0
 _DEQUANTIZE_VERSION = 3
 
 
-def halved(data):
+def halved(data: bytes) -> bytes:
     """The bytes with such constants as halves and a DEQUANTIZE behind each, which a runtime computes once.
 
     In the first subgraph alone: inside a loop they would be computed each time. Values beyond what halves hold stay.
@@ -42,7 +50,7 @@ def halved(data):
     return packed(model, len(data))
 
 
-def _fits(schema, model, at, least):
+def _fits(schema: Any, model: ModelT, at: int, least: int) -> bool:
     import numpy
 
     graph = model.subgraphs[0]
@@ -54,7 +62,7 @@ def _fits(schema, model, at, least):
     return values.size >= least and bool((numpy.abs(values) <= _GREATEST).all())
 
 
-def _widening(schema, model, at):
+def _widening(schema: Any, model: ModelT, at: int) -> OperatorT:
     """The DEQUANTIZE that makes a tensor of a new one, which holds its values as halves."""
     import copy
 
@@ -75,7 +83,7 @@ def _widening(schema, model, at):
     return operator
 
 
-def _code(schema, model):
+def _code(schema: Any, model: ModelT) -> int:
     kind = schema.BuiltinOperator.DEQUANTIZE
     for at, code in enumerate(model.operatorCodes):
         if max(code.builtinCode, code.deprecatedBuiltinCode) == kind and code.version >= _DEQUANTIZE_VERSION:

@@ -1,9 +1,17 @@
 """Copies a Keras model into one that converts, with the same weights. Host side."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
+
 LOOPS = ("While", "StatelessWhile")
 
 
-def unrolled(source):
+def unrolled(source: Any) -> Any:
     """The source, or, where it has loops, a copy of its Keras model with `unroll=True`.
 
     TensorFlow's calibrator dies of a segmentation fault in a loop.
@@ -25,15 +33,15 @@ def unrolled(source):
     return copy
 
 
-def renamed(source):
+def renamed(source: Any) -> Any:
     """(a copy whose layers have names that nothing else has, names, outputs), the latter as for `layers.save`.
 
     In a graph the second of two layers `conv` and `conv_1` can be `conv_1_2` and the first `conv_1`. Without layers of
     Keras: the source itself, and both empty.
     """
-    names = {}
+    names: dict[str, str] = {}
 
-    def change(config):
+    def change(config: Any) -> Any:
         name = f"edgewright{len(names)}layer"
         names[config.get("name", name)] = name
         return {**config, "name": name}
@@ -46,31 +54,31 @@ def renamed(source):
     return (
         copy,
         names,
-        {back[one.name]: at for at, one in enumerate(makers) if getattr(one, "name", None) in back},
+        {back[name]: at for at, one in enumerate(makers) if (name := getattr(one, "name", None)) in back},
     )
 
 
-def kinds(concrete):
+def kinds(concrete: ConcreteFunction) -> set[str]:
     """Names of the operators in a ConcreteFunction, those of its functions too."""
     graph = concrete.graph.as_graph_def()
     inside = {node.op for function in graph.library.function for node in function.node_def}
     return {node.op for node in graph.node} | inside
 
 
-def _has_loop(concrete):
+def _has_loop(concrete: ConcreteFunction) -> bool:
     return bool(kinds(concrete) & set(LOOPS))
 
 
-def _copied(source, change):
+def _copied(source: Any, change: Callable[..., Any]) -> Any:
     """A source of the same kind over a rebuilt model, each layer's configuration changed; None: no such model."""
     import importlib
 
-    model = getattr(source.module, "kept", None)
+    model: Any = getattr(source.module, "kept", None)
     package = importlib.import_module(type(model).__module__.split(".")[0])  # keras or tf_keras
     if not hasattr(model, "layers") or not hasattr(getattr(package, "models", None), "clone_model"):
         return None
 
-    def rebuilt(layer):
+    def rebuilt(layer: Any) -> Any:
         return type(layer).from_config(change(layer.get_config()))
 
     try:
@@ -83,13 +91,13 @@ def _copied(source, change):
     ):  # of a subclass, or of layers that cannot say how to rebuild them
         return None
 
-    def call(*arrays):
+    def call(*arrays: Any) -> Any:
         return copy(arrays[0] if len(arrays) == 1 else list(arrays), training=False)
 
     return type(source)(call, source.inputs, list(source.output_names), copy)
 
 
-def _with_unroll(config):
+def _with_unroll(config: Any) -> Any:
     """A layer's configuration, nested ones included, with every `unroll` true."""
     if isinstance(config, dict):
         return {key: True if key == "unroll" else _with_unroll(value) for key, value in config.items()}

@@ -3,16 +3,24 @@
 A stage that knows it writes it beside its file, for the stage that quantises; else names are looked for in the file.
 """
 
+from __future__ import annotations
+
 import json
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edgewright_targets.tflite import graph
+
+if TYPE_CHECKING:
+    from edgewright_targets.tflite.graph import Operator
+
 
 _FILE = "layers.json"
 _MOVES = ("TRANSPOSE", "RESHAPE", "SQUEEZE")  # converters add these behind an operator, under its name
 
 
-def save(folder, names, outputs=None):
+def save(folder: Path, names: dict[str, str], outputs: dict[str, int] | None = None) -> None:
     """Writes what a stage knows.
 
     Args:
@@ -22,13 +30,13 @@ def save(folder, names, outputs=None):
     (folder / _FILE).write_text(json.dumps([names, outputs or {}]))
 
 
-def load(folder):
+def load(folder: Path) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """What `save` wrote: (names, outputs), both empty when it did not."""
     path = folder / _FILE
     return json.loads(path.read_text()) if path.is_file() else ({}, {})
 
 
-def matches(data, wanted, folder):
+def matches(data: bytes, wanted: tuple[str, ...], folder: Path) -> list[str]:
     """Names of the operators, those of their first outputs, that the layers mean.
 
     Args:
@@ -61,7 +69,7 @@ def matches(data, wanted, folder):
     return found
 
 
-def _behind(scope, makers):
+def _behind(scope: str, makers: dict[str, Operator]) -> list[str]:
     """The operator, and what it moves around where it does nothing else."""
     chain = [scope]
     while makers[chain[-1]].kind in _MOVES:

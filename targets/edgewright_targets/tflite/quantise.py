@@ -1,7 +1,10 @@
 """ai-edge-quantizer's recipes for our precisions. Host side; imports no TensorFlow."""
 
+from __future__ import annotations
+
 import re
 import warnings
+from typing import TYPE_CHECKING, Any
 
 from edgewright_targets.tflite import graph, layers
 from edgewright_targets.tflite.halves import halved
@@ -9,12 +12,23 @@ from edgewright_targets.tflite.ranges import ranges
 from edgewright_targets.tflite.spared import spared
 from edgewright_targets.tflite.widen import wide
 
+if TYPE_CHECKING:
+    import numpy as np
+    from ai_edge_quantizer.qtyping import OpQuantizationConfig, TFLOperationName
+    from ai_edge_quantizer.quantizer import Quantizer
+
+    from edgewright.sdk import StageContext
+    from edgewright_targets.tflite.spared import Spared
+
+    Array = np.ndarray[Any, Any]
+
+
 # per channel, but for these: tflite-runtime 2.14 answers wrongly where their weights have a scale a channel and their
 # activations are floats, and no runtime takes it for a BATCH_MATMUL of integers
 _ONE_SCALE = ("FULLY_CONNECTED", "BATCH_MATMUL", "EMBEDDING_LOOKUP")
 
 
-def needs_floats(data, work):
+def needs_floats(data: bytes, work: StageContext) -> tuple[dict[str, dict[str, Array]] | None, list[Spared]]:
     """(ranges of the activations of a float file, what of it has to stay in floats), of one that is not calibrated: neither."""
     if not work.traits.calibrated:
         return None, []
@@ -25,7 +39,9 @@ def needs_floats(data, work):
     return found, spared(data, found, names)
 
 
-def quantised(data, work, calibration, without):
+def quantised(
+    data: bytes, work: StageContext, calibration: dict[str, dict[str, Array]] | None, without: list[str]
+) -> tuple[bytes, list[str]]:
     """(the bytes in the Work's precision, the operators that were kept in floats on the user's request).
 
     Args:
@@ -62,7 +78,7 @@ def quantised(data, work, calibration, without):
     return made, kept
 
 
-def add_recipe(tool, work):
+def add_recipe(tool: Quantizer, work: StageContext) -> None:
     """The rules of one precision; later ones win."""
     from ai_edge_quantizer import qtyping
 
@@ -85,7 +101,7 @@ def add_recipe(tool, work):
             _leave(tool, ".*", (names.INPUT, names.OUTPUT))
 
 
-def check_kept(data, kept):
+def check_kept(data: bytes, kept: list[str]) -> None:
     """Raises ConversionError when an operator that was to stay in floats has integers among its tensors, or is gone."""
     from edgewright.sdk import Code, ConversionError
 
@@ -112,14 +128,14 @@ def check_kept(data, kept):
             )
 
 
-def _run(tool, calibration, data):
+def _run(tool: Quantizer, calibration: dict[str, dict[str, Array]] | None, data: bytes) -> bytearray:
     from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import telling
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an interpreter that it opens in between
-            return tool.quantize(calibration, enable_progress_report=False).quantized_model
+            return bytearray(tool.quantize(calibration, enable_progress_report=False).quantized_model)
     except ValueError as error:
         loops = {operator.kind for operator in graph.operators(data)} & {"WHILE", "IF", "CALL_ONCE"}
         if not loops:
@@ -135,7 +151,7 @@ def _run(tool, calibration, data):
         ) from error
 
 
-def _leave_packed_constants(tool, data):
+def _leave_packed_constants(tool: Quantizer, data: bytes) -> None:
     """Where one of the parts is a constant, the quantiser writes scales of another rank than the constant has."""
     from ai_edge_quantizer import qtyping
 
@@ -145,7 +161,7 @@ def _leave_packed_constants(tool, data):
             _leave(tool, scope, (qtyping.TFLOperationName.PACK,))
 
 
-def _leave(tool, scope, kinds=None):
+def _leave(tool: Quantizer, scope: str, kinds: tuple[TFLOperationName, ...] | None = None) -> None:
     """No quantisation for the operators whose scope matches."""
     from ai_edge_quantizer import qtyping
 
@@ -153,7 +169,7 @@ def _leave(tool, scope, kinds=None):
         tool.update_quantization_recipe(scope, kind, algorithm_key="no_quantize")
 
 
-def _halves(qtyping):
+def _halves(qtyping: Any) -> OpQuantizationConfig:
     return qtyping.OpQuantizationConfig(
         weight_tensor_config=qtyping.TensorQuantizationConfig(
             num_bits=16, dtype=qtyping.TensorDataType.FLOAT

@@ -4,17 +4,27 @@ Two passes for percentiles: the first finds each tensor's least and greatest val
 bins between them; so memory does not grow with the samples.
 """
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from edgewright_targets._onnx.widen import wide
 from edgewright_targets.tflite.described import plain_interpreter
 from edgewright_targets.tflite.graph import constants, lowest_fills, operators
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+
 BINS = 4096
 COVERED = 0.9999  # share of a tensor's values that the percentile method keeps within the range
 
 
-def ranges(data, samples, method):
+def ranges(data: bytes, samples: Callable[..., Any], method: str) -> dict[str, dict[str, Array]]:
     """{tensor name: {"min", "max"}}, arrays of as many axes as the tensor has.
 
     Args:
@@ -36,7 +46,7 @@ def ranges(data, samples, method):
     }
 
 
-def _join(found, data):
+def _join(found: dict[str, tuple[float, float, tuple[int, ...]]], data: bytes) -> None:
     """Gives a concatenation that goes into another one the range of that: its values are not rounded again each time."""
     joins = [operator for operator in operators(data) if operator.kind == "CONCATENATION"]
     made = {operator.outputs[0].name for operator in joins} & set(found)
@@ -46,7 +56,7 @@ def _join(found, data):
                 found[tensor.name] = found[operator.outputs[0].name]
 
 
-def _tensors(data, samples):
+def _tensors(data: bytes, samples: Iterator[Any]) -> Iterator[tuple[str, Array]]:
     """Yields (name, values) of every float activation, sample by sample."""
     import numpy
 
@@ -75,8 +85,8 @@ def _tensors(data, samples):
                 yield detail["name"], values
 
 
-def _extremes(data, samples):
-    found = {}
+def _extremes(data: bytes, samples: Iterator[Any]) -> dict[str, tuple[float, float, tuple[int, ...]]]:
+    found: dict[str, tuple[float, float, tuple[int, ...]]] = {}
     for name, values in _tensors(data, samples):
         low, high = float(values.min()), float(values.max())
         if name in found:
@@ -85,7 +95,9 @@ def _extremes(data, samples):
     return found
 
 
-def _percentiles(data, samples, extremes):
+def _percentiles(
+    data: bytes, samples: Iterator[Any], extremes: dict[str, tuple[float, float, tuple[int, ...]]]
+) -> dict[str, tuple[float, float, tuple[int, ...]]]:
     """The narrowest ends that leave half of the uncovered share out on each side; zero stays within."""
     import numpy
 

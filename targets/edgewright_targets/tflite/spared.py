@@ -1,8 +1,20 @@
 """Finds what int8 would destroy in a .tflite file, and leaves it in floats. Host side."""
 
+from __future__ import annotations
+
 from collections import namedtuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edgewright_targets.tflite import explain, graph
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from edgewright.sdk import Operation
+
+    Array = np.ndarray[Any, Any]
+
 
 # names: operators, by their first outputs. note: for the manifest
 Spared = namedtuple("Spared", "names note")
@@ -10,7 +22,7 @@ Spared = namedtuple("Spared", "names note")
 _TOO_LARGE = "one scale for numbers so large leaves no levels to the rest"
 
 
-def spared(data, found, outputs=None):
+def spared(data: bytes, found: dict[str, dict[str, Array]], outputs: list[str] | None = None) -> list[Spared]:
     """The Spareds of a float file.
 
     Args:
@@ -31,14 +43,14 @@ def spared(data, found, outputs=None):
     return said
 
 
-def joined(data):
+def joined(data: bytes) -> bool:
     """Whether operators of a float file may join parts of an output, or scale or shift them apart."""
     from edgewright.sdk.graphs import ENDS, groups
 
     return any(group.kind == ENDS for group in groups(_operations(explain.written(data))))
 
 
-def masked(source):
+def masked(source: Any) -> bool:
     """Whether an opened TensorFlow source may have what `spared` leaves in floats because of a large constant."""
     from edgewright.sdk.graphs import LARGE, MASKS, groups, may_fill
     from edgewright.sdk.tensorflow import source_graphs
@@ -47,11 +59,11 @@ def masked(source):
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
     if max(map(source_graphs.magnitude, nodes), default=0.0) < LARGE:  # most models: no need to freeze them
         return False
-    rows = _operations(source_graphs.of_source(source, None))
+    rows = _operations(source_graphs.of_source(source, Path()))
     return may_fill(rows) or any(group.kind == MASKS for group in groups(rows))
 
 
-def _operations(rows):
+def _operations(rows: list[dict[str, Any]]) -> list[Operation]:
     import msgspec
 
     from edgewright.sdk import Operation
@@ -59,5 +71,5 @@ def _operations(rows):
     return [msgspec.convert(row, Operation) for row in rows]
 
 
-def _different(output, share):
+def _different(output: str, share: float) -> str:
     return f"in floats: what joins output {output}: the range of one part is {share:.2g} of the whole"

@@ -1,5 +1,20 @@
 """Reads how finely the outputs of a .tflite file are rounded. Host side, in the `litert` worker."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ai_edge_litert.schema_py_generated import OperatorT, StridedSliceOptionsT, SubGraphT, TensorT
+
+    from edgewright.sdk.graphs import Graph, Move, Tail
+
+    Array = np.ndarray[Any, Any]
+
+
 _SAME = (
     "QUANTIZE",
     "DEQUANTIZE",
@@ -15,17 +30,15 @@ _NUMBERS = {0: "<f4", 7: "<i2", 9: "i1"}
 _INDEXES = {2: "<i4", 4: "<i8"}  # of the schema's TensorType
 
 
-def tails(path, outputs):
+def tails(path: Path, outputs: list[str]) -> list[Tail | None]:
     """A `compile.tails.Tail`, or None, for each named output."""
-    from pathlib import Path
-
     from edgewright.sdk.graphs import tail
 
     graph, ends = read(Path(path).read_bytes())
     return [tail(graph, ends.get(name, "")) for name in outputs]
 
 
-def read(data):
+def read(data: bytes) -> tuple[Graph, dict[str, str]]:
     """(a `compile.tails.Graph` of the first subgraph, {name of an output: its tensor there})."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -52,7 +65,7 @@ def read(data):
     return Graph(moves, steps, shapes, kinds, fixed), ends
 
 
-def _names(graph):
+def _names(graph: SubGraphT) -> list[str]:
     """Names of the tensors, of equal ones all but the first with their number."""
     found = []
     for at, tensor in enumerate(graph.tensors):
@@ -61,21 +74,23 @@ def _names(graph):
     return found
 
 
-def _text(tensor):
+def _text(tensor: TensorT) -> str:
     return (tensor.name or b"").decode("utf-8", "replace")
 
 
-def _shape(tensor):
+def _shape(tensor: TensorT) -> list[int]:
     return [] if tensor.shape is None else [int(one) for one in tensor.shape]
 
 
-def _step(tensor):
+def _step(tensor: TensorT) -> float:
     """Zero for floats, and for weights with a scale a channel."""
     scales = tensor.quantization.scale if tensor.quantization is not None else None
     return float(scales[0]) if scales is not None and len(scales) == 1 else 0.0
 
 
-def _move(kind, operator, graph, names, held):
+def _move(
+    kind: str, operator: OperatorT, graph: SubGraphT, names: list[str], held: list[Array | None]
+) -> Move | None:
     """The operator as a `compile.tails.Move`; None where it computes something, or moves by what is computed."""
     import numpy
 
@@ -84,14 +99,14 @@ def _move(kind, operator, graph, names, held):
     options = operator.builtinOptions
     out = _shape(graph.tensors[operator.outputs[0]])
 
-    def fixed(at):
+    def fixed(at: int) -> Any:  # an Array, or None
         values, kind = held[operator.inputs[at]], graph.tensors[operator.inputs[at]].type
         return None if values is None else numpy.asarray(values, numpy.uint8).view(_INDEXES[kind])
 
-    def real(at):
+    def real(at: int) -> Array | None:
         return _real(graph.tensors[operator.inputs[at]], held[operator.inputs[at]])
 
-    def moving(apply, count=1):
+    def moving(apply: Callable[..., Any], count: int | None = 1) -> Move:
         inputs = [names[at] for at in operator.inputs[:count]]
         return Move(tuple(inputs), tuple(names[at] for at in operator.outputs), apply)
 
@@ -100,7 +115,7 @@ def _move(kind, operator, graph, names, held):
     if kind in _AFFINE:
         from edgewright.sdk.graphs import affine
 
-        pair = [names[at] for at in operator.inputs]
+        pair = tuple(names[at] for at in operator.inputs)
         return affine(kind.capitalize(), pair, names[operator.outputs[0]], *(real(at) for at in (0, 1)))
     if kind in ("PAD", "PADV2") and fixed(1) is not None:
         return moving(lambda given: [numpy.pad(given[0], fixed(1).reshape(-1, 2))])
@@ -117,7 +132,7 @@ def _move(kind, operator, graph, names, held):
     return None
 
 
-def _real(tensor, held):
+def _real(tensor: TensorT, held: Array | None) -> Array | None:
     """The values of a constant, rounded or not; None for what is computed."""
     import numpy
 
@@ -131,11 +146,11 @@ def _real(tensor, held):
     return (values - float(tensor.quantization.zeroPoint[0])) * step if step else None
 
 
-def _plain(options):
+def _plain(options: StridedSliceOptionsT) -> bool:
     return not (options.ellipsisMask or options.newAxisMask or getattr(options, "offset", False))
 
 
-def _strided(array, fixed, options):
+def _strided(array: Array, fixed: Callable[..., Any], options: StridedSliceOptionsT) -> Array:
     """NumPy's own slices; an axis that shrinks is one index long."""
     begin, end, stride = fixed(1), fixed(2), fixed(3)
     cut = []

@@ -4,11 +4,22 @@ Not in float32: LiteRT lacks kernels for all else. Transposed convolutions whose
 end elsewhere: litert-torch refuses some of them and converts others wrongly (0.10). In three dimensions it knows none.
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.fx import GraphModule, Node
+    from torch.nn import Module
+
+
 TRANSPOSED = {"conv_transpose1d": 1, "conv_transpose2d": 2, "conv_transpose3d": 3}
 _GROUPED = ("conv3d",)
 
 
-def copied(source, *, again=False):
+def copied(source: Any, *, again: bool = False) -> tuple[Module, tuple[Tensor, ...], list[str]]:
     """(a module that computes the same, its example inputs, notes): the source's own where nothing is to be changed.
 
     Args:
@@ -45,14 +56,14 @@ def copied(source, *, again=False):
     return module, example, notes
 
 
-def _convolves_back(module):
+def _convolves_back(module: Module) -> bool:
     import torch
 
     kinds = (torch.nn.modules.conv._ConvTransposeNd, torch.fx.GraphModule)
     return isinstance(module, kinds) or (isinstance(module, torch.nn.Conv3d) and module.groups > 1)
 
 
-def _without_guards(graph):
+def _without_guards(graph: GraphModule) -> None:
     for node in list(graph.graph.nodes):
         checks = node.op == "call_module" and node.target == "_guards_fn"
         if checks or "_assert_tensor_metadata" in str(node.target):
@@ -60,7 +71,7 @@ def _without_guards(graph):
     graph.recompile()
 
 
-def _widen(graph):
+def _widen(graph: GraphModule) -> None:
     """Every type of floats becomes float32, in place."""
     import torch
 
@@ -77,7 +88,7 @@ def _widen(graph):
     graph.recompile()
 
 
-def _take_apart(graph):
+def _take_apart(graph: GraphModule) -> list[str]:
     """Replaces convolutions that LiteRT has no operator for, in place. Returns names of their layers."""
     found = []
     for node in list(graph.graph.nodes):
@@ -102,10 +113,10 @@ def _take_apart(graph):
     return found
 
 
-def _settings(given, axes):
+def _settings(given: dict[str, Any], axes: int) -> tuple[list[int], list[int], list[int], list[int]]:
     """(stride, padding, output_padding, dilation), a number an axis."""
 
-    def each(name, usual):
+    def each(name: str, usual: int) -> list[int]:
         value = given.get(name, usual)
         value = list(value) if isinstance(value, (list, tuple)) else [value]
         return value * axes if len(value) == 1 else value
@@ -113,7 +124,7 @@ def _settings(given, axes):
     return each("stride", 1), each("padding", 0), each("more", 0), each("dilation", 1)
 
 
-def _plain(weight, stride, padding, more, dilation):
+def _plain(weight: Node, stride: list[int], padding: list[int], more: list[int], dilation: list[int]) -> bool:
     """Whether litert-torch converts it rightly: no stride, nothing cut off, or as much at both ends as LiteRT cuts itself."""
     size = weight.meta["val"].shape[2:]
     if len(size) == 3:
@@ -124,7 +135,7 @@ def _plain(weight, stride, padding, more, dilation):
     )
 
 
-def layers_of(source, kinds):
+def layers_of(source: Any, kinds: Collection[str]) -> list[str]:
     """Names of the layers that call one of some operators, such as `conv2d`; none where the source cannot be followed."""
     from edgewright.sdk import ConversionError
 
@@ -135,14 +146,23 @@ def layers_of(source, kinds):
     return list(dict.fromkeys(_layer(node) for node in nodes if getattr(node.target, "_opname", "") in kinds))
 
 
-def _layer(node):
+def _layer(node: Node) -> str:
     """The name of the layer, as the module has it."""
     stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values() if path]
     name = stack[-1].removeprefix("L['self'].") if stack else ""
     return name.removeprefix("inner.") if name not in ("", "inner") else node.name
 
 
-def _back(x, weight, bias, groups, stride, padding, more, dilation):
+def _back(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    groups: int,
+    stride: list[int],
+    padding: list[int],
+    more: list[int],
+    dilation: list[int],
+) -> Tensor:
     """A transposed convolution of which nothing is cut off, cut to what is wanted, and the bias."""
     import torch
 
@@ -162,14 +182,14 @@ def _back(x, weight, bias, groups, stride, padding, more, dilation):
     return full if bias is None else full + bias.reshape(1, -1, *[1] * (full.ndim - 2))
 
 
-def _dilated(kernel, dilation):
+def _dilated(kernel: Tensor, dilation: list[int]) -> Tensor:
     """The kernel with zeros between its values, in place of a dilation."""
     for axis, step in enumerate(dilation, 2):
         kernel = _spread(kernel, axis, step)
     return kernel
 
 
-def _spread(array, axis, step):
+def _spread(array: Tensor, axis: int, step: int) -> Tensor:
     """`step - 1` zeros between the values of an axis; by arrays of four axes, as LiteRT pads no more."""
     import math
 
@@ -184,7 +204,7 @@ def _spread(array, axis, step):
     return rows.reshape(shape).narrow(axis, 0, shape[axis] - step + 1)
 
 
-def _back_3d(x, kernel, groups, stride):
+def _back_3d(x: Tensor, kernel: Tensor, groups: int, stride: list[int]) -> Tensor:
     """By a convolution of the input with zeros between its values."""
     import torch
 
@@ -199,7 +219,15 @@ def _back_3d(x, kernel, groups, stride):
     return torch.cat([torch.conv3d(part, own.transpose(0, 1).contiguous()) for part, own in parts], 1)
 
 
-def _by_group(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def _by_group(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | list[int] = 1,
+    padding: int | list[int] = 0,
+    dilation: int | list[int] = 1,
+    groups: int = 1,
+) -> Tensor:
     """A convolution a group."""
     import torch
 

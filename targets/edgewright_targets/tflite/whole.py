@@ -1,12 +1,20 @@
 """Finds 64-bit integers that onnx2tf computes in 32 bits. Host side, in the `litert` worker."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from edgewright_targets.tflite import graph
+
+if TYPE_CHECKING:
+    from edgewright.sdk import ConversionError, StageContext
+
 
 _GREATEST = 2**31 - 1
 _TABLE = "_gather_indices_i32"  # how onnx2tf ends the name of a table's index
 
 
-def notes(data, work):
+def notes(data: bytes, work: StageContext) -> list[Any]:
     """A note for each input that is narrowed, but for a table's indexes; a table of so many rows there is not.
 
     Raises:
@@ -36,7 +44,7 @@ def notes(data, work):
     ]
 
 
-def _refused(name, most):
+def _refused(name: str, most: float) -> ConversionError:
     from edgewright.sdk import Code, ConversionError
 
     return ConversionError(

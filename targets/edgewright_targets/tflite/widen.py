@@ -1,9 +1,22 @@
 """Copies a TensorFlow source into float32, since LiteRT lacks kernels for other floats. Host side."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.python.framework.func_graph import FuncGraph
+
+    Array = np.ndarray[Any, Any]
+
+
 _BITS = "Bitcast"  # it reads the bits of a float as they are
 
 
-def widened(source, path):
+def widened(source: Any, path: Path) -> tuple[Any, list[str]]:
     """(the source, or a copy of it whose graph has no other floats than float32, notes).
 
     Inputs and outputs become float32 as well. Sums that the converter fails at are written another way.
@@ -38,7 +51,7 @@ def widened(source, path):
     return made, [f"{said} became float32 before the conversion{also}"] if found else []
 
 
-def _frozen(source):
+def _frozen(source: Any) -> tuple[GraphDef, list[str], list[str]]:
     """(a GraphDef of the source, its variables constants, names of its input tensors, of its output tensors)."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -52,7 +65,7 @@ def _frozen(source):
     return frozen.graph.as_graph_def(), *ends
 
 
-def _turned_biases(graph):
+def _turned_biases(graph: FuncGraph) -> dict[str, int]:
     """{name of a BiasAdd along the second axis of two or more: how many axes there are}.
 
     Keras makes it of any sum with an array of one value a row, and LiteRT's converter fails unless there are four axes.
@@ -66,7 +79,7 @@ def _turned_biases(graph):
     return found
 
 
-def _add_instead(graph_def, biases):
+def _add_instead(graph_def: GraphDef, biases: dict[str, int]) -> None:
     """Makes an AddV2 of each of these BiasAdds, in place."""
     import tensorflow as tf
 
@@ -85,14 +98,14 @@ def _add_instead(graph_def, biases):
         del node.attr["data_format"]
 
 
-def wide(array):
+def wide(array: Array) -> Array:
     """A sample's array as the widened model takes it."""
     import numpy
 
     return array if array.dtype.kind in "iub" else numpy.asarray(array, numpy.float32)
 
 
-def widen(graph_def):
+def widen(graph_def: GraphDef) -> None:
     """Makes every type of floats float32, in place; functions get new names."""
     from edgewright.sdk.tensorflow import graph_nodes
 
@@ -112,15 +125,16 @@ def widen(graph_def):
             _widen(attribute, names)
 
 
-def _wide(kind):
+def _wide(kind: int) -> int:
     from tensorflow.core.framework import types_pb2
 
     other = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16, types_pb2.DT_DOUBLE)
     return types_pb2.DT_FLOAT if kind in other else kind
 
 
-def _widen(attribute, names):
-    which, functions = attribute.WhichOneof("value"), ()
+def _widen(attribute: Any, names: dict[str, str]) -> None:
+    which = attribute.WhichOneof("value")
+    functions: list[Any] = []
     if which == "type":
         attribute.type = _wide(attribute.type)
     elif which == "tensor" and _wide(attribute.tensor.dtype) != attribute.tensor.dtype:
@@ -136,7 +150,7 @@ def _widen(attribute, names):
             _widen(inner, names)
 
 
-def _tensor(proto):
+def _tensor(proto: Any) -> Any:
     """What float32 cannot hold, such as the lowest float64 of a mask, becomes the furthest that it can."""
     import numpy
     import tensorflow as tf
