@@ -177,6 +177,7 @@ class Code(StrEnum):
     ERROR = "error", "something failed that has no code of its own", "read the message and its hint"
     FILE_NOT_FOUND = "file-not-found", "there is no such file", "check the path"
     HISTORY = "history", "the history database failed", "check EDGEWRIGHT_HISTORY"
+    RUNNER_IMPORTS = "runner-imports", "the runner of a plug-in imports a module that cannot be packed", "report it to the authors of the plug-in"
     STAGE_RESULT = "stage-result", "a stage of a target returned something else than a result", "report it to the authors of the target"
     LAYERS_UNREAD = "layers-unread", "the target has no reader of its layers", "leave out --explain and --fallback for this target"
     INTERNAL = "internal", "a bug", "report it with the output of --debug"

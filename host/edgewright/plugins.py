@@ -189,7 +189,7 @@ class Registry(Generic[T]):
     def _conflict(self, name: str) -> str:
         """Why plug-ins cannot have a name; empty: one can."""
         if name in self._builtin:
-            return f"edgewright has a {self.kind} of that name"
+            return f"edgewright's own {self.kind} has that name"
         sources = [entry.distribution for entry in self._declared[name]]
         if len(sources) > 1:
             return f"it is declared more than once: by {', '.join(sorted(sources))}"

@@ -100,7 +100,8 @@ def edgewright(installed: Installed, module_home: Path) -> Edgewright:
             timeout=200,
         )
         assert done.returncode == code, (done.stdout, done.stderr)
-        return json.loads(done.stdout)
+        document = json.loads(done.stdout)
+        return document["error"] if document["result"] is None else document["result"]
 
     return run
 

@@ -59,7 +59,7 @@ def metrics() -> Records[Metric]:
         ("near", "Metric(name='near', title=7, score=function)", "Expected `str`, got `int`"),
         ("near", "Metric(name='far', title='x', score=function)", "the Metric broken:RECORD is named far"),
         ("near", "{'name': 'near'}", "broken:RECORD is not a Metric"),
-        ("top1", "Metric(name='top1', title='x', score=function)", "edgewright has a metric of that name"),
+        ("top1", "Metric(name='top1', title='x', score=function)", "edgewright's own metric has that name"),
     ],
 )
 def test_a_metric_that_cannot_be_used(site: Path, name: str, record: str, reason: str) -> None:

@@ -35,6 +35,7 @@ ELSEWHERE = {  # files, names that they may have (None: all), why
     "host/edgewright/cli/doctor_output.py": ({"ssh"}, "the program"),
     "host/edgewright/deploy/host.py": ({"ssh"}, "the program"),
     "host/edgewright/deploy/readable.py": ({"ir"}, "the version of ONNX's file format"),
+    "host/edgewright/testing/*.py": ({"fp32", "int8", "int8-mixed", "as-is"}, "what its models are made in"),
     "targets/*/target.py": (None, "what the target takes and makes"),
     "targets/*/finish.py": (None, "how the target makes each precision that its target.py lists"),
     "targets/*/explain.py": (None, "types of numbers, and the sources whose layers have names"),

@@ -70,7 +70,7 @@ def test_a_foreign_format_precision_metric_step_and_profile_make_an_artifact(
     )  # fmt: skip
     code, out, err = edgewright(*arguments, "--json")
     assert code == 0, err
-    manifest = json.loads(out)["manifest"]
+    manifest = json.loads(out)["result"]["manifest"]
     assert manifest["source"]["format"] == "acme-linear"
     assert manifest["route"] == ["onnx:acme_edge.to_onnx", "onnx:onnxruntime.finish"]
     assert manifest["precision"] == "acme-int8"  # the profile's
@@ -88,12 +88,12 @@ def test_a_foreign_format_precision_metric_step_and_profile_make_an_artifact(
 
 def test_a_changed_plug_in_makes_another_artifact(edgewright: Edgewright, model: Path, site: Path) -> None:
     arguments = ("convert", model, "--profile", "acme-box", "--precision", "fp32", "--dry-run", "--json")
-    before = json.loads(edgewright(*arguments)[1])["plan"]["key"]
+    before = json.loads(edgewright(*arguments)[1])["result"]["plan"]["key"]
     step = site / "acme_edge" / "stamp.py"
     text = step.read_text()
     try:
         step.write_text(text + "\n# changed\n")
-        assert json.loads(edgewright(*arguments)[1])["plan"]["key"] != before
+        assert json.loads(edgewright(*arguments)[1])["result"]["plan"]["key"] != before
     finally:
         step.write_text(text)
 

@@ -97,7 +97,7 @@ def test_edgewrights_own_name_stays_its_own(site: Path) -> None:
     found = registry()
     assert found.load("black") == 0
     assert found.names() == ["black", "red"]
-    assert [fault.reason for fault in found.faults()] == ["edgewright has a colour of that name"]
+    assert [fault.reason for fault in found.faults()] == ["edgewright's own colour has that name"]
 
 
 def test_a_name_that_two_declare_is_neithers(site: Path) -> None:
@@ -121,7 +121,7 @@ def test_an_unknown_name_lists_the_known_ones(site: Path) -> None:
     put(site, "paint", GOOD, "red")
     with pytest.raises(UsageError, match="unknown colour: green") as refused:
         registry().load("green")
-    assert (refused.value.hint, refused.value.code) == ("colours are black, red", "colour-unknown")
+    assert (refused.value.hint, refused.value.code) == ("colours are black, red", "usage")
 
 
 def test_what_a_plugin_depends_on_is_its_package(site: Path) -> None:

@@ -31,28 +31,28 @@ def test_it_is_listed_and_the_broken_ones_are_named(edgewright: Edgewright) -> N
     assert {fault["distribution"]: fault["reason"] for fault in found["plugin_faults"]} == {
         "importer 1.0": "ModuleNotFoundError: No module named 'no_such_module'",
         "lacker 1.0": "lacker.runner lacks the function load",
-        "taker 1.0": "edgewright has a target of that name",
+        "taker 1.0": "edgewright's own target has that name",
     }
 
 
 def test_a_broken_one_is_refused_by_name_and_an_unknown_one_too(
     edgewright: Edgewright, gemm: Callable[[int], Path]
 ) -> None:
-    error = edgewright("convert", gemm(1), "--target", "lacker", code=64)["error"]
+    error = edgewright("convert", gemm(1), "--target", "lacker", code=64)
     assert error["code"] == "plugin-unusable"
     assert (
         error["message"]
         == "target lacker from lacker 1.0 cannot be used: lacker.runner lacks the function load"
     )
     assert error["hint"] == "update or uninstall lacker"
-    error = edgewright("convert", gemm(1), "--target", "gem", code=64)["error"]
+    error = edgewright("convert", gemm(1), "--target", "gem", code=64)
     assert error["hint"].startswith("targets are gemm, ")
 
 
 def test_what_it_cannot_convert_is_refused_in_its_own_words(
     edgewright: Edgewright, small_models: Callable[[str], Path]
 ) -> None:
-    error = edgewright("convert", small_models("onnx") / "cnn.onnx", "--target", "gemm", code=1)["error"]
+    error = edgewright("convert", small_models("onnx") / "cnn.onnx", "--target", "gemm", code=1)
     assert error["code"] == "not-a-gemm"
     assert error["hint"] == "take another target, such as --target onnxruntime"
 
@@ -83,7 +83,7 @@ def test_it_goes_to_a_board_and_back(
     assert second["outcome"] == "committed", second
     assert second["measurement"]["latency"]["p50"] > 0
 
-    (measured,) = edgewright("bench", "gemm", "--on", "f-1")["boards"][0]["result"]
+    (measured,) = edgewright("bench", "gemm", "--on", "f-1")["boards"][0]["result"]["measurements"]
     assert measured["latency"]["p50"] > 0
     edgewright("rollback", "gemm", "--on", "f-1")
     link = module_home / "lab/f/f-1/home/.edgewright/models/gemm/current"

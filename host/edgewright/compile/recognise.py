@@ -55,7 +55,7 @@ def _check_name(path: Path, known: SourceFormat) -> None:
     raise ModelError(
         f"{path.name} is not what its name says, it is {known.title}",
         hint=f"rename it to {path.stem}{right}" if right else "",
-        code="model-misnamed",
+        code=Code.MODEL_MISNAMED,
     )
 
 
@@ -79,7 +79,7 @@ def _look(path: Path) -> tuple[SourceFormat, Look]:
     else:
         found = _file(path)
     if found is None:
-        raise ModelError(f"model is of no known format: {path}", hint=_known(), code="model-unknown")
+        raise ModelError(f"model is of no known format: {path}", hint=_known(), code=Code.MODEL_UNKNOWN)
     return found
 
 
@@ -92,7 +92,7 @@ def _folder(path: Path) -> tuple[SourceFormat, Look]:
     raise ModelError(
         f"folder is no SavedModel, it has no saved_model.pb: {path}",
         hint=f"give the folder that holds saved_model.pb; {_known()}",
-        code="model-unknown",
+        code=Code.MODEL_UNKNOWN,
     )
 
 
@@ -144,7 +144,7 @@ def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
-        raise ModelError(f"model is empty: {path}", hint="copy or export it again", code="model-truncated")
+        raise ModelError(f"model is empty: {path}", hint="copy or export it again", code=Code.MODEL_TRUNCATED)
     return head
 
 

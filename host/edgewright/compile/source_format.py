@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from edgewright.compile.shapes import Axes
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Ends
 from edgewright.nouns.target import Route
@@ -102,7 +102,7 @@ def truncated(path: Path, title: str) -> ModelError:
     return ModelError(
         f"model is cut short or damaged: {path}",
         hint=f"it begins like {title}; copy or export it again",
-        code="model-truncated",
+        code=Code.MODEL_TRUNCATED,
     )
 
 

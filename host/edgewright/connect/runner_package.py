@@ -14,7 +14,7 @@ from edgewright import targets
 from edgewright.connect.agent_package import source_folder
 from edgewright.connect.annotations import without_annotations
 from edgewright.connect.shrink import shrink
-from edgewright.errors import UsageError
+from edgewright.errors import Code, UsageError
 from edgewright.nouns.base import Noun
 
 PACKAGE = "edgewright_targets"
@@ -100,7 +100,7 @@ def sources(folder: Path, target: str, own: Own | None = None) -> dict[str, str]
             raise UsageError(
                 f"the runner of {target} imports what is no module: {name}",
                 hint="its imports of its own package are `from package import module`, one a line",
-                code="runner-imports",
+                code=Code.RUNNER_IMPORTS,
             )
         text = file.read_text("utf-8")
         found[name] = text if own is None else own.renamed(text, target)

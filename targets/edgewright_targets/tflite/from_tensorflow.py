@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from edgewright.sdk import StageContext, StageResult
 
 
-_OWN = ("fp16", "int8-dynamic", "int8", "int16x8")
 _UNSTEADY = {"Split", "SplitV"}  # calibrated by TensorFlow, a model with one is now this file, now that
 _JOINS = {"ConcatV2", "Pack"}
 _NAMED = re.compile(r'fused\["(\w+):", "([^"@]+)@')  # operator, and the scope that it is from

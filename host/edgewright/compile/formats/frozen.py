@@ -7,7 +7,7 @@ from typing import Any
 
 from edgewright.compile import graph_operators, graphdef
 from edgewright.compile.source_format import Look, Shapes, SourceFormat, described_by, truncated
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 from edgewright.nouns.conversion import Ends
 
 _TITLE = "a frozen TensorFlow 1 graph (.pb)"
@@ -30,7 +30,7 @@ def look(path: Path, head: bytes) -> Look | None:
         raise ModelError(
             f"graph is not frozen, it has {len(found.variables)} variables: {path.name}",
             hint="freeze it with tf.compat.v1.graph_util.convert_variables_to_constants, or give a SavedModel",
-            code="model-not-frozen",
+            code=Code.MODEL_NOT_FROZEN,
         )
     return Look([path], found.quantised)
 
@@ -47,7 +47,7 @@ def damaged(path: Path, head: bytes) -> ModelError | None:
     return ModelError(
         f"file is part of a SavedModel: {path}",
         hint="give its folder, in which the file is called saved_model.pb",
-        code="model-misnamed",
+        code=Code.MODEL_MISNAMED,
     )
 
 

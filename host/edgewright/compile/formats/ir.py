@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from edgewright.compile import irfile
 from edgewright.compile.shapes import Axes
 from edgewright.compile.source_format import Look, OpenAxes, Shapes, SourceFormat, described_by, truncated
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 from edgewright.nouns.conversion import Ends
 
 _NAME, _TITLE = "ir", "OpenVINO IR (.xml)"
@@ -31,7 +31,7 @@ def look(path: Path, head: bytes) -> Look | None:
         raise ModelError(
             f"weights of {path.name} are missing: {weights}",
             hint="OpenVINO IR is two files, the .bin belongs beside the .xml",
-            code="model-truncated",
+            code=Code.MODEL_TRUNCATED,
         )
     if found.weights and weights.stat().st_size < found.weights:
         raise truncated(weights, _TITLE)

@@ -9,7 +9,7 @@ from typing import Any
 from edgewright.compile import onnxfile, protobuf
 from edgewright.compile.shapes import Axes, Axis
 from edgewright.compile.source_format import Look, OpenAxes, Shapes, SourceFormat, described_by
-from edgewright.errors import ModelError
+from edgewright.errors import Code, ModelError
 from edgewright.nouns.conversion import Ends
 
 _NAME = "onnx"
@@ -33,7 +33,7 @@ def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signatur
             raise ModelError(
                 f"weights of {path.name} are missing: {weights}",
                 hint="an ONNX model with external data needs those files in the same folder",
-                code="model-truncated",
+                code=Code.MODEL_TRUNCATED,
             )
     return Look([path, *beside], found.quantised)
 
@@ -43,7 +43,7 @@ def damaged(path: Path, head: bytes) -> ModelError | None:  # noqa: ARG001
     return ModelError(
         f"file is no ONNX model, or is cut short: {path}",
         hint="copy or export it again",
-        code="model-truncated",
+        code=Code.MODEL_TRUNCATED,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgewright.compile.conversion_step import ConversionStep
 from edgewright.compile.foreign import telling
-from edgewright.errors import ConversionError, EdgewrightError
+from edgewright.errors import Code, ConversionError, EdgewrightError
 from edgewright.records import Records
 
 STEPS: Records[ConversionStep] = Records(
@@ -47,7 +47,7 @@ def run_steps(names: Sequence[str], context: Any) -> list[str]:
             raise ConversionError(
                 f"conversion step {name} failed: {telling(error)}",
                 hint=f"it is of {source}; uninstall that to convert without it" if source else "",
-                code="conversion-failed",
+                code=Code.CONVERSION_FAILED,
             ) from error
         if source := STEPS.entry(name).distribution:
             notes.append(f"conversion step {name} of {source} changed the model")
