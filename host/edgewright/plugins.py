@@ -205,24 +205,16 @@ class Registry(Generic[T]):
         return Fault(group=self.group, name=entry.name, distribution=entry.distribution, reason=reason)
 
 
-def package_files(module: str) -> list[Path]:
-    """Every file of the package that a plug-in's module is in, or the module's own file: what its results depend on.
+def sources_of(module: str) -> Path | None:
+    """What a plug-in's results depend on: the folder of the package that its module is in, or the module's own file.
 
-    The package is the outermost that has an `__init__.py`: others may share a namespace package.
+    The package is the outermost that has an `__init__.py`: others may share a namespace package. None: it is not in files.
     """
     parts = module.split(".")
     for depth in range(1, len(parts) + 1):
         spec = importlib.util.find_spec(".".join(parts[:depth]))
         if spec is None:
-            break
+            return None
         if spec.origin is not None:
-            return _below(Path(spec.origin), spec.submodule_search_locations is not None)
-    return []
-
-
-def _below(file: Path, package: bool) -> list[Path]:
-    if not package:
-        return [file]
-    return sorted(
-        path for path in file.parent.rglob("*") if path.is_file() and "__pycache__" not in path.parts
-    )
+            return Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin)
+    return None

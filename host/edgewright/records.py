@@ -7,16 +7,14 @@ name is asked for. Dashes of a name are underscores in the name of its file.
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from edgewright.errors import UsageError
-from edgewright.plugins import NAME, Entry, Registry, Unusable, package_files
+from edgewright.plugins import NAME, Entry, Registry, Unusable
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -57,6 +55,11 @@ class Records(Registry[R]):
     def __len__(self) -> int:
         return len(self.names())
 
+    def plugin(self, name: str) -> str:
+        """The module of a plug-in's record; empty for edgewright's own."""
+        entry = self.entry(name)
+        return entry.module if entry.distribution else ""
+
     def values(self) -> list[R]:
         """All that can be used, sorted by name."""
         return [self.load(name) for name in self.names()]
@@ -68,17 +71,6 @@ class Records(Registry[R]):
     def foreign(self) -> list[R]:
         """Those of installed plug-ins that can be used, sorted by name."""
         return [self.load(name) for name in self.names() if name not in self._builtin]
-
-
-def plugin_files(*named: tuple[Records[Any], str]) -> dict[str, Path]:
-    """The files of the plug-ins among records: what is made with one depends on them. Names count from the package on."""
-    found: dict[str, Path] = {}
-    for records, name in named:
-        entry = records.entry(name)
-        files = package_files(entry.module) if entry.distribution else []
-        root = Path(os.path.commonpath([file.parent for file in files])) if files else Path()
-        found.update({f"{entry.module.partition('.')[0]}/{file.relative_to(root)}": file for file in files})
-    return found
 
 
 def _modules(package: str, attribute: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgewright.errors import UsageError
-from edgewright.plugins import Entry, Registry, package_files
+from edgewright.plugins import Entry, Registry, sources_of
 
 GROUP = "edgewright.test_colours"
 GOOD = "COLOUR = 'ff0000'"
@@ -125,18 +125,9 @@ def test_an_unknown_name_lists_the_known_ones(site: Path) -> None:
 
 
 def test_what_a_plugin_depends_on_is_its_package(site: Path) -> None:
-    for name in (
-        "shared/acme/__init__.py",
-        "shared/acme/deep/x.py",
-        "shared/acme/data.json",
-        "shared/other/__init__.py",
-    ):
+    for name in ("shared/acme/__init__.py", "shared/acme/deep/x.py", "shared/other/__init__.py", "single.py"):
         (site / name).parent.mkdir(parents=True, exist_ok=True)
         (site / name).write_text("")
-    (site / "shared/acme/__pycache__").mkdir()
-    (site / "shared/acme/__pycache__/x.pyc").write_text("")
-    (site / "single.py").write_text("")
-    found = [path.relative_to(site).as_posix() for path in package_files("shared.acme.deep.x")]
-    assert found == ["shared/acme/__init__.py", "shared/acme/data.json", "shared/acme/deep/x.py"]
-    assert package_files("single") == [site / "single.py"]
-    assert package_files("no_such_package.x") == []
+    assert sources_of("shared.acme.deep.x") == site / "shared/acme"
+    assert sources_of("single") == site / "single.py"
+    assert sources_of("no_such_package.x") is None

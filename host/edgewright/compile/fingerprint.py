@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import edgewright
 import edgewright_agent
+from edgewright.plugins import sources_of
 
 # the layers that a conversion runs through, which are all that `compile` imports but for a list of pip's words
 _LAYERS: tuple[str, ...] = (
@@ -37,9 +38,18 @@ def fingerprint() -> str:
     return _IMPORTED
 
 
+def of_plugins(packages: Iterable[str]) -> dict[str, str]:
+    """Package -> hex sha256 over its files, of the plug-ins that take part in a conversion, as first read by this process.
+
+    Args:
+        packages: import names; empty ones, of what is edgewright's own, are left out.
+    """
+    return {name: _plugin(name) for name in sorted(filter(None, packages))}
+
+
 def unchanged() -> bool:
-    """Whether the files are still those of `fingerprint`: a worker that started late may have imported others."""
-    return read() == fingerprint()
+    """Whether the files are still those of the fingerprints: a worker that started late may have imported others."""
+    return read() == fingerprint() and all(of(_named(name)) == kept for name, kept in _PLUGINS.items())
 
 
 def read() -> str:
@@ -67,6 +77,20 @@ def of(named: dict[str, Path]) -> str:
     return found.hexdigest()
 
 
+def _plugin(package: str) -> str:
+    if package not in _PLUGINS:
+        _PLUGINS[package] = of(_named(package))
+    return _PLUGINS[package]
+
+
+def _named(package: str) -> dict[str, Path]:
+    """Name -> path of the files of a plug-in's package that count, named as `edgewright_gemm/target.py`."""
+    place = sources_of(package)
+    if place is None:
+        return {}
+    return {name: place.parent / name for name in _files(place.parent, (place.name,))}
+
+
 def _files(root: Path, names: tuple[str, ...]) -> Iterator[str]:
     """Paths below `root` of those files and of what is in those folders, without what Python and editors leave there."""
     for name in names:
@@ -79,5 +103,6 @@ def _files(root: Path, names: tuple[str, ...]) -> Iterator[str]:
                     yield (Path(folder) / file).relative_to(root).as_posix()
 
 
+_PLUGINS: dict[str, str] = {}
 # Read when this module is imported: later a file may have changed that this process runs the old text of.
 _IMPORTED = read()

@@ -8,14 +8,13 @@ import re
 import zipfile
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from edgewright import __version__
 from edgewright.compile import class_names, images, own_function, toolchains
 from edgewright.compile.edges import Edge
-from edgewright.compile.fingerprint import fingerprint, of
+from edgewright.compile.fingerprint import fingerprint, of_plugins
 from edgewright.compile.formats import FORMATS
 from edgewright.compile.metrics import own
 from edgewright.compile.recognise import Recognised, file_sha256
@@ -27,7 +26,6 @@ from edgewright.metrics import METRICS
 from edgewright.nouns.metric import is_own
 from edgewright.nouns.project import Compare
 from edgewright.precisions import PRECISIONS
-from edgewright.records import Records, plugin_files
 
 
 def tools(edge: Edge) -> dict[str, str]:
@@ -118,13 +116,11 @@ def _comparison(compare: Compare) -> dict[str, object]:
     return {**msgspec.to_builtins(compare), **short}
 
 
-def _plugins(edge: Edge, metric: str) -> dict[str, object]:
-    """The code of plug-ins that has a part in the artifact; nothing where there is none."""
-    named: list[tuple[Records[Any], str]] = [(FORMATS, edge.source), (PRECISIONS, edge.precision)]
-    named += [(METRICS, metric)] if not is_own(metric) else []
-    named += [(STEPS, name) for name in edge.steps]
-    files = plugin_files(*named)
-    return {"plugins": of(files)} if files else {}
+def _plugins(edge: Edge, metric: str) -> list[str]:
+    """The modules of the plug-ins' records that have a part in the artifact."""
+    found = [FORMATS.plugin(edge.source), PRECISIONS.plugin(edge.precision)]
+    found += [] if is_own(metric) else [METRICS.plugin(metric)]
+    return found + [STEPS.plugin(name) for name in edge.steps]
 
 
 def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: dict[str, str]) -> str:
@@ -133,7 +129,7 @@ def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: 
     decided = {
         "edgewright": __version__,
         "code": fingerprint(),
-        **_plugins(edge, request.metric),
+        "plugins": of_plugins(_plugins(edge, request.metric)),
         "tolerance": msgspec.to_builtins(PRECISIONS[edge.precision].tolerance),
         "source": msgspec.to_builtins(found.source),
         "target": edge.target.name,
