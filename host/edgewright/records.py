@@ -52,6 +52,11 @@ class Records(Registry[R]):
     def __len__(self) -> int:
         return len(self.names())
 
+    def plugin(self, name: str) -> str:
+        """The module of a plug-in's record; empty for edgewright's own."""
+        entry = self.entry(name)
+        return entry.module if entry.distribution else ""
+
     def values(self) -> list[R]:
         """All that can be used, sorted by name."""
         return [self.load(name) for name in self.names()]
@@ -63,12 +68,6 @@ class Records(Registry[R]):
     def foreign(self) -> list[R]:
         """Those of installed plug-ins that can be used, sorted by name."""
         return [self.load(name) for name in self.names() if name not in self._builtin]
-
-
-def plugin_modules(*named: tuple[Records[Any], str]) -> list[str]:
-    """The modules of the plug-ins among records: what is made with one depends on its package."""
-    entries = [records.entry(name) for records, name in named]
-    return [entry.module for entry in entries if entry.distribution]
 
 
 def _modules(package: str, attribute: str) -> dict[str, str]:

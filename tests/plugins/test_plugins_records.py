@@ -110,3 +110,13 @@ def test_a_board_is_reached_by_a_foreign_transport_and_has_a_foreign_profile(
     assert code == 0, err
     assert "acme-box" in out
     assert (root / "state.0.json").exists() or any(root.iterdir())
+
+
+def test_the_table_of_conversions_has_what_plug_ins_add(edgewright: Edgewright) -> None:
+    code, out, err = edgewright("targets", "--matrix", "--json")
+    assert (code, err) == (0, "")
+    (way,) = [
+        cell for cell in json.loads(out)["matrix"] if cell["source"] == "acme-linear" and cell["precisions"]
+    ]
+    assert way["target"] == "onnxruntime"
+    assert "acme-int8" in way["precisions"]

@@ -14,7 +14,7 @@ from edgewright.compile.steps import steps_of
 from edgewright.errors import Code, ConversionError, UsageError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.target import Route, Target
-from edgewright.precisions import INT8, MIXED, PRECISIONS, UNCHANGED, made_by, offered
+from edgewright.precisions import INT8, MIXED, PRECISIONS, UNCHANGED, made_by, offered, with_plugins
 
 
 class Edge(Noun, frozen=True, kw_only=True):
@@ -123,7 +123,7 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
     if not offered(target.precisions, wanted):
         raise UsageError(
             f"precision not available on {target.name}: {wanted}",
-            hint=f"available are {', '.join(target.precisions)}",
+            hint=f"available are {', '.join(with_plugins(target.precisions))}",
             code=Code.PRECISION_UNKNOWN,
         )
     as_is = PRECISIONS[wanted].as_is

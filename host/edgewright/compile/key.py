@@ -8,7 +8,6 @@ import re
 import zipfile
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -28,7 +27,6 @@ from edgewright.metrics import METRICS
 from edgewright.nouns.metric import is_own
 from edgewright.nouns.project import Compare
 from edgewright.precisions import PRECISIONS
-from edgewright.records import Records, plugin_modules
 
 
 def tools(edge: Edge) -> dict[str, str]:
@@ -119,12 +117,11 @@ def _comparison(compare: Compare) -> dict[str, object]:
     return {**msgspec.to_builtins(compare), **short}
 
 
-def _plugins(edge: Edge, metric: str) -> dict[str, str]:
-    """Package -> fingerprint of the plug-ins that take part in the conversion."""
-    named: list[tuple[Records[Any], str]] = [(FORMATS, edge.source), (PRECISIONS, edge.precision)]
-    named += [(METRICS, metric)] if not is_own(metric) else []
-    named += [(STEPS, name) for name in edge.steps]
-    return of_plugins([targets.plugin(edge.target.name), *plugin_modules(*named)])
+def _plugins(edge: Edge, metric: str) -> list[str]:
+    """The modules of the plug-ins' records that have a part in the artifact."""
+    found = [targets.plugin(edge.target.name), FORMATS.plugin(edge.source), PRECISIONS.plugin(edge.precision)]
+    found += [] if is_own(metric) else [METRICS.plugin(metric)]
+    return found + [STEPS.plugin(name) for name in edge.steps]
 
 
 def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: dict[str, str]) -> str:
@@ -133,7 +130,7 @@ def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: 
     decided = {
         "edgewright": __version__,
         "code": fingerprint(),
-        "plugins": _plugins(edge, request.metric),
+        "plugins": of_plugins(_plugins(edge, request.metric)),
         "tolerance": msgspec.to_builtins(PRECISIONS[edge.precision].tolerance),
         "source": msgspec.to_builtins(found.source),
         "target": edge.target.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgewright import targets
 from edgewright.compile.formats import FORMATS, target_for
 from edgewright.nouns.base import Noun
+from edgewright.precisions import with_plugins
 
 
 class Cell(Noun, frozen=True, kw_only=True):
@@ -41,7 +42,7 @@ def _cell(source: str, name: str) -> Cell:
     return Cell(
         source=source,
         target=name,
-        precisions=target.precisions_from(source),
+        precisions=with_plugins(target.precisions_from(source)),
         stages=tuple(f"{worker}:{module}" for worker, module in route.stages),
         toolchains=route.toolchains,
     )

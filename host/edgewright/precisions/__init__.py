@@ -60,6 +60,11 @@ def offered(made: tuple[str, ...], name: str) -> bool:
     return bool(made_by(made, name))
 
 
+def with_plugins(made: tuple[str, ...]) -> tuple[str, ...]:
+    """What a target makes, and the precisions of plug-ins that are made in the same way."""
+    return (*made, *(one.name for one in PRECISIONS.foreign() if offered(made, one.name)))
+
+
 def usable(name: str, made: tuple[str, ...], *, data: bool, layers: bool) -> bool:
     """Whether a default precision can be taken.
 

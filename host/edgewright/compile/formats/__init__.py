@@ -32,9 +32,7 @@ def targets_of(kind: str) -> list[str]:
 
 def stage_module(kind: str, module: str) -> str:
     """The import name of a stage's module. A plug-in's format names those of its own package in full."""
-    entry = FORMATS.entry(kind)
-    package = entry.module.partition(".")[0]
-    if entry.distribution and module.partition(".")[0] == package:
+    if module.partition(".")[0] == FORMATS.plugin(kind).partition(".")[0]:
         return module
     return targets.module_name(module)
 
