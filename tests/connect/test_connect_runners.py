@@ -21,6 +21,7 @@ from edgewright import targets
 from edgewright.cli.main import main
 from edgewright.connect import agent_package, runner_package, runners, start
 from edgewright.connect.session import Session, open_session
+from edgewright.errors import UsageError
 from edgewright.nouns.board import Board, Fleet
 from edgewright.wire import commands
 from edgewright_agent import protocol
@@ -65,6 +66,20 @@ def test_a_runner_does_not_depend_on_where_it_lies_nor_on_line_ends(tmp_path):
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_bytes(source.read_bytes().replace(b"\n", b"\r\n"))
     assert runner_package.build(folder, ONNX) == runner_package.package(ONNX)
+
+
+def test_a_plugins_runner_brings_modules_of_its_own_package(tmp_path):
+    own = runner_package.Own("acme.board", tmp_path)
+    (tmp_path / "runner.py").write_text("from acme.board import tables\nfrom acme.boards import other\n")
+    (tmp_path / "tables.py").write_text("")
+    targets_folder = agent_package.source_folder("edgewright_targets")
+    assert runner_package.sources(targets_folder, "acme", own) == {
+        "acme/runner.py": "from edgewright_targets.acme import tables\nfrom acme.boards import other\n",
+        "acme/tables.py": "",
+    }
+    (tmp_path / "runner.py").write_text("from acme.board.tables import ROWS\n")
+    with pytest.raises(UsageError, match=r"imports what is no module: acme/tables/ROWS\.py"):
+        runner_package.sources(targets_folder, "acme", own)
 
 
 @pytest.mark.parametrize("version", ["3.6", "3.13"])
