@@ -9,6 +9,7 @@ from edgewright.compile.recognise import TITLES, Recognised
 from edgewright.compile.request import CompileRequest
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.base import Noun
+from edgewright.nouns.model_input import Absent
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.target import Route, Target
 
@@ -51,16 +52,16 @@ def edge(found: Recognised, request: CompileRequest) -> Edge:
 
 
 def _check_method(request: CompileRequest, target: Target) -> None:
-    if request.conversion.calibration_method not in target.calibration_methods:
+    if request.model.conversion.calibration_method not in target.calibration_methods:
         raise UsageError(
-            f"calibration method not available on {target.name}: {request.conversion.calibration_method}",
+            f"calibration method not available on {target.name}: {request.model.conversion.calibration_method}",
             hint=f"available are {_list(target.calibration_methods)}",
             code="calibration-method-unknown",
         )
 
 
 def _check_ends(request: CompileRequest, kind: str) -> None:
-    ends = request.conversion.ends
+    ends = request.model.conversion.ends
     if ends.signature and kind not in ("savedmodel", "tflite"):
         raise UsageError(
             f"there are no signatures to choose from in {TITLES[kind]}",
@@ -83,7 +84,7 @@ def _check_ends(request: CompileRequest, kind: str) -> None:
 
 def _check_choices(request: CompileRequest, precision: str) -> None:
     """What only some precisions can do must not be passed over in silence."""
-    conversion = request.conversion
+    conversion = request.model.conversion
     if conversion.integer_io and not PRECISIONS[precision].calibrated:
         raise UsageError(
             f"inputs and outputs cannot be integers in {precision}",
@@ -140,7 +141,7 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
             hint=f"from {kind} it takes {_list(target.precisions_from(kind))}",
             code="no-edge",
         )
-    if PRECISIONS[wanted].calibrated and request.calibration is None:
+    if PRECISIONS[wanted].calibrated and isinstance(request.model.calibration, Absent):
         raise UsageError(
             f"precision {wanted} needs calibration data",
             hint="give --calibration FILE with some hundred real inputs; synthetic is for trying out",

@@ -16,7 +16,7 @@ from edgewright.compile.edges import MIXED
 from edgewright.compile.float_groups import FloatGroup, Keepable, groups
 from edgewright.compile.jobs import SOURCES, Order, SourceRef, opened
 from edgewright.compile.operations import Operation
-from edgewright.compile.request import CompileRequest, calibration_data
+from edgewright.compile.request import CompileRequest, sample_set
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
@@ -154,7 +154,7 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
     manifest, source = artifact.manifest, _ref(request, artifact)
     target = targets.load(manifest.target)
     *before, (last, _) = target.routes[source.format].stages
-    conversion = msgspec.structs.replace(request.conversion, keep_float=("*",))
+    conversion = msgspec.structs.replace(request.model.conversion, keep_float=("*",))
     known = workers.call(SOURCES[source.format], "edgewright.compile.jobs", "input_domains", source=source)
     with scratch.folder() as place:
         path, said = source.path, {}
@@ -168,7 +168,7 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
                 module=targets.module_name(module),
                 source=source,
                 open_source=framework == SOURCES[source.format],
-                samples=calibration_data(request).of(manifest.inputs, known),
+                samples=sample_set(request.model).of(manifest.inputs, known),
                 order=Order(
                     path=path,
                     folder=folder,
@@ -188,12 +188,12 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
 
 
 def _ref(request: CompileRequest, artifact: Artifact) -> SourceRef:
-    path = request.source.absolute()
+    path = request.model.source.absolute()
     return SourceRef(
         path=path.parent if path.name == "saved_model.pb" else path,
         format=artifact.manifest.source.format,
-        shapes=tuple(sorted(request.inputs.items())),
-        ends=request.conversion.ends,
+        shapes=tuple(sorted(request.model.shapes.items())),
+        ends=request.model.conversion.ends,
     )
 
 

@@ -43,8 +43,9 @@ def decided(request: CompileRequest, kind: str) -> tuple[str, ...]:
         ModelError: as `static_shapes` and `signatures.choose`: axes are open, or there are several signatures, and the
             request does not say.
     """
-    path = request.source.parent if request.source.name == "saved_model.pb" else request.source
-    ends = request.conversion.ends
+    source = request.model.source
+    path = source.parent if source.name == "saved_model.pb" else source
+    ends = request.model.conversion.ends
     if kind not in _READERS or ends.inputs or ends.outputs:
         return ()
     try:
@@ -53,7 +54,7 @@ def decided(request: CompileRequest, kind: str) -> tuple[str, ...]:
     except _UNREADABLE:
         return ()
     others = tensors if tensors and len(tensors) == len(found) else None  # fewer where two have one name
-    shapes = given_shapes(request.inputs, list(found), others)
+    shapes = given_shapes(request.model.shapes, list(found), others)
     return (*notes, *static_shapes(found, shapes, not_batch).notes) if found else notes
 
 

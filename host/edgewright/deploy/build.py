@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 import msgspec
 
 from edgewright import targets
-from edgewright.compile.request import CompileRequest
+from edgewright.compile.request import CompileRequest, ModelRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.config import home
@@ -17,6 +16,8 @@ from edgewright.deploy.request import DeployRequest
 from edgewright.errors import ConversionError, DataError, EdgewrightError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
+from edgewright.nouns.model_input import Absent, ModelInput
+from edgewright.nouns.policy import ReleasePolicy
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress
 
@@ -31,50 +32,68 @@ class Recipe(Noun, frozen=True, kw_only=True):
     max_opset: int | None = None
 
 
-def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> Recipe:
+def recipe_of(
+    wanted: ModelRequest, profile: Profile, source_format: str, accelerator: str | None = None
+) -> Recipe:
     """The target and precision of a profile for a source.
+
+    Args:
+        accelerator: the command line's; without one the budget's or the project's decides.
 
     Raises:
         UsageError: there is no such target.
         ConversionError: the source cannot be converted to any target of the profile.
     """
-    if request.target:
-        targets.load(request.target)
+    if wanted.target:
+        targets.load(wanted.target)
     possible = [name for name in targets.names() if source_format in targets.load(name).sources]
-    wanted = (request.target,) if request.target else profile.targets
-    for target in wanted:
+    asked = (wanted.target,) if wanted.target else profile.targets
+    for target in asked:
         if target in possible:
             return Recipe(
                 target=target,
-                precision=request.precision_of(profile),
-                default_precision=default_precision(request, profile, target),
-                accelerator=accelerator(request, profile),
+                precision=wanted.precision_of(profile),
+                default_precision=default_precision(wanted.model, profile, target),
+                accelerator=accelerator_of(wanted, profile, accelerator),
             )
     raise ConversionError(
-        f"no conversion from {source_format} to {' or '.join(wanted)}, the targets of {profile.name}",
+        f"no conversion from {source_format} to {' or '.join(asked)}, the targets of {profile.name}",
         hint=f"from {source_format} there is: {', '.join(possible) or 'none'}; `edgewright targets` lists all",
         code="no-edge",
     )
 
 
-def default_precision(request: DeployRequest, profile: Profile, target: str) -> str:
+def compile_request(wanted: ModelRequest, recipe: Recipe) -> CompileRequest:
+    """What to compile for a recipe: the one place where `convert` and `deploy` turn into a compilation."""
+    conversion = msgspec.structs.replace(wanted.model.conversion, accelerator=recipe.accelerator)
+    return CompileRequest(
+        model=msgspec.structs.replace(wanted.model, conversion=conversion),
+        target=recipe.target,
+        precision=recipe.precision,
+        default_precision=recipe.default_precision,
+        max_opset=recipe.max_opset,
+        use_cache=wanted.use_cache,
+    )
+
+
+def default_precision(model: ModelInput, profile: Profile, target: str) -> str:
     """The profile's precision, where the target has it and the data for it are given; else fp32."""
     precision = profile.precision
     usable = precision in targets.load(target).precisions
-    if precision == "int8" and request.calibration is None:
+    if precision == "int8" and isinstance(model.calibration, Absent):
         usable = False
     return precision if usable else "fp32"
 
 
-def accelerator(request: DeployRequest, profile: Profile) -> str:
+def accelerator_of(wanted: ModelRequest, profile: Profile, given: str | None) -> str:
     """The accelerator that the user or the budget names; empty where any will do."""
-    named = request.accelerator or request.budget_of(profile).accelerator or request.conversion.accelerator
+    named = given or wanted.budget_of(profile).accelerator or wanted.model.conversion.accelerator
     return "" if named in ("cpu", "auto") else named
 
 
-def check_synthetic(request: DeployRequest, artifact: Artifact) -> None:
+def check_synthetic(policy: ReleasePolicy, artifact: Artifact) -> None:
     """Raises DataError when an artifact was calibrated without data and that was not allowed."""
-    if artifact.manifest.calibration.kind == "synthetic" and not request.allow_synthetic:
+    if artifact.manifest.calibration.kind == "synthetic" and not policy.allow_synthetic:
         raise DataError(
             "the artifact was calibrated with synthetic data: its answers on real inputs are unknown",
             hint="give --calibration FILE, or --allow-synthetic to ship it all the same",
@@ -117,9 +136,9 @@ class Builder:
         given = self._request.artifact
         try:
             if given is not None:
-                check_synthetic(self._request, given)
+                check_synthetic(self._request.policy, given)
                 return given
-            recipe = recipe_of(self._request, profile, self._format)
+            recipe = recipe_of(self._request.wanted, profile, self._format, self._request.policy.accelerator)
             recipe = msgspec.structs.replace(recipe, max_opset=max_opset)
         except EdgewrightError as error:
             return error
@@ -131,19 +150,6 @@ class Builder:
         return self._built[recipe]
 
     def _compile(self, recipe: Recipe, workers: Workers) -> Artifact:
-        request = self._request
-        assert isinstance(request.source, Path)  # noqa: S101 - the caller gave no artifact
-        artifact = compile_model(
-            CompileRequest(
-                source=request.source, target=recipe.target, precision=recipe.precision,
-                default_precision=recipe.default_precision, inputs=request.inputs,
-                conversion=msgspec.structs.replace(request.conversion, accelerator=recipe.accelerator),
-                calibration=request.calibration, preprocessing=request.preprocessing, compare=request.compare, labels=request.labels,
-                evaluation=request.evaluation, metric=request.metric, score=request.score, allow_constant=request.allow_constant,
-                use_cache=request.use_cache, max_opset=recipe.max_opset,
-            ),
-            self._progress,
-            workers,
-        )  # fmt: skip
-        check_synthetic(request, artifact)
+        artifact = compile_model(compile_request(self._request.wanted, recipe), self._progress, workers)
+        check_synthetic(self._request.policy, artifact)
         return artifact
