@@ -222,10 +222,12 @@ def accuracy(place: Path, frameworks: list[str]) -> None:
     """Prints accuracy, exactness and size of a digit classifier of each framework, a row a target and precision."""
     from edgewright import targets
     from edgewright.compile import toolchains
+    from edgewright.compile.key import calibration_of
     from edgewright.compile.request import CompileRequest
     from edgewright.compile.run import compile_model
     from edgewright.compile.workers import Workers
     from edgewright.errors import EdgewrightError
+    from edgewright.nouns.model_input import ModelInput
 
     trained = place / "trained"
     trained.mkdir()
@@ -244,8 +246,11 @@ def accuracy(place: Path, frameworks: list[str]) -> None:
                 for precision in (one for one in PRECISIONS if one in possible):
                     measuring.say(f"{framework} to {target} {precision}")
                     request = CompileRequest(
-                        source=model, target=target, precision=precision,
-                        calibration=model.with_name("calibration.npz"), evaluation=model.with_name("evaluation.npz"),
+                        model=ModelInput(
+                            source=model, calibration=calibration_of(model.with_name("calibration.npz")),
+                            evaluation=model.with_name("evaluation.npz"),
+                        ),
+                        target=target, precision=precision,
                     )  # fmt: skip
                     try:
                         rows.append(row_of(framework, model, compile_model(request, workers=workers)))

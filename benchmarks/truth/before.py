@@ -9,9 +9,11 @@ from typing import Any
 import measuring
 import numpy as np
 
+from edgewright.compile.key import calibration_of
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.errors import EdgewrightError
+from edgewright.nouns.model_input import ModelInput
 from truth.store import Before, Key
 from truth.trials import Trials
 
@@ -67,6 +69,8 @@ def _tried(tried: Trials, key: Key, kind: str, change: Callable[[Any], Any]) -> 
 
 def _request(tried: Trials, key: Key, file: Path, evaluation: Path | None = None) -> CompileRequest:
     return CompileRequest(
-        source=tried.case.file, target=key.target, precision=key.precision, calibration=file, inputs=tried.case.shapes,
-        evaluation=evaluation, use_cache=False,
+        model=ModelInput(
+            source=tried.case.file, shapes=tried.case.shapes, calibration=calibration_of(file), evaluation=evaluation
+        ),
+        target=key.target, precision=key.precision, use_cache=False,
     )  # fmt: skip

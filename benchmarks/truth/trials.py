@@ -16,12 +16,14 @@ from edgewright import targets
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.checking import Subject
 from edgewright.compile.jobs import SOURCES, SourceRef
+from edgewright.compile.key import calibration_of
 from edgewright.compile.recognise import recognise
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.model_input import ModelInput
 from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.project import Compare
 from truth import kernels, older, verdicts
@@ -96,8 +98,10 @@ class Trials:
         """Makes one. `data` names the part of the pool that it is calibrated with. None: refused."""
         began = time.perf_counter()
         request = CompileRequest(
-            source=self.case.file, target=key.target, precision=key.precision, calibration=self.pool(data).path,
-            inputs=self.case.shapes, use_cache=False,
+            model=ModelInput(
+                source=self.case.file, shapes=self.case.shapes, calibration=calibration_of(self.pool(data).path)
+            ),
+            target=key.target, precision=key.precision, use_cache=False,
         )  # fmt: skip
         new = data == "all" and not self.store.of(key, Made)
         try:

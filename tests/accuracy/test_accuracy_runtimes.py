@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
@@ -98,7 +98,7 @@ def test_a_file_that_answers_wrongly_on_an_old_runtime_is_refused_there(
     target: str, script: str, precision: str, distribution: str, version: str,
 ) -> None:  # fmt: skip
     good = compile_model(
-        CompileRequest(
+        compile_request(
             source=DIGITS / "digits-v4.keras", target=target, precision="fp32", calibration=DIGITS / "calibration.npz",
         ),
         workers=workers,
@@ -138,7 +138,7 @@ def test_integer_inputs_are_scored_as_the_real_values_that_they_stand_for(
         np.savez(tmp_path / "wide.npz", **{name: array * 3 for name, array in found.items()})
 
     def made(integer_io: bool, calibration: Path = DIGITS / "calibration.npz") -> Artifact:
-        request = CompileRequest(
+        request = compile_request(
             source=DIGITS / "digits-v4.keras", target="tflite", precision="int8", calibration=calibration,
             evaluation=DIGITS / "evaluation.npz", conversion=Conversion(integer_io=integer_io),
         )  # fmt: skip

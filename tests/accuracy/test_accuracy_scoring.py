@@ -13,11 +13,11 @@ import pytest
 from edgewright.compile import accuracy, evaluation, metrics
 from edgewright.compile.answers import Answers, collected
 from edgewright.deploy.release import BoardRelease
-from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.scoring import Scoring, prepared, real_valued
 from edgewright.deploy.trace import Trace
 from edgewright.errors import DataError
 from edgewright.nouns.artifact import Accuracy, Artifact, Goldens, Manifest, Parity, Source, TensorSpec
+from edgewright.nouns.model_input import ModelInput
 from edgewright.nouns.precision import Tolerance
 from edgewright.nouns.project import Budget
 
@@ -150,7 +150,7 @@ class Recording(BoardRelease):
         self.trace = Trace()
         self.trace.current = current
         self.artifact = SimpleNamespace(manifest=manifest())  # type: ignore[assignment]
-        self.budget, self.request = Budget(), SimpleNamespace(evaluation=None)  # type: ignore[assignment]
+        self.budget = Budget()
 
     def step(self, what: str, detail: str = "") -> None:
         pass
@@ -174,15 +174,8 @@ def test_an_incumbent_gets_real_values_and_never_the_candidates_integers(
     artifact = Artifact(folder=tmp_path, manifest=manifest(inputs=(whole,), outputs=(Y,)))
     as_is = Artifact(folder=tmp_path, manifest=manifest(inputs=(whole,), outputs=(Y,), precision="as-is"))
     for one in (artifact, as_is):
-        request = DeployRequest(
-            fleet=None,
-            boards=(),
-            model="m",
-            source=None,
-            evaluation=tmp_path / "e.npz",
-            metric="mse",  # type: ignore[arg-type]
-        )
-        scoring = prepared(request, one, None)
+        model = ModelInput(source=tmp_path, name="m", evaluation=tmp_path / "e.npz", metric="mse")
+        scoring = prepared(model, one, None)
         assert scoring is not None
         board = Recording(scoring, "1-a")
         board.evaluate()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
+from flat_requests import changed, compile_request
 
 from edgewright.compile.counting import counting
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import UsageError
@@ -114,10 +113,10 @@ def padded(folder: Path) -> Path:
 
 def test_what_a_mask_hides_is_in_no_figure(tmp_path: Path, workers: Workers) -> None:
     source = padded(tmp_path)
-    request = CompileRequest(
+    request = compile_request(
         source=source, target="onnxruntime", precision="fp16", calibration=tmp_path / "texts.npz"
     )
-    hidden = compile_model(msgspec.structs.replace(request, compare=Compare(mask="mask")), workers=workers)
+    hidden = compile_model(changed(request, compare=Compare(mask="mask")), workers=workers)
     with np.load(hidden.folder / hidden.manifest.goldens.file) as archive:
         assert np.array_equal(archive["counts_0"][..., 1], archive["input_1"])
     limits = hidden.manifest.verdict[0].limits
@@ -125,4 +124,4 @@ def test_what_a_mask_hides_is_in_no_figure(tmp_path: Path, workers: Workers) -> 
     plain = compile_model(request, workers=workers)
     assert plain.id != hidden.id and (plain.manifest.verdict[0].limits.error or 0) > 10
     with pytest.raises(UsageError, match="names a mask that is not an input: nope"):
-        compile_model(msgspec.structs.replace(request, compare=Compare(mask="nope")), workers=workers)
+        compile_model(changed(request, compare=Compare(mask="nope")), workers=workers)

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from flat_requests import changed, compile_request
 
 from edgewright.compile.key import brought_by
 from edgewright.compile.recognise import recognise
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
 from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
@@ -25,7 +25,7 @@ from edgewright.store.artifacts import ArtifactStore
 def refused(kind: type[EdgewrightError], **request: object) -> EdgewrightError:
     """The error of planning the request; it carries a hint."""
     with pytest.raises(kind) as caught:
-        plan(CompileRequest(**request))  # type: ignore[arg-type]
+        plan(compile_request(**request))  # type: ignore[arg-type]
     assert caught.value.hint
     assert not caught.value.message.endswith(".")
     return caught.value
@@ -49,12 +49,12 @@ def test_a_truncated_model(models: Path, tmp_path: Path, name: str) -> None:
 
 
 def test_a_truncated_tflite(models: Path, workers: Workers, tmp_path: Path) -> None:
-    request = CompileRequest(source=models / "net.keras", target="tflite", precision="fp32")
+    request = compile_request(source=models / "net.keras", target="tflite", precision="fp32")
     data = (compile_model(request, workers=workers).folder / "model.tflite").read_bytes()
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(data[: len(data) // 2])
     with pytest.raises(ModelError):
-        compile_model(CompileRequest(source=cut, target="tflite"), workers=workers)
+        compile_model(compile_request(source=cut, target="tflite"), workers=workers)
 
 
 def test_a_wrong_name(models: Path, tmp_path: Path) -> None:
@@ -135,11 +135,9 @@ def bad_data(place: Path) -> dict[str, tuple[Path, str]]:
 @pytest.mark.parametrize("name", ["empty", "nan", "shape", "dtype", "member", "cut", "absent", "folder"])
 def test_calibration_that_does_not_fit(models: Path, workers: Workers, tmp_path: Path, name: str) -> None:
     path, message = bad_data(tmp_path)[name]
-    request = CompileRequest(
-        source=models / "net.onnx", target="onnxruntime", precision="int8", calibration=path
-    )
+    given = {"source": models / "net.onnx", "target": "onnxruntime", "precision": "int8"}
     with pytest.raises(DataError, match=message):
-        compile_model(request, workers=workers)
+        compile_model(compile_request(**given, calibration=path), workers=workers)
     assert not ArtifactStore(home.folder("artifacts")).list()
 
 
@@ -148,12 +146,12 @@ def test_accuracy_that_falls_too_far(models: Path, workers: Workers, tmp_path: P
         inputs = images["image"]
     np.savez(tmp_path / "evaluation.npz", image=inputs, labels=np.arange(len(inputs)) % 5)
     shared = {"source": models / "net.keras", "target": "tflite", "evaluation": tmp_path / "evaluation.npz"}
-    manifest = compile_model(CompileRequest(**shared, precision="fp32"), workers=workers).manifest  # type: ignore[arg-type]
+    manifest = compile_model(compile_request(**shared, precision="fp32"), workers=workers).manifest  # type: ignore[arg-type]
     assert manifest.accuracy is not None
     assert manifest.accuracy.n == 40
     assert manifest.accuracy.source == manifest.accuracy.artifact
     with pytest.raises(ConversionError, match="accuracy falls from"):
-        compile_model(CompileRequest(**shared, precision="fp32", max_drop=-1.0), workers=workers)  # type: ignore[arg-type]
+        compile_model(compile_request(**shared, precision="fp32", max_drop=-1.0), workers=workers)  # type: ignore[arg-type]
 
 
 def test_an_evaluation_set_outweighs_answers_that_are_less_exact(
@@ -165,11 +163,11 @@ def test_an_evaluation_set_outweighs_answers_that_are_less_exact(
         inputs = images["image"]
     labelled = tmp_path / "evaluation.npz"
     np.savez(labelled, image=inputs, labels=np.arange(len(inputs)) % 5)
-    request = CompileRequest(source=models / "net.keras", target="tflite", precision="fp32")
+    request = compile_request(source=models / "net.keras", target="tflite", precision="fp32")
     low = r"output \w+ differs from the source's: SQNR [\d.]+ dB of at least 199"
     with pytest.raises(Unlike, match=low):
         compile_model(request, workers=workers)
-    request = msgspec.structs.replace(request, evaluation=labelled)
+    request = changed(request, evaluation=labelled)
     notes = compile_model(request, workers=workers).manifest.notes
     assert re.search(
         low + r".*; accepted because top1 is [\d.]+ against [\d.]+ on 40 labelled samples", notes[-1]
@@ -182,7 +180,7 @@ def test_an_evaluation_set_outweighs_answers_that_are_less_exact(
 def test_answers_that_stray_are_refused(models: Path, workers: Workers, tmp_path: Path) -> None:
     """Ranges calibrated far too small clip everything: the artifact must not be stored."""
     np.savez(tmp_path / "one.npz", x=np.full((1, 3, 8, 8), 1e-4, np.float32))
-    request = CompileRequest(
+    request = compile_request(
         source=models / "net.onnx", target="onnxruntime", precision="int8", calibration=tmp_path / "one.npz"
     )
     with pytest.raises(
@@ -211,7 +209,7 @@ def test_an_output_of_strings_is_named(workers: Workers, tmp_path: Path) -> None
     path = tmp_path / "words.onnx"
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     with pytest.raises(ModelError, match=r"output word of words\.onnx is text") as caught:
-        compile_model(CompileRequest(source=path, target="onnxruntime"), workers=workers)
+        compile_model(compile_request(source=path, target="onnxruntime"), workers=workers)
     assert caught.value.code == "output-kind"
 
 

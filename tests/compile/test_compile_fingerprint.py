@@ -29,6 +29,7 @@ CONVERT = """
 import json, sys
 from pathlib import Path
 from edgewright.compile.request import CompileRequest
+from edgewright.nouns.model_input import ModelInput
 from edgewright.compile.run import compile_model, plan
 
 def step(step):
@@ -38,7 +39,7 @@ def step(step):
 
 steps, meanwhile = [], Path(sys.argv[2]) if sys.argv[2:] else None
 # from ONNX this route borrows a function of the target onnxruntime, whose folder is on no stage of it
-request = CompileRequest(source=Path(sys.argv[1]), target="openvino")
+request = CompileRequest(model=ModelInput(source=Path(sys.argv[1])), target="openvino")
 key = plan(request).key
 made = compile_model(request, step)
 print(json.dumps({"key": key, "id": made.id, "made": not steps[0].startswith("cached")}))
@@ -47,8 +48,9 @@ KEY = """
 import json, sys
 from pathlib import Path
 from edgewright.compile.request import CompileRequest
+from edgewright.nouns.model_input import ModelInput
 from edgewright.compile.run import plan
-found = plan(CompileRequest(source=Path(sys.argv[1]), target=(sys.argv[2:] or ["openvino"])[0]))
+found = plan(CompileRequest(model=ModelInput(source=Path(sys.argv[1])), target=(sys.argv[2:] or ["openvino"])[0]))
 print(json.dumps({"key": found.key, "found": found.artifact is not None}))
 """
 PREPARE = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from flat_requests import compile_request
 
 from edgewright.compile import foreign
 from edgewright.compile.request import CompileRequest
@@ -102,7 +103,7 @@ def determinant(path: Path) -> Path:
 
 
 def test_openvino_s_operator_the_log_and_other_targets_are_named(workers: Workers, tmp_path: Path) -> None:
-    request = CompileRequest(source=determinant(tmp_path / "det.onnx"), target="openvino", precision="fp32")
+    request = compile_request(source=determinant(tmp_path / "det.onnx"), target="openvino", precision="fp32")
     with pytest.raises(ConversionError) as caught:
         compile_model(request, workers=workers)
     assert caught.value.message.endswith("No conversion rule found for operations: Det-17")
@@ -157,7 +158,7 @@ def sized():
 )  # fmt: skip
 def test_the_layer_of_a_module_is_named(workers: Workers, tmp_path: Path, target: str, said: str) -> None:
     (tmp_path / "net.py").write_text(MODULE)
-    request = CompileRequest(source=Path(f"{tmp_path}/net.py:spectrum"), target=target, precision="fp32")
+    request = compile_request(source=Path(f"{tmp_path}/net.py:spectrum"), target=target, precision="fp32")
     with pytest.raises(ConversionError) as caught:
         compile_model(request, workers=workers)
     assert caught.value.message.endswith(f"{said}, in layer 1.1, at net.py:6")
@@ -172,7 +173,7 @@ def test_a_branch_on_values_is_named_with_its_line(workers: Workers, tmp_path: P
     (tmp_path / "net.py").write_text(MODULE)
 
     def request(function: str, target: str) -> CompileRequest:
-        return CompileRequest(source=Path(f"{tmp_path}/net.py:{function}"), target=target, precision="fp32")
+        return compile_request(source=Path(f"{tmp_path}/net.py:{function}"), target=target, precision="fp32")
 
     with pytest.raises(ConversionError, match=r", at net\.py:14$") as caught:
         compile_model(request("branch", "openvino"), workers=workers)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
 from edgewright import targets
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
@@ -24,7 +24,7 @@ def compiled(
 ) -> Artifact:
     calibration = "synthetic" if source == "net.onnx" else models / "images.npz"
     given = {"calibration": calibration if precision == "int8" else None, **more}
-    request = CompileRequest(source=models / source, target=target, precision=precision, **given)  # type: ignore[arg-type]
+    request = compile_request(source=models / source, target=target, precision=precision, **given)  # type: ignore[arg-type]
     return compile_model(request, workers=workers)
 
 
@@ -99,12 +99,12 @@ def test_a_quantised_source_goes_through_as_it_is(
     source = tmp_path / entry
     source.write_bytes((made.folder / entry).read_bytes())
     artifact = compile_model(
-        CompileRequest(source=source, target=target, default_precision="fp32"), workers=workers
+        compile_request(source=source, target=target, default_precision="fp32"), workers=workers
     )
     assert artifact.manifest.precision == "as-is"
     assert (artifact.folder / entry).read_bytes() == source.read_bytes()
     with pytest.raises(ConversionError, match="quantised already"):
-        compile_model(CompileRequest(source=source, target=target, precision="fp16"))
+        compile_model(compile_request(source=source, target=target, precision="fp16"))
 
 
 def test_the_opset_that_is_asked_for_is_the_one_in_the_file(models: Path, workers: Workers) -> None:
@@ -119,12 +119,12 @@ def test_dynamic_axes_are_asked_for(models: Path, workers: Workers) -> None:
         compiled(models, workers, "free.keras", "onnxruntime", "fp32")
     assert caught.value.hint == "give the sizes: --input-shape tokens=1,SIZE (such as tokens=1,20)"
     manifest = compiled(
-        models, workers, "free.keras", "onnxruntime", "fp32", inputs={"tokens": (1, 9)}
+        models, workers, "free.keras", "onnxruntime", "fp32", shapes={"tokens": (1, 9)}
     ).manifest
     assert manifest.inputs[0].shape == (1, 9)
     assert manifest.inputs[0].dtype == "int32"
     with pytest.raises(ModelError, match="no input token"):
-        compiled(models, workers, "free.keras", "onnxruntime", "fp32", inputs={"token": (1, 9)})
+        compiled(models, workers, "free.keras", "onnxruntime", "fp32", shapes={"token": (1, 9)})
 
 
 def test_a_constant_model_proves_nothing(models: Path, workers: Workers) -> None:

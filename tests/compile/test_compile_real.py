@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 
@@ -41,7 +41,7 @@ def test_real_models_go_everywhere(
 ) -> None:
     calibration = pictures if source.endswith(".h5") else "synthetic"
     manifest = compile_model(
-        CompileRequest(source=MODELS / source, target=target, precision=precision, calibration=calibration),
+        compile_request(source=MODELS / source, target=target, precision=precision, calibration=calibration),
         workers=workers,
     ).manifest
     assert manifest.parity.sqnr_db > {"fp32": 100, "fp16": 40, "int8-dynamic": 15, "int8": 12}[precision]
@@ -49,7 +49,7 @@ def test_real_models_go_everywhere(
 
 
 def test_a_quantised_real_file_goes_as_it_is(workers: Workers) -> None:
-    request = CompileRequest(source=MODELS / "kws_ref_model_float32.tflite", target="tflite")
+    request = compile_request(source=MODELS / "kws_ref_model_float32.tflite", target="tflite")
     manifest = compile_model(request, workers=workers).manifest
     assert manifest.precision == "as-is"
     assert manifest.inputs[0].shape == (1, 49, 10, 1)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flat_requests import compile_request
 
 from edgewright.compile import scratch
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
@@ -115,7 +115,7 @@ def test_converting_leaves_nothing_in_the_systems_temporary_folder(
     keras, torch = sources
     with Workers(tmp_path / "log") as workers:
         for source, target in ((keras, "tflite"), (keras, "openvino"), (torch, "onnxruntime")):
-            compile_model(CompileRequest(source=source, target=target, precision="fp32"), workers=workers)
+            compile_model(compile_request(source=source, target=target, precision="fp32"), workers=workers)
         left = {path.name.partition("file")[0] for folder in system.iterdir() for path in folder.iterdir()}
         assert "__autograph_generated_" in left, "TensorFlow does not leave files any more"
     assert [path.name for path in system.iterdir()] == []

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from flat_requests import changed, compile_request
 
 from edgewright.compile import similarity
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
 from edgewright.compile.verdict import words as table
 from edgewright.compile.verdict.judge import Judged, Suspect
@@ -102,7 +102,7 @@ def test_a_module_without_the_function(tmp_path: Path, text: str, words: str) ->
 def test_a_function_that_is_not_there_is_found_before_anything_runs(
     tmp_path: Path, function: str, words: str
 ) -> None:
-    request = CompileRequest(
+    request = compile_request(
         source=ordered(tmp_path), target="onnxruntime", compare=Compare(function=function)
     )
     with pytest.raises(UsageError, match=words):
@@ -118,7 +118,7 @@ def test_the_cache_knows_the_file_by_its_bytes(tmp_path: Path) -> None:
     def key(folder: Path, text: str, **changes: object) -> str:
         folder.mkdir(exist_ok=True)
         compare = msgspec.structs.replace(named(folder, text), **changes)
-        return plan(CompileRequest(source=source, target="onnxruntime", compare=compare)).key
+        return plan(compile_request(source=source, target="onnxruntime", compare=compare)).key
 
     source = ordered(tmp_path)
     first = key(tmp_path / "a", BOXES)
@@ -170,13 +170,13 @@ def test_only_what_is_not_finite_or_apart_has_a_limit() -> None:
 
 
 def test_a_function_of_the_users_own_decides_instead_of_limits(tmp_path: Path, workers: Workers) -> None:
-    request = CompileRequest(
+    request = compile_request(
         source=ordered(tmp_path), target="onnxruntime", precision="fp16", calibration=tmp_path / "boxes.npz"
     )
     with pytest.raises(Unlike, match="in other places"):
         compile_model(request, workers=workers)
     compare = named(tmp_path, BOXES)
-    manifest = compile_model(msgspec.structs.replace(request, compare=compare), workers=workers).manifest
+    manifest = compile_model(changed(request, compare=compare), workers=workers).manifest
     assert manifest.compare is not None and manifest.compare.share == 1
     assert (manifest.compare.function, manifest.compare.least) == ("boxes.py:same", 0.99)
     limits = manifest.verdict[0].limits
@@ -187,7 +187,7 @@ def test_a_function_of_the_users_own_decides_instead_of_limits(tmp_path: Path, w
     without = msgspec.structs.replace(manifest, compare=None)  # ids of such artifacts do not know the key
     assert '"compare"' not in without.canonical().decode()
 
-    strict = msgspec.structs.replace(request, compare=named(tmp_path, BOXES, "half"))
+    strict = changed(request, compare=named(tmp_path, BOXES, "half"))
     with pytest.raises(
         Unlike, match=r"boxes.py:half finds 50 % of the answers the same, of at least 99 %"
     ) as caught:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from flat_requests import compile_request
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
 from edgewright.compile.workers import Workers
 from edgewright.config import home
@@ -20,7 +20,7 @@ from edgewright.store.artifacts import ArtifactStore, load
 
 @pytest.fixture
 def artifact(models: Path, workers: Workers) -> Artifact:
-    return compile_model(CompileRequest(source=models / "net.onnx", target="onnxruntime"), workers=workers)
+    return compile_model(compile_request(source=models / "net.onnx", target="onnxruntime"), workers=workers)
 
 
 def test_the_second_time_is_from_the_cache_and_imports_no_framework(models: Path, artifact: Artifact) -> None:
@@ -28,7 +28,9 @@ def test_the_second_time_is_from_the_cache_and_imports_no_framework(models: Path
         "import sys, pathlib\n"
         "from edgewright.compile.request import CompileRequest\n"
         "from edgewright.compile.run import compile_model, plan\n"
-        "request = CompileRequest(source=pathlib.Path(sys.argv[1]), target='onnxruntime')\n"
+        "from edgewright.nouns.model_input import ModelInput\n"
+        "model = ModelInput(source=pathlib.Path(sys.argv[1]))\n"
+        "request = CompileRequest(model=model, target='onnxruntime')\n"
         "assert plan(request).artifact == compile_model(request).id\n"
         "heavy = {'tensorflow', 'onnx', 'onnxruntime', 'openvino', 'nncf', 'numpy', 'paramiko'} & set(sys.modules)\n"
         "print(compile_model(request).id, sorted(heavy))\n"
@@ -40,10 +42,12 @@ def test_the_second_time_is_from_the_cache_and_imports_no_framework(models: Path
 
 
 def test_other_inputs_have_another_key(models: Path, artifact: Artifact) -> None:
-    request = CompileRequest(source=models / "net.onnx", target="onnxruntime")
+    request = compile_request(source=models / "net.onnx", target="onnxruntime")
     assert plan(request).artifact == artifact.id
-    assert plan(CompileRequest(source=models / "net.onnx", target="onnxruntime", goldens=20)).artifact is None
-    other = CompileRequest(
+    assert (
+        plan(compile_request(source=models / "net.onnx", target="onnxruntime", goldens=20)).artifact is None
+    )
+    other = compile_request(
         source=models / "net.onnx", target="onnxruntime", precision="int8", calibration="synthetic"
     )
     assert plan(other).key != plan(request).key
@@ -69,7 +73,7 @@ def test_changed_bytes_are_refused_and_made_anew(
         file.write_bytes(data + b"x" if change == "longer" else data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(ArtifactError):
         load(artifact.folder)
-    again = compile_model(CompileRequest(source=models / "net.onnx", target="onnxruntime"), workers=workers)
+    again = compile_model(compile_request(source=models / "net.onnx", target="onnxruntime"), workers=workers)
     assert again.id == artifact.id
     assert load(again.folder) == again
 

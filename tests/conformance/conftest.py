@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flat_requests import compile_request, deploy_request
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.config import fleet as fleets
 from edgewright.config import home as homes
 from edgewright.deploy.deploy import deploy
-from edgewright.deploy.request import DeployRequest
 from edgewright.lab import boards
 from edgewright.nouns.board import Fleet
 from edgewright.nouns.measurement import Protocol
@@ -55,8 +54,8 @@ def deployed(fleet: Fleet, workers: Workers) -> Callable[..., BoardOutcome]:
     """`deployed(source, target, precision, **more)`: converts a model, deploys it to the board, and compares there."""
 
     def run(source: Path, target: str, precision: str | None, **more: Any) -> BoardOutcome:
-        request = DeployRequest(
-            fleet=fleet, boards=tuple(fleet.boards.values()), model=f"{source.stem.lower()}-{target}-{precision or 'own'}",
+        request = deploy_request(
+            fleet=fleet, boards=tuple(fleet.boards.values()), name=f"{source.stem.lower()}-{target}-{precision or 'own'}",
             source=source, target=target, precision=precision, protocol=BRIEF, allow_synthetic=True, **more,
         )  # fmt: skip
         (outcome,) = deploy(request, history=History(), workers=workers)
@@ -72,7 +71,7 @@ def converted(small_models: Callable[[str], Path], workers: Workers) -> Callable
     def make(name: str, model: str, precision: str) -> Path:
         kind = way_of(name)
         source = small_models(kind) / f"{model}.{kind}"
-        request = CompileRequest(source=source, target=name, precision=precision, calibration="synthetic")
+        request = compile_request(source=source, target=name, precision=precision, calibration="synthetic")
         return compile_model(request, workers=workers).folder
 
     return cache(make)

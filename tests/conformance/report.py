@@ -22,17 +22,16 @@ from typing import Any
 
 import light_models
 import numpy as np
+from flat_requests import compile_request, deploy_request
 
 from edgewright import targets
 from edgewright.compile import pythons, toolchains
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.config import fleet as fleets
 from edgewright.config import home
 from edgewright.deploy.deploy import deploy
-from edgewright.deploy.request import DeployRequest
 from edgewright.errors import EdgewrightError
 from edgewright.lab import boards
 from edgewright.nouns.artifact import Artifact
@@ -123,7 +122,7 @@ class Tried:
 
     def found(self, target: str, precision: str) -> dict[str, Any]:
         """What became of the graph."""
-        request = CompileRequest(
+        request = compile_request(
             source=self.file, target=target, precision=precision, calibration=self.data, goldens=8
         )
         try:
@@ -139,9 +138,9 @@ class Tried:
 
     def on_board(self, artifact: Artifact, fleet: Fleet) -> dict[str, Any]:
         """What became of an artifact on the board."""
-        request = DeployRequest(
+        request = deploy_request(
             fleet=fleet, boards=tuple(fleet.boards.values()), artifact=artifact,
-            model=f"{self.name}-{artifact.manifest.target}-{artifact.manifest.precision}", protocol=BRIEF, allow_synthetic=True,
+            name=f"{self.name}-{artifact.manifest.target}-{artifact.manifest.precision}", protocol=BRIEF, allow_synthetic=True,
         )  # fmt: skip
         (outcome,) = deploy(request, history=History(), workers=self.workers)
         answers = [check.value for check in outcome.checks if check.name == "answers"]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
 from edgewright import targets
 from edgewright.compile import matrix, operations
@@ -99,9 +100,9 @@ def request_of(small_models):
         folder, _, file = FILES[kind].format(model).partition("/")
         inputs, outputs = ENDS[model] if kind == "frozen" else ((), ())
         shape = (1, 12, 14, 3) if kind in CHANNELS_LAST else (1, 3, 12, 14)
-        return CompileRequest(
+        return compile_request(
             source=Path(f"{small_models(folder)}/{file}"), target=target, precision=precision, goldens=8,
-            calibration="synthetic", inputs={"image": shape} if model == "dynamic" else {},
+            calibration="synthetic", shapes={"image": shape} if model == "dynamic" else {},
             conversion=Conversion(ends=Ends(inputs=inputs, outputs=outputs), keep_float=keep),
         )  # fmt: skip
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
 from edgewright import targets
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import plan
 from edgewright.errors import ConversionError
 
@@ -59,7 +59,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", sorted({name for file, name, _ in CASES if file.endswith(".tflite")}))
 def test_a_file_that_is_quantised_whatever_its_name_says_is_not_converted_again(name: str) -> None:
-    request = CompileRequest(source=MODELS / "kws_ref_model_float32.tflite", target=name, precision="fp32")
+    request = compile_request(source=MODELS / "kws_ref_model_float32.tflite", target=name, precision="fp32")
     with pytest.raises(ConversionError, match="it is quantised already"):
         plan(request)
 

@@ -20,9 +20,9 @@ import pytest
 import runner_outputs
 from arm64_report import note
 from emulated import ARCH, PYTHONS, Emulated, runner_in, unpack
+from flat_requests import compile_request
 
 from edgewright import targets
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.target import RuntimeRow
@@ -48,7 +48,7 @@ def artifacts(workers: Workers) -> Callable[[str, str], Path]:
 
     def make(name: str, precision: str) -> Path:
         return compile_model(
-            CompileRequest(
+            compile_request(
                 source=DIGITS / "digits-v1.keras", target=name, precision=precision,
                 calibration=DIGITS / "calibration.npz",
             ),

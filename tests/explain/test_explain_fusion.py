@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from command_line import result_of
+from flat_requests import compile_request
 
 from edgewright.cli.main import main
 from edgewright.compile.explain import Explanation, explain, names_to_keep
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.conversion import Conversion
@@ -18,7 +18,7 @@ TARGETS = ("onnxruntime", "openvino", "tflite")
 
 
 def explained(workers: Workers, source: Path, target: str, precision: str, **more: object) -> Explanation:
-    request = CompileRequest(source=source, target=target, precision=precision, **more)  # type: ignore[arg-type]
+    request = compile_request(source=source, target=target, precision=precision, **more)  # type: ignore[arg-type]
     return explain(request, compile_model(request, workers=workers), workers)
 
 
@@ -93,7 +93,7 @@ def test_layers_that_stay_in_floats_are_told(onnx_net: Path, workers: Workers) -
 def test_every_layer_can_be_kept_in_floats_by_its_name(
     keras_net: Path, workers: Workers, target: str
 ) -> None:
-    plain = CompileRequest(source=keras_net, target=target, precision="fp32")
+    plain = compile_request(source=keras_net, target=target, precision="fp32")
     names = names_to_keep(plain, compile_model(plain, workers=workers), workers)
     assert len(names) == 4
     kept = set()

@@ -10,6 +10,7 @@ from edgewright.deploy.diagnose import diagnose, guarded
 from edgewright.errors import ConfigError
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts, LibcFacts, PythonFacts, RuntimeFact, ThermalZone
+from edgewright.wire import commands
 
 BOARD = Board(name="kitchen", address="192.0.2.1", profile="pi4b")
 PI = Facts(
@@ -147,9 +148,8 @@ class Answering:
     def __init__(self, answer: dict[str, Any]) -> None:
         self.answer = answer
 
-    def call(self, do: str, **arguments: Any) -> dict[str, Any]:
-        assert do == "guard"
-        return self.answer
+    def call(self, command: commands.Guard, **_: Any) -> Any:
+        return command.read(self.answer)
 
 
 def test_a_guard_that_was_not_tested_is_a_problem() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from edgewright.deploy import fan_out as fan_out_module
-from edgewright.deploy.deploy import kind_of, recorded
 from edgewright.deploy.fan_out import FanOut
+from edgewright.deploy.outcomes import kind_of, recorded
 from edgewright.deploy.settle import settle, settled
 from edgewright.deploy.trace import Trace
 from edgewright.errors import BoardError, EdgewrightError, ProtocolError, Unreachable

@@ -9,15 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgewright.cli import status_command
+from edgewright.cli import history_notes
 from edgewright.deploy import gate, interface
-from edgewright.deploy.deploy import Deployment
-from edgewright.deploy.incumbent import Incumbent
-from edgewright.deploy.trace import Trace
+from edgewright.deploy.incumbent import Incumbent, IncumbentInterfaces
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.interface import Interface
 from edgewright.nouns.outcome import COMMITTED, BoardOutcome, Check
-from edgewright.nouns.progress import silent
 from edgewright.store.history import History, accepted
 from edgewright.wire.answers import Status, StatusModel
 
@@ -152,19 +149,19 @@ def test_status_asks_the_history_once_and_does_not_wait_for_it(
     history.close()
     status = Status(models={"m": StatusModel(current="2-b")}, lease=None, problem="")
     answers: list[Any] = [
-        SimpleNamespace(board=SimpleNamespace(name=board), value=status) for board in boards
+        SimpleNamespace(board=SimpleNamespace(name=board), board_id="", value=status) for board in boards
     ]
     begin = History._begin
     monkeypatch.setattr(History, "_begin", lambda self: queries.append(self) or begin(self))
-    lines = status_command.accepted_changes(answers, "f")
+    lines = history_notes.notes_of(answers, "f").lines()
     assert len(lines) == len(boards) and lines[0] == "b0: m 2-b: interface: accepted: differs"
-    assert len(queries) == 1
+    assert len(queries) == 3  # however many boards there are
     monkeypatch.setenv("EDGEWRIGHT_HISTORY", "nosuchdatabase://host/name")
-    assert "does not answer" in status_command.accepted_changes(answers, "f")[0]
+    assert "does not answer" in history_notes.notes_of(answers, "f").lines()[0]
     hold = threading.Event()
     monkeypatch.setattr(History, "_begin", lambda _: hold.wait(20))
-    monkeypatch.setattr(status_command, "HISTORY_SECONDS", 0.1)
-    assert "does not answer" in status_command.accepted_changes(answers, "f")[0]
+    monkeypatch.setattr(history_notes, "HISTORY_SECONDS", 0.1)
+    assert "does not answer" in history_notes.notes_of(answers, "f").lines()[0]
     hold.set()
 
 
@@ -173,11 +170,7 @@ def test_an_incumbents_interface_is_looked_up_once_a_deployment(
 ) -> None:
     mine, asked = Interface(inputs=(spec("x"),), outputs=(spec("y"),)), []
     monkeypatch.setattr(History, "interface", lambda _, artifact: asked.append(artifact) or mine)
-    request: Any = SimpleNamespace(fleet=None, model="m", accept_interface_change=False)
-    deployment = Deployment(request, History(), None, silent, None)
-    artifact: Any = SimpleNamespace(manifest=mine)
+    known = IncumbentInterfaces(History())
     for _ in range(3):
-        trace = Trace()
-        deployment.check_interface(None, Incumbent("1-a", "a" * 64), artifact, trace)  # type: ignore[arg-type]
-        assert trace.checks == []
+        assert known.of(None, "m", Incumbent("1-a", "a" * 64)) == mine  # type: ignore[arg-type]
     assert asked == ["a" * 64]

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from command_line import document_of
+from flat_requests import deploy_request
 
 from edgewright.cli.main import main
 from edgewright.compile.workers import Workers
@@ -152,8 +153,8 @@ def workers(here: Path) -> Iterator[Workers]:
 def request(board: str, target: str, model: str, **more: Any) -> DeployRequest:
     """A digits model as int8 to a board of the fleet. Few samples: how fast the board is says nothing."""
     fleet = fleets.load(Path("fleet.toml"))
-    return DeployRequest(
-        fleet=fleet, boards=(fleet.boards[board],), model=f"digits-{target}", source=DIGITS / f"digits-{model}.keras",
+    return deploy_request(
+        fleet=fleet, boards=(fleet.boards[board],), name=f"digits-{target}", source=DIGITS / f"digits-{model}.keras",
         target=target, precision="int8", calibration=DIGITS / "calibration.npz", protocol=BRIEF,
         budget=Budget(max_slowdown=50.0), **more,
     )  # fmt: skip
@@ -172,7 +173,7 @@ def whole_job(board: str, target: str, workers: Workers) -> None:
     (second,) = deploy(request(board, target, "v4"), history=History(), workers=workers)
     assert second.outcome == "committed", second.message
     assert second.incumbent is not None and second.incumbent.release == first.release
-    back = RollbackRequest(fleet=ask.fleet, boards=ask.boards, model=ask.model)
+    back = RollbackRequest(fleet=ask.fleet, boards=ask.boards, model=ask.name)
     (outcome,) = rollback(back, history=History())
     assert outcome.outcome == "committed" and outcome.current == first.release != second.release
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import coarse_models
 import pytest
+from flat_requests import compile_request
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
@@ -49,7 +49,7 @@ def convert(workers: Workers) -> Callable[..., Artifact]:
     def made(source: Path, target: str, precision: str = "int8", **more: object) -> Artifact:
         data = source.parent / DATA.get(source.name, "images.npz")
         return compile_model(
-            CompileRequest(source=source, target=target, precision=precision, calibration=data, **more),  # type: ignore[arg-type]
+            compile_request(source=source, target=target, precision=precision, calibration=data, **more),  # type: ignore[arg-type]
             workers=workers,
         )
 

@@ -10,12 +10,12 @@ import masked_models
 import numpy as np
 import onnx
 import pytest
+from flat_requests import compile_request
 from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compile import levels, onnxsession
 from edgewright.compile.float_groups import ENDS, FILLS, MASKS, FloatGroup, groups, in_doubt, least_share
 from edgewright.compile.operations import Operation
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
@@ -84,7 +84,7 @@ def test_logits_beside_minus_infinity(
 ) -> None:
     source = masked_models.write(tmp_path, minus_infinity)
     artifact = compile_model(
-        CompileRequest(
+        compile_request(
             source=source, target="onnxruntime", precision=precision, calibration=tmp_path / "text.npz",
             conversion=Conversion(calibration_method=method),
         ),
@@ -100,7 +100,7 @@ def test_logits_beside_minus_infinity(
 @pytest.mark.slow
 def test_on_openvino_whose_runtime_errs_at_an_attention_of_integers(tmp_path: Path, workers: Workers) -> None:
     source = masked_models.write(tmp_path, -10000.0)
-    request = CompileRequest(
+    request = compile_request(
         source=source, target="openvino", precision="int8", calibration=tmp_path / "text.npz"
     )
     manifest = compile_model(request, workers=workers).manifest
@@ -145,7 +145,7 @@ def fill(path: Path, name: str) -> Path:
 )
 def test_what_a_large_constant_fills(tmp_path: Path, workers: Workers, name: str, target: str) -> None:
     source = fill(tmp_path, name)
-    request = CompileRequest(
+    request = compile_request(
         source=source, target=target, precision="int8", calibration=tmp_path / "data.npz"
     )
     artifact = compile_model(request, workers=workers)
@@ -198,7 +198,7 @@ def test_scores_beside_boxes_that_are_scaled_or_shifted_behind_the_join(
     tmp_path: Path, workers: Workers, name: str
 ) -> None:
     source = far_end(tmp_path, name)
-    request = CompileRequest(
+    request = compile_request(
         source=source, target="onnxruntime", precision="int8", calibration=tmp_path / "data.npz"
     )
     artifact = compile_model(request, workers=workers)
@@ -214,7 +214,7 @@ def test_scores_beside_boxes_that_are_scaled_or_shifted_behind_the_join(
 def test_such_scores_are_refused_where_the_answers_are_integers(
     tmp_path: Path, workers: Workers, name: str
 ) -> None:
-    request = CompileRequest(
+    request = compile_request(
         source=far_end(tmp_path, name), target="onnxruntime", precision="int8", calibration=tmp_path / "data.npz",
         conversion=Conversion(integer_io=True),
     )  # fmt: skip
@@ -285,14 +285,17 @@ def test_what_takes_a_large_offset_away_is_in_floats(tmp_path: Path, workers: Wo
     onnx.save(model, str(tmp_path / "far.onnx"))
     samples = draw.normal(1e5, 1e3, (48, 1, 8)).astype("float32")
     np.savez(tmp_path / "data.npz", x=samples)
-    request = CompileRequest(
+    request = compile_request(
         source=tmp_path / "far.onnx",
         target="onnxruntime",
         precision="int8",
         calibration=tmp_path / "data.npz",
     )
     artifact = compile_model(request, workers=workers)
-    runs = [onnxsession.session(file) for file in (request.source, artifact.folder / artifact.manifest.entry)]
+    runs = [
+        onnxsession.session(file)
+        for file in (request.model.source, artifact.folder / artifact.manifest.entry)
+    ]
     wanted, found = (np.stack([run.run(None, {"x": x})[0][0] for x in samples]) for run in runs)
     assert (10 * np.log10(wanted.var(0) / ((found - wanted) ** 2).mean(0))).min() > 30  # each column, dB
     (note,) = artifact.manifest.notes

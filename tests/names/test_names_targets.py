@@ -10,8 +10,8 @@ import msgspec
 import natively
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
@@ -60,7 +60,7 @@ def made(folder: Path, workers: Workers, module_home: Path) -> Made:
 
     def convert(source: str | Path, target: str, precision: str = "fp32") -> Artifact:
         synthetic = "synthetic" if precision == "int8" else None
-        request = CompileRequest(
+        request = compile_request(
             source=folder / source, target=target, precision=precision, calibration=synthetic
         )
         return compile_model(request, workers=workers)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
 from edgewright.compile import onnxsession
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
@@ -23,7 +23,7 @@ def made(workers: Workers) -> Callable[..., Artifact]:
 
     def convert(source: Path, precision: str | None = None, **choices: Any) -> Artifact:
         conversion = {name: choices.pop(name) for name in Conversion.__struct_fields__ if name in choices}
-        request = CompileRequest(
+        request = compile_request(
             source=source, target="onnxruntime", precision=precision, conversion=Conversion(**conversion),
             **{"calibration": "synthetic", **choices},
         )  # fmt: skip

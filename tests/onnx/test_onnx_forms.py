@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from flat_requests import compile_request
 from onnx import TensorProto as T
 from onnx import helper as h
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.sources import onnx as source
 from edgewright.compile.workers import Workers
@@ -55,7 +55,7 @@ def test_operators_of_classical_models_alone(
 
 @pytest.mark.parametrize("target", ["openvino", "tensorrt"])
 def test_targets_without_such_operators_name_them(workers: Workers, tmp_path: Path, target: str) -> None:
-    request = CompileRequest(source=scaler(tmp_path / "scaler.onnx"), target=target)
+    request = compile_request(source=scaler(tmp_path / "scaler.onnx"), target=target)
     with pytest.raises(ConversionError, match=r"does not have: ai\.onnx\.ml\.Scaler$") as caught:
         compile_model(request, workers=workers)
     assert "--target onnxruntime" in caught.value.hint
@@ -134,7 +134,9 @@ def functions_of_each_kind(path: Path) -> Path:
 )
 def test_functions_are_inlined(workers: Workers, tmp_path: Path, target: str, precision: str) -> None:
     path = functions_of_each_kind(tmp_path / "net.onnx")
-    artifact = compile_model(CompileRequest(source=path, target=target, precision=precision), workers=workers)
+    artifact = compile_model(
+        compile_request(source=path, target=target, precision=precision), workers=workers
+    )
     if target == "onnxruntime":
         graph = onnx.load(artifact.folder / "model.onnx")
         assert not graph.functions
@@ -171,7 +173,7 @@ FLOATS = h.make_tensor_type_proto(T.FLOAT, None)
 
 def refused(workers: Workers, path: Path) -> ModelError:
     with pytest.raises(ModelError) as caught:
-        compile_model(CompileRequest(source=path, target="onnxruntime"), workers=workers)
+        compile_model(compile_request(source=path, target="onnxruntime"), workers=workers)
     return caught.value
 
 
@@ -228,7 +230,7 @@ def test_a_text_beside_numbers_can_be_left_out(workers: Workers, tmp_path: Path)
     )
     assert 'extract_model(file, new_file, ["x"], ["y"])' in refused(workers, path).hint
     onnx.utils.extract_model(path, tmp_path / "new.onnx", ["x"], ["y"])
-    assert compile_model(CompileRequest(source=tmp_path / "new.onnx", target="onnxruntime"), workers=workers)
+    assert compile_model(compile_request(source=tmp_path / "new.onnx", target="onnxruntime"), workers=workers)
 
 
 def test_outputs_whose_shape_varies(workers: Workers, tmp_path: Path) -> None:
@@ -240,7 +242,7 @@ def test_outputs_whose_shape_varies(workers: Workers, tmp_path: Path) -> None:
     assert error.code == "shape-varies"
     nodes = [node("Relu", ["x"], ["y"]), node("NonZero", ["x"], ["found"])]  # no number is 0
     path = saved(tmp_path / "same.onnx", nodes, [X], [found, Y], ("", 17))
-    artifact = compile_model(CompileRequest(source=path, target="onnxruntime"), workers=workers)
+    artifact = compile_model(compile_request(source=path, target="onnxruntime"), workers=workers)
     assert artifact.manifest.outputs[0].shape == (2, 4)
     assert artifact.manifest.notes == (
         "output found has no fixed shape in the model: (2, 4) for all samples",
@@ -257,7 +259,7 @@ def test_a_recurrent_layer_is_fed_time_first(workers: Workers, tmp_path: Path) -
         tmp_path / "net.onnx", [lstm], [value("x", T.FLOAT, [None, 1, 3])], [value("y", T.FLOAT, [1, 1, 2])], ("", 17), weights=weights
     )  # fmt: skip
     assert "--input-shape x=SIZE,1,3 (such as x=20,1,3)" in refused(workers, path).hint
-    request = CompileRequest(source=path, target="onnxruntime", inputs={"x": (5, 1, 3)})
+    request = compile_request(source=path, target="onnxruntime", shapes={"x": (5, 1, 3)})
     manifest = compile_model(request, workers=workers).manifest
     assert manifest.inputs[0].shape == (5, 1, 3)
     assert manifest.notes == ("input x was (?, 1, 3), made (5, 1, 3)",)

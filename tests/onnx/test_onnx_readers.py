@@ -1,9 +1,9 @@
 """What versions of ONNX Runtime read, and the opset that follows for a board or a kind of board."""
 
 import pytest
+from flat_requests import compile_request
 
 from edgewright import targets
-from edgewright.compile.request import CompileRequest
 from edgewright.config import profiles
 from edgewright.deploy import readable
 from edgewright.deploy.fit import NoFit
@@ -71,7 +71,7 @@ def test_the_opset_for_a_board(python, runtimes, requires, opset):
 
 def test_a_kind_of_board_gets_the_opset_that_its_runtime_reads(small_models, write, workers):
     source = write("new.onnx", [("Relu", ["x"], ["y"], {})], {"x": (1, 8)}, {"y": (1, 8)}, {}, opset=18)
-    request = CompileRequest(source=source, target="onnxruntime")
+    request = compile_request(source=source, target="onnxruntime")
     nano, too_old = readable.compile_for(profiles.load("jetson-nano"), request, workers=workers)
     assert nano.manifest.requires["opset"] == 15 and too_old == []
     pi5, too_old = readable.compile_for(profiles.load("pi5"), request, workers=workers)
@@ -81,14 +81,14 @@ def test_a_kind_of_board_gets_the_opset_that_its_runtime_reads(small_models, wri
 
 def test_a_runtime_of_the_boards_system_counts_as_well(write, workers):
     source = write("new.onnx", [("Relu", ["x"], ["y"], {})], {"x": (1, 8)}, {"y": (1, 8)}, {}, opset=18)
-    request = CompileRequest(source=source, target="tensorrt", precision="fp32")
+    request = compile_request(source=source, target="tensorrt", precision="fp32")
     nano, too_old = readable.compile_for(profiles.load("jetson-nano"), request, workers=workers)
     assert nano.manifest.requires["opset"] == 13 and too_old == []
 
 
 def test_a_kind_of_board_of_which_only_some_read_it_says_which_do_not(write, workers):
     source = write("newer.onnx", [("Relu", ["x"], ["y"], {})], {"x": (1, 8)}, {"y": (1, 8)}, {}, opset=22)
-    request = CompileRequest(source=source, target="onnxruntime")
+    request = compile_request(source=source, target="onnxruntime")
     artifact, too_old = readable.compile_for(profiles.load("generic-x86_64"), request, workers=workers)
     assert artifact.manifest.requires["opset"] == 22
     assert [reader.title for reader in too_old] == [
@@ -98,7 +98,7 @@ def test_a_kind_of_board_of_which_only_some_read_it_says_which_do_not(write, wor
 
 def test_what_no_opset_mends_is_refused_before_a_byte_is_sent(small_models, workers):
     source = small_models("onnx") / "attention.onnx"
-    request = CompileRequest(source=source, target="onnxruntime", precision="int4-weights")
+    request = compile_request(source=source, target="onnxruntime", precision="int4-weights")
     with pytest.raises(
         NoFit, match=r"needs contrib 17, onnxruntime 1\.10\.0 \(Python 3\.6\) of jetson-nano reads up to 9"
     ):

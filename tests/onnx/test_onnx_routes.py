@@ -76,10 +76,11 @@ def test_a_litert_file_is_quantised_as_onnx(made, small_models):
 def test_a_quantised_litert_file_stays_so(workers, made, small_models, tmp_path):
     import shutil
 
-    from edgewright.compile.request import CompileRequest
+    from flat_requests import compile_request
+
     from edgewright.compile.run import compile_model
 
-    request = CompileRequest(
+    request = compile_request(
         source=small_models("keras") / "cnn.keras", target="tflite", precision="int8", calibration="synthetic"
     )
     quantised = compile_model(request, workers=workers)

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
+from flat_requests import compile_request
 from onnx import helper, numpy_helper
 
 from edgewright.compile import onnxsession
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.precisions import PRECISIONS
@@ -115,7 +115,7 @@ def decibels(wanted: np.ndarray, found: np.ndarray) -> float:
 def test_a_dense_block_is_quantised_but_for_them_and_says_so(tmp_path: Path, workers, precision: str) -> None:
     source, data = dense_block(tmp_path / "dense.onnx"), tmp_path / "data.npz"
     np.savez(data, image=np.random.default_rng(1).normal(size=(16, FEATURES, 8, 8)).astype(np.float32))
-    request = CompileRequest(source=source, target="onnxruntime", precision=precision, calibration=data)
+    request = compile_request(source=source, target="onnxruntime", precision=precision, calibration=data)
     made = compile_model(request, workers=workers)
     (note,) = made.manifest.notes
     assert note.startswith("48 nodes stay in floats, ")

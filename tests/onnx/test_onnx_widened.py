@@ -11,12 +11,12 @@ import ml_dtypes
 import numpy as np
 import onnx
 import pytest
+from flat_requests import compile_request
 from onnx import TensorProto as T
 from onnx import helper as h
 from onnx import numpy_helper as nh
 
 from edgewright.compile import onnxsession
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
@@ -217,7 +217,7 @@ def test_a_target_without_float64_says_what_became_of_the_seconds(workers: Worke
     onnx.save(times(double=False), tmp_path / "source.onnx")
     seconds = 1.7e9 + np.random.default_rng(1).integers(-7200, 7200, (32, 4))
     np.savez(tmp_path / "data.npz", x=seconds.astype("i8"))
-    request = CompileRequest(
+    request = compile_request(
         source=tmp_path / "source.onnx",
         target="openvino",
         precision="fp32",

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from command_line import command_line, document_of
+from flat_requests import compile_request
 
 from edgewright.compile import toolchains
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
@@ -41,7 +41,7 @@ def compiled(module_home: Path, workers: Workers) -> Callable[..., Artifact]:
 
     def make(source: Path, target: str, precision: str | None, **more: Any) -> Artifact:
         conversion = Conversion(**{key: more.pop(key) for key in Conversion.__struct_fields__ if key in more})
-        request = CompileRequest(
+        request = compile_request(
             source=source, target=target, precision=precision, conversion=conversion, **more
         )
         return compile_model(request, workers=workers)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flat_requests import compile_request
 
 from edgewright.compile.explain import names_to_keep
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.artifact import Artifact
@@ -89,7 +89,7 @@ def test_every_layer_that_a_search_would_name_can_be_kept(
     compiled: Compiled, small_models: Models, workers: Workers, kind: str, file: str
 ) -> None:
     source = Path(f"{small_models(kind)}/{file}")
-    request = CompileRequest(source=source, target="openvino", precision="fp32")
+    request = compile_request(source=source, target="openvino", precision="fp32")
     names = names_to_keep(request, compiled(source, "openvino", "fp32"), workers)
     assert len(names) == len(set(names)) > 2
     for kept in (names[0], names[-1]):

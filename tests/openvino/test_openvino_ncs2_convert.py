@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flat_requests import compile_request
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import plan
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Artifact
@@ -155,7 +155,7 @@ def test_without_the_toolchain_it_says_how_to_install_it(
     source = small_models("onnx") / "cnn.onnx"
     monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path))
     with pytest.raises(ConversionError) as caught:
-        plan(CompileRequest(source=source, target="openvino2021", precision="fp16"))
+        plan(compile_request(source=source, target="openvino2021", precision="fp16"))
     assert caught.value.code == "toolchain-missing"
     assert caught.value.hint == "edgewright toolchain install openvino-2021"
 

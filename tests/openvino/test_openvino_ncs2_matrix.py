@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
 from edgewright.compile import operations
 from edgewright.compile.explain import explain
@@ -44,9 +45,9 @@ def request_of(small_models: Callable[[str], Path]) -> Callable[..., CompileRequ
         folder, _, file = FILES[kind].format(model).partition("/")
         inputs, outputs = ENDS[model] if kind == "frozen" else ((), ())
         shape = (1, 3, 12, 14) if kind == "onnx" else (1, 12, 14, 3)
-        return CompileRequest(
+        return compile_request(
             source=Path(f"{small_models(folder)}/{file}"), target="openvino2021", precision=precision, goldens=8,
-            inputs={"image": shape} if model == "dynamic" else {},
+            shapes={"image": shape} if model == "dynamic" else {},
             conversion=Conversion(ends=Ends(inputs=inputs, outputs=outputs)),
         )  # fmt: skip
 

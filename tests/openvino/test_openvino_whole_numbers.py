@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from flat_requests import compile_request
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
@@ -46,7 +46,7 @@ def times(path: Path) -> Path:
 
 
 def converted(source: Path, target: str, workers: Workers, data: Path | None = None, **more: Any) -> Manifest:
-    request = CompileRequest(source=source, target=target, precision="fp32", calibration=data, **more)
+    request = compile_request(source=source, target=target, precision="fp32", calibration=data, **more)
     return compile_model(request, workers=workers).manifest
 
 

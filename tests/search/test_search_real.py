@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx
 import pytest
 from command_line import result_of
+from flat_requests import compile_request
 
 from edgewright.cli.main import main
 from edgewright.compile import fingerprint
@@ -36,7 +37,7 @@ def request(folder: Path, target: str, **more: object) -> CompileRequest:
         "source": folder / "outlier.onnx", "target": target, "precision": "int8", "calibration": folder / "images.npz",
         "evaluation": folder / "labelled.npz", "max_drop": LIMIT, **more,
     }  # fmt: skip
-    return CompileRequest(**given)  # type: ignore[arg-type]
+    return compile_request(**given)  # type: ignore[arg-type]
 
 
 def best_of(found: SearchResult) -> Artifact:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from flat_requests import compile_request
 
 from edgewright import targets
 from edgewright.compile.explain import names_to_keep
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
@@ -25,7 +25,7 @@ def outcomes(source: Path, wanted: dict[str, tuple[str, ...]], log: Path) -> dic
             keep: tuple[str, ...] = ()
             for precision in precisions or targets.load(name).precisions_from(source.suffix[1:]):
                 mixed = precision == "int8-mixed"
-                request = CompileRequest(
+                request = compile_request(
                     source=source, target=name, precision=precision, calibration=source.with_name("images.npz"),
                     conversion=Conversion(keep_float=keep[1:2]) if mixed else Conversion(), use_cache=False,
                 )  # fmt: skip

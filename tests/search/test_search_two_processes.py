@@ -14,13 +14,14 @@ from edgewright.store import artifacts, cache
 CONVERT = """
 import pathlib, sys
 from edgewright.compile.request import CompileRequest
+from edgewright.nouns.model_input import ModelInput
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.store.artifacts import load
 with Workers(pathlib.Path(sys.argv[2]) / "convert.log") as workers:
     for turn in range(3):
         for goldens in range(8, 16):
-            request = CompileRequest(source=pathlib.Path(sys.argv[1]), target="onnxruntime", goldens=goldens)
+            request = CompileRequest(model=ModelInput(source=pathlib.Path(sys.argv[1])), target="onnxruntime", goldens=goldens)
             artifact = compile_model(request, workers=workers)
             load(artifact.folder)  # its bytes are verified: it was not robbed meanwhile
             print(artifact.id, flush=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError, ModelError
@@ -161,7 +161,7 @@ def test_what_is_drawn_and_not_used_is_no_reason(place: Path, read: Callable[...
 def test_answers_that_are_not_finite_are_named(place: Path, workers: Workers) -> None:
     """Also where all answers are the same NaN, and where --allow-constant was given."""
     for allowed in (False, True):
-        request = CompileRequest(source=place / "broken.keras", target="tflite", allow_constant=allowed)
+        request = compile_request(source=place / "broken.keras", target="tflite", allow_constant=allowed)
         with pytest.raises(ConversionError) as caught:
             compile_model(request, workers=workers)
         assert caught.value.message == (

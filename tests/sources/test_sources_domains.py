@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
 from edgewright.compile import domains
 from edgewright.compile.calibrate import SampleSet, random_samples
@@ -16,7 +17,6 @@ from edgewright.compile.formats import FORMATS
 from edgewright.compile.goldens import load
 from edgewright.compile.jobs import SourceRef
 from edgewright.compile.recognise import recognise
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import TensorSpec
@@ -320,7 +320,7 @@ def test_modules_that_change_tensors_in_place_and_keep_none(place: Path, workers
 def test_both_branches_are_taken(place: Path, workers: Workers) -> None:
     """With each value of the other condition, too."""
     artifact = compile_model(
-        CompileRequest(source=place / "branches.onnx", target="onnxruntime"), workers=workers
+        compile_request(source=place / "branches.onnx", target="onnxruntime"), workers=workers
     )
     (x, which, mode), (y, z) = load(artifact.folder / "goldens.npz", 3, 2)
     assert {(bool(one), int(other[0])) for one, other in zip(which, mode, strict=True)} == {
@@ -338,7 +338,7 @@ def test_data_in_another_range_than_a_model_rescales_are_noted(
     notes = {}
     for high in (1, 40, 255):
         np.save(tmp_path / f"{high}.npy", pixels * high)
-        request = CompileRequest(
+        request = compile_request(
             source=place / "own_rescaling.keras",
             target="tflite",
             precision="int8",

@@ -9,10 +9,10 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from flat_requests import compile_request
 
 from edgewright.compile import tflitefile
 from edgewright.compile.open_inputs import decided
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.sources import litert, litert_signature
 from edgewright.errors import ModelError
 from edgewright.nouns.conversion import Conversion, Ends
@@ -100,7 +100,7 @@ def test_weights_outside_of_the_flatbuffer_are_not_lost(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["first", "t_x"])
 def test_a_dry_run_knows_an_input_by_both_names(tmp_path: Path, name: str) -> None:
     ends = Conversion(ends=Ends(signature="other"))
-    request = CompileRequest(
-        source=written(tmp_path / "net.tflite"), target="tflite", inputs={name: (1, 3)}, conversion=ends
+    request = compile_request(
+        source=written(tmp_path / "net.tflite"), target="tflite", shapes={name: (1, 3)}, conversion=ends
     )
     assert decided(request, "tflite") == ("signature other",)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flat_requests import compile_request
 
 from edgewright.cli.main import main
 from edgewright.compile import graph_operators
 from edgewright.compile.recognise import recognise
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ModelError
@@ -111,7 +111,7 @@ def test_what_tensorflow_writes_converts_and_what_would_write_is_refused(
     tensorflows: Path, workers: Workers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("fine", "old"):
-        request = CompileRequest(source=tensorflows / name, target="tflite", precision="fp32")
+        request = compile_request(source=tensorflows / name, target="tflite", precision="fp32")
         assert compile_model(request, workers=workers).manifest.parity.sqnr_db > 100
     writes = str(tensorflows / "writes")
     for command in (["convert", writes, "--target", "tflite"], ["convert", writes, "--target", "tflite", "--explain"],
@@ -124,7 +124,7 @@ def test_what_tensorflow_writes_converts_and_what_would_write_is_refused(
 @pytest.mark.slow
 def test_ends_that_lead_to_the_saver_are_refused(tensorflows: Path, workers: Workers) -> None:
     ends = Conversion(ends=Ends(inputs=("x",), outputs=("saves",)))
-    request = CompileRequest(source=tensorflows / "old", target="tflite", precision="fp32", conversion=ends)
+    request = compile_request(source=tensorflows / "old", target="tflite", precision="fp32", conversion=ends)
     before = sorted(Path.cwd().iterdir())
     with pytest.raises(ModelError, match="SaveV2"):
         compile_model(request, workers=workers)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
 from edgewright.cli.convert_command import data_rows
 from edgewright.cli.infer_output import show
@@ -18,7 +19,6 @@ from edgewright.compile import metrics, ranges
 from edgewright.compile.answers import Answers
 from edgewright.compile.domains import InputDomain
 from edgewright.compile.evaluation import prepare
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.deploy.scoring import Scoring
@@ -72,7 +72,9 @@ def made(place: Path, workers: Workers) -> Made:
     """`made(precision, **request)`: net.onnx for onnxruntime."""
 
     def compiled(precision: str, **more: object) -> Artifact:
-        request = CompileRequest(source=place / "net.onnx", target="onnxruntime", precision=precision, **more)  # type: ignore[arg-type]
+        request = compile_request(
+            source=place / "net.onnx", target="onnxruntime", precision=precision, **more
+        )  # type: ignore[arg-type]
         return compile_model(request, workers=workers)
 
     return compiled

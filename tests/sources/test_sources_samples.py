@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
 from edgewright.compile import goldens
 from edgewright.compile.calibrate import SampleSet
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import DataError, ModelError
@@ -73,7 +73,7 @@ def test_calibration_data_are_what_the_model_is_run_on(
     place: Path, workers: Workers, name: str, opset: int | None
 ) -> None:
     """Shapes, the comparison at another opset, the traced example and the goldens."""
-    request = CompileRequest(
+    request = compile_request(
         source=place / name, target="onnxruntime", calibration=place / "kinds.npz", max_opset=opset
     )
     manifest = compile_model(request, workers=workers).manifest
@@ -86,7 +86,7 @@ def test_data_that_the_model_does_not_take_are_named(place: Path, workers: Worke
         ModelError, match=r"model does not run on sample 0 of the calibration data wrong\.npz"
     ):
         compile_model(
-            CompileRequest(
+            compile_request(
                 source=place / "table.onnx", target="onnxruntime", calibration=place / "wrong.npz"
             ),
             workers=workers,
@@ -94,7 +94,7 @@ def test_data_that_the_model_does_not_take_are_named(place: Path, workers: Worke
     np.save(place / "short.npy", np.zeros((8, 5), np.int64))
     with pytest.raises(DataError, match="wrong shape"):
         compile_model(
-            CompileRequest(
+            compile_request(
                 source=place / "table.onnx", target="onnxruntime", calibration=place / "short.npy"
             ),
             workers=workers,
@@ -108,7 +108,9 @@ def test_a_later_sample_that_the_model_does_not_take_is_named(place: Path, worke
     np.savez(place / "late.npz", kinds=kinds)
     with pytest.raises(ModelError, match=r"does not run on sample 150 of the calibration data late\.npz"):
         compile_model(
-            CompileRequest(source=place / "table.onnx", target="onnxruntime", calibration=place / "late.npz"),
+            compile_request(
+                source=place / "table.onnx", target="onnxruntime", calibration=place / "late.npz"
+            ),
             workers=workers,
         )
 
@@ -117,7 +119,7 @@ def test_too_few_samples_of_a_model_that_takes_no_random_ones(place: Path, worke
     np.savez(place / "few.npz", kinds=np.eye(6, dtype=np.int64)[[0, 1, 2, 3, 3, 3]])
     with pytest.raises(ModelError) as caught:
         compile_model(
-            CompileRequest(source=place / "table.onnx", target="onnxruntime", calibration=place / "few.npz"),
+            compile_request(source=place / "table.onnx", target="onnxruntime", calibration=place / "few.npz"),
             workers=workers,
         )
     assert caught.value.message == (
@@ -129,7 +131,7 @@ def test_too_few_samples_of_a_model_that_takes_no_random_ones(place: Path, worke
 @pytest.mark.parametrize("name", ["table.onnx", "net.py:make"])
 def test_an_input_that_takes_no_random_numbers_is_named(place: Path, workers: Workers, name: str) -> None:
     with pytest.raises(ModelError) as caught:
-        compile_model(CompileRequest(source=place / name, target="onnxruntime"), workers=workers)
+        compile_model(compile_request(source=place / name, target="onnxruntime"), workers=workers)
     assert caught.value.message == "input kinds does not take random numbers"
     assert str(caught.value.hint).startswith("give a few real inputs: --calibration FILE (")
     assert caught.value.code == "random-inputs"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
 from edgewright.compile.data import array_rows, fitted
 from edgewright.compile.formats import FORMATS
 from edgewright.compile.jobs import SourceRef
 from edgewright.compile.open_inputs import decided
 from edgewright.compile.recognise import recognise
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.shapes import Axes, static_shapes
 from edgewright.compile.workers import Workers
 from edgewright.errors import DataError, ModelError
@@ -107,13 +107,13 @@ def test_a_dry_run_reads_what_a_conversion_does(
     shapes = {"image": (1, 12, 14, 3) if kind == "keras" else (1, 3, 12, 14)} if name == "dynamic" else {}
     if shapes:
         with pytest.raises(ModelError, match="input has open axes: image"):
-            decided(CompileRequest(source=path, target="onnxruntime"), kind)
+            decided(compile_request(source=path, target="onnxruntime"), kind)
     found = recognise(path).source
     source = SourceRef(path=path, format=kind, sha256=found.sha256, shapes=tuple(shapes.items()))
     noted = workers.call(
         FORMATS[kind].framework, "edgewright.compile.jobs", "source_notes", source=source, outputs=()
     )
-    assert decided(CompileRequest(source=path, target="onnxruntime", inputs=shapes), kind) == noted
+    assert decided(compile_request(source=path, target="onnxruntime", shapes=shapes), kind) == noted
 
 
 def test_what_cannot_be_read_is_not_shown(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_what_cannot_be_read_is_not_shown(tmp_path: Path) -> None:
         ("net.pb", "frozen"),
         ("none.keras", "keras"),
     ):
-        assert decided(CompileRequest(source=tmp_path / path, target="onnxruntime"), kind) == ()
+        assert decided(compile_request(source=tmp_path / path, target="onnxruntime"), kind) == ()
 
 
 def test_a_single_value_is_no_data(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flat_requests import compile_request
 
 from edgewright.cli import options
 from edgewright.compile import tflitefile
 from edgewright.compile.open_inputs import decided
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
 from edgewright.compile.sources.signatures import Signature, choose
 from edgewright.compile.workers import Workers
@@ -89,7 +89,7 @@ def made(place: Path, workers: Workers) -> Callable[..., Artifact]:
     def convert(name: str, target: str = "tflite", signature: str = "") -> Artifact:
         conversion = Conversion(ends=Ends(signature=signature))
         return compile_model(
-            CompileRequest(source=place / name, target=target, conversion=conversion), workers=workers
+            compile_request(source=place / name, target=target, conversion=conversion), workers=workers
         )
 
     return convert
@@ -140,7 +140,7 @@ def test_the_default_is_taken_and_the_others_are_named(
     assert manifest.outputs[0].shape == (1, 2)
     assert not [note for note in made(f"one{end}").manifest.notes if "signature" in note]
     kind = end[1:] or "savedmodel"
-    assert decided(CompileRequest(source=place / f"default{end}", target="tflite"), kind) == manifest.notes
+    assert decided(compile_request(source=place / f"default{end}", target="tflite"), kind) == manifest.notes
 
 
 @slow
@@ -210,7 +210,7 @@ def test_a_signature_is_part_of_the_key_and_for_some_formats_alone(
 ) -> None:
     def key(source: Path, **ends: object) -> str:
         return plan(
-            CompileRequest(source=source, target="onnxruntime", conversion=Conversion(ends=Ends(**ends)))
+            compile_request(source=source, target="onnxruntime", conversion=Conversion(ends=Ends(**ends)))
         ).key  # type: ignore[arg-type]
 
     assert key(place / "default", signature="count") != key(place / "default")

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flat_requests import compile_request
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ModelError
@@ -23,7 +23,7 @@ Made = Callable[[str], Path]
 
 def converted(workers: Workers, source: Path, target: str, **more: object) -> Manifest:
     """The manifest of a float artifact, its answers checked on 16 inputs."""
-    request = CompileRequest(source=source, target=target, precision="fp32", **more)  # type: ignore[arg-type]
+    request = compile_request(source=source, target=target, precision="fp32", **more)  # type: ignore[arg-type]
     manifest = compile_model(request, workers=workers).manifest
     assert manifest.parity.count == 16
     assert manifest.parity.sqnr_db > 100
@@ -129,7 +129,7 @@ def answers(workers: Workers, source: Path) -> list[list[float]]:
     """What the source answers to the goldens' inputs, four digits."""
     import numpy as np
 
-    request = CompileRequest(source=source, target="tflite", precision="fp32")
+    request = compile_request(source=source, target="tflite", precision="fp32")
     with np.load(compile_model(request, workers=workers).folder / "goldens.npz") as found:
         rows = found["output_0"].reshape(16, -1)
     assert len({tuple(row) for row in rows.round(4).tolist()}) > 8

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flat_requests import compile_request
 
 from edgewright.compile.recognise import recognise
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model, plan
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError, EdgewrightError, ModelError
@@ -183,7 +183,7 @@ def test_functions_that_give_no_model(
 
 
 def test_what_is_no_tensor_is_left_out_with_a_note(net: Path, workers: Workers) -> None:
-    request = CompileRequest(source=Path(f"{net}:several"), target="onnxruntime")
+    request = compile_request(source=Path(f"{net}:several"), target="onnxruntime")
     manifest = compile_model(request, workers=workers).manifest
     assert [spec.shape for spec in manifest.outputs] == [(1, 2), (1, 3)]
     assert manifest.notes == ("left out, as they are not tensors: state (NoneType), count (int)",)
@@ -193,19 +193,19 @@ def test_an_output_whose_shape_varies(net: Path, workers: Workers) -> None:
     with pytest.raises(
         ModelError, match=r"output output_1 of net\.py:varies (changes its shape|holds no values)"
     ) as caught:
-        compile_model(CompileRequest(source=Path(f"{net}:varies"), target="onnxruntime"), workers=workers)
+        compile_model(compile_request(source=Path(f"{net}:varies"), target="onnxruntime"), workers=workers)
     assert "a fixed number of rows" in caught.value.hint
 
 
 def test_a_branch_on_values_cannot_be_traced(net: Path, workers: Workers) -> None:
-    request = CompileRequest(source=Path(f"{net}:branching"), target="onnxruntime", precision="fp32")
+    request = compile_request(source=Path(f"{net}:branching"), target="onnxruntime", precision="fp32")
     with pytest.raises(ConversionError):
         compile_model(request, workers=workers)
 
 
 def test_new_weights_are_a_new_model(net: Path, workers: Workers) -> None:
     """The file is named in the module, so it is part of the source: no old artifact is taken for a new model."""
-    request = CompileRequest(source=Path(f"{net}:weights"), target="onnxruntime", precision="fp32")
+    request = compile_request(source=Path(f"{net}:weights"), target="onnxruntime", precision="fp32")
     first = compile_model(request, workers=workers)
     assert compile_model(request, workers=workers).id == first.id
     write_weights(net.parent / "weights.pth", 2)
@@ -318,5 +318,5 @@ def test_a_quantised_program_is_not_quantised_again(tmp_path: Path) -> None:
     assert recognise(tmp_path / "net.pt2").quantised
     for precision in (None, "fp16"):
         with pytest.raises(ConversionError, match="quantised already") as caught:
-            plan(CompileRequest(source=tmp_path / "net.pt2", target="onnxruntime", precision=precision))
+            plan(compile_request(source=tmp_path / "net.pt2", target="onnxruntime", precision=precision))
         assert "start from the model it was made from" in caught.value.hint

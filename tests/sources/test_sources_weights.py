@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
@@ -49,7 +49,7 @@ def write(folder: Path) -> None:
 
 def refused(source: Path, target: str, workers: Workers) -> str:
     with pytest.raises(ConversionError, match="is not finite in the source: NaN") as caught:
-        compile_model(CompileRequest(source=source, target=target), workers=workers)
+        compile_model(compile_request(source=source, target=target), workers=workers)
     return caught.value.hint
 
 

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
 from edgewright import targets
 from edgewright.compile import onnxsession
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.config import profiles
 from edgewright.deploy.readable import compile_for
@@ -22,7 +22,7 @@ RUNNER = targets.runner("tensorrt")
 @pytest.fixture
 def build(model, samples, workers):
     def made(precision, source=model, **more):
-        request = CompileRequest(
+        request = compile_request(
             source=source, target="tensorrt", precision=precision, calibration=samples, **more
         )
         return compile_model(request, workers=workers)
@@ -161,7 +161,7 @@ def test_a_newer_source_is_made_for_the_boards_jetpack(model, workers, tmp_path,
 
     newer = tmp_path / "newer.onnx"
     onnx.save(version_converter.convert_version(onnx.load(str(model)), 17), str(newer))
-    request = CompileRequest(source=newer, target="tensorrt", precision="fp32")
+    request = compile_request(source=newer, target="tensorrt", precision="fp32")
     artifact, lacking = compile_for(profiles.load(board), request, workers=workers)
     assert lacking == [] and artifact.manifest.requires == {"opset": opset}
     written = onnx.load(str(artifact.folder / "model.onnx"))

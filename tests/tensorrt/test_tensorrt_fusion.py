@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from flat_requests import compile_request
 from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compile import onnxsession
 from edgewright.compile.explain import explain
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.verdict.figures import sqnr_db
 from edgewright.compile.workers import Workers
@@ -35,7 +35,7 @@ def test_no_batch_normalisation_is_left_in_what_is_shipped(
     folder, _, file = FILES[kind].partition("/")
     ends = Ends(inputs=("image",), outputs=("classes",)) if kind == "frozen" else Ends()
     for precision, least_db in LEAST_DB.items():
-        request = CompileRequest(
+        request = compile_request(
             source=Path(f"{small_models(folder)}/{file}"), target="tensorrt", precision=precision,
             calibration="synthetic", conversion=Conversion(ends=ends),
         )  # fmt: skip

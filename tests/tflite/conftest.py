@@ -10,9 +10,9 @@ from typing import Any
 import needs
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
 from edgewright.compile import toolchains
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact, TensorSpec
@@ -48,9 +48,9 @@ def convert(workers: Workers) -> Callable[..., Artifact]:
             calibration_method=more.get("method", "minmax"),
             integer_io=more.get("integer_io", False),
         )
-        request = CompileRequest(
+        request = compile_request(
             source=source, target="tflite", precision=precision, calibration="synthetic", conversion=conversion,
-            inputs=more.get("shapes", {}), use_cache=False,
+            shapes=more.get("shapes", {}), use_cache=False,
         )  # fmt: skip
         return compile_model(request, workers=more.get("workers", workers))
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flat_requests import compile_request
 
 from edgewright.compile.explain import explain
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 
@@ -19,7 +19,7 @@ def test_onnx_is_folded(
 ) -> None:
     monkeypatch.setenv("EDGEWRIGHT_HOME", str(onnx2tf_home))
     for precision in ("fp32", "int8"):
-        request = CompileRequest(
+        request = compile_request(
             source=small_models("onnx") / "cnn.onnx",
             target="tflite",
             precision=precision,

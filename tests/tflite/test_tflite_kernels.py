@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import uint8_models
+from flat_requests import compile_request
 
 from edgewright.compile import kernels
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
@@ -31,7 +31,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def as_it_is(files: Path, workers: Workers) -> Callable[[str, bool], Artifact]:
     def made(name: str, data: bool) -> Artifact:
-        request = CompileRequest(
+        request = compile_request(
             source=files / f"{name}.tflite", target="tflite", calibration=files / "pictures.npz" if data else None, use_cache=False
         )  # fmt: skip
         return compile_model(request, workers=workers)

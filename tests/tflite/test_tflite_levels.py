@@ -8,8 +8,8 @@ import coarse_models
 import masked_models
 import numpy as np
 import pytest
+from flat_requests import compile_request
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.nouns.artifact import Artifact
@@ -29,7 +29,7 @@ def made(
     data = {"head": "images.npz", "even": "images.npz", "attention": "text.npz"}
     return {
         name: compile_model(
-            CompileRequest(
+            compile_request(
                 source=tmp_path / f"{name}.onnx",
                 target="tflite",
                 precision="int8",

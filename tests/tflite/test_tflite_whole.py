@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from flat_requests import compile_request
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.errors import ConversionError
@@ -48,13 +48,13 @@ def test_numbers_that_do_not_fit_are_refused(
 ) -> None:
     monkeypatch.setenv("EDGEWRIGHT_HOME", str(onnx2tf_home))
     source = write(tmp_path)
-    request = CompileRequest(
+    request = compile_request(
         source=source, target="tflite", precision="fp32", calibration=tmp_path / "day.npz"
     )
     assert compile_model(request, workers=workers).manifest.notes == (
         "input time is computed in 32 bits: greater numbers are answered wrongly",
     )
-    request = CompileRequest(
+    request = compile_request(
         source=source, target="tflite", precision="fp32", calibration=tmp_path / "age.npz"
     )
     with pytest.raises(ConversionError, match=r"^input time has numbers such as 1[678]") as refused:

@@ -10,6 +10,7 @@ import coarse_models
 import numpy as np
 import onnx
 import pytest
+from flat_requests import compile_request
 from onnx import helper, numpy_helper
 
 from edgewright import targets
@@ -17,7 +18,6 @@ from edgewright.compile import checking
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.checking import Checked, Subject
 from edgewright.compile.jobs import SourceRef
-from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def artifact(folder: Path, workers: Workers) -> Artifact:
     """Boxes in pixels beside six scores, weights in 8 bits: four columns, then six, of 64 places."""
     return compile_model(
-        CompileRequest(
+        compile_request(
             source=folder / "head.onnx", target="onnxruntime", precision="int8-dynamic", calibration=folder / "images.npz"
         ),
         workers=workers,
@@ -110,7 +110,7 @@ def test_a_bias_that_was_dropped_is_refused(check: Check) -> None:
 
 def test_random_goldens_judge_no_slice(folder: Path, workers: Workers) -> None:
     manifest = compile_model(
-        CompileRequest(source=folder / "head.onnx", target="onnxruntime", precision="int8-dynamic"),
+        compile_request(source=folder / "head.onnx", target="onnxruntime", precision="int8-dynamic"),
         workers=workers,
     ).manifest
     (verdict,) = manifest.verdict
@@ -121,7 +121,7 @@ def test_random_goldens_judge_no_slice(folder: Path, workers: Workers) -> None:
 
 def test_class_numbers_are_counted(folder: Path, workers: Workers) -> None:
     manifest = compile_model(
-        CompileRequest(
+        compile_request(
             source=folder / "labels.onnx",
             target="onnxruntime",
             precision="int8",

@@ -45,17 +45,17 @@ def bench(
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.project_source import find_artifact
     from edgewright.cli.results.boards import BenchResult, BoardMeasurements
-    from edgewright.deploy.bench import Bench
+    from edgewright.deploy.bench import Bench, BenchRequest
     from edgewright.errors import EdgewrightError
     from edgewright.nouns.measurement import PROTOCOLS
     from edgewright.store.history import History
 
     boards = Boards(fleet, on, parallel=parallel)
     artifact = find_artifact(what)
-    run = Bench(
-        boards.fleet, f"bench-{artifact.id[:8]}" if artifact else what, artifact=artifact, releases=tuple(release or ()), protocol=options.known("protocol", protocol, PROTOCOLS),
-        threads=threads, accelerator=accelerator,
-    )  # fmt: skip
+    run = Bench(BenchRequest(
+        model=f"bench-{artifact.id[:8]}" if artifact else what, artifact=artifact, releases=tuple(release or ()),
+        protocol=options.known("protocol", protocol, PROTOCOLS), threads=threads, accelerator=accelerator,
+    ))  # fmt: skip
     answers = boards.each("bench", run.on_board)
     try:
         History().record_measurements(

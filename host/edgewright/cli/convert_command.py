@@ -73,43 +73,22 @@ def convert(
     import msgspec
 
     from edgewright.cli import project_source
-    from edgewright.cli.plugin_faults import show_faults
     from edgewright.compile.recognise import recognise
-    from edgewright.compile.request import CompileRequest
-    from edgewright.compile.steps import STEPS
     from edgewright.config import profiles
-    from edgewright.deploy.build import recipe_of
-    from edgewright.deploy.request import DeployRequest
+    from edgewright.deploy.build import compile_request, recipe_of
     from edgewright.errors import UsageError
-    from edgewright.nouns.board import Fleet
 
+    typed = project_source.ModelOptions.of(locals())
     kind = profiles.load(profile)
-    choice = project_source.choose(
-        model, project_source.load_project(project), inputs=options.input_shapes(input_shape),
-        conversion=options.conversion(inputs, outputs, keep_float, calibration_method, integer_io, signature),
-        calibration=calibration, evaluation=evaluation, metric=metric, score=score, precision=precision,
-    )  # fmt: skip
+    wanted = project_source.model_request(model, project_source.load_project(project), typed)
     if output is not None and output.exists():
         raise UsageError(
             f"there is something already: {output}", hint="name a folder that does not exist yet"
         )
-    wanted = DeployRequest(
-        fleet=Fleet(name="", path=Path("fleet.toml"), boards={}), boards=(), model=choice.name, project=choice.project,
-        target=target, precision=precision, calibration=choice.calibration, conversion=choice.conversion,
-    )  # fmt: skip
-    show_faults(STEPS)
-    recipe = recipe_of(wanted, kind, recognise(choice.model).source.format)
-    budget = wanted.budget_of(kind)
-    if max_drop is None and choice.evaluation is not None:
-        max_drop = budget.max_drop
-    request = CompileRequest(
-        source=choice.model, target=recipe.target, precision=recipe.precision, default_precision=recipe.default_precision,
-        inputs=choice.inputs, conversion=msgspec.structs.replace(choice.conversion, accelerator=recipe.accelerator or choice.conversion.accelerator),
-        calibration=choice.calibration, preprocessing=choice.preprocessing, compare=choice.compare, labels=choice.labels,
-        evaluation=choice.evaluation, metric=choice.metric, score=choice.score,
-        max_drop=max_drop, use_cache=not no_cache,
-        allow_constant=allow_constant,
-    )  # fmt: skip
+    recipe = recipe_of(wanted, kind, recognise(wanted.model.source).source.format)
+    if max_drop is None and wanted.model.evaluation is not None:
+        max_drop = wanted.budget_of(kind).max_drop
+    request = msgspec.structs.replace(compile_request(wanted, recipe), max_drop=max_drop)
     if dry_run:
         show_plan(request, as_json)
     elif fallback:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -11,25 +11,33 @@ from edgewright.cli import options, render
 
 if TYPE_CHECKING:
     from edgewright.deploy.request import DeployRequest
+    from edgewright.nouns.outcome import BoardOutcome
 
 app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()
 def deploy(
-    to: Annotated[
-        str,
-        typer.Option(
-            "--to", metavar="SELECTOR", help="Boards: names, @label, name[01-20], all, comma-joined."
-        ),
-    ],
+    context: typer.Context,
     model: Annotated[
         str | None,
         typer.Argument(
             metavar="[MODEL|ARTIFACT]",
-            help="Model file, folder or module.py:function, or an artifact's id or folder.",
+            help="Model file, folder or module.py:function, or an artifact's id or folder; with --resume a deployment's id.",
         ),
     ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="SELECTOR", help="Boards: names, @label, name[01-20], all, comma-joined."
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Finish a deployment whose host was stopped, on the boards that are left."
+        ),
+    ] = False,
     name: Annotated[str | None, typer.Option("--name", help="Name of the model on the boards.")] = None,
     version: Annotated[
         str | None, typer.Option("--version", help="Version; default: the next whole number.")
@@ -99,43 +107,88 @@ def deploy(
     debug: options.DEBUG = False,
 ) -> None:
     """Convert a model, ship it, measure it on boards, activate or refuse it."""
-    from edgewright.cli import boards_output
     from edgewright.cli.progress import Passwords, shown
     from edgewright.compile.request import check_limit
     from edgewright.config import fleet as fleets
     from edgewright.deploy.deploy import deploy as run
-    from edgewright.deploy.request import DeployRequest
+    from edgewright.errors import UsageError
     from edgewright.nouns.measurement import PROTOCOLS
-    from edgewright.nouns.outcome import exit_code
+    from edgewright.nouns.policy import ReleasePolicy
     from edgewright.nouns.project import Budget
     from edgewright.nouns.selector import select
     from edgewright.store.history import History
 
+    given = dict(locals())
+    if resume:
+        check_resumed(context)
+        resume_and_show(model or "", fleet, parallel=parallel, dry_run=dry_run, as_json=as_json)
+    if to is None:
+        raise UsageError("no boards", hint="name them: --to SELECTOR, such as --to all")
     loaded = fleets.load(options.fleet_path(fleet))
     boards = select(loaded, to)
-    common = DeployRequest(
-        fleet=loaded, boards=tuple(boards), model="", version=checked_version(version), target=target, precision=precision,
-        budget=Budget(max_drop=max_drop), stage=stage, dry_run=dry_run, allow_synthetic=allow_synthetic, unguarded=unguarded,
-        use_cache=not no_cache,
-        allow_constant=allow_constant, accept_interface_change=accept_interface_change, deadline_s=deadline, protocol=options.known("protocol", protocol, PROTOCOLS),
-        accelerator=accelerator, wheels=tuple(wheel or ()), parallel=parallel,
+    policy = ReleasePolicy(
+        stage=stage, dry_run=dry_run, deadline_s=deadline, unguarded=unguarded, allow_synthetic=allow_synthetic,
+        accept_interface_change=accept_interface_change, accelerator=accelerator, budget=Budget(max_drop=max_drop),
+        protocol=options.known("protocol", protocol, PROTOCOLS),
     )  # fmt: skip
-    request = with_source(
-        common, model, name, project, options.input_shapes(input_shape),
-        options.conversion(inputs, outputs, keep_float, calibration_method, integer_io, signature), calibration, evaluation,
-        metric, score,
-    )  # fmt: skip
-    check_limit(max_drop, request.evaluation)
+    common = {
+        "fleet": loaded, "boards": tuple(boards), "version": checked_version(version), "policy": policy,
+        "wheels": tuple(wheel or ()), "parallel": parallel,
+    }  # fmt: skip
+    request = deploy_request(common, model, name, project, given)
+    check_limit(max_drop, request.wanted.model)
     with shown() as progress:
         outcomes = run(request, history=History(), ask_password=Passwords(progress), progress=progress)
+    finish(request.name, outcomes, dry_run=dry_run, as_json=as_json)
+
+
+RESUMED = ("context", "model", "resume", "parallel", "fleet", "dry_run", "as_json", "debug")
+
+
+def check_resumed(context: typer.Context) -> None:
+    """Raises UsageError for an option that a deployment which is resumed has decided already."""
+    from click.core import ParameterSource
+
+    from edgewright.errors import UsageError
+
+    for name in context.params:
+        if name not in RESUMED and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(
+                f"--{name.replace('_', '-')} was decided when the deployment began",
+                hint="give it to a new deployment, or leave it out to finish this one",
+            )
+
+
+def resume_and_show(
+    name: str, fleet: Path | None, *, parallel: int, dry_run: bool, as_json: bool
+) -> NoReturn:
+    """Finishes a deployment and ends the command."""
+    from edgewright.cli.progress import Passwords, shown
+    from edgewright.config import fleet as fleets
+    from edgewright.deploy.resume import ResumeRequest, resume
+    from edgewright.store.history import History
+
+    request = ResumeRequest(
+        fleet=fleets.load(options.fleet_path(fleet)), name=name, dry_run=dry_run, parallel=parallel
+    )
+    with shown() as progress:
+        found = resume(request, history=History(), ask_password=Passwords(progress), progress=progress)
+    finish(found.model, found.outcomes, dry_run=dry_run, as_json=as_json)
+
+
+def finish(model: str, outcomes: list[BoardOutcome], *, dry_run: bool, as_json: bool) -> NoReturn:
+    """Prints the outcomes, and ends with their exit code."""
+    from edgewright.cli import boards_output
+    from edgewright.nouns.outcome import exit_code
+
     code = exit_code(outcomes)
     if as_json:
         from edgewright.cli.results.releases import DeployResult
 
-        result = DeployResult(model=request.model, outcomes=tuple(outcomes))
+        result = DeployResult(model=model, outcomes=tuple(outcomes))
         render.result("deploy", result, ok=code == 0)
     else:
-        boards_output.outcomes(f"deploy {request.model}", outcomes)
+        boards_output.outcomes(f"deploy {model}", outcomes)
         if dry_run:
             for outcome in outcomes:
                 render.line(f"{outcome.board}: {'; '.join(outcome.steps) or outcome.outcome}")
@@ -155,49 +208,43 @@ def checked_version(version: str | None) -> str | None:
     return version
 
 
-def with_source(
-    request: DeployRequest,
+def deploy_request(
+    common: dict[str, Any],
     model: str | None,
     name: str | None,
     project_file: Path | None,
-    inputs: dict[str, tuple[int, ...]],
-    conversion: dict[str, object],
-    calibration: str | None,
-    evaluation: Path | None,
-    metric: str | None,
-    score: str | None,
+    given: dict[str, Any],
 ) -> DeployRequest:
-    """The request with the model or the artifact, and what the project file says of it."""
-    import msgspec
+    """The request for a model or an artifact, with what the project file adds.
 
+    Args:
+        common: the fields that the model does not decide. given: the command's arguments.
+    """
     from edgewright.cli import project_source
+    from edgewright.deploy.request import DeployRequest
     from edgewright.errors import UsageError
-    from edgewright_agent.protocol import NAME
+    from edgewright_agent.protocol import HOOK_SECONDS, NAME
 
     project = project_source.load_project(project_file)
     artifact = project_source.find_artifact(model) if model is not None else None
-    path = Path(model) if model is not None and artifact is None else None
+    typed = project_source.ModelOptions.of(given)
     if artifact is not None and project is None and name is None:
         raise UsageError("an artifact has no name on the boards", hint="give one: --name NAME")
     if artifact is not None:
-        choice = project_source.for_artifact(artifact, project, name, evaluation, metric, score)
+        wanted = project_source.artifact_request(artifact, project, typed, name)
     else:
-        choice = project_source.choose(
-            path, project, name=name, inputs=inputs, conversion=conversion, calibration=calibration, evaluation=evaluation, metric=metric,
-            score=score, precision=request.precision,
-        )  # fmt: skip
-    if not NAME.match(choice.name):
+        wanted = project_source.model_request(
+            Path(model) if model is not None else None, project, typed, name
+        )
+    if not NAME.match(wanted.model.name):
         raise UsageError(
-            f"not a model's name: {choice.name!r}",
+            f"not a model's name: {wanted.model.name!r}",
             hint="lower-case letters, digits, dot, dash and underscore",
         )
-    return msgspec.structs.replace(
-        request, model=choice.name, source=None if artifact else choice.model, artifact=artifact, project=choice.project,
-        version=request.version or (choice.project.file.version if choice.project else None), inputs=choice.inputs,
-        conversion=choice.conversion,
-        calibration=choice.calibration, evaluation=choice.evaluation, preprocessing=choice.preprocessing, compare=choice.compare, labels=choice.labels,
-        metric=choice.metric, score=choice.score, hooks=hooks_of(choice.project),
-        hook_s=choice.project.file.hooks.timeout_s if choice.project else request.hook_s,
+    common["version"] = common["version"] or (project.file.version if project else None)
+    return DeployRequest(
+        **common, wanted=wanted, artifact=artifact, hooks=hooks_of(project),
+        hook_s=project.file.hooks.timeout_s if project else HOOK_SECONDS,
     )  # fmt: skip
 
 

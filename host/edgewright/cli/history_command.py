@@ -41,12 +41,28 @@ def history(
         found = tuple(releases.event(event) for event in events)
         render.result("history", releases.HistoryResult(events=found))
         return
+    left = left_boards(name)
     rows = []
     for event in events:
         measured = (event["document"].get("measurement") or {}).get("latency", {})
         rows.append((
             event["at"].replace("T", " ").removesuffix("+00:00"), event["action"],
             event["board"] + mark(tuple(event["document"].get("simulated") or ())), event["model"],
-            event["release"] or event["version"], event["outcome"], render.number(measured.get("p50")), event["message"] or accepted(event),
+            event["release"] or event["version"], event["outcome"], render.number(measured.get("p50")),
+            event["message"] or left.get((event["document"].get("deployment"), event["board"])) or accepted(event),
         ))  # fmt: skip
     render.table("", ["at (UTC)", "action", "board", "model", "release", "outcome", ">p50 ms", "why"], rows)
+
+
+def left_boards(fleet: str | None) -> dict[tuple[str, str], str]:
+    """What to do about the boards that deployments left, by deployment and board."""
+    from edgewright.store.history import History
+    from edgewright.store.journal import DeploymentJournal
+
+    return {
+        (one.id, board): "at work"
+        if one.running
+        else f"its host stopped: `edgewright deploy --resume {one.id}`"
+        for one in DeploymentJournal(History()).unfinished(fleet)
+        for board in one.boards
+    }

@@ -26,11 +26,22 @@ T = TypeVar("T")
 
 
 class Answer(Generic[T]):
-    """What one board gave: a value or an error. `simulated`: facts of the board that were substituted."""
+    """What one board gave: a value or an error.
+
+    Attributes:
+        simulated: facts of the board that were substituted.
+        board_id: the id of the board that answered, empty where none did.
+    """
 
     def __init__(
-        self, board: Board, value: T | None, error: EdgewrightError | None, simulated: tuple[str, ...] = ()
+        self,
+        board: Board,
+        value: T | None,
+        error: EdgewrightError | None,
+        simulated: tuple[str, ...] = (),
+        board_id: str = "",
     ) -> None:
+        self.board_id = board_id
         self.board = board
         self.value = value
         self.error = error
@@ -69,9 +80,8 @@ class Boards:
                 fan_out.watched(Step(what=what, board=board.name))
                 with open_session(board, self.fleet, ask_password=passwords, progress=progress) as session:
                     fan_out.watched(Step(what=what, board=board.name))
-                    return Answer(
-                        board, work(board, session, fan_out.watched), None, session.facts().simulated
-                    )
+                    value = work(board, session, fan_out.watched)
+                    return Answer(board, value, None, session.facts().simulated, session.greeting.board_id)
 
             def failed(board: Board, error: EdgewrightError) -> Answer[T]:
                 return Answer(board, None, error)

@@ -4,35 +4,48 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from edgewright.cli import options
 from edgewright.errors import Code, UsageError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
 from edgewright.nouns.metric import DEFAULT, is_own
-from edgewright.nouns.project import Compare, Preprocessing, Project
+from edgewright.nouns.model_input import ModelInput
+from edgewright.nouns.project import Compare, Project
+
+if TYPE_CHECKING:
+    from edgewright.compile.request import ModelRequest
 
 ARTIFACT_ID = re.compile(r"[0-9a-f]{8,64}\Z")  # an id, or enough of its beginning
 
 
-class SourceChoice(Noun, frozen=True, kw_only=True):
-    """The model and its data: the command line's word, else the project file's."""
+class ModelOptions(Noun, frozen=True, kw_only=True):
+    """The options that `convert` and `deploy` share, as they were typed; named as the parameters of the commands."""
 
-    model: Path
-    name: str
-    project: Project | None
-    inputs: dict[str, tuple[int, ...]]
-    conversion: Conversion
-    calibration: Path | str | None
-    evaluation: Path | None
-    preprocessing: Preprocessing | None
-    compare: Compare
-    labels: Path | None
-    metric: str
-    score: str | None
-    precision: str | None
+    target: str | None = None
+    precision: str | None = None
+    calibration: str | None = None
+    evaluation: Path | None = None
+    metric: str | None = None
+    score: str | None = None
+    input_shape: list[str] | None = None
+    inputs: str | None = None
+    outputs: str | None = None
+    signature: str | None = None
+    keep_float: list[str] | None = None
+    calibration_method: str | None = None
+    integer_io: bool | None = None
+    allow_constant: bool = False
+    no_cache: bool = False
+
+    @classmethod
+    def of(cls, arguments: dict[str, Any]) -> ModelOptions:
+        """Those among a command's arguments, `locals()`; a command without one of them is a KeyError."""
+        return cls(**{name: arguments[name] for name in cls.__struct_fields__})
 
 
 def load_project(given: Path | None) -> Project | None:
@@ -45,51 +58,56 @@ def load_project(given: Path | None) -> Project | None:
     return project.load(here) if here.exists() else None
 
 
-def choose(
-    model: Path | None,
-    project: Project | None,
-    *,
-    name: str | None = None,
-    inputs: dict[str, tuple[int, ...]],
-    conversion: dict[str, object],
-    calibration: str | None,
-    evaluation: Path | None,
-    metric: str | None = None,
-    score: str | None = None,
-    precision: str | None,
-) -> SourceChoice:
+def model_request(
+    model: Path | None, project: Project | None, given: ModelOptions, name: str | None = None
+) -> ModelRequest:
     """Puts both together; a model that is named takes the place of the project's, all else of the project holds.
 
     Raises:
         UsageError: neither names a model.
+        DataError: there are no such calibration data.
     """
     from edgewright.cli.init_command import slug
+    from edgewright.compile.key import calibration_of
+    from edgewright.compile.request import ModelRequest
 
     if model is None and project is None:
         raise UsageError("no model", hint="name one, or write a project file: `edgewright init MODEL`")
     file = project.file if project else None
     path = model or (project.resolve(project.file.model) if project else None)
     assert path is not None  # noqa: S101 - one of the two was given
-    data: Path | str | None = None
-    if calibration is not None:
-        data = calibration if calibration == "synthetic" else Path(calibration)
-    elif project is not None and file is not None:
+    data: Path | str | None = given.calibration
+    if data is None and project is not None and file is not None:
         data = project.resolve(file.calibration)
-    return SourceChoice(
-        model=path,
+    wanted = ModelInput(
+        source=path,
         name=name or (file.name if file else slug(path.stem)),
-        project=project,
-        inputs=inputs or (file.inputs if file else {}),
-        conversion=msgspec.structs.replace(file.conversion if file else Conversion(), **conversion),
-        calibration=data,
-        evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
+        shapes=options.input_shapes(given.input_shape) or (file.inputs if file else {}),
+        conversion=conversion_of(given, file.conversion if file else Conversion()),
+        calibration=calibration_of(data),
+        evaluation=given.evaluation or (project.resolve(file.evaluation) if project and file else None),
         preprocessing=file.preprocessing if file else None,
         compare=compare_of(project),
         labels=project.resolve(file.labels) if project and file else None,
-        metric=metric_of(metric, project),
-        score=score_of(score, project, evaluation),
-        precision=precision,
+        metric=metric_of(given.metric, project),
+        score=score_of(given.score, project, given.evaluation),
+        allow_constant=given.allow_constant,
     )
+    return ModelRequest(
+        model=wanted,
+        project=project,
+        target=given.target,
+        precision=given.precision,
+        use_cache=not given.no_cache,
+    )
+
+
+def conversion_of(given: ModelOptions, base: Conversion) -> Conversion:
+    """The project's choices with those of the command line in their place."""
+    typed = options.conversion(
+        given.inputs, given.outputs, given.keep_float, given.calibration_method, given.integer_io, given.signature,
+    )  # fmt: skip
+    return msgspec.structs.replace(base, **typed)
 
 
 def metric_of(given: str | None, project: Project | None) -> str:
@@ -140,28 +158,26 @@ def find_artifact(text: str) -> Artifact | None:
     return None
 
 
-def for_artifact(
-    artifact: Artifact,
-    project: Project | None,
-    name: str | None,
-    evaluation: Path | None,
-    metric: str | None = None,
-    score: str | None = None,
-) -> SourceChoice:
-    """An artifact's name, data and hooks from the command line and the project; the rest is in its manifest."""
+def artifact_request(
+    artifact: Artifact, project: Project | None, given: ModelOptions, name: str | None
+) -> ModelRequest:
+    """An artifact's name and data from the command line and the project; the rest is in its manifest."""
+    from edgewright.compile.request import ModelRequest
+
     file = project.file if project else None
-    return SourceChoice(
-        model=artifact.folder,
+    wanted = ModelInput(
+        source=artifact.folder,
         name=name or (file.name if file else "model"),
-        project=project,
-        inputs={},
-        conversion=Conversion(),
-        calibration=None,
-        evaluation=evaluation or (project.resolve(file.evaluation) if project and file else None),
+        evaluation=given.evaluation or (project.resolve(file.evaluation) if project and file else None),
         preprocessing=artifact.manifest.preprocessing,
         compare=compare_of(project),
-        labels=None,
-        metric=metric_of(metric, project),
-        score=score_of(score, project, evaluation),
-        precision=None,
+        metric=metric_of(given.metric, project),
+        score=score_of(given.score, project, given.evaluation),
+    )
+    return ModelRequest(
+        model=wanted,
+        project=project,
+        target=given.target,
+        precision=given.precision,
+        use_cache=not given.no_cache,
     )

@@ -58,7 +58,7 @@ def search_and_show(
     from edgewright.store.artifacts import ArtifactStore
 
     check_start(request)
-    if request.evaluation is not None and request.max_drop is None:
+    if request.model.evaluation is not None and request.max_drop is None:
         request = msgspec.structs.replace(request, max_drop=MAX_DROP)
     request = msgspec.structs.replace(request, max_opset=newest_opset(profile, targets.load(request.target)))
     limits = Limits(trials=max_trials, seconds=None if max_minutes is None else 60 * max_minutes)
@@ -97,7 +97,7 @@ def check_start(request: CompileRequest) -> None:
         raise UsageError(
             f"--fallback starts from {INT8.name}, not from {request.precision}", hint="leave --precision out"
         )
-    if request.conversion.keep_float:
+    if request.model.conversion.keep_float:
         raise UsageError(
             "--fallback chooses the layers in floats by itself", hint="leave --keep-float or --fallback out"
         )

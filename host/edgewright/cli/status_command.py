@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,10 +9,9 @@ import typer
 from edgewright.cli import options, render
 
 if TYPE_CHECKING:
+    from edgewright.cli.history_notes import HistoryNotes
     from edgewright.cli.on_boards import Answer
     from edgewright.wire.answers import Status
-
-HISTORY_SECONDS = 3.0
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -28,24 +25,28 @@ def status(
     debug: options.DEBUG = False,
 ) -> None:
     """Show what runs on the boards."""
+    from edgewright.cli.history_notes import notes_of
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.results.status import StatusResult
     from edgewright.wire import commands
 
     boards = Boards(fleet, selector, parallel=parallel)
     answers = boards.each("status", lambda board, session, progress: session.call(commands.Status()))
+    known = notes_of(answers, boards.fleet.name)
     finish(
         "status",
         answers,
         as_json,
-        lambda good: show(good, boards.fleet.name),
-        lambda found: StatusResult(boards=found),
+        lambda good: show(good, known),
+        lambda found: StatusResult(
+            boards=found, deployments=known.deployments, disagreements=known.disagreements
+        ),
         of=lambda found: found,
     )
 
 
-def show(answers: list[Answer[Status]], fleet: str) -> None:
-    """A row a board and model; below, what this machine's history knows of the interfaces of current releases."""
+def show(answers: list[Answer[Status]], known: HistoryNotes) -> None:
+    """A row a board and model; below, what this machine's history knows of them."""
     from edgewright.connect.versions import problem
     from edgewright.wire.answers import StatusRelease
 
@@ -67,39 +68,5 @@ def show(answers: list[Answer[Status]], fleet: str) -> None:
             what, hint = problem(answer.value.problem, answer.board.name)
             notes += [f"{answer.board.name}: {what}", f"hint: {hint}"]
     render.table("", ["board", "model", "current", "compiled to", "state", "can roll back to"], rows)
-    for note in notes + accepted_changes(answers, fleet):
+    for note in notes + known.lines():
         render.line(note)
-
-
-def accepted_changes(answers: list[Answer[Status]], fleet: str) -> list[str]:
-    """A line a current release that was deployed although its interface was not its predecessor's.
-
-    The boards' answers are what was asked for: a history that fails, or takes long, is one line.
-    """
-    from edgewright.errors import EdgewrightError
-    from edgewright.store.history import History
-
-    current = [
-        (answer.board.name, name, model.current)
-        for answer in answers
-        for name, model in sorted(answer.value.models.items() if answer.value else ())
-        if model.current
-    ]
-    history, known = History(), queue.SimpleQueue[dict[tuple[str, str, str], str] | Exception]()
-
-    def ask() -> None:
-        try:
-            known.put(history.accepted_changes(fleet, set(current)))
-        except Exception as error:  # noqa: BLE001 - raised again below
-            known.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()  # one that hangs does not keep the process
-    try:
-        found = known.get(timeout=HISTORY_SECONDS)
-    except queue.Empty:
-        found = TimeoutError()
-    if isinstance(found, (EdgewrightError, ImportError, OSError)):  # ImportError: no driver for the database
-        return ["the history does not answer: whether interfaces were changed is not shown"]
-    if isinstance(found, Exception):
-        raise found
-    return [f"{one[0]}: {one[1]} {one[2]}: {found[one]}" for one in current if one in found]

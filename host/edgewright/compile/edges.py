@@ -13,6 +13,7 @@ from edgewright.compile.source_format import SourceFormat
 from edgewright.compile.steps import steps_of
 from edgewright.errors import Code, ConversionError, UsageError
 from edgewright.nouns.base import Noun
+from edgewright.nouns.model_input import Absent
 from edgewright.nouns.target import Route, Target
 from edgewright.precisions import INT8, MIXED, PRECISIONS, UNCHANGED, made_by, offered, with_plugins
 
@@ -61,16 +62,16 @@ def edge(found: Recognised, request: CompileRequest) -> Edge:
 
 
 def _check_method(request: CompileRequest, target: Target) -> None:
-    if request.conversion.calibration_method not in target.calibration_methods:
+    if request.model.conversion.calibration_method not in target.calibration_methods:
         raise UsageError(
-            f"calibration method not available on {target.name}: {request.conversion.calibration_method}",
+            f"calibration method not available on {target.name}: {request.model.conversion.calibration_method}",
             hint=f"available are {_list(target.calibration_methods)}",
             code=Code.CALIBRATION_METHOD_UNKNOWN,
         )
 
 
 def _check_ends(request: CompileRequest, known: SourceFormat) -> None:
-    ends = request.conversion.ends
+    ends = request.model.conversion.ends
     if ends.signature and not known.signatures:
         raise UsageError(
             f"there are no signatures to choose from in {known.title}",
@@ -93,7 +94,7 @@ def _check_ends(request: CompileRequest, known: SourceFormat) -> None:
 
 def _check_choices(request: CompileRequest, precision: str) -> None:
     """What only some precisions can do must not be passed over in silence."""
-    conversion = request.conversion
+    conversion = request.model.conversion
     if conversion.integer_io and not PRECISIONS[precision].calibrated:
         raise UsageError(
             f"inputs and outputs cannot be integers in {precision}",
@@ -152,7 +153,7 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
             hint=f"from {kind} it takes {_list(target.precisions_from(kind))}",
             code=Code.NO_EDGE,
         )
-    if PRECISIONS[wanted].calibrated and request.calibration is None:
+    if PRECISIONS[wanted].calibrated and isinstance(request.model.calibration, Absent):
         raise UsageError(
             f"precision {wanted} needs calibration data",
             hint="give --calibration FILE with some hundred real inputs; synthetic is for trying out",

@@ -16,7 +16,7 @@ from edgewright.compile.float_groups import FloatGroup, Keepable, groups
 from edgewright.compile.formats import FORMATS, folder_of, stage_module, target_for
 from edgewright.compile.jobs import Order, SourceRef, opened
 from edgewright.compile.operations import Operation
-from edgewright.compile.request import CompileRequest, calibration_data
+from edgewright.compile.request import CompileRequest, sample_set
 from edgewright.compile.steps import steps_of
 from edgewright.compile.workers import Workers
 from edgewright.errors import Code, ConversionError
@@ -165,7 +165,7 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
     manifest, source = artifact.manifest, _ref(request, artifact)
     target = target_for(manifest.target, source.format)
     *before, (last, _) = target.routes[source.format].stages
-    conversion = msgspec.structs.replace(request.conversion, keep_float=("*",))
+    conversion = msgspec.structs.replace(request.model.conversion, keep_float=("*",))
     known = workers.call(
         FORMATS[source.format].framework, "edgewright.compile.jobs", "input_domains", source=source
     )
@@ -182,7 +182,7 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
                 module=stage_module(source.format, module),
                 source=source,
                 open_source=framework == FORMATS[source.format].framework,
-                samples=calibration_data(request).of(manifest.inputs, known),
+                samples=sample_set(request.model).of(manifest.inputs, known),
                 order=Order(
                     path=path,
                     folder=folder,
@@ -204,10 +204,10 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
 
 def _ref(request: CompileRequest, artifact: Artifact) -> SourceRef:
     return SourceRef(
-        path=folder_of(request.source.absolute()),
+        path=folder_of(request.model.source.absolute()),
         format=artifact.manifest.source.format,
-        shapes=tuple(sorted(request.inputs.items())),
-        ends=request.conversion.ends,
+        shapes=tuple(sorted(request.model.shapes.items())),
+        ends=request.model.conversion.ends,
     )
 
 

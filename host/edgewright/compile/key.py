@@ -18,15 +18,18 @@ from edgewright.compile.fingerprint import fingerprint, of_plugins
 from edgewright.compile.formats import FORMATS
 from edgewright.compile.metrics import own
 from edgewright.compile.recognise import Recognised
-from edgewright.compile.request import SYNTHETIC, CompileRequest
+from edgewright.compile.request import CompileRequest
 from edgewright.compile.steps import STEPS
 from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.errors import Code, ConversionError, DataError
 from edgewright.files import sha256_file
 from edgewright.metrics import METRICS
 from edgewright.nouns.metric import is_own
+from edgewright.nouns.model_input import Absent, CalibrationData, DataFile, Synthetic
 from edgewright.nouns.project import Compare
 from edgewright.precisions import PRECISIONS
+
+_SYNTHETIC = "synthetic"  # the word that stands for seeded random calibration data
 
 
 def tools(edge: Edge) -> dict[str, str]:
@@ -68,17 +71,16 @@ def source_framework(edge: Edge, versions: dict[str, str]) -> str:
     return f"{name} {versions[name]}"
 
 
-def data_sha256(path: Path | str | None) -> str:
-    """sha256 of a data file, or of a folder's `<sha256>  <path>` lines; empty for none and synthetic.
+def data_sha256(path: Path | None) -> str:
+    """sha256 of a data file, or of a folder's `<sha256>  <path>` lines; empty for none.
 
     For `module.py:function` that file and the name count: what the function reads elsewhere does not.
 
     Raises:
         DataError: it is missing or unreadable.
     """
-    if path is None or path == SYNTHETIC:
+    if path is None:
         return ""
-    path = Path(path)
     found = own_function.named(path)
     try:
         if found is not None:
@@ -93,12 +95,32 @@ def data_sha256(path: Path | str | None) -> str:
         raise DataError(f"no such data file: {path}", hint=error.strerror or "check the path") from error
 
 
-def calibration_sha256(path: Path | str | None) -> str:
+def calibration_of(given: Path | str | None) -> CalibrationData:
+    """What the command line or the project file names: a file, the word `synthetic`, or nothing.
+
+    Raises:
+        DataError: the file is missing or unreadable.
+    """
+    if given is None:
+        return Absent()
+    if given == _SYNTHETIC:
+        return Synthetic()
+    return DataFile(path=Path(given), sha256=calibration_sha256(Path(given)))
+
+
+def _calibration(given: CalibrationData) -> str:
+    """What the cache's key holds of it."""
+    if isinstance(given, DataFile):
+        return given.sha256
+    return _SYNTHETIC if isinstance(given, Synthetic) else ""
+
+
+def calibration_sha256(path: Path) -> str:
     """As `data_sha256`; of an `.npz` by what its directory says of each member: their order in the file decides nothing.
 
     Nothing is decompressed: a damaged file ends in the error of what reads it.
     """
-    if path is None or not zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(path):
         return data_sha256(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -126,32 +148,32 @@ def _plugins(edge: Edge, metric: str) -> list[str]:
 
 def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: dict[str, str]) -> str:
     """Hex sha256 over the source's bytes, the request, the data's bytes, our code and the tools' versions."""
-    preprocessing = None if request.preprocessing is None else msgspec.to_builtins(request.preprocessing)
+    preprocessing = (
+        None if request.model.preprocessing is None else msgspec.to_builtins(request.model.preprocessing)
+    )
     decided = {
         "edgewright": __version__,
         "code": fingerprint(),
-        "plugins": of_plugins(_plugins(edge, request.metric)),
+        "plugins": of_plugins(_plugins(edge, request.model.metric)),
         "tolerance": msgspec.to_builtins(PRECISIONS[edge.precision].tolerance),
         "source": msgspec.to_builtins(found.source),
         "target": edge.target.name,
         "route": msgspec.to_builtins(edge.route),
-        "conversion": msgspec.to_builtins(request.conversion),
+        "conversion": msgspec.to_builtins(request.model.conversion),
         "precision": edge.precision,
-        "inputs": {name: list(shape) for name, shape in request.inputs.items()},
-        "calibration": SYNTHETIC
-        if request.calibration == SYNTHETIC
-        else calibration_sha256(request.calibration),
-        "evaluation": data_sha256(request.evaluation),
+        "inputs": {name: list(shape) for name, shape in request.model.shapes.items()},
+        "calibration": _calibration(request.model.calibration),
+        "evaluation": data_sha256(request.model.evaluation),
         "preprocessing": preprocessing,
-        "metric": [request.metric, data_sha256(own(request.metric))],
-        "score": request.score,
+        "metric": [request.model.metric, data_sha256(own(request.model.metric))],
+        "score": request.model.score,
         "max_drop": request.max_drop,
         "opset": request.opset,
         "max_opset": request.max_opset,
-        "compare": _comparison(request.compare),
-        "labels": class_names.read(request.labels),
+        "compare": _comparison(request.model.compare),
+        "labels": class_names.read(request.model.labels),
         "goldens": request.goldens,
-        "allow_constant": request.allow_constant,
+        "allow_constant": request.model.allow_constant,
         "tools": versions,
     }
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()

@@ -25,14 +25,14 @@ def decided(request: CompileRequest, kind: str) -> tuple[str, ...]:
         ModelError: as `static_shapes` and `signatures.choose`: axes are open, or there are several signatures, and the
             request does not say.
     """
-    ends, read = request.conversion.ends, FORMATS[kind].open_axes
+    ends, read = request.model.conversion.ends, FORMATS[kind].open_axes
     if read is None or ends.inputs or ends.outputs:
         return ()
     try:
-        found = read(folder_of(request.source), ends.signature)
+        found = read(folder_of(request.model.source), ends.signature)
     except _UNREADABLE:
         return ()
     if not found.inputs:
         return found.notes
-    shapes = given_shapes(request.inputs, list(found.inputs), found.names)
+    shapes = given_shapes(request.model.shapes, list(found.inputs), found.names)
     return (*found.notes, *static_shapes(found.inputs, shapes, found.not_batch).notes)

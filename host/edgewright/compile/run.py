@@ -36,15 +36,16 @@ from edgewright.compile.formats import FORMATS, stage_module
 from edgewright.compile.goldens import FILE as GOLDENS
 from edgewright.compile.goldens import LEAST
 from edgewright.compile.jobs import Order, SourceRef
-from edgewright.compile.key import cache_key, calibration_sha256, source_framework, tools
+from edgewright.compile.key import cache_key, source_framework, tools
 from edgewright.compile.recognise import Recognised, recognise
-from edgewright.compile.request import CompileRequest, Plan, calibration_data, check_limit
+from edgewright.compile.request import CompileRequest, Plan, check_limit, sample_set
 from edgewright.compile.scored import Scored
 from edgewright.compile.verdict.refusal import Unlike
 from edgewright.compile.workers import Workers
 from edgewright.config import home
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.artifact import Accuracy, Artifact, Calibration, Goldens, Manifest, Parity, TensorSpec
+from edgewright.nouns.model_input import DataFile
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.nouns.project import MAX_DROP
 from edgewright.precisions import PRECISIONS, limits
@@ -99,21 +100,21 @@ def compile_model(
 
 
 def _settle(request: CompileRequest) -> tuple[Recognised, Edge, Plan]:
-    metrics.check_name(request.metric)
-    similarity.check_name(request.compare)
+    metrics.check_name(request.model.metric)
+    similarity.check_name(request.model.compare)
     if request.goldens < LEAST:
         raise UsageError(
             f"too few goldens: {request.goldens}", hint=f"at least {LEAST} show a wrong answer reliably"
         )
-    check_limit(request.max_drop, request.evaluation)
-    found = recognise(request.source)
+    check_limit(request.max_drop, request.model)
+    found = recognise(request.model.source)
     edge = edges.edge(found, request)
     key = cache_key(found, request, edge, tools(edge))
     artifact = ArtifactStore(home.folder("artifacts")).cached(key) if request.use_cache else None
     steps = ["read the model", "compute goldens"]
     steps += [f"convert ({framework})" for framework, _ in edge.route.stages]
     steps += ["check answers"]
-    if request.evaluation is not None:
+    if request.model.evaluation is not None:
         steps += ["score the source", "score the artifact"]
     planned = Plan(
         source=found.source,
@@ -148,16 +149,16 @@ class _Compilation:
             path=found.path.absolute(),
             format=found.source.format,
             sha256=found.source.sha256,
-            shapes=tuple(sorted(request.inputs.items())),
-            ends=request.conversion.ends,
+            shapes=tuple(sorted(request.model.shapes.items())),
+            ends=request.model.conversion.ends,
         )
 
     def run(self, store: ArtifactStore) -> Artifact:
         """All steps, in order; the artifact is stored at the end."""
-        own = similarity.load(self.request.compare)
+        own = similarity.load(self.request.model.compare)
         stages = [worker for worker, _ in self.edge.route.stages]
         self.workers.start([self.framework, *stages, self.edge.target.framework])
-        given = calibration_data(self.request)
+        given = sample_set(self.request.model)
         if self.format.narrow is not None:
             self.source = self.workers.call(
                 self.framework, _JOBS, "narrowed", source=self.source, folder=self.place / "signature"
@@ -165,7 +166,7 @@ class _Compilation:
         inputs, outputs = self._job(self.framework, "read_the_model", source=self.source, samples=given)
         noted = self.workers.call(self.framework, _JOBS, "source_notes", source=self.source, outputs=outputs)
         known = self.workers.call(self.framework, _JOBS, "input_domains", source=self.source)
-        names = class_names.read(self.request.labels)
+        names = class_names.read(self.request.model.labels)
         class_names.check(names, outputs)
         samples, labelled = given.of(inputs, known), self._labelled(inputs, outputs)
         goldens = self.place / GOLDENS
@@ -175,8 +176,8 @@ class _Compilation:
             source=self.source,
             samples=samples,
             count=self.request.goldens,
-            allow_constant=self.request.allow_constant,
-            compare=self.request.compare,
+            allow_constant=self.request.model.allow_constant,
+            compare=self.request.model.compare,
             file=goldens,
         )
         given_to_it = self.ranges if labelled is None else ranges.joined(self.ranges, labelled[1].ranges)
@@ -225,7 +226,7 @@ class _Compilation:
             requires=made["requires"],
             tools=versions,
             calibration=self._calibration(samples, made["method"]),
-            preprocessing=self.request.preprocessing,
+            preprocessing=self.request.model.preprocessing,
             labels=names,
         )
         if own is not None:
@@ -239,7 +240,7 @@ class _Compilation:
             manifest,
             goldens,
             self.place,
-            self.request.compare,
+            self.request.model.compare,
             floats,
         )
         judged = self._job(
@@ -302,7 +303,7 @@ class _Compilation:
                     count=samples.count(),
                     synthetic=samples.path is None,
                     float64=self.edge.target.float64,
-                    conversion=self.request.conversion,
+                    conversion=self.request.model.conversion,
                     toolchains={name: toolchains.python_of(name) for name in self.edge.route.toolchains},
                     steps=self.edge.steps if index == last else (),
                 ),
@@ -316,9 +317,10 @@ class _Compilation:
     def _calibration(self, samples: SampleSet, method: str) -> Calibration:
         if not PRECISIONS[self.edge.precision].calibrated:
             return Calibration(ranges=self.ranges)  # of the data that the goldens were chosen from
+        given = self.request.model.calibration
         return Calibration(
-            kind="synthetic" if samples.path is None else "data",
-            sha256=calibration_sha256(samples.path),
+            kind="data" if isinstance(given, DataFile) else "synthetic",
+            sha256=given.sha256 if isinstance(given, DataFile) else "",
             samples=samples.count(),
             method=method,
             ranges=self.ranges,
@@ -329,18 +331,18 @@ class _Compilation:
     ) -> tuple[Scored, EvaluationSet] | None:
         """The metric of which output with the labels as it takes them, and the evaluation set; wrong ones are refused early."""
         request = self.request
-        if request.evaluation is None:
+        if request.model.evaluation is None:
             return None
-        scorer = metrics.load(request.metric)
+        scorer = metrics.load(request.model.metric)
         labelled = evaluation.prepare(
-            request.evaluation,
+            request.model.evaluation,
             inputs,
-            request.preprocessing,
+            request.model.preprocessing,
             workers=self.workers,
             fresh=not request.use_cache,
         )
         given = labelled.load_labels()
-        found = scored.choose(scorer, given, outputs, request.score, names=labelled.names)
+        found = scored.choose(scorer, given, outputs, request.model.score, names=labelled.names)
         check_size(labelled.count, found.scorer.metric.keep, outputs, found.scorer.output or 0)
         return found, labelled
 

@@ -11,10 +11,10 @@ from edgewright.compile.similarity import Similarity
 from edgewright.compile.verdict.words import percent
 from edgewright.config.bad_zip import BAD_ZIP
 from edgewright.connect.session import Session
-from edgewright.deploy.request import DeployRequest
 from edgewright.errors import DataError, ProtocolError, UsageError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.outcome import Check
+from edgewright.nouns.project import Compare
 from edgewright.wire.answers import Result
 
 HEADERS = 1 << 20  # bytes of an archive that are not its tensors'
@@ -38,7 +38,7 @@ def understood(what: str) -> Iterator[None]:
         ) from error
 
 
-def function_of(request: DeployRequest, artifact: Artifact) -> Similarity | None:
+def function_of(compare: Compare, artifact: Artifact) -> Similarity | None:
     """The user's own function that compares a board's answers; None where the artifact was made without one.
 
     Raises:
@@ -47,7 +47,7 @@ def function_of(request: DeployRequest, artifact: Artifact) -> Similarity | None
     wanted = artifact.manifest.compare
     if wanted is None:
         return None
-    own = similarity.load(request.compare)
+    own = similarity.load(compare)
     what = f"artifact {artifact.id[:12]} was accepted by {wanted.function}"
     with_project = f"deploy with the project file whose [compare] names {wanted.function}"
     if own is None:

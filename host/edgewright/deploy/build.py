@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 import msgspec
 
 from edgewright import targets
 from edgewright.compile.formats import targets_of
-from edgewright.compile.request import CompileRequest
+from edgewright.compile.request import CompileRequest, ModelRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.config import home
@@ -18,6 +17,8 @@ from edgewright.deploy.request import DeployRequest
 from edgewright.errors import Code, ConversionError, DataError, EdgewrightError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
+from edgewright.nouns.model_input import Absent, ModelInput
+from edgewright.nouns.policy import ReleasePolicy
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress
 from edgewright.precisions import EXACT, usable
@@ -33,52 +34,70 @@ class Recipe(Noun, frozen=True, kw_only=True):
     max_opset: int | None = None
 
 
-def recipe_of(request: DeployRequest, profile: Profile, source_format: str) -> Recipe:
+def recipe_of(
+    wanted: ModelRequest, profile: Profile, source_format: str, accelerator: str | None = None
+) -> Recipe:
     """The target and precision of a profile for a source.
+
+    Args:
+        accelerator: the command line's; without one the budget's or the project's decides.
 
     Raises:
         UsageError: there is no such target.
         ConversionError: the source cannot be converted to any target of the profile.
     """
-    if request.target:
-        targets.load(request.target)
+    if wanted.target:
+        targets.load(wanted.target)
     possible = targets_of(source_format)
-    wanted = (request.target,) if request.target else profile.targets
-    for target in wanted:
+    asked = (wanted.target,) if wanted.target else profile.targets
+    for target in asked:
         if target in possible:
             return Recipe(
                 target=target,
-                precision=request.precision_of(profile),
-                default_precision=default_precision(request, profile, target),
-                accelerator=accelerator(request, profile),
+                precision=wanted.precision_of(profile),
+                default_precision=default_precision(wanted.model, profile, target),
+                accelerator=accelerator_of(wanted, profile, accelerator),
             )
     raise ConversionError(
-        f"no conversion from {source_format} to {' or '.join(wanted)}, the targets of {profile.name}",
+        f"no conversion from {source_format} to {' or '.join(asked)}, the targets of {profile.name}",
         hint=f"from {source_format} there is: {', '.join(possible) or 'none'}; `edgewright targets` lists all",
         code=Code.NO_EDGE,
     )
 
 
-def default_precision(request: DeployRequest, profile: Profile, target: str) -> str:
+def compile_request(wanted: ModelRequest, recipe: Recipe) -> CompileRequest:
+    """What to compile for a recipe: the one place where `convert` and `deploy` turn into a compilation."""
+    conversion = msgspec.structs.replace(wanted.model.conversion, accelerator=recipe.accelerator)
+    return CompileRequest(
+        model=msgspec.structs.replace(wanted.model, conversion=conversion),
+        target=recipe.target,
+        precision=recipe.precision,
+        default_precision=recipe.default_precision,
+        max_opset=recipe.max_opset,
+        use_cache=wanted.use_cache,
+    )
+
+
+def default_precision(model: ModelInput, profile: Profile, target: str) -> str:
     """The profile's precision, where the target makes it and what it needs is given; else 32-bit floats."""
     found = usable(
         profile.precision,
         targets.load(target).precisions,
-        data=request.calibration is not None,
-        layers=bool(request.conversion.keep_float),
+        data=not isinstance(model.calibration, Absent),
+        layers=bool(model.conversion.keep_float),
     )
     return profile.precision if found else EXACT.name
 
 
-def accelerator(request: DeployRequest, profile: Profile) -> str:
+def accelerator_of(wanted: ModelRequest, profile: Profile, given: str | None) -> str:
     """The accelerator that the user or the budget names; empty where any will do."""
-    named = request.accelerator or request.budget_of(profile).accelerator or request.conversion.accelerator
+    named = given or wanted.budget_of(profile).accelerator or wanted.model.conversion.accelerator
     return "" if named in ("cpu", "auto") else named
 
 
-def check_synthetic(request: DeployRequest, artifact: Artifact) -> None:
+def check_synthetic(policy: ReleasePolicy, artifact: Artifact) -> None:
     """Raises DataError when an artifact was calibrated without data and that was not allowed."""
-    if artifact.manifest.calibration.kind == "synthetic" and not request.allow_synthetic:
+    if artifact.manifest.calibration.kind == "synthetic" and not policy.allow_synthetic:
         raise DataError(
             "the artifact was calibrated with synthetic data: its answers on real inputs are unknown",
             hint="give --calibration FILE, or --allow-synthetic to ship it all the same",
@@ -121,9 +140,9 @@ class Builder:
         given = self._request.artifact
         try:
             if given is not None:
-                check_synthetic(self._request, given)
+                check_synthetic(self._request.policy, given)
                 return given
-            recipe = recipe_of(self._request, profile, self._format)
+            recipe = recipe_of(self._request.wanted, profile, self._format, self._request.policy.accelerator)
             recipe = msgspec.structs.replace(recipe, max_opset=max_opset)
         except EdgewrightError as error:
             return error
@@ -135,19 +154,6 @@ class Builder:
         return self._built[recipe]
 
     def _compile(self, recipe: Recipe, workers: Workers) -> Artifact:
-        request = self._request
-        assert isinstance(request.source, Path)  # noqa: S101 - the caller gave no artifact
-        artifact = compile_model(
-            CompileRequest(
-                source=request.source, target=recipe.target, precision=recipe.precision,
-                default_precision=recipe.default_precision, inputs=request.inputs,
-                conversion=msgspec.structs.replace(request.conversion, accelerator=recipe.accelerator),
-                calibration=request.calibration, preprocessing=request.preprocessing, compare=request.compare, labels=request.labels,
-                evaluation=request.evaluation, metric=request.metric, score=request.score, allow_constant=request.allow_constant,
-                use_cache=request.use_cache, max_opset=recipe.max_opset,
-            ),
-            self._progress,
-            workers,
-        )  # fmt: skip
-        check_synthetic(request, artifact)
+        artifact = compile_model(compile_request(self._request.wanted, recipe), self._progress, workers)
+        check_synthetic(self._request.policy, artifact)
         return artifact

@@ -1,56 +1,45 @@
-"""A deployment: builds what the boards need, then runs each board's release in parallel."""
+"""A deployment: builds what the boards need, fixes the plan, then runs each board's release in parallel."""
 
 from __future__ import annotations
 
+import platform
 import threading
-import time
+import uuid
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from typing import NamedTuple
 
 import msgspec
 
 from edgewright import targets
 from edgewright.compile.recognise import recognise
-from edgewright.compile.similarity import Similarity
 from edgewright.compile.workers import Workers
 from edgewright.config import home
+from edgewright.config import trust as trust_files
 from edgewright.connect.opener import Opener
-from edgewright.connect.provision import RuntimeChoice, ensure_runtime
-from edgewright.connect.session import Session
 from edgewright.connect.transport import AskPassword
-from edgewright.deploy import fit, gate, interface, readable, scoring
+from edgewright.deploy import readable
 from edgewright.deploy.board_answers import function_of
 from edgewright.deploy.board_profile import profile_of
 from edgewright.deploy.build import Builder
 from edgewright.deploy.fan_out import FanOut, Turns
-from edgewright.deploy.incumbent import Incumbent, incumbent_of, interface_kept, interface_there
-from edgewright.deploy.release import BoardRelease
+from edgewright.deploy.incumbent import IncumbentInterfaces
+from edgewright.deploy.journal import NoJournal
+from edgewright.deploy.outcomes import failed, recorded
 from edgewright.deploy.request import DeployRequest
+from edgewright.deploy.shipment import Shipment, absolute, attached, shipment_of
+from edgewright.deploy.task import BoardTask, Tools, run_tasks
 from edgewright.deploy.trace import Trace
-from edgewright.errors import (
-    Aborted,
-    BoardError,
-    Code,
-    EdgewrightError,
-    GateRefused,
-    LeftAtWork,
-    Unreachable,
-)
-from edgewright.nouns import outcome as words
-from edgewright.nouns.artifact import Artifact, Manifest
+from edgewright.errors import EdgewrightError
+from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.board import Board
+from edgewright.nouns.deploy_plan import BoardPlan, DeployPlan, ReleaseOrder
 from edgewright.nouns.facts import Facts
-from edgewright.nouns.interface import Interface, interface_of
-from edgewright.nouns.outcome import BoardOutcome, Check
+from edgewright.nouns.outcome import BoardOutcome
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step, silent
-from edgewright.precisions import PRECISIONS, offered
 from edgewright.store.history import History
-
-REVERTED_BY_BOARD = (
-    Code.HOOK_FAILED,
-    Code.REVERTED,
-)  # codes after which the board has put its old release back
+from edgewright.store.journal import BoardRecord, DeploymentJournal, working_on
 
 
 def deploy(
@@ -70,9 +59,28 @@ def deploy(
         An outcome a board, in the request's order: a board's trouble never raises.
 
     Raises:
-        EdgewrightError: nothing was sent to any board: the model, the data or the files cannot be used.
+        EdgewrightError: nothing was sent to any board: the model, the data or the files cannot be used, or the journal cannot be
+            written.
     """
     return Deployment(request, history, ask_password, progress, workers).run()
+
+
+class Draft:
+    """What is known of one board before the plan is fixed; `failure` once it cannot be in it."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.profile: Profile | None = None
+        self.artifact: Artifact | None = None
+        self.failure: BoardOutcome | None = None
+
+
+class Ready(NamedTuple):
+    """A board that can be in the plan."""
+
+    board: Board
+    profile: Profile
+    artifact: Artifact
 
 
 class Deployment:
@@ -91,35 +99,25 @@ class Deployment:
         self.history = history
         self.progress = progress
         self.open = Opener(request.fleet, ask_password, progress)
-        self.turns = Turns()
-        self.profiles: dict[str, Profile] = {}
-        self.failures: dict[str, BoardOutcome] = {}
-        self.artifacts: dict[str, Artifact] = {}
-        self.scorings: dict[str, scoring.Scoring | None] = {}
-        self.similarities: dict[str, Similarity | None] = {}
+        self.drafts = {board.name: Draft(board) for board in request.boards}
+        self.shipments: dict[str, Shipment] = {}  # by the artifact's id
         self.version = ""
-        self.interfaces: dict[
-            str, Interface | None
-        ] = {}  # of incumbents' artifacts, as this machine knows them
-        self.lookup = threading.Lock()  # boards look into the store and the history one at a time
 
     def run(self) -> list[BoardOutcome]:
-        """Identify, build, release; the outcomes in the request's order."""
-        if self.request.artifact is not None:
-            self.prepare_comparison(self.request.artifact)
-        source_format = recognise(self.request.source).source.format if self.request.source else ""
+        """Identify, build, plan, release; the outcomes in the request's order."""
+        artifact, model = self.request.artifact, self.request.wanted.model
+        if artifact is not None:
+            function_of(model.compare, artifact)
+        source_format = "" if artifact is not None else recognise(model.source).source.format
         self.identify()
         self.build(source_format)
-        boards = [board for board in self.request.boards if board.name not in self.failures]
-        fan_out: FanOut[BoardOutcome] = FanOut(
-            lambda board: self.deploy_board(board, fan_out), self.ended,
-            parallel=self.request.parallel, progress=self.progress,
-        )  # fmt: skip
-        done = {outcome.board: outcome for outcome in fan_out.run(boards)} | self.failures
-        outcomes = [done[board.name] for board in self.request.boards]
-        if self.request.dry_run:
-            return outcomes
-        return recorded(self.history, "deploy", self.request.fleet.name, self.version, outcomes)
+        plan = self.plan()
+        done = self.release(plan) if plan.boards else {}
+        lost = [draft.failure for draft in self.drafts.values() if draft.failure is not None]
+        if lost and not self.request.policy.dry_run:
+            lost = recorded(self.history, "deploy", self.request.fleet.name, self.version, lost)
+        done |= {outcome.board: outcome for outcome in lost}
+        return [done[board.name] for board in self.request.boards]
 
     def identify(self) -> None:
         """The profile of every board; only those that the fleet file does not say are asked.
@@ -129,20 +127,23 @@ class Deployment:
         """
 
         def ask(board: Board) -> None:
-            if board.profile:
-                self.profiles[board.name] = profile_of(board, Facts())
-                return
-            self.progress(Step(what="facts", board=board.name))
-            with self.open(board) as session:
-                self.profiles[board.name] = profile_of(board, session.facts())
+            facts = Facts()
+            if not board.profile:
+                self.progress(Step(what="facts", board=board.name))
+                with self.open(board) as session:
+                    facts = session.facts()
+            self.drafts[board.name].profile = profile_of(board, facts)
 
-        def failed(board: Board, error: EdgewrightError) -> None:
-            self.failures[board.name] = self.ended(board, error)
-
-        fan_out = FanOut(ask, failed, parallel=self.request.parallel, progress=self.progress)
+        fan_out = FanOut(ask, self.lost, parallel=self.request.parallel, progress=self.progress)
         fan_out.run(self.request.boards)
         if fan_out.cancelled.is_set():
             raise KeyboardInterrupt
+
+    def lost(self, board: Board, error: EdgewrightError) -> None:
+        """Notes why a board cannot be in the plan."""
+        draft, trace = self.drafts[board.name], Trace()
+        draft.artifact = None
+        draft.failure = failed(board, self.request.name, error, trace)
 
     def build(self, source_format: str) -> None:
         """The artifacts, and the version that they are released as. Raises when there is none for any board."""
@@ -152,38 +153,34 @@ class Deployment:
 
     def build_with(self, workers: Workers, source_format: str) -> None:
         """As `build`, with workers that all of it shares."""
-        known = [board for board in self.request.boards if board.name in self.profiles]
+        known = [draft for draft in self.drafts.values() if draft.failure is None]
+        profiles = [draft.profile for draft in known if draft.profile is not None]
         builder = Builder(self.request, source_format, self.progress)
-        errors = self.take(known, builder.build([self.profiles[board.name] for board in known], workers))
+        errors = self.take(known, builder.build(profiles, workers))
         errors += self.lower(builder, workers)
-        if errors and not self.artifacts:
+        artifacts = {draft.artifact.id: draft.artifact for draft in known if draft.artifact is not None}
+        if errors and not artifacts:
             raise errors[0]
-        ids = sorted({artifact.id for artifact in self.artifacts.values()})
         self.version = self.request.version or self.history.version_for(
-            self.request.fleet.name, self.request.model, ids
+            self.request.fleet.name, self.request.name, sorted(artifacts)
         )
-        for artifact in self.artifacts.values():
-            if artifact.id not in self.scorings:
-                self.scorings[artifact.id] = scoring.prepared(self.request, artifact, workers)
-            self.prepare_comparison(artifact)
-
-    def prepare_comparison(self, artifact: Artifact) -> None:
-        """Loads the user's own comparison. Raises UsageError where it is not the one that the artifact was made with."""
-        if artifact.id not in self.similarities:
-            self.similarities[artifact.id] = function_of(self.request, artifact)
+        for artifact in artifacts.values():
+            self.shipments[artifact.id] = shipment_of(
+                self.request.wanted.model, artifact, workers,
+                converted=self.request.artifact is None, fresh=not self.request.wanted.use_cache,
+            )  # fmt: skip
 
     def take(
-        self, boards: Sequence[Board], built: Sequence[Artifact | EdgewrightError]
+        self, drafts: Sequence[Draft], built: Sequence[Artifact | EdgewrightError]
     ) -> list[EdgewrightError]:
         """Notes what was built for each board, or why nothing was; returns the errors."""
         errors: list[EdgewrightError] = []
-        for board, result in zip(boards, built, strict=True):
+        for draft, result in zip(drafts, built, strict=True):
             if isinstance(result, Artifact):
-                self.artifacts[board.name] = result
+                draft.artifact = result
             else:
                 errors.append(result)
-                self.artifacts.pop(board.name, None)
-                self.failures[board.name] = self.failed(board, result, Trace(), time.monotonic())
+                self.lost(draft.board, result)
         return errors
 
     def lower(self, builder: Builder, workers: Workers) -> list[EdgewrightError]:
@@ -191,10 +188,15 @@ class Deployment:
 
         Boards are asked only where an artifact is too new for some runtime that there is.
         """
+        if self.request.artifact is not None:
+            return []
+        asked = {
+            ready.board.name: ready for ready in self.ready() if readable.may_be_too_new(ready.artifact.manifest)
+        }  # fmt: skip
         opsets: dict[str, int] = {}
 
         def ask(board: Board) -> None:
-            manifest = self.artifacts[board.name].manifest
+            manifest = asked[board.name].artifact.manifest
             self.progress(Step(what="facts", board=board.name))
             with self.open(board) as session:
                 runtimes = readable.of_board(
@@ -204,185 +206,79 @@ class Deployment:
             if opset is not None:
                 opsets[board.name] = opset
 
-        def failed(board: Board, error: EdgewrightError) -> None:
-            self.artifacts.pop(board.name)
-            self.failures[board.name] = self.ended(board, error)
-
-        if self.request.artifact is not None:
-            return []
-        asked = [
-            board for board in self.request.boards
-            if board.name in self.artifacts and readable.may_be_too_new(self.artifacts[board.name].manifest)
-        ]  # fmt: skip
         if not asked:
             return []
-        fan_out = FanOut(ask, failed, parallel=self.request.parallel, progress=self.progress)
-        fan_out.run(asked)
+        fan_out = FanOut(ask, self.lost, parallel=self.request.parallel, progress=self.progress)
+        fan_out.run([ready.board for ready in asked.values()])
         if fan_out.cancelled.is_set():
             raise KeyboardInterrupt
-        boards = [board for board in asked if board.name in opsets]
-        wanted = [(self.profiles[board.name], opsets[board.name]) for board in boards]
-        return self.take(boards, builder.rebuild(wanted, workers)) if wanted else []
+        wanted = [(asked[name].profile, opset) for name, opset in sorted(opsets.items())]
+        drafts = [self.drafts[name] for name in sorted(opsets)]
+        return self.take(drafts, builder.rebuild(wanted, workers)) if wanted else []
 
-    def deploy_board(self, board: Board, fan_out: FanOut[BoardOutcome]) -> BoardOutcome:
-        """One board from the connection to the commit; never raises for what the board does."""
-        started = time.monotonic()
-        trace = Trace()
-        trace.profile, trace.artifact = self.profiles[board.name], self.artifacts[board.name]
-        try:
-            with self.open(board) as session:
-                kind = self.attempt(board, session, trace, fan_out)
-        except EdgewrightError as error:
-            return self.failed(board, error, trace, started)
-        return self.outcome(board, kind, trace, started)
-
-    def attempt(self, board: Board, session: Session, trace: Trace, fan_out: FanOut[BoardOutcome]) -> str:
-        """The board's checks, then its release; returns the outcome's word."""
-        profile, artifact = self.profiles[board.name], self.artifacts[board.name]
-        self.progress(Step(what="facts", board=board.name))
-        trace.facts = facts = session.facts()
-        fit.check_board(facts, profile, board=board.name)
-        incumbent = incumbent_of(session, self.request.model)
-        trace.current = incumbent.release
-        fit.check_accelerator(
-            self.request.accelerator or self.request.budget_of(profile).accelerator, facts, board=board.name
-        )
-        fit.check_artifact(facts, artifact.manifest, board=board.name)
-        trace.release = f"{self.version}-{artifact.id[:8]}"
-        if trace.current == trace.release and self.request.dry_run:
-            return words.UNCHANGED
-        trace.checks += uncalibrated(self.request, profile, artifact.manifest)
-        if incumbent.release not in ("", trace.release):
-            self.check_interface(session, incumbent, artifact, trace)
-        choice = self.runtime(board, session, facts, trace)
-        if self.request.dry_run:
-            trace.steps += [f"send up to {sum(entry.size for entry in artifact.manifest.files)} bytes", "install",
-                            "verify", "bench", "gate", "activate", "commit"]  # fmt: skip
-            return words.PLANNED
-        release = BoardRelease(
-            self.request, board, session, trace, profile=profile, artifact=artifact, choice=choice, version=self.version,
-            scoring=self.scorings.get(artifact.id), similarity=self.similarities.get(artifact.id),
-            turn=self.turns.of(board), cancelled=fan_out.cancelled, reopen=lambda: self.open(board), progress=self.progress,
-        )  # fmt: skip
-        return release.confirm() if trace.current == trace.release else release.run()
-
-    def check_interface(
-        self, session: Session, incumbent: Incumbent, artifact: Artifact, trace: Trace
-    ) -> None:
-        """Compares with what the application on the board uses now, before anything is sent.
-
-        Raises:
-            GateRefused: it is another interface, and the user did not accept that.
-        """
-        with self.lookup:
-            if incumbent.artifact not in self.interfaces:
-                self.interfaces[incumbent.artifact] = interface_kept(incumbent.artifact, self.history)
-        known = self.interfaces[incumbent.artifact] or interface_there(session, self.request.model, incumbent)
-        if known is None:
-            trace.checks.append(interface.unknown(incumbent.release))
-            return
-        accepted = self.request.accept_interface_change
-        found = interface.checks(interface_of(artifact.manifest), known, incumbent.release, accepted=accepted)
-        trace.checks += found
-        if refusal := gate.refusal(found):
-            hint = f"change what reads it on the board and give {interface.OPTION}, or deploy it under another --name"
-            raise GateRefused(
-                refusal, hint=f"`current` stays {incumbent.release}; {hint}", code=Code.INTERFACE
-            )
-
-    def runtime(self, board: Board, session: Session, facts: Facts, trace: Trace) -> RuntimeChoice:
-        """The runtime that the artifact runs on there; provisioned when the board lacks it."""
-        artifact = self.artifacts[board.name]
-        choice = ensure_runtime(
-            session, facts, artifact.manifest.target, requires=artifact.manifest.requires,
-            wheels=self.request.wheels, progress=self.progress, dry_run=self.request.dry_run,
-        )  # fmt: skip
-        if choice.installed:
-            trace.steps.append(f"provision {choice.name} {choice.version}")
-            trace.sent_bytes += choice.bytes
-        trace.runtime = f"{choice.name} {choice.version}"
-        fit.check_runtime(artifact.manifest, choice, board=board.name)
-        return choice
-
-    def ended(self, board: Board, error: EdgewrightError) -> BoardOutcome:
-        """The outcome of a board of which nothing else is known."""
-        return self.failed(board, error, Trace(), time.monotonic())
-
-    def failed(self, board: Board, error: EdgewrightError, trace: Trace, started: float) -> BoardOutcome:
-        """The outcome of a board that ended with an error."""
-        outcome = self.outcome(board, kind_of(error, trace), trace, started)
-        return msgspec.structs.replace(outcome, code=error.code, message=error.message, hint=error.hint)
-
-    def outcome(self, board: Board, kind: str, trace: Trace, started: float) -> BoardOutcome:
-        """The outcome of a board from what was traced."""
-        manifest = trace.artifact.manifest if trace.artifact else None
-        return BoardOutcome(
-            board=board.name,
-            outcome=kind,
-            model=self.request.model,
-            release=trace.release,
-            current=trace.current,
-            profile=trace.profile.name if trace.profile else board.profile or "",
-            target=manifest.target if manifest else "",
-            precision=manifest.precision if manifest else "",
-            artifact=trace.artifact.id if trace.artifact else "",
-            runtime=trace.runtime,
-            guard=trace.guard,
-            checks=tuple(trace.checks),
-            interface=interface_of(manifest) if manifest else None,
-            measurement=trace.measurement,
-            incumbent=trace.incumbent,
-            steps=tuple(trace.steps),
-            sent_bytes=trace.sent_bytes,
-            seconds=round(time.monotonic() - started, 3),
-            simulated=trace.facts.simulated,
-        )
-
-
-def uncalibrated(request: DeployRequest, profile: Profile, manifest: Manifest) -> list[Check]:
-    """A line for people where the profile's own precision was not taken, for want of what it needs."""
-    wanted = profile.precision
-    asked = request.artifact is not None or request.precision_of(profile) is not None
-    if asked or wanted == manifest.precision or not offered(targets.load(manifest.target).precisions, wanted):
-        return []
-    if PRECISIONS[wanted].calibrated and not request.calibration:
-        option = "--calibration"
-    elif PRECISIONS[wanted].mixed and not request.conversion.keep_float:
-        option = "--keep-float"
-    else:
-        return []
-    note = f"{wanted}, the default of {profile.name}, needs {option}: {manifest.precision} was taken"
-    return [Check(name="precision", ok=True, note=note)]
-
-
-def kind_of(error: EdgewrightError, trace: Trace) -> str:
-    """The outcome's word for an error."""
-    if isinstance(error, GateRefused):
-        return words.REFUSED
-    if isinstance(error, Aborted):
-        return words.ABORTED
-    if isinstance(error, LeftAtWork) or (trace.activating and not isinstance(error, BoardError)):
-        return words.UNKNOWN
-    if isinstance(error, Unreachable):
-        return words.UNREACHABLE
-    if isinstance(error, BoardError) and error.code in REVERTED_BY_BOARD:
-        return words.REVERTED
-    return words.FAILED
-
-
-def recorded(
-    history: History, action: str, fleet: str, version: str, outcomes: list[BoardOutcome]
-) -> list[BoardOutcome]:
-    """The outcomes, kept in the history; a history that fails must not lose them, each says so then."""
-    try:
-        history.record(action, fleet, version, outcomes)
-    except EdgewrightError as error:
+    def ready(self) -> list[Ready]:
+        """The boards that have all that a plan needs."""
         return [
-            msgspec.structs.replace(
-                outcome,
-                message="; ".join(filter(None, (outcome.message, f"not kept: {error.message}"))),
-                hint=outcome.hint or error.hint,
-            )
-            for outcome in outcomes
+            Ready(draft.board, draft.profile, draft.artifact)
+            for draft in self.drafts.values()
+            if draft.failure is None and draft.profile is not None and draft.artifact is not None
         ]
-    return outcomes
+
+    def plan(self) -> DeployPlan:
+        """What is done to which board."""
+        request = self.request
+        ready = self.ready()
+        pins = trust_files.load(request.fleet).boards
+        scorings = [shipment.scoring for shipment in self.shipments.values()]
+        return DeployPlan(
+            nonce=uuid.uuid4().hex,
+            host=platform.node() or "unknown",
+            fleet=request.fleet.name,
+            version=self.version,
+            model=absolute(request.wanted.model),
+            converted=request.artifact is None,
+            evaluation_sha256=next((one.sha256 for one in scorings if one is not None), ""),
+            wheels=tuple(attached(path) for path in request.wheels),
+            boards=tuple(
+                BoardPlan(
+                    board=board.name,
+                    board_id=pins[board.name].board_id if board.name in pins else "",
+                    profile=profile.name,
+                    artifact=artifact.id,
+                    order=self.order(profile),
+                )
+                for board, profile, artifact in ready
+            ),
+        )
+
+    def order(self, profile: Profile) -> ReleaseOrder:
+        """What becomes of an artifact on boards of a kind."""
+        request = self.request
+        return ReleaseOrder(
+            model=request.name,
+            version=self.version,
+            policy=msgspec.structs.replace(request.policy, budget=request.budget_of(profile)),
+            hooks={kind: attached(path) for kind, path in request.hooks.items()},
+            hook_s=request.hook_s,
+        )
+
+    def release(self, plan: DeployPlan) -> dict[str, BoardOutcome]:
+        """The boards of the plan, each in its own time."""
+        dry_run = self.request.policy.dry_run
+        tools = Tools(
+            self.open, NoJournal() if dry_run else DeploymentJournal(self.history), IncumbentInterfaces(self.history), Turns(),
+            self.progress, threading.Event(),
+        )  # fmt: skip
+        tasks = [self.task(plan, BoardRecord(plan=entry), tools) for entry in plan.boards]
+        with nullcontext() if dry_run else working_on(plan.id):
+            tools.journal.begin(plan)
+            return run_tasks(plan, tasks, tools, self.request.parallel)
+
+    def task(self, plan: DeployPlan, record: BoardRecord, tools: Tools) -> BoardTask:
+        """One board's part of the plan."""
+        draft = self.drafts[record.plan.board]
+        named = self.request.artifact is not None or bool(
+            draft.profile and self.request.wanted.precision_of(draft.profile)
+        )
+        shipment = self.shipments[record.plan.artifact]
+        return BoardTask(plan, record, draft.board, shipment, tools._replace(precision_asked=named))

@@ -6,7 +6,7 @@ import threading
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -35,6 +35,11 @@ class Turns:
             return self._locks[board.machine]
 
 
+def threads(count: int) -> Executor:
+    """An executor of so many threads."""
+    return ThreadPoolExecutor(count, thread_name_prefix="board")
+
+
 class FanOut(Generic[T]):
     """Runs `work(board)` for every board.
 
@@ -43,6 +48,7 @@ class FanOut(Generic[T]):
         failed: the result of a board whose work raised (another error than this project's is an
             InternalError), or which the user stopped (Aborted: not begun; LeftAtWork: not waited for).
         parallel: boards at once.
+        executor: makes what runs the work; it is given how many run at once.
 
     Attributes:
         cancelled: set by the first Ctrl-C; `work` looks at it between its steps and ends early, as by `watched`.
@@ -55,12 +61,15 @@ class FanOut(Generic[T]):
         *,
         parallel: int = PARALLEL,
         progress: Progress = silent,
+        executor: Callable[[int], Executor] = threads,
+        cancelled: threading.Event | None = None,
     ) -> None:
+        self._executor = executor
         self._work = work
         self._failed = failed
         self._parallel = max(1, parallel)
         self._progress = progress
-        self.cancelled = threading.Event()
+        self.cancelled = cancelled or threading.Event()
 
     def run(self, boards: Sequence[Board]) -> list[T]:
         """The results in the boards' order.
@@ -68,7 +77,7 @@ class FanOut(Generic[T]):
         The first Ctrl-C begins no further board and lets those at work finish their step; a second one leaves
         them, their threads still running.
         """
-        pool = ThreadPoolExecutor(min(self._parallel, max(1, len(boards))), thread_name_prefix="board")
+        pool = self._executor(min(self._parallel, max(1, len(boards))))
         futures: list[Future[T]] = []
         try:
             for board in boards:  # a Ctrl-C may come in here as well

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import NamedTuple
 
 from edgewright.config import home
@@ -28,6 +29,22 @@ def incumbent_of(session: Session, model: str) -> Incumbent:
         return Incumbent()
     about = found.current_release
     return Incumbent(found.current, about.artifact if about else "")
+
+
+class IncumbentInterfaces:
+    """The interfaces of incumbents, each looked up once; boards look into the store and the history one at a time."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._known: dict[str, Interface | None] = {}
+        self._lookup = threading.Lock()
+
+    def of(self, session: Session, model: str, incumbent: Incumbent) -> Interface | None:
+        """The interface of a board's incumbent; None where nobody knows it."""
+        with self._lookup:
+            if incumbent.artifact not in self._known:
+                self._known[incumbent.artifact] = interface_kept(incumbent.artifact, self._history)
+        return self._known[incumbent.artifact] or interface_there(session, model, incumbent)
 
 
 def interface_kept(artifact: str, history: History) -> Interface | None:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import platform
-import time
-import uuid
-
-import msgspec
+from collections.abc import Callable
 
 from edgewright.connect.opener import Opener
 from edgewright.connect.session import Session
 from edgewright.connect.transport import AskPassword
-from edgewright.deploy.deploy import kind_of, recorded
 from edgewright.deploy.fan_out import FanOut
 from edgewright.deploy.incumbent import incumbent_of
-from edgewright.deploy.release import LEASE_S
-from edgewright.deploy.request import DEADLINE_S
-from edgewright.deploy.settle import settle, settled
+from edgewright.deploy.outcomes import failed, outcome_of, recorded
 from edgewright.deploy.trace import Trace
-from edgewright.errors import BoardError, Code, EdgewrightError, Unreachable
+from edgewright.deploy.transaction import Transaction, new_txn
+from edgewright.errors import BoardError, Code, EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
-from edgewright.nouns.outcome import PLANNED, BoardOutcome
+from edgewright.nouns.outcome import COMMITTED, PLANNED, BoardOutcome
+from edgewright.nouns.policy import DEADLINE_S
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.store.history import History
 from edgewright.wire import commands
@@ -58,17 +53,17 @@ def rollback(
     opener = Opener(request.fleet, ask_password, progress)
 
     def work(board: Board) -> BoardOutcome:
-        started = time.monotonic()
         trace = Trace()
         try:
             with opener(board) as session:
-                kind = attempt(request, board, session, trace, opener, fan_out.watched)
-            return outcome(request, board, kind, trace, started)
+                trace.board_id = session.greeting.board_id
+                kind = attempt(request, session, trace, lambda: opener(board), fan_out.watched)
+            return outcome_of(board, request.model, kind, trace)
         except EdgewrightError as error:
-            return failed(request, board, error, trace, started)
+            return failed(board, request.model, error, trace)
 
     def ended(board: Board, error: EdgewrightError) -> BoardOutcome:
-        return failed(request, board, error, Trace(), time.monotonic())
+        return failed(board, request.model, error, Trace())
 
     fan_out: FanOut[BoardOutcome] = FanOut(work, ended, parallel=request.parallel, progress=progress)
     outcomes = fan_out.run(request.boards)
@@ -79,19 +74,20 @@ def rollback(
 
 def attempt(
     request: RollbackRequest,
-    board: Board,
     session: Session,
     trace: Trace,
-    opener: Opener,
+    reopen: Callable[[], Session],
     progress: Progress,
 ) -> str:
     """One board's rollback; returns `committed` or `planned`."""
-    step = Step(what="rollback", board=board.name, detail=request.to or "to the known-good one before")
+    step = Step(
+        what="rollback", board=session.board.name, detail=request.to or "to the known-good one before"
+    )
     progress(step)
     trace.facts = session.facts()
     trace.current = incumbent_of(session, request.model).release
     progress(step)  # from here on it is one step
-    txn = uuid.uuid4().hex
+    txn = new_txn()
     command = commands.Rollback(
         model=request.model, to=request.to, txn=txn, deadline_s=request.deadline_s, unguarded=request.unguarded,
         threads=request.threads, accelerator=request.accelerator, dry_run=request.dry_run,
@@ -100,22 +96,13 @@ def attempt(
         trace.release = planned(session, command)
         trace.steps += [f"verify {trace.release}", "activate", "commit"]
         return PLANNED
-    host = platform.node() or "unknown"
-    session.call(commands.Begin(model=request.model, txn=txn, host=host, ttl_s=LEASE_S))
-    trace.activating = True
-    try:
-        answer = session.call(command)
-        trace.release, trace.guard = answer.release, answer.guard
-        kind = session.call(commands.Commit(txn=txn)).outcome
-        session.call(commands.End(txn=txn))
-    except Unreachable:
-        kind = settle(lambda: opener(board), txn)
-    settled(trace, kind)
-    if not trace.release:  # its answer was lost: ask what it was
-        with opener(board) as again:
+    with Transaction(session, request.model, reopen, txn) as transaction:
+        transaction.switch(command, trace)
+    if not trace.release:  # the board's answer was lost: ask which one it was
+        with reopen() as again:
             trace.release = incumbent_of(again, request.model).release
     trace.current = trace.release
-    return kind
+    return COMMITTED
 
 
 def planned(session: Session, command: commands.Rollback) -> str:
@@ -130,26 +117,3 @@ def planned(session: Session, command: commands.Rollback) -> str:
                 code=Code.UNSUPPORTED,
             ) from error
         raise
-
-
-def outcome(request: RollbackRequest, board: Board, kind: str, trace: Trace, started: float) -> BoardOutcome:
-    """The outcome of one board."""
-    return BoardOutcome(
-        board=board.name,
-        outcome=kind,
-        model=request.model,
-        release=trace.release,
-        current=trace.current,
-        guard=trace.guard,
-        steps=tuple(trace.steps),
-        seconds=round(time.monotonic() - started, 3),
-        simulated=trace.facts.simulated,
-    )
-
-
-def failed(
-    request: RollbackRequest, board: Board, error: EdgewrightError, trace: Trace, started: float
-) -> BoardOutcome:
-    """The outcome of a board that ended with an error."""
-    ended = outcome(request, board, kind_of(error, trace), trace, started)
-    return msgspec.structs.replace(ended, code=error.code, message=error.message, hint=error.hint)

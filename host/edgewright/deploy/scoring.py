@@ -16,13 +16,13 @@ from edgewright.connect.session import Session
 from edgewright.deploy import gate
 from edgewright.deploy.board_answers import HEADERS, understood
 from edgewright.deploy.interface import shown
-from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.tensor_names import made_up, plain_name, positions
 from edgewright.errors import DataError
 from edgewright.nouns.artifact import Artifact, Manifest, TensorSpec, of_output
 from edgewright.nouns.comparison import Comparison
 from edgewright.nouns.listing import listed
 from edgewright.nouns.metric import RANKS, TOP
+from edgewright.nouns.model_input import ModelInput
 from edgewright.nouns.outcome import Check
 from edgewright.nouns.precision import AS_IS
 from edgewright.nouns.project import Budget
@@ -41,6 +41,7 @@ class Scoring:
 
     Attributes:
         inputs: the file that boards get; integers where the artifact's inputs are.
+        sha256: of the evaluation set.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Scoring:
         self._scorer, self._given, self._labels, self._whole = scorer, given, labels, whole
         self._outputs = outputs
         self.inputs = inputs or given.inputs
+        self.sha256 = given.sha256 if given else ""
 
     def real(self) -> Path:
         """The inputs in real values, for an incumbent: its integers may stand for others than the candidate's.
@@ -202,36 +204,45 @@ def real_valued(manifest: Manifest) -> tuple[TensorSpec, ...]:
     return evaluation.real_valued(manifest.inputs)
 
 
-def prepared(request: DeployRequest, artifact: Artifact, workers: Workers | None) -> Scoring | None:
+def prepared(
+    model: ModelInput,
+    artifact: Artifact,
+    workers: Workers | None,
+    *,
+    converted: bool = True,
+    fresh: bool = False,
+) -> Scoring | None:
     """The scoring of an artifact; None without an evaluation set.
+
+    Args:
+        converted: the artifact was made from `model`, it is no other one that is shipped as it is.
+        fresh: prepare the set again, also where it is in the cache.
 
     Raises:
         DataError, UsageError: the set or its labels do not fit the model or the metric.
     """
-    if request.evaluation is None:
+    if model.evaluation is None:
         return None
     manifest = artifact.manifest
-    scorer = metrics.load(request.metric)
+    scorer = metrics.load(model.metric)
     real = real_valued(manifest)
-    given = evaluation.prepare(
-        request.evaluation, real, request.preprocessing, workers=workers, fresh=not request.use_cache
-    )
+    given = evaluation.prepare(model.evaluation, real, model.preprocessing, workers=workers, fresh=fresh)
     inputs = given.inputs if real == manifest.inputs else evaluation.quantised(given, manifest.inputs)
     whole = manifest.inputs if real == manifest.inputs and any(spec.scale for spec in real) else ()
-    one, labels, _ = scored_output(request, manifest, scorer, given)
+    before = converted or model.score is None
+    one, labels, _ = scored_output(model.score, manifest, scorer, given, before=before)
     check_size(given.count, on_board(one), manifest.outputs)
     return Scoring(one, given, labels, manifest.outputs, inputs, whole)
 
 
 def scored_output(
-    request: DeployRequest, manifest: Manifest, scorer: Scorer, given: EvaluationSet
+    score: str | None, manifest: Manifest, scorer: Scorer, given: EvaluationSet, *, before: bool
 ) -> scored.Scored:
-    """Which output is scored: that of the conversion, where it scored one by this metric and the user names no other."""
+    """Which output is scored: that of the conversion, where it scored one by this metric and the user names no other (`before`)."""
     known, labels = manifest.accuracy, given.load_labels()
-    converted = request.artifact is None or request.score is None
-    if known is not None and known.metric == scorer.metric.name and converted:
+    if known is not None and known.metric == scorer.metric.name and before:
         return scored.as_before(scorer, labels, manifest.outputs, known, names=given.names)
-    return scored.choose(scorer, labels, manifest.outputs, request.score, names=given.names)
+    return scored.choose(scorer, labels, manifest.outputs, score, names=given.names)
 
 
 def like(mine: TensorSpec, theirs: Tensor) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.facts import Facts
 from edgewright.nouns.measurement import Measurement
@@ -13,11 +15,14 @@ class Trace:
     """What happened so far on one board; read when it ends, however it ends."""
 
     def __init__(self) -> None:
+        self.started = time.monotonic()
         self.release = ""
         self.current = ""
         self.profile: Profile | None = None
         self.artifact: Artifact | None = None
         self.facts = Facts()
+        self.board_id = ""
+        self.deployment = ""
         self.runtime = ""
         self.guard = ""
         self.steps: list[str] = []

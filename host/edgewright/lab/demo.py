@@ -22,7 +22,8 @@ from typing import IO
 
 import msgspec
 
-from edgewright.compile.request import CompileRequest
+from edgewright.compile.key import calibration_of
+from edgewright.compile.request import CompileRequest, ModelRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers
 from edgewright.config import fleet as fleets
@@ -30,7 +31,7 @@ from edgewright.config import profiles
 from edgewright.config import project as projects
 from edgewright.config.home import folder
 from edgewright.connect.session import open_session
-from edgewright.deploy.bench import Bench
+from edgewright.deploy.bench import Bench, BenchRequest
 from edgewright.deploy.deploy import deploy
 from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.rollback import RollbackRequest, rollback
@@ -42,6 +43,7 @@ from edgewright.nouns.artifact import Artifact, FileEntry
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Fleet
 from edgewright.nouns.measurement import QUICK, Measurement
+from edgewright.nouns.model_input import CalibrationData, ModelInput
 from edgewright.nouns.outcome import COMMITTED, REFUSED, BoardOutcome
 from edgewright.nouns.progress import Progress, Step
 from edgewright.nouns.project import Project
@@ -207,33 +209,36 @@ class Play:
 
     def request(self, version: str) -> DeployRequest:
         """What every deployment of the demo has in common."""
-        file = self.project.file
-        return DeployRequest(
-            fleet=self.fleet, boards=tuple(self.fleet.boards.values()), model=MODEL, version=version, project=self.project,
-            calibration=self.project.resolve(file.calibration), evaluation=self.project.resolve(file.evaluation),
+        model = ModelInput(
+            source=self.data / f"digits-v{version}.keras", name=MODEL, calibration=self.calibration(),
+            evaluation=self.project.resolve(self.project.file.evaluation),
         )  # fmt: skip
+        return DeployRequest(
+            fleet=self.fleet, boards=tuple(self.fleet.boards.values()), version=version,
+            wanted=ModelRequest(model=model, project=self.project),
+        )  # fmt: skip
+
+    def calibration(self) -> CalibrationData:
+        """The project's calibration data."""
+        return calibration_of(self.project.resolve(self.project.file.calibration))
 
     def deploy(self, title: str, version: str, expected: str) -> None:
         """Deploys one trained version to all boards."""
-        request = msgspec.structs.replace(
-            self.request(version), source=self.data / f"digits-v{version}.keras"
-        )
         self.end(
             title,
             expected,
-            deploy(request, history=self.history, progress=self.progress, workers=self.workers),
+            deploy(self.request(version), history=self.history, progress=self.progress, workers=self.workers),
         )
 
     def corrupted(self, title: str, version: str) -> None:
         """Deploys files of which one weight was changed behind the converter's back."""
         outcomes = []
+        model = ModelInput(source=self.data / "digits-v4.keras", calibration=self.calibration())
         for board in self.fleet.boards.values():
             target = profiles.load(board.profile or "").targets[0]
             good = compile_model(
-                CompileRequest(source=self.data / "digits-v4.keras", target=target, precision=EXACT.name,
-                               calibration=self.project.resolve(self.project.file.calibration)),
-                self.progress, self.workers,
-            )  # fmt: skip
+                CompileRequest(model=model, target=target, precision=EXACT.name), self.progress, self.workers
+            )
             with tempfile.TemporaryDirectory() as scratch:
                 bad = corrupt(good, Path(scratch) / "artifact")
                 request = msgspec.structs.replace(self.request(version), boards=(board,), artifact=bad)
@@ -244,9 +249,7 @@ class Play:
 
     def bench(self, title: str) -> None:
         """Measures what runs on each board."""
-        run = Bench(
-            self.fleet, MODEL, artifact=None, releases=(), protocol=QUICK, threads=None, accelerator="cpu"
-        )
+        run = Bench(BenchRequest(model=MODEL, protocol=QUICK, accelerator="cpu"))
         found: list[Measurement] = []
         for board in self.fleet.boards.values():
             self.progress(Step(what="bench", board=board.name))

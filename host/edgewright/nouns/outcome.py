@@ -17,6 +17,7 @@ UNREACHABLE = "unreachable"
 UNKNOWN = "unknown"
 STAGED = "staged"  # verified and measured, `current` untouched (`--stage`)
 PLANNED = "planned"  # what would be done (`--dry-run`)
+UNFINISHED = "unfinished"  # its host was stopped, or is still at work
 ABORTED = "aborted"  # stopped by the user before the board's `current` was touched
 
 GOOD = frozenset({COMMITTED, UNCHANGED, STAGED, PLANNED})
@@ -60,6 +61,7 @@ class BoardOutcome(Noun, frozen=True, kw_only=True):
         steps: what was done, in order, for `--dry-run` and the log.
         sent_bytes: bytes uploaded to the board.
         simulated: facts of the board that were substituted.
+        board_id: the id of the board that answered. deployment: the journal's id of it.
     """
 
     board: str
@@ -84,6 +86,8 @@ class BoardOutcome(Noun, frozen=True, kw_only=True):
     sent_bytes: int = 0
     seconds: float = 0.0
     simulated: tuple[str, ...] = ()
+    board_id: str = ""
+    deployment: str = ""
 
 
 def exit_code(outcomes: list[BoardOutcome]) -> Exit:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -15,7 +15,7 @@ from edgewright.config.home import home, made
 from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.interface import ACCEPTED, INTERFACE, Interface
 from edgewright.nouns.measurement import Measurement
-from edgewright.nouns.outcome import COMMITTED, UNCHANGED, BoardOutcome
+from edgewright.nouns.outcome import COMMITTED, UNCHANGED, UNFINISHED, UNKNOWN, BoardOutcome
 from edgewright.store import history_schema
 
 if TYPE_CHECKING:
@@ -28,6 +28,16 @@ _TRIED = 20  # interfaces of an artifact that are looked at
 _AT_ONCE = 500  # releases in one query
 
 Running = tuple[str, str, str]  # a board, a model, its current release
+
+
+class LastRelease(NamedTuple):
+    """What a board ran last, by the history. `board_id` is empty where a version recorded it that kept none."""
+
+    board: str
+    model: str
+    release: str
+    at: str
+    board_id: str
 
 
 class History:
@@ -44,6 +54,8 @@ class History:
         self._url = url or os.environ.get(URL_VARIABLE)
         self._engine: Engine | None = None
         self._metadata, self._events, self._measurements = tables()
+        self.events_table = self._events
+        self.journal_tables = journal_tables()
 
     def _open(self) -> Engine:
         if self._engine is None:
@@ -90,19 +102,51 @@ class History:
             self._engine.dispose()
             self._engine = None
 
+    @contextmanager
+    def writing(self, *needed: Table) -> Iterator[Connection]:
+        """One transaction; tables that an older version did not have are made first."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        for table in needed:
+            with suppress(SQLAlchemyError):  # another process is quicker; what is really wrong shows below
+                table.create(self._open(), checkfirst=True)
+        with self._begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self, *needed: Table) -> Iterator[Connection | None]:
+        """One transaction that makes nothing; None where the database or one of the tables is not there."""
+        from sqlalchemy import inspect
+
+        if self._url is None and not (home() / FILE).exists():
+            yield None
+            return
+        with self._begin() as connection:
+            there = inspect(connection)
+            yield connection if all(there.has_table(table.name) for table in needed) else None
+
     def record(self, action: str, fleet: str, version: str, outcomes: list[BoardOutcome]) -> None:
         """Keeps what a deployment or rollback did on each board, and what was measured."""
         now = datetime.now(UTC)
         with self._begin() as connection:
             for outcome in outcomes:
-                row = {
-                    "at": now, "action": action, "fleet": fleet, "board": outcome.board, "model": outcome.model,
-                    "version": version, "release": outcome.release, "artifact": outcome.artifact,
-                    "outcome": outcome.outcome, "message": outcome.message, "document": msgspec.to_builtins(outcome),
-                }  # fmt: skip
-                connection.execute(self._events.insert().values(**row))
+                self.add_event(connection, action, fleet, version, outcome)
                 if outcome.measurement is not None:
                     self._keep(connection, now, fleet, outcome.measurement)
+
+    def add_event(
+        self, connection: Connection, action: str, fleet: str, version: str, outcome: BoardOutcome
+    ) -> int:
+        """Adds what was done on a board, within a transaction; returns the row's id."""
+        row = {"action": action, "fleet": fleet, "version": version, **_row(outcome)}
+        key = connection.execute(self._events.insert().values(**row)).inserted_primary_key
+        return 0 if key is None else int(key[0])
+
+    def end_event(self, connection: Connection, event: int, fleet: str, outcome: BoardOutcome) -> None:
+        """Says in a row how it ended, and adds what was measured."""
+        connection.execute(self._events.update().where(self._events.c.id == event).values(**_row(outcome)))
+        if outcome.measurement is not None:
+            self._keep(connection, datetime.now(UTC), fleet, outcome.measurement)
 
     def record_measurements(self, fleet: str, measurements: list[Measurement]) -> None:
         """Keeps benchmarks."""
@@ -183,6 +227,29 @@ class History:
                     found |= {key: note} if note else {}
         return found
 
+    def last_releases(self, fleet: str, boards: Sequence[str]) -> list[LastRelease]:
+        """What boards ran last by what is recorded here, by board and model; not where the last outcome is unknown."""
+        from sqlalchemy import func, select
+
+        table = self._events
+        decided = (COMMITTED, UNCHANGED, UNKNOWN, UNFINISHED)
+        newest = (
+            select(func.max(table.c.id))
+            .where(table.c.fleet == fleet, table.c.outcome.in_(decided))
+            .group_by(table.c.board, table.c.model)
+        )
+        found: list[LastRelease] = []
+        with self.reading() as connection:
+            if connection is None:
+                return []
+            for row in connection.execute(table.select().where(table.c.id.in_(newest)).order_by(table.c.id)):
+                if row.board in boards and row.outcome in (COMMITTED, UNCHANGED):
+                    found.append(LastRelease(
+                        board=row.board, model=row.model, release=row.release, at=plain(row)["at"],
+                        board_id=str(row.document.get("board_id") or ""),
+                    ))  # fmt: skip
+        return found
+
     def version_for(self, fleet: str, model: str, artifacts: list[str]) -> str:
         """The version that these artifacts had before, else the next whole number."""
         from sqlalchemy import select
@@ -198,6 +265,15 @@ class History:
         if len(known) == 1 and None not in known:
             return str(known.pop())
         return str(max((int(row.version) for row in rows if row.version.isdecimal()), default=0) + 1)
+
+
+def _row(outcome: BoardOutcome) -> dict[str, Any]:
+    """The columns of an event that its outcome decides."""
+    return {
+        "at": datetime.now(UTC), "board": outcome.board, "model": outcome.model, "release": outcome.release,
+        "artifact": outcome.artifact, "outcome": outcome.outcome, "message": outcome.message,
+        "document": msgspec.to_builtins(outcome),
+    }  # fmt: skip
 
 
 def accepted(event: dict[str, Any]) -> str:
@@ -245,6 +321,28 @@ def tables() -> tuple[MetaData, Table, Table]:
         Column("p50_ms", Float, nullable=True), Column("document", JSON, nullable=False),
     )  # fmt: skip
     return metadata, events, measurements
+
+
+def journal_tables() -> tuple[Table, Table]:
+    """The tables of `store.journal`: deployments, and their boards. Versions before them leave them alone: the schema stays."""
+    from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text
+
+    metadata = MetaData()
+    deployments = Table(
+        "deployments", metadata,
+        Column("id", String(64), primary_key=True), Column("at", DateTime(timezone=True), nullable=False),
+        Column("fleet", String(128), nullable=False, index=True), Column("model", String(128), nullable=False),
+        Column("version", String(128), nullable=False), Column("host", String(256), nullable=False),
+        Column("plan", Text, nullable=False), Column("sha256", String(64), nullable=False),
+    )  # fmt: skip
+    boards = Table(
+        "deployment_boards", metadata,
+        Column("id", Integer, primary_key=True), Column("deployment", String(64), nullable=False, index=True),
+        Column("board", String(128), nullable=False), Column("state", String(16), nullable=False, index=True),
+        Column("txn", String(64), nullable=False, default=""), Column("event", Integer, nullable=False),
+        Column("plan", Text, nullable=False), Column("sha256", String(64), nullable=False),
+    )  # fmt: skip
+    return deployments, boards
 
 
 def plain(row: Row[Any]) -> dict[str, Any]:

@@ -133,11 +133,15 @@ def check_answers(
     Args:
         model: any that the target takes, with answers that depend on its inputs.
     """
+    from edgewright.compile.key import calibration_of
     from edgewright.compile.request import CompileRequest
     from edgewright.compile.run import compile_model
+    from edgewright.nouns.model_input import ModelInput
 
-    given = calibration if calibration in (None, "synthetic") else Path(str(calibration))
-    request = CompileRequest(source=Path(model), target=name, precision=precision, calibration=given)
+    given = calibration_of(calibration if calibration in (None, "synthetic") else Path(str(calibration)))
+    request = CompileRequest(
+        model=ModelInput(source=Path(model), calibration=given), target=name, precision=precision
+    )
     check_ready(ready(name, compile_model(request).folder))
 
 

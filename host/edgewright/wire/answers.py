@@ -248,7 +248,7 @@ class Failure(Record, frozen=True, kw_only=True):
     release: str = ""
     artifact: str = ""
     runtime: str = ""
-    hooks: dict[str, str] | None = None
+    hooks: dict[str, str | float] | None = None  # and `timeout_s`, where it is not the usual one
     runner: str | None = None
     code: str = ""
     why: str = ""

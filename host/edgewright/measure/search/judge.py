@@ -100,13 +100,15 @@ class Judge:
         settings = move.settings
         calibrated = PRECISIONS[settings["precision"]].calibrated
         conversion = msgspec.structs.replace(
-            self._request.conversion,
+            self._request.model.conversion,
             keep_float=tuple(settings["keep_float"]),
             calibration_method=settings["calibration_method"],
-            integer_io=self._request.conversion.integer_io and calibrated,  # else fp32 only names the layers
+            integer_io=self._request.model.conversion.integer_io
+            and calibrated,  # else fp32 only names the layers
         )
+        model = msgspec.structs.replace(self._request.model, conversion=conversion)
         return msgspec.structs.replace(
-            self._request, precision=settings["precision"], conversion=conversion, max_drop=None
+            self._request, model=model, precision=settings["precision"], max_drop=None
         )
 
     def to_keep(self, move: Move) -> Keepable:
@@ -163,12 +165,12 @@ def fall_back(
     first = msgspec.structs.replace(request, precision=INT8.name)
     target = targets.load(request.target)
     source = plan(first).source.format
-    wanted = request.conversion.calibration_method
+    wanted = request.model.conversion.calibration_method
     methods = (wanted, *(name for name in target.calibration_methods if name != wanted))
     precisions = tuple(
         name
         for name in target_for(request.target, source).precisions_from(source)
-        if PRECISIONS[name].calibrated or not request.conversion.integer_io
+        if PRECISIONS[name].calibrated or not request.model.conversion.integer_io
     )
     choices = fallback.Choices(precisions=precisions, methods=methods)
     judge = Judge(request, workers, progress, fits=fits)

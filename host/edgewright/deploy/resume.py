@@ -1,0 +1,194 @@
+"""resume: finishes what a deployment left whose host was killed. Each board is asked first what became of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import msgspec
+
+from edgewright.compile.workers import Workers
+from edgewright.config import home
+from edgewright.connect.opener import Opener
+from edgewright.connect.transport import AskPassword
+from edgewright.deploy.fan_out import PARALLEL, Turns
+from edgewright.deploy.incumbent import IncumbentInterfaces
+from edgewright.deploy.journal import NoJournal
+from edgewright.deploy.outcomes import failed
+from edgewright.deploy.shipment import Shipment, check_unchanged, shipment_of
+from edgewright.deploy.task import BoardTask, Tools, run_tasks
+from edgewright.deploy.trace import Trace
+from edgewright.errors import ArtifactError, DataError, EdgewrightError, GateRefused, UsageError
+from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.base import Noun
+from edgewright.nouns.board import Board, Fleet
+from edgewright.nouns.deploy_plan import DeployPlan
+from edgewright.nouns.outcome import BoardOutcome
+from edgewright.nouns.progress import Progress, silent
+from edgewright.store.artifacts import ArtifactStore, load
+from edgewright.store.history import History
+from edgewright.store.journal import BoardRecord, DeploymentJournal, working_on
+
+
+class ResumeRequest(Noun, frozen=True, kw_only=True):
+    """What is resumed.
+
+    Attributes:
+        name: the deployment's id; empty: the fleet's only unfinished one.
+    """
+
+    fleet: Fleet
+    name: str = ""
+    dry_run: bool = False
+    parallel: int = PARALLEL
+
+
+class Resumed(NamedTuple):
+    """The deployment that was resumed, and how it ended on the boards that were left."""
+
+    name: str
+    model: str
+    outcomes: list[BoardOutcome]
+
+
+def resume(
+    request: ResumeRequest,
+    *,
+    history: History,
+    ask_password: AskPassword | None = None,
+    progress: Progress = silent,
+) -> Resumed:
+    """Finishes a deployment on the boards that did not end, and on no other.
+
+    Raises:
+        EdgewrightError: nothing was done: there is no such deployment, nothing is left of it, another process is at work on it,
+            or its plan was changed or is of a newer version.
+    """
+    journal = DeploymentJournal(history)
+    name = request.name or only_one(journal, request.fleet.name)
+    plan = journal.plan(name)
+    if plan.fleet != request.fleet.name:
+        raise UsageError(
+            f"deployment {name} is of fleet {plan.fleet}, not of {request.fleet.name}",
+            hint="name its fleet file: --fleet FILE",
+        )
+    with working_on(name):
+        records = journal.left(plan)
+        if not records:
+            raise EdgewrightError(
+                f"deployment {name} has ended on all of its boards",
+                hint=f"`edgewright history --model {plan.model.name}` shows how",
+                code="nothing-left",
+            )
+        with ExitStack() as stack:
+            workers = stack.enter_context(Workers(home.folder("logs") / "convert.log"))
+            tools = Tools(
+                Opener(request.fleet, ask_password, progress), NoJournal() if request.dry_run else journal,
+                IncumbentInterfaces(history), Turns(), progress, threading.Event(),
+            )  # fmt: skip
+            shipments = shipments_of(plan, records, workers)
+            tasks, lost = [], []
+            for record in records:
+                record = as_dry_run(record) if request.dry_run else record
+                board = request.fleet.boards.get(record.plan.board)
+                if board is None:
+                    lost.append(gone(plan, record))
+                else:
+                    tasks.append(BoardTask(plan, record, board, shipments[record.plan.artifact], tools))
+            for outcome in lost:
+                tools.journal.ended(plan, outcome)
+            done = run_tasks(plan, tasks, tools, request.parallel)
+    done |= {outcome.board: outcome for outcome in lost}
+    return Resumed(name, plan.model.name, [done[record.plan.board] for record in records])
+
+
+def only_one(journal: DeploymentJournal, fleet: str) -> str:
+    """The id of the fleet's unfinished deployment.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    found = [one for one in journal.unfinished(fleet) if not one.running]
+    if not found:
+        raise UsageError(
+            f"no unfinished deployment of fleet {fleet}", hint="`edgewright history` shows how they ended"
+        )
+    if len(found) > 1:
+        names = ", ".join(f"{one.id} ({one.model} {one.version})" for one in found)
+        raise UsageError(
+            f"{len(found)} deployments are unfinished: {names}", hint="name one: deploy --resume ID"
+        )
+    return found[0].id
+
+
+def shipments_of(
+    plan: DeployPlan, records: Sequence[BoardRecord], workers: Workers
+) -> dict[str, Shipment | EdgewrightError]:
+    """What is sent, by the artifact's id, or why that cannot be any more: only boards that need it are refused then."""
+    found: dict[str, Shipment | EdgewrightError] = {}
+    for artifact in {record.plan.artifact for record in records}:
+        try:
+            found[artifact] = same_again(plan, artifact, records, workers)
+        except EdgewrightError as error:
+            found[artifact] = error
+    return found
+
+
+def same_again(plan: DeployPlan, artifact: str, records: Sequence[BoardRecord], workers: Workers) -> Shipment:
+    """The shipment as it was planned.
+
+    Raises:
+        EdgewrightError: the artifact, a hook, a wheel or the evaluation set is gone or was changed.
+    """
+    hooks = [hook for record in records for hook in record.plan.order.hooks.values()]
+    for file in {file.path: file for file in (*plan.wheels, *hooks)}.values():
+        check_unchanged(file)
+    shipment = shipment_of(plan.model, stored(plan, artifact), workers, converted=plan.converted)
+    if shipment.scoring is not None and shipment.scoring.sha256 != plan.evaluation_sha256:
+        raise DataError(
+            "the evaluation set was changed since the deployment began",
+            hint="deploy again",
+            code="data-changed",
+        )
+    return shipment
+
+
+def stored(plan: DeployPlan, artifact: str) -> Artifact:
+    """The artifact with the id, from the store or the folder that it was deployed from.
+
+    Raises:
+        ArtifactError: it is gone or was changed.
+    """
+    try:
+        return ArtifactStore(home.folder("artifacts")).get(artifact)
+    except ArtifactError as error:
+        try:
+            found = None if plan.converted else load(plan.model.source)
+        except (ArtifactError, OSError):
+            found = None
+        if found is None or found.id != artifact:
+            raise ArtifactError(
+                f"artifact {artifact[:12]} is gone or was changed: {error.message}", hint="deploy again"
+            ) from error
+        return found
+
+
+def as_dry_run(record: BoardRecord) -> BoardRecord:
+    """The same board, only asked."""
+    order = record.plan.order
+    order = msgspec.structs.replace(order, policy=msgspec.structs.replace(order.policy, dry_run=True))
+    return msgspec.structs.replace(record, plan=msgspec.structs.replace(record.plan, order=order))
+
+
+def gone(plan: DeployPlan, record: BoardRecord) -> BoardOutcome:
+    """The outcome of a board that the fleet file does not have any more."""
+    trace, entry = Trace(), record.plan
+    trace.deployment, trace.release = plan.id, entry.release
+    error = GateRefused(
+        f"{entry.board} is not in the fleet any more",
+        hint="add it, or deploy to another board",
+        code="not-found",
+    )
+    return failed(Board(name=entry.board, address=""), entry.order.model, error, trace)

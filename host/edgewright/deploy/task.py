@@ -1,0 +1,268 @@
+"""BoardTask: one board's part of a plan, from the connection to its outcome."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from edgewright import targets
+from edgewright.config import profiles
+from edgewright.connect.opener import Opener
+from edgewright.connect.provision import RuntimeChoice, ensure_runtime
+from edgewright.connect.session import Session
+from edgewright.deploy import fit, gate, interface
+from edgewright.deploy.fan_out import FanOut, Turns
+from edgewright.deploy.incumbent import Incumbent, IncumbentInterfaces, incumbent_of
+from edgewright.deploy.journal import Journal
+from edgewright.deploy.outcomes import failed, not_kept, outcome_of
+from edgewright.deploy.release import BoardRelease
+from edgewright.deploy.settle import settled
+from edgewright.deploy.shipment import Shipment
+from edgewright.deploy.trace import Trace
+from edgewright.deploy.transaction import Transaction, new_txn
+from edgewright.errors import Aborted, EdgewrightError, GateRefused
+from edgewright.nouns import outcome as words
+from edgewright.nouns.artifact import Artifact, Manifest
+from edgewright.nouns.board import Board
+from edgewright.nouns.deploy_plan import BoardPlan, DeployPlan
+from edgewright.nouns.interface import interface_of
+from edgewright.nouns.model_input import Absent
+from edgewright.nouns.outcome import BoardOutcome, Check
+from edgewright.nouns.profile import Profile
+from edgewright.nouns.progress import Progress, Step
+from edgewright.precisions import PRECISIONS, offered
+from edgewright.store.journal import BEGUN, BoardRecord
+from edgewright.wire import commands
+
+
+class Tools(NamedTuple):
+    """What the tasks of a run share.
+
+    Attributes:
+        cancelled: set once the user stopped the run.
+        precision_asked: the user or the project named a precision.
+    """
+
+    open: Opener
+    journal: Journal
+    interfaces: IncumbentInterfaces
+    turns: Turns
+    progress: Progress
+    cancelled: threading.Event
+    precision_asked: bool = True
+
+
+class BoardTask:
+    """One board of a plan. It can be run again after any step: the board is asked first what became of the transaction before.
+
+    Args:
+        entry: what the plan, or else the journal, has of the board.
+        shipment: the artifact, or why it cannot be sent any more.
+    """
+
+    def __init__(
+        self,
+        plan: DeployPlan,
+        entry: BoardRecord,
+        board: Board,
+        shipment: Shipment | EdgewrightError,
+        tools: Tools,
+    ) -> None:
+        self.plan = plan
+        self.record = entry
+        self.entry: BoardPlan = entry.plan
+        self.order = entry.plan.order
+        self.board = board
+        self.shipment = shipment
+        self.tools = tools
+        self.txn = entry.txn or new_txn()
+        self.trace = Trace()
+        self.trace.deployment = "" if self.order.policy.dry_run else plan.id
+        if isinstance(shipment, Shipment):
+            self.trace.artifact = shipment.artifact
+
+    def run(self) -> BoardOutcome:
+        """The board's outcome; what the board does never raises."""
+        try:
+            self.trace.profile = profiles.load(self.entry.profile)
+            with self.tools.open(self.board) as session:
+                self.trace.board_id = session.greeting.board_id
+                kind = self.learned(session) or self.attempt(session, self.trace.profile)
+        except EdgewrightError as error:
+            return self.ended(error)
+        return outcome_of(self.board, self.order.model, kind, self.trace)
+
+    def ended(self, error: EdgewrightError) -> BoardOutcome:
+        """The outcome of a board that ended with an error."""
+        return failed(self.board, self.order.model, error, self.trace)
+
+    def learned(self, session: Session) -> str:
+        """What became of the transaction of a run that was cut off; empty where the board never activated it.
+
+        A trial is committed: it was begun after the gate had passed.
+        """
+        if self.record.state != BEGUN:
+            return ""
+        outcome = session.call(commands.AskOutcome(txn=self.txn)).outcome
+        if outcome == "unknown":
+            return ""
+        self.trace.facts, self.trace.release = session.facts(), self.entry.release
+        self.trace.current = self.entry.expected_current or ""
+        if self.order.policy.dry_run:
+            self.trace.steps.append("commit" if outcome == "trial" else f"note that it is {outcome}")
+            return words.PLANNED
+        if outcome == "trial":
+            self.trace.activating = True
+            self.trace.steps.append("commit")
+            outcome = session.call(commands.Commit(txn=self.txn)).outcome
+        settled(self.trace, outcome)
+        self.trace.current = self.entry.release
+        return words.COMMITTED
+
+    def attempt(self, session: Session, profile: Profile) -> str:
+        """The board's checks, then its release; returns the outcome's word."""
+        trace, policy = self.trace, self.order.policy
+        self.watched(Step(what="facts", board=self.board.name))
+        trace.facts = facts = session.facts()
+        fit.check_board(facts, profile, board=self.board.name)
+        incumbent = incumbent_of(session, self.order.model)
+        trace.current, trace.release = incumbent.release, self.entry.release
+        shipment = self.still_wanted(session, incumbent.release)
+        manifest = shipment.artifact.manifest
+        fit.check_accelerator(policy.accelerator or policy.budget.accelerator, facts, board=self.board.name)
+        fit.check_artifact(facts, manifest, board=self.board.name)
+        if trace.current == trace.release and policy.dry_run:
+            return words.UNCHANGED
+        trace.checks += self.uncalibrated(profile, manifest)
+        if incumbent.release not in ("", trace.release):
+            self.check_interface(session, incumbent, shipment.artifact)
+        self.begin(session, incumbent)
+        choice = self.runtime(session, manifest)
+        if policy.dry_run:
+            trace.steps += [f"send up to {sum(entry.size for entry in manifest.files)} bytes", "install",
+                            "verify", "bench", "gate", "activate", "commit"]  # fmt: skip
+            return words.PLANNED
+        with Transaction(
+            session, self.order.model, lambda: self.tools.open(self.board), self.txn
+        ) as transaction:
+            release = BoardRelease(self.order, shipment, profile, transaction, trace, self.watched)
+            if trace.current == trace.release:
+                return release.confirm()
+            evaluation = self.plan.model.evaluation
+            turn = self.tools.turns.of(self.board)
+            return release.run(choice.ref, evaluation.name if evaluation else "", turn)
+
+    def still_wanted(self, session: Session, current: str) -> Shipment:
+        """What is sent.
+
+        Raises:
+            GateRefused: the board or its current release is not what the plan is for, a later deployment was there, or the
+                artifact is gone.
+        """
+        again = "look at `edgewright status`, then deploy again"
+        name, expected = self.board.name, self.entry.expected_current
+        if self.entry.board_id not in ("", session.greeting.board_id):
+            raise GateRefused(
+                f"{name} is another board than the plan is for", hint=again, code="board-replaced"
+            )
+        if self.record.superseded:
+            raise GateRefused(
+                f"a later deployment or rollback of {self.order.model} reached {name}",
+                hint=again,
+                code="superseded",
+            )
+        if expected is not None and current not in (expected, self.entry.release):
+            raise GateRefused(
+                f"current is {current or 'absent'}, the plan replaces {expected or 'nothing'}",
+                hint=again,
+                code="conflict",
+            )
+        if isinstance(self.shipment, EdgewrightError):
+            error = self.shipment
+            raise GateRefused(error.message, hint=error.hint or again, code=error.code)
+        return self.shipment
+
+    def begin(self, session: Session, incumbent: Incumbent) -> None:
+        """Keeps in the journal what the board answered, before it is touched."""
+        self.entry = msgspec.structs.replace(
+            self.entry, board_id=session.greeting.board_id, expected_current=incumbent.release
+        )
+        self.tools.journal.begun(self.plan, self.entry, self.txn)
+
+    def watched(self, step: Step) -> None:
+        """Passes progress on; ends here if the user stopped it, which ends the session and what it runs."""
+        if self.tools.cancelled.is_set():
+            raise Aborted("stopped by the user", hint="`current` was not touched; deploy again to go on")
+        self.tools.progress(step)
+
+    def check_interface(self, session: Session, incumbent: Incumbent, artifact: Artifact) -> None:
+        """Compares with what the application on the board uses now, before anything is sent.
+
+        Raises:
+            GateRefused: it is another interface, and the user did not accept that.
+        """
+        known = self.tools.interfaces.of(session, self.order.model, incumbent)
+        if known is None:
+            self.trace.checks.append(interface.unknown(incumbent.release))
+            return
+        accepted = self.order.policy.accept_interface_change
+        found = interface.checks(interface_of(artifact.manifest), known, incumbent.release, accepted=accepted)
+        self.trace.checks += found
+        if refusal := gate.refusal(found):
+            hint = f"change what reads it on the board and give {interface.OPTION}, or deploy it under another --name"
+            raise GateRefused(refusal, hint=f"`current` stays {incumbent.release}; {hint}", code="interface")
+
+    def runtime(self, session: Session, manifest: Manifest) -> RuntimeChoice:
+        """The runtime that the artifact runs on there; provisioned when the board lacks it."""
+        trace = self.trace
+        choice = ensure_runtime(
+            session, trace.facts, manifest.target, requires=manifest.requires,
+            wheels=tuple(wheel.path for wheel in self.plan.wheels), progress=self.tools.progress,
+            dry_run=self.order.policy.dry_run,
+        )  # fmt: skip
+        if choice.installed:
+            trace.steps.append(f"provision {choice.name} {choice.version}")
+            trace.sent_bytes += choice.bytes
+        trace.runtime = f"{choice.name} {choice.version}"
+        fit.check_runtime(manifest, choice, board=self.board.name)
+        return choice
+
+    def uncalibrated(self, profile: Profile, manifest: Manifest) -> list[Check]:
+        """A line for people if the profile's own precision was not taken because something that it needs is missing."""
+        wanted, model = profile.precision, self.plan.model
+        if self.tools.precision_asked or wanted == manifest.precision:
+            return []
+        if not offered(targets.load(manifest.target).precisions, wanted):
+            return []
+        if PRECISIONS[wanted].calibrated and isinstance(model.calibration, Absent):
+            option = "--calibration"
+        elif PRECISIONS[wanted].mixed and not model.conversion.keep_float:
+            option = "--keep-float"
+        else:
+            return []
+        note = f"{wanted}, the default of {profile.name}, needs {option}: {manifest.precision} was taken"
+        return [Check(name="precision", ok=True, note=note)]
+
+
+def run_tasks(
+    plan: DeployPlan, tasks: Sequence[BoardTask], tools: Tools, parallel: int
+) -> dict[str, BoardOutcome]:
+    """Runs the tasks of a plan in parallel; the outcomes by board. Each is in the journal before the next thing happens there."""
+    by_name = {task.board.name: task for task in tasks}
+
+    def keep(outcome: BoardOutcome) -> BoardOutcome:
+        try:
+            tools.journal.ended(plan, outcome)
+        except EdgewrightError as error:  # what happened on the board must not be lost
+            return not_kept(outcome, error)
+        return outcome
+
+    fan_out = FanOut(
+        lambda board: keep(by_name[board.name].run()),
+        lambda board, error: keep(by_name[board.name].ended(error)),
+        parallel=parallel, progress=tools.progress, cancelled=tools.cancelled,
+    )  # fmt: skip
+    return {outcome.board: outcome for outcome in fan_out.run([task.board for task in tasks])}

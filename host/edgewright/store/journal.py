@@ -1,0 +1,277 @@
+"""The journal: what each deployment was about to do and how it ended on each board, in the history's database.
+
+It is written before a board is touched and at every outcome, so that a host that is killed leaves what another run needs to finish.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright.config import home
+from edgewright.errors import EdgewrightError
+from edgewright.nouns import deploy_plan
+from edgewright.nouns.base import Noun
+from edgewright.nouns.deploy_plan import BoardPlan, DeployPlan
+from edgewright.nouns.outcome import COMMITTED, UNCHANGED, UNFINISHED, UNKNOWN, BoardOutcome
+from edgewright.store.history import History
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row, Table
+
+PLANNED, BEGUN, ENDED = "planned", "begun", "ended"
+RUNNING = "deployment-running"
+_ATTEMPTS, _PAUSE_S = 4, 0.1  # `status` holds the lock for a moment too
+
+
+class BoardRecord(Noun, frozen=True, kw_only=True):
+    """What the journal has of one board.
+
+    Attributes:
+        state: `planned`: it was not touched. `begun`: it may have been, under the transaction `txn`. `ended`.
+        superseded: a later deployment or rollback of the model ended well on this board.
+    """
+
+    plan: BoardPlan
+    state: str = PLANNED
+    txn: str = ""
+    superseded: bool = False
+
+
+class Unfinished(Noun, frozen=True, kw_only=True):
+    """A deployment that some boards did not end.
+
+    Attributes:
+        at: when it began, ISO 8601, UTC.
+        boards: those that are left.
+        running: its host is still at work.
+    """
+
+    id: str
+    at: str
+    model: str
+    version: str
+    host: str
+    boards: tuple[str, ...]
+    running: bool
+
+
+class DeploymentJournal:
+    """The journal in a history's database. Its tables are made when the first deployment is written."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._deployments, self._boards = history.journal_tables
+
+    def begin(self, plan: DeployPlan) -> None:
+        """Keeps a plan, before any of its boards is touched; each board has a line in the history from here on."""
+        document, now = deploy_plan.canonical(plan), datetime.now(UTC)
+        with self._history.writing(self._deployments, self._boards) as connection:
+            connection.execute(self._deployments.insert().values(
+                id=plan.id, at=now, fleet=plan.fleet, model=plan.model.name, version=plan.version, host=plan.host,
+                plan=document.decode(), sha256=deploy_plan.digest(document),
+            ))  # fmt: skip
+            for entry in plan.boards:
+                outcome = BoardOutcome(
+                    board=entry.board, outcome=UNFINISHED, model=entry.order.model, release=entry.release,
+                    profile=entry.profile, artifact=entry.artifact, deployment=plan.id,
+                )  # fmt: skip
+                event = self._history.add_event(connection, "deploy", plan.fleet, plan.version, outcome)
+                connection.execute(
+                    self._boards.insert().values(
+                        deployment=plan.id,
+                        board=entry.board,
+                        state=PLANNED,
+                        event=event,
+                        **_document(plan.id, entry),
+                    )
+                )
+
+    def begun(self, plan: DeployPlan, entry: BoardPlan, txn: str) -> None:
+        """Keeps what a board answered and the transaction that is about to touch it."""
+        with self._history.writing() as connection:
+            connection.execute(
+                self._boards.update()
+                .where(self._boards.c.deployment == plan.id, self._boards.c.board == entry.board)
+                .values(state=BEGUN, txn=txn, **_document(plan.id, entry))
+            )
+
+    def ended(self, plan: DeployPlan, outcome: BoardOutcome) -> None:
+        """Keeps how it ended on a board, in the history too. One that is unknown stays to be asked."""
+        state = BEGUN if outcome.outcome == UNKNOWN else ENDED
+        with self._history.writing() as connection:
+            where = (self._boards.c.deployment == plan.id, self._boards.c.board == outcome.board)
+            row = connection.execute(self._boards.select().where(*where)).one()
+            values = {"state": state} if state == ENDED or row.txn else {}
+            if values:
+                connection.execute(self._boards.update().where(*where).values(**values))
+            self._history.end_event(connection, row.event, plan.fleet, outcome)
+
+    def plan(self, name: str) -> DeployPlan:
+        """The plan of a deployment.
+
+        Raises:
+            EdgewrightError: `not-found`; `newer-schema` or `plan-changed`: another version wrote it, or a person edited it.
+        """
+        with self._history.reading(self._deployments) as connection:
+            row = None
+            if connection is not None:
+                query = self._deployments.select().where(self._deployments.c.id == name)
+                row = connection.execute(query).one_or_none()
+        if row is None:
+            raise EdgewrightError(
+                f"no such deployment: {name}",
+                hint="`edgewright status` lists unfinished ones",
+                code="not-found",
+            )
+        found = deploy_plan.plan_from(row.plan.encode(), row.sha256)
+        if found.id != name:
+            raise _changed(name)
+        return found
+
+    def left(self, plan: DeployPlan) -> list[BoardRecord]:
+        """The boards of a deployment that did not end, in the plan's order.
+
+        Raises:
+            EdgewrightError: as `plan`, of a board's part of it.
+        """
+        found: dict[str, BoardRecord] = {}
+        with self._history.reading(self._boards) as connection:
+            rows = [] if connection is None else self._rows(connection, plan.id)
+            for row in rows:
+                entry = _entry(plan.id, row)
+                if entry.board != row.board:
+                    raise _changed(plan.id)
+                late = connection is not None and self._superseded(connection, plan.fleet, entry, row.event)
+                found[row.board] = BoardRecord(plan=entry, state=row.state, txn=row.txn, superseded=late)
+        return [found[entry.board] for entry in plan.boards if entry.board in found]
+
+    def unfinished(self, fleet: str | None) -> list[Unfinished]:
+        """The deployments of a fleet (None: of all) that some boards did not end, oldest first; boards that a later one reached do not count."""
+        found: list[Unfinished] = []
+        with self._history.reading(self._deployments, self._boards) as connection:
+            if connection is None:
+                return []
+            table = self._deployments
+            query = table.select().where(table.c.id.in_(self._open())).order_by(table.c.at)
+            if fleet is not None:
+                query = query.where(table.c.fleet == fleet)
+            for row in connection.execute(query):
+                boards = tuple(
+                    board.board
+                    for board in self._rows(connection, row.id)
+                    if not self._later(connection, row.fleet, board.board, row.model, board.event)
+                )
+                if boards:
+                    at = row.at if row.at.tzinfo else row.at.replace(tzinfo=UTC)
+                    found.append(Unfinished(
+                        id=row.id, at=at.isoformat(timespec="seconds"), model=row.model, version=row.version,
+                        host=row.host, boards=boards, running=at_work(row.id),
+                    ))  # fmt: skip
+        return found
+
+    def _open(self) -> Any:
+        from sqlalchemy import select
+
+        return select(self._boards.c.deployment).where(self._boards.c.state != ENDED)
+
+    def _rows(self, connection: Connection, name: str) -> list[Row[Any]]:
+        table = self._boards
+        query = table.select().where(table.c.deployment == name, table.c.state != ENDED).order_by(table.c.id)
+        return list(connection.execute(query))
+
+    def _superseded(self, connection: Connection, fleet: str, entry: BoardPlan, event: int) -> bool:
+        return self._later(connection, fleet, entry.board, entry.order.model, event)
+
+    def _later(self, connection: Connection, fleet: str, board: str, model: str, event: int) -> bool:
+        """Whether a later event of the model ended well on a board."""
+        events: Table = self._history.events_table
+        query = events.select().where(
+            events.c.fleet == fleet, events.c.board == board, events.c.model == model, events.c.id > event,
+            events.c.outcome.in_((COMMITTED, UNCHANGED)),
+        )  # fmt: skip
+        return connection.execute(query.limit(1)).first() is not None
+
+
+def _document(name: str, entry: BoardPlan) -> dict[str, str]:
+    """A board's part of a plan and the hash that ties it to the plan."""
+    document = deploy_plan.canonical(entry)
+    return {"plan": document.decode(), "sha256": deploy_plan.digest(document + name.encode())}
+
+
+def _entry(name: str, row: Row[Any]) -> BoardPlan:
+    document = row.plan.encode()
+    if deploy_plan.digest(document + name.encode()) != row.sha256:
+        raise _changed(name)
+    return deploy_plan.board_from(document, deploy_plan.digest(document))
+
+
+def _changed(name: str) -> EdgewrightError:
+    return EdgewrightError(
+        f"the plan of deployment {name} was changed: its hash does not fit",
+        hint="it cannot be resumed: deploy again",
+        code=deploy_plan.CHANGED,
+    )
+
+
+def _lock(name: str) -> Path:
+    return home.home() / "deployments" / f"{name}.lock"
+
+
+@contextlib.contextmanager
+def working_on(name: str) -> Iterator[None]:
+    """Marks a deployment as at work, as long as this process lives.
+
+    Raises:
+        EdgewrightError: another process is at work on it.
+    """
+    home.folder("deployments")
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE_S)
+        descriptor = os.open(_lock(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if not _locked(descriptor):
+                continue
+            try:
+                yield
+            finally:
+                _lock(name).unlink(missing_ok=True)
+            return
+        finally:
+            os.close(descriptor)
+    raise EdgewrightError(
+        f"deployment {name} is at work in another process",
+        hint="wait until it has ended, or stop that process",
+        code=RUNNING,
+    )
+
+
+def _locked(descriptor: int) -> bool:
+    """Locks the file; False where another process holds it, or removed it meanwhile."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.fstat(descriptor).st_nlink > 0
+
+
+def at_work(name: str) -> bool:
+    """Whether a process of this machine is at work on a deployment."""
+    try:
+        descriptor = os.open(_lock(name), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

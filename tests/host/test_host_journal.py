@@ -1,0 +1,148 @@
+"""The journal: what is left of a deployment whose host was killed, and what it refuses."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from plans import PLAN
+
+from edgewright.errors import EdgewrightError
+from edgewright.nouns.outcome import BoardOutcome
+from edgewright.store.history import History
+from edgewright.store.journal import DeploymentJournal, at_work, working_on
+
+
+def ended(board: str, kind: str) -> BoardOutcome:
+    return BoardOutcome(board=board, outcome=kind, model="net", release="3-abababab", deployment=PLAN.id)
+
+
+@pytest.fixture
+def journal() -> DeploymentJournal:
+    """A journal that a killed host left: both boards planned, `a` begun."""
+    first = DeploymentJournal(History())
+    first.begin(PLAN)
+    first.begun(PLAN, msgspec.structs.replace(PLAN.boards[0], expected_current="2-x"), "t1")
+    return DeploymentJournal(History())
+
+
+def sql(home: Path, statement: str) -> None:
+    with closing(sqlite3.connect(home / "history.sqlite3")) as database, database:
+        assert database.execute(statement).rowcount
+
+
+def test_what_is_left_is_read_by_another_process(journal: DeploymentJournal) -> None:
+    plan = journal.plan(PLAN.id)
+    assert plan == PLAN
+    a, b = journal.left(plan)
+    assert (a.state, a.txn, a.plan.expected_current) == ("begun", "t1", "2-x")
+    assert (b.state, b.txn, b.plan) == ("planned", "", PLAN.boards[1])
+    (one,) = journal.unfinished("f")
+    assert (one.id, one.model, one.version, one.boards, one.running) == (
+        PLAN.id,
+        "net",
+        "3",
+        ("a", "b"),
+        False,
+    )
+    assert journal.unfinished("g") == []
+
+
+def test_an_outcome_is_in_the_history_at_once(journal: DeploymentJournal) -> None:
+    before = History().events(fleet="f")
+    assert [(event["board"], event["outcome"]) for event in before] == [
+        ("b", "unfinished"),
+        ("a", "unfinished"),
+    ]
+    journal.ended(PLAN, ended("a", "committed"))
+    assert [(event["board"], event["outcome"]) for event in History().events(fleet="f")] == [
+        ("b", "unfinished"), ("a", "committed"),
+    ]  # fmt: skip
+    assert [one.plan.board for one in journal.left(PLAN)] == ["b"]
+    journal.ended(PLAN, ended("b", "refused"))
+    assert journal.left(PLAN) == [] and journal.unfinished("f") == []
+
+
+def test_an_outcome_that_is_unknown_stays_to_be_asked(journal: DeploymentJournal) -> None:
+    journal.ended(PLAN, ended("a", "unknown"))
+    assert [one.state for one in journal.left(PLAN)] == ["begun", "planned"]
+    assert History().events(boards=["a"])[0]["outcome"] == "unknown"
+
+
+def test_what_a_later_deployment_reached_is_superseded(journal: DeploymentJournal) -> None:
+    History().record("deploy", "f", "4", [ended("a", "refused"), ended("b", "committed")])
+    assert [one.superseded for one in journal.left(PLAN)] == [False, True]
+    assert journal.unfinished("f")[0].boards == ("a",)
+    History().record("rollback", "f", "", [ended("a", "committed")])
+    assert journal.unfinished("f") == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        """update deployments set plan = replace(plan, '"version":"3"', '"version":"4"')""",
+        "update deployments set sha256 = 'f'",
+        """update deployment_boards set plan = replace(plan, '"board":"b"', '"board":"a"') where board = 'b'""",
+        "update deployment_boards set plan = (select plan from deployment_boards where board = 'a'), "
+        "sha256 = (select sha256 from deployment_boards where board = 'a') where board = 'b'",
+    ],
+)
+def test_a_plan_that_was_edited_by_hand_is_refused(
+    journal: DeploymentJournal, home: Path, statement: str
+) -> None:
+    sql(home, statement)
+    with pytest.raises(EdgewrightError) as error:
+        journal.left(journal.plan(PLAN.id))
+    assert error.value.code == "plan-changed" and "deploy again" in error.value.hint
+
+
+def test_a_newer_plan_is_refused_and_the_rest_works(journal: DeploymentJournal, home: Path) -> None:
+    sql(home, """update deployments set plan = replace(plan, '"schema":1', '"schema":2')""")
+    with pytest.raises(EdgewrightError) as error:
+        journal.plan(PLAN.id)
+    assert error.value.code == "newer-schema"
+    assert journal.unfinished("f")[0].id == PLAN.id and len(History().events()) == 2
+
+
+def test_no_journal_is_no_error(home: Path) -> None:
+    assert DeploymentJournal(History()).unfinished("f") == []
+    assert not (home / "history.sqlite3").exists()
+    with pytest.raises(EdgewrightError, match="no such deployment"):
+        DeploymentJournal(History()).plan("abc")
+
+
+def test_a_database_from_before_the_journal_is_read_and_kept(home: Path) -> None:
+    History().record("deploy", "f", "1", [ended("a", "committed")])
+    journal = DeploymentJournal(History())
+    assert journal.unfinished("f") == []
+    with closing(sqlite3.connect(home / "history.sqlite3")) as database:
+        names = {row[0] for row in database.execute("select name from sqlite_master where type = 'table'")}
+    assert "deployments" not in names  # nothing is written where nothing is deployed
+    journal.begin(PLAN)
+    assert len(History().events()) == 3 and journal.unfinished("f")
+
+
+def test_one_process_works_on_a_deployment(home: Path) -> None:
+    program = (
+        "import sys\nfrom edgewright.store.journal import working_on\n"
+        "with working_on('abc'):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout and other.stdout.readline() == b"held\n"
+        assert at_work("abc")
+        with pytest.raises(EdgewrightError) as error, working_on("abc"):
+            pass
+        assert error.value.code == "deployment-running"
+        other.kill()
+        other.wait()
+    assert not at_work("abc")
+    with working_on("abc"):
+        assert at_work("abc")
+    assert not list((home / "deployments").iterdir())

@@ -1,0 +1,46 @@
+"""Requests from flat arguments: which record holds a field is no concern of a test that does not ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgewright.compile.key import calibration_of
+from edgewright.compile.request import CompileRequest, ModelRequest
+from edgewright.deploy.request import DeployRequest
+from edgewright.nouns.model_input import ModelInput
+from edgewright.nouns.policy import ReleasePolicy
+
+
+def _taken(record: type[msgspec.Struct], given: dict[str, Any]) -> dict[str, Any]:
+    """Removes the record's fields from what was given, and returns them."""
+    return {name: given.pop(name) for name in record.__struct_fields__ if name in given}
+
+
+def model_input(given: dict[str, Any]) -> ModelInput:
+    """A model; its `calibration` as a user names it: a path, `synthetic`, or None. Removes its fields."""
+    fields = _taken(ModelInput, given)
+    if "calibration" in fields:
+        fields["calibration"] = calibration_of(fields["calibration"])
+    return ModelInput(**{"source": Path(), **fields})
+
+
+def compile_request(**given: Any) -> CompileRequest:
+    """`compile_request(source=..., target=..., calibration="synthetic", **fields of either record)`."""
+    return CompileRequest(model=model_input(given), **given)
+
+
+def changed(request: CompileRequest, **given: Any) -> CompileRequest:
+    """The request with other fields, of either record."""
+    model = msgspec.structs.replace(request.model, **_taken(ModelInput, given))
+    return msgspec.structs.replace(request, model=model, **given)
+
+
+def deploy_request(**given: Any) -> DeployRequest:
+    """`deploy_request(fleet=..., boards=..., name=..., source=..., **fields of any of its records)`."""
+    model = model_input(given)
+    wanted = ModelRequest(model=model, **_taken(ModelRequest, given))
+    policy = ReleasePolicy(**_taken(ReleasePolicy, given))
+    return DeployRequest(wanted=wanted, policy=policy, **given)
