@@ -1,4 +1,4 @@
-"""Starts the watchdog of a trial: `guard` in a process of its own."""
+"""Starts the watchdog of a trial: `guard` in a separate process."""
 
 import json
 import os

@@ -60,7 +60,7 @@ def widest() -> list[str]:
 
 
 def system_distributions() -> list[str]:
-    """Names of what boards may have of their own that runs a target, sorted."""
+    """Names of runtimes that a board may already have and that a target can use, sorted."""
     return sorted({one.distribution for name in names() for one in load(name).system})
 
 

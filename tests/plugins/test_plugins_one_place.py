@@ -61,7 +61,7 @@ def strings(path: Path) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict[str, int]]:
-    """Names of records by file, outside of their own."""
+    """Names of records by file, outside their own files."""
     files = [path for folder in ("host", "targets") for path in sorted((ROOT / folder).rglob("*.py"))]
     named = {path.relative_to(ROOT).as_posix(): strings(path) for path in files}
     return {

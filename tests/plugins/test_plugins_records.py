@@ -35,7 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def edgewright(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Edgewright:
-    """Runs the command line in a process of its own, the wheel on its path: (exit code, stdout, stderr)."""
+    """Runs the command line in a separate process with the wheel on its path: (exit code, stdout, stderr)."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]),

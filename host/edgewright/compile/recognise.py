@@ -107,7 +107,7 @@ def _file(path: Path) -> tuple[SourceFormat, Look] | None:
     refusal = weights_only.refused_file(path) or archives.refused_by_its_start(path, head)
     if refusal is not None:
         raise refusal
-    # of two formats that begin alike, the one that the name says is asked first
+    # if two formats begin with the same bytes, ask the one that the file name names first
     begun = sorted((one for one in own if one.begins(head)), key=lambda one: suffix not in one.suffixes)
     if found := _first(path, head, begun or [one for one in own if not one.magic]):
         return found

@@ -29,7 +29,7 @@ class ModelRequest(Noun, frozen=True, kw_only=True):
     use_cache: bool = True
 
     def budget_of(self, profile: Profile, over: Budget | None = None) -> Budget:
-        """The project's budget for a profile, with the keys that `over` gives in place of its own."""
+        """The project's budget for a profile; keys in `over` replace the project's."""
         base = self.project.budget_for(profile.name) if self.project else Budget()
         given = over or Budget()
         keys = Budget.__struct_fields__

@@ -66,7 +66,7 @@ class SourceFormat(Noun, frozen=True, kw_only=True):
         open_axes: `open_axes(path, signature)`, for `--dry-run`: read without a framework.
         narrow: `narrow(path, signature, folder)` gives a copy with that function alone and notes; None: it is fine as it is.
         describe: `describe(model, path)`: rows of `operations.Operation`, for `--explain`. In the worker.
-        layers: `layers(model)`: names of the layers, rows of its graph, where they have names of their own. In the worker.
+        layers: `layers(model)`: names of the layers and rows of the graph, for formats with layer names. In the worker.
         routes: target -> the way there, beside those that targets have for it themselves.
     """
 

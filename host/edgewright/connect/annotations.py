@@ -17,7 +17,7 @@ def without_annotations(source: str) -> str:
     """The same program; a traceback still names the right lines.
 
     Only quoted annotations are known, as board code has no others: Python 3.6 evaluates the rest. Tokens alone decide,
-    as in `shrink`. A function's header becomes one line: most have several for the sake of their annotations.
+    as in `shrink`. A function's header becomes one line: most span several only because of their annotations.
     """
     tokens = [one for one in tokens_of(source) if one.type not in INVISIBLE]
     found: list[Cut] = []

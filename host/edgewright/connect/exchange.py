@@ -66,7 +66,7 @@ class Exchange:
                     if one.body is not None:
                         one.body(self._channel, self.silence_s, deadline)
         except Unreachable:
-            # an agent that failed in between may have said why before it ended
+            # an agent that failed in between may have reported why before it ended
             with contextlib.suppress(TimeoutError, Unreachable, ProtocolError):
                 for number, one in enumerate(requests, first):
                     self._answer(number, one.command.do, time.monotonic() + 1, on_event, None)

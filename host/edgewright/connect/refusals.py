@@ -48,15 +48,15 @@ def board_error(error: object, do: str, board: str) -> BoardError:
         do: the command that was refused, empty before the greeting. board: the board's name.
     """
     given: dict[str, Any] = error if isinstance(error, dict) else {}
-    code, message, told = (_text(given.get(key)) for key in ("code", "message", "hint"))
+    code, message, own_hint = (_text(given.get(key)) for key in ("code", "message", "hint"))
     try:
         about = msgspec.convert(clean(given.get("about") or {}), About)
     except msgspec.ValidationError:
         about = About()
     code = code or Code.BOARD
     return BoardError(
-        message or "the board's agent failed without a word",
-        hint=hint(code, about, do, board, told)[:MAX_TEXT],
+        message or "the board's agent failed without a message",
+        hint=hint(code, about, do, board, own_hint)[:MAX_TEXT],
         code=code,
     )
 
@@ -65,17 +65,17 @@ def _text(value: object) -> str:
     return str(clean(value or ""))[:MAX_TEXT]
 
 
-def hint(code: str, about: About, do: str, board: str, told: str = "") -> str:
+def hint(code: str, about: About, do: str, board: str, own_hint: str = "") -> str:
     """What to do about an error.
 
     Args:
-        told: an agent's own hint; old ones have some, and one whose code is not known here may be newer.
+        own_hint: an agent's own hint; old ones have some, and one whose code is not known here may be newer.
     """
     known = Code.of(code)
     if known is None:
-        return told or Code.BOARD.cure.replace("BOARD", board)
-    if about.advice or (told and known in AGENTS_OWN):
-        return about.advice or told
+        return own_hint or Code.BOARD.cure.replace("BOARD", board)
+    if about.advice or (own_hint and known in AGENTS_OWN):
+        return about.advice or own_hint
     if about.usable:
         return f"this runtime can use: {', '.join(about.usable)}"
     text = CAUSES.get((known, about.cause)) or COMMANDS.get((known, do)) or known.cure

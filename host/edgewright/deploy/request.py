@@ -44,5 +44,5 @@ class DeployRequest(Noun, frozen=True, kw_only=True):
         return self.wanted.model.name
 
     def budget_of(self, profile: Profile) -> Budget:
-        """The budget for a profile: the project's, with the keys of the command line in place of its own."""
+        """The budget for a profile: keys of the command line replace the project's."""
         return self.wanted.budget_of(profile, self.policy.budget)

@@ -9,7 +9,7 @@ from edgewright.nouns.base import Noun
 COARSE_STRAYS = 1e-2
 HALF = 2 * 2.0**-10  # of 16-bit floats, whose products are mostly summed in 32 bits
 
-AS_IS = "as-is"  # the name of the precision that is a kind of its own
+AS_IS = "as-is"  # the only precision of its kind
 Kind = Literal["floats", "dynamic", "calibrated", "mixed", "weights", "as-is"]
 
 

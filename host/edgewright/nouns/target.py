@@ -127,7 +127,7 @@ class Target(Noun, frozen=True, kw_only=True):
         hardware: the target's name of an accelerator -> its name in a board's facts, where the two differ.
         requirements: distributions that every runtime of it needs besides itself.
         runtimes: wheels, best first.
-        system: what boards may have of their own that runs it.
+        system: runtimes that a board may already have and that can run it.
         system_hint: how to install such a runtime, where there are no wheels.
         caps: distribution -> version -> what it reads from that version on, for runtimes that boards have already.
     """

@@ -1,4 +1,4 @@
-"""Toolchains: converters that need a Python of their own."""
+"""Toolchains: converters that need another Python."""
 
 from __future__ import annotations
 
