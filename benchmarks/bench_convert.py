@@ -222,7 +222,7 @@ def accuracy(place: Path, frameworks: list[str]) -> None:
     """Prints accuracy, exactness and size of a digit classifier of each framework, a row a target and precision."""
     from edgewright import targets
     from edgewright.compile import toolchains
-    from edgewright.compile.key import calibration_of
+    from edgewright.compile.data_hash import calibration_of
     from edgewright.compile.request import CompileRequest
     from edgewright.compile.run import compile_model
     from edgewright.compile.workers import Workers

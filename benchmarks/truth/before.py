@@ -9,7 +9,7 @@ from typing import Any
 import measuring
 import numpy as np
 
-from edgewright.compile.key import calibration_of
+from edgewright.compile.data_hash import calibration_of
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model
 from edgewright.errors import EdgewrightError

@@ -15,8 +15,8 @@ import numpy as np
 from edgewright import targets
 from edgewright.compile.calibrate import SampleSet
 from edgewright.compile.checking import Subject
+from edgewright.compile.data_hash import calibration_of
 from edgewright.compile.jobs import SOURCES, SourceRef
-from edgewright.compile.key import calibration_of
 from edgewright.compile.recognise import recognise
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.run import compile_model

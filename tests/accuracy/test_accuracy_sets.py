@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from edgewright.compile import evaluation, labels, metrics
-from edgewright.compile.key import data_sha256
+from edgewright.compile.data_hash import data_sha256
 from edgewright.compile.workers import Workers
 from edgewright.config import in_use
 from edgewright.errors import DataError, EdgewrightError, UsageError

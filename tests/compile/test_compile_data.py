@@ -100,7 +100,7 @@ def test_pictures_of_an_unknown_range_are_refused(tmp_path: Path, kind: str, wor
 def test_hidden_files_are_no_pictures_and_no_other_data(tmp_path: Path) -> None:
     from PIL import Image
 
-    from edgewright.compile.key import data_sha256
+    from edgewright.compile.data_hash import data_sha256
 
     for label in ("cat", "dog"):
         (tmp_path / label).mkdir()

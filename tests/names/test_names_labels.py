@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgewright.cli.answer import Answer
 from edgewright.cli.infer_output import show
-from edgewright.cli.on_boards import Answer
 from edgewright.compile import class_names
 from edgewright.errors import DataError, ProtocolError
 from edgewright.measure.infer import Inference

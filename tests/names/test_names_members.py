@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgewright.compile import data
-from edgewright.compile.key import calibration_sha256
+from edgewright.compile.data_hash import calibration_sha256
 from edgewright.compile.members import paired
 from edgewright.errors import DataError
 from edgewright.measure import inputs

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from flat_requests import compile_request
 
-from edgewright.cli.convert_command import data_rows
+from edgewright.cli.answer import Answer
+from edgewright.cli.artifact_output import data_rows
 from edgewright.cli.infer_output import show
-from edgewright.cli.on_boards import Answer
 from edgewright.compile import metrics, ranges
 from edgewright.compile.answers import Answers
 from edgewright.compile.domains import InputDomain

@@ -9,7 +9,7 @@ import typer
 from edgewright.cli import options, render
 
 if TYPE_CHECKING:
-    from edgewright.cli.on_boards import Answer
+    from edgewright.cli.answer import Answer
     from edgewright.nouns.measurement import Measurement
 
 app = typer.Typer(rich_markup_mode=None)

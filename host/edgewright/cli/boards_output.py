@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgewright.cli import render
+from edgewright.cli.answer import mark
 from edgewright.deploy import gate
 from edgewright.metrics import to_show
 from edgewright.nouns import outcome as words
@@ -98,11 +99,6 @@ def accuracies(results: list[BoardOutcome]) -> None:
         for check in outcome.checks:
             if check.metric and check.measured is not None:
                 render.line(f"{outcome.board}: {check.name}: {check.note}")
-
-
-def mark(simulated: tuple[str, ...]) -> str:
-    """Marks a board of which facts were substituted."""
-    return " (simulated)" if simulated else ""
 
 
 def measurements(title: str, results: list[Measurement]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edgewright.cli import render
 
 if TYPE_CHECKING:
-    from edgewright.cli.on_boards import Answer
+    from edgewright.cli.answer import Answer
     from edgewright.deploy.board_runtimes import TargetFit
     from edgewright.deploy.diagnose import Diagnosis
     from edgewright.nouns.facts import Facts, ThermalZone

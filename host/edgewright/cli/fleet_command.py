@@ -12,7 +12,7 @@ from edgewright.cli import options, render
 from edgewright.files import write_atomic
 
 if TYPE_CHECKING:
-    from edgewright.cli.on_boards import Answer
+    from edgewright.cli.answer import Answer
     from edgewright.wire.answers import Nothing, Pruned
 
 app = typer.Typer(

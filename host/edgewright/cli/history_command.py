@@ -23,7 +23,7 @@ def history(
     debug: options.DEBUG = False,
 ) -> None:
     """List deployments, refusals and rollbacks."""
-    from edgewright.cli.boards_output import mark
+    from edgewright.cli.answer import mark
     from edgewright.config import fleet as fleets
     from edgewright.nouns.selector import select
     from edgewright.store.history import History, accepted

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edgewright.nouns.base import Noun
 
 if TYPE_CHECKING:
-    from edgewright.cli.on_boards import Answer
+    from edgewright.cli.answer import Answer
     from edgewright.store.history import History
     from edgewright.store.journal import Unfinished
     from edgewright.wire.answers import Status

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.cli import render
 
 if TYPE_CHECKING:
-    from edgewright.cli.on_boards import Answer
+    from edgewright.cli.answer import Answer
     from edgewright.measure.infer import Inference
 
 SAMPLES = 5  # of several samples, those that a person sees
@@ -17,7 +17,7 @@ _LEAST_ROOM = 20  # columns for values, however narrow the terminal is
 
 def show(answers: Sequence[Answer[Inference]]) -> None:
     """Prints the outputs of each board."""
-    from edgewright.cli.boards_output import mark
+    from edgewright.cli.answer import mark
 
     for answer in answers:
         one = answer.value

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgewright.cli import options, render
+from edgewright.cli.model_name import slug
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -126,9 +126,3 @@ def init(
         render.note(
             "next: edit it, then `edgewright convert --profile pi4b`, or `edgewright lab up` and `edgewright deploy`"
         )
-
-
-def slug(stem: str) -> str:
-    """A file's stem as a model's name."""
-    made = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._")[:64]
-    return made or "model"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import typer
 
 from edgewright.cli import options, render
-from edgewright.cli.boards_output import mark
+from edgewright.cli.answer import Answer
 from edgewright.cli.progress import Passwords, shown
 from edgewright.cli.results.answers import BoardAnswer
 from edgewright.config import fleet as fleets
@@ -18,46 +18,10 @@ from edgewright.deploy.fan_out import PARALLEL, FanOut
 from edgewright.errors import Aborted, EdgewrightError, Exit, LeftAtWork, Unreachable
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
-from edgewright.nouns.document import report
 from edgewright.nouns.progress import Progress, Step
 from edgewright.nouns.selector import select
 
 T = TypeVar("T")
-
-
-class Answer(Generic[T]):
-    """What one board gave: a value or an error.
-
-    Attributes:
-        simulated: facts of the board that were substituted.
-        board_id: the id of the board that answered, empty where none did.
-    """
-
-    def __init__(
-        self,
-        board: Board,
-        value: T | None,
-        error: EdgewrightError | None,
-        simulated: tuple[str, ...] = (),
-        board_id: str = "",
-    ) -> None:
-        self.board_id = board_id
-        self.board = board
-        self.value = value
-        self.error = error
-        self.simulated = simulated
-
-    @property
-    def title(self) -> str:
-        """The board's name, marked where it is not what it says it is."""
-        return self.board.name + mark(self.simulated)
-
-    def record(self, of: Callable[[T], Any]) -> BoardAnswer[Any]:
-        """For JSON: the value as a record, or the error."""
-        if self.error is not None:
-            return BoardAnswer(board=self.board.name, error=report(self.error))
-        value = None if self.value is None else of(self.value)
-        return BoardAnswer(board=self.board.name, simulated=self.simulated, result=value)
 
 
 class Boards:

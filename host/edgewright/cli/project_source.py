@@ -67,8 +67,8 @@ def model_request(
         UsageError: neither names a model.
         DataError: there are no such calibration data.
     """
-    from edgewright.cli.init_command import slug
-    from edgewright.compile.key import calibration_of
+    from edgewright.cli.model_name import slug
+    from edgewright.compile.data_hash import calibration_of
     from edgewright.compile.request import ModelRequest
 
     if model is None and project is None:

@@ -10,7 +10,7 @@ import typer
 from edgewright.cli import options, render
 
 if TYPE_CHECKING:
-    from edgewright.cli.on_boards import Answer
+    from edgewright.cli.answer import Answer
     from edgewright.connect.provision import RuntimeChoice
     from edgewright.connect.session import Session
     from edgewright.nouns.board import Board

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from edgewright.cli import options, render
+from edgewright.cli.answer import mark
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -34,7 +35,6 @@ def rollback(
     debug: options.DEBUG = False,
 ) -> None:
     """Reactivate a known-good release, after verifying it on the board."""
-    from edgewright.cli import boards_output
     from edgewright.cli.progress import Passwords, shown
     from edgewright.config import fleet as fleets
     from edgewright.deploy.rollback import RollbackRequest
@@ -65,7 +65,7 @@ def rollback(
     else:
         rows = [
             (
-                one.board + boards_output.mark(one.simulated),
+                one.board + mark(one.simulated),
                 one.outcome,
                 one.current or "-",
                 one.message or "; ".join(one.steps),

@@ -45,7 +45,7 @@ def search_and_show(
     import msgspec
 
     from edgewright import targets
-    from edgewright.cli.convert_command import copied, record, show_artifact, show_too_old
+    from edgewright.cli.artifact_output import copied, record, show_artifact, show_too_old
     from edgewright.cli.explain_output import show_explanation
     from edgewright.cli.progress import shown
     from edgewright.compile.explain import explain as explain_artifact

@@ -9,8 +9,8 @@ import typer
 from edgewright.cli import options, render
 
 if TYPE_CHECKING:
+    from edgewright.cli.answer import Answer
     from edgewright.cli.history_notes import HistoryNotes
-    from edgewright.cli.on_boards import Answer
     from edgewright.wire.answers import Status
 
 app = typer.Typer(rich_markup_mode=None)

@@ -15,9 +15,9 @@ import msgspec
 
 from edgewright.compile import data, labels, own_function
 from edgewright.compile.answers import real
+from edgewright.compile.data_hash import data_sha256
 from edgewright.compile.fingerprint import fingerprint
 from edgewright.compile.foreign import LOG
-from edgewright.compile.key import data_sha256
 from edgewright.compile.members import by_name
 from edgewright.compile.ranges import Range, Ranges
 from edgewright.compile.workers import Workers

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import zipfile
 from importlib import metadata
 from pathlib import Path
 
 import msgspec
 
 from edgewright import __version__, targets
-from edgewright.compile import class_names, images, own_function, toolchains
+from edgewright.compile import class_names, toolchains
+from edgewright.compile.data_hash import SYNTHETIC, data_sha256
 from edgewright.compile.edges import Edge
 from edgewright.compile.fingerprint import fingerprint, of_plugins
 from edgewright.compile.formats import FORMATS
@@ -20,16 +20,12 @@ from edgewright.compile.metrics import own
 from edgewright.compile.recognise import Recognised
 from edgewright.compile.request import CompileRequest
 from edgewright.compile.steps import STEPS
-from edgewright.config.bad_zip import BAD_ZIP
-from edgewright.errors import Code, ConversionError, DataError
-from edgewright.files import sha256_file
+from edgewright.errors import Code, ConversionError
 from edgewright.metrics import METRICS
 from edgewright.nouns.metric import is_own
-from edgewright.nouns.model_input import Absent, CalibrationData, DataFile, Synthetic
+from edgewright.nouns.model_input import CalibrationData, DataFile, Synthetic
 from edgewright.nouns.project import Compare
 from edgewright.precisions import PRECISIONS
-
-_SYNTHETIC = "synthetic"  # the word that stands for seeded random calibration data
 
 
 def tools(edge: Edge) -> dict[str, str]:
@@ -71,65 +67,11 @@ def source_framework(edge: Edge, versions: dict[str, str]) -> str:
     return f"{name} {versions[name]}"
 
 
-def data_sha256(path: Path | None) -> str:
-    """sha256 of a data file, or of a folder's `<sha256>  <path>` lines; empty for none.
-
-    For `module.py:function` that file and the name count: what the function reads elsewhere does not.
-
-    Raises:
-        DataError: it is missing or unreadable.
-    """
-    if path is None:
-        return ""
-    found = own_function.named(path)
-    try:
-        if found is not None:
-            return hashlib.sha256(f"{sha256_file(found[0])}:{found[1]}".encode()).hexdigest()
-        if path.is_dir():
-            inside = ((item, item.relative_to(path)) for item in path.rglob("*"))
-            files = sorted(item for item, name in inside if item.is_file() and not images.hidden(name))
-            lines = "".join(f"{sha256_file(item)}  {item.relative_to(path).as_posix()}\n" for item in files)
-            return hashlib.sha256(lines.encode()).hexdigest()
-        return sha256_file(path)
-    except OSError as error:
-        raise DataError(f"no such data file: {path}", hint=error.strerror or "check the path") from error
-
-
-def calibration_of(given: Path | str | None) -> CalibrationData:
-    """What the command line or the project file names: a file, the word `synthetic`, or nothing.
-
-    Raises:
-        DataError: the file is missing or unreadable.
-    """
-    if given is None:
-        return Absent()
-    if given == _SYNTHETIC:
-        return Synthetic()
-    return DataFile(path=Path(given), sha256=calibration_sha256(Path(given)))
-
-
 def _calibration(given: CalibrationData) -> str:
     """What the cache's key holds of it."""
     if isinstance(given, DataFile):
         return given.sha256
-    return _SYNTHETIC if isinstance(given, Synthetic) else ""
-
-
-def calibration_sha256(path: Path) -> str:
-    """As `data_sha256`; of an `.npz` by what its directory says of each member: their order in the file decides nothing.
-
-    Nothing is decompressed: a damaged file ends in the error of what reads it.
-    """
-    if not zipfile.is_zipfile(path):
-        return data_sha256(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = sorted((entry.filename, entry.CRC, entry.file_size) for entry in archive.infolist())
-    except (OSError, *BAD_ZIP):
-        return data_sha256(path)
-    if len({name for name, _, _ in members}) < len(members):
-        return data_sha256(path)  # of two members with one name the order decides
-    return hashlib.sha256(json.dumps(members).encode()).hexdigest()
+    return SYNTHETIC if isinstance(given, Synthetic) else ""
 
 
 def _comparison(compare: Compare) -> dict[str, object]:

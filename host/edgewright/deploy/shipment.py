@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from edgewright.compile.key import data_sha256
+from edgewright.compile.data_hash import data_sha256
 from edgewright.compile.similarity import Similarity
 from edgewright.compile.workers import Workers
 from edgewright.deploy import scoring

@@ -22,7 +22,7 @@ from typing import IO
 
 import msgspec
 
-from edgewright.compile.key import calibration_of
+from edgewright.compile.data_hash import calibration_of
 from edgewright.compile.request import CompileRequest, ModelRequest
 from edgewright.compile.run import compile_model
 from edgewright.compile.workers import Workers

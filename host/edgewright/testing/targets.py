@@ -133,7 +133,7 @@ def check_answers(
     Args:
         model: any that the target takes, with answers that depend on its inputs.
     """
-    from edgewright.compile.key import calibration_of
+    from edgewright.compile.data_hash import calibration_of
     from edgewright.compile.request import CompileRequest
     from edgewright.compile.run import compile_model
     from edgewright.nouns.model_input import ModelInput
