@@ -21,14 +21,15 @@ from measuring import Figures
 
 from edgewright import targets
 from edgewright.config import fleet as fleets
-from edgewright.connect import agent_package, runner_package
-from edgewright.connect.local import LocalTransport
+from edgewright.connect.agent import package as agent_package
+from edgewright.connect.agent import runner_package
 from edgewright.connect.session import Session, connect, start_session
-from edgewright.connect.transport import Transport
 from edgewright.lab import processes
 from edgewright.lab.processes import Process
 from edgewright.nouns.board import Board, Fleet
 from edgewright.wire import commands
+from edgewright.wire.local_machine import LocalTransport
+from edgewright.wire.transport import Transport
 
 PYZ_LIMIT = 58 * 1024  # bytes
 OUTPUT = (84, 8400)  # a detector's

@@ -221,11 +221,11 @@ def images(count: int) -> Iterator[Any]:
 def accuracy(place: Path, frameworks: list[str]) -> None:
     """Prints accuracy, exactness and size of a digit classifier of each framework, a row a target and precision."""
     from edgewright import targets
-    from edgewright.compile import toolchains
-    from edgewright.compile.data_hash import calibration_of
+    from edgewright.compile.data.data_hash import calibration_of
+    from edgewright.compile.pipeline import compile_model
     from edgewright.compile.request import CompileRequest
-    from edgewright.compile.run import compile_model
-    from edgewright.compile.workers import Workers
+    from edgewright.compile.toolchains import environments
+    from edgewright.compile.workers.pool import Workers
     from edgewright.errors import EdgewrightError
     from edgewright.nouns.model_input import ModelInput
 
@@ -239,7 +239,7 @@ def accuracy(place: Path, frameworks: list[str]) -> None:
                 loaded = targets.load(target)
                 route = loaded.routes.get(model.suffix[1:])
                 if route is None or any(
-                    toolchains.describe(one).state != "ready" for one in route.toolchains
+                    environments.describe(one).state != "ready" for one in route.toolchains
                 ):
                     continue
                 possible = loaded.precisions_from(model.suffix[1:])

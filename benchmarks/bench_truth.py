@@ -87,7 +87,7 @@ def alone(given: argparse.Namespace, store: Store) -> None:
     from truth.trials import Trials
 
     from edgewright import targets
-    from edgewright.compile.workers import Workers
+    from edgewright.compile.workers.pool import Workers
 
     with tempfile.TemporaryDirectory(prefix="edgewright-bench-") as scratch:
         place = Path(scratch)

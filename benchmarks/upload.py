@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgewright.config import fleet as fleets
 from edgewright.connect.session import open_session
-from edgewright.deploy.fan_out import PARALLEL, FanOut
+from edgewright.deploy.executor import PARALLEL, FanOut
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.board import Board
 

@@ -20,12 +20,12 @@ import typer
 
 from edgewright import targets
 from edgewright.cli.main import COMMANDS, app
-from edgewright.compile import matrix
+from edgewright.compile import route_matrix
 from edgewright.config import profiles
-from edgewright.connect import fitting
-from edgewright.connect.wheel_tags import WheelHost
 from edgewright.errors import Exit
 from edgewright.precisions import PRECISIONS
+from edgewright.runtimes import compatibility
+from edgewright.runtimes.wheel_tags import WheelHost
 
 FOLDER = Path(__file__).parent
 ARCHITECTURE = FOLDER.parent / "ARCHITECTURE.md"
@@ -72,11 +72,11 @@ MEANINGS = {
 
 def edge_tables() -> list[str]:
     """What can be converted to what: an overview, then every way with its precisions, stages and toolchains."""
-    cells = matrix.cells()
+    cells = route_matrix.cells()
     rows = ["## What can be converted to what\n"]
     rows.append("| source | " + " | ".join(targets.names()) + " |")
     rows.append("|---|" + "---|" * len(targets.names()))
-    for source in matrix.sources():
+    for source in route_matrix.sources():
         marks = [mark(cell) for cell in cells if cell.source == source]
         rows.append(f"| {source} | " + " | ".join(marks) + " |")
     rows.append("\n`as-is` is the source's own file unchanged. A stage is worker:target.module.\n")
@@ -89,7 +89,7 @@ def edge_tables() -> list[str]:
     return rows
 
 
-def mark(cell: matrix.Cell) -> str:
+def mark(cell: route_matrix.Cell) -> str:
     """A cell of the overview."""
     if not cell.precisions:
         return "no"
@@ -176,7 +176,7 @@ def system_table() -> str:
         host = WheelHost(python=python, arch=arch, libc=libc, libc_version=version)
         cells = []
         for name in names:
-            best = next(iter(fitting.rows(targets.load(name), host)), None)
+            best = next(iter(compatibility.rows(targets.load(name), host)), None)
             cells.append(
                 "-" if best is None else f"{best.distribution} {best.version}{' ¹' if best.own else ''}"
             )

@@ -18,8 +18,8 @@ from pathlib import Path
 import needs
 import pytest
 
-from edgewright.compile import toolchains
-from edgewright.compile.workers import Workers
+from edgewright.compile.toolchains import environments
+from edgewright.compile.workers.pool import Workers
 
 pytest_plugins = ["state_homes", "module_labs", "longest_first"]
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
@@ -97,10 +97,10 @@ def toolchain_folder(kept_between_runs: Path) -> Callable[[str], Path]:
         with pytest.MonkeyPatch.context() as patch, (place / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             patch.setenv("EDGEWRIGHT_HOME", str(place))
-            if toolchains.describe(name).state != "ready":
+            if environments.describe(name).state != "ready":
                 needs.toolchain(name)
-                toolchains.install(name)
-            return toolchains.folder(name)
+                environments.install(name)
+            return environments.folder(name)
 
     return installed
 

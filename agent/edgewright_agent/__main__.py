@@ -33,13 +33,14 @@ def main(data: "bytes") -> "None":
         sys.exit(64)
     verb, root = arguments[0], arguments[2]
     if verb == "serve":
-        from edgewright_agent import runners, server  # only what the verb needs: a board is slow
+        from edgewright_agent.installed import runners
+        from edgewright_agent.session import server  # only what the verb needs: a board is slow
 
         hello = read_hello()
         hello["root"], hello["group"] = root, None  # the administrator's, not the host's
         hello["agent"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
         server.main(hello, data, runners.inside(data))
     else:
-        from edgewright_agent import standalone  # as above
+        from edgewright_agent.lifecycle import standalone  # as above
 
         sys.exit(standalone.recover_now(root) if verb == "guard" else standalone.show_status(root))

@@ -15,7 +15,7 @@ import sys
 import types
 import zipfile
 
-ENTRIES = ("server", "child", "guard")
+ENTRIES = {"server": "session.server", "child": "child.main", "guard": "lifecycle.guard"}  # entry: module
 MAX_AGENT = 4 * 1024 * 1024  # bytes of the .pyz
 
 
@@ -136,7 +136,7 @@ def run(hello: "dict[str, object]") -> "None":
             raise Refused("protocol", "unknown entry: %r" % (entry,))
         data = fetch(hello, entry)
         install(data)
-        module = importlib.import_module("edgewright_agent." + entry)
+        module = importlib.import_module("edgewright_agent." + ENTRIES[entry])
     except Exception as error:
         detail = (
             error.args if isinstance(error, Refused) else ("protocol", "the agent did not start: %r" % error)

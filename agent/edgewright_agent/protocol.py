@@ -44,7 +44,7 @@ BOOT = (
     "h=json.loads(bytes().join(iter(lambda:os.read(0,1)or os._exit(92),bytes([10]))).decode());"
     "exec(h[min(dict(loader=0))],dict(hello=h,__name__=min(dict(edgewright_loader=0))))"
 )
-ENTRIES = ("server", "child", "guard")  # modules that a hello's `entry` may name
+ENTRIES = ("server", "child", "guard")  # that a hello's `entry` may name; `loader` has their modules
 # The .pyz's own `__main__.py`: it reads the file once and runs those bytes, as the loader does.
 PYZ_MAIN = """import io, json, sys, zipfile
 

@@ -14,16 +14,16 @@ from typing import IO, Any, NotRequired, Protocol, TypeAlias, TypedDict, TypeGua
 
 from typing_extensions import ReadOnly
 
-from edgewright_agent.agent import Agent as Agent
-from edgewright_agent.answers import Outputs, Ranks
-from edgewright_agent.child import Stage as Stage
-from edgewright_agent.files import Files as Files
-from edgewright_agent.integrity import Integrity as Integrity
+from edgewright_agent.child.answers import Outputs, Ranks
+from edgewright_agent.child.main import Stage as Stage
+from edgewright_agent.installed.releases import Releases as Releases
+from edgewright_agent.lifecycle.agent import Agent as Agent
+from edgewright_agent.lifecycle.trial import Trials as Trials
 from edgewright_agent.protocol import AgentError as AgentError
 from edgewright_agent.records import *
-from edgewright_agent.releases import Releases as Releases
-from edgewright_agent.results import SessionFiles as SessionFiles
-from edgewright_agent.trial import Trials as Trials
+from edgewright_agent.storage.files import Files as Files
+from edgewright_agent.storage.integrity import Integrity as Integrity
+from edgewright_agent.storage.results import SessionFiles as SessionFiles
 
 # Functions and standard types
 Number = TypeVar("Number", int, float)

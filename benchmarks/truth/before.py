@@ -9,9 +9,9 @@ from typing import Any
 import measuring
 import numpy as np
 
-from edgewright.compile.data_hash import calibration_of
+from edgewright.compile.data.data_hash import calibration_of
+from edgewright.compile.pipeline import compile_model
 from edgewright.compile.request import CompileRequest
-from edgewright.compile.run import compile_model
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.model_input import ModelInput
 from truth.store import Before, Key

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from edgewright.compile import goldens
-from edgewright.compile.answers import real
-from edgewright.compile.jobs import SourceRef, artifact_answers, opened
+from edgewright.compile.data import goldens
+from edgewright.compile.data.answers import real
+from edgewright.compile.tasks.source import SourceRef, artifact_answers, opened
 from truth.decide import Decide, decisions
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgewright.compile import goldens
+from edgewright.compile.data import goldens
 
 _LITERT = ("BUILTIN", "BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
 NAMES = {
@@ -31,7 +31,7 @@ def answers(target: str, kernels: str, path: Path, file: Path, manifest: dict[st
 def _onnxruntime(kernels: str, path: Path, names: Any, rows: Any) -> Iterator[list[Any]]:
     import onnxruntime
 
-    from edgewright.compile import onnxsession
+    from edgewright.compile.sources import onnx_session
 
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3
@@ -39,7 +39,7 @@ def _onnxruntime(kernels: str, path: Path, names: Any, rows: Any) -> Iterator[li
         settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     else:
         settings.add_session_config_entry("session.disable_quant_qdq", "1")
-    session = onnxsession.session(path, settings)
+    session = onnx_session.session(path, settings)
     for row in rows:
         yield session.run(names[1], dict(zip(names[0], row, strict=True)))
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from edgewright import targets
-from edgewright.compile import goldens
-from edgewright.compile.checking import Subject
+from edgewright.compile.data import goldens
+from edgewright.compile.quality.artifact_check import Subject
 
 _PYENV = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser() / "versions"
 _SECONDS = 300.0

@@ -251,13 +251,13 @@ class OnnxGraph:
 
 def observe(path: Path, samples: list[list[Array]]) -> dict[str, float]:
     """The largest value behind each activation function. In the runtime's worker."""
-    from edgewright.compile import onnxsession
+    from edgewright.compile.sources import onnx_session
 
     model = onnx.load(path)
     names = [node.output[0] for node in model.graph.node if node.op_type in _ACTIVATIONS]
     made = {one.name for one in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in made)
-    session = onnxsession.session(model.SerializeToString())
+    session = onnx_session.session(model.SerializeToString())
     inputs = [one.name for one in session.get_inputs()]
     found = dict.fromkeys(names, 0.0)
     for sample in samples if names else ():

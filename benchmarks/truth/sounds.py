@@ -14,9 +14,9 @@ _RUNS = 8
 
 def heard(model: Path, seconds: int) -> tuple[Any, Any]:
     """(chunks, (n, 1, 576); the model's state before each, (n, 2, 1, 128)), from several sounds."""
-    from edgewright.compile import onnxsession
+    from edgewright.compile.sources import onnx_session
 
-    session = onnxsession.session(model)
+    session = onnx_session.session(model)
     chunks, states = [], []
     for seed in range(_RUNS):
         sound, state = _sound(seconds, np.random.default_rng(seed)), np.zeros((2, 1, 128), np.float32)

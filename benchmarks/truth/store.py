@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-_HOST = ("compile/verdict/*.py", "compile/checking.py", "compile/goldens.py", "compile/spread.py", "compile/levels.py", "compile/tails.py",
-         "compile/counting.py", "nouns/precision.py", "nouns/verdict.py")  # fmt: skip
+_HOST = ("compile/verdict/*.py", "compile/quality/artifact_check.py", "compile/data/goldens.py", "compile/data/goldens_selection.py", "compile/quality/levels.py", "compile/graph/output_tails.py",
+         "compile/data/counted_values.py", "nouns/precision.py", "nouns/verdict.py")  # fmt: skip
 
 
 class Key(NamedTuple):

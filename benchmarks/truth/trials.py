@@ -13,14 +13,14 @@ import measuring
 import numpy as np
 
 from edgewright import targets
-from edgewright.compile.calibrate import SampleSet
-from edgewright.compile.checking import Subject
-from edgewright.compile.data_hash import calibration_of
-from edgewright.compile.jobs import SOURCES, SourceRef
-from edgewright.compile.recognise import recognise
+from edgewright.compile.data.calibration import SampleSet
+from edgewright.compile.data.data_hash import calibration_of
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.quality.artifact_check import Subject
+from edgewright.compile.recognition import recognise
 from edgewright.compile.request import CompileRequest
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.tasks.source import SOURCES, SourceRef
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.model_input import ModelInput
@@ -68,7 +68,7 @@ class Trials:
         self.source = SourceRef(path=known.path.absolute(), format=known.source.format, sha256=known.source.sha256, shapes=shapes)  # fmt: skip
         framework = SOURCES[self.source.format]
         self.specs = workers.call(
-            framework, "edgewright.compile.jobs", "read_the_model", source=self.source, samples=self.pool("all")
+            framework, "edgewright.compile.tasks.source", "read_the_model", source=self.source, samples=self.pool("all")
         )  # fmt: skip
         self.decided = workers.call(
             framework, JOBS, "source_decided", source=self.source, file=self.inputs, how=case.decide

@@ -12,16 +12,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edgewright.compile import checking
-from edgewright.compile.answers import real
-from edgewright.compile.calibrate import SampleSet
-from edgewright.compile.checking import Subject
-from edgewright.compile.jobs import SOURCES
-from edgewright.compile.levels import Coarse
-from edgewright.compile.verdict.figures import EXACT_DB, decibel
-from edgewright.compile.verdict.judge import Judged
-from edgewright.compile.verdict.refusal import Unlike
-from edgewright.compile.workers import Workers
+from edgewright.compile.data.answers import real
+from edgewright.compile.data.calibration import SampleSet
+from edgewright.compile.quality import artifact_check
+from edgewright.compile.quality.artifact_check import Subject
+from edgewright.compile.quality.levels import Coarse
+from edgewright.compile.quality.verdict.decibels import EXACT_DB, decibel
+from edgewright.compile.quality.verdict.judge import Judged
+from edgewright.compile.quality.verdict.refusal import Unlike
+from edgewright.compile.tasks.source import SOURCES
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.artifact import Manifest
 from edgewright.nouns.verdict import Limits, OutputVerdict
@@ -111,11 +111,11 @@ def by_limits(verdict: Sequence[OutputVerdict], references: list[Any], answers: 
 
 def _host(workers: Workers, subject: Subject, board: bool, sqnr_db: float) -> Said:
     began = time.perf_counter()
-    found = workers.call(subject.target.framework, checking.__name__, "judged", **subject.judging())
+    found = workers.call(subject.target.framework, artifact_check.__name__, "judged", **subject.judging())
     host = words = ""
     verdict: tuple[OutputVerdict, ...] = ()
     try:
-        checked = checking.check(workers, subject, found)
+        checked = artifact_check.check(workers, subject, found)
         verdict = checked.verdict
         if checked.low is not None:
             raise checked.low
@@ -144,7 +144,7 @@ def other_goldens(workers: Workers, subject: Subject, file: Path, samples: Sampl
     """The same artifact with goldens from other samples."""
     source = subject.source
     count, origin, _ = workers.call(
-        SOURCES[source.format], "edgewright.compile.jobs", "compute_goldens", source=source, samples=samples,
+        SOURCES[source.format], "edgewright.compile.tasks.source", "compute_goldens", source=source, samples=samples,
         count=subject.manifest.goldens.count, allow_constant=False, compare=subject.compare, file=file,
     )  # fmt: skip
     goldens = msgspec.structs.replace(subject.manifest.goldens, count=count, origin=origin)

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.compile import evaluation, goldens, metrics
-from edgewright.compile.similarity import Similarity
+from edgewright.compile.data import evaluation_set, goldens
+from edgewright.compile.quality import metrics
+from edgewright.compile.quality.user_comparison import Similarity
 from edgewright.deploy import board_answers
-from edgewright.deploy.scoring import Scoring
+from edgewright.deploy.board_scoring import Scoring
 from edgewright.errors import ProtocolError
 from edgewright.nouns.artifact import Artifact, Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.nouns.outcome import Check
@@ -54,7 +55,7 @@ class Board:
 def scoring(tmp_path: Path) -> Any:
     def made(metric: str) -> Scoring:
         np.savez(tmp_path / "e.npz", x=np.zeros((4, 3), np.float32), labels=np.arange(4))
-        given = evaluation.prepare(tmp_path / "e.npz", [X])
+        given = evaluation_set.prepare(tmp_path / "e.npz", [X])
         return Scoring(metrics.load(metric), given, given.load_labels(), [Y])
 
     return made

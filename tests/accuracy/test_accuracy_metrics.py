@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from edgewright.compile import metrics
-from edgewright.compile.answers import Answers, ranks
+from edgewright.compile.data.answers import Answers, ranks
+from edgewright.compile.quality import metrics
 from edgewright.errors import DataError, UsageError
 from edgewright.metrics import METRICS
 from edgewright.nouns.artifact import TensorSpec

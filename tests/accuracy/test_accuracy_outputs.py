@@ -12,9 +12,9 @@ import pytest
 from msgspec.structs import replace
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.compile import metrics, scored
-from edgewright.compile.answers import Answers, collected
-from edgewright.deploy.scoring import Scoring
+from edgewright.compile.data.answers import Answers, collected
+from edgewright.compile.quality import metrics, scored_output
+from edgewright.deploy.board_scoring import Scoring
 from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.wire.answers import Tensor
@@ -25,8 +25,8 @@ BOX, FINE, COARSE = (TensorSpec(name=name, shape=(1, width), dtype="float32")
 IDS = np.arange(COUNT) % 8
 
 
-def chosen(metric: str, labels: np.ndarray, score: str | None = None) -> scored.Scored:
-    return scored.choose(metrics.load(metric), labels, [BOX, FINE, COARSE], score)
+def chosen(metric: str, labels: np.ndarray, score: str | None = None) -> scored_output.Scored:
+    return scored_output.choose(metrics.load(metric), labels, [BOX, FINE, COARSE], score)
 
 
 def test_the_only_output_that_the_labels_fit_is_taken_and_named() -> None:
@@ -64,7 +64,7 @@ def test_many_outputs_and_long_names_stay_one_short_line() -> None:
     scorer = metrics.load("top1")
     for labels, score in ((IDS, None), (IDS + 1, None), (IDS, "none"), (IDS, "\N{ARABIC-INDIC DIGIT THREE}")):
         with pytest.raises(EdgewrightError) as refused:
-            scored.choose(scorer, labels, many, score)
+            scored_output.choose(scorer, labels, many, score)
         text = f"{refused.value.message} {refused.value.hint}"
         assert len(text) < 1200 and " more" in text, text
         assert many[0].name not in text

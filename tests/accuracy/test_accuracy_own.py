@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.compile import evaluation, metrics, own_function, similarity
-from edgewright.compile.answers import Answers
-from edgewright.compile.counting import counting
-from edgewright.compile.workers import Workers
+from edgewright.compile.data import evaluation_set
+from edgewright.compile.data.answers import Answers
+from edgewright.compile.data.counted_values import counting
+from edgewright.compile.quality import metrics, user_comparison
+from edgewright.compile.workers import user_function
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import DataError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.project import Compare
@@ -49,7 +51,7 @@ def test_what_is_wrong_with_a_function(tmp_path: Path, text: str) -> None:
     name = wrong(tmp_path, text)
     with pytest.raises(DataError, match=rf"^metric own\.py:f {BAD[text]}") as caught:
         metrics.load(name).value(ANSWERS, np.zeros(COUNT))
-    own = similarity.load(Compare(function=name))
+    own = user_comparison.load(Compare(function=name))
     assert own is not None
     with pytest.raises(DataError, match=rf"^\[compare\] own\.py:f {BAD[text]}") as compared:
         own.share(ANSWERS.arrays, ANSWERS.arrays)
@@ -77,7 +79,7 @@ def test_a_module_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
 
 def test_what_a_function_prints_is_no_result(tmp_path: Path, home: Path) -> None:
     name = wrong(tmp_path, "def f(a, b):\n    print('loud ' * 1000)\n    wait()\n    return 1.0")
-    function = own_function.load(name)
+    function = user_function.load(name)
     printing, printed = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -87,7 +89,7 @@ def test_what_a_function_prints_is_no_result(tmp_path: Path, home: Path) -> None
     function.__globals__["wait"] = wait
     result = StringIO()
     with redirect_stdout(result):
-        thread = threading.Thread(target=lambda: own_function.call("f", function, 1, 2, hint=""))
+        thread = threading.Thread(target=lambda: user_function.call("f", function, 1, 2, hint=""))
         thread.start()
         assert printing.wait(10)
         print("result")  # as the command does while a function hangs in another thread
@@ -96,11 +98,11 @@ def test_what_a_function_prints_is_no_result(tmp_path: Path, home: Path) -> None
     assert result.getvalue() == "result\n"
     log = home / "logs" / "convert.log"
     assert log.read_text().startswith("loud loud")
-    quiet = own_function.load(
-        wrong(tmp_path, f"def f(a, b):\n    print('x' * {own_function.PRINTED * 2})\n    return 1.0")
+    quiet = user_function.load(
+        wrong(tmp_path, f"def f(a, b):\n    print('x' * {user_function.PRINTED * 2})\n    return 1.0")
     )
-    assert own_function.call("f", quiet, 1, 2, hint="") == 1.0
-    assert log.stat().st_size <= own_function.PRINTED + 8192
+    assert user_function.call("f", quiet, 1, 2, hint="") == 1.0
+    assert log.stat().st_size <= user_function.PRINTED + 8192
 
 
 GENERATORS = {
@@ -121,7 +123,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> object:
 @pytest.mark.parametrize("text", GENERATORS)
 def test_what_is_wrong_with_a_set_s_function(tmp_path: Path, home: Path, workers: Workers, text: str) -> None:
     with pytest.raises(DataError, match=GENERATORS[text]) as caught:
-        evaluation.prepare(Path(wrong(tmp_path, text)), [X], workers=workers)
+        evaluation_set.prepare(Path(wrong(tmp_path, text)), [X], workers=workers)
     assert caught.value.hint
     assert not [item for item in (home / "evaluations").iterdir() if item.name.startswith("tmp")]
 

@@ -10,11 +10,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgewright.compile import accuracy, evaluation, metrics
-from edgewright.compile.answers import Answers, collected
+from edgewright.compile.data import evaluation_set
+from edgewright.compile.data.answers import Answers, collected
+from edgewright.compile.quality import accuracy, metrics
+from edgewright.deploy.board_record import Trace
+from edgewright.deploy.board_scoring import Scoring, prepared, real_valued
 from edgewright.deploy.release import BoardRelease
-from edgewright.deploy.scoring import Scoring, prepared, real_valued
-from edgewright.deploy.trace import Trace
 from edgewright.errors import DataError
 from edgewright.nouns.artifact import Accuracy, Artifact, Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.nouns.model_input import ModelInput
@@ -32,9 +33,9 @@ def first(values: np.ndarray) -> Answers:
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> evaluation.EvaluationSet:
+def given(tmp_path: Path) -> evaluation_set.EvaluationSet:
     np.savez(tmp_path / "e.npz", x=np.zeros((COUNT, 2), np.float32), labels=LABELS)
-    return evaluation.prepare(tmp_path / "e.npz", [X])
+    return evaluation_set.prepare(tmp_path / "e.npz", [X])
 
 
 def manifest(known: Accuracy | None = None, **changes: Any) -> Manifest:
@@ -48,7 +49,7 @@ def manifest(known: Accuracy | None = None, **changes: Any) -> Manifest:
 
 
 def scored(
-    given: evaluation.EvaluationSet,
+    given: evaluation_set.EvaluationSet,
     metric: str,
     mine: Answers,
     incumbent: Answers | None,
@@ -60,7 +61,9 @@ def scored(
     return Scoring(scorer, given, labels, [Y]).checks(manifest(known), mine, incumbent, Budget(**budget))
 
 
-def test_an_incumbent_that_answers_in_another_shape_is_not_compared(given: evaluation.EvaluationSet) -> None:
+def test_an_incumbent_that_answers_in_another_shape_is_not_compared(
+    given: evaluation_set.EvaluationSet,
+) -> None:
     """One figure would be spread over four labels, and look like an answer."""
     mine, narrow = first(LABELS + 0.1), first(LABELS[:, :1])
     checks = scored(given, "mse", mine, narrow)
@@ -73,7 +76,7 @@ def test_an_incumbent_that_answers_in_another_shape_is_not_compared(given: evalu
 
 
 def test_the_sources_answers_are_paired_where_they_were_kept(
-    given: evaluation.EvaluationSet, tmp_path: Path, home: Path
+    given: evaluation_set.EvaluationSet, tmp_path: Path, home: Path
 ) -> None:
     scorer = metrics.load("mse")
     labels = scorer.labels(given.load_labels(), [Y])
@@ -92,7 +95,7 @@ def test_the_sources_answers_are_paired_where_they_were_kept(
     assert [check.name for check in scored(given, "mae", mine, None, known)] == ["accuracy"]
 
 
-def test_a_limit_that_nothing_can_be_held_against_refuses(given: evaluation.EvaluationSet) -> None:
+def test_a_limit_that_nothing_can_be_held_against_refuses(given: evaluation_set.EvaluationSet) -> None:
     mine = first(LABELS + 0.1)
     for budget, ok in (({}, True), ({"max_drop": 0.5}, False), ({"noninferior": True}, False)):
         (check,) = scored(given, "mse", mine, None, **budget)
@@ -102,7 +105,7 @@ def test_a_limit_that_nothing_can_be_held_against_refuses(given: evaluation.Eval
         assert scored(given, "mse", mine, mine, max_drop=0.5)[0].ok
 
 
-def test_answers_of_the_source_that_do_not_fit_refuse(given: evaluation.EvaluationSet) -> None:
+def test_answers_of_the_source_that_do_not_fit_refuse(given: evaluation_set.EvaluationSet) -> None:
     scorer = metrics.load("mse")
     mine, narrow = first(LABELS + 0.1), first(LABELS[:, :1])
     known = accuracy.of(scorer, given, LABELS, mine.packed(), mine.packed(), None)
@@ -118,7 +121,7 @@ def test_answers_of_the_source_that_do_not_fit_refuse(given: evaluation.Evaluati
 
 
 def test_a_foreign_manifest_names_no_file(
-    given: evaluation.EvaluationSet, tmp_path: Path, home: Path
+    given: evaluation_set.EvaluationSet, tmp_path: Path, home: Path
 ) -> None:
     digest = accuracy.keep(first(LABELS).packed())
     assert accuracy.kept(digest) is not None
@@ -129,7 +132,7 @@ def test_a_foreign_manifest_names_no_file(
 
 
 def test_an_own_metric_that_was_rewritten_is_another(
-    given: evaluation.EvaluationSet, tmp_path: Path, home: Path
+    given: evaluation_set.EvaluationSet, tmp_path: Path, home: Path
 ) -> None:
     text = "def near(outputs, labels):\n    return float((abs(outputs[:, 0] - labels) < {}).mean())\n"
     (tmp_path / "own.py").write_text(text.format(0.2))
@@ -185,7 +188,9 @@ def test_an_incumbent_gets_real_values_and_never_the_candidates_integers(
         assert np.array_equal(reals[:, 0], values)
 
 
-def test_an_own_metric_that_does_not_bear_every_draw(given: evaluation.EvaluationSet, tmp_path: Path) -> None:
+def test_an_own_metric_that_does_not_bear_every_draw(
+    given: evaluation_set.EvaluationSet, tmp_path: Path
+) -> None:
     (tmp_path / "own.py").write_text(
         "import numpy as np\n"
         "def odd(outputs, labels):\n"
@@ -211,7 +216,7 @@ def test_inputs_are_real_again_unless_the_source_has_integers() -> None:
 
 
 def test_answers_that_outgrow_the_memory_end_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgewright.compile import answers
+    from edgewright.compile.data import answers
 
     monkeypatch.setattr(answers, "MAX_BYTES", 1 << 20)
     seen = []

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgewright.compile import evaluation, labels, metrics
-from edgewright.compile.data_hash import data_sha256
-from edgewright.compile.workers import Workers
-from edgewright.config import in_use
+from edgewright.compile.data import evaluation_set, labels
+from edgewright.compile.data.data_hash import data_sha256
+from edgewright.compile.quality import metrics
+from edgewright.compile.workers.pool import Workers
+from edgewright.config import usage_marks
 from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.project import Preprocessing
@@ -44,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 def prepared(path: Path) -> tuple[list[float], list[Any]]:
     """The first pixel of each sample, and its label."""
-    made = evaluation.prepare(path, [IMAGE], GRAY)
+    made = evaluation_set.prepare(path, [IMAGE], GRAY)
     with np.load(made.inputs) as found:
         pixels = found["input_0"][:, 0, 0, 0, 0].tolist()
     assert made.count == len(pixels)
@@ -206,9 +207,9 @@ VALUE = 5
 
 
 @pytest.fixture
-def made(tmp_path: Path, workers: Workers) -> Callable[[str], evaluation.EvaluationSet]:
+def made(tmp_path: Path, workers: Workers) -> Callable[[str], evaluation_set.EvaluationSet]:
     (tmp_path / "samples.py").write_text(FUNCTION)
-    return lambda name: evaluation.prepare(tmp_path / f"samples.py:{name}", TWO, workers=workers)
+    return lambda name: evaluation_set.prepare(tmp_path / f"samples.py:{name}", TWO, workers=workers)
 
 
 def test_the_users_own_generator_runs_in_a_worker(made: Any, workers: Workers, tmp_path: Path) -> None:
@@ -237,7 +238,7 @@ def counting(tmp_path: Path) -> Path:
     return tmp_path / "count.py:pairs"
 
 
-def runs(made: evaluation.EvaluationSet) -> int:
+def runs(made: evaluation_set.EvaluationSet) -> int:
     with np.load(made.inputs) as found:
         return int(found["input_1"].item())
 
@@ -248,7 +249,7 @@ def test_a_generator_runs_again_when_asked_to_and_once_a_command(
     found = []
     for fresh in (False, False, True, True, False, True):
         monkeypatch.setattr(workers, "made", {})  # another command
-        made = [evaluation.prepare(counting, TWO, workers=workers, fresh=fresh) for _ in range(2)]
+        made = [evaluation_set.prepare(counting, TWO, workers=workers, fresh=fresh) for _ in range(2)]
         assert made[0] == made[1]
         found.append(made[0])
     assert [runs(made) for made in found] == [0, 0, 1, 2, 2, 3], "what an earlier command uses stays its own"
@@ -260,20 +261,20 @@ def test_the_integers_are_those_of_the_newest_run(counting: Path, workers: Worke
     whole = (TensorSpec(name="left", shape=(1, 2), dtype="int8", scale=0.5, zero_point=3), TWO[1])
     for expected in ([3, 3], [5, 3]):
         workers.made.clear()
-        made = evaluation.prepare(counting, TWO, workers=workers, fresh=True)
-        place = evaluation.quantised(made, whole)
-        assert evaluation.quantised(made, whole) == place
+        made = evaluation_set.prepare(counting, TWO, workers=workers, fresh=True)
+        place = evaluation_set.quantised(made, whole)
+        assert evaluation_set.quantised(made, whole) == place
         with np.load(place) as found:
             assert found["input_0"].tolist() == [[expected]]
-    with in_use.taken(place) as free:
+    with usage_marks.taken(place) as free:
         assert not free, "nobody may prune it"
 
 
 def test_inputs_that_are_called_as_another_place_is(tmp_path: Path) -> None:
     def said(names: tuple[str, str]) -> list[float]:
         specs = [TensorSpec(name=name, shape=(1, 1), dtype="int8", scale=1.0, zero_point=0) for name in names]
-        made = evaluation.prepare(tmp_path / "e.npz", evaluation.real_valued(specs))
-        with np.load(evaluation.quantised(made, specs)) as found:
+        made = evaluation_set.prepare(tmp_path / "e.npz", evaluation_set.real_valued(specs))
+        with np.load(evaluation_set.quantised(made, specs)) as found:
             return [float(found[f"input_{index}"][0, 0, 0]) for index in range(2)]
 
     first, second = (np.full((2, 1), value, np.float32) for value in (1, 2))
@@ -287,11 +288,11 @@ def test_inputs_that_are_called_as_another_place_is(tmp_path: Path) -> None:
 
 def test_a_set_that_lost_a_file_is_made_again(tmp_path: Path) -> None:
     np.savez(tmp_path / "e.npz", x=np.zeros((3, 2), np.float32), labels=np.arange(3))
-    made = evaluation.prepare(tmp_path / "e.npz", TWO[:1])
+    made = evaluation_set.prepare(tmp_path / "e.npz", TWO[:1])
     for lost in (made.inputs, made.labels):
         before = lost.read_bytes()
         lost.unlink()
-        assert evaluation.prepare(tmp_path / "e.npz", TWO[:1]) == made
+        assert evaluation_set.prepare(tmp_path / "e.npz", TWO[:1]) == made
         assert lost.read_bytes() == before
     assert [place.name for place in made.inputs.parents[1].iterdir()] == [made.inputs.parent.name]
     assert [entry.path for entry in cache.prune(max_bytes=0).in_use] == [made.inputs.parent]
@@ -303,7 +304,7 @@ def test_names_are_numbered_only_where_all_classes_are_named(folder: Path) -> No
     three, four = (TensorSpec(name="y", shape=(1, width), dtype="float32") for width in (3, 4))
 
     def fitted(metric: str, output: TensorSpec) -> list[Any]:
-        made = evaluation.prepare(folder, [IMAGE], GRAY)
+        made = evaluation_set.prepare(folder, [IMAGE], GRAY)
         return metrics.load(metric).labels(made.load_labels(), [output], names=made.names).tolist()
 
     for metric in ("top1", "f1", "auc"):
@@ -347,7 +348,7 @@ def test_a_function_that_is_not_there(made: Any, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no function absent in"):
         made("absent")
     with pytest.raises(DataError, match="no such data file"):
-        evaluation.prepare(tmp_path / "other.py:pairs", TWO)
+        evaluation_set.prepare(tmp_path / "other.py:pairs", TWO)
 
 
 def test_real_values_become_a_quantised_models_integers(tmp_path: Path) -> None:
@@ -356,24 +357,24 @@ def test_real_values_become_a_quantised_models_integers(tmp_path: Path) -> None:
     )
     plain = TensorSpec(name="x", shape=(1, 4), dtype="float32")
     whole = TensorSpec(name="x", shape=(1, 4), dtype="int8", scale=1 / 64, zero_point=-3)
-    given = evaluation.prepare(tmp_path / "e.npz", [plain])
-    with np.load(evaluation.quantised(given, [whole])) as found:
+    given = evaluation_set.prepare(tmp_path / "e.npz", [plain])
+    with np.load(evaluation_set.quantised(given, [whole])) as found:
         values = found["input_0"]
     assert values.dtype == np.int8
     expected = np.clip(np.rint(np.linspace(-1, 2, 12) * 64) - 3, -128, 127)
     assert np.array_equal(values.reshape(-1), expected)
-    integers = evaluation.EvaluationSet(
-        inputs=evaluation.quantised(given, [whole]), labels=given.labels, count=3, sha256=""
+    integers = evaluation_set.EvaluationSet(
+        inputs=evaluation_set.quantised(given, [whole]), labels=given.labels, count=3, sha256=""
     )
-    with np.load(evaluation.dequantised(integers, [whole])) as found:
+    with np.load(evaluation_set.dequantised(integers, [whole])) as found:
         assert found["input_0"].dtype == np.float32
         assert np.array_equal(found["input_0"].reshape(-1), (expected + 3).astype(np.float32) / 64)
 
 
 def test_the_archive_of_a_set_is_stored_and_deterministic(folder: Path) -> None:
-    made = evaluation.prepare(folder, [IMAGE], GRAY)
+    made = evaluation_set.prepare(folder, [IMAGE], GRAY)
     before = made.inputs.read_bytes()
     made.inputs.unlink()
-    assert evaluation.prepare(folder, [IMAGE], GRAY).inputs.read_bytes() == before
+    assert evaluation_set.prepare(folder, [IMAGE], GRAY).inputs.read_bytes() == before
     with zipfile.ZipFile(made.inputs) as archive:
         assert [(info.filename, info.compress_type) for info in archive.infolist()] == [("input_0.npy", 0)]

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgewright.connect import agent_package, runner_package
+from edgewright.connect.agent import package, runner_package
 from edgewright.wire import commands
 from edgewright_agent import protocol
 
@@ -26,7 +26,7 @@ PYTHON = os.environ.get("EDGEWRIGHT_AGENT_PYTHON", sys.executable)  # runs the a
 
 def build_pyz() -> bytes:
     """The agent, like the host ships it."""
-    return agent_package.build(REPOSITORY / "agent/edgewright_agent").data
+    return package.build(REPOSITORY / "agent/edgewright_agent").data
 
 
 def sha(data: bytes) -> str:
@@ -259,8 +259,8 @@ def wait_until(condition, seconds: float = 40.0) -> None:
 
 def verified(root: Path, release: str, model: str = "digits") -> None:
     """Note a release as verified, as the command does after the goldens."""
-    from edgewright_agent.agent import Agent
-    from edgewright_agent.commands import Commands
+    from edgewright_agent.lifecycle.agent import Agent
+    from edgewright_agent.session.commands import Commands
 
     Commands(Agent(str(root), "0" * 64), None).judge(model, release, "", "")
 

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgewright.connect import runner_package
-from edgewright_agent import bytecode as bytecode_of_runtimes
-from edgewright_agent import root as roots
-from edgewright_agent.agent import Agent
+from edgewright.connect.agent import runner_package
+from edgewright_agent.installed import bytecode as bytecode_of_runtimes
+from edgewright_agent.lifecycle.agent import Agent
 from edgewright_agent.protocol import SPARE_BYTES
+from edgewright_agent.storage import root as roots
 
 RUNTIME = {
     "ai_edge_litert/__init__.py": b"__version__ = '9.9'\n",

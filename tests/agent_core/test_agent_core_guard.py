@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright_agent import crontab, userunit
+from edgewright_agent.boot import crontab, user_unit
 
 OTHERS = "MAILTO=me\nSHELL=/bin/fish\n# a comment\n0 5 * * * backup --all 50\\%  # edgewright\n"
 CRONTAB = """#!/bin/sh
@@ -188,7 +188,7 @@ def test_a_purge_takes_the_guard_along(connect, kit, root, table):
 def test_where_there_is_no_cron_it_says_so_and_deploys(
     crontab_text, daemon, why, root, tmp_path, monkeypatch
 ):
-    from edgewright_agent import programs
+    from edgewright_agent.processes import programs
 
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -262,7 +262,7 @@ def test_only_the_line_of_this_root_folder_is_touched():
 
 
 def test_units_of_two_root_folders_have_two_names():
-    assert userunit.name_of("1" * 32) != userunit.name_of("2" * 32)
+    assert user_unit.name_of("1" * 32) != user_unit.name_of("2" * 32)
 
 
 def test_root_folders_of_one_user_do_not_lose_each_others_lines(connect, kit, pyz, tmp_path, table):

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from edgewright_agent import clock
-from edgewright_agent.files import Files
-from edgewright_agent.state import Store
+from edgewright_agent.storage.files import Files
+from edgewright_agent.storage.state import Store
 
 
 def activated(wire, kit, hooks, deadline_s=30, unguarded=False, **more):
@@ -72,7 +72,7 @@ def test_a_hook_that_is_left_to_run_keeps_its_limit(wire, kit, root):
     second = kit.install(
         wire, kit.artifact("b"), txn, "2", hooks={"activate": b"#!/bin/sh\nexit 0\n"}, hook_s=7
     )
-    from edgewright_agent import hooks
+    from edgewright_agent.processes import hooks
 
     slots = [path.read_bytes().partition(b"\n")[2] for path in root.glob("state.?.json")]
     state = max(map(json.loads, slots), key=lambda one: one["sequence"])

@@ -84,7 +84,7 @@ def test_what_a_hook_prints_cannot_pass_for_the_agents_own_lines(connect, kit, r
 
 
 def test_the_log_is_two_files_of_limited_size(tmp_path):
-    from edgewright_agent.results import LOG_BYTES, SessionFiles
+    from edgewright_agent.storage.results import LOG_BYTES, SessionFiles
 
     one, two = SessionFiles(str(tmp_path), "a"), SessionFiles(str(tmp_path), "b")
     for number in range(1500):

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.connect import runner_package
-from edgewright_agent import state as states
+from edgewright.connect.agent import runner_package
+from edgewright_agent.storage import state as states
 
 # A target whose prepared file holds the factor by which inputs are multiplied: a wrong file is a wrong answer.
 RUNNER = """

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewright_agent import manifest
+from edgewright_agent.installed import manifest
 from edgewright_agent.protocol import AgentError
 
 HOSTILE_PATHS = [

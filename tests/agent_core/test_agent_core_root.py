@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from edgewright_agent import root as root_folder
 from edgewright_agent.protocol import AgentError
+from edgewright_agent.storage import root as root_folder
 
 DISK = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw,errors=remount-ro\n"
 PI_OVERLAY = "22 1 0:20 / / rw,relatime - overlay overlay rw,lowerdir=/lower,upperdir=/upper/data\n"

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from edgewright.connect import agent_package, runner_package
-from edgewright_agent import state as states
+from edgewright.connect.agent import package, runner_package
 from edgewright_agent.protocol import MAX_RUNNER
+from edgewright_agent.storage import state as states
 
 # A target without a runtime. Its runner says which one it is.
 RUNNER = """
@@ -348,7 +348,7 @@ def installed(toy, connect, root, tmp_path):
     def install(**runners):
         toy.wire.close()
         program = tmp_path / "agent.pyz"
-        program.write_bytes(agent_package.for_administrator(runners))
+        program.write_bytes(package.for_administrator(runners))
         command = [sys.executable, "-I", "-S", "-B", str(program), "serve", "--root", str(root)]
         toy.wire = connect(command=command, hello={"runners": {"toy": "x"}})
         assert toy.wire.greeting["forced"] is True

@@ -3,8 +3,8 @@ import zipfile
 
 import pytest
 
+from edgewright_agent.installed.runtimes import destination
 from edgewright_agent.protocol import runtime_id
-from edgewright_agent.runtimes import destination
 
 MEMBERS = {
     "toy/__init__.py": b"VERSION = 1\n",

@@ -8,7 +8,7 @@ from pathlib import Path
 import needs
 import pytest
 
-from edgewright.connect import agent_package, runner_package
+from edgewright.connect.agent import package, runner_package
 
 
 def test_the_agent_is_asked_for_once_and_then_kept(connect, root, pyz, kit):
@@ -240,7 +240,7 @@ def test_a_trial_whose_watchdog_was_killed_gets_another(connect, kit, root):
 
 
 def test_a_forced_command_ignores_loader_and_agent(connect, kit, root, tmp_path):
-    pyz = agent_package.for_administrator({"tflite": runner_package.package("tflite").data})
+    pyz = package.for_administrator({"tflite": runner_package.package("tflite").data})
     installed = tmp_path / "agent.pyz"
     installed.write_bytes(pyz)
     command = [sys.executable, "-I", "-S", "-B", str(installed), "serve", "--root", str(root)]

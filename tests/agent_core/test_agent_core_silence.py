@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import needs
 import pytest
 
-from edgewright_agent import channel as channels
-from edgewright_agent.channel import Channel, Closed
+from edgewright_agent.session import channel as channels
+from edgewright_agent.session.channel import Channel, Closed
 
 SERVE = """
 import sys

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from edgewright_agent import state as states
-from edgewright_agent.files import Files
 from edgewright_agent.protocol import AgentError
+from edgewright_agent.storage import state as states
+from edgewright_agent.storage.files import Files
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgewright_agent import incoming, server, uses
-from edgewright_agent import root as roots
-from edgewright_agent.agent import Agent
-from edgewright_agent.commands import Commands
+from edgewright_agent.lifecycle.agent import Agent
 from edgewright_agent.protocol import AgentError
+from edgewright_agent.session import server
+from edgewright_agent.session.commands import Commands
+from edgewright_agent.storage import incoming, usage_marks
+from edgewright_agent.storage import root as roots
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def clock(monkeypatch):
         clock.now += seconds
         clock.happens()
 
-    for module in (incoming, uses):
+    for module in (incoming, usage_marks):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
     return clock
 
@@ -117,7 +118,7 @@ def test_an_upload_that_cannot_be_marked_does_not_begin(agents, kit, clock):
     with one.uses.taken("incoming") as free, pytest.raises(AgentError, match="prunes this board") as caught:
         assert free
         Commands(two, None).part(kit.sha(b"x"), 1)
-    assert caught.value.code == "busy" and clock.now >= uses.WAIT_SECONDS
+    assert caught.value.code == "busy" and clock.now >= usage_marks.WAIT_SECONDS
 
 
 def test_an_upload_of_the_same_bytes_is_waited_for_as_long_as_it_grows(agents, kit, clock):

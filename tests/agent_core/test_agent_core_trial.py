@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright_agent.agent import Agent
+from edgewright_agent.lifecycle.agent import Agent
 
 
 def test_a_committed_release_is_current_and_good(connect, kit, root):
@@ -80,9 +80,9 @@ def test_there_may_be_nothing_to_roll_back_to(connect, kit, root):
 
 
 def test_known_good_order_and_targets_of_rollbacks(connect, kit, root):
+    from edgewright_agent.installed.releases import Releases
+    from edgewright_agent.lifecycle.trial import Trials
     from edgewright_agent.protocol import AgentError
-    from edgewright_agent.releases import Releases
-    from edgewright_agent.trial import Trials
 
     wire = connect()
     one, two, three = (kit.deployed(wire, root, tag, str(n)) for n, tag in enumerate("abc", 1))
@@ -252,8 +252,8 @@ def uncommitted(wire, kit, release, current, end) -> None:
 
 
 def targets(root):
-    from edgewright_agent.releases import Releases
-    from edgewright_agent.trial import Trials
+    from edgewright_agent.installed.releases import Releases
+    from edgewright_agent.lifecycle.trial import Trials
 
     agent = Agent(str(root), "0" * 64)
     return Trials(agent, Releases(agent)).target_of_rollback

@@ -179,7 +179,7 @@ def test_what_is_only_less_exact_is_refused_without_lenient_and_not_held_against
 
 def changed(root, release: str, **parts) -> None:
     """Change what the state knows of a release."""
-    from edgewright_agent.agent import Agent
+    from edgewright_agent.lifecycle.agent import Agent
 
     store = Agent(str(root), "0" * 64).store
     with store.locked() as state:
@@ -302,7 +302,7 @@ def test_a_failure_on_the_boards_own_runtime_is_held_against_that_version(connec
 
 def updated(root, runtime) -> None:
     """Make the state say that what failed did so on another version, as after an update of the board."""
-    from edgewright_agent.agent import Agent
+    from edgewright_agent.lifecycle.agent import Agent
 
     store = Agent(str(root), "0" * 64).store
     with store.locked() as state:

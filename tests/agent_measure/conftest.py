@@ -10,8 +10,9 @@ import numpy
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.connect import agent_package, runner_package
-from edgewright_agent.results import SessionFiles
+from edgewright.connect.agent import package as agent_package
+from edgewright.connect.agent import runner_package
+from edgewright_agent.storage.results import SessionFiles
 
 TOLERANCE = {"sqnr_db": 60.0, "relative": 1e-3}
 FEATURES, CLASSES, GOLDENS = 16, 10, 8

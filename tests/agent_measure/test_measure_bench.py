@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from edgewright.nouns.measurement import PROTOCOLS, Environment, Run
-from edgewright_agent import bench
+from edgewright_agent.checks import bench
 from edgewright_agent.protocol import AgentError
 
 SHORT = {"rounds": 2, "warmup_s": 0.02, "steady_s": 0.1, "min_samples": 11, "limit_s": 60.0}

@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgewright.deploy.diagnose import diagnose
+from edgewright.doctor.board import diagnose
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts
-from edgewright_agent import environment, facts, hardware, sensors, system
+from edgewright_agent.board import environment, facts, hardware, sensors, system
 
 BOARDS = sorted(path for path in (Path(__file__).parent / "boards").iterdir() if path.is_dir())
 OF_THE_DISK = ("disk_free_bytes", "disk_free_inodes", "root")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edgewright_agent import children, spawn, work
+from edgewright_agent.checks import verify
+from edgewright_agent.processes import children, spawn
 from edgewright_agent.protocol import AgentError, encode
 
 
@@ -97,7 +98,7 @@ def test_a_hang_ends_at_its_limit(make_job, make_release, broken_runtime, files,
 
 def test_what_a_runtime_prints_reaches_nobody(make_job, make_release, broken_runtime, files):
     noise = 'print("{\\"ok\\": {}}"); os.write(1, b"{\\"ok\\":{}}\\n" * 20000); sys.stdout.flush()'
-    verdict = work.verify(
+    verdict = verify.verify(
         job_of(make_job, make_release, broken_runtime(top=noise, load=noise, run=noise)), files, [].append
     )
     assert verdict["runtime"] == "onnxruntime 0.1" and verdict["goldens"] == 8
@@ -131,7 +132,7 @@ def test_what_a_runtime_started_ends_with_it(make_job, make_release, broken_runt
     start += f"open({str(note)!r}, 'w').write(str(p.pid))"
     job = job_of(make_job, make_release, broken_runtime(top=start, load=then))
     if then == "pass":
-        work.verify(job, files, [].append)
+        verify.verify(job, files, [].append)
     else:
         assert failure(job, files).code == "load-failed"
     assert gone(int(note.read_text()))
@@ -193,14 +194,14 @@ def test_it_dies_first_when_memory_runs_out(make_job, make_release, broken_runti
 
 def test_a_provisioned_runtime_wins_over_the_boards(make_job, make_release, broken_runtime, files):
     job = job_of(make_job, make_release, broken_runtime())
-    assert work.verify(job, files, [].append)["runtime"] == "onnxruntime 0.1"
+    assert verify.verify(job, files, [].append)["runtime"] == "onnxruntime 0.1"
 
 
 def test_a_runtime_with_its_own_numpy_gets_nothing_of_the_boards(
     make_job, make_release, broken_runtime, files
 ):
     runtime = broken_runtime(top="import onnx")
-    assert work.verify(job_of(make_job, make_release, runtime), files, [].append)["goldens"] == 8
+    assert verify.verify(job_of(make_job, make_release, runtime), files, [].append)["goldens"] == 8
     (Path(runtime["path"]) / "numpy").mkdir()
     error = failure(make_job(make_release("second"), runtime), files)
     assert error.message == "the runtime cannot be imported: ModuleNotFoundError: No module named 'onnx'"

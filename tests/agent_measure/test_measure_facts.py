@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from edgewright.nouns.facts import Facts
-from edgewright_agent import facts, hardware, system
+from edgewright_agent.board import facts, hardware, system
 from edgewright_agent.protocol import AgentError
 
 PI4 = """processor\t: 0

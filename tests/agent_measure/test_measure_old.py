@@ -10,8 +10,8 @@ import needs
 import numpy
 import pytest
 
-from edgewright.connect import runner_package
-from edgewright_agent import spawn
+from edgewright.connect.agent import runner_package
+from edgewright_agent.processes import spawn
 
 VERSIONS = ("this", "3.6", "3.8", "3.13")
 
@@ -26,7 +26,7 @@ if sys.argv[4] == "bare":
                 raise ImportError("small boards lack " + name)
     sys.meta_path.insert(0, Absent())
 from edgewright_agent import bench, facts, work
-from edgewright_agent.results import SessionFiles
+from edgewright_agent.storage.results import SessionFiles
 files, events = SessionFiles(job["root"], "old"), []
 protocol = {"rounds": 1, "warmup_s": 0.01, "steady_s": 0.05, "min_samples": 11, "limit_s": 15}
 print(json.dumps({

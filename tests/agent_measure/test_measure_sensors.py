@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from edgewright_agent import environment, sensors
+from edgewright_agent.board import environment, sensors
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from edgewright_agent.child.tensors import FORMATS, NpzWriter, Tensors, check, header, numbers, parse_header
 from edgewright_agent.protocol import AgentError
-from edgewright_agent.tensors import FORMATS, NpzWriter, Tensors, check, header, numbers, parse_header
 
 RELAXED = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewright_agent import work
+from edgewright_agent.checks import verify
 from edgewright_agent.protocol import AgentError
 
 NAN, INF = math.nan, math.inf
@@ -37,7 +37,7 @@ def compared(tmp_path):
         numpy.savez(tmp_path / "outputs.npz", **outputs)
         numpy.savez(tmp_path / "goldens.npz", **goldens)
         manifest = {"schema": 2, "outputs": specs, "verdict": verdict, "goldens": {"tolerance": None}}
-        found = work.compare(
+        found = verify.compare(
             str(tmp_path / "outputs.npz"), str(tmp_path / "goldens.npz"), manifest, lenient, accepted
         )
         json.dumps(found, allow_nan=False)
@@ -362,7 +362,7 @@ def test_ok_is_what_numpy_says(tmp_path_factory, data):
     numpy.savez(folder / "g.npz", output_0=ref)
     spec = {"name": "y", "shape": shape, "dtype": "float32"}
     manifest = {"schema": 2, "outputs": [spec], "verdict": [{"limits": limits}], "goldens": {}}
-    found = work.compare(str(folder / "o.npz"), str(folder / "g.npz"), manifest, lenient)
+    found = verify.compare(str(folder / "o.npz"), str(folder / "g.npz"), manifest, lenient)
     lost = any(factor is not None and factor < 1 for factor in factors)
     low = noise < 1 or error < 1
     assert found["ok"] == (not lost and (lenient or not low)), found
@@ -379,7 +379,7 @@ def test_schema_1_is_judged_by_its_tolerance(tmp_path):
         tolerance = {"sqnr_db": sqnr_db, "relative": 1.0}
         manifest = {"schema": 1, "outputs": [spec], "goldens": {"tolerance": tolerance}}
         manifest["verdict"] = [{"limits": {**WIDE, "noise": 0.0 if ok else 1e9}}]
-        found = work.compare(str(tmp_path / "o.npz"), str(tmp_path / "g.npz"), manifest, lenient=True)
+        found = verify.compare(str(tmp_path / "o.npz"), str(tmp_path / "g.npz"), manifest, lenient=True)
         assert found["ok"] == ok and set(found) == {"ok", "sqnr_db", "relative", "failed"}
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from flat_requests import changed, compile_request
 
-from edgewright.compile.counting import counting
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.data.counted_values import counting
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import UsageError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.project import Compare

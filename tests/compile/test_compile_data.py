@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.compile import data, evaluation, goldens, spread
-from edgewright.compile.calibrate import LIMIT, SampleSet, random_samples
-from edgewright.compile.goldens import refuse_constant
+from edgewright.compile.data import evaluation_set, goldens, goldens_selection, samples
+from edgewright.compile.data.calibration import LIMIT, SampleSet, random_samples
+from edgewright.compile.data.goldens import refuse_constant
 from edgewright.errors import ConversionError, DataError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.project import Preprocessing
@@ -26,10 +26,10 @@ def test_npy_npz_and_either_batch_axis_give_the_same(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "b.npz", whatever=array)
     np.savez(tmp_path / "c.npz", input_0=array[:, None].astype(np.float64), labels=np.zeros(5))
     for name in ("a.npy", "b.npz", "c.npz"):
-        found = np.stack([sample[0] for sample in data.samples(tmp_path / name, [IMAGE], None)])
+        found = np.stack([sample[0] for sample in samples.samples(tmp_path / name, [IMAGE], None)])
         assert found.dtype == np.float32
         assert np.array_equal(found[:, 0], array)
-        assert data.length(tmp_path / name, [IMAGE]) == 5
+        assert samples.length(tmp_path / name, [IMAGE]) == 5
 
 
 def test_a_large_set_is_not_read_whole(tmp_path: Path) -> None:
@@ -58,19 +58,19 @@ def test_images_become_inputs(tmp_path: Path) -> None:
     for index, colour in enumerate([(255, 0, 0), (0, 0, 51)]):
         Image.new("RGB", (12, 8), colour).save(tmp_path / f"{index}.png")
     preprocessing = Preprocessing(scale=1 / 255, mean=(0.5, 0.0, 0.0), std=(0.5, 1.0, 2.0))
-    first, second = (sample[0] for sample in data.samples(tmp_path, [IMAGE], preprocessing))
+    first, second = (sample[0] for sample in samples.samples(tmp_path, [IMAGE], preprocessing))
     assert first.shape == IMAGE.shape
     assert np.allclose(first[0, 2, 3], [1, 0, 0])
     assert np.allclose(second[0, 0, 0], [-1, 0, 0.1])
     swapped = TensorSpec(name="image", shape=(1, 3, 4, 6), dtype="float32")
     bgr = Preprocessing(channels="bgr", layout="nchw")
-    assert next(data.samples(tmp_path, [swapped], bgr))[0][0, :, 0, 0].tolist() == [0, 0, 255]
+    assert next(samples.samples(tmp_path, [swapped], bgr))[0][0, :, 0, 0].tolist() == [0, 0, 255]
     with pytest.raises(DataError, match="images need preprocessing") as caught:
-        next(data.samples(tmp_path, [IMAGE], None))
+        next(samples.samples(tmp_path, [IMAGE], None))
     assert "edgewright.toml" in str(caught.value.hint)
     (tmp_path / "2.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"image cannot be read: .*2\.png"):
-        list(data.samples(tmp_path, [IMAGE], preprocessing))
+        list(samples.samples(tmp_path, [IMAGE], preprocessing))
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.tif", "x.pgm"])
@@ -82,7 +82,7 @@ def test_pictures_of_16_bits_keep_their_range(tmp_path: Path, name: str, channel
     Image.fromarray(ramp).save(tmp_path / name)
     depth = 1 if channels == "gray" else 3
     spec = TensorSpec(name="image", shape=(1, 4, 6, depth), dtype="float32")
-    (found,) = next(data.samples(tmp_path, [spec], Preprocessing(channels=channels)))
+    (found,) = next(samples.samples(tmp_path, [spec], Preprocessing(channels=channels)))
     assert np.allclose(found[0, :, :, 0], ramp / 257, atol=1e-3)
     assert np.array_equal(found[..., 0], found[..., -1])
 
@@ -93,14 +93,14 @@ def test_pictures_of_an_unknown_range_are_refused(tmp_path: Path, kind: str, wor
 
     Image.fromarray(np.full((4, 6), 70_000, kind)).save(tmp_path / "x.tif")
     with pytest.raises(DataError, match=rf"image holds {word}, .*x\.tif") as caught:
-        next(data.samples(tmp_path, [IMAGE], Preprocessing()))
+        next(samples.samples(tmp_path, [IMAGE], Preprocessing()))
     assert "8 or 16 bits" in str(caught.value.hint)
 
 
 def test_hidden_files_are_no_pictures_and_no_other_data(tmp_path: Path) -> None:
     from PIL import Image
 
-    from edgewright.compile.data_hash import data_sha256
+    from edgewright.compile.data.data_hash import data_sha256
 
     for label in ("cat", "dog"):
         (tmp_path / label).mkdir()
@@ -109,9 +109,9 @@ def test_hidden_files_are_no_pictures_and_no_other_data(tmp_path: Path) -> None:
     for name in (".DS_Store", "cat/._0.png", "dog/Thumbs.db", "__MACOSX/cat/0.png", ".cache/0.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"no picture")
-    assert len(list(data.samples(tmp_path, [IMAGE], Preprocessing()))) == 2
+    assert len(list(samples.samples(tmp_path, [IMAGE], Preprocessing()))) == 2
     assert data_sha256(tmp_path) == before
-    assert evaluation.prepare(tmp_path, [IMAGE], Preprocessing()).load_labels().tolist() == [0, 1]
+    assert evaluation_set.prepare(tmp_path, [IMAGE], Preprocessing()).load_labels().tolist() == [0, 1]
 
 
 def test_exif_orientation_is_an_option(tmp_path: Path) -> None:
@@ -124,7 +124,9 @@ def test_exif_orientation_is_an_option(tmp_path: Path) -> None:
     picture.save(tmp_path / "x.png", exif=exif)
     spec = TensorSpec(name="image", shape=(1, 16, 16, 1), dtype="float32")
     sides = {
-        turned: next(data.samples(tmp_path, [spec], Preprocessing(channels="gray", **given)))[0][0, 0, :, 0]
+        turned: next(samples.samples(tmp_path, [spec], Preprocessing(channels="gray", **given)))[0][
+            0, 0, :, 0
+        ]
         for turned, given in ((False, {}), (True, {"exif_orientation": True}))
     }
     assert sides[False][0] < 10 < 240 < sides[False][-1]
@@ -135,7 +137,7 @@ def test_exif_orientation_is_an_option(tmp_path: Path) -> None:
 def test_the_evaluation_set_for_boards(tmp_path: Path) -> None:
     array = np.random.default_rng(0).normal(size=(7, 4, 6, 3)).astype(np.float64)
     np.savez_compressed(tmp_path / "e.npz", x=array, y=np.arange(7)[::-1])
-    made = evaluation.prepare(tmp_path / "e.npz", [IMAGE])
+    made = evaluation_set.prepare(tmp_path / "e.npz", [IMAGE])
     with np.load(made.inputs) as found:
         assert sorted(found) == ["input_0"]
         assert found["input_0"].shape == (7, *IMAGE.shape)
@@ -144,13 +146,13 @@ def test_the_evaluation_set_for_boards(tmp_path: Path) -> None:
     assert made.load_labels().tolist() == [6, 5, 4, 3, 2, 1, 0]
     first = made.inputs.read_bytes()
     made.inputs.unlink()
-    assert evaluation.prepare(tmp_path / "e.npz", [IMAGE]).inputs.read_bytes() == first
+    assert evaluation_set.prepare(tmp_path / "e.npz", [IMAGE]).inputs.read_bytes() == first
     np.savez(tmp_path / "f.npz", x=array, y=np.zeros(5, int))
     with pytest.raises(DataError, match="7 samples and 5 labels"):
-        evaluation.prepare(tmp_path / "f.npz", [IMAGE])
+        evaluation_set.prepare(tmp_path / "f.npz", [IMAGE])
     np.savez(tmp_path / "g.npz", x=array)
     with pytest.raises(DataError, match="has no labels"):
-        evaluation.prepare(tmp_path / "g.npz", [IMAGE])
+        evaluation_set.prepare(tmp_path / "g.npz", [IMAGE])
 
 
 def test_random_samples_are_seeded_and_in_range() -> None:
@@ -213,9 +215,9 @@ def test_a_broken_input_is_no_golden_and_a_rare_answer_is(tmp_path: Path) -> Non
     assert {30, 50} & kept[2]
     ids = TensorSpec(name="ids", shape=(1,), dtype="int64")
     extents = [((0.0, 1.0),)] * 39 + [((0.0, 9.0),)]
-    assert spread.lone(extents, [spec]) == {39}
-    assert spread.lone(extents, [ids]) == set()  # a rare word is not a broken value
-    assert spread.lone(extents[-20:], [spec]) == set()  # one of twenty is no exception
+    assert goldens_selection.lone(extents, [spec]) == {39}
+    assert goldens_selection.lone(extents, [ids]) == set()  # a rare word is not a broken value
+    assert goldens_selection.lone(extents[-20:], [spec]) == set()  # one of twenty is no exception
 
 
 def test_a_large_answer_is_compared_by_little_of_it() -> None:
@@ -223,11 +225,13 @@ def test_a_large_answer_is_compared_by_little_of_it() -> None:
     rng = np.random.default_rng(1)
     answers = [rng.random((1, 84, 840)) for _ in range(48)]
     answers[7][0, 50, 3] = 9.0
-    signatures = [spread.signature([answer]) for answer in answers]
+    signatures = [goldens_selection.signature([answer]) for answer in answers]
     assert sum(part.size for part in signatures[0]) < 1000
-    assert 7 in spread.farthest(signatures, 2)
-    assert spread.farthest([[np.ones(3)]] * 9, 8) == list(range(8))
-    assert spread.farthest([spread.signature([np.full(3, np.nan)])] * 9, 8) == list(range(8))
+    assert 7 in goldens_selection.farthest(signatures, 2)
+    assert goldens_selection.farthest([[np.ones(3)]] * 9, 8) == list(range(8))
+    assert goldens_selection.farthest([goldens_selection.signature([np.full(3, np.nan)])] * 9, 8) == list(
+        range(8)
+    )
 
 
 def test_constant_answers_are_found() -> None:

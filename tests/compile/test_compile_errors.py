@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from flat_requests import changed, compile_request
 
-from edgewright.compile.key import brought_by
-from edgewright.compile.recognise import recognise
-from edgewright.compile.run import compile_model, plan
-from edgewright.compile.verdict.refusal import Unlike
-from edgewright.compile.workers import Workers
+from edgewright.compile.cache_key import brought_by
+from edgewright.compile.pipeline import compile_model, plan
+from edgewright.compile.quality.verdict.refusal import Unlike
+from edgewright.compile.recognition import recognise
+from edgewright.compile.workers.pool import Workers
 from edgewright.config import home
 from edgewright.errors import ConversionError, DataError, EdgewrightError, ModelError, UsageError
 from edgewright.nouns.precision import Tolerance

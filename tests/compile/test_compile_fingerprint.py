@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from edgewright.compile import fingerprint
+from edgewright.compile.inspection import code_fingerprint
 
 SOURCES = Path(__file__).parents[2]
 PACKAGES = (
@@ -30,7 +30,7 @@ import json, sys
 from pathlib import Path
 from edgewright.compile.request import CompileRequest
 from edgewright.nouns.model_input import ModelInput
-from edgewright.compile.run import compile_model, plan
+from edgewright.compile.pipeline import compile_model, plan
 
 def step(step):
     steps.append(step.detail)
@@ -49,7 +49,7 @@ import json, sys
 from pathlib import Path
 from edgewright.compile.request import CompileRequest
 from edgewright.nouns.model_input import ModelInput
-from edgewright.compile.run import plan
+from edgewright.compile.pipeline import plan
 found = plan(CompileRequest(model=ModelInput(source=Path(sys.argv[1])), target=(sys.argv[2:] or ["openvino"])[0]))
 print(json.dumps({"key": found.key, "found": found.artifact is not None}))
 """
@@ -66,7 +66,7 @@ print(json.dumps({"inputs": str(found.inputs), "sha256": found.sha256,
 """
 FINGERPRINT = """
 import json
-from edgewright.compile.fingerprint import fingerprint
+from edgewright.compile.inspection.code_fingerprint import fingerprint
 print(json.dumps(fingerprint()))
 """
 IMPORTED = """
@@ -131,7 +131,7 @@ def edited(file: Path, old: str = "\n", new: str = "\n\n") -> Iterator[None]:
 @pytest.mark.parametrize(
     ("file", "edit"),
     [
-        ("host/edgewright/compile/calibrate.py", ("_SEED = 2", "_SEED = 3")),  # other goldens
+        ("host/edgewright/compile/data/calibration.py", ("_SEED = 2", "_SEED = 3")),  # other goldens
         ("host/edgewright/nouns/artifact.py", ("\n", "\n\n")),
         ("targets/edgewright_targets/_onnx/files.py", ("\n", "\n\n")),
     ],
@@ -198,7 +198,7 @@ def test_an_evaluation_set_is_made_again(copy: Copy, tmp_path: Path) -> None:
     np.savez(given, x=np.zeros((3, 2), np.float32), labels=np.zeros(3, np.int64))
     place = copy.python(PREPARE, given)
     assert copy.python(PREPARE, given) == place
-    with edited(copy.place / "host/edgewright/compile/data.py"):
+    with edited(copy.place / "host/edgewright/compile/data/samples.py"):
         after = copy.python(PREPARE, given)
     assert after["inputs"] != place["inputs"]
     assert after["integers"] != place["integers"]
@@ -207,7 +207,7 @@ def test_an_evaluation_set_is_made_again(copy: Copy, tmp_path: Path) -> None:
 
 def test_it_is_of_the_code_that_was_imported(copy: Copy) -> None:
     """What changes between the import and the first conversion is not what this process runs."""
-    before, file = copy.python(FINGERPRINT), copy.place / "host/edgewright/compile/data.py"
+    before, file = copy.python(FINGERPRINT), copy.place / "host/edgewright/compile/data/samples.py"
     with edited(file, new="\n"):  # as it was, in the end
         assert copy.python(IMPORTED, file) == [before, False]
 
@@ -216,13 +216,13 @@ def test_neither_places_nor_dates_nor_leftovers_count(copy: Copy, tmp_path: Path
     found = copy.python(FINGERPRINT)
     other = Copy(tmp_path)
     folder = other.place / "host/edgewright/compile"
-    os.utime(folder / "key.py", (1, 1))
-    for leftover in ("__pycache__/key.cpython-311.pyc", ".key.py.swp", "key.py~"):
+    os.utime(folder / "cache_key.py", (1, 1))
+    for leftover in ("__pycache__/cache_key.cpython-311.pyc", ".cache_key.py.swp", "cache_key.py~"):
         (folder / leftover).parent.mkdir(exist_ok=True)
         (folder / leftover).write_text("x")
-    (folder / ".#key.py").symlink_to("nobody@nowhere.1")
+    (folder / ".#cache_key.py").symlink_to("nobody@nowhere.1")
     assert other.python(FINGERPRINT) == found
-    (folder / "key.py").rename(folder / "kez.py")
+    (folder / "cache_key.py").rename(folder / "kez.py")
     assert other.python(FINGERPRINT) != found
 
 
@@ -230,16 +230,20 @@ def test_order_does_not_count_and_a_file_may_vanish(tmp_path: Path) -> None:
     one, two = tmp_path / "one.py", tmp_path / "two.py"
     for path in (one, two):
         path.write_text(path.name)
-    both = fingerprint.of({"one": one, "two": two})
-    assert fingerprint.of({"two": two, "one": one}) == both
-    assert fingerprint.of({"one": one, "two": tmp_path / "gone"}) == fingerprint.of({"one": one}) != both
+    both = code_fingerprint.of({"one": one, "two": two})
+    assert code_fingerprint.of({"two": two, "one": one}) == both
+    assert (
+        code_fingerprint.of({"one": one, "two": tmp_path / "gone"})
+        == code_fingerprint.of({"one": one})
+        != both
+    )
 
 
 def test_all_that_a_conversion_may_import_counts() -> None:
     """Whatever `compile` and the targets import of edgewright, and what that imports in turn."""
     folders = {"edgewright": "host", "edgewright_targets": "targets", "edgewright_agent": "agent"}
     roots = {name: SOURCES / folder for name, folder in folders.items()}
-    known = {file.removesuffix(".py").removesuffix("/__init__") for file in fingerprint.files()}
+    known = {file.removesuffix(".py").removesuffix("/__init__") for file in code_fingerprint.files()}
     modules = {name.replace("/", ".") for name in known}
     assert "edgewright_targets.tflite.runner" in modules
     reached: set[str] = set()
@@ -250,7 +254,7 @@ def test_all_that_a_conversion_may_import_counts() -> None:
             if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in roots:
                 reached |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     exist = {name for name in reached if is_module(roots[name.split(".")[0]] / name.replace(".", "/"))}
-    left_out = {"edgewright", "edgewright.connect.wheels"}  # its version; what pip says offline
+    left_out = {"edgewright", "edgewright.runtimes.wheels"}  # its version; what pip says offline
     left_out |= {"edgewright_agent", "edgewright_agent.shapes"}  # its version; types, of which nothing runs
     assert exist - modules == left_out
 
@@ -263,4 +267,4 @@ def test_it_takes_no_time() -> None:
     """A fraction of what it takes to start this Python and import numpy, which any conversion does."""
     start = [sys.executable, "-c", "import numpy"]
     beside = min(timeit.repeat(lambda: subprocess.run(start, check=True), number=1, repeat=3))
-    assert min(timeit.repeat(fingerprint.read, number=1, repeat=5)) < beside / 3
+    assert min(timeit.repeat(code_fingerprint.read, number=1, repeat=5)) < beside / 3

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from flat_requests import compile_request
 
-from edgewright.compile import foreign
+from edgewright.compile.pipeline import compile_model
 from edgewright.compile.request import CompileRequest
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers import framework_errors
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError
 
 OPENVINO = """Check 'false' failed at src/frontends/common_translators/src/unconverted_ops_report.cpp:151:
@@ -46,25 +46,25 @@ MLIR = """Could not translate MLIR to FlatBuffer.
         ("\x1b[31mred\x1b[0m.\nmore", "red"),
         ("Exception from src/a.cpp:1", "Exception from src/a.cpp:1"),
         ("\n \n", ""),
-        ("x" * 900, "x" * foreign.MOST),
+        ("x" * 900, "x" * framework_errors.MOST),
     ],
 )  # fmt: skip
 def test_the_telling_line(text: str, line: str) -> None:
-    assert foreign.line_of(text) == line
-    assert foreign.telling(ValueError(text)) == (line or "ValueError")
+    assert framework_errors.line_of(text) == line
+    assert framework_errors.telling(ValueError(text)) == (line or "ValueError")
 
 
 def test_tensorflow_s_operator_is_named_though_its_line_is_not_the_first() -> None:
-    assert "'tf.Betainc' op is neither" in foreign.line_of(MLIR)
+    assert "'tf.Betainc' op is neither" in framework_errors.line_of(MLIR)
 
 
 def test_the_user_s_own_line_is_named_and_no_library_s(tmp_path: Path) -> None:
     own = tmp_path / "net.py"
     own.write_text("\n\n\n")
-    library = foreign.__file__
+    library = framework_errors.__file__
     text = f'Failed:\n  File "{library}", line 9, in f\n  File "{own}", line 3, in forward\n  File "{library}", line 8, in g\n'
-    assert foreign.position(ValueError(text)) == ", at net.py:3"
-    assert foreign.position(ValueError(f'File "{library}", line 9, in f')) == ""
+    assert framework_errors.position(ValueError(text)) == ", at net.py:3"
+    assert framework_errors.position(ValueError(f'File "{library}", line 9, in f')) == ""
 
 
 def test_what_else_there_is_stands_before_the_log() -> None:
@@ -76,9 +76,9 @@ def test_what_else_there_is_stands_before_the_log() -> None:
         ("see the catalog: it; log: /c", "see the catalog: it; else; log: /c"),
     ):
         error = ConversionError("no", hint=hint)
-        foreign.with_ways(error, "else")
+        framework_errors.with_ways(error, "else")
         assert error.hint == whole
-        foreign.with_ways(error, "")
+        framework_errors.with_ways(error, "")
         assert error.hint == whole
 
 
@@ -177,7 +177,7 @@ def test_a_branch_on_values_is_named_with_its_line(workers: Workers, tmp_path: P
 
     with pytest.raises(ConversionError, match=r", at net\.py:14$") as caught:
         compile_model(request("branch", "openvino"), workers=workers)
-    assert caught.value.hint.startswith(foreign.BRANCHES)
+    assert caught.value.hint.startswith(framework_errors.BRANCHES)
     notes = [note for note in compile_model(request("branch", "onnxruntime"), workers=workers).manifest.notes]
     assert notes == [
         "net.py:14 branches on a tensor's value: the artifact always takes the branch of the example"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgewright.compile import kernels
+from edgewright.compile.quality import kernel_spread
 
 
 def written(folder: Path, name: str, *arrays: np.ndarray) -> Path:
@@ -17,14 +17,14 @@ def written(folder: Path, name: str, *arrays: np.ndarray) -> Path:
 def test_the_greatest_of_all_kernels_counts(tmp_path: Path) -> None:
     first = written(tmp_path, "a", np.array([[0.0, 2.0], [1.0, 0.0]]))
     second = written(tmp_path, "b", np.array([[1.0, 0.0], [0.0, 0.0]]))
-    (found,) = kernels._pooled([first, second], 1)
+    (found,) = kernel_spread._pooled([first, second], 1)
     assert found.tolist() == [[1, 2], [1, 0]]
 
 
 def test_a_kernel_without_time_for_all_goldens_is_left_out(tmp_path: Path) -> None:
     whole = written(tmp_path, "a", np.array([[0.0], [1.0]]))
     cut = written(tmp_path, "b", np.array([[9.0]]))
-    assert kernels._pooled([whole, cut], 1)[0].tolist() == [[0], [1]]
-    assert kernels._pooled([cut], 1)[0].tolist() == [[9]]
-    assert kernels._pooled([], 1) == []
-    assert kernels._pooled([whole], 2) == []  # of another model
+    assert kernel_spread._pooled([whole, cut], 1)[0].tolist() == [[0], [1]]
+    assert kernel_spread._pooled([cut], 1)[0].tolist() == [[9]]
+    assert kernel_spread._pooled([], 1) == []
+    assert kernel_spread._pooled([whole], 2) == []  # of another model

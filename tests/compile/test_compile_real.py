@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flat_requests import compile_request
 
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.workers.pool import Workers
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 SOURCES = ("pretrainedResnet.h5", "kws_ref_model", "kws_ref_model_float32.tflite")

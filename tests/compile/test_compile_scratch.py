@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from flat_requests import compile_request
 
-from edgewright.compile import scratch
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.workers import scratch
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError
 
 LEAVES_ONE = "import tempfile; tempfile.mkstemp(prefix='left-'); del tempfile"
@@ -56,7 +56,7 @@ def test_what_a_killed_worker_leaves_goes_with_it(system: Path, tmp_path: Path) 
 
 HOST = f"""
 import pathlib, sys
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 place = pathlib.Path(sys.argv[1])
 with Workers(place / "log") as workers:
     (place / "program.py").write_text({LEAVES_ONE!r})

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from flat_requests import changed, compile_request
 
-from edgewright.compile import similarity
-from edgewright.compile.run import compile_model, plan
-from edgewright.compile.verdict import words as table
-from edgewright.compile.verdict.judge import Judged, Suspect
-from edgewright.compile.verdict.refusal import Unlike
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model, plan
+from edgewright.compile.quality import user_comparison
+from edgewright.compile.quality.verdict import description as table
+from edgewright.compile.quality.verdict.judge import Judged, Suspect
+from edgewright.compile.quality.verdict.refusal import Unlike
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import DataError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.project import Compare
@@ -42,7 +42,7 @@ def named(folder: Path, text: str, function: str = "same", least: float = 0.99) 
 
 
 def share(folder: Path, body: str, count: int = 4) -> float:
-    own = similarity.load(
+    own = user_comparison.load(
         named(folder, f"import numpy as np\n\ndef same(references, answers):\n    {body}\n")
     )
     assert own is not None
@@ -95,7 +95,7 @@ def test_what_is_no_share(tmp_path: Path, body: str, words: str) -> None:
 )
 def test_a_module_without_the_function(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        similarity.load(named(tmp_path, text))
+        user_comparison.load(named(tmp_path, text))
 
 
 @pytest.mark.parametrize(("function", "words"), [("boxes.py", "not module.py:function"), ("no.py:f", "no such file: no.py")])  # fmt: skip
@@ -110,7 +110,7 @@ def test_a_function_that_is_not_there_is_found_before_anything_runs(
 
 
 def test_the_limit_itself_is_enough(tmp_path: Path) -> None:
-    own = similarity.load(named(tmp_path, BOXES, least=0.7))
+    own = user_comparison.load(named(tmp_path, BOXES, least=0.7))
     assert own is not None and own.enough(np.mean([0.7] * 3)) and not own.enough(0.69999)
 
 
@@ -161,11 +161,11 @@ def test_only_what_is_not_finite_or_apart_has_a_limit() -> None:
         verdict=OutputVerdict(sqnr_db=3.0, not_covered=((1, 2),), limits=Limits(noise=1.0, error=1.0, apart=1e5)),
         low=True, still=True, wrong=2, suspects=(Suspect(1, 0, -3.0),),
     )  # fmt: skip
-    found = similarity.instead_of_limits(lost, spec, 16)
+    found = user_comparison.instead_of_limits(lost, spec, 16)
     assert found.verdict == OutputVerdict(sqnr_db=3.0, limits=Limits(noise=1e300, error=1e300, apart=1e5))
     assert (found.low, found.still, found.suspects, found.wrong) == (False, False, (), 2)
     labels = Judged(verdict=OutputVerdict(equal=0.2, limits=Limits(unequal=3)), low=True, unequal=64)
-    found = similarity.instead_of_limits(labels, spec, 16)
+    found = user_comparison.instead_of_limits(labels, spec, 16)
     assert found.verdict.limits == Limits(unequal=80) and not found.low
 
 

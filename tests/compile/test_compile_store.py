@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from flat_requests import compile_request
 
-from edgewright.compile.run import compile_model, plan
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model, plan
+from edgewright.compile.workers.pool import Workers
 from edgewright.config import home
 from edgewright.errors import ArtifactError
 from edgewright.nouns.artifact import Artifact
@@ -27,7 +27,7 @@ def test_the_second_time_is_from_the_cache_and_imports_no_framework(models: Path
     program = (
         "import sys, pathlib\n"
         "from edgewright.compile.request import CompileRequest\n"
-        "from edgewright.compile.run import compile_model, plan\n"
+        "from edgewright.compile.pipeline import compile_model, plan\n"
         "from edgewright.nouns.model_input import ModelInput\n"
         "model = ModelInput(source=pathlib.Path(sys.argv[1]))\n"
         "request = CompileRequest(model=model, target='onnxruntime')\n"

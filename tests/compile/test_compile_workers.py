@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.compile.foreign import refused
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.framework_errors import refused
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError
 
 
@@ -115,7 +115,7 @@ def test_two_frameworks_are_two_processes_and_none_is_left(tmp_path: Path) -> No
 
 def test_a_worker_ends_with_its_host(tmp_path: Path) -> None:
     program = (
-        "import os, sys, pathlib; from edgewright.compile.workers import Workers\n"
+        "import os, sys, pathlib; from edgewright.compile.workers.pool import Workers\n"
         "workers = Workers(pathlib.Path(sys.argv[1]))\n"
         "print(workers.call('one', 'os', 'getpid'), flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
@@ -130,7 +130,7 @@ def test_what_a_worker_started_ends_with_its_host(tmp_path: Path) -> None:
         starts_one(tmp_path, "import os; os.kill(HOST, 9); converter.wait()")
     )
     program = (
-        "import os, sys, pathlib; from edgewright.compile.workers import Workers\n"
+        "import os, sys, pathlib; from edgewright.compile.workers.pool import Workers\n"
         "place = pathlib.Path(sys.argv[1]); job = place / 'program.py'\n"
         "job.write_text(job.read_text().replace('HOST', str(os.getpid())))\n"
         "Workers(place / 'log').call('one', 'runpy', 'run_path', path_name=str(job))\n"

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from flat_requests import compile_request, deploy_request
 
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.workers.pool import Workers
 from edgewright.config import fleet as fleets
 from edgewright.config import home as homes
-from edgewright.deploy.deploy import deploy
+from edgewright.deploy.deployment import deploy
 from edgewright.lab import boards
 from edgewright.nouns.board import Fleet
 from edgewright.nouns.measurement import Protocol

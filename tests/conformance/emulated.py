@@ -9,11 +9,11 @@ from pathlib import Path
 import needs
 
 from edgewright import targets
-from edgewright.connect import wheels
-from edgewright.connect.annotations import without_annotations
-from edgewright.connect.wheel_tags import WheelHost
-from edgewright.lab import emulation, isolation, userland
+from edgewright.connect.agent.annotations import without_annotations
+from edgewright.lab.emulation import isolation, userland, userland_board
 from edgewright.nouns.target import RuntimeRow
+from edgewright.runtimes import wheels
+from edgewright.runtimes.wheel_tags import WheelHost
 
 PYTHONS = {  # what each suite has: Python, and the C library that decides about wheels
     "bullseye": ("3.9", "2.31"),
@@ -36,12 +36,12 @@ class Emulated:
         self.shared = folder / "home"
         self.shared.mkdir(parents=True)
         isolation.write_accounts(folder)
-        emulation.dress(folder, userland.ready(suite).root, None, "0" * 16)
-        self._script = emulation.script(folder, name=suite, emulator=emulation.qemu())
+        userland_board.dress(folder, userland.ready(suite).root, None, "0" * 16)
+        self._script = userland_board.script(folder, name=suite, emulator=userland_board.qemu())
 
-    def run(self, *program: str, cpu: str = emulation.CPU, timeout: float = 400) -> str:
+    def run(self, *program: str, cpu: str = userland_board.CPU, timeout: float = 400) -> str:
         """What an arm64 program prints; it must end well."""
-        environment = {"PATH": isolation.PATH, **emulation.environment(), "QEMU_CPU": cpu}
+        environment = {"PATH": isolation.PATH, **userland_board.environment(), "QEMU_CPU": cpu}
         done = subprocess.run(
             isolation.command(self._script, *program), env=environment,
             capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,

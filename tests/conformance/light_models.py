@@ -193,7 +193,7 @@ class Revived:
         """The first output of one node, for each picture."""
         from onnx import helper
 
-        from edgewright.compile import onnxsession
+        from edgewright.compile.sources import onnx_session
 
         names = list(dict.fromkeys(node.input))
         given = [
@@ -213,7 +213,7 @@ class Revived:
             [node], "node", inputs, [helper.make_empty_tensor_value_info(node.output[0])]
         )
         model = helper.make_model(graph, opset_imports=self.source.opset_import, ir_version=4)
-        session = onnxsession.session(model.SerializeToString())
+        session = onnx_session.session(model.SerializeToString())
         return [session.run([node.output[0]], one)[0] for one in given]
 
 

@@ -25,13 +25,13 @@ import numpy as np
 from flat_requests import compile_request, deploy_request
 
 from edgewright import targets
-from edgewright.compile import pythons, toolchains
-from edgewright.compile.run import compile_model
-from edgewright.compile.verdict.refusal import Unlike
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.quality.verdict.refusal import Unlike
+from edgewright.compile.toolchains import environments, pythons
+from edgewright.compile.workers.pool import Workers
 from edgewright.config import fleet as fleets
 from edgewright.config import home
-from edgewright.deploy.deploy import deploy
+from edgewright.deploy.deployment import deploy
 from edgewright.errors import EdgewrightError
 from edgewright.lab import boards
 from edgewright.nouns.artifact import Artifact
@@ -154,7 +154,7 @@ class Tried:
 def run(names: list[str]) -> None:
     """Tries graphs; what was found is kept, and the page written after each."""
     if missing := sorted(
-        set(wanted_toolchains()) - {one.name for one in toolchains.listing() if one.state == "ready"}
+        set(wanted_toolchains()) - {one.name for one in environments.listing() if one.state == "ready"}
     ):
         sys.exit(f"error: toolchains are not installed: {', '.join(missing)}")
     for name in sorted(names, key=light_models.megabytes):
@@ -203,7 +203,7 @@ def page(rows: list[dict[str, Any]]) -> str:
     notes = "\nWhy not:\n\n" + "\n".join(f"{number}. {why}" for why, number in reasons.items()) + "\n"
     tools = ", ".join(f"{name} {version(name)}" for name in TOOLS)
     made = ", ".join(
-        f"{name} {toolchains.toolchain(name).versions[PACKAGE[name]]}" for name in sorted(PACKAGE)
+        f"{name} {environments.toolchain(name).versions[PACKAGE[name]]}" for name in sorted(PACKAGE)
     )
     return (
         f"{HEAD.format(rule=rule())}\n"

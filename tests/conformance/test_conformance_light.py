@@ -12,7 +12,7 @@ import light_models
 import numpy as np
 import pytest
 
-from edgewright.compile import onnxsession
+from edgewright.compile.sources import onnx_session
 
 TARGETS = ("onnxruntime", "openvino", "tflite")
 FOR_ITSELF = "vgg19"  # 575 MB: by `report.py`
@@ -81,7 +81,7 @@ def test_every_graph_but_the_largest_goes_to_a_board_on_every_target():
 def test_pictures_get_answers_of_their_own(light):
     """Else a parity would be between two constants."""
     file, _ = light("squeezenet")
-    session = onnxsession.session(file)
+    session = onnx_session.session(file)
     name = light_models.input_name(file)
     answers = np.stack(
         [session.run(None, {name: one[None]})[0].ravel() for one in light_models.pictures(8, seed=5)]

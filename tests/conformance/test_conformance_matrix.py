@@ -17,12 +17,13 @@ import pytest
 from flat_requests import compile_request
 
 from edgewright import targets
-from edgewright.compile import matrix, operations
+from edgewright.compile import route_matrix
 from edgewright.compile.explain import names_to_keep
 from edgewright.compile.formats import FORMATS
+from edgewright.compile.graph import operations
+from edgewright.compile.pipeline import compile_model
 from edgewright.compile.request import CompileRequest
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion, Ends
@@ -167,7 +168,7 @@ def test_every_format_is_covered() -> None:
 
 def test_the_targets_have_the_ways_that_are_pinned() -> None:
     found = {kind: {} for kind in FILES}
-    for one in matrix.cells():
+    for one in route_matrix.cells():
         if one.precisions:
             found[one.source][one.target] = " ".join(one.precisions)
         assert bool(one.toolchains) == (one.source in TOOLCHAINS.get(one.target, ())), one

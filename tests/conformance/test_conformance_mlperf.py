@@ -12,7 +12,7 @@ import pytest
 from flat_requests import compile_request
 
 from edgewright import targets
-from edgewright.compile.run import plan
+from edgewright.compile.pipeline import plan
 from edgewright.errors import ConversionError
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"

@@ -23,8 +23,8 @@ from emulated import ARCH, PYTHONS, Emulated, runner_in, unpack
 from flat_requests import compile_request
 
 from edgewright import targets
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.target import RuntimeRow
 from edgewright.testing.runner_checks import distance
 

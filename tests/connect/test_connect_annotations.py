@@ -13,11 +13,11 @@ import needs
 import pytest
 
 from edgewright import targets
-from edgewright.connect import agent_package, runner_package
-from edgewright.connect.annotations import SHAPES, without_annotations
+from edgewright.connect.agent import package, runner_package
+from edgewright.connect.agent.annotations import SHAPES, without_annotations
 
-AGENT = agent_package.source_folder("edgewright_agent")
-TARGETS = agent_package.source_folder("edgewright_targets")
+AGENT = package.source_folder("edgewright_agent")
+TARGETS = package.source_folder("edgewright_targets")
 BOARD_CODE = sorted([*AGENT.rglob("*.py"), *TARGETS.glob("*/runner.py")])
 IMPORT_ALL = """
 import importlib, json, sys
@@ -105,8 +105,8 @@ def test_board_code_is_imported_with_and_without_its_annotations(
     names = [f"edgewright_targets.{name}.runner" for name in targets.names()]
     if packed:
         folders = [str(tmp_path)]
-        with zipfile.ZipFile(io.BytesIO(agent_package.package().data)) as archive:
-            found = json.loads(archive.read(agent_package.SOURCES))
+        with zipfile.ZipFile(io.BytesIO(package.package().data)) as archive:
+            found = json.loads(archive.read(package.SOURCES))
         for name in targets.names():
             found.update(json.loads(runner_package.package(name).data))
         for name, text in found.items():

@@ -18,16 +18,17 @@ from command_line import result_of
 from msgspec.structs import replace
 
 from edgewright import targets
-from edgewright.cli import bundle_output
 from edgewright.cli.main import main
+from edgewright.cli.views import bundle
 from edgewright.config import profiles
-from edgewright.connect import bundle, bundle_format, bundle_plan, kits, provision
-from edgewright.connect.picking import Offer, Search
 from edgewright.connect.session import open_session
-from edgewright.connect.wheel_tags import WheelHost
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts
+from edgewright.runtimes import install, wheel_sets
+from edgewright.runtimes.bundle import archive, bundle_format, plan
+from edgewright.runtimes.resolve import Offer, Search
+from edgewright.runtimes.wheel_tags import WheelHost
 from edgewright.store import cache
 
 HERE = f"cp{sys.version_info[0]}{sys.version_info[1]}"
@@ -63,20 +64,20 @@ def source(tmp_path_factory):
     """A folder with `index` (an onnxruntime for this machine, and numpy) and `away.bundle`, which was written from it."""
     folder = tmp_path_factory.mktemp("source")
     (folder / "index").mkdir()
-    row = bundle_plan.one_of(ONNX, PYTHON, ARCH, "2.31", None).row
+    row = plan.one_of(ONNX, PYTHON, ARCH, "2.31", None).row
     make_wheel(folder / "index", ONNX, row.version, f"{HERE}-{HERE}-manylinux_2_28_{ARCH}")
     make_wheel(folder / "index", "numpy", "2.2.0")
     with pytest.MonkeyPatch.context() as patch:
         use_index(patch, folder / "index")
         patch.setenv("EDGEWRIGHT_HOME", str(folder / "home"))
-        bundle.write(folder / "away.bundle", *bundle_plan.fetch(planned().wanted))
+        archive.write(folder / "away.bundle", *plan.fetch(planned().wanted))
     return folder
 
 
-def planned() -> bundle_plan.Plan:
+def planned() -> plan.Plan:
     """What goes into the bundle."""
     profile = profiles.load(f"generic-{'arm64' if ARCH == 'aarch64' else ARCH}")
-    return bundle_plan.plan(profile, pythons=[PYTHON], names=[ONNX])
+    return plan.plan(profile, pythons=[PYTHON], names=[ONNX])
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_the_same_wheels_give_the_same_bytes(source, tmp_path, monkeypatch):
     monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path / "another"))
     path = tmp_path / "other.bundle"
     for _ in range(2):  # the second time over itself
-        bundle.write(path, *bundle_plan.fetch(planned().wanted))
+        archive.write(path, *plan.fetch(planned().wanted))
         assert path.read_bytes() == (source / "away.bundle").read_bytes()
     assert [one.name for one in tmp_path.glob("*bundle*")] + [one.name for one in tmp_path.glob(".*")] == [
         "other.bundle"
@@ -127,22 +128,22 @@ def test_the_same_wheels_give_the_same_bytes(source, tmp_path, monkeypatch):
 
 def test_a_host_without_internet_installs_from_it_and_deploys_after_it(offline, tmp_path, fleet):
     since = len(started)
-    contents = bundle.take_in(offline)
+    contents = archive.take_in(offline)
     offer = Offer(title=offline.name, kits=contents.kits)
     with open_session(board(tmp_path, "one"), fleet) as session:
         facts = own(session.facts())
-        plan = provision.ensure_runtime(session, facts, ONNX, offer=offer, dry_run=True)
+        plan = install.ensure_runtime(session, facts, ONNX, offer=offer, dry_run=True)
         assert plan.installed and not plan.ref and not session.sent_bytes
-        choice = provision.ensure_runtime(session, facts, ONNX, offer=offer)
+        choice = install.ensure_runtime(session, facts, ONNX, offer=offer)
         assert choice.installed and choice.bytes > 0
-        again = provision.ensure_runtime(session, own(session.facts(fresh=True)), ONNX, offer=offer)
+        again = install.ensure_runtime(session, own(session.facts(fresh=True)), ONNX, offer=offer)
         assert again == replace(choice, installed=False, bytes=0)
     with open_session(
         board(tmp_path, "two"), fleet
     ) as session:  # as a deployment does, which knows no bundle
         assert pip_runs(since) == []
         steps = []
-        again = provision.ensure_runtime(session, own(session.facts()), ONNX, progress=steps.append)
+        again = install.ensure_runtime(session, own(session.facts()), ONNX, progress=steps.append)
         assert again.ref == choice.ref
         assert [step.detail.endswith("from a bundle") for step in steps if step.what == "resolve"] == [
             False,
@@ -150,13 +151,13 @@ def test_a_host_without_internet_installs_from_it_and_deploys_after_it(offline, 
         ]
     assert len(pip_runs(since)) == 1, "the index comes first"
     with open_session(board(tmp_path, "three"), fleet) as session, pytest.raises(EdgewrightError) as caught:
-        provision.ensure_runtime(session, own(session.facts()), "openvino")
+        install.ensure_runtime(session, own(session.facts()), "openvino")
     assert caught.value.code == "index-unreachable" and "--bundle" in caught.value.hint
     assert len(pip_runs(since)) == 2
 
 
 def test_an_index_in_reach_wins_over_what_a_bundle_brought(source, offline, tmp_path, fleet, monkeypatch):
-    bundle.take_in(offline)
+    archive.take_in(offline)
     index = tmp_path / "index"
     index.mkdir()
     row = planned().wanted[0].row
@@ -164,7 +165,7 @@ def test_an_index_in_reach_wins_over_what_a_bundle_brought(source, offline, tmp_
     make_wheel(index, "numpy", "2.2.1")
     use_index(monkeypatch, index)
     with open_session(board(tmp_path, "one"), fleet) as session:
-        choice = provision.ensure_runtime(session, own(session.facts()), ONNX)
+        choice = install.ensure_runtime(session, own(session.facts()), ONNX)
     names = {path.name for path in (tmp_path / "root-one" / "runtimes").rglob("*.dist-info")}
     assert "numpy-2.2.1.dist-info" in names and choice.installed
 
@@ -183,13 +184,13 @@ def test_a_dry_run_keeps_nothing_of_a_bundle_and_looks_at_the_disk(
     )
     asked = ["provision", "all", "--bundle", str(offline), "--target", ONNX, "--dry-run"]
     assert main([*asked, "--fleet", str(tmp_path / "fleet.toml")]) == 0, capsys.readouterr().err
-    offer = bundle_output.offer(offline, dry_run=True)
+    offer = bundle.offer(offline, dry_run=True)
     with open_session(board(tmp_path, "one"), fleet) as session:
         facts = own(session.facts())
-        plan = provision.ensure_runtime(session, facts, ONNX, offer=offer, dry_run=True)
+        plan = install.ensure_runtime(session, facts, ONNX, offer=offer, dry_run=True)
         assert plan.installed and not plan.ref
         with pytest.raises(EdgewrightError) as caught:
-            provision.ensure_runtime(
+            install.ensure_runtime(
                 session, replace(facts, disk_free_bytes=1000), ONNX, offer=offer, dry_run=True
             )
         assert caught.value.code == "disk-full" and not session.sent_bytes
@@ -204,13 +205,13 @@ def test_what_a_killed_write_left_goes_at_the_next(tmp_path, source):
         one.write_bytes(b"half")
     with busy.open() as file:
         fcntl.flock(file, fcntl.LOCK_SH)  # by a process that still writes
-        bundle.write(path, [], [])
+        archive.write(path, [], [])
     assert not left.exists() and other.exists() and busy.exists()
 
 
 def test_a_bundle_whose_wheels_were_pruned_hides_no_other(offline, tmp_path):
-    (kit,) = bundle.take_in(offline).kits
-    kits.keep([replace(kit, version="99.0", wheels={file: "1" * 64 for file in kit.wheels})])
+    (kit,) = archive.take_in(offline).kits
+    wheel_sets.keep([replace(kit, version="99.0", wheels={file: "1" * 64 for file in kit.wheels})])
     host = WheelHost(python=f"{PYTHON}.1", arch=ARCH, libc="glibc", libc_version="2.41")
     search = Search(targets.load(ONNX), host, None, {})
     found = search.brought(None)
@@ -220,38 +221,38 @@ def test_a_bundle_whose_wheels_were_pruned_hides_no_other(offline, tmp_path):
     cache.prune(max_bytes=None, dry_run=True)
     assert len(list(notes.glob("kit-*.json"))) == 2
     cache.prune(max_bytes=None)
-    assert [one.version for one in kits.kept()] == [kit.version]
+    assert [one.version for one in wheel_sets.kept()] == [kit.version]
 
 
 def test_an_older_runtime_of_a_bundle_is_taken_where_the_index_is_away(offline, tmp_path, fleet):
     """The row names a version that no bundle brought; what one brought runs there too."""
-    contents = bundle.take_in(offline)
+    contents = archive.take_in(offline)
     (kit,) = contents.kits
     for note in (tmp_path / "away" / "wheels").glob("kit-*.json"):
         note.unlink()
-    kits.keep([replace(kit, version="1.0.0")])
+    wheel_sets.keep([replace(kit, version="1.0.0")])
     with open_session(board(tmp_path, "one"), fleet) as session:
-        assert provision.ensure_runtime(session, own(session.facts()), ONNX).version == "1.0.0"
+        assert install.ensure_runtime(session, own(session.facts()), ONNX).version == "1.0.0"
 
 
 def test_a_bundle_for_other_boards_is_refused_by_name(offline, tmp_path, fleet):
-    contents = bundle.take_in(offline)
+    contents = archive.take_in(offline)
     (kit,) = contents.kits
     other = replace(
         kit, python="3.7", wheels={"onnxruntime-1.14.1-cp37-cp37m-manylinux2014_aarch64.whl": "0" * 64}
     )
     with open_session(board(tmp_path, "one"), fleet) as session, pytest.raises(EdgewrightError) as caught:
-        provision.ensure_runtime(session, own(session.facts()), ONNX, offer=Offer(title="b", kits=(other,)))
+        install.ensure_runtime(session, own(session.facts()), ONNX, offer=Offer(title="b", kits=(other,)))
     assert caught.value.code == "no-wheel" and "for Python 3.7" in caught.value.hint
     assert not session.sent_bytes
 
 
 def test_damaged_wheels_of_the_store_are_taken_from_the_bundle_again(offline, tmp_path):
-    contents = bundle.take_in(offline)
+    contents = archive.take_in(offline)
     file, entry = next(iter(contents.wheels.items()))
     place = tmp_path / "away" / "wheels" / entry.sha256 / file
     place.write_bytes(b"damaged")
-    bundle.take_in(offline)
+    archive.take_in(offline)
     assert hashlib.sha256(place.read_bytes()).hexdigest() == entry.sha256
 
 
@@ -362,7 +363,7 @@ def test_what_is_no_bundle_is_refused_and_leaves_nothing(offline, tmp_path, what
     HOSTILE[what](offline)
     began = time.process_time()
     with pytest.raises(EdgewrightError) as caught:
-        bundle.take_in(offline)
+        archive.take_in(offline)
     assert caught.value.code == "bad-bundle" and caught.value.hint and "\n" not in caught.value.message
     assert not list((tmp_path / "away" / "wheels").glob("kit-*")) and not (tmp_path / "evil").exists()
     assert not list((tmp_path / "away" / "wheels").glob(".download-*"))
@@ -376,7 +377,7 @@ def test_a_flipped_byte_in_a_wheel_is_found(offline):
     data = bytearray(offline.read_bytes())
     data[data.index(b"__version__") + 3] ^= 1
     offline.write_bytes(data)
-    for read in (bundle.take_in, bundle.verified):
+    for read in (archive.take_in, archive.verified):
         with pytest.raises(EdgewrightError) as caught:
             read(offline)
         assert caught.value.code == "bad-bundle"
@@ -387,9 +388,9 @@ def test_another_file_is_not_overwritten(tmp_path):
     make_wheel(tmp_path, "x", "1").replace(mine)
     before = mine.read_bytes()
     with pytest.raises(EdgewrightError, match="stays as it is"):
-        bundle.write(mine, [], [])
+        archive.write(mine, [], [])
     with pytest.raises(EdgewrightError, match="cannot write"):
-        bundle.write(tmp_path / "no" / "where", [], [])
+        archive.write(tmp_path / "no" / "where", [], [])
     assert mine.read_bytes() == before
 
 

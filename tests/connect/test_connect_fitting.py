@@ -12,12 +12,13 @@ from packaging.requirements import Requirement
 from packaging.utils import parse_wheel_filename
 
 from edgewright import targets
-from edgewright.connect import bundle_plan, fitting, wheels
 from edgewright.connect.session import open_session
-from edgewright.connect.wheel_tags import WheelHost
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts, LibcFacts, PythonFacts
+from edgewright.runtimes import compatibility, wheels
+from edgewright.runtimes.bundle import plan
+from edgewright.runtimes.wheel_tags import WheelHost
 
 PYTHONS = ["3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
 ARCHS = ["x86_64", "aarch64", "armv7l", "armv6l"]
@@ -51,7 +52,7 @@ def test_every_board_gets_the_best_wheel_that_is_published(target, arch):
     for python, glibc in product(PYTHONS, GLIBCS):
         board = host(python, arch, glibc)
         there = published(board)
-        rows = fitting.rows(metadata, board)
+        rows = compatibility.rows(metadata, board)
         for row in rows:
             assert (row.distribution, row.version) in there, (board.title, row)
         ours = [(row.distribution, row.version) for row in metadata.runtimes]
@@ -76,7 +77,7 @@ def test_every_board_gets_the_best_wheel_that_is_published(target, arch):
     ("openvino2021", "3.9", "x86_64", "2.31", "openvino 2021.4.2"),
 ])  # fmt: skip
 def test_what_boards_get(target, python, arch, glibc, runtime):
-    row = fitting.choose(targets.load(target), host(python, arch, glibc), None, {})
+    row = compatibility.choose(targets.load(target), host(python, arch, glibc), None, {})
     assert f"{row.distribution} {row.version}" == runtime
 
 
@@ -99,7 +100,7 @@ def test_where_there_is_none_it_says_why_and_what_there_is(target, python, arch,
     name, version = libc.split()
     board = replace(host(python, arch, version), libc=name)
     with pytest.raises(EdgewrightError) as caught:
-        fitting.choose(targets.load(target), board, None, {})
+        compatibility.choose(targets.load(target), board, None, {})
     assert caught.value.code == "no-wheel"
     assert message in caught.value.message and hint in caught.value.hint
     assert "\n" not in caught.value.message + caught.value.hint
@@ -117,10 +118,10 @@ def facts(arch: str, python: str, numpy: str | None, glibc: str = "2.36") -> Fac
 
 def test_what_a_board_could_run_is_told_for_all_targets_at_once():
     names = ["tflite", "onnxruntime", "openvino", "tensorrt"]
-    found = fitting.possible(facts("armv7l", "3.11.2", ""), names)
+    found = compatibility.possible(facts("armv7l", "3.11.2", ""), names)
     assert {name: row.version for name, row in found.items()} == {"tflite": "2.14.0"}
-    assert fitting.possible(facts("armv6l", "3.11.2", ""), names) == {}
-    problem = fitting.nothing(facts("armv6l", "3.11.2", ""), names)
+    assert compatibility.possible(facts("armv6l", "3.11.2", ""), names) == {}
+    problem = compatibility.nothing(facts("armv6l", "3.11.2", ""), names)
     assert problem.code == "no-wheel" and "armv6l" in problem.message
 
 
@@ -136,12 +137,12 @@ def test_what_a_board_could_run_is_told_for_all_targets_at_once():
 )
 def test_the_numpy_of_a_32_bit_board_is_its_own(numpy, says):
     board = facts("armv7l", "3.11.2", numpy)
-    row = fitting.possible(board, ["tflite"])["tflite"]
+    row = compatibility.possible(board, ["tflite"])["tflite"]
     if not says:
-        fitting.check_own(row, board)
+        compatibility.check_own(row, board)
         return
     with pytest.raises(EdgewrightError, match=says) as caught:
-        fitting.check_own(row, board)
+        compatibility.check_own(row, board)
     assert caught.value.code == "no-numpy" and "sudo apt install python3-numpy" in caught.value.hint
     assert "numpy>=1.19.2,<2" in caught.value.message
 
@@ -178,8 +179,8 @@ CELLS = [
 @pytest.mark.slow  # 8 resolutions by the real pip: about 30 s, 150 MB
 @pytest.mark.parametrize(("target", "python", "arch", "glibc"), CELLS)
 def test_the_index_has_what_the_rows_say(target, python, arch, glibc):
-    (wanted,) = [bundle_plan.one_of(target, python, arch, glibc, None)]
-    _, found = bundle_plan.fetch([wanted])
+    (wanted,) = [plan.one_of(target, python, arch, glibc, None)]
+    _, found = plan.fetch([wanted])
     versions = {wheel.distribution: wheel.version for wheel in found}
     assert versions[wanted.row.distribution] == wanted.row.version
     assert all(parse_wheel_filename(wheel.file)[3] & wanted.host.tags for wheel in found)

@@ -8,14 +8,13 @@ import time
 
 import pytest
 
-from edgewright.connect import local
-from edgewright.connect.request import Request
 from edgewright.connect.session import Limits, start_session
 from edgewright.connect.transfer import sender
 from edgewright.errors import BoardError, ProtocolError, Unreachable
 from edgewright.nouns.board import Board
-from edgewright.wire import commands
+from edgewright.wire import commands, local_machine
 from edgewright.wire.answers import Event
+from edgewright.wire.request import Request
 
 PUT = commands.Put(sha256="0" * 64, size=10**6, offset=0)
 START = """
@@ -27,7 +26,7 @@ request = lambda: json.loads(sys.stdin.readline() or "{}")
 """
 
 
-class Scripted(local.LocalTransport):
+class Scripted(local_machine.LocalTransport):
     """A board that runs a script whatever it is asked to start."""
 
     def __init__(self, script):

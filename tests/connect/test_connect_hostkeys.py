@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgewright.config import trust as trust_file
-from edgewright.connect import hostkeys, ssh, ssh_config, trust
+from edgewright.connect import trust
+from edgewright.connect.ssh import client, host_keys
+from edgewright.connect.ssh import config as ssh_config
 from edgewright.errors import ConfigError, TrustError
 from edgewright.nouns.board import Board, Pin, TrustFile
 
@@ -27,7 +29,7 @@ def keys(new_key, tmp_path):
 
 def texts(path, address, port=22):
     """The keys found in a known_hosts file, as text."""
-    return [key.text for key in hostkeys.known_keys(path, address, port)]
+    return [key.text for key in host_keys.known_keys(path, address, port)]
 
 
 def test_fingerprint_is_that_of_ssh_keygen(keys, tmp_path):
@@ -38,7 +40,7 @@ def test_fingerprint_is_that_of_ssh_keygen(keys, tmp_path):
             text=True,
             check=True,
         )
-        assert hostkeys.fingerprint(text) == done.stdout.split()[1]
+        assert host_keys.fingerprint(text) == done.stdout.split()[1]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def test_fingerprint_is_that_of_ssh_keygen(keys, tmp_path):
 )
 def test_a_pin_that_is_no_key_is_refused(text):
     with pytest.raises(TrustError, match="not a host key"):
-        hostkeys.key_bytes(text)
+        host_keys.key_bytes(text)
 
 
 def test_known_hosts_plain_hashed_and_with_a_port(keys, tmp_path):
@@ -73,7 +75,7 @@ def test_known_hosts_patterns_and_markers(keys, tmp_path):
 
 @given(st.text(max_size=60), st.text(max_size=20))
 def test_any_known_hosts_field_is_survived(patterns, name):
-    assert hostkeys.matches(patterns, name) in (True, False)
+    assert host_keys.matches(patterns, name) in (True, False)
 
 
 def test_known_hosts_are_taken_over(keys, own_home, fleet):
@@ -88,7 +90,7 @@ def test_known_hosts_are_taken_over(keys, own_home, fleet):
 def test_another_key_is_pinned_only_when_that_is_said(keys, fleet):
     board = Board(name="pi", address="10.0.0.5")
     old, new = (
-        hostkeys.HostKey(host="h", type=t.split()[0], base64=t.split()[1])
+        host_keys.HostKey(host="h", type=t.split()[0], base64=t.split()[1])
         for t in (keys["rsa"], keys["ecdsa"])
     )
     trust.pin(board, fleet, old)
@@ -140,7 +142,7 @@ def test_identity_can_be_forgotten(fleet):
 def test_many_boards_pinned_at_once_are_all_kept(fleet, keys):
     kind, encoded = keys["ed25519"].split()
     boards = [Board(name=f"pi{index}", address="h") for index in range(12)]
-    key = hostkeys.HostKey(host="h", type=kind, base64=encoded)
+    key = host_keys.HostKey(host="h", type=kind, base64=encoded)
     threads = [threading.Thread(target=trust.pin, args=(board, fleet, key)) for board in boards]
     for thread in threads:
         thread.start()
@@ -172,7 +174,7 @@ Host command
 def config(own_home):
     (own_home / ".ssh" / "config").write_text(CONFIG)
     (own_home / ".ssh" / "more.conf").write_text("Host outer\n  User carol\n  Port 2202\n")
-    return ssh.lookup()
+    return client.lookup()
 
 
 def test_ssh_config_is_followed(config, own_home):

@@ -7,8 +7,8 @@ import zipfile
 
 from edgewright.cli.main import main
 from edgewright.config import fleet as fleets
-from edgewright.connect import provision
 from edgewright.connect.session import open_session
+from edgewright.runtimes import install
 
 
 def test_a_prune_names_what_another_session_uses(tmp_path, monkeypatch, capsys):
@@ -26,7 +26,7 @@ def test_a_prune_names_what_another_session_uses(tmp_path, monkeypatch, capsys):
     prune = ["fleet", "prune", "--fleet", str(path)]
     with open_session(fleet.boards["here"], fleet) as session:
         facts = session.facts()
-        made = provision.ensure_runtime(session, facts, "onnxruntime", wheels=wheels)
+        made = install.ensure_runtime(session, facts, "onnxruntime", wheels=wheels)
         assert made.installed
         name = next((tmp_path / "root" / "runtimes").iterdir()).name
         for more in ([], ["--dry-run"]):

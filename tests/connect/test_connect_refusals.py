@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgewright.connect.refusals import board_error
+from edgewright.connect.agent.refusals import board_error
 from edgewright.errors import Code
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.protocol import Code as AgentCode

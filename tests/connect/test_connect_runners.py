@@ -19,13 +19,14 @@ from command_line import result_of
 
 from edgewright import targets
 from edgewright.cli.main import main
-from edgewright.connect import agent_package, runner_package, runners, start
+from edgewright.connect import runners
+from edgewright.connect.agent import bootstrap, package, runner_package
 from edgewright.connect.session import Session, open_session
 from edgewright.errors import UsageError
 from edgewright.nouns.board import Board, Fleet
 from edgewright.wire import commands
 from edgewright_agent import protocol
-from edgewright_agent import state as states
+from edgewright_agent.storage import state as states
 
 ONNX = "onnxruntime"
 IMPORT = """
@@ -61,8 +62,8 @@ def test_a_runner_brings_all_that_it_imports_of_ours(target):
 
 def test_a_runner_does_not_depend_on_where_it_lies_nor_on_line_ends(tmp_path):
     folder = tmp_path / "elsewhere"
-    for name in runner_package.sources(agent_package.source_folder("edgewright_targets"), ONNX):
-        source = agent_package.source_folder("edgewright_targets") / name
+    for name in runner_package.sources(package.source_folder("edgewright_targets"), ONNX):
+        source = package.source_folder("edgewright_targets") / name
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_bytes(source.read_bytes().replace(b"\n", b"\r\n"))
     assert runner_package.build(folder, ONNX) == runner_package.package(ONNX)
@@ -72,7 +73,7 @@ def test_a_plugins_runner_brings_modules_of_its_own_package(tmp_path):
     own = runner_package.Own("acme.board", tmp_path)
     (tmp_path / "runner.py").write_text("from acme.board import tables\nfrom acme.boards import other\n")
     (tmp_path / "tables.py").write_text("")
-    targets_folder = agent_package.source_folder("edgewright_targets")
+    targets_folder = package.source_folder("edgewright_targets")
     assert runner_package.sources(targets_folder, "acme", own) == {
         "acme/runner.py": "from edgewright_targets.acme import tables\nfrom acme.boards import other\n",
         "acme/tables.py": "",
@@ -85,8 +86,8 @@ def test_a_plugins_runner_brings_modules_of_its_own_package(tmp_path):
 @pytest.mark.parametrize("version", ["3.6", "3.13"])
 @pytest.mark.parametrize("target", targets.names())
 def test_a_runner_is_imported_from_memory_by_old_pythons(target, version, tmp_path):
-    (tmp_path / "agent.pyz").write_bytes(agent_package.package().data)
-    loader, python = agent_package.package().loader, needs.python(version)
+    (tmp_path / "agent.pyz").write_bytes(package.package().data)
+    loader, python = package.package().loader, needs.python(version)
     command = [python, "-I", "-S", "-B", "-c", IMPORT, loader, tmp_path / "agent.pyz", target]
     done = subprocess.run(
         command, input=runner_package.package(target).data, capture_output=True, timeout=30, check=True
@@ -180,7 +181,7 @@ def test_behind_a_forced_command_the_administrators_runner_is_used(here, fleet, 
     program = tmp_path / "agent.pyz"
     assert main(["fleet", "agent", str(program), "--target", ONNX]) == 0
     command = f"{sys.executable} -I -S -B {program} serve --root {here.root}"
-    monkeypatch.setattr(start, "command", lambda _: command)
+    monkeypatch.setattr(bootstrap, "command", lambda _: command)
     with open_session(here, fleet) as session:
         assert session.greeting.forced and runners.named(session, ONNX) is None
         ask = installed(session)

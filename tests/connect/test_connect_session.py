@@ -16,14 +16,15 @@ import pytest
 from msgspec.structs import replace
 
 from edgewright.config import trust as trust_file
-from edgewright.connect import agent_package, transfer
-from edgewright.connect.request import Request
+from edgewright.connect import transfer
+from edgewright.connect.agent import package as agent_package
 from edgewright.connect.session import Limits, connect, open_session, start_session
-from edgewright.connect.ssh_channel import Life, Watch
+from edgewright.connect.ssh.channel import Life, Watch
 from edgewright.errors import BoardError, ProtocolError, TrustError, Unreachable
 from edgewright.nouns.board import Pin, TrustFile
 from edgewright.wire import commands
 from edgewright.wire.answers import Nothing
+from edgewright.wire.request import Request
 
 
 @pytest.fixture

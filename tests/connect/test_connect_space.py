@@ -8,11 +8,12 @@ import zipfile
 import pytest
 from msgspec.structs import replace
 
-from edgewright.connect import provision, runner_package, space
-from edgewright.connect import wheels as wheel_files
+from edgewright.connect.agent import runner_package
 from edgewright.connect.session import open_session
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.board import Board
+from edgewright.runtimes import disk_space, install
+from edgewright.runtimes import wheels as wheel_files
 
 MIB = 1024**2
 
@@ -42,8 +43,8 @@ def files(tmp_path):
 
 def test_the_need_is_what_the_files_take_on_a_disk(tmp_path):
     onnx, numpy = map(wheel_files.describe, files(tmp_path))
-    assert space.unpacked(onnx) == (20 * MIB, 3)  # its bytecode too
-    assert space.unpacked(numpy) == (200 * 4096, 200)
+    assert disk_space.unpacked(onnx) == (20 * MIB, 3)  # its bytecode too
+    assert disk_space.unpacked(numpy) == (200 * 4096, 200)
 
 
 def test_a_wheel_of_a_version_of_zip_that_nobody_knows(tmp_path):
@@ -52,7 +53,7 @@ def test_a_wheel_of_a_version_of_zip_that_nobody_knows(tmp_path):
     data[data.rindex(b"PK\x01\x02") + 6] = 99
     path.write_bytes(data)
     with pytest.raises(EdgewrightError, match="not a wheel"):
-        space.unpacked(wheel_files.describe(path))
+        disk_space.unpacked(wheel_files.describe(path))
 
 
 @pytest.mark.parametrize(
@@ -72,11 +73,11 @@ def test_it_is_refused_before_a_byte_is_sent(tmp_path, board, fleet, free, inode
     with open_session(board, fleet) as session:
         facts = replace(session.facts(), disk_free_bytes=free, disk_free_inodes=inodes, runtimes=())
         if not says:
-            done = provision.ensure_runtime(session, facts, "onnxruntime", wheels=files(tmp_path))
+            done = install.ensure_runtime(session, facts, "onnxruntime", wheels=files(tmp_path))
             assert done.installed and done.bytes >= 20 * MIB + 200
             return
         with pytest.raises(EdgewrightError) as caught:
-            provision.ensure_runtime(session, facts, "onnxruntime", wheels=files(tmp_path))
+            install.ensure_runtime(session, facts, "onnxruntime", wheels=files(tmp_path))
         assert caught.value.code == "disk-full" and caught.value.message == says and caught.value.hint
         assert session.sent_bytes == 0
         assert not list((tmp_path / "root" / "incoming").iterdir())
@@ -86,14 +87,14 @@ def test_what_another_runtime_shares_costs_nothing(tmp_path, board, fleet):
     onnx, numpy = files(tmp_path)
     with open_session(board, fleet) as session:
         facts = replace(session.facts(), runtimes=())
-        provision.ensure_runtime(session, facts, "onnxruntime", wheels=[onnx, numpy])
+        install.ensure_runtime(session, facts, "onnxruntime", wheels=[onnx, numpy])
         found = [wheel_files.describe(one) for one in (onnx, numpy)]
-        need = space.need(session, found)
+        need = disk_space.need(session, found)
         assert (need.upload, need.unpacked, need.files) == (0, 0, 203)
         before = session.sent_bytes
         other = make_wheel(tmp_path, "openvino", {"core.so": MIB})
         small = replace(facts, disk_free_bytes=12 * MIB)
-        assert provision.ensure_runtime(session, small, "openvino", wheels=[other, numpy]).installed
+        assert install.ensure_runtime(session, small, "openvino", wheels=[other, numpy]).installed
         runner = len(runner_package.package("openvino").data)
         assert session.sent_bytes - before == other.stat().st_size + runner
     folders = list((tmp_path / "root" / "runtimes").iterdir())
@@ -112,5 +113,5 @@ def test_a_disk_that_is_really_too_small(tmp_path, board, fleet):
         needed = [wheel_files.describe(huge)] * 1000  # 4 GiB each
         facts = session.facts()
         with pytest.raises(EdgewrightError, match="MiB free, onnxruntime") as caught:
-            space.check(session, facts, needed, "onnxruntime 1.0")
+            disk_space.check(session, facts, needed, "onnxruntime 1.0")
         assert caught.value.code == "disk-full" and "fleet prune here" in caught.value.hint

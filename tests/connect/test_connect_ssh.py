@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from edgewright.connect import session, ssh, ssh_config, trust
+from edgewright.connect import session, trust
+from edgewright.connect.ssh import client, config
 from edgewright.errors import AuthError, ConfigError, TrustError, Unreachable
 
 
@@ -177,7 +178,7 @@ def test_not_an_ssh_server(sshd, make_board, fleet, pinned, monkeypatch):
     import threading
 
     pinned(fleet, "pi", sshd.host_key)
-    monkeypatch.setattr(ssh, "ATTEMPTS", 2)
+    monkeypatch.setattr(client, "ATTEMPTS", 2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer():
@@ -215,14 +216,14 @@ def test_large_output_and_log_do_not_block_each_other(sshd, make_board, fleet, p
 
 
 def test_gcm_comes_first_only_with_aes():
-    assert set(ssh.ciphers()) == set(ssh.FIRST_CIPHERS + ssh.LAST_CIPHERS)
-    assert ssh.ciphers()[0].endswith("gcm@openssh.com") == ssh.has_aes()
+    assert set(client.ciphers()) == set(client.FIRST_CIPHERS + client.LAST_CIPHERS)
+    assert client.ciphers()[0].endswith("gcm@openssh.com") == client.has_aes()
 
 
 def test_unreadable_ssh_config_is_named(own_home):
     (own_home / ".ssh" / "config").write_text("Host 'pi\n")
     with pytest.raises(ConfigError, match="ssh/config"):
-        ssh.lookup()("pi")
+        client.lookup()("pi")
 
 
 def test_scan_then_pin_then_login(sshd, make_board, fleet):
@@ -249,5 +250,5 @@ def test_scan_shows_the_jump_host_first(sshd, make_sshd, identity, make_board, f
 
 def test_endpoint_user_defaults_to_the_login(own_home, make_board, sshd):
     board = make_board(sshd, user=None)
-    assert ssh_config.endpoint(board, ssh.lookup()).user == getpass.getuser()
+    assert config.endpoint(board, client.lookup()).user == getpass.getuser()
     assert os.environ["HOME"] == str(own_home)

@@ -12,8 +12,9 @@ import zipfile
 import needs
 import pytest
 
-from edgewright.connect import agent_package, start
-from edgewright.connect.shrink import shrink
+from edgewright.connect.agent import bootstrap
+from edgewright.connect.agent import package as agent_package
+from edgewright.connect.agent.minify import shrink
 from edgewright.errors import ConfigError
 from edgewright_agent import protocol
 
@@ -27,7 +28,7 @@ def run(shell, python=None, env=None):
     """Runs the start command with a hello, and bytes after it that are not the hello's."""
     line = protocol.encode({"loader": LOADER, "word": "it's $HOME !1 \\ `x`"})
     needs.tool(shell)
-    argv = [shutil.which(shell) or shell, "-c", start.command(python)]
+    argv = [shutil.which(shell) or shell, "-c", bootstrap.command(python)]
     return subprocess.run(argv, input=line + b"raw\x00bytes", capture_output=True, env=env, timeout=60)
 
 
@@ -54,11 +55,11 @@ def test_named_python_is_the_one(tmp_path):
 )
 def test_a_python_is_a_plain_absolute_path(python):
     with pytest.raises(ConfigError):
-        start.command(python)
+        bootstrap.command(python)
 
 
 def test_command_holds_nothing_that_a_shell_takes_apart():
-    assert not set("!\\`\n") & set(start.command("/usr/bin/python3"))
+    assert not set("!\\`\n") & set(bootstrap.command("/usr/bin/python3"))
     assert not set("\"'$") & set(protocol.BOOT)
 
 
@@ -90,7 +91,7 @@ def test_package_is_kept_and_a_damaged_one_built_again(tmp_path):
     file.write_bytes(b"damaged")
     assert agent_package.kept(agent, cache) == first
     changed = shutil.copytree(agent, tmp_path / "changed" / "edgewright_agent")
-    (changed / "server.py").write_text((changed / "server.py").read_text() + "\nMORE = 1\n")
+    (changed / "session/server.py").write_text((changed / "session/server.py").read_text() + "\nMORE = 1\n")
     assert agent_package.kept(changed, cache).sha256 != first.sha256
 
 
@@ -140,7 +141,7 @@ def test_package_holds_the_agent_and_no_runner(tmp_path):
     with zipfile.ZipFile(tmp_path / "agent.pyz") as archive:
         assert archive.namelist() == ["__main__.py", "sources.json"]
         names = list(json.loads(archive.read("sources.json")))
-    assert "edgewright_agent/server.py" in names and names == sorted(names)
+    assert "edgewright_agent/session/server.py" in names and names == sorted(names)
     assert {name.split("/")[0] for name in names} == {"edgewright_agent"}
 
 

@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from packaging.tags import sys_tags
 
 from edgewright import targets
-from edgewright.connect import fitting, picking, provision, wheels
 from edgewright.connect.session import open_session
-from edgewright.connect.wheel_tags import WheelHost, wheel_host
 from edgewright.errors import EdgewrightError
 from edgewright.files import sha256_file
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts, LibcFacts, PythonFacts, RuntimeFact
+from edgewright.runtimes import compatibility, install, resolve, wheels
+from edgewright.runtimes.wheel_tags import WheelHost, wheel_host
 
 PI5 = Facts(
     arch="aarch64",
@@ -189,7 +189,7 @@ def test_what_is_no_wheel_is_refused(tmp_path, name):
 def test_a_runtime_that_reads_too_little_is_not_chosen():
     target = targets.load("onnxruntime")
     with pytest.raises(EdgewrightError) as caught:
-        fitting.choose(target, replace(PI5_HOST, python="3.8.10"), None, {"opset": 22})
+        compatibility.choose(target, replace(PI5_HOST, python="3.8.10"), None, {"opset": 22})
     assert caught.value.code == "runtime-too-old" and "opset 22 (it reads 21)" in caught.value.message
 
 
@@ -201,10 +201,10 @@ def test_what_the_board_has_is_used():
     own = RuntimeFact(ref="a" * 64, name="onnxruntime", target="onnxruntime", version="1.19.2")
     other = RuntimeFact(ref="b" * 64, name="openvino", target="openvino", version="2026.4.1")
     facts = replace(PI5, runtimes=(system, own, other))
-    assert provision.on_board(facts, target, None, {}) == own
-    assert provision.on_board(facts, target, "1.32.0", {}) == system
-    assert provision.on_board(facts, target, "9", {}) is None
-    assert provision.on_board(facts, target, None, {"opset": 22}) == system
+    assert install.on_board(facts, target, None, {}) == own
+    assert install.on_board(facts, target, "1.32.0", {}) == system
+    assert install.on_board(facts, target, "9", {}) is None
+    assert install.on_board(facts, target, None, {"opset": 22}) == system
 
 
 def test_given_wheels_reach_the_board(tmp_path, index, fleet):
@@ -213,9 +213,9 @@ def test_given_wheels_reach_the_board(tmp_path, index, fleet):
     steps = []
     with open_session(board, fleet) as session:
         facts = session.facts()
-        plan = provision.ensure_runtime(session, facts, "onnxruntime", wheels=files[:1], dry_run=True)
+        plan = install.ensure_runtime(session, facts, "onnxruntime", wheels=files[:1], dry_run=True)
         assert (plan.ref, plan.name, plan.version, plan.installed) == ("", "onnxruntime-gpu", "1.18.0", True)
-        choice = provision.ensure_runtime(
+        choice = install.ensure_runtime(
             session, facts, "onnxruntime", wheels=files[:1], progress=steps.append
         )
         assert choice.installed and choice.bytes > 0 and len(choice.ref) == 64
@@ -224,9 +224,9 @@ def test_given_wheels_reach_the_board(tmp_path, index, fleet):
             folder / "numpy" / "__init__.py"
         ).exists()
         facts = session.facts(fresh=True)
-        again = provision.ensure_runtime(session, facts, "onnxruntime", wheels=files[:1])
+        again = install.ensure_runtime(session, facts, "onnxruntime", wheels=files[:1])
         assert again == replace(choice, installed=False, bytes=0)
-        used = provision.ensure_runtime(session, facts, "onnxruntime")
+        used = install.ensure_runtime(session, facts, "onnxruntime")
         assert used.ref == choice.ref
     assert [step.what for step in steps] == ["resolve", "provision"]
 
@@ -235,4 +235,4 @@ def test_wheels_must_hold_one_runtime(tmp_path, index, fleet):
     file = make_wheel(tmp_path / "mine", "numpy", "2.2.0")
     found = wheels.given(PI5_HOST, [file])
     with pytest.raises(EdgewrightError, match="0 of the wheels are a runtime of onnxruntime"):
-        picking.split(found, targets.load("onnxruntime"))
+        resolve.split(found, targets.load("onnxruntime"))

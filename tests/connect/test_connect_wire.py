@@ -10,10 +10,11 @@ import pytest
 
 from edgewright.errors import ProtocolError
 from edgewright.wire import answers, commands, types
-from edgewright_agent import arguments, protocol
-from edgewright_agent.commands import Commands
+from edgewright_agent import protocol
 from edgewright_agent.protocol import AgentError
-from edgewright_agent.server import Server
+from edgewright_agent.session import arguments
+from edgewright_agent.session.commands import Commands
+from edgewright_agent.session.server import Server
 
 RECORDS = {one.do: one for one in commands.COMMANDS if one is not commands.Describe}
 SHA, RELEASE, TXN = "a" * 64, "1.0-0123abcd", "f" * 32

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from command_line import Ran, command_line
 
-from edgewright.compile import onnxsession
+from edgewright.compile.sources import onnx_session
 
 CLASSES = 5
 
@@ -67,7 +67,7 @@ def models(tmp_path_factory: pytest.TempPathFactory, module_home: Path) -> Path:
     (folder / "retrained.onnx").write_bytes(retrained(network(1)))
     (folder / "wrong.onnx").write_bytes(network(1, swapped=True))
     images = np.random.default_rng(5).normal(0, 1, (120, 1, 8, 8)).astype(np.float32)
-    session = onnxsession.session(folder / "good.onnx")
+    session = onnx_session.session(folder / "good.onnx")
     labels = np.array([session.run(None, {"image": image[None]})[0].argmax() for image in images])
     np.savez(folder / "evaluation.npz", image=images, labels=labels)
     np.savez(folder / "calibration.npz", image=images[:64])

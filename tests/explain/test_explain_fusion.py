@@ -10,8 +10,8 @@ from flat_requests import compile_request
 
 from edgewright.cli.main import main
 from edgewright.compile.explain import Explanation, explain, names_to_keep
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.conversion import Conversion
 
 TARGETS = ("onnxruntime", "openvino", "tflite")

@@ -10,7 +10,7 @@ from command_line import result_of
 from edgewright import targets
 from edgewright.cli.main import main
 from edgewright.compile.formats import FORMATS
-from edgewright.compile.matrix import cells
+from edgewright.compile.route_matrix import cells
 
 
 def test_every_source_times_every_target() -> None:

@@ -24,7 +24,8 @@ import numpy as np
 import pytest
 
 from edgewright.config import fleet as fleet_file
-from edgewright.connect import agent_package, runners
+from edgewright.connect import runners
+from edgewright.connect.agent import package
 from edgewright.connect.session import Limits, Session, open_session
 from edgewright.lab import boards
 from edgewright.nouns.board import Board, Fleet
@@ -418,10 +419,10 @@ def configured() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def hasty_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> agent_package.AgentPackage:
+def hasty_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> package.AgentPackage:
     """The agent with short limits, in place of the installation's own: a hook 1.5 s, a silent child 6 s."""
     sources = tmp_path / "edgewright_agent"
-    shutil.copytree(agent_package.source_folder("edgewright_agent"), sources)
+    shutil.copytree(package.source_folder("edgewright_agent"), sources)
     for name, long, short in (
         ("protocol", "HOOK_SECONDS = 60.0", "HOOK_SECONDS = 1.5"),
         ("children", "IDLE_SECONDS = 600.0", "IDLE_SECONDS = 6.0"),
@@ -429,8 +430,8 @@ def hasty_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> agent_packag
         text = (sources / f"{name}.py").read_text()
         assert text.count(f"\n{long}") == 1
         (sources / f"{name}.py").write_text(text.replace(f"\n{long}", f"\n{short}"))
-    made = agent_package.build(sources)
-    monkeypatch.setattr(agent_package, "package", lambda: made)
+    made = package.build(sources)
+    monkeypatch.setattr(package, "package", lambda: made)
     return made
 
 

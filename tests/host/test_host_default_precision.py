@@ -9,7 +9,7 @@ from command_line import command_json
 
 import edgewright_profiles
 from edgewright.config import profiles
-from edgewright.deploy.deploy import uncalibrated
+from edgewright.deploy.deployment import uncalibrated
 from edgewright.deploy.request import DeployRequest
 from edgewright.nouns.artifact import Goldens, Manifest, Parity, Source
 from edgewright.nouns.board import Fleet

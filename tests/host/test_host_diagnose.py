@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgewright.deploy.board_profile import profile_of
-from edgewright.deploy.diagnose import diagnose, guarded
+from edgewright.doctor.board import diagnose, guarded
 from edgewright.errors import ConfigError
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts, LibcFacts, PythonFacts, RuntimeFact, ThermalZone
+from edgewright.runtimes.profile_match import profile_of
 from edgewright.wire import commands
 
 BOARD = Board(name="kitchen", address="192.0.2.1", profile="pi4b")

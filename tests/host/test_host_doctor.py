@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgewright.cli.doctor_output import rows
-from edgewright.deploy.diagnose import diagnose
+from edgewright.cli.views.doctor import rows
+from edgewright.doctor.board import diagnose
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts
 

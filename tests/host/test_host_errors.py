@@ -14,8 +14,8 @@ import typer
 
 from edgewright.cli.main import COMMANDS, app
 from edgewright.errors import Code, EdgewrightError
-from edgewright_agent import arguments
 from edgewright_agent.protocol import Code as AgentCode
+from edgewright_agent.session import arguments
 
 TOP = Path(__file__).parents[2]
 SOURCES = [

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from edgewright.deploy import fan_out as fan_out_module
-from edgewright.deploy.fan_out import FanOut
+from edgewright.deploy import executor as fan_out_module
+from edgewright.deploy.board_record import Trace
+from edgewright.deploy.executor import FanOut
 from edgewright.deploy.outcomes import kind_of, recorded
-from edgewright.deploy.settle import settle, settled
-from edgewright.deploy.trace import Trace
+from edgewright.deploy.settlement import settle, settled
 from edgewright.errors import BoardError, EdgewrightError, ProtocolError, Unreachable
 from edgewright.nouns.board import Board
 from edgewright.nouns.outcome import BoardOutcome
@@ -91,7 +91,7 @@ def test_ctrl_c_while_boards_are_handed_out_is_one_too(monkeypatch: pytest.Monke
             handed.append(board)
             return super().submit(work, board)
 
-    monkeypatch.setattr("edgewright.deploy.fan_out.ThreadPoolExecutor", Interrupted)
+    monkeypatch.setattr("edgewright.deploy.executor.ThreadPoolExecutor", Interrupted)
     fan_out = FanOut(lambda board: board.name, code)
     assert fan_out.run(BOARDS) == ["a", "aborted", "aborted"]
     assert fan_out.cancelled.is_set()
@@ -140,7 +140,7 @@ def test_what_a_lost_link_leaves_behind() -> None:
 
 
 def test_a_board_that_cannot_be_asked_is_not_settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgewright.deploy.settle.SETTLE_PAUSE_S", 0.0)
+    monkeypatch.setattr("edgewright.deploy.settlement.SETTLE_PAUSE_S", 0.0)
     asked: list[int] = []
 
     def reopen() -> object:

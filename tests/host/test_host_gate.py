@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgewright.cli import boards_output
+from edgewright.cli.views import boards
 from edgewright.deploy import gate, golden_words
 from edgewright.errors import ProtocolError
 from edgewright.measure.benchmark import measurement
@@ -288,7 +288,7 @@ def test_exit_codes(kinds: list[str], code: int) -> None:
 
 def test_the_accuracy_of_a_board_is_read_from_a_figure() -> None:
     def column(*checks: Check) -> str:
-        return boards_output.accuracy(BoardOutcome(board="b", outcome="committed", checks=checks))
+        return boards.accuracy(BoardOutcome(board="b", outcome="committed", checks=checks))
 
     against = gate.accuracy(METRICS["top1"], "its source", drop(0.98, 0.978, high=0.03), Budget())
     assert (against.metric, against.measured, against.reference) == ("top1", 0.978, 0.98)

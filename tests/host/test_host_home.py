@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 from edgewright.config import folder_lock, home, strict
-from edgewright.lab import record
+from edgewright.lab.registry import state
 from edgewright.nouns.board import TrustFile
 from edgewright.nouns.outcome import BoardOutcome
 from edgewright.store.artifacts import ArtifactStore
@@ -33,7 +33,7 @@ FIRST: list[Callable[[], object]] = [
     start_a_worker,
     lambda: home.folder("wheels"),
     lambda: ArtifactStore(home.home() / "artifacts"),
-    lambda: record.lock().__enter__(),
+    lambda: state.lock().__enter__(),
     lambda: strict.write(home.home() / "fleet.trust.toml", TrustFile()),
     lambda: folder_lock.locked(home.home()).__enter__(),
 ]

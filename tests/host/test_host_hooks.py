@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgewright.cli.deploy_command import hooks_of
+from edgewright.cli.commands.deploy import hooks_of
 from edgewright.config import project
 from edgewright.errors import ConfigError
 from edgewright.nouns.project import HOOKS, Hooks

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgewright import deploy as deployments
-from edgewright.cli.convert_command import convert
-from edgewright.cli.deploy_command import deploy
+from edgewright.cli.commands.convert import convert
+from edgewright.cli.commands.deploy import deploy
 from edgewright.cli.project_source import ModelOptions
 from edgewright.compile.request import CompileRequest
 from edgewright.errors import ConversionError
@@ -80,8 +80,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
         seen.append(request)
         raise Stopped("stopped here")
 
-    monkeypatch.setattr("edgewright.deploy.readable.compile_model", note)
-    monkeypatch.setattr("edgewright.deploy.build.compile_model", note)
+    monkeypatch.setattr("edgewright.deploy.runtime_caps.compile_model", note)
+    monkeypatch.setattr("edgewright.deploy.artifacts.compile_model", note)
 
     def run(names: Collection[str]) -> tuple[CompileRequest, CompileRequest]:
         seen.clear()

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from edgewright.compile.data_hash import calibration_of
+from edgewright.compile.data.data_hash import calibration_of
 from edgewright.compile.request import CompileRequest, ModelRequest
 from edgewright.deploy.request import DeployRequest
 from edgewright.nouns.model_input import ModelInput

@@ -22,9 +22,9 @@ def answers(artifact: Artifact, feed: Arrays) -> dict[str, np.ndarray[Any, Any]]
 
 
 def _onnx(path: str, feed: Arrays) -> dict[str, np.ndarray[Any, Any]]:
-    from edgewright.compile import onnxsession
+    from edgewright.compile.sources import onnx_session
 
-    session = onnxsession.session(Path(path))
+    session = onnx_session.session(Path(path))
     names = [item.name for item in session.get_outputs()]
     assert {item.name for item in session.get_inputs()} == set(feed)
     return dict(zip(names, session.run(names, dict(feed)), strict=True))

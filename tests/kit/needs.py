@@ -15,7 +15,7 @@ from typing import NamedTuple, NoReturn
 
 import pytest
 
-from edgewright.compile import toolchains
+from edgewright.compile.toolchains import environments
 from edgewright.errors import ConversionError
 
 _LIST = Path(__file__).parents[2] / "tools/system_packages"
@@ -68,9 +68,9 @@ def python(version: str) -> Path:
 
 def toolchain(name: str) -> None:
     """Skips where this machine has no Python that a toolchain can be made with."""
-    row = toolchains.toolchain(name)
+    row = environments.toolchain(name)
     try:
-        toolchains.choose_python(row)
+        environments.choose_python(row)
     except ConversionError as error:
         if error.code != "python-missing":
             raise

@@ -16,7 +16,9 @@ from edgewright.cli.main import main
 from edgewright.config import fleet as fleets
 from edgewright.config import trust
 from edgewright.errors import ConfigError, EdgewrightError, UsageError
-from edgewright.lab import boards, demo, openssh, processes, record
+from edgewright.lab import boards, demo, processes
+from edgewright.lab.registry import state
+from edgewright.lab.servers import openssh
 from edgewright.nouns.board import BoardEntry, FleetFile, TrustFile
 from edgewright.nouns.progress import Step, silent
 
@@ -161,8 +163,8 @@ def test_an_interrupted_start_is_undone(up, fleet, home):
 
 def test_a_start_that_was_killed_is_begun_anew(up, home):
     (first,) = up(1)
-    lab = record.load("lab")
-    record.save(msgspec.structs.replace(lab, ready=False))
+    lab = state.load("lab")
+    state.save(msgspec.structs.replace(lab, ready=False))
     (again,) = up(1)
     assert gone(first.pid)
     assert again.alive
@@ -182,12 +184,12 @@ def test_a_recycled_process_id_is_never_killed(up):
     )  # start times are reported in clock ticks of 10 ms; two processes of one tick never had one id
     with subprocess.Popen(["sleep", "300"]) as innocent:
         try:
-            lab = record.load("lab")
+            lab = state.load("lab")
             os.kill(board.pid, signal.SIGKILL)
             assert gone(board.pid)
             (board.folder / "server.pid").write_text(f"{innocent.pid}\n")
             recycled = msgspec.structs.replace(lab.boards[0], pid=innocent.pid)
-            record.save(msgspec.structs.replace(lab, boards=(recycled,)))
+            state.save(msgspec.structs.replace(lab, boards=(recycled,)))
             assert [one.alive for one in boards.listing()] == [False]
             boards.down()
             assert running(innocent.pid)

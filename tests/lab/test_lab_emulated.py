@@ -21,13 +21,14 @@ from command_line import document_of
 from flat_requests import deploy_request
 
 from edgewright.cli.main import main
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 from edgewright.config import fleet as fleets
-from edgewright.deploy.deploy import deploy
+from edgewright.deploy.deployment import deploy
 from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.rollback import RollbackRequest, rollback
-from edgewright.lab import emulation, processes, userland
-from edgewright.lab.record import LabError
+from edgewright.lab import processes
+from edgewright.lab.emulation import userland, userland_board
+from edgewright.lab.registry.state import LabError
 from edgewright.nouns.measurement import Protocol
 from edgewright.nouns.progress import Step
 from edgewright.nouns.project import Budget
@@ -288,9 +289,9 @@ def test_a_kernel_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     class Old:
         release = "6.6.31+rpt-rpi-v8"
 
-    monkeypatch.setattr(emulation.os, "uname", Old)
+    monkeypatch.setattr(userland_board.os, "uname", Old)
     with pytest.raises(LabError, match=r"needed is 6\.7") as caught:
-        emulation.qemu()
+        userland_board.qemu()
     assert "--vm" in caught.value.hint
 
 

@@ -75,7 +75,7 @@ def test_the_built_in_server_takes_a_password_where_it_has_one(up):
     config.write_text(json.dumps({**json.loads(config.read_text()), "password": "open sesame"}))
     os.kill(board.pid, signal.SIGTERM)
     wait_until(lambda: processes.started(board.pid) == "")
-    subprocess.run([sys.executable, "-m", "edgewright.lab.server", config], check=True)
+    subprocess.run([sys.executable, "-m", "edgewright.lab.servers.paramiko_server", config], check=True)
     assert login(board, "open sesame") is True
     assert login(board, "open barley") is False
     assert login(board, "") is False

@@ -11,8 +11,8 @@ import coarse_models
 import pytest
 from flat_requests import compile_request
 
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact
 
 DATA = {

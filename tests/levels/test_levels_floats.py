@@ -13,11 +13,20 @@ import pytest
 from flat_requests import compile_request
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.compile import levels, onnxsession
-from edgewright.compile.float_groups import ENDS, FILLS, MASKS, FloatGroup, groups, in_doubt, least_share
-from edgewright.compile.operations import Operation
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.graph.float_groups import (
+    ENDS,
+    FILLS,
+    MASKS,
+    FloatGroup,
+    groups,
+    in_doubt,
+    least_share,
+)
+from edgewright.compile.graph.operations import Operation
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.quality import levels
+from edgewright.compile.sources import onnx_session
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion
 from edgewright_targets.tflite import explain as tflite_explain
@@ -30,7 +39,7 @@ def least_column_db(source: Path, artifact: Artifact, axis: int) -> float:
     """How well the column that follows worst does so, dB of what it changes, on samples that calibrated nothing."""
     samples = np.random.default_rng(77).random((64, 3, 16, 16), dtype=np.float32)
     files = (source, artifact.folder / artifact.manifest.entry)
-    runs = [onnxsession.session(file) for file in files]
+    runs = [onnx_session.session(file) for file in files]
     reference, answers = (
         np.stack([run.run(None, {"x": sample[None]})[0][0] for sample in samples]) for run in runs
     )
@@ -203,7 +212,7 @@ def test_scores_beside_boxes_that_are_scaled_or_shifted_behind_the_join(
     )
     artifact = compile_model(request, workers=workers)
     samples = np.random.default_rng(77).normal(0, 1, (48, 1, 8)).astype("float32")
-    runs = [onnxsession.session(file) for file in (source, artifact.folder / artifact.manifest.entry)]
+    runs = [onnx_session.session(file) for file in (source, artifact.folder / artifact.manifest.entry)]
     wanted, found = (np.stack([run.run(None, {"x": x})[0].reshape(-1)[:8] for x in samples]) for run in runs)
     assert (10 * np.log10(wanted.var(0) / ((found - wanted) ** 2).mean(0))).min() > 15  # each column, dB
     (note,) = artifact.manifest.notes
@@ -293,7 +302,7 @@ def test_what_takes_a_large_offset_away_is_in_floats(tmp_path: Path, workers: Wo
     )
     artifact = compile_model(request, workers=workers)
     runs = [
-        onnxsession.session(file)
+        onnx_session.session(file)
         for file in (request.model.source, artifact.folder / artifact.manifest.entry)
     ]
     wanted, found = (np.stack([run.run(None, {"x": x})[0][0] for x in samples]) for run in runs)

@@ -13,10 +13,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compile import explain
-from edgewright.compile.float_groups import ENDS, MASKS, FloatGroup, groups
-from edgewright.compile.jobs import SourceRef
-from edgewright.compile.operations import Operation
-from edgewright.compile.workers import Workers
+from edgewright.compile.graph.float_groups import ENDS, MASKS, FloatGroup, groups
+from edgewright.compile.graph.operations import Operation
+from edgewright.compile.tasks.source import SourceRef
+from edgewright.compile.workers.pool import Workers
 from edgewright_targets._onnx import explain as onnx_explain
 from edgewright_targets.tflite import explain as tflite_explain
 

@@ -10,8 +10,10 @@ import onnx
 import pytest
 
 from edgewright import targets
-from edgewright.compile import data, levels, onnxsession
-from edgewright.compile.workers import Workers
+from edgewright.compile.data import samples
+from edgewright.compile.quality import levels
+from edgewright.compile.sources import onnx_session
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion
 from edgewright.precisions import PRECISIONS
@@ -71,9 +73,9 @@ def test_what_keeps_its_end_in_floats_passes_and_is_right(
 
 
 def test_class_numbers_have_no_levels(onnx_folder: Path) -> None:
-    from edgewright_targets._onnx import steps
+    from edgewright_targets._onnx import quantization_steps
 
-    assert steps.tails(onnx_folder / "labels.onnx", ["y"]) == [None]
+    assert quantization_steps.tails(onnx_folder / "labels.onnx", ["y"]) == [None]
 
 
 def test_other_precisions_are_not_asked(convert: Convert, onnx_folder: Path) -> None:
@@ -92,7 +94,7 @@ def test_what_was_rounded_before_goes_through_with_a_note(
     source = tmp_path / "quantised.onnx"
     source.write_bytes((made.folder / made.manifest.entry).read_bytes())
     with np.load(onnx_folder / "images.npz") as images:
-        np.savez(tmp_path / "images.npz", x=data.quantised(images["x"], made.manifest.inputs[0]))
+        np.savez(tmp_path / "images.npz", x=samples.quantised(images["x"], made.manifest.inputs[0]))
     (note,) = convert(source, "onnxruntime", "as-is").manifest.notes
     assert note.startswith("fewer than 16 levels are left for scores in output y, 4 to 9 of axis 1, ")
 
@@ -114,7 +116,7 @@ def test_every_target_that_rounds_can_be_asked() -> None:
 
 
 def test_the_models_are_what_they_are_called(onnx_folder: Path) -> None:
-    session = onnxsession.session(onnx_folder / "head.onnx")
+    session = onnx_session.session(onnx_folder / "head.onnx")
     with np.load(onnx_folder / "images.npz") as images:
         answers = np.stack([session.run(None, {"x": image[None]})[0] for image in images["x"]])
     assert np.ptp(answers[:, :, :4]) > 300

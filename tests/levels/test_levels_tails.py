@@ -11,14 +11,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.compile import levels, onnxsession
-from edgewright.compile.calibrate import SampleSet
-from edgewright.compile.jobs import SourceRef, opened
-from edgewright.compile.levels import Part
-from edgewright.compile.tails import Graph, Move, Operand, Tail, affine, tail
+from edgewright.compile.data.calibration import SampleSet
+from edgewright.compile.graph.output_tails import Graph, Move, Operand, Tail, affine, tail
+from edgewright.compile.quality import levels
+from edgewright.compile.quality.levels import Part
+from edgewright.compile.sources import onnx_session
+from edgewright.compile.tasks.source import SourceRef, opened
 from edgewright.nouns.artifact import TensorSpec
-from edgewright_targets._onnx import steps as onnx_steps
-from edgewright_targets.tflite import steps as tflite_steps
+from edgewright_targets._onnx import quantization_steps as onnx_steps
+from edgewright_targets.tflite import quantization_steps as tflite_steps
 
 MOVES = [
     ("Transpose", ["a"], ["turned"], {"perm": [1, 0]}),
@@ -71,13 +72,13 @@ def test_the_marks_are_where_onnx_runtime_moves_the_values(tmp_path: Path) -> No
     (found,) = onnx_steps.tails(tmp_path / "moves.onnx", ["y"])
     assert [operand.step for operand in found.operands] == [1.0] * 3
     feed = {name: np.full(shape, at + 1.0, "float32") for at, (name, shape) in enumerate(INPUTS.items())}
-    answers = onnxsession.session(tmp_path / "moves.onnx").run(None, feed)[0]
+    answers = onnx_session.session(tmp_path / "moves.onnx").run(None, feed)[0]
     assert set(answers.reshape(-1)) == {1, 2, 3, 9}
     same_places(found, answers, {"a": 1, "b": 2, "c": 3})
 
 
 def test_the_marks_are_where_litert_moves_the_values(keras_folder: Path) -> None:
-    from edgewright_targets.tflite.described import plain_interpreter
+    from edgewright_targets.tflite.describe_file import plain_interpreter
 
     data = (keras_folder / "moves.tflite").read_bytes()
     graph, ends = tflite_steps.read(data)
@@ -99,7 +100,7 @@ def test_an_ir_is_walked_as_well() -> None:
     import openvino as ov
     from openvino import opset13 as op
 
-    from edgewright_targets.openvino import steps as ir_steps
+    from edgewright_targets.openvino import quantization_steps as ir_steps
 
     a, b = (op.parameter([1, 2, width], np.float32, name=name) for name, width in (("a", 3), ("b", 4)))
     scores = op.sigmoid(a)

@@ -14,7 +14,7 @@ import pytest
 from edgewright.errors import DataError, ProtocolError
 from edgewright.measure.infer import Inference, run_on
 from edgewright.measure.inputs import packed
-from edgewright.measure.released import Released, known_of, released
+from edgewright.measure.release_manifest import Released, known_of, released
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.wire import commands
 

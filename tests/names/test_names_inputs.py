@@ -11,7 +11,7 @@ import pytest
 
 from edgewright.errors import BoardError, DataError
 from edgewright.measure.inputs import packed
-from edgewright.measure.released import Released, released
+from edgewright.measure.release_manifest import Released, released
 from edgewright.nouns.artifact import TensorSpec
 
 TWO = Released(

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from edgewright.cli.answer import Answer
-from edgewright.cli.infer_output import show
-from edgewright.compile import class_names
+from edgewright.cli.views.infer import show
+from edgewright.compile.data import class_names
 from edgewright.errors import DataError, ProtocolError
 from edgewright.measure.infer import Inference
-from edgewright.measure.released import Released, known_of
+from edgewright.measure.release_manifest import Released, known_of
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.board import Board
 from edgewright.wire import commands

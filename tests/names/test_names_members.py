@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.compile import data
-from edgewright.compile.data_hash import calibration_sha256
-from edgewright.compile.members import paired
+from edgewright.compile.data import samples
+from edgewright.compile.data.data_hash import calibration_sha256
+from edgewright.compile.data.npz_members import paired
 from edgewright.errors import DataError
 from edgewright.measure import inputs
 from edgewright.nouns.artifact import TensorSpec
@@ -122,7 +122,7 @@ def test_the_order_in_the_file_decides_nothing(tmp_path: Path) -> None:
     one, other = tmp_path / "one.npz", tmp_path / "other.npz"
     np.savez(one, zeta=zeta, alpha=alpha)
     np.savez_compressed(other, alpha=alpha, zeta=zeta)
-    rows = [list(data.samples(path, specs("zeta", "alpha"), None)) for path in (one, other)]
+    rows = [list(samples.samples(path, specs("zeta", "alpha"), None)) for path in (one, other)]
     assert np.array_equal(rows[0], rows[1])
     assert calibration_sha256(one) == calibration_sha256(other)
     np.savez(other, alpha=zeta, zeta=alpha)
@@ -140,6 +140,6 @@ def test_a_damaged_member_is_an_error_of_its_own_and_nothing_is_unpacked_for_the
         path.write_bytes(right[:150] + b"\xff" * 400 + right[550:])
         assert len(calibration_sha256(path)) == 64
         with pytest.raises(DataError, match=str(path)):
-            list(data.samples(path, specs("x"), None))
+            list(samples.samples(path, specs("x"), None))
         with pytest.raises(DataError, match=str(path)):
             inputs.packed(path, None)

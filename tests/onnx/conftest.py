@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from flat_requests import compile_request
 
-from edgewright.compile import onnxsession
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.sources import onnx_session
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion
 
@@ -50,7 +50,7 @@ def answers_of() -> Callable[..., list[np.ndarray]]:
 
     def run(artifact: Artifact) -> list[np.ndarray]:
         manifest = artifact.manifest
-        session = onnxsession.session(artifact.folder / manifest.entry)
+        session = onnx_session.session(artifact.folder / manifest.entry)
         rows = []
         with np.load(artifact.folder / manifest.goldens.file) as goldens:
             for index in range(manifest.goldens.count):

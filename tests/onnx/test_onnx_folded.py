@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.compile import onnxsession
-from edgewright_targets._onnx.fold import folded
+from edgewright.compile.sources import onnx_session
+from edgewright_targets._onnx.fold_shapes import folded
 
 
 def flattened() -> onnx.ModelProto:
@@ -55,7 +55,7 @@ def test_a_shape_behind_a_computed_one_is_a_constant_too() -> None:
     onnx.checker.check_model(made, full_check=True)
     assert [node.op_type for node in made.graph.node] == ["Reshape", "Slice"]
     x = np.arange(5, dtype="f4").reshape(1, 5)
-    assert onnxsession.session(made.SerializeToString()).run(None, {"x": x})[0].ravel().tolist() == [0, 1, 2]
+    assert onnx_session.session(made.SerializeToString()).run(None, {"x": x})[0].ravel().tolist() == [0, 1, 2]
 
 
 def test_a_graph_without_them_stays_the_very_model() -> None:
@@ -77,6 +77,6 @@ def test_computed_shapes_are_constants_and_layers_keep_their_names() -> None:
     assert len(source.graph.node) == 7  # it is open, and runs as it is
     x = np.random.default_rng(2).normal(size=(1, 3, 6, 6)).astype("f4")
     one, other = (
-        onnxsession.session(item.SerializeToString()).run(None, {"x": x})[0] for item in (source, made)
+        onnx_session.session(item.SerializeToString()).run(None, {"x": x})[0] for item in (source, made)
     )
     assert np.allclose(one, other, atol=1e-5)

@@ -13,9 +13,9 @@ from flat_requests import compile_request
 from onnx import TensorProto as T
 from onnx import helper as h
 
-from edgewright.compile.run import compile_model
+from edgewright.compile.pipeline import compile_model
 from edgewright.compile.sources import onnx as source
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError, ModelError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Ends

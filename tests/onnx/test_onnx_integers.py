@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from edgewright.compile import onnxsession
+from edgewright.compile.sources import onnx_session
 from edgewright.errors import ConversionError
 
 
 def run(artifact, inputs):
     """The raw outputs for inputs by name."""
-    session = onnxsession.session(artifact.folder / "model.onnx")
+    session = onnx_session.session(artifact.folder / "model.onnx")
     return dict(zip([item.name for item in session.get_outputs()], session.run(None, inputs), strict=True))
 
 

@@ -5,8 +5,8 @@ from flat_requests import compile_request
 
 from edgewright import targets
 from edgewright.config import profiles
-from edgewright.deploy import readable
-from edgewright.deploy.fit import NoFit
+from edgewright.deploy import runtime_caps
+from edgewright.deploy.preflight import NoFit
 from edgewright.nouns.facts import Facts, LibcFacts, PythonFacts, RuntimeFact
 
 ONNX = targets.load("onnxruntime")
@@ -66,15 +66,15 @@ def facts(python, *runtimes):
     ],
 )
 def test_the_opset_for_a_board(python, runtimes, requires, opset):
-    assert readable.opset_for(requires, readable.of_board(facts(python, *runtimes), ONNX)) == opset
+    assert runtime_caps.opset_for(requires, runtime_caps.of_board(facts(python, *runtimes), ONNX)) == opset
 
 
 def test_a_kind_of_board_gets_the_opset_that_its_runtime_reads(small_models, write, workers):
     source = write("new.onnx", [("Relu", ["x"], ["y"], {})], {"x": (1, 8)}, {"y": (1, 8)}, {}, opset=18)
     request = compile_request(source=source, target="onnxruntime")
-    nano, too_old = readable.compile_for(profiles.load("jetson-nano"), request, workers=workers)
+    nano, too_old = runtime_caps.compile_for(profiles.load("jetson-nano"), request, workers=workers)
     assert nano.manifest.requires["opset"] == 15 and too_old == []
-    pi5, too_old = readable.compile_for(profiles.load("pi5"), request, workers=workers)
+    pi5, too_old = runtime_caps.compile_for(profiles.load("pi5"), request, workers=workers)
     assert pi5.manifest.requires["opset"] == 18 and too_old == []
     assert pi5.id != nano.id
 
@@ -82,14 +82,14 @@ def test_a_kind_of_board_gets_the_opset_that_its_runtime_reads(small_models, wri
 def test_a_runtime_of_the_boards_system_counts_as_well(write, workers):
     source = write("new.onnx", [("Relu", ["x"], ["y"], {})], {"x": (1, 8)}, {"y": (1, 8)}, {}, opset=18)
     request = compile_request(source=source, target="tensorrt", precision="fp32")
-    nano, too_old = readable.compile_for(profiles.load("jetson-nano"), request, workers=workers)
+    nano, too_old = runtime_caps.compile_for(profiles.load("jetson-nano"), request, workers=workers)
     assert nano.manifest.requires["opset"] == 13 and too_old == []
 
 
 def test_a_kind_of_board_of_which_only_some_read_it_says_which_do_not(write, workers):
     source = write("newer.onnx", [("Relu", ["x"], ["y"], {})], {"x": (1, 8)}, {"y": (1, 8)}, {}, opset=22)
     request = compile_request(source=source, target="onnxruntime")
-    artifact, too_old = readable.compile_for(profiles.load("generic-x86_64"), request, workers=workers)
+    artifact, too_old = runtime_caps.compile_for(profiles.load("generic-x86_64"), request, workers=workers)
     assert artifact.manifest.requires["opset"] == 22
     assert [reader.title for reader in too_old] == [
         "onnxruntime 1.19.2 (Python 3.8)", "onnxruntime 1.19.2 (Python 3.9)",
@@ -102,4 +102,4 @@ def test_what_no_opset_mends_is_refused_before_a_byte_is_sent(small_models, work
     with pytest.raises(
         NoFit, match=r"needs contrib 17, onnxruntime 1\.10\.0 \(Python 3\.6\) of jetson-nano reads up to 9"
     ):
-        readable.compile_for(profiles.load("jetson-nano"), request, workers=workers)
+        runtime_caps.compile_for(profiles.load("jetson-nano"), request, workers=workers)

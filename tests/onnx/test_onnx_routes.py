@@ -78,7 +78,7 @@ def test_a_quantised_litert_file_stays_so(workers, made, small_models, tmp_path)
 
     from flat_requests import compile_request
 
-    from edgewright.compile.run import compile_model
+    from edgewright.compile.pipeline import compile_model
 
     request = compile_request(
         source=small_models("keras") / "cnn.keras", target="tflite", precision="int8", calibration="synthetic"

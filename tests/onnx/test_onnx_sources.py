@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.compile.recognise import recognise
-from edgewright.compile.workers import Workers
+from edgewright.compile.recognition import recognise
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError, ModelError
 
 

@@ -11,12 +11,12 @@ import pytest
 from flat_requests import compile_request
 from onnx import helper, numpy_helper
 
-from edgewright.compile import onnxsession
-from edgewright.compile.run import compile_model
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.sources import onnx_session
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.precisions import PRECISIONS
-from edgewright_targets._onnx import calibrated, floats
-from edgewright_targets._onnx.spared import spared
+from edgewright_targets._onnx import choose_float_nodes, quantize_static
+from edgewright_targets._onnx.exclude_from_quantization import spared
 
 FEATURES, GROWTH, BLOCKS = 8, 4, 12
 
@@ -96,13 +96,13 @@ def test_answers_are_nearer_than_with_all_in_integers(
     )  # fmt: skip
 
     def answers(model: bytes) -> np.ndarray:
-        session = onnxsession.session(model)
+        session = onnx_session.session(model)
         return np.stack([session.run(None, {"image": image})[0] for image in images])
 
     wanted, found = answers(source.read_bytes()), []
     for names in (spared, lambda _: set()):
-        monkeypatch.setattr(floats, "spared", names)
-        found.append(decibels(wanted, answers(calibrated.quantise(work)[0].SerializeToString())))
+        monkeypatch.setattr(choose_float_nodes, "spared", names)
+        found.append(decibels(wanted, answers(quantize_static.quantise(work)[0].SerializeToString())))
     assert found[0] > found[1] + gain_db
 
 

@@ -16,14 +16,14 @@ from onnx import TensorProto as T
 from onnx import helper as h
 from onnx import numpy_helper as nh
 
-from edgewright.compile import onnxsession
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.sources import onnx_session
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Artifact
 from edgewright.precisions import PRECISIONS
-from edgewright_targets._onnx import widen
-from edgewright_targets._onnx.widen import narrow_kinds, widened
+from edgewright_targets._onnx import widen_floats
+from edgewright_targets._onnx.widen_floats import narrow_kinds, widened
 
 GENERATOR = np.random.default_rng(3)
 
@@ -123,7 +123,7 @@ MODELS = {"float64": dense, "float16": lambda: dense(np.float16, T.FLOAT16), "is
 
 def answers(proto: onnx.ModelProto) -> list[np.ndarray]:
     generator = np.random.default_rng(5)
-    session = onnxsession.session(proto.SerializeToString())
+    session = onnx_session.session(proto.SerializeToString())
     feed = {}
     for item in proto.graph.input:
         kind = item.type.tensor_type
@@ -318,7 +318,7 @@ def test_halves_that_would_not_fit_into_one_file_stay_or_are_refused(
     precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`LARGE` is near to 2 GiB, where protocol buffers end."""
-    monkeypatch.setattr(widen, "LARGE", 300_000)
+    monkeypatch.setattr(widen_floats, "LARGE", 300_000)
     source = table(100)
     assert widely(table(50), precision)[1] == ["float16 became float32 before the conversion"]
     if precision == "int8":
@@ -335,4 +335,4 @@ def test_halves_that_would_not_fit_into_one_file_stay_or_are_refused(
 def test_the_size_in_float32_is_known_before_it_is_made() -> None:
     for source in (dense(np.float16, T.FLOAT16), islands(), brain(), dense()):
         wide = widely(source)[0].ByteSize()
-        assert abs(widen.widened_size(source) - wide) < 300  # Casts that go, and lengths
+        assert abs(widen_floats.widened_size(source) - wide) < 300  # Casts that go, and lengths

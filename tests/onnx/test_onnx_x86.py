@@ -73,10 +73,10 @@ def make(folder: Path) -> None:
 
 def kept(place: Path, source: Path, x: Any) -> Path:
     """The folder of a model, with samples and the source's answers."""
-    from edgewright.compile import onnxsession
+    from edgewright.compile.sources import onnx_session
 
     place.mkdir()
-    session = onnxsession.session(source)
+    session = onnx_session.session(source)
     np.savez(place / "samples.npz", x=x, wanted=np.stack([session.run(None, {"x": one})[0] for one in x]))
     return place
 

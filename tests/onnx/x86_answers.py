@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from edgewright.compile import jobs, onnxsession
+from edgewright.compile.quality.verdict.decibels import sqnr_db
+from edgewright.compile.sources import onnx_session
 from edgewright.compile.sources.onnx import open_model
-from edgewright.compile.verdict.figures import sqnr_db
+from edgewright.compile.tasks import source as jobs
 from edgewright.nouns.conversion import Ends
 from edgewright_targets.onnxruntime import runner
 
@@ -63,7 +64,7 @@ def verdict(place: Path) -> Callable[[Any], Any]:
 
 def host(place: Path) -> Callable[[Any], Any]:
     """As the host opens any model."""
-    session = onnxsession.session(place / "model.onnx")
+    session = onnx_session.session(place / "model.onnx")
     return lambda one: session.run(None, {"x": one})[0]
 
 

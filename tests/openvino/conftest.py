@@ -10,9 +10,9 @@ import pytest
 from command_line import command_line, document_of
 from flat_requests import compile_request
 
-from edgewright.compile import toolchains
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.toolchains import environments
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion
 
@@ -25,7 +25,7 @@ def toolchain(module_home: Path, toolchain_folder: Callable[[str], Path]) -> Pat
     place = module_home / "toolchains" / TOOLCHAIN
     place.parent.mkdir(exist_ok=True)
     place.symlink_to(toolchain_folder(TOOLCHAIN))
-    return toolchains.python_of(TOOLCHAIN)
+    return environments.python_of(TOOLCHAIN)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from flat_requests import compile_request
 
 from edgewright.compile.explain import names_to_keep
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.artifact import Artifact
 

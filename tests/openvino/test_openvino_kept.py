@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgewright.compile.explain import _converted
-from edgewright.compile.float_groups import groups
+from edgewright.compile.graph.float_groups import groups
 from edgewright.errors import ConversionError
 from edgewright_targets.openvino import explain, layers
 from edgewright_targets.openvino.target import MASKED_PRODUCTS

@@ -11,12 +11,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.compile import onnxsession
-from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.data.calibration import SampleSet
+from edgewright.compile.sources import onnx_session
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.precisions import EXACT
-from edgewright_targets.openvino2021 import older, ready, recurrent
-from edgewright_targets.openvino2021.loops import unroll
+from edgewright_targets.openvino2021 import complete_recurrent, lower_to_opset_12, prepare_onnx
+from edgewright_targets.openvino2021.unroll_loops import unroll
 
 SPECS = (TensorSpec(name="x", shape=(3,), dtype="float32"),)
 WORK = SimpleNamespace(inputs=SPECS, samples=SampleSet(specs=SPECS).stream)
@@ -64,7 +64,7 @@ def loop(*, steps: str = "limit", stop: bool = False, opset: int = 12) -> Any:
 
 
 def answers(model: Any, **feed: Any) -> list[Any]:
-    session = onnxsession.session(model.SerializeToString())
+    session = onnx_session.session(model.SerializeToString())
     return list(session.run(None, feed))
 
 
@@ -152,7 +152,7 @@ def test_softmax_goes_along_one_axis_also_in_older_words(kind: str, axis: int | 
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
     given = np.random.default_rng(4).normal(size=shape).astype("f4")
     (wanted,) = answers(model, x=given)
-    older.axes_as_attributes(model)
+    lower_to_opset_12.axes_as_attributes(model)
     assert model.opset_import[0].version == 12
     onnx.checker.check_model(model, full_check=True)
     turned = [node.op_type for node in model.graph.node].count("Transpose")
@@ -168,7 +168,7 @@ def test_softmax_of_the_older_opset_stays_as_it_is() -> None:
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=7)
     before = model.SerializeToString()
-    older.axes_as_attributes(model)
+    lower_to_opset_12.axes_as_attributes(model)
     assert model.SerializeToString() == before
 
 
@@ -186,7 +186,7 @@ def test_axes_move_from_inputs_to_attributes() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
     given = np.random.default_rng(1).normal(size=(3, 4)).astype("f4")
     (wanted,) = answers(model, x=given)
-    older.axes_as_attributes(model)
+    lower_to_opset_12.axes_as_attributes(model)
     assert model.opset_import[0].version == 12
     assert all(len(node.input) == 1 for node in model.graph.node)
     onnx.checker.check_model(model, full_check=True)
@@ -204,7 +204,7 @@ def test_recurrent_layers_get_what_onnx_lets_them_leave_out() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=7)
     given = generator.normal(size=(7, 1, 3)).astype("f4")
     (wanted,) = answers(model, x=given)
-    recurrent.complete(model, older.sizes(model))
+    complete_recurrent.complete(model, lower_to_opset_12.sizes(model))
     (cells,) = model.graph.node
     assert list(cells.input) == ["x", "w", "r", "cells/zeros3", "", "cells/zeros5", "cells/zeros6"]
     assert list(cells.output) == ["cells/y", "last", "cells/c"]
@@ -220,7 +220,7 @@ def test_a_recurrent_layer_of_half_floats_gets_half_zeros() -> None:
         [numpy_helper.from_array(np.ones(shape, "f2"), name) for name, shape in weights.items()],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=7)
-    recurrent.complete(model, older.sizes(model))
+    complete_recurrent.complete(model, lower_to_opset_12.sizes(model))
     onnx.checker.check_model(model, full_check=True)
     assert {one.data_type for one in model.graph.initializer} == {TensorProto.FLOAT16}
 
@@ -247,7 +247,7 @@ def test_shapes_are_inferred_once_however_many_normalisations_there_are(
     monkeypatch.setattr(
         onnx.shape_inference, "infer_shapes", lambda *given, **flags: runs.append(1) or real(*given, **flags)
     )
-    made = ready.ready(
+    made = prepare_onnx.ready(
         SimpleNamespace(path=tmp_path / "source.onnx", folder=tmp_path, inputs=(), traits=EXACT)
     )
     assert len(runs) == 1

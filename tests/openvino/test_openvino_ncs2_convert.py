@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flat_requests import compile_request
 
-from edgewright.compile.run import plan
+from edgewright.compile.pipeline import plan
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Artifact
 

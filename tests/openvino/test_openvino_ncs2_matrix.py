@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from flat_requests import compile_request
 
-from edgewright.compile import operations
 from edgewright.compile.explain import explain
+from edgewright.compile.graph import operations
 from edgewright.compile.request import CompileRequest
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.conversion import Conversion, Ends
 
@@ -57,7 +57,7 @@ def request_of(small_models: Callable[[str], Path]) -> Callable[..., CompileRequ
 @pytest.fixture(scope="module")
 def made(toolchain: Path, workers: Workers) -> Callable[[CompileRequest], Artifact]:
     """Converts, and asserts that 2021.4 answers as the source does, and not one answer to everything."""
-    from edgewright.compile.run import compile_model
+    from edgewright.compile.pipeline import compile_model
 
     def make(request: CompileRequest) -> Artifact:
         artifact = compile_model(request, workers=workers)

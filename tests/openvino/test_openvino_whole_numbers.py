@@ -11,11 +11,11 @@ import pytest
 from flat_requests import compile_request
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Manifest
-from edgewright_targets._onnx import integers
+from edgewright_targets._onnx import integer_bounds
 
 DAY, NOW = 86_400_000, 1_700_000_000_000
 
@@ -125,9 +125,9 @@ def test_without_data_inputs_that_are_computed_with_are_named() -> None:
          {"flat": np.array([4]), "table": np.ones(9, "f4"), "nil": np.int64(0), "low": np.float32(-9)}.items()],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    named = [note.split("input ")[1].split()[0] for note in integers.check(model, synthetic=True)]
+    named = [note.split("input ")[1].split()[0] for note in integer_bounds.check(model, synthetic=True)]
     assert named == ["t0", "t1"]
-    assert integers.check(model, synthetic=False) == []
+    assert integer_bounds.check(model, synthetic=False) == []
 
 
 def test_products_that_overflow_are_given_as_the_reason(tmp_path: Path, workers: Workers) -> None:

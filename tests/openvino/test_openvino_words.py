@@ -16,7 +16,8 @@ from edgewright.config import profiles
 from edgewright.errors import ConversionError
 from edgewright.nouns.facts import Facts, RuntimeFact
 from edgewright.precisions import EXACT, HALVES
-from edgewright_agent import runs, system
+from edgewright_agent.board import system
+from edgewright_agent.child import jobs
 from edgewright_agent.protocol import AgentError
 from edgewright_targets.openvino import files, layers, runner
 from edgewright_targets.openvino2021 import finish, preflight
@@ -154,7 +155,7 @@ def test_a_model_without_a_kernel_is_refused_in_one_line(monkeypatch: pytest.Mon
     assert str(caught.value) == said
     job = {"options": {"threads": 1}, "folder": "folder", "manifest": {"entry": "model.xml"}}
     with pytest.raises(AgentError) as board:
-        runs.load(runner, job, SimpleNamespace(enter=print))
+        jobs.load(runner, job, SimpleNamespace(enter=print))
     assert (board.value.code, board.value.message) == (
         "load-failed", f"the runtime refused the model: {said}",
     )  # fmt: skip

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.compile.conversion_step import ConversionStep
 from edgewright.errors import UsageError
+from edgewright.nouns.conversion_step import ConversionStep
 from edgewright.nouns.metric import Metric
 from edgewright.nouns.precision import Precision
 from edgewright.records import Records
 
 IMPORTS = """
-from edgewright.compile.conversion_step import ConversionStep
+from edgewright.nouns.conversion_step import ConversionStep
 from edgewright.nouns.metric import Metric
 from edgewright.nouns.precision import Precision, Tolerance
 def function(*given): return None

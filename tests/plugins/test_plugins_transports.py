@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgewright.cli.fleet_command import split_address
+from edgewright.cli.commands.fleet import split_address
 from edgewright.connect.transports import named_by
 
 

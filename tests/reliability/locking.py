@@ -7,7 +7,7 @@ import sys
 
 from crashing import scene
 
-from edgewright_agent import state as states
+from edgewright_agent.storage import state as states
 
 
 def main(folder, name, count):

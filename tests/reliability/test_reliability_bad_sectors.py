@@ -9,7 +9,8 @@ import sys
 import pytest
 from crashing import scene
 
-from edgewright_agent import clock, watchdog
+from edgewright_agent import clock
+from edgewright_agent.lifecycle import watchdog
 
 # a watchdog that says when it sleeps, which is after each look at the state
 WATCH = """

@@ -7,7 +7,8 @@ import pytest
 from crashing import scene
 from crashing.small_disk import SmallDisk
 
-from edgewright_agent import clock, watchdog
+from edgewright_agent import clock
+from edgewright_agent.lifecycle import watchdog
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.compile import onnxsession
+from edgewright.compile.sources import onnx_session
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +114,7 @@ def write_data(place: Path) -> None:
 
     generator = np.random.default_rng(12)
     images = generator.normal(size=(448, 3, 12, 12)).astype("float32")
-    session = onnxsession.session(place / "outlier.onnx")
+    session = onnx_session.session(place / "outlier.onnx")
     answers = np.stack([session.run(None, {"x": image[None]})[0][0] for image in images])
     np.savez(place / "images.npz", x=images[:48, None])
     np.savez(place / "labelled.npz", x=images[48:, None], labels=answers[48:].argmax(1).astype("int32"))

@@ -12,7 +12,7 @@ import pytest
 from command_line import result_of
 
 from edgewright.cli.main import main
-from edgewright.config import home, in_use
+from edgewright.config import home, usage_marks
 from edgewright.errors import UsageError
 from edgewright.store import cache
 
@@ -36,7 +36,7 @@ def test_what_was_used_longest_ago_goes_first() -> None:
     done = cache.prune(max_bytes=2500)
     assert [entry.path for entry in done.removed] == [old]
     assert (done.kept, done.kept_bytes, done.removed_bytes) == (2, 2000, 1000)
-    assert in_use.hold(middle)  # its use is noted
+    assert usage_marks.hold(middle)  # its use is noted
     assert [entry.path for entry in cache.prune(max_bytes=1000).removed] == [new]
     assert cache.prune(max_bytes=0).in_use[0].path == middle
     assert middle.exists()
@@ -81,7 +81,7 @@ def test_what_another_process_uses_stays_until_it_ends() -> None:
     holder.stdin.close()
     assert [entry.path for entry in cache.prune(max_bytes=0).removed] == [path]
     assert not path.exists()
-    assert not in_use.hold(path)
+    assert not usage_marks.hold(path)
 
 
 def test_what_another_pruning_removed_is_not_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,10 +106,10 @@ def test_what_is_no_cache_stays() -> None:
 
 
 def test_marks_do_not_use_up_the_descriptors() -> None:
-    paths = [evaluation(f"{index:04x}", 1, 5) for index in range(in_use.MOST + 20)]
+    paths = [evaluation(f"{index:04x}", 1, 5) for index in range(usage_marks.MOST + 20)]
     before = len(list(Path("/proc/self/fd").iterdir()))
-    assert all(in_use.hold(path) for path in [*paths, *paths])
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before + in_use.MOST
+    assert all(usage_marks.hold(path) for path in [*paths, *paths])
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + usage_marks.MOST
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from edgewright.cli.search_output import nothing_made
-from edgewright.compile.float_groups import Keepable
+from edgewright.cli.views.search import nothing_made
+from edgewright.compile.graph.float_groups import Keepable
 from edgewright.errors import Exit
 from edgewright.measure.search import engine, fallback
 from edgewright.measure.search.engine import Limits, Move, Preset, SearchResult, Verdict, search

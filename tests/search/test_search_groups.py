@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edgewright.compile.float_groups import ENDS, MASKS, FloatGroup, Keepable
+from edgewright.compile.graph.float_groups import ENDS, MASKS, FloatGroup, Keepable
 from edgewright.measure.search import fallback
 from edgewright.measure.search.engine import Limits, Move, Verdict, search
 

@@ -14,13 +14,13 @@ from command_line import result_of
 from flat_requests import compile_request
 
 from edgewright.cli.main import main
-from edgewright.compile import fingerprint
 from edgewright.compile.explain import explain
+from edgewright.compile.inspection import code_fingerprint
+from edgewright.compile.pipeline import compile_model
 from edgewright.compile.request import CompileRequest
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 from edgewright.config import home
-from edgewright.deploy.fit import NoFit
+from edgewright.deploy.preflight import NoFit
 from edgewright.errors import ConversionError, UsageError
 from edgewright.measure.search import engine, fallback
 from edgewright.measure.search.engine import Limits, SearchResult
@@ -156,7 +156,7 @@ def test_what_may_have_been_the_machines_fault_is_tried_again(
     outlier: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch, code: str, edited: bool, kept: bool
 ) -> None:
     if edited:
-        monkeypatch.setattr(fingerprint, "read", lambda: "other code")
+        monkeypatch.setattr(code_fingerprint, "read", lambda: "other code")
     tried: list[str] = []
 
     def fails(self: Workers, framework: str, module: str, function: str, /, **kwargs: object) -> object:

@@ -9,8 +9,8 @@ from flat_requests import compile_request
 
 from edgewright import targets
 from edgewright.compile.explain import names_to_keep
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError
 from edgewright.nouns.conversion import Conversion
 

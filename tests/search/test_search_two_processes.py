@@ -15,8 +15,8 @@ CONVERT = """
 import pathlib, sys
 from edgewright.compile.request import CompileRequest
 from edgewright.nouns.model_input import ModelInput
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.workers.pool import Workers
 from edgewright.store.artifacts import load
 with Workers(pathlib.Path(sys.argv[2]) / "convert.log") as workers:
     for turn in range(3):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.data.calibration import SampleSet
 from edgewright.compile.formats import FORMATS
-from edgewright.compile.jobs import SourceRef
-from edgewright.compile.recognise import recognise
-from edgewright.compile.workers import Workers
+from edgewright.compile.recognition import recognise
+from edgewright.compile.tasks.source import SourceRef
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
 
@@ -35,7 +35,7 @@ def read(workers: Workers) -> Callable[..., Opened]:
         )
         return workers.call(
             FORMATS[found.format].framework,
-            "edgewright.compile.jobs",
+            "edgewright.compile.tasks.source",
             "read_the_model",
             source=ref,
             samples=SampleSet(),

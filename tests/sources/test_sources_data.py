@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.compile import data
-from edgewright.compile.calibrate import LIMIT, SampleSet
+from edgewright.compile.data import samples
+from edgewright.compile.data.calibration import LIMIT, SampleSet
 from edgewright.errors import DataError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.project import Preprocessing
@@ -27,7 +27,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from edgewright.compile import data
-from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.data.calibration import SampleSet
 from edgewright.nouns.artifact import TensorSpec
 spec = TensorSpec(name="image", shape=(1, 32, 32, 3), dtype="float32")
 samples = SampleSet(path=Path(sys.argv[1]), specs=(spec,))
@@ -88,7 +88,7 @@ def test_chosen_rows_of_an_npz(tmp_path: Path, compressed: bool) -> None:
     save(tmp_path / "rows.npz", other=array[:, :2], x=array)
     spec = TensorSpec(name="x", shape=(1, 6), dtype="float32")
     chosen = [0, 1, 17, 2998, 2999]
-    found = [sample[0] for sample in data.samples(tmp_path / "rows.npz", [spec], None, chosen)]
+    found = [sample[0] for sample in samples.samples(tmp_path / "rows.npz", [spec], None, chosen)]
     assert [float(row[0, 0]) for row in found] == chosen
     assert all((row == row[0, 0]).all() for row in found)
     spread = [
@@ -103,23 +103,23 @@ def test_damage_is_seen(tmp_path: Path) -> None:
     whole = (tmp_path / "cut.npy").read_bytes()
     (tmp_path / "cut.npy").write_bytes(whole[:-2])
     with pytest.raises(DataError, match="cut short at sample 999"):
-        list(data.samples(tmp_path / "cut.npy", [spec], None))
+        list(samples.samples(tmp_path / "cut.npy", [spec], None))
     with pytest.raises(DataError, match="cut short at sample 999"):
-        list(data.samples(tmp_path / "cut.npy", [spec], None, [0, 999]))
+        list(samples.samples(tmp_path / "cut.npy", [spec], None, [0, 999]))
     np.savez(tmp_path / "flip.npz", x=np.ones((10_000, 4), np.float32))
     data_bytes = bytearray((tmp_path / "flip.npz").read_bytes())
     with zipfile.ZipFile(tmp_path / "flip.npz") as archive:
         data_bytes[archive.getinfo("x.npy").header_offset + 100_000] ^= 1
     (tmp_path / "flip.npz").write_bytes(data_bytes)
     with pytest.raises(DataError, match="is damaged at sample"):
-        list(data.samples(tmp_path / "flip.npz", [spec], None))
+        list(samples.samples(tmp_path / "flip.npz", [spec], None))
 
 
 def test_fortran_order_is_taken_from_npy(tmp_path: Path) -> None:
     array = np.asfortranarray(np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32))
     np.save(tmp_path / "f.npy", array)
     spec = TensorSpec(name="x", shape=(1, 4), dtype="float32")
-    found = [sample[0][0] for sample in data.samples(tmp_path / "f.npy", [spec], None, [3, 39])]
+    found = [sample[0][0] for sample in samples.samples(tmp_path / "f.npy", [spec], None, [3, 39])]
     assert np.array_equal(found, array[[3, 39]])
 
 

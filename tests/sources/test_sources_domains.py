@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from flat_requests import compile_request
 
-from edgewright.compile import domains
-from edgewright.compile.calibrate import SampleSet, random_samples
-from edgewright.compile.domains import InputDomain
+from edgewright.compile.data import input_domains
+from edgewright.compile.data.calibration import SampleSet, random_samples
+from edgewright.compile.data.goldens import load
+from edgewright.compile.data.input_domains import InputDomain
 from edgewright.compile.formats import FORMATS
-from edgewright.compile.goldens import load
-from edgewright.compile.jobs import SourceRef
-from edgewright.compile.recognise import recognise
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.recognition import recognise
+from edgewright.compile.tasks.source import SourceRef
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
 
@@ -251,9 +251,9 @@ def known(workers: Workers, path: Path) -> dict[str, InputDomain | None]:
     ref = SourceRef(path=path.absolute(), format=source.format, sha256=source.sha256, ends=Ends())
     framework = FORMATS[source.format].framework
     inputs, _ = workers.call(
-        framework, "edgewright.compile.jobs", "read_the_model", source=ref, samples=SampleSet()
+        framework, "edgewright.compile.tasks.source", "read_the_model", source=ref, samples=SampleSet()
     )
-    found = workers.call(framework, "edgewright.compile.jobs", "input_domains", source=ref)
+    found = workers.call(framework, "edgewright.compile.tasks.source", "input_domains", source=ref)
     names = [spec.name.removeprefix("serving_default_").removesuffix(":0") for spec in inputs]
     return dict(zip(names, found, strict=True))
 
@@ -391,4 +391,4 @@ def test_a_graph_that_cannot_be_read_is_no_error() -> None:
         def first_layers(self) -> None:
             raise ValueError("of another kind")
 
-    assert domains.of(Strange()) == (None,)
+    assert input_domains.of(Strange()) == (None,)

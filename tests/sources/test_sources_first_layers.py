@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from edgewright.compile import domains
-from edgewright.compile.domains import InputDomain
-from edgewright.compile.first_layers import Graph, Step
+from edgewright.compile.data import input_domains
+from edgewright.compile.data.input_domains import InputDomain
 from edgewright.compile.sources import onnx_layers
+from edgewright.compile.sources.first_layers import Graph, Step
 from edgewright.nouns.artifact import TensorSpec
 
 CONSTANTS = {
@@ -54,7 +54,7 @@ def seen(dtype: str, *lines: str) -> InputDomain | None:
         def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
             return onnx_layers.read(helper.make_model(graph)), ("x",)
 
-    return domains.of(Opened())[0]
+    return input_domains.of(Opened())[0]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_an_input_that_nobody_understands_hides_no_other() -> None:
             held = {"text": np.array("not a number")}
             return Graph(found, held.get, ("strange", "ids")), ("strange", "ids")
 
-    strange, ids = domains.of(Opened())
+    strange, ids = input_domains.of(Opened())
     assert strange is None and ids is not None and ids.range == (0, 6)
 
 
@@ -147,6 +147,6 @@ def test_what_a_loop_changes_is_no_constant() -> None:
         def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
             return onnx_layers.read(helper.make_model(graph)), ("ids", "x")
 
-    ids, x = domains.of(Opened())
+    ids, x = input_domains.of(Opened())
     assert ids is not None and ids.range == (0, 6)
     assert x is None

@@ -11,7 +11,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from flat_requests import compile_request
 
-from edgewright.compile import tflitefile
+from edgewright.compile.inspection import tflite_file
 from edgewright.compile.open_inputs import decided
 from edgewright.compile.sources import litert, litert_signature
 from edgewright.errors import ModelError
@@ -73,8 +73,8 @@ def test_a_signature_names_the_ends_of_its_function(tmp_path: Path, chosen: str,
     assert [(spec.name, spec.bound) for spec in model.inputs] == [(x, "t_x")]
     assert model.output_names == model.on("reference").output_names == (y,)
     subgraph = int(chosen == "third")
-    assert tflitefile.inputs(tmp_path / "net.tflite", subgraph, chosen) == [(x, [1, 3])]
-    assert tflitefile.inputs(tmp_path / "net.tflite", subgraph) == [("t_x", [1, 3])]
+    assert tflite_file.inputs(tmp_path / "net.tflite", subgraph, chosen) == [(x, [1, 3])]
+    assert tflite_file.inputs(tmp_path / "net.tflite", subgraph) == [("t_x", [1, 3])]
     assert model.run([np.ones((1, 3), np.float32)])[0].tolist() == [[1, 2, 3]]
 
 

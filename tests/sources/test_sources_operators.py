@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.compile import graphdef, graphflow
-from edgewright.compile.recognise import recognise
+from edgewright.compile.inspection import graph_def, graph_flow
+from edgewright.compile.recognition import recognise
 from edgewright.errors import ModelError
 
 
@@ -323,5 +323,5 @@ def test_what_a_graph_runs_has_its_stand_ins_and_gradients_but_no_idle_function(
     library = function("called", node("a", "Relu")) + function("idle", node("a", "SaveV2"))
     library += function("swapped", node("a", "RestoreV2"), more=field(5, field(1, "api_implements")))
     library += function("slope", node("a", "Save")) + field(2, field(1, "called") + field(2, "slope"))
-    run = graphflow.run_by(*graphdef.graph(memoryview(graph(*PLAIN, calling, functions=library))))
+    run = graph_flow.run_by(*graph_def.graph(memoryview(graph(*PLAIN, calling, functions=library))))
     assert {one.op for one in run} == {"Placeholder", "Relu", "PartitionedCall", "RestoreV2", "Save"}

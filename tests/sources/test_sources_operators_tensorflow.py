@@ -12,10 +12,10 @@ import pytest
 from flat_requests import compile_request
 
 from edgewright.cli.main import main
-from edgewright.compile import graph_operators
-from edgewright.compile.recognise import recognise
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.inspection import unsafe_operators
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.recognition import recognise
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ModelError
 from edgewright.nouns.conversion import Conversion, Ends
 
@@ -96,11 +96,11 @@ def test_all_that_tensorflow_knows_and_that_takes_a_name_from_outside_is_refused
     rows = [line.split() for line in (tensorflows / "operators.txt").read_text().splitlines()]
     assert len(rows) > 1500
     conditional = {"PrintV2", "DecodeProtoV2", "EncodeProto"}
-    saver = graph_operators.SAVING | graph_operators.RESTORING | graph_operators.TABLES
+    saver = unsafe_operators.SAVING | unsafe_operators.RESTORING | unsafe_operators.TABLES
     missed = []
     for name, *texts in rows:
         reaches = any(word in one.lower() for word in REACHES for one in texts)
-        looked_at = graph_operators.named_unsafe(name) or name in saver | conditional | PURE
+        looked_at = unsafe_operators.named_unsafe(name) or name in saver | conditional | PURE
         if (reaches or "PyFunc" in name) and not looked_at:
             missed.append((name, texts))
     assert not missed

@@ -13,18 +13,19 @@ import pytest
 from flat_requests import compile_request
 
 from edgewright.cli.answer import Answer
-from edgewright.cli.artifact_output import data_rows
-from edgewright.cli.infer_output import show
-from edgewright.compile import metrics, ranges
-from edgewright.compile.answers import Answers
-from edgewright.compile.domains import InputDomain
-from edgewright.compile.evaluation import prepare
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
-from edgewright.deploy.scoring import Scoring
+from edgewright.cli.views.artifact import data_rows
+from edgewright.cli.views.infer import show
+from edgewright.compile.data import input_ranges
+from edgewright.compile.data.answers import Answers
+from edgewright.compile.data.evaluation_set import prepare
+from edgewright.compile.data.input_domains import InputDomain
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.quality import metrics
+from edgewright.compile.workers.pool import Workers
+from edgewright.deploy.board_scoring import Scoring
 from edgewright.errors import ProtocolError
 from edgewright.measure import infer
-from edgewright.measure.released import of
+from edgewright.measure.release_manifest import of
 from edgewright.nouns.artifact import Artifact, Calibration, TensorSpec
 from edgewright.nouns.board import Board
 from edgewright.nouns.project import Budget
@@ -144,8 +145,8 @@ def test_people_and_programs_see_the_warning_of_infer(capsys: pytest.CaptureFixt
 
 
 def test_what_leaves_a_range() -> None:
-    def left(spec: TensorSpec, known: ranges.Range, mine: ranges.Range) -> bool:
-        return bool(ranges.outside([spec], [known], [mine]))
+    def left(spec: TensorSpec, known: input_ranges.Range, mine: input_ranges.Range) -> bool:
+        return bool(input_ranges.outside([spec], [known], [mine]))
 
     assert not left(FLOAT, (0, 1), (-0.1, 1.1))
     assert left(FLOAT, (0, 1), (-0.11, 1)) and left(FLOAT, (0, 1), (0.5, 1.11))
@@ -158,7 +159,7 @@ def test_what_leaves_a_range() -> None:
 
 def test_integers_with_a_scale_count_as_what_they_stand_for() -> None:
     spec = TensorSpec(name="x", shape=(3,), dtype="int8", scale=0.5, zero_point=-128)
-    found = ranges.Ranges([spec])
+    found = input_ranges.Ranges([spec])
     assert list(found.watched([[np.array([-128, 0, 127], np.int8)]]))
     assert found.found == ((0.0, 127.5),)
     assert found.see([np.array([-3.0, 0, 5])]) == ((-3.0, 5.0),)  # real values already
@@ -181,19 +182,19 @@ def test_integers_with_a_scale_count_as_what_they_stand_for() -> None:
     ],
 )
 def test_which_data_are_in_another_range(
-    cause: str, implied: ranges.Range, data: ranges.Range, noted: bool
+    cause: str, implied: input_ranges.Range, data: input_ranges.Range, noted: bool
 ) -> None:
     domain = InputDomain(cause=cause, low=(implied[0],), high=(implied[1],), stored=True)
-    assert bool(ranges.misfits([FLOAT], (domain,), [data])) is noted
-    assert not ranges.misfits([FLOAT], (None,), [data])
+    assert bool(input_ranges.misfits([FLOAT], (domain,), [data])) is noted
+    assert not input_ranges.misfits([FLOAT], (None,), [data])
     odd = msgspec.structs.replace(
         domain, stored=False
     )  # a division by 1000, say: no usual way to store pictures
-    assert not ranges.misfits([FLOAT], (odd,), [data])
+    assert not input_ranges.misfits([FLOAT], (odd,), [data])
 
 
 def test_ranges_are_written_shortly() -> None:
-    assert [ranges.text(one) for one in ((1.3e-5, 1.0), (-0.0001, 255.0), (1010.124, 1016.35), (2, 2), (0, 1.5e-5))] == [
+    assert [input_ranges.text(one) for one in ((1.3e-5, 1.0), (-0.0001, 255.0), (1010.124, 1016.35), (2, 2), (0, 1.5e-5))] == [
         "0 to 1", "0 to 255", "1010.12 to 1016.35", "2 to 2", "0 to 1.5e-05",
     ]  # fmt: skip
 
@@ -201,9 +202,9 @@ def test_ranges_are_written_shortly() -> None:
 def test_ranges_without_an_end_are_written_too() -> None:
     """A mask of minus infinity is an input like any other."""
     inf, nan = np.inf, np.nan
-    found = [ranges.text(one) for one in ((-inf, 0), (0, inf), (-1e308, 1e308), (nan, nan), (inf, inf))]
+    found = [input_ranges.text(one) for one in ((-inf, 0), (0, inf), (-1e308, 1e308), (nan, nan), (inf, inf))]
     assert found == ["-inf to 0", "0 to inf", "-1e+308 to 1e+308", "nan to nan", "inf to inf"]
-    assert ranges.outside([FLOAT], [(-1.0, 0.0)], [(-inf, 0.0)]) == [
+    assert input_ranges.outside([FLOAT], [(-1.0, 0.0)], [(-inf, 0.0)]) == [
         "input x goes from -inf to 0, the calibration data from -1 to 0"
     ]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.compile.recognise import recognise
+from edgewright.compile.recognition import recognise
 from edgewright.errors import ModelError
 
 Made = Callable[[str], Path]

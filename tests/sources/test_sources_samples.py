@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from flat_requests import compile_request
 
-from edgewright.compile import goldens
-from edgewright.compile.calibrate import SampleSet
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.data import goldens
+from edgewright.compile.data.calibration import SampleSet
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import DataError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 

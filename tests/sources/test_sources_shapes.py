@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from flat_requests import compile_request
 
-from edgewright.compile.data import array_rows, fitted
+from edgewright.compile.data.samples import array_rows, fitted
 from edgewright.compile.formats import FORMATS
-from edgewright.compile.jobs import SourceRef
 from edgewright.compile.open_inputs import decided
-from edgewright.compile.recognise import recognise
-from edgewright.compile.shapes import Axes, static_shapes
-from edgewright.compile.workers import Workers
+from edgewright.compile.recognition import recognise
+from edgewright.compile.sources.shapes import Axes, static_shapes
+from edgewright.compile.tasks.source import SourceRef
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import DataError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 
@@ -111,7 +111,7 @@ def test_a_dry_run_reads_what_a_conversion_does(
     found = recognise(path).source
     source = SourceRef(path=path, format=kind, sha256=found.sha256, shapes=tuple(shapes.items()))
     noted = workers.call(
-        FORMATS[kind].framework, "edgewright.compile.jobs", "source_notes", source=source, outputs=()
+        FORMATS[kind].framework, "edgewright.compile.tasks.source", "source_notes", source=source, outputs=()
     )
     assert decided(compile_request(source=path, target="onnxruntime", shapes=shapes), kind) == noted
 

@@ -11,11 +11,11 @@ import pytest
 from flat_requests import compile_request
 
 from edgewright.cli import options
-from edgewright.compile import tflitefile
+from edgewright.compile.inspection import tflite_file
 from edgewright.compile.open_inputs import decided
-from edgewright.compile.run import compile_model, plan
+from edgewright.compile.pipeline import compile_model, plan
 from edgewright.compile.sources.signatures import Signature, choose
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 from edgewright.config import project
 from edgewright.errors import ModelError, UsageError
 from edgewright.nouns.artifact import Artifact
@@ -172,7 +172,7 @@ def test_of_a_tflite_file_it_becomes_the_first_subgraph(
     made: Callable[..., Artifact], place: Path, file: str, signature: str
 ) -> None:
     """What it calls follows it. A file in which it is the first one already stays as it is."""
-    known = {one.name: one.subgraph for one in tflitefile.look(place / f"{file}.tflite").signatures}
+    known = {one.name: one.subgraph for one in tflite_file.look(place / f"{file}.tflite").signatures}
     assert sorted(known.values()) == [0, 1]
     artifact = made(f"{file}.tflite", signature=signature)
     manifest = artifact.manifest
@@ -180,7 +180,7 @@ def test_of_a_tflite_file_it_becomes_the_first_subgraph(
     loop = signature == "count"
     assert manifest.outputs[0].shape == ((1, 4) if loop else (1, 2))
     if known[signature]:
-        (one,) = tflitefile.look(artifact.folder / manifest.entry).signatures
+        (one,) = tflite_file.look(artifact.folder / manifest.entry).signatures
         assert (one.name, one.subgraph) == ("serving_default", 0)  # as in every file that is made
         assert ("WHILE" in manifest.requires) == loop
         assert manifest.model_bytes < (place / f"{file}.tflite").stat().st_size
@@ -188,7 +188,7 @@ def test_of_a_tflite_file_it_becomes_the_first_subgraph(
 
 @slow
 def test_other_targets_get_the_function_alone(made: Callable[..., Artifact], place: Path) -> None:
-    known = {one.name: one.subgraph for one in tflitefile.look(place / "several.tflite").signatures}
+    known = {one.name: one.subgraph for one in tflite_file.look(place / "several.tflite").signatures}
     assert known["detect"] == 1
     for target in ("onnxruntime", "openvino"):
         manifest = made("several.tflite", target, "detect").manifest

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from flat_requests import compile_request
 
-from edgewright.compile.recognise import recognise
-from edgewright.compile.run import compile_model, plan
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model, plan
+from edgewright.compile.recognition import recognise
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError, EdgewrightError, ModelError
 
 pytestmark = pytest.mark.slow

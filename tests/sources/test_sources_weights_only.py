@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.compile.recognise import recognise
+from edgewright.compile.recognition import recognise
 from edgewright.errors import ModelError
 
 BERT = {"architectures": ["BertForSequenceClassification"], "model_type": "bert"}

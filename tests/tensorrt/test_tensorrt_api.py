@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.connect.annotations import without_annotations
+from edgewright.connect.agent.annotations import without_annotations
 
 HERE = Path(__file__).parent
 RUNNER = HERE.parents[1] / "targets/edgewright_targets/tensorrt/runner.py"

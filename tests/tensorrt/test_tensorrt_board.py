@@ -9,11 +9,11 @@ import pytest
 
 from edgewright import targets
 from edgewright.config import profiles
-from edgewright.connect import provision
-from edgewright.deploy import fit, readable
+from edgewright.deploy import preflight, runtime_caps
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.facts import Facts, LibcFacts, PythonFacts, RuntimeFact
-from edgewright_agent import system
+from edgewright.runtimes import install
+from edgewright_agent.board import system
 
 JETSONS = ["jetson-nano", "jetson-xavier-nx", "jetson-orin-nano"]
 TARGET = targets.load("tensorrt")
@@ -55,16 +55,16 @@ def test_a_jetsons_profile_knows_its_version(name):
     ("name", "opset"), [("jetson-nano", 13), ("jetson-xavier-nx", 17), ("jetson-orin-nano", 20)]
 )
 def test_an_artifact_is_made_for_what_its_kind_of_board_reads(name, opset):
-    readers = readable.of_profile(profiles.load(name), TARGET)
+    readers = runtime_caps.of_profile(profiles.load(name), TARGET)
     assert [reader.caps["opset"] for reader in readers] == [opset]
-    assert readable.opset_for({"opset": opset}, readers) is None
-    assert readable.opset_for({"opset": opset + 1}, readers) == opset
-    newest = readable.of_board(jetson("8.5.2.2"), TARGET)
+    assert runtime_caps.opset_for({"opset": opset}, readers) is None
+    assert runtime_caps.opset_for({"opset": opset + 1}, readers) == opset
+    newest = runtime_caps.of_board(jetson("8.5.2.2"), TARGET)
     assert [(reader.version, reader.caps["opset"]) for reader in newest] == [("8.5.2.2", 17)]
 
 
 def test_the_systems_own_runtime_is_taken_and_none_is_sent():
-    choice = provision.ensure_runtime(None, jetson("8.2.1.8"), "tensorrt", requires={"opset": 13})
+    choice = install.ensure_runtime(None, jetson("8.2.1.8"), "tensorrt", requires={"opset": 13})
     assert (choice.ref, choice.version, choice.installed) == ("system:tensorrt", "8.2.1.8", False)
 
 
@@ -72,12 +72,12 @@ def test_an_older_one_is_refused_with_what_it_reads():
     with pytest.raises(
         EdgewrightError, match=r"TensorRT 8.2.1.8 .* does not read this model: opset 17 \(it reads 13\)"
     ):
-        provision.ensure_runtime(None, jetson("8.2.1.8"), "tensorrt", requires={"opset": 17})
+        install.ensure_runtime(None, jetson("8.2.1.8"), "tensorrt", requires={"opset": 17})
 
 
 def test_a_board_without_it_is_told_where_it_comes_from():
     with pytest.raises(EdgewrightError, match=r"no NVIDIA TensorRT for Python 3.6.9 on this board") as error:
-        provision.ensure_runtime(None, jetson(None), "tensorrt", requires={})
+        install.ensure_runtime(None, jetson(None), "tensorrt", requires={})
     assert "python3-libnvinfer" in error.value.hint
 
 
@@ -91,10 +91,10 @@ def test_the_agent_finds_it_where_jetpack_puts_it(tmp_path):
 
 
 def test_onnx_runtimes_tensorrt_needs_the_boards_cuda():
-    fit.check_accelerator("tensorrt", jetson(None), board="nano")
-    fit.check_accelerator("auto", Facts(), board="pi")
-    with pytest.raises(fit.NoFit, match="no accelerator tensorrt"):
-        fit.check_accelerator("tensorrt", Facts(), board="pi")
+    preflight.check_accelerator("tensorrt", jetson(None), board="nano")
+    preflight.check_accelerator("auto", Facts(), board="pi")
+    with pytest.raises(preflight.NoFit, match="no accelerator tensorrt"):
+        preflight.check_accelerator("tensorrt", Facts(), board="pi")
 
 
 ASK = """

@@ -9,10 +9,10 @@ import pytest
 from flat_requests import compile_request
 
 from edgewright import targets
-from edgewright.compile import onnxsession
-from edgewright.compile.run import compile_model
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.sources import onnx_session
 from edgewright.config import profiles
-from edgewright.deploy.readable import compile_for
+from edgewright.deploy.runtime_caps import compile_for
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.conversion import Conversion
 
@@ -36,7 +36,7 @@ def recipe(artifact):
 
 def answers(path, samples, names=None):
     """Outputs of an ONNX file by name, for each sample."""
-    session = onnxsession.session(path)
+    session = onnx_session.session(path)
     rows = [session.run(names, {"x": sample[None]}) for sample in np.load(samples)["x"]]
     found = [item.name for item in session.get_outputs()] if names is None else names
     return {name: np.stack([row[index] for row in rows]) for index, name in enumerate(found)}

@@ -12,13 +12,13 @@ import pytest
 from flat_requests import compile_request
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.compile import onnxsession
 from edgewright.compile.explain import explain
-from edgewright.compile.run import compile_model
-from edgewright.compile.verdict.figures import sqnr_db
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.quality.verdict.decibels import sqnr_db
+from edgewright.compile.sources import onnx_session
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.conversion import Conversion, Ends
-from edgewright_targets.tensorrt.folded import fold
+from edgewright_targets.tensorrt.fold_batch_norm import fold
 
 FILES = {
     "keras": "keras/cnn.keras", "h5": "tf_keras/cnn.h5", "savedmodel": "keras/cnn_saved", "frozen": "frozen/cnn.pb",
@@ -87,7 +87,7 @@ def net(seed: int, chain: list[tuple[str, dict[str, Any], tuple[int, ...]]], cha
 
 
 def answers(model: Any) -> Any:
-    session = onnxsession.session(model.SerializeToString())
+    session = onnx_session.session(model.SerializeToString())
     (given,) = session.get_inputs()
     return session.run(
         None, {given.name: np.random.default_rng(9).normal(size=given.shape).astype("float32")}

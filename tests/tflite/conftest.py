@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from flat_requests import compile_request
 
-from edgewright.compile import toolchains
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.toolchains import environments
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact, TensorSpec
 from edgewright.nouns.conversion import Conversion
 from edgewright.precisions import PRECISIONS
@@ -34,7 +34,7 @@ def onnx2tf_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEWRIGHT_HOME", str(folder))
         needs.toolchain("onnx2tf")
-        assert toolchains.install("onnx2tf").state == "ready"
+        assert environments.install("onnx2tf").state == "ready"
     return folder
 
 
@@ -181,7 +181,7 @@ def pooled_net() -> bytes:
 
 def answers(data: bytes, samples: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
     """The only output for each sample of the only input, real values."""
-    from edgewright_targets.tflite.described import plain_interpreter
+    from edgewright_targets.tflite.describe_file import plain_interpreter
 
     interpreter = plain_interpreter(data)
     interpreter.allocate_tensors()

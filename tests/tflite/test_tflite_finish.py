@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.compile.verdict.figures import sqnr_db
+from edgewright.compile.quality.verdict.decibels import sqnr_db
 from edgewright.errors import ConversionError, UsageError
 from edgewright.precisions import PRECISIONS
-from edgewright_targets.tflite import finish, graph, quantise, ranges
+from edgewright_targets.tflite import activation_ranges, finish, graph, quantize
 
 FLOAT, INT = "FLOAT32", "INT8"
 # precision: types of the first dense layer's input, weights and output; least SQNR, dB
@@ -167,19 +167,19 @@ def test_ranges_are_the_least_and_greatest_values_and_percentiles_leave_outliers
 ) -> None:
     given = [sample * 0.1 for sample in net.samples(400)]
     given[7] = np.full((1, 4), 50.0, "float32")
-    widest = ranges.ranges(net.bytes(), lambda: ([sample] for sample in given), "minmax")
+    widest = activation_ranges.ranges(net.bytes(), lambda: ([sample] for sample in given), "minmax")
     assert set(widest) == {"x", "net/first/MatMul", "y"}  # weights are not activations
     assert (widest["x"]["max"].item(), widest["x"]["min"].item()) == (
         50.0,
         np.float32(min(map(np.min, given))),
     )
     assert widest["x"]["max"].shape == (1, 1)
-    monkeypatch.setattr(ranges, "COVERED", 0.99)
-    less = ranges.ranges(net.bytes(), lambda: ([sample] for sample in given), "percentile")
+    monkeypatch.setattr(activation_ranges, "COVERED", 0.99)
+    less = activation_ranges.ranges(net.bytes(), lambda: ([sample] for sample in given), "percentile")
     high, low = less["x"]["max"].item(), less["x"]["min"].item()
     assert -0.5 < low < 0 < high < 0.5
     everything = np.concatenate([sample.ravel() for sample in given])
-    assert np.mean((everything > high) | (everything < low)) <= 1 - ranges.COVERED
+    assert np.mean((everything > high) | (everything < low)) <= 1 - activation_ranges.COVERED
 
 
 @pytest.mark.parametrize("method", ["minmax", "percentile"])
@@ -205,9 +205,9 @@ def test_paddings_and_concatenations_cost_no_exactness(
 
 def test_a_kept_operator_that_is_gone_is_an_error(net: SimpleNamespace) -> None:
     names = [operator.outputs[0].name for operator in graph.operators(net.bytes())]
-    quantise.check_kept(net.bytes(), names)
+    quantize.check_kept(net.bytes(), names)
     with pytest.raises(ConversionError, match="not in the quantised file: another") as caught:
-        quantise.check_kept(net.bytes(), [*names, "another"])
+        quantize.check_kept(net.bytes(), [*names, "another"])
     assert caught.value.code == "not-kept-float"
 
 

@@ -9,8 +9,8 @@ import pytest
 from flat_requests import compile_request
 
 from edgewright.compile.explain import explain
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.workers.pool import Workers
 
 
 @pytest.mark.slow  # 20 s, and the toolchain's installation

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edgewright.compile.verdict.figures import sqnr_db
+from edgewright.compile.quality.verdict.decibels import sqnr_db
 from edgewright.nouns.artifact import TensorSpec
 from edgewright_targets.tflite import explain, finish, graph
 

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 import edgewright_agent
-from edgewright.compile import data
-from edgewright.connect import agent_package, runner_package
+from edgewright.compile.data import samples
+from edgewright.connect.agent import package, runner_package
 from edgewright.nouns.artifact import Artifact, TensorSpec
-from edgewright_agent import tensors, work
+from edgewright_agent.checks import verify as work
+from edgewright_agent.child import tensors
 from edgewright_agent.protocol import AgentError
-from edgewright_agent.results import SessionFiles
+from edgewright_agent.storage.results import SessionFiles
 
 
 def member(array: np.ndarray[Any, Any]) -> tensors.Member:
@@ -40,7 +41,7 @@ def test_the_board_quantises_as_the_host_does(dtype: str) -> None:
     limits = np.iinfo(dtype)
     wanted = [np.clip(np.rint(row.astype(float) / 0.0125) + 3, limits.min, limits.max) for row in values]
     assert np.array_equal(found, wanted)
-    assert np.array_equal(found, [data.as_input(row.astype(float), spec) for row in values])
+    assert np.array_equal(found, [samples.as_input(row.astype(float), spec) for row in values])
     assert len({sample.tobytes() for sample in found}) == 20
 
 
@@ -83,7 +84,7 @@ def test_a_float_that_the_width_cannot_hold_is_refused() -> None:
 @pytest.fixture
 def on_board(tmp_path: Path) -> Callable[[Artifact], dict[str, Any]]:
     """The agent's `verify` of an artifact, by a child process and this machine's own LiteRT."""
-    pyz = agent_package.packed(agent_package.sources(Path(edgewright_agent.__path__[0])))
+    pyz = package.packed(package.sources(Path(edgewright_agent.__path__[0])))
     digest = hashlib.sha256(pyz).hexdigest()
     root = tmp_path / "root"
     (root / "agent").mkdir(parents=True)

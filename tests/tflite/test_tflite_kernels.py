@@ -12,9 +12,9 @@ import pytest
 import uint8_models
 from flat_requests import compile_request
 
-from edgewright.compile import kernels
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.quality import kernel_spread
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact
 
 pytestmark = pytest.mark.slow  # TensorFlow makes the files
@@ -52,7 +52,7 @@ def test_what_the_kernels_disagree_about_is_noted_and_widens_the_limits(
 ) -> None:
     wide = as_it_is("classifier", True).manifest
     assert any("kernels of its own runtime differ by" in note for note in wide.notes)
-    monkeypatch.setattr(kernels, "let_in", lambda *_: ([], []))
+    monkeypatch.setattr(kernel_spread, "let_in", lambda *_: ([], []))
     narrow = as_it_is("classifier", True).manifest
     before, after = narrow.verdict[0].limits, wide.verdict[0].limits
     assert before.noise is not None and after.noise is not None and after.noise > 1.2 * before.noise

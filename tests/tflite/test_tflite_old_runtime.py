@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgewright import targets
-from edgewright.compile import pythons
+from edgewright.compile.toolchains import pythons
 from edgewright.nouns.artifact import Artifact
 
 pytestmark = pytest.mark.slow

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.compile.verdict.figures import sqnr_db
+from edgewright.compile.quality.verdict.decibels import sqnr_db
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import TensorSpec
-from edgewright_targets.tflite import finish, graph, quantise
+from edgewright_targets.tflite import finish, graph, quantize
 
 
 def packed_net(data: bytes) -> bytes:
@@ -63,7 +63,7 @@ def test_a_packed_constant_stays_in_floats(
 def test_what_the_quantiser_refuses_is_one_line_and_a_hint(
     net: SimpleNamespace, work: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantise, "_leave_packed_constants", lambda *_: None)  # as for what is not known yet
+    monkeypatch.setattr(quantize, "_leave_packed_constants", lambda *_: None)  # as for what is not known yet
     with pytest.raises(ConversionError, match="ai-edge-quantizer cannot quantise the model: ") as caught:
         finish.convert(work(packed_net(net.bytes()), "int8"))
     assert "\n" not in caught.value.message and caught.value.code == "conversion-failed"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError
 from edgewright.nouns.artifact import Artifact
 from edgewright_targets.tflite import graph

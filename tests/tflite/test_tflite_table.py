@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from edgewright import targets
-from edgewright.compile import tflitefile
+from edgewright.compile.inspection import tflite_file
 from edgewright.compile.sources import litert
 from edgewright.errors import ModelError
 from edgewright_targets.tflite import finish
@@ -42,11 +42,11 @@ def test_a_source_with_operators_of_others_is_refused_by_their_names(
 ) -> None:
     path = tmp_path / "net.tflite"
     path.write_bytes(net.bytes(custom=name))
-    assert tflitefile.look(path).custom == (name,)
+    assert tflite_file.look(path).custom == (name,)
     with pytest.raises(ModelError, match=f"does not have: {name}") as caught:
         litert.refuse_custom(path)
     assert caught.value.code == "custom-operators"
     assert word in caught.value.hint
     path.write_bytes(net.bytes())
-    assert tflitefile.look(path).custom == ()
+    assert tflite_file.look(path).custom == ()
     litert.refuse_custom(path)

@@ -10,8 +10,8 @@ import pytest
 from flat_requests import compile_request
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError
 
 pytestmark = pytest.mark.slow  # the toolchain's installation

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.precisions import limits
 from edgewright_targets.tflite import graph

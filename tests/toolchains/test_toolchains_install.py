@@ -15,8 +15,8 @@ import pytest
 from command_line import document_of
 
 from edgewright.cli.main import main
-from edgewright.compile import toolchains
-from edgewright.compile.toolchains import TOOLCHAINS, Toolchain
+from edgewright.compile.toolchains import environments
+from edgewright.compile.toolchains.environments import TOOLCHAINS, Toolchain
 from edgewright.errors import ConversionError, UsageError
 from edgewright.nouns.progress import Step
 
@@ -37,18 +37,18 @@ def test_every_pin_is_exact_and_every_toolchain_has_one_place(home: Path) -> Non
         assert row.name == name
         assert all(version and "*" not in version for version in row.versions.values())
         assert len(row.versions) == len(row.requirements)
-        assert toolchains.folder(name) == home / "toolchains" / name
+        assert environments.folder(name) == home / "toolchains" / name
 
 
 def test_what_is_not_installed_says_how_to_install_it() -> None:
-    assert {one.state for one in toolchains.listing()} == {"absent"}
-    for ask in (toolchains.python_of, toolchains.stamp):
+    assert {one.state for one in environments.listing()} == {"absent"}
+    for ask in (environments.python_of, environments.stamp):
         with pytest.raises(ConversionError) as caught:
             ask("onnx2tf")
         assert caught.value.code == "toolchain-missing"
         assert caught.value.hint == "edgewright toolchain install onnx2tf"
     with pytest.raises(UsageError, match="unknown toolchain: onnx3tf"):
-        toolchains.describe("onnx3tf")
+        environments.describe("onnx3tf")
 
 
 def test_too_little_disk_is_said_before_anything_is_made(
@@ -57,23 +57,23 @@ def test_too_little_disk_is_said_before_anything_is_made(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 40, 1 << 40, 100 << 20))
     with pytest.raises(ConversionError, match="100 of 340 MiB") as caught:
-        toolchains.install("tiny")
+        environments.install("tiny")
     assert caught.value.code == "disk-full"
-    assert not toolchains.folder("tiny").exists()
+    assert not environments.folder("tiny").exists()
 
 
 def test_a_half_written_or_foreign_folder_is_not_taken_for_an_environment(tiny: Toolchain) -> None:
-    place = toolchains.folder("tiny")
+    place = environments.folder("tiny")
     (place / "bin").mkdir(parents=True)
-    assert toolchains.describe("tiny").state == "absent"
+    assert environments.describe("tiny").state == "absent"
     record = {"python": "3.9.1", "requirements": list(tiny.requirements)}
     (place / "toolchain.json").write_text(json.dumps(record))
-    assert toolchains.describe("tiny").state == "absent"  # its Python is gone
+    assert environments.describe("tiny").state == "absent"  # its Python is gone
     (place / "bin" / "python").write_text("")
-    assert toolchains.describe("tiny").state == "ready"
-    assert toolchains.stamp("tiny").startswith("1.16.0, Python 3.9.1, pins ")
-    assert toolchains.remove("tiny")
-    assert not toolchains.remove("tiny")
+    assert environments.describe("tiny").state == "ready"
+    assert environments.stamp("tiny").startswith("1.16.0, Python 3.9.1, pins ")
+    assert environments.remove("tiny")
+    assert not environments.remove("tiny")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ConversionError])
@@ -88,20 +88,20 @@ def test_an_environment_is_in_place_only_after_it_imported(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(toolchains, "build", build)
+    monkeypatch.setattr(environments, "build", build)
     if error is KeyboardInterrupt:
-        monkeypatch.setattr(toolchains, "run", interrupted)
+        monkeypatch.setattr(environments, "run", interrupted)
     with pytest.raises(error):
-        toolchains.install("tiny", Path(sys.executable))
-    assert toolchains.describe("tiny").state == "absent"
+        environments.install("tiny", Path(sys.executable))
+    assert environments.describe("tiny").state == "absent"
     assert {path.name for path in (home / "toolchains").iterdir()} == {"tiny.lock"}
 
 
 def test_of_two_that_remove_an_environment_one_did_it(tiny: Toolchain) -> None:
-    toolchains.folder("tiny").mkdir(parents=True)
+    environments.folder("tiny").mkdir(parents=True)
     with ThreadPoolExecutor(2) as pool:
-        with toolchains._locked("tiny"):  # both have seen that there is one
-            both = [pool.submit(toolchains.remove, "tiny") for _ in range(2)]
+        with environments._locked("tiny"):  # both have seen that there is one
+            both = [pool.submit(environments.remove, "tiny") for _ in range(2)]
             time.sleep(0.3)
         assert sorted(one.result() for one in both) == [False, True]
 
@@ -115,39 +115,39 @@ def test_an_environment_is_whole_or_absent_and_follows_the_pins(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        toolchains.install("tiny", progress=stop)
+        environments.install("tiny", progress=stop)
     assert {path.name for path in (home / "toolchains").iterdir()} == {"tiny.lock"}
     (home / "toolchains" / ".tiny-killed").mkdir()  # as a process that was killed leaves it
 
     seen: list[Step] = []
-    made = toolchains.install("tiny", progress=seen.append)
+    made = environments.install("tiny", progress=seen.append)
     assert made.state == "ready"
     assert made.versions == {"six": "1.16.0"}
     assert [step.done for step in seen] == [0, 0, 1]
     assert {path.name for path in (home / "toolchains").iterdir()} == {"tiny", "tiny.lock"}
-    assert toolchains.probe("tiny") == ""
-    python = toolchains.python_of("tiny")
+    assert environments.probe("tiny") == ""
+    python = environments.python_of("tiny")
     assert {path.name[:6] for path in python.parent.iterdir()} == {"python"}
     before = python.stat().st_ctime_ns
-    toolchains.install("tiny", progress=seen.append)
+    environments.install("tiny", progress=seen.append)
     assert python.stat().st_ctime_ns == before
-    first = toolchains.stamp("tiny")
+    first = environments.stamp("tiny")
 
     monkeypatch.setitem(TOOLCHAINS, "tiny", msgspec.structs.replace(TINY, requirements=("six==1.17.0",)))
     with pytest.raises(ConversionError, match="toolchain tiny is outdated"):
-        toolchains.python_of("tiny")
-    assert toolchains.install("tiny").versions == {"six": "1.17.0"}
-    assert toolchains.stamp("tiny") != first
+        environments.python_of("tiny")
+    assert environments.install("tiny").versions == {"six": "1.17.0"}
+    assert environments.stamp("tiny") != first
 
     broken = msgspec.structs.replace(TINY, requirements=("six==1.16.0",), probe="seven")
     monkeypatch.setitem(TOOLCHAINS, "tiny", broken)
     with pytest.raises(ConversionError, match="No module named 'seven'") as caught:
-        toolchains.install("tiny")
+        environments.install("tiny")
     assert caught.value.code == "toolchain-broken"
-    assert toolchains.describe("tiny").state == "outdated"  # the one before is still there
+    assert environments.describe("tiny").state == "outdated"  # the one before is still there
     monkeypatch.setitem(TOOLCHAINS, "tiny", msgspec.structs.replace(TINY, requirements=("six==0.0.0",)))
     with pytest.raises(ConversionError, match=r"pip failed: .*six==0.0.0"):
-        toolchains.install("tiny")
+        environments.install("tiny")
     assert {path.name for path in (home / "toolchains").iterdir()} == {"tiny", "tiny.lock"}
 
 
@@ -189,7 +189,7 @@ def test_doctor_tells_what_this_machine_has(
     assert {"name", "packages"} == set(state["extras"][0])  # type: ignore[index]
     assert state["home"] == str(home)  # type: ignore[index]
 
-    place = toolchains.folder("tiny")
+    place = environments.folder("tiny")
     (place / "bin").mkdir(parents=True)
     (place / "bin" / "python").write_text("#!/bin/sh\necho it is broken >&2\nexit 1\n")
     (place / "bin" / "python").chmod(0o755)

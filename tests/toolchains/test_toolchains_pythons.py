@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.compile import pythons, toolchains
-from edgewright.compile.pythons import Python
+from edgewright.compile.toolchains import environments, pythons
+from edgewright.compile.toolchains.pythons import Python
 from edgewright.errors import ConversionError, UsageError
 
-ROW = toolchains.TOOLCHAINS["openvino-2021"]
+ROW = environments.TOOLCHAINS["openvino-2021"]
 
 
 def made_up(version: str, *, venv: bool = True) -> Python:
@@ -65,7 +65,7 @@ def test_a_range_holds_both_of_its_ends(version: str, fits: bool) -> None:
 def test_the_newest_that_fits_and_can_make_environments_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     there = [made_up("3.12.1"), made_up("3.9.2", venv=False), made_up("3.8.1"), made_up("3.7.1")]
     monkeypatch.setattr(pythons, "found", lambda: there)
-    assert toolchains.choose_python(ROW).version == "3.8.1"
+    assert environments.choose_python(ROW).version == "3.8.1"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_without_a_python_that_fits_it_says_which_one_is_wanted(
 ) -> None:
     monkeypatch.setattr(pythons, "found", lambda: list(there))
     with pytest.raises(ConversionError, match=r"needs Python 3\.6-3\.9") as caught:
-        toolchains.choose_python(ROW)
+        environments.choose_python(ROW)
     assert caught.value.code == "python-missing"
     assert word in caught.value.message
     assert "--python PATH" in caught.value.hint
@@ -85,12 +85,12 @@ def test_without_a_python_that_fits_it_says_which_one_is_wanted(
 
 def test_a_given_python_has_to_fit() -> None:
     with pytest.raises(UsageError, match=f"is Python {platform.python_version()}"):
-        toolchains.choose_python(ROW, Path(sys.executable))
+        environments.choose_python(ROW, Path(sys.executable))
     with pytest.raises(UsageError, match="is not a Python"):
-        toolchains.choose_python(ROW, Path("/nowhere/python"))
+        environments.choose_python(ROW, Path("/nowhere/python"))
 
 
 def test_a_machine_without_wheels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     with pytest.raises(ConversionError, match="no wheels for riscv64"):
-        toolchains.choose_python(ROW)
+        environments.choose_python(ROW)

@@ -87,7 +87,7 @@ def test_the_repository_is_checked(prose: ModuleType) -> None:
         "README.md",
         "CHANGELOG.md",
         "Makefile",
-        "agent/edgewright_agent/state.py",
+        "agent/edgewright_agent/storage/state.py",
         "docs/wire.md",
     } <= names
     assert not any(name.startswith("tests/upgrades/made_by_") for name in names)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.connect import agent_package, runner_package
+from edgewright.connect.agent import package, runner_package
 from edgewright.errors import BoardError
 from edgewright.wire import commands
 
@@ -244,17 +244,17 @@ def test_a_trial_of_the_old_agent_that_runs_is_watched_and_committed_by_todays(b
 
 def test_a_trial_of_the_old_agent_is_watched_on_when_the_schema_changes(board, kit, tmp_path, monkeypatch):
     """The old watchdog leaves a state that it cannot read: whoever writes that brings another one."""
-    sources = shutil.copytree(agent_package.source_folder("edgewright_agent"), tmp_path / "edgewright_agent")
-    text = (sources / "state.py").read_text()
+    sources = shutil.copytree(package.source_folder("edgewright_agent"), tmp_path / "edgewright_agent")
+    text = (sources / "storage/state.py").read_text()
     assert text.count("\nSCHEMA = ") == 1
-    (sources / "state.py").write_text(text.replace("\nSCHEMA = ", "\nSCHEMA = 1 + "))
-    newer = agent_package.build(sources)
+    (sources / "storage/state.py").write_text(text.replace("\nSCHEMA = ", "\nSCHEMA = 1 + "))
+    newer = package.build(sources)
     txn = uuid.uuid4().hex
     board.reset()
     with board.forced((kit.OLD / "agent.pyz").read_bytes()), board.open() as session:
         session.call(commands.Begin(model="doubler", txn=txn, host="test", ttl_s=60))
         before = session.call(commands.Rollback(model="doubler", txn=txn, deadline_s=10)).from_
-    monkeypatch.setattr(agent_package, "package", lambda: newer)
+    monkeypatch.setattr(package, "package", lambda: newer)
     with board.open() as session:
         session.call(commands.Begin(model="stuck", txn="1" * 32, host="test", ttl_s=60))
         session.call(commands.End(txn="1" * 32))

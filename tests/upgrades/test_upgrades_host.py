@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from edgewright import targets
-from edgewright.compile import toolchains
-from edgewright.compile.toolchain_build import python_in
+from edgewright.compile.toolchains import environments
+from edgewright.compile.toolchains.build import python_in
 from edgewright.config import fleet, profiles, project, trust
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.outcome import BoardOutcome
@@ -149,7 +149,7 @@ def test_a_lab_of_old_is_listed_and_taken_down(home, kit):
 
 
 def test_an_old_toolchain_is_read_and_no_more_than_outdated(home, kit):
-    python = python_in(toolchains.folder("onnx2tf"))
+    python = python_in(environments.folder("onnx2tf"))
     python.parent.mkdir(parents=True, exist_ok=True)
     python.write_text("")  # the fixture has its record alone
     listed = kit.run("toolchain", "list", "--json")
@@ -159,12 +159,12 @@ def test_an_old_toolchain_is_read_and_no_more_than_outdated(home, kit):
 
 
 def test_a_bundle_of_old_is_verified_and_its_wheels_are_found(home, kit):
-    from edgewright.connect import kits
+    from edgewright.runtimes import wheel_sets
 
     ran = kit.run("provision", "--bundle", kit.OLD / "models/toy.bundle", "--json")
     assert ran.code == 0 and "tflite-runtime" in ran.out
-    (kept,) = kits.kept()
-    assert kept.distribution == "tflite-runtime" and kits.stored(kept)
+    (kept,) = wheel_sets.kept()
+    assert kept.distribution == "tflite-runtime" and wheel_sets.stored(kept)
 
 
 def test_old_answers_and_evaluation_sets_are_what_the_cache_knows(home, kit):

@@ -134,8 +134,8 @@ def test_a_bundle(kit, home, tmp_path):
 
 def test_what_is_cached_is_made_again(home):
     """Nothing that can be rebuilt is an error: not a key, a note of wheels, nor a toolchain of another shape."""
-    from edgewright.compile import toolchains
-    from edgewright.connect import kits
+    from edgewright.compile.toolchains import environments
+    from edgewright.runtimes import wheel_sets
     from edgewright.store.artifacts import ArtifactStore
 
     store = ArtifactStore(home / "artifacts")
@@ -144,6 +144,6 @@ def test_what_is_cached_is_made_again(home):
         assert store.cached(key.name) is None
     for note in (home / "wheels").glob("kit-*.json"):
         note.write_text(json.dumps({**json.loads(note.read_text()), "schema": 99}))
-    assert kits.kept() == []
+    assert wheel_sets.kept() == []
     (home / "toolchains/onnx2tf/toolchain.json").write_text('{"schema": 99}')
-    assert toolchains.describe("onnx2tf").state in ("outdated", "absent")
+    assert environments.describe("onnx2tf").state in ("outdated", "absent")

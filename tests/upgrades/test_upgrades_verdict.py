@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.compile.evaluation import data_sha256
+from edgewright.compile.data.evaluation_set import data_sha256
 from edgewright.nouns.artifact import Accuracy
 from edgewright.nouns.verdict import Limits, OutputVerdict, SliceLimits
-from edgewright_agent import work
-from edgewright_agent.agent import Agent
+from edgewright_agent.checks import verify
+from edgewright_agent.lifecycle.agent import Agent
 
 WIDE = {"noise": 1e9, "error": 1e9}
 
@@ -202,7 +202,7 @@ with zipfile.ZipFile(io.BytesIO(data)) as archive:
     exec(json.loads(archive.read("sources.json").decode())["edgewright_agent/loader.py"], loader)
 loader["install"](data)
 from edgewright_agent import work
-from edgewright_agent.agent import Agent
+from edgewright_agent.lifecycle.agent import Agent
 for line in sys.stdin:
     print(repr(work.compare(*json.loads(line))))
 """
@@ -236,6 +236,6 @@ def test_schema_1_is_judged_bit_for_bit_as_the_old_agent_does(kit, tmp_path):
     command = [sys.executable, "-I", "-S", "-c", OLD_AGENT, str(kit.OLD / "agent.pyz")]
     done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [repr(work.compare(*one)) for one in asked]
-    found = [work.compare(*one)["ok"] for one in asked]
+    assert done.stdout.splitlines() == [repr(verify.compare(*one)) for one in asked]
+    found = [verify.compare(*one)["ok"] for one in asked]
     assert True in found and False in found

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.connect import agent_package, runner_package, session
+from edgewright.connect import session
+from edgewright.connect.agent import package, runner_package
 from edgewright.wire import commands
 from edgewright.wire.answers import Nothing
 
@@ -69,7 +70,7 @@ class Status(commands.Command[Nothing], frozen=True, kw_only=True):
 
 
 def test_todays_host_reads_what_an_old_agent_answers_and_what_a_newer_one_adds(kit):
-    from edgewright.connect.handshake import as_greeting
+    from edgewright.connect.agent.handshake import as_greeting
 
     known = {one.do: one for one in commands.COMMANDS if one is not commands.Describe}
     for step in recorded(kit):
@@ -148,7 +149,7 @@ def test_an_old_hosts_whole_session_works_with_todays_agent(kit, tmp_path):
     runner = runner_package.package(
         "tflite"
     )  # an old host names none: the administrator installed it with the agent
-    program.write_bytes(agent_package.for_administrator({"tflite": runner.data}))
+    program.write_bytes(package.for_administrator({"tflite": runner.data}))
     steps = recorded(kit)
     assert len(steps) > 60
     replay = Replay(program, root)
@@ -167,7 +168,7 @@ def test_an_old_hosts_whole_session_works_with_todays_agent(kit, tmp_path):
 
 def test_a_newer_hosts_hello_is_answered_with_the_version_that_the_agent_speaks(kit, tmp_path):
     program = tmp_path / "agent.pyz"
-    program.write_bytes(agent_package.package().data)
+    program.write_bytes(package.package().data)
     hello = recorded(kit)[0]
     line = {**json.loads(hello["line"]), "edgewright": 99, "novelty": {"of": "a newer host"}}
     replay = Replay(program, tmp_path / "root")
@@ -199,7 +200,7 @@ def same_verdict(before: dict, now: dict) -> None:
 
 
 def test_a_newer_wire_is_refused_with_a_hint():
-    from edgewright.connect.handshake import as_greeting
+    from edgewright.connect.agent.handshake import as_greeting
 
     for spoken, hint in ((2, "upgrade this one"), (0, "newer one installed"), ("x", "newer one installed")):
         with pytest.raises(session.ProtocolError, match="wire version") as caught:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from edgewright.compile.calibrate import SampleSet
-from edgewright.compile.verdict import fresh, judge
-from edgewright.compile.verdict.rule import Rule
+from edgewright.compile.data.calibration import SampleSet
+from edgewright.compile.quality.verdict import fresh_samples, judge
+from edgewright.compile.quality.verdict.limits import Rule
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.precisions import PRECISIONS
 
@@ -41,7 +41,7 @@ def test_what_is_right_on_other_samples_is_not_lost() -> None:
     assert [one.at for one in found.suspects] == [1, 3]
     again = others + noise * draw.normal(size=others.shape)
     again[:, 3] = 0
-    sure = fresh.lost({2: found}, rows(others, again))
+    sure = fresh_samples.lost({2: found}, rows(others, again))
     assert [(one.axis, one.at) for one in sure[2]] == [(0, 3)]
     assert -1 < sure[2][0].signal_db <= 0
 
@@ -53,7 +53,7 @@ def test_an_answer_that_is_not_finite_clears_nothing() -> None:
     answered[:, 3] = 0
     again = others.copy()
     again[:, 3] = np.nan
-    sure = fresh.lost({2: suspected(goldens, answered)}, rows(others, again))
+    sure = fresh_samples.lost({2: suspected(goldens, answered)}, rows(others, again))
     assert [(one.axis, one.at) for one in sure[2]] == [(0, 3)]
 
 
@@ -65,7 +65,7 @@ def test_what_other_samples_do_not_show_is_not_lost() -> None:
     found = suspected(goldens, answered)
     others = draw.normal(size=(64, 4))
     others[:, 3] = 0.5
-    assert fresh.lost({2: found}, rows(others, others + 1))[2] == ()
+    assert fresh_samples.lost({2: found}, rows(others, others + 1))[2] == ()
 
 
 def test_a_whole_output_is_asked_again_too() -> None:
@@ -74,8 +74,8 @@ def test_a_whole_output_is_asked_again_too() -> None:
     found = suspected(goldens, np.full_like(goldens, 1013))
     assert [one.axis for one in found.suspects] == [None]
     others = 1013 + draw.normal(size=(64, 1))
-    assert fresh.lost({2: found}, rows(others, others))[2] == ()
-    assert len(fresh.lost({2: found}, rows(others, others * 0 + 1013))[2]) == 1
+    assert fresh_samples.lost({2: found}, rows(others, others))[2] == ()
+    assert len(fresh_samples.lost({2: found}, rows(others, others * 0 + 1013))[2]) == 1
 
 
 def test_goldens_are_no_fresh_samples_and_memory_has_an_end(tmp_path: Path) -> None:
@@ -85,12 +85,12 @@ def test_goldens_are_no_fresh_samples_and_memory_has_an_end(tmp_path: Path) -> N
     samples = SampleSet(path=tmp_path / "data.npz", specs=inputs)
     streamed = [sample[0] for sample in samples.stream()]
     small = [TensorSpec(name="y", shape=(4,), dtype="float32")]
-    places = fresh.chosen(samples, [np.stack(streamed[:100])], small)
-    assert len(places) == fresh.MOST
+    places = fresh_samples.chosen(samples, [np.stack(streamed[:100])], small)
+    assert len(places) == fresh_samples.MOST
     assert min(places) == 100
-    assert [sample[0].tolist() for sample in fresh.taken(samples, places)] == [
+    assert [sample[0].tolist() for sample in fresh_samples.taken(samples, places)] == [
         streamed[at].tolist() for at in places
     ]
     large = [TensorSpec(name="y", shape=(1024, 1024, 8), dtype="float32")]
-    assert len(fresh.chosen(samples, [np.stack(streamed[:100])], large)) == 8
-    assert fresh.chosen(samples, [np.stack(streamed)], small) == []
+    assert len(fresh_samples.chosen(samples, [np.stack(streamed[:100])], large)) == 8
+    assert fresh_samples.chosen(samples, [np.stack(streamed)], small) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.compile import goldens
+from edgewright.compile.data import goldens
 from edgewright.errors import ConversionError
 
 

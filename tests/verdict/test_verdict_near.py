@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from edgewright import targets
-from edgewright.compile.verdict import judge
-from edgewright.compile.verdict.rule import Rule, rule_of
+from edgewright.compile.quality.verdict import judge
+from edgewright.compile.quality.verdict.limits import Rule, rule_of
 from edgewright.nouns.artifact import Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.nouns.verdict import Limits
 from edgewright.precisions import PRECISIONS
-from edgewright_agent.verdict import Judge
+from edgewright_agent.checks.verdict import Judge
 
 Array = np.ndarray[Any, Any]
 SPEC = TensorSpec(name="y", shape=(6,), dtype="float32")

@@ -14,13 +14,13 @@ from flat_requests import compile_request
 from onnx import helper, numpy_helper
 
 from edgewright import targets
-from edgewright.compile import checking
-from edgewright.compile.calibrate import SampleSet
-from edgewright.compile.checking import Checked, Subject
-from edgewright.compile.jobs import SourceRef
-from edgewright.compile.run import compile_model
-from edgewright.compile.verdict.refusal import Unlike
-from edgewright.compile.workers import Workers
+from edgewright.compile.data.calibration import SampleSet
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.quality import artifact_check
+from edgewright.compile.quality.artifact_check import Checked, Subject
+from edgewright.compile.quality.verdict.refusal import Unlike
+from edgewright.compile.tasks.source import SourceRef
+from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.project import Compare
 
@@ -63,8 +63,8 @@ def check(artifact: Artifact, folder: Path, workers: Workers, tmp_path: Path) ->
             targets.load("onnxruntime"), SourceRef(path=folder / "head.onnx", format="onnx"), (manifest.inputs, manifest.outputs),
             SampleSet(path=folder / "images.npz", specs=manifest.inputs), place, manifest, place / "goldens.npz", tmp_path, Compare(),
         )  # fmt: skip
-        found = workers.call(subject.target.framework, checking.__name__, "judged", **subject.judging())
-        return checking.check(workers, subject, found)
+        found = workers.call(subject.target.framework, artifact_check.__name__, "judged", **subject.judging())
+        return artifact_check.check(workers, subject, found)
 
     return checked
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.compile.verdict import apart, classes, judge, slices
-from edgewright.compile.verdict.figures import decibel, raised
-from edgewright.compile.verdict.rule import Rule
+from edgewright.compile.quality.verdict import classes, judge, sentinels, slices
+from edgewright.compile.quality.verdict.decibels import decibel, raised
+from edgewright.compile.quality.verdict.limits import Rule
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.precisions import PRECISIONS
 
@@ -292,10 +292,10 @@ def test_quantities_are_not_apart_however_different_they_are() -> None:
     counts = np.ones((16, 12), bool)
     chances = np.full((16, 12), 1e-9)
     chances[:, 3] = 0.9999
-    assert apart.limit(chances, counts) is None
+    assert sentinels.limit(chances, counts) is None
     areas = np.full((16, 12), 0.5)
     areas[:, 0] = np.linspace(1e5, 9e5, 16)
-    assert apart.limit(areas, counts) is None
+    assert sentinels.limit(areas, counts) is None
 
 
 def test_classes_are_equal_or_not() -> None:

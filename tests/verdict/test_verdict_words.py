@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from edgewright.compile.verdict import judge, refusal, words
-from edgewright.compile.verdict.rule import Rule
+from edgewright.compile.quality.verdict import description, judge, refusal
+from edgewright.compile.quality.verdict.limits import Rule
 from edgewright.deploy import gate
 from edgewright.nouns.artifact import Calibration, Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.precisions import PRECISIONS
@@ -157,7 +157,7 @@ def test_what_does_not_follow_says_so() -> None:
 
 def shown(about: Manifest, *pairs: tuple[Array, Array]) -> list[tuple[str, str]]:
     verdict = tuple(one.verdict for one in judged(about, *pairs))
-    return list(words.rows(msgspec.structs.replace(about, verdict=verdict)))
+    return list(description.rows(msgspec.structs.replace(about, verdict=verdict)))
 
 
 def test_the_table_says_how_near_it_is(answers: Array) -> None:
@@ -199,7 +199,7 @@ def test_many_outputs_are_shown_in_part(answers: Array) -> None:
 
 
 def test_an_artifact_of_schema_1_is_shown_too() -> None:
-    assert list(words.rows(manifest("fp32", (4, 6)))) == [("answers", "SQNR 0.0 dB")]
+    assert list(description.rows(manifest("fp32", (4, 6)))) == [("answers", "SQNR 0.0 dB")]
 
 
 def test_the_gate_says_what_random_goldens_prove() -> None:

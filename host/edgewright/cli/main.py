@@ -47,7 +47,7 @@ class LazyGroup(TyperGroup):
         """The command of a name, its module imported now; None when there is none."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"edgewright.cli.{cmd_name}_command")
+        module = importlib.import_module(f"edgewright.cli.commands.{cmd_name}")
         module.app._add_completion = False  # the program's own options, not each command's
         return typer.main.get_command(module.app)
 

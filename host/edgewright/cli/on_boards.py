@@ -14,7 +14,7 @@ from edgewright.cli.progress import Passwords, shown
 from edgewright.cli.results.answers import BoardAnswer
 from edgewright.config import fleet as fleets
 from edgewright.connect.session import Session, open_session
-from edgewright.deploy.fan_out import PARALLEL, FanOut
+from edgewright.deploy.executor import PARALLEL, FanOut
 from edgewright.errors import Aborted, EdgewrightError, Exit, LeftAtWork, Unreachable
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet

@@ -68,7 +68,7 @@ def model_request(
         DataError: there are no such calibration data.
     """
     from edgewright.cli.model_name import slug
-    from edgewright.compile.data_hash import calibration_of
+    from edgewright.compile.data.data_hash import calibration_of
     from edgewright.compile.request import ModelRequest
 
     if model is None and project is None:

@@ -11,14 +11,15 @@ from typing import Any
 import msgspec
 
 from edgewright import targets
-from edgewright.compile import operations, scratch
-from edgewright.compile.float_groups import FloatGroup, Keepable, groups
 from edgewright.compile.formats import FORMATS, folder_of, stage_module, target_for
-from edgewright.compile.jobs import Order, SourceRef, opened
-from edgewright.compile.operations import Operation
+from edgewright.compile.graph import operations
+from edgewright.compile.graph.float_groups import FloatGroup, Keepable, groups
+from edgewright.compile.graph.operations import Operation
 from edgewright.compile.request import CompileRequest, sample_set
 from edgewright.compile.steps import steps_of
-from edgewright.compile.workers import Workers
+from edgewright.compile.tasks.source import Order, SourceRef, opened
+from edgewright.compile.workers import scratch
+from edgewright.compile.workers.pool import Workers
 from edgewright.errors import Code, ConversionError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
@@ -167,7 +168,7 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
     *before, (last, _) = target.routes[source.format].stages
     conversion = msgspec.structs.replace(request.model.conversion, keep_float=("*",))
     known = workers.call(
-        FORMATS[source.format].framework, "edgewright.compile.jobs", "input_domains", source=source
+        FORMATS[source.format].framework, "edgewright.compile.tasks.source", "input_domains", source=source
     )
     with scratch.folder() as place:
         path, said = source.path, {}
@@ -177,7 +178,7 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
             folder.mkdir()
             said = workers.call(
                 framework,
-                "edgewright.compile.jobs",
+                "edgewright.compile.tasks.source",
                 "convert",
                 module=stage_module(source.format, module),
                 source=source,

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 from edgewright.compile.formats import FORMATS, folder_of
 from edgewright.compile.request import CompileRequest
-from edgewright.compile.shapes import static_shapes
 from edgewright.compile.sources.names import given_shapes
-from edgewright.config.bad_zip import BAD_ZIP
+from edgewright.compile.sources.shapes import static_shapes
+from edgewright.config.zip_errors import BAD_ZIP
 
 _UNREADABLE = (  # what readers raise for files that are none, or of another form
     ValueError, LookupError, TypeError, AttributeError, OSError, RecursionError, *BAD_ZIP, ElementTree.ParseError,

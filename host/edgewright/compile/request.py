@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewright.compile.calibrate import SampleSet
+from edgewright.compile.data.calibration import SampleSet
 from edgewright.errors import Code, UsageError
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun

@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from edgewright.connect import agent_package, versions
-from edgewright.connect.clean import clean
-from edgewright.connect.handshake import Greeting
-from edgewright.connect.refusals import board_error
-from edgewright.connect.request import Raw, Request
-from edgewright.connect.stream import Stream
-from edgewright.connect.transport import Channel
+from edgewright.connect.agent import package, versions
+from edgewright.connect.agent.handshake import Greeting
+from edgewright.connect.agent.refusals import board_error
+from edgewright.connect.agent.sanitize import clean
 from edgewright.errors import BoardError, Code, ProtocolError, Unreachable
 from edgewright.wire.answers import Event
 from edgewright.wire.commands import UPDATE
+from edgewright.wire.request import Raw, Request
+from edgewright.wire.stream import Stream
+from edgewright.wire.transport import Channel
 from edgewright_agent import protocol
 
 A = TypeVar("A")
@@ -108,7 +108,7 @@ class Exchange:
             message = self._message(deadline)
             if "error" in message and message.get("id") in (number, None):  # None: it understood no request
                 refused = board_error(message["error"], do, self._board)
-                ours = self._greeting.sha256 == agent_package.package().sha256
+                ours = self._greeting.sha256 == package.package().sha256
                 raise refused if ours else versions.of_another_agent(refused, self._greeting.agent)
             if message.get("id") != number:
                 raise ProtocolError(f"the board answers another request: {message.get('id')!r}", hint=UPDATE)

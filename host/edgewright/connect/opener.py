@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from edgewright.connect.session import Session, open_session
-from edgewright.connect.transport import AskPassword
 from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.progress import Progress, silent
+from edgewright.wire.transport import AskPassword
 
 
 class Opener:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgewright import targets
-from edgewright.connect import runner_package
+from edgewright.connect.agent import runner_package
 from edgewright.wire import commands
 
 if TYPE_CHECKING:

@@ -10,19 +10,12 @@ from types import TracebackType
 from typing import TypeVar
 
 from edgewright import targets
-from edgewright.connect import (
-    agent_package,
-    runners,
-    start,
-    transfer,
-    trust,
-)
-from edgewright.connect.clean import clean
+from edgewright.connect import runners, transfer, trust
+from edgewright.connect.agent import bootstrap
+from edgewright.connect.agent import package as agent_package
+from edgewright.connect.agent.handshake import Greeting, greet
+from edgewright.connect.agent.sanitize import clean
 from edgewright.connect.exchange import Exchange, OnEvent
-from edgewright.connect.handshake import Greeting, greet
-from edgewright.connect.request import Raw, Request
-from edgewright.connect.stream import Stream
-from edgewright.connect.transport import AskPassword, Channel, Ended, Transport
 from edgewright.connect.transports import transport_of
 from edgewright.errors import BoardError, Code, EdgewrightError, Unreachable
 from edgewright.nouns.base import Noun
@@ -32,6 +25,9 @@ from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.wire import commands
 from edgewright.wire.answers import Event, Result
 from edgewright.wire.commands import Command
+from edgewright.wire.request import Raw, Request
+from edgewright.wire.stream import Stream
+from edgewright.wire.transport import AskPassword, Channel, Ended, Transport
 from edgewright_agent import protocol
 
 A = TypeVar("A")
@@ -94,7 +90,7 @@ def start_session(
 ) -> Session:
     """Starts the agent over a transport; the session closes the transport when it ends."""
     limits = limits or Limits()
-    channel = transport.run(start.command(board.python))
+    channel = transport.run(bootstrap.command(board.python))
     stream = Stream(channel, limits.silence_s)
     package = agent_package.package()
     greeting = greet(

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from edgewright.connect.request import Body, Request
-from edgewright.connect.stream import Stream
-from edgewright.connect.transport import SLOWEST, Channel
 from edgewright.errors import BoardError, Code, EdgewrightError, ProtocolError
 from edgewright.nouns.progress import Step
 from edgewright.wire import commands
 from edgewright.wire.answers import Event, Part, Result
 from edgewright.wire.commands import UPDATE
+from edgewright.wire.request import Body, Request
+from edgewright.wire.stream import Stream
+from edgewright.wire.transport import SLOWEST, Channel
 from edgewright_agent import protocol
 
 if TYPE_CHECKING:

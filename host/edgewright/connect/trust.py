@@ -7,13 +7,13 @@ from pathlib import Path
 import msgspec
 
 from edgewright.config import trust as trust_file
-from edgewright.connect import ssh, ssh_config
-from edgewright.connect import ssh_pins as pins
-from edgewright.connect.hostkeys import HostKey, key_bytes, known_keys
-from edgewright.connect.transport import AskPassword
+from edgewright.connect.ssh import client, config
+from edgewright.connect.ssh import pins as pins
+from edgewright.connect.ssh.host_keys import HostKey, key_bytes, known_keys
 from edgewright.connect.transports import transport_of
 from edgewright.errors import Code, TrustError
 from edgewright.nouns.board import Board, Fleet, Pin
+from edgewright.wire.transport import AskPassword
 
 KNOWN_HOSTS = "~/.ssh/known_hosts"
 
@@ -31,13 +31,13 @@ def scan(board: Board, fleet: Fleet, *, ask_password: AskPassword | None = None)
     """
     if not transport_of(board).host_keys:
         return []
-    target = ssh_config.endpoint(board, ssh.lookup())
+    target = config.endpoint(board, client.lookup())
     trust = trust_file.load(fleet)
     for index, hop in enumerate(target.jumps):
         if hop.host not in trust.hosts:
             hop = msgspec.structs.replace(hop, jumps=target.jumps[:index])
-            return [ssh.scan(hop, pins.pin_of(board, fleet), ask_password)]
-    return [ssh.scan(target, pins.pin_of(board, fleet), ask_password)]
+            return [client.scan(hop, pins.pin_of(board, fleet), ask_password)]
+    return [client.scan(target, pins.pin_of(board, fleet), ask_password)]
 
 
 def from_known_hosts(board: Board) -> list[HostKey]:
@@ -47,7 +47,7 @@ def from_known_hosts(board: Board) -> list[HostKey]:
     """
     if not transport_of(board).host_keys:
         return []
-    target = ssh_config.endpoint(board, ssh.lookup())
+    target = config.endpoint(board, client.lookup())
     path = Path(KNOWN_HOSTS).expanduser()
     found: list[HostKey] = []
     for hop in (*target.jumps, target):
@@ -62,8 +62,8 @@ def from_known_hosts(board: Board) -> list[HostKey]:
 
 def rank(key: HostKey) -> int | None:
     """How early a key's type is asked for; None for a type that is not."""
-    types = ssh.key_types(key.text)
-    return ssh.KEY_TYPES.index(types[0]) if types[0] in ssh.KEY_TYPES else None
+    types = client.key_types(key.text)
+    return client.KEY_TYPES.index(types[0]) if types[0] in client.KEY_TYPES else None
 
 
 def pin(board: Board, fleet: Fleet, key: HostKey, *, replace: bool = False) -> None:
@@ -85,7 +85,7 @@ def pin(board: Board, fleet: Fleet, key: HostKey, *, replace: bool = False) -> N
         if old is not None and not replace:
             raise TrustError(
                 f"another host key is pinned for {name}; the new one is {key.fingerprint}",
-                hint=ssh.CHANGED.format(name=board.name),
+                hint=client.CHANGED.format(name=board.name),
                 code=Code.HOST_KEY_CHANGED,
             )
         table[name] = Pin(host_key=key.text)

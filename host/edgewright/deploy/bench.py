@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from edgewright.connect import versions
-from edgewright.connect.provision import ensure_runtime
+from edgewright.connect.agent import versions
 from edgewright.connect.session import Session
-from edgewright.deploy import fit
-from edgewright.deploy.board_profile import profile_of
-from edgewright.deploy.fan_out import Turns
+from edgewright.deploy import preflight
+from edgewright.deploy.board_record import Trace
+from edgewright.deploy.executor import Turns
 from edgewright.deploy.release import BoardRelease
 from edgewright.deploy.shipment import Shipment
-from edgewright.deploy.trace import Trace
 from edgewright.deploy.transaction import Transaction
 from edgewright.errors import BoardError, Code, EdgewrightError
 from edgewright.measure.benchmark import benchmark
@@ -23,6 +21,8 @@ from edgewright.nouns.measurement import STANDARD, Measurement, Protocol
 from edgewright.nouns.policy import ReleasePolicy
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step
+from edgewright.runtimes.install import ensure_runtime
+from edgewright.runtimes.profile_match import profile_of
 from edgewright.wire.answers import StatusRelease
 
 
@@ -56,7 +56,7 @@ class Bench:
         """The measurements of one board."""
         facts = session.facts()
         profile = profile_of(board, facts)
-        fit.check_accelerator(self.what.accelerator, facts, board=board.name)
+        preflight.check_accelerator(self.what.accelerator, facts, board=board.name)
         if self.what.artifact is not None:
             return self._artifact(self.what.artifact, board, session, facts, profile, progress)
         model = versions.models(session).get(self.model)
@@ -100,8 +100,8 @@ class Bench:
     ) -> list[Measurement]:
         """Installs the artifact under a separate name, verifies and measures it, and removes it."""
         choice = ensure_runtime(session, facts, artifact.manifest.target, progress=progress)
-        fit.check_runtime(artifact.manifest, choice, board=board.name)
-        fit.check_artifact(facts, artifact.manifest, board=board.name)
+        preflight.check_runtime(artifact.manifest, choice, board=board.name)
+        preflight.check_artifact(facts, artifact.manifest, board=board.name)
         trace = Trace()
         trace.facts, trace.profile, trace.artifact = facts, profile, artifact
         order = ReleaseOrder(

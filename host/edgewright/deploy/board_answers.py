@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from edgewright.compile import similarity
-from edgewright.compile.answers import MAX_BYTES, from_board
-from edgewright.compile.similarity import Similarity
-from edgewright.compile.verdict.words import percent
-from edgewright.config.bad_zip import BAD_ZIP
+from edgewright.compile.data.answers import MAX_BYTES, from_board
+from edgewright.compile.quality import user_comparison
+from edgewright.compile.quality.user_comparison import Similarity
+from edgewright.compile.quality.verdict.description import percent
+from edgewright.config.zip_errors import BAD_ZIP
 from edgewright.connect.session import Session
 from edgewright.errors import DataError, ProtocolError, UsageError
 from edgewright.nouns.artifact import Artifact
@@ -47,7 +47,7 @@ def function_of(compare: Compare, artifact: Artifact) -> Similarity | None:
     wanted = artifact.manifest.compare
     if wanted is None:
         return None
-    own = similarity.load(compare)
+    own = user_comparison.load(compare)
     what = f"artifact {artifact.id[:12]} was accepted by {wanted.function}"
     with_project = f"deploy with the project file whose [compare] names {wanted.function}"
     if own is None:
@@ -73,13 +73,13 @@ def compared(session: Session, own: Similarity, artifact: Artifact, result: Resu
     manifest = artifact.manifest
     with understood("goldens"):
         count = manifest.goldens.count
-        if result.size > min(MAX_BYTES, similarity.answers_bytes(manifest)) + HEADERS:
+        if result.size > min(MAX_BYTES, user_comparison.answers_bytes(manifest)) + HEADERS:
             raise ValueError(f"{result.size} bytes for {count} goldens")
         found = from_board("all", bytes(session.get(result)), manifest.outputs)
         if any(len(array) != count for array in found.arrays):
             raise ValueError(f"not one answer for each of {count} goldens")
     goldens = artifact.folder / manifest.goldens.file
-    references, answers = similarity.values(goldens, found.arrays, manifest.outputs)
+    references, answers = user_comparison.values(goldens, found.arrays, manifest.outputs)
     try:
         share = own.share(references, answers)
     except DataError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from edgewright.compile.verdict.words import RANDOM
+from edgewright.compile.quality.verdict.description import RANDOM
 from edgewright.deploy import golden_words
 from edgewright.nouns.artifact import Manifest
 from edgewright.nouns.comparison import Comparison

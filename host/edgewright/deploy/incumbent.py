@@ -6,10 +6,10 @@ import threading
 from typing import NamedTuple
 
 from edgewright.config import home
-from edgewright.connect import versions
+from edgewright.connect.agent import versions
 from edgewright.connect.session import Session
 from edgewright.errors import ArtifactError, BoardError, EdgewrightError, ProtocolError
-from edgewright.measure.released import released
+from edgewright.measure.release_manifest import released
 from edgewright.nouns.interface import Interface, interface_of
 from edgewright.store.artifacts import ArtifactStore
 from edgewright.store.history import History

@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from edgewright.deploy.trace import Trace
+from edgewright.deploy.board_record import Trace
 from edgewright.errors import Aborted, BoardError, Code, EdgewrightError, GateRefused, LeftAtWork, Unreachable
 from edgewright.nouns import outcome as words
 from edgewright.nouns.board import Board

@@ -10,12 +10,12 @@ from typing import TypeVar
 
 import msgspec
 
-from edgewright.compile.answers import Answers
+from edgewright.compile.data.answers import Answers
 from edgewright.connect import runners
 from edgewright.deploy import board_answers, gate, golden_words
-from edgewright.deploy.scoring import Scoring
+from edgewright.deploy.board_record import Trace
+from edgewright.deploy.board_scoring import Scoring
 from edgewright.deploy.shipment import Shipment
-from edgewright.deploy.trace import Trace
 from edgewright.deploy.transaction import Transaction
 from edgewright.errors import BoardError, Code, DataError, EdgewrightError, GateRefused
 from edgewright.measure.benchmark import benchmark

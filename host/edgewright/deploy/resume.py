@@ -9,17 +9,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 from edgewright.config import home
 from edgewright.connect.opener import Opener
-from edgewright.connect.transport import AskPassword
-from edgewright.deploy.fan_out import PARALLEL, Turns
+from edgewright.deploy.board_record import Trace
+from edgewright.deploy.executor import PARALLEL, Turns
 from edgewright.deploy.incumbent import IncumbentInterfaces
 from edgewright.deploy.journal import NoJournal
 from edgewright.deploy.outcomes import failed
 from edgewright.deploy.shipment import Shipment, check_unchanged, shipment_of
 from edgewright.deploy.task import BoardTask, Tools, run_tasks
-from edgewright.deploy.trace import Trace
 from edgewright.errors import ArtifactError, DataError, EdgewrightError, GateRefused, UsageError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
@@ -30,6 +29,7 @@ from edgewright.nouns.progress import Progress, silent
 from edgewright.store.artifacts import ArtifactStore, load
 from edgewright.store.history import History
 from edgewright.store.journal import BoardRecord, DeploymentJournal, working_on
+from edgewright.wire.transport import AskPassword
 
 
 class ResumeRequest(Noun, frozen=True, kw_only=True):

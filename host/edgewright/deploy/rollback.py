@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 from edgewright.connect.opener import Opener
 from edgewright.connect.session import Session
-from edgewright.connect.transport import AskPassword
-from edgewright.deploy.fan_out import FanOut
+from edgewright.deploy.board_record import Trace
+from edgewright.deploy.executor import FanOut
 from edgewright.deploy.incumbent import incumbent_of
 from edgewright.deploy.outcomes import failed, outcome_of, recorded
-from edgewright.deploy.trace import Trace
 from edgewright.deploy.transaction import Transaction, new_txn
 from edgewright.errors import BoardError, Code, EdgewrightError
 from edgewright.nouns.base import Noun
@@ -20,6 +19,7 @@ from edgewright.nouns.policy import DEADLINE_S
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.store.history import History
 from edgewright.wire import commands
+from edgewright.wire.transport import AskPassword
 
 
 class RollbackRequest(Noun, frozen=True, kw_only=True):

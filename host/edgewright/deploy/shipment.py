@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from edgewright.compile.data_hash import data_sha256
-from edgewright.compile.similarity import Similarity
-from edgewright.compile.workers import Workers
-from edgewright.deploy import scoring
+from edgewright.compile.data.data_hash import data_sha256
+from edgewright.compile.quality.user_comparison import Similarity
+from edgewright.compile.workers.pool import Workers
+from edgewright.deploy import board_scoring
 from edgewright.deploy.board_answers import function_of
-from edgewright.deploy.scoring import Scoring
+from edgewright.deploy.board_scoring import Scoring
 from edgewright.errors import DataError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.deploy_plan import AttachedFile
@@ -40,7 +40,7 @@ def shipment_of(
     Raises:
         DataError, UsageError: the evaluation set does not fit it, or the user's own comparison is not the one it was made with.
     """
-    scored = scoring.prepared(model, artifact, workers, converted=converted, fresh=fresh)
+    scored = board_scoring.prepared(model, artifact, workers, converted=converted, fresh=fresh)
     return Shipment(artifact, scored, function_of(model.compare, artifact))
 
 

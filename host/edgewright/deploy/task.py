@@ -11,17 +11,16 @@ import msgspec
 from edgewright import targets
 from edgewright.config import profiles
 from edgewright.connect.opener import Opener
-from edgewright.connect.provision import RuntimeChoice, ensure_runtime
 from edgewright.connect.session import Session
-from edgewright.deploy import fit, gate, interface
-from edgewright.deploy.fan_out import FanOut, Turns
+from edgewright.deploy import gate, interface, preflight
+from edgewright.deploy.board_record import Trace
+from edgewright.deploy.executor import FanOut, Turns
 from edgewright.deploy.incumbent import Incumbent, IncumbentInterfaces, incumbent_of
 from edgewright.deploy.journal import Journal
 from edgewright.deploy.outcomes import failed, not_kept, outcome_of
 from edgewright.deploy.release import BoardRelease
-from edgewright.deploy.settle import settled
+from edgewright.deploy.settlement import settled
 from edgewright.deploy.shipment import Shipment
-from edgewright.deploy.trace import Trace
 from edgewright.deploy.transaction import Transaction, new_txn
 from edgewright.errors import Aborted, EdgewrightError, GateRefused
 from edgewright.nouns import outcome as words
@@ -34,6 +33,7 @@ from edgewright.nouns.outcome import BoardOutcome, Check
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step
 from edgewright.precisions import PRECISIONS, offered
+from edgewright.runtimes.install import RuntimeChoice, ensure_runtime
 from edgewright.store.journal import BEGUN, BoardRecord
 from edgewright.wire import commands
 
@@ -127,13 +127,15 @@ class BoardTask:
         trace, policy = self.trace, self.order.policy
         self.watched(Step(what="facts", board=self.board.name))
         trace.facts = facts = session.facts()
-        fit.check_board(facts, profile, board=self.board.name)
+        preflight.check_board(facts, profile, board=self.board.name)
         incumbent = incumbent_of(session, self.order.model)
         trace.current, trace.release = incumbent.release, self.entry.release
         shipment = self.still_wanted(session, incumbent.release)
         manifest = shipment.artifact.manifest
-        fit.check_accelerator(policy.accelerator or policy.budget.accelerator, facts, board=self.board.name)
-        fit.check_artifact(facts, manifest, board=self.board.name)
+        preflight.check_accelerator(
+            policy.accelerator or policy.budget.accelerator, facts, board=self.board.name
+        )
+        preflight.check_artifact(facts, manifest, board=self.board.name)
         if trace.current == trace.release and policy.dry_run:
             return words.UNCHANGED
         trace.checks += self.uncalibrated(profile, manifest)
@@ -227,7 +229,7 @@ class BoardTask:
             trace.steps.append(f"provision {choice.name} {choice.version}")
             trace.sent_bytes += choice.bytes
         trace.runtime = f"{choice.name} {choice.version}"
-        fit.check_runtime(manifest, choice, board=self.board.name)
+        preflight.check_runtime(manifest, choice, board=self.board.name)
         return choice
 
     def uncalibrated(self, profile: Profile, manifest: Manifest) -> list[Check]:

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import TypeVar
 
 from edgewright.connect.session import Session
-from edgewright.deploy.settle import settle, settled
-from edgewright.deploy.trace import Trace
+from edgewright.deploy.board_record import Trace
+from edgewright.deploy.settlement import settle, settled
 from edgewright.errors import EdgewrightError, Unreachable
 from edgewright.wire import commands
 from edgewright.wire.answers import OnTrial, RolledBack

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgewright.errors import Code, UsageError
-from edgewright.lab import enlist, making, record, userland
-from edgewright.lab.record import LabError, LabRecord
+from edgewright.lab import provisioning
+from edgewright.lab.emulation import userland
+from edgewright.lab.registry import registration, state
+from edgewright.lab.registry.state import LabError, LabRecord
 from edgewright.nouns.base import Noun
 from edgewright.nouns.progress import Progress, Step, silent
 
@@ -98,20 +100,20 @@ def up(
     if not 0 < count <= MAX_BOARDS:
         raise UsageError(f"the number of boards must be 1 to {MAX_BOARDS}: {count}")
     if suite:  # before the lock: it may take minutes
-        making.check_tools(machine)
+        provisioning.check_tools(machine)
         userland.ready(suite, mirror, progress, machine=machine)
-    with record.lock():
-        existing = record.load(name)
+    with state.lock():
+        existing = state.load(name)
         if existing is not None and existing.ready:
             return again(existing, count, fleet_path, profiles, (suite, machine), progress)
-        making.remove(name)  # what an interrupted start left
-        lab = making.plan(count, fleet_path, profiles, python, name, sshd, suite, machine)
-        enlist.check(fleet_path, (board.name for board in lab.boards))
+        provisioning.remove(name)  # what an interrupted start left
+        lab = provisioning.plan(count, fleet_path, profiles, python, name, sshd, suite, machine)
+        registration.check(fleet_path, (board.name for board in lab.boards))
         try:
-            record.save(lab)
-            return shown(making.realise(making.prepare(lab, isolate), progress))
+            state.save(lab)
+            return shown(provisioning.realise(provisioning.prepare(lab, isolate), progress))
         except BaseException:
-            making.remove(name)
+            provisioning.remove(name)
             raise
 
 
@@ -124,32 +126,30 @@ def down(name: str | None = None, *, progress: Progress = silent) -> list[str]:
     Raises:
         LabError: there is no such lab, or a process of it does not end.
     """
-    with record.lock():
-        if name is not None and name not in record.names():
+    with state.lock():
+        if name is not None and name not in state.names():
             raise LabError(f"no such lab: {name}", hint="`edgewright lab list` names them", code=Code.NO_LAB)
         gone: list[str] = []
-        for lab in [name] if name is not None else record.names():
+        for lab in [name] if name is not None else state.names():
             progress(Step(what="lab", detail=f"stop {lab}"))
-            gone += making.remove(lab)
+            gone += provisioning.remove(lab)
         return gone
 
 
 def listing() -> list[LabBoard]:
     """The boards of all labs."""
-    return [
-        board for name in record.names() if (lab := record.load(name)) is not None for board in shown(lab)
-    ]
+    return [board for name in state.names() if (lab := state.load(name)) is not None for board in shown(lab)]
 
 
 def shown(lab: LabRecord) -> list[LabBoard]:
     """A record's boards as they are now."""
     return [
         LabBoard(
-            lab=lab.name, name=board.name, address=enlist.ADDRESS, port=board.port, user=board.user,
+            lab=lab.name, name=board.name, address=registration.ADDRESS, port=board.port, user=board.user,
             profile=board.profile, python=board.python, suite=board.suite, machine=board.machine, server=board.server, isolated=board.isolated,
-            folder=record.board_folder(lab.name, board.name), root=enlist.root(lab.name, board),
-            identity=record.identity(lab.name), fleet=Path(lab.fleet), pid=board.pid,
-            alive=making.is_alive(lab.name, board),
+            folder=state.board_folder(lab.name, board.name), root=registration.root(lab.name, board),
+            identity=state.identity(lab.name), fleet=Path(lab.fleet), pid=board.pid,
+            alive=provisioning.is_alive(lab.name, board),
         )
         for board in lab.boards
     ]  # fmt: skip
@@ -173,6 +173,6 @@ def again(
             hint=f"`edgewright lab down --name {lab.name}` first, or another --name",
             code=Code.LAB_EXISTS,
         )
-    if all(making.is_alive(lab.name, board) for board in lab.boards):
+    if all(provisioning.is_alive(lab.name, board) for board in lab.boards):
         progress(Step(what="lab", detail=f"{lab.name} is running already"))
-    return shown(making.realise(lab, progress))
+    return shown(provisioning.realise(lab, progress))

@@ -22,17 +22,17 @@ from typing import IO
 
 import msgspec
 
-from edgewright.compile.data_hash import calibration_of
+from edgewright.compile.data.data_hash import calibration_of
+from edgewright.compile.pipeline import compile_model
 from edgewright.compile.request import CompileRequest, ModelRequest
-from edgewright.compile.run import compile_model
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 from edgewright.config import fleet as fleets
 from edgewright.config import profiles
 from edgewright.config import project as projects
 from edgewright.config.home import folder
 from edgewright.connect.session import open_session
 from edgewright.deploy.bench import Bench, BenchRequest
-from edgewright.deploy.deploy import deploy
+from edgewright.deploy.deployment import deploy
 from edgewright.deploy.request import DeployRequest
 from edgewright.deploy.rollback import RollbackRequest, rollback
 from edgewright.errors import Code, EdgewrightError

@@ -9,7 +9,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from edgewright.lab.record import LabError
+from edgewright.lab.registry.state import LabError
 
 BOARD_PATH = "/usr/local/bin:/usr/bin:/bin"  # what a login over sshd gets
 OLDEST = (3, 6)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile import class_names, ranges
-from edgewright.compile.answers import real_of, stored
-from edgewright.compile.goldens import write_npz
+from edgewright.compile.data import class_names, input_ranges
+from edgewright.compile.data.answers import real_of, stored
+from edgewright.compile.data.goldens import write_npz
 from edgewright.connect.session import Session
 from edgewright.errors import ProtocolError
 from edgewright.measure.inputs import arrays_of
-from edgewright.measure.released import Released
+from edgewright.measure.release_manifest import Released
 from edgewright.metrics.shared.labels import classes
 from edgewright.nouns.inference import InferenceRecord, RankedClass
 from edgewright.wire import commands
@@ -163,5 +163,5 @@ def outside(about: Released, inputs: bytes) -> list[str]:
     known = about.ranges
     if not known:
         return []
-    seen = ranges.Ranges(about.inputs).see(list(arrays_of(inputs, len(about.inputs))))
-    return ranges.outside(about.inputs, known, seen)
+    seen = input_ranges.Ranges(about.inputs).see(list(arrays_of(inputs, len(about.inputs))))
+    return input_ranges.outside(about.inputs, known, seen)

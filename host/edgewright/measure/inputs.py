@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile import data, images
-from edgewright.compile.evaluation import real_valued
-from edgewright.compile.goldens import write_npz
-from edgewright.compile.members import paired
-from edgewright.config.bad_zip import BAD_ZIP
+from edgewright.compile.data import images, samples
+from edgewright.compile.data.evaluation_set import real_valued
+from edgewright.compile.data.goldens import write_npz
+from edgewright.compile.data.npz_members import paired
+from edgewright.config.zip_errors import BAD_ZIP
 from edgewright.errors import DataError
-from edgewright.measure.released import Released
+from edgewright.measure.release_manifest import Released
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.precision import AS_IS
 from edgewright.nouns.project import Preprocessing
@@ -174,8 +174,8 @@ def _fitted(array: Array, spec: TensorSpec, source: Path) -> Array:
         raise DataError(
             f"{source} holds NaN or infinity for input {spec.name}, which takes integers", hint="repair it"
         )
-    array = data.as_input(array, spec)
-    if array.dtype != want and not (array.dtype.kind == want.kind == "f" or data.widens(array, want)):
+    array = samples.as_input(array, spec)
+    if array.dtype != want and not (array.dtype.kind == want.kind == "f" or samples.widens(array, want)):
         raise DataError(
             f"{source} has the wrong dtype for input {spec.name}: {array.dtype} instead of {want}",
             hint=f"convert it with .astype('{want}') the way the model was trained on it",

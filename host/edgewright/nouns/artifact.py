@@ -47,7 +47,7 @@ class FileEntry(Noun, frozen=True, kw_only=True):
 
 
 class Source(Noun, frozen=True, kw_only=True):
-    """The model that an artifact was made from. `format`: the name of a `compile.source_format.SourceFormat`."""
+    """The model that an artifact was made from. `format`: the name of a `compile.sources.source_format.SourceFormat`."""
 
     format: str
     file: str

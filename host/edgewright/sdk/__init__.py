@@ -6,8 +6,8 @@ inside functions, in the workers: `graphs`, `onnx`, `tensorflow`, `tflite`, `too
 
 from __future__ import annotations
 
-from edgewright.compile.operations import Operation
-from edgewright.compile.stage import Samples, StageContext, StageResult, TensorReport
+from edgewright.compile.graph.operations import Operation
+from edgewright.compile.tasks.stage import Samples, StageContext, StageResult, TensorReport
 from edgewright.errors import Code, ConversionError, DataError, EdgewrightError, ModelError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends

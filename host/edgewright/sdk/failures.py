@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from edgewright.compile.foreign import branching, line_of, position, telling
+from edgewright.compile.workers.framework_errors import branching, line_of, position, telling
 
 __all__ = ["branching", "line_of", "position", "telling"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewright.compile.float_groups import (
+from edgewright.compile.graph.float_groups import (
     ENDS,
     FILLS,
     LARGE,
@@ -15,11 +15,11 @@ from edgewright.compile.float_groups import (
     may_fill,
     spread,
 )
-from edgewright.compile.layers import no_such_layer
-from edgewright.compile.operations import Operation
+from edgewright.compile.graph.layers import no_such_layer
+from edgewright.compile.graph.operations import Operation
+from edgewright.compile.graph.output_tails import Graph, Move, Tail, affine, tail
+from edgewright.compile.quality.verdict.decibels import sqnr_db
 from edgewright.compile.sources.names import clean
-from edgewright.compile.tails import Graph, Move, Tail, affine, tail
-from edgewright.compile.verdict.figures import sqnr_db
 
 __all__ = [
     "ENDS",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edgewright.compile.onnxfile import look
-from edgewright.compile.onnxsession import reference, session
+from edgewright.compile.inspection.onnx_file import look
 from edgewright.compile.sources.onnx import every_tensor
+from edgewright.compile.sources.onnx_session import reference, session
 from edgewright.store import sparse
 
 __all__ = ["every_tensor", "look", "reference", "session", "sparse"]

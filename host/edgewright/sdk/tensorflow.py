@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgewright.compile import source_graphs
-from edgewright.compile.sources import graph, narrow
-from edgewright.compile.sources.narrow import graph_nodes
+from edgewright.compile.graph import source_graphs
+from edgewright.compile.sources import float_types, graph
+from edgewright.compile.sources.float_types import graph_nodes
 
-__all__ = ["graph", "graph_nodes", "narrow", "source_graphs"]
+__all__ = ["float_types", "graph", "graph_nodes", "source_graphs"]

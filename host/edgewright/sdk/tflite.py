@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from edgewright.compile.tflitewriter import packed, read
+from edgewright.compile.sources.tflite_writer import packed, read
 
 __all__ = ["packed", "read"]

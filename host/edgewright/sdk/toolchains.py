@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewright.compile.toolchains import describe, python_of
+from edgewright.compile.toolchains.environments import describe, python_of
 
 __all__ = ["python_of", "ready"]
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from edgewright.config import home, in_use
+from edgewright.config import home, usage_marks
 from edgewright.errors import ArtifactError, Code
 from edgewright.files import sha256_file, write_atomic
 from edgewright.nouns import schema as schemas
@@ -50,7 +50,7 @@ class ArtifactStore:
             ArtifactError: the files are not those that the manifest names.
         """
         place = self._objects / manifest.id
-        if in_use.hold(place):
+        if usage_marks.hold(place):
             try:
                 return load(place)
             except ArtifactError:
@@ -64,7 +64,7 @@ class ArtifactStore:
                 sparse.copy(file, scratch / path)
             (scratch / MANIFEST).write_bytes(manifest.canonical())
             load(scratch)
-            in_use.hold(scratch)  # before it can be found by those who prune: the mark moves with it
+            usage_marks.hold(scratch)  # before it can be found by those who prune: the mark moves with it
             _settle(scratch, place)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -85,7 +85,7 @@ class ArtifactStore:
                 code=Code.ARTIFACT_AMBIGUOUS if found else Code.ARTIFACT_NOT_FOUND,
             )
         place = self._objects / found[0]
-        in_use.hold(place)
+        usage_marks.hold(place)
         return load(place)
 
     def manifest(self, whole: str) -> Manifest:
@@ -149,7 +149,7 @@ def _settle(scratch: Path, place: Path) -> None:
             scratch.rename(place)
             return
         except OSError:
-            if in_use.hold(place):
+            if usage_marks.hold(place):
                 return
             if attempt == _ATTEMPTS - 1:
                 raise

@@ -1,7 +1,7 @@
 """The cache: everything in the state folder that can be rebuilt, bounded by size and age.
 
 Kinds are artifacts, evaluation sets, answers, wheels, agent packages, logs and notes of trials. History, raw samples, labs and
-toolchains are not among them. What a live process uses is marked (`config.in_use`) and stays.
+toolchains are not among them. What a live process uses is marked (`config.usage_marks`) and stays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgewright.config import home, in_use
+from edgewright.config import home, usage_marks
 from edgewright.errors import ArtifactError, UsageError
 from edgewright.nouns.base import Noun
 from edgewright.store import artifacts
@@ -116,7 +116,7 @@ def prune(
             continue
         if _remove(entry, dry_run=dry_run):
             removed.append(entry)
-        elif not in_use.gone(entry.path):
+        elif not usage_marks.gone(entry.path):
             busy.append(entry)
             continue
         left, count = left - entry.size, count - 1  # also of what another pruning has removed meanwhile
@@ -187,7 +187,7 @@ def _size(item: os.DirEntry[str]) -> int:
 def _remove(entry: Entry, *, dry_run: bool) -> bool:
     """Renames it away while nobody can begin to use it, then deletes. False: it is in use, was just used, or is gone."""
     aside = home.folder("trash") / uuid.uuid4().hex
-    with in_use.taken(entry.path) as free:
+    with usage_marks.taken(entry.path) as free:
         if not free or entry.path.lstat().st_mtime > entry.used:
             return False
         if dry_run:
@@ -200,7 +200,7 @@ def _remove(entry: Entry, *, dry_run: bool) -> bool:
 def _forget_lost_wheels() -> None:
     """Deletes the notes that name wheels which are gone: resolutions, and what bundles brought."""
     folder = home.home() / "wheels"
-    with in_use.taken(folder) as free:  # whoever writes notes holds it
+    with usage_marks.taken(folder) as free:  # whoever writes notes holds it
         for note in folder.glob("*.json") if free else ():
             try:
                 named = re.findall(rb'"([0-9a-f]{64})"', note.read_bytes())

@@ -17,7 +17,7 @@ from typing import Any
 
 from edgewright import targets
 from edgewright.compile.formats import FORMATS
-from edgewright.connect import runner_package
+from edgewright.connect.agent import runner_package
 from edgewright.nouns.target import Target
 from edgewright.precisions import PRECISIONS
 from edgewright.testing import runner_checks
@@ -133,9 +133,9 @@ def check_answers(
     Args:
         model: any that the target takes, with answers that depend on its inputs.
     """
-    from edgewright.compile.data_hash import calibration_of
+    from edgewright.compile.data.data_hash import calibration_of
+    from edgewright.compile.pipeline import compile_model
     from edgewright.compile.request import CompileRequest
-    from edgewright.compile.run import compile_model
     from edgewright.nouns.model_input import ModelInput
 
     given = calibration_of(calibration if calibration in (None, "synthetic") else Path(str(calibration)))

@@ -1,6 +1,6 @@
 """The commands that an agent takes: arguments, and the record that each is answered with.
 
-The agent's table is `edgewright_agent.arguments.COMMANDS`; a test holds the two against each other, name by name.
+The agent's table is `edgewright_agent.session.arguments.COMMANDS`; a test holds the two against each other, name by name.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ Wheels = Annotated[
     ),
 ]
 
-WORDS: dict[str, Any] = {  # of `edgewright_agent.arguments.TYPES`
+WORDS: dict[str, Any] = {  # of `edgewright_agent.session.arguments.TYPES`
     "sha256": Sha256, "name": Name, "release": Release, "version": Version, "txn": Txn, "runtime": Runtime, "word": Word,
     "wanted": Wanted, "line": Line, "file": File, "reason": Reason, "size": Size, "count": Count, "threads": Threads,
     "lines": Lines, "rounds": Rounds, "samples": Samples, "seconds": Seconds, "hook seconds": HookSeconds, "flag": bool,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright_targets._onnx.magnitudes import constants, magnitudes
+from edgewright_targets._onnx.constant_magnitudes import constants, magnitudes
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto

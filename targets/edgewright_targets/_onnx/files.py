@@ -25,7 +25,7 @@ def save(model: ModelProto, path: Path) -> None:
     """Saves deterministically, at the least IR version that the opset needs: old runtimes want it."""
     from onnx import helper
 
-    from edgewright_targets._onnx.prepare import used_domains
+    from edgewright_targets._onnx.prepare_for_quantization import used_domains
 
     used_domains(model)
     least = helper.find_min_ir_version_for(list(model.opset_import), ignore_unknown=True)
@@ -98,7 +98,7 @@ def described(work: StageContext, method: str, notes: tuple[str, ...] = ()) -> S
 
 def requires(model: ModelProto) -> dict[str, int]:
     """What a runtime has to read, as in a manifest: `opset`, `ir`, and where they are used `ml` and `contrib`."""
-    from edgewright_targets._onnx.prepare import every_node
+    from edgewright_targets._onnx.prepare_for_quantization import every_node
 
     found = {"ir": model.ir_version}
     for item in model.opset_import:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgewright_targets._onnx.files import LARGE, beside, described, external, save, share
-from edgewright_targets._onnx.prepare import opset_of
+from edgewright_targets._onnx.prepare_for_quantization import opset_of
 
 if TYPE_CHECKING:
     from edgewright.sdk import StageContext, StageResult

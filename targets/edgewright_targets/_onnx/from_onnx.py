@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgewright_targets._onnx.files import beside, save
-from edgewright_targets._onnx.lower import lowered
-from edgewright_targets._onnx.prepare import named
-from edgewright_targets._onnx.widen import widened
+from edgewright_targets._onnx.lower_opset import lowered
+from edgewright_targets._onnx.prepare_for_quantization import named
+from edgewright_targets._onnx.widen_floats import widened
 
 if TYPE_CHECKING:
     from onnx import ModelProto

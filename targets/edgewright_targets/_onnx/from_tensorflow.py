@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgewright_targets._onnx.files import save
-from edgewright_targets._onnx.leftover import settle
-from edgewright_targets._onnx.rename import rename
-from edgewright_targets._onnx.tidy import tidy
-from edgewright_targets._onnx.widen import widened
+from edgewright_targets._onnx.normalize_order import tidy
+from edgewright_targets._onnx.rename_ends import rename
+from edgewright_targets._onnx.replace_tensorflow_operators import settle
+from edgewright_targets._onnx.widen_floats import widened
 
 if TYPE_CHECKING:
     from edgewright.sdk import StageContext, StageResult

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edgewright_targets._onnx.files import save
-from edgewright_targets._onnx.rename import rename
-from edgewright_targets._onnx.widen import widened
+from edgewright_targets._onnx.rename_ends import rename
+from edgewright_targets._onnx.widen_floats import widened
 
 if TYPE_CHECKING:
     from pathlib import Path

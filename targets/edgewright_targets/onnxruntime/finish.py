@@ -30,8 +30,8 @@ def _dynamic(work: StageContext) -> StageResult:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    from edgewright_targets._onnx.prepare import prepared
-    from edgewright_targets.onnxruntime.unsigned import unsigned
+    from edgewright_targets._onnx.prepare_for_quantization import prepared
+    from edgewright_targets.onnxruntime.unsigned_recurrent_weights import unsigned
 
     ready, made = work.folder / "prepared.onnx", work.folder / "quantised.onnx"
     onnx.save(prepared(work), str(ready))
@@ -56,7 +56,7 @@ def _some_quantised(path: Path) -> None:
 
 
 def _static(work: StageContext) -> StageResult:
-    from edgewright_targets._onnx.calibrated import quantise
+    from edgewright_targets._onnx.quantize_static import quantise
 
     model, method, kept, notes = quantise(work)
     return {**_saved(work, model, method), "kept_float": kept, "notes": notes}
@@ -65,7 +65,7 @@ def _static(work: StageContext) -> StageResult:
 def _weights(work: StageContext) -> StageResult:
     import onnx
 
-    from edgewright_targets.onnxruntime.weights_only import eight_bits, four_bits
+    from edgewright_targets.onnxruntime.quantize_weights import eight_bits, four_bits
 
     make = four_bits if work.traits.weight_bits == 4 else eight_bits
     return _saved(work, make(onnx.load(str(work.path))), "")

@@ -48,7 +48,7 @@ TARGET = Target(
     ),
     framework="onnx",
     layers=LayerReader(module="onnxruntime.explain", float_by_default=("masks",)),
-    steps="_onnx.steps",
+    steps="_onnx.quantization_steps",
     float64=True,
     tools=("onnx", "onnxruntime"),
     routes={
@@ -62,7 +62,7 @@ TARGET = Target(
         "tflite": _route("tensorflow", "from_tflite", "tensorflow", "tf2onnx"),
     },
     as_is={
-        "onnx": Route(stages=(("onnx", "_onnx.as_is"),)),
+        "onnx": Route(stages=(("onnx", "_onnx.copy_source"),)),
         "tflite": _route("tensorflow", "from_tflite", "tensorflow", "tf2onnx"),  # one that is quantised stays so
     },
     calibration_methods=("minmax", "entropy", "percentile"),

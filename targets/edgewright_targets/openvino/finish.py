@@ -52,14 +52,14 @@ def _as_is(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, ...
 
 
 def _static(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, ...], list[str]]:
-    from edgewright_targets.openvino.calibrated import quantise
+    from edgewright_targets.openvino.quantize_static import quantise
 
     strip(model, own_names(work))  # a layer's name in the fp32 file has to mean the same layer here
     return quantise(model, work)
 
 
 def _weights(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, ...], list[str]]:
-    from edgewright_targets.openvino.weights_only import compress
+    from edgewright_targets.openvino.compress_weights import compress
 
     return compress(model, work.traits), "", (), []
 

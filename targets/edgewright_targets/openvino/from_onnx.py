@@ -15,9 +15,9 @@ def convert(work: StageContext) -> StageResult:
         ConversionError: it has operators that OpenVINO lacks.
     """
     from edgewright_targets._onnx.files import beside
-    from edgewright_targets._onnx.integers import check
-    from edgewright_targets._onnx.prepare import refuse_classical
-    from edgewright_targets._onnx.widen import widened
+    from edgewright_targets._onnx.integer_bounds import check
+    from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
+    from edgewright_targets._onnx.widen_floats import widened
 
     refuse_classical(work.source.model, "OpenVINO")
     large = check(work.source.model, work.synthetic)

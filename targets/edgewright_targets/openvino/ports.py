@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from edgewright_targets._onnx.rename import distinct
+from edgewright_targets._onnx.rename_ends import distinct
 
 if TYPE_CHECKING:
     from openvino import Model, Output

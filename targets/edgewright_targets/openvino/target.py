@@ -54,11 +54,11 @@ TARGET = Target(
     layers=LayerReader(
         module="openvino.explain",
         # from these sources int8-mixed goes by way of ONNX and fp32 does not: the fp32 file's names are not those to keep
-        named_by_stage=dict.fromkeys(_EXPORTED, "openvino.named"),
+        named_by_stage=dict.fromkeys(_EXPORTED, "openvino.list_layers"),
         masked_products=MASKED_PRODUCTS,
         float_by_default=("masks",),
     ),
-    steps="openvino.steps",
+    steps="openvino.quantization_steps",
     integer_bits=32,
     sums_vary=True,  # on x86 without VNNI it cuts sums of 8-bit products off
     tools=("openvino", "nncf"),

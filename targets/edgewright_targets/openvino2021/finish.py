@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright_targets.openvino2021 import preflight
-from edgewright_targets.openvino2021.prune import keep_outputs
-from edgewright_targets.openvino2021.ready import ready
+from edgewright_targets.openvino2021.prepare_onnx import ready
+from edgewright_targets.openvino2021.prune_states import keep_outputs
 
 if TYPE_CHECKING:
     from edgewright.sdk import StageContext, StageResult, TensorReport, TensorSpec
 
 
 TOOLCHAIN = "openvino-2021"
-INSIDE = Path(__file__).with_name("inside.py")
+INSIDE = Path(__file__).with_name("toolchain_program.py")
 _SECONDS = 3600
 
 

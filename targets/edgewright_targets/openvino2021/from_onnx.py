@@ -19,8 +19,8 @@ def convert(work: StageContext) -> StageResult:
     """
     from edgewright.sdk import ConversionError
     from edgewright_targets._onnx.from_onnx import convert
-    from edgewright_targets._onnx.integers import check
-    from edgewright_targets._onnx.prepare import refuse_classical
+    from edgewright_targets._onnx.integer_bounds import check
+    from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
 
     refuse_classical(work.source.model, "OpenVINO 2021.4")
     large = check(work.source.model, work.synthetic)

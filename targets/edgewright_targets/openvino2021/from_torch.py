@@ -43,7 +43,7 @@ def _restate(path: Path) -> None:
     from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import telling
     from edgewright_targets._onnx.files import save
-    from edgewright_targets._onnx.restate import restated
+    from edgewright_targets._onnx.rewrite_for_opset import restated
 
     try:
         save(restated(onnx.load(str(path)), TAKEN), path)

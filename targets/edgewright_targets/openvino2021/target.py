@@ -16,7 +16,7 @@ TARGET = Target(
     entry="model.xml",
     precisions=("fp32", "fp16"),
     framework="onnx",
-    host_runner="openvino2021.host",
+    host_runner="openvino2021.host_session",
     layers=LayerReader(module="openvino2021.explain"),
     integer_bits=32,
     max_opset=12,  # 13 moves axes from attributes to inputs, which its Model Optimizer knows of few operators

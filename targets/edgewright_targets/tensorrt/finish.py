@@ -27,7 +27,7 @@ def convert(work: StageContext) -> StageResult:
 
     from edgewright.sdk import UsageError
     from edgewright_targets._onnx.finish import refuse_large
-    from edgewright_targets._onnx.prepare import refuse_classical
+    from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
 
     if work.integer_io:
         raise UsageError(
@@ -36,7 +36,7 @@ def convert(work: StageContext) -> StageResult:
         )
     refuse_classical(onnx.load(str(work.path), load_external_data=False), "TensorRT")
     if work.traits.calibrated:
-        from edgewright_targets.tensorrt.quantised import quantise
+        from edgewright_targets.tensorrt.quantize import quantise
 
         refuse_large(work)
         found, style = quantise(work)

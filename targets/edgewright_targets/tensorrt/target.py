@@ -28,7 +28,7 @@ TARGET = Target(
             "activations are fused into their layers by TensorRT itself, when it builds the engine on the board",
         ),
     ),
-    steps="_onnx.steps",  # what TensorRT 8 rounds by ranges, only it knows
+    steps="_onnx.quantization_steps",  # what TensorRT 8 rounds by ranges, only it knows
     tools=("onnx", "onnxruntime"),
     routes={
         "keras": _route("tensorflow", "from_tensorflow", "tf2onnx"),
@@ -40,7 +40,7 @@ TARGET = Target(
         "onnx": _route("onnx", "from_onnx"),
         "tflite": _route("tensorflow", "from_tflite", "tensorflow", "tf2onnx"),
     },
-    as_is={"onnx": Route(stages=(("onnx", "_onnx.as_is"), ("onnx", "tensorrt.finish")))},
+    as_is={"onnx": Route(stages=(("onnx", "_onnx.copy_source"), ("onnx", "tensorrt.finish")))},
     calibration_methods=("minmax", "entropy", "percentile"),
     accelerators=("cuda",),
     system=(SystemRuntime(distribution="tensorrt"),),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgewright_targets._onnx.widen import wide
-from edgewright_targets.tflite import ends, graph, whole
-from edgewright_targets.tflite.described import described, plain_interpreter, refuse_custom
-from edgewright_targets.tflite.spared import joined
+from edgewright_targets._onnx.widen_floats import wide
+from edgewright_targets.tflite import check_int64, graph, name_ends
+from edgewright_targets.tflite.describe_file import described, plain_interpreter, refuse_custom
+from edgewright_targets.tflite.exclude_from_quantization import joined
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,14 +39,14 @@ def convert(work: StageContext) -> StageResult:
         ConversionError: a layer to keep that is not there, nothing that could be quantised, something that is so
             already, operators that the runtime lacks.
     """
-    from edgewright_targets.tflite.quantise import needs_floats, quantised
+    from edgewright_targets.tflite.quantize import needs_floats, quantised
 
     made = work.folder / work.entry
     data = work.path.read_bytes()
     method = _METHODS[work.calibration_method] if work.traits.calibrated else ""
     refuse_custom(graph.operators(data), work.entry)
     refuse_unloadable(data, work)
-    narrowed = whole.notes(data, work)
+    narrowed = check_int64.notes(data, work)
     own = (work.path.parent / QUANTISED).exists() and graph.quantised(data)
     floats = _floats(work, own)
     if floats is not None and not work.traits.exact and graph.quantised(floats):
@@ -77,7 +77,7 @@ def _floats(work: StageContext, own: bool) -> bytes | None:
 
 
 def _named(data: bytes, work: StageContext) -> bytes:
-    return ends.named(data, [spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
+    return name_ends.named(data, [spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
 
 
 def _quantised_already(precision: str) -> ConversionError:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright_targets._onnx.files import LARGE
-from edgewright_targets._onnx.fold import folded
-from edgewright_targets._onnx.prepare import refuse_classical
-from edgewright_targets._onnx.widen import widened, widened_size
-from edgewright_targets.tflite import ends, layers
+from edgewright_targets._onnx.fold_shapes import folded
+from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
+from edgewright_targets._onnx.widen_floats import widened, widened_size
+from edgewright_targets.tflite import layers, name_ends
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -66,7 +66,7 @@ def convert(work: StageContext) -> StageResult:
     if done.returncode or not file.is_file():
         raise _refused(done)
     outputs = [spec.name for spec in work.outputs]
-    (work.folder / work.entry).write_bytes(ends.ordered(file.read_bytes(), names, outputs))
+    (work.folder / work.entry).write_bytes(name_ends.ordered(file.read_bytes(), names, outputs))
     layers.save(work.folder, _layers(made / "source_tensor_correspondence_report.json"))
     return {"notes": notes}
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from edgewright_targets.tflite import layers, spared
+from edgewright_targets.tflite import exclude_from_quantization, layers
+from edgewright_targets.tflite.copy_keras_model import kinds, renamed, unrolled
 from edgewright_targets.tflite.finish import FLOATS, QUANTISED
-from edgewright_targets.tflite.keras_copy import kinds, renamed, unrolled
-from edgewright_targets.tflite.widen import wide, widened
+from edgewright_targets.tflite.widen_floats import wide, widened
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -42,7 +42,7 @@ def convert(work: StageContext) -> StageResult:
     own = own and work.calibration_method == "minmax" and not work.keep_float
     if calibrated and kinds(source.concrete) & _UNSTEADY:
         own = False
-    if own and calibrated and spared.masked(source):
+    if own and calibrated and exclude_from_quantization.masked(source):
         own = False  # TensorFlow's own quantiser leaves no operator in floats
     if work.keep_float:
         source, names, outputs = renamed(source)

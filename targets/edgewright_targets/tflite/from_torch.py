@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from edgewright_targets.tflite import torch_copy
+from edgewright_targets.tflite import copy_torch_model
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LACKING = re.compile(
     r"Lowering not found: aten\.(\w+)|failed to legalize operation '([\w.]+)'|error: '?(tf\.\w+)"
 )
-_CONVOLUTIONS = ("conv1d", "conv2d", "conv3d", *torch_copy.TRANSPOSED)
+_CONVOLUTIONS = ("conv1d", "conv2d", "conv3d", *copy_torch_model.TRANSPOSED)
 _NAMED = 3  # layers in an error
 
 
@@ -29,13 +29,13 @@ def convert(work: StageContext) -> StageResult:
     Raises:
         ConversionError: litert-torch does not convert it.
     """
-    module, example, notes = torch_copy.copied(work.source)
+    module, example, notes = copy_torch_model.copied(work.source)
     try:
         made = _converted(module, example)
     except Exception as error:
         if module is not work.source.module:
             raise _refused(error, work.source) from error
-        module, example, notes = torch_copy.copied(work.source, again=True)
+        module, example, notes = copy_torch_model.copied(work.source, again=True)
         if not notes:
             raise _refused(error, work.source) from error
         try:
@@ -63,7 +63,7 @@ def _refused(error: Exception, source: Any) -> ConversionError:
         found is not None and found[1] is not None
     )  # by PyTorch's own name: the caller adds the layer and the line
     wanted = _CONVOLUTIONS if "convolution" in operator else (operator,)
-    layers = [] if named else torch_copy.layers_of(source, wanted)
+    layers = [] if named else copy_torch_model.layers_of(source, wanted)
     more = f" and {len(layers) - _NAMED} more" if len(layers) > _NAMED else ""
     where = f" (layer {', '.join(layers[:_NAMED])}{more})" if layers else ""
     return ConversionError(

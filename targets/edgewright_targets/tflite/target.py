@@ -59,7 +59,7 @@ TARGET = Target(
         named_by_source=("keras", "h5"),  # by the names that layers have there, not in the fp32 file
         float_by_default=("masks",),
     ),
-    steps="tflite.steps",
+    steps="tflite.quantization_steps",
     tools=("ai-edge-litert",),
     routes={
         "keras": _route("tensorflow", "from_tensorflow"),
@@ -71,7 +71,7 @@ TARGET = Target(
         "pytorch": _route("torch", "from_torch", "litert-torch"),
         "tflite": _route("litert", "from_tflite"),
     },
-    as_is={"tflite": Route(stages=(("litert", "tflite.as_is"),))},
+    as_is={"tflite": Route(stages=(("litert", "tflite.copy_source"),))},
     calibration_methods=("minmax", "percentile"),
     accelerators=("cpu",),
     requirements=("numpy",),

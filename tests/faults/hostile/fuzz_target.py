@@ -10,8 +10,12 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["edgewright", "edgewright_agent"]):
-    from edgewright.connect import handshake, session, stream, transfer  # noqa: F401
-    from edgewright_agent import arguments, manifest, protocol, runtimes, state, tensors
+    from edgewright.wire import stream  # noqa: F401
+    from edgewright_agent import protocol
+    from edgewright_agent.child import tensors
+    from edgewright_agent.installed import manifest, runtimes
+    from edgewright_agent.session import arguments
+    from edgewright_agent.storage import state
 
 SPEC = importlib.util.spec_from_file_location("talk", Path(__file__).with_name("conftest.py"))
 TALK = importlib.util.module_from_spec(SPEC)

@@ -10,7 +10,8 @@ import needs
 import paramiko
 import pytest
 
-from edgewright.connect import agent_package, runner_package, session, trust
+from edgewright.connect import session, trust
+from edgewright.connect.agent import package, runner_package
 from edgewright.connect.session import start_session
 from edgewright.errors import BoardError, Unreachable
 from edgewright.wire import commands
@@ -81,16 +82,16 @@ def test_many_at_once_get_past_max_startups(pi, configured, survived):
 
 
 def test_a_server_that_never_has_room_is_given_up(pi, make_link, monkeypatch):
-    from edgewright.connect import ssh
+    from edgewright.connect.ssh import client
 
     waits = []
-    monkeypatch.setattr(ssh.time, "sleep", waits.append)
+    monkeypatch.setattr(client.time, "sleep", waits.append)
     link = make_link(pi.board.port)
     link.refusals = 100
     with pytest.raises(Unreachable, match="cannot reach") as caught:
         pi.open(port=link.port)
-    assert "MaxStartups" in caught.value.hint and link.opened == ssh.ATTEMPTS
-    assert len(waits) == ssh.ATTEMPTS - 1 and len(set(waits)) == len(waits) and waits[-1] > waits[0]
+    assert "MaxStartups" in caught.value.hint and link.opened == client.ATTEMPTS
+    assert len(waits) == client.ATTEMPTS - 1 and len(set(waits)) == len(waits) and waits[-1] > waits[0]
 
 
 def test_a_deployment_through_a_jump_host_that_is_cut_and_comes_back(
@@ -121,7 +122,7 @@ def test_a_deployment_through_a_jump_host_that_is_cut_and_comes_back(
 
 def test_a_forced_command_answers_whatever_is_asked_for(pi, changed, kit, survived):
     program = pi.lab.folder / "agent.pyz"
-    own = agent_package.for_administrator({"tflite": runner_package.package("tflite").data})
+    own = package.for_administrator({"tflite": runner_package.package("tflite").data})
     program.write_bytes(own)
     force = f'restrict,command="python3 -I -S -B {program} serve --root ~/.edgewright" '
     old = pi.current or pi.deploy("old", "old")
@@ -158,9 +159,9 @@ def test_a_forced_command_answers_whatever_is_asked_for(pi, changed, kit, surviv
 def test_an_agent_of_another_version_behind_a_forced_command_still_talks(pi, changed, tmp_path, kit):
     """The host offers its own agent; the administrator's answers."""
     sources = tmp_path / "edgewright_agent"
-    shutil.copytree(agent_package.source_folder("edgewright_agent"), sources)
+    shutil.copytree(package.source_folder("edgewright_agent"), sources)
     (sources / "__init__.py").write_text('__version__ = "0.0.1"\n')
-    other = agent_package.build(sources)
+    other = package.build(sources)
     program = pi.lab.folder / "other.pyz"
     program.write_bytes(other.data)
     force = f'restrict,command="python3 -I -S -B {program} serve --root ~/.edgewright" '

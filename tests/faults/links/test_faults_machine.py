@@ -19,7 +19,7 @@ import needs
 import pytest
 
 from edgewright.connect.session import Limits
-from edgewright.deploy.settle import settle
+from edgewright.deploy.settlement import settle
 from edgewright.errors import Unreachable
 from edgewright.lab import processes
 from edgewright.wire import commands

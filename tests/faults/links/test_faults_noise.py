@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from edgewright.connect import ssh
+from edgewright.connect.ssh import client
 from edgewright.errors import BoardError, Unreachable
 from edgewright.wire import commands
 from edgewright_agent.protocol import HOOK_SECONDS
@@ -80,9 +80,9 @@ SOON = ("nothing", "one line")
     "talk", [pytest.param(one, marks=() if one in SOON else pytest.mark.slow) for one in sorted(TALKS)]
 )
 def test_what_is_no_ssh_server_ends_soon_and_in_little_memory(pi, monkeypatch, survived, talk):
-    monkeypatch.setattr(ssh, "START_SECONDS", 1.0)
-    monkeypatch.setattr(ssh, "STEP_SECONDS", 2.0)
-    monkeypatch.setattr(ssh, "ATTEMPTS", 2)
+    monkeypatch.setattr(client, "START_SECONDS", 1.0)
+    monkeypatch.setattr(client, "STEP_SECONDS", 2.0)
+    monkeypatch.setattr(client, "ATTEMPTS", 2)
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     with peer(TALKS[talk]) as port, pytest.raises(Unreachable, match="cannot reach"):
         pi.open(port=port)
@@ -93,7 +93,7 @@ def test_what_is_no_ssh_server_ends_soon_and_in_little_memory(pi, monkeypatch, s
 
 @pytest.mark.slow
 def test_a_silent_server_is_not_tried_again(pi, monkeypatch):
-    monkeypatch.setattr(ssh, "START_SECONDS", 0.7)
+    monkeypatch.setattr(client, "START_SECONDS", 0.7)
     count = []
 
     def talk(client):

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from edgewright.connect import agent_package
-from edgewright.deploy.settle import settle
+from edgewright.connect.agent import package
+from edgewright.deploy.settlement import settle
 from edgewright.errors import BoardError, Unreachable
 from edgewright.wire import commands
 
@@ -171,7 +171,7 @@ def test_a_power_cut_in_a_trial_is_ended_by_the_guard_after_the_boot(pi, kit, ol
     kit.wait_until(lambda: not pi.agents())
     assert pi.current == one.release
     (tmp_path / "boot_id").write_text("00000000-0000-4000-8000-000000000000\n")
-    pyz = pi.root / "agent" / f"{agent_package.package().sha256}.pyz"
+    pyz = pi.root / "agent" / f"{package.package().sha256}.pyz"
     script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id; exec python3 -I -S -B "$1" guard --root "$2"'
     space = ["unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-ec", script]
     for reverted in (1, 0):

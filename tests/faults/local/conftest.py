@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from edgewright.connect import agent_package, runner_package
+from edgewright.connect.agent import package as agent_package
+from edgewright.connect.agent import runner_package
 from edgewright_agent import protocol
 
 # other users of a board can only be played by root; without it there is nothing to collect, and nothing skipped

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from edgewright_agent import arguments, protocol
+from edgewright_agent import protocol
+from edgewright_agent.session import arguments
 
 TEXTS = [
     "9" * 309,

@@ -15,8 +15,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from edgewright.connect import agent_package, runner_package
-from edgewright_agent import arguments, protocol
+from edgewright.connect.agent import package as agent_package
+from edgewright.connect.agent import runner_package
+from edgewright_agent import protocol
+from edgewright_agent.session import arguments
 
 # a session's state depends on what came before: shrinking an example in it says little and takes long
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)

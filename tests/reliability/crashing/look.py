@@ -6,7 +6,7 @@ import shutil
 from crashing import operations, scene
 from crashing.operations import ALLOWED
 
-from edgewright_agent import prepared
+from edgewright_agent.installed import prepared
 
 
 def releases_allowed(operation, facts):

@@ -6,7 +6,7 @@ their names in the facts, may be current after a crash in the operation.
 
 from crashing import scene
 
-from edgewright_agent import children
+from edgewright_agent.processes import children
 
 
 def first_start(commands, facts, mark):

@@ -38,7 +38,7 @@ def snapshot(path, nodes):
 
 
 class Recorder:
-    """The `os` of `edgewright_agent.files` while an operation is recorded, stopped or failed.
+    """The `os` of `edgewright_agent.storage.files` while an operation is recorded, stopped or failed.
 
     Args:
         root: the folder; what is in it now counts as durable.

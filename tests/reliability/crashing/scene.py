@@ -12,15 +12,19 @@ import shutil
 import uuid
 import zipfile
 
-from edgewright.connect import agent_package, runner_package
-from edgewright_agent import clock, files, releases, root, runtimes, status, trial, work
-from edgewright_agent import reboot as reboot_guard
-from edgewright_agent.agent import Agent
-from edgewright_agent.commands import Commands
+from edgewright.connect.agent import package, runner_package
+from edgewright_agent import clock
+from edgewright_agent.boot import boot_guard as reboot_guard
+from edgewright_agent.checks import verify
+from edgewright_agent.installed import releases, runtimes
+from edgewright_agent.lifecycle import status, trial
+from edgewright_agent.lifecycle.agent import Agent
 from edgewright_agent.protocol import AgentError
-from edgewright_agent.results import SessionFiles
+from edgewright_agent.session.commands import Commands
+from edgewright_agent.storage import files, root
+from edgewright_agent.storage.results import SessionFiles
 
-PYZ = agent_package.build(agent_package.source_folder("edgewright_agent")).data
+PYZ = package.build(package.source_folder("edgewright_agent")).data
 RUNNER = runner_package.package("onnxruntime").data
 OTHER_RUNNER = RUNNER + b"\n"
 TOY = """__version__ = "%s"
@@ -247,7 +251,7 @@ def copy(template, folder):
 
 def load(commands, release):
     """The release really runs, in a child of the agent, and answers rightly."""
-    verdict = work.verify(commands.job("m", release, 1, "cpu"), commands.agent.files, lambda _: None)
+    verdict = verify.verify(commands.job("m", release, 1, "cpu"), commands.agent.files, lambda _: None)
     assert verdict["ok"] and verdict["goldens"] == 2, verdict
 
 

@@ -13,7 +13,8 @@ import time
 from crashing import images, scene
 from crashing.recorder import Recorder
 
-from edgewright_agent import clock, deadline, trial, watchdog
+from edgewright_agent import clock
+from edgewright_agent.lifecycle import deadline, trial, watchdog
 from edgewright_agent.protocol import AgentError
 
 YEARS = 10 * 365 * 24 * 3600.0

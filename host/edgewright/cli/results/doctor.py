@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgewright.cli.results.answers import BoardAnswer
-from edgewright.deploy.diagnose import Diagnosis
-from edgewright.deploy.host import HostState
+from edgewright.doctor.board import Diagnosis
+from edgewright.doctor.host import HostState
 from edgewright.nouns.base import Noun
 
 

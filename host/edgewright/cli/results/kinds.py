@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewright.compile.matrix import Cell
+from edgewright.compile.route_matrix import Cell
 from edgewright.nouns.base import Noun
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.target import Target

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgewright.cli.results.answers import BoardAnswer
-from edgewright.connect.bundle_plan import Missing
-from edgewright.connect.kits import Kit
-from edgewright.connect.provision import RuntimeChoice
 from edgewright.nouns.base import Noun
+from edgewright.runtimes.bundle.plan import Missing
+from edgewright.runtimes.install import RuntimeChoice
+from edgewright.runtimes.wheel_sets import Kit
 
 
 class BundledWheel(Noun, frozen=True, kw_only=True):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgewright.compile.pythons import Python
-from edgewright.compile.toolchains import Installed
+from edgewright.compile.toolchains.environments import Installed
+from edgewright.compile.toolchains.pythons import Python
 from edgewright.nouns.base import Noun
 
 

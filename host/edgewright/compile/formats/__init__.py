@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from edgewright import targets
-from edgewright.compile.source_format import SourceFormat
+from edgewright.compile.sources.source_format import SourceFormat
 from edgewright.nouns.target import Target
 from edgewright.records import Records
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import graph_operators, graphdef
-from edgewright.compile.source_format import Look, Shapes, SourceFormat, described_by, truncated
+from edgewright.compile.inspection import graph_def, unsafe_operators
+from edgewright.compile.sources.source_format import Look, Shapes, SourceFormat, described_by, truncated
 from edgewright.errors import Code, ModelError
 from edgewright.nouns.conversion import Ends
 
@@ -19,13 +19,13 @@ def look(path: Path, head: bytes) -> Look | None:
     if not head.startswith(_MESSAGE):
         return None
     try:
-        found = graphdef.look(path)
+        found = graph_def.look(path)
     except ValueError:
         return None
     if found is None:
         return None
     if found.unsafe:
-        raise graph_operators.refusal(path, found.unsafe)
+        raise unsafe_operators.refusal(path, found.unsafe)
     if found.variables:
         raise ModelError(
             f"graph is not frozen, it has {len(found.variables)} variables: {path.name}",
@@ -39,10 +39,10 @@ def damaged(path: Path, head: bytes) -> ModelError | None:
     """What a `.pb` file that is no frozen graph is."""
     try:
         if head.startswith(_MESSAGE):
-            graphdef.look(path)
+            graph_def.look(path)
     except ValueError:
         return truncated(path, _TITLE)
-    if not graphdef.is_saved_model(path):
+    if not graph_def.is_saved_model(path):
         return None
     return ModelError(
         f"file is part of a SavedModel: {path}",
@@ -70,5 +70,5 @@ FORMAT = SourceFormat(
     open=open_model,
     ends=True,
     exports_onnx=True,
-    describe=described_by("edgewright.compile.source_graphs"),
+    describe=described_by("edgewright.compile.graph.source_graphs"),
 )

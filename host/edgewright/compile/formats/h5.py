@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import hdf5file
-from edgewright.compile.source_format import Look, Shapes, SourceFormat, described_by, truncated
+from edgewright.compile.inspection import hdf5_file
+from edgewright.compile.sources.source_format import Look, Shapes, SourceFormat, described_by, truncated
 from edgewright.nouns.conversion import Ends
 
 _TITLE = "a Keras HDF5 file (.h5)"
@@ -14,7 +14,7 @@ _TITLE = "a Keras HDF5 file (.h5)"
 
 def look(path: Path, head: bytes) -> Look | None:
     """An HDF5 file as long as it says."""
-    if path.stat().st_size < hdf5file.size(head):
+    if path.stat().st_size < hdf5_file.size(head):
         raise truncated(path, _TITLE)
     return Look([path])
 
@@ -28,7 +28,7 @@ def open_model(path: Path, shapes: Shapes, ends: Ends) -> Any:  # noqa: ARG001 -
 
 def layers(model: Any) -> tuple[list[str], list[dict[str, Any]]]:
     """Names of the layers and the graph of them."""
-    from edgewright.compile import source_graphs
+    from edgewright.compile.graph import source_graphs
 
     return source_graphs.layers_of(model), source_graphs.graph_of(model)
 
@@ -40,10 +40,10 @@ FORMAT = SourceFormat(
     framework="tensorflow",
     tools=("tensorflow", "keras", "tf-keras"),
     suffixes=(".h5", ".hdf5"),
-    magic=((0, hdf5file.MAGIC),),
+    magic=((0, hdf5_file.MAGIC),),
     look=look,
     open=open_model,
     exports_onnx=True,
-    describe=described_by("edgewright.compile.source_graphs"),
+    describe=described_by("edgewright.compile.graph.source_graphs"),
     layers=layers,
 )

@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from edgewright.compile import irfile
-from edgewright.compile.shapes import Axes
-from edgewright.compile.source_format import Look, OpenAxes, Shapes, SourceFormat, described_by, truncated
+from edgewright.compile.inspection import ir_file
+from edgewright.compile.sources.shapes import Axes
+from edgewright.compile.sources.source_format import (
+    Look,
+    OpenAxes,
+    Shapes,
+    SourceFormat,
+    described_by,
+    truncated,
+)
 from edgewright.errors import Code, ModelError
 from edgewright.nouns.conversion import Ends
 
@@ -22,7 +29,7 @@ def look(path: Path, head: bytes) -> Look | None:
         return None
     weights = path.with_suffix(".bin")
     try:
-        found = irfile.look(path)
+        found = ir_file.look(path)
     except ValueError:
         return None
     if found is None:
@@ -42,7 +49,7 @@ def damaged(path: Path, head: bytes) -> ModelError | None:
     """Whether an `.xml` file is cut short."""
     try:
         if head.lstrip(_BLANK).startswith(b"<"):
-            irfile.look(path)
+            ir_file.look(path)
     except ValueError:
         return truncated(path, _TITLE)
     return None

@@ -7,9 +7,16 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile.source_format import Look, OpenAxes, Shapes, SourceFormat, described_by, truncated
 from edgewright.compile.sources.names import clean
-from edgewright.config.bad_zip import BAD_ZIP
+from edgewright.compile.sources.source_format import (
+    Look,
+    OpenAxes,
+    Shapes,
+    SourceFormat,
+    described_by,
+    truncated,
+)
+from edgewright.config.zip_errors import BAD_ZIP
 from edgewright.nouns.conversion import Ends
 
 _TITLE = "a Keras 3 file (.keras)"
@@ -61,7 +68,7 @@ def _input_names(given: Any) -> list[str]:
 
 def layers(model: Any) -> tuple[list[str], list[dict[str, Any]]]:
     """Names of the layers and the graph of them."""
-    from edgewright.compile import source_graphs
+    from edgewright.compile.graph import source_graphs
 
     return source_graphs.layers_of(model), source_graphs.graph_of(model)
 
@@ -78,6 +85,6 @@ FORMAT = SourceFormat(
     open=open_model,
     exports_onnx=True,
     open_axes=open_axes,
-    describe=described_by("edgewright.compile.source_graphs"),
+    describe=described_by("edgewright.compile.graph.source_graphs"),
     layers=layers,
 )

@@ -6,9 +6,9 @@ import mmap
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import onnxfile, protobuf
-from edgewright.compile.shapes import Axes, Axis
-from edgewright.compile.source_format import Look, OpenAxes, Shapes, SourceFormat, described_by
+from edgewright.compile.inspection import onnx_file, protobuf
+from edgewright.compile.sources.shapes import Axes, Axis
+from edgewright.compile.sources.source_format import Look, OpenAxes, Shapes, SourceFormat, described_by
 from edgewright.errors import Code, ModelError
 from edgewright.nouns.conversion import Ends
 
@@ -24,7 +24,7 @@ _UNNAMED = ("", "?", "None", "-1")
 def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signature for all formats
     """A model, and the files of its weights."""
     try:
-        found = onnxfile.look(path)
+        found = onnx_file.look(path)
     except ValueError:
         return None
     beside = [path.parent / name for name in found.external]

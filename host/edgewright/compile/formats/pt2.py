@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import archives
-from edgewright.compile.source_format import Look, Shapes, SourceFormat, described_by, truncated
-from edgewright.config.bad_zip import BAD_ZIP
+from edgewright.compile.inspection import archives
+from edgewright.compile.sources.source_format import Look, Shapes, SourceFormat, described_by, truncated
+from edgewright.config.zip_errors import BAD_ZIP
 from edgewright.nouns.conversion import Ends
 
 _TITLE = "a torch.export program (.pt2)"
@@ -40,5 +40,5 @@ FORMAT = SourceFormat(
     look=look,
     open=open_model,
     exports_onnx=True,
-    describe=described_by("edgewright.compile.source_graphs"),
+    describe=described_by("edgewright.compile.graph.source_graphs"),
 )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import own_function, python_source
-from edgewright.compile.source_format import Look, Shapes, SourceFormat, described_by
+from edgewright.compile.inspection import python_source
+from edgewright.compile.sources.source_format import Look, Shapes, SourceFormat, described_by
+from edgewright.compile.workers import user_function
 from edgewright.nouns.conversion import Ends
 
 
 def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signature for all formats
     """A name such as `module.py:function`."""
-    own = own_function.named(path)
+    own = user_function.named(path)
     return None if own is None else Look(python_source.look(*own))
 
 
@@ -33,5 +34,5 @@ FORMAT = SourceFormat(
     look=look,
     open=open_model,
     exports_onnx=True,
-    describe=described_by("edgewright.compile.source_graphs"),
+    describe=described_by("edgewright.compile.graph.source_graphs"),
 )

@@ -6,11 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import graph_operators, protobuf, savedmodelfile
-from edgewright.compile.shapes import Axes
-from edgewright.compile.source_format import Look, OpenAxes, Shapes, SourceFormat, described_by, truncated
+from edgewright.compile.inspection import protobuf, saved_model_file, unsafe_operators
 from edgewright.compile.sources.names import clean
+from edgewright.compile.sources.shapes import Axes
 from edgewright.compile.sources.signatures import Signature, choose
+from edgewright.compile.sources.source_format import (
+    Look,
+    OpenAxes,
+    Shapes,
+    SourceFormat,
+    described_by,
+    truncated,
+)
 from edgewright.errors import ModelError
 from edgewright.nouns.conversion import Ends
 
@@ -28,11 +35,11 @@ def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signatur
     if (path / "variables").is_dir() and any((path / "variables").iterdir()) and not index.is_file():
         raise ModelError(f"SavedModel lacks variables/variables.index: {path}", hint="export it again")
     try:
-        unsafe = savedmodelfile.unsafe(path / _FILE)
+        unsafe = saved_model_file.unsafe(path / _FILE)
     except ValueError as error:
         raise truncated(path, _TITLE) from error
     if unsafe:
-        raise graph_operators.refusal(path, unsafe)
+        raise unsafe_operators.refusal(path, unsafe)
     return Look(sorted(item for item in path.rglob("*") if item.is_file()))
 
 
@@ -93,5 +100,5 @@ FORMAT = SourceFormat(
     ends=True,
     exports_onnx=True,
     open_axes=open_axes,
-    describe=described_by("edgewright.compile.source_graphs"),
+    describe=described_by("edgewright.compile.graph.source_graphs"),
 )

@@ -5,10 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import tflitefile
-from edgewright.compile.shapes import Axes
-from edgewright.compile.source_format import Look, OpenAxes, Shapes, SourceFormat, described_by, truncated
+from edgewright.compile.inspection import tflite_file
 from edgewright.compile.sources import litert_signature
+from edgewright.compile.sources.shapes import Axes
+from edgewright.compile.sources.source_format import (
+    Look,
+    OpenAxes,
+    Shapes,
+    SourceFormat,
+    described_by,
+    truncated,
+)
 from edgewright.nouns.conversion import Ends
 
 _NAME, _TITLE = "tflite", "a LiteRT file (.tflite)"
@@ -17,7 +24,7 @@ _NAME, _TITLE = "tflite", "a LiteRT file (.tflite)"
 def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signature for all formats
     """A flatbuffer of LiteRT's schema."""
     try:
-        return Look([path], tflitefile.look(path).quantised)
+        return Look([path], tflite_file.look(path).quantised)
     except ValueError as error:
         raise truncated(path, _TITLE) from error
 
@@ -32,8 +39,8 @@ def open_model(path: Path, shapes: Shapes, ends: Ends) -> Any:
 def open_axes(path: Path, signature: str) -> OpenAxes:
     """The inputs of the function that is chosen."""
     name, subgraph, notes = litert_signature.chosen(path, signature)
-    inputs: dict[str, Axes] = dict(tflitefile.inputs(path, subgraph, name))
-    tensors = [tensor for tensor, _ in tflitefile.inputs(path, subgraph)]
+    inputs: dict[str, Axes] = dict(tflite_file.inputs(path, subgraph, name))
+    tensors = [tensor for tensor, _ in tflite_file.inputs(path, subgraph)]
     same = len(tensors) == len(inputs)  # fewer where two have one name
     return OpenAxes(inputs, notes=notes, names=tensors if same else None)
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import graph_operators, graphdef
-from edgewright.compile.foreign import telling
-from edgewright.compile.graphdef import source
-from edgewright.compile.graphflow import run_by, upstream
-from edgewright.compile.shapes import static_shapes
+from edgewright.compile.inspection import graph_def, unsafe_operators
+from edgewright.compile.inspection.graph_def import source
+from edgewright.compile.inspection.graph_flow import run_by, upstream
 from edgewright.compile.sources.names import clean, given_shapes, unique
+from edgewright.compile.sources.shapes import static_shapes
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, dtype
+from edgewright.compile.workers.framework_errors import telling
 from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
@@ -214,12 +214,12 @@ def _cut(graph_def: Any, kept: set[str], starts: Sequence[str], specs: Sequence[
 
 def _refuse_unsafe(cut: Any, path: Path) -> None:
     """Raises ModelError for what a SavedModel may hold beside its model, where the model itself runs it."""
-    cut_graph, functions = graphdef.graph(memoryview(cut.SerializeToString()))
+    cut_graph, functions = graph_def.graph(memoryview(cut.SerializeToString()))
     operators = {node.op for node in run_by(cut_graph, functions)}
-    beside = graph_operators.SAVING | graph_operators.RESTORING | graph_operators.TABLES
-    found = {one for one in operators if one in beside or graph_operators.named_unsafe(one)}
+    beside = unsafe_operators.SAVING | unsafe_operators.RESTORING | unsafe_operators.TABLES
+    found = {one for one in operators if one in beside or unsafe_operators.named_unsafe(one)}
     if found:
-        raise graph_operators.refusal(path, found)
+        raise unsafe_operators.refusal(path, found)
 
 
 def _model(cut: Any, path: Path, specs: Sequence[TensorSpec], stops: Sequence[str]) -> TensorflowModel:

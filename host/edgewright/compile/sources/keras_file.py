@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import changing, hdf5file
-from edgewright.compile.foreign import telling
-from edgewright.compile.shapes import static_shapes
+from edgewright.compile.inspection import hdf5_file
+from edgewright.compile.sources import nondeterminism
 from edgewright.compile.sources.names import given_shapes, of_path, paths, unique
+from edgewright.compile.sources.shapes import static_shapes
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, dtype
-from edgewright.config.bad_zip import BAD_ZIP
+from edgewright.compile.workers.framework_errors import telling
+from edgewright.config.zip_errors import BAD_ZIP
 from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 
@@ -84,7 +85,7 @@ def _load(path: Path) -> tuple[Any, str]:
     if kept := [
         str(layer["config"].get("name", layer["class_name"])) for layer in _layers(config) if _stateful(layer)
     ]:
-        raise changing.stateful(path, [f"layer {name}" for name in dict.fromkeys(kept)])
+        raise nondeterminism.stateful(path, [f"layer {name}" for name in dict.fromkeys(kept)])
     if hdf5 and not config:
         raise _refusal(path, ValueError("it has no configuration"), config)
     import keras
@@ -137,7 +138,7 @@ def _refusal(path: Path, error: Exception, config: dict[str, Any]) -> ModelError
 def _is_hdf5(path: Path) -> bool:
     """Whether it is HDF5, by its start as in `recognise`: a zip archive may be appended to any file."""
     with path.open("rb") as file:
-        return file.read(len(hdf5file.MAGIC)) == hdf5file.MAGIC
+        return file.read(len(hdf5_file.MAGIC)) == hdf5_file.MAGIC
 
 
 def _config(path: Path, hdf5: bool) -> dict[str, Any]:

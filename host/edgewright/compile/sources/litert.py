@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from edgewright.compile import end_types, tflitefile
-from edgewright.compile.first_layers import Graph
-from edgewright.compile.foreign import telling
-from edgewright.compile.shapes import Axis, static_shapes
-from edgewright.compile.sources import litert_layers, litert_signature
+from edgewright.compile.inspection import tflite_file
+from edgewright.compile.sources import end_types, litert_layers, litert_signature
+from edgewright.compile.sources.first_layers import Graph
 from edgewright.compile.sources.names import given_shapes, unique
+from edgewright.compile.sources.shapes import Axis, static_shapes
+from edgewright.compile.workers.framework_errors import telling
 from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
@@ -61,7 +61,7 @@ class LitertModel:
         return LitertModel(self.path, self.inputs, _interpreter(self.path, resolver, 2), self.signature)
 
     def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
-        """For `compile.domains`: the graph and the names of the inputs in it."""
+        """For `compile.data.input_domains`: the graph and the names of the inputs in it."""
         return litert_layers.read(self.interpreter), tuple(map(str, self._indexes))
 
     def operators(self) -> list[str]:
@@ -123,7 +123,7 @@ def _interpreter(path: Path, resolver: Any, threads: int) -> Any:
 
 def refuse_custom(path: Path) -> None:
     """Raises ModelError when the file needs operators that no board's runtime has, with their names."""
-    custom = tflitefile.look(path).custom
+    custom = tflite_file.look(path).custom
     if custom:
         flex = any(name.startswith("Flex") for name in custom)
         raise ModelError(

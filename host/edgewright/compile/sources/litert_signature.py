@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import tflitefile, tflitewriter
+from edgewright.compile.inspection import tflite_file
+from edgewright.compile.sources import tflite_writer
 from edgewright.compile.sources.signatures import Signature, choose
 from edgewright.errors import Code, ModelError
 
@@ -20,7 +21,7 @@ def chosen(path: Path, wanted: str) -> tuple[str, int, tuple[str, ...]]:
     Raises:
         ModelError: as `signatures.choose`.
     """
-    known = tflitefile.look(path).signatures
+    known = tflite_file.look(path).signatures
     if not known and not wanted:
         return "", 0, ()
     signature, notes = choose(path, [Signature(one.name, one.inputs, one.outputs) for one in known], wanted)
@@ -34,7 +35,7 @@ def narrowed(path: Path, name: str, place: Path) -> Path:
     Raises:
         ModelError: its weights lie outside of the flatbuffer.
     """
-    schema, model = tflitewriter.read(path.read_bytes())
+    schema, model = tflite_writer.read(path.read_bytes())
     if model is None:
         raise ModelError(
             f"weights of {path.name} lie outside of its flatbuffer, so signature {name} cannot be taken out of it",
@@ -51,7 +52,7 @@ def narrowed(path: Path, name: str, place: Path) -> Path:
     model.metadata, model.metadataBuffer = [], []  # they may number buffers and tensors of other subgraphs
     _drop_unused(model)
     made = place / path.name
-    made.write_bytes(tflitewriter.packed(schema, model))
+    made.write_bytes(tflite_writer.packed(schema, model))
     return made
 
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile import changing, onnxsession
-from edgewright.compile.first_layers import Graph
-from edgewright.compile.foreign import telling
-from edgewright.compile.shapes import static_shapes
-from edgewright.compile.sources import narrow, onnx_ends, onnx_layers
-from edgewright.compile.sources.onnx_normal import normalised
+from edgewright.compile.sources import float_types, nondeterminism, onnx_ends, onnx_layers, onnx_session
+from edgewright.compile.sources.first_layers import Graph
+from edgewright.compile.sources.onnx_normalization import normalised
+from edgewright.compile.sources.shapes import static_shapes
+from edgewright.compile.workers.framework_errors import telling
 from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
@@ -56,7 +55,7 @@ class OnnxModel:
             )
             settings.add_session_config_entry("session.disable_prepacking", "1")  # packed weights are copies
             settings.enable_cpu_mem_arena = False
-        self._session = onnxsession.reference(model, settings)
+        self._session = onnx_session.reference(model, settings)
         self.output_names = tuple(item.name for item in self._session.get_outputs())
         self.notes: tuple[str, ...] = ()
         self.loose = [item.name for item in self._session.get_outputs()
@@ -64,7 +63,7 @@ class OnnxModel:
 
     def narrowest(self) -> str:
         """The narrowest floats that it computes in."""
-        return narrow.narrowest(narrow.of_onnx(self.model))
+        return float_types.narrowest(float_types.of_onnx(self.model))
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
         """The outputs for one sample."""
@@ -81,7 +80,7 @@ class OnnxModel:
         return _Optimised(self)
 
     def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
-        """For `compile.domains`: the graph and the names of the inputs in it."""
+        """For `compile.data.input_domains`: the graph and the names of the inputs in it."""
         return onnx_layers.read(self.model), tuple(spec.name for spec in self.inputs)
 
     def operators(self) -> list[str]:
@@ -96,7 +95,7 @@ class _Optimised:
     def __init__(self, opened: OnnxModel) -> None:
         self._names = [spec.name for spec in opened.inputs]
         self._outputs = list(opened.output_names)
-        self._session = onnxsession.session(opened.model.SerializeToString())
+        self._session = onnx_session.session(opened.model.SerializeToString())
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
         """The outputs for one sample."""
@@ -130,7 +129,7 @@ def open_model(
     except Exception as error:
         raise _invalid(path, kind, error) from error
     if found := _drawing(model):
-        raise changing.draws(path, found)
+        raise nondeterminism.draws(path, found)
     before = [item.SerializeToString() for item in model.graph.input]
     specs, notes = _fix_shapes(model, shapes)
     changed = moved or other or before != [item.SerializeToString() for item in model.graph.input]
@@ -187,7 +186,7 @@ def _drawing(model: Any) -> list[str]:
             training = len(node.input) > 2 and node.input[2] in true
             found |= {"Dropout in training mode"} if training else set()
         else:
-            found |= set(changing.random([node.op_type]))
+            found |= set(nondeterminism.random([node.op_type]))
     return sorted(found)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import end_types
-from edgewright.compile.shapes import Axis
+from edgewright.compile.sources import end_types
+from edgewright.compile.sources.shapes import Axis
 
 _RECURRENT = ("LSTM", "GRU", "RNN")
 _NO_NUMBERS = {8: end_types.TEXT, 14: end_types.COMPLEX, 15: end_types.COMPLEX}  # by TensorProto.DataType

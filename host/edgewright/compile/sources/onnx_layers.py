@@ -1,4 +1,4 @@
-"""The first layers of an ONNX model, for `compile.domains`."""
+"""The first layers of an ONNX model, for `compile.data.input_domains`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edgewright.compile.first_layers import SMALL, Graph, Step
+from edgewright.compile.sources.first_layers import SMALL, Graph, Step
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile import end_types
-from edgewright.compile.first_layers import Graph
-from edgewright.compile.foreign import telling
-from edgewright.compile.shapes import Axis, static_shapes
-from edgewright.compile.sources import openvino_layers
+from edgewright.compile.sources import end_types, openvino_layers
+from edgewright.compile.sources.first_layers import Graph
+from edgewright.compile.sources.shapes import Axis, static_shapes
+from edgewright.compile.workers.framework_errors import telling
 from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
@@ -56,7 +55,7 @@ class OpenvinoModel:
         return OpenvinoModel(self.model, self.inputs, _SETTINGS | _IN_FLOATS)
 
     def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
-        """For `compile.domains`: the graph and the names of the inputs in it."""
+        """For `compile.data.input_domains`: the graph and the names of the inputs in it."""
         return openvino_layers.read(self.model)
 
     def operators(self) -> list[str]:

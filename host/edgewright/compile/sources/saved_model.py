@@ -6,13 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgewright.compile import changing, end_types
-from edgewright.compile.foreign import telling
-from edgewright.compile.shapes import static_shapes
-from edgewright.compile.sources import graph
+from edgewright.compile.sources import end_types, graph, nondeterminism
 from edgewright.compile.sources.names import given_shapes, unique
+from edgewright.compile.sources.shapes import static_shapes
 from edgewright.compile.sources.signatures import Signature, choose
 from edgewright.compile.sources.tensorflow_model import TensorflowModel, axes, dtype
+from edgewright.compile.workers.framework_errors import telling
 from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
@@ -60,8 +59,8 @@ def open_folder(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> T
     try:
         return _with_static_lists(model, path)
     except ValueError as error:  # a graph that assigns to variables cannot be frozen
-        if kept := changing.keeping_state(model.operators()):
-            raise changing.stateful(path, kept) from error
+        if kept := nondeterminism.keeping_state(model.operators()):
+            raise nondeterminism.stateful(path, kept) from error
         raise
 
 

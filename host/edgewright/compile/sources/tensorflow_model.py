@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from edgewright.compile import end_types
-from edgewright.compile.first_layers import Graph
-from edgewright.compile.shapes import Axis
-from edgewright.compile.sources import narrow, tensorflow_layers
+from edgewright.compile.sources import end_types, float_types, tensorflow_layers
+from edgewright.compile.sources.first_layers import Graph
 from edgewright.compile.sources.names import clean
+from edgewright.compile.sources.shapes import Axis
 from edgewright.nouns.artifact import TensorSpec
 
 if TYPE_CHECKING:
@@ -82,12 +81,12 @@ class TensorflowModel:
         return [np.asarray(tensor) for tensor in self.concrete(*[tf.constant(array) for array in sample])]
 
     def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
-        """For `compile.domains`: the graph and the names of the inputs in it."""
+        """For `compile.data.input_domains`: the graph and the names of the inputs in it."""
         return tensorflow_layers.read(self.concrete)
 
     def narrowest(self) -> str:
         """The narrowest floats that it computes in."""
-        return narrow.narrowest(narrow.of_graph_def(self.concrete.graph.as_graph_def()))
+        return float_types.narrowest(float_types.of_graph_def(self.concrete.graph.as_graph_def()))
 
     def operators(self) -> list[str]:
         """Names of its operators, with those of functions that it calls."""

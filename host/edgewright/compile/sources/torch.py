@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from edgewright.compile import archives, changing, end_types
-from edgewright.compile.first_layers import Graph
-from edgewright.compile.foreign import BRANCHES, described, position
-from edgewright.compile.shapes import Axis, static_shapes
-from edgewright.compile.sources import narrow, torch_layers, torch_places
+from edgewright.compile.inspection import archives
+from edgewright.compile.sources import end_types, float_types, nondeterminism, torch_layers, torch_places
+from edgewright.compile.sources.first_layers import Graph
 from edgewright.compile.sources.names import given_shapes, unique
+from edgewright.compile.sources.shapes import Axis, static_shapes
 from edgewright.compile.sources.torch_function import EXAMPLE, call_function
+from edgewright.compile.workers.framework_errors import BRANCHES, described, position
 from edgewright.errors import Code, ConversionError, ModelError
 from edgewright.nouns.artifact import TensorSpec
 
@@ -89,12 +89,12 @@ class TorchModel:
         return [np.array(answer.detach().numpy()) for answer in answers]
 
     def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
-        """For `compile.domains`: the graph and the names of the inputs in it."""
+        """For `compile.data.input_domains`: the graph and the names of the inputs in it."""
         return torch_layers.read(self.module, self.example)
 
     def narrowest(self) -> str:
         """The narrowest floats that it computes in."""
-        return narrow.narrowest(narrow.of_torch(self.module, [spec.dtype for spec in self.inputs]))
+        return float_types.narrowest(float_types.of_torch(self.module, [spec.dtype for spec in self.inputs]))
 
     def operators(self) -> list[str]:
         """Names of its operators; none where torch.export cannot follow its code."""
@@ -138,7 +138,7 @@ def open_program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
         del os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"]
     _refuse_training(program, path)
     if kept := program.graph_signature.buffers_to_mutate:
-        raise changing.stateful(path, sorted(kept.values()))
+        raise nondeterminism.stateful(path, sorted(kept.values()))
     values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     slots: list[Any] = []
     tensors: dict[str, Any] = {}

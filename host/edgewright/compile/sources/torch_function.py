@@ -8,7 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from edgewright.compile import own_function, python_source
+from edgewright.compile.inspection import python_source
+from edgewright.compile.workers import user_function
 from edgewright.errors import Code, ModelError
 
 EXAMPLE = (
@@ -31,19 +32,19 @@ def call_function(path: Path) -> Any:
     Raises:
         ModelError: it fails, returns something else, or reads a file that its hash does not cover.
     """
-    named = own_function.named(path)
+    named = user_function.named(path)
     assert named is not None  # noqa: S101 - recognised as such
     file = named[0].absolute()
     _forget(file.parent)
     _seed()
     with _Watch() as watch:
         try:
-            answer = own_function.load(path)()
+            answer = user_function.load(path)()
         except ModelError:
             raise
         except (Exception, SystemExit) as error:
             raise ModelError(
-                f"{path.name} fails: {own_function.said(error)}",
+                f"{path.name} fails: {user_function.said(error)}",
                 hint="it is called without arguments; run it by itself first",
                 code=Code.MODEL_UNREADABLE,
             ) from error

@@ -1,10 +1,10 @@
-"""The first layers of a PyTorch module, from what one run calls, for `compile.domains`."""
+"""The first layers of a PyTorch module, from what one run calls, for `compile.data.input_domains`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgewright.compile.first_layers import SMALL, Graph, Step
+from edgewright.compile.sources.first_layers import SMALL, Graph, Step
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from edgewright.compile.foreign import position_in
+from edgewright.compile.workers.framework_errors import position_in
 
 _OPERATOR = re.compile(r"\b(?:aten|prims)(?:::|\.)_?(\w+)")
 _WRAPPED = "inner."  # the name of the user's module in the one that takes plain tensors

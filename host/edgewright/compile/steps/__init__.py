@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgewright.compile.conversion_step import ConversionStep
-from edgewright.compile.foreign import telling
+from edgewright.compile.workers.framework_errors import telling
 from edgewright.errors import Code, ConversionError, EdgewrightError
+from edgewright.nouns.conversion_step import ConversionStep
 from edgewright.records import Records
 
 STEPS: Records[ConversionStep] = Records(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgewright import targets
-from edgewright.compile.conversion_step import ConversionStep
+from edgewright.nouns.conversion_step import ConversionStep
 
 
 def applies(context: Any) -> bool:
@@ -17,7 +17,9 @@ def applies(context: Any) -> bool:
 
 def run(context: Any) -> Sequence[str]:
     """Points the context at a file with its batch normalisations folded; a note where it is too large for that."""
-    notes: list[str] = importlib.import_module(targets.module_name("tensorrt.folded")).fold_file(context)
+    notes: list[str] = importlib.import_module(targets.module_name("tensorrt.fold_batch_norm")).fold_file(
+        context
+    )
     return notes
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 
-from edgewright.connect.transport_kind import TransportKind
 from edgewright.nouns.board import Board
 from edgewright.plugins import Unknown
 from edgewright.records import Records
+from edgewright.wire.transport_kind import TransportKind
 
 TRANSPORTS: Records[TransportKind] = Records(
     "edgewright.transports", "transport", __name__, "TRANSPORT", TransportKind

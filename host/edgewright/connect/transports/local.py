@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edgewright.connect.local import LocalTransport
-from edgewright.connect.transport import AskPassword, Transport
-from edgewright.connect.transport_kind import TransportKind
 from edgewright.nouns.board import Board, Fleet
+from edgewright.wire.local_machine import LocalTransport
+from edgewright.wire.transport import AskPassword, Transport
+from edgewright.wire.transport_kind import TransportKind
 
 
 def connect(board: Board, fleet: Fleet, ask_password: AskPassword | None) -> Transport:  # noqa: ARG001

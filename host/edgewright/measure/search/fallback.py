@@ -1,7 +1,7 @@
 """The preset for an int8 model that loses too much: finds the nearest precision that does not.
 
 In order: int8 with each calibration method; fp32, which names the layers; int8-mixed with a group of nodes without weights
-in floats, where the model has one (`compile.float_groups`); with one layer in floats, each in turn, and the group that
+in floats, where the model has one (`compile.graph.float_groups`); with one layer in floats, each in turn, and the group that
 helps; with the worst of them together, as few as will do; then those that cost more, such as 16-bit activations.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 
-from edgewright.compile.float_groups import ENDS, FloatGroup, Keepable
+from edgewright.compile.graph.float_groups import ENDS, FloatGroup, Keepable
 from edgewright.errors import Code
 from edgewright.measure.search.engine import Move, Preset, Trial
 from edgewright.nouns.base import Noun

@@ -9,15 +9,15 @@ from typing import Any
 import msgspec
 
 from edgewright import targets
-from edgewright.compile import fingerprint
-from edgewright.compile.accuracy import ROUNDING
 from edgewright.compile.explain import to_keep
-from edgewright.compile.float_groups import Keepable
 from edgewright.compile.formats import target_for
+from edgewright.compile.graph.float_groups import Keepable
+from edgewright.compile.inspection import code_fingerprint
+from edgewright.compile.pipeline import compile_model, plan
+from edgewright.compile.quality.accuracy import ROUNDING
+from edgewright.compile.quality.verdict.refusal import Unlike
 from edgewright.compile.request import CompileRequest
-from edgewright.compile.run import compile_model, plan
-from edgewright.compile.verdict.refusal import Unlike
-from edgewright.compile.workers import Workers
+from edgewright.compile.workers.pool import Workers
 from edgewright.config import home
 from edgewright.errors import Code, ConversionError, EdgewrightError, UsageError
 from edgewright.files import write_atomic
@@ -85,7 +85,7 @@ class Judge:
                 if isinstance(error, UsageError) and error.code != Code.NO_SUCH_LAYER:
                     raise
                 known = Failure(code=error.code, why=error.message, figures=_figures_of(error))
-                if error.code in _LASTING and fingerprint.unchanged():
+                if error.code in _LASTING and code_fingerprint.unchanged():
                     _remember(key, known)
         if known is not None:
             return Verdict(

@@ -2,7 +2,7 @@
 
 import json
 
-from edgewright.compile.source_format import Look, SourceFormat
+from edgewright.compile.sources.source_format import Look, SourceFormat
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.target import Route
 

@@ -1,9 +1,9 @@
 """A precision, a metric and a transport."""
 
-from edgewright.connect.local import LocalTransport
-from edgewright.connect.transport_kind import TransportKind
 from edgewright.nouns.metric import Metric
 from edgewright.nouns.precision import Precision, Tolerance
+from edgewright.wire.local_machine import LocalTransport
+from edgewright.wire.transport_kind import TransportKind
 
 PRECISION = Precision(
     name="acme-int8",

@@ -1,6 +1,6 @@
 """A conversion step: the operators of the artifact are named after Acme's."""
 
-from edgewright.compile.conversion_step import ConversionStep
+from edgewright.nouns.conversion_step import ConversionStep
 
 
 def run(context):

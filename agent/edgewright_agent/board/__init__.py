@@ -1,0 +1,1 @@
+"""What this board is: hardware, sensors, its Python's own runtimes."""

@@ -1,0 +1,141 @@
+"""Reads what this board is and has. An unknown fact is empty; nothing here raises."""
+
+import hashlib
+import os
+import sys
+
+from edgewright_agent import shapes
+from edgewright_agent.board import hardware, sensors, system
+from edgewright_agent.board.sensors import read_text, system_paths, system_text
+from edgewright_agent.protocol import loads
+from edgewright_agent.storage import root as roots
+
+GPU_NODES = "/dev/nvhost*gpu*", "/dev/nvgpu*", "/dev/nvidia[0-9]*"
+SUBSTITUTES = "facts.json"  # in the root folder: an administrator's word on what this board is
+SUBSTITUTABLE = {
+    "model": str,
+    "arch": str,
+    "serial": str,
+    "memory_mb": int,
+    "cpus": int,
+    "cpu": str,
+    "accelerators": list,
+    "sensors": list,
+    "distribution": str,
+}
+
+
+def read(root: "str", runtimes: "list[shapes.RuntimeFact]", names: "tuple[str, ...]" = ()) -> "shapes.Result":
+    """All facts of this board.
+
+    Args:
+        root: absolute root folder.
+        runtimes: the provisioned runtimes, dicts with `ref`, `name`, `target`, `version`.
+        names: distributions that are runtimes where the board's own Python has them.
+
+    Returns:
+        dict as `edgewright.nouns.facts.Facts`, without `guard`.
+    """
+    told = hardware.said()
+    facts = _machine(told)
+    facts.update(_memory(), **_disk(root))
+    facts.update(
+        python=hardware.python_facts(told),
+        libc=hardware.libc_facts(told["libc"]),
+        openssh=hardware.parse_openssh(sensors.ask("ssh", "-V") or sensors.ask("sshd", "-V")),
+        accelerators=_accelerators(),
+        sensors=sensors.names(),
+        thermal=_thermal(),
+        throttled_flags=sensors.throttled_flags(),
+        power_mode=sensors.power_mode() or "",
+        governor=sensors.governor() or "",
+        runtimes=[_plain(runtime) for runtime in runtimes] + system.runtimes(names),
+        numpy=system.distributions().get("numpy", ""),
+        root=root,
+        root_problem=roots.problem(root),
+        board_id=read_text(os.path.join(root, "board_id")) or "",
+    )
+    return substitute(facts, read_text(os.path.join(root, SUBSTITUTES)))
+
+
+def _machine(told: "shapes.Told") -> "shapes.Result":
+    cpuinfo = system_text("/proc/cpuinfo") or ""
+    machine = {key: told[key] for key in ("arch", "hostname", "kernel", "cpus", "page_size")}
+    return dict(
+        machine,
+        model=system_text("/proc/device-tree/model")
+        or system_text("/sys/class/dmi/id/product_name")
+        or hardware.parse_cpuinfo_model(cpuinfo),
+        serial=serial(system_text("/proc/device-tree/serial-number"), system_text("/etc/machine-id")),
+        distribution=hardware.parse_os_release(system_text("/etc/os-release") or ""),
+        jetpack=hardware.parse_jetpack(system_text("/etc/nv_tegra_release")),
+        cpu=hardware.parse_cpu(cpuinfo),
+    )
+
+
+def _memory() -> "dict[str, int]":
+    text = system_text("/proc/meminfo") or ""
+    total, free = hardware.meminfo_kb(text, "MemTotal"), hardware.meminfo_kb(text, "MemAvailable")
+    return {"memory_mb": total // 1024, "memory_available_mb": free // 1024}
+
+
+def _thermal() -> "list[shapes.Result]":
+    known = sensors.thermal_zones()
+    cpu = sensors.cpu_zones(known)
+    return [{"zone": zone[0], "temperature_c": zone[1], "cpu": zone in cpu} for zone in known]
+
+
+def _disk(root: "str") -> "dict[str, int]":
+    try:
+        disk = os.statvfs(root)
+    except OSError:
+        return {"disk_free_bytes": 0, "disk_free_inodes": 0}
+    # some file systems count no inodes and say 0 of 0
+    inodes = disk.f_favail if disk.f_files else sys.maxsize
+    return {"disk_free_bytes": disk.f_bavail * disk.f_frsize, "disk_free_inodes": inodes}
+
+
+def _accelerators() -> "list[str]":
+    nodes = [path for name in GPU_NODES for path in system_paths(name)]
+    vendors = [read_text(path) for path in system_paths("/sys/bus/usb/devices/*/idVendor")]
+    return hardware.accelerators(nodes, system_paths("/dev/dri/renderD*"), vendors)
+
+
+def _plain(runtime: "shapes.RuntimeFact") -> "shapes.RuntimeFact":
+    return {**runtime, "system": bool(runtime.get("system", False))}
+
+
+def serial(hardware_serial: "str | None", machine_id: "str | None") -> "str":
+    """The hardware's serial number, else a hash of the machine id, which is not to be made public itself."""
+    if hardware_serial:
+        return hardware_serial
+    if not machine_id:
+        return ""
+    return "machine-" + hashlib.sha256(b"edgewright " + machine_id.encode("utf-8")).hexdigest()[:24]
+
+
+def substitute(facts: "shapes.Result", text: "str | None") -> "shapes.Result":
+    """The facts with an administrator's substitutes, named in `simulated`. What decides about wheels stays.
+
+    Args:
+        text: JSON of the substitutes, or None. What is not known, or not of its type, is passed over.
+    """
+    try:
+        found = loads(text) if text else {}
+    except (ValueError, RecursionError):
+        found = {}
+    found = found if isinstance(found, dict) else {}
+    taken = {key: value for key, value in found.items() if fits(key, value)}
+    told = found.get("simulated")  # facts that are read here, from files that stand for hardware
+    named = [name for name in told if name in SUBSTITUTABLE] if isinstance(told, list) else []
+    merged = dict(facts)
+    merged.update(taken, simulated=sorted(set(taken).union(named)))
+    return merged
+
+
+def fits(key: "str", value: "object") -> "bool":
+    """Whether a fact may be substituted by this value."""
+    kind = SUBSTITUTABLE.get(key)
+    if kind is None or not isinstance(value, kind) or isinstance(value, bool):
+        return False
+    return not isinstance(value, list) or all(isinstance(item, str) for item in value)

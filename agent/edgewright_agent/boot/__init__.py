@@ -1,0 +1,1 @@
+"""What ends a cut-short trial after a reboot: cron or systemd."""

@@ -1,0 +1,1 @@
+"""Checks of a release on this board: the verdict, accuracy, benchmarks."""

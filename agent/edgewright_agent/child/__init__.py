@@ -1,0 +1,1 @@
+"""The process that runs a model, and what it does there."""

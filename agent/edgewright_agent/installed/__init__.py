@@ -1,0 +1,1 @@
+"""What is installed: releases, runtimes, runners, prepared files."""

@@ -1,0 +1,1 @@
+"""A release's life: trial, watchdog, recovery, status."""

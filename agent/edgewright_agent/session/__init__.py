@@ -1,0 +1,1 @@
+"""A session with a host: greeting, commands, their arguments and log."""

@@ -1,0 +1,72 @@
+"""edgewright status: shows what runs on the boards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgewright.cli import options, render
+
+if TYPE_CHECKING:
+    from edgewright.cli.answer import Answer
+    from edgewright.cli.history_notes import HistoryNotes
+    from edgewright.wire.answers import Status
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def status(
+    selector: Annotated[str, typer.Argument(metavar="[SELECTOR]", help="Boards; default: all.")] = "all",
+    parallel: options.PARALLEL = 16,
+    fleet: options.FLEET = None,
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
+) -> None:
+    """Show what runs on the boards."""
+    from edgewright.cli.history_notes import notes_of
+    from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.results.status import StatusResult
+    from edgewright.wire import commands
+
+    boards = Boards(fleet, selector, parallel=parallel)
+    answers = boards.each("status", lambda board, session, progress: session.call(commands.Status()))
+    known = notes_of(answers, boards.fleet.name)
+    finish(
+        "status",
+        answers,
+        as_json,
+        lambda good: show(good, known),
+        lambda found: StatusResult(
+            boards=found, deployments=known.deployments, disagreements=known.disagreements
+        ),
+        of=lambda found: found,
+    )
+
+
+def show(answers: list[Answer[Status]], known: HistoryNotes) -> None:
+    """A row a board and model; below, what this machine's history knows of them."""
+    from edgewright.connect.agent.versions import problem
+    from edgewright.wire.answers import StatusRelease
+
+    rows: list[tuple[object, ...]] = []
+    notes = []
+    for answer in answers:
+        if answer.value is None:
+            continue
+        if not answer.value.models:
+            rows.append((answer.title, "-", "-", "-", "-", "-"))
+        for name, model in sorted(answer.value.models.items()):
+            current = model.current_release or StatusRelease()
+            rows.append((
+                answer.title, name, model.current or "-", f"{current.target} {current.precision}".strip() or "-",
+                f"on trial: {model.trial.to}" if model.trial else current.state or "-",
+                ", ".join(known for known in model.known_good if known != model.current) or "-",
+            ))  # fmt: skip
+        if answer.value.problem:
+            what, hint = problem(answer.value.problem, answer.board.name)
+            notes += [f"{answer.board.name}: {what}", f"hint: {hint}"]
+    render.table("", ["board", "model", "current", "compiled to", "state", "can roll back to"], rows)
+    for note in notes + known.lines():
+        render.line(note)

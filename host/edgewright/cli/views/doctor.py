@@ -1,0 +1,94 @@
+"""Tables of `doctor`: a board's facts, its runtimes and the findings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgewright.cli import render
+
+if TYPE_CHECKING:
+    from edgewright.cli.answer import Answer
+    from edgewright.doctor.board import Diagnosis
+    from edgewright.doctor.runtime_availability import TargetFit
+    from edgewright.nouns.facts import Facts, ThermalZone
+
+
+def show(answers: list[Answer[Diagnosis]]) -> None:
+    """A block a board."""
+    told = [(answer.board.name, answer.value) for answer in answers if answer.value is not None]
+    for number, (name, diagnosis) in enumerate(told):
+        if number:
+            render.line("")
+        render.table(name, ["", ""], rows(diagnosis))
+        render.findings(diagnosis.findings)
+
+
+def rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """The facts, what a board does not have left out where its absence says nothing."""
+    facts = diagnosis.facts
+    own = [f"{one.name} {one.version}{' (its own)' if one.system else ''}" for one in facts.runtimes]
+    found = [
+        ("board", facts.model or "unknown"),
+        ("machine", machine(facts)),
+        ("profile", diagnosis.profile or "none fits"),
+        ("system", system(facts)),
+        (
+            "python",
+            f"{facts.python.version or 'unknown'}, {facts.python.platform or 'unknown'}, {libc(facts)}",
+        ),
+        ("ssh", f"OpenSSH {facts.openssh}" if facts.openssh else "OpenSSH not found"),
+        ("root", f"{facts.root}, {render.size(facts.disk_free_bytes)} free"),
+        ("runtimes", ", ".join(own) or "none"),
+        ("can get", available(diagnosis.targets)),
+        ("accelerators", ", ".join(facts.accelerators) or "none"),
+        ("sensors", ", ".join(facts.sensors) or "none"),
+        ("temperature", temperature(facts.thermal)),
+        ("speed", speed(facts)),
+        ("reboot guard", facts.guard or "none"),
+        ("simulated", ", ".join(facts.simulated)),
+    ]
+    return [(name, text) for name, text in found if text]
+
+
+def machine(facts: Facts) -> str:
+    """CPU and memory."""
+    cpus = f"{facts.cpus} x {facts.cpu}" if facts.cpu else f"{facts.cpus} CPUs"
+    # a simulated board's memory is its profile's, but the free memory is this machine's
+    known = 0 < facts.memory_available_mb <= facts.memory_mb and "memory_mb" not in facts.simulated
+    free = f" ({facts.memory_available_mb} available)" if known else ""
+    return f"{facts.arch}, {cpus}, {facts.memory_mb} MiB{free}"
+
+
+def system(facts: Facts) -> str:
+    """Distribution, Jetson's release, kernel."""
+    parts = [facts.distribution or "unknown", f"L4T {facts.jetpack}" if facts.jetpack else ""]
+    parts += [f"kernel {facts.kernel}" if facts.kernel else ""]
+    parts += [f"pages of {facts.page_size // 1024} KiB" if facts.page_size else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def libc(facts: Facts) -> str:
+    """Name and version of the C library."""
+    return f"{facts.libc.name} {facts.libc.version}".strip() or "unknown libc"
+
+
+def available(fits: tuple[TargetFit, ...]) -> str:
+    """The runtimes that a board could get."""
+    return ", ".join(f"{one.runtime} ({one.target})" for one in fits if one.runtime and not one.there)
+
+
+def temperature(zones: tuple[ThermalZone, ...]) -> str:
+    """Every zone, the CPU's first."""
+    ordered = sorted(zones, key=lambda zone: not zone.cpu)
+    return ", ".join(
+        f"{zone.zone} {zone.temperature_c:.1f} C{' (CPU)' if zone.cpu else ''}" for zone in ordered
+    )
+
+
+def speed(facts: Facts) -> str:
+    """What decides about the clock."""
+    parts = [f"governor {facts.governor}" if facts.governor else ""]
+    parts += [f"power mode {facts.power_mode}" if facts.power_mode else ""]
+    flags = facts.throttled_flags
+    parts += [] if flags is None else [f"throttled=0x{flags:x}" if flags else "not throttled since boot"]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,122 @@
+"""The cache key: everything that decides an artifact, computed without importing a framework."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from edgewright import __version__, targets
+from edgewright.compile.data import class_names
+from edgewright.compile.data.data_hash import SYNTHETIC, data_sha256
+from edgewright.compile.formats import FORMATS
+from edgewright.compile.inspection.code_fingerprint import fingerprint, of_plugins
+from edgewright.compile.quality.metrics import own
+from edgewright.compile.recognition import Recognised
+from edgewright.compile.request import CompileRequest
+from edgewright.compile.routes import Edge
+from edgewright.compile.steps import STEPS
+from edgewright.compile.toolchains import environments
+from edgewright.errors import Code, ConversionError
+from edgewright.metrics import METRICS
+from edgewright.nouns.metric import is_own
+from edgewright.nouns.model_input import CalibrationData, DataFile, Synthetic
+from edgewright.nouns.project import Compare
+from edgewright.precisions import PRECISIONS
+
+
+def tools(edge: Edge) -> dict[str, str]:
+    """Distribution -> version of everything that makes the artifact.
+
+    Raises:
+        ConversionError: one is not installed, or a toolchain; the hint says what to install.
+    """
+    names = {*FORMATS[edge.source].tools, *edge.target.tools, *edge.route.tools, "numpy"}
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError as error:
+            raise ConversionError(
+                f"{name} is not installed, which {edge.source} -> {edge.target.name} needs",
+                hint=f"pip install '{brought_by(name)}'",
+                code=Code.TOOL_MISSING,
+            ) from error
+    found.update({f"toolchain {name}": environments.stamp(name) for name in edge.route.toolchains})
+    return found
+
+
+def brought_by(distribution: str) -> str:
+    """What to install for a distribution: the extra of edgewright's that it belongs to, else the distribution itself."""
+    from packaging.requirements import Requirement
+
+    for text in metadata.requires("edgewright") or ():
+        found = Requirement(text)
+        extra = re.search(r"extra == ['\"]([^'\"]+)", str(found.marker))
+        if found.name == distribution and extra is not None and extra[1] not in ("all", "dev"):
+            return f"edgewright[{extra[1]}]"
+    return distribution
+
+
+def source_framework(edge: Edge, versions: dict[str, str]) -> str:
+    """What computes the goldens, such as `tensorflow 2.21.0`."""
+    name = FORMATS[edge.source].tools[0]
+    return f"{name} {versions[name]}"
+
+
+def _calibration(given: CalibrationData) -> str:
+    """What the cache's key holds of it."""
+    if isinstance(given, DataFile):
+        return given.sha256
+    return SYNTHETIC if isinstance(given, Synthetic) else ""
+
+
+def _comparison(compare: Compare) -> dict[str, object]:
+    """`[compare]`, the function by its name and the bytes of its file: where that lies decides nothing."""
+    name = compare.function
+    short = {} if name is None else {"function": Path(name).name, "sha256": data_sha256(own(name))}
+    return {**msgspec.to_builtins(compare), **short}
+
+
+def _plugins(edge: Edge, metric: str) -> list[str]:
+    """The modules of the plug-ins' records that have a part in the artifact."""
+    found = [targets.plugin(edge.target.name), FORMATS.plugin(edge.source), PRECISIONS.plugin(edge.precision)]
+    found += [] if is_own(metric) else [METRICS.plugin(metric)]
+    return found + [STEPS.plugin(name) for name in edge.steps]
+
+
+def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: dict[str, str]) -> str:
+    """Hex sha256 over the source's bytes, the request, the data's bytes, our code and the tools' versions."""
+    preprocessing = (
+        None if request.model.preprocessing is None else msgspec.to_builtins(request.model.preprocessing)
+    )
+    decided = {
+        "edgewright": __version__,
+        "code": fingerprint(),
+        "plugins": of_plugins(_plugins(edge, request.model.metric)),
+        "tolerance": msgspec.to_builtins(PRECISIONS[edge.precision].tolerance),
+        "source": msgspec.to_builtins(found.source),
+        "target": edge.target.name,
+        "route": msgspec.to_builtins(edge.route),
+        "conversion": msgspec.to_builtins(request.model.conversion),
+        "precision": edge.precision,
+        "inputs": {name: list(shape) for name, shape in request.model.shapes.items()},
+        "calibration": _calibration(request.model.calibration),
+        "evaluation": data_sha256(request.model.evaluation),
+        "preprocessing": preprocessing,
+        "metric": [request.model.metric, data_sha256(own(request.model.metric))],
+        "score": request.model.score,
+        "max_drop": request.max_drop,
+        "opset": request.opset,
+        "max_opset": request.max_opset,
+        "compare": _comparison(request.model.compare),
+        "labels": class_names.read(request.model.labels),
+        "goldens": request.goldens,
+        "allow_constant": request.model.allow_constant,
+        "tools": versions,
+    }
+    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()

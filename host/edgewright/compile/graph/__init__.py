@@ -1,0 +1,1 @@
+"""Operations of a model's graph, whatever its format: layers, groups that stay in floats."""

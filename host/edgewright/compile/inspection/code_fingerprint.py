@@ -1,0 +1,111 @@
+"""The fingerprint of the code that makes artifacts: a change of the code invalidates the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import edgewright
+import edgewright_agent
+from edgewright.plugins import sources_of
+
+# the layers that a conversion runs through, which are all that `compile` imports but for a list of pip's words
+_LAYERS: tuple[str, ...] = (
+    "compile",
+    "config",
+    "metrics",
+    "nouns",
+    "precisions",
+    "sdk",
+    "store",
+    "error_codes.py",
+    "errors.py",
+    "files.py",
+    "plugins.py",
+    "records.py",
+    "targets.py",
+)
+_AGENT: tuple[str, ...] = ("protocol.py",)  # names, limits and the reading of JSON, which the host shares
+_TARGETS = "edgewright_targets"
+
+
+def fingerprint() -> str:
+    """Hex sha256 over every source file of the host's converters and of all targets, as this process imported them.
+
+    Which of them one artifact comes from is not asked: a stage may call any other. So a comment makes new artifacts,
+    too. Paths count from the packages on, dates and the order of a folder do not.
+    """
+    return _IMPORTED
+
+
+def of_plugins(packages: Iterable[str]) -> dict[str, str]:
+    """Package -> hex sha256 over its files, of the plug-ins that take part in a conversion, as first read by this process.
+
+    Args:
+        packages: import names; empty ones, of what is edgewright's own, are left out.
+    """
+    return {name: _plugin(name) for name in sorted(filter(None, packages))}
+
+
+def unchanged() -> bool:
+    """Whether the files are still those of the fingerprints: a worker that started late may have imported others."""
+    return read() == fingerprint() and all(of(_named(name)) == kept for name, kept in _PLUGINS.items())
+
+
+def read() -> str:
+    """The fingerprint of the files as they are now."""
+    return of(files())
+
+
+def files() -> dict[str, Path]:
+    """Name -> path of the files that count; names as `edgewright/compile/cache_key.py`."""
+    parts = [("edgewright", Path(path), _LAYERS) for path in edgewright.__path__]
+    parts += [("edgewright_agent", Path(path), _AGENT) for path in edgewright_agent.__path__]
+    parts += [(_TARGETS, Path(path), ("",)) for path in importlib.import_module(_TARGETS).__path__]
+    return {f"{name}/{file}": root / file for name, root, below in parts for file in _files(root, below)}
+
+
+def of(named: dict[str, Path]) -> str:
+    """Hex sha256 over the names and bytes of files; one that is gone by now counts as absent."""
+    found = hashlib.sha256()
+    for name, path in sorted(named.items()):
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            continue
+        found.update(f"{digest}  {name}\n".encode())
+    return found.hexdigest()
+
+
+def _plugin(package: str) -> str:
+    if package not in _PLUGINS:
+        _PLUGINS[package] = of(_named(package))
+    return _PLUGINS[package]
+
+
+def _named(package: str) -> dict[str, Path]:
+    """Name -> path of the files of a plug-in's package that count, named as `edgewright_gemm/target.py`."""
+    place = sources_of(package)
+    if place is None:
+        return {}
+    return {name: place.parent / name for name in _files(place.parent, (place.name,))}
+
+
+def _files(root: Path, names: tuple[str, ...]) -> Iterator[str]:
+    """Paths below `root` of those files and of what is in those folders, without what Python and editors leave there."""
+    for name in names:
+        if (root / name).is_file():
+            yield name
+        for folder, below, names_there in os.walk(root / name):
+            below[:] = [one for one in below if one != "__pycache__" and not one.startswith(".")]
+            for file in names_there:
+                if not file.startswith(".") and not file.endswith((".pyc", "~")):
+                    yield (Path(folder) / file).relative_to(root).as_posix()
+
+
+_PLUGINS: dict[str, str] = {}
+# Read when this module is imported: later a file may have changed that this process runs the old text of.
+_IMPORTED = read()

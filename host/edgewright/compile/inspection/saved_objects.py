@@ -1,0 +1,54 @@
+"""Finds the functions that the Python objects of a loaded SavedModel run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgewright.compile.inspection import protobuf
+
+# numbers of the fields of saved_object_graph.proto
+_OBJECT, _CONCRETE, _KEY, _VALUE, _BOUND = 1, 2, 1, 2, 2
+_ASSET, _FUNCTION, _BARE, _CAPTURED, _REGISTERED = 5, 6, 8, 12, 13
+_KINDS = (4, _ASSET, _FUNCTION, 7, _BARE, 9, 10, _CAPTURED)
+_NAMES = {_FUNCTION: 1, _BARE: 1, _CAPTURED: 2}  # fields that name functions
+
+
+def functions(data: memoryview) -> dict[str, tuple[bool, ...]]:
+    """Each such function, and whether the values bound to its last arguments are assets.
+
+    Raises:
+        ValueError: an object has a function that is not listed: TensorFlow finds it all the same.
+    """
+    objects = list(protobuf.children(data, _OBJECT))
+    assets = [_is_asset(one) for one in objects]
+    found: dict[str, tuple[bool, ...]] = {}
+    for entry in protobuf.children(data, _CONCRETE):
+        name, values = protobuf.text(entry, _KEY), list(protobuf.children(entry, _VALUE))
+        if name in found or len(values) > 1:
+            raise ValueError(f"function {name} is listed twice")
+        bound = [at for value in values for at in _numbers(value, _BOUND)]
+        found[name] = tuple(at < len(assets) and assets[at] for at in bound)
+    missing = {name for one in objects for name in _named(one)} - found.keys()
+    if missing:
+        raise ValueError(f"function {min(missing)} of an object is not listed")
+    return found
+
+
+def _named(data: memoryview) -> Iterator[str]:
+    for kind, number in _NAMES.items():
+        for value in protobuf.children(data, kind):
+            yield from (bytes(name).decode() for name in protobuf.children(value, number))
+
+
+def _is_asset(data: memoryview) -> bool:
+    """Whether an object is an asset for TensorFlow: the last kind counts, and a registered class goes before it."""
+    numbers = [number for number, _ in protobuf.fields(data)]
+    kinds = [number for number in numbers if number in _KINDS]
+    return kinds[-1:] == [_ASSET] and _REGISTERED not in numbers
+
+
+def _numbers(data: memoryview, number: int) -> Iterator[int]:
+    """The integers of a repeated field, packed or not."""
+    for found, value in protobuf.fields(data):
+        if found == number:
+            yield from [value] if isinstance(value, int) else protobuf.packed(value)

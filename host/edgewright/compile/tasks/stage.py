@@ -1,0 +1,104 @@
+"""What a stage of a conversion is given, and what it gives back: the one contract between edgewright and a target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+
+from edgewright.nouns.artifact import TensorSpec
+from edgewright.nouns.conversion import Conversion
+from edgewright.nouns.precision import Precision
+from edgewright.precisions import PRECISIONS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+    from edgewright.compile.tasks.source import Order
+
+
+class Samples(Protocol):
+    """Gives a fresh stream of calibration samples, each a list of arrays in the order of the model's inputs."""
+
+    def __call__(self, limit: int = ..., /) -> Iterator[list[Array]]: ...
+
+
+class StageContext:
+    """What a stage's `convert` is given.
+
+    Attributes:
+        source: the opened source model, where the stage runs in the source's own worker, else None.
+        samples: gives a fresh stream of calibration samples; `samples(4)` of four at most. Whatever runs the model takes
+            its inputs from here.
+        path: the source; for a later stage the entry file that the stage before made, or else its folder.
+        folder: empty, for what this stage makes; the last stage's files are the artifact's.
+        entry: name of the target's entry file.
+        precision: name of the precision, one that the target makes. traits: its record.
+        inputs, outputs: the source's, with static shapes.
+        opset, max_opset: the ONNX opset to export, and the newest that the target's runtime reads.
+        count: how many calibration samples there are. synthetic: they are random numbers, not data.
+        float64: the target computes in float64 what the model does.
+        keep_float: names of the layers that stay in floats.
+        calibration_method: one of the target's `calibration_methods`.
+        integer_io: inputs and outputs are to be integers.
+        accelerator: the one that the model has to run on; empty: any.
+        toolchains: name -> its Python, of those that the route names.
+    """
+
+    def __init__(self, source: Any, samples: Samples, order: Order) -> None:
+        conversion: Conversion = order.conversion
+        self.source, self.samples = source, samples
+        self.path: Path = order.path
+        self.folder: Path = order.folder
+        self.entry: str = order.entry
+        self.precision: str = order.precision
+        self.traits: Precision = PRECISIONS[order.precision]
+        self.inputs: tuple[TensorSpec, ...] = order.inputs
+        self.outputs: tuple[TensorSpec, ...] = order.outputs
+        self.opset: int = order.opset
+        self.max_opset: int | None = order.max_opset
+        self.count: int = order.count
+        self.synthetic: bool = order.synthetic
+        self.float64: bool = order.float64
+        self.keep_float: tuple[str, ...] = conversion.keep_float
+        self.calibration_method: str = conversion.calibration_method
+        self.integer_io: bool = conversion.integer_io
+        self.accelerator: str = conversion.accelerator
+        self.toolchains: dict[str, Path] = order.toolchains
+
+
+class TensorReport(TypedDict, total=False):
+    """An input or output of the file that a stage made: `name` and `dtype` always, `scale` and `zero_point` of integers, else None.
+
+    `tensor` is the name in the file, where that is not the source's.
+    """
+
+    name: str
+    tensor: str
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+
+
+class StageResult(TypedDict, total=False):
+    """What a stage's `convert` returns. A stage that is not a route's last may return None, or `notes` alone.
+
+    Attributes:
+        inputs, outputs: of the file, in the source's order.
+        requires: what a runtime must read, by kind, such as `{"opset": 13}`: the manifest's `requires`.
+        method: of calibration; empty without one.
+        kept_float: names of the layers that stayed in floats.
+        notes: for the user: sentences without a full stop.
+        nondeterministic: tools that may give other bytes the next time.
+        operations: rows of `Operation`, of a stage that names layers to keep in floats.
+    """
+
+    inputs: list[TensorReport]
+    outputs: list[TensorReport]
+    requires: dict[str, int]
+    method: str
+    kept_float: list[str]
+    notes: list[str]
+    nondeterministic: list[str]
+    operations: list[dict[str, Any]]

@@ -1,0 +1,1 @@
+"""Toolchains: converters that need another Python, in separate virtual environments."""

@@ -1,0 +1,1 @@
+"""Worker processes: one a framework, with what they write in scratch folders and how their errors read."""

@@ -1,0 +1,1 @@
+"""The agent as it travels: packed, started on a board, greeted."""

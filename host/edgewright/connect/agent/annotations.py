@@ -1,0 +1,94 @@
+"""Board code without what only type checkers read: annotations, and the import of the module that names their types."""
+
+from __future__ import annotations
+
+import keyword
+import tokenize
+
+from edgewright.connect.agent.minify import INVISIBLE, Cut, cut, tokens_of
+
+PACKAGE, SHAPES = "edgewright_agent", "shapes"
+ENDS_STATEMENT = (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING)
+
+Tokens = list[tokenize.TokenInfo]
+
+
+def without_annotations(source: str) -> str:
+    """The same program; a traceback still names the right lines.
+
+    Only quoted annotations are known, as board code has no others: Python 3.6 evaluates the rest. Tokens alone decide,
+    as in `shrink`. A function's header becomes one line: most span several only because of their annotations.
+    """
+    tokens = [one for one in tokens_of(source) if one.type not in INVISIBLE]
+    found: list[Cut] = []
+    start = depth = 0
+    for number, token in enumerate(tokens):
+        depth += opened(token)
+        if token.type in ENDS_STATEMENT:
+            found += statement(tokens[start:number])
+            start = number + 1
+        elif token.string == ":" and tokens[start].string == "def" and not depth:
+            found.append(header(tokens[start : number + 1]))
+            start = number + 1
+    return cut(source, found)
+
+
+def opened(token: tokenize.TokenInfo) -> int:
+    """1 for a token that opens a bracket, -1 for one that closes it."""
+    if token.type != tokenize.OP:
+        return 0
+    return (token.string in "([{") - (token.string in ")]}")
+
+
+def statement(tokens: Tokens) -> list[Cut]:
+    """What to cut from a simple statement: the annotation of a variable, the import of the shapes."""
+    words = [one.string for one in tokens]
+    if words[:3] == ["from", PACKAGE, "import"] and SHAPES in words:
+        return [without_shapes(tokens, words.index(SHAPES))]
+    colon = words.index(":") if ":" in words[:-1] else 0
+    named = all(one == "." or (one.isidentifier() and not keyword.iskeyword(one)) for one in words[:colon])
+    if not colon or not named or tokens[colon + 1].type != tokenize.STRING:
+        return []
+    return [(tokens[colon].start, tokens[colon + 1].end, "")]
+
+
+def without_shapes(tokens: Tokens, at: int) -> Cut:
+    """What to cut of an import that names the shapes: all of it, where it names nothing else."""
+    if len(tokens) == 4:
+        return tokens[0].start, tokens[-1].end, ""
+    if at + 1 < len(tokens) and tokens[at + 1].string == ",":
+        return tokens[at].start, tokens[at + 1].end, ""
+    return tokens[at - 1].start, tokens[at].end, ""
+
+
+def header(tokens: Tokens) -> Cut:
+    """A function's header from `def` to the colon, and the line to put in its place."""
+    text, before, depth, number, cut_before = "", tokens[0], 0, 0, False
+    while number < len(tokens):
+        token = tokens[number]
+        depth += opened(token)
+        if annotates(tokens, number, depth):
+            number, cut_before = number + 2, True
+            continue
+        number += 1
+        if depth == 1 and token.string == "," and tokens[number].string == ")":
+            continue
+        text += ("" if cut_before else between(before, token)) + token.string
+        before, cut_before = token, cut_before and token.string == "="
+    return tokens[0].start, tokens[-1].end, text
+
+
+def annotates(tokens: Tokens, number: int, depth: int) -> bool:
+    """Whether an annotation begins at this token of a header."""
+    if number + 1 == len(tokens) or tokens[number + 1].type != tokenize.STRING:
+        return False
+    if tokens[number].string != ":" or depth != 1:
+        return tokens[number].string == "->"
+    return tokens[number - 1].type == tokenize.NAME and tokens[number - 2].string in ("(", ",", "*", "**")
+
+
+def between(before: tokenize.TokenInfo, token: tokenize.TokenInfo) -> str:
+    """The blanks between two tokens of a header that becomes one line."""
+    if before.end[0] == token.start[0]:
+        return " " * (token.start[1] - before.end[1])
+    return "" if before.string in "([{" or token.string in ")]}" else " "

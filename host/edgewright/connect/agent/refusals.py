@@ -1,0 +1,85 @@
+"""What a board's agent refused, as an error with a hint: the agent knows what is wrong, the host what a user can do about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edgewright.connect.agent.sanitize import clean
+from edgewright.errors import BoardError, Code
+from edgewright.wire.answers import About
+
+MAX_TEXT = 2000  # characters of a board's text in an error
+AGENTS_OWN = (
+    Code.ACCELERATOR_ABSENT,
+    Code.LOAD_FAILED,
+    Code.RUNTIME_DAMAGED,
+)  # an old agent's hints say what it found
+
+# What to do, where the cause that the agent names says more than the code.
+CAUSES = {
+    (Code.ACCELERATOR_ABSENT, "elsewhere"): "convert it for that accelerator, or choose another one",
+    (Code.CHILD_CRASHED, "killed"): "memory probably ran out: close other programs on the board; its kernel log says more",
+    (Code.CHILD_CRASHED, "memory"): "close other programs on the board",
+    (Code.DISK_FULL, "inodes"): "remove small files on the board",
+    (Code.NO_GUARD, "long"): "`edgewright doctor BOARD --install-guard` installs one; or take at most 600 s, or --unguarded",
+    (Code.NO_GUARD, "path"): "move the root folder (`root` in fleet.toml), or use --unguarded",
+    (Code.ROOT_REFUSED, "no-group"): "create it on the board (`groupadd {group}`), or remove `group` from fleet.toml",
+    (Code.ROOT_REFUSED, "not-in-group"): "add the login to it on the board (`usermod -a -G {group} LOGIN`), then connect again",
+}  # fmt: skip
+# Where the command that was refused does.
+COMMANDS = {
+    (Code.BAD_ARGUMENT, "activate"): "deploy it again",
+    (Code.BAD_ARGUMENT, "evaluate"): "check that the evaluation set fits the model: inputs, shapes, finite numbers; or use fewer samples",
+    (Code.BAD_ARGUMENT, "infer"): "check that the data fit the model: inputs, shapes, finite numbers; or use fewer samples",
+    (Code.BAD_ARGUMENT, "provision"): "download the wheel again, or give another one: --wheel FILE",
+    (Code.CONFLICT, "reset"): "`edgewright fleet remove BOARD --purge` removes everything from the board",
+    (Code.LOAD_FAILED, "rollback"): "`edgewright logs BOARD` says what it found; choose another release: --to VERSION",
+    (Code.NO_GUARD, "activate"): "--unguarded does without; `edgewright logs BOARD` may say more",
+}  # fmt: skip
+
+
+def board_error(error: object, do: str, board: str) -> BoardError:
+    """The agent's error, its text cleaned.
+
+    Args:
+        error: as the wire has it; a board may say anything.
+        do: the command that was refused, empty before the greeting. board: the board's name.
+    """
+    given: dict[str, Any] = error if isinstance(error, dict) else {}
+    code, message, own_hint = (_text(given.get(key)) for key in ("code", "message", "hint"))
+    try:
+        about = msgspec.convert(clean(given.get("about") or {}), About)
+    except msgspec.ValidationError:
+        about = About()
+    code = code or Code.BOARD
+    return BoardError(
+        message or "the board's agent failed without a message",
+        hint=hint(code, about, do, board, own_hint)[:MAX_TEXT],
+        code=code,
+    )
+
+
+def _text(value: object) -> str:
+    return str(clean(value or ""))[:MAX_TEXT]
+
+
+def hint(code: str, about: About, do: str, board: str, own_hint: str = "") -> str:
+    """What to do about an error.
+
+    Args:
+        own_hint: an agent's own hint; old ones have some, and one whose code is not known here may be newer.
+    """
+    known = Code.of(code)
+    if known is None:
+        return own_hint or Code.BOARD.cure.replace("BOARD", board)
+    if about.advice or (own_hint and known in AGENTS_OWN):
+        return about.advice or own_hint
+    if about.usable:
+        return f"this runtime can use: {', '.join(about.usable)}"
+    text = CAUSES.get((known, about.cause)) or COMMANDS.get((known, do)) or known.cure
+    text = text.replace("BOARD", board).replace("{group}", about.group)
+    if about.left_s is not None:
+        text += f", or {about.left_s:.0f} s for its lease to end"
+    return f"{text}; the runtime's last words: {about.log}" if about.log else text

@@ -1,0 +1,109 @@
+"""Packs the sources of a target's runner into one blob, addressed by content."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from edgewright import targets
+from edgewright.connect.agent.annotations import without_annotations
+from edgewright.connect.agent.minify import shrink
+from edgewright.connect.agent.package import source_folder
+from edgewright.errors import Code, UsageError
+from edgewright.nouns.base import Noun
+
+PACKAGE = "edgewright_targets"
+IMPORTED = re.compile(rf"^\s*from {PACKAGE}\.([\w.]+) import (\w+)", re.MULTILINE)
+
+
+class Own(NamedTuple):
+    """A plug-in's package: its name and folder."""
+
+    package: str
+    folder: Path
+
+    def renamed(self, text: str, target: str) -> str:
+        """A source with imports of the package as of `edgewright_targets.<target>`."""
+        found = re.compile(rf"^(\s*from ){re.escape(self.package)}(?=[. ])", re.MULTILINE)
+        return found.sub(rf"\g<1>{PACKAGE}.{target}", text)
+
+
+class RunnerPackage(Noun, frozen=True, kw_only=True):
+    """What is sent to boards for a target.
+
+    Attributes:
+        data: ASCII JSON, {name of a source: its text}, sorted: the same bytes every time.
+        sha256: their hex digest, the runner's name on the board.
+    """
+
+    target: str
+    data: bytes
+    sha256: str
+
+
+BUILDING = threading.Lock()  # boards are worked on in parallel, a runner is packed once
+
+
+def package(target: str) -> RunnerPackage:
+    """This installation's runner of a target; the target is not imported."""
+    with BUILDING:
+        return made(target)
+
+
+@functools.cache
+def made(target: str) -> RunnerPackage:
+    """The package, once a process."""
+    plugin = targets.plugin(target)
+    own = Own(package=plugin, folder=targets.folder(target)) if plugin else None
+    return packed(target, sources(source_folder(PACKAGE), target, own))
+
+
+def build(folder: Path, target: str) -> RunnerPackage:
+    """The runner of a target from the folder of `edgewright_targets`."""
+    return packed(target, sources(folder, target))
+
+
+def packed(target: str, found: dict[str, str]) -> RunnerPackage:
+    """The package of these sources, named below `edgewright_targets`, and of the packages that they are in.
+
+    Those are empty here. It is not compressed: another zlib would give it another hash.
+    """
+    inits = {(above / "__init__.py").as_posix(): "" for name in found for above in Path(name).parents}
+    texts = {
+        f"{PACKAGE}/{name}": shrink(without_annotations(text)) for name, text in {**inits, **found}.items()
+    }
+    data = json.dumps(texts, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return RunnerPackage(target=target, data=data, sha256=hashlib.sha256(data).hexdigest())
+
+
+def sources(folder: Path, target: str, own: Own | None = None) -> dict[str, str]:
+    """Name below `edgewright_targets` -> source text of a target's runner, and of what it imports of packages like its own.
+
+    Args:
+        own: a plug-in's package, which is to be `edgewright_targets.<target>` on boards; None: it is that here.
+
+    Raises:
+        UsageError: it imports something else than a module of such a package.
+    """
+    found: dict[str, str] = {}
+    wanted = [f"{target}/runner.py"]
+    while wanted:
+        name = wanted.pop()
+        foreign = name.startswith(f"{target}/")
+        file = own.folder / name.removeprefix(f"{target}/") if own and foreign else folder / name
+        if not file.is_file():
+            raise UsageError(
+                f"the runner of {target} imports what is no module: {name}",
+                hint="its imports of its own package are `from package import module`, one a line",
+                code=Code.RUNNER_IMPORTS,
+            )
+        text = file.read_text("utf-8")
+        found[name] = text if own is None else own.renamed(text, target)
+        modules = [f"{module.replace('.', '/')}/{item}.py" for module, item in IMPORTED.findall(found[name])]
+        wanted += [one for one in modules if one not in found]
+    return found

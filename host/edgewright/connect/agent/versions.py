@@ -1,0 +1,67 @@
+"""Errors for a board whose agent or state has another version than this edgewright."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgewright.connect.agent.refusals import hint
+from edgewright.connect.agent.sanitize import clean
+from edgewright.errors import BoardError, Code, ProtocolError
+from edgewright.wire import commands
+from edgewright.wire.answers import About, StatusModel
+from edgewright_agent import protocol
+
+if TYPE_CHECKING:
+    from edgewright.connect.session import Session
+
+PROBLEMS = {
+    Code.NEWER_SCHEMA: "a newer edgewright wrote the state of this board",
+    Code.STATE_LOST: "both copies of the board's state are damaged",
+}
+
+
+def another_wire(spoken: object) -> ProtocolError:
+    """The error for a greeting in another version of the wire."""
+    newer = isinstance(spoken, int) and spoken > protocol.VERSION
+    hint = (
+        "its agent is of a newer edgewright: upgrade this one"
+        if newer
+        else "an administrator installed its agent: have a newer one installed there"
+    )
+    return ProtocolError(
+        f"the board speaks wire version {clean(spoken)!r}, not {protocol.VERSION}", hint=hint
+    )
+
+
+def of_another_agent(refused: BoardError, agent: str) -> BoardError:
+    """The error of an agent that may not know what it was asked. `agent`: its version."""
+    unknown = "does not take this argument" in refused.message or "needs an argument" in refused.message
+    damaged = refused.code == Code.RELEASE_DAMAGED and "manifest is damaged" in refused.message
+    older = refused.code == Code.UNKNOWN_COMMAND or (refused.code == Code.BAD_ARGUMENT and unknown)
+    if not (older or damaged or (refused.code == Code.NEWER_SCHEMA and "manifest" in refused.message)):
+        return refused
+    what = f"an administrator installed its agent, {agent}, which is not of this version: have this one's installed"
+    if damaged:  # the first agents say so of manifests that they do not understand
+        what = f"if a newer edgewright deployed it: {what}; else deploy it again"
+    return BoardError(refused.message, hint=what, code=refused.code)
+
+
+def models(session: Session) -> dict[str, StatusModel]:
+    """The models on a board, as `status` names them.
+
+    Raises:
+        BoardError: `newer-schema`, `state-lost`: there may be some, and nobody here can tell.
+    """
+    status = session.call(commands.Status())
+    if status.problem:
+        message, hint = problem(status.problem, session.board.name)
+        raise BoardError(message, hint=hint, code=status.problem)
+    return status.models
+
+
+def problem(code: str, board: str) -> tuple[str, str]:
+    """What is wrong with a board's state, and what to do. `code`: as `status` names it."""
+    for known, message in PROBLEMS.items():
+        if code == known:
+            return message, hint(code, About(), "status", board)
+    return f"the board's state cannot be used: {code}", f"see `edgewright logs {board}`"

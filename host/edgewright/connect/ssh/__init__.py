@@ -1,0 +1,1 @@
+"""SSH by paramiko: configuration, authentication, host keys, channels."""

@@ -1,0 +1,167 @@
+"""One command over SSH: its bytes, its log, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from edgewright.errors import Unreachable
+from edgewright.wire.transport import LEAST_TAKEN, Ended, Log
+
+LOOKS = 30  # in the time that a link may be silent
+
+
+class SshChannel:
+    """One exec channel; the contract is `transport.Channel`.
+
+    Args:
+        channel: paramiko's.
+        cut: closes the whole link.
+        label: the board in messages.
+        acknowledged: bytes that the other end's TCP has acknowledged on this link.
+    """
+
+    def __init__(
+        self, channel: Any, cut: Callable[[], None], label: str, acknowledged: Callable[[], int]
+    ) -> None:
+        self._channel = channel
+        self._cut = cut
+        self._label = label
+        self._acknowledged = acknowledged
+        self._log = Log(self._read_stderr, f"edgewright-stderr-{label}")
+
+    def _read_stderr(self) -> bytes:
+        while True:
+            try:
+                piece: bytes = self._channel.recv_stderr(65536)
+                return piece
+            except TimeoutError:  # the channel's timeout is that of stdout
+                continue
+
+    def send(self, data: bytes | memoryview, timeout_s: float, deadline: float) -> None:
+        rest = memoryview(data)
+        with Watch(self._life, self._cut, timeout_s, deadline) as watch:
+            while rest:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self._channel.settimeout(min(timeout_s, left))
+                rest = rest[self._send(rest, watch) :]
+
+    def _send(self, rest: memoryview, watch: Watch) -> int:
+        """Sends a packet; how many bytes it held, none where the window stays shut."""
+        try:
+            count = int(self._channel.send(rest))
+        except TimeoutError:
+            return 0  # the watch decides how long that may last
+        except (OSError, EOFError) as error:
+            raise self._broken(watch) from error
+        if not count:
+            raise self._broken(watch)
+        watch.packets += 1
+        return count
+
+    def _broken(self, watch: Watch) -> Unreachable | TimeoutError:
+        if watch.late:
+            return TimeoutError()
+        if not watch.cut:
+            return Ended(f"the link to {self._label} broke", hint="check that it is on")
+        return Unreachable(
+            f"{self._label} took nothing for {watch.timeout_s:g} s",
+            hint="check that it is on and its link is up",
+        )
+
+    def _life(self) -> Life:
+        # nobody reads while bytes are sent, so what the agent says meanwhile piles up here
+        return Life(self._acknowledged(), len(self._channel.in_buffer))
+
+    def taken(self) -> int:
+        return self._acknowledged()
+
+    def receive(self, size: int, timeout_s: float) -> bytes:
+        self._channel.settimeout(timeout_s)
+        try:
+            piece: bytes = self._channel.recv(size)
+        except (EOFError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            raise Ended(f"the link to {self._label} broke", hint="check that it is on") from error
+        return piece
+
+    def log(self) -> str:
+        return self._log.text()
+
+    def exit_code(self, timeout_s: float) -> int | None:
+        self._channel.status_event.wait(timeout_s)
+        self._log.join(1)
+        code = int(self._channel.exit_status)
+        return code if code >= 0 else None
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.shutdown_write()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.close()
+
+
+class Life(NamedTuple):
+    """What distinguishes a slow link from a dead one: bytes that the other end took, and bytes that it sent."""
+
+    taken: int
+    said: int
+
+    def since(self, before: Life) -> bool:
+        """Whether the other end gave a sign of life after `before`."""
+        return self.taken - before.taken >= LEAST_TAKEN or self.said > before.said
+
+
+class Watch:
+    """Cuts a link from outside when it is stuck: a full TCP buffer blocks paramiko past all of its timeouts.
+
+    Args:
+        life: the link's, now.
+        close: closes it.
+        timeout_s: so long without a packet that goes out, and without a sign of life, is too long.
+        deadline: `time.monotonic()` past which it is too late in any case.
+
+    Attributes:
+        packets: that went out.
+        cut: it was too long.
+        late: the deadline passed.
+    """
+
+    def __init__(
+        self, life: Callable[[], Life], close: Callable[[], None], timeout_s: float, deadline: float
+    ) -> None:
+        self.timeout_s = timeout_s
+        self.packets, self.cut, self.late = 0, False, False
+        self._deadline = deadline
+        self._life, self._close = life, close
+        self._done = threading.Event()
+
+    def __enter__(self) -> Watch:
+        threading.Thread(target=self._run, name="edgewright-watch", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+
+    def _run(self) -> None:
+        packets, seen, since = -1, self._life(), time.monotonic()
+        while not self._done.wait(self.timeout_s / LOOKS):
+            life = self._life()
+            if time.monotonic() >= self._deadline:
+                self.late = True
+                self._close()
+                return
+            if self.packets != packets or life.since(seen):
+                packets, seen, since = self.packets, life, time.monotonic()
+            elif time.monotonic() - since >= self.timeout_s:
+                self.cut = True
+                self._close()
+                return

@@ -1,0 +1,159 @@
+"""Builds the artifact of each board: one conversion per target and precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import msgspec
+
+from edgewright import targets
+from edgewright.compile.formats import targets_of
+from edgewright.compile.pipeline import compile_model
+from edgewright.compile.request import CompileRequest, ModelRequest
+from edgewright.compile.workers.pool import Workers
+from edgewright.config import home
+from edgewright.deploy.request import DeployRequest
+from edgewright.errors import Code, ConversionError, DataError, EdgewrightError
+from edgewright.nouns.artifact import Artifact
+from edgewright.nouns.base import Noun
+from edgewright.nouns.model_input import Absent, ModelInput
+from edgewright.nouns.policy import ReleasePolicy
+from edgewright.nouns.profile import Profile
+from edgewright.nouns.progress import Progress
+from edgewright.precisions import EXACT, usable
+
+
+class Recipe(Noun, frozen=True, kw_only=True):
+    """A target, the precision that was asked for (None: none was), the one to take then, and where it has to run."""
+
+    target: str
+    precision: str | None
+    default_precision: str
+    accelerator: str = ""
+    max_opset: int | None = None
+
+
+def recipe_of(
+    wanted: ModelRequest, profile: Profile, source_format: str, accelerator: str | None = None
+) -> Recipe:
+    """The target and precision of a profile for a source.
+
+    Args:
+        accelerator: the command line's; without one the budget's or the project's decides.
+
+    Raises:
+        UsageError: there is no such target.
+        ConversionError: the source cannot be converted to any target of the profile.
+    """
+    if wanted.target:
+        targets.load(wanted.target)
+    possible = targets_of(source_format)
+    asked = (wanted.target,) if wanted.target else profile.targets
+    for target in asked:
+        if target in possible:
+            return Recipe(
+                target=target,
+                precision=wanted.precision_of(profile),
+                default_precision=default_precision(wanted.model, profile, target),
+                accelerator=accelerator_of(wanted, profile, accelerator),
+            )
+    raise ConversionError(
+        f"no conversion from {source_format} to {' or '.join(asked)}, the targets of {profile.name}",
+        hint=f"from {source_format} there is: {', '.join(possible) or 'none'}; `edgewright targets` lists all",
+        code=Code.NO_EDGE,
+    )
+
+
+def compile_request(wanted: ModelRequest, recipe: Recipe) -> CompileRequest:
+    """What to compile for a recipe: the one place where `convert` and `deploy` turn into a compilation."""
+    conversion = msgspec.structs.replace(wanted.model.conversion, accelerator=recipe.accelerator)
+    return CompileRequest(
+        model=msgspec.structs.replace(wanted.model, conversion=conversion),
+        target=recipe.target,
+        precision=recipe.precision,
+        default_precision=recipe.default_precision,
+        max_opset=recipe.max_opset,
+        use_cache=wanted.use_cache,
+    )
+
+
+def default_precision(model: ModelInput, profile: Profile, target: str) -> str:
+    """The profile's precision, where the target makes it and what it needs is given; else 32-bit floats."""
+    found = usable(
+        profile.precision,
+        targets.load(target).precisions,
+        data=not isinstance(model.calibration, Absent),
+        layers=bool(model.conversion.keep_float),
+    )
+    return profile.precision if found else EXACT.name
+
+
+def accelerator_of(wanted: ModelRequest, profile: Profile, given: str | None) -> str:
+    """The accelerator that the user or the budget names; empty where any will do."""
+    named = given or wanted.budget_of(profile).accelerator or wanted.model.conversion.accelerator
+    return "" if named in ("cpu", "auto") else named
+
+
+def check_synthetic(policy: ReleasePolicy, artifact: Artifact) -> None:
+    """Raises DataError when an artifact was calibrated without data and that was not allowed."""
+    if artifact.manifest.calibration.kind == "synthetic" and not policy.allow_synthetic:
+        raise DataError(
+            "the artifact was calibrated with synthetic data: its answers on real inputs are unknown",
+            hint="give --calibration FILE, or --allow-synthetic to ship it all the same",
+            code=Code.SYNTHETIC_CALIBRATION,
+        )
+
+
+class Builder:
+    """Builds each recipe once.
+
+    Args:
+        request: names the source, or an artifact that every board gets as it is.
+    """
+
+    def __init__(self, request: DeployRequest, source_format: str, progress: Progress) -> None:
+        self._request = request
+        self._format = source_format
+        self._progress = progress
+        self._built: dict[Recipe, Artifact | EdgewrightError] = {}
+
+    def build(
+        self, profiles: Sequence[Profile], workers: Workers | None = None
+    ) -> list[Artifact | EdgewrightError]:
+        """The artifact of each profile, or why there is none: one board's trouble is not another's."""
+        with ExitStack() as stack:
+            used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
+            return [self._of(profile, used) for profile in profiles]
+
+    def rebuild(
+        self, wanted: Sequence[tuple[Profile, int]], workers: Workers | None = None
+    ) -> list[Artifact | EdgewrightError]:
+        """The artifact of each profile with no newer ONNX opset than given."""
+        with ExitStack() as stack:
+            used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
+            return [self._of(profile, used, opset) for profile, opset in wanted]
+
+    def _of(
+        self, profile: Profile, workers: Workers, max_opset: int | None = None
+    ) -> Artifact | EdgewrightError:
+        given = self._request.artifact
+        try:
+            if given is not None:
+                check_synthetic(self._request.policy, given)
+                return given
+            recipe = recipe_of(self._request.wanted, profile, self._format, self._request.policy.accelerator)
+            recipe = msgspec.structs.replace(recipe, max_opset=max_opset)
+        except EdgewrightError as error:
+            return error
+        if recipe not in self._built:
+            try:
+                self._built[recipe] = self._compile(recipe, workers)
+            except EdgewrightError as error:
+                self._built[recipe] = error
+        return self._built[recipe]
+
+    def _compile(self, recipe: Recipe, workers: Workers) -> Artifact:
+        artifact = compile_model(compile_request(self._request.wanted, recipe), self._progress, workers)
+        check_synthetic(self._request.policy, artifact)
+        return artifact

@@ -1,0 +1,59 @@
+"""Settles an activation whose acknowledgement was lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from edgewright.connect.session import Session
+from edgewright.deploy.board_record import Trace
+from edgewright.errors import BoardError, Code, Unreachable
+from edgewright.wire import commands
+
+SETTLE_PAUSE_S = 2.0  # between two attempts to ask what became of an activation
+
+
+def settle(reopen: Callable[[], AbstractContextManager[Session]], txn: str, attempts: int = 3) -> str:
+    """What became of a transaction whose acknowledgement was lost: commits it if it is still on trial.
+
+    Returns:
+        `committed`, `reverted`, or `unknown`: the board never saw it.
+
+    Raises:
+        Unreachable: the board could not be asked.
+    """
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(SETTLE_PAUSE_S)
+        try:
+            with reopen() as session:
+                outcome = session.call(commands.AskOutcome(txn=txn)).outcome
+                if outcome == "trial":
+                    outcome = session.call(commands.Commit(txn=txn)).outcome
+                return outcome
+        except Unreachable:
+            continue
+    raise Unreachable(
+        "the link broke during the activation, and the board does not answer",
+        hint="it commits or reverts by itself within the deadline: `edgewright status` tells",
+    )
+
+
+def settled(trace: Trace, outcome: str) -> None:
+    """Ends the activation in the trace.
+
+    Raises:
+        BoardError: the board reverted it.
+        Unreachable: the link broke before the activation reached the board.
+    """
+    trace.activating = False
+    if outcome == "committed":
+        return
+    if outcome == "reverted":
+        raise BoardError(
+            "the commit came too late: the board has put the old release back",
+            hint="allow a longer trial: deploy --deadline SECONDS",
+            code=Code.REVERTED,
+        )
+    raise Unreachable("the link broke before the board activated anything", hint="run it again")

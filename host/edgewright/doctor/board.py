@@ -1,0 +1,100 @@
+"""Diagnoses a board: what stops a deployment, with hints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgewright.connect.session import Session
+from edgewright.deploy import preflight
+from edgewright.doctor import runtime_availability
+from edgewright.doctor.conditions import doubts
+from edgewright.doctor.runtime_availability import TargetFit
+from edgewright.errors import EdgewrightError
+from edgewright.nouns.base import Noun
+from edgewright.nouns.board import Board
+from edgewright.nouns.facts import Facts
+from edgewright.nouns.finding import ADVICE, PROBLEM, Finding
+from edgewright.nouns.profile import Profile
+from edgewright.runtimes.profile_match import by_model, how_to_set, profile_of
+from edgewright.wire import commands
+
+GUARD_SECONDS = 120.0
+
+
+class Diagnosis(Noun, frozen=True, kw_only=True):
+    """A board's facts, its profile, what can run there and what was found.
+
+    Attributes:
+        profile: its name, empty where none fits.
+        targets: those of the profile, in its order; empty where its Python is none that wheels are made for.
+    """
+
+    facts: Facts
+    profile: str
+    targets: tuple[TargetFit, ...] = ()
+    findings: tuple[Finding, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing stops a deployment."""
+        return all(finding.level != PROBLEM for finding in self.findings)
+
+
+def guarded(session: Session, install: bool) -> list[Finding]:
+    """Installs or removes the reboot guard; a finding where that did not go well."""
+    answer = session.call(commands.Guard(install=install), timeout_s=GUARD_SECONDS)
+    if not install or (answer.guard != "none" and answer.tested):
+        return []
+    why = answer.why or "its test failed"
+    return [Finding(level=PROBLEM, message=f"the reboot guard could not be installed: {why}",
+                    hint="run `python3 <root>/agent/<sha256>.pyz guard --root <root>` at boot yourself")]  # fmt: skip
+
+
+def diagnose(board: Board, facts: Facts, known: Sequence[Finding] = ()) -> Diagnosis:
+    """Looks at the facts of a board as a deployment would, and at what would make its figures doubtful.
+
+    Args:
+        known: findings that came before.
+    """
+    found: list[Finding] = list(known)
+    profile: Profile | None = None
+    fits: tuple[TargetFit, ...] = ()
+    try:
+        profile = profile_of(board, facts)
+        found += misfit(facts, profile, board.name)
+        found += doubtful_profile(board, facts, profile)
+        fits = runtime_availability.target_fits(facts, profile)
+        found += runtime_availability.findings(facts, fits)
+    except EdgewrightError as error:
+        found.append(Finding(level=PROBLEM, message=error.message, hint=error.hint))
+    found += doubts(facts, board.name)
+    name = profile.name if profile else ""
+    return Diagnosis(facts=facts, profile=name, targets=fits, findings=tuple(found))
+
+
+def misfit(facts: Facts, profile: Profile, board: str) -> list[Finding]:
+    """What a deployment would refuse before anything is sent."""
+    try:
+        preflight.check_board(facts, profile, board=board)
+    except EdgewrightError as error:
+        return [Finding(level=PROBLEM, message=error.message, hint=error.hint)]
+    return []
+
+
+def doubtful_profile(board: Board, facts: Facts, profile: Profile) -> list[Finding]:
+    """Whether the board looks like another kind, or like none that is known better than by its architecture."""
+    named = by_model(facts)
+    if board.profile and named is not None and profile.models and named.name != profile.name:
+        message = (
+            f"the fleet file says profile {profile.name}, the board says {facts.model}: profile {named.name}"
+        )
+        return [Finding(level=ADVICE, message=message, hint=how_to_set(board, named.name))]
+    told = not facts.model or "model" in facts.simulated
+    if named is None and not board.profile and not told and facts.arch != "x86_64":
+        message = f"no dedicated profile for {facts.model}: using {profile.name}"
+        hint = f"write a profile for it: `edgewright profiles show {profile.name}` shows the keys"
+        return [Finding(level=ADVICE, message=message, hint=hint)]
+    if "myriad" in facts.accelerators and "myriad" not in profile.accelerators:
+        message = f"a Neural Compute Stick is plugged in, which profile {profile.name} does not use"
+        return [Finding(level=ADVICE, message=message, hint=how_to_set(board, "intel-ncs2"))]
+    return []

@@ -1,0 +1,1 @@
+"""SSH servers of simulated boards."""

@@ -1,0 +1,174 @@
+"""An emulated machine: an arm64 kernel and userland in `qemu-system-aarch64`, with a device tree that names a board.
+
+Everything of one is in its board's folder: a disk that holds what differs from the userland's, an initrd with its
+keys, a device tree, a console log. Ending its process is cutting its power.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from edgewright.errors import Code
+from edgewright.lab.emulation import initrd, isolation, userland_board
+from edgewright.lab.emulation.userland import Image
+from edgewright.lab.registry import registration, state
+from edgewright.lab.registry.state import BoardRecord, LabError
+from edgewright.lab.servers import openssh
+from edgewright.lab.servers.openssh import PortTakenError
+from edgewright.nouns.profile import Profile
+
+TOOLS = {
+    "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-img": "qemu-utils",
+    "fdtput": "device-tree-compiler",
+    "mke2fs": "e2fsprogs",
+}
+CPUS = 2
+MEMORY_MB = (512, 2048)  # least and most that is given to one, whatever its profile says
+DISK = "4G"  # sparse
+START_SECONDS = 120.0
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def tools() -> dict[str, str]:
+    """The programs that an emulated machine needs, by name.
+
+    Raises:
+        LabError: one is missing; the hint installs it.
+    """
+    path = f"{os.environ.get('PATH', os.defpath)}:{SBIN}"
+    found = {tool: shutil.which(tool, path=path) for tool in TOOLS}
+    missing = [TOOLS[tool] for tool, where in found.items() if where is None]
+    if missing:
+        raise LabError(
+            f"an emulated machine needs {', '.join(tool for tool, where in found.items() if where is None)}",
+            hint=f"install it: `sudo apt-get install {' '.join(missing)}`",
+            code=Code.TOOL_MISSING,
+        )
+    return {tool: str(where) for tool, where in found.items()}
+
+
+def make(folder: Path, image: Image, profile: Profile | None, serial: str) -> None:
+    """Prepares a board's disk and device tree. The userland's own disk is made once and shared."""
+    used = tools()
+    base = _base_disk(image, used["mke2fs"])
+    disk = folder / "disk.qcow2"
+    _run([used["qemu-img"], "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "raw", str(disk)])
+    tree = folder / "board.dtb"
+    _run([*_hardware(used, profile), "-machine", f"dumpdtb={tree}", "-display", "none"])
+    model = profile.models[0].rstrip("*") if profile and profile.models else "Emulated arm64 board"
+    for key, value in (("model", model), ("serial-number", serial)):
+        _run([used["fdtput"], "-t", "s", str(tree), "/", key, value])
+
+
+def _base_disk(image: Image, mke2fs: str) -> Path:
+    disk = image.root.with_name(f"{image.root.name}.ext4")
+    if not disk.is_file():
+        scratch = disk.with_suffix(f".{os.getpid()}")
+        try:
+            _run([mke2fs, "-q", "-t", "ext4", "-m", "0", "-d", str(image.root), str(scratch), DISK])
+            scratch.replace(disk)
+        finally:
+            scratch.unlink(missing_ok=True)
+    return disk
+
+
+def _hardware(used: dict[str, str], profile: Profile | None) -> list[str]:
+    """The command line of the same machine, whether it is run or only described."""
+    least, most = MEMORY_MB
+    memory = min(max(profile.memory_mb if profile else least, least), most)
+    return [
+        used["qemu-system-aarch64"], "-nodefaults", "-M", "virt", "-cpu", userland_board.CPU, "-smp", str(CPUS), "-m", str(memory),
+    ]  # fmt: skip
+
+
+def write_config(folder: Path, public: str) -> None:
+    """Writes what sshd inside is to know."""
+    inside = f"/{initrd.FOLDER}"
+    lines = openssh.CONFIG.format(port=22, folder=inside, escaped=inside, environment="no")
+    lines = lines.replace("ListenAddress 127.0.0.1:22", "ListenAddress 0.0.0.0:22")
+    (folder / "sshd_config").write_text(lines)
+    (folder / "authorized_keys").write_text(f"{public}\n")
+
+
+def start(lab: str, board: BoardRecord, image: Image, profile: Profile | None) -> int:
+    """Boots the machine; returns once its sshd answers.
+
+    Returns:
+        The process id of its emulator.
+
+    Raises:
+        PortTakenError: another program has its port.
+        LabError: it did not come up; the last words of its console are in the message.
+    """
+    folder = state.board_folder(lab, board.name)
+    used = tools()
+    files = {
+        name: (folder / name).read_bytes()
+        for name in ("passwd", "group", "sshd_config", "authorized_keys", "host_key", "host_key.pub")
+    }
+    files["facts.json"] = (registration.root(lab, board) / "facts.json").read_bytes()
+    data = initrd.build(image.root, files, name=board.name, user=isolation.USER, uid=isolation.UID)
+    (folder / "initrd").write_bytes(data)
+    kernel = next(iter(sorted(image.root.glob("boot/vmlinuz-*"))))
+    console, pid_file = folder / "console.log", folder / "server.pid"
+    pid_file.unlink(missing_ok=True)
+    command = [
+        *_hardware(used, profile), "-dtb", str(folder / "board.dtb"), "-kernel", str(kernel),
+        "-initrd", str(folder / "initrd"), "-append", "console=ttyAMA0 quiet panic=-1", "-no-reboot",
+        "-drive", f"if=none,id=disk,format=qcow2,file={_escaped(folder / 'disk.qcow2')}",
+        "-device", "virtio-blk-device,drive=disk", "-device", "virtio-rng-device",
+        "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:{registration.ADDRESS}:{board.port}-:22",
+        "-device", "virtio-net-device,netdev=net", "-display", "none", "-monitor", "none",
+        "-serial", f"file:{_escaped(console)}", "-pidfile", str(pid_file), "-daemonize",
+    ]  # fmt: skip
+    try:
+        _run(command)
+    except LabError as error:
+        if "Could not set up host forwarding" in error.message:
+            raise PortTakenError(board.name) from None
+        raise
+    _wait(board, console, pid_file)
+    return int(pid_file.read_text())
+
+
+def _escaped(path: Path) -> str:
+    """A path inside one of qemu's option lists."""
+    return str(path).replace(",", ",,")
+
+
+def _wait(board: BoardRecord, console: Path, pid_file: Path) -> None:
+    """Until sshd inside says who it is: qemu itself takes connections from the beginning."""
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if not Path(f"/proc/{pid_file.read_text().strip()}").exists():
+            break
+        try:
+            with socket.create_connection((registration.ADDRESS, board.port), timeout=3) as link:
+                if link.recv(8).startswith(b"SSH-"):
+                    return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise LabError(
+        f"the emulated machine {board.name} did not come up: {openssh.last_line(console)}",
+        hint=f"its console: {console}",
+    )
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=300, check=False,
+            stdin=subprocess.DEVNULL, env={"PATH": f"{os.environ.get('PATH', os.defpath)}:{SBIN}", "LC_ALL": "C"},
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LabError(f"{Path(command[0]).name} failed: {error}") from None
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines() or [f"exit code {done.returncode}"]
+        raise LabError(f"{Path(command[0]).name} failed: {said[-1]}")

@@ -1,0 +1,1 @@
+"""Runtimes for boards: which wheels fit, where they come from, how they are installed."""

@@ -1,0 +1,1 @@
+"""Bundles: one file with the wheels of runtimes, for hosts without internet."""

@@ -1,0 +1,168 @@
+"""Chooses a runtime for a board: from given files, from a bundle, or the best wheel of the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from edgewright.errors import Code, EdgewrightError
+from edgewright.nouns.base import Noun
+from edgewright.nouns.target import RuntimeRow, Target
+from edgewright.runtimes import compatibility, wheel_sets
+from edgewright.runtimes import wheels as wheel_files
+from edgewright.runtimes.wheel_sets import Kit
+from edgewright.runtimes.wheel_tags import WheelHost
+from edgewright.runtimes.wheels import Wheel
+
+
+class Offer(Noun, frozen=True, kw_only=True):
+    """What a bundle holds.
+
+    Attributes:
+        title: the bundle's name, for messages.
+        inside: its wheels by file name, where it was only looked into; None: they are in the store.
+    """
+
+    title: str
+    kits: tuple[Kit, ...]
+    inside: Mapping[str, Wheel] | None = None
+
+
+class Picked(Noun, frozen=True, kw_only=True):
+    """A runtime that was picked.
+
+    Attributes:
+        wheels: those that are here already; None: none yet.
+        asked: what is still to be resolved, as requirement specifiers.
+        bundled: it is a bundle's.
+    """
+
+    row: RuntimeRow
+    wheels: list[Wheel] | None = None
+    asked: tuple[str, ...] = ()
+    bundled: bool = False
+
+    @property
+    def title(self) -> str:
+        """Name and version."""
+        return f"{self.row.distribution} {self.row.version}"
+
+
+class Search:
+    """Looks for the runtime of one target for one board.
+
+    Args:
+        version: only this one will do.
+        requires: what the artifact asks of it.
+    """
+
+    def __init__(
+        self, target: Target, host: WheelHost, version: str | None, requires: Mapping[str, int]
+    ) -> None:
+        self.target = target
+        self.host = host
+        self.version = version
+        self.requires = requires
+
+    def given(self, files: Sequence[Path]) -> Picked:
+        """The runtime among wheel files; what it needs besides and is not among them is to be resolved."""
+        main, others = split(wheel_files.given(self.host, files), self.target)
+        have = {wheel.distribution for wheel in others}
+        like = self.like(main.distribution)
+        requires = self.target.requirements if like is None else like.requires
+        row = RuntimeRow(
+            distribution=main.distribution,
+            version=main.version,
+            python=self.host.python,
+            archs=(self.host.arch,),
+            glibc="",
+            requires=(),
+            own=() if like is None or "numpy" in have else like.own,
+        )
+        asked = tuple(one for one in requires if bare_name(one) not in have)
+        return Picked(row=row, wheels=[main, *others], asked=asked)
+
+    def like(self, name: str) -> RuntimeRow | None:
+        """The row whose needs a wheel of that name has too, such as onnxruntime's for onnxruntime-gpu."""
+        rows = compatibility.rows(self.target, self.host)
+        same = [row for row in rows if name.startswith(row.distribution)]
+        return next(iter(same or rows), None)
+
+    def offered(self, offer: Offer) -> Picked:
+        """The runtime in a bundle."""
+        picked = self.whole(offer.kits, self.version, offer.inside)
+        if picked is None:
+            raise wheel_sets.none_fits(offer.kits, self.target, self.host, offer.title)
+        return picked
+
+    def best(self) -> Picked:
+        """The best wheel that there is for the board."""
+        row = compatibility.choose(self.target, self.host, self.version, self.requires)
+        number = self.version or row.version
+        asked = (f"{row.distribution}=={number}", *row.requires)
+        return Picked(row=replace(row, version=number), asked=asked)
+
+    def fetched(self, picked: Picked) -> Picked:
+        """The same with all its wheels here. Where the index cannot be reached, what a bundle brought earlier will do.
+
+        Raises:
+            EdgewrightError: `no-wheel`, `index-unreachable`.
+        """
+        if not picked.asked:
+            return picked
+        if picked.wheels is not None:
+            more = wheel_files.resolve(self.host, picked.asked)
+            return replace(picked, wheels=[*picked.wheels, *more], asked=())
+        found = wheel_files.recalled(self.host, picked.asked)
+        if found is None:
+            other = self.brought(picked.row.version) or self.brought(self.version)
+            try:
+                found = wheel_files.resolve(self.host, picked.asked, patient=other is None)
+            except EdgewrightError as error:
+                if other is None or error.code != Code.INDEX_UNREACHABLE:
+                    raise
+                return other
+        return replace(picked, wheels=found, asked=())
+
+    def brought(self, version: str | None) -> Picked | None:
+        """A runtime that a bundle brought to this machine earlier."""
+        return self.whole(wheel_sets.kept(), version)
+
+    def whole(
+        self, some: Iterable[Kit], version: str | None, inside: Mapping[str, Wheel] | None = None
+    ) -> Picked | None:
+        """The best of the kits for the board whose wheels are all there."""
+        for kit in wheel_sets.fitting(some, self.target, self.host, version, self.requires):
+            found = (
+                wheel_sets.stored(kit) if inside is None else [inside[file] for file in sorted(kit.wheels)]
+            )
+            if found is not None:
+                return Picked(row=wheel_sets.row_of(kit, self.target), wheels=found, bundled=True)
+        return None
+
+
+def bare_name(requirement: str) -> str:
+    """`numpy` of `numpy>=1.21`."""
+    return str(canonicalize_name(Requirement(requirement).name))
+
+
+def split(found: list[Wheel], target: Target) -> tuple[Wheel, list[Wheel]]:
+    """The runtime's own wheel, such as onnxruntime or onnxruntime-gpu, and the others.
+
+    Raises:
+        EdgewrightError: none or several of them are a runtime of the target.
+    """
+    names = sorted({str(canonicalize_name(row.distribution)) for row in target.runtimes})
+    mains = [wheel for wheel in found if wheel.distribution.startswith(tuple(names))]
+    if len(mains) != 1:
+        files = ", ".join(wheel.file for wheel in found)
+        raise EdgewrightError(
+            f"{len(mains)} of the wheels are a runtime of {target.name}: {files}",
+            hint=f"give one of {', '.join(names)}",
+            code=Code.WRONG_WHEEL,
+        )
+    return mains[0], [wheel for wheel in found if wheel is not mains[0]]

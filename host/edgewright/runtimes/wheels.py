@@ -1,0 +1,234 @@
+"""Resolves wheels for a board with pip on this machine, and keeps them by content."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from edgewright.config import home, usage_marks
+from edgewright.config.zip_errors import BAD_ZIP
+from edgewright.errors import Code, EdgewrightError
+from edgewright.files import sha256_file, write_atomic
+from edgewright.nouns.base import Noun
+from edgewright.runtimes.wheel_tags import WheelHost, parse
+
+PIP_SECONDS = 1800
+OFFLINE = (
+    "NewConnectionError",
+    "ConnectTimeout",
+    "Name or service",
+    "name resolution",
+    "ProxyError",
+    "SSLError",
+)
+
+
+class Wheel(Noun, frozen=True, kw_only=True):
+    """One wheel file on this machine: its name, its canonical distribution and version, sha256, bytes.
+
+    `member`: its name in the zip file at `path`, where it only lies in a bundle.
+    """
+
+    file: str
+    distribution: str
+    version: str
+    sha256: str
+    size: int
+    path: Path
+    member: str = ""
+
+
+def resolve(host: WheelHost, requirements: Sequence[str], *, patient: bool = True) -> list[Wheel]:
+    """One wheel for each requirement, from the cache or from pip's index, dependencies not followed.
+
+    What was resolved once stays so: the same requirements for the same kind of board give the same files.
+
+    Args:
+        patient: False if there is an alternative to the index: then an unreachable index is reported sooner.
+
+    Raises:
+        EdgewrightError: `no-wheel`, none exists for this board; `index-unreachable`.
+    """
+    folder = home.folder("wheels")
+    with locked(folder):
+        found = recalled(host, requirements)
+        if found is None:
+            found = download(host, requirements, folder, patient=patient)
+            rows = json.dumps([[wheel.sha256, wheel.file] for wheel in found], indent=1)
+            write_atomic(folder / f"{key(host, requirements)}.json", rows)
+        return found
+
+
+def recalled(host: WheelHost, requirements: Sequence[str]) -> list[Wheel] | None:
+    """What an earlier `resolve` gave, without asking anyone; None where it is gone or there was none."""
+    found = recall(home.folder("wheels") / f"{key(host, requirements)}.json")
+    return found if found and all([usage_marks.hold(wheel.path.parent) for wheel in found]) else None
+
+
+def key(host: WheelHost, requirements: Sequence[str]) -> str:
+    """Names a resolution: what was asked for, for which kind of board."""
+    asked = [sorted(requirements), host.python, host.abi, host.platforms]
+    return hashlib.sha256(json.dumps(asked).encode("utf-8")).hexdigest()
+
+
+def recall(note: Path) -> list[Wheel] | None:
+    """The wheels of an earlier resolution, if every file is still what it was."""
+    try:
+        rows = msgspec.json.decode(note.read_bytes(), type=list[tuple[str, str]])
+        found = [describe(note.parent / sha256 / file) for sha256, file in rows]
+    except (OSError, msgspec.MsgspecError, EdgewrightError):
+        return None
+    return found if [wheel.sha256 for wheel in found] == [sha256 for sha256, _ in rows] else None
+
+
+def download(
+    host: WheelHost, requirements: Sequence[str], folder: Path, *, patient: bool = True
+) -> list[Wheel]:
+    """Has pip fetch the wheels, then moves each to a folder of its content's name."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as work:
+        run_pip(pip_command(host, requirements, Path(work), patient=patient), host, requirements)
+        found: list[Wheel] = []
+        for file in sorted(Path(work).glob("*.whl")):
+            wheel = describe(file)
+            place = folder / wheel.sha256
+            place.mkdir(exist_ok=True)
+            while not usage_marks.hold(place):  # pruned between the two
+                place.mkdir(exist_ok=True)
+            shutil.move(file, place / file.name)  # within one file system: a rename
+            found.append(msgspec.structs.replace(wheel, path=place / file.name))
+        return found
+
+
+def pip_command(
+    host: WheelHost, requirements: Sequence[str], into: Path, *, patient: bool = True
+) -> list[str]:
+    """The arguments that make pip resolve for another machine."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+    ]
+    command += ["--only-binary=:all:", "--no-deps", "--dest", str(into)]
+    command += ["--retries", "2"] if patient else ["--retries", "1", "--timeout", "5"]
+    command += ["--python-version", host.python, "--implementation", "cp", "--abi", host.abi]
+    for platform in host.platforms:
+        command += ["--platform", platform]
+    return [*command, "--", *requirements]
+
+
+def run_pip(command: list[str], host: WheelHost, requirements: Sequence[str]) -> None:
+    """Runs pip; its failure becomes one error."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PIP_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise unreachable(f"pip did not end within {PIP_SECONDS} s") from error
+    if done.returncode == 0:
+        return
+    errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+    if any(sign in done.stderr for sign in OFFLINE):
+        raise unreachable(f"{', '.join(requirements)} was asked for")
+    missing = [line for line in errors if line.startswith("No matching distribution found for ")]
+    if missing:
+        what = missing[0].removeprefix("No matching distribution found for ")
+        raise EdgewrightError(
+            f"no wheel of {what} for {host.title}",
+            hint="give one with --wheel FILE, or use another target",
+            code=Code.NO_WHEEL,
+        )
+    last = errors[0] if errors else done.stderr.strip()[-300:] or f"exit code {done.returncode}"
+    raise EdgewrightError(
+        f"pip could not fetch {', '.join(requirements)}: {last}",
+        hint="check that `python -m pip --version` works",
+    )
+
+
+def unreachable(what: str) -> EdgewrightError:
+    """The index does not answer."""
+    hint = (
+        "is this machine online? else bring a bundle: `edgewright provision --bundle FILE --profile NAME` "
+        "writes one where there is internet; or give the wheels with --wheel FILE"
+    )
+    return EdgewrightError(f"cannot reach the package index: {what}", hint=hint, code=Code.INDEX_UNREACHABLE)
+
+
+def given(host: WheelHost, files: Sequence[Path]) -> list[Wheel]:
+    """Wheel files that the user gave, each checked against the board.
+
+    Raises:
+        EdgewrightError: not a wheel, unreadable, or not for this board.
+    """
+    found = [describe(file) for file in files]
+    for wheel in found:
+        tags = parse(wheel.file)[3]
+        if not tags & host.tags:
+            raise EdgewrightError(
+                f"{wheel.file} is not for {host.title}",
+                hint=f"the board takes tags like {host.abi}-{host.abi}-{host.platforms[0]}",
+                code=Code.WRONG_WHEEL,
+            )
+    return found
+
+
+def describe(file: Path) -> Wheel:
+    """What a wheel file is, by its name and its bytes."""
+    from packaging.utils import InvalidWheelFilename
+
+    try:
+        distribution, version = parse(file.name)[:2]
+        if not file.exists():
+            raise EdgewrightError(f"no such wheel: {file}", hint="check the path", code=Code.FILE_NOT_FOUND)
+        if not is_zip(file):
+            raise EdgewrightError(f"not a wheel: {file}", hint="download it again")
+        size = file.stat().st_size
+    except InvalidWheelFilename as error:
+        raise EdgewrightError(
+            f"not the name of a wheel: {file.name}", hint="keep the name that it had"
+        ) from error
+    except OSError as error:
+        raise EdgewrightError(
+            f"cannot read the wheel {file}: {error.strerror}", hint="check the path"
+        ) from error
+    return Wheel(
+        file=file.name,
+        distribution=str(distribution),
+        version=str(version),
+        sha256=sha256_file(file),
+        size=size,
+        path=file,
+    )
+
+
+def is_zip(file: Path) -> bool:
+    """Whether a file has the end of a zip file."""
+    try:
+        return zipfile.is_zipfile(file)
+    except BAD_ZIP:
+        return False
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One resolution at a time, over threads and processes: many boards of a kind want the same wheels."""
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
