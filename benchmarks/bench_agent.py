@@ -38,7 +38,7 @@ BARE = "import json,hashlib,subprocess,os;os.write(1,bytes(1));os.read(0,1)"
 COMPARE = """
 import json, sys, time
 sys.path.insert(0, sys.argv[1])
-from edgewright_agent import work
+from edgewright_agent.checks import verify as work
 began = time.process_time()
 found = work.compare(sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))
 spent = time.process_time() - began

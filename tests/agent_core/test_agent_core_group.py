@@ -99,7 +99,7 @@ def test_a_group_that_is_none_is_refused_before_anything_is_opened(group, connec
 def test_a_login_outside_the_group_is_refused():
     program = (
         "import grp, os, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from edgewright_agent import root\n"
+        "from edgewright_agent.storage import root\n"
         "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "try:\n    root.gid_of('root', '/srv/models')\n"
         "except root.AgentError as error:\n    print(error.code, error.message, error.about)\n"

@@ -19,7 +19,7 @@ from edgewright_agent.session.channel import Channel, Closed
 SERVE = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from edgewright_agent import server
+from edgewright_agent.session import server
 source, sink = server.take_descriptors()
 agent, greeting = server.greet({"root": sys.argv[2], "agent": {"sha256": sys.argv[3]}}, b"")
 one = server.Server(agent, source, sink, silence_s=3.0)
@@ -102,7 +102,7 @@ def test_an_agent_whose_host_fell_silent_ends_and_gives_its_lease_back(connect, 
 CHANGE = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from edgewright_agent import server
+from edgewright_agent.session import server
 hello = {"root": sys.argv[2], "agent": {"sha256": sys.argv[3]}}
 work = server.Server.answer
 def slowly(self, line):
@@ -138,7 +138,7 @@ def test_a_signal_lets_a_change_be_whole_and_ends_the_agent_at_once(kit, root):
 WORK = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from edgewright_agent import server
+from edgewright_agent.session import server
 with open(f"{sys.argv[2]}/agent/{sys.argv[3]}.pyz", "rb") as file:
     data = file.read()
 source, sink = server.take_descriptors()
@@ -197,7 +197,7 @@ def test_a_command_ends_with_its_hosts_words_and_not_before(talks, kit, root, py
 BROKEN = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from edgewright_agent import server
+from edgewright_agent.session import server
 def serve(self):
     raise RuntimeError("can't start new thread")
 server.Server.serve = serve

@@ -169,7 +169,7 @@ def test_an_agent_that_is_killed_takes_its_child_along(make_job, make_release, b
     source = str(Path(spawn.__file__).parents[1])
     program = (
         f"import sys, json; sys.path.insert(0, {source!r})\n"
-        "from edgewright_agent import children\n"
+        "from edgewright_agent.processes import children\n"
         f"job = json.load(open({str(tmp_path / 'job.json')!r}))\n"
         f"request = dict(do='infer', path=job['folder'] + '/goldens.npz', out={str(tmp_path / 'o')!r})\n"
         "children.run(job, request, print)\n"

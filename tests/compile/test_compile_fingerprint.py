@@ -56,7 +56,7 @@ print(json.dumps({"key": found.key, "found": found.artifact is not None}))
 PREPARE = """
 import json, sys
 from pathlib import Path
-from edgewright.compile import evaluation
+from edgewright.compile.data import evaluation_set as evaluation
 from edgewright.nouns.artifact import TensorSpec
 real = TensorSpec(name="x", shape=(2,), dtype="float32")
 found = evaluation.prepare(Path(sys.argv[1]), (real,))
@@ -72,7 +72,7 @@ print(json.dumps(fingerprint()))
 IMPORTED = """
 import json, sys
 from pathlib import Path
-from edgewright.compile import fingerprint
+from edgewright.compile.inspection import code_fingerprint as fingerprint
 Path(sys.argv[1]).write_text(Path(sys.argv[1]).read_text() + "# edited after the import\\n")
 print(json.dumps([fingerprint.fingerprint(), fingerprint.unchanged()]))
 """

@@ -87,8 +87,8 @@ def test_board_code_is_annotated_and_packing_takes_nothing_else(file: Path) -> N
         ('x = {"a": "b"}', 'x = {"a": "b"}'),
         ('else: "b"', 'else: "b"'),
         ("from edgewright_agent import shapes\nx", "\nx"),
-        ("from edgewright_agent import shapes, spawn", "from edgewright_agent import  spawn"),
-        ("from edgewright_agent import lease, shapes", "from edgewright_agent import lease"),
+        ("from edgewright_agent.processes import spawn; from edgewright_agent import shapes", "from edgewright_agent import  spawn"),
+        ("from edgewright_agent.storage import lease; from edgewright_agent import shapes", "from edgewright_agent.storage import lease"),
         ("from edgewright_agent import (\n    a,\n    shapes,\n)", "from edgewright_agent import (\n    a,\n\n)"),
     ],
 )  # fmt: skip

@@ -33,7 +33,7 @@ IMPORT = """
 import json, sys
 exec(sys.argv[1])
 install(open(sys.argv[2], "rb").read())
-from edgewright_agent import runners
+from edgewright_agent.installed import runners
 sources = json.loads(sys.stdin.read())
 print(runners.load(sources, sys.argv[3]).__name__)
 for name in sorted(sources):

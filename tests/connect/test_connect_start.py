@@ -177,7 +177,7 @@ def test_a_traceback_from_the_package_shows_its_lines(version):
 
 def test_building_imports_no_target():
     code = (
-        "import sys; from edgewright.connect import agent_package; agent_package.package();"
+        "import sys; from edgewright.connect.agent import package as agent_package; agent_package.package();"
         "print([name for name in sys.modules if name.startswith(('edgewright_targets.', 'numpy'))])"
     )
     done = subprocess.run(

@@ -15,7 +15,7 @@ from edgewright_agent.lifecycle import watchdog
 # a watchdog that says when it sleeps, which is after each look at the state
 WATCH = """
 import sys, time, types
-from edgewright_agent import deadline
+from edgewright_agent.lifecycle import deadline
 def sleep(seconds):
     print("sleeps", flush=True)
     time.sleep(seconds)

@@ -17,7 +17,7 @@ from edgewright.errors import UsageError
 from edgewright.store import cache
 
 HOLDER = (
-    "import sys, pathlib; from edgewright.config import in_use\n"
+    "import sys, pathlib; from edgewright.config import usage_marks as in_use\n"
     "print(in_use.hold(pathlib.Path(sys.argv[1])), flush=True); sys.stdin.read()\n"
 )
 

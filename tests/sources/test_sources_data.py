@@ -26,7 +26,7 @@ STREAM = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from edgewright.compile import data
+from edgewright.compile.data import samples as data
 from edgewright.compile.data.calibration import SampleSet
 from edgewright.nouns.artifact import TensorSpec
 spec = TensorSpec(name="image", shape=(1, 32, 32, 3), dtype="float32")

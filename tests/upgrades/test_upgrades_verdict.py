@@ -202,7 +202,7 @@ with zipfile.ZipFile(io.BytesIO(data)) as archive:
     exec(json.loads(archive.read("sources.json").decode())["edgewright_agent/loader.py"], loader)
 loader["install"](data)
 from edgewright_agent import work
-from edgewright_agent.lifecycle.agent import Agent
+from edgewright_agent.agent import Agent
 for line in sys.stdin:
     print(repr(work.compare(*json.loads(line))))
 """

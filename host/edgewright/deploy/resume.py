@@ -19,7 +19,7 @@ from edgewright.deploy.journal import NoJournal
 from edgewright.deploy.outcomes import failed
 from edgewright.deploy.shipment import Shipment, check_unchanged, shipment_of
 from edgewright.deploy.task import BoardTask, Tools, run_tasks
-from edgewright.errors import ArtifactError, DataError, EdgewrightError, GateRefused, UsageError
+from edgewright.errors import ArtifactError, Code, DataError, EdgewrightError, GateRefused, UsageError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
@@ -80,7 +80,7 @@ def resume(
             raise EdgewrightError(
                 f"deployment {name} has ended on all of its boards",
                 hint=f"`edgewright history --model {plan.model.name}` shows how",
-                code="nothing-left",
+                code=Code.NOTHING_LEFT,
             )
         with ExitStack() as stack:
             workers = stack.enter_context(Workers(home.folder("logs") / "convert.log"))
@@ -150,7 +150,7 @@ def same_again(plan: DeployPlan, artifact: str, records: Sequence[BoardRecord], 
         raise DataError(
             "the evaluation set was changed since the deployment began",
             hint="deploy again",
-            code="data-changed",
+            code=Code.DATA_CHANGED,
         )
     return shipment
 
@@ -189,6 +189,6 @@ def gone(plan: DeployPlan, record: BoardRecord) -> BoardOutcome:
     error = GateRefused(
         f"{entry.board} is not in the fleet any more",
         hint="add it, or deploy to another board",
-        code="not-found",
+        code=Code.NOT_FOUND,
     )
     return failed(Board(name=entry.board, address=""), entry.order.model, error, trace)

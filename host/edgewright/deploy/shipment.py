@@ -13,7 +13,7 @@ from edgewright.compile.workers.pool import Workers
 from edgewright.deploy import board_scoring
 from edgewright.deploy.board_answers import function_of
 from edgewright.deploy.board_scoring import Scoring
-from edgewright.errors import DataError
+from edgewright.errors import Code, DataError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.deploy_plan import AttachedFile
 from edgewright.nouns.metric import is_own
@@ -78,5 +78,5 @@ def check_unchanged(file: AttachedFile) -> None:
         raise DataError(
             f"{file.path.name} was changed since the deployment began",
             hint="deploy again",
-            code="data-changed",
+            code=Code.DATA_CHANGED,
         )

@@ -22,7 +22,7 @@ from edgewright.deploy.release import BoardRelease
 from edgewright.deploy.settlement import settled
 from edgewright.deploy.shipment import Shipment
 from edgewright.deploy.transaction import Transaction, new_txn
-from edgewright.errors import Aborted, EdgewrightError, GateRefused
+from edgewright.errors import Aborted, Code, EdgewrightError, GateRefused
 from edgewright.nouns import outcome as words
 from edgewright.nouns.artifact import Artifact, Manifest
 from edgewright.nouns.board import Board
@@ -168,19 +168,19 @@ class BoardTask:
         name, expected = self.board.name, self.entry.expected_current
         if self.entry.board_id not in ("", session.greeting.board_id):
             raise GateRefused(
-                f"{name} is another board than the plan is for", hint=again, code="board-replaced"
+                f"{name} is another board than the plan is for", hint=again, code=Code.BOARD_REPLACED
             )
         if self.record.superseded:
             raise GateRefused(
                 f"a later deployment or rollback of {self.order.model} reached {name}",
                 hint=again,
-                code="superseded",
+                code=Code.SUPERSEDED,
             )
         if expected is not None and current not in (expected, self.entry.release):
             raise GateRefused(
                 f"current is {current or 'absent'}, the plan replaces {expected or 'nothing'}",
                 hint=again,
-                code="conflict",
+                code=Code.CONFLICT,
             )
         if isinstance(self.shipment, EdgewrightError):
             error = self.shipment
@@ -215,7 +215,7 @@ class BoardTask:
         self.trace.checks += found
         if refusal := gate.refusal(found):
             hint = f"change what reads it on the board and give {interface.OPTION}, or deploy it under another --name"
-            raise GateRefused(refusal, hint=f"`current` stays {incumbent.release}; {hint}", code="interface")
+            raise GateRefused(refusal, hint=f"`current` stays {incumbent.release}; {hint}", code=Code.INTERFACE)
 
     def runtime(self, session: Session, manifest: Manifest) -> RuntimeChoice:
         """The runtime that the artifact runs on there; provisioned when the board lacks it."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.config import home
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns import deploy_plan
 from edgewright.nouns.base import Noun
 from edgewright.nouns.deploy_plan import BoardPlan, DeployPlan
@@ -128,7 +128,7 @@ class DeploymentJournal:
             raise EdgewrightError(
                 f"no such deployment: {name}",
                 hint="`edgewright status` lists unfinished ones",
-                code="not-found",
+                code=Code.NOT_FOUND,
             )
         found = deploy_plan.plan_from(row.plan.encode(), row.sha256)
         if found.id != name:
