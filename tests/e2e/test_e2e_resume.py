@@ -110,7 +110,7 @@ POINTS = [
     pytest.param("in the upload", marks=pytest.mark.slow),
     pytest.param("before Verify", marks=pytest.mark.slow),
     pytest.param("before Activate", marks=pytest.mark.slow),
-    "before Commit",
+    pytest.param("before Commit", marks=pytest.mark.slow),
     "after Commit",
 ]
 
@@ -154,6 +154,7 @@ def test_exactly_what_was_left_is_finished(
     assert (again.code, again.json["error"]["code"]) == (1, "nothing-left")
 
 
+@pytest.mark.slow
 def test_a_trial_that_the_board_ended_meanwhile_is_learned_from_it(host: Run, lab: Path) -> None:
     assert host("before Commit", "k-2", "late", "--deadline", 5) == -signal.SIGKILL
     deadline = time.monotonic() + 30
@@ -165,6 +166,7 @@ def test_a_trial_that_the_board_ended_meanwhile_is_learned_from_it(host: Run, la
     assert unfinished("late") == []
 
 
+@pytest.mark.slow
 def test_boards_that_do_not_fit_the_plan_any_more_are_refused_one_by_one(
     host: Run, lab: Path, module_home: Path, deployed: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +189,7 @@ def test_boards_that_do_not_fit_the_plan_any_more_are_refused_one_by_one(
     assert all(one["hint"] for one in ran.json["outcomes"] if one["outcome"] == "refused")
 
 
+@pytest.mark.slow
 def test_without_its_artifact_a_board_is_refused_and_a_trial_is_still_learned(
     host: Run, lab: Path, module_home: Path
 ) -> None:
@@ -203,6 +206,7 @@ def test_without_its_artifact_a_board_is_refused_and_a_trial_is_still_learned(
     assert "is gone or was changed" in ran.json["outcomes"][1]["message"]
 
 
+@pytest.mark.slow
 def test_two_that_resume_at_once_and_plans_that_are_none(host: Run, lab: Path, module_home: Path) -> None:
     assert host("after Install", "k-1", "twice", to="k-1,k-2") == -signal.SIGKILL
     (left,) = unfinished("twice")
@@ -239,6 +243,7 @@ def test_two_that_resume_at_once_and_plans_that_are_none(host: Run, lab: Path, m
     assert currents(lab, "edited") == ["", "", ""]
 
 
+@pytest.mark.slow
 def test_status_names_a_board_that_was_restored_from_an_older_image(
     host: Run, lab: Path, tmp_path: Path
 ) -> None:
