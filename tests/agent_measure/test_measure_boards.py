@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from edgewright import targets
 from edgewright.doctor.board import diagnose
 from edgewright.nouns.board import Board
 from edgewright.nouns.facts import Facts
@@ -48,7 +49,7 @@ def board(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def read(root: Path) -> dict[str, Any]:
     """What the agent answers, without what is this machine's disk."""
-    found = facts.read(str(root), [])
+    found = facts.read(str(root), [], tuple(targets.system_distributions()))
     assert found["root_problem"] == ""
     return {key: value for key, value in found.items() if key not in OF_THE_DISK}
 
@@ -60,7 +61,7 @@ def test_a_real_board_gives_these_facts(board: Path, tmp_path: Path) -> None:
 
 
 def test_doctor_names_its_profile_or_what_does_not_fit(board: Path, tmp_path: Path) -> None:
-    known = msgspec.convert(read(tmp_path), Facts, strict=True)
+    known = targets.recognised(msgspec.convert(read(tmp_path), Facts, strict=True))
     diagnosis = diagnose(Board(name="kitchen", address="192.0.2.7"), known)
     said = {
         "profile": diagnosis.profile,

@@ -221,10 +221,10 @@ def toy_artifact(faults: ModuleType, folder: Path) -> str:
 
 def use_host(faults: ModuleType, toy: Path, folder: Path) -> None:
     """Deployments, a refusal, a rollback and a benchmark on a lab's board; a bundle; a toolchain's record."""
-    from edgewright.compile.toolchains import environments
-    from edgewright.runtimes import wheels
-    from edgewright.runtimes.bundle import archive
-    from edgewright.runtimes.wheel_sets import Kit
+    from edgewright.connect.kits import Kit
+
+    from edgewright.compile import toolchains
+    from edgewright.connect import bundle, wheels
 
     to = ("--to", "old-2", "--name", "tiny", "--target", "onnxruntime", "--precision", "fp32")
     data = ("--calibration", folder / "calibration.npz", "--evaluation", folder / "evaluation.npz")
@@ -238,12 +238,12 @@ def use_host(faults: ModuleType, toy: Path, folder: Path) -> None:
     wheel = wheels.describe(toy)
     about = {"target": "tflite", "distribution": "tflite-runtime", "version": "1.0", "python": "3.11"}
     kit = Kit(**about, arch="x86_64", glibc="2.17", wheels={wheel.file: wheel.sha256})
-    archive.write(folder / "toy.bundle", [kit], [wheel])
-    archive.take_in(folder / "toy.bundle")
-    place = environments.folder("onnx2tf")
+    bundle.write(folder / "toy.bundle", [kit], [wheel])
+    bundle.take_in(folder / "toy.bundle")
+    place = toolchains.folder("onnx2tf")
     place.mkdir(parents=True)
-    row = environments.TOOLCHAINS["onnx2tf"]
-    record = environments._Record(python="3.12.1", requirements=row.requirements)
+    row = toolchains.TOOLCHAINS["onnx2tf"]
+    record = toolchains._Record(python="3.12.1", requirements=row.requirements)
     (place / "toolchain.json").write_bytes(msgspec.json.encode(record))
 
 
@@ -317,7 +317,7 @@ def on_trial(faults: ModuleType, board: Any) -> Iterator[None]:
 
 def other_boot(data: bytes) -> bytes:
     """A slot of the state as of another boot."""
-    from edgewright_agent.storage import state
+    from edgewright_agent import state
 
     text = json.dumps(state.decode(data))
     return bytes(state.encode(json.loads(text.replace(this_boot(), ANOTHER_BOOT))))
@@ -347,7 +347,7 @@ def make(old: Path, out: Path, folder: Path) -> None:
     """All of it."""
     import edgewright
     from edgewright.config import fleet
-    from edgewright.connect.agent import package
+    from edgewright.connect import agent_package
     from edgewright.lab import boards
 
     assert edgewright.__file__.startswith(str(old)), edgewright.__file__
@@ -360,7 +360,7 @@ def make(old: Path, out: Path, folder: Path) -> None:
         made = boards.up(3, fleet_path=path, name="old")
         everything = fleet.load(path)
         first, _, third = (faults.LabBoard(everything.boards[one.name], everything, one) for one in made)
-        (out / "agent.pyz").write_bytes(package.package().data)
+        (out / "agent.pyz").write_bytes(agent_package.package().data)
         toy = folder / "tflite_runtime-1.0-py3-none-any.whl"
         toy.write_bytes(faults.wheel())
         use_board(faults, toy.read_bytes(), first)

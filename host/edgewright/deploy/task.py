@@ -215,7 +215,9 @@ class BoardTask:
         self.trace.checks += found
         if refusal := gate.refusal(found):
             hint = f"change what reads it on the board and give {interface.OPTION}, or deploy it under another --name"
-            raise GateRefused(refusal, hint=f"`current` stays {incumbent.release}; {hint}", code=Code.INTERFACE)
+            raise GateRefused(
+                refusal, hint=f"`current` stays {incumbent.release}; {hint}", code=Code.INTERFACE
+            )
 
     def runtime(self, session: Session, manifest: Manifest) -> RuntimeChoice:
         """The runtime that the artifact runs on there; provisioned when the board lacks it."""
