@@ -243,12 +243,12 @@ class StatusTrial(Record, frozen=True, kw_only=True):
 
 
 class Failure(Record, frozen=True, kw_only=True):
-    """What failed for good on this board, by content."""
+    """What failed for good on this board, by content. `hooks`: sha256 by kind, and `hook_s` where a limit was set."""
 
     release: str = ""
     artifact: str = ""
     runtime: str = ""
-    hooks: dict[str, str] | None = None
+    hooks: dict[str, str | float] | None = None
     runner: str | None = None
     code: str = ""
     why: str = ""
