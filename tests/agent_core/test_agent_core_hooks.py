@@ -33,6 +33,8 @@ def test_a_hook_that_takes_longer_than_its_release_allows_reverts(wire, kit, roo
     with pytest.raises(kit.AgentFailureError, match=r"hook-failed: the hook activate took longer than 1 s"):
         activated(wire, kit, {"activate": f"#!/bin/sh\nsleep 50\ntouch {mark}\n".encode()}, hook_s=1)
     assert not mark.exists() and kit.current(root) is None
+    (failed,) = wire.call("status")["models"]["digits"]["failed"]
+    assert set(failed["hooks"]) == {"activate", "hook_s"} and failed["hooks"]["hook_s"] == 1
 
 
 def test_with_more_time_the_same_hooks_are_tried_again(wire, kit, root):

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.connect import session
 from edgewright.connect.agent import package, runner_package
+from edgewright.errors import BoardError, ProtocolError
 from edgewright.wire import commands
 from edgewright.wire.answers import Nothing
 
@@ -50,7 +50,7 @@ def test_todays_host_works_with_the_old_agent(board, kit, tmp_path):
 def test_what_the_old_agent_does_not_know_is_refused_with_a_hint(board, kit):
     with board.forced((kit.OLD / "agent.pyz").read_bytes()), board.open() as one:
         for command in (Invented(), Status(invented=1)):
-            with pytest.raises(session.BoardError, match="invented") as caught:
+            with pytest.raises(BoardError, match="invented") as caught:
                 one.call(command)
             assert caught.value.code in REFUSED and "administrator" in caught.value.hint
         assert not one.call(commands.Status()).problem
@@ -203,6 +203,6 @@ def test_a_newer_wire_is_refused_with_a_hint():
     from edgewright.connect.agent.handshake import as_greeting
 
     for spoken, hint in ((2, "upgrade this one"), (0, "newer one installed"), ("x", "newer one installed")):
-        with pytest.raises(session.ProtocolError, match="wire version") as caught:
+        with pytest.raises(ProtocolError, match="wire version") as caught:
             as_greeting({"edgewright": spoken, "nonce": "x", "agent": "9.0", "novelty": {}})
         assert hint in caught.value.hint and "\n" not in caught.value.message

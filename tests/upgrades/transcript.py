@@ -24,7 +24,7 @@ class Recorder:
 
     def attach(self) -> None:
         """Keeps the bytes of every SSH channel from now on."""
-        from edgewright.connect.ssh.channel import SshChannel
+        from edgewright.connect.ssh_channel import SshChannel
 
         send, receive, recorder = SshChannel.send, SshChannel.receive, self
 

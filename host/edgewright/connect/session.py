@@ -162,7 +162,7 @@ class Session:
             on_event: called with every event but heartbeats; without it progress goes to the session's callback.
 
         Raises:
-            BoardError: the agent refused or failed; `code` and `hint` are its own. Code `timeout`: too late.
+            BoardError: the agent refused or failed; `code` is its own, the hint comes from `refusals`. Code `timeout`: too late.
             Unreachable: the link is dead.
             ProtocolError: the answer is not one.
         """

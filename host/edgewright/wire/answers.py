@@ -243,7 +243,7 @@ class StatusTrial(Record, frozen=True, kw_only=True):
 
 
 class Failure(Record, frozen=True, kw_only=True):
-    """What failed for good on this board, by content."""
+    """What failed for good on this board, by content. `hooks`: sha256 by kind, and `hook_s` where a limit was set."""
 
     release: str = ""
     artifact: str = ""
