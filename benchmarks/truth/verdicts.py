@@ -25,7 +25,6 @@ from edgewright.compile.workers import Workers
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.artifact import Manifest
 from edgewright.nouns.verdict import Limits, OutputVerdict
-from truth.decide import Decide, decisions, differing
 
 JOBS = "truth.jobs"
 
@@ -37,7 +36,7 @@ class Said:
     Attributes:
         host: letters of the rules that refuse (`tables.RULES`). board: refused by the limits of the sound file's manifest.
         sqnr_db, following_db: of the worst output, as in a verdict.
-        seconds: of the host's verdict. again: it asked fresh samples.
+        seconds: of the host's verdict. again: it asked fresh samples. outweighed: an evaluation set could let it through.
     """
 
     host: str
@@ -48,6 +47,7 @@ class Said:
     again: bool
     words: str = ""
     verdict: tuple[OutputVerdict, ...] = ()
+    outweighed: bool = False
 
 
 class Broken(Exception):
@@ -112,12 +112,13 @@ def by_limits(verdict: Sequence[OutputVerdict], references: list[Any], answers: 
 def _host(workers: Workers, subject: Subject, board: bool, sqnr_db: float) -> Said:
     began = time.perf_counter()
     found = workers.call(subject.target.framework, checking.__name__, "judged", **subject.judging())
-    host = words = ""
+    host, words, outweighed = "", "", False
     verdict: tuple[OutputVerdict, ...] = ()
     try:
         checked = checking.check(workers, subject, found)
         verdict = checked.verdict
         if checked.low is not None:
+            outweighed = True
             raise checked.low
     except (Unlike, Coarse) as error:
         host, words = _rules(error, found), error.message
@@ -125,7 +126,9 @@ def _host(workers: Workers, subject: Subject, board: bool, sqnr_db: float) -> Sa
     following_db = min(
         (db for one in found if (db := one.verdict.following_db) is not None), default=EXACT_DB
     )
-    return Said(host, board, sqnr_db, following_db, time.perf_counter() - began, again, words, verdict)
+    return Said(
+        host, board, sqnr_db, following_db, time.perf_counter() - began, again, words, verdict, outweighed
+    )
 
 
 def _rules(error: EdgewrightError, found: list[Judged]) -> str:
@@ -165,8 +168,3 @@ def copied(subject: Subject, folder: Path) -> Subject:
 def as_real(answer: Any, spec: dict[str, Any]) -> Any:
     """Answers of an artifact as the real values that they stand for."""
     return real(answer, spec)
-
-
-def changed(one: list[Any], other: list[Any], how: Sequence[Decide]) -> int:
-    """Permille of decisions that are other ones."""
-    return round(1000 * differing(decisions(one, how), decisions(other, how), how))
