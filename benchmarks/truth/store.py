@@ -31,7 +31,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 
 
 class Made(Row, tag="M", frozen=True):
-    """A conversion. `refused`: why there is no artifact. `verdict_s`: of a verdict that asks no fresh samples."""
+    """A conversion. `refused`: why there is no artifact. `verdict_s`: the median of three verdicts on it."""
 
     seconds: float
     verdict_s: float = 0.0

@@ -165,10 +165,11 @@ class Trials:
         known = {(one.kind, one.seed) for one in self.store.of(key, Fault)}
         sound = self._answered(subject)
         facts = self._facts(subject)
+        workers = verdicts.Remembering(self.workers, self.folder / "fresh")
         for kind in kinds:
             for seed in range(seeds):
                 if (kind, seed) not in known:
-                    self._fault(key, subject, kind, seed, facts, sound)
+                    self._fault(workers, key, subject, kind, seed, facts, sound)
 
     def pool(self, part: str) -> SampleSet:
         """Calibration data in a file: all, or a random half of them."""
@@ -233,11 +234,18 @@ class Trials:
         return Kernel(name, changed, round(sqnr_db, 1), round(own - sqnr_db, 1), int(board))
 
     def _fault(
-        self, key: Key, subject: Subject, kind: str, seed: int, facts: Facts, sound: list[Any]
+        self,
+        workers: verdicts.Remembering,
+        key: Key,
+        subject: Subject,
+        kind: str,
+        seed: int,
+        facts: Facts,
+        sound: list[Any],
     ) -> None:
         for detail, planted in self._planted(key, subject, kind, seed, facts):
             try:
-                said = verdicts.verdicts(self.workers, planted, subject.manifest.verdict)
+                said = verdicts.verdicts(workers, planted, subject.manifest.verdict)
                 answered = self._answered(planted)
             except (Broken, EdgewrightError):
                 continue

@@ -54,10 +54,11 @@ class Broken(Exception):
     """The file does not load or run: nothing is left to a verdict."""
 
 
-def verdicts(workers: Workers, subject: Subject, limits: tuple[OutputVerdict, ...]) -> Said:
+def verdicts(workers: Any, subject: Subject, limits: tuple[OutputVerdict, ...]) -> Said:
     """The host's, as a conversion comes to it, and a board's.
 
     Args:
+        workers: Workers, or what remembers for them.
         subject: the artifact, its goldens, its source.
         limits: the verdict that the manifest has: that on the sound file.
 
@@ -72,6 +73,32 @@ def verdicts(workers: Workers, subject: Subject, limits: tuple[OutputVerdict, ..
         return _host(workers, subject, board, pooled(references, answers))
     except EdgewrightError as error:
         raise Broken(error.message) from error
+
+
+class Remembering:
+    """Workers that ask the source for its answers to fresh samples once: they are the same for every fault in one artifact.
+
+    Args:
+        file: where those answers are kept.
+    """
+
+    def __init__(self, workers: Workers, file: Path) -> None:
+        self._workers, self._file = workers, file
+        self._known: dict[Any, Any] = {}
+
+    def call(self, framework: str, module: str, function: str, /, **arguments: Any) -> Any:
+        """As that of Workers."""
+        if function != "fresh_references":
+            return self._workers.call(framework, module, function, **arguments)
+        wanted, file = arguments["wanted"], arguments["file"]
+        kept = self._file.with_name("-".join([self._file.name, *map(str, wanted)]))
+        if wanted not in self._known:
+            self._known[wanted] = self._workers.call(framework, module, function, **arguments)
+            if self._known[wanted]:
+                shutil.copyfile(file, kept)
+        elif self._known[wanted]:
+            shutil.copyfile(kept, file)
+        return self._known[wanted]
 
 
 def pooled(references: list[Any], answers: list[Any]) -> float:
@@ -109,7 +136,7 @@ def by_limits(verdict: Sequence[OutputVerdict], references: list[Any], answers: 
     return any(beyond(one.limits, *pair) for one, *pair in zip(verdict, references, answers, strict=True))
 
 
-def _host(workers: Workers, subject: Subject, board: bool, sqnr_db: float) -> Said:
+def _host(workers: Any, subject: Subject, board: bool, sqnr_db: float) -> Said:
     began = time.perf_counter()
     found = workers.call(subject.target.framework, checking.__name__, "judged", **subject.judging())
     host, words, outweighed = "", "", False
