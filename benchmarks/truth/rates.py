@@ -7,7 +7,7 @@ from collections.abc import Callable
 from measuring import clopper_pearson, markdown
 
 from truth.counts import real, right
-from truth.store import Fault, Made, Sound
+from truth.store import Fault, Key, Made, Sound
 from truth.tables import Pair, Rows, pairs, real_models, share
 
 _LEAST = 300  # right conversions of which none may be refused
@@ -33,6 +33,9 @@ def aims(rows: Rows) -> str:
     good = [row for _, row in _conversions(rows) if right(row)]
     wrong = sum(bool(row.refused) for row in good)
     lines.append([f"0 of at least {_LEAST} right conversions refused", _of(wrong, len(good)), _met(not wrong and len(good) >= _LEAST)])  # fmt: skip
+    every = [(key, row) for key, row in pairs(rows, Sound) if right(row)]
+    artifacts, wronged = _artifacts(every), _artifacts([pair for pair in every if pair[1].refused])
+    lines.append(["the same, judged by other goldens as well: artifacts refused at least once", _of(len(wronged), len(artifacts)), _met(not wronged and len(artifacts) >= _LEAST)])  # fmt: skip
     parts = [row.verdict_s / row.seconds for _, row in pairs(rows, Made) if row.seconds]
     within = sum(part <= _COST for part in parts)
     lines.append(["the verdict takes at most 10 % of a conversion", f"{within} of {len(parts)} conversions", _met(bool(parts) and within == len(parts))])  # fmt: skip
@@ -87,13 +90,16 @@ def _unknown(rows: Rows) -> list[Pair]:
 
 def _line(name: str, found: list[Pair]) -> list[object]:
     refused = sum(bool(row.refused) for _, row in found)
-    artifacts = {(key, row.data) for key, row in found}
-    wronged = {(key, row.data) for key, row in found if row.refused}
+    artifacts, wronged = _artifacts(found), _artifacts([pair for pair in found if pair[1].refused])
     least = min(((row.sqnr_db, " ".join(key)) for key, row in found), default=None)
     return [
         name, len(found), refused, share(refused, len(found)), len(artifacts), len(wronged), share(len(wronged), len(artifacts)),
         "-" if least is None else f"{least[0]:.1f} ({least[1]})",
     ]  # fmt: skip
+
+
+def _artifacts(found: list[Pair]) -> set[tuple[Key, str]]:
+    return {(key, row.data) for key, row in found}
 
 
 def _named(title: str, found: list[Pair]) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 from measuring import clopper_pearson, markdown, number
 
+from edgewright.nouns.precision import PRECISIONS
 from truth.counts import COSTS, REAL, real, right, slight
 from truth.store import Before, Fault, Kernel, Key, Made, Origin, Row, Sound
 
 NAMED = 50  # permille of the decisions from which on a miss is listed
+_MANY = 200
 _BANDS = ((20, 50), (50, 200), (200, 1001))
 RULES = {"n": "not finite", "l": "levels", "w": "whole", "f": "following", "s": "slices"}
 _LIMITS = (0, 3, 6, 9, 12, 15, 18)  # dB
@@ -132,6 +134,21 @@ def missed(rows: Rows) -> str:
         lines,
     )  # fmt: skip
     return f"{table}\n{len(every) - len(found)} more change 2 to 5 % of the decisions.\n"
+
+
+def where(rows: Rows) -> str:
+    """By precision: what the host misses, beside the limit that it goes by."""
+    lines = []
+    for name, precision in PRECISIONS.items():
+        some = [row for key, row in pairs(rows, Fault) if key.precision == name and real(row)]
+        lost = [row for row in some if not row.host]
+        if some:
+            lines.append([name, f"{precision.tolerance.sqnr_db:g} dB", len(some), len(lost), sum(row.changed > _MANY for row in lost),
+                          sum((row.lost or 0) > COSTS for row in lost), sum(map(_board, lost))])  # fmt: skip
+    return markdown(
+        ["precision", "SQNR at least", "real faults", "missed by the host", "of them: above 20 % of the decisions", "cost a point of accuracy", "refused by a board"],
+        lines,
+    )  # fmt: skip
 
 
 def sharper(rows: Rows) -> str:
