@@ -38,7 +38,7 @@ def main() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
     began = time.perf_counter()
     about = {"samples": given.samples, "seeds": given.seeds, "draws": given.draws, "machine": machine(),
-             "runtimes": measuring.version(*RUNTIMES)}  # fmt: skip
+             "models": list(builders()), "runtimes": measuring.version(*RUNTIMES)}  # fmt: skip
     store = Store(given.results, fingerprint(), about)
     take_parts(given.results, store)  # of a run that was interrupted
     try:

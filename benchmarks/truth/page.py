@@ -63,6 +63,7 @@ def text(path: Path = RESULTS) -> str:
         rates.aims(rows),
         "## The models\n",
         tables.models(rows),
+        tables.coverage(rows, head.get("models", ())),
         "## Faults in finished artifacts: refused\n",
         tables.faults(rows),
         "### By rule\n",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from statistics import median
 from typing import Any
 
@@ -10,7 +10,7 @@ from measuring import clopper_pearson, markdown, number
 
 from edgewright.nouns.precision import PRECISIONS
 from truth.counts import COSTS, REAL, real, right, slight
-from truth.store import Before, Fault, Kernel, Key, Made, Origin, Row, Sound
+from truth.store import Before, Done, Fault, Kernel, Key, Made, Origin, Row, Sound
 
 NAMED = 50  # permille of the decisions from which on a miss is listed
 _MANY = 200
@@ -56,6 +56,18 @@ def models(rows: Rows) -> str:
             [model, _from(known.get(model)), len(good), "; ".join(_short(one) for one in why) or "-"]
         )
     return markdown(["model", "weights, data", "artifacts", "no artifact, for"], lines)
+
+
+def coverage(rows: Rows, there: Iterable[str]) -> str:
+    """Which models other draws of data were tried with, and which a run did not come to, or to the end of."""
+    halves = sorted({key.model for key, row in pairs(rows, Sound) if row.data != "all"})
+    text = f"Calibrated on half of the data as well, and judged by other goldens: {', '.join(halves) or 'none'}.\n"
+    done = [key for key, _ in pairs(rows, Done)]
+    each = {key[1:] for key in done}
+    absent = {key.model for key, _ in pairs(rows, Made) if not key.target}
+    found = {name: {key[1:] for key in done if key.model == name} for name in there if name not in absent}
+    missing = [f"{name} ({len(some)} of {len(each)} ways)" for name, some in found.items() if some != each]
+    return text + (f"\nNot tried, or not to the end: {', '.join(missing)}.\n" if missing else "")
 
 
 def _from(origin: Origin | None) -> str:

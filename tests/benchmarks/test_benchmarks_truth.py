@@ -88,7 +88,12 @@ def test_the_fingerprint_is_of_planters_and_targets_and_not_of_the_page(truth, t
 
 def test_the_page_counts_names_misses_and_false_refusals(truth, tmp_path):
     store, page = truth("store"), truth("page")
-    kept = store.Store(tmp_path / "found.jsonl", "code", {"machine": "a machine", "samples": 10, "seeds": 1})
+    kept = store.Store(
+        tmp_path / "found.jsonl",
+        "code",
+        {"machine": "a machine", "samples": 10, "seeds": 1, "models": ["digits", "three", "boxes", "voice"]},
+    )
+    kept.add(store.Key("voice", "", ""), store.Made(0.0, 0.0, "absent: not here"))
     key, drawn = store.Key("digits", "tflite", "int8"), store.Key("three", "tflite", "int8")
     kept.add(store.Key("digits", "", ""), store.Origin(1, "real"))
     kept.add(store.Key("three", "", ""), store.Origin(0, "drawn"))
@@ -98,13 +103,15 @@ def test_the_page_counts_names_misses_and_false_refusals(truth, tmp_path):
         store.Fault("class zeroed", 0, 15, 12, "", 0, 50.0, 40.0, "class 3"), store.Fault("class zeroed", 1, 0, 0, "s", 0),
         store.Sound("own", "all", 3, None, 40.0, 30.0), store.Sound("other0", "all", 3, None, 39.0, 30.0),
         store.Sound("own", "half0", 3, 0, 9.0, 5.0, "SQNR 9 dB", 1), store.Sound("own", "half1", 900, 300, 9.0, 5.0),
-        store.Sound("own", "half2", 60, 20, 20.0, 9.0), store.Kernel("BUILTIN_REF", 0, 39.0, 1.0, 1),
+        store.Sound("own", "half2", 60, 20, 20.0, 9.0), store.Kernel("BUILTIN_REF", 0, 39.0, 1.0, 1), store.Done(1, 1),
     ):  # fmt: skip
         kept.add(key, row)
     kept.add(drawn, store.Fault("filter zeroed", 0, 21, None, "f", 0))
     text = page.text(kept.path)
     assert "| digits | trained, real |" in text
     assert "| three | drawn, drawn |" in text
+    assert "judged by other goldens: digits." in text
+    assert "Not tried, or not to the end: three (0 of 1 ways), boxes (0 of 1 ways).\n" in text
     assert "| filter zeroed | 4 | 3 | 66.7 (9.4-99.2) | 66.7 (9.4-99.2) | 100.0 (29.2-100.0) | 1 | 0 | 0 | 0 | 0 | 0 |" in text  # fmt: skip
     assert (
         "| class zeroed | 2 | 1 | 0.0 (0.0-97.5) | 0.0 (0.0-97.5) | 0.0 (0.0-97.5) | 0 | 0 | 0 | 1 | 1 | 0 |"
