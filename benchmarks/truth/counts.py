@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from truth.store import Fault, Sound
+from truth.store import Fault, Key, Sound
 
 REAL, COSTS = 20, 10  # a real fault changes more decisions, or costs more accuracy
 LITTLE, LOST = 50, 20  # a right conversion changes no more decisions, or loses no more accuracy
+_PARTLY = (
+    "boxes",
+)  # their labels are about one of several decisions: keeping the accuracy does not make them right
 
 
 def real(row: Fault) -> bool:
@@ -18,6 +21,7 @@ def slight(row: Fault) -> bool:
     return row.changed > 0 and not real(row)
 
 
-def right(row: Sound) -> bool:
+def right(key: Key, row: Sound) -> bool:
     """Whether an artifact without a planted fault decides as its source does."""
-    return 0 <= row.changed <= LITTLE or (row.lost is not None and row.lost <= LOST)
+    accurate = row.lost is not None and row.lost <= LOST and key.model not in _PARTLY
+    return accurate or 0 <= row.changed <= LITTLE

@@ -20,7 +20,7 @@ second is what goes wrong afterwards: an old runtime, other kernels, a damaged f
 - **Decisions** are what is done with answers: the class, the class of each pixel or column, whether a value is above its threshold, a figure to within a step that matters.
 - A fault is **real** if it changes more than 2 % of the decisions about samples that the conversion has not seen, or costs more than one point of accuracy where there
   are labels; **slight** if it changes fewer decisions. Others change none of them. A verdict may refuse either.
-- A conversion is **right** if it changes at most 5 % of its source's decisions, or loses at most 2 points of accuracy where there are labels. Conversions run with a verdict
+- A conversion is **right** if it changes at most 5 % of its source's decisions, or loses at most 2 points of accuracy where there are labels for all that it decides. Conversions run with a verdict
   that is recorded and not obeyed, so the decisions of those that it refuses are counted too.
 - An artifact is judged several times: by its conversion, by goldens from other data, by random ones. Verdicts on one artifact are not independent, so shares and
   intervals are given by artifacts too: there, one refusal counts the artifact as refused.
@@ -36,8 +36,8 @@ right. `benchmarks/bench_truth.py` measures both, and `make docs` then writes th
 _WEAK = """
 - A conversion has one limit on a whole output, the precision's. It has to leave room for the rounding of any model, so a fault that is no larger passes. A board has a nearer
   limit, the sound file's own error, and refuses most of them. A conversion has no sound file to compare with.
-- Outputs that sum to 1 are one slice ([accuracy.md](accuracy.md)). In a classifier that ends in probabilities no rule looks at a class by itself: one that is zeroed or weakened passes in a
-  precision with integers, as long as the whole output is near enough.
+- Outputs that sum to 1 are one slice ([accuracy.md](accuracy.md)). In a classifier that ends in probabilities no rule looks at a class by itself: one that is zeroed can pass in a
+  precision with integers, as long as the whole output is near enough. The table has what became of such faults: where no slices are looked at, more of them pass.
 - What an evaluation set finds is not in these figures: faults are judged by goldens alone.
 """
 _TAIL = """## What these figures do not say
@@ -73,6 +73,7 @@ def text(path: Path = RESULTS) -> str:
         "### Where the host is weak\n",
         tables.where(rows),
         _WEAK,
+        tables.classes(rows),
         "## Right conversions: refused\n",
         rates.sound(rows),
         "### What other limits would do on the host\n",

@@ -30,10 +30,10 @@ def aims(rows: Rows) -> str:
                     _met(met),
                 ]
             )
-    good = [row for _, row in _conversions(rows) if right(row)]
+    good = [row for key, row in _conversions(rows) if right(key, row)]
     wrong = sum(bool(row.refused) for row in good)
     lines.append([f"0 of at least {_LEAST} right conversions refused", _of(wrong, len(good)), _met(not wrong and len(good) >= _LEAST)])  # fmt: skip
-    every = [(key, row) for key, row in pairs(rows, Sound) if right(row)]
+    every = [(key, row) for key, row in pairs(rows, Sound) if right(key, row)]
     artifacts, wronged = _artifacts(every), _artifacts([pair for pair in every if pair[1].refused])
     lines.append(["the same, judged by other goldens as well: artifacts refused at least once", _of(len(wronged), len(artifacts)), _met(not wronged and len(artifacts) >= _LEAST)])  # fmt: skip
     parts = [row.verdict_s / row.seconds for _, row in pairs(rows, Made) if row.seconds]
@@ -45,7 +45,7 @@ def aims(rows: Rows) -> str:
 def sound(rows: Rows) -> str:
     """Right artifacts that are refused, each named, and wrong ones that are accepted."""
     found = [(key, row) for key, row in pairs(rows, Sound) if row.changed >= 0]
-    good = [pair for pair in found if right(pair[1])]
+    good = [pair for pair in found if right(*pair)]
     own = [pair for pair in good if pair[1].goldens == "own"]
     trained = real_models(rows)
     lines = [
@@ -63,7 +63,7 @@ def sound(rows: Rows) -> str:
     lines.append(_line("**all verdicts**", good))
     text = markdown(["", "verdicts on right artifacts", "refused", "% (interval)", "artifacts", "of them refused", "% (interval)", "least SQNR, dB"], lines)  # fmt: skip
     text += _named("Right artifacts that are refused:", [pair for pair in good if pair[1].refused])
-    bad = [pair for pair in found if pair[1].goldens == "own" and not right(pair[1])]
+    bad = [pair for pair in found if pair[1].goldens == "own" and not right(*pair)]
     refused = [pair for pair in bad if pair[1].refused]
     text += (
         f"\n{len(bad)} conversions are not right: they change more than 5 % of the decisions, and where there are labels lose more than 2 points of accuracy. "

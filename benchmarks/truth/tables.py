@@ -163,12 +163,24 @@ def where(rows: Rows) -> str:
     )  # fmt: skip
 
 
+def classes(rows: Rows) -> str:
+    """What became of classes that were zeroed, by model: slices are the rule that looks at a class by itself."""
+    found = [(key, row) for key, row in pairs(rows, Fault) if row.kind == "class zeroed" and real(row)]
+    lines = []
+    for model in dict.fromkeys(key.model for key, _ in found):
+        mine = [row for key, row in found if key.model == model]
+        lines.append([model, len(mine), sum(map(_host, mine)), sum("s" in row.host for row in mine), sum(map(_board, mine))])  # fmt: skip
+    return markdown(
+        ["model", "class zeroed: real faults", "host refuses", "by slices", "board refuses"], lines
+    )
+
+
 def sharper(rows: Rows) -> str:
     """What other limits would refuse on the host, for goldens that are data."""
     lines = []
     for precision in ("int8", "int16x8", "int8-dynamic", "int8-weights"):
         bad = [row for key, row in pairs(rows, Fault) if key.precision == precision and real(row)]
-        good = [row for key, row in pairs(rows, Sound) if key.precision == precision and right(row) and row.goldens != "random"]  # fmt: skip
+        good = [row for key, row in pairs(rows, Sound) if key.precision == precision and right(key, row) and row.goldens != "random"]  # fmt: skip
         for least in _LIMITS if bad and good else ():
             cells: list[object] = [precision, f"{least} dB" if least else "as it is"]
             for figure in ("sqnr_db", "following_db"):
