@@ -1,8 +1,9 @@
 """How often the verdict on an artifact is right: faults planted in finished artifacts, and sound ones.
 
-Models are converted, then their finished files are changed, each fault drawn by a seed. A fault is real if more than 2 % of the
-decisions about other samples are not those of the file without it; others are counted apart. What is found is kept trial by trial:
-a run that is interrupted goes on where it was. `docs/truth.md` is made from that file.
+Models are converted with a verdict that is recorded and not obeyed, so that a wrong refusal is seen. Then the finished files are
+changed, each fault drawn by a seed. A fault is real if more than 2 % of the decisions about other samples are not those of the file
+without it, or if it costs more than a point of accuracy; others are counted apart. What is found is kept trial by trial: a run that
+is interrupted goes on where it was. `docs/truth.md` is made from that file.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import measuring
 from truth import page
 from truth.cases import Absent, builders
 from truth.faults import ALL
-from truth.store import Key, Made, Store, fingerprint
+from truth.store import Key, Made, Origin, Store, fingerprint
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "truth" / "results.jsonl"
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "int16x8", "int4-weights")
+RUNTIMES = ("onnxruntime", "ai-edge-litert", "openvino")
 TARGETS = ("onnxruntime", "tflite", "openvino")
 CACHE = Path("~/.cache/edgewright-bench/truth").expanduser()
 
@@ -34,24 +37,26 @@ def main() -> None:
     given = arguments()
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
     began = time.perf_counter()
-    about = {"samples": given.samples, "seeds": given.seeds, "draws": given.draws, "machine": machine()}
+    about = {"samples": given.samples, "seeds": given.seeds, "draws": given.draws, "machine": machine(),
+             "models": list(builders()), "runtimes": measuring.version(*RUNTIMES)}  # fmt: skip
     store = Store(given.results, fingerprint(), about)
-    parts = sorted(given.results.parent.glob(f"{given.results.stem}.part*.jsonl"))
-    for part in parts:  # of a run that was interrupted
-        store.take(part)
-        part.unlink()
+    take_parts(given.results, store)  # of a run that was interrupted
     try:
         if given.jobs > 1:
             shared(given)
         else:
             alone(given, store)
     finally:
-        for part in sorted(given.results.parent.glob(f"{given.results.stem}.part*.jsonl")):
-            store.take(part)
-            part.unlink()
+        take_parts(given.results, store)
         store.close()
     print(page.text(given.results))
     print(f"{time.perf_counter() - began:.0f} s in all.")
+
+
+def take_parts(results: Path, store: Store) -> None:
+    """Takes the files of the processes that shared a run."""
+    for part in sorted(results.parent.glob(f"{results.stem}.part*.jsonl")):
+        store.take(part)
 
 
 def arguments() -> argparse.Namespace:
@@ -89,6 +94,7 @@ def alone(given: argparse.Namespace, store: Store) -> None:
     from edgewright import targets
     from edgewright.compile.workers.pool import Workers
 
+    failed = []
     with tempfile.TemporaryDirectory(prefix="edgewright-bench-") as scratch:
         place = Path(scratch)
         fresh_home(place / "home")
@@ -99,16 +105,30 @@ def alone(given: argparse.Namespace, store: Store) -> None:
                 case = builders()[name](folder)
             except Absent as error:
                 measuring.say(f"{name}: {error}")
-                store.add(Key(name, "", ""), Made(0.0, 0.0, f"absent: {error}"))
+                if Key(name, "", "") not in store.rows:
+                    store.add(Key(name, "", ""), Made(0.0, 0.0, f"absent: {error}"))
                 continue
+            if not store.of(Key(name, "", ""), Origin):
+                store.add(Key(name, "", ""), Origin(int(case.trained), case.data))
             with Workers(place / "bench.log") as workers:
                 tried = Trials(case, workers, place / name, given.samples, store)
                 for target in given.targets:
                     for precision in given.precisions:
-                        if precision in targets.load(target).precisions:
+                        if precision not in targets.load(target).precisions:
+                            continue
+                        try:
                             tried.run(target, precision, given.kinds, given.seeds, given.draws, given.cache if given.older else None)  # fmt: skip
-                    tried_before(tried, target)
+                        except Exception:  # noqa: BLE001 - one artifact does not end a run of an hour: the next run tries it again
+                            failed.append(f"{name} {target} {precision}")
+                            measuring.say(f"{failed[-1]}: {traceback.format_exc()}")
+                    try:
+                        tried_before(tried, target)
+                    except Exception:  # noqa: BLE001 - as above
+                        failed.append(f"{name} {target}, mistakes in its data")
+                        measuring.say(f"{failed[-1]}: {traceback.format_exc()}")
             gc.collect()
+    if failed:
+        raise measuring.BenchmarkError(f"not all was tried: {', '.join(failed)}")
 
 
 def shared(given: argparse.Namespace) -> None:

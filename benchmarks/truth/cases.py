@@ -29,8 +29,8 @@ class Case(NamedTuple):
         colours: whether the first input's last axis holds red, green and blue.
         shapes: of inputs with open axes.
         trained: its weights are learned, not drawn.
+        data: `real`, or what they are instead.
         most: samples that evaluate at most, of slow models.
-        scale: the range of real inputs: a calibration set of another range is tried where it is known.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Case(NamedTuple):
     colours: bool = False
     shapes: dict[str, tuple[int, ...]] = {}  # noqa: RUF012 - never changed
     trained: bool = True
+    data: str = "real"
     most: int = 10_000
 
     @property

@@ -36,7 +36,9 @@ def resnet(_: Path) -> Case:
     """ResNet-8 for ten classes, on pictures of something else: what counts is whether its decisions stay the same."""
     pictures, _labels = _pictures(32)
     model = _there("models/pretrainedResnet.h5")
-    return Case("resnet", model, **split([pictures[..., ::-1].copy()]), colours=True)
+    return Case(
+        "resnet", model, **split([pictures[..., ::-1].copy()]), colours=True, data="real, of another task"
+    )
 
 
 def _pictures(size: int) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""A sound artifact on kernels of its runtime that the host does not take: what it answers to the goldens. In the workers."""
+"""A sound artifact on kernels of its runtime that the host does not take: what it answers. In the workers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NAMES = {
 
 
 def answers(target: str, kernels: str, path: Path, file: Path, manifest: dict[str, Any]) -> list[Any]:
-    """One array an output, in the manifest's order."""
+    """Its answers to the inputs in an `.npz`: one array an output, in the manifest's order."""
     inputs, _ = goldens.load(file, len(manifest["inputs"]), 0)
     rows = zip(*inputs, strict=True)
     run = {"onnxruntime": _onnxruntime, "tflite": _tflite, "openvino": _openvino}[target]
-    names = [[spec["name"] for spec in manifest[ends]] for ends in ("inputs", "outputs")]
+    names = [[spec.get("tensor", spec["name"]) for spec in manifest[ends]] for ends in ("inputs", "outputs")]
     found = [[np.array(array) for array in row] for row in run(kernels, path, names, rows)]
     return [np.stack(column) for column in zip(*found, strict=True)]
 
@@ -77,6 +77,14 @@ def _openvino(kernels: str, path: Path, names: Any, rows: Any) -> Iterator[list[
     if kernels == NAMES["openvino"][0]:
         settings = {"INFERENCE_PRECISION_HINT": "f32", "LP_TRANSFORMS_MODE": "NO"}
     request = core.compile_model(str(path), "CPU", settings).create_infer_request()
+    model = request.get_compiled_model()
+    given, made = (_ports(*ends) for ends in ((model.inputs, names[0]), (model.outputs, names[1])))
     for row in rows:
-        request.infer(dict(zip(names[0], row, strict=True)))
-        yield [request.get_tensor(name).data for name in names[1]]
+        request.infer(dict(zip(given, row, strict=True)))
+        yield [request.get_tensor(port).data for port in made]
+
+
+def _ports(ports: list[Any], names: list[str]) -> list[Any]:
+    """As the runner takes them: by name where the file has them all, else by position."""
+    by_name = {name: port for port in ports for name in port.get_names()}
+    return [by_name[name] for name in names] if all(name in by_name for name in names) else list(ports)

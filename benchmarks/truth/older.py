@@ -64,15 +64,15 @@ class Failed(Exception):
     """The runtime cannot be had, or does not load or run the artifact."""
 
 
-def answers(place: Path, target: str, name: str, subject: Subject) -> list[Any]:
-    """Its answers to the goldens, one array an output.
+def answers(place: Path, target: str, name: str, subject: Subject, file: Path) -> list[Any]:
+    """Its answers to the inputs in an `.npz`, one array an output.
 
     Args:
         place: where environments and files may be kept.
     """
     python, folder = _environment(place / "older", name), Path(tempfile.mkdtemp(prefix="edgewright-bench-"))
     runner = targets.runner(target).__file__
-    inputs, _ = goldens.load(subject.goldens, len(subject.manifest.inputs), 0)
+    inputs, _ = goldens.load(file, len(subject.manifest.inputs), 0)
     for at, array in enumerate(inputs):
         np.save(folder / f"input_{at}.npy", array)
     job = {"runner": runner, "folder": str(subject.folder), "manifest": subject.answering()["manifest"]}

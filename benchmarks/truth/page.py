@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from truth import tables
+from truth import rates, tables
 from truth.store import load
 
 RESULTS = Path(__file__).with_name("results.jsonl")
@@ -18,8 +18,12 @@ conversion judges it (*host*) and as a board does that has the manifest of the s
 second is what goes wrong afterwards: an old runtime, other kernels, a damaged file.
 
 - **Decisions** are what is done with answers: the class, the class of each pixel or column, whether a value is above its threshold, a figure to within a step that matters.
-- A fault is **real** if it changes more than 2 % of the decisions about samples that the conversion has not seen. All others are *harmless*, and a verdict may refuse them.
-- A conversion is **right** if it changes at most 5 % of its source's decisions, or loses at most 2 points of accuracy where there are labels.
+- A fault is **real** if it changes more than 2 % of the decisions about samples that the conversion has not seen, or costs more than one point of accuracy where there
+  are labels; **slight** if it changes fewer decisions. Others change none of them. A verdict may refuse either.
+- A conversion is **right** if it changes at most 5 % of its source's decisions, or loses at most 2 points of accuracy where there are labels for all that it decides. Conversions run with a verdict
+  that is recorded and not obeyed, so the decisions of those that it refuses are counted too.
+- An artifact is judged several times: by its conversion, by goldens from other data, by random ones. Verdicts on one artifact are not independent, so shares and
+  intervals are given by artifacts too: there, one refusal counts the artifact as refused.
 - Intervals are exact (Clopper and Pearson), 95 %.
 """
 UNMEASURED = """# How often the verdict is right
@@ -29,11 +33,20 @@ UNMEASURED = """# How often the verdict is right
 Not measured for this version yet. A verdict on an artifact ([accuracy.md](accuracy.md)) can accept one that decides otherwise than its source, or refuse one that is
 right. `benchmarks/bench_truth.py` measures both, and `make docs` then writes the rates here ([benchmarks.md](benchmarks.md#the-verdict)).
 """
+_WEAK = """
+- A conversion has one limit on a whole output, the precision's. It has to leave room for the rounding of any model, so a fault that is no larger passes. A board has a nearer
+  limit, the sound file's own error, and refuses most of them. A conversion has no sound file to compare with.
+- Outputs that sum to 1 are one slice ([accuracy.md](accuracy.md)). In a classifier that ends in probabilities no rule looks at a class by itself: one that is zeroed can pass in a
+  precision with integers, as long as the whole output is near enough. The table has what became of such faults: where no slices are looked at, more of them pass.
+- What an evaluation set finds is not in these figures: faults are judged by goldens alone.
+"""
 _TAIL = """## What these figures do not say
 
 - They are about these models and these kinds of faults, drawn at random within each kind. Faults of one kind in one model are not independent, so the intervals are about
   such models, not about all.
-- What a fault does is measured on the samples at hand. One that changes only what none of them shows counts as harmless here.
+- What a fault does is measured on the samples at hand. One that changes only what none of them shows counts as changing nothing.
+- Precisions `as-is` and `int8-mixed`, and the targets `tensorrt` and `openvino2021`, were not tried; so the time that goes into the spread of `as-is` files is not in the costs.
+- Weights that ONNX Runtime stores in blocks of 4 bits got no faults: in its `int4-weights`, faults of "classes" and weights are in the layers that stay in floats.
 - A fault that changes few decisions is the hardest to see, and no verdict on 16 goldens can see all of them: `--evaluation` with labelled data is what finds the rest.
 - "Host" knows the source's answers only; "board" knows how exact the sound file was on the host, too. So it refuses more.
 - Kernels and older runtimes ran on x86. What boards of other kinds compute is in [arm64.md](arm64.md); no hardware was involved.
@@ -45,17 +58,24 @@ def text(path: Path = RESULTS) -> str:
     head, rows = load(path)
     sections = [
         _HEAD,
-        f"Run: {head['machine']}; at most {head['samples']} samples evaluate, {head['seeds']} of each kind of fault an artifact.\n",
+        f"Run: {head['machine']}; {head.get('runtimes', '')}; at most {head['samples']} samples evaluate, {head['seeds']} of each kind of fault an artifact.\n",
+        "## Aims\n",
+        rates.aims(rows),
         "## The models\n",
         tables.models(rows),
+        tables.coverage(rows, head.get("models", ())),
         "## Faults in finished artifacts: refused\n",
         tables.faults(rows),
         "### By rule\n",
         tables.rules(rows),
-        "### Real faults that are missed, above 5 % of the decisions\n",
+        "### Real faults that are missed: above 5 % of the decisions, or a point of accuracy\n",
         tables.missed(rows),
+        "### Where the host is weak\n",
+        tables.where(rows),
+        _WEAK,
+        tables.classes(rows),
         "## Right conversions: refused\n",
-        tables.sound(rows),
+        rates.sound(rows),
         "### What other limits would do on the host\n",
         "A limit on the SQNR of whole outputs, or on what of them changes from input to input against the error (following), beside all rules that there are.\n",
         tables.sharper(rows),
@@ -64,6 +84,7 @@ def text(path: Path = RESULTS) -> str:
         "## Mistakes before source and artifact\n",
         tables.before(rows),
         "## What the verdict costs\n",
+        "Conversions of one process, whose workers and frameworks are started already: on the command line a conversion takes longer, and the verdict is a smaller part of it.\n",
         tables.cost(rows),
         _TAIL,
     ]

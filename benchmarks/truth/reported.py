@@ -1,4 +1,4 @@
-"""Cases that people reported, from the scripts of `../shared/cases`. Their weights are drawn, but for the regressor's."""
+"""Cases that people reported, from the scripts of `../shared/cases`. Weights and data are drawn."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def _case(script: str, file: str, draw: Draw, *decide: Decide) -> Builder:
         if not (folder / file).exists():
             measuring.process([sys.executable, "-W", "ignore", str(_SCRIPTS / script), str(folder)])
         data = split(draw(np.random.default_rng(5)))
-        return Case(file.rpartition(".")[0], folder / file, decide=decide, trained=False, **data)
+        return Case(
+            file.rpartition(".")[0], folder / file, decide=decide, trained=False, data="drawn", **data
+        )
 
     return build
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-_HOST = ("compile/verdict/*.py", "compile/quality/artifact_check.py", "compile/data/goldens.py", "compile/data/goldens_selection.py", "compile/quality/levels.py", "compile/graph/output_tails.py",
-         "compile/data/counted_values.py", "nouns/precision.py", "nouns/verdict.py")  # fmt: skip
+_SHOWS = ("counts.py", "page.py", "rates.py", "tables.py")  # of the benchmark's own: they read what was found
+_RUNS = (
+    "code",
+    "samples",
+    "machine",
+    "runtimes",
+)  # rows of runs that differ in one of these do not go together
+_MOST = ("seeds", "draws")  # rows of the lesser are rows of the greater
 
 
 class Key(NamedTuple):
@@ -26,27 +31,36 @@ class Row(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 
 
 class Made(Row, tag="M", frozen=True):
-    """A conversion. `refused`: why there is no artifact. `verdict_s`: of a verdict that asks no fresh samples."""
+    """A conversion. `refused`: why there is no artifact. `verdict_s`: the median of three verdicts on it."""
 
     seconds: float
     verdict_s: float = 0.0
     refused: str = ""
 
 
+class Origin(Row, tag="O", frozen=True):
+    """Where a model's weights and data are from, as in `Case`."""
+
+    trained: int
+    data: str
+
+
 class Fault(Row, tag="F", frozen=True):
     """A fault that was planted.
 
     Attributes:
-        changed: permille of decisions that are other ones than the sound file's. -1: it did not run.
+        changed: permille of decisions that are other ones than the sound file's, rounded up. -1: it did not run.
+        lost: permille of accuracy, of the sound file's; None without labels.
         host: letters of the rules by which a conversion refuses it (`tables.RULES`); empty: accepted.
         board: 1 where a board refuses it by the sound file's manifest.
         sqnr_db, following_db: of the worst output, as in a verdict; 200 where nothing changes.
-        detail: what was done; empty where it is refused by both, or changes little.
+        detail: what was done; empty where it is refused by both, or not real.
     """
 
     kind: str
     seed: int
     changed: int
+    lost: int | None
     host: str = ""
     board: int = 0
     sqnr_db: float = 0.0
@@ -58,27 +72,28 @@ class Sound(Row, tag="S", frozen=True):
     """A verdict on an artifact without a fault.
 
     Attributes:
-        goldens: `own`, `other`, `random`. data: the part of the pool that it was calibrated with.
-        changed: permille of decisions that are other ones than the source's. lost: permille of accuracy, where there are labels.
-        right: 1 where it is a right conversion (`trials.right`).
-        refused: why the host refuses it.
+        goldens: `own` is the conversion itself, `other` and `random` are goldens that its artifact is judged by again.
+        data: the part of the pool that it was calibrated with.
+        changed: permille of decisions that are other ones than the source's, rounded up; -1: not known.
+        lost: permille of accuracy, where there are labels.
+        refused: why the host refuses it. outweighed: 1 where an evaluation set could let it through.
     """
 
     goldens: str
     data: str
     changed: int
     lost: int | None
-    right: int
     sqnr_db: float
     following_db: float
     refused: str = ""
+    outweighed: int = 0
 
 
 class Kernel(Row, tag="K", frozen=True):
     """A sound artifact on other kernels, or another version of its runtime.
 
     Attributes:
-        changed: permille of decisions that are other ones than on the host.
+        changed: permille of decisions about the samples that evaluate that are other ones than on the host.
         loss_db: of SQNR from the host. board: 1 where a board refuses it. failed: it does not run there, and why.
     """
 
@@ -112,7 +127,7 @@ class Done(Row, tag="D", frozen=True):
     draws: int
 
 
-Any_ = Made | Fault | Sound | Kernel | Before | Done
+Any_ = Made | Origin | Fault | Sound | Kernel | Before | Done
 _LINES = msgspec.json.Decoder(list[Any])
 
 
@@ -120,17 +135,20 @@ class Store:
     """Rows by artifact, in a file.
 
     Args:
-        code: fingerprint of what decides; a file of other code is begun again.
+        code: fingerprint of what decides. A file of other code, samples, machine or runtimes is put aside as `.old`.
     """
 
     def __init__(self, path: Path, code: str, about: dict[str, Any]) -> None:
-        self.path, self.rows = path, {}
+        self.path = path
         self.rows: dict[Key, list[Any_]] = {}
         self.head = {"code": code, **about}
         if path.exists():
             head, rows = load(path)
-            if head.get("code") == code:
-                self.head, self.rows = {**self.head, **head}, rows
+            if self._same(head):
+                self._grow(head)
+                self.rows = rows
+            else:
+                put_aside(path)
         self._write()
 
     def of(self, key: Key, kind: type[Any]) -> list[Any]:
@@ -144,14 +162,29 @@ class Store:
             file.write(_line(key, [row]))
 
     def take(self, path: Path) -> None:
-        """Takes what another file, which began as a copy of this one, has more."""
-        for key, rows in load(path)[1].items():
+        """Takes what another file, which began as a copy of this one, has more, and removes it. One of another run is put aside."""
+        head, found = load(path)
+        if not self._same(head):
+            put_aside(path)
+            return
+        self._grow(head)
+        for key, rows in found.items():
             if len(rows) > len(self.rows.get(key, ())):
                 self.rows[key] = rows
+        self._write()
+        path.unlink()
 
     def close(self) -> None:
         """Writes one line an artifact."""
         self._write()
+
+    def _same(self, head: dict[str, Any]) -> bool:
+        return all(head.get(name) == self.head.get(name) for name in _RUNS)
+
+    def _grow(self, head: dict[str, Any]) -> None:
+        for name in _MOST:
+            if name in self.head:
+                self.head[name] = max(self.head[name], head.get(name, 0))
 
     def _write(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,6 +193,11 @@ class Store:
             b"".join([msgspec.json.encode(self.head) + b"\n", *(_line(*item) for item in self.rows.items())])
         )
         beside.replace(self.path)
+
+
+def put_aside(path: Path) -> None:
+    """Renames a file to `<name>.old`, in place of an earlier one."""
+    path.replace(path.with_name(f"{path.name}.old"))
 
 
 def load(path: Path) -> tuple[dict[str, Any], dict[Key, list[Any_]]]:
@@ -185,17 +223,14 @@ def _line(key: Key, rows: list[Any_]) -> bytes:
 
 
 def fingerprint() -> str:
-    """Over the code that decides: the verdict's, and this benchmark's own."""
+    """Over the code that decides: what converts and judges, the targets, and this benchmark's own."""
     import edgewright
+    import edgewright_targets
 
     host, own = Path(edgewright.__path__[0]), Path(__file__).parent
     found = hashlib.sha256()
-    for file in _files(host, own):
-        found.update(file.name.encode() + file.read_bytes())
+    for folder in (host / "compile", host / "nouns", Path(edgewright_targets.__path__[0]), own):
+        for file in sorted(folder.rglob("*.py")):
+            if folder != own or file.name not in _SHOWS:
+                found.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
     return found.hexdigest()[:12]
-
-
-def _files(host: Path, own: Path) -> Iterator[Path]:
-    for pattern in _HOST:
-        yield from sorted(host.glob(pattern))
-    yield from (own / f"{name}.py" for name in ("decide", "faults", "ends", "layer", "verdicts", "trials"))

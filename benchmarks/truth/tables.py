@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from statistics import median
 from typing import Any
 
 from measuring import clopper_pearson, markdown, number
 
-from truth.store import Before, Fault, Kernel, Key, Made, Row, Sound
+from edgewright.nouns.precision import PRECISIONS
+from truth.counts import COSTS, REAL, real, right, slight
+from truth.store import Before, Done, Fault, Kernel, Key, Made, Origin, Row, Sound
 
-REAL, NAMED = 20, 50  # permille of the decisions
+NAMED = 50  # permille of the decisions from which on a miss is listed
+_MANY = 200
 _BANDS = ((20, 50), (50, 200), (200, 1001))
 RULES = {"n": "not finite", "l": "levels", "w": "whole", "f": "following", "s": "slices"}
 _LIMITS = (0, 3, 6, 9, 12, 15, 18)  # dB
@@ -31,42 +34,80 @@ def share(hits: int, of: int) -> str:
     return f"{100 * hits / of:.1f} ({100 * low:.1f}-{100 * high:.1f})"
 
 
+def origins(rows: Rows) -> dict[str, Origin]:
+    """Where each model's weights and data are from."""
+    return {key.model: row for key, row in pairs(rows, Origin)}
+
+
+def real_models(rows: Rows) -> set[str]:
+    """Models with trained weights and real data."""
+    return {name for name, one in origins(rows).items() if one.trained and one.data == "real"}
+
+
 def models(rows: Rows) -> str:
     """What was converted, and what was not."""
-    lines = []
+    lines, known = [], origins(rows)
     for model in dict.fromkeys(key.model for key in rows):
         made = [(key, row) for key, row in pairs(rows, Made) if key.model == model]
         absent = [row.refused for key, row in made if not key.target]
         good = [key for key, row in made if key.target and not row.refused]
         why = absent or [f"{key.target} {key.precision}: {row.refused}" for key, row in made if row.refused]
-        lines.append([model, len(good), "; ".join(_short(one) for one in why) or "-"])
-    return markdown(["model", "artifacts", "no artifact, for"], lines)
+        lines.append(
+            [model, _from(known.get(model)), len(good), "; ".join(_short(one) for one in why) or "-"]
+        )
+    return markdown(["model", "weights, data", "artifacts", "no artifact, for"], lines)
+
+
+def coverage(rows: Rows, there: Iterable[str]) -> str:
+    """Which models other draws of data were tried with, and which a run did not come to, or to the end of."""
+    halves = sorted({key.model for key, row in pairs(rows, Sound) if row.data != "all"})
+    text = f"Calibrated on half of the data as well, and judged by other goldens: {', '.join(halves) or 'none'}.\n"
+    done = [key for key, _ in pairs(rows, Done)]
+    each = {key[1:] for key in done}
+    absent = {key.model for key, _ in pairs(rows, Made) if not key.target}
+    found = {name: {key[1:] for key in done if key.model == name} for name in there if name not in absent}
+    missing = [f"{name} ({len(some)} of {len(each)} ways)" for name, some in found.items() if some != each]
+    return text + (f"\nNot tried, or not to the end: {', '.join(missing)}.\n" if missing else "")
+
+
+def _from(origin: Origin | None) -> str:
+    return "-" if origin is None else f"{'trained' if origin.trained else 'drawn'}, {origin.data}"
 
 
 def faults(rows: Rows) -> str:
-    """By kind, damage, precision, target and model."""
+    """By damage, origin of the model, kind, precision, target and model."""
     found = [(key, row) for key, row in pairs(rows, Fault) if row.changed >= 0]
-    lines = [_fault_line("**all**", found)]
+    trained = real_models(rows)
+    lines = [
+        _fault_line("**all**", found),
+        _fault_line("**trained weights, real data**", [pair for pair in found if pair[0].model in trained]),
+        _fault_line("other weights or data", [pair for pair in found if pair[0].model not in trained]),
+    ]
     for low, high in _BANDS:
         some = [pair for pair in found if low < pair[1].changed <= high]
         lines.append(_fault_line(f"other decisions: {low / 10:.0f} to {min(high, 1000) / 10:.0f} %", some))
+    costly = [pair for pair in found if (pair[1].lost or 0) > COSTS]
+    lines.append(_fault_line(f"costs more than {COSTS / 10:.0f} point of accuracy", costly))
     groups: tuple[Callable[[Pair], str], ...] = (
         lambda pair: pair[1].kind, lambda pair: pair[0].precision, lambda pair: pair[0].target, lambda pair: pair[0].model
     )  # fmt: skip
     for of in groups:
         for name in dict.fromkeys(map(of, found)):
             lines.append(_fault_line(name, [pair for pair in found if of(pair) == name]))
-    return markdown(["", "planted", "real", "host %", "board %", "either %", "harmless", "of them refused: host", "board"], lines)  # fmt: skip
+    return markdown(["", "planted", "real", "host %", "board %", "either %", "slight", "host refuses", "board", "change nothing", "host refuses", "board"], lines)  # fmt: skip
 
 
 def _fault_line(name: str, found: list[Pair]) -> list[object]:
-    counted = [row for _, row in found if row.changed > REAL]
-    harmless = [row for _, row in found if row.changed <= REAL]
+    every = [row for _, row in found]
+    counted = list(filter(real, every))
     shares = [
         share(sum(map(refuses, counted)), len(counted))
         for refuses in (_host, _board, lambda row: _host(row) or _board(row))
     ]
-    return [name, len(found), len(counted), *shares, len(harmless), sum(map(_host, harmless)), sum(map(_board, harmless))]  # fmt: skip
+    cells = [name, len(found), len(counted), *shares]
+    for others in (list(filter(slight, every)), [row for row in every if not real(row) and not slight(row)]):
+        cells += [len(others), sum(map(_host, others)), sum(map(_board, others))]
+    return cells
 
 
 def _host(row: Any) -> bool:
@@ -79,7 +120,7 @@ def _board(row: Any) -> bool:
 
 def rules(rows: Rows) -> str:
     """Which rule of the host finds what."""
-    caught = [row for _, row in pairs(rows, Fault) if row.changed > REAL and row.host]
+    caught = [row for _, row in pairs(rows, Fault) if real(row) and row.host]
     lines = [
         [name, sum(letter in row.host for row in caught), sum(row.host == letter for row in caught)]
         for letter, name in RULES.items()
@@ -88,69 +129,64 @@ def rules(rows: Rows) -> str:
 
 
 def missed(rows: Rows) -> str:
-    """Real faults that change more than 5 % of the decisions and pass on the host; those that a board accepts too are marked."""
+    """Real faults that matter and pass on the host; those that a board accepts too come first."""
+    every = [(key, row) for key, row in pairs(rows, Fault) if real(row) and not (row.host and row.board)]
     found = sorted(
-        (
-            (key, row)
-            for key, row in pairs(rows, Fault)
-            if row.changed > NAMED and not (row.host and row.board)
-        ),
+        (pair for pair in every if pair[1].changed > NAMED or (pair[1].lost or 0) > COSTS),
         key=lambda pair: (pair[1].board, -pair[1].changed),
     )
     lines = [
-        [" ".join(key), row.kind, row.detail, f"{row.changed / 10:.1f}", f"{row.sqnr_db:.1f}", _yes(row.host), _yes(row.board)]
+        [" ".join(key), row.kind, row.detail, _percent(row.changed), _points(row.lost), f"{row.sqnr_db:.1f}", _yes(row.host), _yes(row.board)]
         for key, row in found
     ]  # fmt: skip
     if not lines:
         return "None.\n"
-    return markdown(
-        ["artifact", "fault", "which", "other decisions %", "SQNR dB", "host refuses", "board"], lines
-    )
-
-
-def sound(rows: Rows) -> str:
-    """Right artifacts that are refused, each named."""
-    found = list(pairs(rows, Sound))
-    counted = [(key, row) for key, row in found if row.right]
-    lines = [_sound_line("**all**", counted)]
-    groups: tuple[Callable[[Pair], str], ...] = (
-        lambda pair: pair[0].precision, lambda pair: pair[0].target, lambda pair: _goldens(pair[1].goldens)
+    table = markdown(
+        ["artifact", "fault", "which", "other decisions %", "accuracy lost, points", "SQNR dB", "host refuses", "board"],
+        lines,
     )  # fmt: skip
-    for of in groups:
-        for name in dict.fromkeys(map(of, counted)):
-            lines.append(_sound_line(name, [pair for pair in counted if of(pair) == name]))
-    text = markdown(["", "right", "refused", "% (interval)", "least SQNR, dB"], lines)
-    text += f"\n{len(found) - len(counted)} more are not known to be right: they change more than 5 % of the decisions.\n"
-    named = [[" ".join(key), row.goldens, row.data, f"{row.changed / 10:.1f}", row.refused] for key, row in counted if row.refused]  # fmt: skip
-    if named:
-        text += "\n" + markdown(
-            ["artifact", "goldens", "calibrated on", "other decisions %", "refused, for"], named
-        )
-    never = [[" ".join(key), row.refused] for key, row in pairs(rows, Made) if row.refused.startswith(("parity", "levels"))]  # fmt: skip
-    if never:
-        text += "\nConversions that were refused, so that nobody knows how they decide:\n\n"
-        text += markdown(["artifact", "refused, for"], never)
-    return text
+    return f"{table}\n{len(every) - len(found)} more change 2 to 5 % of the decisions.\n"
 
 
-def _sound_line(name: str, found: list[Pair]) -> list[object]:
-    refused = sum(bool(row.refused) for _, row in found)
-    least = min(((row.sqnr_db, " ".join(key)) for key, row in found), default=(0.0, ""))
-    return [name, len(found), refused, share(refused, len(found)), f"{least[0]:.1f} ({least[1]})"]
+def where(rows: Rows) -> str:
+    """By precision: what the host misses, beside the limit that it goes by."""
+    lines = []
+    for name, precision in PRECISIONS.items():
+        some = [row for key, row in pairs(rows, Fault) if key.precision == name and real(row)]
+        lost = [row for row in some if not row.host]
+        if some:
+            lines.append([name, f"{precision.tolerance.sqnr_db:g} dB", len(some), len(lost), sum(row.changed > _MANY for row in lost),
+                          sum((row.lost or 0) > COSTS for row in lost), sum(map(_board, lost))])  # fmt: skip
+    return markdown(
+        ["precision", "SQNR at least", "real faults", "missed by the host", "of them: above 20 % of the decisions", "cost a point of accuracy", "refused by a board"],
+        lines,
+    )  # fmt: skip
+
+
+def classes(rows: Rows) -> str:
+    """What became of classes that were zeroed, by model: slices are the rule that looks at a class by itself."""
+    found = [(key, row) for key, row in pairs(rows, Fault) if row.kind == "class zeroed" and real(row)]
+    lines = []
+    for model in dict.fromkeys(key.model for key, _ in found):
+        mine = [row for key, row in found if key.model == model]
+        lines.append([model, len(mine), sum(map(_host, mine)), sum("s" in row.host for row in mine), sum(map(_board, mine))])  # fmt: skip
+    return markdown(
+        ["model", "class zeroed: real faults", "host refuses", "by slices", "board refuses"], lines
+    )
 
 
 def sharper(rows: Rows) -> str:
     """What other limits would refuse on the host, for goldens that are data."""
     lines = []
     for precision in ("int8", "int16x8", "int8-dynamic", "int8-weights"):
-        real = [row for key, row in pairs(rows, Fault) if key.precision == precision and row.changed > REAL]
-        good = [row for key, row in pairs(rows, Sound) if key.precision == precision and row.right and row.goldens != "random"]  # fmt: skip
-        for least in _LIMITS if real and good else ():
+        bad = [row for key, row in pairs(rows, Fault) if key.precision == precision and real(row)]
+        good = [row for key, row in pairs(rows, Sound) if key.precision == precision and right(key, row) and row.goldens != "random"]  # fmt: skip
+        for least in _LIMITS if bad and good else ():
             cells: list[object] = [precision, f"{least} dB" if least else "as it is"]
             for figure in ("sqnr_db", "following_db"):
-                caught = sum(bool(row.host) or getattr(row, figure) < least for row in real)
+                caught = sum(bool(row.host) or getattr(row, figure) < least for row in bad)
                 lost = sum(bool(row.refused) or getattr(row, figure) < least for row in good)
-                cells += [share(caught, len(real)), f"{lost} of {len(good)}"]
+                cells += [share(caught, len(bad)), f"{lost} of {len(good)}"]
             lines.append(cells)
     return markdown(
         [
@@ -163,10 +199,6 @@ def sharper(rows: Rows) -> str:
         ],
         lines,
     )
-
-
-def _goldens(name: str) -> str:
-    return {"own": "its own goldens", "random": "random goldens"}.get(name, "other goldens")
 
 
 def kernels(rows: Rows) -> str:
@@ -228,6 +260,14 @@ def _short(words: str) -> str:
 
 def _plain(name: str) -> str:
     return name.lower().replace("_", " ")
+
+
+def _percent(permille: int) -> str:
+    return f"{permille / 10:.1f}"
+
+
+def _points(permille: int | None) -> str:
+    return "-" if permille is None else f"{permille / 10:.1f}"
 
 
 def _yes(value: Any) -> str:

@@ -29,7 +29,13 @@ def boxes(folder: Path) -> Case:
     """A small detector: boxes in pixels beside scores, so that its columns are slices of different size."""
     _once(folder, ["-m", "truth.boxes", str(folder)])
     corners = Decide("value", near=PIXELS / 16)
-    return read("boxes", folder / "boxes.keras", folder, decide=(Decide(first=BOX), corners))
+    return read(
+        "boxes",
+        folder / "boxes.keras",
+        folder,
+        decide=(Decide(first=BOX), corners),
+        data="digits placed on empty pictures",
+    )
 
 
 def _digits(kind: str) -> Callable[[Path], Case]:
@@ -54,6 +60,8 @@ CASES: dict[str, Builder] = {
     "digits-onnx": _digits("onnx"),
     "digits-lstm": _trained("digits-lstm"),
     "digits-attention": _trained("digits-attention"),
-    "segments": _trained("segments", decide=(Decide("map", rest=10),)),
-    "pressure": _trained("pressure", decide=(Decide("value", near=0.3),)),
+    "segments": _trained(
+        "segments", data="digits placed on drawn pictures", decide=(Decide("map", rest=10),)
+    ),
+    "pressure": _trained("pressure", data="drawn", decide=(Decide("value", near=0.3),)),
 }

@@ -25,7 +25,6 @@ from edgewright.compile.workers.pool import Workers
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.artifact import Manifest
 from edgewright.nouns.verdict import Limits, OutputVerdict
-from truth.decide import Decide, decisions, differing
 
 JOBS = "truth.jobs"
 
@@ -37,7 +36,7 @@ class Said:
     Attributes:
         host: letters of the rules that refuse (`tables.RULES`). board: refused by the limits of the sound file's manifest.
         sqnr_db, following_db: of the worst output, as in a verdict.
-        seconds: of the host's verdict. again: it asked fresh samples.
+        seconds: of the host's verdict. again: it asked fresh samples. outweighed: an evaluation set could let it through.
     """
 
     host: str
@@ -48,16 +47,18 @@ class Said:
     again: bool
     words: str = ""
     verdict: tuple[OutputVerdict, ...] = ()
+    outweighed: bool = False
 
 
 class Broken(Exception):
     """The file does not load or run: nothing is left to a verdict."""
 
 
-def verdicts(workers: Workers, subject: Subject, limits: tuple[OutputVerdict, ...]) -> Said:
+def verdicts(workers: Any, subject: Subject, limits: tuple[OutputVerdict, ...]) -> Said:
     """The host's, as a conversion comes to it, and a board's.
 
     Args:
+        workers: Workers, or what remembers for them.
         subject: the artifact, its goldens, its source.
         limits: the verdict that the manifest has: that on the sound file.
 
@@ -72,6 +73,32 @@ def verdicts(workers: Workers, subject: Subject, limits: tuple[OutputVerdict, ..
         return _host(workers, subject, board, pooled(references, answers))
     except EdgewrightError as error:
         raise Broken(error.message) from error
+
+
+class Remembering:
+    """Workers that ask the source for its answers to fresh samples once: they are the same for every fault in one artifact.
+
+    Args:
+        file: where those answers are kept.
+    """
+
+    def __init__(self, workers: Workers, file: Path) -> None:
+        self._workers, self._file = workers, file
+        self._known: dict[Any, Any] = {}
+
+    def call(self, framework: str, module: str, function: str, /, **arguments: Any) -> Any:
+        """As that of Workers."""
+        if function != "fresh_references":
+            return self._workers.call(framework, module, function, **arguments)
+        wanted, file = arguments["wanted"], arguments["file"]
+        kept = self._file.with_name("-".join([self._file.name, *map(str, wanted)]))
+        if wanted not in self._known:
+            self._known[wanted] = self._workers.call(framework, module, function, **arguments)
+            if self._known[wanted]:
+                shutil.copyfile(file, kept)
+        elif self._known[wanted]:
+            shutil.copyfile(kept, file)
+        return self._known[wanted]
 
 
 def pooled(references: list[Any], answers: list[Any]) -> float:
@@ -109,15 +136,16 @@ def by_limits(verdict: Sequence[OutputVerdict], references: list[Any], answers: 
     return any(beyond(one.limits, *pair) for one, *pair in zip(verdict, references, answers, strict=True))
 
 
-def _host(workers: Workers, subject: Subject, board: bool, sqnr_db: float) -> Said:
+def _host(workers: Any, subject: Subject, board: bool, sqnr_db: float) -> Said:
     began = time.perf_counter()
     found = workers.call(subject.target.framework, artifact_check.__name__, "judged", **subject.judging())
-    host = words = ""
+    host, words, outweighed = "", "", False
     verdict: tuple[OutputVerdict, ...] = ()
     try:
         checked = artifact_check.check(workers, subject, found)
         verdict = checked.verdict
         if checked.low is not None:
+            outweighed = True
             raise checked.low
     except (Unlike, Coarse) as error:
         host, words = _rules(error, found), error.message
@@ -125,7 +153,9 @@ def _host(workers: Workers, subject: Subject, board: bool, sqnr_db: float) -> Sa
     following_db = min(
         (db for one in found if (db := one.verdict.following_db) is not None), default=EXACT_DB
     )
-    return Said(host, board, sqnr_db, following_db, time.perf_counter() - began, again, words, verdict)
+    return Said(
+        host, board, sqnr_db, following_db, time.perf_counter() - began, again, words, verdict, outweighed
+    )
 
 
 def _rules(error: EdgewrightError, found: list[Judged]) -> str:
@@ -165,8 +195,3 @@ def copied(subject: Subject, folder: Path) -> Subject:
 def as_real(answer: Any, spec: dict[str, Any]) -> Any:
     """Answers of an artifact as the real values that they stand for."""
     return real(answer, spec)
-
-
-def changed(one: list[Any], other: list[Any], how: Sequence[Decide]) -> int:
-    """Permille of decisions that are other ones."""
-    return round(1000 * differing(decisions(one, how), decisions(other, how), how))

@@ -41,7 +41,7 @@ def test_decisions(truth):
 def test_an_interrupted_run_goes_on_and_other_code_begins_again(truth, tmp_path):
     store = truth("store")
     file, key = tmp_path / "found.jsonl", store.Key("digits", "tflite", "int8")
-    rows = [store.Made(1.5, 0.1), store.Fault("filter zeroed", 0, 35, "w", 1, 12.5), store.Sound("own", "all", 3, None, 1, 40.0, 30.0)]  # fmt: skip
+    rows = [store.Made(1.5, 0.1), store.Fault("filter zeroed", 0, 35, 5, "w", 1, 12.5), store.Sound("own", "all", 3, None, 40.0, 30.0)]  # fmt: skip
     first = store.Store(file, "code", {"seeds": 1})
     for row in rows:
         first.add(key, row)
@@ -52,26 +52,106 @@ def test_an_interrupted_run_goes_on_and_other_code_begins_again(truth, tmp_path)
     assert len(file.read_text().splitlines()) == 2  # one line an artifact
     assert again.of(key, store.Fault) == [rows[1]]
     assert store.Store(file, "other code", {"seeds": 1}).rows == {}
+    assert store.load(tmp_path / "found.jsonl.old")[1] == {key: rows}  # put aside, not lost
+
+
+def test_rows_of_other_samples_are_not_taken_and_a_head_says_the_most_that_was_drawn(truth, tmp_path):
+    store = truth("store")
+    key, file, part = store.Key("digits", "tflite", "int8"), tmp_path / "found.jsonl", tmp_path / "part.jsonl"
+    store.Store(part, "code", {"samples": 200, "seeds": 3}).add(key, store.Made(1.0))
+    mine = store.Store(file, "code", {"samples": 100, "seeds": 1})
+    mine.take(part)
+    assert mine.rows == {}
+    assert (tmp_path / "part.jsonl.old").exists()
+    store.Store(part, "code", {"samples": 100, "seeds": 3}).add(key, store.Made(1.0))
+    mine.take(part)
+    assert mine.rows == {key: [store.Made(1.0)]}
+    assert not part.exists()
+    assert store.load(file)[0]["seeds"] == 3
+    assert store.Store(file, "code", {"samples": 100, "seeds": 1}).head["seeds"] == 3
+
+
+def test_the_fingerprint_is_of_planters_and_targets_and_not_of_the_page(truth, tmp_path, monkeypatch):
+    import edgewright_targets
+
+    store = truth("store")
+    own, other = (shutil.copytree(folder, tmp_path / name) for name, folder in
+                  (("truth", store.__file__.rpartition("/")[0]), ("targets", edgewright_targets.__path__[0])))  # fmt: skip
+    monkeypatch.setattr(store, "__file__", str(own / "store.py"))
+    monkeypatch.setattr(edgewright_targets, "__path__", [str(other)])
+    before = store.fingerprint()
+    for file, changes in ((own / "page.py", False), (own / "onnx_graph.py", True), (other / "tflite" / "steps.py", True)):  # fmt: skip
+        file.write_text(file.read_text() + "\n")
+        assert (store.fingerprint() != before) is changes, file
+        before = store.fingerprint()
 
 
 def test_the_page_counts_names_misses_and_false_refusals(truth, tmp_path):
     store, page = truth("store"), truth("page")
-    kept = store.Store(tmp_path / "found.jsonl", "code", {"machine": "a machine", "samples": 10, "seeds": 1})
-    key = store.Key("digits", "tflite", "int8")
+    kept = store.Store(
+        tmp_path / "found.jsonl",
+        "code",
+        {"machine": "a machine", "samples": 10, "seeds": 1, "models": ["digits", "three", "boxes", "voice"]},
+    )
+    kept.add(store.Key("voice", "", ""), store.Made(0.0, 0.0, "absent: not here"))
+    key, drawn = store.Key("digits", "tflite", "int8"), store.Key("three", "tflite", "int8")
+    kept.add(store.Key("digits", "", ""), store.Origin(1, "real"))
+    kept.add(store.Key("three", "", ""), store.Origin(0, "drawn"))
     for row in (
-        store.Fault("filter zeroed", 0, 350, "w", 1), store.Fault("filter zeroed", 1, 300, "", 1, 30.0, 20.0, "channel 7"),
-        store.Fault("filter zeroed", 2, 10, "", 0), store.Fault("filter zeroed", 3, -1),
-        store.Sound("own", "all", 3, None, 1, 40.0, 30.0), store.Sound("own", "half0", 3, None, 1, 9.0, 5.0, "SQNR 9 dB"),
-        store.Sound("other0", "all", 900, None, 0, 9.0, 5.0), store.Kernel("BUILTIN_REF", 0, 39.0, 1.0, 1),
+        store.Fault("filter zeroed", 0, 350, 10, "w", 1), store.Fault("filter zeroed", 1, 300, 0, "", 1, 30.0, 20.0, "channel 7"),
+        store.Fault("filter zeroed", 2, 10, 0, "", 0), store.Fault("filter zeroed", 3, -1, None),
+        store.Fault("class zeroed", 0, 15, 12, "", 0, 50.0, 40.0, "class 3"), store.Fault("class zeroed", 1, 0, 0, "s", 0),
+        store.Sound("own", "all", 3, None, 40.0, 30.0), store.Sound("other0", "all", 3, None, 39.0, 30.0),
+        store.Sound("own", "half0", 3, 0, 9.0, 5.0, "SQNR 9 dB", 1), store.Sound("own", "half1", 900, 300, 9.0, 5.0),
+        store.Sound("own", "half2", 60, 20, 20.0, 9.0), store.Kernel("BUILTIN_REF", 0, 39.0, 1.0, 1), store.Done(1, 1),
     ):  # fmt: skip
         kept.add(key, row)
+    kept.add(drawn, store.Fault("filter zeroed", 0, 21, None, "f", 0))
     text = page.text(kept.path)
-    assert "| filter zeroed | 3 | 2 | 50.0 (1.3-98.7) | 100.0 (15.8-100.0) |" in text
-    assert "| digits tflite int8 | filter zeroed | channel 7 | 30.0 | 30.0 | no | yes |" in text
-    assert "| **all** | 2 | 1 | 50.0 (1.3-98.7) |" in text
-    assert "1 more are not known to be right" in text
-    assert "| digits tflite int8 | own | half0 | 0.3 | SQNR 9 dB |" in text
+    assert "| digits | trained, real |" in text
+    assert "| three | drawn, drawn |" in text
+    assert "judged by other goldens: digits." in text
+    assert "Not tried, or not to the end: three (0 of 1 ways), boxes (0 of 1 ways).\n" in text
+    assert "| filter zeroed | 4 | 3 | 66.7 (9.4-99.2) | 66.7 (9.4-99.2) | 100.0 (29.2-100.0) | 1 | 0 | 0 | 0 | 0 | 0 |" in text  # fmt: skip
+    assert (
+        "| class zeroed | 2 | 1 | 0.0 (0.0-97.5) | 0.0 (0.0-97.5) | 0.0 (0.0-97.5) | 0 | 0 | 0 | 1 | 1 | 0 |"
+        in text
+    )
+    assert "| **trained weights, real data** | 5 | 3 | 33.3" in text
+    assert "| digits tflite int8 | class zeroed | class 3 | 1.5 | 1.2 | 50.0 | no | no |" in text
+    assert "| digits tflite int8 | filter zeroed | channel 7 | 30.0 | 0.0 | 30.0 | no | yes |" in text
+    assert "| **conversions** | 3 | 1 | 33.3 (0.8-90.6) | 3 | 1 |" in text
+    assert "| **all verdicts** | 4 | 1 | 25.0 (0.6-80.6) | 3 | 1 | 33.3 (0.8-90.6) |" in text
+    assert "| digits tflite int8 | own | half0 | 0.3 | 0.0 | 9.0 | SQNR 9 dB | yes |" in text
+    assert "Not right, and accepted:\n\n" in text
+    assert "| digits tflite int8 | own | half1 | 90.0 | 30.0 | 9.0 | - | no |" in text
+    assert "| 0 of at least 300 right conversions refused | 1 of 3: 33.33 (0.84-90.57) | **no** |" in text
     assert "| digits tflite int8 | builtin ref | 0.0 | 39.0 | 1.0 | refuses |" in text
+
+
+def test_a_refused_conversion_is_kept_and_its_refusal_recorded(truth, monkeypatch):
+    from edgewright.compile.quality import artifact_check as checking
+    from edgewright.compile.quality.verdict.refusal import Unlike
+    from edgewright.nouns.artifact import Parity
+
+    unjudged, parity = (
+        truth("unjudged"),
+        Parity(max_abs=1.0, max_relative=1.0, cosine=0.5, sqnr_db=3.0, top1_agreement=0.5, count=16),
+    )
+    error = Unlike("lost: class 7", hint="", parity=parity, verdict=())
+
+    def refuse(workers, subject, judged):
+        if judged:
+            raise error
+        return checking.Checked(parity, (), (), error)
+
+    monkeypatch.setattr(checking, "check", refuse)
+    with unjudged.verdict() as found:
+        assert checking.check(None, None, ["a slice"]) == checking.Checked(parity, (), (), None)
+        assert (found.refused, found.outweighed) == (error, False)
+        assert checking.check(None, None, []).low is None
+        assert (found.refused, found.outweighed) == (error, True)
+    assert checking.check is refuse
 
 
 @pytest.mark.slow
