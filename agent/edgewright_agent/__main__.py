@@ -33,8 +33,8 @@ def main(data: "bytes") -> "None":
         sys.exit(64)
     verb, root = arguments[0], arguments[2]
     if verb == "serve":
-        from edgewright_agent.installed import runners
-        from edgewright_agent.session import server  # only what the verb needs: a board is slow
+        from edgewright_agent.installed import runners  # only what the verb needs: a board is slow
+        from edgewright_agent.session import server  # as above
 
         hello = read_hello()
         hello["root"], hello["group"] = root, None  # the administrator's, not the host's

@@ -8,7 +8,7 @@ from typing import Any
 
 from measuring import clopper_pearson, markdown, number
 
-from edgewright.nouns.precision import PRECISIONS
+from edgewright.precisions import PRECISIONS
 from truth.counts import COSTS, REAL, real, right, slight
 from truth.store import Before, Done, Fault, Kernel, Key, Made, Origin, Row, Sound
 

@@ -18,17 +18,18 @@ from edgewright import targets
 from edgewright.compile.data import goldens
 from edgewright.compile.data.calibration import SampleSet
 from edgewright.compile.data.data_hash import calibration_of
+from edgewright.compile.formats import FORMATS
 from edgewright.compile.pipeline import compile_model
 from edgewright.compile.quality.artifact_check import Subject
 from edgewright.compile.recognition import recognise
 from edgewright.compile.request import CompileRequest
-from edgewright.compile.tasks.source import SOURCES, SourceRef
+from edgewright.compile.tasks.source import SourceRef
 from edgewright.compile.workers.pool import Workers
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.model_input import ModelInput
-from edgewright.nouns.precision import PRECISIONS
 from edgewright.nouns.project import Compare
+from edgewright.precisions import PRECISIONS
 from truth import counts, kernels, older, unjudged, verdicts
 from truth.cases import Case
 from truth.decide import decisions, differing
@@ -62,7 +63,7 @@ class Trials:
         known = recognise(case.file)
         shapes = tuple(case.shapes.items())
         self.source = SourceRef(path=known.path.absolute(), format=known.source.format, sha256=known.source.sha256, shapes=shapes)  # fmt: skip
-        framework = SOURCES[self.source.format]
+        framework = FORMATS[self.source.format].framework
         self.specs = workers.call(
             framework, "edgewright.compile.tasks.source", "read_the_model", source=self.source, samples=self.pool("all")
         )  # fmt: skip

@@ -14,13 +14,13 @@ import numpy as np
 
 from edgewright.compile.data.answers import real
 from edgewright.compile.data.calibration import SampleSet
+from edgewright.compile.formats import FORMATS
 from edgewright.compile.quality import artifact_check
 from edgewright.compile.quality.artifact_check import Subject
 from edgewright.compile.quality.levels import Coarse
 from edgewright.compile.quality.verdict.decibels import EXACT_DB, decibel
 from edgewright.compile.quality.verdict.judge import Judged
 from edgewright.compile.quality.verdict.refusal import Unlike
-from edgewright.compile.tasks.source import SOURCES
 from edgewright.compile.workers.pool import Workers
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.artifact import Manifest
@@ -174,7 +174,7 @@ def other_goldens(workers: Workers, subject: Subject, file: Path, samples: Sampl
     """The same artifact with goldens from other samples."""
     source = subject.source
     count, origin, _ = workers.call(
-        SOURCES[source.format], "edgewright.compile.tasks.source", "compute_goldens", source=source, samples=samples,
+        FORMATS[source.format].framework, "edgewright.compile.tasks.source", "compute_goldens", source=source, samples=samples,
         count=subject.manifest.goldens.count, allow_constant=False, compare=subject.compare, file=file,
     )  # fmt: skip
     goldens = msgspec.structs.replace(subject.manifest.goldens, count=count, origin=origin)

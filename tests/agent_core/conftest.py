@@ -16,12 +16,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgewright import targets
 from edgewright.connect.agent import package, runner_package
 from edgewright.wire import commands
 from edgewright_agent import protocol
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = os.environ.get("EDGEWRIGHT_AGENT_PYTHON", sys.executable)  # runs the agent: any Python from 3.6 on
+RUNTIMES = targets.system_distributions()
 
 
 def build_pyz() -> bytes:
@@ -84,7 +86,14 @@ class Wire:
             env={**os.environ, "EDGEWRIGHT_TEST_ROOT": str(root)},
         )
         loader = (REPOSITORY / "agent/edgewright_agent/loader.py").read_text()
-        line = {"edgewright": 1, "nonce": self.nonce, "root": str(root), "host": "test", "loader": loader}
+        line = {
+            "edgewright": 1,
+            "nonce": self.nonce,
+            "root": str(root),
+            "host": "test",
+            "loader": loader,
+            "runtimes": RUNTIMES,
+        }
         line["agent"] = {"sha256": sha(pyz), "size": len(pyz)}
         self.send_raw(protocol.encode({**line, **(hello or {})}))
         self.asked = False

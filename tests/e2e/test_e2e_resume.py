@@ -151,7 +151,7 @@ def test_exactly_what_was_left_is_finished(
     models = [one["result"] for one in command_line("status", "--json").json["boards"]]
     assert [one["models"][name]["trial"] for one in models] == [None] * 3
     again = command_line("deploy", "--resume", left["id"], "--json")
-    assert (again.code, again.json["error"]["code"]) == (1, "nothing-left")
+    assert (again.code, again.error["code"]) == (1, "nothing-left")
 
 
 @pytest.mark.slow
@@ -219,14 +219,14 @@ def test_two_that_resume_at_once_and_plans_that_are_none(host: Run, lab: Path, m
             assert any("verify" in line for line in other.stderr)
             other.send_signal(signal.SIGSTOP)
             refused = command_line("deploy", "--resume", left["id"], "--json")
-            assert refused.json["error"]["code"] == "deployment-running"
+            assert refused.error["code"] == "deployment-running"
             assert "at work" in command_line("history", "--model", "twice").out
             assert "is at work on k-1, k-2" in command_line("status", "k-1").out
             other.send_signal(signal.SIGCONT)
             out, _ = other.communicate(timeout=120)
         finally:
             other.kill()
-    assert {one["outcome"] for one in json.loads(out)["outcomes"]} == {"committed"}
+    assert {one["outcome"] for one in json.loads(out)["result"]["outcomes"]} == {"committed"}
 
     assert host("before Begin", "k-1", "edited", to="k-1") == -signal.SIGKILL
     with closing(sqlite3.connect(module_home / "history.sqlite3")) as database, database:
@@ -238,8 +238,8 @@ def test_two_that_resume_at_once_and_plans_that_are_none(host: Run, lab: Path, m
         ((), "usage"),
     ):
         refused = command_line("deploy", *arguments, "--json")
-        assert refused.json["error"]["code"] == code, refused.out
-        assert refused.json["error"]["hint"]
+        assert refused.error["code"] == code, refused.out
+        assert refused.error["hint"]
     assert currents(lab, "edited") == ["", "", ""]
 
 

@@ -9,10 +9,9 @@ from command_line import command_json
 
 import edgewright_profiles
 from edgewright.config import profiles
-from edgewright.deploy.deployment import uncalibrated
-from edgewright.deploy.request import DeployRequest
+from edgewright.deploy.task import precision_notes
 from edgewright.nouns.artifact import Goldens, Manifest, Parity, Source
-from edgewright.nouns.board import Fleet
+from edgewright.nouns.model_input import Absent, CalibrationData, DataFile, ModelInput
 from edgewright.precisions import EXACT
 
 ONNX = bytes.fromhex(
@@ -53,7 +52,7 @@ def test_a_default_that_needs_data_is_not_refused_without(
     )
     assert code == 0, document
     assert document["plan"]["precision"] == taken
-    notes = [check.note for check in uncalibrated(request(), profiles.load(f"own-{precision}"), made(taken))]
+    notes = [check.note for check in precision_notes(model(), profiles.load(f"own-{precision}"), made(taken))]
     wanted = f"{precision}, the default of own-{precision}, needs {option}: fp32 was taken"
     assert notes == ([wanted] if option else [])
 
@@ -65,14 +64,16 @@ def test_a_mixed_default_needs_the_layers(tmp_path: Path) -> None:
     arguments += ["--calibration", "synthetic"]
     assert command_json(*arguments)[1]["plan"]["precision"] == "fp32"
     assert command_json(*arguments, "--keep-float", "g")[1]["plan"]["precision"] == "int8-mixed"
-    given = request(Path("data.npz"))
-    (note,) = uncalibrated(given, profiles.load("own-int8-mixed"), made("fp32"))
+    given = model(DataFile(path=Path("data.npz"), sha256=""))
+    (note,) = precision_notes(given, profiles.load("own-int8-mixed"), made("fp32"))
     assert "needs --keep-float" in note.note
 
 
-def request(calibration: Path | None = None) -> DeployRequest:
-    fleet = Fleet(name="", path=Path("fleet.toml"), boards={})
-    return DeployRequest(fleet=fleet, boards=(), model="net", calibration=calibration)
+ABSENT = Absent()
+
+
+def model(calibration: CalibrationData = ABSENT) -> ModelInput:
+    return ModelInput(source=Path("net.onnx"), name="net", calibration=calibration)
 
 
 def made(precision: str) -> Manifest:

@@ -36,7 +36,7 @@ def test_scores_beside_pixels_are_refused_and_named_where_the_answers_are_intege
     assert refused.value.message.startswith("fewer than 16 levels are left for ")
     assert f"{named}(range 1, steps of " in refused.value.message
     assert ";" not in refused.value.message  # the boxes have enough
-    assert refused.value.hint.startswith("leave --integer-io out: ")
+    assert refused.value.hint.startswith("leave --integer-io out, ")
 
 
 @pytest.mark.parametrize("target", ["onnxruntime", "tflite"])
@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_walked_says_so(
     convert: Convert, onnx_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        targets, "module_name", lambda path: f"edgewright_targets.{path.replace('.steps', '.no_such')}"
+        targets, "module_name", lambda path: f"edgewright_targets.{path.replace('.quantization_steps', '.no_such')}"
     )
     (note,) = convert(onnx_folder / "even.onnx", "onnxruntime", use_cache=False).manifest.notes
     assert note.startswith("levels of the outputs were not checked: ")

@@ -159,7 +159,7 @@ def test_a_model_without_a_kernel_is_refused_in_one_line(monkeypatch: pytest.Mon
     assert (board.value.code, board.value.message) == (
         "load-failed", f"the runtime refused the model: {said}",
     )  # fmt: skip
-    assert "fp16, or another target" in board.value.hint
+    assert "fp16, or another target" in board.value.about["advice"]
     monkeypatch.setattr(runner, "_core", lambda: Core("std::bad_alloc"))
     with pytest.raises(RuntimeError, match="bad_alloc") as other:
         runner.load("folder", {"entry": "model.xml"}, {"threads": 1})

@@ -41,7 +41,7 @@ ELSEWHERE = {  # files, names that they may have (None: all), why
     "targets/*/explain.py": (None, "types of numbers, and the sources whose layers have names"),
     "targets/*/runner.py": ({"fp16", "int8"}, "types of numbers; boards have no records"),
     "targets/*/files.py": ({"ir"}, "the version of ONNX's or OpenVINO's file format"),
-    "targets/*/weights_only.py": ({"int8"}, "a part of tensors' names"),
+    "targets/*/quantize_weights.py": ({"int8"}, "a part of tensors' names"),
 }  # fmt: skip
 
 

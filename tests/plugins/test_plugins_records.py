@@ -116,7 +116,9 @@ def test_the_table_of_conversions_has_what_plug_ins_add(edgewright: Edgewright) 
     code, out, err = edgewright("targets", "--matrix", "--json")
     assert (code, err) == (0, "")
     (way,) = [
-        cell for cell in json.loads(out)["matrix"] if cell["source"] == "acme-linear" and cell["precisions"]
+        cell
+        for cell in json.loads(out)["result"]["routes"]
+        if cell["source"] == "acme-linear" and cell["precisions"]
     ]
     assert way["target"] == "onnxruntime"
     assert "acme-int8" in way["precisions"]

@@ -28,7 +28,7 @@ from edgewright.nouns.artifact import Artifact, Manifest
 from edgewright.nouns.board import Board
 from edgewright.nouns.deploy_plan import BoardPlan, DeployPlan
 from edgewright.nouns.interface import interface_of
-from edgewright.nouns.model_input import Absent
+from edgewright.nouns.model_input import Absent, ModelInput
 from edgewright.nouns.outcome import BoardOutcome, Check
 from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step
@@ -138,7 +138,8 @@ class BoardTask:
         preflight.check_artifact(facts, manifest, board=self.board.name)
         if trace.current == trace.release and policy.dry_run:
             return words.UNCHANGED
-        trace.checks += self.uncalibrated(profile, manifest)
+        if not self.tools.precision_asked:
+            trace.checks += precision_notes(self.plan.model, profile, manifest)
         if incumbent.release not in ("", trace.release):
             self.check_interface(session, incumbent, shipment.artifact)
         self.begin(session, incumbent)
@@ -234,21 +235,20 @@ class BoardTask:
         preflight.check_runtime(manifest, choice, board=self.board.name)
         return choice
 
-    def uncalibrated(self, profile: Profile, manifest: Manifest) -> list[Check]:
-        """A line for people if the profile's own precision was not taken because something that it needs is missing."""
-        wanted, model = profile.precision, self.plan.model
-        if self.tools.precision_asked or wanted == manifest.precision:
-            return []
-        if not offered(targets.load(manifest.target).precisions, wanted):
-            return []
-        if PRECISIONS[wanted].calibrated and isinstance(model.calibration, Absent):
-            option = "--calibration"
-        elif PRECISIONS[wanted].mixed and not model.conversion.keep_float:
-            option = "--keep-float"
-        else:
-            return []
-        note = f"{wanted}, the default of {profile.name}, needs {option}: {manifest.precision} was taken"
-        return [Check(name="precision", ok=True, note=note)]
+
+def precision_notes(model: ModelInput, profile: Profile, manifest: Manifest) -> list[Check]:
+    """A line for people if the profile's own precision was not taken because something that it needs is missing."""
+    wanted = profile.precision
+    if wanted == manifest.precision or not offered(targets.load(manifest.target).precisions, wanted):
+        return []
+    if PRECISIONS[wanted].calibrated and isinstance(model.calibration, Absent):
+        option = "--calibration"
+    elif PRECISIONS[wanted].mixed and not model.conversion.keep_float:
+        option = "--keep-float"
+    else:
+        return []
+    note = f"{wanted}, the default of {profile.name}, needs {option}: {manifest.precision} was taken"
+    return [Check(name="precision", ok=True, note=note)]
 
 
 def run_tasks(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
+from edgewright.nouns.metric import DEFAULT
 from edgewright.nouns.project import Compare, Preprocessing
 
 
@@ -53,6 +54,6 @@ class ModelInput(Noun, frozen=True, kw_only=True):
     compare: Compare = Compare()
     labels: Path | None = None
     evaluation: Path | None = None
-    metric: str = "top1"
+    metric: str = DEFAULT
     score: str | None = None
     allow_constant: bool = False

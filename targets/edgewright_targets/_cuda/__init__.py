@@ -1,0 +1,1 @@
+"""What runners share about NVIDIA GPUs; packed with them."""

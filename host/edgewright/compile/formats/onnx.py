@@ -41,7 +41,7 @@ def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signatur
 def damaged(path: Path, head: bytes) -> ModelError | None:  # noqa: ARG001
     """Its bytes have no fixed start: a file with its suffix that is not of any format counts as cut short."""
     return ModelError(
-        f"file is no ONNX model, or is cut short: {path}",
+        f"file is not an ONNX model, or is cut short: {path}",
         hint="copy or export it again",
         code=Code.MODEL_TRUNCATED,
     )

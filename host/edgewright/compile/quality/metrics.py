@@ -65,7 +65,7 @@ class Scorer:
         output = outputs[0]
         if names and self.metric.classes and names != max(classes(output), 2):
             raise DataError(
-                f"labels name {names} classes, output {cut(output.name)} has {max(classes(output), 2)}: their numbers are unknown",
+                f"{names} class folders but output {cut(output.name)} has {max(classes(output), 2)} classes: cannot map folder names to class indexes",
                 hint="list all classes in classes.txt, one a line, in the order of the model's outputs",
             )
         if self.metric.fit is None:

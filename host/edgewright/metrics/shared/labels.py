@@ -28,7 +28,7 @@ def class_ids(labels: Array, spec: TensorSpec, count: int) -> Array:
     if found.ndim == 2 and found.shape[1] > 1:
         if not _is_one_hot(found):
             raise DataError(
-                f"labels are no class ids, they have {found.shape[1]} values a sample",
+                f"labels are not class ids, they have {found.shape[1]} values a sample",
                 hint="give one whole number a sample, or another metric: mse, mae, f1 or auc",
             )
         if found.shape[1] != count:
@@ -40,7 +40,7 @@ def class_ids(labels: Array, spec: TensorSpec, count: int) -> Array:
     found = found.reshape(len(found), -1)
     if found.shape[1] != 1 or not np.array_equal(found, np.rint(found)):
         shape = f" (their shape is {labels.shape})" if found.shape[1] != 1 else ""
-        raise DataError(f"labels are no class ids, they are not one whole number a sample{shape}",
+        raise DataError(f"labels are not class ids, they are not one whole number a sample{shape}",
                         hint="give whole numbers, or the metric mse or mae")  # fmt: skip
     found = found[:, 0].astype(np.int64)
     wrong = np.flatnonzero((found < 0) | (found >= count))
