@@ -172,7 +172,7 @@ def test_a_host_that_is_gone_before_the_greeting_is_no_fault(root):
     hello = {"root": str(root), "nonce": "n", "agent": {"sha256": "0" * 64}}
     code = "import json, sys; sys.path.insert(0, sys.argv[1]); from edgewright_agent.session import server; "
     code += "server.main(json.loads(sys.argv[2]), b'')"
-    top = Path(server.__file__).parents[1]
+    top = Path(server.__file__).parents[2]
     read, write = os.pipe()
     os.close(read)
     try:

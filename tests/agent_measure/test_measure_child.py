@@ -166,7 +166,7 @@ def test_an_agent_that_is_killed_takes_its_child_along(make_job, make_release, b
     tell = f"open({str(note)!r}, 'w').write(str(os.getpid()))\n"
     job = job_of(make_job, make_release, broken_runtime(load=tell + GIL))
     (tmp_path / "job.json").write_text(json.dumps(job))
-    source = str(Path(spawn.__file__).parents[1])
+    source = str(Path(spawn.__file__).parents[2])
     program = (
         f"import sys, json; sys.path.insert(0, {source!r})\n"
         "from edgewright_agent.processes import children\n"

@@ -107,7 +107,7 @@ def plain_job(root, agent_bytes, tmp_path):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_everything_runs(plain_job, version, modules):
     python = sys.executable if version == "this" else needs.python(version)
-    source = str(Path(spawn.__file__).parents[1])
+    source = str(Path(spawn.__file__).parents[2])
     arguments = [source, str(plain_job / "job.json"), str(plain_job / "release" / "set.npz"), modules]
     done = subprocess.run(
         [python, "-I", "-S", "-B", "-c", PROGRAM, *arguments], capture_output=True, timeout=200

@@ -80,7 +80,7 @@ def test_the_fingerprint_is_of_planters_and_targets_and_not_of_the_page(truth, t
     monkeypatch.setattr(store, "__file__", str(own / "store.py"))
     monkeypatch.setattr(edgewright_targets, "__path__", [str(other)])
     before = store.fingerprint()
-    for file, changes in ((own / "page.py", False), (own / "onnx_graph.py", True), (other / "tflite" / "steps.py", True)):  # fmt: skip
+    for file, changes in ((own / "page.py", False), (own / "onnx_graph.py", True), (other / "tflite" / "quantization_steps.py", True)):  # fmt: skip
         file.write_text(file.read_text() + "\n")
         assert (store.fingerprint() != before) is changes, file
         before = store.fingerprint()

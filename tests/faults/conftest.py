@@ -425,7 +425,7 @@ def hasty_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> package.Agen
     shutil.copytree(package.source_folder("edgewright_agent"), sources)
     for name, long, short in (
         ("protocol", "HOOK_SECONDS = 60.0", "HOOK_SECONDS = 1.5"),
-        ("children", "IDLE_SECONDS = 600.0", "IDLE_SECONDS = 6.0"),
+        ("processes/children", "IDLE_SECONDS = 600.0", "IDLE_SECONDS = 6.0"),
     ):
         text = (sources / f"{name}.py").read_text()
         assert text.count(f"\n{long}") == 1

@@ -103,7 +103,9 @@ def test_a_file_that_cannot_be_walked_says_so(
     convert: Convert, onnx_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        targets, "module_name", lambda path: f"edgewright_targets.{path.replace('.quantization_steps', '.no_such')}"
+        targets,
+        "module_name",
+        lambda path: f"edgewright_targets.{path.replace('.quantization_steps', '.no_such')}",
     )
     (note,) = convert(onnx_folder / "even.onnx", "onnxruntime", use_cache=False).manifest.notes
     assert note.startswith("levels of the outputs were not checked: ")

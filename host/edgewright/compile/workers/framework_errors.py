@@ -43,7 +43,7 @@ _ANNOUNCING = re.compile(
 )
 _NODE = re.compile(r"While (?:validating|converting) (?:.*friendly_name|(?:ONNX )?node) '([^']+)'")
 _CODE = re.compile(r'File "([^"]+)", line (\d+)')
-_OURS = (str(Path(__file__).parents[1]), str(Path(__file__).parents[3] / "targets"))
+_OURS = (str(Path(__file__).parents[2]), str(Path(__file__).parents[4] / "targets"))
 
 
 def telling(error: BaseException) -> str:
