@@ -151,7 +151,8 @@ def missed(rows: Rows) -> str:
 def where(rows: Rows) -> str:
     """By precision: what the host misses, beside the limit that it goes by."""
     lines = []
-    for name, precision in PRECISIONS.items():
+    for precision in PRECISIONS.own():
+        name = precision.name
         some = [row for key, row in pairs(rows, Fault) if key.precision == name and real(row)]
         lost = [row for row in some if not row.host]
         if some:

@@ -91,7 +91,7 @@ def _folder(path: Path) -> tuple[SourceFormat, Look]:
     if (refusal := weights_only.refused_folder(path)) is not None:
         raise refusal
     raise ModelError(
-        f"folder is no SavedModel, it has no saved_model.pb: {path}",
+        f"folder is not a SavedModel, it has no saved_model.pb: {path}",
         hint=f"give the folder that holds saved_model.pb; {_known()}",
         code=Code.MODEL_UNKNOWN,
     )
