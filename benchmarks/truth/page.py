@@ -40,6 +40,7 @@ _WEAK = """
   precision with integers, as long as the whole output is near enough. The table has what became of such faults: where no slices are looked at, more of them pass.
 - Where quantities of different size share an output (`boxes`), the limit on the whole is about the large ones, and a slice is lost only where its error is larger than all that changes in it. What lies
   between can pass even in fp32: scores that are a little off beside boxes that are right.
+- A large mean with a small signal (`pressure`: 1013 +- 3) lies within what rounding is allowed: in fp16 an output that is flattened to its mean can pass, on the host and on a board.
 - What an evaluation set finds is not in these figures: faults are judged by goldens alone.
 """
 _TAIL = """## What these figures do not say
