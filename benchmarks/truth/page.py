@@ -38,6 +38,9 @@ _WEAK = """
   limit, the sound file's own error, and refuses most of them. A conversion has no sound file to compare with.
 - Outputs that sum to 1 are one slice ([accuracy.md](accuracy.md)). In a classifier that ends in probabilities no rule looks at a class by itself: one that is zeroed can pass in a
   precision with integers, as long as the whole output is near enough. The table has what became of such faults: where no slices are looked at, more of them pass.
+- Where quantities of different size share an output (`boxes`), the limit on the whole is about the large ones, and a slice is lost only where its error is larger than all that changes in it. What lies
+  between can pass even in fp32: scores that are a little off beside boxes that are right.
+- A large mean with a small signal (`pressure`: 1013 +- 3) lies within what rounding is allowed: in fp16 an output that is flattened to its mean can pass, on the host and on a board.
 - What an evaluation set finds is not in these figures: faults are judged by goldens alone.
 """
 _TAIL = """## What these figures do not say
@@ -45,6 +48,7 @@ _TAIL = """## What these figures do not say
 - They are about these models and these kinds of faults, drawn at random within each kind. Faults of one kind in one model are not independent, so the intervals are about
   such models, not about all.
 - What a fault does is measured on the samples at hand. One that changes only what none of them shows counts as changing nothing.
+- Decisions do not cover all that a model answers: those of `detection_head` are about its scores, not about its boxes. What no decision covers counts as right when it is refused.
 - Precisions `as-is` and `int8-mixed`, and the targets `tensorrt` and `openvino2021`, were not tried; so the time that goes into the spread of `as-is` files is not in the costs.
 - Weights that ONNX Runtime stores in blocks of 4 bits got no faults: in its `int4-weights`, faults of "classes" and weights are in the layers that stay in floats.
 - A fault that changes few decisions is the hardest to see, and no verdict on 16 goldens can see all of them: `--evaluation` with labelled data is what finds the rest.

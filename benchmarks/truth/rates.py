@@ -66,7 +66,7 @@ def sound(rows: Rows) -> str:
     bad = [pair for pair in found if pair[1].goldens == "own" and not right(*pair)]
     refused = [pair for pair in bad if pair[1].refused]
     text += (
-        f"\n{len(bad)} conversions are not right: they change more than 5 % of the decisions, and where there are labels lose more than 2 points of accuracy. "
+        f"\n{len(bad)} conversions are not right: they change more than 5 % of the decisions, and where labels cover all decisions lose more than 2 points of accuracy. "
         f"{len(refused)} of them are refused.\n"
     )
     text += _named("Not right, and accepted:", [pair for pair in bad if not pair[1].refused])
