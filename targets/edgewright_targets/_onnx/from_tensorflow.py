@@ -11,6 +11,9 @@ from edgewright_targets._onnx.replace_tensorflow_operators import settle
 from edgewright_targets._onnx.widen_floats import widened
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+    from tensorflow.types.experimental import ConcreteFunction
+
     from edgewright.sdk import StageContext, StageResult
 
 
@@ -34,9 +37,28 @@ def convert(work: StageContext) -> StageResult:
     else:
         serve = work.source.module.serve
         model, _ = tf2onnx.convert.from_function(serve, input_signature=signature, opset=opset)
+        embed_constants(model, serve.get_concrete_function(*signature))
     settle(model)
     tidy(model)
     rename(model, [spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
     model, notes = widened(model, work)
     save(model, work.folder / work.entry)
     return {"notes": notes}
+
+
+def embed_constants(model: ModelProto, function: ConcreteFunction) -> None:
+    """Turns inputs that stand for tensors which the function captured into initializers, in place.
+
+    Freezing replaces captured variables only. A constant that was created outside the function, such as a table of
+    positions that a Keras model adds, would stay an input that nobody feeds.
+    """
+    from onnx import numpy_helper
+
+    captured = {inner.name: outer for outer, inner in function.graph.captures if hasattr(outer, "numpy")}
+    left = [item for item in model.graph.input if item.name not in captured]
+    for item in model.graph.input:
+        if item.name in captured:
+            value = captured[item.name].numpy()
+            model.graph.initializer.append(numpy_helper.from_array(value, item.name))
+    del model.graph.input[:]
+    model.graph.input.extend(left)
