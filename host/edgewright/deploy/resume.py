@@ -67,7 +67,7 @@ def resume(
             or its plan was changed or is of a newer version.
     """
     journal = DeploymentJournal(history)
-    name = request.name or only_one(journal, request.fleet.name)
+    name = request.name or only_one(journal, request.fleet)
     plan = journal.plan(name)
     if plan.fleet != request.fleet.name:
         raise UsageError(
@@ -86,7 +86,7 @@ def resume(
             workers = stack.enter_context(Workers(home.folder("logs") / "convert.log"))
             tools = Tools(
                 Opener(request.fleet, ask_password, progress), NoJournal() if request.dry_run else journal,
-                IncumbentInterfaces(history), Turns(), progress, threading.Event(),
+                IncumbentInterfaces(history), Turns(), progress, threading.Event(), resuming=True,
             )  # fmt: skip
             shipments = shipments_of(plan, records, workers)
             tasks, lost = [], []
@@ -97,23 +97,23 @@ def resume(
                     lost.append(gone(plan, record))
                 else:
                     tasks.append(BoardTask(plan, record, board, shipments[record.plan.artifact], tools))
-            for outcome in lost:
-                tools.journal.ended(plan, outcome)
             done = run_tasks(plan, tasks, tools, request.parallel)
     done |= {outcome.board: outcome for outcome in lost}
     return Resumed(name, plan.model.name, [done[record.plan.board] for record in records])
 
 
-def only_one(journal: DeploymentJournal, fleet: str) -> str:
-    """The id of the fleet's unfinished deployment.
+def only_one(journal: DeploymentJournal, fleet: Fleet) -> str:
+    """The id of the fleet's unfinished deployment. Another fleet may have the same name: one of its boards must be in this file.
 
     Raises:
         UsageError: there is none, or there are several.
     """
-    found = [one for one in journal.unfinished(fleet) if not one.running]
+    unfinished = journal.unfinished(fleet.name)
+    found = [one for one in unfinished if not one.running and fleet.boards.keys() & set(one.boards)]
     if not found:
         raise UsageError(
-            f"no unfinished deployment of fleet {fleet}", hint="`edgewright history` shows how they ended"
+            f"no unfinished deployment of fleet {fleet.name}",
+            hint="`edgewright history` shows how they ended",
         )
     if len(found) > 1:
         names = ", ".join(f"{one.id} ({one.model} {one.version})" for one in found)
@@ -149,7 +149,7 @@ def same_again(plan: DeployPlan, artifact: str, records: Sequence[BoardRecord], 
     if shipment.scoring is not None and shipment.scoring.sha256 != plan.evaluation_sha256:
         raise DataError(
             "the evaluation set was changed since the deployment began",
-            hint="deploy again",
+            hint="put it back and resume, or deploy again",
             code=Code.DATA_CHANGED,
         )
     return shipment
@@ -170,7 +170,8 @@ def stored(plan: DeployPlan, artifact: str) -> Artifact:
             found = None
         if found is None or found.id != artifact:
             raise ArtifactError(
-                f"artifact {artifact[:12]} is gone or was changed: {error.message}", hint="deploy again"
+                f"artifact {artifact[:12]} is gone or was changed: {error.message}",
+                hint="put it back and resume, or deploy again",
             ) from error
         return found
 
@@ -183,12 +184,12 @@ def as_dry_run(record: BoardRecord) -> BoardRecord:
 
 
 def gone(plan: DeployPlan, record: BoardRecord) -> BoardOutcome:
-    """The outcome of a board that the fleet file does not have any more."""
+    """The outcome of a board that the fleet file does not have any more; the journal keeps it open."""
     trace, entry = Trace(), record.plan
     trace.deployment, trace.release = plan.id, entry.release
     error = GateRefused(
         f"{entry.board} is not in the fleet any more",
-        hint="add it, or deploy to another board",
+        hint="add it and resume, or deploy to another board",
         code=Code.NOT_FOUND,
     )
     return failed(Board(name=entry.board, address=""), entry.order.model, error, trace)

@@ -108,6 +108,10 @@ class DeploymentJournal:
         with self._history.writing() as connection:
             where = (self._boards.c.deployment == plan.id, self._boards.c.board == outcome.board)
             row = connection.execute(self._boards.select().where(*where)).one()
+            if (
+                row.state == ENDED and state != ENDED
+            ):  # its thread was quicker than the run that did not wait for it
+                return
             values = {"state": state} if state == ENDED or row.txn else {}
             if values:
                 connection.execute(self._boards.update().where(*where).values(**values))
