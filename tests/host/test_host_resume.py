@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from plans import BOARD, PLAN
 
+from edgewright.cli.history_notes import HistoryNotes
 from edgewright.connect.opener import Opener
 from edgewright.deploy.executor import Turns
 from edgewright.deploy.incumbent import IncumbentInterfaces
@@ -21,11 +22,11 @@ from edgewright.nouns.deploy_plan import DeployPlan
 from edgewright.nouns.outcome import BoardOutcome
 from edgewright.nouns.progress import silent
 from edgewright.store.history import History
-from edgewright.store.journal import BoardRecord, DeploymentJournal
+from edgewright.store.journal import BoardRecord, DeploymentJournal, this_host
 
 ENTRY = msgspec.structs.replace(BOARD, profile="generic-x86_64", board_id="")
 PLANNED = msgspec.structs.replace(
-    PLAN, boards=tuple(msgspec.structs.replace(ENTRY, board=name) for name in ("a", "b"))
+    PLAN, host=this_host(), boards=tuple(msgspec.structs.replace(ENTRY, board=name) for name in ("a", "b"))
 )
 
 
@@ -54,7 +55,7 @@ def left(plan: DeployPlan) -> list[tuple[str, str]]:
 def test_boards_that_cannot_be_asked_stay_open(home: Path, plan: DeployPlan) -> None:
     found = resume(ResumeRequest(fleet=fleet(home, "a", "b")), history=History()).outcomes
     assert (found[0].outcome, found[0].release) == ("unknown", "3-abababab")
-    assert found[1].code in ("trust", "unreachable"), found[1]
+    assert found[1].code == "host-key-unknown"
     assert left(plan) == [("a", "begun"), ("b", "planned")]
     assert History().last_releases("f", ["a", "b"]) == []  # `status` must not advise to put 2-old back
 
@@ -90,3 +91,19 @@ def test_only_what_was_decided_ends_a_board(
     record = BoardRecord(plan=ENTRY, state=state, txn="t")
     task = BoardTask(PLANNED, record, Board(name="a", address=""), DataError("no artifact"), tools)
     assert (task.ended(error).outcome, task.left_open) == (outcome, left_open)
+
+
+def test_what_another_machine_began_is_taken_over_only_where_a_person_says_so(home: Path) -> None:
+    plan = msgspec.structs.replace(PLANNED, host="there")
+    journal = DeploymentJournal(History())
+    journal.begin(plan)
+    request = ResumeRequest(fleet=fleet(home, "a"), name=plan.id)
+    with pytest.raises(EdgewrightError, match="it may be at work on there") as error:
+        resume(request, history=History())
+    assert error.value.code == "other-host" and "--take-over" in error.value.hint
+    notes = HistoryNotes(deployments=tuple(journal.unfinished("f")), host=this_host()).lines()
+    assert "on there, is unfinished" in notes[0] and f"--resume {plan.id} --take-over`" in notes[1]
+    resume(msgspec.structs.replace(request, take_over=True, dry_run=True), history=History())
+    assert journal.host(plan.id) == "there"
+    resume(msgspec.structs.replace(request, take_over=True), history=History())
+    assert journal.host(plan.id) == this_host() and len(journal.left(plan)) == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import threading
 import uuid
 from collections.abc import Sequence
@@ -38,7 +37,7 @@ from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.runtimes.profile_match import profile_of
 from edgewright.store.history import History
-from edgewright.store.journal import BoardRecord, DeploymentJournal, working_on
+from edgewright.store.journal import BoardRecord, DeploymentJournal, this_host, working_on
 from edgewright.wire.transport import AskPassword
 
 
@@ -232,7 +231,7 @@ class Deployment:
         scorings = [shipment.scoring for shipment in self.shipments.values()]
         return DeployPlan(
             nonce=uuid.uuid4().hex,
-            host=platform.node() or "unknown",
+            host=this_host(),
             fleet=request.fleet.name,
             version=self.version,
             model=absolute(request.wanted.model),

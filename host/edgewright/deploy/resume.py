@@ -28,7 +28,7 @@ from edgewright.nouns.outcome import BoardOutcome
 from edgewright.nouns.progress import Progress, silent
 from edgewright.store.artifacts import ArtifactStore, load
 from edgewright.store.history import History
-from edgewright.store.journal import BoardRecord, DeploymentJournal, working_on
+from edgewright.store.journal import BoardRecord, DeploymentJournal, this_host, working_on
 from edgewright.wire.transport import AskPassword
 
 
@@ -37,10 +37,12 @@ class ResumeRequest(Noun, frozen=True, kw_only=True):
 
     Attributes:
         name: the deployment's id; empty: the fleet's only unfinished one.
+        take_over: the machine that began it is not at work any more.
     """
 
     fleet: Fleet
     name: str = ""
+    take_over: bool = False
     dry_run: bool = False
     parallel: int = PARALLEL
 
@@ -63,8 +65,8 @@ def resume(
     """Finishes a deployment on the boards that did not end, and on no other.
 
     Raises:
-        EdgewrightError: nothing was done: there is no such deployment, nothing is left of it, another process is at work on it,
-            or its plan was changed or is of a newer version.
+        EdgewrightError: nothing was done: there is no such deployment, nothing is left of it, another process is at work on it, or
+            another machine may be, or its plan was changed or is of a newer version.
     """
     journal = DeploymentJournal(history)
     name = request.name or only_one(journal, request.fleet)
@@ -74,6 +76,7 @@ def resume(
             f"deployment {name} is of fleet {plan.fleet}, not of {request.fleet.name}",
             hint="name its fleet file: --fleet FILE",
         )
+    check_host(journal, name, request)
     with working_on(name):
         records = journal.left(plan)
         if not records:
@@ -82,6 +85,8 @@ def resume(
                 hint=f"`edgewright history --model {plan.model.name}` shows how",
                 code=Code.NOTHING_LEFT,
             )
+        if request.take_over and not request.dry_run:
+            journal.take_over(name)
         with ExitStack() as stack:
             workers = stack.enter_context(Workers(home.folder("logs") / "convert.log"))
             tools = Tools(
@@ -110,6 +115,7 @@ def only_one(journal: DeploymentJournal, fleet: Fleet) -> str:
     """
     unfinished = journal.unfinished(fleet.name)
     found = [one for one in unfinished if not one.running and fleet.boards.keys() & set(one.boards)]
+    found = [one for one in found if one.host == this_host()] or found
     if not found:
         raise UsageError(
             f"no unfinished deployment of fleet {fleet.name}",
@@ -121,6 +127,18 @@ def only_one(journal: DeploymentJournal, fleet: Fleet) -> str:
             f"{len(found)} deployments are unfinished: {names}", hint="name one: deploy --resume ID"
         )
     return found[0].id
+
+
+def check_host(journal: DeploymentJournal, name: str, request: ResumeRequest) -> None:
+    """Raises EdgewrightError where another machine may be at work: its lock is not seen here, and its transactions look like those
+    of a process that was killed."""
+    host = journal.host(name)
+    if host != this_host() and not request.take_over:
+        raise EdgewrightError(
+            f"deployment {name} was begun on {host}: it may be at work on {host}",
+            hint="resume it there; if it has stopped for good, add --take-over",
+            code=Code.OTHER_HOST,
+        )
 
 
 def shipments_of(

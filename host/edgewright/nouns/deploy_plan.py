@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns import schema as schemas
 from edgewright.nouns.base import Noun
 from edgewright.nouns.model_input import ModelInput
@@ -16,7 +16,6 @@ from edgewright.nouns.policy import ReleasePolicy
 from edgewright_agent.protocol import HOOK_SECONDS
 
 SCHEMA = 1
-CHANGED = "plan-changed"
 T = TypeVar("T")
 
 
@@ -127,11 +126,11 @@ def board_from(document: bytes, sha256: str) -> BoardPlan:
 def _decoded(document: bytes, sha256: str, kind: type[T], what: str) -> T:
     hint = "it cannot be resumed: deploy again"
     if digest(document) != sha256:
-        raise EdgewrightError(f"{what} was changed: its hash does not fit", hint=hint, code=CHANGED)
+        raise EdgewrightError(f"{what} was changed: its hash does not fit", hint=hint, code=Code.PLAN_CHANGED)
     try:
         return msgspec.json.decode(document, type=kind, dec_hook=_path)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise EdgewrightError(f"{what} is not valid: {error}", hint=hint, code=CHANGED) from error
+        raise EdgewrightError(f"{what} is not valid: {error}", hint=hint, code=Code.PLAN_CHANGED) from error
 
 
 def _path(kind: type[Any], value: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import platform
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Table
 
 PLANNED, BEGUN, ENDED = "planned", "begun", "ended"
-RUNNING = "deployment-running"
 _ATTEMPTS, _PAUSE_S = 4, 0.1  # `status` holds the lock for a moment too
 
 
@@ -49,8 +49,9 @@ class Unfinished(Noun, frozen=True, kw_only=True):
 
     Attributes:
         at: when it began, ISO 8601, UTC.
+        host: the machine that began it, or took it over.
         boards: those that are left.
-        running: its host is still at work.
+        running: a process of this machine is at work on it.
     """
 
     id: str
@@ -139,6 +140,21 @@ class DeploymentJournal:
             raise _changed(name)
         return found
 
+    def host(self, name: str) -> str:
+        """The machine that a deployment belongs to; empty where there is no such deployment."""
+        from sqlalchemy import select
+
+        table = self._deployments
+        with self._history.reading(table) as connection:
+            query = select(table.c.host).where(table.c.id == name)
+            return "" if connection is None else connection.execute(query).scalar() or ""
+
+    def take_over(self, name: str) -> None:
+        """Makes a deployment this machine's."""
+        table = self._deployments
+        with self._history.writing() as connection:
+            connection.execute(table.update().where(table.c.id == name).values(host=this_host()))
+
     def left(self, plan: DeployPlan) -> list[BoardRecord]:
         """The boards of a deployment that did not end, in the plan's order.
 
@@ -203,6 +219,11 @@ class DeploymentJournal:
         return connection.execute(query.limit(1)).first() is not None
 
 
+def this_host() -> str:
+    """The name of this machine in a plan and in the journal."""
+    return platform.node() or "unknown"
+
+
 def _document(name: str, entry: BoardPlan) -> dict[str, str]:
     """A board's part of a plan and the hash that ties it to the plan."""
     document = deploy_plan.canonical(entry)
@@ -220,7 +241,7 @@ def _changed(name: str) -> EdgewrightError:
     return EdgewrightError(
         f"the plan of deployment {name} was changed: its hash does not fit",
         hint="it cannot be resumed: deploy again",
-        code=deploy_plan.CHANGED,
+        code=Code.PLAN_CHANGED,
     )
 
 
@@ -253,7 +274,7 @@ def working_on(name: str) -> Iterator[None]:
     raise EdgewrightError(
         f"deployment {name} is at work in another process",
         hint="wait until it has ended, or stop that process",
-        code=RUNNING,
+        code=Code.DEPLOYMENT_RUNNING,
     )
 
 
