@@ -199,7 +199,8 @@ class BoardTask:
                 hint=again,
                 code=Code.SUPERSEDED,
             )
-        if expected is not None and current not in (expected, self.entry.release):
+        # the first run takes the board's word: the history may be behind
+        if self.tools.resuming and expected is not None and current not in (expected, self.entry.release):
             raise GateRefused(
                 f"current is {current or 'absent'}, the plan replaces {expected or 'nothing'}",
                 hint=again,

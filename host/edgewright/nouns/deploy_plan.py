@@ -52,8 +52,8 @@ class BoardPlan(Noun, frozen=True, kw_only=True):
         board_id: the id of the board that is meant; empty: none was seen yet.
         profile: name of the board's kind.
         artifact: id of the artifact.
-        expected_current: the release that the order replaces, empty for none. None until the board was asked, which it is
-            before anything on it is touched.
+        expected_current: the release that the order replaces, empty for none. Until the board was asked, which it is before
+            anything on it is touched: the last one by the history, None where that does not know.
     """
 
     board: str
