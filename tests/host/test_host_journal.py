@@ -101,6 +101,23 @@ def test_what_a_later_deployment_reached_is_superseded(journal: DeploymentJourna
     assert journal.unfinished("f") == []
 
 
+def test_what_is_left_is_one_query_however_many_boards(journal: DeploymentJournal) -> None:
+    from sqlalchemy import event
+
+    history, asked = History(), []
+    with history.reading() as connection:
+        assert connection is not None
+        event.listen(connection.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
+    other = DeploymentJournal(history)
+    assert other.unfinished("f")[0].boards == ("a", "b") and len(other.left(PLAN)) == 2
+    assert (
+        sum("EXISTS" in text for text in asked)
+        == 2
+        == sum("FROM deployment_boards" in text for text in asked)
+    )
+    assert not [text for text in asked if text.startswith("SELECT events")]
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -24,7 +24,7 @@ from edgewright.nouns.outcome import COMMITTED, UNCHANGED, UNFINISHED, UNKNOWN, 
 from edgewright.store.history import History
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row, Table
+    from sqlalchemy import Row, Select
 
 PLANNED, BEGUN, ENDED = "planned", "begun", "ended"
 _ATTEMPTS, _PAUSE_S = 4, 0.1  # `status` holds the lock for a moment too
@@ -163,60 +163,51 @@ class DeploymentJournal:
         """
         found: dict[str, BoardRecord] = {}
         with self._history.reading(self._boards) as connection:
-            rows = [] if connection is None else self._rows(connection, plan.id)
-            for row in rows:
+            query = self._left().where(self._boards.c.deployment == plan.id)
+            for row in () if connection is None else connection.execute(query):
                 entry = _entry(plan.id, row)
                 if entry.board != row.board:
                     raise _changed(plan.id)
-                late = connection is not None and self._superseded(connection, plan.fleet, entry, row.event)
-                found[row.board] = BoardRecord(plan=entry, state=row.state, txn=row.txn, superseded=late)
+                found[row.board] = BoardRecord(
+                    plan=entry, state=row.state, txn=row.txn, superseded=bool(row.superseded)
+                )
         return [found[entry.board] for entry in plan.boards if entry.board in found]
 
     def unfinished(self, fleet: str | None) -> list[Unfinished]:
         """The deployments of a fleet (None: of all) that some boards did not end, oldest first; boards that a later one reached do not count."""
-        found: list[Unfinished] = []
-        with self._history.reading(self._deployments, self._boards) as connection:
-            if connection is None:
-                return []
-            table = self._deployments
-            query = table.select().where(table.c.id.in_(self._open())).order_by(table.c.at)
+        table = self._deployments
+        found: dict[str, tuple[Row[Any], list[str]]] = {}
+        with self._history.reading(table, self._boards) as connection:
+            query = self._left()
             if fleet is not None:
                 query = query.where(table.c.fleet == fleet)
-            for row in connection.execute(query):
-                boards = tuple(
-                    board.board
-                    for board in self._rows(connection, row.id)
-                    if not self._later(connection, row.fleet, board.board, row.model, board.event)
-                )
-                if boards:
-                    at = row.at if row.at.tzinfo else row.at.replace(tzinfo=UTC)
-                    found.append(Unfinished(
-                        id=row.id, at=at.isoformat(timespec="seconds"), model=row.model, version=row.version,
-                        host=row.host, boards=boards, running=at_work(row.id),
-                    ))  # fmt: skip
-        return found
+            for row in () if connection is None else connection.execute(query):
+                if not row.superseded:
+                    found.setdefault(row.deployment, (row, []))[1].append(row.board)
+        return [
+            Unfinished(
+                id=name, at=(row.at if row.at.tzinfo else row.at.replace(tzinfo=UTC)).isoformat(timespec="seconds"),
+                model=row.model, version=row.version, host=row.host, boards=tuple(boards), running=at_work(name),
+            )
+            for name, (row, boards) in found.items()
+        ]  # fmt: skip
 
-    def _open(self) -> Any:
+    def _left(self) -> Select[Any]:
+        """The boards that did not end, with their deployments, and whether a later event of the model ended well on each."""
         from sqlalchemy import select
 
-        return select(self._boards.c.deployment).where(self._boards.c.state != ENDED)
-
-    def _rows(self, connection: Connection, name: str) -> list[Row[Any]]:
-        table = self._boards
-        query = table.select().where(table.c.deployment == name, table.c.state != ENDED).order_by(table.c.id)
-        return list(connection.execute(query))
-
-    def _superseded(self, connection: Connection, fleet: str, entry: BoardPlan, event: int) -> bool:
-        return self._later(connection, fleet, entry.board, entry.order.model, event)
-
-    def _later(self, connection: Connection, fleet: str, board: str, model: str, event: int) -> bool:
-        """Whether a later event of the model ended well on a board."""
-        events: Table = self._history.events_table
-        query = events.select().where(
-            events.c.fleet == fleet, events.c.board == board, events.c.model == model, events.c.id > event,
-            events.c.outcome.in_((COMMITTED, UNCHANGED)),
+        table, boards, events = self._deployments, self._boards, self._history.events_table
+        later = select(events.c.id).where(
+            events.c.fleet == table.c.fleet, events.c.board == boards.c.board, events.c.model == table.c.model,
+            events.c.id > boards.c.event, events.c.outcome.in_((COMMITTED, UNCHANGED)),
         )  # fmt: skip
-        return connection.execute(query.limit(1)).first() is not None
+        of_deployment = [table.c[name] for name in ("at", "model", "version", "host")]
+        return (
+            select(boards, *of_deployment, later.exists().label("superseded"))
+            .join(table, table.c.id == boards.c.deployment)
+            .where(boards.c.state != ENDED)
+            .order_by(boards.c.id)
+        )
 
 
 def this_host() -> str:
