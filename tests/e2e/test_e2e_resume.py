@@ -190,7 +190,7 @@ def test_boards_that_do_not_fit_the_plan_any_more_are_refused_one_by_one(
 
 
 @pytest.mark.slow
-def test_without_its_artifact_a_board_is_refused_and_a_trial_is_still_learned(
+def test_without_its_artifact_a_board_waits_and_a_trial_is_still_learned(
     host: Run, lab: Path, module_home: Path
 ) -> None:
     assert host("before Commit", "k-2", "gone", source="retrained.onnx") == -signal.SIGKILL
@@ -204,6 +204,9 @@ def test_without_its_artifact_a_board_is_refused_and_a_trial_is_still_learned(
     found = {one["board"]: one["outcome"] for one in ran.json["outcomes"]}
     assert found == {"k-2": "committed", "k-3": "refused"}
     assert "is gone or was changed" in ran.json["outcomes"][1]["message"]
+    assert unfinished("gone")[0]["boards"] == ["k-3"]
+    _, kinds = resumed()
+    assert kinds == {"k-3": "committed"} and not unfinished("gone")
 
 
 @pytest.mark.slow

@@ -52,9 +52,32 @@ def parts(node: ast.AST | None) -> Iterator[ast.Constant]:
         yield ast.Constant("f-string", lineno=node.lineno)
 
 
+@functools.cache
+def constants() -> dict[str, list[str]]:
+    """The texts that a name stands for, in any module."""
+    found: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in tree_of(path).body if path.name not in OWN else ():
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                found.setdefault(node.targets[0].id, []).extend(str(one.value) for one in parts(node.value))
+    return found
+
+
+def named(node: ast.AST) -> Iterator[ast.Constant]:
+    """The texts that a name given as a code may stand for: `CHANGED` or `module.CHANGED`, but not `Code.CHANGED`."""
+    name = getattr(node, "id", "") or getattr(node, "attr", "")
+    if name.isupper() and getattr(getattr(node, "value", None), "id", "").lstrip("_") not in (
+        "Code",
+        "codes",
+    ):
+        yield from (ast.Constant(text, lineno=node.lineno) for text in constants().get(name, ()))
+
+
 def in_place_of_codes(tree: ast.AST) -> Iterator[ast.Constant]:
     """String constants where a code is meant, and every one that is spelled as a code with a hyphen."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "code":
+            yield from named(node.value)
         if (isinstance(node, ast.keyword) and node.arg == "code") or (
             isinstance(node, ast.Assign) and any(getattr(one, "id", "") == "code" for one in node.targets)
         ):

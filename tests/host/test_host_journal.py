@@ -74,12 +74,48 @@ def test_an_outcome_that_is_unknown_stays_to_be_asked(journal: DeploymentJournal
     assert History().events(boards=["a"])[0]["outcome"] == "unknown"
 
 
+def test_the_last_release_is_the_one_that_was_committed_last(home: Path) -> None:
+    journal, later = DeploymentJournal(History()), msgspec.structs.replace(PLAN, nonce="later")
+    journal.begin(PLAN)
+    journal.begin(later)
+    for plan, release in ((later, "4-x"), (PLAN, "3-abababab")):
+        outcome = msgspec.structs.replace(ended("a", "committed"), release=release)
+        journal.ended(plan, outcome)
+    assert [(one.board, one.release) for one in History().last_releases("f", ["a", "b"])] == [
+        ("a", "3-abababab")
+    ]
+
+
+@pytest.mark.parametrize("url", ["postgresql+nosuch://u:p@h/d", "mysql+asyncmy://u:p@h/d", "nonsense"])
+def test_a_database_that_cannot_be_opened_is_one_line(home: Path, url: str) -> None:
+    with pytest.raises(EdgewrightError) as error:
+        DeploymentJournal(History(url)).begin(PLAN)
+    assert error.value.code == "history" and "\n" not in error.value.message
+
+
 def test_what_a_later_deployment_reached_is_superseded(journal: DeploymentJournal) -> None:
     History().record("deploy", "f", "4", [ended("a", "refused"), ended("b", "committed")])
     assert [one.superseded for one in journal.left(PLAN)] == [False, True]
     assert journal.unfinished("f")[0].boards == ("a",)
     History().record("rollback", "f", "", [ended("a", "committed")])
     assert journal.unfinished("f") == []
+
+
+def test_what_is_left_is_one_query_however_many_boards(journal: DeploymentJournal) -> None:
+    from sqlalchemy import event
+
+    history, asked = History(), []
+    with history.reading() as connection:
+        assert connection is not None
+        event.listen(connection.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
+    other = DeploymentJournal(history)
+    assert other.unfinished("f")[0].boards == ("a", "b") and len(other.left(PLAN)) == 2
+    assert (
+        sum("EXISTS" in text for text in asked)
+        == 2
+        == sum("FROM deployment_boards" in text for text in asked)
+    )
+    assert not [text for text in asked if text.startswith("SELECT events")]
 
 
 @pytest.mark.parametrize(

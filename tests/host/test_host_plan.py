@@ -72,3 +72,13 @@ def test_a_plan_of_another_shape_is_refused_even_where_its_hash_fits(change: tup
     document = canonical(PLAN).replace(*change, 1)
     with pytest.raises(EdgewrightError, match="the plan is not valid"):
         plan_from(document, digest(document))
+
+
+def test_paths_that_are_not_utf_8_come_back() -> None:
+    name = "caf\udce9\\u0000\0ff.onnx"
+    compare = msgspec.structs.replace(MODEL.compare, function=f"/{name}:same")
+    plan = msgspec.structs.replace(
+        PLAN, model=msgspec.structs.replace(MODEL, source=Path(name), compare=compare)
+    )
+    document = canonical(plan)
+    assert plan_from(document, digest(document)) == plan

@@ -43,12 +43,14 @@ class HistoryNotes(Noun, frozen=True, kw_only=True):
     Attributes:
         accepted: a line a current release that was deployed although its interface was not its predecessor's.
         silent: the history failed, or took too long.
+        host: this machine.
     """
 
     accepted: tuple[str, ...] = ()
     deployments: tuple[Unfinished, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
     silent: bool = False
+    host: str = ""
 
     def lines(self) -> list[str]:
         """For people."""
@@ -61,7 +63,12 @@ class HistoryNotes(Noun, frozen=True, kw_only=True):
                 found.append(
                     f"{what}, begun {one.at} on {one.host}, is unfinished on {', '.join(one.boards)}"
                 )
-                found.append(f"hint: finish it: `edgewright deploy --resume {one.id}`")
+                finish = f"`edgewright deploy --resume {one.id}"
+                found.append(
+                    f"hint: finish it: {finish}`"
+                    if one.host == self.host
+                    else f"hint: it may be at work on {one.host}: look there; if that has stopped for good: {finish} --take-over`"
+                )
         for each in self.disagreements:
             found.append(
                 f"{each.board}: {each.model} is {each.current or 'absent'}, the history has {each.recorded} since {each.at}: "
@@ -98,7 +105,7 @@ def notes_of(answers: Sequence[Answer[Status]], fleet: str) -> HistoryNotes:
 
 
 def _asked(history: History, answers: Sequence[Answer[Status]], fleet: str) -> HistoryNotes:
-    from edgewright.store.journal import DeploymentJournal
+    from edgewright.store.journal import DeploymentJournal, this_host
 
     current = [
         (answer.board.name, name, model.current)
@@ -113,6 +120,7 @@ def _asked(history: History, answers: Sequence[Answer[Status]], fleet: str) -> H
         accepted=tuple(f"{one[0]}: {one[1]} {one[2]}: {changed[one]}" for one in current if one in changed),
         deployments=tuple(one for one in unfinished if boards & set(one.boards)),
         disagreements=tuple(_disagreements(history, answers, fleet)),
+        host=this_host(),
     )
 
 

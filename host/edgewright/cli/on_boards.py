@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,6 +73,7 @@ def finish(
     *,
     of: Callable[[T], Any] = lambda value: value,
     failed: bool = False,
+    notes: Sequence[str] = (),
 ) -> None:
     """Prints the answers, then the errors, and ends with the exit code.
 
@@ -80,6 +81,7 @@ def finish(
         people: prints the answers without an error.
         result: the command's result for JSON. of: a board's part of it.
         failed: a good answer is bad news.
+        notes: lines for people, even if no board answered.
     """
     code = Exit.SOME_FAILED if failed else exit_for(answers)
     if as_json:
@@ -88,6 +90,8 @@ def finish(
         good = [answer for answer in answers if answer.error is None]
         if good:
             people(good)
+        for note in notes:
+            render.line(note)
         for answer in answers:
             if answer.error is not None:
                 render.note(f"{answer.board.name}: error: {answer.error.message}")

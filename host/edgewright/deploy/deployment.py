@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from typing import NamedTuple
 
@@ -38,7 +37,7 @@ from edgewright.nouns.profile import Profile
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.runtimes.profile_match import profile_of
 from edgewright.store.history import History
-from edgewright.store.journal import BoardRecord, DeploymentJournal, working_on
+from edgewright.store.journal import BoardRecord, DeploymentJournal, this_host, working_on
 from edgewright.wire.transport import AskPassword
 
 
@@ -228,11 +227,12 @@ class Deployment:
         """What is done to which board."""
         request = self.request
         ready = self.ready()
-        pins = trust_files.load(request.fleet).boards
+        ids = {name: pin.board_id for name, pin in trust_files.load(request.fleet).boards.items()}
+        last = {} if request.policy.dry_run else self.last_releases(ids)
         scorings = [shipment.scoring for shipment in self.shipments.values()]
         return DeployPlan(
             nonce=uuid.uuid4().hex,
-            host=platform.node() or "unknown",
+            host=this_host(),
             fleet=request.fleet.name,
             version=self.version,
             model=absolute(request.wanted.model),
@@ -242,7 +242,8 @@ class Deployment:
             boards=tuple(
                 BoardPlan(
                     board=board.name,
-                    board_id=pins[board.name].board_id if board.name in pins else "",
+                    board_id=ids.get(board.name, ""),
+                    expected_current=last.get(board.name),
                     profile=profile.name,
                     artifact=artifact.id,
                     order=self.order(profile),
@@ -250,6 +251,20 @@ class Deployment:
                 for board, profile, artifact in ready
             ),
         )
+
+    def last_releases(self, ids: Mapping[str, str]) -> dict[str, str]:
+        """What boards run by the history, where the pinned board is the one that it recorded.
+
+        Args:
+            ids: the pinned board ids.
+        """
+        names = [board.name for board in self.request.boards]
+        return {
+            last.board: last.release
+            for last in self.history.last_releases(self.request.fleet.name, names)
+            if last.model == self.request.name and last.release and last.board_id
+            if last.board_id == ids.get(last.board)
+        }
 
     def order(self, profile: Profile) -> ReleaseOrder:
         """What becomes of an artifact on boards of a kind."""

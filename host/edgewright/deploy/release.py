@@ -160,6 +160,13 @@ class BoardRelease:
         ]
         *others, document = self.put_all(files)
         hooks = dict(zip(self.order.hooks, others[len(manifest.files) :], strict=True))
+        for kind, hook in self.order.hooks.items():
+            if hooks[kind] != hook.sha256:
+                raise GateRefused(
+                    f"{hook.path.name} was changed since the deployment began",
+                    hint="deploy again",
+                    code=Code.DATA_CHANGED,
+                )
         # named only where it is another one: an agent that an administrator installed may not know the argument
         limit = 0.0 if self.order.hook_s == HOOK_SECONDS else self.order.hook_s
         runner = self.counted(lambda: runners.named(self.session, manifest.target))

@@ -28,7 +28,7 @@ from edgewright.nouns.outcome import BoardOutcome
 from edgewright.nouns.progress import Progress, silent
 from edgewright.store.artifacts import ArtifactStore, load
 from edgewright.store.history import History
-from edgewright.store.journal import BoardRecord, DeploymentJournal, working_on
+from edgewright.store.journal import BoardRecord, DeploymentJournal, this_host, working_on
 from edgewright.wire.transport import AskPassword
 
 
@@ -37,10 +37,12 @@ class ResumeRequest(Noun, frozen=True, kw_only=True):
 
     Attributes:
         name: the deployment's id; empty: the fleet's only unfinished one.
+        take_over: the machine that began it is not at work any more.
     """
 
     fleet: Fleet
     name: str = ""
+    take_over: bool = False
     dry_run: bool = False
     parallel: int = PARALLEL
 
@@ -63,17 +65,18 @@ def resume(
     """Finishes a deployment on the boards that did not end, and on no other.
 
     Raises:
-        EdgewrightError: nothing was done: there is no such deployment, nothing is left of it, another process is at work on it,
-            or its plan was changed or is of a newer version.
+        EdgewrightError: nothing was done: there is no such deployment, nothing is left of it, another process is at work on it, or
+            another machine may be, or its plan was changed or is of a newer version.
     """
     journal = DeploymentJournal(history)
-    name = request.name or only_one(journal, request.fleet.name)
+    name = request.name or only_one(journal, request.fleet)
     plan = journal.plan(name)
     if plan.fleet != request.fleet.name:
         raise UsageError(
             f"deployment {name} is of fleet {plan.fleet}, not of {request.fleet.name}",
             hint="name its fleet file: --fleet FILE",
         )
+    check_host(journal, name, request)
     with working_on(name):
         records = journal.left(plan)
         if not records:
@@ -82,11 +85,13 @@ def resume(
                 hint=f"`edgewright history --model {plan.model.name}` shows how",
                 code=Code.NOTHING_LEFT,
             )
+        if request.take_over and not request.dry_run:
+            journal.take_over(name)
         with ExitStack() as stack:
             workers = stack.enter_context(Workers(home.folder("logs") / "convert.log"))
             tools = Tools(
                 Opener(request.fleet, ask_password, progress), NoJournal() if request.dry_run else journal,
-                IncumbentInterfaces(history), Turns(), progress, threading.Event(),
+                IncumbentInterfaces(history), Turns(), progress, threading.Event(), resuming=True,
             )  # fmt: skip
             shipments = shipments_of(plan, records, workers)
             tasks, lost = [], []
@@ -97,23 +102,24 @@ def resume(
                     lost.append(gone(plan, record))
                 else:
                     tasks.append(BoardTask(plan, record, board, shipments[record.plan.artifact], tools))
-            for outcome in lost:
-                tools.journal.ended(plan, outcome)
             done = run_tasks(plan, tasks, tools, request.parallel)
     done |= {outcome.board: outcome for outcome in lost}
     return Resumed(name, plan.model.name, [done[record.plan.board] for record in records])
 
 
-def only_one(journal: DeploymentJournal, fleet: str) -> str:
-    """The id of the fleet's unfinished deployment.
+def only_one(journal: DeploymentJournal, fleet: Fleet) -> str:
+    """The id of the fleet's unfinished deployment. Another fleet may have the same name: one of its boards must be in this file.
 
     Raises:
         UsageError: there is none, or there are several.
     """
-    found = [one for one in journal.unfinished(fleet) if not one.running]
+    unfinished = journal.unfinished(fleet.name)
+    found = [one for one in unfinished if not one.running and fleet.boards.keys() & set(one.boards)]
+    found = [one for one in found if one.host == this_host()] or found
     if not found:
         raise UsageError(
-            f"no unfinished deployment of fleet {fleet}", hint="`edgewright history` shows how they ended"
+            f"no unfinished deployment of fleet {fleet.name}",
+            hint="`edgewright history` shows how they ended",
         )
     if len(found) > 1:
         names = ", ".join(f"{one.id} ({one.model} {one.version})" for one in found)
@@ -121,6 +127,18 @@ def only_one(journal: DeploymentJournal, fleet: str) -> str:
             f"{len(found)} deployments are unfinished: {names}", hint="name one: deploy --resume ID"
         )
     return found[0].id
+
+
+def check_host(journal: DeploymentJournal, name: str, request: ResumeRequest) -> None:
+    """Raises EdgewrightError where another machine may be at work: its lock is not seen here, and its transactions look like those
+    of a process that was killed."""
+    host = journal.host(name)
+    if host != this_host() and not request.take_over:
+        raise EdgewrightError(
+            f"deployment {name} was begun on {host}: it may be at work on {host}",
+            hint="resume it there; if it has stopped for good, add --take-over",
+            code=Code.OTHER_HOST,
+        )
 
 
 def shipments_of(
@@ -149,7 +167,7 @@ def same_again(plan: DeployPlan, artifact: str, records: Sequence[BoardRecord], 
     if shipment.scoring is not None and shipment.scoring.sha256 != plan.evaluation_sha256:
         raise DataError(
             "the evaluation set was changed since the deployment began",
-            hint="deploy again",
+            hint="put it back and resume, or deploy again",
             code=Code.DATA_CHANGED,
         )
     return shipment
@@ -170,7 +188,8 @@ def stored(plan: DeployPlan, artifact: str) -> Artifact:
             found = None
         if found is None or found.id != artifact:
             raise ArtifactError(
-                f"artifact {artifact[:12]} is gone or was changed: {error.message}", hint="deploy again"
+                f"artifact {artifact[:12]} is gone or was changed: {error.message}",
+                hint="put it back and resume, or deploy again",
             ) from error
         return found
 
@@ -183,12 +202,12 @@ def as_dry_run(record: BoardRecord) -> BoardRecord:
 
 
 def gone(plan: DeployPlan, record: BoardRecord) -> BoardOutcome:
-    """The outcome of a board that the fleet file does not have any more."""
+    """The outcome of a board that the fleet file does not have any more; the journal keeps it open."""
     trace, entry = Trace(), record.plan
     trace.deployment, trace.release = plan.id, entry.release
     error = GateRefused(
         f"{entry.board} is not in the fleet any more",
-        hint="add it, or deploy to another board",
+        hint="add it and resume, or deploy to another board",
         code=Code.NOT_FOUND,
     )
     return failed(Board(name=entry.board, address=""), entry.order.model, error, trace)

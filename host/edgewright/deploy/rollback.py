@@ -49,10 +49,19 @@ def rollback(
     ask_password: AskPassword | None = None,
     progress: Progress = silent,
 ) -> list[BoardOutcome]:
-    """Rolls a model back on boards and records how it ended on each; a board's trouble never raises."""
+    """Rolls a model back on boards and records how it ended on each, when it does; a board's trouble never raises."""
     opener = Opener(request.fleet, ask_password, progress)
 
+    def kept(outcome: BoardOutcome) -> BoardOutcome:
+        if request.dry_run:
+            return outcome
+        (found,) = recorded(history, "rollback", request.fleet.name, request.to or "", [outcome])
+        return found
+
     def work(board: Board) -> BoardOutcome:
+        return kept(rolled_back(board))
+
+    def rolled_back(board: Board) -> BoardOutcome:
         trace = Trace()
         try:
             with opener(board) as session:
@@ -63,13 +72,10 @@ def rollback(
             return failed(board, request.model, error, trace)
 
     def ended(board: Board, error: EdgewrightError) -> BoardOutcome:
-        return failed(board, request.model, error, Trace())
+        return kept(failed(board, request.model, error, Trace()))
 
     fan_out: FanOut[BoardOutcome] = FanOut(work, ended, parallel=request.parallel, progress=progress)
-    outcomes = fan_out.run(request.boards)
-    if request.dry_run:
-        return outcomes
-    return recorded(history, "rollback", request.fleet.name, request.to or "", outcomes)
+    return fan_out.run(request.boards)
 
 
 def attempt(

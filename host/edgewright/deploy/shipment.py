@@ -77,6 +77,6 @@ def check_unchanged(file: AttachedFile) -> None:
     if data_sha256(file.path) != file.sha256:
         raise DataError(
             f"{file.path.name} was changed since the deployment began",
-            hint="deploy again",
+            hint="put it back and resume, or deploy again",
             code=Code.DATA_CHANGED,
         )

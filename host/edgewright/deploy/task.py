@@ -17,7 +17,7 @@ from edgewright.deploy.board_record import Trace
 from edgewright.deploy.executor import FanOut, Turns
 from edgewright.deploy.incumbent import Incumbent, IncumbentInterfaces, incumbent_of
 from edgewright.deploy.journal import Journal
-from edgewright.deploy.outcomes import failed, not_kept, outcome_of
+from edgewright.deploy.outcomes import REVERTED_BY_BOARD, failed, not_kept, outcome_of
 from edgewright.deploy.release import BoardRelease
 from edgewright.deploy.settlement import settled
 from edgewright.deploy.shipment import Shipment
@@ -44,6 +44,7 @@ class Tools(NamedTuple):
     Attributes:
         cancelled: set once the user stopped the run.
         precision_asked: the user or the project named a precision.
+        resuming: the tasks are what an earlier run left.
     """
 
     open: Opener
@@ -53,6 +54,7 @@ class Tools(NamedTuple):
     progress: Progress
     cancelled: threading.Event
     precision_asked: bool = True
+    resuming: bool = False
 
 
 class BoardTask:
@@ -61,6 +63,9 @@ class BoardTask:
     Args:
         entry: what the plan, or else the journal, has of the board.
         shipment: the artifact, or why it cannot be sent any more.
+
+    Attributes:
+        left_open: the run ended before anything on the board was touched, and another one may finish it.
     """
 
     def __init__(
@@ -79,6 +84,9 @@ class BoardTask:
         self.shipment = shipment
         self.tools = tools
         self.txn = entry.txn or new_txn()
+        self.left_open = False
+        self._unlearned = entry.state == BEGUN  # what became of the transaction before
+        self._touched = self._undeliverable = False
         self.trace = Trace()
         self.trace.deployment = "" if self.order.policy.dry_run else plan.id
         if isinstance(shipment, Shipment):
@@ -97,7 +105,19 @@ class BoardTask:
 
     def ended(self, error: EdgewrightError) -> BoardOutcome:
         """The outcome of a board that ended with an error."""
-        return failed(self.board, self.order.model, error, self.trace)
+        self.left_open = self._stays_open(error)
+        found = failed(self.board, self.order.model, error, self.trace)
+        if self._unlearned and error.code not in REVERTED_BY_BOARD:
+            found = msgspec.structs.replace(found, outcome=words.UNKNOWN, release=self.entry.release)
+        return found
+
+    def _stays_open(self, error: EdgewrightError) -> bool:
+        """Whether a resume leaves the board as it found it: it could not ask, or it lacks something that a person can put back."""
+        if not self.tools.resuming or self._touched:
+            return False
+        if self._unlearned:
+            return error.code not in REVERTED_BY_BOARD
+        return self._undeliverable or not isinstance(error, GateRefused)
 
     def learned(self, session: Session) -> str:
         """What became of the transaction of a run that was cut off; empty where the board never activated it.
@@ -108,6 +128,7 @@ class BoardTask:
             return ""
         outcome = session.call(commands.AskOutcome(txn=self.txn)).outcome
         if outcome == "unknown":
+            self._unlearned = False
             return ""
         self.trace.facts, self.trace.release = session.facts(), self.entry.release
         self.trace.current = self.entry.expected_current or ""
@@ -118,6 +139,7 @@ class BoardTask:
             self.trace.activating = True
             self.trace.steps.append("commit")
             outcome = session.call(commands.Commit(txn=self.txn)).outcome
+        self._unlearned, self._touched = False, True
         settled(self.trace, outcome)
         self.trace.current = self.entry.release
         return words.COMMITTED
@@ -177,14 +199,15 @@ class BoardTask:
                 hint=again,
                 code=Code.SUPERSEDED,
             )
-        if expected is not None and current not in (expected, self.entry.release):
+        # the first run takes the board's word: the history may be behind
+        if self.tools.resuming and expected is not None and current not in (expected, self.entry.release):
             raise GateRefused(
                 f"current is {current or 'absent'}, the plan replaces {expected or 'nothing'}",
                 hint=again,
                 code=Code.CONFLICT,
             )
         if isinstance(self.shipment, EdgewrightError):
-            error = self.shipment
+            error, self._undeliverable = self.shipment, True
             raise GateRefused(error.message, hint=error.hint or again, code=error.code)
         return self.shipment
 
@@ -194,6 +217,7 @@ class BoardTask:
             self.entry, board_id=session.greeting.board_id, expected_current=incumbent.release
         )
         self.tools.journal.begun(self.plan, self.entry, self.txn)
+        self._touched = True
 
     def watched(self, step: Step) -> None:
         """Passes progress on; ends here if the user stopped it, which ends the session and what it runs."""
@@ -254,10 +278,13 @@ def precision_notes(model: ModelInput, profile: Profile, manifest: Manifest) -> 
 def run_tasks(
     plan: DeployPlan, tasks: Sequence[BoardTask], tools: Tools, parallel: int
 ) -> dict[str, BoardOutcome]:
-    """Runs the tasks of a plan in parallel; the outcomes by board. Each is in the journal before the next thing happens there."""
+    """Runs the tasks of a plan in parallel; the outcomes by board. Each is in the journal before the next thing happens there,
+    except where the board is left open."""
     by_name = {task.board.name: task for task in tasks}
 
-    def keep(outcome: BoardOutcome) -> BoardOutcome:
+    def keep(task: BoardTask, outcome: BoardOutcome) -> BoardOutcome:
+        if task.left_open:  # the journal has what the next run needs
+            return outcome
         try:
             tools.journal.ended(plan, outcome)
         except EdgewrightError as error:  # what happened on the board must not be lost
@@ -265,8 +292,8 @@ def run_tasks(
         return outcome
 
     fan_out = FanOut(
-        lambda board: keep(by_name[board.name].run()),
-        lambda board, error: keep(by_name[board.name].ended(error)),
+        lambda board: keep(by_name[board.name], by_name[board.name].run()),
+        lambda board, error: keep(by_name[board.name], by_name[board.name].ended(error)),
         parallel=parallel, progress=tools.progress, cancelled=tools.cancelled,
     )  # fmt: skip
     return {outcome.board: outcome for outcome in fan_out.run([task.board for task in tasks])}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from edgewright.errors import EdgewrightError
+from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns import schema as schemas
 from edgewright.nouns.base import Noun
 from edgewright.nouns.model_input import ModelInput
@@ -16,7 +18,7 @@ from edgewright.nouns.policy import ReleasePolicy
 from edgewright_agent.protocol import HOOK_SECONDS
 
 SCHEMA = 1
-CHANGED = "plan-changed"
+_NUL = b"\\u0000"  # as JSON has it: begins the escape of a byte that is not UTF-8; no path has it
 T = TypeVar("T")
 
 
@@ -50,8 +52,8 @@ class BoardPlan(Noun, frozen=True, kw_only=True):
         board_id: the id of the board that is meant; empty: none was seen yet.
         profile: name of the board's kind.
         artifact: id of the artifact.
-        expected_current: the release that the order replaces, empty for none. None until the board was asked, which it is
-            before anything on it is touched.
+        expected_current: the release that the order replaces, empty for none. Until the board was asked, which it is before
+            anything on it is touched: the last one by the history, None where that does not know.
     """
 
     board: str
@@ -100,8 +102,15 @@ class DeployPlan(Noun, frozen=True, kw_only=True):
 
 
 def canonical(record: DeployPlan | BoardPlan) -> bytes:
-    """Canonical JSON: sorted keys, no spaces."""
-    return msgspec.json.encode(record, enc_hook=str, order="sorted")
+    """Canonical JSON: sorted keys, no spaces. Bytes of paths that are not UTF-8 are escaped."""
+    try:
+        document = msgspec.json.encode(record, enc_hook=str, order="sorted")
+    except UnicodeEncodeError:
+        document = _NUL
+    if _NUL not in document:
+        return document
+    plain = msgspec.to_builtins(record, enc_hook=str, order="sorted")
+    return msgspec.json.encode(_texts(plain, _escaped), order="sorted")
 
 
 def digest(document: bytes) -> str:
@@ -127,11 +136,35 @@ def board_from(document: bytes, sha256: str) -> BoardPlan:
 def _decoded(document: bytes, sha256: str, kind: type[T], what: str) -> T:
     hint = "it cannot be resumed: deploy again"
     if digest(document) != sha256:
-        raise EdgewrightError(f"{what} was changed: its hash does not fit", hint=hint, code=CHANGED)
+        raise EdgewrightError(f"{what} was changed: its hash does not fit", hint=hint, code=Code.PLAN_CHANGED)
     try:
-        return msgspec.json.decode(document, type=kind, dec_hook=_path)
+        if _NUL not in document:
+            return msgspec.json.decode(document, type=kind, dec_hook=_path)
+        return msgspec.convert(_texts(msgspec.json.decode(document), _unescaped), kind, dec_hook=_path)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise EdgewrightError(f"{what} is not valid: {error}", hint=hint, code=CHANGED) from error
+        raise EdgewrightError(f"{what} is not valid: {error}", hint=hint, code=Code.PLAN_CHANGED) from error
+
+
+def _texts(value: Any, change: Callable[[str], str]) -> Any:
+    """The value with every text in it changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {_texts(key, change): _texts(one, change) for key, one in value.items()}
+    return [_texts(one, change) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def _escaped(text: str) -> str:
+    """NUL and the byte in hex for each byte that is not UTF-8, and for NUL itself."""
+    return re.sub("[\0\udc80-\udcff]", lambda found: f"\0{ord(found[0]) & 0xFF:02x}", text)
+
+
+def _unescaped(text: str) -> str:
+    def byte(found: re.Match[str]) -> str:
+        value = int(found[1], 16)
+        return chr(0xDC00 + value) if value else "\0"
+
+    return re.sub("\0([0-9a-f]{2})", byte, text)
 
 
 def _path(kind: type[Any], value: Any) -> Any:

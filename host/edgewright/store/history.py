@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -53,35 +54,44 @@ class History:
     def __init__(self, url: str | None = None) -> None:
         self._url = url or os.environ.get(URL_VARIABLE)
         self._engine: Engine | None = None
+        self._opening = threading.Lock()
         self._metadata, self._events, self._measurements = tables()
         self.events_table = self._events
         self.journal_tables = journal_tables()
 
     def _open(self) -> Engine:
-        if self._engine is None:
-            from sqlalchemy import create_engine
+        with self._opening:  # boards are recorded from their own threads
+            return self._engine or self._opened()
 
-            if self._url is None:
-                self._url = f"sqlite:///{_own_file()}"
-            engine = create_engine(
-                self._url, connect_args={"timeout": 30} if self._url.startswith("sqlite") else {}
-            )
-            try:
-                history_schema.check(engine, SCHEMA)
-                self._metadata.create_all(engine)
-            except BaseException:
-                engine.dispose()
-                raise
-            self._engine = engine
-        return self._engine
+    def _opened(self) -> Engine:
+        from sqlalchemy import create_engine
+
+        if self._url is None:
+            self._url = f"sqlite:///{_own_file()}"
+        engine = create_engine(
+            self._url, connect_args={"timeout": 30} if self._url.startswith("sqlite") else {}
+        )
+        try:
+            history_schema.check(engine, SCHEMA)
+            self._metadata.create_all(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        self._engine = engine
+        return engine
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
+        with self._failing(), self._open().begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Turns what the database raises into an error of this project."""
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            with self._open().begin() as connection:
-                yield connection
+            yield
         except ImportError as error:  # the URL names a database whose driver is not installed
             raise EdgewrightError(
                 f"no driver for the history database: {error.name}",
@@ -107,9 +117,11 @@ class History:
         """One transaction; tables that an older version did not have are made first."""
         from sqlalchemy.exc import SQLAlchemyError
 
+        with self._failing():
+            engine = self._open()
         for table in needed:
             with suppress(SQLAlchemyError):  # another process is quicker; what is really wrong shows below
-                table.create(self._open(), checkfirst=True)
+                table.create(engine, checkfirst=True)
         with self._begin() as connection:
             yield connection
 
@@ -229,20 +241,25 @@ class History:
 
     def last_releases(self, fleet: str, boards: Sequence[str]) -> list[LastRelease]:
         """What boards ran last by what is recorded here, by board and model; not where the last outcome is unknown."""
-        from sqlalchemy import func, select
+        from sqlalchemy import and_, func, select
 
         table = self._events
         decided = (COMMITTED, UNCHANGED, UNKNOWN, UNFINISHED)
-        newest = (
-            select(func.max(table.c.id))
-            .where(table.c.fleet == fleet, table.c.outcome.in_(decided))
+        where = (table.c.fleet == fleet, table.c.outcome.in_(decided))
+        newest = (  # by its end: a row's id is of its beginning
+            select(table.c.board, table.c.model, func.max(table.c.at).label("at"))
+            .where(*where)
             .group_by(table.c.board, table.c.model)
+            .subquery()
         )
+        same = [table.c[name] == newest.c[name] for name in ("board", "model", "at")]
+        query = select(table).join(newest, and_(*same)).where(*where).order_by(table.c.id)
         found: list[LastRelease] = []
         with self.reading() as connection:
             if connection is None:
                 return []
-            for row in connection.execute(table.select().where(table.c.id.in_(newest)).order_by(table.c.id)):
+            rows = {(row.board, row.model): row for row in connection.execute(query)}
+            for row in rows.values():
                 if row.board in boards and row.outcome in (COMMITTED, UNCHANGED):
                     found.append(LastRelease(
                         board=row.board, model=row.model, release=row.release, at=plain(row)["at"],

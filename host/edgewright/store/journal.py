@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import platform
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -23,10 +24,9 @@ from edgewright.nouns.outcome import COMMITTED, UNCHANGED, UNFINISHED, UNKNOWN, 
 from edgewright.store.history import History
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row, Table
+    from sqlalchemy import Row, Select
 
 PLANNED, BEGUN, ENDED = "planned", "begun", "ended"
-RUNNING = "deployment-running"
 _ATTEMPTS, _PAUSE_S = 4, 0.1  # `status` holds the lock for a moment too
 
 
@@ -49,8 +49,9 @@ class Unfinished(Noun, frozen=True, kw_only=True):
 
     Attributes:
         at: when it began, ISO 8601, UTC.
+        host: the machine that began it, or took it over.
         boards: those that are left.
-        running: its host is still at work.
+        running: a process of this machine is at work on it.
     """
 
     id: str
@@ -108,6 +109,10 @@ class DeploymentJournal:
         with self._history.writing() as connection:
             where = (self._boards.c.deployment == plan.id, self._boards.c.board == outcome.board)
             row = connection.execute(self._boards.select().where(*where)).one()
+            if (
+                row.state == ENDED and state != ENDED
+            ):  # its thread was quicker than the run that did not wait for it
+                return
             values = {"state": state} if state == ENDED or row.txn else {}
             if values:
                 connection.execute(self._boards.update().where(*where).values(**values))
@@ -135,6 +140,21 @@ class DeploymentJournal:
             raise _changed(name)
         return found
 
+    def host(self, name: str) -> str:
+        """The machine that a deployment belongs to; empty where there is no such deployment."""
+        from sqlalchemy import select
+
+        table = self._deployments
+        with self._history.reading(table) as connection:
+            query = select(table.c.host).where(table.c.id == name)
+            return "" if connection is None else connection.execute(query).scalar() or ""
+
+    def take_over(self, name: str) -> None:
+        """Makes a deployment this machine's."""
+        table = self._deployments
+        with self._history.writing() as connection:
+            connection.execute(table.update().where(table.c.id == name).values(host=this_host()))
+
     def left(self, plan: DeployPlan) -> list[BoardRecord]:
         """The boards of a deployment that did not end, in the plan's order.
 
@@ -143,60 +163,56 @@ class DeploymentJournal:
         """
         found: dict[str, BoardRecord] = {}
         with self._history.reading(self._boards) as connection:
-            rows = [] if connection is None else self._rows(connection, plan.id)
-            for row in rows:
+            query = self._left().where(self._boards.c.deployment == plan.id)
+            for row in () if connection is None else connection.execute(query):
                 entry = _entry(plan.id, row)
                 if entry.board != row.board:
                     raise _changed(plan.id)
-                late = connection is not None and self._superseded(connection, plan.fleet, entry, row.event)
-                found[row.board] = BoardRecord(plan=entry, state=row.state, txn=row.txn, superseded=late)
+                found[row.board] = BoardRecord(
+                    plan=entry, state=row.state, txn=row.txn, superseded=bool(row.superseded)
+                )
         return [found[entry.board] for entry in plan.boards if entry.board in found]
 
     def unfinished(self, fleet: str | None) -> list[Unfinished]:
         """The deployments of a fleet (None: of all) that some boards did not end, oldest first; boards that a later one reached do not count."""
-        found: list[Unfinished] = []
-        with self._history.reading(self._deployments, self._boards) as connection:
-            if connection is None:
-                return []
-            table = self._deployments
-            query = table.select().where(table.c.id.in_(self._open())).order_by(table.c.at)
+        table = self._deployments
+        found: dict[str, tuple[Row[Any], list[str]]] = {}
+        with self._history.reading(table, self._boards) as connection:
+            query = self._left()
             if fleet is not None:
                 query = query.where(table.c.fleet == fleet)
-            for row in connection.execute(query):
-                boards = tuple(
-                    board.board
-                    for board in self._rows(connection, row.id)
-                    if not self._later(connection, row.fleet, board.board, row.model, board.event)
-                )
-                if boards:
-                    at = row.at if row.at.tzinfo else row.at.replace(tzinfo=UTC)
-                    found.append(Unfinished(
-                        id=row.id, at=at.isoformat(timespec="seconds"), model=row.model, version=row.version,
-                        host=row.host, boards=boards, running=at_work(row.id),
-                    ))  # fmt: skip
-        return found
+            for row in () if connection is None else connection.execute(query):
+                if not row.superseded:
+                    found.setdefault(row.deployment, (row, []))[1].append(row.board)
+        return [
+            Unfinished(
+                id=name, at=(row.at if row.at.tzinfo else row.at.replace(tzinfo=UTC)).isoformat(timespec="seconds"),
+                model=row.model, version=row.version, host=row.host, boards=tuple(boards), running=at_work(name),
+            )
+            for name, (row, boards) in found.items()
+        ]  # fmt: skip
 
-    def _open(self) -> Any:
+    def _left(self) -> Select[Any]:
+        """The boards that did not end, with their deployments, and whether a later event of the model ended well on each."""
         from sqlalchemy import select
 
-        return select(self._boards.c.deployment).where(self._boards.c.state != ENDED)
-
-    def _rows(self, connection: Connection, name: str) -> list[Row[Any]]:
-        table = self._boards
-        query = table.select().where(table.c.deployment == name, table.c.state != ENDED).order_by(table.c.id)
-        return list(connection.execute(query))
-
-    def _superseded(self, connection: Connection, fleet: str, entry: BoardPlan, event: int) -> bool:
-        return self._later(connection, fleet, entry.board, entry.order.model, event)
-
-    def _later(self, connection: Connection, fleet: str, board: str, model: str, event: int) -> bool:
-        """Whether a later event of the model ended well on a board."""
-        events: Table = self._history.events_table
-        query = events.select().where(
-            events.c.fleet == fleet, events.c.board == board, events.c.model == model, events.c.id > event,
-            events.c.outcome.in_((COMMITTED, UNCHANGED)),
+        table, boards, events = self._deployments, self._boards, self._history.events_table
+        later = select(events.c.id).where(
+            events.c.fleet == table.c.fleet, events.c.board == boards.c.board, events.c.model == table.c.model,
+            events.c.id > boards.c.event, events.c.outcome.in_((COMMITTED, UNCHANGED)),
         )  # fmt: skip
-        return connection.execute(query.limit(1)).first() is not None
+        of_deployment = [table.c[name] for name in ("at", "model", "version", "host")]
+        return (
+            select(boards, *of_deployment, later.exists().label("superseded"))
+            .join(table, table.c.id == boards.c.deployment)
+            .where(boards.c.state != ENDED)
+            .order_by(boards.c.id)
+        )
+
+
+def this_host() -> str:
+    """The name of this machine in a plan and in the journal."""
+    return platform.node() or "unknown"
 
 
 def _document(name: str, entry: BoardPlan) -> dict[str, str]:
@@ -216,7 +232,7 @@ def _changed(name: str) -> EdgewrightError:
     return EdgewrightError(
         f"the plan of deployment {name} was changed: its hash does not fit",
         hint="it cannot be resumed: deploy again",
-        code=deploy_plan.CHANGED,
+        code=Code.PLAN_CHANGED,
     )
 
 
@@ -249,7 +265,7 @@ def working_on(name: str) -> Iterator[None]:
     raise EdgewrightError(
         f"deployment {name} is at work in another process",
         hint="wait until it has ended, or stop that process",
-        code=RUNNING,
+        code=Code.DEPLOYMENT_RUNNING,
     )
 
 

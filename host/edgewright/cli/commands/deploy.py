@@ -38,6 +38,12 @@ def deploy(
             "--resume", help="Finish a deployment whose host was stopped, on the boards that are left."
         ),
     ] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over", help="With --resume: also one that another machine began, which has stopped."
+        ),
+    ] = False,
     name: Annotated[str | None, typer.Option("--name", help="Name of the model on the boards.")] = None,
     version: Annotated[
         str | None, typer.Option("--version", help="Version; default: the next whole number.")
@@ -121,7 +127,11 @@ def deploy(
     given = dict(locals())
     if resume:
         check_resumed(context)
-        resume_and_show(model or "", fleet, parallel=parallel, dry_run=dry_run, as_json=as_json)
+        resume_and_show(
+            model or "", fleet, take_over=take_over, parallel=parallel, dry_run=dry_run, as_json=as_json
+        )
+    if take_over:
+        raise UsageError("--take-over without --resume", hint="leave it out, or add --resume")
     if to is None:
         raise UsageError("no boards", hint="name them: --to SELECTOR, such as --to all")
     loaded = fleets.load(options.fleet_path(fleet))
@@ -142,7 +152,7 @@ def deploy(
     finish(request.name, outcomes, dry_run=dry_run, as_json=as_json)
 
 
-RESUMED = ("context", "model", "resume", "parallel", "fleet", "dry_run", "as_json", "debug")
+RESUMED = ("context", "model", "resume", "take_over", "parallel", "fleet", "dry_run", "as_json", "debug")
 
 
 def check_resumed(context: typer.Context) -> None:
@@ -160,7 +170,7 @@ def check_resumed(context: typer.Context) -> None:
 
 
 def resume_and_show(
-    name: str, fleet: Path | None, *, parallel: int, dry_run: bool, as_json: bool
+    name: str, fleet: Path | None, *, take_over: bool, parallel: int, dry_run: bool, as_json: bool
 ) -> NoReturn:
     """Finishes a deployment and ends the command."""
     from edgewright.cli.progress import Passwords, shown
@@ -169,7 +179,11 @@ def resume_and_show(
     from edgewright.store.history import History
 
     request = ResumeRequest(
-        fleet=fleets.load(options.fleet_path(fleet)), name=name, dry_run=dry_run, parallel=parallel
+        fleet=fleets.load(options.fleet_path(fleet)),
+        name=name,
+        take_over=take_over,
+        dry_run=dry_run,
+        parallel=parallel,
     )
     with shown() as progress:
         found = resume(request, history=History(), ask_password=Passwords(progress), progress=progress)

@@ -57,11 +57,13 @@ def history(
 def left_boards(fleet: str | None) -> dict[tuple[str, str], str]:
     """What to do about the boards that deployments left, by deployment and board."""
     from edgewright.store.history import History
-    from edgewright.store.journal import DeploymentJournal
+    from edgewright.store.journal import DeploymentJournal, this_host
 
     return {
         (one.id, board): "at work"
         if one.running
+        else f"begun on {one.host}"
+        if one.host != this_host()
         else f"its host stopped: `edgewright deploy --resume {one.id}`"
         for one in DeploymentJournal(History()).unfinished(fleet)
         for board in one.boards

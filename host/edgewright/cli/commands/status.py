@@ -10,7 +10,6 @@ from edgewright.cli import options, render
 
 if TYPE_CHECKING:
     from edgewright.cli.answer import Answer
-    from edgewright.cli.history_notes import HistoryNotes
     from edgewright.wire.answers import Status
 
 app = typer.Typer(rich_markup_mode=None)
@@ -37,16 +36,21 @@ def status(
         "status",
         answers,
         as_json,
-        lambda good: show(good, known),
+        show,
         lambda found: StatusResult(
-            boards=found, deployments=known.deployments, disagreements=known.disagreements
+            boards=found,
+            accepted=known.accepted,
+            deployments=known.deployments,
+            disagreements=known.disagreements,
+            history_silent=known.silent,
         ),
         of=lambda found: found,
+        notes=known.lines(),
     )
 
 
-def show(answers: list[Answer[Status]], known: HistoryNotes) -> None:
-    """A row a board and model; below, what this machine's history knows of them."""
+def show(answers: list[Answer[Status]]) -> None:
+    """A row a board and model."""
     from edgewright.connect.agent.versions import problem
     from edgewright.wire.answers import StatusRelease
 
@@ -68,5 +72,5 @@ def show(answers: list[Answer[Status]], known: HistoryNotes) -> None:
             what, hint = problem(answer.value.problem, answer.board.name)
             notes += [f"{answer.board.name}: {what}", f"hint: {hint}"]
     render.table("", ["board", "model", "current", "compiled to", "state", "can roll back to"], rows)
-    for note in notes + known.lines():
+    for note in notes:
         render.line(note)
