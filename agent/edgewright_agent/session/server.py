@@ -186,7 +186,8 @@ class Server(object):
             failed = failure(error, error.filename or do)
         except Exception as error:
             traceback.print_exc()
-            failed = AgentError(Code.IO, "the agent failed in %s: %s: %s" % (do, type(error).__name__, error))
+            what = "the agent failed in %s: %s: %s" % (do, type(error).__name__, error)
+            failed = AgentError(Code.IO, what, cause="internal")
         else:
             if not self.over:  # after a purge there is no log
                 self.note(logbook.done(do, given, result))

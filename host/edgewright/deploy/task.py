@@ -118,7 +118,7 @@ class BoardTask:
             self.trace.activating = True
             self.trace.steps.append("commit")
             outcome = session.call(commands.Commit(txn=self.txn)).outcome
-        settled(self.trace, outcome)
+        settled(self.trace, outcome, commands.Activate.do, self.board.name)
         self.trace.current = self.entry.release
         return words.COMMITTED
 
