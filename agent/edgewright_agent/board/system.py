@@ -11,6 +11,14 @@ from edgewright_agent.protocol import AgentError, Code
 
 METADATA = re.compile(r"(?P<name>[A-Za-z0-9._-]+?)-(?P<version>[0-9][^-]*)(-.*)?\.(dist|egg)-info\Z")
 PROGRAM = "import json, sys; print(json.dumps(sys.path))"
+OLD_HOSTS = {  # distribution: target; for hosts that name no runtimes, and expect these
+    "ai-edge-litert": "tflite",
+    "onnxruntime": "onnxruntime",
+    "onnxruntime-gpu": "onnxruntime",
+    "openvino": "openvino",
+    "tensorrt": "tensorrt",
+    "tflite-runtime": "tflite",
+}
 _CACHE: "dict[str, list[str]]" = {}
 
 
@@ -58,19 +66,31 @@ def distributions(path: "list[str] | None" = None) -> "dict[str, str]":
     return found
 
 
-def runtimes(names: "tuple[str, ...]", path: "list[str] | None" = None) -> "list[shapes.RuntimeFact]":
+def old_target(name: "str", version: "str") -> "str":
+    """The target that an old host knows for a distribution; OpenVINO's first interface ended with 2021."""
+    return "openvino2021" if name == "openvino" and version < "2022" else OLD_HOSTS[name]
+
+
+def runtimes(names: "tuple[str, ...] | None", path: "list[str] | None" = None) -> "list[shapes.RuntimeFact]":
     """Those of the named distributions that are in the folders of an import path, the first of each name.
 
     Args:
         names: what the host knows to be runtimes. It also knows of which target: that is empty here.
+            None: the host is too old to name any; these have a target.
 
     Returns:
         list of dicts as in `edgewright.nouns.facts.RuntimeFact`.
     """
     found = distributions(path)
     return [
-        {"ref": "system:" + name, "name": name, "target": "", "version": found[name], "system": True}
-        for name in sorted(set(names).intersection(found))
+        {
+            "ref": "system:" + name,
+            "name": name,
+            "target": old_target(name, found[name]) if names is None else "",
+            "version": found[name],
+            "system": True,
+        }
+        for name in sorted(set(OLD_HOSTS if names is None else names).intersection(found))
     ]
 
 

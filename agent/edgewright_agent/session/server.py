@@ -243,7 +243,8 @@ def greet(
     """
     path = root.prepare(str(hello.get("root") or ""))
     agent = Agent(path, str(hello["agent"]["sha256"]), runners=runners)
-    agent.runtime_names = tuple(map(str, hello.get("runtimes") or ()))
+    if "runtimes" in hello:
+        agent.runtime_names = tuple(map(str, hello["runtimes"] or ()))
     board_id = root.furnish(agent.files)
     root.open_to(agent.files, hello.get("group"))
     agent.keep(data)
