@@ -13,6 +13,7 @@ from edgewright.deploy.settlement import settled
 from edgewright.errors import BoardError, Code
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.protocol import Code as AgentCode
+from edgewright_agent.session.server import Server
 
 
 def told(code: str, do: str = "verify", **about: Any) -> str:
@@ -128,3 +129,14 @@ def test_a_trial_that_ended_too_early_names_options_of_its_command(do: str, dead
     with pytest.raises(BoardError) as reverted:
         settled(Trace(), "reverted", do, "kitchen")
     assert ("--deadline" in reverted.value.hint) is deadline
+
+
+def test_a_bug_of_the_agent_is_told_from_a_fault_of_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise KeyError("lost")
+
+    server = object.__new__(Server)
+    monkeypatch.setattr(Server, "run", failing)
+    monkeypatch.setattr(Server, "note", lambda *_: None)
+    error = board_error(server.work("verify", {"model": "m"})["error"], "verify", "kitchen")
+    assert (error.code, "a bug of the agent" in error.hint) == ("io", True)
