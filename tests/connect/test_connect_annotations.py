@@ -114,6 +114,7 @@ def test_what_is_taken(annotated: str, plain: str) -> None:
         ("from edgewright_agent import shapes as s\n", "\n"),
         ("from edgewright_agent import clock, shapes as s\n", "from edgewright_agent import clock\n"),
         ("if X:\n from edgewright_agent import shapes\n", "if X:\n pass\n"),
+        ("class A(NamedTuple):\n    x: int\n", "class A(NamedTuple):\n x:int\n"),
         ("def f(x: int = 3) -> str: pass\n", "def f(x:int=3)->str:pass\n"),
     ],
 )  # fmt: skip

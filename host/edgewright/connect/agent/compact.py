@@ -102,7 +102,9 @@ class Bare(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        annotated = [one.lineno for one in node.body if isinstance(one, ast.AnnAssign)]
+        annotated = [
+            one.lineno for one in node.body if isinstance(one, ast.AnnAssign) and quoted(one.annotation)
+        ]
         bases = {getattr(one, "attr", getattr(one, "id", "")) for one in node.bases}
         if annotated and (node.decorator_list or bases & {*READ_AT_RUN_TIME}):
             raise refused(
@@ -125,11 +127,11 @@ class Bare(ast.NodeTransformer):
         return node if node.names else ast.Pass(lineno=node.lineno)
 
 
+def quoted(node: ast.expr) -> bool:
+    """Whether an expression is a string."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
 def idle(node: ast.stmt) -> bool:
     """Whether a statement does nothing: `pass`, or a string alone such as a docstring."""
-    text = (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-    return text or isinstance(node, ast.Pass)
+    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and quoted(node.value))
