@@ -7,18 +7,11 @@ import subprocess
 import sys
 
 from edgewright_agent import shapes
+from edgewright_agent.board import old_hosts
 from edgewright_agent.protocol import AgentError, Code
 
 METADATA = re.compile(r"(?P<name>[A-Za-z0-9._-]+?)-(?P<version>[0-9][^-]*)(-.*)?\.(dist|egg)-info\Z")
 PROGRAM = "import json, sys; print(json.dumps(sys.path))"
-OLD_HOSTS = {  # distribution: target; for hosts that name no runtimes, and expect these
-    "ai-edge-litert": "tflite",
-    "onnxruntime": "onnxruntime",
-    "onnxruntime-gpu": "onnxruntime",
-    "openvino": "openvino",
-    "tensorrt": "tensorrt",
-    "tflite-runtime": "tflite",
-}
 _CACHE: "dict[str, list[str]]" = {}
 
 
@@ -66,11 +59,6 @@ def distributions(path: "list[str] | None" = None) -> "dict[str, str]":
     return found
 
 
-def old_target(name: "str", version: "str") -> "str":
-    """The target that an old host knows for a distribution; OpenVINO's first interface ended with 2021."""
-    return "openvino2021" if name == "openvino" and version < "2022" else OLD_HOSTS[name]
-
-
 def runtimes(names: "tuple[str, ...] | None", path: "list[str] | None" = None) -> "list[shapes.RuntimeFact]":
     """Those of the named distributions that are in the folders of an import path, the first of each name.
 
@@ -86,11 +74,11 @@ def runtimes(names: "tuple[str, ...] | None", path: "list[str] | None" = None) -
         {
             "ref": "system:" + name,
             "name": name,
-            "target": old_target(name, found[name]) if names is None else "",
+            "target": old_hosts.target_of(name, found[name]) if names is None else "",
             "version": found[name],
             "system": True,
         }
-        for name in sorted(set(OLD_HOSTS if names is None else names).intersection(found))
+        for name in sorted(set(old_hosts.TARGETS if names is None else names).intersection(found))
     ]
 
 
