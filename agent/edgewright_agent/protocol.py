@@ -28,6 +28,7 @@ SPARE_BYTES = 8 * 1024 * 1024  # what uploads and runtimes leave free for the st
 SPARE_INODES = 64
 MAX_SLICES = 4096  # with separate limits, in all outputs of a manifest
 MAX_LOST = 16  # slices that an answer names
+WORST_DB = -200.0  # stands for not a number, or signal where the reference has none
 MAX_RUNNER = 256 * 1024  # bytes of one runner
 RUNNERS = "runners.json"  # member of an administrator's .pyz: {target: the runner's text}
 HOOK_SECONDS = 60.0  # the limit of one hook, where its release says no other
@@ -44,7 +45,6 @@ BOOT = (
     "h=json.loads(bytes().join(iter(lambda:os.read(0,1)or os._exit(92),bytes([10]))).decode());"
     "exec(h[min(dict(loader=0))],dict(hello=h,__name__=min(dict(edgewright_loader=0))))"
 )
-ENTRIES = ("server", "child", "guard")  # that a hello's `entry` may name; `loader` has their modules
 # The .pyz's own `__main__.py`: it reads the file once and runs those bytes, as the loader does.
 PYZ_MAIN = """import io, json, sys, zipfile
 

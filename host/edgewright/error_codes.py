@@ -177,6 +177,7 @@ class Code(StrEnum):
     ERROR = "error", "something failed that has no other code", "read the message and its hint"
     FILE_NOT_FOUND = "file-not-found", "there is no such file", "check the path"
     HISTORY = "history", "the history database failed", "check EDGEWRIGHT_HISTORY"
+    RUNNER_DIALECT = "runner-dialect", "the code of a plug-in's runner cannot be packed without changing it", "report it to the authors of the plug-in"
     RUNNER_IMPORTS = "runner-imports", "the runner of a plug-in imports a module that cannot be packed", "report it to the authors of the plug-in"
     DATA_CHANGED = "data-changed", "data that a deployment began with is another now", "put the old data back, or start a new deployment"
     PLAN_CHANGED = "plan-changed", "a deployment's plan was edited, or is damaged", "start a new deployment"

@@ -74,7 +74,9 @@ def recognised(facts: Facts) -> Facts:
 
 
 def _system_target(one: RuntimeFact) -> str:
-    covering = (name for name in names() for row in load(name).system if row.covers(one.name, one.version))
+    """The first target that covers a runtime: a plug-in's takes none of what edgewright's own run."""
+    own_first = sorted(names(), key=lambda name: (bool(_REGISTRY.entry(name).distribution), name))
+    covering = (name for name in own_first for row in load(name).system if row.covers(one.name, one.version))
     return next(covering, "")
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewright_agent.child.answers import EXACT_DB, WORST_DB, WORST_RELATIVE, Difference, best, dequantised
+from edgewright_agent.child.answers import EXACT_DB, WORST_RELATIVE, Difference, best, dequantised
+from edgewright_agent.protocol import WORST_DB
 
 TIGHT = {"sqnr_db": 40.0, "relative": 0.01}
 REALS = st.floats(-1e6, 1e6, allow_subnormal=False)

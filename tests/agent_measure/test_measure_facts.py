@@ -182,6 +182,23 @@ def test_runtimes_on_a_path(tmp_path):
     assert found == [dict(expected, system=True)]
 
 
+@pytest.mark.parametrize(
+    ("folder", "target"),
+    [
+        ("openvino-2021.4.2", "openvino2021"),
+        ("openvino-2022.1.0", "openvino"),
+        ("onnxruntime_gpu-1.9.0", "onnxruntime"),
+        ("tflite_runtime-2.14.0", "tflite"),
+    ],
+)
+def test_runtimes_for_a_host_that_names_none_have_their_targets(tmp_path, folder, target):
+    for name in (folder, "numpy-1.19.5"):
+        (tmp_path / f"{name}.dist-info").mkdir()
+    (found,) = system.runtimes(None, [str(tmp_path)])
+    assert found["target"] == target
+    assert system.runtimes((), [str(tmp_path)]) == []
+
+
 def test_runtimes_of_this_python():
     by_ref = {runtime["ref"]: runtime for runtime in system.runtimes(("onnxruntime",))}
     import onnxruntime

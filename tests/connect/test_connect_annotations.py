@@ -13,12 +13,13 @@ import needs
 import pytest
 
 from edgewright import targets
-from edgewright.connect.agent import package, runner_package
+from edgewright.connect.agent import compact, package, runner_package
 from edgewright.connect.agent.annotations import SHAPES, without_annotations
+from edgewright.errors import UsageError
 
 AGENT = package.source_folder("edgewright_agent")
 TARGETS = package.source_folder("edgewright_targets")
-BOARD_CODE = sorted([*AGENT.rglob("*.py"), *TARGETS.glob("*/runner.py")])
+BOARD_CODE = sorted([*AGENT.rglob("*.py"), *TARGETS.glob("*/runner.py"), *TARGETS.glob("_cuda/*.py")])
 IMPORT_ALL = """
 import importlib, json, sys
 sys.path[:0] = json.loads(sys.argv[1])
@@ -94,6 +95,51 @@ def test_board_code_is_annotated_and_packing_takes_nothing_else(file: Path) -> N
 )  # fmt: skip
 def test_what_is_taken(annotated: str, plain: str) -> None:
     assert without_annotations(annotated + "\n") == plain + "\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "packed"),
+    [
+        ('import os\n\x0c\nK = 1 + 2 + 3 + 4\nRATE: "int" = 3\n', "import os\n\nK=1+2+3+4\nRATE=3\n"),
+        ('\x0c"""What it does."""\nx = 1\n', "\nx=1\n"),
+        ("x = '\u2028 \x1c' # b\ny = 1 # c\n", "x='\u2028 \x1c'\ny=1\n"),
+        ('x = """a  \nb"""\n', 'x="""a  \nb"""\n'),
+        ('class A:\n    x: "int"\n    y: "int" = 1\n', "class A:\n pass\n y=1\n"),
+        ('def f(self):\n    self.x: "int"\n', "def f(self):\n pass\n"),
+        ('def f(): x: "int"\n', "def f():pass\n"),
+        ('x: "int" = 1; y: "int"; z = 2\n', "x=1;pass;z=2\n"),
+        ('def f(a=lambda b, c: "s", d=lambda *e: "t") -> "u": pass\n', 'def f(a=lambda b,c:"s",d=lambda*e:"t"):pass\n'),
+        ('def f(a: "dict[str, " "int]" = 1) -> "b" "c": pass\n', "def f(a=1):pass\n"),
+        ('x: "a" "b" = 1\n', "x=1\n"),
+        ("from edgewright_agent import shapes as s\n", "\n"),
+        ("from edgewright_agent import clock, shapes as s\n", "from edgewright_agent import clock\n"),
+        ("if X:\n from edgewright_agent import shapes\n", "if X:\n pass\n"),
+        ("class A(NamedTuple):\n    x: int\n", "class A(NamedTuple):\n x:int\n"),
+        ("def f(x: int = 3) -> str: pass\n", "def f(x:int=3)->str:pass\n"),
+    ],
+)  # fmt: skip
+def test_packed_code_is_the_same_program(source: str, packed: str) -> None:
+    assert compact.compact("acme/runner.py", source) == packed
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("import os\nx = (\n", "line 2: this code is not valid Python"),
+        ('import os\nclass A(NamedTuple):\n    x: "int"\n', "line 3: this code is in a class that reads"),
+        (
+            'import os\ndef f():\n    return (\n        "a"\n    )\n',
+            "line 2: this code would be another program",
+        ),
+    ],
+)
+def test_code_that_packing_would_change_is_refused(
+    source: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compact, "without_annotations", lambda text: text.replace('"a"', '"b"'))
+    with pytest.raises(UsageError, match=f"^acme/runner.py, {why}") as refused:
+        compact.compact("acme/runner.py", source)
+    assert refused.value.code == "runner-dialect"
 
 
 @pytest.mark.parametrize("version", ["3.6", "3.13"])

@@ -25,6 +25,8 @@ say(edgewright=1, nonce=hello["nonce"], agent="9", sha256="", python="3", root="
 request = lambda: json.loads(sys.stdin.readline() or "{}")
 """
 
+DEEP = '{"error": ' + "[" * 900 + "]" * 900 + "}"  # JSON can be read to this depth, but not walked
+
 
 class Scripted(local_machine.LocalTransport):
     """A board that runs a script whatever it is asked to start."""
@@ -66,7 +68,8 @@ def open_script(tmp_path):
         ("request(); say(id=1)", ProtocolError, "neither event"),
         ("request(); say(id=1, ok=[])", ProtocolError, "neither event"),
         ("request(); say(id=1, event=7)", ProtocolError, "neither event"),
-        ("request(); print('[' * 100000, flush=True)", ProtocolError, "not a JSON object"),
+        ("request(); print('[' * 100000, flush=True)", ProtocolError, "nested too deeply"),
+        (f"request(); print({DEEP!r}, flush=True)", ProtocolError, "nested too deeply"),
         ("request(); print('[1]', flush=True)", ProtocolError, "not a JSON object"),
         ("request(); print('\\x00\\xff', flush=True)", ProtocolError, "not a JSON object"),
         ("request(); say(id=1, event='bytes', size=3); print('abc')", ProtocolError, "nobody asked"),
@@ -85,6 +88,15 @@ def test_what_breaks_the_protocol_is_an_error(open_script, text, kind, words):
     session = open_script(text)
     with pytest.raises(kind, match=words):
         session.call(commands.Status())
+
+
+@pytest.mark.parametrize("depth", [900, 100000 // 4])
+def test_a_greeting_that_is_nested_too_deeply_breaks_the_protocol(open_script, depth):
+    begin = START.replace('root="/x"', 'root="deep"').replace(
+        "print(json.dumps(message)", "print(json.dumps(message).replace('\"deep\"', DEEP)"
+    )
+    with pytest.raises(ProtocolError, match="nested too deeply"):
+        open_script("", begin=f"DEEP = '[' * {depth} + ']' * {depth}\n" + begin)
 
 
 def test_control_characters_are_removed(open_script):

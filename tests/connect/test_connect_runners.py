@@ -83,6 +83,28 @@ def test_a_plugins_runner_brings_modules_of_its_own_package(tmp_path):
         runner_package.sources(targets_folder, "acme", own)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from acme.board import tables, rows",
+        "from acme import board",
+        "from . import tables",
+        "import acme.board.tables",
+        "import edgewright_targets._cuda.device",
+        "from edgewright_targets._cuda import device, other",
+    ],
+)
+def test_an_import_that_would_be_packed_by_half_is_refused(tmp_path, line):
+    own = runner_package.Own("acme.board", tmp_path)
+    for name in ("runner", "tables", "rows"):
+        (tmp_path / f"{name}.py").write_text(f"import os\n{line}\n" if name == "runner" else "")
+    with pytest.raises(
+        UsageError, match=r"in a way that cannot be packed: acme/runner\.py, line 2"
+    ) as refused:
+        runner_package.sources(package.source_folder("edgewright_targets"), "acme", own)
+    assert refused.value.code == "runner-imports"
+
+
 @pytest.mark.parametrize("version", ["3.6", "3.13"])
 @pytest.mark.parametrize("target", targets.names())
 def test_a_runner_is_imported_from_memory_by_old_pythons(target, version, tmp_path):

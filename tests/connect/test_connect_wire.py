@@ -160,3 +160,14 @@ def test_answers_of_another_shape_are_refused(command: type[commands.Command[Any
 def test_keys_of_a_newer_agent_are_passed_over() -> None:
     found = commands.Commit.read({"outcome": "committed", "novelty": {"of": ["a newer agent"]}})
     assert found == answers.Outcome(outcome="committed")
+
+
+@pytest.mark.parametrize("shape", [[-1], [2**31 + 1], [1] * 33])
+def test_a_shape_or_a_count_that_cannot_be_is_refused(shape: list[int]) -> None:
+    answer = {"schema": 1, "inputs": [{"dtype": "float32", "shape": [1, 4]}]}
+    assert commands.Describe.read({"manifest": answer}).manifest.inputs[0].shape == (1, 4)
+    answer["inputs"] = [{"dtype": "float32", "shape": shape}]
+    with pytest.raises(ProtocolError):
+        commands.Describe.read({"manifest": answer})
+    with pytest.raises(ProtocolError):
+        commands.Part.read({"offset": -1})

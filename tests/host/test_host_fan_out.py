@@ -130,11 +130,11 @@ def test_what_a_lost_link_leaves_behind() -> None:
     assert kind_of(ProtocolError("x"), trace) == "unknown"
     assert kind_of(BoardError("x", code="hook-failed"), trace) == "reverted"
 
-    settled(trace, "committed")
+    settled(trace, "committed", "activate", "b")
     for said, error, kind in (("reverted", BoardError, "reverted"), ("unknown", Unreachable, "unreachable")):
         trace.activating = True
         with pytest.raises(error) as raised:
-            settled(trace, said)
+            settled(trace, said, "activate", "b")
         assert kind_of(raised.value, trace) == kind
         assert raised.value.hint
 

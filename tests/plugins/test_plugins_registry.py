@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from edgewright import targets
 from edgewright.errors import UsageError
+from edgewright.nouns.facts import Facts, RuntimeFact
 from edgewright.plugins import Entry, Registry, sources_of
 
 GROUP = "edgewright.test_colours"
@@ -131,3 +134,14 @@ def test_what_a_plugin_depends_on_is_its_package(site: Path) -> None:
     assert sources_of("shared.acme.deep.x") == site / "shared/acme"
     assert sources_of("single") == site / "single.py"
     assert sources_of("no_such_package.x") is None
+
+
+def test_a_plugins_target_takes_no_runtime_of_edgewrights_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = targets.load("tflite")
+    known = own.system[0].distribution
+    entry = Entry(name="aaa", value="aaa:TARGET", distribution="acme 1.0")
+    monkeypatch.setitem(targets._REGISTRY.__dict__, "_plugins", {"aaa": entry})
+    monkeypatch.setitem(targets._REGISTRY._loaded, "aaa", msgspec.structs.replace(own, name="aaa"))
+    assert targets.names()[0] == "aaa"
+    fact = RuntimeFact(ref=f"system:{known}", name=known, target="", version="99.0", system=True)
+    assert targets.recognised(Facts(runtimes=(fact,))).runtimes[0].target == "tflite"

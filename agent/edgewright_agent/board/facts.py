@@ -25,13 +25,15 @@ SUBSTITUTABLE = {
 }
 
 
-def read(root: "str", runtimes: "list[shapes.RuntimeFact]", names: "tuple[str, ...]" = ()) -> "shapes.Result":
+def read(
+    root: "str", runtimes: "list[shapes.RuntimeFact]", names: "tuple[str, ...] | None" = ()
+) -> "shapes.Result":
     """All facts of this board.
 
     Args:
         root: absolute root folder.
         runtimes: the provisioned runtimes, dicts with `ref`, `name`, `target`, `version`.
-        names: distributions that are runtimes where the board's own Python has them.
+        names: distributions that are runtimes where the board's own Python has them; None: those of old hosts.
 
     Returns:
         dict as `edgewright.nouns.facts.Facts`, without `guard`.

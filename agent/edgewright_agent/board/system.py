@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from edgewright_agent import shapes
+from edgewright_agent.board import old_hosts
 from edgewright_agent.protocol import AgentError, Code
 
 METADATA = re.compile(r"(?P<name>[A-Za-z0-9._-]+?)-(?P<version>[0-9][^-]*)(-.*)?\.(dist|egg)-info\Z")
@@ -58,19 +59,26 @@ def distributions(path: "list[str] | None" = None) -> "dict[str, str]":
     return found
 
 
-def runtimes(names: "tuple[str, ...]", path: "list[str] | None" = None) -> "list[shapes.RuntimeFact]":
+def runtimes(names: "tuple[str, ...] | None", path: "list[str] | None" = None) -> "list[shapes.RuntimeFact]":
     """Those of the named distributions that are in the folders of an import path, the first of each name.
 
     Args:
         names: what the host knows to be runtimes. It also knows of which target: that is empty here.
+            None: the host is too old to name any; these have a target.
 
     Returns:
         list of dicts as in `edgewright.nouns.facts.RuntimeFact`.
     """
     found = distributions(path)
     return [
-        {"ref": "system:" + name, "name": name, "target": "", "version": found[name], "system": True}
-        for name in sorted(set(names).intersection(found))
+        {
+            "ref": "system:" + name,
+            "name": name,
+            "target": old_hosts.target_of(name, found[name]) if names is None else "",
+            "version": found[name],
+            "system": True,
+        }
+        for name in sorted(set(old_hosts.TARGETS if names is None else names).intersection(found))
     ]
 
 

@@ -7,12 +7,12 @@ import struct
 
 from edgewright_agent import shapes
 from edgewright_agent.child import tensors
+from edgewright_agent.protocol import WORST_DB
 
 KEEP = ("top5", "first", "all")  # what `evaluate` may be asked to bring of the outputs
 RANKS = 5
 MAX_BYTES = 256 * 1024 * 1024  # of what `evaluate` brings: it has to fit on the board's disk
 EXACT_DB = 200.0  # stands for no difference at all
-WORST_DB = -200.0  # stands for not a number, or signal where the reference has none
 WORST_RELATIVE = 1e9
 
 

@@ -31,7 +31,7 @@ class Agent(object):
         runners: "dict[str, bytes] | None" = None,
     ) -> "None":
         self.sha256 = sha256
-        self.runtime_names: "tuple[str, ...]" = ()  # what the host knows to be runtimes
+        self.runtime_names: "tuple[str, ...] | None" = None  # what the host knows to be runtimes
         self.files = files or SessionFiles(root, "%d-%s" % (os.getpid(), clock.started(os.getpid())))
         self.checked = Integrity()
         self.store = Store(self.files)

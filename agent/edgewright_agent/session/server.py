@@ -186,7 +186,8 @@ class Server(object):
             failed = failure(error, error.filename or do)
         except Exception as error:
             traceback.print_exc()
-            failed = AgentError(Code.IO, "the agent failed in %s: %s: %s" % (do, type(error).__name__, error))
+            what = "the agent failed in %s: %s: %s" % (do, type(error).__name__, error)
+            failed = AgentError(Code.IO, what, cause="internal")
         else:
             if not self.over:  # after a purge there is no log
                 self.note(logbook.done(do, given, result))
@@ -242,7 +243,8 @@ def greet(
     """
     path = root.prepare(str(hello.get("root") or ""))
     agent = Agent(path, str(hello["agent"]["sha256"]), runners=runners)
-    agent.runtime_names = tuple(map(str, hello.get("runtimes") or ()))
+    if "runtimes" in hello:
+        agent.runtime_names = tuple(map(str, hello["runtimes"] or ()))
     board_id = root.furnish(agent.files)
     root.open_to(agent.files, hello.get("group"))
     agent.keep(data)

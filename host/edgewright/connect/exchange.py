@@ -13,7 +13,7 @@ import msgspec
 from edgewright.connect.agent import package, versions
 from edgewright.connect.agent.handshake import Greeting
 from edgewright.connect.agent.refusals import board_error
-from edgewright.connect.agent.sanitize import clean
+from edgewright.connect.agent.sanitize import read_message
 from edgewright.errors import BoardError, Code, ProtocolError, Unreachable
 from edgewright.wire.answers import Event
 from edgewright.wire.commands import UPDATE
@@ -125,13 +125,11 @@ class Exchange:
                 on_event(event)
 
     def _message(self, deadline: float) -> dict[str, Any]:
-        line = self._stream.line(deadline)
-        try:
-            message: dict[str, Any] = clean(protocol.decode(line))
-        except (protocol.AgentError, RecursionError) as error:
+        found = read_message(self._stream.line(deadline))
+        if found is None:
             what = "a line from the board is not a JSON object, or a number in it is out of range"
-            raise ProtocolError(what, hint=UPDATE) from error
-        return message
+            raise ProtocolError(what, hint=UPDATE)
+        return found
 
     def word(self) -> None:
         """An empty line, unless bytes that are on their way are word enough."""

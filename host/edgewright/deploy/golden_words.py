@@ -7,8 +7,7 @@ from typing import NamedTuple
 from edgewright.errors import ProtocolError
 from edgewright.nouns.artifact import Manifest
 from edgewright.wire.answers import Verdict
-from edgewright_agent.child.answers import WORST_DB
-from edgewright_agent.protocol import MAX_LOST
+from edgewright_agent.protocol import MAX_LOST, WORST_DB
 
 RUNTIME = "the file, or the board's runtime, computes something else"
 REFUSED = f"{RUNTIME}; convert again, or provision another runtime version"

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from edgewright.connect.agent.refusals import hint
 from edgewright.connect.session import Session
 from edgewright.deploy.board_record import Trace
 from edgewright.errors import BoardError, Code, Unreachable
 from edgewright.wire import commands
+from edgewright.wire.answers import About
 
 SETTLE_PAUSE_S = 2.0  # between two attempts to ask what became of an activation
 
@@ -40,8 +42,11 @@ def settle(reopen: Callable[[], AbstractContextManager[Session]], txn: str, atte
     )
 
 
-def settled(trace: Trace, outcome: str) -> None:
+def settled(trace: Trace, outcome: str, do: str, board: str) -> None:
     """Ends the activation in the trace.
+
+    Args:
+        do: the command that activated, `activate` or `rollback`. board: the board's name.
 
     Raises:
         BoardError: the board reverted it.
@@ -53,7 +58,7 @@ def settled(trace: Trace, outcome: str) -> None:
     if outcome == "reverted":
         raise BoardError(
             "the commit came too late: the board has put the old release back",
-            hint="allow a longer trial: deploy --deadline SECONDS",
+            hint=hint(Code.REVERTED, About(), do, board),
             code=Code.REVERTED,
         )
     raise Unreachable("the link broke before the board activated anything", hint="run it again")

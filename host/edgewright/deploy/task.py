@@ -140,7 +140,7 @@ class BoardTask:
             self.trace.steps.append("commit")
             outcome = session.call(commands.Commit(txn=self.txn)).outcome
         self._unlearned, self._touched = False, True
-        settled(self.trace, outcome)
+        settled(self.trace, outcome, commands.Activate.do, self.board.name)
         self.trace.current = self.entry.release
         return words.COMMITTED
 

@@ -67,7 +67,7 @@ class Transaction:
             outcome = self.session.call(commands.Commit(txn=self.txn)).outcome
         except Unreachable:
             outcome = settle(self._reopen, self.txn)
-        settled(trace, outcome)
+        settled(trace, outcome, command.do, self.session.board.name)
 
     def discard(self, release: str) -> None:
         """Removes a release that is not wanted; a board that cannot any more prunes it later."""

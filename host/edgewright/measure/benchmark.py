@@ -9,12 +9,13 @@ from sys import byteorder
 from edgewright.connect.session import Session
 from edgewright.errors import BoardError, Code, ProtocolError
 from edgewright.measure import statistics, validity
-from edgewright.nouns.measurement import Environment, Latency, Measurement, Protocol, Run
+from edgewright.nouns.measurement import STANDARD, Environment, Latency, Measurement, Protocol, Run
 from edgewright.nouns.progress import Progress, Step, silent
 from edgewright.store import samples
 from edgewright.wire import commands, types
 from edgewright.wire.answers import Benched, BenchRun, Event
 
+TOO_SLOW = "the board is too slow for this model or its runtime: close other programs there, or convert for another target"
 SLOW_START = 10  # times a protocol's limit, for a board that spends all of that in importing its runtime
 
 
@@ -62,7 +63,12 @@ def benchmark(
         if error.code != Code.SLOW_START:
             raise
         progress(Step(what="bench", board=board, detail=f"{protocol.name}, with more time: it starts slowly"))
-        answer = run(SLOW_START * protocol.limit_s)
+        try:
+            answer = run(SLOW_START * protocol.limit_s)
+        except BoardError as again:
+            if again.code != Code.SLOW_START or protocol.name != STANDARD.name:
+                raise
+            raise BoardError(again.message, hint=TOO_SLOW, code=again.code) from again
     runs = [read_run(session, run) for run in answer.runs]
     return [
         measurement(

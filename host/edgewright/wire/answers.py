@@ -14,7 +14,9 @@ from edgewright.wire.types import Sha256
 MAX_RESULT = 1024**3  # bytes of one result that a board may send
 MAX_RUNS = 1000  # of one benchmark
 MAX_SHAPE = 32  # axes of a tensor
-MAX_SIDE = 2**28  # of one axis
+MAX_SIDE = 2**31  # of one axis
+Count = Annotated[int, Meta(ge=0)]
+Shape = Annotated[tuple[Annotated[int, Meta(ge=0, le=MAX_SIDE)], ...], Meta(max_length=MAX_SHAPE)]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +44,7 @@ class Part(Record, frozen=True, kw_only=True):
     """
 
     complete: bool = False
-    offset: int = 0
+    offset: Count = 0
     prefix_sha256: str = ""
     shared: bool = False
 
@@ -52,7 +54,7 @@ class Provisioned(Record, frozen=True, kw_only=True):
 
     ref: str
     path: str = ""
-    bytes: int
+    bytes: Count
 
 
 class Installed(Record, frozen=True, kw_only=True):
@@ -66,9 +68,9 @@ class Installed(Record, frozen=True, kw_only=True):
 class LostSlice(Record, frozen=True, kw_only=True):
     """A slice of an output that does not follow its source."""
 
-    output: int
-    axis: int
-    index: int
+    output: Count
+    axis: Count
+    index: Count
 
 
 class Figures(Record, frozen=True, kw_only=True):
@@ -95,19 +97,19 @@ class Verdict(Record, frozen=True, kw_only=True):
     """
 
     ok: bool
-    goldens: int
+    goldens: Count
     sqnr_db: float
     relative: float
-    failed: tuple[int, ...]
+    failed: tuple[Count, ...]
     runtime: str
     accelerator: str
-    placement: dict[str, int] | None = {}
+    placement: dict[str, Count] | None = {}
     outputs: Result
     lost: tuple[LostSlice, ...] = ()
-    wrong: tuple[int, ...] = ()
-    low: tuple[int, ...] = ()
+    wrong: tuple[Count, ...] = ()
+    low: tuple[Count, ...] = ()
     by_output: tuple[Figures, ...] = ()
-    compared: int | None = None
+    compared: Count | None = None
 
 
 class Tensor(Record, frozen=True, kw_only=True):
@@ -115,7 +117,7 @@ class Tensor(Record, frozen=True, kw_only=True):
 
     name: str = ""
     dtype: str
-    shape: tuple[int, ...]
+    shape: Shape
     scale: float | None = None
     zero_point: int | None = None
     tensor: str | None = None
@@ -125,7 +127,7 @@ class Evaluated(Record, frozen=True, kw_only=True):
     """The answers to an evaluation set: `n` samples; `outputs` are those of the release's manifest."""
 
     keep: str
-    n: int
+    n: Count
     outputs: tuple[Tensor, ...]
     answers: Result
 
@@ -134,18 +136,18 @@ class BenchRun(Record, frozen=True, kw_only=True):
     """One run, as `edgewright.nouns.measurement.Run`. `samples`: float64 little-endian milliseconds, `count` of them."""
 
     release: str
-    round: int
+    round: Count
     import_ms: float
     load_ms: float
     first_ms: float
     samples: Result
-    count: int = 0
+    count: Count = 0
     baseline_kb: int
     peak_kb: int
     memory_method: str
     accelerator: str = "cpu"
     runtime: str = ""
-    threads: int = 0
+    threads: Count = 0
 
 
 class Benched(Record, frozen=True, kw_only=True):

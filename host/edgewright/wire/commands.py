@@ -15,7 +15,7 @@ from edgewright.wire import answers, types
 from edgewright_agent.protocol import MANIFEST_SCHEMA
 
 A = TypeVar("A")
-UPDATE = "check that the agent of this version answers; --debug shows the board's log"
+UPDATE = "run this again with --debug for the board's log; if an administrator installed its agent, have this version's installed"
 
 
 class Command(msgspec.Struct, Generic[A], frozen=True, kw_only=True, omit_defaults=True):

@@ -14,9 +14,11 @@ class TransportKind(Noun, frozen=True, kw_only=True):
 
     Attributes:
         connect: `connect(board, fleet, ask_password)` gives the `Transport`. Raises Unreachable, AuthError, TrustError.
+        alone: nothing follows the colon: there is one such board.
         host_keys: boards show a host key, which a person pins: the board's identity is pinned with it, and checked.
     """
 
     name: str
     connect: Callable[[Board, Fleet, AskPassword | None], Transport]
+    alone: bool = False
     host_keys: bool = False

@@ -87,7 +87,7 @@ def split_address(text: str) -> tuple[str | None, str, int | None]:
     """`pi@host:2222` -> ("pi", "host", 2222); an IPv6 address with a port is written [::1]:22.
 
     Raises:
-        UsageError: no host, or the port is not a number from 1 to 65535.
+        UsageError: no host, the port is not a number from 1 to 65535, or an address that its transport does not take.
     """
     from edgewright.errors import UsageError
 
@@ -107,10 +107,10 @@ def split_address(text: str) -> tuple[str | None, str, int | None]:
 
 def names_transport(address: str) -> bool:
     """Whether an address such as `local:` names a transport rather than a port."""
-    from edgewright.connect.transports import TRANSPORTS, named_by
+    from edgewright.connect.transports import kind_of
 
     after = address.partition(":")[2]
-    return not after.isdecimal() and not TRANSPORTS[named_by(address)].host_keys
+    return not after.isdecimal() and not kind_of(address).host_keys
 
 
 @app.command("list")

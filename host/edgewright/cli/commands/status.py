@@ -9,7 +9,11 @@ import typer
 from edgewright.cli import options, render
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgewright.cli.answer import Answer
+    from edgewright.connect.session import Session
+    from edgewright.nouns.board import Board
     from edgewright.wire.answers import Status
 
 app = typer.Typer(rich_markup_mode=None)
@@ -27,16 +31,24 @@ def status(
     from edgewright.cli.history_notes import notes_of
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.results.status import StatusResult
+    from edgewright.connect.agent.versions import another_agent
     from edgewright.wire import commands
 
     boards = Boards(fleet, selector, parallel=parallel)
-    answers = boards.each("status", lambda board, session, progress: session.call(commands.Status()))
+    agents: dict[str, str] = {}
+
+    def read(board: Board, session: Session, progress: object) -> Status:
+        found = session.call(commands.Status())
+        agents[board.name] = another_agent(session) if found.problem else ""
+        return found
+
+    answers = boards.each("status", read)
     known = notes_of(answers, boards.fleet.name)
     finish(
         "status",
         answers,
         as_json,
-        show,
+        lambda good: show(good, agents),
         lambda found: StatusResult(
             boards=found,
             accepted=known.accepted,
@@ -49,8 +61,12 @@ def status(
     )
 
 
-def show(answers: list[Answer[Status]]) -> None:
-    """A row a board and model."""
+def show(answers: list[Answer[Status]], agents: Mapping[str, str]) -> None:
+    """A row a board and model.
+
+    Args:
+        agents: by board, the version of an agent that is not this installation's.
+    """
     from edgewright.connect.agent.versions import problem
     from edgewright.wire.answers import StatusRelease
 
@@ -69,7 +85,7 @@ def show(answers: list[Answer[Status]]) -> None:
                 ", ".join(known for known in model.known_good if known != model.current) or "-",
             ))  # fmt: skip
         if answer.value.problem:
-            what, hint = problem(answer.value.problem, answer.board.name)
+            what, hint = problem(answer.value.problem, answer.board.name, agents.get(answer.board.name, ""))
             notes += [f"{answer.board.name}: {what}", f"hint: {hint}"]
     render.table("", ["board", "model", "current", "compiled to", "state", "can roll back to"], rows)
     for note in notes:

@@ -24,8 +24,8 @@ def without_annotations(source: str) -> str:
     start = depth = 0
     for number, token in enumerate(tokens):
         depth += opened(token)
-        if token.type in ENDS_STATEMENT:
-            found += statement(tokens[start:number])
+        if token.type in ENDS_STATEMENT or (token.string == ";" and not depth):
+            found += statement(tokens[start:number], token)
             start = number + 1
         elif token.string == ":" and tokens[start].string == "def" and not depth:
             found.append(header(tokens[start : number + 1]))
@@ -40,35 +40,55 @@ def opened(token: tokenize.TokenInfo) -> int:
     return (token.string in "([{") - (token.string in ")]}")
 
 
-def statement(tokens: Tokens) -> list[Cut]:
+def statement(tokens: Tokens, end: tokenize.TokenInfo) -> list[Cut]:
     """What to cut from a simple statement: the annotation of a variable, the import of the shapes."""
     words = [one.string for one in tokens]
     if words[:3] == ["from", PACKAGE, "import"] and SHAPES in words:
-        return [without_shapes(tokens, words.index(SHAPES))]
+        return [without_shapes(tokens, words.index(SHAPES), end)]
     colon = words.index(":") if ":" in words[:-1] else 0
     named = all(one == "." or (one.isidentifier() and not keyword.iskeyword(one)) for one in words[:colon])
-    if not colon or not named or tokens[colon + 1].type != tokenize.STRING:
+    after = annotation_end(tokens, colon)
+    if not colon or not named or after == colon + 1:
         return []
-    return [(tokens[colon].start, tokens[colon + 1].end, "")]
+    if after == len(tokens):  # without its annotation this would read the variable, which has no value yet
+        return [(tokens[0].start, tokens[-1].end, "pass")]
+    return [(tokens[colon].start, tokens[after - 1].end, "")] if words[after] == "=" else []
 
 
-def without_shapes(tokens: Tokens, at: int) -> Cut:
+def annotation_end(tokens: Tokens, mark: int) -> int:
+    """The number of the token after a quoted annotation, which may be several strings. `mark`: of its colon or arrow."""
+    return next(
+        (one for one in range(mark + 1, len(tokens)) if tokens[one].type != tokenize.STRING), len(tokens)
+    )
+
+
+def without_shapes(tokens: Tokens, at: int, end: tokenize.TokenInfo) -> Cut:
     """What to cut of an import that names the shapes: all of it, where it names nothing else."""
-    if len(tokens) == 4:
-        return tokens[0].start, tokens[-1].end, ""
-    if at + 1 < len(tokens) and tokens[at + 1].string == ",":
-        return tokens[at].start, tokens[at + 1].end, ""
-    return tokens[at - 1].start, tokens[at].end, ""
+    words = [one.string for one in tokens]
+    last = at + 2 if words[at + 1 : at + 2] == ["as"] else at
+    if {*words[3:at], *words[last + 1 :]} <= {"(", ")", ","}:
+        alone = (
+            tokens[0].start[1] == 0 and end.type == tokenize.NEWLINE
+        )  # else a block might lose its only statement
+        return tokens[0].start, tokens[-1].end, "" if alone else "pass"
+    if words[last + 1 : last + 2] == [","]:
+        return tokens[at].start, tokens[last + 1].end, ""
+    return tokens[at - 1].start, tokens[last].end, ""
 
 
 def header(tokens: Tokens) -> Cut:
     """A function's header from `def` to the colon, and the line to put in its place."""
     text, before, depth, number, cut_before = "", tokens[0], 0, 0, False
+    lambdas: list[int] = []  # the depths of those whose colon is still to come
     while number < len(tokens):
         token = tokens[number]
         depth += opened(token)
-        if annotates(tokens, number, depth):
-            number, cut_before = number + 2, True
+        if token.string == "lambda":
+            lambdas.append(depth)
+        elif token.string == ":" and lambdas and lambdas[-1] == depth:
+            lambdas.pop()
+        elif annotates(tokens, number, depth):
+            number, cut_before = annotation_end(tokens, number), True
             continue
         number += 1
         if depth == 1 and token.string == "," and tokens[number].string == ")":
@@ -79,12 +99,14 @@ def header(tokens: Tokens) -> Cut:
 
 
 def annotates(tokens: Tokens, number: int, depth: int) -> bool:
-    """Whether an annotation begins at this token of a header."""
-    if number + 1 == len(tokens) or tokens[number + 1].type != tokenize.STRING:
+    """Whether a quoted annotation begins at this token of a header, which is no lambda's colon."""
+    after = annotation_end(tokens, number)
+    if after == number + 1 or after == len(tokens):
         return False
-    if tokens[number].string != ":" or depth != 1:
-        return tokens[number].string == "->"
-    return tokens[number - 1].type == tokenize.NAME and tokens[number - 2].string in ("(", ",", "*", "**")
+    if tokens[number].string == "->":
+        return tokens[after].string == ":"
+    named = tokens[number - 1].type == tokenize.NAME and tokens[number - 2].string in ("(", ",", "*", "**")
+    return tokens[number].string == ":" and depth == 1 and named and tokens[after].string in (",", ")", "=")
 
 
 def between(before: tokenize.TokenInfo, token: tokenize.TokenInfo) -> str:

@@ -13,7 +13,7 @@ from edgewright import targets
 from edgewright.connect.agent import versions
 from edgewright.connect.agent.package import AgentPackage
 from edgewright.connect.agent.refusals import board_error
-from edgewright.connect.agent.sanitize import clean
+from edgewright.connect.agent.sanitize import clean, read_message
 from edgewright.errors import BoardError, Code, EdgewrightError, ProtocolError, Unreachable
 from edgewright.wire.answers import Recovered
 from edgewright.wire.stream import Stream
@@ -145,21 +145,18 @@ class Answers:
         start = line.find(b'{"')  # a prompt without a line end may stand before it
         if start < 0 or self._nonce.encode("ascii") not in line:
             return None
-        try:
-            answer: dict[str, Any] = protocol.decode(line[start:])
-        except protocol.AgentError:
-            return None
-        return answer if answer.get("nonce") == self._nonce and "loader" not in answer else None
+        answer = read_message(line[start:])
+        return answer if answer and answer.get("nonce") == self._nonce and "loader" not in answer else None
 
 
 def as_greeting(answer: dict[str, Any], board: str = "BOARD") -> Greeting:
-    """A greeting, checked. `board`: its name, for a hint."""
+    """A greeting, checked. `answer`: cleaned. `board`: its name, for a hint."""
     if "error" in answer:
         raise board_error(answer["error"], "", board)
     if answer.get("edgewright") != protocol.VERSION:
         raise versions.another_wire(answer.get("edgewright"))
     try:
-        return msgspec.convert(clean(answer), Greeting)
+        return msgspec.convert(answer, Greeting)
     except msgspec.ValidationError as error:
         raise ProtocolError(f"the board's greeting is not valid: {error}", hint="update its agent") from error
 

@@ -24,11 +24,15 @@ def shrink(source: str) -> str:
 
 def cut(source: str, places: list[Cut]) -> str:
     """A source without these places; each line that it loses becomes an empty one."""
-    lines = source.splitlines()
+    lines = source.split("\n")  # as tokens count lines: `splitlines` also ends one at a form feed
     for (first, start), (last, end), instead in sorted(places, reverse=True):
         tail = lines[last - 1][end:]
-        lines[first - 1 : last] = [lines[first - 1][:start] + instead + tail, *[""] * (last - first)]
-    return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
+        row = lines[first - 1][:start] + instead
+        row = (
+            row + tail if tail.strip() else row.rstrip()
+        )  # no other row: blanks at its end may be a string's
+        lines[first - 1 : last] = [row, *[""] * (last - first)]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def tokens_of(source: str) -> list[tokenize.TokenInfo]:

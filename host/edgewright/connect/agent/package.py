@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgewright.config import home
-from edgewright.connect.agent.annotations import SHAPES, without_annotations
-from edgewright.connect.agent.minify import shrink
+from edgewright.connect.agent.annotations import SHAPES
+from edgewright.connect.agent.compact import compact
 from edgewright.errors import EdgewrightError
 from edgewright.files import write_atomic
 from edgewright.nouns.base import Noun
@@ -23,6 +23,7 @@ from edgewright_agent import protocol
 DATE = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP can hold
 MAKERS = (
     "package.py",
+    "compact.py",
     "annotations.py",
     "minify.py",
 )  # what a kept package depends on, besides the sources
@@ -83,7 +84,7 @@ def build(agent: Path) -> AgentPackage:
     """The package from the folder of `edgewright_agent`."""
     found = sources(agent)
     found.pop(f"{agent.name}/{SHAPES}.py", None)
-    return as_package(packed({name: shrink(without_annotations(text)) for name, text in found.items()}))
+    return as_package(packed({name: compact(name, text) for name, text in found.items()}))
 
 
 def for_administrator(runners: Mapping[str, bytes]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -11,11 +12,8 @@ from edgewright.errors import BoardError, Code
 from edgewright.wire.answers import About
 
 MAX_TEXT = 2000  # characters of a board's text in an error
-AGENTS_OWN = (
-    Code.ACCELERATOR_ABSENT,
-    Code.LOAD_FAILED,
-    Code.RUNTIME_DAMAGED,
-)  # an old agent's hints say what it found
+# Hints of old agents that speak to programs: in commands of the wire.
+FOR_PROGRAMS = re.compile(r"`(begin|part|purge|reset|status|verify)`|\b(begin a new one|put (it|them))\b")
 
 # What to do, where the cause that the agent names says more than the code.
 CAUSES = {
@@ -23,6 +21,7 @@ CAUSES = {
     (Code.CHILD_CRASHED, "killed"): "memory probably ran out: close other programs on the board; its kernel log says more",
     (Code.CHILD_CRASHED, "memory"): "close other programs on the board",
     (Code.DISK_FULL, "inodes"): "remove small files on the board",
+    (Code.IO, "internal"): "this is a bug of the agent: report it with `edgewright logs BOARD`",
     (Code.NO_GUARD, "long"): "`edgewright doctor BOARD --install-guard` installs one; or take at most 600 s, or --unguarded",
     (Code.NO_GUARD, "path"): "move the root folder (`root` in fleet.toml), or use --unguarded",
     (Code.ROOT_REFUSED, "no-group"): "create it on the board (`groupadd {group}`), or remove `group` from fleet.toml",
@@ -30,6 +29,7 @@ CAUSES = {
 }  # fmt: skip
 # Where the command that was refused does.
 COMMANDS = {
+    (Code.BAD_ARGUMENT, ""): "correct `group` of this board in fleet.toml",  # all that a hello is refused for
     (Code.BAD_ARGUMENT, "activate"): "deploy it again",
     (Code.BAD_ARGUMENT, "evaluate"): "check that the evaluation set fits the model: inputs, shapes, finite numbers; or use fewer samples",
     (Code.BAD_ARGUMENT, "infer"): "check that the data fit the model: inputs, shapes, finite numbers; or use fewer samples",
@@ -37,6 +37,7 @@ COMMANDS = {
     (Code.CONFLICT, "reset"): "`edgewright fleet remove BOARD --purge` removes everything from the board",
     (Code.LOAD_FAILED, "rollback"): "`edgewright logs BOARD` says what it found; choose another release: --to VERSION",
     (Code.NO_GUARD, "activate"): "--unguarded does without; `edgewright logs BOARD` may say more",
+    (Code.REVERTED, "rollback"): "run this again when the board is less busy; `edgewright logs BOARD` says why it ended",
 }  # fmt: skip
 
 
@@ -69,17 +70,20 @@ def hint(code: str, about: About, do: str, board: str, own_hint: str = "") -> st
     """What to do about an error.
 
     Args:
-        own_hint: an agent's own hint; old ones have some, and one whose code is not known here may be newer.
+        own_hint: an agent's own hint. Old ones have some, which say what they found, and no `about`; one whose code is not
+            known here may be newer.
     """
     known = Code.of(code)
     if known is None:
         return own_hint or Code.BOARD.cure.replace("BOARD", board)
-    if about.advice or (own_hint and known in AGENTS_OWN):
-        return about.advice or own_hint
+    if about.advice:
+        return about.advice
+    if own_hint and about == About() and not FOR_PROGRAMS.search(own_hint):
+        return own_hint
     if about.usable:
         return f"this runtime can use: {', '.join(about.usable)}"
     text = CAUSES.get((known, about.cause)) or COMMANDS.get((known, do)) or known.cure
     text = text.replace("BOARD", board).replace("{group}", about.group)
     if about.left_s is not None:
-        text += f", or {about.left_s:.0f} s for its lease to end"
+        text += f", or wait {about.left_s:.0f} s for its lease to end"
     return f"{text}; the runtime's last words: {about.log}" if about.log else text

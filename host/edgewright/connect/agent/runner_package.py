@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import json
@@ -11,14 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgewright import targets
-from edgewright.connect.agent.annotations import without_annotations
-from edgewright.connect.agent.minify import shrink
+from edgewright.connect.agent.compact import compact, parsed
 from edgewright.connect.agent.package import source_folder
 from edgewright.errors import Code, UsageError
 from edgewright.nouns.base import Noun
 
 PACKAGE = "edgewright_targets"
-IMPORTED = re.compile(rf"^\s*from {PACKAGE}\.([\w.]+) import (\w+)", re.MULTILINE)
 
 
 class Own(NamedTuple):
@@ -74,9 +73,7 @@ def packed(target: str, found: dict[str, str]) -> RunnerPackage:
     Those are empty here. It is not compressed: another zlib would give it another hash.
     """
     inits = {(above / "__init__.py").as_posix(): "" for name in found for above in Path(name).parents}
-    texts = {
-        f"{PACKAGE}/{name}": shrink(without_annotations(text)) for name, text in {**inits, **found}.items()
-    }
+    texts = {f"{PACKAGE}/{name}": compact(name, text) for name, text in {**inits, **found}.items()}
     data = json.dumps(texts, sort_keys=True, separators=(",", ":")).encode("ascii")
     return RunnerPackage(target=target, data=data, sha256=hashlib.sha256(data).hexdigest())
 
@@ -97,13 +94,51 @@ def sources(folder: Path, target: str, own: Own | None = None) -> dict[str, str]
         foreign = name.startswith(f"{target}/")
         file = own.folder / name.removeprefix(f"{target}/") if own and foreign else folder / name
         if not file.is_file():
-            raise UsageError(
-                f"the runner of {target} imports what is no module: {name}",
-                hint="its imports of its own package are `from package import module`, one a line",
-                code=Code.RUNNER_IMPORTS,
-            )
+            raise refused(target, f"imports what is no module: {name}")
         text = file.read_text("utf-8")
         found[name] = text if own is None else own.renamed(text, target)
-        modules = [f"{module.replace('.', '/')}/{item}.py" for module, item in IMPORTED.findall(found[name])]
-        wanted += [one for one in modules if one not in found]
+        wanted += [one for one in imported(target, name, found[name], own) if one not in found]
     return found
+
+
+def imported(target: str, name: str, source: str, own: Own | None) -> list[str]:
+    """The files that a source of a runner imports of packages like its own.
+
+    Raises:
+        UsageError: it imports them in another way than `from package import module`.
+    """
+    packages = (PACKAGE, own.package) if own else (PACKAGE,)
+    found = []
+    for node in ast.walk(parsed(name, source)):
+        if isinstance(node, ast.Import):
+            spelled = [one.name for one in node.names if below(one.name, packages)]
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            names = [module, *(f"{module}.{one.name}" for one in node.names)]
+            ours = node.level > 0 or any(below(one, packages) for one in names)
+            whole = module.startswith(f"{PACKAGE}.") and len(node.names) == 1
+            spelled = [module] if ours and not whole else []
+            if ours and whole:
+                path = module.removeprefix(f"{PACKAGE}.").replace(".", "/")
+                found.append(f"{path}/{node.names[0].name}.py")
+        else:
+            continue
+        if spelled:
+            raise refused(
+                target, f"imports {spelled[0]} in a way that cannot be packed: {name}, line {node.lineno}"
+            )
+    return found
+
+
+def below(module: str, packages: tuple[str, ...]) -> bool:
+    """Whether a module is one of these packages, or in one."""
+    return any(module == one or module.startswith(f"{one}.") for one in packages)
+
+
+def refused(target: str, what: str) -> UsageError:
+    """The error for a runner with an import that cannot be packed."""
+    return UsageError(
+        f"the runner of {target} {what}",
+        hint="its imports of its own package are `from package import module`, one a line",
+        code=Code.RUNNER_IMPORTS,
+    )

@@ -1,8 +1,12 @@
-"""Removes characters that steer a terminal or reorder a line from a board's text."""
+"""Reads lines of boards: removes characters that steer a terminal or reorder a line."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from edgewright.errors import ProtocolError
+from edgewright.wire.commands import UPDATE
+from edgewright_agent import protocol
 
 KEEP = "\n\t"
 
@@ -24,3 +28,18 @@ def clean(value: Any) -> Any:
     if isinstance(value, list):
         return [clean(inner) for inner in value]
     return value
+
+
+def read_message(line: bytes) -> dict[str, Any] | None:
+    """The JSON object in a board's line, cleaned; None where it is none, or a number in it is out of range.
+
+    Raises:
+        ProtocolError: it is nested too deeply.
+    """
+    try:
+        found: dict[str, Any] = clean(protocol.decode(line))
+    except (protocol.AgentError, RecursionError) as error:
+        if isinstance(error, RecursionError) or isinstance(error.__context__, RecursionError):
+            raise ProtocolError("a line from the board is nested too deeply", hint=UPDATE) from error
+        return None
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgewright.connect.agent import package
 from edgewright.connect.agent.refusals import hint
 from edgewright.connect.agent.sanitize import clean
 from edgewright.errors import BoardError, Code, ProtocolError
@@ -38,12 +39,23 @@ def of_another_agent(refused: BoardError, agent: str) -> BoardError:
     unknown = "does not take this argument" in refused.message or "needs an argument" in refused.message
     damaged = refused.code == Code.RELEASE_DAMAGED and "manifest is damaged" in refused.message
     older = refused.code == Code.UNKNOWN_COMMAND or (refused.code == Code.BAD_ARGUMENT and unknown)
-    if not (older or damaged or (refused.code == Code.NEWER_SCHEMA and "manifest" in refused.message)):
+    if not (older or damaged or refused.code == Code.NEWER_SCHEMA):
         return refused
-    what = f"an administrator installed its agent, {agent}, which is not of this version: have this one's installed"
+    what = administrators(agent)
     if damaged:  # the first agents say so of manifests that they do not understand
         what = f"if a newer edgewright deployed it: {what}; else deploy it again"
     return BoardError(refused.message, hint=what, code=refused.code)
+
+
+def administrators(agent: str) -> str:
+    """What to do about an agent of another version."""
+    return f"an administrator installed its agent, {agent}, which is not of this version: have this one's installed"
+
+
+def another_agent(session: Session) -> str:
+    """The version of a board's agent, where that is not the one of this installation; else empty."""
+    ours = session.greeting.sha256 == package.package().sha256
+    return "" if ours else session.greeting.agent
 
 
 def models(session: Session) -> dict[str, StatusModel]:
@@ -54,13 +66,20 @@ def models(session: Session) -> dict[str, StatusModel]:
     """
     status = session.call(commands.Status())
     if status.problem:
-        message, hint = problem(status.problem, session.board.name)
+        message, hint = problem(status.problem, session.board.name, another_agent(session))
         raise BoardError(message, hint=hint, code=status.problem)
     return status.models
 
 
-def problem(code: str, board: str) -> tuple[str, str]:
-    """What is wrong with a board's state, and what to do. `code`: as `status` names it."""
+def problem(code: str, board: str, agent: str = "") -> tuple[str, str]:
+    """What is wrong with a board's state, and what to do.
+
+    Args:
+        code: as `status` names it.
+        agent: its version, if it is another agent than this installation's.
+    """
+    if code == Code.NEWER_SCHEMA and agent:
+        return PROBLEMS[Code.NEWER_SCHEMA], administrators(agent)
     for known, message in PROBLEMS.items():
         if code == known:
             return message, hint(code, About(), "status", board)

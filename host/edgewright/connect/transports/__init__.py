@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from edgewright.errors import UsageError
 from edgewright.nouns.board import Board
 from edgewright.plugins import Unknown
 from edgewright.records import Records
@@ -16,12 +17,20 @@ _DEFAULT = "ssh"
 
 
 def transport_of(board: Board) -> TransportKind:
-    """The transport of a board.
+    """The transport of a board. Raises UsageError as `kind_of` does."""
+    return kind_of(board.address)
+
+
+def kind_of(address: str) -> TransportKind:
+    """The transport that an address names.
 
     Raises:
-        UsageError: its address names a plug-in's that cannot be used.
+        UsageError: it names a plug-in's that cannot be used, or has a rest that its transport does not take.
     """
-    return TRANSPORTS[named_by(board.address)]
+    kind = TRANSPORTS[named_by(address)]
+    if kind.alone and address != f"{kind.name}:":
+        raise UsageError(f"not an address: {address}", hint=f"nothing follows the colon of `{kind.name}:`")
+    return kind
 
 
 def named_by(address: str) -> str:

@@ -13,4 +13,4 @@ def connect(board: Board, fleet: Fleet, ask_password: AskPassword | None) -> Tra
     return LocalTransport()
 
 
-TRANSPORT = TransportKind(name="local", connect=connect)
+TRANSPORT = TransportKind(name="local", connect=connect, alone=True)
