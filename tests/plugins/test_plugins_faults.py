@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edgewright.compile import steps
 from edgewright.errors import UsageError
 from edgewright.nouns.conversion_step import ConversionStep
 from edgewright.nouns.metric import Metric
@@ -108,3 +109,28 @@ def test_a_command_names_them_and_goes_on(site: Path, tmp_path: Path) -> None:
     assert ran.stderr.splitlines() == [
         "source format odd from broken 1.0 cannot be used: NameError: name 'no_such_name' is not defined"
     ]
+
+
+def test_a_step_that_cannot_be_used_stops_a_conversion_that_it_may_be_for(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(site, "edgewright.steps", "odd", "no_such_name")
+    monkeypatch.setattr(
+        steps,
+        "STEPS",
+        Records("edgewright.steps", "conversion step", "edgewright.compile.steps", "STEP", ConversionStep),
+    )
+    two = (("onnx", "a.b"), ("onnx", "a.c"))
+    with pytest.raises(UsageError, match=r"conversion step odd from broken 1\.0 cannot be used: NameError"):
+        steps.steps_of("onnxruntime", two)
+    assert steps.steps_of("onnxruntime", two, as_is=True) == ()
+    assert steps.steps_of("onnxruntime", two[:1]) == ()
+
+
+def test_no_step_runs_on_a_file_that_stays_as_it_is(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(site, "edgewright.steps", "odd", "ConversionStep(name='odd', worker='onnx', run=function)")
+    found = Records("edgewright.steps", "conversion step", "edgewright.compile.steps", "STEP", ConversionStep)
+    monkeypatch.setattr(steps, "STEPS", found)
+    two = (("onnx", "a.b"), ("onnx", "a.c"))
+    assert steps.steps_of("tensorrt", two) == ("odd",)
+    assert steps.steps_of("tensorrt", two, as_is=True) == ()
