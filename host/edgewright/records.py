@@ -57,6 +57,10 @@ class Records(Registry[R]):
         entry = self.entry(name)
         return entry.module if entry.distribution else ""
 
+    def blame(self, name: str, reason: str) -> str:
+        """One line about a plug-in's record whose code failed: its kind, name and distribution, and why."""
+        return f"{self.kind} {name} from {self.entry(name).distribution} failed: {reason}"
+
     def values(self) -> list[R]:
         """All that can be used, sorted by name."""
         return [self.load(name) for name in self.names()]

@@ -39,5 +39,13 @@ def stage_module(kind: str, module: str) -> str:
 
 def folder_of(path: Path) -> Path:
     """The folder of a model that a user named by its marker, else the path itself."""
-    markers = {known.marker for known in FORMATS.own()} - {""}
-    return path.parent if path.name in markers else path
+    own = FORMATS.own()
+    if path.name in _markers(own):
+        return path.parent
+    if path.suffix.lower() in {suffix for known in own for suffix in known.suffixes} or not path.is_file():
+        return path  # plug-ins are not asked about it
+    return path.parent if path.name in _markers(FORMATS.foreign()) else path
+
+
+def _markers(formats: list[SourceFormat]) -> set[str]:
+    return {known.marker for known in formats if known.takes == "folder"} - {""}
