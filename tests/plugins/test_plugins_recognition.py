@@ -51,7 +51,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     ("look", "reason"),
     [
         (boom, "look failed on net.mine: KeyError: 'version'"),
-        (lambda *_: [path], "look gave [PosixPath("),
+        (lambda path, _: [path], "look gave [PosixPath("),
         (lambda *_: Look([]), "look gave Look(files=[]"),
         (lambda *_: 3, "look gave 3 for net.mine, not a Look with its files, or None"),
     ],

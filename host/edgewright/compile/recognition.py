@@ -191,8 +191,8 @@ def _damaged(known: SourceFormat, path: Path, head: bytes, faults: list[str]) ->
         return known.damaged(path, head)
     try:
         found = known.damaged(path, head)
-    except EdgewrightError as error:
-        found = error
+    except EdgewrightError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever it raises
         faults.append(FORMATS.blame(known.name, f"damaged failed on {path.name}: {described(error)}"))
         return None
