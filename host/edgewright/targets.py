@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,7 @@ from edgewright.precisions import PRECISIONS
 
 GROUP = "edgewright.targets"
 _PACKAGE = "edgewright_targets"
+_PYTHONS = re.compile(r"\d+\.\d+-\d+\.\d+\Z")
 _RUNNER = ("import_runtime", "accelerators", "prepare", "load")
 
 
@@ -45,6 +47,11 @@ def load(name: str) -> Target:
 def faults() -> list[Fault]:
     """The plug-ins that cannot be used."""
     return _REGISTRY.faults()
+
+
+def entry(name: str) -> Entry:
+    """Where a target is declared. Raises UsageError where there is none of that name."""
+    return _REGISTRY.entry(name)
 
 
 def plugin(name: str) -> str:
@@ -147,6 +154,9 @@ def _problems(target: Target, place: Path) -> Iterator[str]:
         yield f"entry is not a plain file name: {target.entry}"
     if target.host_runner and target.host_runner.startswith(f"{target.name}."):
         yield from _lacking(target.host_runner, ("load",), target.name, place)
+    for row in target.runtimes:
+        if not _PYTHONS.match(row.python):
+            yield f"python of its runtime {row.distribution} {row.version} is not FIRST-LAST, such as 3.9-3.13: {row.python}"
     yield from _lacking(target.runner, _RUNNER, target.name, place)
     for stage in target.stages:
         yield from _lacking(stage, ("convert",), target.name, place)

@@ -11,8 +11,18 @@ from edgewright.compile.sources.source_format import SourceFormat
 from edgewright.nouns.target import Target
 from edgewright.records import Records
 
+
+def problem(known: SourceFormat) -> str:
+    """What is wrong with a plug-in's format beside the types of its fields; empty: nothing."""
+    if not known.tools:
+        return "its tools are empty: the first is the distribution that computes the goldens"
+    if known.marker and known.takes != "folder":
+        return f"it has a marker, {known.marker}, and takes no folder"
+    return ""
+
+
 FORMATS: Records[SourceFormat] = Records(
-    "edgewright.formats", "source format", __name__, "FORMAT", SourceFormat
+    "edgewright.formats", "source format", __name__, "FORMAT", SourceFormat, problem
 )
 
 

@@ -59,7 +59,17 @@ def run_steps(names: Sequence[str], context: Any) -> list[str]:
                 hint=f"it is of {source}; uninstall that to convert without it" if source else "",
                 code=Code.CONVERSION_FAILED,
             ) from error
+        if found is not None and not _are_notes(found):
+            raise ConversionError(
+                f"conversion step {name} returned {type(found).__name__}, not a list of notes",
+                hint=f"it is of {STEPS.entry(name).distribution}: report it to who made it",
+                code=Code.CONVERSION_FAILED,
+            )
         if source := STEPS.entry(name).distribution:
             notes.append(f"conversion step {name} of {source} changed the model")
         notes += found or ()
     return notes
+
+
+def _are_notes(found: Any) -> bool:
+    return isinstance(found, list | tuple) and all(isinstance(one, str) for one in found)

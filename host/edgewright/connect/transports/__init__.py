@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 
-from edgewright.nouns.board import Board
+from edgewright.errors import EdgewrightError, Unreachable
+from edgewright.nouns.board import Board, Fleet
 from edgewright.plugins import Unknown
 from edgewright.records import Records
+from edgewright.wire.transport import AskPassword, Transport
 from edgewright.wire.transport_kind import TransportKind
 
 TRANSPORTS: Records[TransportKind] = Records(
@@ -22,6 +24,31 @@ def transport_of(board: Board) -> TransportKind:
         UsageError: its address names a plug-in's that cannot be used.
     """
     return TRANSPORTS[named_by(board.address)]
+
+
+def linked(board: Board, fleet: Fleet, ask_password: AskPassword | None) -> Transport:
+    """A transport to a board, of the kind that its address names. One of a plug-in may fail in any way.
+
+    Raises:
+        AuthError, Unreachable, TrustError: as the transport says.
+        Failed: it is a plug-in's, and fails.
+    """
+    kind = transport_of(board)
+    if not TRANSPORTS.plugin(kind.name):
+        return kind.connect(board, fleet, ask_password)
+    try:
+        found = kind.connect(board, fleet, ask_password)
+    except EdgewrightError:
+        raise
+    except OSError as error:
+        raise Unreachable(
+            f"{board.name} is not reached by the transport {kind.name}: {error.strerror or error}"
+        ) from error
+    except Exception as error:
+        raise TRANSPORTS.failed(kind.name, f"connect: {type(error).__name__}: {error}") from error
+    if not all(callable(getattr(found, name, None)) for name in ("run", "close")):
+        raise TRANSPORTS.failed(kind.name, f"connect gave {type(found).__name__}, which is no Transport")
+    return found
 
 
 def named_by(address: str) -> str:
