@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -100,15 +101,33 @@ def test_a_step_without_a_function(site: Path) -> None:
     assert found.foreign() == []
 
 
+def run(site: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line, in a process that finds what was put."""
+    environment = {**os.environ, "PYTHONPATH": str(site), "EDGEWRIGHT_HOME": str(home)}
+    program = [sys.executable, "-c", "from edgewright.cli.main import run; run()", *arguments]
+    return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
+
+
 def test_a_command_names_them_and_goes_on(site: Path, tmp_path: Path) -> None:
     put(site, "edgewright.formats", "odd", "no_such_name")
-    environment = {**os.environ, "PYTHONPATH": str(site), "EDGEWRIGHT_HOME": str(tmp_path / "home")}
-    program = [sys.executable, "-c", "from edgewright.cli.main import run; run()", "targets", "--matrix"]
-    ran = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
+    ran = run(site, tmp_path / "home", "targets", "--matrix")
     assert (ran.returncode, "savedmodel" in ran.stdout) == (0, True)
     assert ran.stderr.splitlines() == [
         "source format odd from broken 1.0 cannot be used: NameError: name 'no_such_name' is not defined"
     ]
+
+
+@pytest.mark.parametrize(
+    ("group", "arguments"),
+    [("edgewright.steps", ("targets", "--matrix")), ("edgewright.transports", ("targets",))],
+)
+def test_the_json_document_has_the_faults_of_every_kind(
+    site: Path, tmp_path: Path, group: str, arguments: tuple[str, ...]
+) -> None:
+    put(site, group, "odd", "no_such_name")
+    ran = run(site, tmp_path / "home", *arguments, "--json")
+    (fault,) = json.loads(ran.stdout)["result"]["plugin_faults"]
+    assert (fault["group"], fault["name"], fault["distribution"]) == (group, "odd", "broken 1.0")
 
 
 def test_a_step_that_cannot_be_used_stops_a_conversion_that_it_may_be_for(
