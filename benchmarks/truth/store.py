@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -223,14 +222,9 @@ def _line(key: Key, rows: list[Any_]) -> bytes:
 
 
 def fingerprint() -> str:
-    """Over the code that decides: what converts and judges, the targets, and this benchmark's own."""
-    import edgewright
-    import edgewright_targets
+    """Over the code that decides: all that artifacts depend on, and this benchmark's own."""
+    from edgewright.compile.inspection import code_fingerprint
 
-    host, own = Path(edgewright.__path__[0]), Path(__file__).parent
-    found = hashlib.sha256()
-    for folder in (host / "compile", host / "nouns", Path(edgewright_targets.__path__[0]), own):
-        for file in sorted(folder.rglob("*.py")):
-            if folder != own or file.name not in _SHOWS:
-                found.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
-    return found.hexdigest()[:12]
+    own = Path(__file__).parent
+    mine = {f"truth/{file.name}": file for file in own.rglob("*.py") if file.name not in _SHOWS}
+    return code_fingerprint.of({**code_fingerprint.files(), **mine})[:12]

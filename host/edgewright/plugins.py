@@ -79,6 +79,12 @@ class Unusable(UsageError):
         self.fault = fault
 
 
+class Failed(EdgewrightError):
+    """A plug-in's code failed while it worked. `Records.failed` makes one."""
+
+    code = Code.PLUGIN_UNUSABLE
+
+
 class Registry(Generic[T]):
     """The objects of one group.
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from edgewright.plugins import NAME, Entry, Registry, Unknown
+from edgewright.plugins import NAME, Entry, Failed, Registry, Unknown
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -27,10 +27,14 @@ class Records(Registry[R]):
         package: folder of edgewright's own, a module each; folders in it hold what they share.
         attribute: name of the record in each module.
         record: its type; `name` is one of its fields.
+        problem: what is wrong with a plug-in's record beside the types of its fields; empty: nothing.
     """
 
-    def __init__(self, group: str, kind: str, package: str, attribute: str, record: type[R]) -> None:
-        super().__init__(group, kind, lambda: _modules(package, attribute), _Check(record))
+    def __init__(
+        self, group: str, kind: str, package: str, attribute: str, record: type[R],
+        problem: Callable[[R], str] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(group, kind, lambda: _modules(package, attribute), _Check(record, problem))
 
     def __getitem__(self, name: str) -> R:
         """As `load`: an unknown name is a UsageError."""
@@ -57,6 +61,17 @@ class Records(Registry[R]):
         entry = self.entry(name)
         return entry.module if entry.distribution else ""
 
+    def blame(self, name: str, reason: str) -> str:
+        """One line about a plug-in's record whose code failed: its kind, name and distribution, and why."""
+        return f"{self.kind} {name} from {self.entry(name).distribution} failed: {reason}"
+
+    def failed(self, name: str, reason: str) -> Failed:
+        """The error for a plug-in's record whose code failed."""
+        source = self.entry(name).distribution.split(" ")[0]
+        return Failed(
+            self.blame(name, reason), hint=f"update or uninstall {source}, or report it to who made it"
+        )
+
     def values(self) -> list[R]:
         """All that can be used, sorted by name."""
         return [self.load(name) for name in self.names()]
@@ -78,8 +93,8 @@ def _modules(package: str, attribute: str) -> dict[str, str]:
 class _Check:
     """Whether an object is a record of the type, named as it is declared, with functions where there have to be some."""
 
-    def __init__(self, record: type[Any]) -> None:
-        self._record = record
+    def __init__(self, record: type[Any], problem: Callable[[Any], str] | None) -> None:
+        self._record, self._problem = record, problem
 
     def __call__(self, entry: Entry, found: Any) -> Any:
         what = self._record.__name__
@@ -89,6 +104,8 @@ class _Check:
             raise ValueError(f"the {what} {entry.value} is named {found.name}")
         if entry.distribution:
             self._check_fields(found)
+            if self._problem is not None and (problem := self._problem(found)):
+                raise ValueError(problem)
         return found
 
     def _check_fields(self, found: Any) -> None:

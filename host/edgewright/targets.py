@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -20,17 +21,18 @@ import msgspec
 from edgewright.errors import Code
 from edgewright.nouns.facts import Facts, RuntimeFact
 from edgewright.nouns.target import Target
-from edgewright.plugins import Entry, Fault, Registry
+from edgewright.plugins import Entry, Registry
 from edgewright.precisions import PRECISIONS
 
 GROUP = "edgewright.targets"
 _PACKAGE = "edgewright_targets"
+_PYTHONS = re.compile(r"\d+\.\d+-\d+\.\d+\Z")
 _RUNNER = ("import_runtime", "accelerators", "prepare", "load")
 
 
 def names() -> list[str]:
     """The targets that can be used, sorted."""
-    return _REGISTRY.names()
+    return REGISTRY.names()
 
 
 def load(name: str) -> Target:
@@ -39,17 +41,17 @@ def load(name: str) -> Target:
     Raises:
         UsageError: there is no such target, and the hint names those that exist; or it is a plug-in that cannot be used.
     """
-    return _REGISTRY.load(name)
+    return REGISTRY.load(name)
 
 
-def faults() -> list[Fault]:
-    """The plug-ins that cannot be used."""
-    return _REGISTRY.faults()
+def entry(name: str) -> Entry:
+    """Where a target is declared. Raises UsageError where there is none of that name."""
+    return REGISTRY.entry(name)
 
 
 def plugin(name: str) -> str:
     """The package of a plug-in's target; empty for edgewright's own."""
-    entry = _REGISTRY.entry(name)
+    entry = REGISTRY.entry(name)
     return _package(entry).__name__ if entry.distribution else ""
 
 
@@ -83,13 +85,13 @@ def _system_target(one: RuntimeFact) -> str:
 def module_name(path: str) -> str:
     """The import name of a module that a record names, given as `<target>.<module>`, or `_<shared folder>.<module>`."""
     head, _, rest = path.partition(".")
-    entry = None if head.startswith("_") else _REGISTRY.entry(head)
+    entry = None if head.startswith("_") else REGISTRY.entry(head)
     return f"{_PACKAGE}.{path}" if entry is None else f"{_package(entry).__name__}.{rest}"
 
 
 def folder(name: str) -> Path:
     """The folder of a target's own sources."""
-    return _folder(_package(_REGISTRY.entry(name)))
+    return _folder(_package(REGISTRY.entry(name)))
 
 
 def runner(name: str) -> ModuleType:
@@ -149,6 +151,9 @@ def _problems(target: Target, place: Path) -> Iterator[str]:
         yield f"entry is not a plain file name: {target.entry}"
     if target.host_runner and target.host_runner.startswith(f"{target.name}."):
         yield from _lacking(target.host_runner, ("load",), target.name, place)
+    for row in target.runtimes:
+        if not _PYTHONS.match(row.python):
+            yield f"python of its runtime {row.distribution} {row.version} is not FIRST-LAST, such as 3.9-3.13: {row.python}"
     yield from _lacking(target.runner, _RUNNER, target.name, place)
     for stage in target.stages:
         yield from _lacking(stage, ("convert",), target.name, place)
@@ -187,4 +192,4 @@ def _defined(tree: ast.Module) -> Iterator[str]:
             yield from (one.id for one in node.targets if isinstance(one, ast.Name))
 
 
-_REGISTRY = Registry(GROUP, "target", _own, _checked, Code.TARGET_UNKNOWN)
+REGISTRY = Registry(GROUP, "target", _own, _checked, Code.TARGET_UNKNOWN)

@@ -72,15 +72,21 @@ def test_rows_of_other_samples_are_not_taken_and_a_head_says_the_most_that_was_d
 
 
 def test_the_fingerprint_is_of_planters_and_targets_and_not_of_the_page(truth, tmp_path, monkeypatch):
+    import edgewright
     import edgewright_targets
+    from edgewright.compile.inspection import code_fingerprint  # noqa: F401 - before the packages are elsewhere
 
     store = truth("store")
-    own, other = (shutil.copytree(folder, tmp_path / name) for name, folder in
-                  (("truth", store.__file__.rpartition("/")[0]), ("targets", edgewright_targets.__path__[0])))  # fmt: skip
+    own, other, host = (shutil.copytree(folder, tmp_path / name) for name, folder in
+                  (("truth", store.__file__.rpartition("/")[0]), ("targets", edgewright_targets.__path__[0]),
+                   ("host", edgewright.__path__[0])))  # fmt: skip
     monkeypatch.setattr(store, "__file__", str(own / "store.py"))
     monkeypatch.setattr(edgewright_targets, "__path__", [str(other)])
+    monkeypatch.setattr(edgewright, "__path__", [str(host)])
     before = store.fingerprint()
-    for file, changes in ((own / "page.py", False), (own / "onnx_graph.py", True), (other / "tflite" / "quantization_steps.py", True)):  # fmt: skip
+    for file, changes in ((own / "page.py", False), (own / "onnx_graph.py", True), (other / "tflite" / "quantization_steps.py", True),
+                          (host / "precisions" / "int8.py", True), (host / "metrics" / "f1.py", True), (host / "records.py", True),
+                          (host / "cli" / "render.py", False)):  # fmt: skip
         file.write_text(file.read_text() + "\n")
         assert (store.fingerprint() != before) is changes, file
         before = store.fingerprint()

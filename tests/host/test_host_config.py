@@ -142,3 +142,16 @@ def test_the_users_own_profile_wins(home: Path) -> None:
     own = msgspec.structs.replace(profiles.load("pi4b"), title="ours")
     strict.write(home / "profiles" / "pi4b.toml", own)
     assert profiles.load("pi4b").title == "ours"
+
+
+def test_an_unknown_precision_of_a_profile_names_its_file(home: Path) -> None:
+    own = home / "profiles" / "mine.toml"
+    own.parent.mkdir(parents=True)
+    text = (profiles.folders()[1] / "pi5.toml").read_text()
+    precision = profiles.load("pi5").precision
+    own.write_text(
+        text.replace('"pi5"', '"mine"', 1).replace(f'precision = "{precision}"', 'precision = "nosuch"')
+    )
+    with pytest.raises(ConfigError, match=f"profile {own}: unknown precision: nosuch") as error:
+        profiles.load("mine")
+    assert "precisions are as-is, fp16" in error.value.hint

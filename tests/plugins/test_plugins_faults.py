@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edgewright.compile import steps
 from edgewright.errors import UsageError
 from edgewright.nouns.conversion_step import ConversionStep
 from edgewright.nouns.metric import Metric
@@ -99,12 +101,55 @@ def test_a_step_without_a_function(site: Path) -> None:
     assert found.foreign() == []
 
 
+def run(site: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line, in a process that finds what was put."""
+    environment = {**os.environ, "PYTHONPATH": str(site), "EDGEWRIGHT_HOME": str(home)}
+    program = [sys.executable, "-c", "from edgewright.cli.main import run; run()", *arguments]
+    return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
+
+
 def test_a_command_names_them_and_goes_on(site: Path, tmp_path: Path) -> None:
     put(site, "edgewright.formats", "odd", "no_such_name")
-    environment = {**os.environ, "PYTHONPATH": str(site), "EDGEWRIGHT_HOME": str(tmp_path / "home")}
-    program = [sys.executable, "-c", "from edgewright.cli.main import run; run()", "targets", "--matrix"]
-    ran = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
+    ran = run(site, tmp_path / "home", "targets", "--matrix")
     assert (ran.returncode, "savedmodel" in ran.stdout) == (0, True)
     assert ran.stderr.splitlines() == [
         "source format odd from broken 1.0 cannot be used: NameError: name 'no_such_name' is not defined"
     ]
+
+
+@pytest.mark.parametrize(
+    ("group", "arguments"),
+    [("edgewright.steps", ("targets", "--matrix")), ("edgewright.transports", ("targets",))],
+)
+def test_the_json_document_has_the_faults_of_every_kind(
+    site: Path, tmp_path: Path, group: str, arguments: tuple[str, ...]
+) -> None:
+    put(site, group, "odd", "no_such_name")
+    ran = run(site, tmp_path / "home", *arguments, "--json")
+    (fault,) = json.loads(ran.stdout)["result"]["plugin_faults"]
+    assert (fault["group"], fault["name"], fault["distribution"]) == (group, "odd", "broken 1.0")
+
+
+def test_a_step_that_cannot_be_used_stops_a_conversion_that_it_may_be_for(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(site, "edgewright.steps", "odd", "no_such_name")
+    monkeypatch.setattr(
+        steps,
+        "STEPS",
+        Records("edgewright.steps", "conversion step", "edgewright.compile.steps", "STEP", ConversionStep),
+    )
+    two = (("onnx", "a.b"), ("onnx", "a.c"))
+    with pytest.raises(UsageError, match=r"conversion step odd from broken 1\.0 cannot be used: NameError"):
+        steps.steps_of("onnxruntime", two)
+    assert steps.steps_of("onnxruntime", two, as_is=True) == ()
+    assert steps.steps_of("onnxruntime", two[:1]) == ()
+
+
+def test_no_step_runs_on_a_file_that_stays_as_it_is(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(site, "edgewright.steps", "odd", "ConversionStep(name='odd', worker='onnx', run=function)")
+    found = Records("edgewright.steps", "conversion step", "edgewright.compile.steps", "STEP", ConversionStep)
+    monkeypatch.setattr(steps, "STEPS", found)
+    two = (("onnx", "a.b"), ("onnx", "a.c"))
+    assert steps.steps_of("tensorrt", two) == ("odd",)
+    assert steps.steps_of("tensorrt", two, as_is=True) == ()

@@ -7,6 +7,7 @@ import json
 import re
 from importlib import metadata
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,6 +28,7 @@ from edgewright.nouns.metric import is_own
 from edgewright.nouns.model_input import CalibrationData, DataFile, Synthetic
 from edgewright.nouns.project import Compare
 from edgewright.precisions import PRECISIONS
+from edgewright.records import Records
 
 
 def tools(edge: Edge) -> dict[str, str]:
@@ -82,22 +84,39 @@ def _comparison(compare: Compare) -> dict[str, object]:
     return {**msgspec.to_builtins(compare), **short}
 
 
-def _plugins(edge: Edge, metric: str) -> list[str]:
-    """The modules of the plug-ins' records that have a part in the artifact."""
-    found = [targets.plugin(edge.target.name), FORMATS.plugin(edge.source), PRECISIONS.plugin(edge.precision)]
-    found += [] if is_own(metric) else [METRICS.plugin(metric)]
-    return found + [STEPS.plugin(name) for name in edge.steps]
+class _Plugin(NamedTuple):
+    """A plug-in's record that has a part in the artifact. The files alone do not say which of them it is."""
+
+    group: str
+    name: str
+    value: str
+    distribution: str
+
+
+def _plugins(edge: Edge, metric: str) -> tuple[list[_Plugin], list[str]]:
+    """The plug-ins' records that have a part in the artifact, and their modules."""
+    named: list[tuple[Records[Any], str]] = [(FORMATS, edge.source), (PRECISIONS, edge.precision)]
+    named += [] if is_own(metric) else [(METRICS, metric)]
+    named += [(STEPS, name) for name in edge.steps]
+    entries = [(targets.GROUP, targets.entry(edge.target.name))]
+    entries += [(records.group, records.entry(name)) for records, name in named]
+    found = [
+        _Plugin(group, one.name, one.value, one.distribution) for group, one in entries if one.distribution
+    ]
+    return found, [targets.plugin(edge.target.name), *(records.plugin(name) for records, name in named)]
 
 
 def cache_key(found: Recognised, request: CompileRequest, edge: Edge, versions: dict[str, str]) -> str:
     """Hex sha256 over the source's bytes, the request, the data's bytes, our code and the tools' versions."""
+    records, modules = _plugins(edge, request.model.metric)
     preprocessing = (
         None if request.model.preprocessing is None else msgspec.to_builtins(request.model.preprocessing)
     )
     decided = {
         "edgewright": __version__,
         "code": fingerprint(),
-        "plugins": of_plugins(_plugins(edge, request.model.metric)),
+        "plugins": [records, of_plugins(modules)],
+        "steps": edge.steps,
         "tolerance": msgspec.to_builtins(PRECISIONS[edge.precision].tolerance),
         "source": msgspec.to_builtins(found.source),
         "target": edge.target.name,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from edgewright.compile.formats import FORMATS, folder_of
 from edgewright.compile.inspection import archives, weights_only
 from edgewright.compile.sources.source_format import Look, SourceFormat
 from edgewright.compile.workers import user_function
-from edgewright.errors import Code, ModelError
+from edgewright.compile.workers.framework_errors import described
+from edgewright.errors import Code, EdgewrightError, ModelError
 from edgewright.files import sha256_file
 from edgewright.nouns.artifact import Source
 from edgewright.nouns.base import Noun
+from edgewright.nouns.listing import cut
 
 
 class Recognised(Noun, frozen=True, kw_only=True):
@@ -23,12 +26,21 @@ class Recognised(Noun, frozen=True, kw_only=True):
         path: the file, the folder of a SavedModel, or `module.py:function`.
         quantised: it holds integer arithmetic already, so it must not be quantised again.
         size: bytes in all.
+        faults: plug-ins' formats that failed when they were asked, one line each.
     """
 
     path: Path
     source: Source
     quantised: bool
     size: int
+    faults: tuple[str, ...] = ()
+
+
+class _Found(NamedTuple):
+    """A format that a model is of."""
+
+    known: SourceFormat
+    look: Look
 
 
 def recognise(path: Path) -> Recognised:
@@ -38,14 +50,15 @@ def recognise(path: Path) -> Recognised:
         ModelError: it is missing, unreadable, cut short, of no known format, or not what its name says.
     """
     path = folder_of(path)
+    faults: list[str] = []
     try:
-        known, found = _look(path)
+        known, found = _look(path, faults)
         digest, size = _digest(path, found.files)
     except OSError as error:
         raise _unreadable(path, error) from error
     _check_name(path, known)
     source = Source(format=known.name, file=path.name, sha256=digest)
-    return Recognised(path=path, source=source, quantised=found.quantised, size=size)
+    return Recognised(path=path, source=source, quantised=found.quantised, size=size, faults=tuple(faults))
 
 
 def _check_name(path: Path, known: SourceFormat) -> None:
@@ -66,11 +79,11 @@ def _unreadable(path: Path, error: OSError) -> ModelError:
     return ModelError(f"model cannot be read: {path}", hint=str(error), code=Code.MODEL_UNREADABLE)
 
 
-def _look(path: Path) -> tuple[SourceFormat, Look]:
+def _look(path: Path, faults: list[str]) -> _Found:
     if user_function.named(path) is not None and not path.exists():
-        found = _first(path, b"", [one for one in FORMATS.own() if one.takes == "function"])
+        found = _taking("function", path, faults)
     elif path.is_dir():
-        found = _folder(path)
+        found = _folder(path, faults)
     elif path.suffix.lower() == ".py":
         raise ModelError(
             f"no function named in {path.name}",
@@ -78,56 +91,118 @@ def _look(path: Path) -> tuple[SourceFormat, Look]:
             code=Code.NO_SUCH_FUNCTION,
         )
     else:
-        found = _file(path)
+        found = _file(path, faults)
     if found is None:
-        raise ModelError(f"model is of no known format: {path}", hint=_known(), code=Code.MODEL_UNKNOWN)
+        raise ModelError(f"model is of no known format: {path}", hint=_known(faults), code=Code.MODEL_UNKNOWN)
     return found
 
 
-def _folder(path: Path) -> tuple[SourceFormat, Look]:
+def _taking(what: str, path: Path, faults: list[str]) -> _Found | None:
+    """Of the formats that take a folder, or a function: edgewright's own first."""
     for formats in (FORMATS.own, FORMATS.foreign):
-        if found := _first(path, b"", [one for one in formats() if one.takes == "folder"]):
+        if found := _first(path, b"", [one for one in formats() if one.takes == what], faults):
             return found
+    return None
+
+
+def _folder(path: Path, faults: list[str]) -> _Found:
+    if found := _taking("folder", path, faults):
+        return found
     if (refusal := weights_only.refused_folder(path)) is not None:
         raise refusal
     raise ModelError(
         f"folder is not a SavedModel, it has no saved_model.pb: {path}",
-        hint=f"give the folder that holds saved_model.pb; {_known()}",
+        hint=f"give the folder that holds saved_model.pb; {_known(faults)}",
         code=Code.MODEL_UNKNOWN,
     )
 
 
-def _file(path: Path) -> tuple[SourceFormat, Look] | None:
+def _file(path: Path, faults: list[str]) -> _Found | None:
     """A plug-in's own suffix is looked at first; otherwise plug-ins are only asked about what edgewright does not know."""
     head, suffix = _head(path), path.suffix.lower()
     own = [one for one in FORMATS.own() if one.takes == "file"]
+    theirs: list[SourceFormat] = []
     if not _with_suffix(own, suffix):
-        theirs = _with_suffix(FORMATS.foreign(), suffix)
-        if found := _first(path, head, theirs):
+        theirs = _with_suffix((one for one in FORMATS.foreign() if one.takes == "file"), suffix)
+        if found := _first(path, head, theirs, faults):
             return found
     refusal = weights_only.refused_file(path) or archives.refused_by_its_start(path, head)
     if refusal is not None:
         raise refusal
     # if two formats begin with the same bytes, ask the one that the file name names first
     begun = sorted((one for one in own if one.begins(head)), key=lambda one: suffix not in one.suffixes)
-    if found := _first(path, head, begun or [one for one in own if not one.magic]):
+    if found := _first(path, head, begun or [one for one in own if not one.magic], faults):
         return found
     foreign = [
-        one for one in FORMATS.foreign() if one.takes == "file" and (not one.magic or one.begins(head))
+        one
+        for one in FORMATS.foreign()
+        if one.takes == "file" and one not in theirs and (not one.magic or one.begins(head))
     ]
-    if found := _first(path, head, foreign):
+    if found := _first(path, head, foreign, faults):
         return found
-    for known in [] if begun else _with_suffix([*own, *foreign], suffix):
-        if known.damaged is not None and (error := known.damaged(path, head)):
+    for known in [] if begun else _with_suffix([*own, *theirs, *foreign], suffix):
+        if error := _damaged(known, path, head, faults):
             raise error
     return None
 
 
-def _first(path: Path, head: bytes, formats: Iterable[SourceFormat]) -> tuple[SourceFormat, Look] | None:
-    """The first of the formats that the model is of."""
+def _first(path: Path, head: bytes, formats: Iterable[SourceFormat], faults: list[str]) -> _Found | None:
+    """The first of the formats that the model is of. One of a plug-in that fails is noted, and the next is asked."""
     for known in formats:
-        if (found := known.look(path, head)) is not None:
-            return known, found
+        if not FORMATS.plugin(known.name):
+            found = known.look(path, head)
+        else:
+            found = _foreign_look(known, path, head, faults)
+        if found is not None:
+            return _Found(known, found)
+    return None
+
+
+def _foreign_look(known: SourceFormat, path: Path, head: bytes, faults: list[str]) -> Look | None:
+    """What a plug-in's format sees, checked: its code may fail in any way."""
+    try:
+        found = known.look(path, head)
+    except EdgewrightError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it raises
+        faults.append(FORMATS.blame(known.name, f"look failed on {path.name}: {described(error)}"))
+        return None
+    if found is None or (
+        isinstance(found, Look)
+        and isinstance(found.files, list)
+        and found.files
+        and all(isinstance(one, Path) for one in found.files)
+        and isinstance(found.quantised, bool)
+    ):
+        return found
+    faults.append(
+        FORMATS.blame(
+            known.name, f"look gave {cut(repr(found))} for {path.name}, not a Look with its files, or None"
+        )
+    )
+    return None
+
+
+def _damaged(known: SourceFormat, path: Path, head: bytes, faults: list[str]) -> ModelError | None:
+    """Why a format says that a file with its suffix is none of it."""
+    if known.damaged is None:
+        return None
+    if not FORMATS.plugin(known.name):
+        return known.damaged(path, head)
+    try:
+        found = known.damaged(path, head)
+    except EdgewrightError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it raises
+        faults.append(FORMATS.blame(known.name, f"damaged failed on {path.name}: {described(error)}"))
+        return None
+    if found is None or isinstance(found, ModelError):
+        return found
+    faults.append(
+        FORMATS.blame(
+            known.name, f"damaged gave {cut(repr(found))} for {path.name}, not a ModelError or None"
+        )
+    )
     return None
 
 
@@ -149,8 +224,10 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _known() -> str:
-    broken = "".join(f"; {FORMATS.kind} {fault}" for fault in FORMATS.faults())
+def _known(faults: Iterable[str]) -> str:
+    broken = "".join(
+        f"; {line}" for line in (*(f"{FORMATS.kind} {one}" for one in FORMATS.faults()), *faults)
+    )
     return f"known are {', '.join(known.known_as for known in FORMATS.values())}{broken}"
 
 

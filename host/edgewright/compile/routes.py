@@ -54,10 +54,11 @@ def edge(found: Recognised, request: CompileRequest) -> Edge:
     _check_method(request, target)
     _check_choices(request, precision)
     _check_ends(request, known)
-    route = target.as_is[kind] if PRECISIONS[precision].as_is else target.routes[kind]
+    as_is = PRECISIONS[precision].as_is
+    route = target.as_is[kind] if as_is else target.routes[kind]
     return Edge(
         source=kind, target=target, precision=precision, made=made_by(target.precisions_from(kind), precision),
-        route=route, steps=steps_of(target.name, route.stages),
+        route=route, steps=steps_of(target.name, route.stages, as_is=as_is),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from edgewright.config.home import home
 from edgewright.errors import Code, ConfigError
 from edgewright.nouns.profile import Profile
 from edgewright.plugins import Entry, Registry
+from edgewright.precisions import PRECISIONS
 
 
 def folders() -> list[Path]:
@@ -64,6 +65,10 @@ def _read(path: Path) -> Profile:
     profile = strict.read(path, Profile, what="profile")
     if profile.name != path.stem:
         raise ConfigError(f"the profile {path} calls itself {profile.name}", hint=f"name = {path.stem!r}")
+    if profile.precision not in PRECISIONS:
+        near = difflib.get_close_matches(profile.precision, PRECISIONS, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"precisions are {', '.join(PRECISIONS)}"
+        raise ConfigError(f"profile {path}: unknown precision: {profile.precision}", hint=hint)
     return profile
 
 

@@ -16,7 +16,7 @@ from edgewright.connect.agent import package as agent_package
 from edgewright.connect.agent.handshake import Greeting, greet
 from edgewright.connect.agent.sanitize import clean
 from edgewright.connect.exchange import Exchange, OnEvent
-from edgewright.connect.transports import transport_of
+from edgewright.connect.transports import linked, transport_of
 from edgewright.errors import BoardError, Code, EdgewrightError, Unreachable
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
@@ -82,7 +82,7 @@ def open_session(
 
 def connect(board: Board, fleet: Fleet, ask_password: AskPassword | None = None) -> Transport:
     """A transport to a board, of the kind that its address names."""
-    return transport_of(board).connect(board, fleet, ask_password)
+    return linked(board, fleet, ask_password)
 
 
 def start_session(

@@ -1,5 +1,7 @@
 """The metrics, a file each: how labels are fitted to it, how answers are scored, how a value is shown."""
 
+from msgspec.structs import replace
+
 from edgewright.errors import UsageError
 from edgewright.nouns.metric import Metric, recorded
 from edgewright.records import Records
@@ -10,6 +12,27 @@ METRICS: Records[Metric] = Records("edgewright.metrics", "metric", __name__, "ME
 def to_show(name: str, *, higher_is_better: bool = True) -> Metric:
     """A metric that values are shown by: a user's own, or one of a plug-in that is gone, shows plain numbers."""
     try:
-        return METRICS[name]
+        return shown_safely(METRICS[name])
     except UsageError:
         return recorded(name, higher_is_better=higher_is_better)
+
+
+def shown_safely(metric: Metric) -> Metric:
+    """The metric; where the `show` of a plug-in's fails, the value is a plain number and the plug-in is named behind it."""
+    show = metric.show
+    if show is None or not METRICS.plugin(metric.name):
+        return metric
+    plain = replace(metric, show=None)
+
+    def shown(value: float) -> str:
+        try:
+            text = show(value)
+        except Exception as error:  # noqa: BLE001 - whatever a plug-in raises: the figure is worth more than its form
+            reason = f"show: {type(error).__name__}: {error}"
+        else:
+            if isinstance(text, str):
+                return text
+            reason = f"show gave {type(text).__name__}, not text"
+        return f"{plain.shown(value)} ({METRICS.blame(metric.name, reason)})"
+
+    return replace(metric, show=shown)

@@ -13,7 +13,7 @@ class ConversionStep(Noun, frozen=True, kw_only=True):
 
     Attributes:
         worker: name of the worker whose files it takes, such as `onnx` for ONNX files.
-        run: `run(context)` is given what the last stage will be given (`compile.tasks.source.Work`). It changes the file
+        run: `run(context)` is given what the last stage will be given (a `StageContext`). It changes the file
             `context.path`, or writes another beside it and points `context.path` there. Returns notes for the manifest.
         targets: names of the targets in whose conversions it runs; empty: in those of all.
         applies: `applies(context)`, asked before it runs; None: it always does.

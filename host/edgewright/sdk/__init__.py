@@ -1,7 +1,8 @@
 """What targets and plug-ins import of edgewright: this package and nothing else of it. docs/add-a-target.md shows how.
 
 This module is light: records, errors and types. What works on models stands in its submodules, which stages import
-inside functions, in the workers: `graphs`, `onnx`, `tensorflow`, `tflite`, `toolchains` and `failures`.
+inside functions, in the workers: `graphs`, `onnx`, `tensorflow`, `tflite`, `toolchains` and `failures`. What the other
+kinds of plug-ins need stands in `formats`, `metrics` and `transports`, which are light too.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from edgewright.compile.tasks.stage import Samples, StageContext, StageResult, T
 from edgewright.errors import Code, ConversionError, DataError, EdgewrightError, ModelError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
-from edgewright.nouns.precision import Precision
+from edgewright.nouns.conversion_step import ConversionStep
+from edgewright.nouns.precision import Precision, Tolerance
 from edgewright.nouns.target import LayerReader, Route, RuntimeRow, SystemRuntime, Target
 from edgewright.sdk.runner import Runner, RunnerSession
 
 __all__ = [
     "Code",
     "ConversionError",
+    "ConversionStep",
     "DataError",
     "EdgewrightError",
     "Ends",
@@ -36,5 +39,6 @@ __all__ = [
     "Target",
     "TensorReport",
     "TensorSpec",
+    "Tolerance",
     "UsageError",
 ]

@@ -50,13 +50,20 @@ def convert(work: StageContext) -> StageResult:
 
 
 def _in_floats(work: StageContext) -> StageResult:
-    """The file of a model that is not quantised here."""
+    """The file of a model that is not quantised here, its batch normalisations folded: quantising folds them by itself."""
     from edgewright_targets._onnx.finish import copied, halved, refuse_large
+    from edgewright_targets.tensorrt.fold_batch_norm import fold_file
 
-    if work.precision != "fp16":
+    if work.traits.as_is:
         return copied(work)
-    refuse_large(work)
-    return halved(work)
+    notes = fold_file(work)
+    if work.precision == "fp16":
+        refuse_large(work)
+        found = halved(work)
+    else:
+        found = copied(work)
+    found["notes"] = [*notes, *found["notes"]]
+    return found
 
 
 def _types(work: StageContext) -> list[str]:

@@ -25,7 +25,7 @@ _EPSILON = 1e-5  # what ONNX takes where a node says none
 
 
 def fold_file(work: StageContext) -> list[str]:
-    """Points the Work at a file with its batch normalisations folded. Returns notes: one where it is too large for that."""
+    """Points the stage at a file with its batch normalisations folded. Returns notes: one where it is too large for that."""
     import onnx
 
     from edgewright_targets._onnx.files import LARGE, external, save

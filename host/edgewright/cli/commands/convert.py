@@ -79,7 +79,10 @@ def convert(
         raise UsageError(
             f"there is something already: {output}", hint="name a folder that does not exist yet"
         )
-    recipe = recipe_of(wanted, kind, recognise(wanted.model.source).source.format)
+    found = recognise(wanted.model.source)
+    for fault in found.faults:
+        render.note(fault)
+    recipe = recipe_of(wanted, kind, found.source.format)
     if max_drop is None and wanted.model.evaluation is not None:
         max_drop = wanted.budget_of(kind).max_drop
     request = msgspec.structs.replace(compile_request(wanted, recipe), max_drop=max_drop)

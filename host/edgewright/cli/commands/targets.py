@@ -21,15 +21,16 @@ def targets(
 ) -> None:
     """List the runtimes that models are compiled for."""
     from edgewright import targets as loader
+    from edgewright.cli.views.plugin_faults import all_faults, show_faults
 
     if matrix:
         show_matrix(as_json)
         return
-    found, faults = [loader.load(name) for name in loader.names()], loader.faults()
+    found = [loader.load(name) for name in loader.names()]
     if as_json:
         from edgewright.cli.results.kinds import TargetsResult
 
-        render.result("targets", TargetsResult(targets=tuple(found), plugin_faults=tuple(faults)))
+        render.result("targets", TargetsResult(targets=tuple(found), plugin_faults=all_faults()))
         return
     render.table(
         "",
@@ -45,25 +46,19 @@ def targets(
             for target in found
         ],
     )
-    for fault in faults:
-        render.note(f"target {fault}")
+    show_faults()
 
 
 def show_matrix(as_json: bool) -> None:
     """Prints the table of edges; what has no way is left to the JSON document."""
-    from edgewright.cli.views.plugin_faults import show_faults
-    from edgewright.compile.formats import FORMATS
+    from edgewright.cli.views.plugin_faults import all_faults, show_faults
     from edgewright.compile.route_matrix import cells
-    from edgewright.compile.steps import STEPS
-    from edgewright.metrics import METRICS
-    from edgewright.precisions import PRECISIONS
 
     found = cells()
-    show_faults(FORMATS, PRECISIONS, METRICS, STEPS)
     if as_json:
         from edgewright.cli.results.kinds import TargetsResult
 
-        render.result("targets", TargetsResult(routes=found))
+        render.result("targets", TargetsResult(routes=found, plugin_faults=all_faults()))
         return
     render.table(
         "",
@@ -80,3 +75,4 @@ def show_matrix(as_json: bool) -> None:
             if cell.precisions
         ],
     )
+    show_faults()

@@ -11,8 +11,18 @@ from edgewright.compile.sources.source_format import SourceFormat
 from edgewright.nouns.target import Target
 from edgewright.records import Records
 
+
+def problem(known: SourceFormat) -> str:
+    """What is wrong with a plug-in's format beside the types of its fields; empty: nothing."""
+    if not known.tools:
+        return "its tools are empty: the first is the distribution that computes the goldens"
+    if known.marker and known.takes != "folder":
+        return f"it has a marker, {known.marker}, and takes no folder"
+    return ""
+
+
 FORMATS: Records[SourceFormat] = Records(
-    "edgewright.formats", "source format", __name__, "FORMAT", SourceFormat
+    "edgewright.formats", "source format", __name__, "FORMAT", SourceFormat, problem
 )
 
 
@@ -39,5 +49,13 @@ def stage_module(kind: str, module: str) -> str:
 
 def folder_of(path: Path) -> Path:
     """The folder of a model that a user named by its marker, else the path itself."""
-    markers = {known.marker for known in FORMATS.own()} - {""}
-    return path.parent if path.name in markers else path
+    own = FORMATS.own()
+    if path.name in _markers(own):
+        return path.parent
+    if path.suffix.lower() in {suffix for known in own for suffix in known.suffixes} or not path.is_file():
+        return path  # plug-ins are not asked about it
+    return path.parent if path.name in _markers(FORMATS.foreign()) else path
+
+
+def _markers(formats: list[SourceFormat]) -> set[str]:
+    return {known.marker for known in formats if known.takes == "folder"} - {""}

@@ -15,9 +15,10 @@ import msgspec
 
 from edgewright.compile.data.answers import Answers
 from edgewright.compile.workers import user_function
-from edgewright.errors import DataError, UsageError
+from edgewright.compile.workers.framework_errors import described
+from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.files import sha256_file
-from edgewright.metrics import METRICS
+from edgewright.metrics import METRICS, shown_safely
 from edgewright.metrics.shared.labels import classes
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.listing import cut
@@ -128,7 +129,8 @@ def load(name: str) -> Scorer:
     """
     check_name(name)
     if not is_own(name):
-        return Scorer(METRICS[name])
+        metric = METRICS[name]
+        return Scorer(_guarded(metric) if METRICS.plugin(name) else metric)
     function = user_function.load(name)
     higher = bool(getattr(function, "higher_is_better", True))
     title = (function.__doc__ or "the user's own").strip().splitlines()[0]
@@ -139,6 +141,36 @@ def load(name: str) -> Scorer:
     )  # fmt: skip
     file = own(name)
     return Scorer(metric, sha256_file(file) if file else "")
+
+
+def _guarded(metric: Metric) -> Metric:
+    """A plug-in's metric whose functions fail with one line that names it, and whose result is checked."""
+    name = metric.name
+    fit = None if metric.fit is None else partial(_fitted, name, metric.fit)
+    return msgspec.structs.replace(shown_safely(metric), score=partial(_scored, name, metric.score), fit=fit)
+
+
+def _scored(name: str, score: Callable[[Any, Any], Any], outputs: Any, labels: Any) -> Any:
+    found = _run(name, "score", score, outputs, labels)
+    return _own_result(found, len(labels), f"{name} of {METRICS.entry(name).distribution}")
+
+
+def _fitted(name: str, fit: Callable[[Any, Any], Any], labels: Any, output: TensorSpec) -> Any:
+    import numpy as np
+
+    found = _run(name, "fit", fit, labels, output)
+    if not isinstance(found, np.ndarray) or found.shape[:1] != (len(labels),):
+        raise METRICS.failed(name, f"fit gave {type(found).__name__}, not an array of {len(labels)} labels")
+    return found
+
+
+def _run(name: str, what: str, function: Callable[[Any, Any], Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except EdgewrightError:
+        raise
+    except Exception as error:
+        raise METRICS.failed(name, f"{what}: {described(error)}") from error
 
 
 def check_name(name: str) -> None:

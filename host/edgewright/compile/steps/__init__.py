@@ -1,4 +1,4 @@
-"""The steps between the stages of a conversion, a file each."""
+"""The steps between the stages of a conversion. Edgewright has none of its own: a target folds what it has to in its stages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from edgewright.compile.workers.framework_errors import telling
 from edgewright.errors import Code, ConversionError, EdgewrightError
 from edgewright.nouns.conversion_step import ConversionStep
+from edgewright.plugins import Unusable
 from edgewright.records import Records
 
 STEPS: Records[ConversionStep] = Records(
@@ -15,10 +16,19 @@ STEPS: Records[ConversionStep] = Records(
 )
 
 
-def steps_of(target: str, stages: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """Names of the steps that may run in a conversion, edgewright's own first."""
-    if len(stages) < 2:  # the last stage takes the source itself, which no step may change
+def steps_of(target: str, stages: Sequence[tuple[str, str]], *, as_is: bool = False) -> tuple[str, ...]:
+    """Names of the steps that may run in a conversion, sorted, edgewright's own first.
+
+    Args:
+        as_is: the file goes through unchanged, so no step may change it.
+
+    Raises:
+        UsageError: a plug-in's step cannot be used. Whether it would have run is not known then, so nothing is made without it.
+    """
+    if as_is or len(stages) < 2:  # the last stage takes the source itself, which no step may change
         return ()
+    for fault in STEPS.faults():
+        raise Unusable(STEPS.kind, fault)
     worker, _ = stages[-1]
     return tuple(
         step.name
@@ -49,7 +59,17 @@ def run_steps(names: Sequence[str], context: Any) -> list[str]:
                 hint=f"it is of {source}; uninstall that to convert without it" if source else "",
                 code=Code.CONVERSION_FAILED,
             ) from error
+        if found is not None and not _are_notes(found):
+            raise ConversionError(
+                f"conversion step {name} returned {type(found).__name__}, not a list of notes",
+                hint=f"it is of {STEPS.entry(name).distribution}: report it to who made it",
+                code=Code.CONVERSION_FAILED,
+            )
         if source := STEPS.entry(name).distribution:
             notes.append(f"conversion step {name} of {source} changed the model")
         notes += found or ()
     return notes
+
+
+def _are_notes(found: Any) -> bool:
+    return isinstance(found, list | tuple) and all(isinstance(one, str) for one in found)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 
-from edgewright.errors import UsageError
-from edgewright.nouns.board import Board
+from edgewright.errors import EdgewrightError, Unreachable, UsageError
+from edgewright.nouns.board import Board, Fleet
 from edgewright.plugins import Unknown
 from edgewright.records import Records
+from edgewright.wire.transport import AskPassword, Transport
 from edgewright.wire.transport_kind import TransportKind
 
 TRANSPORTS: Records[TransportKind] = Records(
@@ -31,6 +32,31 @@ def kind_of(address: str) -> TransportKind:
     if kind.alone and address != f"{kind.name}:":
         raise UsageError(f"not an address: {address}", hint=f"nothing follows the colon of `{kind.name}:`")
     return kind
+
+
+def linked(board: Board, fleet: Fleet, ask_password: AskPassword | None) -> Transport:
+    """A transport to a board, of the kind that its address names. One of a plug-in may fail in any way.
+
+    Raises:
+        AuthError, Unreachable, TrustError: as the transport says.
+        Failed: it is a plug-in's, and fails.
+    """
+    kind = transport_of(board)
+    if not TRANSPORTS.plugin(kind.name):
+        return kind.connect(board, fleet, ask_password)
+    try:
+        found = kind.connect(board, fleet, ask_password)
+    except EdgewrightError:
+        raise
+    except OSError as error:
+        raise Unreachable(
+            f"{board.name} is not reached by the transport {kind.name}: {error.strerror or error}"
+        ) from error
+    except Exception as error:
+        raise TRANSPORTS.failed(kind.name, f"connect: {type(error).__name__}: {error}") from error
+    if not all(callable(getattr(found, name, None)) for name in ("run", "close")):
+        raise TRANSPORTS.failed(kind.name, f"connect gave {type(found).__name__}, which is no Transport")
+    return found
 
 
 def named_by(address: str) -> str:

@@ -2,9 +2,8 @@
 
 import json
 
-from edgewright.compile.sources.source_format import Look, SourceFormat
-from edgewright.nouns.artifact import TensorSpec
-from edgewright.nouns.target import Route
+from edgewright.sdk import Route, TensorSpec
+from edgewright.sdk.formats import Look, SourceFormat
 
 
 class Linear:

@@ -1,9 +1,8 @@
 """A precision, a metric and a transport."""
 
-from edgewright.nouns.metric import Metric
-from edgewright.nouns.precision import Precision, Tolerance
-from edgewright.wire.local_machine import LocalTransport
-from edgewright.wire.transport_kind import TransportKind
+from edgewright.sdk import Precision, Tolerance
+from edgewright.sdk.metrics import Metric
+from edgewright.sdk.transports import LocalTransport, TransportKind
 
 PRECISION = Precision(
     name="acme-int8",

@@ -1,6 +1,6 @@
 """A conversion step: the operators of the artifact are named after Acme's."""
 
-from edgewright.nouns.conversion_step import ConversionStep
+from edgewright.sdk import ConversionStep
 
 
 def run(context):

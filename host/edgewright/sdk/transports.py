@@ -1,0 +1,24 @@
+"""Transports: their record, the protocols that a link to a board keeps, its errors, and the link to this machine."""
+
+from __future__ import annotations
+
+from edgewright.errors import AuthError, TrustError, Unreachable
+from edgewright.nouns.board import Board, Fleet
+from edgewright.wire.local_machine import LocalTransport
+from edgewright.wire.transport import AskPassword, Channel, Ended, Log, Transport
+from edgewright.wire.transport_kind import TransportKind
+
+__all__ = [
+    "AskPassword",
+    "AuthError",
+    "Board",
+    "Channel",
+    "Ended",
+    "Fleet",
+    "LocalTransport",
+    "Log",
+    "Transport",
+    "TransportKind",
+    "TrustError",
+    "Unreachable",
+]
