@@ -1,4 +1,4 @@
-"""Tables of artifacts without a planted fault: refused or not, right or not. And the aims, beside what was measured."""
+"""Tables of artifacts without a planted fault: refused or not, right or not. And the aims, next to the measured rates."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def recognised(facts: Facts) -> Facts:
 
 def _system_target(one: RuntimeFact) -> str:
     """The first target that covers a runtime: a plug-in's takes none of what edgewright's own run."""
-    own_first = sorted(names(), key=lambda name: (bool(_REGISTRY.entry(name).distribution), name))
+    own_first = sorted(names(), key=lambda name: (bool(REGISTRY.entry(name).distribution), name))
     covering = (name for name in own_first for row in load(name).system if row.covers(one.name, one.version))
     return next(covering, "")
 

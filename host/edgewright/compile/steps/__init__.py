@@ -1,4 +1,4 @@
-"""The steps between the stages of a conversion. Edgewright has none of its own: a target folds what it has to in its stages."""
+"""Conversion steps of plug-ins: they run between the stages of a conversion."""
 
 from __future__ import annotations
 
