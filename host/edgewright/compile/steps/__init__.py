@@ -1,4 +1,4 @@
-"""The steps between the stages of a conversion. Edgewright has none of its own: a target folds what it has to in its stages."""
+"""The steps between the stages of a conversion. Edgewright ships none: a target folds what it has to in its stages."""
 
 from __future__ import annotations
 
