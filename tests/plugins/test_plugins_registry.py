@@ -140,8 +140,8 @@ def test_a_plugins_target_takes_no_runtime_of_edgewrights_own(monkeypatch: pytes
     own = targets.load("tflite")
     known = own.system[0].distribution
     entry = Entry(name="aaa", value="aaa:TARGET", distribution="acme 1.0")
-    monkeypatch.setitem(targets._REGISTRY.__dict__, "_plugins", {"aaa": entry})
-    monkeypatch.setitem(targets._REGISTRY._loaded, "aaa", msgspec.structs.replace(own, name="aaa"))
+    monkeypatch.setitem(targets.REGISTRY.__dict__, "_plugins", {"aaa": entry})
+    monkeypatch.setitem(targets.REGISTRY._loaded, "aaa", msgspec.structs.replace(own, name="aaa"))
     assert targets.names()[0] == "aaa"
     fact = RuntimeFact(ref=f"system:{known}", name=known, target="", version="99.0", system=True)
     assert targets.recognised(Facts(runtimes=(fact,))).runtimes[0].target == "tflite"

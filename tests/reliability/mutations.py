@@ -96,7 +96,7 @@ MUTATIONS = [
     Mutation(
         "gate: answers",
         HOST + "deploy/gate.py",
-        'ok = bool(verified.get("ok")) and',
+        "ok = verified.ok and",
         "ok =",
         ("tests/host/test_host_gate.py",),
     ),
@@ -210,7 +210,7 @@ MUTATIONS = [
         AGENT + "storage/state.py",
         "return put_right(state)",
         "return state",
-        (HERE + "machine.py::test_two_hosts_and_a_board_that_dies",),
+        (CORE + "trial.py::test_a_known_good_release_that_an_older_agent_left_on_trial_comes_back",),
     ),
     Mutation(
         "a trial leaves no mark on what was committed",
