@@ -247,7 +247,7 @@ def test_a_board_that_lies_is_no_bug() -> None:
         {"wrong": [0] * 4},
         {"lost": lost * 17},
     ):
-        with pytest.raises(ProtocolError, match="does not fit|is not valid"):
+        with pytest.raises(ProtocolError, match=r"does not fit|is not valid"):
             gate.answers(judged(ok=True, **more), JUDGED)
     for more in (
         {"lost": [7]},
