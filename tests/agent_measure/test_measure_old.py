@@ -25,7 +25,8 @@ if sys.argv[4] == "bare":
             if name in ("ctypes", "_ctypes", "lzma", "_lzma", "sqlite3", "ssl", "_ssl"):
                 raise ImportError("small boards lack " + name)
     sys.meta_path.insert(0, Absent())
-from edgewright_agent.checks import bench; from edgewright_agent.board import facts; from edgewright_agent.checks import verify as work
+from edgewright_agent.board import facts
+from edgewright_agent.checks import bench, verify as work
 from edgewright_agent.storage.results import SessionFiles
 files, events = SessionFiles(job["root"], "old"), []
 protocol = {"rounds": 1, "warmup_s": 0.01, "steady_s": 0.05, "min_samples": 11, "limit_s": 15}

@@ -108,7 +108,7 @@ def start_session(
 
 
 class Session:
-    """Commands to one agent. One thread uses it; a thread of its own pings while it is idle.
+    """Commands to one agent. One thread uses it; another one pings while it is idle.
 
     `sent_bytes` counts the bytes of files that were uploaded; `runners` are those on the board, by sha256, None where
     the board's agent brings its own.

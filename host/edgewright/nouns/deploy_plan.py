@@ -73,7 +73,7 @@ class DeployPlan(Noun, frozen=True, kw_only=True):
     """A deployment.
 
     Attributes:
-        nonce: makes a plan of its own of each deployment.
+        nonce: makes the plan of each deployment unique.
         host: the machine that made it.
         model: what was converted, and what scores the boards' outputs.
         converted: the artifacts were made from `model`, they are not one that is shipped as it is.

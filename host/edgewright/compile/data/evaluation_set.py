@@ -85,7 +85,7 @@ def prepare(
     Args:
         path: `.npz` with a member an input and `labels`; a folder of labelled images; or `module.py:function`.
         specs: the model's inputs: a manifest's, or the source's.
-        workers: those of the command; a function runs in one of its own without.
+        workers: those of the command; without them a function runs in a separate worker.
         fresh: run a function again although its file did not change; once for all that share `workers`.
 
     Raises:
