@@ -1,4 +1,4 @@
-# Each target sets up .venv by itself; the second time that takes no time.
+# Each target sets up .venv if necessary, so the second run starts at once.
 .PHONY: demo test test-slow test-all coverage check docs reliability bench format clean need system
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -16,14 +16,14 @@ test: system $(READY)
 test-slow: system $(READY)
 	$(tests) -m "slow and not exhaustive" $(PYTEST)
 
-# What CI runs, and every case of what it samples: hours.
+# Runs what CI runs, plus every case of what CI samples: takes hours.
 test-all: system $(READY)
 	$(tests) $(PYTEST)
 
 coverage: system $(READY)
 	$(tests) -m "not slow and not exhaustive" --cov --cov-report=term:skip-covered --cov-report=html $(PYTEST)
 
-# What this machine lacks is installed where that is allowed, else a line says what to type.
+# Installs what this machine lacks if that is allowed; otherwise a line says what to type.
 need:
 	@tools/system need
 
@@ -34,18 +34,19 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/api/typed_program.py
 	$(BIN)/lint-imports
-	$(BIN)/vermin --no-tips --quiet --violations -t=3.6- --exclude-regex '\.pyi$$' agent targets/edgewright_targets/*/runner.py targets/edgewright_targets/_cuda targets/edgewright_targets/__init__.py
+	$(BIN)/vermin --no-tips --quiet --violations -t=3.6- --exclude-regex '\.pyi$$' agent targets/edgewright_targets/*/runner.py targets/edgewright_targets/_cuda targets/edgewright_targets/_x86 targets/edgewright_targets/__init__.py
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python tools/prose.py
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
 
-# All of the faults, slow ones too, and the page that counts them.
+# Runs all fault tests, including slow ones, and writes the page that counts them.
 reliability: $(READY)
 	rm -f .pytest_cache/faults.jsonl
-	$(BIN)/python -m pytest tests/reliability tests/faults $(PYTEST)
+	EDGEWRIGHT_KILLS=$${EDGEWRIGHT_KILLS:-500} $(BIN)/python -m pytest tests/reliability tests/faults $(PYTEST)
 	$(BIN)/python tests/reliability/report.py
 
 bench: $(READY)

@@ -1,7 +1,7 @@
-"""What a user would write to convert: `python bare_convert.py EDGE MODEL CALIBRATION.npz OUTPUT`.
+"""Converts a model as a user's own script would: `python bare_convert.py EDGE MODEL CALIBRATION.npz OUTPUT`.
 
-EDGE is `keras-tflite`, `keras-tflite-int8`, `onnx-onnxruntime-int8`, `onnx-openvino` or `onnx-openvino-int8`. The converter alone:
-nothing is run or compared afterwards.
+EDGE is `keras-tflite`, `keras-tflite-int8`, `onnx-onnxruntime-int8`, `onnx-openvino` or `onnx-openvino-int8`. It only runs the
+converter: nothing is run or compared afterwards.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def onnx_openvino(model: str, calibration: str, output: str, *, int8: bool = Fal
 
 
 def main() -> None:
-    """Converts one."""
+    """Converts one model."""
     edge, model, calibration, output = sys.argv[1:5]
     int8 = edge.endswith("-int8")
     if edge.startswith("keras-tflite"):

@@ -1,6 +1,6 @@
-"""The loop that a user would write around a runtime: `python bare_loop.py TARGET MODEL INPUTS.npz ...`.
+"""Runs a model in a loop as a user's own script would: `python bare_loop.py TARGET MODEL INPUTS.npz ...`.
 
-Same runtime, same threads and settings as the target's runner; prints the latencies in ms as a JSON list.
+It uses the same runtime, threads and settings as the target's runner, and prints the latencies in ms as a JSON list.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def openvino(model: str, threads: int) -> Infer:
 
 
 def openvino_filled(model: str, threads: int) -> Infer:
-    """As `openvino`, but the first input stays in the runtime for good: nothing is copied in any more."""
+    """As `openvino`, but the first input stays in the runtime: nothing is copied in any more."""
     request, filled = openvino_request(model, threads), False
 
     def infer(array: np.ndarray) -> Any:
@@ -50,7 +50,7 @@ def openvino_filled(model: str, threads: int) -> Infer:
 
 
 def openvino_request(model: str, threads: int) -> Any:
-    """A request with the settings of the target's runner."""
+    """An inference request with the settings of the target's runner."""
     import openvino as ov
 
     settings = {
@@ -63,7 +63,7 @@ def openvino_request(model: str, threads: int) -> Any:
 
 
 def tflite(model: str, threads: int) -> Infer:
-    """LiteRT on the CPU, XNNPACK as it is by default."""
+    """LiteRT on the CPU, with its default XNNPACK."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=model, num_threads=threads)
@@ -85,7 +85,7 @@ RUNTIMES = {
 
 
 def loop(infer: Infer, arrays: np.ndarray, seconds: float) -> list[float]:
-    """Latencies in ms, one after another for so many seconds."""
+    """Latencies in ms of consecutive inferences over `seconds`."""
     samples: list[float] = []
     end = time.perf_counter() + seconds
     while True:

@@ -1,4 +1,4 @@
-"""A Typer app of one file with nothing behind it: what any command line made with Typer costs at the least.
+"""An empty one-file Typer app: the least that any command line made with Typer costs.
 
 `python bare_typer.py [--rich] deploy --help`; with `--rich` the help is formatted as Typer does by default.
 """

@@ -1,4 +1,4 @@
-"""The agent: size of its .pyz, start to greeting, memory, what it leaves; beside a bare `python3`. What comparing the goldens takes."""
+"""Measures the agent next to a bare `python3`: size of its .pyz, start to greeting, memory, what it leaves behind; and comparing goldens."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ with open("/proc/self/status") as file:  # ru_maxrss counts the process that sta
 print(json.dumps([found["ok"], spent, peak_kb * 1024 / 1e6]))
 """
 PROC = Path("/proc")
-CPUCLOCK_SCHED = 2  # with the process id above it: the id of that process's CPU clock, as Linux makes it
+CPUCLOCK_SCHED = 2  # with the process id above it: the id of that process's CPU clock, as Linux encodes it
 
 
 def main() -> None:
@@ -91,7 +91,7 @@ def report(title: str, found: dict[str, list[Figures]]) -> None:
 
 
 def size() -> None:
-    """Prints the sizes of the .pyz and of the runners, each of which travels to the boards that use it."""
+    """Prints the sizes of the .pyz and of the runners, each of which is sent only to boards that use it."""
     package = agent_package.package()
     rows = [["agent .pyz", len(package.data), PYZ_LIMIT, f"{len(package.data) / PYZ_LIMIT:.2f}"]]
     for target in targets.names():
@@ -100,7 +100,7 @@ def size() -> None:
 
 
 def comparison(python: str, goldens: int, rounds: int) -> None:
-    """Prints what comparing the goldens takes, by a tolerance and by limits of the whole output and each of 84 slices."""
+    """Prints the cost of comparing the goldens, with a tolerance, and with limits for the whole output and for each of 84 slices."""
     millions = goldens * math.prod(OUTPUT) / 1e6
     with tempfile.TemporaryDirectory() as place:
         asked = manifests(Path(place), goldens)
@@ -114,7 +114,7 @@ def comparison(python: str, goldens: int, rounds: int) -> None:
 
 
 def manifests(folder: Path, goldens: int) -> dict[str, dict[str, object]]:
-    """Writes outputs and references; a manifest of each schema, whose limits they keep."""
+    """Writes outputs, references, and a manifest of each schema whose limits the outputs meet."""
     random = np.random.default_rng(1)
     references = random.normal(size=(goldens, *OUTPUT)).astype(np.float32)
     outputs = references + random.normal(0, 1e-3, references.shape).astype(np.float32)
@@ -148,7 +148,7 @@ def version(python: str) -> str:
 
 
 def bare(board: Board, fleet: Fleet, link: Lab, _: int) -> Figures:
-    """A Python that imports three modules of the standard library and says one byte."""
+    """A Python that imports three modules of the standard library and writes one byte."""
     transport = connect(board, fleet)
     try:
         began = time.perf_counter()
@@ -165,7 +165,7 @@ def bare(board: Board, fleet: Fleet, link: Lab, _: int) -> Figures:
 
 
 def agent(board: Board, fleet: Fleet, link: Lab, payload: Path, _: int) -> Figures:
-    """The agent, its .pyz on the board already but for the warm-up."""
+    """The agent; except in the warm-up, its .pyz is already on the board."""
     transport = connect(board, fleet)
     began = time.perf_counter()
     session = start_session(board, transport)
@@ -181,7 +181,7 @@ def agent(board: Board, fleet: Fleet, link: Lab, payload: Path, _: int) -> Figur
 
 
 def work(session: Session, payload: Path) -> None:
-    """What every deployment does: facts, an upload, a look at the state."""
+    """The steps of every deployment: facts, an upload, the status."""
     session.facts()
     session.put(payload)
     session.call(commands.Status())
@@ -193,7 +193,7 @@ def usage(transport: Transport, link: Lab) -> Figures:
 
 
 def spent(pid: int) -> Figures:
-    """CPU milliseconds and peak memory (MiB) of a running process, threads that have ended included."""
+    """CPU milliseconds and peak memory (MiB) of a running process, including threads that have ended."""
     seconds = time.clock_gettime((~pid << 3) | CPUCLOCK_SCHED)
     lines = (PROC / str(pid) / "status").read_text().splitlines()
     peak_kb = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
@@ -201,7 +201,7 @@ def spent(pid: int) -> Figures:
 
 
 def child() -> int:
-    """The one child of this process."""
+    """The only child of this process."""
     (found,) = [pid for pid, parent in processes.table().items() if parent == os.getpid()]
     return found
 
@@ -213,14 +213,14 @@ def on_board(link: Lab) -> int:
 
 
 def others(link: Lab) -> list[Process]:
-    """The processes of the lab's board besides its server."""
+    """The processes of the lab's board other than its server."""
     board = link.boards[0]
     server = Process(board.pid, processes.started(board.pid))
     return [one for one in processes.members({board.folder: server})[board.folder] if one != server]
 
 
 def left(link: Lab) -> int:
-    """How many processes are left on the board once sshd has closed the last session."""
+    """The number of processes left on the board after sshd has closed the last session."""
     time.sleep(1)
     return len(others(link))
 

@@ -1,4 +1,4 @@
-"""The command line: help beside a bare Typer app, and a second `convert` with the same inputs."""
+"""Measures the command line: help next to a bare Typer app, and a second `convert` with the same inputs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def cached(model: Path, rounds: int) -> None:
-    """`convert` whose artifact is in the store already."""
+    """`convert` with an artifact that is already in the store."""
     fp32 = [EDGEWRIGHT, "convert", str(model), "--target", "tflite", "--precision", "fp32"]
     measuring.say("converting for the first time")
     first = measuring.process(fp32)

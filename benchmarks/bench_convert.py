@@ -1,7 +1,7 @@
-"""What converting through edgewright costs, and what it does to models.
+"""Measures what converting through edgewright costs, and what it does to models.
 
-Wall time beside the bare converter (MobileNetV2, or digits with --small), peak memory of an int8 calibration with many
-samples, accuracy and size before and after for a digit classifier of each framework.
+It reports wall time next to the bare converter (MobileNetV2, or digits with --small), peak memory of an int8 calibration with
+many samples, and accuracy and size before and after for a digit classifier of each framework.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def fresh_home(folder: Path) -> None:
-    """A separate state folder that holds the installed toolchains (`edgewright toolchain install`)."""
+    """A separate state folder with the installed toolchains (`edgewright toolchain install`)."""
     from edgewright.config import home
 
     installed = home.home() / "toolchains"
@@ -74,7 +74,7 @@ def fresh_home(folder: Path) -> None:
 
 
 def wall_time(place: Path, edges: list[str], rounds: int, *, small: bool) -> None:
-    """Prints a table an edge: the bare converter, and edgewright, which also runs and compares the result."""
+    """Prints a table per edge: the bare converter, and edgewright, which also runs the result and compares it."""
     models = place / "models"
     models.mkdir()
     for edge in edges:
@@ -114,7 +114,7 @@ def timed(argv: list[str]) -> Callable[[int], Figures]:
 
 
 def convert_argv(model: Path, target: str, precision: str, calibration: Path | None) -> list[str]:
-    """`edgewright convert`, nothing from the cache."""
+    """The `edgewright convert` command line, without the cache."""
     argv = [
         measuring.program("edgewright"),
         "convert",
@@ -129,7 +129,7 @@ def convert_argv(model: Path, target: str, precision: str, calibration: Path | N
 
 
 def mobilenet(folder: Path, kind: str) -> Path:
-    """MobileNetV2 in the format, made once, with calibration.npz beside it."""
+    """MobileNetV2 in the format, created once, with calibration.npz next to it."""
     keras = folder / "mobilenet.keras"
     if not keras.exists():
         measuring.say("making the model")
@@ -146,7 +146,7 @@ def mobilenet(folder: Path, kind: str) -> Path:
 
 
 def digits(folder: Path, kind: str) -> Path:
-    """A digit classifier in its own folder, with its data, made once."""
+    """A digit classifier in its own folder, with its data, created once."""
     place = folder / kind
     file = place / digits_models.FILES[kind]
     if not file.exists():
@@ -157,7 +157,7 @@ def digits(folder: Path, kind: str) -> Path:
 
 
 def memory(place: Path, counts: list[int]) -> None:
-    """Prints the peak memory of int8 calibration by the number of samples in the file."""
+    """Prints the peak memory of int8 calibration by number of samples in the file."""
     model = small_net(place / "small.onnx")
     rows = []
     for count in counts:
@@ -173,7 +173,7 @@ def memory(place: Path, counts: list[int]) -> None:
 
 
 def small_net(path: Path) -> Path:
-    """Three convolutions over an image of 224 x 224, as ONNX; activations are what calibration holds."""
+    """Three convolutions over an image of 224 x 224, as ONNX, so that activations dominate the memory of calibration."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -219,7 +219,7 @@ def images(count: int) -> Iterator[Any]:
 
 
 def accuracy(place: Path, frameworks: list[str]) -> None:
-    """Prints accuracy, exactness and size of a digit classifier of each framework, a row a target and precision."""
+    """Prints accuracy, exactness and size of a digit classifier of each framework, one row per target and precision."""
     from edgewright import targets
     from edgewright.compile.data.data_hash import calibration_of
     from edgewright.compile.pipeline import compile_model

@@ -1,7 +1,7 @@
-"""One file to many lab boards at once: edgewright's fan-out beside parallel scp and pyinfra; wall and host CPU.
+"""Sends one file to many lab boards at once: edgewright's fan-out next to parallel scp and pyinfra; wall time and host CPU.
 
-The boards share the host's cores, so the wall clock says little about a fleet of real ones: read the CPU, which is
-that of the host's own processes, without the boards' sshds.
+The boards share the host's cores, so wall time says little about a fleet of real boards: look at the CPU time, which covers
+the host's own processes without the boards' sshds.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import measuring
 from bench_upload import UPLOAD
 from lab_link import Lab, lab, random_file
 from measuring import Figures
+
+from edgewright.nouns.board import SSH_CLIENTS
 
 INVENTORY = """\
 boards = [
@@ -50,7 +52,10 @@ def main() -> None:
     with lab(given.boards) as link:
         payload = link.folder / "payload"
         measurers = {
-            "edgewright": edgewright(link, payload, given.parallel),
+            **{
+                f"edgewright, {name}": edgewright(link, payload, given.parallel, name)
+                for name in SSH_CLIENTS[1:]
+            },
             "scp": scp(link, payload, given.parallel),
         }
         if pyinfra:
@@ -83,7 +88,7 @@ def pyinfra_of(folder: Path) -> str | None:
 def fresh(
     measure: Callable[[], Figures], link: Lab, payload: Path, megabytes: float
 ) -> Callable[[int], Figures]:
-    """Measures with new random bytes on boards that have none of them, and checks that all of them arrived."""
+    """Measures with new random bytes that no board has, and checks that all boards received them."""
 
     def run(_: int) -> Figures:
         random_file(payload, megabytes)
@@ -99,9 +104,18 @@ def fresh(
     return run
 
 
-def edgewright(link: Lab, payload: Path, parallel: int) -> Callable[[], Figures]:
-    """One process, one thread a board."""
-    argv = [sys.executable, UPLOAD, str(link.fleet), str(payload), "--parallel", str(parallel)]
+def edgewright(link: Lab, payload: Path, parallel: int, client: str) -> Callable[[], Figures]:
+    """One process, one thread per board."""
+    argv = [
+        sys.executable,
+        UPLOAD,
+        str(link.fleet),
+        str(payload),
+        "--parallel",
+        str(parallel),
+        "--ssh-client",
+        client,
+    ]
 
     def measure() -> Figures:
         spent = measuring.process(argv)
@@ -113,7 +127,7 @@ def edgewright(link: Lab, payload: Path, parallel: int) -> Callable[[], Figures]
 
 
 def scp(link: Lab, payload: Path, parallel: int) -> Callable[[], Figures]:
-    """One scp a board, so many at a time."""
+    """One scp per board, `parallel` at a time."""
 
     def measure() -> Figures:
         began = time.perf_counter()
@@ -131,7 +145,7 @@ def scp(link: Lab, payload: Path, parallel: int) -> Callable[[], Figures]:
 
 
 def infra(link: Lab, payload: Path, parallel: int, program: str) -> Callable[[], Figures]:
-    """One pyinfra for all boards; `put` by SFTP, sha1 of what is there compared first."""
+    """One pyinfra process for all boards; `put` over SFTP, after comparing the sha1 of what is there."""
     rows = [
         (
             board.name,

@@ -1,7 +1,7 @@
-"""p50 that `edgewright bench` measures, beside a bare loop and benchmark_app.
+"""Compares the p50 that `edgewright bench` measures with a bare loop and benchmark_app.
 
-MobileNetV2 in fp32 on one lab board whose Python is this one, so that all run the very same runtime. Every figure is
-of one fresh process; they take turns.
+MobileNetV2 in fp32 on one lab board with this Python, so that all use the same runtime. Every figure comes from a
+fresh process; the contenders take turns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from measuring import Figures
 
 from edgewright.config import fleet as fleets
 from edgewright.connect.session import Session, open_session
-from edgewright.deploy.bench import Bench
+from edgewright.deployments.bench import Bench
 from edgewright.nouns.board import Fleet
 from edgewright.nouns.measurement import Measurement, Protocol
 from edgewright.nouns.progress import silent
@@ -34,7 +34,7 @@ DISTRIBUTIONS = {"onnxruntime": "onnxruntime", "openvino": "openvino", "tflite":
 
 @dataclass(frozen=True)
 class Settings:
-    """What all contenders share: threads, seconds of warm-up and of steady state."""
+    """The settings that all contenders share: threads, seconds of warm-up and of steady state."""
 
     threads: int
     warmup_s: float
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def compare(link: Lab, model: Path, target: str, settings: Settings, rounds: int) -> None:
-    """Measures one target, prints its table."""
+    """Measures one target and prints its table."""
     folder = convert(model, target)
     measuring.say(f"staging for {target}")
     stage = ["--name", target, "--version", "1", "--stage", "--to", "all", "--fleet", str(link.fleet)]
@@ -114,7 +114,7 @@ def board_bench(fleet: Fleet, session: Session, target: str, settings: Settings)
 
 
 def bare(folder: Path, target: str, settings: Settings) -> Callable[[int], Figures]:
-    """The loop that a user would write."""
+    """A loop as in a user's own script."""
     manifest = json.loads((folder / "manifest.json").read_text())
     model, inputs = folder / manifest["entry"], folder / manifest["goldens"]["file"]
     numbers = {"--threads": settings.threads, "--warmup": settings.warmup_s, "--steady": settings.steady_s}
@@ -129,7 +129,7 @@ def bare(folder: Path, target: str, settings: Settings) -> Callable[[int], Figur
 
 
 def benchmark_app(folder: Path, settings: Settings) -> Callable[[int], Figures]:
-    """OpenVINO's own tool, one synchronous request, its own inputs, no output copied."""
+    """OpenVINO's own tool: one synchronous request, with its own inputs, copying no output."""
     tuning = f"-hint none -nstreams 1 -nthreads {settings.threads} -infer_precision f32"
     length = f"-d CPU -api sync -t {max(1, round(settings.steady_s))}"
     model = str(next(folder.glob("*.xml")))

@@ -1,9 +1,9 @@
-"""How often the verdict on an artifact is right: faults planted in finished artifacts, and sound ones.
+"""Measures how often the verdict on an artifact is right, with faults planted in finished artifacts, and with sound ones.
 
-Models are converted with a verdict that is recorded and not obeyed, so that a wrong refusal is seen. Then the finished files are
-changed, each fault drawn by a seed. A fault is real if more than 2 % of the decisions about other samples are not those of the file
-without it, or if it costs more than a point of accuracy; others are counted apart. What is found is kept trial by trial: a run that
-is interrupted goes on where it was. `docs/truth.md` is made from that file.
+Models are converted with a verdict that is recorded but ignored, so that wrong refusals are seen. Then the finished files are
+changed, with faults drawn from a seed. A fault is real if more than 2 % of the decisions on other samples differ from those of the
+file without it, or if it costs more than a point of accuracy; others are counted separately. Results are saved after each trial, so
+an interrupted run resumes where it was. `docs/truth.md` is generated from that file.
 """
 
 from __future__ import annotations
@@ -19,16 +19,28 @@ import traceback
 from pathlib import Path
 
 import measuring
-from truth import page
+from truth import judging, page
 from truth.cases import Absent, builders
 from truth.faults import ALL
-from truth.store import Key, Made, Origin, Store, fingerprint
+from truth.recorded import Archive
+from truth.store import Key, Made, Origin, Store, answers_fingerprint, fingerprint
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "truth" / "results.jsonl"
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "int16x8", "int4-weights")
 RUNTIMES = ("onnxruntime", "ai-edge-litert", "openvino")
 TARGETS = ("onnxruntime", "tflite", "openvino")
+ANSWERS = "answers"  # the folder of the cache with recordings
+FIRST = (
+    "digits",
+    "digits-onnx",
+    "digits-torch",
+    "keywords",
+    "pressure",
+    "boxes",
+    "digits-lstm",
+    "digits-attention",
+)  # small trained ones
 CACHE = Path("~/.cache/edgewright-bench/truth").expanduser()
 
 
@@ -40,9 +52,11 @@ def main() -> None:
     about = {"samples": given.samples, "seeds": given.seeds, "draws": given.draws, "machine": machine(),
              "models": list(builders()), "runtimes": measuring.version(*RUNTIMES)}  # fmt: skip
     store = Store(given.results, fingerprint(), about)
-    take_parts(given.results, store)  # of a run that was interrupted
+    take_parts(given.results, store)  # from a run that was interrupted
     try:
-        if given.jobs > 1:
+        if given.judge_again:
+            judging.again(Archive(given.cache / ANSWERS, ""), store, given.models)
+        elif given.jobs > 1:
             shared(given)
         else:
             alone(given, store)
@@ -54,15 +68,15 @@ def main() -> None:
 
 
 def take_parts(results: Path, store: Store) -> None:
-    """Takes the files of the processes that shared a run."""
+    """Imports the files of the processes that shared a run."""
     for part in sorted(results.parent.glob(f"{results.stem}.part*.jsonl")):
         store.take(part)
 
 
 def arguments() -> argparse.Namespace:
-    """What was asked for."""
+    """The command-line arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    names = list(builders())
+    names = sorted(builders(), key=lambda name: name not in FIRST)
     parser.add_argument("--small", action="store_true", help="two models, 100 samples evaluate, no older runtimes; nothing is kept")  # fmt: skip
     parser.add_argument("--models", nargs="+", choices=names, metavar="MODEL", help="of %(choices)s")
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
@@ -73,6 +87,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--draws", type=int, default=1, help="of other goldens and of other calibration data for sound artifacts")  # fmt: skip
     parser.add_argument("--older", action="store_true", help="older versions of the runtimes too, which pip fetches")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=1, help="models that are tried at once")
+    parser.add_argument("--judge-again", action="store_true", help="judge what runs recorded in the cache; nothing is converted")  # fmt: skip
     parser.add_argument("--results", type=Path, metavar="FILE", help=f"default: {RESULTS.relative_to(HERE.parent)}")  # fmt: skip
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER", help="where models and runtimes are kept")  # fmt: skip
     given = parser.parse_args()
@@ -87,7 +102,7 @@ def arguments() -> argparse.Namespace:
 
 
 def alone(given: argparse.Namespace, store: Store) -> None:
-    """All models in this process, one after another."""
+    """Runs all models in this process, one after another."""
     from truth.before import tried_before
     from truth.trials import Trials
 
@@ -95,6 +110,7 @@ def alone(given: argparse.Namespace, store: Store) -> None:
     from edgewright.compile.workers.pool import Workers
 
     failed = []
+    archive = Archive(given.cache / ANSWERS, answers_fingerprint())
     with tempfile.TemporaryDirectory(prefix="edgewright-bench-") as scratch:
         place = Path(scratch)
         fresh_home(place / "home")
@@ -110,8 +126,12 @@ def alone(given: argparse.Namespace, store: Store) -> None:
                 continue
             if not store.of(Key(name, "", ""), Origin):
                 store.add(Key(name, "", ""), Origin(int(case.trained), case.data))
-            with Workers(place / "bench.log") as workers:
-                tried = Trials(case, workers, place / name, given.samples, store)
+            # workers are confined: models lie in examples, packages or the cache, and their data in a scratch folder,
+            # where a verdict in doubt writes fresh samples beside an artifact's goldens
+            with Workers(
+                place / "bench.log", reads=[case.file.parent, given.cache], writes=[place]
+            ) as workers:
+                tried = Trials(case, workers, place / name, given.samples, store, archive)
                 for target in given.targets:
                     for precision in given.precisions:
                         if precision not in targets.load(target).precisions:
@@ -132,7 +152,7 @@ def alone(given: argparse.Namespace, store: Store) -> None:
 
 
 def shared(given: argparse.Namespace) -> None:
-    """The models dealt out to several processes."""
+    """Distributes the models over several processes."""
     flags = [
         "--seeds",
         given.seeds,
@@ -155,14 +175,14 @@ def shared(given: argparse.Namespace) -> None:
     try:
         failed = [child.wait() for child in running]
     finally:
-        for child in running:  # Ctrl-C reaches them too: they write down what they have
+        for child in running:  # Ctrl-C reaches them too: they save what they have
             child.wait()
     if any(failed):
         raise measuring.BenchmarkError("a part of the run failed")
 
 
 def fresh_home(folder: Path) -> None:
-    """A separate state folder that holds the installed toolchains (`edgewright toolchain install`)."""
+    """A separate state folder with the installed toolchains (`edgewright toolchain install`)."""
     from edgewright.config import home
 
     installed = home.home() / "toolchains"
@@ -173,7 +193,7 @@ def fresh_home(folder: Path) -> None:
 
 
 def machine() -> str:
-    """This machine in a line, without its load."""
+    """This machine in one line, without its load."""
     return measuring.machine().partition(", load")[0]
 
 

@@ -1,4 +1,4 @@
-"""Upload of random bytes to one lab board over a local OpenSSH sshd: Session.put beside scp and rsync."""
+"""Measures the upload of random bytes to one lab board over a local OpenSSH sshd: Session.put next to scp and rsync."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import measuring
 from lab_link import Lab, lab, random_file
 from measuring import Figures
 
+from edgewright.nouns.board import SSH_CLIENTS
+
 UPLOAD = str(Path(__file__).with_name("upload.py"))
 GCM = "aes128-gcm@openssh.com"
 
@@ -28,16 +30,18 @@ def main() -> None:
     with lab(1) as link, master(link) as control:
         payload = link.folder / "payload"
         found = measuring.interleave(contenders(link, payload, given.megabytes, control), given.rounds)
-    found["edgewright, session open"] = [
-        {"wall_s": run["put_s"], "mb_per_s": given.megabytes / run["put_s"]} for run in found["edgewright"]
-    ]
+    for name in SSH_CLIENTS[1:]:
+        found[f"edgewright, {name}, session open"] = [
+            {"wall_s": run["put_s"], "mb_per_s": given.megabytes / run["put_s"]}
+            for run in found[f"edgewright, {name}"]
+        ]
     keys = {"mb_per_s": "MB/s", "wall_s": "wall s", "cpu_s": "CPU s"}
     measuring.report(f"Upload of {given.megabytes:g} MB to one board", found, keys, base="scp")
 
 
 @contextmanager
 def master(link: Lab) -> Iterator[str]:
-    """A login that later `scp`s share; the path of its socket."""
+    """A login that later `scp`s share; returns the path of its socket."""
     board = link.boards[0]
     control = str(link.folder / "master")
     common = ["ssh", "-S", control, "-p", str(board.port), *link.options(board)]
@@ -52,13 +56,23 @@ def master(link: Lab) -> Iterator[str]:
 def contenders(
     link: Lab, payload: Path, megabytes: float, control: str
 ) -> dict[str, Callable[[int], Figures]]:
-    """Name -> what uploads new random bytes once."""
+    """Name -> function that uploads new random bytes once."""
     board = link.boards[0]
     options, where = link.options(board), f"{board.user}@{board.address}:payload"
     shell = " ".join(["ssh", "-p", str(board.port), *options])
     scp, what = ["scp", "-q", "-P", str(board.port), *options], [str(payload), where]
     commands = {
-        "edgewright": [sys.executable, UPLOAD, str(link.fleet), str(payload)],
+        **{
+            f"edgewright, {name}": [
+                sys.executable,
+                UPLOAD,
+                str(link.fleet),
+                str(payload),
+                "--ssh-client",
+                name,
+            ]
+            for name in SSH_CLIENTS[1:]
+        },
         "scp": [*scp, *what],
         f"scp -c {GCM}": [*scp, "-c", GCM, *what],
         "scp, connected already": [*scp, "-o", f"ControlPath={control}", *what],

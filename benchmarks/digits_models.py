@@ -1,7 +1,7 @@
 """Digit classifiers of each framework, trained here: `python digits_models.py keras|torch|onnx FOLDER`.
 
-Writes the model and its data beside it: calibration.npz (128 training images) and evaluation.npz (450 held-out images
-with labels). Data are scikit-learn's digits, 8x8 grey, 0..1. Seeds are fixed.
+Writes the model, with calibration.npz (128 training images) and evaluation.npz (450 held-out images with labels) next to it.
+The data are scikit-learn's digits, 8x8 grey, 0..1. Seeds are fixed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def load() -> tuple[Any, Any, Any, Any]:
 
 
 def keras(images: Any, labels: Any, file: Path) -> None:
-    """Two convolutions with batch normalisation, a dense layer; NHWC."""
+    """Two convolutions with batch normalisation and a dense layer; NHWC."""
     import keras as framework
 
     framework.utils.set_random_seed(SEED)
@@ -51,7 +51,7 @@ def keras(images: Any, labels: Any, file: Path) -> None:
 
 
 def torch(images: Any, labels: Any, file: Path) -> None:
-    """The same net; NCHW, exported with a batch of one."""
+    """The same network; NCHW, exported with a batch of one."""
     import torch as framework
 
     framework.manual_seed(SEED)
@@ -72,7 +72,7 @@ def torch(images: Any, labels: Any, file: Path) -> None:
 
 
 def onnx(images: Any, labels: Any, file: Path) -> None:
-    """scikit-learn's perceptron of two hidden layers, written as Gemm and Relu."""
+    """scikit-learn's perceptron with two hidden layers, written as Gemm and Relu."""
     from onnx import TensorProto, helper, numpy_helper, save
     from sklearn.neural_network import MLPClassifier
 
@@ -98,7 +98,7 @@ def onnx(images: Any, labels: Any, file: Path) -> None:
 
 
 def main() -> None:
-    """Trains one."""
+    """Trains one model."""
     kind, folder = sys.argv[1], Path(sys.argv[2])
     train, held_out, labels, held_out_labels = load()
     {"keras": keras, "torch": torch, "onnx": onnx}[kind](train, labels, folder / FILES[kind])

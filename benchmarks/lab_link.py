@@ -1,4 +1,4 @@
-"""Lab boards for benchmarks: a lab with a separate state folder, and what `ssh` and its kin need to reach it."""
+"""Lab boards for benchmarks: a lab with a separate state folder, and the options for `ssh` and similar tools to reach it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Lab:
     """A running lab.
 
     Attributes:
-        folder: scratch space; gone at the end.
+        folder: scratch space; removed at the end.
         known_hosts: the boards' host keys, as OpenSSH reads them.
     """
 
@@ -33,7 +33,7 @@ class Lab:
     known_hosts: Path
 
     def options(self, board: LabBoard) -> list[str]:
-        """OpenSSH's options for one board, the port left out: `ssh` and `scp` spell it differently."""
+        """OpenSSH's options for one board, without the port, which `ssh` and `scp` spell differently."""
         settings = {
             "UserKnownHostsFile": str(self.known_hosts), "StrictHostKeyChecking": "yes",
             "IdentitiesOnly": "yes", "BatchMode": "yes", "LogLevel": "ERROR",
@@ -53,10 +53,10 @@ class Lab:
 
 @contextmanager
 def lab(count: int, *, python: str | None = None) -> Iterator[Lab]:
-    """Starts `count` boards with OpenSSH; none of them, and nothing of them, is left at the end.
+    """Starts `count` boards with OpenSSH; removes them completely at the end.
 
     Args:
-        python: absolute path of the boards' Python; the first that their login finds by default.
+        python: absolute path of the boards' Python; by default the first one that their login finds.
     """
     folder = Path(tempfile.mkdtemp(prefix="edgewright-bench-"))
     before = os.environ.get("EDGEWRIGHT_HOME")
@@ -83,10 +83,10 @@ def lab(count: int, *, python: str | None = None) -> Iterator[Lab]:
 
 
 def allow_sftp(board: LabBoard) -> None:
-    """Gives a board the SFTP that scp and pyinfra need: a lab's boards have none, as edgewright needs none.
+    """Enables on a board the SFTP that scp and pyinfra need; lab boards do not have it, as edgewright does not use it.
 
     Raises:
-        TimeoutError: its sshd does not take the new configuration up.
+        TimeoutError: its sshd does not load the new configuration.
     """
     config, log = board.folder / "sshd_config", board.folder / "server.log"
     config.write_text(f"{config.read_text()}Subsystem sftp internal-sftp\n")
@@ -99,7 +99,7 @@ def allow_sftp(board: LabBoard) -> None:
 
 
 def random_file(path: Path, megabytes: float) -> Path:
-    """Writes so many random bytes (1 MB = 10**6), which no compression makes smaller."""
+    """Writes `megabytes` (1 MB = 10**6 bytes) of random bytes, which cannot be compressed."""
     left = int(megabytes * 1e6)
     with path.open("wb") as file:
         while left:

@@ -1,4 +1,4 @@
-"""What all benchmarks here share: interleaved rounds, CPU seconds of child processes, one Markdown table."""
+"""Code that the benchmarks share: interleaved rounds, CPU seconds of child processes, Markdown tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Spent:
-    """What a finished process took: wall and CPU (user + system, its waited-for descendants included) seconds.
+    """The cost of a finished process: wall and CPU seconds (user + system, including its waited-for descendants).
 
     Attributes:
         output: its stdout.
@@ -35,14 +35,14 @@ class Spent:
 
 
 class BenchmarkError(SystemExit):
-    """A benchmark cannot go on: a contender failed."""
+    """A benchmark cannot continue because a contender failed."""
 
 
 def process(argv: Sequence[str]) -> Spent:
     """Runs a process to its end.
 
     Raises:
-        BenchmarkError: it failed; the end of its stderr is in the message.
+        BenchmarkError: it failed; the message quotes the end of its stderr.
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         began = time.perf_counter()
@@ -57,7 +57,7 @@ def process(argv: Sequence[str]) -> Spent:
 
 
 def read_all(file: IO[bytes]) -> str:
-    """What a process wrote into a file."""
+    """The contents of a process's output file."""
     file.seek(0)
     return file.read().decode("utf-8", "replace")
 
@@ -65,11 +65,11 @@ def read_all(file: IO[bytes]) -> str:
 def interleave(
     contenders: Mapping[str, Callable[[int], Figures]], rounds: int, *, warmup: bool = True
 ) -> dict[str, list[Figures]]:
-    """Every contender once a round (A B C, B C A, ...), so that what disturbs one disturbs all.
+    """Runs every contender once per round (A B C, B C A, ...), so that disturbances affect all of them.
 
     Args:
-        contenders: name -> what measures it once; it is given the round's number, -1 for the warm-up.
-        warmup: each is run once before, and that run is not counted.
+        contenders: name -> function that measures it once; called with the round's number, -1 for the warm-up.
+        warmup: add a round first that is not counted.
     """
     names = list(contenders)
     found: dict[str, list[Figures]] = {name: [] for name in names}
@@ -90,9 +90,9 @@ def median(runs: Iterable[Figures], key: str) -> float:
 
 
 def ratios(runs: Sequence[Figures], base: Sequence[Figures], key: str) -> str:
-    """The median of the rounds' own ratios, and the least and greatest of them.
+    """The median of the rounds' ratios, with the least and the greatest.
 
-    What changes from round to round, such as the machine's load, is in both and so falls out of the ratio.
+    Influences that change from round to round, such as the machine's load, affect both figures and cancel out.
     """
     found = [mine[key] / other[key] for mine, other in zip(runs, base, strict=True) if other[key]]
     if not found:
@@ -101,7 +101,7 @@ def ratios(runs: Sequence[Figures], base: Sequence[Figures], key: str) -> str:
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
+    """Wilson's 95 % interval of a proportion."""
     if not of:
         return 0.0, 1.0
     part, z2 = hits / of, 1.959964**2
@@ -110,10 +110,10 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
 
 
 def clopper_pearson(hits: int, of: int) -> tuple[float, float]:
-    """The exact 95 % interval of a share."""
+    """The exact 95 % interval of a proportion."""
 
     def at_most(count: int, part: float) -> float:
-        """The chance of so many hits, or fewer."""
+        """The probability of `hits` or fewer."""
         logs = (math.log(part), math.log1p(-part))
         terms = (
             math.lgamma(of + 1)
@@ -136,10 +136,10 @@ def clopper_pearson(hits: int, of: int) -> tuple[float, float]:
 
 
 def report(title: str, found: Mapping[str, Sequence[Figures]], keys: Mapping[str, str], *, base: str) -> None:
-    """Prints a table: a row a contender, medians, and for each figure the ratio to that of `base`.
+    """Prints a table with one row per contender: medians, and for each figure the ratio to that of `base`.
 
     Args:
-        keys: figure -> heading with its unit. A figure that a contender does not have is a dash.
+        keys: figure -> heading with its unit. A figure that a contender lacks is a dash.
     """
     heads = [part for heading in keys.values() for part in (heading, f"/ {base}")]
     rows = []
@@ -167,12 +167,12 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def number(value: float) -> str:
-    """A figure with three or four digits that mean something."""
+    """A figure with three or four significant digits."""
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def machine() -> str:
-    """This machine in a line, without its name."""
+    """This machine in one line, without its name."""
     load = os.getloadavg()[0]
     return (
         f"{os.cpu_count()}-core {platform.machine()}, Linux {platform.release().split('-')[0]}, "
@@ -186,10 +186,10 @@ def version(*distributions: str) -> str:
 
 
 def program(name: str) -> str:
-    """The program `name` of this Python's environment."""
+    """The path of the program `name` in this Python's environment."""
     return str(Path(sys.executable).parent / name)
 
 
 def say(text: str) -> None:
-    """Progress, on stderr."""
+    """Prints progress to stderr."""
     print(text, file=sys.stderr, flush=True)

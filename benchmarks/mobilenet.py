@@ -1,7 +1,7 @@
 """MobileNetV2 with seeded random weights: `python mobilenet.py FILE.keras`.
 
-The weights are He-normal, layer by layer with each layer's own fan-in: with Keras' own initialisation the
-activations decay until every class of every input answers 0.001, and a benchmark would run on denormal numbers.
+The weights are He-normal with each layer's own fan-in: with Keras' default initialisation the
+activations decay until every class is 0.001 for every input, and a benchmark would run on denormal numbers.
 The batch normalisations stay at identity; every converter folds them.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 SEED = 7
 SIZE = 224
-LEAST_SPREAD = 1e-3  # between the outputs of two inputs
+LEAST_SPREAD = 1e-3  # least difference between the outputs of two inputs
 
 
 def build() -> Any:
@@ -39,7 +39,7 @@ def build() -> Any:
 
 
 def check(outputs: Any) -> None:
-    """Refuses a model that gives the same output for two inputs, or one that is not finite."""
+    """Refuses a model whose outputs are not finite, or are the same for two inputs."""
     spread = float(abs(outputs[0] - outputs[1]).max())
     if not spread > LEAST_SPREAD:
         raise SystemExit(f"the outputs do not differ between inputs: {spread:.2g}")

@@ -1,6 +1,6 @@
-"""What is measured as edgewright's upload: `python upload.py FLEET FILE`, in a separate process.
+"""Edgewright's upload, to be measured in a separate process: `python upload.py FLEET FILE`.
 
-Sends one file to every board of a fleet, prints the seconds of each board's session and of its `put` as JSON.
+Sends one file to every board of a fleet, and prints the seconds of each board's session and of its `put` as JSON.
 """
 
 from __future__ import annotations
@@ -11,25 +11,28 @@ import sys
 import time
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from edgewright.config import fleet as fleets
 from edgewright.connect.session import open_session
-from edgewright.deploy.executor import PARALLEL, FanOut
+from edgewright.deployments.executor import PARALLEL, FanOut
 from edgewright.errors import EdgewrightError
-from edgewright.nouns.board import Board
+from edgewright.nouns.board import PARAMIKO, SSH_CLIENTS, Board
 
 
 def main() -> None:
-    """Runs it."""
+    """Uploads the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("fleet", type=Path)
     parser.add_argument("file", type=Path)
     parser.add_argument("--parallel", type=int, default=PARALLEL)
+    parser.add_argument("--ssh-client", choices=SSH_CLIENTS, default=PARAMIKO)
     given = parser.parse_args()
     fleet = fleets.load(given.fleet)
 
     def upload(board: Board) -> dict[str, float]:
         began = time.perf_counter()
-        with open_session(board, fleet) as session:
+        with open_session(replace(board, ssh_client=given.ssh_client), fleet) as session:
             opened = time.perf_counter()
             session.put(given.file, label=given.file.name)
             put_s = time.perf_counter() - opened

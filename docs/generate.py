@@ -1,4 +1,4 @@
-"""Writes the parts of the documentation that the code knows: commands, targets, profiles, the wire, error codes.
+"""Writes the parts of the documentation that come from the code: commands, targets, profiles, the wire, error codes.
 
 `python docs/generate.py` writes, `--check` only reports what is out of date (and then exits with 1).
 """
@@ -71,7 +71,7 @@ MEANINGS = {
 
 
 def edge_tables() -> list[str]:
-    """What can be converted to what: an overview, then every way with its precisions, stages and toolchains."""
+    """The possible conversions: an overview, then every route with its precisions, stages and toolchains."""
     cells = route_matrix.cells()
     rows = ["## What can be converted to what\n"]
     rows.append("| source | " + " | ".join(targets.names()) + " |")
@@ -141,7 +141,7 @@ def board_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-# The systems that boards usually have: title, Python, architecture of the userland, libc and its version.
+# Common systems on boards: title, Python, architecture of the userland, libc and its version.
 SYSTEMS = [
     ("Raspberry Pi OS Bullseye, 64-bit", "3.9", "aarch64", "glibc", "2.31"),
     ("Raspberry Pi OS Bullseye, 32-bit", "3.9", "armv7l", "glibc", "2.31"),
@@ -163,12 +163,12 @@ SYSTEMS = [
 
 
 def system_table() -> str:
-    """Which runtimes `provision` gives to the systems that boards usually have."""
+    """The runtimes that `provision` installs on common systems."""
     names = [name for name in targets.names() if targets.load(name).runtimes]
     head = " | ".join(names)
     rows = [
         "\n## Which runtime a system gets\n",
-        "The best wheel of each target for the system's own Python, `-` where there is none. ¹ There is no wheel of numpy for 32-bit",
+        "The best wheel of each target for the system's own Python, `-` if there is none. ¹ There is no wheel of numpy for 32-bit",
         "Arm: the system's own is used (`sudo apt install python3-numpy`).\n",
         f"| system | Python | userland | libc | {head} |\n|---|---|---|---|{'---|' * len(names)}",
     ]
@@ -185,7 +185,7 @@ def system_table() -> str:
 
 
 def truth_page() -> dict[str, str]:
-    """docs/truth.md, from what `benchmarks/bench_truth.py` found; that it has not run where it has not."""
+    """docs/truth.md, from the results of `benchmarks/bench_truth.py`; states if there are none."""
     sys.path.insert(0, str(FOLDER.parent / "benchmarks"))
     from truth import page
 
@@ -193,7 +193,7 @@ def truth_page() -> dict[str, str]:
 
 
 def wire_pages() -> dict[str, str]:
-    """docs/wire.md, of which the commands are made, and docs/errors.md."""
+    """docs/wire.md, with its commands from the code, and docs/errors.md."""
     sys.path.insert(0, str(FOLDER))
     import wire_pages as made
 
@@ -201,7 +201,7 @@ def wire_pages() -> dict[str, str]:
 
 
 def dead_links(folder: Path = FOLDER) -> list[str]:
-    """`page: link` of each link from a page to a file that is not there."""
+    """`page: link` for each link from a page to a missing file."""
     pages = [*sorted(folder.glob("*.md")), *sorted(folder.parent.glob("[A-Z]*.md"))]
     return [
         f"{page.name}: {link}"
@@ -212,7 +212,7 @@ def dead_links(folder: Path = FOLDER) -> list[str]:
 
 
 def main() -> int:
-    """Writes or checks; returns the exit code."""
+    """Writes or checks the pages; returns the exit code."""
     pages = {
         **truth_page(),
         **wire_pages(),

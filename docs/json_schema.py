@@ -43,7 +43,7 @@ def schema() -> Schema:
 
 
 def _published(part: Any) -> Any:
-    """Every key is always printed, and a newer version may add some: all are required, others are allowed."""
+    """Marks all keys as required, as each is always printed, and allows others, as a newer version may add some."""
     if isinstance(part, list):
         return [_published(one) for one in part]
     if not isinstance(part, dict):
@@ -62,7 +62,7 @@ def _published(part: Any) -> Any:
 
 
 def described(docstring: str) -> tuple[str, dict[str, str]]:
-    """The summary of a record's docstring, and what its `Attributes` say of each key."""
+    """The summary of a record's docstring, and the description of each key in its `Attributes`."""
     summary, _, rest = inspect.cleandoc(docstring).partition("Attributes:")
     found: dict[str, str] = {}
     for name, about in re.findall(r"^    ([a-z_0-9, ]+): (.*(?:\n {8,}.*)*)", rest, re.MULTILINE):
@@ -71,7 +71,7 @@ def described(docstring: str) -> tuple[str, dict[str, str]]:
 
 
 def lost(old: Schema, new: Schema) -> list[str]:
-    """Keys that programs may rely on and that are gone, or have another type, though the schema's number is the same."""
+    """Keys that programs may rely on and that were removed, or have another type, although the schema's number is the same."""
     if old.get("schema") != new.get("schema"):
         return []
     before, after = keys(old), keys(new)
@@ -79,9 +79,9 @@ def lost(old: Schema, new: Schema) -> list[str]:
 
 
 def keys(whole: Schema) -> dict[str, set[str]]:
-    """Path of each key, such as `status.result.boards[].result.models{}.current` -> the types that it may have.
+    """Path of each key, such as `status.result.boards[].result.models{}.current` -> its possible types.
 
-    Records are followed, so that their own names do not matter.
+    Records are expanded, so that their own names do not matter.
     """
     found: dict[str, set[str]] = {}
     for one in whole["oneOf"]:
@@ -142,19 +142,19 @@ def page(whole: Schema) -> str:
 
 
 def generic(parts: Schema) -> Schema:
-    """`BoardAnswer`, whatever its result is."""
+    """The name of a generic record, such as `BoardAnswer`, without its result's type."""
     found = next(one for name, one in parts.items() if name.startswith("BoardAnswer_"))
     about = found["properties"]["result"]["description"]
     return {**found, "properties": {**found["properties"], "result": {"description": about}}}
 
 
 def cell(about: str) -> str:
-    """Text in a table."""
+    """Text for a table cell."""
     return about.replace("|", "\\|")
 
 
 def spoken(kind: Schema) -> str:
-    """A type, for people."""
+    """A type, in words."""
     if "$ref" in kind:
         name = kind["$ref"].rpartition("/")[2]
         if name.endswith("_"):
@@ -181,7 +181,7 @@ def text() -> str:
     """docs/json-schema.json.
 
     Raises:
-        SystemExit: a key is gone, or has another type, and SCHEMA is the same.
+        SystemExit: a key was removed, or has another type, and SCHEMA is the same.
     """
     new = schema()
     gone = lost(json.loads(FILE.read_text()), new) if FILE.exists() else []

@@ -23,7 +23,7 @@ What each module is, by its own docstring. [ARCHITECTURE.md](../ARCHITECTURE.md)
 
 
 def summary(path: Path) -> str:
-    """The first sentence of a module's docstring, on one line; empty without one."""
+    """The first sentence of a module's docstring, on one line; empty if there is no docstring."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     paragraph = " ".join(text.split("\n\n")[0].split())
     return re.split(r"(?<=\.)\s+(?=[A-Z`])", paragraph)[0].replace("|", "\\|")
@@ -49,7 +49,7 @@ def rooms(root: Path = ROOT) -> str:
 
 
 def architecture(text: str) -> str:
-    """ARCHITECTURE.md with today's table of packages."""
+    """ARCHITECTURE.md with the current table of packages."""
     before, rest = text.split(BEGIN)
     return before + BEGIN + rooms() + END + rest.split(END)[1]
 

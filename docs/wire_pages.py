@@ -1,4 +1,4 @@
-"""The parts of docs/wire.md that the code knows, and docs/errors.md: from the records of the wire and the enum of codes."""
+"""The parts of docs/wire.md and docs/errors.md that come from the code: from the records of the wire and the enum of codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from edgewright.errors import Code
-from edgewright.wire import answers, commands, types
+from edgewright.wire import answers, caps, commands, types
 
 BEGIN, END = "<!-- written by `make docs` from the code: begin -->\n", "<!-- end -->\n"
 PLAIN = {
@@ -22,11 +22,11 @@ PLAIN = {
     type(None): "null",
     object: "anything",
 }
-AGENT_LAST = Code.UNKNOWN_COMMAND  # the codes up to it are the agent's
+AGENT_LAST = Code.UNKNOWN_COMMAND  # codes up to this one are the agent's
 
 
 def wire(page: str) -> str:
-    """The page with its generated part as it has to be."""
+    """The page with its generated part updated."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return before + BEGIN + section() + END + after
@@ -34,7 +34,7 @@ def wire(page: str) -> str:
 
 def section() -> str:
     """Types of arguments, commands, and the records in answers."""
-    rows = ["\n### Types of arguments\n", "| type | is |", "|---|---|"]
+    rows = [*limits(), "\n### Types of arguments\n", "| type | is |", "|---|---|"]
     rows += [f"| {word} | {described(word)} |" for word in sorted(types.WORDS)]
     for command in commands.COMMANDS:
         rows += [
@@ -42,7 +42,7 @@ def section() -> str:
             f"### {title(command)}\n",
             document(command),
             "",
-            f"Arguments: {arguments(command)}.",
+            f"Arguments: {arguments(command)}. Time limit: {command.limit_s:g} s.",
             "",
         ]
         rows += [f"Answer: {answered(command)}"]
@@ -52,13 +52,31 @@ def section() -> str:
     return "\n".join(rows)
 
 
+def limits() -> list[str]:
+    """The table of caps."""
+    rows = [
+        "\n### What the host takes\n",
+        "A board may say anything: each place where the host reads from one has a cap.\n",
+    ]
+    rows += ["| the host reads | at most | and no more than | more is |", "|---|---|---|---|"]
+    rows += [f"| {cap.reads} | {amount(cap)} | {cap.tighter or '-'} | {cap.then} |" for cap in caps.CAPS]
+    return rows
+
+
+def amount(cap: caps.Cap) -> str:
+    """The cap in words."""
+    if cap.unit != "bytes":
+        return f"{cap.most} {cap.unit}"
+    return f"{cap.most // caps.MIB} MiB" if cap.most >= caps.MIB else f"{cap.most // 1024} KiB"
+
+
 def title(command: type[commands.Command[Any]]) -> str:
     """The heading of a command."""
     return f"`{command.do}`" + (" without inputs" if command is commands.Describe else "")
 
 
 def document(record: type) -> str:
-    """A docstring; its list of attributes as a sentence each."""
+    """A docstring, with its list of attributes as bullet points."""
     text = inspect.getdoc(record) or ""
     what, _, attributes = text.partition("\nAttributes:\n")
     lines = [line.strip() for line in re.sub(r"\n\s{8,}", " ", "\n" + attributes).split("\n") if line.strip()]
@@ -67,7 +85,7 @@ def document(record: type) -> str:
 
 
 def described(word: str) -> str:
-    """What a type of argument takes."""
+    """The values that a type of argument accepts."""
     kind = types.WORDS[word]
     if get_origin(kind) is Annotated:
         return next(str(one.description) for one in get_args(kind)[1:] if one.description)
@@ -105,7 +123,7 @@ def word_of(kind: Any) -> str:
 
 
 def answered(command: type[commands.Command[Any]]) -> str:
-    """What a command is answered with."""
+    """The answer to a command."""
     record = command.answer()
     if record is answers.Nothing:
         return "`{}`."
@@ -118,7 +136,7 @@ def shape(record: type, *, words: bool = False) -> str:
     """An object of JSON: its keys with their types; optional ones with `?`.
 
     Args:
-        words: types are those of arguments.
+        words: use the words for types of arguments.
     """
     hints = get_type_hints(record, include_extras=True)
     keys = [
@@ -157,7 +175,7 @@ def named(kind: Any) -> str:
 
 
 def structs_in(kind: Any) -> set[type]:
-    """The records of the wire that a type is made of."""
+    """The records of the wire that a type consists of."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         if kind.__module__ != answers.__name__:
             return set()
@@ -167,7 +185,7 @@ def structs_in(kind: Any) -> set[type]:
 
 
 def nested() -> set[type]:
-    """The records that answers hold, but for the answers themselves; and what errors hold."""
+    """The records nested in answers, without the answers themselves, and the record in errors."""
     whole = {command.answer() for command in commands.COMMANDS}
     return (set[type]().union(*(structs_in(one) for one in whole)) - whole) | {answers.About}
 
@@ -188,5 +206,5 @@ def errors(notice: str) -> str:
 
 
 def pages(folder: Path, notice: str) -> dict[str, str]:
-    """Name -> text of the pages that are made here."""
+    """Name -> text of the generated pages."""
     return {"wire.md": wire((folder / "wire.md").read_text()), "errors.md": errors(notice)}

@@ -1,4 +1,4 @@
-"""What every test gets. The fixtures and helpers that folders share are in tests/kit."""
+"""Fixtures of all tests. Fixtures and helpers that folders share are in tests/kit."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 import needs
 import pytest
@@ -28,7 +29,7 @@ SMALL_MODELS = Path(__file__).parent / "small_models"
 
 @pytest.fixture(autouse=True, scope="session")
 def others_at_work() -> Iterator[None]:
-    """What runs beside a test makes none of its measurements invalid."""
+    """Other processes on this machine must not make a test's measurements invalid."""
     from edgewright.measure import validity
 
     with pytest.MonkeyPatch.context() as patch:
@@ -38,15 +39,44 @@ def others_at_work() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def usual_umask() -> Iterator[None]:
-    """The usual umask: the agent's own, which a test may leave behind, must not decide what the next one sees."""
+    """Sets the usual umask: a test may leave the agent's umask behind, which must not affect the next one."""
     before = os.umask(0o022)
     yield
     os.umask(before)
 
 
+OWN_TARGETS: dict[str, ModuleType] = {}
+
+
+@pytest.fixture(autouse=True)
+def runners_of_agents() -> Iterator[None]:
+    """Restores the modules of targets: an agent in this process imports runners from memory under their names.
+
+    The very modules that tests imported come back: a copy would not be the one that another module refers to.
+    """
+    OWN_TARGETS.update((name, one) for name, one in targets_imported() if not from_memory(one.__loader__))
+    yield
+    sys.meta_path[:] = [one for one in sys.meta_path if not from_memory(one)]
+    gone = [name for name, one in targets_imported() if from_memory(one.__loader__)]
+    if gone or OWN_TARGETS.keys() - sys.modules.keys():
+        for name in gone:
+            del sys.modules[name]
+        sys.modules.update(OWN_TARGETS)
+
+
+def targets_imported() -> list[tuple[str, ModuleType]]:
+    """The imported modules of `edgewright_targets`."""
+    return [(name, one) for name, one in sys.modules.items() if name.split(".")[0] == "edgewright_targets"]
+
+
+def from_memory(loader: object) -> bool:
+    """Whether modules come from an agent's packages in memory."""
+    return type(loader).__name__ == "MemoryImporter"
+
+
 @pytest.fixture(scope="session")
 def kept_between_runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all workers share, and the next run finds again: for what takes long to make and is checked by a key."""
+    """A folder that all workers and later runs share: for files that take long to make and have a key."""
     if cache := getattr(request.config, "cache", None):
         return Path(cache.mkdir("made"))
     base = tmp_path_factory.getbasetemp()
@@ -55,7 +85,7 @@ def kept_between_runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
 
 @pytest.fixture(scope="session")
 def small_models(kept_between_runs: Path) -> Callable[[str], Path]:
-    """The folder of the small models of a kind, made when first asked for: `small_models("onnx")`.
+    """The folder of the small models of a kind, made at first use: `small_models("onnx")`.
 
     Kinds and what they write stand in tests/small_models/__main__.py; all models have names in common, such as
     `cnn` and `lstm`. `small_models("torch") / "torch_models.py"` is the module, `<it>:cnn` a source.
@@ -89,7 +119,7 @@ def small_models(kept_between_runs: Path) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def toolchain_folder(kept_between_runs: Path) -> Callable[[str], Path]:
-    """`toolchain_folder("onnx2tf")`: where a toolchain is, installed when first asked for."""
+    """`toolchain_folder("onnx2tf")`: the folder of a toolchain, installed at first use."""
     place = kept_between_runs / "with_toolchains"
 
     def installed(name: str) -> Path:
@@ -106,9 +136,20 @@ def toolchain_folder(kept_between_runs: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    """Worker processes that the tests share, as the compilations of one command do: starting one takes long."""
-    with Workers(tmp_path_factory.mktemp("log") / "convert.log") as running:
+def worker_folders(
+    tmp_path_factory: pytest.TempPathFactory, kept_between_runs: Path
+) -> dict[str, list[Path]]:
+    """The paths that shared workers may read: otherwise each test's source would restart them. Commands grant less."""
+    base = tmp_path_factory.getbasetemp()
+    return {"reads": [kept_between_runs, Path(__file__).parents[1]], "writes": [base]}
+
+
+@pytest.fixture(scope="session")
+def workers(
+    tmp_path_factory: pytest.TempPathFactory, worker_folders: dict[str, list[Path]]
+) -> Iterator[Workers]:
+    """Worker processes that tests share, as the compilations of one command do, since starting one takes long."""
+    with Workers(tmp_path_factory.mktemp("log") / "convert.log", **worker_folders) as running:
         yield running
 
 
@@ -134,20 +175,21 @@ def survived(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Tests without a real sshd are none. And Ctrl-C means something, even where CI was started in the background."""
+    """Refuses to run without a real sshd, and makes signals work even if CI runs in the background, or under `nohup`."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     needs.refuse_without()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What was skipped for lack of a tool, counted."""
+    """Counts the tests that were skipped for lack of a tool."""
     needs.summarise(terminalreporter)
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
-    """In CI a skip is a failure: what is not run proves nothing."""
+    """Fails a skipped test in CI: a test that does not run proves nothing."""
     outcome = yield
     report = outcome.get_result()
     if report.skipped and os.environ.get("CI"):

@@ -1,7 +1,7 @@
 """The .pyz as a program: `python3 agent.pyz serve|guard|status --root R`.
 
-`serve` is for boards with a forced command: the installed agent answers, whatever loader or agent the
-hello names, and runs models by the runners in its own .pyz alone.
+`serve` is for boards with a forced command: the installed agent answers, whichever loader or agent the
+hello names, and runs models only with the runners in its own .pyz.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ USAGE = "usage: python3 agent.pyz serve|guard|status --root FOLDER"
 
 
 def read_hello() -> "shapes.Hello":
-    """The hello line from descriptor 0, byte by byte: what follows is not ours yet."""
+    """Read the hello line from descriptor 0, byte by byte: the bytes after it belong to the session."""
     line = bytearray()
     while not line.endswith(b"\n"):
         byte = os.read(0, 1)
@@ -33,11 +33,11 @@ def main(data: "bytes") -> "None":
         sys.exit(64)
     verb, root = arguments[0], arguments[2]
     if verb == "serve":
-        from edgewright_agent.installed import runners  # only what the verb needs: a board is slow
+        from edgewright_agent.installed import runners  # import only what the verb needs: a board is slow
         from edgewright_agent.session import server  # as above
 
         hello = read_hello()
-        hello["root"], hello["group"] = root, None  # the administrator's, not the host's
+        hello["root"], hello["group"] = root, None  # the administrator decides these, not the host
         hello["agent"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
         server.main(hello, data, runners.inside(data))
     else:

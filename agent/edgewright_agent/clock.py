@@ -1,11 +1,11 @@
-"""Time that a wrong wall clock cannot upset: seconds since boot, and the id of the boot."""
+"""Time that does not depend on the wall clock: seconds since boot, and the id of the boot."""
 
 import os
 import time
 
 from edgewright_agent import shapes
 
-CLOCK_BOOTTIME = 7  # by number: Python 3.6 does not know its name. It runs on while the board sleeps
+CLOCK_BOOTTIME = 7  # by number: Python 3.6 lacks the name. It keeps running while the board sleeps
 
 
 def now() -> "float":
@@ -20,19 +20,19 @@ def boot_id() -> "str":
 
 
 def in_seconds(seconds: "float") -> "shapes.Deadline":
-    """A deadline so many seconds from now: `{"boot_id", "at"}`."""
+    """A deadline that many seconds from now: `{"boot_id", "at"}`."""
     return {"boot_id": boot_id(), "at": now() + seconds}
 
 
 def left(deadline: "shapes.Deadline") -> "float":
-    """Seconds until a deadline; 0 or less once it passed, or in another boot."""
+    """Seconds until a deadline; 0 or less once it has passed, or in another boot."""
     if deadline["boot_id"] != boot_id():
         return 0.0
     return deadline["at"] - now()
 
 
 def owner() -> "shapes.Owner":
-    """This process, so that another can tell later whether it still runs: `{"pid", "started", "boot_id"}`."""
+    """A record of this process, by which others can check if it still runs: `{"pid", "started", "boot_id"}`."""
     return {"pid": os.getpid(), "started": started(os.getpid()), "boot_id": boot_id()}
 
 
@@ -45,7 +45,7 @@ def alive(process: "shapes.Owner") -> "bool":
 
 
 def started(pid: "int") -> "int | None":
-    """When a process began, clock ticks after boot; None where there is none."""
+    """When a process started, in clock ticks after boot; None if it does not exist."""
     try:
         with open("/proc/%d/stat" % pid, "rb") as file:
             fields = file.read().rsplit(b")", 1)[1].split()

@@ -1,8 +1,8 @@
-"""The first code on the board: finds or asks for the agent's bytes, checks their hash and runs them
+"""The first code on the board: finds or requests the agent's bytes, checks their hash and runs them
 from memory.
 
-`protocol.BOOT` executes this file's text with the host's hello at hand as `hello`. Nothing is imported
-from the agent before its bytes are verified, and no file is read twice: what was hashed is what runs.
+`protocol.BOOT` executes this file's text with the host's hello as `hello`. Nothing is imported
+from the agent before its bytes are verified, and no file is read twice: the hashed bytes are the ones that run.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ MAX_AGENT = 4 * 1024 * 1024  # bytes of the .pyz
 
 
 class Refused(Exception):
-    """The agent cannot be started: (code, message)."""
+    """The agent cannot start: (code, message)."""
 
 
 class MemoryImporter(object):
@@ -34,7 +34,7 @@ class MemoryImporter(object):
         self.sources, self.package = sources, package
 
     def member(self, fullname: "str") -> "tuple[str, bool]":
-        """(name of the source, is a package) of a module; no name where there is none."""
+        """(name of the source, is a package) of a module; the name is empty if there is no such module."""
         base = fullname.replace(".", "/")
         for name, package in ((base + "/__init__.py", True), (base + ".py", False)):
             if name in self.sources:
@@ -51,11 +51,11 @@ class MemoryImporter(object):
         found = self.member(fullname) if fullname.split(".")[0] == self.package else ("", False)
         if not found[0]:
             return None
-        # the stub of the standard library asks for `load_module`, which Python 3.4 did away with
+        # typeshed requires `load_module`, which Python 3.4 made obsolete
         return importlib.util.spec_from_loader(fullname, self, origin=found[0], is_package=found[1])  # type: ignore[arg-type]
 
     def create_module(self, spec: "importlib.machinery.ModuleSpec") -> "None":  # noqa: ARG002 - the import system's signature
-        """None: the default module object will do."""
+        """Return None, for a default module object."""
         return None
 
     def exec_module(self, module: "types.ModuleType") -> "None":
@@ -71,18 +71,21 @@ class MemoryImporter(object):
 def install(data: "bytes") -> "None":
     """Make the modules of a .pyz importable from memory, before any other place.
 
-    All sources are one member, `sources.json`: packed together they take two thirds of what they take
-    one by one.
+    All sources are one member, names and texts in turn: compressed together they take two thirds of the space that
+    separate members take.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        sources = json.loads(archive.read("sources.json").decode("ascii"))
-    sys.meta_path.insert(0, MemoryImporter(sources, "edgewright_agent"))
+        parts = archive.read("sources").decode("ascii").split("\0")
+    sys.meta_path.insert(0, MemoryImporter(dict(zip(parts[::2], parts[1::2])), "edgewright_agent"))
 
 
 def kept(root: "str", sha256: "str") -> "bytes | None":
-    """The bytes of `<root>/agent/<sha256>.pyz`, or None where they are absent or not what the name says."""
+    """The bytes of `<root>/agent/<sha256>.pyz`, or None if the file is absent or its hash does not match its name."""
+    path = os.path.join(root, "agent", sha256 + ".pyz")
+    if not os.path.isfile(path):
+        return None
     try:
-        with open(os.path.join(root, "agent", sha256 + ".pyz"), "rb") as file:
+        with open(path, "rb") as file:
             data = file.read(MAX_AGENT + 1)
     except OSError:
         return None
@@ -90,7 +93,7 @@ def kept(root: "str", sha256: "str") -> "bytes | None":
 
 
 def receive(size: "int") -> "bytes":
-    """Exactly `size` bytes from descriptor 0."""
+    """Read exactly `size` bytes from descriptor 0."""
     pieces = bytearray()
     while len(pieces) < size:
         piece = os.read(0, min(65536, size - len(pieces)))
@@ -103,13 +106,13 @@ def receive(size: "int") -> "bytes":
 
 
 def say(hello: "dict[str, object]", message: "dict[str, object]") -> "None":
-    """One line to the host, with its nonce."""
+    """Write one line to the host, with its nonce."""
     line = dict(message, edgewright=1, nonce=hello.get("nonce"))
     os.write(1, json.dumps(line, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n")
 
 
 def fetch(hello: "dict[str, object]", entry: "str") -> "bytes":
-    """The agent's verified bytes: kept on the board, else sent by the host."""
+    """Get the agent's verified bytes: from the board, else from the host."""
     root = os.path.expanduser(str(hello["root"]))
     named = hello["agent"]
     if not isinstance(named, dict):

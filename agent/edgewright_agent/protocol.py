@@ -1,7 +1,7 @@
 """Wire, version 1: names and limits that host and agent share. See docs/wire.md.
 
-JSON, one object a line, over the SSH exec channel's stdin and stdout; stderr is log. File bytes travel
-raw on the same stream, after the line that announces them.
+JSON, one object per line, over stdin and stdout of the SSH exec channel; stderr is the log. File bytes
+follow raw on the same stream, after the line that announces them.
 """
 
 import hashlib
@@ -14,45 +14,45 @@ VERSION = 1
 MANIFEST_SCHEMA = 2
 
 MAX_LINE = 1024 * 1024  # bytes of one JSON line
-# Whole numbers in a line or a manifest are below it, either way: SQL keeps them, and a float takes them.
+# The magnitude of whole numbers in a line or a manifest is below it: both SQL and a float can hold them.
 MAX_WHOLE = 2**63
-MAX_NOISE = 64 * 1024  # bytes that the host skips before the greeting
+MAX_NOISE = 64 * 1024  # bytes before the greeting that the host skips
 GREETING_SECONDS = 30
-HEARTBEAT_SECONDS = 5  # the agent says something at least this often while it works
-SILENCE_SECONDS = 30  # no word for so long is a dead link, on both sides
+HEARTBEAT_SECONDS = 5  # a working agent writes a line at least this often
+SILENCE_SECONDS = 30  # longer silence means a dead link, on both sides
 PIECE = 256 * 1024  # bytes read or written at once
 MAX_MANIFEST = 4 * 1024 * 1024  # bytes of a manifest.json
 MAX_FILE = 16 * 1024**3  # bytes of one file
 MAX_FILES = 20000  # files in one artifact or runtime
-SPARE_BYTES = 8 * 1024 * 1024  # what uploads and runtimes leave free for the state, the log and a revert
+SPARE_BYTES = 8 * 1024 * 1024  # uploads and runtimes leave this free for the state, the log and a revert
 SPARE_INODES = 64
-MAX_SLICES = 4096  # with separate limits, in all outputs of a manifest
-MAX_LOST = 16  # slices that an answer names
-WORST_DB = -200.0  # stands for not a number, or signal where the reference has none
+MAX_SLICES = 4096  # with separate limits, in all outputs of a manifest together
+MAX_LOST = 16  # slices listed in an answer
+WORST_DB = -200.0  # means: not a number, or signal where the reference has none
 MAX_RUNNER = 256 * 1024  # bytes of one runner
 RUNNERS = "runners.json"  # member of an administrator's .pyz: {target: the runner's text}
-HOOK_SECONDS = 60.0  # the limit of one hook, where its release says no other
+HOOK_SECONDS = 60.0  # the default time limit of one hook
 
-NO_PYTHON_EXIT = 93  # exit code of the start command where no python3 is found
-NO_HELLO_EXIT = 92  # exit code of BOOT where descriptor 0 ends before the hello line does
+NO_PYTHON_EXIT = 93  # exit code of the start command if there is no python3
+NO_HELLO_EXIT = 92  # exit code of BOOT if descriptor 0 ends before the hello line does
 
-# The program after `python3 -I -S -B -c`: one line, and no quote, dollar, backslash or exclamation mark
-# in it, so that
-# it may stand in double quotes inside single quotes. It reads byte by byte, since what follows the
-# hello is not its own.
+# The program after `python3 -I -S -B -c`: one line without quotes, dollars, backslashes or exclamation
+# marks, so that it can stand in double quotes inside single quotes. It reads byte by byte, since the
+# bytes after the hello belong to the session.
 BOOT = (
     "import os,json;"
     "h=json.loads(bytes().join(iter(lambda:os.read(0,1)or os._exit(92),bytes([10]))).decode());"
     "exec(h[min(dict(loader=0))],dict(hello=h,__name__=min(dict(edgewright_loader=0))))"
 )
-# The .pyz's own `__main__.py`: it reads the file once and runs those bytes, as the loader does.
-PYZ_MAIN = """import io, json, sys, zipfile
+# The `__main__.py` of the .pyz: it reads the file once and runs those bytes, as the loader does.
+PYZ_MAIN = """import io, sys, zipfile
 
 with open(sys.argv[0], "rb") as file:
     data = file.read()
 loader = {"__name__": "edgewright_loader"}
 with zipfile.ZipFile(io.BytesIO(data)) as archive:
-    exec(json.loads(archive.read("sources.json").decode("ascii"))["edgewright_agent/loader.py"], loader)
+    sources = archive.read("sources").decode("ascii").split(chr(0))
+exec(sources[sources.index("edgewright_agent/loader.py") + 1], loader)
 loader["install"](data)
 from edgewright_agent.__main__ import main
 
@@ -64,7 +64,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class Code(object):
-    """The codes of the errors that an agent reports. What they mean, and what to do: docs/errors.md, by the host."""
+    """The codes of the errors that an agent reports. docs/errors.md explains them and what to do."""
 
     ACCELERATOR_ABSENT = "accelerator-absent"
     BAD_ARGUMENT = "bad-argument"
@@ -98,13 +98,13 @@ class Code(object):
 
 
 class AgentError(Exception):
-    """An error that the agent reports to the host, which knows what to do about it.
+    """An error that the agent reports to the host; the host adds the hint.
 
     Args:
         code: one of Code.
         message: what is wrong with which input, one lower-case line.
-        about: what the host may need besides: `cause` (a word that tells errors of a code apart), `group`, `usable`
-            (accelerators), `left_s` (of a lease), `advice` (a runner's own), `log` (the last words of a runtime).
+        about: further details for the host: `cause` (a word that distinguishes errors with the same code), `group`,
+            `usable` (accelerators), `left_s` (of a lease), `advice` (of a runner), `log` (the last output of a runtime).
     """
 
     def __init__(self, code: "str", message: "str", **about: "object") -> "None":
@@ -114,51 +114,54 @@ class AgentError(Exception):
         self.about = about
 
     def wire(self) -> "shapes.Result":
-        """As the wire has it."""
+        """The error as the wire carries it."""
         found: "shapes.Result" = {"code": self.code, "message": self.message}
         return {**found, "about": self.about} if self.about else found
 
 
 def encode(message: "shapes.Record") -> "bytes":
-    """One JSON object as a line of ASCII bytes, newline included."""
+    """Encode one JSON object as a line of ASCII bytes, including the newline."""
     return json.dumps(message, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def bounded(value: "shapes.Number", limit: "float") -> "shapes.Number":
-    """A number of JSON below a limit, either way; NaN is not."""
+    """Return a number of JSON whose magnitude is below a limit; NaN is refused."""
     if not abs(value) < limit:
         raise ValueError("a number is out of range")
     return value
 
 
 def whole(digits: "str") -> "int":
-    """A whole number of JSON. Its first 21 digits say enough: Python before 3.11 takes minutes for a million."""
+    """Parse a whole number of JSON. Its first 21 digits are enough: Python before 3.11 takes minutes for a million."""
     return bounded(int(digits[:21]), MAX_WHOLE)
 
 
 def real(text: "str") -> "float":
-    """Another number of JSON, `NaN` and `Infinity` included."""
+    """Parse any other number of JSON, including `NaN` and `Infinity`."""
     return bounded(float(text), float("inf"))
 
 
 def loads(text: "str") -> "shapes.Unchecked":
-    """The value in a JSON text from elsewhere: its numbers are finite, whole ones below `MAX_WHOLE`.
+    """Parse JSON from an untrusted source. Numbers must be finite, and whole numbers below `MAX_WHOLE`.
 
     Raises:
-        ValueError, RecursionError: it is not JSON, too deep, or holds a number out of range.
+        ValueError: it is not JSON, is nested too deeply, or has a number out of range.
     """
-    return json.loads(text, parse_int=whole, parse_float=real, parse_constant=real)
+    try:
+        return json.loads(text, parse_int=whole, parse_float=real, parse_constant=real)
+    except RecursionError:
+        raise ValueError("too deep")
 
 
 def decode(line: "bytes") -> "shapes.Unchecked":
-    """The JSON object in a line of bytes.
+    """Parse the JSON object in a line of bytes.
 
     Raises:
-        AgentError: `protocol`, when the line is not one JSON object, or a number in it is out of range.
+        AgentError: `protocol`, if the line is not one JSON object, or a number in it is out of range.
     """
     try:
         message = loads(line.decode("utf-8"))
-    except (ValueError, RecursionError):
+    except ValueError:
         raise AgentError(
             Code.PROTOCOL, "a line is not JSON, or a number in it is out of range: %r" % line[:80]
         )
@@ -168,5 +171,5 @@ def decode(line: "bytes") -> "shapes.Unchecked":
 
 
 def runtime_id(wheel_sha256s: "shapes.Iterable[str]") -> "str":
-    """The id of a provisioned runtime: sha256 of its wheels' sha256s, sorted, one a line."""
+    """The id of a provisioned runtime: sha256 of its wheels' sha256s, sorted, one per line."""
     return hashlib.sha256("".join(one + "\n" for one in sorted(wheel_sha256s)).encode("ascii")).hexdigest()

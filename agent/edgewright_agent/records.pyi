@@ -1,4 +1,4 @@
-"""What is written on a board: the records of its state, manifests, runtimes. Types, as in `shapes.pyi`, which names these too."""
+"""Types of the records on a board: its state, manifests, runtimes. `shapes.pyi` imports these too."""
 
 from collections.abc import Mapping
 from typing import NotRequired, TypeAlias, TypedDict
@@ -6,7 +6,7 @@ from typing import NotRequired, TypeAlias, TypedDict
 from typing_extensions import ReadOnly
 
 FileRow: TypeAlias = tuple[str, int]  # sha256, size; a list of both in JSON
-Record: TypeAlias = Mapping[str, object]  # what is read here without its types, or written out
+Record: TypeAlias = Mapping[str, object]  # read here without its types, or written
 
 # Times and processes
 class Deadline(TypedDict):

@@ -1,1 +1,1 @@
-"""Nothing: the types that annotations name are in `shapes.pyi`, for type checkers. The agent is packed without this file."""
+"""Empty: the types in annotations are in `shapes.pyi`, for type checkers. The packed agent does not contain this file."""

@@ -1,6 +1,6 @@
-"""The types that quoted annotations of the agent and of runners name, those in `records.pyi` among them.
+"""The types in quoted annotations of the agent and of runners, including those in `records.pyi`.
 
-Only type checkers read it: at run time `shapes.py` stands in its place, and packing takes that away too.
+Only type checkers read it: at run time Python imports `shapes.py` instead, and packing removes that as well.
 """
 
 import ctypes
@@ -27,9 +27,9 @@ from edgewright_agent.storage.results import SessionFiles as SessionFiles
 
 # Functions and standard types
 Number = TypeVar("Number", int, float)
-Unchecked: TypeAlias = Any  # from JSON, or imported by name: nothing has checked what it is
+Unchecked: TypeAlias = Any  # from JSON, or imported by name: its type is unchecked
 Result: TypeAlias = dict[str, object]  # of a command, or a part of one, on its way to the host
-Arguments: TypeAlias = dict[str, Unchecked]  # of a command: `arguments.check` knows their types
+Arguments: TypeAlias = dict[str, Unchecked]  # of a command: `arguments.check` checks their types
 Found: TypeAlias = Mapping[str, Unchecked]  # a command's arguments and its result together, for the log
 Say: TypeAlias = Callable[[Result], object]  # takes an event
 Describe: TypeAlias = Callable[[Arguments], str]
@@ -37,7 +37,7 @@ Write: TypeAlias = Callable[[bytes], object]
 Check: TypeAlias = Callable[[Unchecked], bool]
 Rule: TypeAlias = (
     str | tuple[str, object]
-)  # the word of an argument's type; with its default, where it may be left out
+)  # the name of an argument's type; with its default, if it is optional
 IsWhole: TypeAlias = TypeGuard[int]
 IsNumber: TypeAlias = TypeGuard[float]
 Process: TypeAlias = subprocess.Popen[bytes]
@@ -45,6 +45,7 @@ Pipe: TypeAlias = int | IO[bytes] | None
 Numbers: TypeAlias = Sequence[float]
 Stream: TypeAlias = IO[bytes]
 Callback: TypeAlias = Callable[[], object]
+Act: TypeAlias = Callable[..., object]
 Fill: TypeAlias = Callable[[Write], object]
 Edit: TypeAlias = Callable[[str], str]
 Hash: TypeAlias = hashlib._Hash
@@ -71,7 +72,7 @@ class Hello(TypedDict):
     txn: NotRequired[str]
 
 class Stamp(TypedDict, total=False):
-    """When a guard ran to its end."""
+    """When a guard finished."""
 
     boot_id: str
     at: float
@@ -85,7 +86,7 @@ class Options(TypedDict, total=False):
     exact: bool
 
 class Errand(TypedDict):
-    """What starts a child and tells it which files are meant."""
+    """The part of a job that starts a child and identifies the files."""
 
     folder: str
     manifest: ReadOnly[Record]
@@ -115,7 +116,7 @@ class RunProtocol(BenchProtocol):
     ends_at: float
 
 class Task(TypedDict):
-    """A job as its child reads it; those of `do` have what they need."""
+    """A job as its child reads it; which keys are present depends on `do`."""
 
     do: str
     folder: str
@@ -214,7 +215,7 @@ class Upload(TypedDict):
 
 # Facts
 class Told(TypedDict):
-    """What the kernel and Python say of themselves."""
+    """Facts that the kernel and Python report."""
 
     arch: str
     hostname: str
@@ -239,7 +240,7 @@ class GuardState(TypedDict):
     why: str
 
 class GuardWay(Protocol):
-    """`crontab` and `userunit`; each answer is what went wrong, or empty."""
+    """`crontab` or `user_unit`; each function returns what went wrong, or empty."""
 
     def install(self, files: Files, board_id: str, command: list[str]) -> str: ...
     def there(self, files: Files, board_id: str, command: list[str]) -> bool: ...
@@ -267,7 +268,7 @@ InferOne: TypeAlias = Callable[[Feed], Native]
 Do: TypeAlias = Callable[[Unchecked, Task, Stage, Say], Result | PrepareAnswer]  # a job, with a runner
 
 class Runner(Protocol):
-    """The module `runner` of a target. `prepares` and `environment` are there where it prepares files."""
+    """The module `runner` of a target. It has `prepares` and `environment` if it prepares files."""
 
     def import_runtime(self) -> str: ...
     def accelerators(self) -> list[str]: ...
@@ -279,7 +280,7 @@ class Preparing(Runner, Protocol):
     def environment(self, options: Options) -> Record: ...
 
 class Tensor(Protocol):
-    """A member of a tensor file, as it is or turned into what the model takes."""
+    """A member of a tensor file, unchanged or converted to the model's input."""
 
     dtype: str
     shape: tuple[int, ...]

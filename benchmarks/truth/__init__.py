@@ -1,1 +1,1 @@
-"""Faults planted in finished artifacts, and what the verdicts say of them: the parts of `bench_truth.py`."""
+"""Faults planted in finished artifacts, and the verdicts on them: the parts of `bench_truth.py`."""

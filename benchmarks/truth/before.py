@@ -1,4 +1,4 @@
-"""Mistakes that lie before source and artifact: in the data that both are given. No comparison of the two can see them."""
+"""Mistakes in the data that both source and artifact get. No comparison of the two can find them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edgewright.compile.pipeline import compile_model
 from edgewright.compile.request import CompileRequest
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.model_input import ModelInput
+from truth import judging
 from truth.store import Before, Key
 from truth.trials import Trials
 
@@ -36,7 +37,8 @@ def tried_before(tried: Trials, target: str) -> None:
         return
     for kind, change in KINDS.items():
         if kind not in known and _fits(kind, case.pool[0], colours=case.colours):
-            tried.store.add(key, _tried(tried, key, kind, change))
+            judging.keep(tried.archive.of(key), _tried(tried, key, kind, change))
+    tried.store.put(key, [*judging.rows(tried.archive, key)])
 
 
 def _fits(kind: str, pool: Any, *, colours: bool) -> bool:

@@ -1,6 +1,6 @@
-"""A small detector, trained here: `python boxes.py FOLDER`. Where a digit is, in pixels, and ten scores, in one output.
+"""A small detector, trained here: `python boxes.py FOLDER`. Its one output has the box of a digit in pixels and ten scores.
 
-The quantities of such an output differ in size by hundreds: what happens to the scores hardly shows in a figure over all of it.
+The quantities of such an output differ in size by a factor of hundreds, so that a figure over the whole output hardly shows damage to the scores.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SEED = 7
 SIZE, PIXELS = 20, 640.0
 BOX = 4  # values before the scores
 _EPOCHS = 12
-_COPIES = 4  # of every digit, in other places
+_COPIES = 4  # of every digit, at different positions
 _POOL = 256
 
 

@@ -1,4 +1,4 @@
-"""The models that are tried, each with calibration data and other data: real trained ones where they are there."""
+"""The models that are tried, each with calibration data and other data; trained models if they are available."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CALIBRATION = 256  # of shared samples; the others evaluate
 
 
 class Absent(Exception):
-    """A case cannot be had on this machine; the message says what it lacks."""
+    """A case is not available on this machine; the message says what is missing."""
 
 
 class Case(NamedTuple):
@@ -25,12 +25,12 @@ class Case(NamedTuple):
 
     Attributes:
         pool: samples for calibration, one array an input, of shape (n, *input shape). inputs: others.
-        labels: of `inputs`; None where nobody has any.
+        labels: of `inputs`; None if there are none.
         colours: whether the first input's last axis holds red, green and blue.
         shapes: of inputs with open axes.
-        trained: its weights are learned, not drawn.
-        data: `real`, or what they are instead.
-        most: samples that evaluate at most, of slow models.
+        trained: its weights are trained, not random.
+        data: `real`, or a description of the data.
+        most: for slow models, the most samples that evaluate.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Case(NamedTuple):
 
     @property
     def classes(self) -> int:
-        """How many classes its labels tell apart; 0 without labels."""
+        """The number of classes of its labels; 0 without labels."""
         return 0 if self.labels is None else len(np.unique(self.labels))
 
 
@@ -81,7 +81,7 @@ def split(arrays: list[Array], labels: Array | None = None, calibration: int = C
 
 
 def builders() -> dict[str, Builder]:
-    """All cases by name. A builder is given an empty folder, and raises Absent where it lacks something."""
+    """All cases by name. A builder takes an empty folder, and raises Absent if something is missing."""
     from truth import given, packaged, reported, trained
 
     return {**given.CASES, **trained.CASES, **reported.CASES, **packaged.CASES}

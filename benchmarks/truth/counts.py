@@ -8,7 +8,7 @@ REAL, COSTS = 20, 10  # a real fault changes more decisions, or costs more accur
 LITTLE, LOST = 50, 20  # a right conversion changes no more decisions, or loses no more accuracy
 _PARTLY = (
     "boxes",
-)  # their labels are about one of several decisions: keeping the accuracy does not make them right
+)  # their labels cover only one of several decisions: keeping the accuracy does not make them right
 
 
 def real(row: Fault) -> bool:

@@ -1,4 +1,4 @@
-"""Decisions: what is done with a model's answers. A fault is real if it changes them, a conversion is right if it keeps them."""
+"""Decisions: what an application does with a model's outputs. A fault is real if it changes them, a conversion is right if it keeps them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Array = Any
 
 
 class Decide(NamedTuple):
-    """What a decision is.
+    """A kind of decision.
 
     Attributes:
         kind: `class`: where the greatest value of a sample is, from `first` on; `map`: the same along `axis`, at every place;
             `same`: the numbers themselves; `above`: whether a value is above `near`; `value`: the value, to within `near`.
         output: which of the model's.
         axis: of a sample's output.
-        rest: of maps: the decision that says nothing (a background, a blank): places where both have it are not counted.
+        rest: of maps: the neutral decision (a background, a blank): places where both have it are not counted.
     """
 
     kind: str = "class"
@@ -30,7 +30,7 @@ class Decide(NamedTuple):
 
 
 def decisions(answers: Sequence[Array], how: Sequence[Decide]) -> list[Array]:
-    """One array a Decide, a row a sample; NaN where an answer is not finite.
+    """One array for each Decide, with one row per sample; NaN where an output is not finite.
 
     Args:
         answers: one array an output, of shape (samples, *output).
@@ -39,12 +39,12 @@ def decisions(answers: Sequence[Array], how: Sequence[Decide]) -> list[Array]:
 
 
 def differing(one: Sequence[Array], other: Sequence[Array], how: Sequence[Decide]) -> float:
-    """The share of decisions that are other ones: of the kind of decision that has most of them."""
+    """The share of decisions that differ, for the kind of decision with the largest share."""
     return max(_share(*three) for three in zip(one, other, how, strict=True))
 
 
 def each(one: Sequence[Array], other: Sequence[Array], how: Sequence[Decide]) -> Array:
-    """Whether any decision about a sample is another one, a sample each."""
+    """For each sample, whether any decision about it differs."""
     rows = [~_near(a, b, by).all(axis=1) for a, b, by in zip(one, other, how, strict=True)]
     return np.any(rows, axis=0)
 

@@ -1,4 +1,4 @@
-"""Text, drawn: lines and pages for the models that find and read it."""
+"""Draws text: lines and pages for the models that find and read text."""
 
 from __future__ import annotations
 

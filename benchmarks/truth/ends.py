@@ -1,4 +1,4 @@
-"""Faults at the inputs and outputs of a finished artifact, and what a fault has to know of it."""
+"""Faults at the inputs and outputs of a finished artifact, and the facts that faults need about it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST = 1000  # indexes of an axis that has meanings
 
 
 class Facts(NamedTuple):
-    """What a fault may have to know of an artifact.
+    """The facts about an artifact that a fault may need.
 
     Attributes:
         spread: standard deviation of the inputs. ranges: the largest value of activations in floats.
@@ -43,7 +43,7 @@ def _input_offset(graph: Graph, random: Random, facts: Facts) -> str | None:
 
 
 def _rearranged(graph: Graph, _random: Random, facts: Facts) -> str | None:
-    """Pixels in rows are taken for planes, or planes for rows; of two axes one for the other."""
+    """Confuses interleaved pixels with planes, or one of two axes with the other."""
     shape = facts.inputs[0]
     axes = [axis for axis, size in enumerate(shape) if size > 1]
     if len(axes) < 2:
@@ -69,7 +69,7 @@ def _outputs_swapped(graph: Graph, random: Random, facts: Facts) -> str | None:
 
 
 def _flattened(graph: Graph, random: Random, facts: Facts) -> str | None:
-    """One value whatever comes in: the mean of what it should be."""
+    """A constant output: the mean of the right one."""
     at = int(random.integers(len(facts.outputs)))
     return f"output {at}" if graph.change_output(at, 0.0, facts.means[at]) else None
 

@@ -1,4 +1,4 @@
-"""The kinds of faults. Each changes a graph in place and says what it did, or None where the file has nothing of the sort."""
+"""The kinds of faults. Each changes a graph in place and returns a description, or None if the file has nothing of the kind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _bias_of_a_channel(graph: Graph, random: Random, _: Facts) -> str | None:
     layer = _one(found, random)
     assert layer.bias is not None  # noqa: S101
     index = int(_one(np.flatnonzero(layer.bias), random))
-    layer.bias[index] = 0
+    layer.bias.flat[index] = 0
     return _named(graph, layer, index)
 
 
@@ -138,7 +138,7 @@ def _relu(graph: Graph, random: Random, _: Facts) -> str | None:
 
 
 def _one_scale(graph: Graph, random: Random, _: Facts) -> str | None:
-    """What a runtime does that knows one scale a tensor only."""
+    """The fault of a runtime that supports only one scale for each tensor."""
     found = [one for one in graph.layers if one.scale is not None and one.scale.size > 1]
     if not found:
         return None
@@ -150,7 +150,7 @@ def _one_scale(graph: Graph, random: Random, _: Facts) -> str | None:
 
 
 def _overflow(graph: Graph, random: Random, _: Facts) -> str | None:
-    """Weights of 8 bits that wrap where they should saturate, as their range was taken too small."""
+    """8-bit weights that wrap instead of saturating, since their range is too small."""
     found = [one for one in graph.layers if one.weight.dtype.itemsize == 1 and one.scale is not None]
     if not found:
         return None
@@ -217,7 +217,7 @@ KINDS: dict[str, Callable[[Graph, Random, Facts], str | None]] = {
 
 
 def plant(kind: str, graph: Graph, random: Random, facts: Facts) -> str | None:
-    """Changes the graph; says what it did, or None where it has nothing of the sort."""
+    """Changes the graph; returns a description, or None if it has nothing of the kind."""
     if kind in ends.KINDS:
         return ends.KINDS[kind](graph, random, facts)
     return KINDS[kind](graph, random, facts) if graph.layers else None

@@ -1,4 +1,4 @@
-"""A sound artifact on kernels of its runtime that the host does not take: what it answers. In the workers."""
+"""Outputs of a sound artifact on kernels of its runtime that the host does not use. Runs in the workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMES = {
 
 
 def answers(target: str, kernels: str, path: Path, file: Path, manifest: dict[str, Any]) -> list[Any]:
-    """Its answers to the inputs in an `.npz`: one array an output, in the manifest's order."""
+    """Its outputs for the inputs in an `.npz`: one array for each output, in the manifest's order."""
     inputs, _ = goldens.load(file, len(manifest["inputs"]), 0)
     rows = zip(*inputs, strict=True)
     run = {"onnxruntime": _onnxruntime, "tflite": _tflite, "openvino": _openvino}[target]
@@ -85,6 +85,6 @@ def _openvino(kernels: str, path: Path, names: Any, rows: Any) -> Iterator[list[
 
 
 def _ports(ports: list[Any], names: list[str]) -> list[Any]:
-    """As the runner takes them: by name where the file has them all, else by position."""
+    """The ports in the runner's way: by name if the file has all names, else by position."""
     by_name = {name: port for port in ports for name in port.get_names()}
     return [by_name[name] for name in names] if all(name in by_name for name in names) else list(ports)

@@ -35,7 +35,7 @@ class Layer:
 
     @property
     def channels(self) -> int:
-        """How many outputs it has."""
+        """Its number of outputs."""
         return int(self.weight.shape[self.axis])
 
     @property
@@ -105,41 +105,41 @@ class Graph(Protocol):
         ...
 
     def shift_zero(self, random: np.random.Generator, by: int) -> bool:
-        """One reader takes another zero point than the writer. False: there is none."""
+        """Gives one reader a different zero point than the writer. False: there is none."""
         ...
 
     def drop_relu(self, random: np.random.Generator) -> bool:
-        """Takes one activation function away. False: there is none that does anything."""
+        """Removes one activation function. False: none has any effect."""
         ...
 
     def cut_off(self, random: np.random.Generator, ranges: dict[str, float], factor: float) -> bool:
-        """Cuts one activation in floats off above its largest value over `factor`. False: there is none."""
+        """Clips one float activation at its largest value divided by `factor`. False: there is none."""
         ...
 
     def scale_input(self, factor: float, offset: float) -> bool:
-        """The model gets `factor * x + offset` in place of its first input of floats. False: there is none."""
+        """Replaces the first float input with `factor * x + offset`. False: there is none."""
         ...
 
     def rearrange_input(self, shape: Sequence[int], order: Sequence[int]) -> bool:
-        """The model gets its first input reshaped and then transposed."""
+        """Reshapes and then transposes the first input."""
         ...
 
     def swap_inputs(self, one: int, other: int) -> bool:
-        """Two inputs change places."""
+        """Swaps two inputs."""
         ...
 
     def change_output(self, at: int, factor: float, offset: float) -> bool:
-        """Answers `factor * y + offset`. False: it is not in floats."""
+        """Replaces an output with `factor * y + offset`. False: it is not in floats."""
         ...
 
     def reorder_output(self, at: int, axis: int, order: Sequence[int]) -> bool:
-        """The indexes along an axis of an output come in another order."""
+        """Reorders the indexes along an axis of an output."""
         ...
 
     def swap_outputs(self, one: int, other: int) -> bool:
-        """Two outputs change places."""
+        """Swaps two outputs."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Writes the file, or files, in place of those of the sound artifact there."""
+        """Writes the file, or files, over those of the sound artifact."""
         ...

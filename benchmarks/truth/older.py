@@ -1,4 +1,4 @@
-"""A sound artifact on older versions of its runtime, in Pythons of pyenv's: what boards with an old system have."""
+"""A sound artifact on older versions of its runtime, in pyenv's Pythons, as on boards with an old system."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ for at, column in enumerate(zip(*rows)):
 
 
 class Failed(Exception):
-    """The runtime cannot be had, or does not load or run the artifact."""
+    """The runtime is not available, or does not load or run the artifact."""
 
 
 def answers(place: Path, target: str, name: str, subject: Subject, file: Path) -> list[Any]:
-    """Its answers to the inputs in an `.npz`, one array an output.
+    """Its outputs for the inputs in an `.npz`, one array for each output.
 
     Args:
         place: where environments and files may be kept.
@@ -96,7 +96,7 @@ def _environment(place: Path, name: str) -> Path:
     if not (folder / "ready").exists():
         _run([str(pythons[-1]), "-m", "venv", "--clear", str(folder)])
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        if version == "3.6":  # its own does not know the tags of wheels
+        if version == "3.6":  # its own pip does not know the tags of the wheels
             _run([*pip, "pip==21.3.1"])
         _run([*pip, *wanted])
         (folder / "ready").touch()

@@ -33,7 +33,7 @@ class OnnxGraph:
 
     def shrink(self, step: str, factor: float) -> None:
         self._array(step)[...] /= factor
-        for layer in self.layers:  # its integers stand for products of weights and inputs
+        for layer in self.layers:  # its integers represent products of weights and inputs
             if layer.source == step and layer.bias is not None and layer.bias_scale is not None:
                 layer.bias_scale[...] /= factor
                 layer.bias[...] = np.clip(np.rint(layer.bias * factor), -(2**31), 2**31 - 1)
@@ -133,13 +133,13 @@ class OnnxGraph:
         return [one for one in self._graph.input if one.name not in self._constants]
 
     def _readers_take(self, name: str) -> str:
-        """What a tensor's readers take from now on in its place."""
+        """Replaces a tensor for its readers."""
         for node in self._graph.node:
             node.input[:] = [f"{name}_other" if one == name else one for one in node.input]
         return f"{name}_other"
 
     def _moved_output(self, name: str) -> str:
-        """Gives an output's tensor another name, so that another node may make the output."""
+        """Renames an output's tensor, so that another node can produce the output."""
         before = f"{name}_before"
         for node in self._graph.node:
             node.output[:] = [before if one == name else one for one in node.output]
@@ -152,7 +152,7 @@ class OnnxGraph:
         self._graph.node.append(helper.make_node("Add", [f"{made}_scaled", constants[1]], [made]))
 
     def _ordered(self) -> Iterator[Any]:
-        """The nodes, each behind those that it reads from."""
+        """The nodes, each after those that it reads from."""
         left, known = list(self._graph.node), {*self._constants, *(one.name for one in self._graph.input), ""}
         known |= {one.name for one in self._graph.initializer}
         while left:
@@ -164,7 +164,7 @@ class OnnxGraph:
             left = [node for node in left if not known.issuperset(node.output)]
 
     def _array(self, name: str) -> Array:
-        """A constant that may be changed in place."""
+        """A constant that can be changed in place."""
         if name not in self._arrays:
             self._arrays[name] = numpy_helper.to_array(self._constants[name]).copy()
         return self._arrays[name]

@@ -133,7 +133,7 @@ class OpenvinoGraph:
         return True
 
     def _behind(self, port: Any, make: Any) -> None:
-        """Whatever reads a tensor reads what `make` makes of it."""
+        """Makes all readers of a tensor read the result of `make`."""
         readers = list(port.get_target_inputs())
         made = make(port).output(0)
         for reader in readers:
@@ -153,7 +153,7 @@ class OpenvinoGraph:
         return [port for port in ports if port.get_element_type() == ov.Type.f32]
 
     def _array(self, node: Any) -> Array | None:
-        """The numbers of a constant, which may be changed in place; None for what is none, or of other types."""
+        """The numbers of a constant, which can be changed in place; None if it is not a constant or has another type."""
         if node.get_type_name() == "Convert":
             node = _given(node, 0)
         if node.get_type_name() != "Constant" or node.get_element_type().to_string() not in _TYPES:

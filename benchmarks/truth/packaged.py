@@ -60,7 +60,7 @@ def text_places(folder: Path) -> Case:
 
 
 def voice(folder: Path) -> Case:
-    """Whether somebody speaks, from sound and what was heard before: made of vowels, noise and silence."""
+    """Voice detection from sound and the state of the model; the sound is synthesised from vowels, noise and silence."""
     model = unpacked(folder, *_VOICE)
     heard, states = sounds.heard(model, _LONG)
     decide = (Decide("above", near=0.5), Decide("value", output=1, near=0.25))
@@ -71,7 +71,7 @@ def unpacked(folder: Path, package: str, member: str) -> Path:
     """A file of a package.
 
     Raises:
-        Absent: pip does not get it.
+        Absent: pip cannot download it.
     """
     model = folder / Path(member).name
     if model.exists():

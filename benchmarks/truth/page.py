@@ -34,14 +34,14 @@ Not measured for this version yet. A verdict on an artifact ([accuracy.md](accur
 right. `benchmarks/bench_truth.py` measures both, and `make docs` then writes the rates here ([benchmarks.md](benchmarks.md#the-verdict)).
 """
 _WEAK = """
-- A conversion has one limit on a whole output, the precision's. It has to leave room for the rounding of any model, so a fault that is no larger passes. A board has a nearer
-  limit, the sound file's own error, and refuses most of them. A conversion has no sound file to compare with.
-- Outputs that sum to 1 are one slice ([accuracy.md](accuracy.md)). In a classifier that ends in probabilities no rule looks at a class by itself: one that is zeroed can pass in a
-  precision with integers, as long as the whole output is near enough. The table has what became of such faults: where no slices are looked at, more of them pass.
-- Where quantities of different size share an output (`boxes`), the limit on the whole is about the large ones, and a slice is lost only where its error is larger than all that changes in it. What lies
-  between can pass even in fp32: scores that are a little off beside boxes that are right.
-- A large mean with a small signal (`pressure`: 1013 +- 3) lies within what rounding is allowed: in fp16 an output that is flattened to its mean can pass, on the host and on a board.
-- What an evaluation set finds is not in these figures: faults are judged by goldens alone.
+- A conversion has no sound file to compare with: its limits have to leave room for the rounding of any model, so a fault that is no larger can pass. A board has nearer
+  limits, the sound file's own error in total and by part, and refuses most of them.
+- Choices are compared on at most 144 samples: a fault that changes less than about 8 % of them is within chance, and passes if its error is small enough for the precision.
+- What is no choice that can be recognised (maps of scores, boxes, embeddings) is judged by figures alone.
+- What an evaluation set finds is not in these figures: faults are judged by goldens and calibration samples alone.
+"""
+_KERNELS = """
+An OpenVINO plugin that computes an fp32 artifact in halves is refused though it decides the same: fp32 promises 60 dB, and fp16 is there for such a board ([accuracy.md](accuracy.md)).
 """
 _TAIL = """## What these figures do not say
 
@@ -81,10 +81,11 @@ def text(path: Path = RESULTS) -> str:
         "## Right conversions: refused\n",
         rates.sound(rows),
         "### What other limits would do on the host\n",
-        "A limit on the SQNR of whole outputs, or on what of them changes from input to input against the error (following), beside all rules that there are.\n",
+        "A limit on the SQNR of whole outputs, or on the ratio of their changes from input to input to the error (following), in addition to all existing rules.\n",
         tables.sharper(rows),
         "## Right conversions on other kernels and older runtimes\n",
         tables.kernels(rows),
+        _KERNELS,
         "## Mistakes before source and artifact\n",
         tables.before(rows),
         "## What the verdict costs\n",

@@ -15,7 +15,7 @@ _CAUGHT, _COST = 0.99, 0.1
 
 
 def aims(rows: Rows) -> str:
-    """What the verdict should reach, and what it does."""
+    """The verdict's aims and the measured rates."""
     bad = [(key, row) for key, row in pairs(rows, Fault) if real(row)]
     trained = [row for key, row in bad if key.model in real_models(rows)]
     lines: list[list[object]] = []
@@ -82,7 +82,7 @@ def _conversions(rows: Rows) -> list[Pair]:
 
 
 def _unknown(rows: Rows) -> list[Pair]:
-    """Refused by the verdict's codes, without decisions that were counted."""
+    """Conversions that the verdict's codes refused and whose decisions were not counted."""
     counted = {key for key, row in _conversions(rows) if row.data == "all"}
     found = [(key, row) for key, row in pairs(rows, Made) if row.refused.startswith(("parity", "levels")) and key not in counted]  # fmt: skip
     return found + [(key, row) for key, row in pairs(rows, Sound) if row.changed < 0]

@@ -57,7 +57,7 @@ def _case(script: str, file: str, draw: Draw, *decide: Decide) -> Builder:
 
 
 CASES: dict[str, Builder] = {
-    "detection_head": _case("onnx_cases.py", "detection_head.onnx", _pictures(1, 3, 64, 64), Decide("map", first=4, axis=1)),
+    "detection_head": _case("onnx_cases.py", "detection_head.onnx", _pictures(1, 3, 64, 64), Decide("map", first=4, axis=1), Decide("value", near=10.0)),  # boxes in pixels
     "class_map": _case("onnx_cases.py", "class_map.onnx", _pictures(1, 3, 24, 24), Decide("same")),
     "attention_minus_10000": _case("onnx_cases.py", "attention_minus_10000.onnx", _masked, Decide("map")),
     "token_types": _case("onnx_cases.py", "token_types.onnx", _tokens, Decide()),

@@ -1,4 +1,4 @@
-"""The results file: one JSON line an artifact, appended trial by trial, so that a run that is interrupted goes on where it was."""
+"""The results file: one JSON line per artifact, appended trial by trial, so that an interrupted run can continue."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from typing import Any, NamedTuple
 import msgspec
 
 _SHOWS = ("counts.py", "page.py", "rates.py", "tables.py")  # of the benchmark's own: they read what was found
+_JUDGES = (
+    "judging.py",
+    "replay.py",
+    "verdicts.py",
+    "store.py",
+)  # and these judge what was recorded
+_VERDICT = ("quality/verdict/", "quality/artifact_check", "precisions/", "nouns/precision", "nouns/verdict")
 _RUNS = (
     "code",
     "samples",
     "machine",
     "runtimes",
-)  # rows of runs that differ in one of these do not go together
+)  # rows of runs that differ in one of these cannot be combined
 _MOST = ("seeds", "draws")  # rows of the lesser are rows of the greater
 
 
@@ -26,7 +33,7 @@ class Key(NamedTuple):
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """What one trial found. The first element of its line is a letter that names the class."""
+    """The result of one trial. The first element of its line is a letter that names the class."""
 
 
 class Made(Row, tag="M", frozen=True):
@@ -38,7 +45,7 @@ class Made(Row, tag="M", frozen=True):
 
 
 class Origin(Row, tag="O", frozen=True):
-    """Where a model's weights and data are from, as in `Case`."""
+    """The origin of a model's weights and data, as in `Case`."""
 
     trained: int
     data: str
@@ -160,15 +167,21 @@ class Store:
         with self.path.open("ab") as file:
             file.write(_line(key, [row]))
 
+    def put(self, key: Key, rows: list[Any_]) -> None:
+        """Replaces the rows."""
+        if rows != self.rows.get(key):
+            self.rows[key] = rows
+            self._write()
+
     def take(self, path: Path) -> None:
-        """Takes what another file, which began as a copy of this one, has more, and removes it. One of another run is put aside."""
+        """Takes the additional rows of another file, which began as a copy of this one, and removes that file. A file of another run is put aside."""
         head, found = load(path)
         if not self._same(head):
             put_aside(path)
             return
         self._grow(head)
         for key, rows in found.items():
-            if len(rows) > len(self.rows.get(key, ())):
+            if len(rows) >= len(self.rows.get(key, ())):
                 self.rows[key] = rows
         self._write()
         path.unlink()
@@ -222,9 +235,23 @@ def _line(key: Key, rows: list[Any_]) -> bytes:
 
 
 def fingerprint() -> str:
-    """Over the code that decides: all that artifacts depend on, and this benchmark's own."""
+    """Covers the code that decides: all code that artifacts depend on, and this benchmark's own."""
     from edgewright.compile.inspection import code_fingerprint
 
     own = Path(__file__).parent
     mine = {f"truth/{file.name}": file for file in own.rglob("*.py") if file.name not in _SHOWS}
     return code_fingerprint.of({**code_fingerprint.files(), **mine})[:12]
+
+
+def answers_fingerprint() -> str:
+    """Covers the code that makes recordings, without the code that judges them."""
+    from edgewright.compile.inspection import code_fingerprint
+
+    own = Path(__file__).parent
+    mine = {f"truth/{file.name}": file for file in own.rglob("*.py") if file.name not in (*_SHOWS, *_JUDGES)}
+    theirs = {
+        name: file
+        for name, file in code_fingerprint.files().items()
+        if not any(part in str(name) for part in _VERDICT)
+    }
+    return code_fingerprint.of({**theirs, **mine})[:12]

@@ -1,4 +1,4 @@
-"""Tables of what was found, with exact intervals."""
+"""Tables of the results, with exact intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from truth.store import Before, Done, Fault, Kernel, Key, Made, Origin, Row, Sou
 NAMED = 50  # permille of the decisions from which on a miss is listed
 _MANY = 200
 _BANDS = ((20, 50), (50, 200), (200, 1001))
-RULES = {"n": "not finite", "l": "levels", "w": "whole", "f": "following", "s": "slices"}
+RULES = {"n": "not finite", "l": "levels", "w": "whole", "f": "following", "s": "slices", "c": "choices"}
 _LIMITS = (0, 3, 6, 9, 12, 15, 18)  # dB
 Rows = Mapping[Key, list[Any]]
 Pair = tuple[Key, Any]
@@ -45,7 +45,7 @@ def real_models(rows: Rows) -> set[str]:
 
 
 def models(rows: Rows) -> str:
-    """What was converted, and what was not."""
+    """The conversions that worked and those that did not."""
     lines, known = [], origins(rows)
     for model in dict.fromkeys(key.model for key in rows):
         made = [(key, row) for key, row in pairs(rows, Made) if key.model == model]
@@ -59,7 +59,7 @@ def models(rows: Rows) -> str:
 
 
 def coverage(rows: Rows, there: Iterable[str]) -> str:
-    """Which models other draws of data were tried with, and which a run did not come to, or to the end of."""
+    """The models that were tried with other draws of data, and those that a run did not start or finish."""
     halves = sorted({key.model for key, row in pairs(rows, Sound) if row.data != "all"})
     text = f"Calibrated on half of the data as well, and judged by other goldens: {', '.join(halves) or 'none'}.\n"
     done = [key for key, _ in pairs(rows, Done)]
@@ -119,7 +119,7 @@ def _board(row: Any) -> bool:
 
 
 def rules(rows: Rows) -> str:
-    """Which rule of the host finds what."""
+    """The faults that each rule of the host finds."""
     caught = [row for _, row in pairs(rows, Fault) if real(row) and row.host]
     lines = [
         [name, sum(letter in row.host for row in caught), sum(row.host == letter for row in caught)]
@@ -149,7 +149,7 @@ def missed(rows: Rows) -> str:
 
 
 def where(rows: Rows) -> str:
-    """By precision: what the host misses, beside the limit that it goes by."""
+    """By precision: the faults that the host misses, next to its limit."""
     lines = []
     for precision in PRECISIONS.own():
         name = precision.name
@@ -177,7 +177,7 @@ def classes(rows: Rows) -> str:
 
 
 def sharper(rows: Rows) -> str:
-    """What other limits would refuse on the host, for goldens that are data."""
+    """What other limits would refuse on the host, for goldens from data."""
     lines = []
     for precision in ("int8", "int16x8", "int8-dynamic", "int8-weights"):
         bad = [row for key, row in pairs(rows, Fault) if key.precision == precision and real(row)]
@@ -203,7 +203,7 @@ def sharper(rows: Rows) -> str:
 
 
 def kernels(rows: Rows) -> str:
-    """Artifacts on kernels and versions that the host does not take, by the limits of their manifests."""
+    """Artifacts on kernels and versions that the host does not use, judged by the limits of their manifests."""
     found = list(pairs(rows, Kernel))
     lines, refused = [], []
     for target, name in dict.fromkeys((key.target, row.kernels) for key, row in found):
@@ -244,7 +244,7 @@ def before(rows: Rows) -> str:
 
 
 def cost(rows: Rows) -> str:
-    """Seconds, and what part of a conversion the verdict is."""
+    """The verdict's seconds, and its share of a conversion."""
     lines = []
     made = [(key, row) for key, row in pairs(rows, Made) if row.seconds]
     for model in dict.fromkeys(key.model for key, _ in made):

@@ -45,7 +45,7 @@ class TfliteGraph:
         for tensor in self._graph.tensors:
             if self._step(tensor) == step:
                 tensor.quantization.scale = np.asarray(tensor.quantization.scale, np.float32) / factor
-        for layer in self.layers:  # its integers stand for products of weights and inputs
+        for layer in self.layers:  # its integers represent products of weights and inputs
             if layer.source == step and layer.bias is not None and layer.bias_scale is not None:
                 layer.bias_scale[...] /= factor
                 layer.bias[...] = np.clip(np.rint(layer.bias * factor), -(2**31), 2**31 - 1)
@@ -149,14 +149,14 @@ class TfliteGraph:
         (folder / self._entry).write_bytes(builder.Output())
 
     def _readers_take(self, given: int) -> int:
-        """A new tensor that an input's readers take in its place."""
+        """A new tensor that replaces an input for its readers."""
         other = self._like(given)
         for one in self._graph.operators:
             one.inputs = np.array([other if index == given else index for index in one.inputs], np.int32)
         return other
 
     def _answers(self, instead: dict[int, int]) -> None:
-        """Other tensors become outputs, under the same names, in the signature too."""
+        """Makes other tensors the outputs, under the same names, in the signature too."""
         names = {old: self._graph.tensors[old].name for old in instead}
         for old in instead:
             self._graph.tensors[old].name = names[old] + b"_before"

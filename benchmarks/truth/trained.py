@@ -47,7 +47,7 @@ def _digits(kind: str) -> Callable[[Path], Case]:
 
 
 def _once(folder: Path, arguments: list[str]) -> None:
-    """Trains a model that no earlier run has left there."""
+    """Trains a model unless an earlier run did."""
     done = folder / "done"
     if not done.exists():
         measuring.process([sys.executable, "-W", "ignore", *arguments])

@@ -1,4 +1,4 @@
-"""Small models of several kinds: `python -m truth.training NAME FOLDER` trains one and writes its data beside it."""
+"""Small models of several kinds: `python -m truth.training NAME FOLDER` trains one and writes its data to the same folder."""
 
 from __future__ import annotations
 

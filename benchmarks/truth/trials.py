@@ -1,4 +1,4 @@
-"""Trials: a sound artifact, or one with a fault, and what the verdicts say of it."""
+"""Trials: a sound artifact, or one with a fault, and the verdicts on it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from edgewright.nouns.artifact import Artifact
 from edgewright.nouns.model_input import ModelInput
 from edgewright.nouns.project import Compare
 from edgewright.precisions import PRECISIONS
-from truth import counts, kernels, older, unjudged, verdicts
+from truth import judging, kernels, older, recorded, unjudged, verdicts
 from truth.cases import Case
 from truth.decide import decisions, differing
 from truth.ends import Facts
@@ -38,12 +38,12 @@ from truth.faults import ALL, plant
 from truth.layer import Graph
 from truth.onnx_graph import OnnxGraph
 from truth.openvino_graph import OpenvinoGraph
-from truth.store import Done, Fault, Kernel, Key, Made, Sound, Store
+from truth.recorded import JOBS, Archive, Asked, Recording
+from truth.store import Done, Key, Made, Store
 from truth.tflite_graph import TfliteGraph
-from truth.verdicts import JOBS, Broken
 
 GRAPHS: dict[str, type[Any]] = {"onnxruntime": OnnxGraph, "tflite": TfliteGraph, "openvino": OpenvinoGraph}
-_OBSERVED = 8  # samples that the ranges of activations are from
+_OBSERVED = 8  # samples for the ranges of activations
 _ATTEMPTS = 4  # faults of a kind that are drawn until one runs
 
 
@@ -51,11 +51,14 @@ class Trials:
     """One case and its folder.
 
     Args:
-        samples: how many evaluate at most.
+        samples: the most that evaluate.
     """
 
-    def __init__(self, case: Case, workers: Workers, folder: Path, samples: int, store: Store) -> None:
-        self.case, self.workers, self.folder, self.store = case, workers, folder, store
+    def __init__(
+        self, case: Case, workers: Workers, folder: Path, samples: int, store: Store, archive: Archive
+    ) -> None:
+        self.case, self.workers, self.folder, self.store, self.archive = case, workers, folder, store, archive
+        archive.begin(case.name)
         folder.mkdir(parents=True, exist_ok=True)
         self.count = min(samples, case.most, len(case.inputs[0]))
         self.inputs = folder / "inputs.npz"
@@ -74,26 +77,34 @@ class Trials:
     def run(
         self, target: str, precision: str, kinds: list[str], seeds: int, draws: int, old: Path | None
     ) -> None:
-        """All of one artifact, but for what the store has. `old`: where environments of older runtimes are kept."""
+        """All of one artifact, but for what is recorded. `old`: where environments of older runtimes are kept."""
         key = Key(self.case.name, target, precision)
-        done = self.store.of(key, Done)
-        if any(one.seeds >= seeds and one.draws >= draws for one in done):
+        if any(one.seeds >= seeds and one.draws >= draws for one in judging.done(self.archive.of(key))):
+            if not self.store.of(key, Done):
+                self.store.put(key, [*judging.rows(self.archive, key)])
             return
-        subject = self.conversion(key, "all", draws)
-        if subject is not None:
-            self.kernels(key, subject, old)
-            self.faults(key, subject, kinds, seeds)
+        made = self.conversion(key, "all")
+        if made is not None:
+            subject, asked, sound, accepted = made
+            if draws and not PRECISIONS[precision].calibrated:  # those are made for data
+                self.random(key, subject)
+            if accepted:
+                self.kernels(key, subject, sound, old)
+                self.faults(key, subject, asked, kinds, seeds, sound)
         for draw in range(draws if PRECISIONS[precision].calibrated else 0):
-            if not self._has(key, f"half{draw}"):
-                self.conversion(key, f"half{draw}", 0)
+            self.conversion(key, f"half{draw}")
         if kinds == list(ALL):
-            self.store.add(key, Done(seeds, draws))
+            judging.keep(self.archive.of(key), Done(seeds, draws))
+        self.store.put(key, [*judging.rows(self.archive, key)])
 
-    def conversion(self, key: Key, data: str, draws: int) -> Subject | None:
-        """Makes an artifact, and counts its decisions, whether the verdict accepts it or not. None: there is none to work with.
+    def conversion(self, key: Key, data: str) -> tuple[Subject, Asked, list[Any], bool] | None:
+        """Makes an artifact and records it, whether the verdict accepts it or not. None: there is none to work with.
 
         Args:
             data: names the part of the pool that it is calibrated with.
+
+        Returns:
+            (the artifact, what it was asked, its decisions, whether the verdict accepts it).
         """
         began = time.perf_counter()
         request = CompileRequest(
@@ -102,25 +113,24 @@ class Trials:
             ),
             target=key.target, precision=key.precision, use_cache=False,
         )  # fmt: skip
-        new = data == "all" and not self.store.of(key, Made)
+        place, whole = self.archive.of(key), data == "all"
         try:
             with unjudged.verdict() as said:
                 made = compile_model(request, workers=self.workers)
         except EdgewrightError as error:
-            self._failed(key, data, error, new)
+            measuring.say(f"{' '.join(key)}: {error.message}")
+            if whole:
+                judging.keep(place, Made(0.0, 0.0, error.message))
             return None
         seconds = time.perf_counter() - began
         measuring.say(f"{' '.join(key)}: converted in {seconds:.1f} s, {made.manifest.parity.sqnr_db:.1f} dB")
         subject = self._subject(made, data)
         assert said.asked, "conversions have another way to their verdict: `unjudged` does not see it"  # noqa: S101
-        self.sound(key, subject, data, draws, said)
-        if said.refused is not None:
-            self._failed(key, data, said.refused, new)
-            return None
-        if new:
+        asked, decided = self.sound(key if whole else _part(key, data), subject)
+        if whole:
             again = [verdicts.verdicts(self.workers, subject, made.manifest.verdict) for _ in range(3)]
-            self.store.add(key, Made(round(seconds, 2), round(median(one.seconds for one in again), 4)))
-        return subject
+            judging.keep(place, Made(round(seconds, 2), round(median(one.seconds for one in again), 4)))
+        return subject, asked, decided, said.refused is None
 
     def changed_by(self, made: Artifact) -> int:
         """Permille of the source's decisions that an artifact changes."""
@@ -132,49 +142,40 @@ class Trials:
             made.manifest, made.folder / made.manifest.goldens.file, made.folder, Compare(),
         )  # fmt: skip
 
-    def sound(self, key: Key, subject: Subject, data: str, draws: int, conversion: unjudged.Recorded) -> None:
-        """The artifact as it is: as its conversion judged it, with goldens from parts of the data, with random ones."""
-        known = {(one.goldens, one.data) for one in self.store.of(key, Sound)}
-        answered = self._answered(subject)
-        changed, lost = self._changed(answered, self.decided), self._lost(self.decided, answered)
-        wanted = [("own", data), *((f"other{draw}", data) for draw in range(draws))]
-        if not PRECISIONS[key.precision].calibrated and draws:  # those are made for data
-            wanted.append(("random", data))
-        for asked, part in wanted:
-            if (asked, part) in known:
-                continue
-            one = subject if asked == "own" else self._redrawn(subject, asked)
-            said = verdicts.verdicts(self.workers, one, subject.manifest.verdict)
-            words, outweighed = said.words, said.outweighed
-            if asked == "own":
-                words = "" if conversion.refused is None else conversion.refused.message
-                outweighed = conversion.outweighed
-            self.store.add(
-                key,
-                Sound(asked, data, changed, lost, round(said.sqnr_db, 1), round(said.following_db, 1), words, int(outweighed)),
-            )  # fmt: skip
+    def sound(self, key: Key, subject: Subject) -> tuple[Asked, list[Any]]:
+        """Records the artifact as it is. Returns what it was asked, and its decisions."""
+        asked = self.archive.asked(self.workers, subject, key.model)
+        one, decided = self._recorded(subject, asked)
+        facts = msgspec.structs.replace(one.facts, changed=self._changed(decided, self.decided), lost=self._lost(self.decided, decided))  # fmt: skip
+        self.archive.keep(key, subject, asked)
+        recorded.save(self.archive.of(key) / f"{recorded.SOUND}.npz", one._replace(facts=facts))
+        return asked, decided
 
-    def kernels(self, key: Key, subject: Subject, old: Path | None) -> None:
-        """The artifact as it is, on the runtime's other kernels and versions, by the limits of its manifest."""
-        known = {one.kernels for one in self.store.of(key, Kernel)}
-        asked = self._asked(subject)
-        for name in kernels.NAMES[key.target]:
-            if name not in known:
-                self.store.add(key, self._on_kernels(key, subject, name, asked))
-        for name in older.NAMES[key.target] if old else ():
-            if old and name not in known:
-                self.store.add(key, self._on_older(key, subject, name, asked, old))
+    def random(self, key: Key, subject: Subject) -> None:
+        """Records its answers to random goldens."""
+        samples = SampleSet(specs=self.specs[0])
+        self.sound(_part(key, "random"), verdicts.other_goldens(self.workers, subject, self.folder / "random.npz", samples))  # fmt: skip
 
-    def faults(self, key: Key, subject: Subject, kinds: list[str], seeds: int) -> None:
+    def kernels(self, key: Key, subject: Subject, sound: list[Any], old: Path | None) -> None:
+        """The artifact as it is, on the runtime's other kernels and versions."""
+        inputs = self._asked(subject)
+        for name in (*kernels.NAMES[key.target], *(older.NAMES[key.target] if old else ())):
+            file = self.archive.of(key) / f"kernels-{_slug(name)}.npz"
+            if not file.exists():
+                recorded.save(file, self._on_kernels(subject, name, inputs, sound, old))
+
+    def faults(
+        self, key: Key, subject: Subject, asked: Asked, kinds: list[str], seeds: int, sound: list[Any]
+    ) -> None:
         """Faults of every kind, one a seed."""
-        known = {(one.kind, one.seed) for one in self.store.of(key, Fault)}
-        sound = self._answered(subject)
         facts = self._facts(subject)
-        workers = verdicts.Remembering(self.workers, self.folder / "fresh")
         for kind in kinds:
             for seed in range(seeds):
-                if (kind, seed) not in known:
-                    self._fault(workers, key, subject, kind, seed, facts, sound)
+                file = self.archive.of(key) / f"fault-{_slug(kind)}-{seed}.npz"
+                if not file.exists():
+                    found = self._fault(key, subject, asked, kind, seed, facts, sound)
+                    if found is not None:
+                        recorded.save(file, found)
 
     def pool(self, part: str) -> SampleSet:
         """Calibration data in a file: all, or a random half of them."""
@@ -188,18 +189,6 @@ class Trials:
             _write(file, pool)
         return SampleSet(path=file)
 
-    def _failed(self, key: Key, data: str, error: EdgewrightError, new: bool) -> None:
-        """Why a conversion ends without an artifact. What the verdict refuses is in `Sound` too, unless it has other shapes."""
-        measuring.say(f"{' '.join(key)}: {error.message}")
-        if new:
-            code = f"{error.code}: " if error.code in ("parity", "levels") else ""
-            self.store.add(key, Made(0.0, 0.0, f"{code}{error.message}"))
-        elif data != "all" and error.code in ("parity", "levels") and not self._has(key, data):
-            self.store.add(key, Sound("own", data, -1, None, 0.0, 0.0, error.message))
-
-    def _has(self, key: Key, data: str) -> bool:
-        return any(one.data == data for one in self.store.of(key, Sound))
-
     def _asked(self, subject: Subject) -> Path:
         """A file with the goldens' inputs, which boards judge by, and the samples that evaluate behind them."""
         inputs, _ = goldens.load(subject.goldens, len(subject.manifest.inputs), 0)
@@ -208,62 +197,55 @@ class Trials:
         _write(file, [np.concatenate([one, other.astype(one.dtype)]) for one, other in zip(inputs, others, strict=True)])  # fmt: skip
         return file
 
-    def _on_kernels(self, key: Key, subject: Subject, name: str, asked: Path) -> Kernel:
+    def _on_kernels(
+        self, subject: Subject, name: str, inputs: Path, sound: list[Any], old: Path | None
+    ) -> Recording:
+        """Its answers to the goldens there."""
         try:
-            found = self.workers.call(
-                subject.target.framework, kernels.__name__, "answers", target=key.target, kernels=name,
-                path=subject.folder / subject.manifest.entry, file=asked,
-                manifest=subject.answering()["manifest"],
-            )  # fmt: skip
-        except EdgewrightError as error:
-            return Kernel(name, 0, failed=error.message[:80])
-        return self._kernel(subject, name, found)
-
-    def _on_older(self, key: Key, subject: Subject, name: str, asked: Path, place: Path) -> Kernel:
-        try:
-            found = older.answers(place, key.target, name, subject, asked)
-        except older.Failed as error:
-            return Kernel(name, 0, failed=str(error)[:80])
-        return self._kernel(subject, name, found)
-
-    def _kernel(self, subject: Subject, name: str, found: list[Any]) -> Kernel:
-        arguments = {**subject.answering(), "file": subject.goldens}
-        references, host = self.workers.call(subject.target.framework, JOBS, "golden_answers", **arguments)
-        answers = [verdicts.as_real(one, spec) for one, spec in zip(found, arguments["manifest"]["outputs"], strict=True)]  # fmt: skip
-        count = len(references[0])
-        judged = [one[:count] for one in answers]
-        sqnr_db, own = verdicts.pooled(references, judged), verdicts.pooled(references, host)
-        decided = decisions([one[count:] for one in answers], self.case.decide)
-        changed = self._changed(decided, self._answered(subject))
-        board = verdicts.by_limits(subject.manifest.verdict, references, judged)
-        return Kernel(name, changed, round(sqnr_db, 1), round(own - sqnr_db, 1), int(board))
+            if name in kernels.NAMES[subject.target.name]:
+                found = self.workers.call(
+                    subject.target.framework, kernels.__name__, "answers", target=subject.target.name, kernels=name,
+                    path=subject.folder / subject.manifest.entry, file=inputs,
+                    manifest=subject.answering()["manifest"],
+                )  # fmt: skip
+            else:
+                assert old is not None  # noqa: S101
+                found = older.answers(old, subject.target.name, name, subject, inputs)
+        except (EdgewrightError, older.Failed) as error:
+            return Recording(recorded.Facts(kind=name, failed=str(error)[:80]), [], [])
+        count = subject.manifest.goldens.count
+        specs = subject.answering()["manifest"]["outputs"]
+        others = [verdicts.as_real(one[count:], spec) for one, spec in zip(found, specs, strict=True)]
+        changed = self._changed(decisions(others, self.case.decide), sound)
+        return Recording(recorded.Facts(kind=name, changed=changed), [one[:count] for one in found], [])
 
     def _fault(
         self,
-        workers: verdicts.Remembering,
         key: Key,
         subject: Subject,
+        asked: Asked,
         kind: str,
         seed: int,
         facts: Facts,
         sound: list[Any],
-    ) -> None:
+    ) -> Recording | None:
         for detail, planted in self._planted(key, subject, kind, seed, facts):
             try:
-                said = verdicts.verdicts(workers, planted, subject.manifest.verdict)
-                answered = self._answered(planted)
-            except (Broken, EdgewrightError):
+                one, answered = self._recorded(planted, asked)
+            except EdgewrightError:
                 continue
-            row = Fault(
-                kind, seed, self._changed(answered, sound), self._lost(sound, answered), said.host, int(said.board),
-                round(said.sqnr_db, 1), round(said.following_db, 1), detail,
-            )  # fmt: skip
-            if not counts.real(row) or (said.host and said.board):
-                row = msgspec.structs.replace(row, detail="")
-            self.store.add(key, row)
-            return
+            changed, lost = self._changed(answered, sound), self._lost(sound, answered)
+            return one._replace(
+                facts=msgspec.structs.replace(
+                    one.facts, kind=kind, seed=seed, detail=detail, changed=changed, lost=lost
+                )
+            )
         if detail_of_none := self._applies:
-            self.store.add(key, Fault(kind, seed, -1, None, detail=detail_of_none))
+            return Recording(recorded.Facts(kind=kind, seed=seed, changed=-1, detail=detail_of_none), [], [])
+        return None
+
+    def _recorded(self, subject: Subject, asked: Asked) -> tuple[Recording, list[Any]]:
+        return recorded.answered(self.workers, subject, asked, self.inputs, self.case.decide)
 
     def _planted(self, key: Key, subject: Subject, kind: str, seed: int, facts: Facts) -> Iterator[tuple[str, Subject]]:  # fmt: skip
         """(what was done, the artifact with it): the fault of a seed, and others for the case that it does not run."""
@@ -318,11 +300,14 @@ class Trials:
         drop = np.mean(one[0][:, 0] == labels) - np.mean(other[0][:, 0] == labels)
         return round(1000 * float(drop))
 
-    def _redrawn(self, subject: Subject, name: str) -> Subject:
-        samples = SampleSet(specs=self.specs[0])
-        if name != "random":
-            samples = self.pool(name.replace("other", "half")).of(self.specs[0])
-        return verdicts.other_goldens(self.workers, subject, self.folder / f"{name}.npz", samples)
+
+def _part(key: Key, data: str) -> Key:
+    """Names the folder of an artifact's variant."""
+    return key._replace(precision=f"{key.precision} {data}")
+
+
+def _slug(name: str) -> str:
+    return name.replace(" ", "_")
 
 
 def _write(file: Path, arrays: list[Any]) -> None:

@@ -16,10 +16,10 @@ from edgewright.compile.workers.pool import Workers
 
 @dataclass
 class Recorded:
-    """What the verdict was.
+    """The recorded verdict.
 
     Attributes:
-        asked: whether a conversion came to it.
+        asked: whether a conversion reached the verdict.
         refused: why; None where it accepts. outweighed: an evaluation set could let it through.
     """
 
@@ -30,7 +30,7 @@ class Recorded:
 
 @contextmanager
 def verdict() -> Iterator[Recorded]:
-    """Conversions within keep what their verdict refuses. It is of the last of them."""
+    """A block in which conversions keep artifacts that their verdict refuses. Yields the verdict of the last conversion."""
     found, check = Recorded(), checking.check
 
     def record(workers: Workers, subject: Subject, judged: list[Judged]) -> Checked:

@@ -1,4 +1,4 @@
-"""The verdicts on a finished artifact: the host's, as a conversion comes to it, and a board's, by the limits of a manifest."""
+"""The verdicts on a finished artifact: the host's, as in a conversion, and a board's, by the limits of a manifest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JOBS = "truth.jobs"
 
 @dataclass(frozen=True)
 class Said:
-    """What the verdicts say of a file; empty: accepted.
+    """The verdicts on a file; empty: accepted.
 
     Attributes:
         host: letters of the rules that refuse (`tables.RULES`). board: refused by the limits of the sound file's manifest.
@@ -51,16 +51,16 @@ class Said:
 
 
 class Broken(Exception):
-    """The file does not load or run: nothing is left to a verdict."""
+    """The file does not load or run, so there is nothing to judge."""
 
 
 def verdicts(workers: Any, subject: Subject, limits: tuple[OutputVerdict, ...]) -> Said:
-    """The host's, as a conversion comes to it, and a board's.
+    """The host's verdict, as in a conversion, and a board's.
 
     Args:
-        workers: Workers, or what remembers for them.
+        workers: Workers, or their replacement that replays recordings.
         subject: the artifact, its goldens, its source.
-        limits: the verdict that the manifest has: that on the sound file.
+        limits: the verdict that the manifest has: that on the sound file; empty: no board is asked.
 
     Raises:
         Broken: it does not run.
@@ -69,36 +69,10 @@ def verdicts(workers: Any, subject: Subject, limits: tuple[OutputVerdict, ...]) 
         references, answers = workers.call(
             subject.target.framework, JOBS, "golden_answers", **subject.answering(), file=subject.goldens
         )
-        board = by_limits(limits, references, answers)
+        board = bool(limits) and by_limits(limits, references, answers)
         return _host(workers, subject, board, pooled(references, answers))
     except EdgewrightError as error:
         raise Broken(error.message) from error
-
-
-class Remembering:
-    """Workers that ask the source for its answers to fresh samples once: they are the same for every fault in one artifact.
-
-    Args:
-        file: where those answers are kept.
-    """
-
-    def __init__(self, workers: Workers, file: Path) -> None:
-        self._workers, self._file = workers, file
-        self._known: dict[Any, Any] = {}
-
-    def call(self, framework: str, module: str, function: str, /, **arguments: Any) -> Any:
-        """As that of Workers."""
-        if function != "fresh_references":
-            return self._workers.call(framework, module, function, **arguments)
-        wanted, file = arguments["wanted"], arguments["file"]
-        kept = self._file.with_name("-".join([self._file.name, *map(str, wanted)]))
-        if wanted not in self._known:
-            self._known[wanted] = self._workers.call(framework, module, function, **arguments)
-            if self._known[wanted]:
-                shutil.copyfile(file, kept)
-        elif self._known[wanted]:
-            shutil.copyfile(kept, file)
-        return self._known[wanted]
 
 
 def pooled(references: list[Any], answers: list[Any]) -> float:
@@ -112,7 +86,7 @@ def pooled(references: list[Any], answers: list[Any]) -> float:
 
 
 def beyond(limits: Limits, reference: Any, answer: Any) -> bool:
-    """What a board finds: sums of squares, whole and by slice, against the manifest's limits."""
+    """A board's findings: sums of squares, whole and by slice, compared with the manifest's limits."""
     if limits.unequal is not None:
         return int(np.sum(reference != answer)) > limits.unequal
     error = np.asarray(answer, np.float64) - reference
@@ -148,8 +122,8 @@ def _host(workers: Any, subject: Subject, board: bool, sqnr_db: float) -> Said:
             outweighed = True
             raise checked.low
     except (Unlike, Coarse) as error:
-        host, words = _rules(error, found), error.message
-    again = any(one.suspects for one in found)
+        host, words, verdict = _rules(error, found), error.message, error.verdict
+    again = any(one.doubtful for one in found)
     following_db = min(
         (db for one in found if (db := one.verdict.following_db) is not None), default=EXACT_DB
     )
@@ -167,7 +141,8 @@ def _rules(error: EdgewrightError, found: list[Judged]) -> str:
         "f": any(one.still for one in found),
         "s": any(suspect.axis is not None for one in found for suspect in one.suspects),
     }
-    return "".join(rule for rule, refuses in rules.items() if refuses) or "f"  # the whole output as one slice
+    choices = "c" if "choose" in error.message else "f"  # or the whole output as one slice
+    return "".join(rule for rule, refuses in rules.items() if refuses) or choices
 
 
 def other_goldens(workers: Workers, subject: Subject, file: Path, samples: SampleSet) -> Subject:
@@ -193,5 +168,5 @@ def copied(subject: Subject, folder: Path) -> Subject:
 
 
 def as_real(answer: Any, spec: dict[str, Any]) -> Any:
-    """Answers of an artifact as the real values that they stand for."""
+    """Outputs of an artifact as real values."""
     return real(answer, spec)

@@ -1,4 +1,4 @@
-"""Code: every error code, with what it means and what to do. docs/errors.md is made of it."""
+"""Code: every error code, its meaning and its cure. docs/errors.md is generated from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Code(StrEnum):
 
     Attributes:
         meaning: when it is raised.
-        cure: what to do, where the error itself has no better hint. `BOARD` stands for the board's name.
+        cure: what to do if the error itself has no better hint. `BOARD` stands for the board's name.
     """
 
     meaning: str
@@ -25,11 +25,11 @@ class Code(StrEnum):
 
     @classmethod
     def of(cls, word: str) -> Code | None:
-        """The code of a word; None where this version has none."""
+        """The code for a word; None if this version has none."""
         return next((code for code in cls if code == word), None)
 
     # fmt: off
-    # what a board's agent answers (`edgewright_agent.protocol.Code`); the host raises some of them too
+    # what a board's agent reports (`edgewright_agent.protocol.Code`); the host raises some of them too
     ACCELERATOR_ABSENT = "accelerator-absent", "the accelerator is not on the board, or the model does not run on it", "`edgewright doctor BOARD` shows which accelerators it has; install the driver, or choose another one"
     BAD_ARGUMENT = "bad-argument", "the agent refused an argument, or a file that was sent does not fit the model", "check the data; if it fits, `edgewright logs BOARD` may say more"
     BAD_MANIFEST = "bad-manifest", "the artifact's manifest is not one that the agent can use", "convert the model again with --no-cache"
@@ -41,14 +41,14 @@ class Code(StrEnum):
     HASH_MISMATCH = "hash-mismatch", "bytes that reached the board are not those that were sent", "run this again; if it happens again, check the board's disk and memory"
     HOOK_FAILED = "hook-failed", "a hook of the release failed or took too long, and the release before it runs again", "`edgewright logs BOARD` has what it printed"
     IN_USE = "in-use", "the release is in use, so it cannot be replaced or removed", "deploy it under another version: --version VERSION"
-    IO = "io", "a file could not be read or written", "check the disk and its permissions"
+    IO = "io", "a file could not be read or written", "`edgewright status BOARD` names what is damaged, `edgewright fleet repair BOARD` puts right what it can; else check the disk"
     LOAD_FAILED = "load-failed", "the runtime on the board refused the model, or failed to run it", "provision another version of the runtime, or convert the model for another target"
     NEWER_SCHEMA = "newer-schema", "a newer edgewright wrote this file, or the state of this board", "upgrade edgewright on this machine"
     NO_GUARD = "no-guard", "nothing would end the trial if the board rebooted, or no watchdog could be started", "`edgewright doctor BOARD --install-guard` installs a guard; --unguarded does without"
     NOT_FOUND = "not-found", "there is no such model, release, transaction or file on the board", "`edgewright status BOARD` lists the models and their releases"
     NOTHING_TO_ROLL_BACK = "nothing-to-roll-back", "there is no other known-good release to go back to", "deploy another version"
     PROTOCOL = "protocol", "the other end does not speak this version of the wire", "run this again with --debug for the board's log"
-    RELEASE_DAMAGED = "release-damaged", "files of the release were changed or lost on the board", "deploy it again"
+    RELEASE_DAMAGED = "release-damaged", "files of the release were changed or lost on the board", "deploy it again (if it is current, under another version: --version VERSION)"
     REVERTED = "reverted", "the trial ended before it was committed: the board has put the release before it back", "allow a longer trial: deploy --deadline SECONDS"
     ROOT_REFUSED = "root-refused", "the root folder on the board must not be used", "set `root` of this board in fleet.toml to a new folder on a real, writable disk"
     RUNNER_MISSING = "runner-missing", "the board lacks the code that runs models of this target", "deploy it again"
@@ -67,6 +67,7 @@ class Code(StrEnum):
     BOARD_DUPLICATE = "board-duplicate", "two names of the fleet lead to the same board", "remove one of them: `edgewright fleet remove BOARD`"
     BOARD_REPLACED = "board-replaced", "the board is not the one that was pinned", "if it was replaced on purpose, pin it again: `edgewright fleet trust BOARD --replace`"
     HOST_KEY_CHANGED = "host-key-changed", "the board shows another host key than the pinned one", "find out why; if it was set up again, `edgewright fleet trust BOARD --replace`"
+    HOST_KEY_REVOKED = "host-key-revoked", "a `known_hosts` file revokes the host key that the board shows", "give the board new host keys (`ssh-keygen -A`), then `edgewright fleet trust BOARD --replace`"
     HOST_KEY_UNKNOWN = "host-key-unknown", "the board's host key is not pinned yet", "`edgewright fleet trust BOARD`"
     NO_BOARD = "no-board", "the selector chooses no board", "`edgewright fleet list` shows the boards and their labels"
     NO_FIT = "no-fit", "the model cannot run on this board", "convert it for another target or precision"
@@ -83,7 +84,7 @@ class Code(StrEnum):
     UNSUPPORTED = "unsupported", "the board's agent is too old for this", "an administrator installed the agent: have this version's installed"
 
     # deployments
-    ABORTED = "aborted", "the user stopped it; nothing that it would have changed was changed", "run it again to go on"
+    ABORTED = "aborted", "the user stopped it; nothing that it would have changed was changed", "run it again to continue"
     INTERFACE = "interface", "inputs or outputs of the release are not those of the one that runs", "--accept-interface-change deploys it all the same"
     LEFT = "left", "the user stopped twice and did not wait: how it ended is not known here", "`edgewright status` shows what runs"
     REFUSED = "refused", "the release did not meet its budget, or answered wrongly, on the board", "see its checks with --json; `current` did not move"

@@ -1,4 +1,4 @@
-"""The one base error: what is wrong, what to do about it, a stable code and the exit code."""
+"""The base error: what is wrong, what to do about it, a stable code and the exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EdgewrightError(Exception):
     Args:
         message: one lower-case line: what is wrong with which input; no full stop.
         hint: what to do about it.
-        code: one of `Code`; of a board, what its agent says.
+        code: one of `Code`; for a board's error, the code from its agent.
     """
 
     code: str = Code.ERROR
@@ -38,7 +38,7 @@ class EdgewrightError(Exception):
 
 
 class UsageError(EdgewrightError):
-    """The command line, or a file that the user wrote, does not say something valid."""
+    """The command line, or a file that the user wrote, is not valid."""
 
     code = Code.USAGE
     exit_code = Exit.USAGE
@@ -51,7 +51,7 @@ class ConfigError(UsageError):
 
 
 class ModelError(EdgewrightError):
-    """The source model cannot be read, or is not what its name says."""
+    """The source model cannot be read, or does not match its name."""
 
     code = Code.MODEL
 
@@ -63,7 +63,7 @@ class DataError(EdgewrightError):
 
 
 class ConversionError(EdgewrightError):
-    """A converter refused the model, crashed, or answered wrongly."""
+    """A converter refused the model, crashed, or produced wrong results."""
 
     code = Code.CONVERSION
 
@@ -99,6 +99,12 @@ class BoardError(EdgewrightError):
     code = Code.BOARD
 
 
+class TooLate(BoardError):
+    """The board did not end a command within its time limit; the session is over, what became of it there is not known."""
+
+    code = Code.TIMEOUT
+
+
 class ProtocolError(EdgewrightError):
     """The other end does not speak this version of the wire protocol."""
 
@@ -106,14 +112,14 @@ class ProtocolError(EdgewrightError):
 
 
 class Aborted(EdgewrightError):
-    """The user stopped it; nothing that it would have changed was changed."""
+    """The user stopped the command before it changed anything."""
 
     code = Code.ABORTED
     exit_code = Exit.ABORTED
 
 
 class LeftAtWork(EdgewrightError):
-    """The user stopped twice and did not wait: how it ended is not known here."""
+    """The user stopped twice without waiting: how the work ended is not known."""
 
     code = Code.LEFT
     exit_code = Exit.ABORTED

@@ -1,10 +1,10 @@
-"""Plug-ins: objects by name that edgewright itself and installed distributions offer, all read the same way.
+"""Plug-ins: named objects that edgewright itself and installed distributions provide, all loaded the same way.
 
-A `Registry` is one entry-point group, such as `edgewright.targets`. What comes with edgewright is an entry of the same
-form, `module:attribute`. Nothing is imported until its name is asked for, and the metadata of installed distributions
-are read only when a name is not one of edgewright's own, or when all names are wanted.
+A `Registry` is one entry-point group, such as `edgewright.targets`. Edgewright's own objects are entries of the same
+form, `module:attribute`. An object is imported when it is loaded. The metadata of installed distributions are read
+only if a name is not one of edgewright's own, or to list all names.
 
-A plug-in that cannot be used does not stop the others: `faults` lists them, and `load` refuses that one name.
+A broken plug-in does not affect the others: `faults` lists it, and `load` refuses only its name.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from edgewright.errors import Code, EdgewrightError, UsageError
+from edgewright.record_names import declares
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
 T = TypeVar("T")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an object is declared.
+    """The declaration of an object.
 
     Attributes:
         value: `module:attribute`.
-        distribution: its name and version, such as `edgewright-gemm 1.0`; empty: edgewright's own.
+        distribution: its name and version, such as `edgewright-gemm 1.0`; empty for edgewright's own.
     """
 
     name: str
@@ -44,14 +45,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return self.value.partition("[")[0].partition(":")[0].strip()
 
     def read(self) -> Any:
-        """Imports the module. Whatever that raises is raised."""
+        """Imports the module and returns the object. May raise any exception that the import raises."""
         attributes = self.value.partition("[")[0].partition(":")[2].strip()
         module = importlib.import_module(self.module)
         return functools.reduce(getattr, filter(None, attributes.split(".")), module)
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """A plug-in that cannot be used, and why: one lower-case line."""
+    """A plug-in that cannot be used, with the reason in one lower-case line."""
 
     group: str
     name: str
@@ -67,7 +68,7 @@ class Unknown(UsageError):
 
 
 class Unusable(UsageError):
-    """A plug-in that cannot be used was asked for by its name."""
+    """The named plug-in cannot be used."""
 
     code = Code.PLUGIN_UNUSABLE
 
@@ -80,7 +81,7 @@ class Unusable(UsageError):
 
 
 class Failed(EdgewrightError):
-    """A plug-in's code failed while it worked. `Records.failed` makes one."""
+    """A plug-in's code failed while running. Made by `Records.failed`."""
 
     code = Code.PLUGIN_UNUSABLE
 
@@ -90,10 +91,10 @@ class Registry(Generic[T]):
 
     Args:
         group: the entry-point group, such as `edgewright.targets`.
-        kind: what one of them is called in messages, such as `target`.
-        own: name -> `module:attribute` of what comes with edgewright. Plug-ins cannot take these names.
-        check: `check(entry, object)` gives the validated object. It raises ValueError (msgspec's errors are) or an
-            EdgewrightError, whose message is the reason, where the object is not what the group needs.
+        kind: the word for one of them in messages, such as `target`.
+        own: name -> `module:attribute` of edgewright's own objects. Plug-ins cannot use these names.
+        check: `check(entry, object)` returns the validated object. For an unsuitable object it raises ValueError (as
+            msgspec does) or an EdgewrightError, whose message is the reason.
         unknown: the error code for a name that nothing declares.
     """
 
@@ -108,18 +109,18 @@ class Registry(Generic[T]):
         self.group, self.kind, self.unknown = group, kind, unknown
         self._own, self._check = own, check
         self._loaded: dict[str, T | Fault] = {}
-        self._loading = threading.RLock()  # boards are worked on in parallel
+        self._loading = threading.RLock()  # boards are handled in parallel threads
 
     def names(self) -> list[str]:
-        """Every usable name, sorted. Plug-ins are imported to know that; edgewright's own are not."""
+        """Every usable name, sorted. Imports plug-ins to check them, but not edgewright's own objects."""
         broken = {fault.name for fault in self.faults()}
         return sorted({*self._builtin, *(self._plugins.keys() - broken)})
 
     def entry(self, name: str) -> Entry:
-        """Where a name is declared; nothing is imported.
+        """The declaration of a name; imports nothing.
 
         Raises:
-            UsageError: no such name, or a plug-in declares it wrongly.
+            UsageError: no such name, or a plug-in's declaration is invalid.
         """
         if name in self._builtin:
             return self._builtin[name]
@@ -135,7 +136,7 @@ class Registry(Generic[T]):
         )
 
     def load(self, name: str) -> T:
-        """The object of a name, validated. It is imported once.
+        """The validated object for a name. It is imported only once.
 
         Raises:
             UsageError: no such name, or a plug-in that cannot be used.
@@ -151,7 +152,7 @@ class Registry(Generic[T]):
         return found
 
     def faults(self) -> list[Fault]:
-        """The plug-ins that cannot be used, sorted by name. Imports all plug-ins, nothing of edgewright's own."""
+        """The plug-ins that cannot be used, sorted by name. Imports all plug-ins, but none of edgewright's own objects."""
         found = list(self._misnamed)
         for name in self._plugins:
             try:
@@ -166,7 +167,9 @@ class Registry(Generic[T]):
 
     @functools.cached_property
     def _declared(self) -> dict[str, list[Entry]]:
-        """Name -> what installed distributions declare by it."""
+        """Name -> its declarations in installed distributions."""
+        if not declares(self.group):
+            return {}
         from importlib import metadata
 
         found: dict[str, list[Entry]] = {}
@@ -179,12 +182,12 @@ class Registry(Generic[T]):
 
     @functools.cached_property
     def _plugins(self) -> dict[str, Entry]:
-        """The plug-ins with a name that they may have."""
+        """The plug-ins whose name is allowed."""
         return {name: found[0] for name, found in self._declared.items() if not self._conflict(name)}
 
     @functools.cached_property
     def _misnamed(self) -> list[Fault]:
-        """The plug-ins with a name that they may not have."""
+        """The plug-ins whose name is not allowed."""
         return [
             self._fault(entry, self._conflict(name))
             for name, entries in self._declared.items()
@@ -193,7 +196,7 @@ class Registry(Generic[T]):
         ]
 
     def _conflict(self, name: str) -> str:
-        """Why plug-ins cannot have a name; empty: one can."""
+        """Why plug-ins cannot use a name; empty if one can."""
         if name in self._builtin:
             return f"edgewright's own {self.kind} has that name"
         sources = [entry.distribution for entry in self._declared[name]]
@@ -202,7 +205,7 @@ class Registry(Generic[T]):
         return "" if NAME.match(name) else "a name is at most 64 lower-case letters, digits, `-` and `_`"
 
     def _foreign(self, entry: Entry) -> T | Fault:
-        """A plug-in's object. Foreign code may fail in any way."""
+        """Loads a plug-in's object. Foreign code may fail in any way."""
         try:
             return self._check(entry, entry.read())
         except EdgewrightError as error:
@@ -218,9 +221,9 @@ class Registry(Generic[T]):
 
 
 def sources_of(module: str) -> Path | None:
-    """What a plug-in's results depend on: the folder of the package that its module is in, or the module's own file.
+    """The files that a plug-in's results depend on: the folder of its module's package, or the module's own file.
 
-    The package is the outermost that has an `__init__.py`: others may share a namespace package. None: it is not in files.
+    The package is the outermost one with an `__init__.py`, as others may share a namespace package. None if it is not in files.
     """
     parts = module.split(".")
     for depth in range(1, len(parts) + 1):

@@ -1,33 +1,32 @@
-"""Records by name: one file each in a folder of edgewright's, or an entry point of an installed distribution.
+"""Named records: one file each in a folder of edgewright's, or an entry point of an installed distribution.
 
-To add one of edgewright's own, add a file to its folder: it is found by the folder's listing and imported when its
-name is asked for. Dashes of a name are underscores in the name of its file.
+To add one to edgewright, add a file to the folder: it is found by listing the folder, and imported when the record
+is loaded. Dashes in a name become underscores in the file name.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from edgewright.plugins import NAME, Entry, Failed, Registry, Unknown
+from edgewright.record_names import own_names
 
 R = TypeVar("R", bound=msgspec.Struct)
 
 
 class Records(Registry[R]):
-    """The records of one kind by name, like a mapping. Whether a name is one of edgewright's own reads no metadata.
+    """The records of one kind, as a mapping by name. To check for one of edgewright's own names, no metadata are read.
 
     Args:
         group: the entry-point group.
-        kind: what one of them is called in messages.
-        package: folder of edgewright's own, a module each; folders in it hold what they share.
+        kind: the word for one of them in messages.
+        package: the package of edgewright's own records, one module each; its sub-folders hold shared code.
         attribute: name of the record in each module.
         record: its type; `name` is one of its fields.
-        problem: what is wrong with a plug-in's record beside the types of its fields; empty: nothing.
+        problem: returns what is wrong with a plug-in's record apart from the types of its fields; empty if nothing is.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class Records(Registry[R]):
         return self.load(name)
 
     def __contains__(self, name: object) -> bool:
-        """Whether there is one. A plug-in's that cannot be used is refused as `load` does: somebody asked for it."""
+        """Whether there is such a record. Raises as `load` does for a plug-in's record that cannot be used, since it was requested by name."""
         if not isinstance(name, str) or not NAME.match(name):
             return False
         try:
@@ -53,16 +52,13 @@ class Records(Registry[R]):
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
-    def __len__(self) -> int:
-        return len(self.names())
-
     def plugin(self, name: str) -> str:
-        """The module of a plug-in's record; empty for edgewright's own."""
+        """The module of a plug-in's record; empty for one of edgewright's own."""
         entry = self.entry(name)
         return entry.module if entry.distribution else ""
 
     def blame(self, name: str, reason: str) -> str:
-        """One line about a plug-in's record whose code failed: its kind, name and distribution, and why."""
+        """A line about a plug-in's record whose code failed: its kind, name, distribution and the reason."""
         return f"{self.kind} {name} from {self.entry(name).distribution} failed: {reason}"
 
     def failed(self, name: str, reason: str) -> Failed:
@@ -73,25 +69,25 @@ class Records(Registry[R]):
         )
 
     def values(self) -> list[R]:
-        """All that can be used, sorted by name."""
+        """All usable records, sorted by name."""
         return [self.load(name) for name in self.names()]
 
     def own(self) -> list[R]:
-        """Edgewright's own, sorted by name; no metadata are read."""
+        """Edgewright's own records, sorted by name; reads no metadata."""
         return [self.load(name) for name in sorted(self._builtin)]
 
     def foreign(self) -> list[R]:
-        """Those of installed plug-ins that can be used, sorted by name."""
+        """The usable records of installed plug-ins, sorted by name."""
         return [self.load(name) for name in self.names() if name not in self._builtin]
 
 
 def _modules(package: str, attribute: str) -> dict[str, str]:
-    found = pkgutil.iter_modules(importlib.import_module(package).__path__)
-    return {one.name.replace("_", "-"): f"{package}.{one.name}:{attribute}" for one in found if not one.ispkg}
+    """Name -> `module:attribute` of the records in a folder."""
+    return {name: f"{module}:{attribute}" for name, module in own_names(package).items()}
 
 
 class _Check:
-    """Whether an object is a record of the type, named as it is declared, with functions where there have to be some."""
+    """Checks that an object is a record of the type, has its declared name, and has functions where they are required."""
 
     def __init__(self, record: type[Any], problem: Callable[[Any], str] | None) -> None:
         self._record, self._problem = record, problem
@@ -109,7 +105,7 @@ class _Check:
         return found
 
     def _check_fields(self, found: Any) -> None:
-        """Plug-ins are not checked by mypy, and a record's constructor looks at no type."""
+        """Checks the fields' types: plug-ins are not checked by mypy, and a record's constructor does not check types."""
         for name, hint in get_type_hints(self._record).items():
             value = getattr(found, name)
             if not _is_function(hint):

@@ -1,7 +1,7 @@
-"""The door to targets: the only way from the host to one. Those of edgewright and those of plug-ins come in by it.
+"""Access to targets, edgewright's own and those of plug-ins: the host reaches targets only through this module.
 
-`load(name)` gives a target's record and imports no framework. Its `runtimes` say which wheels run on which board
-(`Target.runtimes_for`), best first. Modules that a record names, such as `tflite.finish`, are found by `module_name`;
+`load(name)` returns a target's record without importing a framework. Its `runtimes` say which wheels run on which board
+(`Target.runtimes_for`), best first. `module_name` resolves modules that a record names, such as `tflite.finish`;
 they import their frameworks when they are called, in worker processes.
 """
 
@@ -23,6 +23,7 @@ from edgewright.nouns.facts import Facts, RuntimeFact
 from edgewright.nouns.target import Target
 from edgewright.plugins import Entry, Registry
 from edgewright.precisions import PRECISIONS
+from edgewright.python_syntax import parse
 
 GROUP = "edgewright.targets"
 _PACKAGE = "edgewright_targets"
@@ -31,7 +32,7 @@ _RUNNER = ("import_runtime", "accelerators", "prepare", "load")
 
 
 def names() -> list[str]:
-    """The targets that can be used, sorted."""
+    """The usable targets, sorted."""
     return REGISTRY.names()
 
 
@@ -39,35 +40,35 @@ def load(name: str) -> Target:
     """The record of a target.
 
     Raises:
-        UsageError: there is no such target, and the hint names those that exist; or it is a plug-in that cannot be used.
+        UsageError: there is no such target (the hint lists those that exist), or it is a plug-in that cannot be used.
     """
     return REGISTRY.load(name)
 
 
 def entry(name: str) -> Entry:
-    """Where a target is declared. Raises UsageError where there is none of that name."""
+    """The declaration of a target. Raises UsageError if there is none with that name."""
     return REGISTRY.entry(name)
 
 
 def plugin(name: str) -> str:
-    """The package of a plug-in's target; empty for edgewright's own."""
+    """The package of a plug-in's target; empty for one of edgewright's own."""
     entry = REGISTRY.entry(name)
     return _package(entry).__name__ if entry.distribution else ""
 
 
 def widest() -> list[str]:
-    """The targets that compute in float64 and in 64-bit integers what the model does."""
+    """The targets that compute in float64 and in 64-bit integers if the model does."""
     loaded = [load(name) for name in names()]
     return [target.name for target in loaded if target.float64 and target.integer_bits >= 64]
 
 
 def system_distributions() -> list[str]:
-    """Names of runtimes that a board may already have and that a target can use, sorted."""
+    """Names of system runtimes that some target can use, sorted."""
     return sorted({one.distribution for name in names() for one in load(name).system})
 
 
 def recognised(facts: Facts) -> Facts:
-    """Facts in which each runtime of the board's own has its target; one that no target knows keeps what the agent says."""
+    """Facts in which each system runtime has its target; runtimes that no target knows keep what the agent reported."""
     found = tuple(
         msgspec.structs.replace(one, target=_system_target(one) or one.target) if one.system else one
         for one in facts.runtimes
@@ -76,14 +77,14 @@ def recognised(facts: Facts) -> Facts:
 
 
 def _system_target(one: RuntimeFact) -> str:
-    """The first target that covers a runtime: a plug-in's takes none of what edgewright's own run."""
+    """The first target that covers a system runtime; edgewright's own take precedence over those of plug-ins."""
     own_first = sorted(names(), key=lambda name: (bool(REGISTRY.entry(name).distribution), name))
     covering = (name for name in own_first for row in load(name).system if row.covers(one.name, one.version))
     return next(covering, "")
 
 
 def module_name(path: str) -> str:
-    """The import name of a module that a record names, given as `<target>.<module>`, or `_<shared folder>.<module>`."""
+    """The import name of a module that a record names as `<target>.<module>` or `_<shared folder>.<module>`."""
     head, _, rest = path.partition(".")
     entry = None if head.startswith("_") else REGISTRY.entry(head)
     return f"{_PACKAGE}.{path}" if entry is None else f"{_package(entry).__name__}.{rest}"
@@ -95,22 +96,22 @@ def folder(name: str) -> Path:
 
 
 def runner(name: str) -> ModuleType:
-    """The target's runner. Raises UsageError as `load` does."""
+    """The name of the target's runner. Raises UsageError as `load` does."""
     return importlib.import_module(module_name(load(name).runner))
 
 
 def _own() -> dict[str, str]:
-    """Edgewright's own targets: each folder of `edgewright_targets` but the shared ones."""
+    """Edgewright's own targets: the folders of `edgewright_targets` except the shared ones."""
     package = importlib.import_module(_PACKAGE)
     found = (one.name for one in pkgutil.iter_modules(package.__path__) if one.ispkg)
     return {name: f"{_PACKAGE}.{name}.target:TARGET" for name in found if not name.startswith("_")}
 
 
 def _package(entry: Entry) -> ModuleType:
-    """The package of a target's modules: the one that the record's module is, or is in.
+    """The package of a target's modules: the package that the record's module is, or is in.
 
     Raises:
-        ValueError: the module is in none.
+        ValueError: the module is not in a package.
     """
     module = importlib.import_module(entry.module)
     if hasattr(module, "__path__"):
@@ -125,10 +126,10 @@ def _folder(package: ModuleType) -> Path:
 
 
 def _checked(entry: Entry, found: Any) -> Target:
-    """The record. Of a plug-in everything is checked that can be without importing its modules.
+    """Checks a record. For a plug-in, checks everything that is possible without importing its modules.
 
     Raises:
-        ValueError: it is not the record of a target, or names what is not there.
+        ValueError: it is not a target's record, or names something that does not exist.
     """
     if not isinstance(found, Target):
         raise ValueError(f"{entry.value} is not an edgewright.sdk.Target")
@@ -164,7 +165,7 @@ def _problems(target: Target, place: Path) -> Iterator[str]:
 
 
 def _lacking(module: str, functions: tuple[str, ...], name: str, place: Path) -> Iterator[str]:
-    """What a module that a record names lacks of what edgewright calls there."""
+    """What a module that a record names lacks of the functions that edgewright calls."""
     head, _, rest = module.partition(".")
     if head.startswith("_"):
         place, head = _folder(importlib.import_module(_PACKAGE)) / head, name
@@ -175,7 +176,7 @@ def _lacking(module: str, functions: tuple[str, ...], name: str, place: Path) ->
     if not file.is_file():
         yield f"it names a module that is not there: {module}"
         return
-    defined = set(_defined(ast.parse(file.read_bytes())))
+    defined = set(_defined(parse(file.read_bytes())))
     for function in functions:
         if function not in defined:
             yield f"{module} lacks the function {function}"

@@ -1,1 +1,1 @@
-"""Profiles: one TOML file a kind of board."""
+"""Profiles: one TOML file per kind of board."""

@@ -1,4 +1,4 @@
-"""Simulated boards with other Pythons, the command line run in this process, digits artifacts shared by the tests."""
+"""Simulated boards with other Pythons, the command line run in this process, artifacts of the digits model that tests share."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ FEATURES, COUNT = 6, 300
 
 
 def save(path: Path, weights: np.ndarray, *, sigmoid: bool = False, twice: bool = False) -> None:
-    """`x (1, 6) -> scores (1, k)`, and its double, where that is asked for."""
+    """`x (1, 6) -> scores (1, k)`, and on request a second output that is its double."""
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["raw"]),
         helper.make_node("Sigmoid" if sigmoid else "Identity", ["raw"], ["scores"]),
@@ -42,7 +42,7 @@ def save(path: Path, weights: np.ndarray, *, sigmoid: bool = False, twice: bool 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Models, inputs, and what the models answer: `folder`, `x`, `w`, `answers`."""
+    """Models, inputs, and the models' outputs: `folder`, `x`, `w`, `answers`."""
     random = np.random.default_rng(4)
     folder = tmp_path_factory.mktemp("linear")
     x = random.normal(size=(COUNT, FEATURES)).astype(np.float32)
@@ -181,7 +181,7 @@ def test_the_users_own_set_and_metric(data: dict[str, Any], deploy: Run, run: Ru
 
 
 def test_a_folder_of_labelled_images(deploy: Run, tmp_path: Path) -> None:
-    """A model that answers how bright the left and the right half are, and pictures of both."""
+    """A model that computes how bright the left and the right half of a picture are, and pictures of both kinds."""
     halves = np.zeros((1, 1, 4, 4, 2), np.float32)
     halves[..., :2, 0], halves[..., 2:, 1] = 1, 1
     graph = helper.make_graph(
@@ -208,7 +208,7 @@ def test_a_folder_of_labelled_images(deploy: Run, tmp_path: Path) -> None:
             picture = random.integers(0, 60, (8, 8)).astype(np.uint8)
             picture[:, columns] += 100
             Image.fromarray(picture).save(tmp_path / "set" / name / f"{index}.png")
-    swapped = tmp_path / "set" / "left" / "3.png"  # one that is labelled wrongly
+    swapped = tmp_path / "set" / "left" / "3.png"  # a picture with the wrong label
     Image.fromarray(np.full((8, 8), 9, np.uint8) + np.array([0] * 4 + [90] * 4, np.uint8)).save(swapped)
     (tmp_path / "edgewright.toml").write_text(
         'name = "halves"\nmodel = "halves.onnx"\nevaluation = "set"\n[preprocessing]\nchannels = "gray"\nscale = 0.00392\n'
@@ -221,7 +221,7 @@ def test_a_folder_of_labelled_images(deploy: Run, tmp_path: Path) -> None:
 def test_what_is_missing_is_said_and_not_guessed(
     data: dict[str, Any], deploy: Run, run: Run, board: Any, home: Path
 ) -> None:
-    """An artifact that was scored on another set, and one whose source's answers are gone."""
+    """One artifact was scored on another set; of another, the source's outputs are gone."""
     first, second = (
         labelled(data, "first", data["answers"].argmax(axis=1)),
         labelled(data, "second", np.zeros(COUNT, int)),
@@ -316,7 +316,7 @@ def test_a_yes_or_no_model(data: dict[str, Any], deploy: Run) -> None:
 
 
 def test_convert_refuses_a_drop_and_says_its_interval(data: dict[str, Any], run: Run, tmp_path: Path) -> None:
-    """int8 of a model whose evaluation needs more than that."""
+    """A model whose evaluation set needs more than int8."""
     random = np.random.default_rng(1)
     weights = data["w"].copy()
     weights[:, 1] = weights[:, 0] + random.normal(size=FEATURES) * 1e-3
@@ -354,7 +354,7 @@ def test_a_function_of_the_project_s_own_compares_what_the_board_answers(
     check = made.check("compare")
     assert (check["ok"], check["value"], check["limit"]) == (True, 1.0, 0.9)
 
-    (tmp_path / "share.txt").write_text("0.5")  # as if this board answered otherwise than this machine
+    (tmp_path / "share.txt").write_text("0.5")  # as if this board's outputs differed from this machine's
     worse = deploy(data["folder"] / "good.onnx", "near", "--project", project)
     assert (worse.code, worse.outcome["outcome"]) == (2, "refused"), worse.out
     assert worse.outcome["message"].endswith("(near.py:same: 50 % the same, at least 90 %)")

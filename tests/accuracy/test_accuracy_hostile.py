@@ -1,4 +1,4 @@
-"""What a board says it answered is checked before anyone scores it."""
+"""The outputs that a board reports are checked before they are scored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import io
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ import pytest
 from edgewright.compile.data import evaluation_set, goldens
 from edgewright.compile.quality import metrics
 from edgewright.compile.quality.user_comparison import Similarity
-from edgewright.deploy import board_answers
-from edgewright.deploy.board_scoring import Scoring
+from edgewright.connect.session import Session
+from edgewright.connect.transfer import check_size
+from edgewright.deployments import board_answers
+from edgewright.deployments.board_scoring import Scoring
 from edgewright.errors import ProtocolError
 from edgewright.nouns.artifact import Artifact, Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.nouns.outcome import Check
@@ -30,7 +33,7 @@ SPEC = {"name": "y", "shape": [1, 6], "dtype": "int8", "scale": 0.5, "zero_point
 
 
 class Board:
-    """A session with a board that says what a test wants it to."""
+    """A session with a board that sends what the test chooses."""
 
     def __init__(self, data: bytes, **changes: Any) -> None:
         result = {"result": "1-answers", "sha256": "0" * 64, "size": len(data)}
@@ -47,8 +50,9 @@ class Board:
         assert command.evaluation == "e" * 64
         return command.read(self.answer)
 
-    def get(self, result: Result) -> bytes:
-        return self.data
+    def get_file(self, result: Result, *, most: int) -> io.BytesIO:
+        check_size(cast(Session, SimpleNamespace(board=SimpleNamespace(name="b"))), result, most)
+        return io.BytesIO(self.data)
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def packed(*arrays: np.ndarray, save: Any = np.savez) -> bytes:
 
 
 def promising(shape: tuple[int, ...], values: bytes) -> bytes:
-    """An archive whose header tells any shape."""
+    """An archive whose header claims any shape."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive, archive.open("output_0.npy", "w") as member:
         np.lib.format.write_array_header_1_0(member, {"descr": "|i1", "fortran_order": False, "shape": shape})
@@ -77,7 +81,7 @@ def promising(shape: tuple[int, ...], values: bytes) -> bytes:
 
 
 def headed(text: str) -> bytes:
-    """An archive with a member of a header alone."""
+    """An archive whose member is only a header."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         head = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
@@ -151,7 +155,7 @@ def test_an_archive_of_nothing_but_zeros_does_not_fill_the_memory(scoring: Any) 
 
 
 def compared(folder: Path, data: bytes, size: int | None = None) -> Check:
-    """What the user's own function makes of a board's answers to four goldens of ones, of which the first value does not count."""
+    """The result of the user's function for a board's outputs for four goldens of ones, whose first value does not count."""
     ones = np.ones((4, 1, 6), np.float32)
     counts = np.ones(ones.shape, np.uint8)
     counts[:, 0, 0] = 0
@@ -215,5 +219,5 @@ def test_goldens_that_are_not_what_the_manifest_says(tmp_path: Path, data: bytes
 
 
 def test_goldens_that_are_too_large_are_not_fetched(tmp_path: Path) -> None:
-    with pytest.raises(ProtocolError, match="1048601 bytes for 4 goldens"):
+    with pytest.raises(ProtocolError, match="a result of 1048601 bytes, at most 1048600"):
         compared(tmp_path, packed(ZEROS), size=24 + (1 << 20) + 1)

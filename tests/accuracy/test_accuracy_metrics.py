@@ -1,4 +1,4 @@
-"""Every metric against scikit-learn's, with ties, classes that do not occur and several labels a sample."""
+"""Every metric against scikit-learn's, with ties, classes that do not occur, and several labels per sample."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_batch_of_several_samples_has_no_label_of_its_own(name: str) -> None:
 
 
 def scores(seed: int, classes: int, count: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Softmax outputs with many ties, and labels that they know something of."""
+    """Softmax outputs with many ties, and labels that correlate with them."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, classes, count)
     raw = np.round(random.normal(size=(count, classes)) + 1.2 * np.eye(classes)[labels], 1)
@@ -56,7 +56,7 @@ def test_top1_and_top5(seed: int) -> None:
     outputs, labels = scores(seed, 12)
     outputs = (outputs + RANDOM.random(outputs.shape) * 1e-4).astype(
         np.float32
-    )  # scikit-learn orders ties otherwise
+    )  # scikit-learn orders ties differently
     assert value("top1", outputs, labels) == reference.accuracy_score(labels, outputs.argmax(axis=1))
     expected = reference.top_k_accuracy_score(labels, outputs, k=5, labels=np.arange(12))
     assert value("top5", outputs, labels) == pytest.approx(expected)
@@ -66,7 +66,7 @@ def test_top1_and_top5(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_f1_of_classes_is_the_mean_over_those_that_occur(seed: int) -> None:
     outputs, labels = scores(seed, 7)
-    labels[labels == 3] = 2  # a class that no label names, though the model may
+    labels[labels == 3] = 2  # a class that no label names; the model may still predict it
     expected = reference.f1_score(labels, outputs.argmax(axis=1), average="macro", zero_division=0)
     assert value("f1", outputs, labels) == pytest.approx(expected)
 
@@ -95,13 +95,13 @@ def test_f1_and_auc_of_several_labels_a_sample(seed: int) -> None:
 
 
 def test_f1_of_several_labels_leaves_out_what_does_not_occur() -> None:
-    """As with classes: neither had nor answered, it says nothing of the model."""
+    """As with classes: a label that is neither given nor predicted says nothing about the model."""
     random = np.random.default_rng(3)
     labels = (random.random((80, 5)) < 0.4).astype(int)
     outputs = random.random((80, 5)).astype(np.float32)
     labels[:, 1], outputs[:, 1] = 0, 0.1
-    labels[:, 2] = 0  # answered, and never right
-    outputs[:, 3] = 0.1  # never answered
+    labels[:, 2] = 0  # predicted, never correctly
+    outputs[:, 3] = 0.1  # never predicted
     expected = reference.f1_score(labels, outputs >= 0.5, average="macro", zero_division=np.nan)
     assert value("f1", outputs, labels) == pytest.approx(expected)
     assert value("f1", np.full((80, 5), 0.1, np.float32), np.zeros((80, 5), int)) == 0

@@ -1,4 +1,4 @@
-"""Models with several outputs: which one is scored, and that it is the same one here, on the board and of the incumbent."""
+"""Models with several outputs: which one is scored; it is the same one on the host, on the board and for the incumbent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compile.data.answers import Answers, collected
 from edgewright.compile.quality import metrics, scored_output
-from edgewright.deploy.board_scoring import Scoring
+from edgewright.deployments.board_scoring import Scoring
 from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.wire.answers import Tensor
@@ -34,7 +34,7 @@ def test_the_only_output_that_the_labels_fit_is_taken_and_named() -> None:
     assert found.scorer.output == 1 and found.scorer.metric.keep == "top5"
     assert found.note == "top1 scores output fine, the only one of 3 that the labels fit"
     assert chosen("mse", np.zeros((COUNT, 5))).scorer.output == 2
-    assert chosen("mse", np.zeros((COUNT, 2))).scorer.output is None  # the first, as ever
+    assert chosen("mse", np.zeros((COUNT, 2))).scorer.output is None  # the first, as always
 
 
 def test_an_output_is_named_by_name_or_index() -> None:
@@ -91,7 +91,7 @@ def test_one_output_of_all_is_what_the_host_keeps_of_it() -> None:
         (["scores"], 0, ["classes"], 0),
         (["scores_1", "scores_2"], 1, ["scores", "boxes"], None),
         (["scores", "boxes"], 1, ["Identity"], None),
-        (["Identity", "scores"], 0, ["scores", "Identity"], None),  # that is the other one
+        (["Identity", "scores"], 0, ["scores", "Identity"], None),  # the other one
     ],
 )
 def test_the_incumbents_output_is_the_one_that_is_scored_or_none(
@@ -112,7 +112,7 @@ def test_the_incumbents_output_is_the_one_that_is_scored_or_none(
 
 
 def save(path: Path, weights: dict[str, np.ndarray], order: tuple[str, ...]) -> None:
-    """`x (1, 6)` to one linear output a name, in this order."""
+    """A model from `x (1, 6)` to one linear output per name, in this order."""
     nodes = [helper.make_node("MatMul", ["x", f"w_{name}"], [name]) for name in order]
     outputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, weights[name].shape[1]]) for name in order
@@ -155,5 +155,5 @@ def test_boards_score_the_same_output(
     more = (*plain, *own, "--score", "fine", "--accept-interface-change")
     again = run("deploy", tmp_path / "other_order.onnx", *to_board, *more)
     assert again.code == 0, again.out
-    against = again.check("accuracy against the incumbent")  # whose output 1 it is
+    against = again.check("accuracy against the incumbent")  # its output 1
     assert (against["value"], against["ok"]) == (0, True)

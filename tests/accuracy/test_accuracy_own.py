@@ -1,4 +1,4 @@
-"""What users' own functions do wrong, and labels that do not fit: one line each, with the user's own file and line."""
+"""Mistakes in users' functions, and labels that do not fit: one line each, with the user's file and line."""
 
 from __future__ import annotations
 

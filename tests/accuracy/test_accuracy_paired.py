@@ -1,4 +1,4 @@
-"""The paired comparison: exact tests, intervals that cover what they promise, and what cannot be stated."""
+"""The paired comparison: exact tests, intervals with the coverage that they promise, and cases without an answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgewright.errors import DataError
 
 
 def ranked(right: np.ndarray) -> Answers:
-    """Answers of which those are right where the label is 0."""
+    """Ranked answers that are right where the label is 0."""
     found = np.full((len(right), 5), 1, np.int32)
     found[right, 0] = 0
     return Answers("top5", [found])
@@ -29,7 +29,7 @@ def test_mcnemar_is_the_binomial_test_of_the_samples_that_differ(lost: int, won:
     expected = binomtest(lost, lost + won, 0.5).pvalue if lost + won else 1.0
     assert p == pytest.approx(expected)
     assert low < (lost - won) / 2000 < high
-    # Wald's interval without the adjustment lies near it
+    # Wald's interval without the adjustment is close to it
     half = 1.96 * np.sqrt((lost + won) / 2000 - ((lost - won) / 2000) ** 2) / np.sqrt(2000)
     assert high - low == pytest.approx(2 * half, abs=0.003)
 

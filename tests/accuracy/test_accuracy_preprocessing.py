@@ -1,4 +1,4 @@
-"""The same pictures by another preprocessing are another evaluation set: figures on both are not compared."""
+"""The same pictures with another preprocessing are another evaluation set: their figures are not compared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OTHERS = {"scale": 1 / 128, "mean": (0.5,), "std": (0.2,), "size": (4, 4)}
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Callable[[Preprocessing], evaluation_set.EvaluationSet]:
-    """The set of one folder by some preprocessing."""
+    """The evaluation set of a folder, with some preprocessing."""
     for number, label in enumerate(("cat", "dog", "dog")):
         place = tmp_path / "set" / label / f"{number}.png"
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Digits on real runtimes: models whose inputs are integers, and files that an old runtime answers wrongly.
+"""Digits on real runtimes: models whose inputs are integers, and files for which an old runtime gives wrong outputs.
 
-Two kinds of file load on a board's runtime silently and answer wrongly; only the golden check notices. Both are right on
-the runtime of today, and no check of versions stops them here: the artifacts keep the requirements of the fp32 file that
-they were made from, so that nothing but the answers is looked at.
+Two kinds of file load on a board's runtime without an error and give wrong outputs; only the golden check notices. Both are
+right on today's runtime. No version check stops them here, since the artifacts keep the requirements of the fp32 file that
+they were made from: only their outputs are tested.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ openvino.save_model(made, sys.argv[2], compress_to_fp16=False)
 
 
 def loosened(verdict: OutputVerdict, before: Tolerance, after: Tolerance) -> OutputVerdict:
-    """The verdict of one output with the limits of another precision, on the whole output alone."""
+    """The verdict on one output with the limits of another precision, without slices."""
     noise, error = verdict.limits.noise, verdict.limits.error
     assert noise is not None and error is not None
     wider = 10 ** ((before.sqnr_db - after.sqnr_db) / 10)
@@ -56,7 +56,7 @@ def loosened(verdict: OutputVerdict, before: Tolerance, after: Tolerance) -> Out
 
 
 def rewritten(good: Artifact, script: str, precision: str, folder: Path) -> Artifact:
-    """A copy of an artifact whose model went through a script, in a separate process; its manifest fits the files."""
+    """A copy of an artifact whose model a script changed in a separate process; its manifest matches the files."""
     manifest = good.manifest
     folder.mkdir()
     for item in manifest.files:
@@ -132,7 +132,7 @@ def test_a_file_that_answers_wrongly_on_an_old_runtime_is_refused_there(
 def test_integer_inputs_are_scored_as_the_real_values_that_they_stand_for(
     board: Callable[[str], str], run: Callable[..., Any], workers: Workers, tmp_path: Path
 ) -> None:
-    """`coarse` has the same integers for other values than `whole`: what one is fed must not be fed to the other."""
+    """In `coarse`, the integers stand for other values than in `whole`: the inputs of one must not be fed to the other."""
     here = board("")
     with np.load(DIGITS / "calibration.npz") as found:
         np.savez(tmp_path / "wide.npz", **{name: array * 3 for name, array in found.items()})

@@ -1,4 +1,4 @@
-"""What becomes of answers once they are here: references of other shapes, answers that nobody kept, own metrics that break."""
+"""How outputs are scored on the host: references of other shapes, outputs that nobody kept, users' metrics that fail."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from edgewright.compile.data import evaluation_set
 from edgewright.compile.data.answers import Answers, collected
 from edgewright.compile.quality import accuracy, metrics
-from edgewright.deploy.board_record import Trace
-from edgewright.deploy.board_scoring import Scoring, prepared, real_valued
-from edgewright.deploy.release import BoardRelease
+from edgewright.deployments.board_record import Trace
+from edgewright.deployments.board_scoring import Scoring, prepared, real_valued
+from edgewright.deployments.release import BoardRelease
 from edgewright.errors import DataError
 from edgewright.nouns.artifact import Accuracy, Artifact, Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.nouns.model_input import ModelInput
@@ -64,7 +64,7 @@ def scored(
 def test_an_incumbent_that_answers_in_another_shape_is_not_compared(
     given: evaluation_set.EvaluationSet,
 ) -> None:
-    """One figure would be spread over four labels, and look like an answer."""
+    """One figure would be broadcast over four labels, and look like an output."""
     mine, narrow = first(LABELS + 0.1), first(LABELS[:, :1])
     checks = scored(given, "mse", mine, narrow)
     assert [(check.name, check.ok) for check in checks] == [("accuracy", True), ("incumbent", True)]
@@ -146,7 +146,7 @@ def test_an_own_metric_that_was_rewritten_is_another(
 
 
 class Recording(BoardRelease):
-    """A release of a board that answers nothing; it notes which file each release was to be run on."""
+    """A release on a board that returns nothing; it records the input file for each release."""
 
     def __init__(self, scoring: Scoring, current: str) -> None:
         self.scoring, self.release, self.asked = scoring, "2-b", []

@@ -1,4 +1,4 @@
-"""Evaluation sets: folders of labelled images, the user's own generator, arrays; and what is wrong with them in one line."""
+"""Evaluation sets: folders of labelled images, the user's generator, arrays; and one line for each mistake in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgewright.compile.data import evaluation_set, labels
 from edgewright.compile.data.data_hash import data_sha256
 from edgewright.compile.quality import metrics
 from edgewright.compile.workers.pool import Workers
-from edgewright.config import usage_marks
+from edgewright.config import home, usage_marks
 from edgewright.errors import DataError, EdgewrightError, UsageError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.project import Preprocessing
@@ -219,15 +219,22 @@ def test_the_users_own_generator_runs_in_a_worker(made: Any, workers: Workers, t
         assert members["input_1"].dtype == np.int32
         assert members["input_1"].tolist() == [[[index]] for index in range(5)]
     assert found.load_labels().tolist() == [0, 1, 0, 1, 0]
-    assert "this goes to the log" in workers.log.read_text()
     assert data_sha256(tmp_path / "samples.py:tells") != data_sha256(tmp_path / "samples.py:pairs")
     assert found.sha256 not in (made("pairs").sha256, made("lists").sha256)
     assert made("lists").load_labels().tolist() == [[0, 2.5], [1, 2.5], [2, 2.5]]
 
 
+def test_what_a_generator_prints_goes_to_the_log(tmp_path: Path) -> None:
+    (tmp_path / "samples.py").write_text(FUNCTION)
+    log = home.folder("logs") / "convert.log"
+    with Workers(log) as workers:  # the others started with another state folder
+        evaluation_set.prepare(tmp_path / "samples.py:tells", TWO, workers=workers)
+    assert "this goes to the log" in log.read_text()
+
+
 @pytest.fixture
 def counting(tmp_path: Path) -> Path:
-    """A generator whose input, and whose label after the second run, tell how often it ran."""
+    """A generator whose input, and whose label after the second run, show how often it ran."""
     (tmp_path / "count.py").write_text(
         f"import pathlib\nFILE = pathlib.Path({str(tmp_path / 'n')!r})\n"
         "def pairs():\n"
@@ -300,7 +307,7 @@ def test_a_set_that_lost_a_file_is_made_again(tmp_path: Path) -> None:
 
 
 def test_names_are_numbered_only_where_all_classes_are_named(folder: Path) -> None:
-    """Of cat, dog and eel a model with four outputs knows one more, whose index is unknown."""
+    """A model with four outputs has one class besides cat, dog and eel, whose index is unknown."""
     three, four = (TensorSpec(name="y", shape=(1, width), dtype="float32") for width in (3, 4))
 
     def fitted(metric: str, output: TensorSpec) -> list[Any]:

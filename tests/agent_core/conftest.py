@@ -27,7 +27,7 @@ RUNTIMES = targets.system_distributions()
 
 
 def build_pyz() -> bytes:
-    """The agent, like the host ships it."""
+    """The agent, as the host ships it."""
     return package.build(REPOSITORY / "agent/edgewright_agent").data
 
 
@@ -43,7 +43,7 @@ RECORDS = {one.do: one for one in commands.COMMANDS if one is not commands.Descr
 
 
 class AgentFailureError(Exception):
-    """An error that the agent answered."""
+    """An error from the agent."""
 
     def __init__(self, error: dict) -> None:
         super().__init__(f"{error['code']}: {error['message']}")
@@ -53,7 +53,7 @@ class AgentFailureError(Exception):
 
 
 def declared(do: str, args: dict, answer: dict) -> None:
-    """Fails for a key of an answer that the host's record does not have: docs/wire.md is made of those."""
+    """Fails if an answer has a key that the host's record lacks: docs/wire.md is made from the records."""
     command = commands.Describe if do == "infer" and not args.get("inputs") else RECORDS[do]
     found = msgspec.to_builtins(command.read(answer))
     undeclared = [] if do == "facts" else sorted(set(missing(answer, found)))
@@ -72,7 +72,7 @@ def missing(answer: object, found: object, where: str = "") -> Iterator[str]:
 
 
 class Wire:
-    """The host's end of one session, over pipes, started like docs/wire.md says."""
+    """The host's end of one session, over pipes, started as docs/wire.md describes."""
 
     def __init__(self, root, pyz: bytes, python: str = PYTHON, command=None, hello=None) -> None:
         self.pyz, self.nonce, self.last, self.buffer = pyz, uuid.uuid4().hex, 0, b""
@@ -213,14 +213,14 @@ def wheel(files: dict[str, bytes] | None = None) -> bytes:
 
 
 def give(wire: Wire, target: str = "tflite", data: bytes | None = None) -> str:
-    """Give the board a runner, the target's own by default; returns its sha256."""
+    """Gives the board a runner, the target's own by default; returns its sha256."""
     data = data or runner_package.package(target).data
     assert wire.call("runner", target=target, sha256=wire.put(data)) == {}
     return sha(data)
 
 
 def provision(wire: Wire, data: bytes | None = None, version: str = "1.0", runner: str | None = None) -> str:
-    """Provision a toy runtime; returns its REF."""
+    """Provisions a toy runtime; returns its REF."""
     data = data or wheel()
     row = {"file": "toy-1.0-py3-none-any.whl", "sha256": wire.put(data), "size": len(data)}
     return wire.call("provision", name="toy", target="tflite", version=version, wheels=[row], runner=runner)[
@@ -238,7 +238,7 @@ def install(
     runtime=None,
     **more,
 ) -> str:
-    """Upload and install an artifact, with the runner of its target; returns the release."""
+    """Uploads and installs an artifact, with the runner of its target; returns the release."""
     target = json.loads(built["manifest"])["target"]
     more = more if "runner" in more else {**more, "runner": give(wire, target)}
     for data in [*built["files"].values(), built["manifest"], *(hooks or {}).values()]:
@@ -259,7 +259,7 @@ def install(
 
 
 def wait_until(condition, seconds: float = 40.0) -> None:
-    """Wait for something that another process does."""
+    """Waits for something that another process does."""
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, "it did not happen in time"
@@ -267,7 +267,7 @@ def wait_until(condition, seconds: float = 40.0) -> None:
 
 
 def verified(root: Path, release: str, model: str = "digits") -> None:
-    """Note a release as verified, as the command does after the goldens."""
+    """Marks a release as verified, as the command does after the goldens."""
     from edgewright_agent.lifecycle.agent import Agent
     from edgewright_agent.session.commands import Commands
 
@@ -297,7 +297,7 @@ def begun(wire: Wire, model: str = "digits", ttl_s: float = 60) -> str:
 def deployed(
     wire: Wire, root: Path, tag: str, version: str, commit: bool = True, hooks=None, deadline_s: float = 30
 ) -> str:
-    """Install, activate and commit a release; returns it."""
+    """Installs, activates and commits a release; returns it."""
     one = begun(wire)
     release = install(wire, artifact(tag), one, version, hooks=hooks)
     verified(root, release)
@@ -310,6 +310,20 @@ def deployed(
         assert wire.call("commit", txn=one) == {"outcome": "committed"}
     wire.call("end", txn=one)
     return release
+
+
+def unprivileged(root: Path) -> dict:
+    """Options of a Wire whose agent is not a superuser's; it gets the root folder."""
+    if os.geteuid():
+        return {}
+    for path in [root, *root.rglob("*")]:
+        os.chown(path, 65534, 65534, follow_symlinks=False)
+    for folder in root.parents[:-2]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    drop = "import os; os.setgroups([]); os.setgid(65534); os.setuid(65534);"
+    return {
+        "command": ["/usr/bin/python3", "-I", "-S", "-B", "-c", drop + protocol.BOOT]
+    }  # others may read it
 
 
 @pytest.fixture(scope="session")
@@ -333,6 +347,7 @@ def kit() -> SimpleNamespace:
         provision,
         sha,
         txn,
+        unprivileged,
         verified,
         wait_until,
         wheel,
@@ -352,7 +367,7 @@ def root(tmp_path) -> Path:
 
 @pytest.fixture
 def connect(root, pyz):
-    """Opens sessions on the test's root folder; all are closed in the end."""
+    """Opens sessions on the test's root folder; all are closed afterwards."""
     opened = []
 
     def open_session(**options) -> Wire:

@@ -1,4 +1,4 @@
-"""Bytes that the board has already are not sent again, and never trusted unseen."""
+"""The host does not send bytes that the board already has, and the board hashes them before it trusts them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The bytecode that a runtime's import needs is made once, when it is unpacked, and guarded like the rest of it."""
+"""The bytecode for a runtime's import is made once, when the runtime is unpacked, and protected like its other files."""
 
 import os
 import struct

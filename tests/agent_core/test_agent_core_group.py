@@ -1,4 +1,4 @@
-"""A shared group: its members read the models and nothing else; without one the login alone does."""
+"""A shared group: its members can read the models and nothing else; without a group only the login can."""
 
 import grp
 import os

@@ -1,4 +1,4 @@
-"""The guard after a reboot: installed in the user's crontab, tested by itself, and gone when it should be."""
+"""The guard after a reboot: installed in the user's crontab, tested separately, and removed when it should be."""
 
 import json
 import os

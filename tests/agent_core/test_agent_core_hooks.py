@@ -1,4 +1,4 @@
-"""A hook's own time limit: what the release says, else a minute; the trial's deadline comes on top of them."""
+"""A hook's time limit: the release's, else a minute; the trial's deadline is added to the limits."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Modules of the agent import one another in one direction, and at the top unless a comment says why not."""
+"""Modules of the agent import one another in one direction, and at the top unless a comment gives a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log on the board: every change and every refusal is a line, cleaned, and the log stays small."""
+"""The log on the board has a clean line for every change and refusal, and stays small."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What runners prepare on the board: made once, kept, verified, rebuilt when it must be."""
+"""Files that runners prepare on the board: made once, kept, verified, and rebuilt if necessary."""
 
 import io
 import json
@@ -240,7 +240,7 @@ def test_a_damaged_one_is_made_anew_before_it_is_loaded(board, damage):
 
 def test_a_build_that_is_killed_leaves_nothing_and_the_next_one_works(board):
     board.wire.call("end", txn=board.txn)
-    board.txn = board.kit.begun(board.wire, ttl_s=3)  # it outlives a killed session by so much
+    board.txn = board.kit.begun(board.wire, ttl_s=3)  # how long it outlives a killed session
     (board.told / "wait").write_text("yes")
     board.wire.send("verify", model="digits", release=board.release, txn=board.txn)
     board.kit.wait_until(lambda: board.log() == ["begin"])

@@ -1,4 +1,4 @@
-"""ONNX Runtime's providers: an engine that TensorRT makes is kept, and one that it does not make is not a failure.
+"""ONNX Runtime's providers: an engine of TensorRT is kept, and a missing one is not a failure.
 
 ONNX Runtime has to be in the Python that runs the agent.
 """

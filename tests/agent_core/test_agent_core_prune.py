@@ -1,4 +1,4 @@
-"""What a prune leaves: everything that a release, a trial or another session uses."""
+"""A prune leaves everything that a release, a trial or another session uses."""
 
 
 def runtimes(root):

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from edgewright_agent.protocol import AgentError
+from edgewright_agent.storage import failures
 from edgewright_agent.storage import root as root_folder
 
 DISK = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw,errors=remount-ro\n"
@@ -93,3 +94,23 @@ def test_a_link_planted_below_the_root_leads_nowhere(connect, kit, root, tmp_pat
     with pytest.raises(kit.AgentFailureError):
         kit.deployed(wire, root, "a", "1")
     assert [path.name for path in (outside).iterdir()] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_only_a_root_folder_of_edgewright_is_to_be_given_to_the_login(tmp_path):
+    empty, data, used = (tmp_path / name for name in ("empty", "data", "used"))
+    for folder in (empty, data, used):
+        folder.mkdir(mode=0o755)
+    (data / "bin").mkdir()
+    (used / "state.0.json").touch()
+    causes = {}
+    for folder in (empty, data, used):
+        os.chown(folder, 65501, 65501)
+        with pytest.raises(AgentError, match="belongs to another user, uid 65501") as caught:
+            root_folder.prepare(str(folder))
+        causes[folder.name] = caught.value.about["cause"]
+    assert causes == {"empty": "owner", "data": "", "used": "owner"}
+
+
+def test_a_login_without_a_name_is_a_number_in_a_command():
+    assert failures.name_of(65501) == "uid 65501" and failures.name_of(65501, "%d") == "65501"

@@ -1,4 +1,4 @@
-"""Runners on the board: hashed before they run, recorded by releases, pruned with the last of them."""
+"""Runners on the board: hashed before they run, recorded by releases, pruned with the last release that uses them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A host that says nothing for too long, or takes nothing, is gone: the agent ends and holds nothing."""
+"""If a host sends or reads nothing for too long, the agent ends and releases everything."""
 
 import contextlib
 import json

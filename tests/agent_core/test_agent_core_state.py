@@ -110,8 +110,54 @@ def test_a_reset_does_not_take_a_damaged_current(connect, kit, root):
     (root / "models/digits/versions" / release / "model.tflite").write_bytes(b"other")
     wire.close()
     wire = connect()
-    wire.call("reset")
+    (left,) = wire.call("reset")["left"]
+    assert (left["code"], left["model"], left["release"]) == ("release-damaged", "digits", release)
     assert wire.call("status")["models"] == {}
+    assert (root / f"aside/models-digits-versions-{release}.1/model.tflite").read_bytes() == b"other"
+    assert not (root / "models/digits/current").is_symlink()
+
+
+def lose(root) -> None:
+    """Overwrite both slots of the state."""
+    for path in root.glob("state.?.json"):
+        path.write_bytes(b"lost")
+
+
+def test_a_reset_keeps_the_good_releases_of_a_model_whose_current_is_damaged(connect, kit, root):
+    wire = connect()
+    first, second, third = (kit.deployed(wire, root, tag, tag) for tag in "123")
+    wire.close()
+    lose(root)
+    (root / "models/digits/versions" / third / "model.tflite").write_bytes(b"other")
+    (root / f"models/digits/records/{second}.json").write_text("[" * 100000)
+    wire = connect()
+    assert [one["release"] for one in wire.call("reset")["left"]] == [second, third]
+    wire.close()
+    wire = connect()
+    model = wire.call("status")["models"]["digits"]
+    assert set(model["releases"]) == {first} and model["current"] is None
+    assert (root / "models/digits/versions" / first / "model.tflite").exists()
+    txn = kit.begun(wire)
+    assert kit.install(wire, kit.artifact("1"), txn, "1") == first
+
+
+def test_a_reset_that_may_not_read_a_release_changes_nothing(kit, connect, root):
+    wire = connect()
+    release = kit.deployed(wire, root, "a", "1")
+    wire.close()
+    lose(root)
+    folder = root / "models/digits/versions" / release
+    folder.chmod(0)
+    wire = connect(**kit.unprivileged(root))
+    with pytest.raises(kit.AgentFailureError, match=r"^io: .*has the mode 0") as caught:
+        wire.call("reset")
+    assert caught.value.about == {"cause": "mode", "path": str(folder)}
+    wire.close()
+    folder.chmod(0o700)
+    wire = connect(**kit.unprivileged(root))
+    assert wire.call("status")["problem"] == "state-lost" and folder.exists()
+    assert wire.call("reset") == {}
+    assert wire.call("status")["models"]["digits"]["current"] == release
 
 
 def test_the_state_is_readable_by_people(connect, kit, root):

@@ -1,4 +1,4 @@
-"""Two sessions on one root folder at the same moment: what one does while the other is in the middle of it."""
+"""Two sessions on one root folder at once: one acts while the other is in the middle of a command."""
 
 import contextlib
 import json

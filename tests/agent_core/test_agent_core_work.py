@@ -79,6 +79,21 @@ def test_verify_infer_evaluate_bench_and_rollback(connect, kit, root):
         wire.call("rollback", model="digits", txn=txn, deadline_s=30)
 
 
+def test_a_rollback_to_a_release_that_now_answers_wrongly_is_refused(connect, kit, root):
+    wire = connect()
+    for version, factor in (("1", 2.5), ("2", 2.0)):
+        txn, before = kit.begun(wire), kit.current(root)
+        release = kit.install(wire, built(kit, factor), txn, version, runtime=ONNX)
+        kit.verified(root, release)  # 2.5 answered rightly once: another kernel, another library
+        args = {"model": "digits", "release": release, "expected_current": before, "deadline_s": 30}
+        wire.call("activate", txn=txn, **args)
+        wire.call("commit", txn=txn)
+        wire.call("end", txn=txn)
+    with pytest.raises(kit.AgentFailureError, match=r"load-failed: .* answers wrongly now"):
+        wire.call("rollback", model="digits", txn=kit.begun(wire), deadline_s=30)
+    assert kit.current(root) == release
+
+
 @pytest.mark.parametrize("wrong", ["answers", "file"])
 def test_wrong_answers_and_files_that_do_not_load_are_remembered(connect, kit, root, wrong):
     wire = connect()

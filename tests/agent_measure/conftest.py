@@ -1,4 +1,4 @@
-"""A root folder with the agent's own bytes, a small real ONNX release, and jobs as the server makes them."""
+"""A root folder with the agent's own bytes, a small real ONNX release, and jobs like the server's."""
 
 import hashlib
 import importlib.util

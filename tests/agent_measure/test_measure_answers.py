@@ -1,4 +1,4 @@
-"""How far outputs are from references, against numpy and by hand."""
+"""How far outputs are from references, checked against numpy and by hand."""
 
 import math
 import time

@@ -1,7 +1,7 @@
-"""The facts of real boards: their files and what their programs print, read by the agent's own code.
+"""The facts of real boards: the agent's own code reads their files and the output of their programs.
 
-Each folder of `boards/` is a board: `files/` in the place of `/`, `programs.json` (path: what it prints), `said.json` (what
-its kernel and Python say of themselves), `facts.json` and `doctor.json` (what must come out, checked by hand), `SOURCE`.
+Each folder of `boards/` is a board: `files/` replaces `/`, `programs.json` has the output of each program by path, `said.json` what
+its kernel and Python report about themselves, `facts.json` and `doctor.json` the expected results, checked by hand; and `SOURCE`.
 """
 
 from __future__ import annotations

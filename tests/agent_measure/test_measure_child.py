@@ -1,4 +1,4 @@
-"""What becomes of a runtime that prints, crashes, hangs, lies or outlives its agent."""
+"""Runtimes that print, crash, hang, lie or outlive their agent."""
 
 import json
 import signal

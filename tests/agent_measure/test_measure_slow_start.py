@@ -1,4 +1,4 @@
-"""A board that is too slow for a benchmark, however much time it has."""
+"""A board that is too slow for a benchmark, even with more time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from edgewright.connect.session import Session
 from edgewright.errors import BoardError, Code
 from edgewright.measure.benchmark import benchmark
+from edgewright.measure.threads import Threads
 from edgewright.nouns.measurement import PROTOCOLS
 
 
@@ -26,6 +27,6 @@ def test_the_hint_names_the_standard_protocol_only_where_it_did_not_run(name: st
     with pytest.raises(BoardError) as slow:
         benchmark(
             cast("Session", Slow()), "m", ["1"], PROTOCOLS[name],
-            board="b", artifacts={}, threads=1, accelerator=None,
+            board="b", compiled={}, threads=Threads(1, 1), accelerator=None,
         )  # fmt: skip
     assert slow.value.code == "slow-start" and ("--protocol standard" in slow.value.hint) is names_it

@@ -1,4 +1,4 @@
-"""Tensor files without numpy, against numpy."""
+"""Tensor files without numpy, compared with numpy's."""
 
 import io
 import struct

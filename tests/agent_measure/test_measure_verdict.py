@@ -1,4 +1,4 @@
-"""Answers to the goldens against the limits of a manifest of schema 2, against numpy and by hand."""
+"""Outputs for the goldens compared with the limits of a manifest of schema 2; checked against numpy and by hand."""
 
 import json
 import math

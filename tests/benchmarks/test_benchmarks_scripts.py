@@ -1,12 +1,15 @@
 """The benchmarks run, at a size at which their figures mean nothing."""
 
 import importlib
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import needs
 
+SLOW_LINK = Path(__file__).parents[2] / "benchmarks/slow_link.py"
 # busy for 0.2 s in one thread after another, then each for a moment
 THREADS = """
 import threading, time
@@ -22,7 +25,9 @@ input()
 def test_upload_runs_against_scp(run_script):
     text, rows = run_script("bench_upload.py", "--megabytes", "0.5", "--rounds", "1")
     assert "Upload of 0.5 MB to one board" in text
-    assert {"edgewright", "edgewright, session open", "scp", "scp, connected already"} <= set(rows)
+    assert {"scp", "scp, connected already"} <= set(rows)
+    for client in ("paramiko", "openssh"):
+        assert {f"edgewright, {client}", f"edgewright, {client}, session open"} <= set(rows)
     needs.tool("rsync")
     assert "rsync" in rows
 
@@ -31,7 +36,7 @@ def test_fleet_gets_the_file_to_every_board(run_script):
     _, rows = run_script(
         "bench_fleet.py", "--megabytes", "0.1", "--boards", "3", "--rounds", "1", "--no-pyinfra"
     )
-    assert float(rows["edgewright"][0]) > 0
+    assert float(rows["edgewright, paramiko"][0]) > 0 and float(rows["edgewright, openssh"][0]) > 0
     assert float(rows["scp"][2]) > 0
 
 
@@ -62,3 +67,29 @@ def test_cli_runs_beside_a_bare_typer(run_script):
     text, rows = run_script("bench_cli.py", "--rounds", "1")
     assert "`deploy --help`" in text
     assert {"bare Typer", "edgewright", "second convert"} <= set(rows)
+
+
+def test_a_version_is_compared_with_itself(run_script):
+    text, rows = run_script("bench_before_after.py", "HEAD", "--rounds", "1", "--only", "agent")
+    assert "Agent, packed" in text
+    assert float(rows["CPU ms"][0].split()[0]) > 1 and rows["CPU ms"][2] != "-"
+
+
+def test_a_slow_link_delays_both_ways_and_counts_round_trips(tmp_path):
+    log = tmp_path / "log"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        argv = [sys.executable, str(SLOW_LINK), str(server.getsockname()[1]), "200", str(log)]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE) as link:
+            with socket.create_connection(("127.0.0.1", int(link.stdout.readline()))) as client:
+                answering, _ = server.accept()
+                began = time.monotonic()
+                for _ in range(2):
+                    client.sendall(b"x")
+                    answering.sendall(answering.recv(1))
+                    assert client.recv(1) == b"x"
+                assert time.monotonic() - began >= 0.4
+            answering.close()
+            while not (log.exists() and log.read_text()):
+                time.sleep(0.05)
+            link.kill()
+    assert log.read_text() == "2\n"

@@ -160,6 +160,11 @@ def test_a_refused_conversion_is_kept_and_its_refusal_recorded(truth, monkeypatc
     assert checking.check is refuse
 
 
+def untimed(rows):
+    """The rows without those that say how long something took."""
+    return [row for row in rows if type(row).__name__ != "Made"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
 def test_faults_are_planted_and_refused_and_the_sound_are_not(run_script, truth, tmp_path, target):
@@ -185,6 +190,6 @@ def test_faults_are_planted_and_refused_and_the_sound_are_not(run_script, truth,
     assert sum(row.changed > 100 for row in faults) >= 3
     assert not [row for row in found if isinstance(row, store.Sound) and row.refused]
     assert not [row for row in found if isinstance(row, store.Kernel) and row.board]
-    shutil.copyfile(file, tmp_path / "before")
-    run_script("bench_truth.py", *arguments)  # again: all of it is there
-    assert file.read_bytes() == (tmp_path / "before").read_bytes()
+    run_script("bench_truth.py", *arguments)
+    again = store.load(file)[1][store.Key("digits", target, "int8")]
+    assert untimed(again) == untimed(found), "the same again, but for how long it took"

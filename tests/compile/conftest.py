@@ -1,4 +1,4 @@
-"""Small models of every source format, made once; real ones where they are beside the project."""
+"""Small models of every source format, made once, and the real ones beside the project."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_onnx(path: Path, *, scale: float = 1.0) -> None:
-    """Conv, Relu, pool, Gemm with an open batch, weights seeded, IR 8, opset 13."""
+    """Writes a model of Conv, Relu, pool and Gemm with an open batch and seeded weights, IR 8, opset 13."""
     import numpy as np
     import onnx
     from onnx import TensorProto, helper, numpy_helper

@@ -79,11 +79,11 @@ def test_ranks_of_equal_scores_may_be_in_either_order():
     ranks = np.arange(8).reshape(2, 1, 4)
     found = counting(None, (), [], [scores, ranks])
     assert found[0].all() and found[1][0, 0].tolist() == [1, 0, 0, 1] and found[1][1].all()
-    assert counting(None, (), [], [-scores, ranks])[1].all()  # not sorted: no ranks
+    assert counting(None, (), [], [-scores, ranks])[1].all()  # not sorted, so there are no ranks
 
 
 def padded(folder: Path) -> Path:
-    """Tokens of three numbers, (1, 6, 3), and their mask: where it is 0 the answer is the bare input, a thousand times as large."""
+    """Tokens of three numbers, (1, 6, 3), and their mask: where it is 0, the output is the unchanged input, a thousand times as large."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -120,7 +120,7 @@ def test_what_a_mask_hides_is_in_no_figure(tmp_path: Path, workers: Workers) -> 
     with np.load(hidden.folder / hidden.manifest.goldens.file) as archive:
         assert np.array_equal(archive["counts_0"][..., 1], archive["input_1"])
     limits = hidden.manifest.verdict[0].limits
-    assert limits.error is not None and limits.error < 0.1  # of answers up to 1
+    assert limits.error is not None and limits.error < 0.1  # outputs are at most 1
     plain = compile_model(request, workers=workers)
     assert plain.id != hidden.id and (plain.manifest.verdict[0].limits.error or 0) > 10
     with pytest.raises(UsageError, match="names a mask that is not an input: nope"):

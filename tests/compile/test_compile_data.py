@@ -170,7 +170,7 @@ def test_random_samples_are_seeded_and_in_range() -> None:
 
 
 class Doubles:
-    """A source with two outputs: boxes in pixels, which always change, and scores, which rarely do."""
+    """A source with two outputs: boxes in pixels, which differ for each sample, and scores, which rarely differ."""
 
     def __init__(self, specs: tuple[TensorSpec, ...]) -> None:
         self.inputs, self.runs = specs, 0
@@ -181,7 +181,7 @@ class Doubles:
 
 
 def test_goldens_are_spread_over_the_answers(tmp_path: Path) -> None:
-    """The rare answers at the end of the data are among them, in the data's order; each sample once."""
+    """The goldens include the rare outputs at the end of the data, keep the data's order, and take each sample once."""
     spec = TensorSpec(name="x", shape=(1, 4), dtype="float32")
     x = np.random.default_rng(0).uniform(0, 0.4, size=(120, 4)).astype(np.float32)
     x[10:20], x[100, 2], x[112, 3] = x[0], 0.9, 0.8
@@ -200,7 +200,7 @@ def test_goldens_are_spread_over_the_answers(tmp_path: Path) -> None:
 
 
 def test_a_broken_input_is_no_golden_and_a_rare_answer_is(tmp_path: Path) -> None:
-    """One value of one sample is far from all others: calibration may cut it off. Two such samples are data like others."""
+    """One value of one sample is far from all others, and calibration may clip it. Two such samples are ordinary data."""
     spec = TensorSpec(name="x", shape=(1, 4), dtype="float32")
     x = np.random.default_rng(0).uniform(0, 0.4, size=(60, 4)).astype(np.float32)
     x[50, 1], x[20, 2] = 40.0, 0.7  # broken; a rare class
@@ -217,11 +217,11 @@ def test_a_broken_input_is_no_golden_and_a_rare_answer_is(tmp_path: Path) -> Non
     extents = [((0.0, 1.0),)] * 39 + [((0.0, 9.0),)]
     assert goldens_selection.lone(extents, [spec]) == {39}
     assert goldens_selection.lone(extents, [ids]) == set()  # a rare word is not a broken value
-    assert goldens_selection.lone(extents[-20:], [spec]) == set()  # one of twenty is no exception
+    assert goldens_selection.lone(extents[-20:], [spec]) == set()  # one in twenty is not an exception
 
 
 def test_a_large_answer_is_compared_by_little_of_it() -> None:
-    """Memory stays bounded, and the one value of a million that differs still counts."""
+    """Memory stays bounded, and the one value in a million that differs still counts."""
     rng = np.random.default_rng(1)
     answers = [rng.random((1, 84, 840)) for _ in range(48)]
     answers[7][0, 50, 3] = 9.0

@@ -1,4 +1,4 @@
-"""What a user can get wrong: each is one clear error, and nothing is stored."""
+"""Users' mistakes: each gives one clear error, and nothing is stored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edgewright.store.artifacts import ArtifactStore
 
 
 def refused(kind: type[EdgewrightError], **request: object) -> EdgewrightError:
-    """The error of planning the request; it carries a hint."""
+    """The error that planning the request raises; it has a hint."""
     with pytest.raises(kind) as caught:
         plan(compile_request(**request))  # type: ignore[arg-type]
     assert caught.value.hint
@@ -178,7 +178,7 @@ def test_an_evaluation_set_outweighs_answers_that_are_less_exact(
 
 
 def test_answers_that_stray_are_refused(models: Path, workers: Workers, tmp_path: Path) -> None:
-    """Ranges calibrated far too small clip everything: the artifact must not be stored."""
+    """Calibrated ranges that are far too small clip everything: the artifact must not be stored."""
     np.savez(tmp_path / "one.npz", x=np.full((1, 3, 8, 8), 1e-4, np.float32))
     request = compile_request(
         source=models / "net.onnx", target="onnxruntime", precision="int8", calibration=tmp_path / "one.npz"

@@ -1,4 +1,4 @@
-"""What was made before the code was changed is not served after it. Runs on a copy of the sources, which is edited."""
+"""The cache returns no artifact that older code made. These tests edit a copy of the sources."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Copy:
             shutil.copytree(SOURCES / package, place / package, ignore=shutil.ignore_patterns("__pycache__"))
 
     def python(self, program: str, *arguments: Path | str) -> Any:
-        """What a program prints as JSON, run on the copy."""
+        """The JSON that a program prints when it runs with the copy."""
         roots = os.pathsep.join(str(self.place / Path(package).parent) for package in PACKAGES)
         done = subprocess.run(
             [sys.executable, "-c", program, *arguments],
@@ -144,7 +144,10 @@ def test_an_edited_file_is_another_key_and_converts_again(
     assert after["key"] != before["key"]
     assert after["made"]
     assert (after["id"] == before["id"]) == ("SEED" not in edit[0])
-    assert copy.python(CONVERT, model) == {**before, "made": False}  # as before: what was made then is right
+    assert copy.python(CONVERT, model) == {
+        **before,
+        "made": False,
+    }  # as before: the artifact made then is valid
 
 
 PLUGIN = {
@@ -179,7 +182,7 @@ def test_a_plugins_package_counts_for_what_it_makes_and_for_nothing_else(
 def test_code_that_changes_while_it_runs_leaves_nothing_to_be_found(
     copy: Copy, before: Run, model: Path
 ) -> None:
-    """The workers may have imported the file as it was, or as it is: the artifact belongs to neither key."""
+    """The workers may have imported the file before or after the change: the artifact belongs to neither key."""
     with edited(copy.place / "host/edgewright/nouns/artifact.py", new="\n\n\n"):
         file = copy.place / "targets/edgewright_targets/openvino/finish.py"
         text = file.read_text()
@@ -206,9 +209,9 @@ def test_an_evaluation_set_is_made_again(copy: Copy, tmp_path: Path) -> None:
 
 
 def test_it_is_of_the_code_that_was_imported(copy: Copy) -> None:
-    """What changes between the import and the first conversion is not what this process runs."""
+    """A change between the import and the first conversion is not in the code that this process runs."""
     before, file = copy.python(FINGERPRINT), copy.place / "host/edgewright/compile/data/samples.py"
-    with edited(file, new="\n"):  # as it was, in the end
+    with edited(file, new="\n"):  # in the end, as it was
         assert copy.python(IMPORTED, file) == [before, False]
 
 
@@ -240,7 +243,7 @@ def test_order_does_not_count_and_a_file_may_vanish(tmp_path: Path) -> None:
 
 
 def test_all_that_a_conversion_may_import_counts() -> None:
-    """Whatever `compile` and the targets import of edgewright, and what that imports in turn."""
+    """The modules of edgewright that `compile` and the targets import, directly or indirectly."""
     folders = {"edgewright": "host", "edgewright_targets": "targets", "edgewright_agent": "agent"}
     roots = {name: SOURCES / folder for name, folder in folders.items()}
     known = {file.removesuffix(".py").removesuffix("/__init__") for file in code_fingerprint.files()}
@@ -254,8 +257,11 @@ def test_all_that_a_conversion_may_import_counts() -> None:
             if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in roots:
                 reached |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     exist = {name for name in reached if is_module(roots[name.split(".")[0]] / name.replace(".", "/"))}
-    left_out = {"edgewright", "edgewright.runtimes.wheels"}  # its version; what pip says offline
-    left_out |= {"edgewright_agent", "edgewright_agent.shapes"}  # its version; types, of which nothing runs
+    left_out = {
+        "edgewright",
+        "edgewright.runtimes.wheels",
+    }  # its version, and pip's messages without a network
+    left_out |= {"edgewright_agent", "edgewright_agent.shapes"}  # its version, and types, which run no code
     # what the sdk gives plug-ins' transports, which no conversion opens
     left_out |= {f"edgewright.wire.{name}" for name in ("local_machine", "transport", "transport_kind")}
     assert exist - modules == left_out
@@ -266,7 +272,7 @@ def is_module(path: Path) -> bool:
 
 
 def test_it_takes_no_time() -> None:
-    """A fraction of what it takes to start this Python and import numpy, which any conversion does."""
+    """It takes a fraction of the time in which this Python starts and imports numpy, which every conversion does."""
     start = [sys.executable, "-c", "import numpy"]
     beside = min(timeit.repeat(lambda: subprocess.run(start, check=True), number=1, repeat=3))
     assert min(timeit.repeat(code_fingerprint.read, number=1, repeat=5)) < beside / 3

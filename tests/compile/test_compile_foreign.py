@@ -1,4 +1,4 @@
-"""What a person reads when a converter gives up: the line that tells why, the layer, the log, and what else there is."""
+"""What people read when a converter fails: the line with the reason, the layer, the log, and the alternatives."""
 
 from __future__ import annotations
 
@@ -102,6 +102,27 @@ def determinant(path: Path) -> Path:
     return path
 
 
+def test_where_the_hint_names_a_target_no_others_are_named(workers: Workers, tmp_path: Path) -> None:
+    """Neither OpenVINO nor LiteRT have the operators of scalers and trees, though both take ONNX."""
+    from onnx import TensorProto, helper, save
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2]) for name in "xy"]
+    scaler = helper.make_node(
+        "Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[1.0, 2.0], scale=[0.5, 0.5]
+    )
+    graph = helper.make_graph([scaler], "g", ends[:1], ends[1:])
+    imports = [helper.make_opsetid("ai.onnx.ml", 1)]
+    save(helper.make_model(graph, opset_imports=imports, ir_version=8), tmp_path / "scaler.onnx")
+    request = compile_request(source=tmp_path / "scaler.onnx", target="openvino", precision="fp32")
+    with pytest.raises(
+        ConversionError, match=r"operators that OpenVINO does not have: ai\.onnx\.ml\.Scaler$"
+    ) as caught:
+        compile_model(request, workers=workers)
+    assert caught.value.hint == (
+        "take --target onnxruntime, or write them in operators of ai.onnx before exporting (hummingbird-ml does so for trees)"
+    )
+
+
 def test_openvino_s_operator_the_log_and_other_targets_are_named(workers: Workers, tmp_path: Path) -> None:
     request = compile_request(source=determinant(tmp_path / "det.onnx"), target="openvino", precision="fp32")
     with pytest.raises(ConversionError) as caught:
@@ -164,7 +185,7 @@ def test_the_layer_of_a_module_is_named(workers: Workers, tmp_path: Path, target
     assert caught.value.message.endswith(f"{said}, in layer 1.1, at net.py:6")
     assert ("export it to ONNX" in caught.value.hint) == (
         target != "onnxruntime"
-    )  # whose way that is already
+    )  # which takes that route already
     assert caught.value.hint.endswith(f"; log: {workers.log}")
 
 

@@ -1,4 +1,4 @@
-"""What the kernels of one runtime disagree about: how several kernels, and too little time, are pooled."""
+"""How much the kernels of one runtime disagree: several kernels together, and too little time for all."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_onnx_goes_to_its_targets(models: Path, workers: Workers, target: str, p
 
 
 def runs_anew(runner: object, artifact: Artifact) -> None:
-    """The stored artifact's goldens, through the runner, in this process."""
+    """Runs the stored artifact on its goldens again, with the runner in this process."""
     import json
 
     raw = json.loads((artifact.folder / "manifest.json").read_text())

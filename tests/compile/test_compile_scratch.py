@@ -1,4 +1,4 @@
-"""Nothing that a conversion leaves stays in the system's temporary folder, however the conversion ends."""
+"""A conversion leaves nothing in the system's temporary folder, however it ends."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from edgewright.compile.pipeline import compile_model
 from edgewright.compile.workers import scratch
 from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError
+from edgewright.scratch_folder import sweep
 
-LEAVES_ONE = "import tempfile; tempfile.mkstemp(prefix='left-'); del tempfile"
+LEAVES_ONE = "import tempfile; tempfile.mkstemp(prefix='left-')"
+EMPTY = "globals().clear()"  # a program's names are the job's answer
 
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is the system's temporary one."""
+    """A folder in place of the system's temporary folder."""
     place = tmp_path / "system"
     place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place))
@@ -33,22 +35,22 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def leave(workers: Workers, place: Path, program: str) -> None:
-    """Runs a program in a worker that leaves a file in what it takes for the system's temporary folder."""
-    (place / "program.py").write_text(f"{LEAVES_ONE}\n{program}\n")
+    """Runs a program in a worker that leaves a file in its temporary folder."""
+    (place / "program.py").write_text(f"{LEAVES_ONE}\n{program}\n{EMPTY}\n")
     workers.call("one", "runpy", "run_path", path_name=str(place / "program.py"))
 
 
 def test_what_a_worker_leaves_goes_with_it(system: Path, tmp_path: Path) -> None:
-    with Workers(tmp_path / "log") as workers:
+    with Workers(tmp_path / "log", writes=[tmp_path / "program.py"]) as workers:
         leave(workers, tmp_path, "")
         (folder,) = system.iterdir()
         assert folder.name.startswith(scratch.PREFIX) and folder.stat().st_mode & 0o077 == 0
-        assert [path.name[:5] for path in folder.iterdir()] == ["left-"]
+        assert sorted(path.name[:5] for path in folder.iterdir()) == ["home", "left-"]
     assert list(system.iterdir()) == []
 
 
 def test_what_a_killed_worker_leaves_goes_with_it(system: Path, tmp_path: Path) -> None:
-    with Workers(tmp_path / "log") as workers:
+    with Workers(tmp_path / "log", writes=[tmp_path / "program.py"]) as workers:
         with pytest.raises(ConversionError, match="SIGKILL"):
             leave(workers, tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
         assert list(system.iterdir()) == []
@@ -58,8 +60,8 @@ HOST = f"""
 import pathlib, sys
 from edgewright.compile.workers.pool import Workers
 place = pathlib.Path(sys.argv[1])
-with Workers(place / "log") as workers:
-    (place / "program.py").write_text({LEAVES_ONE!r})
+with Workers(place / "log", reads=[place]) as workers:
+    (place / "program.py").write_text({f"{LEAVES_ONE}; {EMPTY}"!r})
     workers.call("one", "runpy", "run_path", path_name=str(place / "program.py"))
     print(workers.call("one", "os", "getpid"), flush=True)
     sys.stdin.read()
@@ -74,7 +76,7 @@ def test_what_a_killed_host_leaves_goes_at_the_next_start(system: Path, tmp_path
     worker = int(host.stdout.readline())
     (folder,) = system.iterdir()
     os.utime(folder, (1, 1))
-    scratch.sweep()
+    sweep(scratch.PREFIX)
     assert folder.exists(), "the folder of a live worker was taken away"
     host.send_signal(signal.SIGKILL)
     host.wait()
@@ -97,13 +99,13 @@ def test_what_is_not_of_that_kind_is_left_alone(system: Path, tmp_path: Path) ->
     (system / "other").mkdir()
     os.utime(system / "other", (1, 1))
     os.utime(kept, (1, 1))
-    scratch.sweep()
+    sweep(scratch.PREFIX)
     assert len(list(system.iterdir())) == 4 and kept.is_dir()
 
 
 @pytest.fixture
 def sources(small_models: Callable[[str], Path]) -> tuple[Path, Path]:
-    """Made before the system's temporary folder is looked at: making models leaves files too."""
+    """Made before a test looks at the system's temporary folder, since making models leaves files too."""
     return small_models("keras") / "lstm.keras", small_models("torch") / "cnn.pt2"
 
 
@@ -113,7 +115,7 @@ def test_converting_leaves_nothing_in_the_systems_temporary_folder(
 ) -> None:
     monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path / "home"))
     keras, torch = sources
-    with Workers(tmp_path / "log") as workers:
+    with Workers(tmp_path / "log", writes=[tmp_path / "program.py"]) as workers:
         for source, target in ((keras, "tflite"), (keras, "openvino"), (torch, "onnxruntime")):
             compile_model(compile_request(source=source, target=target, precision="fp32"), workers=workers)
         left = {path.name.partition("file")[0] for folder in system.iterdir() for path in folder.iterdir()}

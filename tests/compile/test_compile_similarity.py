@@ -128,7 +128,7 @@ def test_the_cache_knows_the_file_by_its_bytes(tmp_path: Path) -> None:
 
 
 def ordered(folder: Path) -> Path:
-    """Two boxes (1, 2, 4), best first: their scores differ by less than 16-bit floats can say."""
+    """Two boxes (1, 2, 4), best first: their scores differ by less than 16-bit floats can represent."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -184,7 +184,9 @@ def test_a_function_of_the_users_own_decides_instead_of_limits(tmp_path: Path, w
     assert (manifest.verdict[0].sqnr_db or 0) < 10  # the figures stay
     assert ("compare", "boxes.py:same: 100 % the same, at least 99 %") in list(table.rows(manifest))
     assert '"compare":{"function":"boxes.py:same",' in manifest.canonical().decode()
-    without = msgspec.structs.replace(manifest, compare=None)  # ids of such artifacts do not know the key
+    without = msgspec.structs.replace(
+        manifest, compare=None
+    )  # the ids of such artifacts do not include the key
     assert '"compare"' not in without.canonical().decode()
 
     strict = changed(request, compare=named(tmp_path, BOXES, "half"))

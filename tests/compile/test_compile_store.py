@@ -1,4 +1,4 @@
-"""The store and the cache: whole artifacts only, found again without a framework."""
+"""The store and the cache: they hold only complete artifacts, and find them without a framework."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from flat_requests import compile_request
+from loaded_modules import UNNEEDED, imports_of
 
-from edgewright.compile.pipeline import compile_model, plan
+from edgewright.compile.pipeline import carry_out, compile_model, plan, prepare
 from edgewright.compile.workers.pool import Workers
 from edgewright.config import home
-from edgewright.errors import ArtifactError
+from edgewright.errors import ArtifactError, ModelError
 from edgewright.nouns.artifact import Artifact
 from edgewright.store.artifacts import ArtifactStore, load
 
@@ -39,6 +40,13 @@ def test_the_second_time_is_from_the_cache_and_imports_no_framework(models: Path
         [sys.executable, "-c", program, models / "net.onnx"], capture_output=True, text=True, check=True
     )
     assert done.stdout.split(maxsplit=1) == [artifact.id, "[]\n"]
+
+
+def test_a_second_convert_imports_only_what_finds_the_artifact(models: Path, artifact: Artifact) -> None:
+    done = imports_of("convert", models / "net.onnx", "--target", "onnxruntime", "--precision", "fp32")
+    assert artifact.id[:12] in done.out
+    others = ("edgewright.connect", "edgewright.compile.quality.verdict.judge", "paramiko", "sqlalchemy")
+    assert not done.modules & {*UNNEEDED, *others}
 
 
 def test_other_inputs_have_another_key(models: Path, artifact: Artifact) -> None:
@@ -110,3 +118,30 @@ def test_two_processes_may_add_the_same(artifact: Artifact, tmp_path: Path) -> N
     assert said == [[artifact.id] * 20] * 3
     assert not list((tmp_path / "store" / "temporary").iterdir())
     assert ArtifactStore(tmp_path / "store").get(artifact.id).manifest == artifact.manifest
+
+
+def test_a_model_that_changes_during_its_conversion_is_not_stored(tmp_path: Path, workers: Workers) -> None:
+    """Otherwise the artifact of the later model would be found under the earlier one's key, with goldens that agree with it."""
+    source = tmp_path / "net.onnx"
+    source.write_bytes(times(2))
+    planned = prepare(compile_request(source=source, target="onnxruntime", precision="fp32"))
+    kept = {one.id for one in ArtifactStore(home.folder("artifacts")).list()}
+    source.write_bytes(times(3))
+    with pytest.raises(ModelError, match="changed during the conversion"):
+        carry_out(planned, workers=workers)
+    source.write_bytes(times(2))
+    store = ArtifactStore(home.folder("artifacts"))
+    assert store.cached(planned.plan.key) is None and {one.id for one in store.list()} == kept
+
+
+def times(factor: float) -> bytes:
+    """An ONNX model that multiplies."""
+    from onnx import TensorProto, helper
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in "xy"]
+    constant = helper.make_tensor("factor", TensorProto.FLOAT, [1], [factor])
+    node = helper.make_node("Mul", ["x", "factor"], ["y"])
+    graph = helper.make_graph([node], "times", ends[:1], ends[1:], [constant])
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8
+    ).SerializeToString()

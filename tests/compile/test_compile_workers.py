@@ -1,4 +1,4 @@
-"""Worker processes: crashes, errors, memory, and what is left behind. Real processes, really killed."""
+"""Worker processes: crashes, errors, memory, and what they leave behind. The tests kill real processes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from edgewright.compile.workers import pool
 from edgewright.compile.workers.framework_errors import refused
 from edgewright.compile.workers.pool import Workers
 from edgewright.errors import ConversionError
 
 
 def gone(pid: int) -> bool:
-    """Whether a process is ended: those of these tests end by themselves after 30 s."""
+    """Whether a process has ended; those of these tests end by themselves after 30 s."""
     end = time.monotonic() + 15
     while time.monotonic() < end:
         try:
@@ -32,14 +33,14 @@ def gone(pid: int) -> bool:
 
 
 def run(workers: Workers, place: Path, program: str) -> None:
-    """Runs a program within a worker's job."""
+    """Runs a program in a worker's job."""
     (place / "program.py").write_text(program)
     workers.call("one", "runpy", "run_path", path_name=str(place / "program.py"))
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGKILL", "SIGABRT"])
 def test_a_crash_is_an_error_and_the_next_call_works(tmp_path: Path, name: str) -> None:
-    with Workers(tmp_path / "log") as workers:
+    with Workers(tmp_path / "log", writes=[tmp_path]) as workers:
         pid = workers.call("one", "os", "getpid")
         with pytest.raises(
             ConversionError, match=f"one worker died during run path: killed by {name}"
@@ -51,7 +52,7 @@ def test_a_crash_is_an_error_and_the_next_call_works(tmp_path: Path, name: str) 
 
 
 def test_a_foreign_exception_comes_as_one_line(tmp_path: Path) -> None:
-    with Workers(tmp_path / "log") as workers:
+    with Workers(tmp_path / "log", writes=[tmp_path]) as workers:
         with pytest.raises(ConversionError, match="json failed: TypeError: "):
             workers.call("one", "json", "loads", s=5)
         assert workers.call("one", "json", "loads", s="[1]") == [1]
@@ -59,7 +60,7 @@ def test_a_foreign_exception_comes_as_one_line(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_outgrows_its_memory_is_ended(tmp_path: Path) -> None:
-    with Workers(tmp_path / "log", memory_mb=200) as workers:
+    with Workers(tmp_path / "log", memory_mb=200, writes=[tmp_path]) as workers:
         pid = workers.call("one", "os", "getpid")
         with pytest.raises(ConversionError, match="outgrew its memory during run path: "):
             run(workers, tmp_path, "import time\nkept = b'x' * 400_000_000\ntime.sleep(30)\n")
@@ -94,20 +95,20 @@ def test_what_a_worker_started_ends_with_it(tmp_path: Path, error: type[BaseExce
 
     if error is KeyboardInterrupt:
         threading.Thread(target=interrupt, daemon=True).start()
-    with Workers(tmp_path / "log") as workers, pytest.raises(error):
+    with Workers(tmp_path / "log", writes=[tmp_path]) as workers, pytest.raises(error):
         run(workers, tmp_path, starts_one(tmp_path, then))
     assert gone(int(started.read_text()))
 
 
 def test_what_a_worker_started_counts_with_it(tmp_path: Path) -> None:
     outgrown = pytest.raises(ConversionError, match="outgrew its memory during run path: ")
-    with Workers(tmp_path / "log", memory_mb=200) as workers, outgrown:
+    with Workers(tmp_path / "log", memory_mb=200, writes=[tmp_path]) as workers, outgrown:
         run(workers, tmp_path, starts_one(tmp_path, "converter.wait()", mb=400))
     assert gone(int((tmp_path / "pid").read_text()))
 
 
 def test_two_frameworks_are_two_processes_and_none_is_left(tmp_path: Path) -> None:
-    with Workers(tmp_path / "log") as workers:
+    with Workers(tmp_path / "log", writes=[tmp_path]) as workers:
         pids = {workers.call("one", "os", "getpid"), workers.call("two", "os", "getpid")}
         assert len(pids | {os.getpid()}) == 3
     assert all(gone(pid) for pid in pids)
@@ -130,10 +131,10 @@ def test_what_a_worker_started_ends_with_its_host(tmp_path: Path) -> None:
         starts_one(tmp_path, "import os; os.kill(HOST, 9); converter.wait()")
     )
     program = (
-        "import os, sys, pathlib; from edgewright.compile.workers.pool import Workers\n"
+        "import os, sys, pathlib; from edgewright.compile.workers.pool import Workers, as_user\n"
         "place = pathlib.Path(sys.argv[1]); job = place / 'program.py'\n"
         "job.write_text(job.read_text().replace('HOST', str(os.getpid())))\n"
-        "Workers(place / 'log').call('one', 'runpy', 'run_path', path_name=str(job))\n"
+        "Workers(place / 'log').call(as_user('one'), 'runpy', 'run_path', path_name=str(job))\n"
     )
     done = subprocess.run([sys.executable, "-c", program, tmp_path])
     assert done.returncode == -9
@@ -146,3 +147,14 @@ def test_what_a_library_says_of_its_own_sources_is_passed_over() -> None:
     assert (
         "Exception from src/core.cpp" in refused(RuntimeError("Exception from src/core.cpp:117:\n")).message
     )
+
+
+def test_memory_is_counted_while_processes_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of a process that has just ended is listed, and gone when it is looked at."""
+
+    def gone(*_: object, **__: object) -> None:
+        raise ProcessLookupError
+
+    monkeypatch.setattr(Path, "stat", gone)
+    monkeypatch.setattr(os, "listdir", lambda _: ["self", "4194305", str(os.getpid())])
+    assert pool._resident_mb(os.getpgid(0)) > 0

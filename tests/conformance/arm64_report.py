@@ -1,7 +1,7 @@
-"""Writes docs/arm64.md from what the tests noted: runners that passed the suite on arm64, and parity with x86.
+"""Writes docs/arm64.md from the results of the tests: runners that passed the suite on arm64, and parity with x86.
 
 Usage: python tests/conformance/arm64_report.py
-Run test_conformance_arm64.py and test_conformance_parity.py before; what they found is in `.pytest_cache/arm64.jsonl`.
+Run test_conformance_arm64.py and test_conformance_parity.py first; their results are in `.pytest_cache/arm64.jsonl`.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ with those get has not run on arm64. OpenVINO 2025.3.0, for Python 3.9 with glib
 
 
 def note(**row: Any) -> None:
-    """Keeps what a test found."""
+    """Keeps the result of a test."""
     ROWS.parent.mkdir(exist_ok=True)
     with ROWS.open("a") as file:
         file.write(json.dumps(row) + "\n")
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """The page, of the last row of each kind."""
+    """The page with the last row of each kind."""
     last = {tuple(str(row.get(key)) for key in KEYS): row for row in rows}
     parity, suite = (
         [row for _, row in sorted(last.items()) if row["kind"] == kind] for kind in ("parity", "suite")
@@ -76,12 +76,12 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 
 def decibels(value: float) -> str:
-    """200 stands for no noise at all."""
+    """The text for a SQNR; 200 dB means no noise at all."""
     return "equal" if value >= 200 else f"{value:.0f}"
 
 
 def main() -> int:
-    """Writes the page; 1 where nothing was found."""
+    """Writes the page; returns 1 if there are no results."""
     if not ROWS.exists():
         sys.stderr.write(f"error: nothing was noted: {ROWS}\nhint: run the slow tests of tests/conformance\n")
         return 1

@@ -1,4 +1,4 @@
-"""One home, one set of workers and one simulated board for all of these tests: they convert a lot."""
+"""One home, one set of workers and one simulated board for all of these tests, since they convert many models."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 from flat_requests import compile_request, deploy_request
 
 from edgewright.compile.pipeline import compile_model
-from edgewright.compile.workers.pool import Workers
+from edgewright.compile.workers.pool import Workers, toolchains
 from edgewright.config import fleet as fleets
 from edgewright.config import home as homes
-from edgewright.deploy.deployment import deploy
+from edgewright.deployments.deployment import deploy
 from edgewright.lab import boards
 from edgewright.nouns.board import Fleet
 from edgewright.nouns.measurement import Protocol
@@ -29,15 +29,26 @@ from edgewright.store.history import History
 sys.path.insert(0, str(Path(__file__).parent))
 from reached import way_of
 
-# these tests look at answers, not at speed
+# these tests check outputs, not speed
 BRIEF = Protocol(name="brief", rounds=1, warmup_s=0.01, steady_s=0.05, min_samples=11, limit_s=60.0)
 
 
 @pytest.fixture(scope="session")
-def workers(session_home: Path) -> Iterator[Workers]:
+def workers(session_home: Path, worker_folders: dict[str, list[Path]]) -> Iterator[Workers]:
     """The worker processes that all conversions share."""
-    with Workers(session_home / "convert.log") as running:
+    with Workers(session_home / "convert.log", **worker_folders) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def onnx2tf(session_home: Path, toolchain_folder: Callable[[str], Path], workers: Workers) -> Iterator[None]:
+    """The toolchain in these tests' home, and in no other test's: they see that it is missed."""
+    place = session_home / "toolchains" / "onnx2tf"
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(toolchain_folder("onnx2tf"))
+    workers.may_read(toolchains())  # those that run already were started without it
+    yield
+    place.unlink()
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +62,7 @@ def fleet(session_home: Path) -> Iterator[Fleet]:
 
 @pytest.fixture(scope="session")
 def deployed(fleet: Fleet, workers: Workers) -> Callable[..., BoardOutcome]:
-    """`deployed(source, target, precision, **more)`: converts a model, deploys it to the board, and compares there."""
+    """`deployed(source, target, precision, **more)`: converts a model, deploys it to the board, and compares the outputs there."""
 
     def run(source: Path, target: str, precision: str | None, **more: Any) -> BoardOutcome:
         request = deploy_request(
@@ -79,9 +90,9 @@ def converted(small_models: Callable[[str], Path], workers: Workers) -> Callable
 
 @pytest.fixture(scope="session")
 def answered(session_home: Path) -> Callable[[BoardOutcome], float]:
-    """`answered(outcome)`: a board answered the goldens right, and they are not all the same. The dB there.
+    """`answered(outcome)`: checks that a board's outputs for the goldens are right and not all the same; returns their dB.
 
-    That a measurement is invalid, because this machine was busy, is no fault of the model's.
+    A measurement that is invalid because this machine was busy is not the model's fault.
     """
 
     def check(outcome: BoardOutcome) -> float:

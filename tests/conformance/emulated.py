@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import zipfile
 from pathlib import Path
 
 import needs
 
-from edgewright import targets
-from edgewright.connect.agent.annotations import without_annotations
+from edgewright.connect.agent import runner_package
 from edgewright.lab.emulation import isolation, userland, userland_board
 from edgewright.nouns.target import RuntimeRow
 from edgewright.runtimes import wheels
 from edgewright.runtimes.wheel_tags import WheelHost
 
-PYTHONS = {  # what each suite has: Python, and the C library that decides about wheels
+PYTHONS = {  # each suite's Python, and its C library, which decides which wheels fit
     "bullseye": ("3.9", "2.31"),
     "bookworm": ("3.11", "2.36"),
     "trixie": ("3.13", "2.41"),
     "forky": ("3.14", "2.43"),
 }
 ARCH = "aarch64"
+RUNTIME = "runtime"  # the folder of a job that is on the import path
 
 
 class Emulated:
-    """One board's view of the world. What lies in `shared` is there at the same path.
+    """A board's file tree. The files of `shared` are there at the same paths.
 
     Args:
-        folder: of the board, on this machine.
+        folder: the board's folder on this machine.
     """
 
     def __init__(self, folder: Path, suite: str) -> None:
@@ -40,7 +41,7 @@ class Emulated:
         self._script = userland_board.script(folder, name=suite, emulator=userland_board.qemu())
 
     def run(self, *program: str, cpu: str = userland_board.CPU, timeout: float = 400) -> str:
-        """What an arm64 program prints; it must end well."""
+        """The output of an arm64 program, which must succeed."""
         environment = {"PATH": isolation.PATH, **userland_board.environment(), "QEMU_CPU": cpu}
         done = subprocess.run(
             isolation.command(self._script, *program), env=environment,
@@ -53,14 +54,15 @@ class Emulated:
 
 
 def runner_in(place: Path, name: str) -> str:
-    """The path of a target's runner in a folder, as boards get it: without what only type checkers read."""
-    path = place / "runner.py"
-    path.write_text(without_annotations((targets.folder(name) / "runner.py").read_text()))
-    return str(path)
+    """Writes a target's runner, and what is packed with it, beside the runtime in a folder, as boards get them; returns the runner's path."""
+    for file, text in json.loads(runner_package.package(name).data).items():
+        (place / RUNTIME / file).parent.mkdir(parents=True, exist_ok=True)
+        (place / RUNTIME / file).write_text(text)
+    return str(place / RUNTIME / runner_package.PACKAGE / name / "runner.py")
 
 
 def unpack(debian: str, row: RuntimeRow, into: Path, arch: str = ARCH) -> str:
-    """The wheels of a runtime for a suite's Python, as an agent unpacks them. The folder."""
+    """Unpacks the wheels of a runtime for a suite's Python, as an agent does; returns the folder."""
     python, glibc = PYTHONS[debian]
     host = WheelHost(python=python, arch=arch, libc="glibc", libc_version=glibc)
     for wheel in wheels.resolve(host, [f"{row.distribution}=={row.version}", *row.requires]):

@@ -16,27 +16,27 @@ from typing import Any, NamedTuple
 import numpy as np
 
 PROBES = 4
-PASSED_ON = ("Unsqueeze", "Reshape")  # what may stand between a weight and the node that it is for
+PASSED_ON = ("Unsqueeze", "Reshape")  # nodes that may be between a weight and the node that uses it
 LAYERS = ("Conv", "Gemm")
-SPREAD = 2.0  # of the scores before the softmax: more would leave one class with all, less none with any
+SPREAD = 2.0  # of the scores before the softmax: with more, one class would take all; with less, all would be equal
 
 
 class Role(NamedTuple):
-    """What a weight is for: a kind of node, and which of its inputs."""
+    """How a weight is used: by which kind of node, and as which input."""
 
     kind: str
     place: int
 
 
 def folder() -> Path:
-    """Where the graphs are."""
+    """The folder of the graphs."""
     import onnx.backend.test
 
     return Path(onnx.backend.test.__file__).parent / "data" / "light"
 
 
 def names() -> list[str]:
-    """The graphs there are, such as `squeezenet`, sorted."""
+    """The names of the graphs, such as `squeezenet`, sorted."""
     return sorted(path.stem.removeprefix("light_") for path in folder().glob("light_*.onnx"))
 
 
@@ -77,7 +77,7 @@ def pictures(count: int, seed: int) -> np.ndarray:
 
 
 class Revived:
-    """A graph with new random weights, drawn while it is run node by node on some pictures."""
+    """A graph with new random weights, which are drawn while the graph runs node by node on some pictures."""
 
     def __init__(self, model: Any, seed: int) -> None:
         from onnx import numpy_helper
@@ -91,7 +91,7 @@ class Revived:
         self.nodes = list(self._without_fillers())
 
     def _without_fillers(self) -> Iterator[Any]:
-        """The nodes but for those that only make weights, which become arrays."""
+        """The nodes without those that only make weights, which become arrays."""
         roles = self._roles()
         for node in self.graph.node:
             if node.op_type == "ConstantOfShape":
@@ -104,7 +104,7 @@ class Revived:
         yield from (node for node in self.graph.node if node.op_type != "ConstantOfShape")
 
     def _roles(self) -> dict[str, Role]:
-        """What each tensor is for, looked through reshapes."""
+        """The role of each tensor, also behind reshapes."""
         found: dict[str, Role] = {}
         for node in reversed(self.graph.node):
             for place, name in enumerate(node.input):
@@ -139,7 +139,7 @@ class Revived:
         return made
 
     def _scale(self) -> None:
-        """Runs the nodes in order; a layer's weights are settled once its inputs are there."""
+        """Runs the nodes in order, and sets a layer's weights as soon as its inputs are known."""
         self.values: dict[str, list[np.ndarray]] = {
             self.input.name: [picture[None] for picture in pictures(PROBES, seed=3)]
         }
@@ -157,12 +157,12 @@ class Revived:
                 self._settle_layer(node, found)
                 last, found = node, self._run(node)
             self.values[node.output[0]] = found
-            for name in node.input:  # activations of deep graphs are not kept for nothing
+            for name in node.input:  # the activations of deep graphs take much memory
                 if readers[name] == index:
                     self.values.pop(name, None)
 
     def _settle_scores(self, node: Any, layer: Any) -> None:
-        """Scales the last layer so that the scores spread; what stands between it and them only passes a factor on."""
+        """Scales the last layer so that the scores spread; the nodes between them only pass the factor on."""
         scores = self.values[node.input[0]]
         factor = np.float32(SPREAD / np.std(scores))
         for name in layer.input[1:]:
@@ -170,7 +170,7 @@ class Revived:
         self.values[node.input[0]] = [one * factor for one in scores]
 
     def _settle_layer(self, node: Any, found: list[np.ndarray]) -> None:
-        """Scales a layer's weights to unit variance; a bias takes out the means of its channels."""
+        """Scales a layer's weights to unit variance; a bias removes the means of its channels."""
         means = channel_means(found)
         deviation = np.sqrt(np.mean([(one - broadcast(means, one)) ** 2 for one in found]))
         factor = np.float32(1 / deviation)
@@ -180,7 +180,7 @@ class Revived:
             bias[...] = bias + (bias - means).reshape(bias.shape) * factor
 
     def _settle_norm(self, node: Any) -> None:
-        """Gives BatchNorm the means of its input's channels, and variances around the whole input's."""
+        """Gives BatchNorm the means of its input's channels, and scales its variances by the input's variance around them."""
         found = self.values[node.input[0]]
         means = channel_means(found)
         self.weights[node.input[3]][...] = means
@@ -218,12 +218,12 @@ class Revived:
 
 
 def channel_means(found: list[np.ndarray]) -> np.ndarray:
-    """The mean of each channel (axis 1) over pictures and places."""
+    """The mean of each channel (axis 1) over pictures and positions."""
     return np.mean([one.mean(axis=(0, *range(2, one.ndim))) for one in found], axis=0, dtype=np.float32)
 
 
 def broadcast(means: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Channels' values in the shape that an activation takes."""
+    """The values of channels in a shape that broadcasts to an activation."""
     return means.reshape(1, -1, *[1] * (like.ndim - 2))
 
 

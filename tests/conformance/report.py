@@ -1,6 +1,6 @@
-"""Writes docs/models.md: what each target makes of the `light_*.onnx` graphs (see `light_models`).
+"""Writes docs/models.md: the results of the `light_*.onnx` graphs on each target (see `light_models`).
 
-Usage: python tests/conformance/report.py [NAME...]
+Usage: PYTHONPATH=tests/kit python tests/conformance/report.py [NAME...]
 Each graph, the smallest first, is converted for every target, deployed to a simulated board where that can be given the
 runtime, and compared there. What was found is kept in `.pytest_cache/models.jsonl`, so that names can be tried one by
 one; the page is written of it after each. It wants the toolchains that the targets name (`edgewright toolchain install`),
@@ -31,7 +31,7 @@ from edgewright.compile.toolchains import environments, pythons
 from edgewright.compile.workers.pool import Workers
 from edgewright.config import fleet as fleets
 from edgewright.config import home
-from edgewright.deploy.deployment import deploy
+from edgewright.deployments.deployment import deploy
 from edgewright.errors import EdgewrightError
 from edgewright.lab import boards
 from edgewright.nouns.artifact import Artifact
@@ -44,10 +44,10 @@ REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "models.md"
 ROWS = REPOSITORY / ".pytest_cache" / "models.jsonl"
 PRECISIONS = ("fp32", "int8")
-MEMORY_MB = 12_000  # of a worker and what it starts
+MEMORY_MB = 12_000  # of a worker and its children
 TOOLS = ("onnx", "onnxruntime", "openvino", "nncf", "ai-edge-quantizer")
 BRIEF = Protocol(name="brief", rounds=1, warmup_s=0.01, steady_s=0.05, min_samples=11, limit_s=120.0)
-PACKAGE = {"onnx2tf": "onnx2tf", "openvino-2021": "openvino"}  # the one of a toolchain that converts
+PACKAGE = {"onnx2tf": "onnx2tf", "openvino-2021": "openvino"}  # a toolchain's converter
 HEAD = """# Well-known models
 
 <!-- written by `tests/conformance/report.py` from what it tried: do not edit -->
@@ -65,7 +65,7 @@ signal. So a refused int8 says that such a graph can be refused, and not how a t
 
 
 class Boards:
-    """Simulated boards for one graph: what is on their disks goes with them."""
+    """Simulated boards for one graph: their disks are removed with them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -73,7 +73,7 @@ class Boards:
         self.labs: list[str] = []
 
     def fleet(self, target: str) -> Fleet | None:
-        """A fleet of one board whose Python the target has a runtime for; None: this machine can pose as no such."""
+        """A fleet of one board whose Python the target has a runtime for; None: this machine cannot pose as such a board."""
         python = python_for(target)
         if python is None:
             return None
@@ -86,7 +86,7 @@ class Boards:
         return self.fleets[python]
 
     def down(self) -> None:
-        """Ends them."""
+        """Ends the boards."""
         for lab in self.labs:
             boards.down(lab)
 
@@ -103,7 +103,7 @@ def python_for(target: str) -> str | None:
 
 
 class Tried:
-    """What one graph needs: its file, pictures to calibrate with, workers, boards."""
+    """One graph with what it needs: its file, pictures for calibration, workers, boards."""
 
     def __init__(self, name: str, boards: Boards, workers: Workers) -> None:
         self.name, self.boards, self.workers = name, boards, workers
@@ -112,7 +112,7 @@ class Tried:
         np.savez(self.data, **{light_models.input_name(self.file): light_models.pictures(16, seed=11)})
 
     def cell(self, target: str, precision: str) -> dict[str, Any]:
-        """One row of what was found: `db` None where there is no figure, `where` empty where nothing was made."""
+        """One result: `db` is None if there is no figure, `where` is empty if nothing was made."""
         began = time.monotonic()
         found = self.found(target, precision)
         return {
@@ -121,7 +121,7 @@ class Tried:
         }  # fmt: skip
 
     def found(self, target: str, precision: str) -> dict[str, Any]:
-        """What became of the graph."""
+        """The result of the graph."""
         request = compile_request(
             source=self.file, target=target, precision=precision, calibration=self.data, goldens=8
         )
@@ -137,7 +137,7 @@ class Tried:
         return self.on_board(artifact, fleet)
 
     def on_board(self, artifact: Artifact, fleet: Fleet) -> dict[str, Any]:
-        """What became of an artifact on the board."""
+        """The result of an artifact on the board."""
         request = deploy_request(
             fleet=fleet, boards=tuple(fleet.boards.values()), artifact=artifact,
             name=f"{self.name}-{artifact.manifest.target}-{artifact.manifest.precision}", protocol=BRIEF, allow_synthetic=True,
@@ -152,7 +152,7 @@ class Tried:
 
 
 def run(names: list[str]) -> None:
-    """Tries graphs; what was found is kept, and the page written after each."""
+    """Tries graphs; keeps each result, and writes the page after each."""
     if missing := sorted(
         set(wanted_toolchains()) - {one.name for one in environments.listing() if one.state == "ready"}
     ):
@@ -172,12 +172,12 @@ def run(names: list[str]) -> None:
 
 
 def wanted_toolchains() -> list[str]:
-    """What the targets' ways from ONNX call."""
+    """The toolchains that the targets' routes from ONNX need."""
     return [one for name in targets.names() for one in targets.load(name).routes["onnx"].toolchains]
 
 
 def keep(row: dict[str, Any]) -> None:
-    """Adds a row to what was found, and says so."""
+    """Adds a row to the results, and prints it."""
     ROWS.parent.mkdir(exist_ok=True)
     with ROWS.open("a") as file:
         file.write(json.dumps(row) + "\n")
@@ -185,7 +185,7 @@ def keep(row: dict[str, Any]) -> None:
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """The page, of each cell's last row."""
+    """The page with each cell's last row."""
     found = {(row["model"], row["target"], row["precision"]): row for row in rows}
     columns = sorted(
         {(target, precision) for _, target, precision in found},
@@ -213,7 +213,7 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 
 def rule() -> str:
-    """How near answers have to be."""
+    """How close outputs have to be."""
     return " and ".join(
         f"{name} needs {KNOWN[name].tolerance.sqnr_db:g} dB and no error above {KNOWN[name].tolerance.relative:g} of the largest answer"
         for name in PRECISIONS
@@ -221,7 +221,7 @@ def rule() -> str:
 
 
 def shown(row: dict[str, Any] | None, reasons: dict[str, int]) -> str:
-    """The text of a cell; a reason is numbered."""
+    """The text of a cell; reasons are numbered."""
     if row is None:
         return "-"
     if row["db"] is None:

@@ -1,4 +1,4 @@
-"""Runs artifacts by a runner and keeps what they answer. Python 3.9, numpy and the standard library alone.
+"""Runs artifacts with a runner and keeps their outputs. Needs only Python 3.9, numpy and the standard library.
 
     python3 -I -S -B runner_outputs.py JOB.json
 

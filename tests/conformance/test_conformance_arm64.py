@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from arm64_report import note
-from emulated import ARCH, PYTHONS, Emulated, runner_in, unpack
+from emulated import ARCH, PYTHONS, RUNTIME, Emulated, runner_in, unpack
 from reached import way_of
 
 from edgewright import targets
@@ -26,9 +26,9 @@ SELF = Path(suite.__file__)
 TELL = (
     "import platform; print(platform.machine(), *platform.python_version_tuple()[:2], platform.libc_ver()[1])"
 )
-# What a runtime cannot do on a Cortex-A72, and says: a board refuses the release with these words.
+# What a runtime reports that it cannot do on a Cortex-A72: a board refuses the release with these words.
 KNOWN = {
-    # its int8 convolutions want the dot products that a Cortex-A76 has; 2024.4 goes without
+    # its int8 convolutions need the dot products of a Cortex-A76; those of 2024.4 do not
     ("openvino", "2026.4.1"): {
         "goldens_are_answered_in_order_and_type-cnn-int8": "object is not initialized",
     }
@@ -52,7 +52,7 @@ CELLS = [
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Emulated]:
-    """`board(suite)`, made once each."""
+    """`board(suite)`: an emulated board of a suite, made once."""
     return cache(lambda debian: Emulated(tmp_path_factory.mktemp(debian), debian))
 
 
@@ -70,7 +70,7 @@ def test_a_userland_is_what_the_rows_are_chosen_by(board: Callable[[str], Emulat
 
 @pytest.fixture(scope="module")
 def ran(board, converted) -> Callable[..., tuple[dict[str, Any], dict[str, str]]]:  # type: ignore[no-untyped-def]
-    """`ran(suite, target, row, **more)`: what ran there, and the checks that failed, with their errors."""
+    """`ran(suite, target, row, **more)`: the checks that ran there, and those that failed, with their errors."""
 
     def run(debian: str, name: str, row: RuntimeRow, **more: str) -> tuple[dict[str, Any], dict[str, str]]:
         place = board(debian).shared / f"{row.distribution}-{row.version}"
@@ -84,7 +84,7 @@ def ran(board, converted) -> Callable[..., tuple[dict[str, Any], dict[str, str]]
                 artifacts[f"{model} {precision}"] = str(folder)
             job = {
                 "runner": runner_in(place, name),
-                "runtime": unpack(debian, row, place / "runtime"),
+                "runtime": unpack(debian, row, place / RUNTIME),
                 "accelerators": targets.load(name).accelerators,
                 "artifacts": artifacts,
             }

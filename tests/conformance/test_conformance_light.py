@@ -1,11 +1,10 @@
-"""Well-known architectures from file to board: the `light_*.onnx` graphs with weights that answer, see `light_models`.
+"""Well-known architectures from file to board: the `light_*.onnx` graphs with useful weights, see `light_models`.
 
 What each target makes of all of them stands in docs/models.md, which `report.py` writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import light_models
@@ -18,9 +17,12 @@ TARGETS = ("onnxruntime", "openvino", "tflite")
 FOR_ITSELF = "vgg19"  # 575 MB: by `report.py`
 CASES = [
     *((name, target, "fp32") for name in light_models.names() if name != FOR_ITSELF for target in TARGETS),
-    ("squeezenet", "onnxruntime", "int8"),
+    (
+        "densenet121",
+        "onnxruntime",
+        "int8",
+    ),  # the others choose other classes in 8 bits, since their weights are random
     ("densenet121", "openvino", "int8"),
-    ("densenet121", "tflite", "int8"),
 ]
 LIGHT = ("squeezenet", "shufflenet", "densenet121")  # tens of megabytes; the others up to 250 MB
 
@@ -38,16 +40,6 @@ def light(tmp_path_factory: pytest.TempPathFactory):
         return file, data
 
     return made
-
-
-@pytest.fixture(scope="module")
-def onnx2tf(session_home: Path, toolchain_folder) -> Iterator[None]:
-    """The toolchain in these tests' home, and in no other test's: they see that it is missed."""
-    place = session_home / "toolchains" / "onnx2tf"
-    place.parent.mkdir(exist_ok=True)
-    place.symlink_to(toolchain_folder("onnx2tf"))
-    yield
-    place.unlink()
 
 
 @pytest.mark.parametrize(
@@ -79,7 +71,7 @@ def test_every_graph_but_the_largest_goes_to_a_board_on_every_target():
 
 @pytest.mark.slow
 def test_pictures_get_answers_of_their_own(light):
-    """Else a parity would be between two constants."""
+    """Otherwise parity would compare two constants."""
     file, _ = light("squeezenet")
     session = onnx_session.session(file)
     name = light_models.input_name(file)

@@ -56,7 +56,7 @@ CHANNELS_LAST = ("keras", "h5", "savedmodel", "frozen", "tflite")
 MIXED = "int8-mixed"
 EDGES = tomllib.loads(Path(__file__).with_name("edges.toml").read_text())
 TOOLCHAINS = {target: kinds.split() for target, kinds in EDGES.pop("toolchains").items()}
-# precision: what some of the layers in the file compute in, and what others may
+# precision: the types in which some layers of the file compute, and those that other layers may use
 COMPUTES = {
     "fp32": ({"fp32"}, set()),
     "fp16": ({"fp16"}, set()),
@@ -71,7 +71,7 @@ COMPUTES = {
 
 
 class Cell(NamedTuple):
-    """One conversion: `wanted` is the code of the error that is right, empty where it has to work."""
+    """One conversion: `wanted` is the code of the expected error, empty if it has to succeed."""
 
     kind: str
     target: str
@@ -80,7 +80,7 @@ class Cell(NamedTuple):
 
 
 def cell(kind: str, name: str, precision: str) -> Cell:
-    """A cell and what has to come of it, by the pinned table."""
+    """A cell with the result that the pinned table expects."""
     ways = EDGES[kind].get(name, "").split()
     if not ways:
         return Cell(kind, name, precision, "no-edge")
@@ -111,7 +111,7 @@ def request_of(small_models):
 
 
 def check(artifact: Artifact, precision: str) -> None:
-    """The manifest says what was made, and its goldens could have shown a wrong one."""
+    """Checks that the manifest describes the artifact, and that its goldens would reveal a wrong one."""
     manifest = load(artifact.folder).manifest
     assert manifest.precision == precision
     assert manifest.parity.sqnr_db >= PRECISIONS[precision].tolerance.sqnr_db
@@ -123,7 +123,7 @@ def check(artifact: Artifact, precision: str) -> None:
 
 
 def computed(artifact: Artifact, workers: Workers) -> set[str]:
-    """What the layers of the file compute in, by the types of its tensors."""
+    """The types in which the layers of the file compute, from the types of its tensors."""
     target = targets.load(artifact.manifest.target)
     rows, _ = workers.call(
         target.framework, "edgewright.compile.explain", "read_the_artifact", module=targets.module_name(target.layers.module),
@@ -188,6 +188,6 @@ def test_other_kinds_of_models_take_the_direct_way(request_of, workers, kind: st
     )
     check(artifact, artifact.manifest.precision)
     names = tuple(spec.name for spec in artifact.manifest.inputs)
-    if kind == "savedmodel":  # its signature has the order of the alphabet
+    if kind == "savedmodel":  # its signature is in alphabetical order
         names = tuple(sorted(names, reverse=True))
     assert names == ENDS[model][0] or len(names) == len(ENDS[model][0]) == 1

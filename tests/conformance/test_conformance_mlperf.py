@@ -1,6 +1,5 @@
-"""Both MLPerf Tiny models in each format that lies beside the project, from file to board, on every target that takes
-it. They lie beside the project, in `../shared/models`: where they do not, these tests are skipped, which CI takes for a
-failure.
+"""Both MLPerf Tiny models in each format, from file to board, on every target that accepts it. The models are beside the
+project, in `../shared/models`. Where they are missing, these tests are skipped, which is a failure in CI.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ FORMATS = {
     "kws_ref_model": "savedmodel",
     "kws_ref_model_float32.tflite": "tflite",
 }
+PHOTOS = MODELS.parent / "data" / "vww_800"
 PRECISIONS = {"h5": ("fp32", "int8"), "savedmodel": ("fp32", "int8"), "tflite": (None,)}
 
 
@@ -30,7 +30,7 @@ def boards_own(name: str) -> bool:
 
 
 def cases() -> list[tuple[str, str, str | None]]:
-    """Each file with each target whose way from there needs no toolchain; the precision None is the file's own."""
+    """Each file with each target whose route from it needs no toolchain; the precision None is the file's own."""
     found = []
     for file, kind in FORMATS.items():
         for name in filter(boards_own, targets.names()):
@@ -44,16 +44,24 @@ def cases() -> list[tuple[str, str, str | None]]:
 
 CASES = cases()
 pytestmark = pytest.mark.skipif(
-    not all((MODELS / file).exists() for file in FORMATS), reason=f"MLPerf Tiny's models are not in {MODELS}"
+    not all(path.exists() for path in (PHOTOS, *(MODELS / file for file in FORMATS))),
+    reason=f"MLPerf Tiny's models and data are not in {MODELS.parent}",
 )
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Smooth random pictures in CIFAR's range, 0-255."""
-    coarse = np.random.default_rng(3).uniform(0, 255, (32, 4, 4, 3)).astype(np.float32)
+    """Photos in the size of CIFAR's pictures, 0-255: for random pictures, the net's outputs in 8 bits differ from those in floats."""
+    from PIL import Image
+
+    rows = []
+    for file in sorted(PHOTOS.glob("*/*.jpg"))[::4]:
+        with Image.open(file) as picture:
+            rows.append(
+                np.asarray(picture.resize((32, 32)), np.float32)[..., ::-1]
+            )  # blue comes first in the files
     path = tmp_path_factory.mktemp("data") / "pictures.npz"
-    np.savez(path, input_1=coarse.repeat(8, axis=1).repeat(8, axis=2))
+    np.savez(path, input_1=np.stack(rows))
     return path
 
 

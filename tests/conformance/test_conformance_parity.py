@@ -1,6 +1,6 @@
-"""The same artifact, the same version of its runtime, on arm64 and on x86: how far their answers are apart.
+"""The same artifact, the same version of its runtime, on arm64 and on x86: how much their outputs differ.
 
-What is found goes into docs/arm64.md: `arm64_report.py`.
+`arm64_report.py` writes the results to docs/arm64.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import runner_outputs
 from arm64_report import note
-from emulated import ARCH, PYTHONS, Emulated, runner_in, unpack
+from emulated import ARCH, PYTHONS, RUNTIME, Emulated, runner_in, unpack
 from flat_requests import compile_request
 
 from edgewright import targets
@@ -36,7 +36,7 @@ BOUNDS = {"fp32": (100.0, 1e-4, 1.0), "fp16": (80.0, 1e-3, 1.0), "int8": (40.0, 
 
 
 def same_row(name: str) -> RuntimeRow:
-    """The best row of a target that both have wheels of, for the Python of the emulated board."""
+    """The best row of a target for which both have wheels, for the Python of the emulated board."""
     python, glibc = PYTHONS[DEBIAN]
     arm, x86 = (targets.load(name).runtimes_for(python, arch, glibc) for arch in (ARCH, platform.machine()))
     return next(row for row in arm if any((one.distribution, one.version) == (row.distribution, row.version) for one in x86))  # fmt: skip
@@ -59,14 +59,14 @@ def artifacts(workers: Workers) -> Callable[[str, str], Path]:
 
 
 def job_in(place: Path, arch: str, name: str, row: RuntimeRow, made: dict[str, Path]) -> list[str]:
-    """Lays a job out below a folder; the arguments that run it."""
+    """Writes a job to a folder; returns the arguments that run it."""
     place.mkdir()
     folders = {
         precision: str(shutil.copytree(folder, place / precision)) for precision, folder in made.items()
     }
     job: dict[str, Any] = {
         "runner": runner_in(place, name),
-        "runtime": unpack(DEBIAN, row, place / "runtime", arch),
+        "runtime": unpack(DEBIAN, row, place / RUNTIME, arch),
         "inputs": shutil.copy(DIGITS / "evaluation.npz", place),
         "artifacts": folders,
     }

@@ -1,4 +1,4 @@
-"""One suite for every target: what `runner.py` owes the agent, whatever runtime is behind it.
+"""One suite for every target: the contract of `runner.py` with the agent, for every runtime.
 
 Targets are found by themselves. The first part needs no runtime and is for all of them. The second runs real artifacts:
 by the runner where its runtime is installed on this machine, else by what stands in for it on the host (`host_runner`).
@@ -50,6 +50,8 @@ def test_the_runner_does_what_the_agent_relies_on(made, name: str, check, model:
     if check is suite.what_has_nothing_to_prepare_prepares_nothing and ready.runner is not targets.runner(
         name
     ):
-        assert targets.runner(name).prepares({"accelerator": None})  # its own does, on the board alone
+        assert targets.runner(name).prepares(
+            {"accelerator": None}
+        )  # the target's own runner does, only on the board
     else:
         check(ready)

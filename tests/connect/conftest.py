@@ -1,4 +1,4 @@
-"""Real SSH servers on the loopback address, and a fleet whose boards they are."""
+"""Real SSH servers on the loopback address, and a fleet of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from edgewright.config import trust as trust_file
-from edgewright.nouns.board import Board, Fleet, Pin, TrustFile
+from edgewright.connect.ssh.openssh.client import log_out
+from edgewright.nouns.board import PARAMIKO, Board, Fleet, Pin, TrustFile
 
 KEYGEN = shutil.which("ssh-keygen") or "ssh-keygen"
 SSHD = (
@@ -25,7 +26,7 @@ SSHD = (
 
 
 def keygen(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
-    """A new key pair; the path of the private key."""
+    """Makes a key pair; returns the path of the private key."""
     size = ["-b", "2048"] if kind == "rsa" else []
     path.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run([KEYGEN, "-q", "-t", kind, *size, "-N", passphrase, "-C", "test", "-f", path], check=True)
@@ -38,14 +39,14 @@ def public(path: Path) -> str:
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on now."""
+    """A TCP port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def read_proc(name: str) -> str:
-    """A file of /proc; empty when its process has ended meanwhile."""
+    """A file of /proc; empty if its process has ended."""
     try:
         return Path("/proc", name).read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -78,7 +79,7 @@ class Sshd:
         raise AssertionError((self.folder / "sshd.log").read_text())
 
     def stop(self) -> None:
-        """Ends the listener and the sessions that are left."""
+        """Ends the listener and the remaining sessions."""
         if self.process is not None:
             for pid in self.children():
                 with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
@@ -88,7 +89,7 @@ class Sshd:
             self.process = None
 
     def children(self) -> list[int]:
-        """The pids of its sessions' processes, without what they run."""
+        """The pids of its sessions' processes, without their children."""
         assert self.process is not None
         found, queue = [], [self.process.pid]
         while queue:
@@ -102,7 +103,7 @@ class Sshd:
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home folder of the test's own: no key, configuration or agent of the developer's is used."""
+    """A separate home folder for the test, so that it uses no key, configuration or agent of the developer."""
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True, mode=0o700)
     monkeypatch.setenv("HOME", str(home))
@@ -113,7 +114,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def identity(own_home: Path) -> Path:
-    """The user's key, where it is found by itself."""
+    """The user's key, at its default path."""
     return keygen(own_home / ".ssh" / "id_ed25519")
 
 
@@ -155,19 +156,40 @@ def make_sshd(tmp_path: Path) -> Iterator[Callable[..., Sshd]]:
 
 @pytest.fixture
 def sshd(make_sshd: Callable[..., Sshd], identity: Path) -> Sshd:
-    """A server that takes the user's key."""
+    """A server that accepts the user's key."""
     return make_sshd(identity)
 
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Fleet:
-    """A fleet without boards; tests name boards beside it."""
+    """A fleet without boards; tests pass boards in addition."""
     return Fleet(name="test", path=tmp_path / "fleet.toml", boards={})
 
 
+@pytest.fixture(autouse=True)
+def no_login_left() -> Iterator[None]:
+    """Ends the logins that the `ssh` program keeps."""
+    yield
+    log_out()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Repeats each login of a file for each of its `SSH_CLIENTS`."""
+    only = metafunc.definition.get_closest_marker("ssh_clients")
+    clients = only.args if only else getattr(metafunc.module, "SSH_CLIENTS", ())
+    if clients and "ssh_client" in metafunc.fixturenames:
+        metafunc.parametrize("ssh_client", clients)
+
+
 @pytest.fixture
-def make_board(tmp_path: Path) -> Callable[..., Board]:
-    """A board at a server, its root folder in the test's own folder."""
+def ssh_client() -> str:
+    """The client that logs in."""
+    return PARAMIKO
+
+
+@pytest.fixture
+def make_board(tmp_path: Path, ssh_client: str) -> Callable[..., Board]:
+    """A board at a server, with its root folder in the test's folder."""
 
     def make(server: Sshd, name: str = "pi", **more: object) -> Board:
         fields = {
@@ -175,6 +197,7 @@ def make_board(tmp_path: Path) -> Callable[..., Board]:
             "port": server.port,
             "user": getpass.getuser(),
             "root": str(tmp_path / f"root-{name}"),
+            "ssh_client": ssh_client,
         }
         return Board(name=name, **{**fields, **more})
 
@@ -192,19 +215,19 @@ def trust_key(fleet: Fleet, name: str, key: Path, *, jump: bool = False) -> None
 
 @pytest.fixture
 def pinned() -> Callable[..., None]:
-    """`pinned(fleet, name, key)`: pins a server's key, as `trust_key`."""
+    """`pinned(fleet, name, key)`: pins a server's key, like `trust_key`."""
     return trust_key
 
 
 @pytest.fixture
 def new_key() -> Callable[..., Path]:
-    """`new_key(path, kind, passphrase)`: as `keygen`."""
+    """`new_key(path, kind, passphrase)`: like `keygen`."""
     return keygen
 
 
 @pytest.fixture
 def wait_for() -> Callable[[Callable[[], bool], float], bool]:
-    """Waits until something is so, at most some seconds."""
+    """Waits until a condition holds, for at most some seconds."""
 
     def wait(check: Callable[[], bool], seconds: float) -> bool:
         end = time.monotonic() + seconds

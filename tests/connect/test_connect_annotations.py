@@ -1,12 +1,10 @@
-"""Annotations of board code: quoted, for type checkers alone, and gone from what is sent to boards."""
+"""Annotations of board code: quoted, only for type checkers, and removed from what is sent to boards."""
 
 from __future__ import annotations
 
 import ast
-import io
 import json
 import subprocess
-import zipfile
 from pathlib import Path
 
 import needs
@@ -19,7 +17,14 @@ from edgewright.errors import UsageError
 
 AGENT = package.source_folder("edgewright_agent")
 TARGETS = package.source_folder("edgewright_targets")
-BOARD_CODE = sorted([*AGENT.rglob("*.py"), *TARGETS.glob("*/runner.py"), *TARGETS.glob("_cuda/*.py")])
+BOARD_CODE = sorted(
+    [
+        *AGENT.rglob("*.py"),
+        *TARGETS.glob("*/runner.py"),
+        *TARGETS.glob("_cuda/*.py"),
+        *TARGETS.glob("_x86/*.py"),
+    ]
+)
 IMPORT_ALL = """
 import importlib, json, sys
 sys.path[:0] = json.loads(sys.argv[1])
@@ -29,7 +34,7 @@ for name in json.loads(sys.argv[2]):
 
 
 class Bare(ast.NodeTransformer):
-    """Takes annotations, and the import of the shapes, out of a syntax tree; `found` are the annotations."""
+    """Removes annotations, and the import of the shapes, from a syntax tree; `found` has the annotations."""
 
     def __init__(self) -> None:
         self.found: list[ast.expr | None] = []
@@ -151,8 +156,7 @@ def test_board_code_is_imported_with_and_without_its_annotations(
     names = [f"edgewright_targets.{name}.runner" for name in targets.names()]
     if packed:
         folders = [str(tmp_path)]
-        with zipfile.ZipFile(io.BytesIO(package.package().data)) as archive:
-            found = json.loads(archive.read(package.SOURCES))
+        found = package.unpacked(package.package().data)
         for name in targets.names():
             found.update(json.loads(runner_package.package(name).data))
         for name, text in found.items():

@@ -1,4 +1,4 @@
-"""Bundles: written where there is an index, installed where there is none, and refused where they are not what they say."""
+"""Bundles: written with an index, installed without one, and refused if they are damaged or mislabelled."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def use_index(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A folder with `index` (an onnxruntime for this machine, and numpy) and `away.bundle`, which was written from it."""
+    """A folder with `index` (an onnxruntime for this machine, and numpy) and `away.bundle`, written from it."""
     folder = tmp_path_factory.mktemp("source")
     (folder / "index").mkdir()
     row = plan.one_of(ONNX, PYTHON, ARCH, "2.31", None).row
@@ -75,14 +75,14 @@ def source(tmp_path_factory):
 
 
 def planned() -> plan.Plan:
-    """What goes into the bundle."""
+    """The contents of the bundle."""
     profile = profiles.load(f"generic-{'arm64' if ARCH == 'aarch64' else ARCH}")
     return plan.plan(profile, pythons=[PYTHON], names=[ONNX])
 
 
 @pytest.fixture
 def offline(source, tmp_path, monkeypatch):
-    """The bundle, copied to another host, which has no index."""
+    """The bundle, copied to another host without an index."""
     monkeypatch.setenv("EDGEWRIGHT_HOME", str(tmp_path / "away"))
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -96,7 +96,7 @@ sys.addaudithook(lambda event, args: started.append(args[1]) if event == "subpro
 
 
 def pip_runs(since: int) -> list[list[str]]:
-    """The commands that started pip since then."""
+    """The pip commands started since then."""
     return [command for command in started[since:] if "pip" in command]
 
 
@@ -106,7 +106,7 @@ def board(tmp_path: Path, name: str) -> Board:
 
 
 def own(facts: Facts) -> Facts:
-    """The facts of a board whose system has no runtimes: those of the tests' environment are none of a board's."""
+    """The facts of a board whose system has no runtimes: a board does not have those of the tests' environment."""
     return replace(facts, runtimes=tuple(one for one in facts.runtimes if not one.system))
 
 
@@ -145,7 +145,7 @@ def test_a_host_without_internet_installs_from_it_and_deploys_after_it(offline, 
         steps = []
         again = install.ensure_runtime(session, own(session.facts()), ONNX, progress=steps.append)
         assert again.ref == choice.ref
-        assert [step.detail.endswith("from a bundle") for step in steps if step.what == "resolve"] == [
+        assert [step.detail.endswith("from a bundle") for step in steps if step.stage == "resolve"] == [
             False,
             True,
         ]
@@ -225,7 +225,7 @@ def test_a_bundle_whose_wheels_were_pruned_hides_no_other(offline, tmp_path):
 
 
 def test_an_older_runtime_of_a_bundle_is_taken_where_the_index_is_away(offline, tmp_path, fleet):
-    """The row names a version that no bundle brought; what one brought runs there too."""
+    """The row names a version that is in no bundle; the version of a bundle runs there too."""
     contents = archive.take_in(offline)
     (kit,) = contents.kits
     for note in (tmp_path / "away" / "wheels").glob("kit-*.json"):
@@ -257,7 +257,7 @@ def test_damaged_wheels_of_the_store_are_taken_from_the_bundle_again(offline, tm
 
 
 def rebuilt(path: Path, *, change=None, extra=(), packed=False, first=None) -> None:
-    """Writes a bundle again with something about it changed."""
+    """Writes a bundle again with a change."""
     with zipfile.ZipFile(path) as archive:
         rows = [(info.filename, archive.read(info)) for info in archive.infolist()]
     if change is not None:
@@ -289,7 +289,7 @@ def other_hash(document: dict) -> dict:
 
 
 def kit_with(document: dict, **changes: object) -> dict:
-    """The index, with something of its kits changed."""
+    """The index, with a change in its kits."""
     document["kits"] = [{**kit, **changes} for kit in document["kits"]]
     return document
 
@@ -340,7 +340,7 @@ HOSTILE = {
     "more than it says": lambda path: rebuilt(path, extra=[("wheels/more-1-py3-none-any.whl", b"x")]),
     "a path outside": lambda path: rebuilt(path, extra=[("../../evil", b"x")]),
     "an unsafe name": lambda path: rebuilt(path, change=lambda one: renamed(one, "../x-1-py3-none-any.whl")),
-    "a name that is none": lambda path: rebuilt(path, change=lambda one: renamed(one, "evil.sh")),
+    "a name without a wheel tag": lambda path: rebuilt(path, change=lambda one: renamed(one, "evil.sh")),
     "another hash": lambda path: rebuilt(path, change=other_hash),
     "no hash": lambda path: rebuilt(path, change=lambda one: {**one, "wheels": {k: {"sha256": "x", "size": 1} for k in one["wheels"]}}),
     "an unknown key": lambda path: rebuilt(path, change=lambda one: {**one, "run": "me"}),

@@ -1,4 +1,4 @@
-"""Which runtime a board gets, compared with the names of the wheels that exist; and the message where there is none."""
+"""Which runtime a board gets, from the names of existing wheels, and the message if none fits."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def host(python: str, arch: str, glibc: str) -> WheelHost:
 
 
 def published(board: WheelHost) -> set[tuple[str, str]]:
-    """(distribution, version) of the wheels whose names say that they run on a board."""
+    """(distribution, version) of the wheels that run on a board, according to their names."""
     return {(name, version) for name, version, tags in PUBLISHED if tags & board.tags}
 
 

@@ -1,17 +1,22 @@
-"""Boards that break the rules: real processes that greet well and then do not behave."""
+"""Boards that break the rules: real processes that greet correctly and then misbehave."""
 
 from __future__ import annotations
 
 import io
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from edgewright.connect.session import Limits, start_session
 from edgewright.connect.transfer import sender
-from edgewright.errors import BoardError, ProtocolError, Unreachable
+from edgewright.deployments import transaction
+from edgewright.deployments.board_record import Trace
+from edgewright.deployments.outcomes import kind_of
+from edgewright.errors import BoardError, ProtocolError, TooLate, Unreachable
 from edgewright.nouns.board import Board
+from edgewright.nouns.outcome import UNKNOWN
 from edgewright.wire import commands, local_machine
 from edgewright.wire.answers import Event
 from edgewright.wire.request import Request
@@ -29,7 +34,7 @@ DEEP = '{"error": ' + "[" * 900 + "]" * 900 + "}"  # JSON can be read to this de
 
 
 class Scripted(local_machine.LocalTransport):
-    """A board that runs a script whatever it is asked to start."""
+    """A board that runs a script instead of any command."""
 
     def __init__(self, script):
         super().__init__()
@@ -129,7 +134,7 @@ def test_endless_heartbeats_end_at_the_limit(open_script):
 
 
 def test_an_upload_that_only_trickles_ends_at_its_deadline(open_script):
-    """No silence is long enough to notice it."""
+    """The board is never silent for long enough to be noticed."""
     session = open_script("import os\nwhile os.read(0, 1): time.sleep(0.0005)", silence_s=5)
     began = time.monotonic()
     with pytest.raises(BoardError) as caught:
@@ -179,7 +184,7 @@ def test_events_reach_the_caller(open_script):
     [
         ({}, "size=4); print('abcd'", "4 bytes of a result of 3"),
         ({}, "size=3); print('abc'", "not those"),
-        ({"size": 2**40}, "size=3); print('abc'", "log.size"),
+        ({"size": 2**40}, "size=3); print('abc'", "names a result of 1099511627776 bytes, at most 1048576"),
         ({"size": -1}, "size=3); print('abc'", "log.size"),
         ({"sha256": "zz"}, "size=3); print('abc'", "log.sha256"),
         ({"result": 5}, "size=3); print('abc'", "log.result"),
@@ -238,7 +243,7 @@ def test_dead_idle_link_shows_at_the_next_call(open_script):
         ("2, nonce=hello['nonce']", ProtocolError, "wire version 2"),
         ("1, nonce=hello['nonce'], agent=[]", ProtocolError, "greeting is not valid"),
         ("1, nonce=hello['nonce'], error={'code': 'root-refused', 'message': 'no'}", BoardError, "no"),
-        ("1, nonce='0' * 32, agent='1'", BoardError, "ended with exit code 0"),
+        ("1, nonce='0' * 32, agent='1'", BoardError, "exit code 0"),
     ],
 )
 def test_bad_greetings(open_script, begin, kind, words):
@@ -250,3 +255,37 @@ def test_bad_greetings(open_script, begin, kind, words):
 def test_echo_of_the_hello_is_not_a_greeting(open_script):
     with pytest.raises(BoardError, match="exit code 0"):
         open_script("print(sys.stdin.readline())", begin="import sys\n")
+
+
+def test_heartbeats_do_not_extend_a_commands_limit(open_script, monkeypatch):
+    monkeypatch.setattr(commands.Status, "limit_s", 1.0)
+    session = open_script("request()\nfor _ in range(40): say(id=1, event='heartbeat'); time.sleep(0.1)")
+    began = time.monotonic()
+    with pytest.raises(TooLate, match="did not finish status within 1 s"):
+        session.call(commands.Status())
+    assert time.monotonic() - began >= 1.0
+
+
+def test_each_command_has_a_limit_and_those_that_only_look_a_short_one():
+    limits = {one.do: one.limit_s for one in commands.COMMANDS}
+    assert limits["status"] == 30 and limits["logs"] <= 60 and max(limits.values()) <= 3600
+
+
+def test_events_without_an_end_are_ended(open_script):
+    session = open_script("request()\nfor _ in range(20001): say(id=1, event='progress', what='x')")
+    with pytest.raises(ProtocolError, match="more than 20000 events of one command"):
+        session.call(commands.Status(), on_event=[].append)
+
+
+def test_an_activation_whose_answer_comes_too_late_is_asked_about(monkeypatch):
+    def call(command):
+        raise TooLate("too late")
+
+    monkeypatch.setattr(transaction, "settle", lambda *_: "committed")
+    session = SimpleNamespace(call=call, board=SimpleNamespace(name="b"))
+    trace = Trace()
+    transaction.Transaction(session, "m", lambda: session).switch(commands.Activate(
+        model="m", release="1-00000000", expected_current=None, txn="0" * 32, deadline_s=5), trace)  # fmt: skip
+    assert not trace.activating
+    trace.activating = True
+    assert kind_of(TooLate("too late"), trace) == UNKNOWN

@@ -1,9 +1,10 @@
-"""Host keys, `known_hosts`, the SSH configuration, and what is pinned."""
+"""Host keys, `known_hosts`, the SSH configuration, and pins."""
 
 from __future__ import annotations
 
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 from edgewright.config import trust as trust_file
 from edgewright.connect import trust
-from edgewright.connect.ssh import client, host_keys
 from edgewright.connect.ssh import config as ssh_config
+from edgewright.connect.ssh import host_keys, known_hosts
+from edgewright.connect.ssh.resolution.lookup import lookup
+from edgewright.connect.ssh.resolution.settings import HostSettings
 from edgewright.errors import ConfigError, TrustError
 from edgewright.nouns.board import Board, Pin, TrustFile
 
@@ -27,9 +30,17 @@ def keys(new_key, tmp_path):
     return found
 
 
+def at(path, address, port=22, **more):
+    """An endpoint with one known_hosts file."""
+    settings = HostSettings(
+        hostname=address, user="me", port=port, identity_files=(), user_known_hosts=(path,), **more
+    )
+    return ssh_config.Endpoint(label="pi", board="pi", settings=settings)
+
+
 def texts(path, address, port=22):
     """The keys found in a known_hosts file, as text."""
-    return [key.text for key in host_keys.known_keys(path, address, port)]
+    return [key.text for key in known_hosts.trusted(at(path, address, port))]
 
 
 def test_fingerprint_is_that_of_ssh_keygen(keys, tmp_path):
@@ -75,16 +86,33 @@ def test_known_hosts_patterns_and_markers(keys, tmp_path):
 
 @given(st.text(max_size=60), st.text(max_size=20))
 def test_any_known_hosts_field_is_survived(patterns, name):
-    assert host_keys.matches(patterns, name) in (True, False)
+    assert known_hosts.matches(patterns, name) in (True, False)
 
 
 def test_known_hosts_are_taken_over(keys, own_home, fleet):
     (own_home / ".ssh" / "known_hosts").write_text(f"10.0.0.5 {keys['rsa']}\n10.0.0.5 {keys['ed25519']}\n")
     board = Board(name="pi", address="10.0.0.5")
-    (key,) = trust.from_known_hosts(board)
-    assert key.text == keys["ed25519"] and key.host == "10.0.0.5:22"
-    trust.pin(board, fleet, key)
-    assert trust_file.load(fleet).boards["pi"].host_key == keys["ed25519"]
+    found = trust.from_known_hosts(board, fleet)
+    assert [key.text for key in found] == [keys["ed25519"], keys["rsa"]]
+    assert {(key.host, key.jump) for key in found} == {("10.0.0.5:22", False)}
+    trust.pin(board, fleet, *found)
+    assert trust_file.load(fleet).boards["pi"].host_keys == (keys["ed25519"], keys["rsa"])
+
+
+def test_the_pins_are_read_once_until_they_change(keys, fleet, monkeypatch):
+    one, other = (Pin(host_key=keys[kind]) for kind in ("rsa", "ed25519"))
+    with trust_file.changing(fleet) as trust:
+        trust.boards["pi"] = one
+    read: list[Path] = []
+    whole = trust_file.strict.read
+    monkeypatch.setattr(
+        trust_file.strict, "read", lambda path, *a, **k: read.append(path) or whole(path, *a, **k)
+    )
+    assert [trust_file.load(fleet).boards["pi"] for _ in range(40)] == [one] * 40
+    assert len(read) == 1
+    with trust_file.changing(fleet) as trust:
+        trust.boards["pi"] = other
+    assert trust_file.load(fleet).boards["pi"] == other
 
 
 def test_another_key_is_pinned_only_when_that_is_said(keys, fleet):
@@ -165,8 +193,6 @@ Host gate
   ProxyJump outer
 Host looped
   ProxyJump looped
-Host command
-  ProxyCommand nc %h %p
 """
 
 
@@ -174,13 +200,13 @@ Host command
 def config(own_home):
     (own_home / ".ssh" / "config").write_text(CONFIG)
     (own_home / ".ssh" / "more.conf").write_text("Host outer\n  User carol\n  Port 2202\n")
-    return client.lookup()
+    return lookup()
 
 
 def test_ssh_config_is_followed(config, own_home):
     end = ssh_config.endpoint(Board(name="kitchen", address="pi"), config)
-    assert (end.host, end.user, end.agent) == ("10.0.0.5:2200", "alice", False)
-    assert end.identities == (own_home / ".ssh" / "pi_key",)
+    assert (end.host, end.user, end.settings.identities_only) == ("10.0.0.5:2200", "alice", True)
+    assert end.settings.identity_files == (own_home / ".ssh" / "pi_key",)
     assert [(hop.host, hop.jump) for hop in end.jumps] == [
         ("outer:2202", True),
         ("gate.example.org:2201", True),
@@ -198,9 +224,7 @@ def test_the_fleet_wins_over_the_ssh_config(config, own_home):
 @pytest.mark.parametrize(
     ("address", "jump", "words"),
     [
-        ("command", None, "ProxyCommand"),
-        ("pi", "command", "ProxyCommand"),
-        ("pi", "looped", "more than 8 jump hosts"),
+        ("pi", "looped", "loop"),
         ("pi", "a b", "not a jump host"),
         ("pi", "host:99999", "not a jump host"),
         ("pi", "-oProxyCommand=x y", "not a jump host"),

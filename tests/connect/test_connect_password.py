@@ -1,4 +1,4 @@
-"""Passwords: an SSH server that asks for one (OpenSSH's needs PAM or root for it)."""
+"""Passwords: an SSH server that asks for one (OpenSSH needs PAM or root for that)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from edgewright.connect import session
 from edgewright.errors import AuthError
 from edgewright.nouns.board import Board
 
+SSH_CLIENTS = ("paramiko", "openssh")  # every test of a login runs with both
+
 
 class Door(paramiko.ServerInterface):
-    """Takes one password, by the method that it offers."""
+    """Accepts one password, by the method that it offers."""
 
     def __init__(self, method):
         self.method = method
@@ -36,7 +38,7 @@ class Door(paramiko.ServerInterface):
 
 
 @pytest.fixture(params=["password", "keyboard-interactive"])
-def door(request, tmp_path, new_key, fleet, pinned):
+def door(request, tmp_path, new_key, fleet, pinned, ssh_client):
     """A board behind such a server."""
     key = new_key(tmp_path / "door")
     pinned(fleet, "pi", key)
@@ -56,7 +58,13 @@ def door(request, tmp_path, new_key, fleet, pinned):
 
     thread = threading.Thread(target=serve)
     thread.start()
-    yield Board(name="pi", address="127.0.0.1", port=listener.getsockname()[1], user=getpass.getuser())
+    yield Board(
+        name="pi",
+        address="127.0.0.1",
+        port=listener.getsockname()[1],
+        user=getpass.getuser(),
+        ssh_client=ssh_client,
+    )
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join()

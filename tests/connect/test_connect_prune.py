@@ -1,4 +1,4 @@
-"""`fleet prune` on a board that another session works on: what stays for that session is reported."""
+"""`fleet prune` on a board that another session uses reports what it leaves for that session."""
 
 from __future__ import annotations
 

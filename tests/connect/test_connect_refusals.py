@@ -1,4 +1,4 @@
-"""What a board refused reaches the user with a hint that the host gives: in commands that can be typed, with the board's name."""
+"""A board's refusals reach the user with a hint from the host: with commands that exist and the board's name."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from edgewright.connect.agent import versions
 from edgewright.connect.agent.refusals import board_error
-from edgewright.deploy.board_record import Trace
-from edgewright.deploy.settlement import settled
+from edgewright.deployments.board_record import Trace
+from edgewright.deployments.settlement import settled
 from edgewright.errors import BoardError, Code
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.protocol import Code as AgentCode
@@ -35,7 +35,7 @@ def told(code: str, do: str = "verify", **about: Any) -> str:
             "is the stick plugged in?",
         ),
         (Code.ACCELERATOR_ABSENT, "bench", {"cause": "elsewhere"}, "convert it for that accelerator"),
-        (Code.LOAD_FAILED, "verify", {"log": "no kernel for op 7"}, "last words: no kernel for op 7"),
+        (Code.LOAD_FAILED, "verify", {"log": "no kernel for op 7"}, "last output: no kernel for op 7"),
         (Code.LOAD_FAILED, "rollback", {}, "--to VERSION"),
         (Code.ROOT_REFUSED, "", {"cause": "no-group", "group": "video"}, "`groupadd video`"),
         (Code.ROOT_REFUSED, "", {"cause": "not-in-group", "group": "video"}, "`usermod -a -G video LOGIN`"),
@@ -46,7 +46,7 @@ def told(code: str, do: str = "verify", **about: Any) -> str:
         (Code.IO, "verify", {"cause": "internal"}, "report it with `edgewright logs kitchen`"),
         (Code.REVERTED, "activate", {}, "deploy --deadline"),
         (Code.REVERTED, "rollback", {}, "run this again when the board is less busy"),
-        (Code.CONFLICT, "reset", {}, "`edgewright fleet remove kitchen --purge`"),
+        (Code.CONFLICT, "reset", {}, "`edgewright fleet repair kitchen`"),
     ],
 )
 def test_the_host_gives_the_hint(code: str, do: str, about: dict[str, Any], hint: str) -> None:
@@ -113,7 +113,7 @@ def test_a_board_may_say_anything(error: Any) -> None:
 
 def test_control_characters_of_an_agent_are_removed() -> None:
     error = AgentError(AgentCode.LOAD_FAILED, "it failed", log="\x1b[2Jred\u202e")
-    assert board_error(error.wire(), "verify", "kitchen").hint.endswith("last words: [2Jred")
+    assert board_error(error.wire(), "verify", "kitchen").hint.endswith("last output: [2Jred")
 
 
 def test_an_administrators_agent_of_another_version_is_named_for_a_newer_schema() -> None:

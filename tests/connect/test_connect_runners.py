@@ -1,4 +1,4 @@
-"""Runners as the host packs them, and which board is given which."""
+"""How the host packs runners, and which board gets which."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_runner_is_imported_from_memory_by_old_pythons(target, version, tmp_pa
 
 @pytest.fixture
 def here(tmp_path: Path) -> Board:
-    """This machine, whose own ONNX Runtime runs the model."""
+    """This machine as a board, whose own ONNX Runtime runs the model."""
     return Board(name="here", address="local:", root=str(tmp_path / "root"), python=sys.executable)
 
 
@@ -152,7 +152,7 @@ def artifact() -> tuple[bytes, dict[str, bytes]]:
 
 
 def installed(session: Session, runner: str | None = None) -> dict[str, Any]:
-    """A release installed under a new lease; what to `verify` it with."""
+    """Installs a release under a new lease; returns the arguments of its `verify`."""
     manifest, files = artifact()
     *_, sha256 = session.put_all([(data, "") for data in [*files.values(), manifest]])
     ask = {"model": "m", "txn": uuid.uuid4().hex}

@@ -1,4 +1,4 @@
-"""The real agent over a real sshd: greeting, commands, uploads that break, boards that fall silent."""
+"""The real agent over a real sshd: greeting, commands, broken uploads, boards that stop answering."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from edgewright.connect import transfer
 from edgewright.connect.agent import package as agent_package
 from edgewright.connect.session import Limits, connect, open_session, start_session
 from edgewright.connect.ssh.channel import Life, Watch
-from edgewright.errors import BoardError, ProtocolError, TrustError, Unreachable
+from edgewright.errors import Aborted, BoardError, ProtocolError, TrustError, Unreachable
 from edgewright.nouns.board import Pin, TrustFile
 from edgewright.wire import commands
 from edgewright.wire.answers import Nothing
 from edgewright.wire.request import Request
+
+SSH_CLIENTS = ("paramiko", "openssh")  # every test of a login runs with both
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def board(sshd, make_board, fleet, pinned):
 
 
 def agents(sshd):
-    """The pids of what the server's sessions run."""
+    """The pids of the programs that the server's sessions run."""
     found = []
     for pid in sshd.children():
         try:
@@ -112,8 +114,8 @@ def test_endless_noise_is_refused(identity, make_sshd, make_board, fleet, pinned
 def test_no_greeting_in_time(identity, make_sshd, make_board, fleet, pinned):
     server = make_sshd(identity, lines=("ForceCommand exec sleep 60",))
     pinned(fleet, "pi", server.host_key)
-    with pytest.raises(Unreachable, match="no greeting within"):
-        open_session(make_board(server), fleet, limits=Limits(greeting_s=0.5))
+    with pytest.raises(BoardError, match=r"did not start the agent within 1 s"):
+        open_session(make_board(server), fleet, limits=Limits(greeting_s=1))
 
 
 def test_no_python(board, fleet):
@@ -188,6 +190,19 @@ def test_put_is_complete_and_silent_the_second_time(board, fleet, tmp_path):
         assert session.put(b"") == hashlib.sha256(b"").hexdigest()
 
 
+def test_files_that_are_sent_together_have_one_total(board, fleet):
+    files = [(os.urandom(1_500_000), f"file {number}") for number in range(3)]
+    steps = []
+    with open_session(board, fleet, progress=steps.append) as session:
+        session.put_all([files[0]])
+        steps.clear()
+        session.put_all(files)
+    first, *rest = [step for step in steps if step.stage == "upload"]
+    assert (first.detail, first.done, first.total) == ("file 0", 1_500_000, 1_500_000)  # it is there already
+    assert {step.total for step in rest} == {3_000_000} and rest[-1].done == 3_000_000
+    assert [step.done for step in rest] == sorted(step.done for step in rest)
+
+
 def test_cut_upload_resumes(board, fleet, sshd, tmp_path):
     data = os.urandom(12_000_000)
     file = tmp_path / "file"
@@ -195,7 +210,7 @@ def test_cut_upload_resumes(board, fleet, sshd, tmp_path):
     steps = []
 
     def cut(step):
-        if step.what == "upload" and step.done > 6_000_000:
+        if step.stage == "upload" and step.done > 6_000_000:
             for pid in sshd.children():
                 os.kill(pid, signal.SIGKILL)
 
@@ -254,7 +269,7 @@ def test_stalled_upload_is_a_dead_link(board, fleet, sshd):
     pids = []
 
     def stop(step):
-        if step.what == "upload" and step.done > 3_000_000 and not pids:
+        if step.stage == "upload" and step.done > 3_000_000 and not pids:
             pids.extend(sshd.children())
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
@@ -313,7 +328,7 @@ def test_upload_to_a_board_that_only_says_it_lives_ends(
 
 
 def test_a_watch_cuts_at_the_deadline_whatever_is_said():
-    """Paramiko may be stuck in a full TCP buffer then, past all of its own timeouts."""
+    """Paramiko may then be stuck in a full TCP buffer, past all of its timeouts."""
     said, cut = itertools.count(), threading.Event()
     deadline = time.monotonic() + 0.3
     with Watch(lambda: Life(0, next(said)), cut.set, 3, deadline) as watch:
@@ -333,4 +348,14 @@ def test_callback_must_not_use_the_session(board, fleet):
     with open_session(board, fleet) as session:
         session.progress = lambda _step: session.call(commands.Ping())
         with pytest.raises(RuntimeError, match="must not use the session"):
+            session.put(os.urandom(10), label="x")
+
+
+def test_a_stop_is_not_reported_as_the_boards(board, fleet):
+    def stop(_step):
+        raise Aborted("stopped by SIGTERM")
+
+    with open_session(board, fleet) as session:
+        session.progress = stop
+        with pytest.raises(Aborted, match=r"^stopped by SIGTERM$"):
             session.put(os.urandom(10), label="x")

@@ -1,4 +1,4 @@
-"""Space on a board: a runtime that does not fit is refused before a byte of it is sent."""
+"""Disk space on a board: a runtime that does not fit is refused before any of it is sent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def board(tmp_path):
 
 
 def make_wheel(folder, name, members):
-    """A wheel whose members are well packed zeros."""
+    """A wheel whose members are zeros, which compress well."""
     path = folder / f"{name}-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for member, size in members.items():
@@ -102,7 +102,7 @@ def test_what_another_runtime_shares_costs_nothing(tmp_path, board, fleet):
 
 
 def test_a_disk_that_is_really_too_small(tmp_path, board, fleet):
-    """The board's own facts decide: wheels that say they unpack to more than any disk has."""
+    """The board's facts decide: these wheels claim to unpack to more than any disk has."""
     huge = make_wheel(tmp_path, "onnxruntime", {"core.so": MIB})
     data = bytearray(huge.read_bytes())
     at = data.rindex(b"PK\x01\x02") + 24

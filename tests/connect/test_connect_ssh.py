@@ -9,8 +9,12 @@ import subprocess
 import pytest
 
 from edgewright.connect import session, trust
-from edgewright.connect.ssh import client, config
+from edgewright.connect.ssh import client, config, limits
+from edgewright.connect.ssh.resolution.lookup import lookup
+from edgewright.connect.ssh.resolution.settings import Query
 from edgewright.errors import AuthError, ConfigError, TrustError, Unreachable
+
+SSH_CLIENTS = ("paramiko", "openssh")  # every test of a login runs with both
 
 
 def output(board, fleet, command="echo out; echo log >&2; exit 7", ask=None):
@@ -141,6 +145,16 @@ def test_jump_host(sshd, make_sshd, identity, make_board, fleet, pinned):
     assert "Accepted publickey" in (sshd.folder / "sshd.log").read_text()
 
 
+def test_a_jump_host_that_was_pinned_in_upper_case_is_pinned(
+    sshd, make_sshd, identity, make_board, fleet, pinned, own_home
+):
+    inner = make_sshd(identity)
+    (own_home / ".ssh" / "config").write_text(f"Host gate\n HostName LocalHost\n Port {sshd.port}\n")
+    pinned(fleet, "pi", inner.host_key)
+    pinned(fleet, f"LocalHost:{sshd.port}", sshd.host_key, jump=True)
+    assert output(make_board(inner, jump="gate"), fleet)[0] == b"out\n"
+
+
 def test_changed_key_of_a_jump_host_names_the_board_to_trust(
     sshd, make_sshd, identity, make_board, fleet, pinned
 ):
@@ -178,7 +192,7 @@ def test_not_an_ssh_server(sshd, make_board, fleet, pinned, monkeypatch):
     import threading
 
     pinned(fleet, "pi", sshd.host_key)
-    monkeypatch.setattr(client, "ATTEMPTS", 2)
+    monkeypatch.setattr(limits, "ATTEMPTS", 2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer():
@@ -223,7 +237,7 @@ def test_gcm_comes_first_only_with_aes():
 def test_unreadable_ssh_config_is_named(own_home):
     (own_home / ".ssh" / "config").write_text("Host 'pi\n")
     with pytest.raises(ConfigError, match="ssh/config"):
-        client.lookup()("pi")
+        lookup()(Query(alias="pi"))
 
 
 def test_scan_then_pin_then_login(sshd, make_board, fleet):
@@ -250,5 +264,5 @@ def test_scan_shows_the_jump_host_first(sshd, make_sshd, identity, make_board, f
 
 def test_endpoint_user_defaults_to_the_login(own_home, make_board, sshd):
     board = make_board(sshd, user=None)
-    assert config.endpoint(board, client.lookup()).user == getpass.getuser()
+    assert config.endpoint(board, lookup()).user == getpass.getuser()
     assert os.environ["HOME"] == str(own_home)

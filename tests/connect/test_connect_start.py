@@ -18,14 +18,14 @@ from edgewright.connect.agent.minify import shrink
 from edgewright.errors import ConfigError
 from edgewright_agent import protocol
 
-SHELLS = ["sh", "bash", "dash", "csh", "tcsh", "fish"]
+SHELLS = ["sh", "bash", "dash", "zsh", "csh", "tcsh", "fish"]
 LOADER = (
     "import os, sys; os.write(1, (hello['word'] + ' %d ' % sys.version_info[0]).encode() + os.read(0, 99))"
 )
 
 
 def run(shell, python=None, env=None):
-    """Runs the start command with a hello, and bytes after it that are not the hello's."""
+    """Runs the start command with a hello, followed by bytes that are not part of it."""
     line = protocol.encode({"loader": LOADER, "word": "it's $HOME !1 \\ `x`"})
     needs.tool(shell)
     argv = [shutil.which(shell) or shell, "-c", bootstrap.command(python)]
@@ -36,7 +36,12 @@ def run(shell, python=None, env=None):
 def test_every_login_shell_understands_it(shell):
     done = run(shell)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout == b"it's $HOME !1 \\ `x` 3 raw\x00bytes"
+    assert done.stdout == b"edgewright-start python3\nit's $HOME !1 \\ `x` 3 raw\x00bytes"
+
+
+def test_an_old_python_has_an_exit_code_of_its_own():
+    code = bootstrap.command(sys.executable).replace("(3,6)", "(4,0)")
+    assert subprocess.run(["sh", "-c", code], input=b"", timeout=60).returncode == bootstrap.OLD_PYTHON_EXIT
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -139,9 +144,9 @@ def test_shrinking_takes_blanks_beside_operators_alone():
 def test_package_holds_the_agent_and_no_runner(tmp_path):
     (tmp_path / "agent.pyz").write_bytes(agent_package.package().data)
     with zipfile.ZipFile(tmp_path / "agent.pyz") as archive:
-        assert archive.namelist() == ["__main__.py", "sources.json"]
-        names = list(json.loads(archive.read("sources.json")))
-    assert "edgewright_agent/session/server.py" in names and names == sorted(names)
+        assert archive.namelist() == ["__main__.py", "sources"]
+        names = list(agent_package.unpacked(agent_package.package().data))
+    assert "edgewright_agent/session/server.py" in names and names == sorted(names, key=agent_package.place)
     assert {name.split("/")[0] for name in names} == {"edgewright_agent"}
 
 

@@ -1,4 +1,4 @@
-"""Wheels for boards, resolved by the real pip from a folder, and put on a board by the real agent."""
+"""Wheels for boards: the real pip resolves them from a folder, and the real agent installs them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def make_wheel(folder, name, version="1.0", tag="py3-none-any"):
 
 @pytest.fixture
 def index(tmp_path, monkeypatch):
-    """A folder that pip takes for its only index."""
+    """A folder that is pip's only index."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -228,7 +228,7 @@ def test_given_wheels_reach_the_board(tmp_path, index, fleet):
         assert again == replace(choice, installed=False, bytes=0)
         used = install.ensure_runtime(session, facts, "onnxruntime")
         assert used.ref == choice.ref
-    assert [step.what for step in steps] == ["resolve", "provision"]
+    assert [step.stage for step in steps] == ["resolve", "provision"]
 
 
 def test_wheels_must_hold_one_runtime(tmp_path, index, fleet):

@@ -1,4 +1,4 @@
-"""The agent's table of commands and the host's records are one: names, types, defaults, and what each type takes."""
+"""The agent's table of commands matches the host's records: names, types, defaults, and the values that each type accepts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SAMPLES: dict[str, list[Any]] = {
 
 
 def whole(kind: Any, value: Any) -> bool:
-    """Whether the host's type takes a value: whole numbers are no `0.0` on the wire."""
+    """Whether the host's type accepts a value: on the wire, `0.0` is not a whole number."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError:
@@ -104,7 +104,15 @@ def test_both_know_the_same_commands() -> None:
     assert all(hasattr(Server if do in ("put", "get") else Commands, do) or do in GIVEN for do in RECORDS)
 
 
-GIVEN = ("activate", "commit", "revert", "outcome", "discard", "provision")  # set by `Commands.__init__`
+GIVEN = (
+    "activate",
+    "commit",
+    "revert",
+    "outcome",
+    "install",
+    "discard",
+    "provision",
+)  # set by `Commands.__init__`
 
 
 def test_what_has_its_default_is_not_sent() -> None:
@@ -145,7 +153,7 @@ SAMPLE: dict[str, Any] = {
         (commands.Commit, {"outcome": 7}),
         (commands.Install, {"release": "r"}),
         (commands.Logs, {"log": {"result": "r", "sha256": "0" * 63, "size": 1}}),
-        (commands.Logs, {"log": {"result": "r", "sha256": "0" * 64, "size": answers.MAX_RESULT + 1}}),
+        (commands.Logs, {"log": {"result": "r", "sha256": "0" * 64, "size": -1}}),
         (commands.Bench, {"runs": [{}] * (answers.MAX_RUNS + 1)}),
         (commands.Prune, {"removed": "all", "freed_bytes": 1}),
         (commands.Facts, {"cpus": "four"}),

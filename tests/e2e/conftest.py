@@ -32,7 +32,7 @@ def lab(module_home: Path) -> Iterator[Path]:
 
 
 def network(seed: int, *, swapped: bool = False) -> bytes:
-    """A small convolutional net with seeded He-normal weights; `swapped` exchanges classes behind its back."""
+    """A small convolutional net with seeded He-normal weights; `swapped` exchanges two classes."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -75,7 +75,7 @@ def models(tmp_path_factory: pytest.TempPathFactory, module_home: Path) -> Path:
 
 
 def retrained(data: bytes) -> bytes:
-    """The same net with its weights moved a little."""
+    """The same net with slightly changed weights."""
     import onnx
     from onnx import numpy_helper
 

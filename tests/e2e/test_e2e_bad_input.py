@@ -1,4 +1,4 @@
-"""What users and boards get wrong: one clear error, a hint, and `current` as it was."""
+"""Mistakes of users and boards: one clear error, a hint, and an unchanged `current`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from command_line import result_of
+
+from edgewright.connect.session import Session
 
 Run = Callable[..., Any]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def started() -> set[str]:
-    """What was in the developer's home before this module."""
+    """The files in the developer's home before this module."""
     return {entry.name for entry in Path.home().iterdir()}
 
 
@@ -35,7 +38,7 @@ def first(deployed: Run) -> str:
 
 @pytest.fixture
 def unharmed(first: str, lab: Path) -> Any:
-    """Checks after the test that `current` is the first release, whole."""
+    """Checks after the test that `current` is the first release and intact."""
     yield
     link = lab / "e-2" / "home" / ".edgewright" / "models" / "tiny" / "current"
     assert link.readlink().name == first
@@ -138,6 +141,40 @@ def test_a_hook_that_fails_puts_the_old_release_back(
     assert said in outcome["message"]
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_version_that_is_there_with_other_hooks_is_refused_also_by_a_dry_run(
+    run: Run, models: Path, tmp_path: Path, first: str, unharmed: None, dry: tuple[str, ...]
+) -> None:
+    (tmp_path / "health.sh").write_text("#!/bin/sh\n")
+    project = tmp_path / "edgewright.toml"
+    project.write_text(
+        f'name = "tiny"\nmodel = "{models / "good.onnx"}"\nprecision = "fp32"\n[hooks]\nhealth = "health.sh"\n'
+    )
+    ran = run("deploy", "--project", project, "--to", "e-2", "--target", "onnxruntime", *dry, "--json")
+    assert (ran.code, ran.outcome["outcome"], ran.outcome["code"]) == (2, "refused", "in-use")
+    assert ran.outcome["message"] == f"{first} is current on e-2 with other hooks: health"
+    assert "--version" in ran.outcome["hint"]
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        ({"disk_free_bytes": 0}, "e-2 has 0 MiB free, the release needs 64"),
+        ({"disk_free_inodes": 0}, "e-2 has 0 inodes free, the release needs 74"),
+    ],
+)
+def test_a_full_disk_refuses_a_new_release_and_not_the_one_that_is_there(
+    deployed: Run, unharmed: None, monkeypatch: pytest.MonkeyPatch, left: dict[str, int], said: str
+) -> None:
+    facts = Session.facts
+    monkeypatch.setattr(Session, "facts", lambda session: msgspec.structs.replace(facts(session), **left))
+    for dry in ((), ("--dry-run",)):
+        assert deployed("good.onnx", *dry).outcome["outcome"] == "unchanged"
+        refused = deployed("retrained.onnx", *dry).outcome
+        assert (refused["outcome"], refused["code"], refused["message"]) == ("failed", "disk-full", said)
+        assert "`edgewright fleet prune e-2`" in refused["hint"]
+
+
 def test_synthetic_calibration_is_refused_unless_allowed(
     deployed: Run, models: Path, run: Run, unharmed: None
 ) -> None:
@@ -217,7 +254,10 @@ def deploy_process(models: Path, *more: object) -> subprocess.Popen[str]:
     """`edgewright deploy retrained.onnx` in a separate process."""
     command = ["deploy", str(models / "retrained.onnx"), "--to", "e-2", "--name", "tiny", "--target", "onnxruntime",
                "--precision", "fp32", "--json", *map(str, more)]  # fmt: skip
-    code = "import sys; from edgewright.cli.main import run; run(sys.argv[1:])"
+    code = (
+        "import sys; from edgewright.measure import validity; from edgewright.cli.main import run; "
+        "validity.CONTENTION_INVALID = 2.0; run(sys.argv[1:])"  # as conftest.py has it
+    )
     return subprocess.Popen(
         [sys.executable, "-c", code, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

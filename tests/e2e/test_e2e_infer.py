@@ -1,4 +1,4 @@
-"""What `infer` takes and shows: names, real values, a picture, classes; of releases that this machine has, and has not."""
+"""The inputs and output of `infer`: names, real values, a picture, classes; for releases that this machine has, and others."""
 
 from __future__ import annotations
 

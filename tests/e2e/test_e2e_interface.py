@@ -1,4 +1,4 @@
-"""Releases of one name whose inputs or outputs are not the incumbent's, over real SSH."""
+"""Releases whose inputs or outputs differ from the incumbent's, over real SSH."""
 
 from __future__ import annotations
 

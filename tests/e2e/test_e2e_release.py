@@ -1,4 +1,4 @@
-"""A release's whole life over real SSH: kept, refused, staged, rolled back; and what each command then says."""
+"""A release's whole life over real SSH: kept, refused, staged, rolled back, and the output of each command."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from loaded_modules import UNNEEDED, imports_of
 
 from edgewright.measure import benchmark
 from edgewright.nouns import measurement
@@ -18,7 +19,7 @@ Run = Callable[..., Any]
 
 
 def current(lab: Path, board: str, model: str = "tiny") -> str:
-    """What the application on a board would read."""
+    """The file that the application on a board would read."""
     link = lab / board / "home" / ".edgewright" / "models" / model / "current"
     manifest = json.loads((link / "manifest.json").read_bytes())
     assert all((link / entry["path"]).stat().st_size == entry["size"] for entry in manifest["files"])
@@ -33,6 +34,10 @@ def story(run: Run, deployed: Run, models: Path, lab: Path) -> dict[str, Any]:
     told["first"] = deployed("good.onnx", *evaluation)
     told["first current"] = current(lab, "e-2")
     told["again"] = deployed("good.onnx", *evaluation)
+    assert deployed("good.onnx", model="plain").code == 0
+    told["imports"] = imports_of(
+        "deploy", models / "good.onnx", "--to", "e-2", "--name", "plain", "--target", "onnxruntime", "--precision", "fp32", "--json",
+    )  # fmt: skip
     told["wrong"] = deployed("wrong.onnx", *evaluation)
     told["wrong current"] = current(lab, "e-2")
     told["dry"] = deployed("retrained.onnx", *evaluation, "--dry-run")
@@ -67,6 +72,13 @@ def test_a_good_release_is_measured_and_kept(story: dict[str, Any]) -> None:
 def test_the_same_again_changes_nothing(story: dict[str, Any]) -> None:
     assert only(story["again"])["outcome"] == "unchanged"
     assert only(story["again"])["sent_bytes"] == 0
+
+
+def test_an_unchanged_deployment_imports_no_more_than_it_needs(story: dict[str, Any]) -> None:
+    done = story["imports"]
+    (outcome,) = json.loads(done.out)["result"]["outcomes"]
+    assert outcome["outcome"] == "unchanged"
+    assert not done.modules & {*UNNEEDED, "rich"}
 
 
 def test_a_release_that_answers_as_its_source_but_is_wrong_is_refused_by_its_accuracy(
@@ -165,7 +177,7 @@ def test_then_rollback_status_history_and_bench_agree(
 def test_a_runtime_that_starts_slower_than_the_protocol_lasts_is_measured_all_the_same(
     run: Run, story: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No import takes less than the limit here; on small boards some take more than the real one."""
+    """Here every import takes longer than this limit; on small boards some take longer than the real one."""
     hurried = msgspec.structs.replace(measurement.QUICK, limit_s=0.1)
     monkeypatch.setitem(measurement.PROTOCOLS, "quick", hurried)
     monkeypatch.setattr(benchmark, "SLOW_START", 200)

@@ -1,4 +1,4 @@
-"""A host killed in the middle of a deployment over three boards, and what `deploy --resume` makes of it."""
+"""A host is killed in the middle of a deployment over three boards, and `deploy --resume` finishes it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def host(models: Path) -> Callable[..., int]:
 
 
 def currents(lab: Path, model: str) -> list[str]:
-    """What the applications on the boards would read; empty for nothing."""
+    """The files that the applications on the boards would read; empty if there is none."""
     links = [lab / board / "home" / ".edgewright" / "models" / model / "current" for board in BOARDS]
     return [link.readlink().name if link.is_symlink() else "" for link in links]
 
@@ -92,13 +92,13 @@ def unfinished(model: str) -> list[dict[str, Any]]:
 
 
 def resumed(*more: object) -> tuple[Ran, dict[str, str]]:
-    """`deploy --resume`: what it gave, and the outcomes by board."""
+    """Runs `deploy --resume`; returns its output, and the outcomes by board."""
     ran = command_line("deploy", "--resume", *more, "--json")
     return ran, {one["board"]: one["outcome"] for one in ran.json.get("outcomes", [])}
 
 
 def recorded(model: str) -> dict[str, list[str]]:
-    """The outcomes of each board that the history has."""
+    """The outcomes of each board in the history."""
     found: dict[str, list[str]] = {}
     for event in History().events(model=model):
         found.setdefault(event["board"], []).append(event["outcome"])

@@ -39,5 +39,5 @@ def test_the_command_prints_the_matrix(capsys: pytest.CaptureFixture[str]) -> No
     assert "_onnx.from_tensorflow" in shown
     assert main(["targets", "--matrix", "--json"]) == 0
     rows = result_of(capsys.readouterr().out)["routes"]
-    assert len(rows) == len(FORMATS) * len(targets.names())
+    assert len(rows) == len(list(FORMATS)) * len(targets.names())
     assert set(rows[0]) == {"source", "target", "precisions", "stages", "toolchains"}

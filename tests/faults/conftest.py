@@ -140,10 +140,10 @@ def artifact(tag: str = "a", factor: float = 2.0, more: int = 0, **changes: Any)
 
 
 class Deployment:
-    """One transaction over a session, a method a step of `deploy`.
+    """One transaction in a session, with a method per step of `deploy`.
 
     Args:
-        built: of `artifact`. hooks: {kind: script}. hook_s: of `install`. runtime: of `wheel`.
+        built: from `artifact`. hooks: {kind: script}. hook_s: as in `install`. runtime: from `wheel`.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class Deployment:
         self.session.call(commands.End(txn=self.txn))
 
     def ready(self) -> Deployment:
-        """All up to a verified release."""
+        """Runs all steps up to a verified release."""
         self.begin()
         self.put()
         self.provision()
@@ -209,7 +209,7 @@ class Deployment:
         return self
 
     def whole(self) -> str:
-        """All of it; returns the release."""
+        """Runs all steps; returns the release."""
         self.ready().activate()
         assert self.commit() == "committed"
         self.end()
@@ -224,25 +224,25 @@ class LabBoard:
         self.limits: Limits | None = None
 
     def open(self, *, port: int | None = None, limits: Limits | None = None, **more: Any) -> Session:
-        """A session, through another port where one is given."""
+        """A session, through another port if one is given."""
         from msgspec.structs import replace
 
         board = replace(self.board, **{**more, **({"port": port} if port else {})})
         return open_session(board, self.fleet, limits=limits or self.limits)
 
     def deploy(self, tag: str, version: str = "1", **options: Any) -> str:
-        """A whole deployment over its own session; returns the release."""
+        """A complete deployment in its own session; returns the release."""
         with self.open() as session:
             return Deployment(session, artifact(tag), version, **options).whole()
 
     @property
     def current(self) -> str | None:
-        """The release that the link names."""
+        """The release that the link points to."""
         link = self.root / "models" / MODEL / "current"
         return link.readlink().name if link.is_symlink() else None
 
     def intact(self) -> None:
-        """`current` is absent or whole."""
+        """Checks that `current` is absent or complete."""
         link = self.root / "models" / MODEL / "current"
         if link.is_symlink():
             folder = link.parent / link.readlink()  # stays the same while `current` moves on
@@ -255,7 +255,7 @@ class LabBoard:
         return self.processes("python")
 
     def processes(self, name: str) -> list[int]:
-        """Processes on the board whose names begin so; of `sshd` the listener comes first."""
+        """Processes on the board whose names begin with `name`; the listener of `sshd` comes first."""
         return sorted(int(entry.name) for entry in Path("/proc").iterdir() if self._runs(entry, name))
 
     def _runs(self, entry: Path, name: str) -> bool:
@@ -279,7 +279,7 @@ def no_developer(module_home: Path) -> Iterator[Path]:
 def make_lab(
     no_developer: Path, lab_up: Callable[..., list[boards.LabBoard]]
 ) -> Callable[..., list[LabBoard]]:
-    """`make_lab(count, ...)`: as `lab_up`, with what the tests do to a board."""
+    """`make_lab(count, ...)`: as `lab_up`, but with `LabBoard`s of this module."""
 
     def make(count: int = 1, **options: Any) -> list[LabBoard]:
         made = lab_up(count, **options)
@@ -291,12 +291,12 @@ def make_lab(
 
 @pytest.fixture(scope="module")
 def pi(make_lab: Callable[..., list[LabBoard]]) -> LabBoard:
-    """One board, of a module."""
+    """One board, which a module's tests share."""
     return make_lab(1)[0]
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 40.0) -> None:
-    """Waits for something that another process does."""
+    """Waits until another process has done something."""
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, "it did not happen in time"
@@ -304,7 +304,7 @@ def wait_until(condition: Callable[[], Any], seconds: float = 40.0) -> None:
 
 
 def hurry(session: Session, silence_s: float) -> None:
-    """Makes a short silence a dead link from now on: what came before may take long on a busy machine."""
+    """From now on, a short silence is a dead link; earlier steps may take long on a busy machine."""
     from msgspec.structs import replace
 
     session._limits = replace(session._limits, silence_s=silence_s)
@@ -312,14 +312,14 @@ def hurry(session: Session, silence_s: float) -> None:
 
 
 def signal_all(pids: list[int], number: int) -> None:
-    """Sends a signal to processes, of which some may have ended meanwhile."""
+    """Sends a signal to processes; some of them may have ended already."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 
 
 class Terminal:
-    """A command line on its own terminal."""
+    """A command line on a separate terminal."""
 
     def __init__(self, fleet: Fleet, *arguments: object) -> None:
         start = "from edgewright.cli.main import run; run()"
@@ -337,7 +337,7 @@ class Terminal:
         assert text.encode() in self.said, self.said.decode()
 
     def end(self, seconds: float = 60.0) -> int:
-        """Reads all of it; the exit code."""
+        """Reads all output; returns the exit code."""
         limit = time.monotonic() + seconds
         while self._read(limit - time.monotonic()):
             pass
@@ -360,7 +360,7 @@ class Terminal:
 
 @pytest.fixture
 def at_a_terminal() -> Iterator[Callable[..., Terminal]]:
-    """`at_a_terminal(fleet, *arguments)`: a command line on a terminal; what still runs in the end is killed."""
+    """`at_a_terminal(fleet, *arguments)`: a command line on a terminal; kills those that still run at the end."""
     opened: list[Terminal] = []
 
     def start(fleet: Fleet, *arguments: object) -> Terminal:
@@ -377,7 +377,7 @@ def at_a_terminal() -> Iterator[Callable[..., Terminal]]:
 
 @contextlib.contextmanager
 def change_file(path: Path, change: Callable[[str], str]) -> Iterator[None]:
-    """A file changed in place, since it may be mounted elsewhere; as it was in the end."""
+    """Changes a file in place, since it may be mounted elsewhere, and restores it at the end."""
     before = path.read_text()
     path.write_text(change(before))
     try:
@@ -388,7 +388,7 @@ def change_file(path: Path, change: Callable[[str], str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def configure(pi: LabBoard, *lines: str) -> Iterator[None]:
-    """The board's sshd with other lines in its configuration."""
+    """Gives the board's sshd other lines in its configuration."""
     keywords = tuple(line.split()[0] for line in lines)
 
     def reload() -> None:

@@ -25,6 +25,7 @@ HEAVY = (
     "numpy",
     "sqlalchemy",
     "pydantic",
+    "msgspec",
 )
 
 
@@ -65,7 +66,7 @@ def test_every_command_has_help_json_and_debug(command: str, capsys: pytest.Capt
         (
             ["convert", "x.onnx", "--input-shape", "x=1,SEQ"],
             "not an input shape: x=1,SEQ",
-            "in the place of SEQ",
+            "replace SEQ with a number",
         ),
         (["fleet", "add", "one", "host:0", "--fleet", "f.toml"], "not a port: 0", "192.0.2.7:22"),
         (["fleet", "add", "one", "", "--fleet", "f.toml"], "no address", "192.0.2.7:22"),
@@ -85,6 +86,18 @@ def test_every_command_has_help_json_and_debug(command: str, capsys: pytest.Capt
             "a limit on the drop of accuracy needs labelled data",
             "--evaluation",
         ),
+        (
+            ["convert", "m.onnx", "--max-trials", "3"],
+            "--max-trials and --max-minutes limit a search",
+            "--fallback",
+        ),
+        (
+            ["convert", "m.onnx", "--metric", "f1"],
+            "--metric scores the answers, and there is no",
+            "--evaluation",
+        ),
+        (["doctor", "--host", "--install-guard"], "a guard is for boards", "leave one"),
+        (["lab", "up", "--suite", "trixie"], "--suite and --mirror are for emulated boards", "--arch arm64"),
         (["init", "m.onnx", "--name", 'a"b'], "not a model's name", "lower-case"),
         (["init", "m.onnx", "--output", "none/x.toml"], "no such file or directory", "permissions"),
         (["fleet", "add", "one", "host:abc", "--fleet", "f.toml"], "not a port: abc", "192.0.2.7:22"),
@@ -140,7 +153,7 @@ def test_the_fleet_is_kept_in_a_file(
     assert main(["fleet", "show", "kitchen", "--json"]) == 0
     board = result_of(capsys.readouterr().out)["boards"][0]["board"]
     assert (board["address"], board["user"], board["port"]) == ("192.0.2.9", "pi", 2222)
-    assert (board["profile"], board["labels"]) == ("pi4b", ["b"])
+    assert (board["profile"], board["labels"]) == ("pi4b", ["a", "b"])
     assert main(["fleet", "remove", "kitchen"]) == 1  # stdin is not a terminal
     assert "--yes" in capsys.readouterr().err
     assert main(["fleet", "remove", "kitchen", "--json"]) == 1  # a program says --yes too
@@ -177,8 +190,8 @@ def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_figures_that_are_not_finite_are_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    from edgewright.api.results import BoardAnswer
     from edgewright.cli import render
-    from edgewright.cli.results.answers import BoardAnswer
     from edgewright.cli.results.boards import InferResult
     from edgewright.nouns.inference import InferenceRecord
 

@@ -5,12 +5,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgewright.cli.project_source import compare_of
+from edgewright.api.models import compare_of
 from edgewright.config import fleet as fleets
 from edgewright.config import profiles, project, trust
+from edgewright.config import project as projects
 from edgewright.errors import ConfigError
 from edgewright.nouns.board import BoardEntry, FleetFile, Pin, TrustFile
-from edgewright.nouns.project import Compare
+from edgewright.nouns.project import Budget, Compare, Project
 
 
 def written(tmp_path: Path, text: str, name: str = "fleet.toml") -> Path:
@@ -155,3 +156,32 @@ def test_an_unknown_precision_of_a_profile_names_its_file(home: Path) -> None:
     with pytest.raises(ConfigError, match=f"profile {own}: unknown precision: nosuch") as error:
         profiles.load("mine")
     assert "precisions are as-is, fp16" in error.value.hint
+
+
+def project_of(folder: Path, text: str) -> Project:
+    path = folder / "edgewright.toml"
+    path.write_text(f'name = "m"\nmodel = "m.onnx"\n{text}')
+    return projects.load(path)
+
+
+def test_memory_is_limited_by_the_names_of_the_files_schema(tmp_path: Path) -> None:
+    new = project_of(
+        tmp_path, "schema = 2\n[budget]\npeak_process_mb = 60\n[budgets.pi4b]\nmodel_memory_mb = 9\n"
+    )
+    assert new.budget_for("pi4b") == Budget(peak_process_mb=60, model_memory_mb=9)
+    assert projects.memory_note(new) == ""
+    old = project_of(tmp_path, "[budget]\npeak_rss_mb = 9\n")
+    assert old.budget_for("pi4b").peak_rss_mb == 9
+    assert "the model's share" in projects.memory_note(old)
+    for text, message, hint in (
+        ("[budget]\npeak_process_mb = 60\n", "schema 1 has no `peak_process_mb` in [budget]", "`schema = 2`"),
+        (
+            "[budgets.pi4b]\npeak_rss_mb = 9\nmodel_memory_mb = 8\n", "in [budgets.pi4b]",
+            "model_memory_mb = 9 instead of peak_rss_mb",
+        ),
+        ("schema = 2\n[budget]\npeak_rss_mb = 60\n", "is a key of schema 1", "`model_memory_mb` is the same"),
+        ("schema = 3\n", "has schema 3", "upgrade"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError) as error:
+            project_of(tmp_path, text)
+        assert message in error.value.message and hint in error.value.hint

@@ -1,17 +1,23 @@
-"""The default precision of a profile is taken where what it needs is given, else 32-bit floats; a note says so."""
+"""A profile's default precision is used if what it needs is given, else 32-bit floats, with a note."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from command_line import command_json
+from command_line import command_json, command_line
 
+import edgewright as ew
 import edgewright_profiles
+from edgewright.api import conversion
+from edgewright.compile.workers.confinement.confine import OFF
 from edgewright.config import profiles
-from edgewright.deploy.task import precision_notes
+from edgewright.deployments import runtime_caps
+from edgewright.deployments.task import precision_notes
 from edgewright.nouns.artifact import Goldens, Manifest, Parity, Source
 from edgewright.nouns.model_input import Absent, CalibrationData, DataFile, ModelInput
+from edgewright.nouns.progress import NOTE
 from edgewright.precisions import EXACT
 
 ONNX = bytes.fromhex(
@@ -37,9 +43,9 @@ def default(home: Path) -> None:
 @pytest.mark.parametrize(
     ("precision", "taken", "option"),
     [
-        ("int8", "fp32", "--calibration"),
-        ("int16x8", "fp32", "--calibration"),
-        ("int8-mixed", "fp32", "--calibration"),
+        ("int8", "fp32", "calibration data; give --calibration FILE"),
+        ("int16x8", "fp32", "calibration data; give --calibration FILE"),
+        ("int8-mixed", "fp32", "calibration data; give --calibration FILE"),
         ("int4-weights", "int4-weights", ""),
     ],
 )
@@ -53,8 +59,45 @@ def test_a_default_that_needs_data_is_not_refused_without(
     assert code == 0, document
     assert document["plan"]["precision"] == taken
     notes = [check.note for check in precision_notes(model(), profiles.load(f"own-{precision}"), made(taken))]
-    wanted = f"{precision}, the default of own-{precision}, needs {option}: fp32 was taken"
-    assert notes == ([wanted] if option else [])
+    wanted = f"fp32 was taken: {precision}, the default of own-{precision}, needs {option}"
+    assert notes == ([wanted] if option else []) == document["notes"]
+    asked = command_json(
+        "convert", tmp_path / "net.onnx", "--profile", f"own-{precision}", "--dry-run", "--precision", "fp32"
+    )
+    assert asked[1]["notes"] == []
+
+
+@pytest.mark.usefixtures("default")
+def test_a_conversion_says_why_the_default_was_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(ONNX)
+    wanted = "fp32 was taken: int8, the default of own-int8, needs calibration data; give --calibration FILE"
+    code, document = command_json("convert", tmp_path / "net.onnx", "--profile", "own-int8")
+    assert (code, document["manifest"]["precision"], document["notes"]) == (0, "fp32", [wanted])
+    cached = command_line("convert", tmp_path / "net.onnx", "--profile", "own-int8")
+    assert cached.err.splitlines().count(wanted) == 1 and wanted not in cached.out
+
+
+@pytest.mark.usefixtures("default")
+def test_a_program_gets_the_notes_of_a_conversion_as_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OFF, "off")
+    monkeypatch.setattr(conversion, "compile_for", with_an_old_reader)
+    (tmp_path / "net.onnx").write_bytes(ONNX)
+    events: list[ew.ProgressEvent] = []
+    ew.convert(tmp_path / "net.onnx", profile="own-int8", progress=events.append)
+    notes = [event.detail for event in events if event.stage == NOTE]
+    assert notes == [
+        "nothing kept the model from your files and the network while it was converted: see `edgewright doctor --host`",
+        "fp32 was taken: int8, the default of own-int8, needs calibration data; give --calibration FILE",
+        "too new for onnxruntime 1.0 (Python 3.6) of own-int8",
+    ]
+
+
+def with_an_old_reader(*arguments: Any) -> Any:
+    """Like `compile_for`, with a runtime of the profile that cannot read the artifact."""
+    reader = runtime_caps.Reader(name="onnxruntime", version="1.0", caps={}, where="Python 3.6")
+    return runtime_caps.compile_for(*arguments)[0], [reader]
 
 
 @pytest.mark.usefixtures("default")
@@ -66,7 +109,7 @@ def test_a_mixed_default_needs_the_layers(tmp_path: Path) -> None:
     assert command_json(*arguments, "--keep-float", "g")[1]["plan"]["precision"] == "int8-mixed"
     given = model(DataFile(path=Path("data.npz"), sha256=""))
     (note,) = precision_notes(given, profiles.load("own-int8-mixed"), made("fp32"))
-    assert "needs --keep-float" in note.note
+    assert "give --keep-float LAYER" in note.note
 
 
 ABSENT = Absent()

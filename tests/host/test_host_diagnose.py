@@ -14,7 +14,7 @@ from edgewright.wire import commands
 
 BOARD = Board(name="kitchen", address="192.0.2.1", profile="pi4b")
 PI = Facts(
-    model="Raspberry Pi 4 Model B Rev 1.4", arch="aarch64", cpus=4, memory_mb=3793, disk_free_bytes=8 * 1024**3, guard="cron",
+    model="Raspberry Pi 4 Model B Rev 1.4", arch="aarch64", cpus=4, memory_mb=3793, disk_free_bytes=8 * 1024**3, disk_free_inodes=10**6, guard="cron",
     governor="performance", libc=LibcFacts(name="glibc", version="2.36"),
     python=PythonFacts(version="3.11.2", executable="/usr/bin/python3", platform="linux-aarch64", tag="cp311"),
     runtimes=(RuntimeFact(ref="system:tflite-runtime", name="tflite-runtime", target="tflite", version="2.14.0", system=True),),
@@ -44,6 +44,8 @@ def test_a_board_that_has_all_is_ready() -> None:
         ({"runtimes": ()}, "advice", "no runtime yet"),
         ({"runtimes": (), "libc": LibcFacts(name="musl", version="1.2")}, "problem", "for musl"),
         ({"disk_free_bytes": 100 * 1024**2}, "advice", "100 MiB"),
+        ({"disk_free_bytes": 0}, "problem", "the disk is full: 0 MiB"),
+        ({"disk_free_inodes": 0}, "problem", "the disk is full: 0 inodes"),
         ({"governor": "ondemand"}, "advice", "ondemand"),
         ({"guard": "none"}, "advice", "no reboot guard"),
         ({"model": "Raspberry Pi 5 Model B Rev 1.0"}, "advice", "the board says Raspberry Pi 5 Model B Rev 1.0: profile pi5"),

@@ -1,4 +1,4 @@
-"""What `edgewright doctor` prints of a board, from the facts of real ones."""
+"""What `edgewright doctor` prints about a board, from the facts of real boards."""
 
 from __future__ import annotations
 

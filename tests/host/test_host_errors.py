@@ -1,4 +1,4 @@
-"""Codes of errors stand in one enum, and hints name commands that can be typed."""
+"""Error codes are in one enum, and hints name commands that exist."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def parts(node: ast.AST | None) -> Iterator[ast.Constant]:
 
 @functools.cache
 def constants() -> dict[str, list[str]]:
-    """The texts that a name stands for, in any module."""
+    """The texts that a name may have, in any module."""
     found: dict[str, list[str]] = {}
     for path in SOURCES:
         for node in tree_of(path).body if path.name not in OWN else ():
@@ -64,7 +64,7 @@ def constants() -> dict[str, list[str]]:
 
 
 def named(node: ast.AST) -> Iterator[ast.Constant]:
-    """The texts that a name given as a code may stand for: `CHANGED` or `module.CHANGED`, but not `Code.CHANGED`."""
+    """The texts that a name used as a code may have: `CHANGED` or `module.CHANGED`, but not `Code.CHANGED`."""
     name = getattr(node, "id", "") or getattr(node, "attr", "")
     if name.isupper() and getattr(getattr(node, "value", None), "id", "").lstrip("_") not in (
         "Code",
@@ -74,7 +74,7 @@ def named(node: ast.AST) -> Iterator[ast.Constant]:
 
 
 def in_place_of_codes(tree: ast.AST) -> Iterator[ast.Constant]:
-    """String constants where a code is meant, and every one that is spelled as a code with a hyphen."""
+    """String constants that are used as a code, and every one that is spelled like a code with a hyphen."""
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == "code":
             yield from named(node.value)
@@ -134,7 +134,7 @@ BARE = re.compile(r"(?:^|; )(edgewright [a-z]+[^;]*)")
 
 
 def strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """(line, text) of all strings but docstrings; what an f-string fills in is `X`."""
+    """(line, text) of all strings except docstrings; fields of f-strings become `X`."""
     documents = {
         id(node.body[0].value)
         for node in ast.walk(tree)
@@ -162,7 +162,7 @@ def group() -> click.Group:
 
 
 def wrong(line: str, group: click.Group, *, prose: bool = False) -> str:
-    """What cannot be typed of `edgewright ...`; empty: all of it can.
+    """The part of `edgewright ...` that does not exist; empty if all of it does.
 
     Args:
         prose: other words may follow.
@@ -201,7 +201,7 @@ def test_hints_name_commands_that_can_be_typed(group: click.Group) -> None:
 
 
 def test_the_agent_gives_no_hint() -> None:
-    """It says what is wrong, and to which input; what to do is a matter of the host's, which knows its commands."""
+    """An agent's message names the problem and the input; the host adds what to do, since it knows its commands."""
     found = []
     for path in (TOP / "agent/edgewright_agent").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -216,7 +216,7 @@ AGENTS_COMMANDS = {*arguments.COMMANDS, *COMMANDS}
 
 
 def test_no_text_names_a_command_without_edgewright() -> None:
-    """`prune` alone is nothing that a user can type, and `begin` is a matter between host and agent."""
+    """A user cannot type `prune` alone, and `begin` is between host and agent."""
     found = [
         f"{path.relative_to(TOP)}:{number}: {text}"
         for path in SOURCES

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from edgewright.deploy import executor as fan_out_module
-from edgewright.deploy.board_record import Trace
-from edgewright.deploy.executor import FanOut
-from edgewright.deploy.outcomes import kind_of, recorded
-from edgewright.deploy.settlement import settle, settled
+from edgewright.cli import signals
+from edgewright.deployments import executor as fan_out_module
+from edgewright.deployments.board_record import Trace
+from edgewright.deployments.executor import FanOut
+from edgewright.deployments.outcomes import kind_of, recorded
+from edgewright.deployments.settlement import settle, settled
 from edgewright.errors import BoardError, EdgewrightError, ProtocolError, Unreachable
 from edgewright.nouns.board import Board
 from edgewright.nouns.outcome import BoardOutcome
+from edgewright.nouns.progress import ProgressEvent
 from edgewright.store.history import History
 
 BOARDS = [Board(name=name, address=name) for name in ("a", "b", "c")]
@@ -30,7 +32,7 @@ def code(board: Board, error: EdgewrightError) -> str:
 def interrupt(
     monkeypatch: pytest.MonkeyPatch, at_work: threading.Event, cancelled: threading.Event, times: int
 ) -> None:
-    """Ctrl-C for this process, from beside: once a board is at work and waited for, and again when it is waited for again."""
+    """Sends Ctrl-C to this process from another thread: once it waits for a board at work, and again when it waits again."""
     waited_for = (threading.Event(), threading.Event())
 
     def wait(futures: Any, timeout: float) -> Any:
@@ -81,6 +83,54 @@ def test_ctrl_c_begins_no_further_board_and_waits_for_those_at_work(monkeypatch:
     assert fan_out.cancelled.is_set()
 
 
+@pytest.mark.parametrize(("raised", "by"), [("", "the user"), ("SIGTERM", "SIGTERM")])
+def test_an_error_names_what_stopped_the_boards(
+    monkeypatch: pytest.MonkeyPatch, raised: str, by: str
+) -> None:
+    waits = iter([KeyboardInterrupt(raised)])
+
+    def wait(futures: Any, timeout: float) -> Any:
+        for stop in waits:
+            raise stop
+        return futures_wait(futures, timeout=timeout)
+
+    def work(board: Board) -> str:
+        assert fan_out.cancelled.wait(60)
+        fan_out.watched(ProgressEvent(stage="next"))
+        return "went on"
+
+    fan_out = FanOut(work, lambda _, error: error.message, parallel=1)
+    monkeypatch.setattr(fan_out_module, "wait", wait)
+    assert fan_out.run(BOARDS[:2]) == [f"stopped by {by}", f"stopped by {by} before this board's turn"]
+
+
+def test_a_signal_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_received", [])
+    with pytest.raises(KeyboardInterrupt, match=r"^SIGTERM$"):
+        signals._stop(signal.SIGTERM, None)
+
+
+def test_an_error_of_the_caller_leaves_no_board_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fan_out_module, "EARLY_SECONDS", 0.0)
+    begun, ended = [], []
+
+    def work(board: Board) -> str:
+        begun.append(board.name)
+        if board.name != "a" and fan_out.cancelled.wait(20):
+            time.sleep(0.3)
+            ended.append(board.name)
+        return "done"
+
+    def early(found: list[str]) -> None:
+        raise ValueError(found)
+
+    fan_out = FanOut(work, code, parallel=2)
+    fan_out.early = early
+    with pytest.raises(ValueError, match="done"):
+        fan_out.run([*BOARDS, Board(name="d", address="d")])
+    assert sorted(begun) == ["a", "b", "c"] and sorted(ended) == ["b", "c"]
+
+
 def test_ctrl_c_while_boards_are_handed_out_is_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
     handed: list[Board] = []
 
@@ -91,7 +141,7 @@ def test_ctrl_c_while_boards_are_handed_out_is_one_too(monkeypatch: pytest.Monke
             handed.append(board)
             return super().submit(work, board)
 
-    monkeypatch.setattr("edgewright.deploy.executor.ThreadPoolExecutor", Interrupted)
+    monkeypatch.setattr("edgewright.deployments.executor.ThreadPoolExecutor", Interrupted)
     fan_out = FanOut(lambda board: board.name, code)
     assert fan_out.run(BOARDS) == ["a", "aborted", "aborted"]
     assert fan_out.cancelled.is_set()
@@ -140,7 +190,7 @@ def test_what_a_lost_link_leaves_behind() -> None:
 
 
 def test_a_board_that_cannot_be_asked_is_not_settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgewright.deploy.settlement.SETTLE_PAUSE_S", 0.0)
+    monkeypatch.setattr("edgewright.deployments.settlement.SETTLE_PAUSE_S", 0.0)
     asked: list[int] = []
 
     def reopen() -> object:

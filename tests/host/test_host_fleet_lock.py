@@ -1,4 +1,4 @@
-"""The fleet file and its pins are changed by several programs at once, and nobody's change is lost."""
+"""Several programs change the fleet file and its pins at once, and no change is lost."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ for number in range(int(count)):
 
 
 def two_at_once(program: str, path: Path) -> set[str]:
-    """Runs a program twice, begun together; the names that both were to write."""
+    """Runs a program twice at the same time; returns the names that both should write."""
     words = ("one", "two")
     running = [
         subprocess.Popen(

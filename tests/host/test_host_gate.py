@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from edgewright.cli.views import boards
-from edgewright.deploy import gate, golden_words
+from edgewright.deployments import gate, golden_words
 from edgewright.errors import ProtocolError
-from edgewright.measure.benchmark import measurement
+from edgewright.measure.benchmark import Compiled, measurement
+from edgewright.measure.threads import Threads
 from edgewright.metrics import METRICS
 from edgewright.nouns.artifact import Goldens, Manifest, Parity, Source, TensorSpec
 from edgewright.nouns.comparison import Comparison
@@ -46,9 +47,9 @@ def measured(
         board="b",
         model="m",
         release="1-aaaaaaaa",
-        artifact="",
+        compiled=Compiled("0" * 64, "tflite", "int8"),
         protocol="quick",
-        threads=1,
+        threads=Threads(1, 1, 4),
         simulated=(),
     )
     return msgspec.structs.replace(made, invalid=invalid)
@@ -66,6 +67,8 @@ def refusal(
         ({"p50_ms": 9.0}, "p50"),
         ({"p95_ms": 9.0}, "p95"),
         ({"peak_rss_mb": 1.0}, "peak memory"),
+        ({"model_memory_mb": 1.0}, "peak memory"),
+        ({"peak_process_mb": 1.0}, "peak process memory"),
         ({"size_mb": 0.5}, "size"),
         ({"accelerator": "gpu"}, "accelerator"),
     ],
@@ -92,8 +95,30 @@ def test_an_invalid_measurement_blocks_and_an_invalid_incumbent_does_not() -> No
 
 
 def test_a_limit_on_what_is_unknown_refuses() -> None:
-    candidate = msgspec.structs.replace(measured(1.0), peak_rss_mb=None)
+    candidate = msgspec.structs.replace(measured(1.0), model_memory_mb=None, peak_process_mb=None)
     assert "peak memory" in refusal(candidate, peak_rss_mb=10.0)
+    assert "peak process memory" in refusal(candidate, peak_process_mb=10.0)
+
+
+def test_the_process_and_the_models_share_of_it_are_two_figures() -> None:
+    candidate = measured(1.0)
+    assert candidate.peak_process_mb is not None and candidate.model_memory_mb is not None
+    assert candidate.peak_process_mb > candidate.model_memory_mb == candidate.peak_rss_mb
+    between = (candidate.peak_process_mb + candidate.model_memory_mb) / 2
+    assert "the model's share" in refusal(candidate, model_memory_mb=candidate.model_memory_mb / 2)
+    assert refusal(candidate, model_memory_mb=between) == refusal(candidate, peak_rss_mb=between) == ""
+    assert "peak process memory" in refusal(candidate, peak_process_mb=between)
+
+
+def test_a_limit_by_its_old_name_replaces_the_projects() -> None:
+    assert Budget(peak_rss_mb=9.0).over(Budget(model_memory_mb=1.0)) == Budget(peak_rss_mb=9.0)
+    assert Budget(model_memory_mb=9.0).over(Budget(model_memory_mb=1.0, p50_ms=2.0)) == Budget(
+        model_memory_mb=9.0, p50_ms=2.0
+    )
+
+
+def test_budgets_without_the_new_keys_are_encoded_as_before() -> None:
+    assert b"memory" not in msgspec.json.encode(Budget()) and b"process" not in msgspec.json.encode(Budget())
 
 
 def drop(reference: float, value: float, high: float | None = None, metric: str = "top1") -> Comparison:
@@ -223,10 +248,21 @@ def test_what_is_less_exact_comes_with_both_figures(ok: bool) -> None:
 
 
 def test_a_hint_fits_the_cause() -> None:
-    assert "--evaluation" in golden_words.hint(judged(low=[0]))
+    assert "--evaluation" in golden_words.hint(judged(low=[0]), JUDGED)
     lost = [{"output": 0, "axis": 0, "index": 0}]
     for more in ({"low": [0], "lost": lost}, {"low": [0], "wrong": [1]}, {}):
-        assert "--evaluation" not in golden_words.hint(judged(**more))
+        assert "--evaluation" not in golden_words.hint(judged(**more), JUDGED)
+
+
+def test_saturated_sums_are_named_where_they_may_be_the_cause() -> None:
+    for target, precision, arch, named in (
+        ("openvino", "int8", "x86_64", True),
+        ("openvino", "int8", "aarch64", False),
+        ("openvino", "int8-dynamic", "x86_64", False),
+        ("onnxruntime", "int8", "x86_64", False),
+    ):
+        about = msgspec.structs.replace(JUDGED, target=target, precision=precision)
+        assert ("without VNNI" in golden_words.hint(judged(low=[0]), about, arch)) is named
 
 
 def test_a_board_that_lies_is_no_bug() -> None:

@@ -1,4 +1,4 @@
-"""What is kept below EDGEWRIGHT_HOME, and the fleet file, are their owner's only, whatever ran first."""
+"""Only their owner can read the files below EDGEWRIGHT_HOME and the fleet file, whatever ran first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `[hooks]` table: what each script may take, from the project file to the request."""
+"""The `[hooks]` table: the time that each script may take, from the project file to the request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgewright.cli.commands.deploy import hooks_of
+from edgewright.api.deployment import hooks_of
 from edgewright.config import project
 from edgewright.errors import ConfigError
 from edgewright.nouns.project import HOOKS, Hooks

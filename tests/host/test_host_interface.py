@@ -1,4 +1,4 @@
-"""The interface of a release against the incumbent's: what refuses, what is only noted, and what is the same after all."""
+"""A release's interface compared with the incumbent's: which changes are refused, which are only noted, and which are no change."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgewright.cli import history_notes
-from edgewright.deploy import gate, interface
-from edgewright.deploy.incumbent import Incumbent, IncumbentInterfaces
+from edgewright.api import history_notes
+from edgewright.deployments import gate, interface
+from edgewright.deployments.incumbent import Incumbent, IncumbentInterfaces
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.interface import Interface
 from edgewright.nouns.outcome import COMMITTED, BoardOutcome, Check

@@ -1,4 +1,4 @@
-"""The journal: what is left of a deployment whose host was killed, and what it refuses."""
+"""The journal: what remains of a deployment whose host was killed, and what it refuses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import pytest
 from plans import PLAN
 
 from edgewright.errors import EdgewrightError
+from edgewright.nouns.deploy_plan import DeployPlan
 from edgewright.nouns.outcome import BoardOutcome
-from edgewright.store.history import History
+from edgewright.store import history_schema
+from edgewright.store.history import History, journal_tables
 from edgewright.store.journal import DeploymentJournal, at_work, working_on
 
 
@@ -24,7 +26,7 @@ def ended(board: str, kind: str) -> BoardOutcome:
 
 @pytest.fixture
 def journal() -> DeploymentJournal:
-    """A journal that a killed host left: both boards planned, `a` begun."""
+    """The journal of a killed host: both boards planned, `a` begun."""
     first = DeploymentJournal(History())
     first.begin(PLAN)
     first.begun(PLAN, msgspec.structs.replace(PLAN.boards[0], expected_current="2-x"), "t1")
@@ -84,6 +86,30 @@ def test_the_last_release_is_the_one_that_was_committed_last(home: Path) -> None
     assert [(one.board, one.release) for one in History().last_releases("f", ["a", "b"])] == [
         ("a", "3-abababab")
     ]
+
+
+def test_a_number_that_another_artifact_took_since_is_refused_and_nothing_is_kept(home: Path) -> None:
+    entry = msgspec.structs.replace(PLAN.boards[0], artifact="cd" * 32)
+    other = msgspec.structs.replace(PLAN, nonce="other", boards=(entry,))
+    journal = DeploymentJournal(History())
+    journal.begin(other, numbered=True)
+    with pytest.raises(EdgewrightError, match="version 3 of net is another artifact's by now: cdcd") as error:
+        journal.begin(PLAN, numbered=True)
+    assert (error.value.code, journal.host(PLAN.id), len(History().events())) == ("conflict", "", 1)
+    with pytest.raises(EdgewrightError, match="version 3 of net is another artifact's by now: cdcd"):
+        journal.forecast(PLAN)  # a dry run
+    journal.forecast(msgspec.structs.replace(other, nonce="again"))
+    assert len(History().events()) == 1
+    again = msgspec.structs.replace(other, nonce="again")
+    journal.begin(again, numbered=True)  # the same artifact
+    journal.begin(PLAN)  # a version that somebody named
+    journal.ended(PLAN, msgspec.structs.replace(ended("a", "committed"), artifact="ab" * 32))
+    journal.begin(msgspec.structs.replace(PLAN, nonce="back"), numbered=True)  # it had that number before
+
+
+def test_a_forecast_without_a_history_makes_none(home: Path) -> None:
+    DeploymentJournal(History()).forecast(PLAN)
+    assert not (home / "history.sqlite3").exists()
 
 
 @pytest.mark.parametrize("url", ["postgresql+nosuch://u:p@h/d", "mysql+asyncmy://u:p@h/d", "nonsense"])
@@ -182,3 +208,73 @@ def test_one_process_works_on_a_deployment(home: Path) -> None:
     with working_on("abc"):
         assert at_work("abc")
     assert not list((home / "deployments").iterdir())
+
+
+def test_a_plan_of_a_thousand_boards_is_kept(home: Path) -> None:
+    boards = tuple(msgspec.structs.replace(PLAN.boards[0], board=f"b{number}") for number in range(1000))
+    large, journal = msgspec.structs.replace(PLAN, boards=boards), DeploymentJournal(History())
+    journal.begin(large)
+    assert journal.plan(large.id) == large and len(journal.left(large)) == 1000
+
+
+def test_no_database_cuts_a_plan_off() -> None:
+    from sqlalchemy.dialects import mysql, oracle, postgresql, sqlite
+
+    kinds = {
+        engine.name: {table.c.plan.type.compile(engine) for table in journal_tables()}
+        for engine in (mysql.dialect(), oracle.dialect(), postgresql.dialect(), sqlite.dialect())
+    }
+    longest = "TEXT(4294967295)"  # MySQL makes a LONGTEXT of it; its TEXT holds 64 KiB
+    assert kinds == {"mysql": {longest}, "oracle": {"CLOB"}, "postgresql": {"TEXT"}, "sqlite": {"TEXT"}}
+
+
+def test_columns_that_an_earlier_version_made_are_widened() -> None:
+    from sqlalchemy import Integer, String
+    from sqlalchemy.dialects import mysql
+
+    deployments, boards = journal_tables()
+    there = {"id": Integer(), "plan": mysql.TEXT(), "sha256": String(64)}
+    found = [history_schema.widening(mysql.dialect(), table, there) for table in (deployments, boards)]
+    assert found == [
+        [f"ALTER TABLE {name} MODIFY plan TEXT(4294967295) NOT NULL"]
+        for name in ("deployments", "deployment_boards")
+    ]
+    assert history_schema.widening(mysql.dialect(), boards, {"plan": mysql.LONGTEXT()}) == []
+
+
+def superseded(plan: DeployPlan) -> dict[str, bool]:
+    return {one.plan.board: one.superseded for one in DeploymentJournal(History()).left(plan)}
+
+
+def test_what_began_before_and_ended_after_is_later(home: Path) -> None:
+    one, other = DeploymentJournal(History()), DeploymentJournal(History())  # of two machines
+    before = msgspec.structs.replace(PLAN, nonce="before")
+    other.begin(before)
+    one.begin(PLAN)
+    one.begun(PLAN, PLAN.boards[0], "t1")
+    assert superseded(PLAN) == {"a": False, "b": False}
+    other.ended(before, ended("a", "committed"))
+    other.ended(before, ended("b", "refused"))
+    assert superseded(PLAN) == {"a": True, "b": False}
+    assert one.unfinished("f")[0].boards == ("b",)
+
+
+def test_what_began_after_and_ended_before_the_board_was_touched_is_not_later(home: Path) -> None:
+    one, other = DeploymentJournal(History()), DeploymentJournal(History())
+    after = msgspec.structs.replace(PLAN, nonce="after")
+    one.begin(PLAN)
+    other.begin(after)
+    for board in ("a", "b"):
+        other.ended(after, ended(board, "committed"))
+    one.begun(PLAN, PLAN.boards[0], "t1")  # it saw what the other had put there
+    assert superseded(PLAN) == {"a": False, "b": True}
+
+
+def test_a_clock_that_is_slow_hides_no_later_deployment_of_a_board_that_was_not_touched(home: Path) -> None:
+    one, other = DeploymentJournal(History()), DeploymentJournal(History())
+    after = msgspec.structs.replace(PLAN, nonce="after")
+    one.begin(PLAN)
+    other.begin(after)
+    other.ended(after, ended("b", "committed"))
+    sql(home, "update events set at = '2020-01-01 00:00:00.000000' where outcome = 'committed'")
+    assert superseded(PLAN) == {"a": False, "b": True}

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 
 from edgewright.measure import statistics, validity
+from edgewright.measure.threads import Threads, threads_to_run
+from edgewright.nouns.board import Board
+from edgewright.nouns.facts import Facts
 from edgewright.nouns.measurement import Environment, Run
 
 
@@ -99,3 +103,62 @@ def test_too_few_samples_invalidate_and_unknowns_are_caveats() -> None:
     assert "temperature unknown" in text
     assert "no p95" in text
     assert "differ by 100%" in text
+
+
+def test_the_ratio_of_two_releases_has_an_interval_around_it() -> None:
+    chance = random.Random(3)
+
+    def runs(middle: float) -> list[Run]:
+        return [
+            run([middle * chance.lognormvariate(0.0, 0.1) for _ in range(60)], number=n) for n in range(4)
+        ]
+
+    found = statistics.ratio(runs(2.0), runs(1.0))
+    assert found is not None and found.low < found.value < found.high
+    assert found.low > 1.8 and found.high < 2.2
+    same = statistics.ratio(runs(1.0), runs(1.0))
+    assert same is not None and same.low < 1.0 < same.high
+    assert statistics.ratio([run([1.0] * 5)], [run([1.0] * 50)]) is None
+
+
+def test_a_slow_round_of_both_leaves_their_ratio_alone() -> None:
+    slow = [1.0, 1.0, 5.0, 1.0]
+    mine = [run([2.0 * scale] * 20, number=n) for n, scale in enumerate(slow)]
+    theirs = [run([scale] * 20, number=n) for n, scale in enumerate(slow)]
+    found = statistics.ratio(mine, theirs)
+    assert found is not None and (found.low, found.value, found.high) == (2.0, 2.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("threads", "took", "notes"),
+    [
+        (Threads(4, 4, 4), 4, []),
+        (Threads(4, 4, None), 4, []),
+        (Threads(2, 4, 2), 2, ["2 threads in place of 4: the board has 2 CPUs"]),
+        (Threads(4, 4, 4), 1, ["1 thread in place of 4: the runtime took no more"]),
+        (Threads(8, 8, 2), 8, ["8 threads on 2 CPUs"]),
+    ],
+)
+def test_threads_that_were_reduced_or_have_no_cpus_are_caveats(
+    threads: Threads, took: int, notes: list[str]
+) -> None:
+    runs = [msgspec.structs.replace(run([1.0] * 20), threads=took)]
+    assert validity.caveats(runs, CALM, CALM, 1.0, threads) == notes
+
+
+@pytest.mark.parametrize(
+    ("profile", "facts", "given", "used"),
+    [
+        ("pi4b", Facts(cpus=8), None, 4),
+        ("pi4b", Facts(cpus=2), None, 2),
+        ("pi4b", Facts(cpus=2), 3, 3),
+        ("", Facts(cpus=4, model="Raspberry Pi 5 Model B Rev 1.0"), None, 4),
+        ("", Facts(cpus=4, arch="riscv64"), None, 1),
+        ("deleted", Facts(cpus=4, arch="aarch64"), None, 1),
+    ],
+)
+def test_threads_are_the_profiles_or_1_without_a_profile(
+    profile: str, facts: Facts, given: int | None, used: int
+) -> None:
+    board = Board(name="b", address="local:", profile=profile or None)
+    assert threads_to_run(board, facts, given) == used

@@ -1,4 +1,4 @@
-"""A plan is the same after a trip through its document, and no other document is one."""
+"""A plan survives its document unchanged, and any other document is refused."""
 
 from __future__ import annotations
 
@@ -82,3 +82,19 @@ def test_paths_that_are_not_utf_8_come_back() -> None:
     )
     document = canonical(plan)
     assert plan_from(document, digest(document)) == plan
+
+
+def test_the_id_of_a_plan_without_a_metric_of_the_users_own_is_that_of_earlier_versions() -> None:
+    assert PLAN.id == "9a6b09c3c361"
+    with_metric = msgspec.structs.replace(PLAN, metric_sha256="f" * 64)
+    assert with_metric.id != PLAN.id
+    document = canonical(with_metric)
+    assert plan_from(document, digest(document)) == with_metric
+
+
+def test_the_id_of_a_plan_for_a_model_that_is_not_trusted_is_that_of_earlier_versions() -> None:
+    assert b"trusted" not in canonical(PLAN)
+    trusted = msgspec.structs.replace(PLAN, model=msgspec.structs.replace(MODEL, trusted=True))
+    assert trusted.id != PLAN.id
+    document = canonical(trusted)
+    assert plan_from(document, digest(document)) == trusted

@@ -1,4 +1,4 @@
-"""One request: what a user types reaches a compilation equally from `convert` and `deploy`."""
+"""`convert` and `deploy` make the same request from the same options."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from command_line import command_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgewright import deploy as deployments
+from edgewright import deployments
+from edgewright.api import models
+from edgewright.cli import project_source
 from edgewright.cli.commands.convert import convert
 from edgewright.cli.commands.deploy import deploy
-from edgewright.cli.project_source import ModelOptions
 from edgewright.compile.request import CompileRequest
 from edgewright.errors import ConversionError
+from edgewright.store.artifacts import load
 
 ONNX = bytes.fromhex(
     "08083a330a0c0a0178120179220452656c751201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a08080112040a02080142040a00100d"
@@ -30,7 +32,7 @@ OPTIONS = {
     "precision": ["--precision", "int8"],
     "calibration": ["--calibration", "data.npz"],
     "evaluation": ["--evaluation", "data.npz"],
-    "metric": ["--metric", "top5"],
+    "metric": ["--metric", "top5", "--evaluation", "data.npz"],
     "score": ["--score", "y", "--evaluation", "data.npz"],
     "input_shape": ["--input-shape", "x=1,2"],
     "inputs": ["--inputs", "a,b"],
@@ -40,6 +42,7 @@ OPTIONS = {
     "calibration_method": ["--calibration-method", "entropy"],
     "integer_io": ["--integer-io"],
     "allow_constant": ["--allow-constant"],
+    "trust_model": ["--trust-model"],
     "no_cache": ["--no-cache"],
 }
 # `--max-drop` limits the drop on this machine in `convert`, and that on the boards in `deploy`, which knows the source's answers there
@@ -68,7 +71,7 @@ class Stopped(ConversionError):
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
-    """What `convert` and `deploy` would compile with some of the options."""
+    """The requests that `convert` and `deploy` make from some of the options."""
     (tmp_path / "net.onnx").write_bytes(ONNX)
     (tmp_path / "fleet.toml").write_text('[boards.a]\naddress = "192.0.2.1"\nprofile = "generic-x86_64"\n')
     for name in ("data", "own"):
@@ -80,22 +83,33 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
         seen.append(request)
         raise Stopped("stopped here")
 
-    monkeypatch.setattr("edgewright.deploy.runtime_caps.compile_model", note)
-    monkeypatch.setattr("edgewright.deploy.artifacts.compile_model", note)
+    monkeypatch.setattr("edgewright.deployments.runtime_caps.compile_model", note)
+    monkeypatch.setattr("edgewright.deployments.artifacts.prepare", note)
 
     def run(names: Collection[str]) -> tuple[CompileRequest, CompileRequest]:
-        seen.clear()
         given = [word for name in names for word in OPTIONS[name]]
-        ends = [command_line(*line, "net.onnx", *given) for line in (["convert"], ["deploy", "--to", "a"])]
-        assert len(seen) == 2, [ran.err for ran in ends]
-        return seen[0], seen[1]
+        if given.count("--evaluation") > 1:  # it counts once
+            given = ["--evaluation", "data.npz", *without(given, "--evaluation")]
+        found = []
+        for line in (["convert"], ["deploy", "--to", "a"]):
+            seen.clear()
+            ran = command_line(*line, "net.onnx", *given)
+            assert seen, ran.err
+            found.append(seen[-1])
+        return found[0], found[1]
 
     return run
 
 
+def without(words: list[str], option: str) -> list[str]:
+    """The words without an option and its value, at any position."""
+    places = {index for index, word in enumerate(words) if word == option}
+    return [word for index, word in enumerate(words) if not {index, index - 1} & places]
+
+
 def test_every_option_of_both_commands_is_in_one_record() -> None:
     shared = set(inspect.signature(convert).parameters) & set(inspect.signature(deploy).parameters)
-    assert shared - ELSEWHERE == set(ModelOptions.__struct_fields__) == set(OPTIONS)
+    assert shared - ELSEWHERE == set(project_source.ModelOptions.__struct_fields__) == set(OPTIONS)
 
 
 @pytest.mark.parametrize("with_project", [False, True])
@@ -133,3 +147,39 @@ def test_no_constructor_of_a_deployment_takes_more_than_six_parameters() -> None
                     long[f"{file.name}: {kind.name}"] = count
     assert len(long) > 5
     assert {name: count for name, count in long.items() if count > 6} == {}
+
+
+MANIFEST = min((Path(__file__).parents[1] / "upgrades/made_by_8d6a898/home/artifacts").rglob("manifest.json"))
+REFUSED = (
+    (["--precision", "int8", "--calibration", "synthetic"], "--precision, --calibration"),
+    (["--float-io", "--input-shape", "x=1,3"], "--input-shape, --float-io"),
+    (["--target", "openvino"], "--target"),
+)
+
+
+@pytest.mark.parametrize(("given", "named"), REFUSED)
+def test_options_of_a_conversion_are_refused_with_an_artifact(
+    asked: Asked, given: list[str], named: str
+) -> None:
+    artifact = MANIFEST.parent
+    ran = command_line("deploy", artifact, "--to", "a", "--name", "net", *given)
+    first, hint = ran.err.splitlines()
+    assert ran.code == 64
+    assert first == f"error: {load(artifact).id[:12]} is an artifact, which is deployed as it is: {named}"
+    assert "deploy the model" in hint
+
+
+def test_options_that_an_artifact_meets_are_no_contradiction() -> None:
+    artifact = load(MANIFEST.parent)
+    manifest = artifact.manifest
+    made = models.model_request(
+        artifact, target=manifest.target, precision=manifest.precision, use_cache=False
+    )
+    assert made.model.source == artifact.folder
+    assert set(models.CONVERTING) <= set(models.ModelOptions.__annotations__)
+
+
+def test_a_release_is_not_named_with_an_artifact(asked: Asked) -> None:
+    artifact = MANIFEST.parent
+    ran = command_line("bench", artifact, "--on", "a", "--release", "3")
+    assert ran.code == 64 and "is an artifact, which is measured by itself: --release" in ran.err

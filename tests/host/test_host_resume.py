@@ -8,21 +8,25 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from command_line import command_line
+from msgspec import UNSET
 from plans import BOARD, ORDER, PLAN
 
-from edgewright.cli.history_notes import HistoryNotes
+from edgewright.api.history_notes import HistoryNotes
+from edgewright.compile.quality import metrics
 from edgewright.connect.opener import Opener
-from edgewright.deploy.board_record import Trace
-from edgewright.deploy.deployment import Deployment
-from edgewright.deploy.executor import Turns
-from edgewright.deploy.incumbent import IncumbentInterfaces
-from edgewright.deploy.journal import NoJournal
-from edgewright.deploy.release import BoardRelease
-from edgewright.deploy.resume import ResumeRequest, only_one, resume
-from edgewright.deploy.rollback import RollbackRequest, rollback
-from edgewright.deploy.task import BoardTask, Tools
+from edgewright.deployments.board_record import Trace
+from edgewright.deployments.board_scoring import Scoring
+from edgewright.deployments.deployment import Deployment
+from edgewright.deployments.executor import Turns
+from edgewright.deployments.incumbent import IncumbentInterfaces
+from edgewright.deployments.journal import NoJournal
+from edgewright.deployments.release import BoardRelease
+from edgewright.deployments.resume import ResumeRequest, check_scoring, only_one, resume
+from edgewright.deployments.rollback import RollbackRequest, rollback
+from edgewright.deployments.task import BoardTask, Tools
 from edgewright.errors import Code, DataError, EdgewrightError, GateRefused, TrustError, UsageError
 from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.deploy_plan import DeployPlan
@@ -38,14 +42,14 @@ PLANNED = msgspec.structs.replace(
 
 
 def fleet(home: Path, *names: str) -> Fleet:
-    """Boards at a port where nothing answers."""
+    """Boards at a port that nothing answers."""
     boards = {name: Board(name=name, address="127.0.0.1", port=1) for name in names}
     return Fleet(name="f", path=home / "fleet.toml", boards=boards)
 
 
 @pytest.fixture
 def plan(home: Path) -> DeployPlan:
-    """What a killed host left: `a` may have been committed, `b` was not touched."""
+    """The journal of a killed host: `a` may be committed, `b` is unchanged."""
     History().record(
         "deploy", "f", "2", [BoardOutcome(board="a", outcome="committed", model="net", release="2-old")]
     )
@@ -117,7 +121,7 @@ def test_what_another_machine_began_is_taken_over_only_where_a_person_says_so(ho
 
 
 def task_of(home: Path, *, resuming: bool) -> BoardTask:
-    """The task of a board whose artifact is missing, and which is not touched by an earlier run; `2-old` was planned for."""
+    """The task of a board that no earlier run changed and whose artifact is missing; the plan expects `2-old`."""
     tools = Tools(Opener(fleet(home)), NoJournal(), IncumbentInterfaces(History()), Turns(), silent,
                   threading.Event(), resuming=resuming)  # fmt: skip
     record = BoardRecord(plan=msgspec.structs.replace(ENTRY, expected_current="2-old"))
@@ -182,3 +186,22 @@ def test_status_names_what_is_unfinished_although_no_board_answers(home: Path, p
     result = command_line("status", "--fleet", file, "--json").json
     assert (result["history_silent"], result["accepted"]) == (False, [])
     assert [one["id"] for one in result["deployments"]] == [plan.id]
+
+
+def test_a_metric_that_was_changed_since_is_refused(tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text("def score(outputs, labels):\n    return labels == 0\n")
+    metric = f"{own}:score"
+    given: Any = SimpleNamespace(inputs=own, sha256=PLAN.evaluation_sha256)
+
+    def scoring() -> Scoring:
+        return Scoring(metrics.load(metric), given, np.zeros(1), ())
+
+    model = msgspec.structs.replace(PLAN.model, metric=metric)
+    plan = msgspec.structs.replace(PLAN, model=model, metric_sha256=scoring().metric_sha256)
+    check_scoring(plan, scoring())
+    own.write_text("def score(outputs, labels):\n    return labels == 1\n")
+    with pytest.raises(DataError, match=r"^the metric own\.py:score changed since") as error:
+        check_scoring(plan, scoring())
+    assert error.value.code == "data-changed" and "deploy again" in error.value.hint
+    check_scoring(msgspec.structs.replace(plan, metric_sha256=UNSET), scoring())  # an earlier version's

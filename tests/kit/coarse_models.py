@@ -1,6 +1,7 @@
-"""Small models whose outputs int8 rounds too coarsely, and some like them that it does not. Seeded.
+"""Small models whose outputs int8 rounds too coarsely, and similar ones whose outputs it does not. Seeded.
 
-`write_onnx(folder)` makes them here; `python coarse_models.py FOLDER` makes those of Keras, of `masked_models` too, in a separate process.
+`write_onnx(folder)` makes the ONNX models in this process; `python coarse_models.py FOLDER` makes the Keras models, also those of
+`masked_models`, in a separate process.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ SCORES = 6  # columns behind the four of a box
 
 
 def write_onnx(folder: Path) -> None:
-    """`head`: pixels beside scores; `even`: two parts of similar size; `labels`: class numbers; and `images.npz`."""
+    """`head`: pixels next to scores; `even`: two parts of similar size; `labels`: class numbers; and `images.npz`."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -85,7 +86,7 @@ def write_keras(folder: Path) -> None:
 
 
 def _moves() -> Any:
-    """Three inputs of (2, 3), moved about in every way that LiteRT has an operator for."""
+    """Three inputs of (2, 3), moved by every operator of LiteRT that moves values."""
     import tensorflow as tf
 
     given = [tf.TensorSpec((2, 3), name=name) for name in ("a", "b", "c")]

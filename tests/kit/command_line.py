@@ -1,4 +1,4 @@
-"""The command line, run in this process."""
+"""Runs the command line in this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgewright.nouns.document import Document
 
 
 def document_of(out: str) -> dict[str, Any]:
-    """The document that a command printed, after a strict comparison with its record: every key, every type, no other."""
+    """The document that a command printed, compared strictly with its record: every key, every type, nothing else."""
     plain = dict(json.loads(out))
     kind = record(plain["command"]) if plain["command"] in RECORDS else None
     read = msgspec.json.decode(out, type=Document[kind], dec_hook=lambda wanted, value: wanted(value))
@@ -31,7 +31,7 @@ def result_of(out: str) -> dict[str, Any]:
 
 
 class Ran(NamedTuple):
-    """What one command line gave."""
+    """The exit code and output of a command."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""Requests from flat arguments: which record holds a field is no concern of a test that does not ask."""
+"""Makes requests from flat arguments, so that tests do not depend on which record has a field."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import msgspec
 
 from edgewright.compile.data.data_hash import calibration_of
 from edgewright.compile.request import CompileRequest, ModelRequest
-from edgewright.deploy.request import DeployRequest
+from edgewright.deployments.request import DeployRequest
 from edgewright.nouns.model_input import ModelInput
 from edgewright.nouns.policy import ReleasePolicy
 
 
 def _taken(record: type[msgspec.Struct], given: dict[str, Any]) -> dict[str, Any]:
-    """Removes the record's fields from what was given, and returns them."""
+    """Removes the record's fields from the arguments, and returns them."""
     return {name: given.pop(name) for name in record.__struct_fields__ if name in given}
 
 
 def model_input(given: dict[str, Any]) -> ModelInput:
-    """A model; its `calibration` as a user names it: a path, `synthetic`, or None. Removes its fields."""
+    """The model, with `calibration` as a user gives it: a path, `synthetic` or None. Removes its fields."""
     fields = _taken(ModelInput, given)
     if "calibration" in fields:
         fields["calibration"] = calibration_of(fields["calibration"])
@@ -33,7 +33,7 @@ def compile_request(**given: Any) -> CompileRequest:
 
 
 def changed(request: CompileRequest, **given: Any) -> CompileRequest:
-    """The request with other fields, of either record."""
+    """The request with some fields replaced, of either record."""
     model = msgspec.structs.replace(request.model, **_taken(ModelInput, given))
     return msgspec.structs.replace(request, model=model, **given)
 

@@ -1,6 +1,6 @@
-"""The order of files: the longest first, so that no worker is left with one when the others are done.
+"""Runs the longest test files first, so that no worker still has a long one when the others are done.
 
-`seconds.json` beside this file has roughly what long tests take, for their order alone; `pytest --note-seconds` writes it from a run. A test that is
+`seconds.json` has the approximate duration of long tests, only for their order; `pytest --note-seconds` writes it from a run. A test that is
 not in it counts as short.
 """
 
@@ -18,19 +18,19 @@ USUAL_S = 0.3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--note-seconds`, of a run of everything on an idle machine."""
+    """Adds `--note-seconds`, for a run of all tests on an idle machine."""
     parser.addoption("--note-seconds", action="store_true", help=f"write {SECONDS.name} from this run")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The notes are taken where reports of all workers arrive."""
+    """Notes durations in the process that gets the reports of all workers."""
     if config.getoption("--note-seconds") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Notes(), "note-seconds")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sorts files by what their selected tests take together, and leaves the tests of a file in their order."""
+    """Sorts files by the total duration of their selected tests; the tests of a file keep their order."""
     known = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
     took: dict[str, float] = defaultdict(float)
     for item in items:
@@ -43,17 +43,17 @@ def _file(nodeid: str) -> str:
 
 
 class Notes:
-    """Adds up what each test took."""
+    """Adds up the duration of each test."""
 
     def __init__(self) -> None:
         self.took: dict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Set-up, call and teardown all count."""
+        """Counts set-up, call and teardown."""
         self.took[report.nodeid] += report.duration
 
     def pytest_sessionfinish(self) -> None:
-        """Keeps what tests of other runs took."""
+        """Writes the durations, and keeps those of tests that did not run."""
         before = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
         long = {test: round(seconds) for test, seconds in self.took.items() if seconds >= WORTH_NOTING_S}
         kept = {test: seconds for test, seconds in before.items() if test not in self.took}

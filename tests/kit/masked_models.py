@@ -1,4 +1,4 @@
-"""Attention whose mask is made of a constant that stands for minus infinity, and data for it."""
+"""Attention whose mask is a constant that stands for minus infinity, and data for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labs of simulated boards, taken down whatever happens."""
+"""Labs of simulated boards, which are always taken down."""
 
 from __future__ import annotations
 

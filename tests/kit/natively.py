@@ -1,4 +1,4 @@
-"""An artifact as an application runs it: by its runtime's own API and the names in its file."""
+"""Runs an artifact as an application does: with its runtime's own API and the names in its file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from edgewright import targets
 from edgewright.nouns.artifact import Artifact
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
 def answers(artifact: Artifact, feed: Arrays) -> dict[str, np.ndarray[Any, Any]]:
-    """{name in the file: its value}, of inputs by their names there."""
+    """{name in the file: value} of the outputs, from inputs by their names in the file."""
     path = str(artifact.folder / artifact.manifest.entry)
     return {"onnxruntime": _onnx, "tensorrt": _onnx, "openvino": _openvino, "tflite": _tflite}[
         artifact.manifest.target
@@ -33,7 +34,9 @@ def _onnx(path: str, feed: Arrays) -> dict[str, np.ndarray[Any, Any]]:
 def _openvino(path: str, feed: Arrays) -> dict[str, np.ndarray[Any, Any]]:
     import openvino
 
-    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    # exact sums whatever this CPU is, as in `_onnx`
+    settings = {"INFERENCE_PRECISION_HINT": "f32", **targets.runner("openvino").exactly({"exact": True})}
+    compiled = openvino.Core().compile_model(path, "CPU", settings)
     found = compiled(dict(feed))
     return {name: found[port] for port in compiled.outputs for name in port.get_names()}
 

@@ -1,4 +1,4 @@
-"""What a test needs of the machine: without it the test is skipped, and the end of the run says what to install.
+"""What a test needs on the machine: without it the test is skipped, and the end of the run reports what to install.
 
 In CI a skip is a failure.
 """
@@ -44,7 +44,7 @@ def there(command: str) -> bool:
 
 
 def tool(*commands: str) -> None:
-    """Skips the test, or what asks for the fixture that calls this, where one of the programs is missing."""
+    """Skips the test, or the tests of the fixture that calls this, if one of the programs is missing."""
     missing = [command for command in commands if not there(command)]
     if missing:
         known = rows()
@@ -57,7 +57,7 @@ def _skip(missing: list[str], how: str) -> NoReturn:
 
 
 def python(version: str) -> Path:
-    """A Python of a version such as `3.6`: pyenv's, else this machine's own; skips where there is none."""
+    """A Python of a version such as `3.6`: pyenv's, else this machine's own; skips if there is none."""
     found = sorted(PYENV.glob(f"{version}.*/bin/python"))
     path = str(found[0]) if found else shutil.which(f"python{version}")
     runs = path and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0
@@ -67,7 +67,7 @@ def python(version: str) -> Path:
 
 
 def toolchain(name: str) -> None:
-    """Skips where this machine has no Python that a toolchain can be made with."""
+    """Skips if this machine has no Python that can make a toolchain."""
     row = environments.toolchain(name)
     try:
         environments.choose_python(row)
@@ -79,7 +79,7 @@ def toolchain(name: str) -> None:
 
 
 def refuse_without() -> None:
-    """Ends the run where something is missing that no skip can make up for."""
+    """Ends the run if something is missing that every test needs."""
     missing = {command: row for command, row in rows().items() if row.kind == "need" and not there(command)}
     if missing:
         packages = " ".join(row.package for row in missing.values())

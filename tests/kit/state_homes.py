@@ -1,4 +1,4 @@
-"""State folders: one a test, and one that the tests of a module or of a session share."""
+"""State folders: one per test, or one that the tests of a module or session share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def module_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One state folder for all tests that ask for it: their artifacts are made once."""
+    """One state folder for all tests that use it: their artifacts are made once."""
     yield from _shared(tmp_path_factory.mktemp("home"))
 
 

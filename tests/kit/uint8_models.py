@@ -1,6 +1,6 @@
-"""Quantised `.tflite` files as public collections have them: bytes in, bytes out, one scale a tensor. Seeded.
+"""Quantised `.tflite` files like those of public collections: bytes in, bytes out, one scale per tensor. Seeded.
 
-`python uint8_models.py FOLDER` makes `classifier` (1,000 classes, softmax), `heatmap` (17 of them, sigmoid) and `pictures.npz`.
+`python uint8_models.py FOLDER` makes `classifier` (1,000 classes, softmax), `heatmap` (17 maps, sigmoid) and `pictures.npz`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def write(folder: Path) -> None:
 
 
 def _convert(file: Path, image: Any, features: Any, last: Any, end: Any, gain: float, offset: float) -> None:
-    """The last layer's answers before `end` vary over the pictures by `gain` around `offset`."""
+    """Sets the last layer so that its outputs before `end` vary over the pictures by `gain` around `offset`."""
     import keras
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Real labs for one test each, taken down whatever happens."""
+"""A real lab for each test, always taken down."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Path:
-    """Where a test's fleet file is to be."""
+    """The path for a test's fleet file."""
     return tmp_path / "fleet" / "fleet.toml"
 
 
@@ -53,13 +53,13 @@ def machine() -> None:
 
 @pytest.fixture(params=sorted(KINDS))
 def options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """The options of `up` that give one kind of server."""
+    """The options of `up` for one kind of server."""
     return dict(KINDS[request.param])
 
 
 @pytest.fixture
 def ssh(tmp_path: Path) -> Run:
-    """Runs a command on a board by OpenSSH's client, its host key checked against the trust file."""
+    """Runs a command on a board with OpenSSH's client, which checks its host key against the trust file."""
 
     def run(board: LabBoard, command: str, *, given: bytes = b"", identity: Path | None = None) -> Any:
         import tomllib

@@ -1,4 +1,4 @@
-"""Starting, listing and removing labs: what is left afterwards, and what is never touched."""
+"""Starting, listing and removing labs: what remains afterwards, and what never changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgewright.lab import boards, demo, processes
 from edgewright.lab.registry import state
 from edgewright.lab.servers import openssh
 from edgewright.nouns.board import BoardEntry, FleetFile, TrustFile
-from edgewright.nouns.progress import Step, silent
+from edgewright.nouns.progress import ProgressEvent, silent
 
 
 def running(pid: int) -> bool:
@@ -101,7 +101,7 @@ def test_ten_boards_have_nothing_in_common(up):
 
 
 def test_a_running_lab_is_left_as_it_is(up):
-    said: list[Step] = []
+    said: list[ProgressEvent] = []
     first = up(2)
     assert up(2, progress=said.append) == first
     assert [step.detail for step in said] == ["lab is running already"]
@@ -148,7 +148,7 @@ def test_a_port_that_was_taken_meanwhile_is_given_up(up, ssh, options, fleet):
 def test_an_interrupted_start_is_undone(up, fleet, home):
     pids = []
 
-    def interrupt(step: Step) -> None:
+    def interrupt(step: ProgressEvent) -> None:
         pids.extend(board.pid for board in boards.listing() if board.pid)
         raise KeyboardInterrupt
 

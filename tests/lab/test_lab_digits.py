@@ -50,7 +50,7 @@ def test_the_project_file_names_files_that_are_there():
     for relative in (found.file.model, found.file.calibration, found.file.evaluation):
         assert found.resolve(relative).is_file()
     assert found.budget_for("pi4b").max_drop == 0.02
-    assert found.budget_for("pi-zero-2w").peak_rss_mb < found.budget_for("pi4b").peak_rss_mb
+    assert found.budget_for("pi-zero-2w").peak_process_mb < found.budget_for("pi4b").peak_process_mb
 
 
 def test_the_files_are_small():

@@ -23,14 +23,14 @@ from flat_requests import deploy_request
 from edgewright.cli.main import main
 from edgewright.compile.workers.pool import Workers
 from edgewright.config import fleet as fleets
-from edgewright.deploy.deployment import deploy
-from edgewright.deploy.request import DeployRequest
-from edgewright.deploy.rollback import RollbackRequest, rollback
+from edgewright.deployments.deployment import deploy
+from edgewright.deployments.request import DeployRequest
+from edgewright.deployments.rollback import RollbackRequest, rollback
 from edgewright.lab import processes
 from edgewright.lab.emulation import userland, userland_board
 from edgewright.lab.registry.state import LabError
 from edgewright.nouns.measurement import Protocol
-from edgewright.nouns.progress import Step
+from edgewright.nouns.progress import ProgressEvent
 from edgewright.nouns.project import Budget
 from edgewright.store.history import History
 
@@ -47,7 +47,7 @@ max_slowdown = 50.0
 
 @pytest.fixture(scope="module")
 def here(module_home: Path) -> Iterator[Path]:
-    """The folder that the tests of this module work in: the userlands are made once."""
+    """The folder of this module's tests: the userlands are made once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(module_home)
         # how fast an emulated board is says nothing: no release is to be refused for it
@@ -58,7 +58,7 @@ def here(module_home: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def run(here: Path, capsys: pytest.CaptureFixture[str]):
-    """Runs a command; its exit code and its result, or its error."""
+    """Runs a command; returns its exit code and its result or error."""
 
     def call(*arguments: str) -> tuple[int, dict]:
         code = main([*arguments, "--json"])
@@ -152,7 +152,7 @@ def workers(here: Path) -> Iterator[Workers]:
 
 
 def request(board: str, target: str, model: str, **more: Any) -> DeployRequest:
-    """A digits model as int8 to a board of the fleet. Few samples: how fast the board is says nothing."""
+    """A digits model as int8 to a board of the fleet. Few samples, since an emulated board's speed means nothing."""
     fleet = fleets.load(Path("fleet.toml"))
     return deploy_request(
         fleet=fleet, boards=(fleet.boards[board],), name=f"digits-{target}", source=DIGITS / f"digits-{model}.keras",
@@ -221,7 +221,7 @@ def test_ctrl_c_while_a_machine_starts_leaves_nothing(here: Path) -> None:
         emulator = int(pid_file.read_text())
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does; the emulator has its own session
         _, said = process.communicate(timeout=200)
-    assert process.returncode == 130 and "Traceback" not in said
+    assert process.returncode == 8 and "Traceback" not in said
     assert processes.started(emulator) == "" and not (here / "lab/half").exists()
     fleet = here / "fleet.toml"
     assert not fleet.exists() or "half-1" not in fleet.read_text()
@@ -259,8 +259,8 @@ def test_a_machine_that_loses_its_power_in_a_trial_comes_back_with_the_old_relea
     hook.write_text("#!/bin/sh\nsleep 50\n")
     slow = request("pi-1", "tflite", "v2", hooks={"health": hook}, unguarded=True)
 
-    def watch(step: Step) -> None:
-        if step.what == "activate":
+    def watch(step: ProgressEvent) -> None:
+        if step.stage == "activate":
             on_trial.set()
 
     with ThreadPoolExecutor(1) as pool:

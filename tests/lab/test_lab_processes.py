@@ -1,4 +1,4 @@
-"""Reading /proc while other programs come and go, whatever they are called."""
+"""Reading /proc while other programs, with any names, come and go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands on simulated boards, by OpenSSH's client and by paramiko, on each kind of server."""
+"""Commands on simulated boards with OpenSSH's client and with paramiko, on each kind of server."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.compile.workers.pool import Workers
+from edgewright.compile.workers.pool import Workers, as_user
 from edgewright.nouns.artifact import Artifact
 from edgewright_targets.tflite import graph, runner
 
@@ -46,7 +46,7 @@ def test_scores_beside_pixels_follow_their_source(
     assert ("CONCATENATION", "FLOAT32") in moves_in(artifact)
     assert all(one.inputs[0].type == "INT8" for one in operators(artifact) if one.kind == "CONV_2D")
     fresh = np.random.default_rng(77).random((48, 16, 16, 3), dtype=np.float32)
-    reference = workers.call("tensorflow", __name__, "answers_of_keras", path=source, samples=fresh)
+    reference = workers.call(as_user("tensorflow"), __name__, "answers_of_keras", path=source, samples=fresh)
     loaded = runner.load(str(artifact.folder), manifest_of(artifact), {})
     answers = np.stack(
         [

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.cli.answer import Answer
+from edgewright.api.results import BoardAnswer
 from edgewright.cli.views.infer import show
 from edgewright.compile.data import class_names
 from edgewright.errors import DataError, ProtocolError
 from edgewright.measure.infer import Inference
 from edgewright.measure.release_manifest import Released, known_of
 from edgewright.nouns.artifact import TensorSpec
-from edgewright.nouns.board import Board
 from edgewright.wire import commands
 
 
@@ -95,7 +94,7 @@ def test_what_people_see(capsys: pytest.CaptureFixture[str]) -> None:
         outputs, ("cat", "dog", "größe"), **{"scores": np.array([[[0.1, 0.2, 0.7]]] * 7), "class": np.array([[2]] * 7)},
         boxes=np.arange(700.0).reshape(7, 1, 100),
     )  # fmt: skip
-    show([Answer(Board(name="b", address="local:"), one, None)])
+    show([BoardAnswer(board="b", result=one)])
     rows = capsys.readouterr().out.splitlines()
     assert rows[1:3] == ["  scores [1, 3], 7 samples", "    0: größe 0.7000, dog 0.2000, cat 0.1000"]
     assert "    0: größe (2)" in rows and rows.count("    ... 2 more; --output FILE saves all") == 3

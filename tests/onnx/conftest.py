@@ -24,8 +24,8 @@ def made(workers: Workers) -> Callable[..., Artifact]:
     def convert(source: Path, precision: str | None = None, **choices: Any) -> Artifact:
         conversion = {name: choices.pop(name) for name in Conversion.__struct_fields__ if name in choices}
         request = compile_request(
-            source=source, target="onnxruntime", precision=precision, conversion=Conversion(**conversion),
-            **{"calibration": "synthetic", **choices},
+            source=source, precision=precision, conversion=Conversion(**conversion),
+            **{"target": "onnxruntime", "calibration": "synthetic", **choices},
         )  # fmt: skip
         return compile_model(request, workers=workers)
 

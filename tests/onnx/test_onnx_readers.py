@@ -5,8 +5,8 @@ from flat_requests import compile_request
 
 from edgewright import targets
 from edgewright.config import profiles
-from edgewright.deploy import runtime_caps
-from edgewright.deploy.preflight import NoFit
+from edgewright.deployments import runtime_caps
+from edgewright.deployments.preflight import NoFit
 from edgewright.nouns.facts import Facts, LibcFacts, PythonFacts, RuntimeFact
 
 ONNX = targets.load("onnxruntime")

@@ -1,4 +1,4 @@
-"""The same answers on any CPU: x86 without VNNI sums 8-bit products in 16 bits, two by two, unless asked not to."""
+"""The same outputs on any CPU: x86 without VNNI adds pairs of 8-bit products in 16 bits, unless a session option forbids it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import onnx
 import pytest
 
 from edgewright.precisions import PRECISIONS
-from edgewright_targets.onnxruntime import finish, runner
+from edgewright_targets._x86 import sums
+from edgewright_targets.onnxruntime import finish
 
 EMULATOR = "qemu-x86_64-static"
 SHAPES = {"x": (8, 64)}, {"y": (8, 16)}
@@ -28,7 +29,7 @@ EXACT = 38
 def answered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     """What `x86_answers.py` prints on an emulated CPU that has AVX2 and no VNNI."""
     if os.uname().machine != "x86_64":
-        pytest.skip("the wheels of this machine are not for x86-64")
+        pytest.skip("only on x86-64: the emulated CPU runs the Python and the wheels of this machine")
     needs.tool(EMULATOR)
     folder = tmp_path_factory.mktemp("x86")
     make(folder)
@@ -165,17 +166,17 @@ def test_flags_and_the_variable_decide(tmp_path, monkeypatch, flags, forced, exa
     place = tmp_path / "cpuinfo"
     if flags is not None:
         place.write_text(f"processor\t: 0\nbogomips\t: 5200.00\nflags\t\t: {flags}\nvmx flags\t: vnmi\n")
-    monkeypatch.setattr(runner, "_CPUINFO", str(place))
-    monkeypatch.setattr(runner.os, "uname", lambda: ("Linux", "board", "6.1", "#1", "x86_64"))
+    monkeypatch.setattr(sums, "_CPUINFO", str(place))
+    monkeypatch.setattr(sums.os, "uname", lambda: ("Linux", "board", "6.1", "#1", "x86_64"))
     monkeypatch.delenv("EDGEWRIGHT_X86_VNNI", raising=False)
     if forced is not None:
         monkeypatch.setenv("EDGEWRIGHT_X86_VNNI", forced)
-    assert runner.saturates({"exact": exact}) is expected
+    assert sums.saturate({"exact": exact}) is expected
 
 
 @pytest.mark.parametrize("forced", [None, "0", "1"])
 def test_arm_needs_nothing(monkeypatch, forced):
-    monkeypatch.setattr(runner.os, "uname", lambda: ("Linux", "board", "6.1", "#1", "aarch64"))
+    monkeypatch.setattr(sums.os, "uname", lambda: ("Linux", "board", "6.1", "#1", "aarch64"))
     if forced is not None:
         monkeypatch.setenv("EDGEWRIGHT_X86_VNNI", forced)
-    assert not runner.saturates({"exact": True})
+    assert not sums.saturate({"exact": True})

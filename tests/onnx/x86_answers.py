@@ -19,6 +19,7 @@ from edgewright.compile.sources import onnx_session
 from edgewright.compile.sources.onnx import open_model
 from edgewright.compile.tasks import source as jobs
 from edgewright.nouns.conversion import Ends
+from edgewright_targets._x86 import sums
 from edgewright_targets.onnxruntime import runner
 
 FLAGS = {"vnni": "fpu avx2 avx_vnni", "none": "fpu avx avx2 avx512f"}
@@ -32,9 +33,9 @@ def main(folder: Path) -> None:
 
 def answers(folder: Path) -> Iterator[tuple[str, float]]:
     """(`MODEL, FLAGS, FORCED, WAY`, SQNR in dB) of every model of the folder."""
-    runner._CPUINFO = str(folder / "cpuinfo")
+    sums._CPUINFO = str(folder / "cpuinfo")
     for flags, forced in CASES:
-        Path(runner._CPUINFO).write_text(f"processor\t: 0\nflags\t\t: {FLAGS[flags]}\n")
+        Path(sums._CPUINFO).write_text(f"processor\t: 0\nflags\t\t: {FLAGS[flags]}\n")
         os.environ["EDGEWRIGHT_X86_VNNI"] = forced
         for place in sorted(item.parent for item in folder.glob("*/samples.npz")):
             # where the flags promise VNNI, a board's way shows that this CPU has none

@@ -29,9 +29,9 @@ def toolchain(module_home: Path, toolchain_folder: Callable[[str], Path]) -> Pat
 
 
 @pytest.fixture(scope="module")
-def workers(module_home: Path) -> Iterator[Workers]:
+def workers(module_home: Path, worker_folders: dict[str, list[Path]]) -> Iterator[Workers]:
     """Worker processes of this module's home, where the toolchain is."""
-    with Workers(module_home / "convert.log") as running:
+    with Workers(module_home / "convert.log", **worker_folders) as running:
         yield running
 
 

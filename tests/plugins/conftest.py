@@ -1,4 +1,4 @@
-"""The example of docs/add-a-target.md, built into a wheel and installed beside the host, with plug-ins that are broken."""
+"""The example of docs/add-a-target.md, built as a wheel and installed next to the host, with broken plug-ins."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs/add-a-target.md"
-# the command line; these tests look at where a target is found, not at how fast it is while others use the CPU
+# the command line; these tests check how a target is found, not how fast it is on a busy machine
 MAIN = """
 import msgspec
 from edgewright.cli.main import run
-from edgewright.deploy import gate
+from edgewright.deployments import gate
 from edgewright.measure import validity
 from edgewright.nouns.measurement import PROTOCOLS
 PROTOCOLS["quick"] = msgspec.structs.replace(PROTOCOLS["quick"], rounds=1, warmup_s=0.01, steady_s=0.05)
@@ -30,14 +30,14 @@ PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 
 
 class Installed(NamedTuple):
-    """Where the example is: its wheel, and the folder that it and the broken ones are installed in."""
+    """The example's wheel, and the folder with the installed example and the broken plug-ins."""
 
     wheel: Path
     site: Path
 
 
 def page_files() -> dict[str, str]:
-    """Name -> text of the files that the page shows: a name in backticks on its own line, then a block."""
+    """Name -> text of the files on the page: a name in backticks on a separate line, then a block."""
     found = re.findall(r"^`(\S+)`\n\n```\w+\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     return dict(found)
 

@@ -1,4 +1,4 @@
-"""The agent knows no target, and no runtime of one, but for those of hosts that name none."""
+"""The agent knows no target and no runtime, except for hosts too old to name them."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ SPEC = TensorSpec(name="y", shape=(1, 2), dtype="float32")
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`install(registry, record, version)`: puts a record into a registry as that of an installed distribution."""
+    """`install(registry, record, version)`: puts a record into a registry as if an installed distribution declared it."""
 
     def put(registry: Records[Any], record: Any, version: str = "2.0", value: str = "odd:RECORD") -> None:
         entry = Entry(name=record.name, value=value, distribution=f"odd {version}")

@@ -16,6 +16,7 @@ from edgewright.errors import UsageError
 from edgewright.nouns.conversion_step import ConversionStep
 from edgewright.nouns.metric import Metric
 from edgewright.nouns.precision import Precision
+from edgewright.record_names import names_of
 from edgewright.records import Records
 
 IMPORTS = """
@@ -30,7 +31,7 @@ Metrics = Callable[[], Records[Metric]]
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder on the path that distributions are put into."""
+    """A folder on the path for distributions."""
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
     for name, module in list(sys.modules.items()):
@@ -39,7 +40,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def put(site: Path, group: str, name: str, record: str) -> None:
-    """An installed distribution with one record."""
+    """Installs a distribution with one record."""
     (site / "broken.py").write_text(f"{IMPORTS}\nRECORD = {record}\n")
     about = site / "broken-1.0.dist-info"
     about.mkdir()
@@ -102,7 +103,7 @@ def test_a_step_without_a_function(site: Path) -> None:
 
 
 def run(site: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command line, in a process that finds what was put."""
+    """Runs the command line in a process that finds these distributions."""
     environment = {**os.environ, "PYTHONPATH": str(site), "EDGEWRIGHT_HOME": str(home)}
     program = [sys.executable, "-c", "from edgewright.cli.main import run; run()", *arguments]
     return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
@@ -113,7 +114,8 @@ def test_a_command_names_them_and_goes_on(site: Path, tmp_path: Path) -> None:
     ran = run(site, tmp_path / "home", "targets", "--matrix")
     assert (ran.returncode, "savedmodel" in ran.stdout) == (0, True)
     assert ran.stderr.splitlines() == [
-        "source format odd from broken 1.0 cannot be used: NameError: name 'no_such_name' is not defined"
+        "source format odd from broken 1.0 cannot be used: NameError: name 'no_such_name' is not defined",
+        "`edgewright convert MODEL --target TARGET --precision PRECISION` takes one of these routes",
     ]
 
 
@@ -128,6 +130,24 @@ def test_the_json_document_has_the_faults_of_every_kind(
     ran = run(site, tmp_path / "home", *arguments, "--json")
     (fault,) = json.loads(ran.stdout)["result"]["plugin_faults"]
     assert (fault["group"], fault["name"], fault["distribution"]) == (group, "odd", "broken 1.0")
+
+
+@pytest.mark.parametrize(
+    ("group", "option", "own"),
+    [
+        ("edgewright.metrics", "--metric", "auc, f1, mae, mse"),
+        ("edgewright.precisions", "--precision", "as-is, fp16,"),
+    ],
+)
+def test_help_names_what_there_is_without_an_import(
+    site: Path, tmp_path: Path, group: str, option: str, own: str
+) -> None:
+    put(site, group, "odd", "no_such_name")
+    (site / "broken.py").write_text("raise SystemExit('imported')")
+    shown = run(site, tmp_path / "home", "deploy", "--help").stdout
+    listed = shown[shown.index(option) :][:400]
+    assert own in listed and "odd" in listed and "{" not in shown
+    assert "odd" in names_of(group, group)
 
 
 def test_a_step_that_cannot_be_used_stops_a_conversion_that_it_may_be_for(

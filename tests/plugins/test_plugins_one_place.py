@@ -1,6 +1,6 @@
-"""Each name of a record stands in the record's own file: everything else asks the record.
+"""The name of a record is only in the record's own file: all other code asks the record.
 
-A name anywhere else is listed here with the reason. Adding one of edgewright's own is one file then.
+A name anywhere else is listed here with the reason. So a new record takes one file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ ELSEWHERE = {  # files, names that they may have (None: all), why
     "host/edgewright/compile/sources/torch.py": ({"int8"}, "a type of numbers"),
     "host/edgewright/cli/views/doctor.py": ({"ssh"}, "the program"),
     "host/edgewright/doctor/host.py": ({"ssh"}, "the program"),
-    "host/edgewright/deploy/runtime_caps.py": ({"ir"}, "the version of ONNX's file format"),
+    "host/edgewright/connect/ssh/resolution/openssh.py": ({"ssh"}, "the program"),
+    "host/edgewright/deployments/runtime_caps.py": ({"ir"}, "the version of ONNX's file format"),
     "host/edgewright/testing/*.py": ({"fp32", "int8", "int8-mixed", "as-is"}, "what its models are made in"),
     "targets/*/target.py": (None, "what the target takes and makes"),
     "targets/*/finish.py": (None, "how the target makes each precision that its target.py lists"),
@@ -46,7 +47,7 @@ ELSEWHERE = {  # files, names that they may have (None: all), why
 
 
 def strings(path: Path) -> dict[str, int]:
-    """Every string of a file that is the name of a record -> its line."""
+    """The strings of a file that are names of records -> their lines."""
     text = path.read_text()
     if not any(f'"{name}"' in text or f"'{name}'" in text for name in NAMES):
         return {}  # most files; parsing them takes longer

@@ -33,7 +33,7 @@ def fine(path: Path, head: bytes) -> Look | None:
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`install(format, ...)`: puts formats into the registry as those of an installed distribution, in that order."""
+    """`install(format, ...)`: puts formats into the registry in that order, as if an installed distribution declared them."""
 
     def put(*formats: SourceFormat) -> None:
         entries = {

@@ -19,7 +19,7 @@ Edgewright = Any
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the wheel is installed: pip builds it from its sources, offline."""
+    """The folder of the installed wheel, which pip builds from its sources, offline."""
     place = tmp_path_factory.mktemp("acme")
     sources = shutil.copytree(HERE / "acme", place / "sources")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
@@ -82,7 +82,7 @@ def test_a_foreign_format_precision_metric_step_and_profile_make_an_artifact(
     import onnx
 
     nodes = onnx.load(tmp_path / "made" / "model.onnx").graph.node
-    assert {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in nodes}  # made as int8 is
+    assert {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in nodes}  # made like int8
     assert any(node.name.startswith("acme_") for node in nodes)
 
 

@@ -1,4 +1,4 @@
-"""The reader of plug-ins, on distributions that are really on the path: folders with metadata, as pip leaves them."""
+"""The reader of plug-ins, with real distributions on the path: folders with metadata, as pip creates them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GOOD = "COLOUR = 'ff0000'"
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder on the path that distributions are put into."""
+    """A folder on the path for distributions."""
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
     for name in [
@@ -31,7 +31,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def put(site: Path, distribution: str, source: str, *names: str) -> None:
-    """A distribution of one module, with an entry point by each name."""
+    """Installs a distribution of one module, with an entry point for each name."""
     module = distribution.replace("-", "_")
     (site / f"{module}.py").write_text(source)
     about = site / f"{module}-1.0.dist-info"

@@ -1,4 +1,4 @@
-"""What plug-ins import of edgewright: the sdk alone, which is light."""
+"""Plug-ins import only the sdk from edgewright, and it imports little."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEAVY = ("numpy", "onnx", "tensorflow", "torch", "openvino", "sqlalchemy", "para
 
 
 def imported(text: str) -> Iterator[str]:
-    """Modules of edgewright that a module imports, anywhere in it."""
+    """The modules of edgewright that a module imports, also inside functions."""
     for node in ast.walk(ast.parse(text)):
         names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

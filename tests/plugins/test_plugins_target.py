@@ -1,4 +1,4 @@
-"""A target from outside: the example of docs/add-a-target.md from its wheel to a board and back, beside broken ones."""
+"""A target from outside: the example of docs/add-a-target.md from its wheel to a board and back, next to broken ones."""
 
 from __future__ import annotations
 

@@ -16,14 +16,16 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from board_mutations import OF_THE_BOARD
+from cap_mutations import OF_CAPS
+from confinement_mutations import OF_THE_CONFINEMENT
+from source_mutations import OF_SOURCES
 from verdict_mutations import OF_THE_VERDICT
 
 REPOSITORY = Path(__file__).parents[2]
-COPIED = ("agent", "host", "targets", "profiles", "tests", "tools", "pyproject.toml")
-AGENT, HOST = "agent/edgewright_agent/", "host/edgewright/"
+COPIED = ("agent", "host", "targets", "profiles", "tests", "tools", "docs", "pyproject.toml")
 QUICK = "not slow and not exhaustive"
 SWITCHED_OFF = "EDGEWRIGHT_TEST_MUTATED"  # set in the tests' environment: that one fails is enough, none looks for the shortest way to
-CORE, HERE = "tests/agent_core/test_agent_core_", "tests/reliability/test_reliability_"
 
 
 class Mutation(NamedTuple):
@@ -36,233 +38,8 @@ class Mutation(NamedTuple):
     tests: tuple[str, ...]
 
 
-MUTATIONS = [
-    Mutation(
-        "hash check of uploads",
-        AGENT + "storage/incoming.py",
-        "if digest.hexdigest() != sha256:",
-        "if False:",
-        (CORE + "session.py::test_wrong_bytes_are_dropped_and_the_stream_stays_in_step",),
-    ),
-    Mutation(
-        "hash check of installed files",
-        AGENT + "storage/integrity.py",
-        "return self.known[key] == sha256",
-        "return True",
-        (CORE + "trial.py::test_a_damaged_release_is_not_activated",),
-    ),
-    Mutation(
-        "hash check of the state",
-        AGENT + "storage/state.py",
-        'if hashlib.sha256(body).hexdigest().encode("ascii") != checksum:',
-        "if not body:",
-        (HERE + "bad_sectors.py::test_a_changed_bit_that_leaves_a_slot_readable_is_noticed",),
-    ),
-    Mutation(
-        "hash check of runners",
-        AGENT + "installed/runners.py",
-        "return data if hashlib.sha256(data).hexdigest() == sha256 else None",
-        "return data",
-        (CORE + "runners.py::test_a_runner_that_was_changed_never_runs_and_is_replaced",),
-    ),
-    Mutation(
-        "prune keeps the runners of known-good releases",
-        AGENT + "lifecycle/status.py",
-        'runners = {about.get("runner") for about in abouts}',
-        'runners = {about.get("runner") for about in abouts if about["state"] == "trial"}',
-        (CORE + "runners.py::test_a_prune_keeps_the_runners_of_the_releases_that_stay",),
-    ),
-    Mutation(
-        "only the administrator's runners behind a forced command",
-        AGENT + "installed/runners.py",
-        "        if self.forced:\n            return self.own.get(sha256)\n",
-        "",
-        (CORE + "runners.py::test_a_forced_command_takes_no_runner_from_the_root_folder",),
-    ),
-    Mutation(
-        "golden check",
-        AGENT + "checks/verify.py",
-        '"ok": not failed,',
-        '"ok": True,',
-        (CORE + "work.py::test_wrong_answers_and_files_that_do_not_load_are_remembered",),
-    ),
-    Mutation(
-        "gate: an accuracy passes what is less exact",
-        HOST + "deploy/gate.py",
-        "if not low or limited:",
-        "if True:",
-        ("tests/host/test_host_gate.py",),
-    ),
-    Mutation(
-        "gate: answers",
-        HOST + "deploy/gate.py",
-        "ok = verified.ok and",
-        "ok =",
-        ("tests/host/test_host_gate.py",),
-    ),
-    Mutation(
-        "gate: the source vouches, no incumbent",
-        HOST + "deploy/gate.py",
-        'check.name == f"accuracy against {SOURCE}" and',
-        "'accuracy against' in check.name and",
-        ("tests/host/test_host_gate.py",),
-    ),
-    Mutation(
-        "gate: limits",
-        HOST + "deploy/gate.py",
-        "ok=value <= limit,",
-        "ok=True,",
-        ("tests/host/test_host_gate.py",),
-    ),
-    Mutation(
-        "gate: accuracy",
-        HOST + "deploy/gate.py",
-        "ok=drop <= limit + 1e-9,",
-        "ok=True,",
-        ("tests/host/test_host_gate.py",),
-    ),
-    Mutation(
-        "gate: validity",
-        HOST + "deploy/gate.py",
-        "ok=not candidate.invalid,",
-        "ok=True,",
-        ("tests/host/test_host_gate.py",),
-    ),
-    Mutation(
-        "fsync of folders",
-        AGENT + "storage/files.py",
-        'self.step("fsync-folder", relative)\n            os.fsync(folder)\n\n    def make_folder',
-        'self.step("fsync-folder", relative)\n\n    def make_folder',
-        (HERE + "crash.py::test_a_sample_of_crashes",),
-    ),
-    Mutation(
-        "fsync of files",
-        AGENT + "storage/files.py",
-        'self.step("fsync", relative)\n        os.fsync(descriptor)',
-        'self.step("fsync", relative)',
-        (HERE + "crash.py::test_a_sample_of_crashes",),
-    ),
-    Mutation(
-        "watchdog",
-        AGENT + "lifecycle/deadline.py",
-        "        left = clock.left(deadline)\n        if left <= 0:",
-        "        left = 1.0\n        if left <= 0:",
-        (CORE + "trial.py::test_the_host_vanishing_in_a_hook_ends_hook_and_agent_and_the_watchdog_reverts",),
-    ),
-    Mutation(
-        "lock",
-        AGENT + "storage/state.py",
-        "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)",
-        "pass",
-        (HERE + "lock.py",),
-    ),
-    Mutation(
-        "compare-and-swap",
-        AGENT + "lifecycle/trial.py",
-        'if record["current"] != expected:',
-        "if False:",
-        (CORE + "trial.py::test_activation_is_compare_and_swap",),
-    ),
-    Mutation(
-        "lease",
-        AGENT + "storage/lease.py",
-        'if not lease or lease["txn"] != txn:\n        holder',
-        "if not lease:\n        holder",
-        (HERE + "machine.py::test_two_hosts_and_a_board_that_dies",),
-    ),
-    Mutation(
-        "deadline: time",
-        AGENT + "lifecycle/trial.py",
-        'if clock.left(trial["deadline"]) > 0 and trial["phase"] == "trial":',
-        'if trial["phase"] == "trial":',
-        (HERE + "machine.py::test_two_hosts_and_a_board_that_dies",),
-    ),
-    Mutation(
-        "deadline: another boot",
-        AGENT + "clock.py",
-        'if deadline["boot_id"] != boot_id():',
-        "if False:",
-        (CORE + "trial.py::test_a_reboot_ends_a_trial_whatever_time_it_had_left",),
-    ),
-    Mutation(
-        "recovery of a trial",
-        AGENT + "lifecycle/recovery.py",
-        'if trial and clock.left(trial["deadline"]) <= 0:',
-        "if False:",
-        (HERE + "crash.py::test_a_sample_of_crashes",),
-    ),
-    Mutation(
-        "links follow the state",
-        AGENT + "lifecycle/recovery.py",
-        "if found != wanted:",
-        "if False:",
-        (HERE + "crash.py::test_a_sample_of_crashes",),
-    ),
-    Mutation(
-        "prune keeps what is needed",
-        AGENT + "installed/releases.py",
-        'ends = [record["current"], record["last_good"]] + ([trial["from"], trial["to"]] if trial else [])',
-        'ends = [record["last_good"]] + ([trial["from"]] if trial else [])',
-        (HERE + "machine.py::test_two_hosts_and_a_board_that_dies",),
-    ),
-    Mutation(
-        "what is known good is committed",
-        AGENT + "storage/state.py",
-        "return put_right(state)",
-        "return state",
-        (CORE + "trial.py::test_a_known_good_release_that_an_older_agent_left_on_trial_comes_back",),
-    ),
-    Mutation(
-        "a trial leaves no mark on what was committed",
-        AGENT + "lifecycle/trial.py",
-        'if about and about["state"] != "committed":',
-        "if about:",
-        (CORE + "trial.py::test_a_release_that_was_committed_stays_so_after_a_trial_that_nobody_committed",),
-    ),
-    Mutation(
-        "reserve for a revert",
-        AGENT + "lifecycle/trial.py",
-        "self.files.remove_file(release_files.RESERVE)",
-        "pass",
-        (HERE + "full_disk.py",),
-    ),
-    Mutation(
-        "telling the application of a revert",
-        AGENT + "lifecycle/trial.py",
-        "        if moved:",
-        "        if False:",
-        (HERE + "crash.py::test_a_sample_of_crashes",),
-    ),
-    Mutation(
-        "doubt after a failed fsync",
-        AGENT + "storage/state.py",
-        "self.doubt = True",
-        "self.doubt = False",
-        (HERE + "errors.py::test_a_sample_of_disk_errors",),
-    ),
-    Mutation(
-        "a failure is held against its runner alone",
-        AGENT + "installed/releases.py",
-        'part, now = ("runner", runner) if entry["hooks"] is None else ("hooks", hooks)',
-        'part, now = ("artifact", artifact) if entry["hooks"] is None else ("hooks", hooks)',
-        (CORE + "runners.py::test_what_failed_on_one_runner_is_tried_on_another",),
-    ),
-    Mutation(
-        "the code that converts is in the cache key",
-        HOST + "compile/cache_key.py",
-        '"code": fingerprint(),',
-        '"code": "",',
-        ("tests/compile/test_compile_fingerprint.py::test_an_edited_file_is_another_key_and_converts_again",),
-    ),
-    Mutation(
-        "the state folder is the user's own",
-        HOST + "config/home.py",
-        "path.mkdir(mode=0o700, exist_ok=True)",
-        "path.mkdir(exist_ok=True)",
-        ("tests/host/test_host_home.py",),
-    ),
-    *(Mutation(*one) for one in OF_THE_VERDICT),
-]
+LISTS = (OF_THE_BOARD, OF_CAPS, OF_THE_VERDICT, OF_THE_CONFINEMENT, OF_SOURCES)
+MUTATIONS = [Mutation(*one) for listed in LISTS for one in listed]
 
 
 def copy(folder: Path) -> None:

@@ -36,6 +36,8 @@ Legal disks are too many to try all: what was tried is counted, no more is claim
 - **Links**: a proxy delays, throttles, cuts and stalls a real SSH connection.
 - **Machines**: an emulated arm64 machine with its own kernel and ext4; its emulator is killed to cut its power, and its kernel's netem loses,
   delays and reorders packets, both ways.
+- **Random kills**: two boards over real sshd, two models on each; deployments, rollbacks, benchmarks and provisions, in each of which the host,
+  the agent, its child, a watchdog or the SSH session is killed at a random moment. `current` is read all along.
 - **Safeguards switched off**: the list that proves that the tests look; each loss was noticed.
 """
 

@@ -6,6 +6,7 @@ step, on the real agent and a real folder. 5 is in test_reliability_full_disk, 9
 """
 
 import os
+import shutil
 
 import pytest
 from crashing import scene
@@ -26,6 +27,34 @@ CHANGES = {
     "prune": 30,
     "end": 6,
 }  # about as many has each
+
+
+def folder_for_current(root):
+    if os.path.lexists(root + "/models/m/current"):
+        os.unlink(root + "/models/m/current")
+    os.mkdir(root + "/models/m/current")
+
+
+def file_for_a_folder(root):
+    shutil.rmtree(root + "/results")
+    with open(root + "/results", "w") as file:
+        file.write("mine")
+
+
+def pipe_in_a_folder(root):
+    os.mkfifo(root + "/hooks/pipe")
+
+
+def pipe_for_a_guard(root):
+    os.mkfifo(root + "/guard.json")
+
+
+DAMAGE = {
+    "current is a folder": folder_for_current,
+    "results is a file": file_for_a_folder,
+    "a pipe among hooks": pipe_in_a_folder,
+    "a pipe for the guard": pipe_for_a_guard,
+}
 
 
 class Board(RuleBasedStateMachine):
@@ -81,7 +110,7 @@ class Board(RuleBasedStateMachine):
     # -- sessions, time, reboots -----------------------------------------------------------------------
 
     def session(self, host):
-        """The host's commands; a session is opened where there is none. Opening one ends what is late."""
+        """The host's commands; opens a session if there is none, which ends overdue trials."""
         if host not in self.sessions:
             self.sessions[host] = self.world.start()
             if self.trial and not self.on_time():
@@ -316,6 +345,15 @@ class Board(RuleBasedStateMachine):
         self.world.end(self.world.start())
         self.agree(txn, what, answer)
 
+    # -- damage ------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.known)
+    @rule(host=HOSTS, how=st.sampled_from(sorted(DAMAGE)))
+    def somebody_damages_the_board(self, host, how):
+        """On a copy of the board: a session starts all the same, says what it found, and a repair puts it right."""
+        with self.world.copied(reboot=False):
+            damaged_and_repaired(self.world, how)
+
     # -- a way out of every state ------------------------------------------------------------------------
 
     @precondition(lambda self: self.known)
@@ -391,6 +429,45 @@ class Board(RuleBasedStateMachine):
             assert current == self.good and record["trial"] is None, "an uncommitted release is current"
         for txn, outcome in self.settled.items():
             assert dict(state["outcomes"]).get(txn) == outcome, "an outcome was forgotten"
+
+
+def damaged_and_repaired(world, how, other=None):
+    """A session after a damage, a repair (planned, then done), and the board as the state says.
+
+    Args:
+        other: deployed as another model while the damage is there.
+    """
+    good = world.state()["models"]["m"]["known_good"]
+    DAMAGE[how](world.root)
+    session = world.start()
+    commands = session[1]
+    assert isinstance(commands.prune(1000, True), dict) and commands.facts()
+    if other:
+        assert scene.deploy(commands, other, model="n") == scene.current(commands, "n")
+    planned = commands.repair(True)
+    done = commands.repair(False)
+    assert planned["done"] == done["done"] != [] and done["left"] == [], (how, planned, done)
+    moved = [line for line in done["done"] if "moved to" in line]
+    assert len(moved) == len(os.listdir(world.root + "/aside")) == 1, done
+    assert commands.status(files=True)["damage"] == [] and commands.repair(False) == {"done": [], "left": []}
+    record = world.state()["models"]["m"]
+    assert scene.current(commands) == record["current"] and record["known_good"] == good
+    world.end(session)
+
+
+@pytest.mark.parametrize("how", sorted(DAMAGE))
+def test_damage_to_another_model_stops_nothing(how, survived):
+    world = World()
+    try:
+        session = world.start()
+        for tag in "ab":
+            scene.deploy(session[1], tag)
+        scene.deploy(session[1], "a", model="n")
+        world.end(session)
+        damaged_and_repaired(world, how, "b")
+    finally:
+        world.close()
+    survived("State machine: damage by hand, repaired")
 
 
 def record_outcomes(world):

@@ -1,8 +1,9 @@
-"""The safeguards of the verdict on a board's answers, as `mutations.Mutation` has them: name, file, old, new, tests."""
+"""The safeguards of the verdict on answers, a board's and the host's, as `mutations.Mutation` has them: name, file, old, new, tests."""
 
 from __future__ import annotations
 
-AGENT = "agent/edgewright_agent/"
+AGENT, JUDGES = "agent/edgewright_agent/", "host/edgewright/compile/quality/verdict/"
+RULES = "tests/verdict/test_verdict_"
 CORE, MEASURE = "tests/agent_core/test_agent_core_", "tests/agent_measure/test_measure_"
 
 OF_THE_VERDICT: list[tuple[str, str, str, str, tuple[str, ...]]] = [
@@ -103,5 +104,40 @@ OF_THE_VERDICT: list[tuple[str, str, str, str, tuple[str, ...]]] = [
         "if self.wrong or any(axis.over() for axis in self.axes):",
         "if self.wrong or self.low() or any(axis.over() for axis in self.axes):",
         (MEASURE + "verdict.py::test_what_is_low_does_not_hide_what_is_lost_or_wrong_in_a_later_golden",),
+    ),
+    (
+        "an output follows what its source changes",
+        JUDGES + "judge.py",
+        "still=noise > following,",
+        "still=False,",
+        (RULES + "following.py::test_a_small_change_on_a_large_mean_is_followed",),
+    ),
+    (
+        "halves do not hide a small change",
+        JUDGES + "whole.py",
+        "return min(allowed + share, max(last + share, self.signal / 10 ** (_BLIND_DB / 10)))",
+        "return allowed + share",
+        (RULES + "following.py::test_a_small_change_on_a_large_mean_is_followed",),
+    ),
+    (
+        "a class that is never chosen is lost",
+        JUDGES + "choices.py",
+        "if there >= _FEW and _surely_below(int(there), float(kept))",
+        "if False",
+        (RULES + "choices.py::test_other_choices_and_lost_classes_are_counted",),
+    ),
+    (
+        "other choices do not prove a coarse artifact",
+        JUDGES + "fresh_samples.py",
+        "still=judged.still and (judged.blind or not proven),",
+        "still=judged.still and judged.blind,",
+        (RULES + "choices.py::test_kept_choices_prove_more_than_a_figure",),
+    ),
+    (
+        "boards keep near in slices",
+        JUDGES + "slices.py",
+        "np.maximum(near, self.floor)",
+        "np.inf",
+        (RULES + "following.py::test_a_board_keeps_near_in_every_slice",),
     ),
 ]

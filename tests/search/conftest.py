@@ -16,10 +16,11 @@ def outlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder: outlier.onnx, images.npz (calibration), labelled.npz (evaluation, labels by the net itself).
 
     The second convolution has large weights on a channel that is always zero. They cost nothing in floats, but they
-    decide the scale of the 8-bit weights of that layer, and leave hardly a bit to the others.
+    decide the scale of the 8-bit weights of that layer, and leave few bits to the others: int8 follows the source as
+    closely as the verdict requires (17 of 15 dB), but loses more accuracy than the tests allow.
     """
     place = tmp_path_factory.mktemp("outlier")
-    write_net(place / "outlier.onnx", outlier=24.0)
+    write_net(place / "outlier.onnx", outlier=8.0)
     write_data(place)
     return place
 
@@ -55,7 +56,7 @@ net = tf.keras.Model(image, L.Dense(6, kernel_initializer="he_normal", name="den
 images = np.random.default_rng(12).normal(size=(448, 1, 12, 12, 3)).astype("float32")
 bias = np.zeros(8, "float32"); bias[0] = -9
 net.get_layer("conv0").bias.assign(bias)
-kernel = net.get_layer("conv1").kernel.numpy(); kernel[:, :, 0] = 24
+kernel = net.get_layer("conv1").kernel.numpy(); kernel[:, :, 0] = 9
 net.get_layer("conv1").kernel.assign(kernel)
 net.get_layer("dense").bias.assign(-net(images[:, 0]).numpy().mean(0))  # else one class wins always
 net.save(place / "outlier.keras")

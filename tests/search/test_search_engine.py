@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edgewright.cli.views.search import nothing_made
+from edgewright.api.precision_search import nothing_made
 from edgewright.compile.graph.float_groups import Keepable
 from edgewright.errors import Exit
 from edgewright.measure.search import engine, fallback

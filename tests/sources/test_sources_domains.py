@@ -253,7 +253,7 @@ def known(workers: Workers, path: Path) -> dict[str, InputDomain | None]:
     inputs, _ = workers.call(
         framework, "edgewright.compile.tasks.source", "read_the_model", source=ref, samples=SampleSet()
     )
-    found = workers.call(framework, "edgewright.compile.tasks.source", "input_domains", source=ref)
+    found = workers.call(framework, "edgewright.compile.tasks.source", "domains_of_inputs", source=ref)
     names = [spec.name.removeprefix("serving_default_").removesuffix(":0") for spec in inputs]
     return dict(zip(names, found, strict=True))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.compile.inspection import graph_def, graph_flow
+from edgewright.compile.inspection import graph_def, graph_flow, model_trust
 from edgewright.compile.recognition import recognise
 from edgewright.errors import ModelError
 
@@ -85,6 +85,7 @@ def test_frozen_graphs_that_reach_beyond_the_model(tmp_path: Path, name: str) ->
         recognise(path)
     assert refused.value.code == "model-refused"
     assert "export the inference function alone" in refused.value.hint
+    assert recognise(path, trusted=True).source.format == "frozen"
 
 
 @pytest.mark.parametrize("name", DAMAGED)
@@ -325,3 +326,10 @@ def test_what_a_graph_runs_has_its_stand_ins_and_gradients_but_no_idle_function(
     library += function("slope", node("a", "Save")) + field(2, field(1, "called") + field(2, "slope"))
     run = graph_flow.run_by(*graph_def.graph(memoryview(graph(*PLAIN, calling, functions=library))))
     assert {one.op for one in run} == {"Placeholder", "Relu", "PartitionedCall", "RestoreV2", "Save"}
+
+
+def test_nothing_is_trusted_unless_the_user_says_so() -> None:
+    assert not model_trust.trusted()
+    with model_trust.trusting(True):
+        assert model_trust.trusted()
+    assert not model_trust.trusted()

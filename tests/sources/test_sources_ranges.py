@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flat_requests import compile_request
 
-from edgewright.cli.answer import Answer
+from edgewright.api.results import BoardAnswer
 from edgewright.cli.views.artifact import data_rows
 from edgewright.cli.views.infer import show
 from edgewright.compile.data import input_ranges
@@ -22,12 +22,11 @@ from edgewright.compile.data.input_domains import InputDomain
 from edgewright.compile.pipeline import compile_model
 from edgewright.compile.quality import metrics
 from edgewright.compile.workers.pool import Workers
-from edgewright.deploy.board_scoring import Scoring
+from edgewright.deployments.board_scoring import Scoring
 from edgewright.errors import ProtocolError
 from edgewright.measure import infer
 from edgewright.measure.release_manifest import of
 from edgewright.nouns.artifact import Artifact, Calibration, TensorSpec
-from edgewright.nouns.board import Board
 from edgewright.nouns.project import Budget
 from edgewright.wire.answers import Inferred, Result
 from edgewright.wire.commands import Infer
@@ -139,7 +138,7 @@ def test_infer_says_that_inputs_leave_the_range(place: Path, made: Made) -> None
 
 def test_people_and_programs_see_the_warning_of_infer(capsys: pytest.CaptureFixture[str]) -> None:
     one = infer.Inference({"y": np.zeros(1)}, 1.0, "v1", "r", "cpu", (), ["input x goes from 9 to 9"])
-    show([Answer(Board(name="b", address="local:"), one, None)])
+    show([BoardAnswer(board="b", result=one)])
     assert capsys.readouterr().out.splitlines()[-1] == "  warning: input x goes from 9 to 9"
     assert one.record().warnings == ("input x goes from 9 to 9",)
 
@@ -209,6 +208,11 @@ def test_ranges_without_an_end_are_written_too() -> None:
     ]
 
 
+ONE = io.BytesIO()  # an input
+np.savez(ONE, input_0=np.zeros((1, 3), np.float32))
+ONE = ONE.getvalue()
+
+
 class Answering:
     """A session whose board answers an inference."""
 
@@ -219,10 +223,10 @@ class Answering:
         result = Result(result="1-outputs", sha256="0" * 64, size=1)
         return Inferred(outputs=result, ms=(1.0,), release="v1-00000000", runtime="r 1", accelerator="cpu")
 
-    def get(self, result: object) -> bytes:
+    def get_file(self, result: object, *, most: int) -> io.BytesIO:
         buffer = io.BytesIO()
         np.savez(buffer, output_0=np.zeros((1, 1, 6), np.float32))
-        return buffer.getvalue()
+        return buffer
 
     def facts(self) -> SimpleNamespace:
         return SimpleNamespace(simulated=())
@@ -231,16 +235,16 @@ class Answering:
 def test_an_error_of_this_machine_is_not_blamed_on_the_board(
     monkeypatch: pytest.MonkeyPatch, place: Path, made: Made
 ) -> None:
-    found = infer.run_on(Answering(), "m", None, b"")  # type: ignore[arg-type]
+    found = infer.run_on(Answering(), "m", None, ONE)  # type: ignore[arg-type]
     assert found.warnings == () and list(found.outputs) == ["output_0"]
     manifest = made("int8", calibration=place / "data.npz").manifest
 
     def broken(about: object, inputs: bytes) -> list[str]:
-        raise ValueError(inputs)
+        raise ValueError("mine")
 
     monkeypatch.setattr(infer, "outside", broken)
     with pytest.raises(ValueError, match="mine"):
-        infer.run_on(Answering(), "m", None, b"mine", about=of(manifest))  # type: ignore[arg-type]
+        infer.run_on(Answering(), "m", None, ONE, about=of(manifest))  # type: ignore[arg-type]
 
 
 def test_answers_of_another_shape_than_the_manifests_are_the_boards_fault(place: Path, made: Made) -> None:
@@ -248,4 +252,4 @@ def test_answers_of_another_shape_than_the_manifests_are_the_boards_fault(place:
     other = msgspec.structs.replace(manifest.outputs[0], shape=(1, 7))
     manifest = msgspec.structs.replace(manifest, outputs=(other,))
     with pytest.raises(ProtocolError, match="not understood"):
-        infer.run_on(Answering(), "m", None, b"", about=of(manifest))  # type: ignore[arg-type]
+        infer.run_on(Answering(), "m", None, ONE, about=of(manifest))  # type: ignore[arg-type]

@@ -223,6 +223,32 @@ def test_a_keras_file_has_all_of_its_weights(tmp_path: Path, how: str) -> None:
         open_file(tmp_path / "net.h5", {})
 
 
+@pytest.mark.parametrize("reads", ["weights elsewhere", "a vocabulary"])
+def test_a_keras_3_file_reads_no_other_file(tmp_path: Path, reads: str) -> None:
+    import h5py
+
+    from edgewright.compile.sources.keras_file import open_file
+
+    path, layers = tmp_path / "net.keras", []
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        if reads == "weights elsewhere":
+            file["kernel"] = h5py.ExternalLink("/etc/secret.h5", "/kernel")
+    if reads == "a vocabulary":
+        layers = [{"class_name": "StringLookup", "config": {"name": "words", "vocabulary": "/etc/passwd"}}]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "config.json", json.dumps({"class_name": "Sequential", "config": {"layers": layers}})
+        )
+        archive.writestr("model.weights.h5", (tmp_path / "weights.h5").read_bytes())
+    message = {
+        "weights elsewhere": "has weights in another file: net.keras: kernel",
+        "a vocabulary": "has layers that read other files: net.keras: words",
+    }[reads]
+    with pytest.raises(ModelError, match=message) as caught:
+        open_file(path, {})
+    assert "--trust-model" in caught.value.hint
+
+
 @pytest.mark.slow
 def test_programs_with_code_are_not_opened(tmp_path: Path) -> None:
     """Attacks on a file that torch wrote: they run code when torch alone opens them, and the worker does not open them."""

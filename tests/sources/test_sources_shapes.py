@@ -135,4 +135,4 @@ def test_a_single_value_is_no_data(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", labels=np.array(3))
     with pytest.raises(DataError, match=r"data\.npz labels is a single value") as caught:
         array_rows(tmp_path / "data.npz", "labels")
-    assert caught.value.hint == "give one row a sample"
+    assert caught.value.hint == "give one row per sample"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from flat_requests import compile_request
 
-from edgewright.cli import options
+from edgewright.api.models import model_request
+from edgewright.cli.project_source import ModelOptions
 from edgewright.compile.inspection import tflite_file
 from edgewright.compile.open_inputs import decided
 from edgewright.compile.pipeline import compile_model, plan
@@ -123,8 +124,8 @@ def test_which_is_chosen() -> None:
 
 
 def test_it_is_given_on_the_command_line_or_in_the_project_file(tmp_path: Path) -> None:
-    given = options.conversion(None, None, None, None, None, "detect")
-    assert given == {"ends": Ends(signature="detect")}
+    given = ModelOptions(signature="detect").options(None)
+    assert model_request(tmp_path, **given).model.conversion.ends == Ends(signature="detect")
     file = tmp_path / "edgewright.toml"
     file.write_text('schema = 1\nname = "net"\nmodel = "net"\n[conversion.ends]\nsignature = "detect"\n')
     assert project.load(file).file.conversion.ends == Ends(signature="detect")

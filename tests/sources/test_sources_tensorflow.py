@@ -176,9 +176,9 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [
-        ("own.keras", "model-custom-layer", "Keras file has layers of its author's own: Twice"),
-        ("keras_own.h5", "model-custom-layer", "Keras file has layers of its author's own: Twice"),
-        ("tf_keras_own.h5", "model-custom-layer", "Keras file has layers of its author's own: Twice"),
+        ("own.keras", "model-custom-layer", "Keras file has custom layers: Twice"),
+        ("keras_own.h5", "model-custom-layer", "Keras file has custom layers: Twice"),
+        ("tf_keras_own.h5", "model-custom-layer", "Keras file has custom layers: Twice"),
         ("lambda.keras", "model-refused", "Keras file holds Python code, a lambda layer"),
         ("keras_lambda.h5", "model-refused", "Keras file holds Python code, a lambda layer"),
         ("tf_keras_lambda.h5", "model-refused", "Keras file holds Python code, a lambda layer"),

@@ -9,7 +9,7 @@ import pytest
 
 from edgewright import targets
 from edgewright.config import profiles
-from edgewright.deploy import preflight, runtime_caps
+from edgewright.deployments import preflight, runtime_caps
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.facts import Facts, LibcFacts, PythonFacts, RuntimeFact
 from edgewright.runtimes import install

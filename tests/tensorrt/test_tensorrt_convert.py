@@ -12,7 +12,7 @@ from edgewright import targets
 from edgewright.compile.pipeline import compile_model
 from edgewright.compile.sources import onnx_session
 from edgewright.config import profiles
-from edgewright.deploy.runtime_caps import compile_for
+from edgewright.deployments.runtime_caps import compile_for
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.conversion import Conversion
 

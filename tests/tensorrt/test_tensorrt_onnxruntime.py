@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgewright import targets
-from edgewright.deploy import gate
+from edgewright.deployments import gate
 from edgewright.nouns.project import Budget
 from edgewright.wire.answers import Result, Verdict
 from edgewright_targets._cuda import device
@@ -150,7 +150,11 @@ def test_the_gate_refuses_a_layer_that_ran_elsewhere_than_the_budget_says():
     assert not unknown.ok and "asked cuda for every layer, but the runtime did not tell" in unknown.note
     assert gate.placement(verified(placement=None), Budget()) is None
     measured = SimpleNamespace(
-        accelerator="cpu", invalid=(), latency=SimpleNamespace(p50=1, p95=1), peak_rss_mb=1.0
+        accelerator="cpu",
+        invalid=(),
+        latency=SimpleNamespace(p50=1, p95=1),
+        peak_process_mb=2.0,
+        model_memory_mb=1.0,
     )
     checks = gate.performance(measured, None, 1, budget)
     assert "asked cuda, ran on cpu" in gate.refusal(checks)

@@ -21,9 +21,11 @@ from edgewright.precisions import PRECISIONS
 
 
 @pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+def workers(
+    tmp_path_factory: pytest.TempPathFactory, worker_folders: dict[str, list[Path]]
+) -> Iterator[Workers]:
     """Worker processes that a module's tests share."""
-    with Workers(tmp_path_factory.mktemp("log") / "convert.log") as running:
+    with Workers(tmp_path_factory.mktemp("log") / "convert.log", **worker_folders) as running:
         yield running
 
 

@@ -60,3 +60,11 @@ def test_numbers_that_do_not_fit_are_refused(
     with pytest.raises(ConversionError, match=r"^input time has numbers such as 1[678]") as refused:
         compile_model(request, workers=workers)
     assert refused.value.code == "beyond-32-bits"
+    request = compile_request(source=source, target="tflite", precision="fp32")
+    with pytest.raises(ConversionError) as refused:
+        compile_model(request, workers=workers)
+    assert refused.value.message == (
+        "onnx2tf computes whole numbers in 32 bits: input time may be beyond 2147483647, as the model takes its "
+        "remainder by 86400000"
+    )
+    assert refused.value.hint.startswith("give --calibration data that show how large it is")

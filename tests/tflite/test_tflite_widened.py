@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.compile.workers.pool import Workers
+from edgewright.compile.workers.pool import Workers, as_user
 from edgewright.nouns.artifact import Artifact
 from edgewright.precisions import limits
 from edgewright_targets.tflite import graph
@@ -48,7 +48,7 @@ def write(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, workers: Workers) -> Path:
     made = tmp_path_factory.mktemp("narrow")
-    workers.call("tensorflow", __name__, "write", folder=made)
+    workers.call(as_user("tensorflow"), __name__, "write", folder=made)
     return made
 
 

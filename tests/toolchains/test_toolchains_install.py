@@ -18,7 +18,7 @@ from edgewright.cli.main import main
 from edgewright.compile.toolchains import environments
 from edgewright.compile.toolchains.environments import TOOLCHAINS, Toolchain
 from edgewright.errors import ConversionError, UsageError
-from edgewright.nouns.progress import Step
+from edgewright.nouns.progress import ProgressEvent
 
 TINY = Toolchain(
     name="tiny", title="one small module", pythons="3.6-3.99", machines=("x86_64", "aarch64"),
@@ -110,7 +110,7 @@ def test_of_two_that_remove_an_environment_one_did_it(tiny: Toolchain) -> None:
 def test_an_environment_is_whole_or_absent_and_follows_the_pins(
     tiny: Toolchain, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(step: Step) -> None:
+    def stop(step: ProgressEvent) -> None:
         if step.detail.startswith("six"):
             raise KeyboardInterrupt
 
@@ -119,7 +119,7 @@ def test_an_environment_is_whole_or_absent_and_follows_the_pins(
     assert {path.name for path in (home / "toolchains").iterdir()} == {"tiny.lock"}
     (home / "toolchains" / ".tiny-killed").mkdir()  # as a process that was killed leaves it
 
-    seen: list[Step] = []
+    seen: list[ProgressEvent] = []
     made = environments.install("tiny", progress=seen.append)
     assert made.state == "ready"
     assert made.versions == {"six": "1.16.0"}

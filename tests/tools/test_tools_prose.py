@@ -81,6 +81,20 @@ def test_every_phrase_is_found_by_itself(prose: ModuleType) -> None:
         assert [one[1] for one in prose.found_in(f"It {phrase} x")] == [phrase]
 
 
+def test_rooms_that_were_rewritten_are_checked_for_more(
+    prose: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(prose, "ROOT", tmp_path)
+    text = '"""One line a\nsample, for a person: it is told."""\n'
+    for name in ("benchmarks/truth/layer.py", "host/new.py"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+    assert prose.main([str(tmp_path / "benchmarks")]) == 1
+    assert found(capsys) == ["2 'told'"]
+    assert prose.main([str(tmp_path / "host")]) == 1
+    assert found(capsys) == ["1 'One line a sample'", "2 'for a person'", "2 'told'"]
+
+
 def test_the_repository_is_checked(prose: ModuleType) -> None:
     names = {str(file.relative_to(prose.ROOT)) for file in prose.files([])}
     assert {

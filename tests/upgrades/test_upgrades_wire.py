@@ -56,6 +56,16 @@ def test_what_the_old_agent_does_not_know_is_refused_with_a_hint(board, kit):
         assert not one.call(commands.Status()).problem
 
 
+@pytest.mark.parametrize(
+    "arguments", [("status", "--verify"), ("fleet", "repair"), ("fleet", "repair", "--dry-run")]
+)
+def test_what_a_user_asks_of_an_agent_too_old_for_it_is_one_line_with_a_hint(board, kit, arguments):
+    with board.forced((kit.OLD / "agent.pyz").read_bytes()):
+        ran = kit.run(*arguments, board.name)
+    assert ran.code != 0 and "administrator" in ran.out + ran.err, ran.out + ran.err
+    assert "internal error" not in ran.out + ran.err and "Traceback" not in ran.out + ran.err
+
+
 class Invented(commands.Command[Nothing], frozen=True, kw_only=True):
     """A command of a newer edgewright."""
 

@@ -41,9 +41,9 @@ def test_what_is_right_on_other_samples_is_not_lost() -> None:
     assert [one.at for one in found.suspects] == [1, 3]
     again = others + noise * draw.normal(size=others.shape)
     again[:, 3] = 0
-    sure = fresh_samples.lost({2: found}, rows(others, again))
-    assert [(one.axis, one.at) for one in sure[2]] == [(0, 3)]
-    assert -1 < sure[2][0].signal_db <= 0
+    sure = fresh_samples.evidence({2: found}, INT8, rows(others, again))
+    assert [(one.axis, one.at) for one in sure[2].suspects] == [(0, 3)]
+    assert -1 < sure[2].suspects[0].signal_db <= 0
 
 
 def test_an_answer_that_is_not_finite_clears_nothing() -> None:
@@ -53,8 +53,8 @@ def test_an_answer_that_is_not_finite_clears_nothing() -> None:
     answered[:, 3] = 0
     again = others.copy()
     again[:, 3] = np.nan
-    sure = fresh_samples.lost({2: suspected(goldens, answered)}, rows(others, again))
-    assert [(one.axis, one.at) for one in sure[2]] == [(0, 3)]
+    sure = fresh_samples.evidence({2: suspected(goldens, answered)}, INT8, rows(others, again))
+    assert [(one.axis, one.at) for one in sure[2].suspects] == [(0, 3)]
 
 
 def test_what_other_samples_do_not_show_is_not_lost() -> None:
@@ -65,7 +65,7 @@ def test_what_other_samples_do_not_show_is_not_lost() -> None:
     found = suspected(goldens, answered)
     others = draw.normal(size=(64, 4))
     others[:, 3] = 0.5
-    assert fresh_samples.lost({2: found}, rows(others, others + 1))[2] == ()
+    assert fresh_samples.evidence({2: found}, INT8, rows(others, others + 1))[2].suspects == ()
 
 
 def test_a_whole_output_is_asked_again_too() -> None:
@@ -74,8 +74,8 @@ def test_a_whole_output_is_asked_again_too() -> None:
     found = suspected(goldens, np.full_like(goldens, 1013))
     assert [one.axis for one in found.suspects] == [None]
     others = 1013 + draw.normal(size=(64, 1))
-    assert fresh_samples.lost({2: found}, rows(others, others))[2] == ()
-    assert len(fresh_samples.lost({2: found}, rows(others, others * 0 + 1013))[2]) == 1
+    assert fresh_samples.evidence({2: found}, INT8, rows(others, others))[2].suspects == ()
+    assert len(fresh_samples.evidence({2: found}, INT8, rows(others, others * 0 + 1013))[2].suspects) == 1
 
 
 def test_goldens_are_no_fresh_samples_and_memory_has_an_end(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import coarse_models
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -19,6 +21,7 @@ from edgewright.compile.pipeline import compile_model
 from edgewright.compile.quality import artifact_check
 from edgewright.compile.quality.artifact_check import Checked, Subject
 from edgewright.compile.quality.verdict.refusal import Unlike
+from edgewright.compile.tasks import source
 from edgewright.compile.tasks.source import SourceRef
 from edgewright.compile.workers.pool import Workers
 from edgewright.nouns.artifact import Artifact
@@ -133,3 +136,34 @@ def test_class_numbers_are_counted(folder: Path, workers: Workers) -> None:
     assert verdict.equal is not None and 0.9 < verdict.equal < 1
     assert verdict.limits.unequal == 68  # of 16 x 64: 51 are 5 %, and so many more are no proof
     assert (verdict.sqnr_db, verdict.limits.noise, verdict.limits.slices) == (None, None, ())
+
+
+def test_an_artifact_stays_open_for_more_samples(
+    artifact: Artifact, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = importlib.import_module(targets.module_name(targets.load("onnxruntime").runs_on_host))
+    loaded, load = [], runner.load
+    monkeypatch.setattr(runner, "load", lambda *given: loaded.append(given[0]) or load(*given))
+    manifest = msgspec.to_builtins(artifact.manifest)
+    place = shutil.copytree(artifact.folder, tmp_path / "copy")
+    with np.load(folder / "images.npz") as archive:
+        sample = [archive[name][0] for name in archive.files]
+
+    def answer() -> np.ndarray:
+        ((found,),) = source.artifact_answers(runner.__name__, place, manifest, [sample])
+        return found
+
+    first = answer()
+    (place / "fresh.npz").touch()  # references for it lie beside it
+    assert np.array_equal(first, answer())
+    assert len(loaded) == 1
+    entry = place / manifest["entry"]
+    model = onnx.load(str(entry))
+    model.graph.doc_string = "another file"
+    onnx.save(model, str(entry))
+    assert np.array_equal(first, answer())
+    assert len(loaded) == 2
+    source.close_artifact()
+    answer()
+    assert len(loaded) == 3
+    source.close_artifact()

@@ -1,1 +1,1 @@
-"""What this board is: hardware, sensors, its Python's own runtimes."""
+"""Facts about this board: hardware, sensors, and the runtimes in its Python."""

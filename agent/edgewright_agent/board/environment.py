@@ -1,4 +1,4 @@
-"""The state of the board before and after a measurement, and how much CPU others took during it."""
+"""Reads the state of the board before and after a measurement, and the CPU time that other processes took."""
 
 import os
 
@@ -7,7 +7,7 @@ from edgewright_agent.board import sensors
 
 
 def read() -> "shapes.Result":
-    """An Environment (see `edgewright.nouns.measurement`) as a dict, without `contention`."""
+    """Read an Environment (see `edgewright.nouns.measurement`) as a dict, without `contention`."""
     flags = sensors.throttled_flags()
     return {
         "throttled": None if flags is None else bool(flags & sensors.THROTTLED_NOW),
@@ -34,7 +34,7 @@ def cpu_clock() -> "shapes.Clock | None":
 
 
 def contention(start: "shapes.Clock | None", end: "shapes.Clock | None") -> "float | None":
-    """Share (0..1) of all CPUs' time that others had between two `cpu_clock`s, or None."""
+    """The share (0..1) of all CPU time that other processes used between two `cpu_clock`s, or None."""
     if start is None or end is None or end[1] <= start[1]:
         return None
     others = (end[0] - start[0]) - (end[2] - start[2])

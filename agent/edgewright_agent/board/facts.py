@@ -1,4 +1,4 @@
-"""Reads what this board is and has. An unknown fact is empty; nothing here raises."""
+"""Reads the facts of this board. An unknown fact is empty; nothing here raises."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from edgewright_agent.protocol import loads
 from edgewright_agent.storage import root as roots
 
 GPU_NODES = "/dev/nvhost*gpu*", "/dev/nvgpu*", "/dev/nvidia[0-9]*"
-SUBSTITUTES = "facts.json"  # in the root folder: an administrator's word on what this board is
+SUBSTITUTES = "facts.json"  # in the root folder: facts that an administrator overrides
 SUBSTITUTABLE = {
     "model": str,
     "arch": str,
@@ -28,12 +28,12 @@ SUBSTITUTABLE = {
 def read(
     root: "str", runtimes: "list[shapes.RuntimeFact]", names: "tuple[str, ...] | None" = ()
 ) -> "shapes.Result":
-    """All facts of this board.
+    """Read all facts of this board.
 
     Args:
         root: absolute root folder.
         runtimes: the provisioned runtimes, dicts with `ref`, `name`, `target`, `version`.
-        names: distributions that are runtimes where the board's own Python has them; None: those of old hosts.
+        names: distributions of the board's own Python that count as runtimes; None: the list of old hosts.
 
     Returns:
         dict as `edgewright.nouns.facts.Facts`, without `guard`.
@@ -55,9 +55,9 @@ def read(
         numpy=system.distributions().get("numpy", ""),
         root=root,
         root_problem=roots.problem(root),
-        board_id=read_text(os.path.join(root, "board_id")) or "",
+        board_id=roots.read_text(os.path.join(root, "board_id")).strip(),
     )
-    return substitute(facts, read_text(os.path.join(root, SUBSTITUTES)))
+    return substitute(facts, roots.read_text(os.path.join(root, SUBSTITUTES)))
 
 
 def _machine(told: "shapes.Told") -> "shapes.Result":
@@ -92,7 +92,7 @@ def _disk(root: "str") -> "dict[str, int]":
         disk = os.statvfs(root)
     except OSError:
         return {"disk_free_bytes": 0, "disk_free_inodes": 0}
-    # some file systems count no inodes and say 0 of 0
+    # some file systems do not count inodes and report 0 of 0
     inodes = disk.f_favail if disk.f_files else sys.maxsize
     return {"disk_free_bytes": disk.f_bavail * disk.f_frsize, "disk_free_inodes": inodes}
 
@@ -108,7 +108,7 @@ def _plain(runtime: "shapes.RuntimeFact") -> "shapes.RuntimeFact":
 
 
 def serial(hardware_serial: "str | None", machine_id: "str | None") -> "str":
-    """The hardware's serial number, else a hash of the machine id, which is not to be made public itself."""
+    """The hardware's serial number, else a hash of the machine id, which must stay confidential."""
     if hardware_serial:
         return hardware_serial
     if not machine_id:
@@ -117,18 +117,18 @@ def serial(hardware_serial: "str | None", machine_id: "str | None") -> "str":
 
 
 def substitute(facts: "shapes.Result", text: "str | None") -> "shapes.Result":
-    """The facts with an administrator's substitutes, named in `simulated`. What decides about wheels stays.
+    """Replace facts by an administrator's substitutes and list them in `simulated`. Facts that select wheels stay.
 
     Args:
-        text: JSON of the substitutes, or None. What is not known, or not of its type, is passed over.
+        text: JSON of the substitutes, or None. Unknown keys and values of the wrong type are ignored.
     """
     try:
         found = loads(text) if text else {}
-    except (ValueError, RecursionError):
+    except ValueError:
         found = {}
     found = found if isinstance(found, dict) else {}
     taken = {key: value for key, value in found.items() if fits(key, value)}
-    told = found.get("simulated")  # facts that are read here, from files that stand for hardware
+    told = found.get("simulated")  # facts that were read from files that simulate hardware
     named = [name for name in told if name in SUBSTITUTABLE] if isinstance(told, list) else []
     merged = dict(facts)
     merged.update(taken, simulated=sorted(set(taken).union(named)))

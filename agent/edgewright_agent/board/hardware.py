@@ -1,4 +1,4 @@
-"""Parses text of the kernel and of tools into facts. Pure functions, except `said` and the call of musl's loader."""
+"""Parses output of the kernel and of tools into facts. Pure functions, except `said` and the call of musl's loader."""
 
 import os
 import platform
@@ -44,7 +44,7 @@ def fields(text: "str", name: "str") -> "list[str]":
 
 
 def parse_cpu(text: "str") -> "str":
-    """The CPU of `/proc/cpuinfo`: the model name on x86, on Arm the cores' names, joined by ` + `."""
+    """The CPU in `/proc/cpuinfo`: the model name on x86, the names of the cores joined by ` + ` on Arm."""
     makers, parts = fields(text, "CPU implementer"), fields(text, "CPU part")
     names = []
     for maker, part in zip(makers, parts):
@@ -61,12 +61,12 @@ def parse_cpu(text: "str") -> "str":
 
 
 def parse_cpuinfo_model(text: "str") -> "str":
-    """The board's name at the end of `/proc/cpuinfo`, where the kernel for Arm writes one."""
+    """The board's name at the end of `/proc/cpuinfo`, if the Arm kernel writes one."""
     return (fields(text, "Model") or [""])[0] if fields(text, "CPU part") else ""
 
 
 def meminfo_kb(text: "str", name: "str") -> "int":
-    """KiB of one line of `/proc/meminfo`, 0 where it is missing (MemAvailable before Linux 3.14)."""
+    """KiB of one line of `/proc/meminfo`, 0 if it is missing (MemAvailable before Linux 3.14)."""
     found = re.search(r"^%s:\s+(\d+) kB$" % name, text, re.MULTILINE)
     return int(found.group(1)) if found else 0
 
@@ -79,31 +79,31 @@ def parse_os_release(text: "str") -> "str":
 
 
 def parse_openssh(text: "str | None") -> "str":
-    """Version of OpenSSH, such as 8.4p1, in what `ssh -V` prints; empty for others."""
+    """The version of OpenSSH, such as 8.4p1, in the output of `ssh -V`; empty for other programs."""
     found = re.search(r"OpenSSH_([0-9][0-9A-Za-z.]*)", text or "")
     return found.group(1) if found else ""
 
 
 def parse_musl(text: "str | None") -> "str":
-    """Version in what musl's loader prints."""
+    """The version in the output of musl's loader."""
     found = re.search(r"^Version (\d[\d.]*)", text or "", re.MULTILINE)
     return found.group(1) if found else ""
 
 
 def parse_glibc(text: "str | None") -> "str":
-    """Version of `glibc 2.31`, or empty."""
+    """The version in text such as `glibc 2.31`, or empty."""
     found = re.match(r"glibc (\d[\d.]*)", text or "")
     return found.group(1) if found else ""
 
 
 def parse_jetpack(text: "str | None") -> "str":
-    """The release of Jetson's system in `/etc/nv_tegra_release`, such as R32.7.1: each JetPack has its own."""
+    """The Jetson Linux release in `/etc/nv_tegra_release`, such as R32.7.1: each JetPack has a different one."""
     found = re.match(r"# (R\d+) \(release\), REVISION: (\d[\d.]*)", text or "")
     return "%s.%s" % found.groups() if found else ""
 
 
 def said() -> "shapes.Told":
-    """What the kernel and this Python say of themselves, unlike what stands in files; `libc` is None without glibc."""
+    """Facts that the kernel and this Python report, not those in files; `libc` is None without glibc."""
     try:
         libc = os.confstr("CS_GNU_LIBC_VERSION")
     except (ValueError, OSError):
@@ -143,13 +143,13 @@ def _stderr(path: "str") -> "str":
 
 
 def platform_of(platform: "str", pointer_bytes: "int") -> "str":
-    """`sysconfig.get_platform()` set right: it names the kernel's machine, even in a 32-bit Python."""
+    """Correct `sysconfig.get_platform()`: it names the kernel's architecture, even in a 32-bit Python."""
     system, _, machine = platform.rpartition("-")
     return "%s-%s" % (system, NARROW.get(machine, machine)) if pointer_bytes == 4 else platform
 
 
 def python_facts(told: "shapes.Told") -> "dict[str, str]":
-    """`{"version","executable","platform","tag"}` of the Python that `said` found."""
+    """`{"version","executable","platform","tag"}` of the Python that `said` describes."""
     implementation = {"cpython": "cp", "pypy": "pp"}.get(told["implementation"], "py")
     return {
         "version": "%d.%d.%d" % tuple(told["version"]),
@@ -162,10 +162,10 @@ def python_facts(told: "shapes.Told") -> "dict[str, str]":
 def accelerators(
     nvidia_nodes: "list[str]", render_nodes: "list[str]", usb_vendors: "list[str | None]"
 ) -> "list[str]":
-    """Names of what is there beside the CPU; whether a runtime can use it, its runner says.
+    """Names of the devices other than the CPU; the runner decides whether its runtime can use them.
 
     Returns:
-        `cuda` for NVIDIA's device nodes, `gpu` for any GPU, `myriad` for a stick of Intel's.
+        `cuda` for NVIDIA's device nodes, `gpu` for any GPU, `myriad` for an Intel stick.
     """
     found = ["cuda"] if nvidia_nodes else []
     found += ["gpu"] if nvidia_nodes or render_nodes else []

@@ -1,4 +1,4 @@
-"""What hosts expect that name no runtimes in their hello. It is history: no new target belongs here."""
+"""What old hosts expect, which name no runtimes in their hello. Frozen: add no new target."""
 
 TARGETS = {  # distribution: target
     "ai-edge-litert": "tflite",
@@ -11,5 +11,5 @@ TARGETS = {  # distribution: target
 
 
 def target_of(name: "str", version: "str") -> "str":
-    """The target that such a host knows for a distribution; OpenVINO's first interface ended with 2021."""
+    """The target that an old host knows for a distribution; OpenVINO's first API ended with 2021."""
     return "openvino2021" if name == "openvino" and version < "2022" else TARGETS[name]

@@ -1,4 +1,4 @@
-"""Reads a board's sensors: what throttles, warms or clocks it. Unknown is None; nothing here raises."""
+"""Reads a board's sensors: throttling, temperature, clocks. An unknown value is None; nothing here raises."""
 
 import glob
 import os
@@ -11,32 +11,32 @@ from edgewright_agent import shapes
 
 TOOL_SECONDS = 2
 TOOL_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/opt/vc/bin"
-TOP = ""  # a folder that holds the system's files of another board, to read its facts here
+TOP = ""  # a folder with the system files of another board, to read that board's facts here
 CPUFREQ = "/sys/devices/system/cpu/cpu%s/cpufreq/"
 ZONES = "/sys/class/thermal/thermal_zone*"
-CPU_ZONES = "cpu|x86_pkg|bcm2835", "soc|package"  # in the types of thermal zones; what is named first wins
-# bits 0-3: undervoltage, frequency capped, throttled, soft temperature limit; 16-19 the same since boot
+CPU_ZONES = "cpu|x86_pkg|bcm2835", "soc|package"  # types of thermal zones; the first match wins
+# bits 0-3: undervoltage, frequency capped, throttled, soft temperature limit; bits 16-19: the same since boot
 THROTTLED_NOW = 0xF
 
 
 def read_text(path: "str") -> "str | None":
-    """The text of a small file, without NUL and space around; None when it cannot be read."""
+    """The text of a small file, stripped of NULs and white space; None if it cannot be read."""
     try:
         with open(path, "rb") as file:
             data = file.read(1024 * 1024)
     except OSError:
         return None
-    # a sensor without power answers EAGAIN, which Python reads as None
+    # a sensor without power fails with EAGAIN, and Python returns None
     return None if data is None else data.decode("utf-8", "replace").strip("\0 \t\r\n")
 
 
 def system_text(path: "str") -> "str | None":
-    """`read_text` of a file of the system."""
+    """`read_text` of a system file, below `TOP`."""
     return read_text(TOP + path)
 
 
 def system_paths(pattern: "str") -> "list[str]":
-    """The system's files that fit a pattern, in the order of their numbers; they are there under `TOP`."""
+    """The system files below `TOP` that match a pattern, in numeric order."""
     return sorted(glob.glob(TOP + pattern), key=lambda path: (len(path), path))
 
 
@@ -46,7 +46,7 @@ def tool(name: "str") -> "str | None":
 
 
 def ask(name: "str", *arguments: "str") -> "str | None":
-    """What a program prints (stdout and stderr), or None when it is absent, fails to start or takes 2 s."""
+    """The output of a program (stdout and stderr), or None if it is absent, fails to start or takes 2 s."""
     path = tool(name)
     if path is None:
         return None
@@ -64,7 +64,7 @@ def ask(name: "str", *arguments: "str") -> "str | None":
     try:
         return process.communicate(timeout=TOOL_SECONDS)[0].decode("utf-8", "replace")
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)  # with all it started: they hold the pipe
+        os.killpg(process.pid, signal.SIGKILL)  # and all that it started: they hold the pipe open
         return None
     finally:
         if process.stdout:
@@ -97,9 +97,9 @@ def parse_swap_in(text: "str | None") -> "int | None":
 
 
 def parse_cpu_ticks(text: "str | None") -> "tuple[int, int] | None":
-    """(busy, all) ticks since boot, summed over the CPUs, of `/proc/stat`; waiting for disks is not busy.
+    """(busy, all) ticks since boot in `/proc/stat`, summed over the CPUs; waiting for disks is not busy.
 
-    Stolen time is busy: another guest had the CPU. The guest columns are in user and nice already.
+    Stolen time is busy: another guest had the CPU. The user and nice columns already include the guest columns.
     """
     found = re.match(r"cpu((?:\s+\d+)+)", text or "")
     ticks = [int(value) for value in found.group(1).split()][:8] if found else []
@@ -109,16 +109,16 @@ def parse_cpu_ticks(text: "str | None") -> "tuple[int, int] | None":
 
 
 def parse_zones(zones: "list[tuple[str | None, str | None]]") -> "list[shapes.Zone]":
-    """Thermal zones, (type, text of `temp` in thousandths) -> those that tell something, (type, degrees Celsius).
+    """Turn thermal zones, (type, text of `temp` in thousandths), into (type, degrees Celsius); drop invalid ones.
 
-    Tegra's PMIC zone always says 100 degrees, and one without power -256.
+    Tegra's PMIC zone always reports 100 degrees, and a zone without power -256.
     """
     known = [(kind or "", int(text)) for kind, text in zones if text and re.match(r"-?\d{1,6}\Z", text)]
     return [(kind, value / 1000.0) for kind, value in known if value > -100000 and "pmic" not in kind.lower()]
 
 
 def cpu_zones(known: "list[shapes.Zone]") -> "list[shapes.Zone]":
-    """Those of (type, degrees Celsius) that are the CPU's; none where none is named so."""
+    """The zones of the CPU among (type, degrees Celsius); empty if no type names it."""
     for name in CPU_ZONES:
         found = [zone for zone in known if re.search(name, zone[0].lower())]
         if found:
@@ -127,12 +127,12 @@ def cpu_zones(known: "list[shapes.Zone]") -> "list[shapes.Zone]":
 
 
 def pick_temperature(known: "list[shapes.Zone]") -> "float | None":
-    """Degrees Celsius of (type, degrees Celsius): the CPU's, else the hottest; None without any."""
+    """Degrees Celsius of the CPU's zone, else of the hottest; None without zones."""
     return max([degrees for _, degrees in cpu_zones(known) or known], default=None)
 
 
 def thermal_zones() -> "list[shapes.Zone]":
-    """(type, degrees Celsius) of every thermal zone that tells something."""
+    """(type, degrees Celsius) of every thermal zone with a valid temperature."""
     return parse_zones(
         [(read_text(zone + "/type"), read_text(zone + "/temp")) for zone in system_paths(ZONES)]
     )
@@ -144,13 +144,13 @@ def temperature_c() -> "float | None":
 
 
 def governor() -> "str | None":
-    """The CPUs' frequency governor; with several, joined by `,`. None where there is none."""
+    """The CPUs' frequency governor; several are joined by `,`. None if there is none."""
     texts = [read_text(path) for path in system_paths(CPUFREQ % "[0-9]*" + "scaling_governor")]
     return ",".join(sorted(set(filter(None, texts)))) or None
 
 
 def frequency_mhz() -> "float | None":
-    """The fastest CPU's clock now, MHz, or None."""
+    """The current clock of the fastest CPU, MHz, or None."""
     texts = [read_text(path) for path in system_paths(CPUFREQ % "[0-9]*" + "scaling_cur_freq")]
     values = [int(text) for text in texts if text and text.isdigit()]
     return max(values) / 1000.0 if values else None

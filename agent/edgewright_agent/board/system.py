@@ -1,4 +1,4 @@
-"""Finds runtimes of the board's own Python, which edgewright did not provision."""
+"""Finds runtimes in the board's own Python that edgewright did not provision."""
 
 import json
 import os
@@ -18,7 +18,7 @@ _CACHE: "dict[str, list[str]]" = {}
 def import_path(executable: "str | None" = None) -> "list[str]":
     """Folders that this Python imports from when it is not isolated, the user's own included.
 
-    The agent runs without `site`, so a second Python is asked; its answer is kept for the session.
+    The agent runs without `site`, so it starts a second Python to find out, and caches the answer for the session.
     """
     executable = executable or sys.executable
     if executable not in _CACHE:
@@ -39,7 +39,7 @@ def _ask(executable: "str") -> "list[str]":
 
 
 def distribution(name: "str") -> "tuple[str, str] | None":
-    """(normalised distribution, version) of the name of a metadata folder, or None."""
+    """(normalised distribution, version) from the name of a metadata folder, or None."""
     found = METADATA.match(name)
     if not found:
         return None
@@ -47,7 +47,7 @@ def distribution(name: "str") -> "tuple[str, str] | None":
 
 
 def distributions(path: "list[str] | None" = None) -> "dict[str, str]":
-    """{normalised name: version} of what an import path holds, the first of each name."""
+    """{normalised name: version} of the distributions on an import path; the first of each name wins."""
     found: "dict[str, str]" = {}
     for folder in import_path() if path is None else path:
         try:
@@ -60,11 +60,11 @@ def distributions(path: "list[str] | None" = None) -> "dict[str, str]":
 
 
 def runtimes(names: "tuple[str, ...] | None", path: "list[str] | None" = None) -> "list[shapes.RuntimeFact]":
-    """Those of the named distributions that are in the folders of an import path, the first of each name.
+    """The named distributions that are on an import path; the first of each name wins.
 
     Args:
-        names: what the host knows to be runtimes. It also knows of which target: that is empty here.
-            None: the host is too old to name any; these have a target.
+        names: the distributions that the host knows as runtimes. It also knows their targets, so those are empty here.
+            None: the host is too old to name any; the list of `old_hosts` has targets.
 
     Returns:
         list of dicts as in `edgewright.nouns.facts.RuntimeFact`.
@@ -86,7 +86,7 @@ def runtime(ref: "str") -> "shapes.Runtime":
     """The `runtime` of a job for `system:<distribution>`: ref, name, version, target (empty), system, no path.
 
     Raises:
-        AgentError: `runtime-missing`, when this Python does not have it.
+        AgentError: `runtime-missing`, if this Python does not have it.
     """
     for known in runtimes((ref[len("system:") :],)):
         found: "shapes.Runtime" = {**known, "path": None}

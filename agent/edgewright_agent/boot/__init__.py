@@ -1,1 +1,1 @@
-"""What ends a cut-short trial after a reboot: cron or systemd."""
+"""The guard, which ends an interrupted trial after a reboot: cron or systemd."""

@@ -1,5 +1,5 @@
-"""The guard: cron or systemd runs the agent once after a boot, so that a trial which a power failure cut
-short is ended without any host."""
+"""The guard: cron or systemd runs the agent once after a boot, to end a trial that a power failure
+interrupted, without any host."""
 
 import json
 import re
@@ -7,28 +7,29 @@ import sys
 
 from edgewright_agent import clock, shapes
 from edgewright_agent.boot import crontab, user_unit
-from edgewright_agent.protocol import AgentError, Code
+from edgewright_agent.protocol import MAX_LINE, AgentError, Code, loads
+from edgewright_agent.storage.integrity import opened
 from edgewright_agent.storage.root import board_id
 
-RECORD = "guard.json"  # what was installed: kind, sha256 of the agent, command
+RECORD = "guard.json"  # the installed guard: kind, sha256 of the agent, command
 MARK = "guard.mark"  # when the guard ran last
 KINDS: "dict[str, shapes.GuardWay]" = {"cron": crontab, "systemd": user_unit}
-PLAIN = re.compile(r"/[A-Za-z0-9_./+@:,~=-]*\Z")  # paths that neither cron, a shell nor systemd takes apart
+PLAIN = re.compile(r"/[A-Za-z0-9_./+@:,~=-]*\Z")  # paths that cron, a shell and systemd pass on unchanged
 LONG_SECONDS = 600.0  # a trial that may last longer must survive a reboot
 
 
 def read(files: "shapes.Files", name: "str") -> "shapes.Unchecked":
-    """A JSON object in the root folder; empty where there is none."""
+    """Read a JSON object from the root folder; empty if there is none."""
     try:
-        with open(files.path(name), encoding="ascii") as file:
-            found = json.load(file)
+        with opened(files.path(name)) as file:
+            found = loads(file.read(MAX_LINE).decode("ascii"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def installed(files: "shapes.Files") -> "shapes.GuardRecord | None":
-    """What was installed: `kind`, `sha256` of the agent, `command`; None where nothing was."""
+    """The installed guard: `kind`, `sha256` of the agent, `command`; None if there is none."""
     found: "shapes.GuardRecord" = read(files, RECORD)
     return found if set(found) == {"kind", "sha256", "command"} and found["kind"] in KINDS else None
 
@@ -48,7 +49,7 @@ def command(agent: "shapes.Agent") -> "list[str]":
     """The guard's command, as a list.
 
     Raises:
-        AgentError: `no-guard`, where a path would have to be quoted.
+        AgentError: `no-guard`, if a path would have to be quoted.
     """
     pyz = agent.files.path("agent/%s.pyz" % agent.sha256)
     for path in (sys.executable or "", agent.files.root):
@@ -58,7 +59,7 @@ def command(agent: "shapes.Agent") -> "list[str]":
 
 
 def kind(agent: "shapes.Agent") -> "str":
-    """`cron` or `systemd`, where the guard is installed and still in its place, else `none`."""
+    """`cron` or `systemd`, if the guard is installed and still in place, else `none`."""
     record = installed(agent.files)
     if not record:
         return "none"
@@ -67,7 +68,7 @@ def kind(agent: "shapes.Agent") -> "str":
 
 
 def ready(agent: "shapes.Agent") -> "str":
-    """As `kind`, after a guard of an earlier agent was replaced: an old one may not read a newer state."""
+    """Replace a guard of an earlier agent, which may not read a newer state. Returns the `kind`."""
     record = installed(agent.files)
     if record and record["sha256"] != agent.sha256 and kind(agent) != "none":
         return install(agent)["guard"]
@@ -80,7 +81,7 @@ def mark(files: "shapes.Files") -> "None":
 
 
 def tested(agent: "shapes.Agent", way: "shapes.GuardWay", argv: "list[str]") -> "str":
-    """Run what was installed, by the very means that runs it at boot. Returns what went wrong, or empty."""
+    """Run the installed guard the way it runs at boot. Returns what went wrong, or empty."""
     began = clock.now()
     why = way.test(agent.files, board_id(agent.files), argv)
     ran: "shapes.Stamp" = read(agent.files, MARK)
@@ -90,7 +91,7 @@ def tested(agent: "shapes.Agent", way: "shapes.GuardWay", argv: "list[str]") -> 
 
 
 def install(agent: "shapes.Agent") -> "shapes.GuardState":
-    """Install the guard by the first means that works here, and test it.
+    """Install the guard with the first method that works here, and test it.
 
     Returns:
         `{"guard": "cron"|"systemd"|"none", "tested": bool, "why": what does not work here}`.
@@ -108,7 +109,7 @@ def install(agent: "shapes.Agent") -> "shapes.GuardState":
 
 
 def remove(agent: "shapes.Agent") -> "shapes.GuardState":
-    """Take the guard away, whatever installed it. Returns as `install`."""
+    """Remove the guard, whichever method installed it. Returns the same as `install`."""
     name = board_id(agent.files)
     reasons = [way.remove(agent.files, name) for way in KINDS.values() if name]
     why = "; ".join(reason for reason in reasons if reason)
@@ -120,10 +121,10 @@ def remove(agent: "shapes.Agent") -> "shapes.GuardState":
 
 
 def protect(agent: "shapes.Agent", deadline_s: "float", unguarded: "bool") -> "str":
-    """What ends a trial after a reboot: `cron`, `systemd` or `none`.
+    """Make sure that a guard can end a trial after a reboot. Returns `cron`, `systemd` or `none`.
 
     Raises:
-        AgentError: `no-guard`, where nothing would and the trial is a long one.
+        AgentError: `no-guard`, if there is no guard and the trial is a long one.
     """
     found = ready(agent)
     refuse_long(found, deadline_s, unguarded)
@@ -131,7 +132,7 @@ def protect(agent: "shapes.Agent", deadline_s: "float", unguarded: "bool") -> "s
 
 
 def refuse_long(found: "str", deadline_s: "float", unguarded: "bool") -> "None":
-    """AgentError `no-guard`, where a trial is a long one and no guard was `found`."""
+    """Raise AgentError `no-guard` if the trial is a long one and no guard was `found`."""
     if found == "none" and deadline_s > LONG_SECONDS and not unguarded:
         message = "a trial of %d s must survive a reboot, and this board has no guard" % deadline_s
         raise AgentError(Code.NO_GUARD, message, cause="long")

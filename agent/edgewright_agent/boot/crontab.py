@@ -8,7 +8,7 @@ from edgewright_agent.processes import programs
 from edgewright_agent.storage.state import take
 
 DAEMONS = ("cron", "crond", "fcron")
-SIGNS = (  # of a cron that runs, where other users' processes are hidden
+SIGNS = (  # of a running cron, for systems that hide other users' processes
     "/run/crond.pid",
     "/run/cron.pid",
     "/var/run/crond.pid",
@@ -19,7 +19,7 @@ SIGNS = (  # of a cron that runs, where other users' processes are hidden
 
 
 def mark_of(board_id: "str") -> "str":
-    """How a root folder's line ends."""
+    """The mark at the end of a root folder's line."""
     return "# edgewright " + board_id
 
 
@@ -29,18 +29,18 @@ def line_of(command: "list[str]", board_id: "str") -> "str":
 
 
 def without(text: "str", board_id: "str") -> "str":
-    """A crontab without a root folder's line."""
+    """Remove a root folder's line from a crontab."""
     lines = text.splitlines(True)
     return "".join(line for line in lines if not line.rstrip().endswith(mark_of(board_id)))
 
 
 def with_line(text: "str", command: "list[str]", board_id: "str") -> "str":
-    """A crontab with a root folder's line, the first: before any SHELL that the user sets for the others."""
+    """Put a root folder's line first in a crontab: before any SHELL that the user sets for other lines."""
     return line_of(command, board_id) + "\n" + without(text, board_id)
 
 
 def daemon_runs() -> "bool":
-    """Whether a cron runs the line."""
+    """Whether a cron daemon is running."""
     for path in glob.glob("/proc/[0-9]*/comm"):
         try:
             with open(path) as file:
@@ -52,7 +52,7 @@ def daemon_runs() -> "bool":
 
 
 def program() -> "tuple[str, str]":
-    """(path of `crontab`, empty where there is none; why it will not do)."""
+    """(path of `crontab`, empty if there is none; why it cannot be used)."""
     path = programs.find("crontab")
     if path is None:
         return "", "no crontab program"
@@ -62,7 +62,7 @@ def program() -> "tuple[str, str]":
 
 
 def read(path: "str") -> "tuple[str, str]":
-    """(the user's crontab, why it cannot be read)."""
+    """Read (the user's crontab, why it cannot be read)."""
     code, out, err = programs.run([path, "-l"])
     if code == 0:
         return out, ""
@@ -72,15 +72,15 @@ def read(path: "str") -> "tuple[str, str]":
 
 
 def write(path: "str", text: "str") -> "str":
-    """Set the user's crontab. Returns why it cannot be."""
+    """Set the user's crontab. Returns why that failed."""
     code, out, err = programs.run([path, "-"], text.encode("utf-8", "surrogateescape"))
     return "" if code == 0 else "crontab -: " + programs.said(code, out, err)
 
 
 def change(path: "str", edit: "shapes.Edit") -> "str":
-    """Set the user's crontab to `edit` of what it is. Returns why it cannot be, or empty.
+    """Apply `edit` to the user's crontab. Returns why that failed, or empty.
 
-    The program's file is locked meanwhile: several root folders of one user may be at it at once.
+    Holds a lock on the program's file: several root folders of one user may change the crontab at once.
     """
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -93,7 +93,7 @@ def change(path: "str", edit: "shapes.Edit") -> "str":
 
 
 def install(files: "shapes.Files", board_id: "str", command: "list[str]") -> "str":
-    """Add the line, or change it. Returns why that is not possible, or empty."""
+    """Add or change the line. Returns why that failed, or empty."""
     path, why = program()
     if not why and not daemon_runs():
         why = "no cron runs"
@@ -110,7 +110,7 @@ def there(files: "shapes.Files", board_id: "str", command: "list[str]") -> "bool
 
 
 def test(files: "shapes.Files", board_id: "str", command: "list[str]") -> "str":  # noqa: ARG001
-    """Run the line as cron would: by sh, with next to no environment. Returns what went wrong, or empty."""
+    """Run the line as cron would: with sh and a minimal environment. Returns what went wrong, or empty."""
     known = {key: os.environ[key] for key in ("HOME", "LOGNAME", "USER") if key in os.environ}
     home = known.get("HOME", "/")
     shell = ["/bin/sh", "-c", line_of(command, board_id)[len("@reboot ") :]]
@@ -123,7 +123,7 @@ def test(files: "shapes.Files", board_id: "str", command: "list[str]") -> "str":
 
 
 def remove(files: "shapes.Files", board_id: "str") -> "str":  # noqa: ARG001
-    """Take the line away, if it is there. Returns why that is not possible, or empty."""
+    """Remove the line, if it is there. Returns why that failed, or empty."""
     path, why = program()
     if why or read(path)[1]:  # a user who may not have a crontab does not have our line
         return ""

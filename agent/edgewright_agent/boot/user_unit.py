@@ -1,6 +1,6 @@
-"""The guard as a systemd user unit, where the user may linger: it runs at boot without a login.
+"""The guard as a systemd user unit, if the user may linger: it runs at boot without a login.
 
-The unit's file stays in the root folder; systemd itself links it to where it looks for units.
+The unit file stays in the root folder; systemd links it into its own folder of units.
 """
 
 import os
@@ -21,19 +21,19 @@ WantedBy=default.target
 
 
 def name_of(board_id: "str") -> "str":
-    """The unit of a root folder."""
+    """The name of a root folder's unit."""
     return "edgewright-%s.service" % board_id[:12]
 
 
 def environment() -> "dict[str, str]":
-    """The environment in which `systemctl --user` finds the user's systemd."""
+    """The environment that `systemctl --user` needs to find the user's systemd."""
     runtime = os.environ.get("XDG_RUNTIME_DIR") or "/run/user/%d" % os.getuid()
     bus = os.environ.get("DBUS_SESSION_BUS_ADDRESS") or "unix:path=%s/bus" % runtime
     return dict(os.environ, XDG_RUNTIME_DIR=runtime, DBUS_SESSION_BUS_ADDRESS=bus)
 
 
 def call(name: "str", *arguments: "str") -> "str":
-    """Why a program failed, or empty."""
+    """Run a program. Returns why it failed, or empty."""
     path = programs.find(name)
     if path is None:
         return "no %s" % name
@@ -43,8 +43,8 @@ def call(name: "str", *arguments: "str") -> "str":
 
 
 def user() -> "str":
-    """The login's name, or its number where it has none."""
-    import pwd  # a Python without users' names may lack it
+    """The login's name, or its number if it has none."""
+    import pwd  # a minimal Python may lack it
 
     try:
         return pwd.getpwuid(os.getuid()).pw_name
@@ -59,7 +59,7 @@ def lingers() -> "bool":
 
 
 def install(files: "shapes.Files", board_id: "str", command: "list[str]") -> "str":
-    """Enable the unit and let the user linger. Returns why that is not possible, or empty."""
+    """Enable the unit and let the user linger. Returns why that failed, or empty."""
     unit = name_of(board_id)
     why = call("systemctl", "--user", "show-environment")
     if not why and not lingers():
@@ -74,7 +74,7 @@ def install(files: "shapes.Files", board_id: "str", command: "list[str]") -> "st
 
 
 def there(files: "shapes.Files", board_id: "str", command: "list[str]") -> "bool":
-    """Whether the unit is enabled, and says what it should."""
+    """Whether the unit is enabled and has the expected content."""
     try:
         with open(files.path(name_of(board_id))) as file:
             right = file.read() == TEXT % " ".join(command)
@@ -83,13 +83,13 @@ def there(files: "shapes.Files", board_id: "str", command: "list[str]") -> "bool
     return right and not call("systemctl", "--user", "is-enabled", name_of(board_id)) and lingers()
 
 
-def test(files: "shapes.Files", board_id: "str", command: "list[str]") -> "str":  # noqa: ARG001 - as the crontab's
+def test(files: "shapes.Files", board_id: "str", command: "list[str]") -> "str":  # noqa: ARG001 - the signature of `crontab.test`
     """Run the unit once. Returns what went wrong, or empty."""
     return call("systemctl", "--user", "start", name_of(board_id))
 
 
 def remove(files: "shapes.Files", board_id: "str") -> "str":
-    """Disable the unit, if there is one; that the user lingers is left alone. Returns why that failed."""
+    """Disable the unit, if there is one; leave the user's lingering as it is. Returns why that failed."""
     unit = name_of(board_id)
     if not os.path.isfile(files.path(unit)):
         return ""

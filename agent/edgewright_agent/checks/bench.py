@@ -8,12 +8,12 @@ from edgewright_agent.board import environment
 from edgewright_agent.processes import children
 from edgewright_agent.protocol import AgentError, Code
 
-MARGIN = 0.04  # of the time limit, kept for starting and ending processes
-LEAST = 0.5  # of warm-up and steady state: less of it, and a round is left out rather than squeezed in
+MARGIN = 0.04  # share of the time limit, reserved for starting and ending processes
+LEAST = 0.5  # share of warm-up and steady state: with less than that, a round is dropped, not shortened
 
 
 class Plan:
-    """How the time limit is divided among the runs that are still to come.
+    """Divides the time limit among the remaining runs.
 
     Args:
         protocol: `rounds`, `warmup_s`, `steady_s`.
@@ -23,10 +23,10 @@ class Plan:
     def __init__(self, protocol: "shapes.BenchProtocol", releases: "int") -> "None":
         self.wanted_s = protocol["warmup_s"] + protocol["steady_s"]
         self.rounds, self.releases = protocol["rounds"], releases
-        self.overhead_s = [0.0] * releases  # of a run: start, import, load, end
+        self.overhead_s = [0.0] * releases  # per release: start, import, load, end of a run
 
     def note(self, index: "int", overhead_s: "float") -> "None":
-        """Learns what a run cost besides its inferences."""
+        """Records the overhead of a run: its time without inferences."""
         self.overhead_s[index] = max(self.overhead_s[index], overhead_s)
 
     def rounds_left(self, done: "int", left_s: "float") -> "int":
@@ -38,10 +38,10 @@ class Plan:
         return 1 if done == 0 else 0
 
     def share(self, index: "int", rounds: "int", left_s: "float", first: "bool") -> "tuple[float, float]":
-        """(seconds of inference, seconds in all) for the next run, with `rounds` to come, this one included.
+        """(seconds of inference, seconds in total) for the next run, with `rounds` left, including this one.
 
-        The overheads to come are set aside, the rest is divided equally. In the first round they are not
-        known: a run may then take its part of one round.
+        Reserves the overheads of the remaining runs and divides the rest equally. In the first round they are
+        unknown, so a run may take its part of one round.
         """
         runs = rounds * self.releases - index
         overheads_s = rounds * sum(self.overhead_s) - sum(self.overhead_s[:index])
@@ -52,7 +52,7 @@ class Plan:
 
 
 def checked(protocol: "shapes.BenchProtocol") -> "shapes.BenchProtocol":
-    """The protocol with numbers in range.
+    """Check the numbers of a protocol and return it.
 
     Raises:
         AgentError: `bad-argument`.
@@ -83,15 +83,15 @@ def run(
     """Measures releases against each other.
 
     Args:
-        jobs: one a release, as for `work.verify`; they alternate in this order.
+        jobs: one per release, as for `verify.verify`; they alternate in this order.
         protocol: dict with `rounds`, `warmup_s`, `steady_s`, `min_samples`, `limit_s`.
-        files: where samples are kept. say: takes events.
+        files: where the samples go. say: takes events.
 
     Returns:
-        dict with `runs`, `before`, `after`, `stopped` (what the time limit left out, or empty).
+        dict with `runs`, `before`, `after`, `stopped` (what the time limit cut, or empty).
 
     Raises:
-        AgentError: `bad-argument`, or what the first run that fails says.
+        AgentError: `bad-argument`, or the error of the first run that fails.
     """
     if not jobs:
         raise AgentError(Code.BAD_ARGUMENT, "there is nothing to measure")
@@ -111,7 +111,7 @@ def _rounds(
     files: "shapes.SessionFiles",
     say: "shapes.Say",
 ) -> "tuple[list[shapes.Result], str]":
-    """(runs, stopped): rounds until all are done or no other fits before `ends` (monotonic)."""
+    """Run rounds until all are done or no more fits before `ends` (monotonic). Returns (runs, stopped)."""
     plan, settled = Plan(protocol, len(jobs)), ends - MARGIN * protocol["limit_s"]
     runs: "list[shapes.Result]" = []
     cut: "list[shapes.Measured]" = []
@@ -168,7 +168,7 @@ def _run(job: "shapes.Job", number: "int", answer: "shapes.Measured") -> "shapes
 
 
 def _stopped(protocol: "shapes.BenchProtocol", rounds: "int", cut: "list[shapes.Measured]") -> "str":
-    """What the time limit left out, or empty."""
+    """What the time limit cut, or empty."""
     parts = []
     if rounds < protocol["rounds"]:
         parts.append("%d of %d rounds" % (rounds, protocol["rounds"]))

@@ -1,7 +1,7 @@
 """Compares outputs with the limits of a manifest of schema 2, whole and slice by slice. No numpy.
 
-One golden of one output is in memory at a time, in arrays. The sums are loops of C's; the values that do not count or
-stand apart are looked at one by one.
+One golden of one output is in memory at a time, in arrays. The sums run in C loops; only values that do not count or
+stand apart are examined one by one.
 """
 
 import math
@@ -22,16 +22,16 @@ def compare(
     lenient: "bool",
     accepted: "list[shapes.Figures] | None",
 ) -> "shapes.Verdict":
-    """The outputs of the goldens against the references, within the manifest's limits.
+    """Compare the outputs of the goldens with the references, within the manifest's limits.
 
     Args:
-        lenient: outputs that are only low pass. accepted: the `by_output` that one may come near to, and pass.
+        lenient: outputs that are only low pass. accepted: the accepted `by_output`; an output near its figures passes.
 
     Returns:
         dict as the wire's `verify`, from `ok` to `compared`.
 
     Raises:
-        AgentError: `bad-argument`, when the references do not fit.
+        AgentError: `bad-argument`, if the references do not fit.
     """
     with Tensors(outputs_path) as outputs, Tensors(goldens_path) as goldens:
         judges = []
@@ -45,7 +45,7 @@ def compare(
     low = [i for i, judge in enumerate(judges) if judge.low() and not (judge.wrong or judge.lost())]
     rows = [judge.figures() for judge in judges]
     lenient = lenient or bool(accepted and all(near(rows[i], accepted[i]) for i in low))
-    # whole numbers that name classes have no noise: their share counts only where there is nothing else
+    # class indexes have no noise: their share counts only if there are no other outputs
     scores = [judge.pooled for judge in judges if judge.unequal is None] or [one.pooled for one in judges]
     answer: "shapes.Verdict" = {
         "ok": not (lost or wrong or (low and not lenient)),
@@ -63,7 +63,7 @@ def compare(
 
 
 def near(row: "shapes.Figures", accepted: "shapes.Figures") -> "bool":
-    """Whether an output is at most 3 dB worse than what was accepted, and at most twice as far off."""
+    """Whether an output is at most 3 dB worse than the accepted one, and its error at most twice as large."""
     return row["sqnr_db"] >= accepted["sqnr_db"] - 3 and row["relative"] <= 2 * accepted["relative"]
 
 
@@ -71,14 +71,14 @@ class Judge:
     """One output against its limits, golden by golden.
 
     Attributes:
-        pooled: Difference of all goldens so far; of classes: how many there are, and how many are unequal.
-        wrong: a value is not finite, or not apart where its reference is, or too many are unequal, or there is more
-            noise than signal.
-        compared: goldens so far. stopped: more of them could change nothing.
+        pooled: Difference of all goldens so far; for classes: how many there are, and how many differ.
+        wrong: a value is not finite, or not apart where its reference is, or too many classes differ, or there is
+            more noise than signal.
+        compared: goldens so far. stopped: more goldens cannot change the result.
     """
 
     def __init__(self, limits: "shapes.Limits", shape: "list[int]") -> "None":
-        self.noise, self.error = limits["noise"] or 0.0, limits["error"] or 0.0  # of classes there are none
+        self.noise, self.error = limits["noise"] or 0.0, limits["error"] or 0.0  # classes have none
         self.unequal, self.apart = limits["unequal"], limits["apart"]
         self.axes = [Axis(shape, one["axis"], one["noise"]) for one in limits["slices"]]
         self.pooled, self.wrong, self.compared, self.stopped = Difference(), False, 0, False
@@ -109,11 +109,11 @@ class Judge:
             if self.wrong or any(axis.over() for axis in self.axes):
                 self.stopped = self.compared < output.count
                 return
-        # an evaluation may accept answers that are less exact, but these are not the source's at all
+        # an evaluation may accept less exact outputs, but these have nothing to do with the source's
         self.wrong = self.low() and self.noise < self.pooled.noise >= self.pooled.signal
 
     def add(self, out: "array[float]", ref: "array[float]", size: "int", count: "int") -> "None":
-        """Takes a golden, one of `count`: arrays of numbers, of which `size` count and all others are 0 in both."""
+        """Adds one of `count` goldens: arrays of numbers; `size` of them count, all others are 0 in both."""
         if self.unequal is not None:
             unequal = sum(map(ne, out, ref))
             own = Difference(float(size), float(unequal), 1.0, float(unequal > 0))
@@ -123,7 +123,7 @@ class Judge:
             right = self.apart is None or settle(out, ref, self.apart)
             own, squares = difference(out, ref)
             self.wrong = self.wrong or not right or not own.finite
-            # some golden has more than its share of a limit that all of them together exceed
+            # if all goldens together exceed a limit, at least one has more than its share
             beyond = not right or not own.finite or own.noise * count > self.noise or own.error > self.error
             for axis in self.axes if squares else ():
                 beyond |= axis.add(squares, count)
@@ -133,25 +133,25 @@ class Judge:
         self.compared += 1
 
     def low(self) -> "bool":
-        """Whether the whole output is beyond its noise or its error."""
+        """Whether the whole output exceeds its limit of noise or error."""
         return self.unequal is None and (self.pooled.noise > self.noise or self.pooled.error > self.error)
 
     def lost(self) -> "list[shapes.Slice]":
-        """The slices that are beyond their limits, as the wire names them."""
+        """The slices that exceed their limits, as the wire names them."""
         return [{"axis": axis.axis, "index": k} for axis in self.axes for k in axis.over()]
 
     def failed(self) -> "shapes.Iterable[int]":
-        """The goldens that are to blame where something is beyond a limit."""
+        """The goldens that caused an exceeded limit."""
         if self.wrong or self.low() or self.lost():
             return self._beyond or range(self.compared)
         return ()
 
     def figures(self) -> "shapes.Figures":
-        """What it is, and what it may be."""
+        """The measured figures and their limits."""
         allowed = (self.noise, self.error) if self.unequal is None else (float(self.unequal), 1.0)
         limit = Difference(self.pooled.signal, allowed[0], self.pooled.peak, allowed[1])
         found: "shapes.Figures" = {"sqnr_db": self.pooled.sqnr_db, "relative": self.pooled.relative()}
-        if not self.stopped:  # a limit is of all goldens
+        if not self.stopped:  # a limit covers all goldens
             found["least_sqnr_db"], found["greatest_relative"] = limit.sqnr_db, limit.relative()
         return found
 
@@ -165,11 +165,11 @@ class Axis:
         self._tested = [(k, limit) for k, limit in enumerate(limits) if limit is not None]
 
     def add(self, squares: "array[float]", count: "int") -> "bool":
-        """Takes the squares of a golden, one of `count`; whether one of them has more than its share of a limit."""
+        """Adds the squares of one of `count` goldens; returns whether one exceeds its share of a limit."""
         block, inner, beyond = len(self._sums) * self._inner, self._inner, False
         for k, limit in self._tested:
             start = k * inner
-            if self._outer <= inner:  # the way of fewer calls: pieces side by side, or each value of a piece
+            if self._outer <= inner:  # whichever needs fewer calls: whole pieces, or each value of a piece
                 parts = [sum(squares[i : i + inner]) for i in range(start, len(squares), block)]
             else:
                 parts = [sum(squares[i::block]) for i in range(start, start + inner)]
@@ -179,16 +179,16 @@ class Axis:
         return beyond
 
     def over(self) -> "list[int]":
-        """The indexes of the slices that are beyond their limits."""
+        """The indexes of the slices that exceed their limits."""
         return [k for k, limit in self._tested if self._sums[k] > limit]
 
 
 def values(data: "bytes", dtype: "str", spec: "shapes.Spec | None") -> "array[float]":
-    """The numbers in little-endian bytes as an array, real ones where the spec has a scale."""
+    """The numbers in little-endian bytes as an array, dequantised if the spec has a scale."""
     letter = FORMATS[dtype][0]
     if spec and spec.get("scale") is not None:
         return array("d", dequantised(numbers(data, dtype), spec))
-    if letter in "e?" or sys.byteorder != "little":  # an array has no such numbers
+    if letter in "e?" or sys.byteorder != "little":  # an array cannot hold these
         return array("d", numbers(data, dtype))
     made: "array[float]" = array(letter)
     made.frombytes(data)
@@ -196,9 +196,9 @@ def values(data: "bytes", dtype: "str", spec: "shapes.Spec | None") -> "array[fl
 
 
 def settle(out: "array[float]", ref: "array[float]", apart: "float") -> "bool":
-    """Whether a board's values are apart where the references are; both become 0 there, and are in no sum.
+    """Whether a board's values are apart where the references are; sets both to 0 there, to keep them out of the sums.
 
-    A reference is apart that is not finite or beyond `apart`.
+    A reference is apart if it is not finite or exceeds `apart`.
     """
     right = True
     for i in [i for i, value in enumerate(ref) if not abs(value) <= apart]:
@@ -206,18 +206,18 @@ def settle(out: "array[float]", ref: "array[float]", apart: "float") -> "bool":
         if wanted != wanted:
             right = right and one != one
         else:
-            # 65504: what is greater may have become that in float16
+            # 65504: float16 may have clipped a greater value to it
             right = right and abs(one) >= min(abs(wanted), 65504.0) / 4 and (one > 0) == (wanted > 0)
         out[i] = ref[i] = 0
     return right
 
 
 def difference(out: "array[float]", ref: "array[float]") -> "tuple[Difference, array[float]]":
-    """(the Difference of two arrays of numbers, the squares of what they differ by)."""
+    """(the Difference of two arrays of numbers, the squares of their differences)."""
     delta = array("d", map(sub, out, ref))
     squares = array("d", map(mul, delta, delta))
     if not squares:
         return Difference(), squares
     signal, peak = float(sum(map(mul, ref, ref))), float(max(max(ref), -min(ref)))
-    # of squares alone: all are positive, so that their sum is exact enough without fsum
+    # squares are never negative, so their sum is exact enough without fsum
     return Difference(signal, sum(squares), peak, math.sqrt(max(squares))), squares

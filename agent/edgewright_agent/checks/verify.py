@@ -1,4 +1,4 @@
-"""Runs a release on this board: verifies its outputs, evaluates it, infers with it."""
+"""Runs a release on this board: verification, evaluation, inference."""
 
 import os
 
@@ -17,16 +17,16 @@ def verify(
     lenient: "bool" = False,
     accepted: "list[shapes.Figures] | None" = None,
 ) -> "shapes.Verdict":
-    """Runs the goldens and compares with the source framework's outputs.
+    """Runs the goldens and compares the outputs with the source framework's.
 
     Args:
         job: model, release, folder, manifest, target, runtime, options, root, agent_sha.
-        files: where results are kept. say: takes events.
-        lenient: a whole output that is less exact than the manifest wants is noted and not refused. Schema 2 only.
-        accepted: the figures of every output that an evaluation accepted: such outputs are not refused either.
+        files: where the results go. say: takes events.
+        lenient: report a whole output that is less exact than the manifest wants, do not refuse it. Schema 2 only.
+        accepted: the figures of every output that an evaluation accepted: do not refuse such outputs either.
 
     Returns:
-        dict as the wire's `verify`; not ok: an output not finite, or beyond the manifest's limits.
+        dict as the wire's `verify`; it is not ok if an output is not finite or exceeds the manifest's limits.
 
     Raises:
         AgentError: `load-failed`, `accelerator-absent`, `child-crashed`, `timeout`, `bad-manifest`.
@@ -63,10 +63,10 @@ def compare(
     lenient: "bool" = False,
     accepted: "list[shapes.Figures] | None" = None,
 ) -> "shapes.Verdict":
-    """The outputs of the goldens against the references.
+    """Compare the outputs of the goldens with the references.
 
     Returns:
-        dict with `ok`, `sqnr_db` (smallest of the outputs), `relative` (greatest), `failed` (goldens); more in schema 2.
+        dict with `ok`, `sqnr_db` (the lowest of all outputs), `relative` (the highest), `failed` (goldens); more in schema 2.
     """
     if manifest.get("schema", 1) > 1:
         return verdict.compare(outputs_path, goldens_path, manifest, lenient, accepted)
@@ -91,10 +91,10 @@ def compare(
 def differences(
     output: "shapes.Tensor", reference: "shapes.Tensor", spec: "shapes.Spec"
 ) -> "tuple[Difference, list[Difference]]":
-    """(pooled, one a golden): the Differences of one output's samples.
+    """(pooled, one per golden): the Differences of one output's samples.
 
     Raises:
-        AgentError: `bad-argument`, when the reference has another shape than the manifest's.
+        AgentError: `bad-argument`, if the reference's shape is not the manifest's.
     """
     check(reference, of_dtype(spec, reference.dtype), "a reference")
     if reference.count != output.count:
@@ -111,17 +111,17 @@ def differences(
 def evaluate(
     job: "shapes.Job", evaluation_path: "str", keep: "str", files: "shapes.SessionFiles", say: "shapes.Say"
 ) -> "shapes.Result":
-    """Answers an evaluation set on this board; the host scores the answers, as it does the source's.
+    """Runs an evaluation set on this board; the host scores the outputs, as it does the source's.
 
     Args:
         evaluation_path: `.npz` with `input_<i>`, read as a stream.
-        keep: what of the outputs is brought back: `top5`, `first` or `all`.
+        keep: which outputs to return: `top5`, `first` or `all`.
 
     Returns:
         dict as the wire's `evaluate`.
 
     Raises:
-        AgentError: `bad-argument`: a set that does not fit the model, or too much to bring; as `verify` else.
+        AgentError: `bad-argument`: the set does not fit the model, or the outputs are too large; otherwise as `verify`.
     """
     if keep not in KEEP:
         raise AgentError(Code.BAD_ARGUMENT, "unknown answers: %.40r, known: %s" % (keep, ", ".join(KEEP)))
@@ -139,7 +139,7 @@ def infer(
     """Runs the samples of an `.npz` with `input_<i>`.
 
     Returns:
-        dict as the wire's `infer`: `outputs` is an `.npz` with `output_<i>`, `ms` one a sample.
+        dict as the wire's `infer`: `outputs` is an `.npz` with `output_<i>`, `ms` has one time per sample.
 
     Raises:
         AgentError: as `evaluate`.

@@ -1,1 +1,1 @@
-"""The process that runs a model, and what it does there."""
+"""The child process, which runs a model, and its jobs."""

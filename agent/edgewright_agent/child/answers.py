@@ -9,15 +9,15 @@ from edgewright_agent import shapes
 from edgewright_agent.child import tensors
 from edgewright_agent.protocol import WORST_DB
 
-KEEP = ("top5", "first", "all")  # what `evaluate` may be asked to bring of the outputs
+KEEP = ("top5", "first", "all")  # the outputs that `evaluate` can return
 RANKS = 5
-MAX_BYTES = 256 * 1024 * 1024  # of what `evaluate` brings: it has to fit on the board's disk
-EXACT_DB = 200.0  # stands for no difference at all
+MAX_BYTES = 256 * 1024 * 1024  # of the outputs that `evaluate` returns: they must fit on the board's disk
+EXACT_DB = 200.0  # means: no difference at all
 WORST_RELATIVE = 1e9
 
 
 def dequantised(values: "shapes.Numbers", spec: "shapes.Spec") -> "shapes.Numbers":
-    """Real values of integers that have a scale; other values as they are."""
+    """The real values of integers that have a scale; other values unchanged."""
     scale, zero = spec.get("scale"), spec.get("zero_point") or 0
     if scale is None or spec["dtype"].startswith("float"):
         return values
@@ -25,8 +25,8 @@ def dequantised(values: "shapes.Numbers", spec: "shapes.Spec") -> "shapes.Number
 
 
 def best(values: "shapes.Numbers") -> "list[int]":
-    """Indexes of the five greatest values, best first, of equal ones the first; -1 where there are fewer, and
-    everywhere, never a right answer, when one is not finite."""
+    """Indexes of the five greatest values, best first; of equal values the first. -1 stands for missing values,
+    and for all five, so that none is correct, if any value is not finite."""
     if not values or not all(map(math.isfinite, values)):
         return [-1] * RANKS
     found = heapq.nlargest(RANKS, range(len(values)), key=values.__getitem__)
@@ -34,7 +34,7 @@ def best(values: "shapes.Numbers") -> "list[int]":
 
 
 def writer(keep: "str", specs: "list[shapes.Spec]", path: "str") -> "shapes.Writer":
-    """What takes the outputs of sample after sample and keeps `top5`, `first` (output 0) or `all` of them.
+    """A writer that takes the outputs sample by sample and keeps `top5`, `first` (output 0) or `all` of them.
 
     Args:
         keep: one of `KEEP`. specs: the manifest's outputs. path: the file to write.
@@ -48,7 +48,7 @@ def writer(keep: "str", specs: "list[shapes.Spec]", path: "str") -> "shapes.Writ
 
 
 class Ranks:
-    """Writes `best` of output 0, int32 little-endian, five a sample."""
+    """Writes `best` of output 0, int32 little-endian, five values per sample."""
 
     sample_bytes = 4 * RANKS
 
@@ -72,7 +72,7 @@ class Ranks:
 
 
 class Outputs:
-    """Writes the first outputs as they are, an `.npz` with `output_<i>`."""
+    """Writes the first outputs unchanged, as an `.npz` with `output_<i>`."""
 
     def __init__(self, specs: "list[shapes.Spec]", path: "str") -> "None":
         self._count, self._path = len(specs), path
@@ -107,7 +107,7 @@ class Difference:
 
     @classmethod
     def between(cls, out: "shapes.Numbers", ref: "shapes.Numbers") -> "Difference":
-        """The difference of two sequences of numbers of one length."""
+        """The difference of two sequences of numbers of equal length."""
         delta = list(map(operator.sub, out, ref))
         signal, noise = _squares(ref), _squares(delta)
         if not delta:
@@ -124,7 +124,7 @@ class Difference:
 
     @property
     def finite(self) -> "bool":
-        """False when an output or a reference is NaN or infinite."""
+        """Whether no output and no reference is NaN or infinite."""
         return math.isfinite(self.signal) and math.isfinite(self.noise)
 
     @property
@@ -141,7 +141,7 @@ class Difference:
         return max(WORST_DB, min(EXACT_DB, decibel))
 
     def relative(self, peak: "float | None" = None) -> "float":
-        """max|out - ref| / max|ref|; against another `peak` where one is given."""
+        """max|out - ref| / max|ref|; relative to `peak` instead of max|ref| if given."""
         peak = self.peak if peak is None else peak
         if not self.finite:
             return WORST_RELATIVE
@@ -150,7 +150,7 @@ class Difference:
         return min(WORST_RELATIVE, self.error / peak) if peak > 0.0 else WORST_RELATIVE
 
     def within(self, tolerance: "shapes.Tolerance", peak: "float | None" = None) -> "bool":
-        """Whether it keeps a tolerance: dict with `sqnr_db` and `relative`. NaN and infinity never do."""
+        """Whether it is within a tolerance: dict with `sqnr_db` and `relative`. NaN and infinity never are."""
         quiet = self.sqnr_db >= tolerance["sqnr_db"] and self.relative(peak) <= tolerance["relative"]
         return self.finite and quiet
 

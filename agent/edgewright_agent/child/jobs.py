@@ -1,4 +1,4 @@
-"""The jobs of a child: prepare a model, or infer, evaluate or bench it through the runner's Session."""
+"""The jobs of a child: prepare a model, or infer, evaluate or benchmark it through the runner's Session."""
 
 import errno
 import gc
@@ -13,13 +13,13 @@ from edgewright_agent.child import answers, memory, tensors
 from edgewright_agent.protocol import AgentError, Code
 
 MAX_FEEDS = 32 * 1024 * 1024  # bytes of inputs kept ready while measuring
-MAX_SAMPLES = 50000  # of one `infer`: their times are one JSON line
-AUTO = "auto"  # in place of an accelerator: the best there is, which the answer names
-SETTLE_SECONDS = 0.2  # left of a time limit for writing the samples and ending
+MAX_SAMPLES = 50000  # of one `infer`: their times must fit in one JSON line
+AUTO = "auto"  # instead of an accelerator: the best that is available, which the answer names
+SETTLE_SECONDS = 0.2  # reserved at the end of a time limit for writing the samples and exiting
 
 
 def chosen(runner: "shapes.Runner", options: "shapes.Options") -> "tuple[shapes.Options, str]":
-    """(A copy of the options, the accelerator that it names): the runtime's first, where none is asked for. AUTO stays.
+    """(a copy of the options, its accelerator): the runtime's first if none is requested. AUTO stays AUTO.
 
     Raises:
         AgentError: `accelerator-absent`.
@@ -34,11 +34,11 @@ def chosen(runner: "shapes.Runner", options: "shapes.Options") -> "tuple[shapes.
 
 
 def load(runner: "shapes.Runner", job: "shapes.Task", stage: "shapes.Stage") -> "shapes.Session":
-    """The runner's Session, on the accelerator that was asked for.
+    """Load the model: the runner's Session on the requested accelerator.
 
     Raises:
-        AgentError: `accelerator-absent`, when it is not there or the model would run elsewhere; `load-failed`, when
-            the runner knows that its runtime has no way to run the model.
+        AgentError: `accelerator-absent`, if it is absent or the model would run elsewhere; `load-failed`, if
+            the runner knows that its runtime cannot run the model.
     """
     options, wanted = chosen(runner, job["options"])
     if job.get("trace"):
@@ -46,7 +46,7 @@ def load(runner: "shapes.Runner", job: "shapes.Task", stage: "shapes.Stage") -> 
     stage.enter("load")
     try:
         session = runner.load(job["folder"], job["manifest"], options)
-    except getattr(runner, "AcceleratorAbsent", ()) as error:  # found out by opening it
+    except getattr(runner, "AcceleratorAbsent", ()) as error:  # known only after an attempt to open it
         raise AgentError(Code.ACCELERATOR_ABSENT, str(error), advice=error.hint)
     except getattr(runner, "ModelRefused", ()) as error:
         raise AgentError(Code.LOAD_FAILED, "the runtime refused the model: %s" % error, advice=error.hint)
@@ -55,7 +55,7 @@ def load(runner: "shapes.Runner", job: "shapes.Task", stage: "shapes.Stage") -> 
 
 
 def refuse_another(wanted: "str", took: "str") -> "None":
-    """AgentError `accelerator-absent`, where an accelerator was asked for by name and another one taken."""
+    """Raise AgentError `accelerator-absent` if an accelerator was requested by name and another one was used."""
     if took != wanted and wanted != AUTO:
         message = "the model does not run on %s: the runtime took %s" % (wanted, took)
         raise AgentError(Code.ACCELERATOR_ABSENT, message, cause="elsewhere")
@@ -64,17 +64,17 @@ def refuse_another(wanted: "str", took: "str") -> "None":
 def prepare(
     runner: "shapes.Preparing", job: "shapes.Task", stage: "shapes.Stage", say: "shapes.Say"
 ) -> "shapes.PrepareAnswer":
-    """Has the runner make what it wants for this board, in the folder `job["out"]`, unless `job["have"]` names it.
+    """Have the runner prepare files for this board in the folder `job["out"]`, unless `job["have"]` names their key.
 
     Args:
-        job: `made_of` (what the model's files and the runtime are), `have` (keys that are there), `room` (bytes,
-            to be free).
+        job: `made_of` (identifies the model's files and the runtime), `have` (existing keys), `room` (bytes
+            that must be free).
 
     Returns:
-        dict with `key` (None: nothing to prepare here), `made`, `environment`, `accelerator`.
+        dict with `key` (None: there is nothing to prepare), `made`, `environment`, `accelerator`.
 
     Raises:
-        AgentError: `accelerator-absent`, when the model would run elsewhere than it was asked for by name.
+        AgentError: `accelerator-absent`, if the model would not run on the accelerator requested by name.
     """
     options, wanted = chosen(runner, job["options"])
     environment = runner.environment(options)
@@ -95,14 +95,14 @@ def prepare(
     if disk.f_bavail * disk.f_frsize < job["room"]:
         raise OSError(errno.ENOSPC, "no room to prepare the model")
     said = runner.prepare(job["folder"], job["manifest"], {**options, "prepared": job["out"]})
-    if "accelerator" in said:  # it runs on another one, which needs nothing prepared
+    if "accelerator" in said:  # it runs on another accelerator, which needs no prepared files
         refuse_another(wanted, said["accelerator"])
         return {**answer, "key": None}
     return {**answer, "made": True}
 
 
 def inputs(job: "shapes.Task", source: "tensors.Tensors") -> "list[shapes.Tensor]":
-    """The members `input_<i>` of a tensor file, checked against the manifest: of one count, 1 or more."""
+    """The members `input_<i>` of a tensor file, checked against the manifest: all have the same count, 1 or more."""
     members = []
     for index, spec in enumerate(job["manifest"]["inputs"]):
         name = "input_%d" % index
@@ -122,7 +122,7 @@ def infer(
 
     Returns:
         dict with `ms` (of each inference), `accelerator`, `count`, `placement` ({accelerator: layers that ran
-        there}, empty where the runtime does not split models, None where it may and does not tell).
+            there}, empty if the runtime does not split models, None if it may but does not report it).
     """
     specs = job["manifest"]["outputs"]
     members = [("output_%d" % i, spec["dtype"], spec["shape"]) for i, spec in enumerate(specs)]
@@ -146,13 +146,13 @@ def infer(
 def evaluate(
     runner: "shapes.Runner", job: "shapes.Task", stage: "shapes.Stage", say: "shapes.Say"
 ) -> "shapes.Result":
-    """Answers the set in `job["path"]`, writes what `job["keep"]` asks for to `job["out"]`.
+    """Runs the set in `job["path"]` and writes the outputs that `job["keep"]` selects to `job["out"]`.
 
     Returns:
         dict with `n`, `accelerator`.
 
     Raises:
-        AgentError: `bad-argument`, when the set does not fit the model or the answers would be too large.
+        AgentError: `bad-argument`, if the set does not fit the model or the outputs would be too large.
     """
     with tensors.Tensors(job["path"]) as source:
         members = inputs(job, source)
@@ -174,7 +174,7 @@ def evaluate(
 
 
 def ready_feeds(session: "shapes.Session", job: "shapes.Task") -> "tuple[list[shapes.Feed], int]":
-    """(feeds, bytes): the goldens as the runtime's own feeds, made before the clock runs."""
+    """(feeds, bytes): the goldens as feeds of the runtime, made before the clock starts."""
     feeds, size = [], 0
     with tensors.Tensors(job["path"]) as source:
         for data in zip(*[member.samples() for member in inputs(job, source)]):
@@ -188,10 +188,10 @@ def ready_feeds(session: "shapes.Session", job: "shapes.Task") -> "tuple[list[sh
 def steady(
     infer_one: "shapes.InferOne", feeds: "list[shapes.Feed]", seconds: "float", least: "int", limit: "float"
 ) -> "array[float]":
-    """Latencies in seconds, in order, none dropped: for so many `seconds` and at least `least` of them.
+    """Measure latencies (seconds), in order, without dropping any, for `seconds` and until there are at least `least`.
 
     Args:
-        limit: `time.perf_counter()` at which it ends whatever is missing; one sample is always taken.
+        limit: `time.perf_counter()` at which it ends in any case; it always takes one sample.
     """
     samples, clock = array("d"), time.perf_counter
     end = clock() + seconds
@@ -200,7 +200,7 @@ def steady(
             start = clock()
             outputs = infer_one(feed)
             stop = clock()
-            outputs = None  # noqa: F841 - freed outside the two readings
+            outputs = None  # noqa: F841 - freed outside the timed section
             samples.append(stop - start)
             if stop >= limit or (stop >= end and len(samples) >= least):
                 return samples
@@ -210,16 +210,16 @@ def bench(
     runner: "shapes.Runner",
     job: "shapes.Task",
     stage: "shapes.Stage",
-    say: "shapes.Say",  # noqa: ARG001 - as the other jobs
+    say: "shapes.Say",  # noqa: ARG001 - the signature of a job
 ) -> "shapes.Result":
     """One run: load, first inference, warm-up, steady state; the samples go to `job["out"]` (float64 ms).
 
     Args:
         job: `protocol` has `warmup_s`, `steady_s`, `min_samples`, `inference_s` (for all inferences together)
-            and `ends_at` (of `time.monotonic`, for everything).
+            and `ends_at` (`time.monotonic`, for the whole job).
 
     Returns:
-        dict with the times of a `Run` (ms), memory (KiB), `count`, and `cut`: the time was too short.
+        dict with the times of a `Run` (ms), memory (KiB), `count`, and `cut`: whether the time was too short.
     """
     protocol, clock = job["protocol"], time.perf_counter
     limit = clock() + protocol["ends_at"] - time.monotonic() - SETTLE_SECONDS
@@ -241,7 +241,7 @@ def bench(
     steady_s = min(protocol["steady_s"], max(0.0, limit - clock()))
     samples = steady(session.infer, feeds, steady_s, protocol["min_samples"], limit)
     inference_s = clock() - begun
-    kept_kb = (size + samples.itemsize * len(samples)) // 1024  # what measuring itself keeps
+    kept_kb = (size + samples.itemsize * len(samples)) // 1024  # memory that the measurement itself holds
     cut = steady_s < protocol["steady_s"] or len(samples) < protocol["min_samples"]
     peak_kb = memory.above(base_kb, [load_peak_kb, memory.peak_kb() - kept_kb])
     with open(job["out"], "wb") as file:

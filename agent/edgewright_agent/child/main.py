@@ -1,7 +1,7 @@
-"""The process in which a runtime runs: one job in, JSON lines out, then it ends.
+"""The process that runs a runtime: it reads one job, writes JSON lines and exits.
 
-A runtime may print, hang, crash or eat all memory; none of it may reach the session. So descriptor 1 is moved
-away before the runtime is imported, and the kernel itself ends this process when the agent's end of stdin
+A runtime may print, hang, crash or use up all memory; none of this may affect the session. So descriptor 1 is
+moved away before the runtime is imported, and the kernel ends this process when the agent's end of stdin
 closes.
 """
 
@@ -24,7 +24,7 @@ TRANSIENT = {
     errno.ENOSPC: Code.DISK_FULL,
     errno.EDQUOT: Code.DISK_FULL,
     errno.EIO: Code.IO,
-}  # never the model's fault
+}  # never caused by the model
 JOBS: "dict[str, shapes.Do]" = {
     "prepare": jobs.prepare,
     "infer": jobs.infer,
@@ -35,7 +35,7 @@ JOBS["compile"] = bytecode.compile_imported
 
 
 class Stage:
-    """Reports to the agent what the child is doing (`import`, `prepare`, `load`, `run`), which decides what a crash means."""
+    """Reports the child's stage (`import`, `prepare`, `load`, `run`) to the agent, which interprets a crash by it."""
 
     def __init__(self, say: "shapes.Say") -> "None":
         self.name, self._say = "start", say
@@ -47,10 +47,10 @@ class Stage:
 
 
 def read_job() -> "shapes.Task":
-    """The job: one JSON line on descriptor 0.
+    """Read the job: one JSON line on descriptor 0.
 
     Raises:
-        AgentError: `protocol`, when there is none.
+        AgentError: `protocol`, if there is none.
     """
     line = bytearray()
     while not line.endswith(b"\n"):
@@ -63,20 +63,20 @@ def read_job() -> "shapes.Task":
 
 
 def follow(descriptor: "int") -> "None":
-    """Ends this process, by the kernel's hand, once the writer of a pipe closes it.
+    """Makes the kernel end this process once the writer of a pipe closes it.
 
-    SIGIO's default action does it even while a runtime holds the interpreter's lock: a thread could not.
+    SIGIO's default action works even while a runtime holds the interpreter's lock; a thread would not.
     """
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC)
-    if select.select([descriptor], [], [], 0)[0]:  # it closed before the line above
+    if select.select([descriptor], [], [], 0)[0]:  # closed before SIGIO was set up
         os._exit(1)
 
 
 def take_descriptors() -> "shapes.Say":
-    """Moves stdin and stdout away from the runtime, which gets null and stderr. Returns what answers."""
+    """Moves stdin and stdout away from the runtime, which gets null and stderr. Returns the output for answers."""
     answers, commands, null = os.dup(1), os.dup(0), os.open(os.devnull, os.O_RDONLY)
     os.dup2(2, 1)
     os.dup2(null, 0)
@@ -91,7 +91,7 @@ def take_descriptors() -> "shapes.Say":
 
 
 def set_up(job: "shapes.Task") -> "None":
-    """Import path and thread pools of the runtime; what the board's Python itself has comes first."""
+    """Sets up the runtime's import path and thread pools; folders already on the import path come first."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(job["options"].get("threads") or 1)
     sys.path.extend(path for path in job["paths"] if path not in sys.path)
@@ -125,7 +125,7 @@ def work(job: "shapes.Task", say: "shapes.Say") -> "shapes.Result":
 
 
 def main(hello: "shapes.Hello", pyz: "bytes") -> "None":  # noqa: ARG001 - the loader's signature
-    """Does one job and ends the process, without the runtime's own clean-up: it may crash or hang there."""
+    """Does one job and exits without the runtime's clean-up, which may crash or hang."""
     os.umask(0o077)
     job = read_job()
     say = take_descriptors()

@@ -13,7 +13,7 @@ def field(text: "str", name: "str") -> "int | None":
 
 
 def peak_kb() -> "int":
-    """VmHWM of this process, KiB; -1 where the kernel does not tell."""
+    """VmHWM of this process, KiB; -1 if the kernel does not report it."""
     try:
         with open(STATUS) as file:
             value = field(file.read(), "VmHWM")
@@ -23,10 +23,10 @@ def peak_kb() -> "int":
 
 
 def baseline() -> "tuple[int, str]":
-    """(KiB, method): VmHWM from here on, set back to what is resident now where the kernel can.
+    """(KiB, method): VmHWM from now on, reset to the resident memory if the kernel can.
 
-    Writing 5 to `clear_refs` does so (Linux 4.0, CONFIG_PROC_PAGE_MONITOR). Without it the peak of the
-    imports stands, and a later difference is a lower bound.
+    Writing 5 to `clear_refs` resets it (Linux 4.0, CONFIG_PROC_PAGE_MONITOR). Otherwise the peak of the
+    imports remains, and a later difference is a lower bound.
     """
     try:
         with open(CLEAR_REFS, "w") as file:
@@ -39,7 +39,7 @@ def baseline() -> "tuple[int, str]":
 
 
 def above(base_kb: "int", peaks_kb: "list[int]") -> "int":
-    """The greatest peak over the baseline, KiB; -1 where either is unknown."""
+    """How far the highest peak is above the baseline, KiB; -1 if either is unknown."""
     if base_kb < 0 or min(peaks_kb) < 0:
         return -1
     return max(0, max(peaks_kb) - base_kb)

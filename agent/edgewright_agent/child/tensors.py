@@ -28,18 +28,18 @@ FORMATS = {  # numpy dtype name: (letter of struct, bytes)
     "bool": ("?", 1),
 }
 KINDS = {"f": "float", "i": "int", "u": "uint"}
-MAX_HEADER = 64 * 1024  # bytes of the header of one member
+MAX_HEADER = 64 * 1024  # bytes of one member's header
 MAGIC = b"\x93NUMPY"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the same tensors give the same file
+EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time: the same tensors give the same file
 
 
 def bad(message: "str") -> "AgentError":
-    """The error of a tensor file that is not what it must be."""
+    """The error of an invalid tensor file."""
     return AgentError(Code.BAD_ARGUMENT, message)
 
 
 def product(shape: "shapes.Sizes") -> "int":
-    """How many elements a shape has."""
+    """The number of elements in a shape."""
     total = 1
     for size in shape:
         total *= size
@@ -47,10 +47,10 @@ def product(shape: "shapes.Sizes") -> "int":
 
 
 def dtype_of(descr: "str") -> "str":
-    """numpy dtype name of a header's `descr`, such as `<f4`.
+    """The numpy dtype name for a header's `descr`, such as `<f4`.
 
     Raises:
-        AgentError: `bad-argument`, a dtype that is not a little-endian number.
+        AgentError: `bad-argument`, if the dtype is not a little-endian number.
     """
     order, kind, size = descr[:1], descr[1:2], descr[2:]
     if descr == "|b1":
@@ -62,10 +62,10 @@ def dtype_of(descr: "str") -> "str":
 
 
 def parse_header(text: "str") -> "tuple[str, tuple[int, ...]]":
-    """(dtype name, shape) of the text of a `.npy` header.
+    """(dtype name, shape) from the text of a `.npy` header.
 
     Raises:
-        AgentError: `bad-argument`, when it is not a header, or its order is not C.
+        AgentError: `bad-argument`, if it is not a header, or its order is not C.
     """
     try:
         header = ast.literal_eval(text)
@@ -84,10 +84,10 @@ def parse_header(text: "str") -> "tuple[str, tuple[int, ...]]":
 
 
 def read_exactly(stream: "shapes.Stream", size: "int") -> "bytes":
-    """`size` bytes of a stream.
+    """Read exactly `size` bytes from a stream.
 
     Raises:
-        AgentError: `bad-argument`, when it ends early or is damaged.
+        AgentError: `bad-argument`, if it ends early or is damaged.
     """
     pieces = []
     while size:
@@ -95,7 +95,7 @@ def read_exactly(stream: "shapes.Stream", size: "int") -> "bytes":
             piece = stream.read(min(size, PIECE))
         except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
             raise bad("a tensor is damaged: %s" % error)
-        except Exception as error:  # zlib.error, whose module small boards may lack
+        except Exception as error:  # includes zlib.error, whose module small boards may lack
             raise bad("a tensor cannot be unpacked: %s" % error)
         if not piece:
             raise bad("a tensor ends early")
@@ -108,8 +108,8 @@ class Member:
     """One tensor of a file.
 
     Attributes:
-        dtype: numpy dtype name. shape: with the axis of the samples. count: length of that axis.
-        sample_shape, sample_bytes: of one sample.
+        dtype: numpy dtype name. shape: includes the axis of the samples. count: length of that axis.
+        sample_shape, sample_bytes: shape and size of one sample.
     """
 
     def __init__(self, stream: "shapes.Stream", total: "int") -> "None":
@@ -132,21 +132,21 @@ class Member:
             raise bad("a tensor's header promises %d bytes, it has %d" % (declared, total))
 
     def samples(self) -> "shapes.Iterator[bytes]":
-        """The samples in order, each as bytes, once. The last read also checks the CRC of an archive."""
+        """Iterate over the samples in order, as bytes; only once. The last read also checks the CRC of an archive."""
         for _ in range(self.count):
             yield read_exactly(self._stream, self.sample_bytes)
 
 
 def real_for_integers(member: "shapes.Tensor", spec: "shapes.Spec") -> "bool":
-    """Whether a member holds real values and the tensor of the spec the integers that stand for them."""
+    """Whether a member holds real values, but the spec's tensor their quantised integers."""
     integers = not spec["dtype"].startswith("float") and spec["dtype"] != "bool"
     return integers and bool(spec.get("scale")) and member.dtype.startswith("float")
 
 
 class Quantised:
-    """A member of real values as the integers of a spec with `dtype`, `scale` and `zero_point`.
+    """A member of real values, quantised to the integers of a spec with `dtype`, `scale` and `zero_point`.
 
-    What lies outside of the dtype's range is clipped. Attributes: as of a Member.
+    Values outside the dtype's range are clipped. Attributes: as for Member.
     """
 
     def __init__(self, member: "shapes.Tensor", spec: "shapes.Spec") -> "None":
@@ -159,7 +159,7 @@ class Quantised:
         self.sample_shape, self.sample_bytes = member.sample_shape, product(member.sample_shape) * size
 
     def samples(self) -> "shapes.Iterator[bytes]":
-        """As of a Member. Raises AgentError: `bad-argument`, a value that is not finite."""
+        """As for Member. Raises AgentError: `bad-argument`, if a value is not finite."""
         for data in self._member.samples():
             values = numbers(data, self._member.dtype)
             try:
@@ -171,7 +171,7 @@ class Quantised:
 
 
 class Resized:
-    """A member of floats as floats of another width. Attributes: as of a Member."""
+    """A member of floats, converted to floats of another width. Attributes: as for Member."""
 
     def __init__(self, member: "shapes.Tensor", dtype: "str") -> "None":
         self._member, self._letter = member, FORMATS[dtype][0]
@@ -184,7 +184,7 @@ class Resized:
         self.sample_bytes = product(member.sample_shape) * FORMATS[dtype][1]
 
     def samples(self) -> "shapes.Iterator[bytes]":
-        """As of a Member. Raises AgentError: `bad-argument`, a value that is too large for the width."""
+        """As for Member. Raises AgentError: `bad-argument`, if a value is too large for the width."""
         for data in self._member.samples():
             values = numbers(data, self._member.dtype)
             try:
@@ -194,7 +194,7 @@ class Resized:
 
 
 def fitted(member: "shapes.Tensor", spec: "shapes.Spec") -> "shapes.Tensor":
-    """The member with its floats as the tensor of the spec has them: integers that have a scale, or floats of another width."""
+    """The member with its floats converted as the spec requires: to integers with a scale, or to floats of another width."""
     if real_for_integers(member, spec):
         return Quantised(member, spec)
     floats = member.dtype.startswith("float") and spec["dtype"].startswith("float")
@@ -205,7 +205,7 @@ class Tensors:
     """The members of an `.npz`; a lone `.npy` is one member, `input_0`.
 
     Raises:
-        AgentError: `bad-argument` when the file is neither; `not-found` when it cannot be opened.
+        AgentError: `bad-argument` if the file is neither; `not-found` if it cannot be opened.
     """
 
     def __init__(self, path: "str") -> "None":
@@ -240,10 +240,10 @@ class Tensors:
         self.names = sorted(self._infos)
 
     def member(self, name: "str") -> "Member":
-        """The member of that name, to be read once.
+        """The member with that name, which can be read once.
 
         Raises:
-            AgentError: `bad-argument`, when there is none.
+            AgentError: `bad-argument`, if there is none.
         """
         if name not in self.names:
             found = ", ".join(self.names)[:200]
@@ -277,10 +277,10 @@ class Tensors:
 
 
 def check(member: "shapes.Tensor", spec: "shapes.Spec", what: "str") -> "None":
-    """Refuses a member whose samples are not the tensor of a spec; a batch axis of 1 may be left out.
+    """Refuses a member whose samples do not match the tensor of a spec; a batch axis of 1 may be missing.
 
     Args:
-        member: the tensor that was found.
+        member: the tensor in the file.
         spec: dict with `name`, `shape` and `dtype`.
         what: for the message, such as `input_0`.
     """
@@ -313,10 +313,10 @@ def header(dtype: "str", shape: "shapes.Sizes") -> "bytes":
 
 
 class NpzWriter:
-    """Writes an uncompressed `.npz` sample by sample; whole at the end of the block, absent if that fails.
+    """Writes an uncompressed `.npz` sample by sample; complete at the end of the block, absent if the block fails.
 
     Args:
-        path: the file to write; each member waits in `<path>.<i>` meanwhile.
+        path: the file to write; until the end, each member is in `<path>.<i>`.
         members: (name, dtype, sample shape) of each tensor.
     """
 
@@ -328,7 +328,7 @@ class NpzWriter:
         """Appends one sample: the bytes of each member, in order.
 
         Raises:
-            ValueError: a tensor has not the size of its shape.
+            ValueError: a tensor does not have the size of its shape.
         """
         if len(tensors) != len(self._members):
             raise ValueError("%d outputs instead of %d" % (len(tensors), len(self._members)))

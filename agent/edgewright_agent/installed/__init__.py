@@ -1,1 +1,1 @@
-"""What is installed: releases, runtimes, runners, prepared files."""
+"""Everything installed on the board: releases, runtimes, runners, prepared files."""

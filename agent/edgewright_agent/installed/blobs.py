@@ -1,4 +1,4 @@
-"""Finds bytes that the board has already: an unchanged file of a new release is copied, not sent again."""
+"""Finds files that the board already has: an unchanged file of a new release is copied, not sent again."""
 
 import os
 
@@ -6,13 +6,13 @@ from edgewright_agent import shapes
 from edgewright_agent.installed import manifest, releases
 from edgewright_agent.processes import hooks
 from edgewright_agent.protocol import MAX_MANIFEST, AgentError
-from edgewright_agent.storage import incoming
+from edgewright_agent.storage import incoming, integrity
 
 
 class Blobs(object):
     """The files of installed releases and hooks, by their hash.
 
-    They are copied, not linked: a release to go back to must not share the fate of another one's bytes.
+    They are copied, not linked: damage to one release's file must not damage the release to roll back to.
 
     Args:
         agent: Agent.
@@ -25,7 +25,7 @@ class Blobs(object):
         self.of: "dict[tuple[str, str], str]" = {}
 
     def installed(self) -> "dict[tuple[str, str], str]":
-        """{(model, release): artifact} of what is installed now."""
+        """{(model, release): artifact} of the installed releases."""
         models = self.agent.store.read()["models"]
         return {
             (model, release): about["artifact"]
@@ -34,7 +34,7 @@ class Blobs(object):
         }
 
     def look(self) -> "None":
-        """Read the manifests again, where other releases are installed than before."""
+        """Read the manifests again if the installed releases have changed."""
         found = self.installed()
         if found == self.of:
             return
@@ -42,7 +42,7 @@ class Blobs(object):
         for (model, release), artifact in sorted(found.items()):
             folder = releases.folder(model, release)
             try:
-                with open(self.files.path(folder + "/" + manifest.NAME), "rb") as file:
+                with integrity.opened(self.files.path(folder + "/" + manifest.NAME)) as file:
                     data = file.read(MAX_MANIFEST + 1)
                 entries = manifest.parse(data, artifact)["files"]
             except (OSError, AgentError):
@@ -52,7 +52,7 @@ class Blobs(object):
                 self.index[entry["sha256"], entry["size"]] = folder + "/" + entry["path"]
 
     def find(self, sha256: "str", size: "int") -> "str | None":
-        """The relative path of a file that should have these bytes, or None."""
+        """The relative path of a file that should have this hash and size, or None."""
         hook = hooks.name(sha256)
         if os.path.isfile(self.files.path(hook)):
             return hook
@@ -60,14 +60,14 @@ class Blobs(object):
         return self.index.get((sha256, size))
 
     def fetch(self, sha256: "str", size: "int") -> "bool":
-        """Copy a file's bytes to the uploads, if the board has them. Returns whether they are there, verified."""
+        """Copy a file to the uploads, if the board has it. Returns whether it is there, verified."""
         relative, uploads = self.find(sha256, size), self.agent.incoming
         if relative is None:
             return False
         try:
             incoming.room(self.files, size, 2)
             whole = self.files.copy(relative, uploads.name(sha256), size) == sha256
-        except (AgentError, OSError):  # no room, or gone meanwhile: an upload will tell
+        except (AgentError, OSError):  # no room, or just removed: an upload will report it
             return False
         if not whole:
             uploads.drop([sha256])

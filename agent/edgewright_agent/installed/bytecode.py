@@ -1,4 +1,4 @@
-"""Compiles a runtime's bytecode when it is unpacked, which is most of an import's cost on a small board."""
+"""Compiles a runtime to bytecode when it is unpacked: compiling is most of the cost of an import on a small board."""
 
 import os
 import py_compile
@@ -12,12 +12,12 @@ LIMIT_SECONDS = 300.0
 
 
 def compile_imported(
-    runner: "shapes.Runner",  # noqa: ARG001 - as the other jobs
+    runner: "shapes.Runner",  # noqa: ARG001 - the signature of a job
     job: "shapes.Task",
     stage: "shapes.Stage",  # noqa: ARG001
     say: "shapes.Say",  # noqa: ARG001
 ) -> "shapes.Result":
-    """In a child that imported a runtime: leaves the bytecode of the runtime's own files beside them."""
+    """In a child that imported a runtime: write the bytecode of the runtime's files next to them."""
     top = job["folder"] + os.sep
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None) or ""
@@ -29,11 +29,11 @@ def compile_imported(
 def keep(
     files: "shapes.SessionFiles", relative: "str", target: "str", agent_sha: "str", runner: "dict[str, str]"
 ) -> "dict[str, shapes.FileRow]":
-    """Has a child import the runtime in a folder. Returns {path: (sha256, size)} of the bytecode that it left.
+    """Have a child import the runtime in a folder. Returns {path: (sha256, size)} of the bytecode that it wrote.
 
     A runtime that cannot be imported is reported when a model is loaded, not here.
     """
-    from edgewright_agent.processes import children  # the child that compiles needs nothing of it
+    from edgewright_agent.processes import children  # the child that compiles does not need it
 
     base = files.path(relative)
     job: "shapes.Errand" = {

@@ -1,4 +1,4 @@
-"""Reads manifests: verified before they are parsed, then checked strictly."""
+"""Reads manifests: verifies their hash before parsing, then checks them strictly."""
 
 import hashlib
 import re
@@ -17,18 +17,18 @@ from edgewright_agent.protocol import (
 
 NAME = "manifest.json"
 LIMITS = {"noise", "error", "unequal", "apart", "slices"}
-MAX_SLACK = 1024 * 1024  # bytes for folders and the manifest of a release
+MAX_SLACK = 1024 * 1024  # bytes for a release's folders and manifest
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]{0,127}\Z")  # one part of a path
 WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")  # a target or a precision
 
 
 def bad(what: "str") -> "AgentError":
-    """The AgentError of a manifest."""
+    """The error for an invalid manifest."""
     return AgentError(Code.BAD_MANIFEST, "the manifest is not valid: %s" % what)
 
 
 def safe_path(path: "object") -> "bool":
-    """Whether a path is relative, plain and stays inside."""
+    """Whether a path is relative, plain and stays inside its folder."""
     parts = path.split("/") if isinstance(path, str) else []
     return 0 < len(parts) <= 8 and all(PART.match(part) and not part.endswith(".new") for part in parts)
 
@@ -44,7 +44,7 @@ def is_count(value: "object", limit: "float") -> "shapes.IsWhole":
 
 
 def need(condition: "object", what: "str") -> "None":
-    """`bad-manifest` unless a condition holds."""
+    """Raise `bad-manifest` unless a condition holds."""
     if not condition:
         raise bad(what)
 
@@ -57,7 +57,7 @@ def check_files(entries: "shapes.Unchecked") -> "set[str]":
         need(isinstance(entry, dict) and set(entry) == {"path", "sha256", "size"}, "an entry of files")
         path = entry["path"]
         need(safe_path(path) and path != NAME, "path: %r" % (path,))
-        need(path not in paths, "twice the same path: %s" % path)
+        need(path not in paths, "a repeated path: %s" % path)
         need(isinstance(entry["sha256"], str) and SHA256.match(entry["sha256"]), "sha256 of %s" % path)
         need(is_count(entry["size"], MAX_FILE), "size of %s" % path)
         paths.add(path)
@@ -82,7 +82,7 @@ def check_tensors(specs: "shapes.Unchecked", what: "str") -> "None":
 
 
 def check_goldens(goldens: "shapes.Unchecked", paths: "set[str]") -> "None":
-    """Check the golden inputs' entry."""
+    """Check the entry `goldens`."""
     need(isinstance(goldens, dict) and isinstance(goldens.get("file"), str), "goldens")
     need(goldens["file"] in paths, "the file of the goldens")
     need(is_count(goldens.get("count"), 10**6) and goldens["count"] > 0, "the count of goldens")
@@ -96,12 +96,12 @@ def check_goldens(goldens: "shapes.Unchecked", paths: "set[str]") -> "None":
 
 
 def is_limit(value: "object") -> "shapes.IsNumber":
-    """Whether a value is a number from 0 on. Those of a manifest are finite: `loads` takes no other."""
+    """Whether a value is a number of at least 0. A manifest's numbers are finite: `loads` refuses others."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
 
 
 def check_limits(limits: "shapes.Unchecked", shape: "list[int]") -> "int":
-    """Check what one output's answers must keep. Returns how many slices it has."""
+    """Check the limits of one output. Returns its number of slices."""
     need(isinstance(limits, dict) and set(limits) == LIMITS, "the limits of an output")
     noise, error, unequal, apart = (limits[key] for key in ("noise", "error", "unequal", "apart"))
     slices = limits["slices"]
@@ -124,8 +124,8 @@ def check_limits(limits: "shapes.Unchecked", shape: "list[int]") -> "int":
 
 
 def check_verdict(verdict: "shapes.Unchecked", outputs: "list[shapes.Spec]") -> "None":
-    """Check the verdict: one an output."""
-    need(isinstance(verdict, list) and len(verdict) == len(outputs), "a verdict an output")
+    """Check the verdict. It has one entry per output."""
+    need(isinstance(verdict, list) and len(verdict) == len(outputs), "verdicts")
     need(all(isinstance(one, dict) for one in verdict), "a verdict")
     for spec in outputs:
         scale, zero = spec.get("scale"), spec.get("zero_point")
@@ -136,7 +136,7 @@ def check_verdict(verdict: "shapes.Unchecked", outputs: "list[shapes.Spec]") -> 
 
 
 def parse(data: "bytes", sha256: "str") -> "shapes.Manifest":
-    """The manifest in these bytes.
+    """Parse the manifest in these bytes.
 
     Raises:
         AgentError: `hash-mismatch`, before anything is parsed; `newer-schema`; `bad-manifest`.
@@ -145,7 +145,7 @@ def parse(data: "bytes", sha256: "str") -> "shapes.Manifest":
         raise AgentError(Code.HASH_MISMATCH, "the manifest does not have its declared hash")
     try:
         manifest: "shapes.Manifest" = loads(data.decode("utf-8"))
-    except (ValueError, RecursionError):
+    except ValueError:
         raise bad("not JSON")
     need(isinstance(manifest, dict) and is_count(manifest.get("schema"), 2**31), "schema")
     if manifest["schema"] > MANIFEST_SCHEMA:
@@ -161,11 +161,11 @@ def parse(data: "bytes", sha256: "str") -> "shapes.Manifest":
     check_tensors(manifest.get("inputs"), "inputs")
     check_tensors(manifest.get("outputs"), "outputs")
     check_goldens(manifest.get("goldens"), paths)
-    if manifest["schema"] > 1:  # the first is judged by the tolerance of its goldens
+    if manifest["schema"] > 1:  # schema 1 is judged by the tolerance of its goldens
         check_verdict(manifest.get("verdict"), manifest["outputs"])
     return manifest
 
 
 def model_bytes(manifest: "shapes.Manifest") -> "int":
-    """Bytes of all files."""
+    """The total size of the files in bytes."""
     return sum(entry["size"] for entry in manifest["files"])

@@ -1,18 +1,15 @@
-"""Releases: artifacts installed under a model's name and a version, whole and verified or not there at
-all."""
+"""Releases: artifacts installed under a model's name and a version, atomically and verified."""
 
 import json
 import os
 
 from edgewright_agent import shapes
-from edgewright_agent.installed import manifest, prepared
+from edgewright_agent.installed import manifest, prepared_files
 from edgewright_agent.processes import hooks as hook_files
 from edgewright_agent.protocol import MAX_MANIFEST, AgentError, Code
-from edgewright_agent.storage import incoming, lease
+from edgewright_agent.storage import incoming, integrity, lease, reserve
 from edgewright_agent.storage import state as states
-
-RESERVE = "reserve"
-RESERVE_BYTES = 4 * 1024 * 1024  # given back to the disk when a revert needs it
+from edgewright_agent.storage.failures import denied, failure
 
 
 def folder(model: "str", release: "str") -> "str":
@@ -26,12 +23,12 @@ def release_name(version: "str", artifact: "str") -> "str":
 
 
 def runtime_key(runtime: "shapes.Runtime") -> "str":
-    """What a failure is remembered by: a provisioned runtime's id, the name and version of the board's own."""
+    """The runtime's key in a recorded failure: the id of a provisioned runtime, name and version of the board's own."""
     return "%s %s" % (runtime["ref"], runtime["version"]) if runtime["system"] else runtime["ref"]
 
 
 def hooks_of(about: "shapes.Parts | shapes.Release") -> "shapes.Record":
-    """What a hook's failure is remembered by: with more time the same ones may do."""
+    """The hooks' key in a recorded failure. It includes the time limit: with more time the same hooks may succeed."""
     limit = about.get("hook_s", 0)
     return dict(about["hooks"], hook_s=limit) if limit else about["hooks"]
 
@@ -39,9 +36,9 @@ def hooks_of(about: "shapes.Parts | shapes.Release") -> "shapes.Record":
 def failed_before(
     record: "shapes.Model", artifact: "str", runtime: "str", hooks: "shapes.Record", runner: "str | None"
 ) -> "shapes.Failure | None":
-    """The entry of what failed here with these very parts, or None.
+    """The entry of an earlier failure with exactly these parts, or None.
 
-    A hook failed whatever runner there was; what did not load or answered wrongly may do better on another one.
+    A hook's failure does not depend on the runner; a failed load or wrong outputs may not recur with another runner.
     """
     for entry in record["failed"]:
         part, now = ("runner", runner) if entry["hooks"] is None else ("hooks", hooks)
@@ -53,7 +50,7 @@ def failed_before(
 def refuse_failed(
     record: "shapes.Model", artifact: "str", runtime: "str", hooks: "shapes.Record", runner: "str | None"
 ) -> "None":
-    """AgentError `failed-before`, where these very parts failed here for good."""
+    """Raise AgentError `failed-before` if exactly these parts failed here for good."""
     failure = failed_before(record, artifact, runtime, hooks, runner)
     if failure:
         raise AgentError(
@@ -70,7 +67,7 @@ def remember_failure(
     runtime: "shapes.Runtime | None" = None,
     runner: "str | None" = None,
 ) -> "None":
-    """Note that a release failed for good on this board, on this runtime (as `Runtimes.find` describes it) and runner.
+    """Record that a release failed for good on this board, with this runtime (as `Runtimes.find` describes it) and runner.
 
     Only for load, golden and hook failures.
     """
@@ -91,21 +88,13 @@ def remember_failure(
 
 
 def same_parts(record: "shapes.Model", release: "str", wanted: "shapes.Record") -> "bool":
-    """Whether a release is recorded with just these parts."""
+    """Whether a release is recorded with exactly these parts."""
     known: "shapes.Record" = record["releases"].get(release) or {}
     return all(known.get(key, 0) == part for key, part in wanted.items())
 
 
-def keep_reserve(files: "shapes.Files") -> "None":
-    """Take the reserve from the disk, if it is not taken yet."""
-    path = files.path(RESERVE)
-    if not os.path.isfile(path) or os.path.getsize(path) != RESERVE_BYTES:
-        incoming.room(files, RESERVE_BYTES)
-        files.allocate(RESERVE, RESERVE_BYTES)
-
-
 def needed(record: "shapes.Model") -> "set[str]":
-    """The releases that must stay: current, last good, both ends of a trial."""
+    """The releases that must stay: current, last good, and both releases of a trial."""
     trial = record["trial"]
     ends = [record["current"], record["last_good"]] + ([trial["from"], trial["to"]] if trial else [])
     return {release for release in ends if release}
@@ -123,11 +112,11 @@ class Releases(object):
         self.files = agent.files
 
     def read_manifest(self, sha256: "str") -> "tuple[bytes, shapes.Manifest]":
-        """The manifest among the uploads: (bytes, dict)."""
+        """Read the manifest from the uploads: (bytes, dict)."""
         path = self.agent.incoming.find(sha256)
         if os.path.getsize(path) > MAX_MANIFEST:
             raise manifest.bad("too large")
-        with open(path, "rb") as file:
+        with integrity.opened(path) as file:
             data = file.read()
         return data, manifest.parse(data, sha256)
 
@@ -135,26 +124,26 @@ class Releases(object):
         self,
         model: "str",
         version: "str",
-        artifact: "str",
+        manifest: "str",
         runtime: "str",
         hooks: "dict[str, str]",
         txn: "str",
         hook_s: "float" = 0,
         runner: "str | None" = None,
     ) -> "shapes.Result":
-        """Make a release of uploaded files.
+        """Install a release from uploaded files.
 
         Args:
-            artifact: sha256 of the uploaded manifest. hooks: {kind: sha256}, uploaded too.
-            hook_s: seconds that each of them may take; 0 for the usual. runner: sha256 of one that is kept.
+            manifest: sha256 of the uploaded manifest. hooks: {kind: sha256}, also uploaded.
+            hook_s: time limit of each hook, seconds; 0 for the default. runner: sha256 of a stored runner.
 
         Returns:
             `{"release", "state", "existed"}`.
         """
-        release = release_name(version, artifact)
+        release = release_name(version, manifest)
         wanted: "shapes.Parts" = {
             "version": version,
-            "artifact": artifact,
+            "artifact": manifest,
             "runtime": runtime,
             "hooks": hooks,
             "hook_s": hook_s,
@@ -166,21 +155,22 @@ class Releases(object):
             record = states.model_of(state, model)
         if self.existing(record, model, release, wanted, runner):
             self.keep_hooks(hooks)
+            self.drop_uploads(manifest, self.content(model, release, record["releases"][release]), hooks)
             return {"release": release, "state": record["releases"][release]["state"], "existed": True}
-        data, content = self.read_manifest(artifact)
+        data, content = self.read_manifest(manifest)
         runner = self.agent.runners.choose(content["target"], runner)
         used = self.agent.runtimes.find(runtime)
-        if used["target"] not in ("", content["target"]):  # of the board's own only the host knows it
+        if used["target"] not in ("", content["target"]):  # empty: a runtime of the board's own
             raise AgentError(Code.BAD_ARGUMENT, "the runtime is for another target: %s" % used["target"])
         if not same_parts(record, release, wanted) or release not in record["known_good"]:
-            refuse_failed(record, artifact, runtime_key(used), hooks_of(wanted), runner)
+            refuse_failed(record, manifest, runtime_key(used), hooks_of(wanted), runner)
         stage = "incoming/stage-" + txn
         try:
             self.stage(stage, data, content)
             self.keep_hooks(hooks)
             about: "shapes.Release" = {
                 "version": version,
-                "artifact": artifact,
+                "artifact": manifest,
                 "runtime": runtime,
                 "hooks": hooks,
                 "hook_s": hook_s,
@@ -194,8 +184,13 @@ class Releases(object):
         except AgentError:
             self.files.remove_tree(stage)
             raise
-        self.agent.incoming.drop([entry["sha256"] for entry in content["files"]] + [artifact])
+        self.drop_uploads(manifest, content, hooks)
         return {"release": release, "state": "staged", "existed": False}
+
+    def drop_uploads(self, artifact: "str", content: "shapes.Manifest", hooks: "dict[str, str]") -> "None":
+        """Remove the uploads that a release was installed from."""
+        self.agent.incoming.drop([entry["sha256"] for entry in content["files"]] + [artifact])
+        self.agent.incoming.drop(hooks.values())
 
     def existing(
         self,
@@ -205,9 +200,9 @@ class Releases(object):
         wanted: "shapes.Record",
         runner: "str | None",
     ) -> "bool":
-        """Whether this very release is there and whole. `in-use` when its parts differ and it must stay.
+        """Whether this release is there and intact. Raises `in-use` if its parts differ and it must stay.
 
-        What is in use or known good keeps the runner that it was verified with; any other takes a new one.
+        A release that is in use or known good keeps the runner that it was verified with; any other takes a new one.
         """
         known = record["releases"].get(release)
         if known is None or not self.whole(model, release, known):
@@ -216,7 +211,7 @@ class Releases(object):
             other = runner not in (None, known.get("runner"))
             if other and release not in needed(record).union(record["known_good"]):
                 return False
-            return known["state"] != "failed"  # it failed on another version of the runtime
+            return known["state"] != "failed"  # if it failed, then on another version of the runtime
         if release in needed(record):
             raise AgentError(
                 Code.IN_USE,
@@ -227,7 +222,7 @@ class Releases(object):
     def stage(self, stage: "str", data: "bytes", content: "shapes.Manifest") -> "None":
         """Put a release's files together in a separate folder, durably."""
         incoming.room(self.files, manifest.MAX_SLACK, len(content["files"]) + 8)
-        keep_reserve(self.files)
+        reserve.keep(self.files)
         self.files.remove_tree(stage)
         self.files.make_folder(stage)
         for entry in content["files"]:
@@ -252,7 +247,7 @@ class Releases(object):
     def place(
         self, stage: "str", model: "str", release: "str", about: "shapes.Release", txn: "str"
     ) -> "None":
-        """Move a staged folder to where releases are, and record it."""
+        """Move a staged folder to its final place, and record the release."""
         with self.agent.store.locked() as state:
             lease.require(state, txn, model)
             record = states.model_of(state, model)
@@ -261,52 +256,64 @@ class Releases(object):
             self.files.make_folder("models/%s/versions" % model)
             self.files.make_folder("models/%s/records" % model)
             self.trash(folder(model, release))
-            # A reset after both slots were lost reads the record again.
+            # A reset reads this record if both slots are lost.
             placed = {key: value for key, value in about.items() if key not in ("state", "txn")}
             self.files.write(
                 "models/%s/records/%s.json" % (model, release),
                 json.dumps(dict(placed, schema=states.SCHEMA), sort_keys=True).encode("ascii"),
             )
             self.files.rename(stage, folder(model, release))
-            # Of other parts nothing is known. Another runner is verified before it is activated, as after any repair.
+            # Nothing is known about other parts. Another runner is verified before activation, as after any repair.
             if not same_parts(record, release, {key: placed[key] for key in placed if key != "runner"}):
                 record["known_good"] = [one for one in record["known_good"] if one != release]
-            else:  # a repair: what an evaluation accepted of it is so still
+            else:  # a repair: what an evaluation accepted is still accepted
                 about["accepted"] = record["releases"][release].get("accepted")
             record["releases"][release] = about
             self.agent.store.save(state)
         self.empty_trash()
 
     def content(self, model: "str", release: "str", about: "shapes.Release") -> "shapes.Manifest":
-        """The manifest of an installed release; `release-damaged`."""
-        path = os.path.join(self.files.path(folder(model, release)), manifest.NAME)
+        """The manifest of an installed release. Raises `release-damaged`."""
+        base = self.files.path(folder(model, release))
+        if os.path.islink(base):
+            text = "the folder of %s %s is a link" % (model, release)
+            raise AgentError(Code.RELEASE_DAMAGED, text, cause="strange", path=base)
+        path = os.path.join(base, manifest.NAME)
         try:
-            with open(path, "rb") as file:
+            with integrity.opened(path) as file:
                 return manifest.parse(file.read(MAX_MANIFEST + 1), about["artifact"])
+        except PermissionError as error:
+            raise failure(error, path, self.files.root)
         except (OSError, AgentError) as error:
             if getattr(error, "code", "") == Code.NEWER_SCHEMA:
                 raise
+            gone = isinstance(error, FileNotFoundError)
             raise AgentError(
                 Code.RELEASE_DAMAGED,
-                "the release's manifest is damaged: %s %s" % (model, release),
+                "the release's manifest is %s: %s %s" % ("gone" if gone else "damaged", model, release),
             )
 
-    def check(self, model: "str", release: "str", about: "shapes.Release") -> "shapes.Manifest":
-        """The manifest of an installed release, all of whose files have their hashes; `release-damaged`."""
+    def check(
+        self, model: "str", release: "str", about: "shapes.Release", hashes: "bool" = True
+    ) -> "shapes.Manifest":
+        """Check the hashes of an installed release's files, or only their sizes. Returns its manifest; raises
+        `release-damaged`."""
         content = self.content(model, release, about)
         base = self.files.path(folder(model, release))
+        there = integrity.listed(self.files.root, folder(model, release))
         for entry in content["files"]:
-            if not self.agent.checked.matches(
-                os.path.join(base, entry["path"]), entry["sha256"], entry["size"]
+            path = os.path.join(base, entry["path"])
+            if entry["path"] not in there or not self.agent.checked.matches(
+                path, entry["sha256"] if hashes else None, entry["size"]
             ):
-                raise AgentError(
+                raise denied(self.files.root, path) or AgentError(
                     Code.RELEASE_DAMAGED,
                     "a file of %s %s is damaged: %s" % (model, release, entry["path"]),
                 )
         return content
 
     def whole(self, model: "str", release: "str", about: "shapes.Release") -> "bool":
-        """Whether `check` has nothing to say."""
+        """Whether `check` succeeds."""
         try:
             self.check(model, release, about)
         except AgentError:
@@ -314,7 +321,7 @@ class Releases(object):
         return True
 
     def check_hooks(self, model: "str", release: "str", about: "shapes.Release") -> "None":
-        """AgentError `release-damaged`, where a hook of a release is gone or changed."""
+        """Raise AgentError `release-damaged` if a hook of a release is missing or changed."""
         for kind, sha256 in sorted(about["hooks"].items()):
             if not hook_files.whole(self.agent, sha256):
                 raise AgentError(
@@ -323,32 +330,32 @@ class Releases(object):
                 )
 
     def trash(self, relative: "str") -> "None":
-        """Move a folder out of the way, durably, to be deleted at leisure."""
+        """Move a folder to the trash, durably, to delete it later."""
         if os.path.lexists(self.files.path(relative)):
             names = os.listdir(self.files.path("trash"))
             free = next(str(n) for n in range(len(names) + 1) if str(n) not in names)
             self.files.rename(relative, "trash/" + free)
 
     def empty_trash(self) -> "None":
-        """Delete what is in the trash."""
+        """Delete the contents of the trash."""
         for name in os.listdir(self.files.path("trash")):
             self.files.remove_tree("trash/" + name)
 
     def remove(self, state: "shapes.State", model: "str", release: "str") -> "None":
-        """Take a release out of state and place; the caller holds the lock. The state is saved first:
-        it decides."""
+        """Remove a release from the state and the disk; the caller holds the lock. The state is saved first:
+        it is authoritative."""
         record = state["models"][model]
         record["releases"].pop(release, None)
         record["known_good"] = [one for one in record["known_good"] if one != release]
         self.agent.store.save(state)
         self.trash(folder(model, release))
-        for relative in prepared.unused(self.files, state, model):
+        for relative in prepared_files.unused(self.files, state, model):
             self.trash(relative)
         self.files.remove_file("models/%s/records/%s.json" % (model, release))
         self.files.sync_folder("models/%s/records" % model)
 
     def discard(self, model: "str", release: "str", txn: "str") -> "shapes.Result":
-        """Remove a release that is not in use; `in-use`."""
+        """Remove a release that is not in use. Raises `in-use`."""
         with self.agent.store.locked() as state:
             lease.require(state, txn, model)
             states.known_release(state, model, release)

@@ -1,6 +1,6 @@
-"""Runners: the code that runs the models of a target. The host sends it by content, and a release records which one it runs on.
+"""Runners: the code that runs a target's models. The host sends it by content; a release records its runner.
 
-A runner is JSON, {name of a source: its text}. Its bytes are read once and hashed, and those very bytes run, from memory.
+A runner is JSON, {name of a source: its text}. Its bytes are read once and hashed; the same bytes run, from memory.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import zipfile
 from edgewright_agent import shapes
 from edgewright_agent.loader import MemoryImporter
 from edgewright_agent.protocol import MAX_RUNNER, RUNNERS, AgentError, Code, loads
+from edgewright_agent.storage.integrity import opened
 
 FOLDER = "runners"
 PACKAGE = "edgewright_targets"
@@ -25,14 +26,14 @@ def name(sha256: "str") -> "str":
 
 
 def inside(pyz: "bytes") -> "dict[str, bytes]":
-    """{target: bytes} of the runners that an administrator put into the bytes of an agent."""
+    """{target: bytes} of the runners that an administrator put into an agent's .pyz, given as bytes."""
     with zipfile.ZipFile(io.BytesIO(pyz)) as archive:
         found = archive.read(RUNNERS) if RUNNERS in archive.namelist() else b"{}"
     return {target: text.encode("ascii") for target, text in json.loads(found.decode("ascii")).items()}
 
 
 def load(sources: "dict[str, str]", target: "str") -> "shapes.Runner":
-    """The module of a runner, imported from memory; what another runner imported before is forgotten."""
+    """Import the module of a runner from memory; modules of a runner imported earlier are dropped."""
     for known in [known for known in sys.modules if known.split(".")[0] == PACKAGE]:
         del sys.modules[known]
     others = [one for one in sys.meta_path if getattr(one, "package", None) != PACKAGE]
@@ -41,11 +42,11 @@ def load(sources: "dict[str, str]", target: "str") -> "shapes.Runner":
 
 
 class Runners(object):
-    """The runners under `runners/`; where an administrator installed the agent, those in its .pyz and no other.
+    """The runners under `runners/`; if an administrator installed the agent, only those in its .pyz.
 
     Args:
         agent: Agent.
-        installed: {target: bytes} of the administrator's; None where the host sends them.
+        installed: {target: bytes} of the administrator's runners; None if the host sends them.
     """
 
     def __init__(self, agent: "shapes.Agent", installed: "dict[str, bytes] | None" = None) -> "None":
@@ -58,7 +59,7 @@ class Runners(object):
         self.own = {sha256: data for _, sha256, data in rows}
 
     def read(self, sha256: "str") -> "bytes | None":
-        """The bytes of a runner that may run here; None where it is absent, or not what its name says."""
+        """Read a runner that may run here; None if it is absent, or its hash does not match its name."""
         if self.forced:
             return self.own.get(sha256)
         try:
@@ -69,21 +70,21 @@ class Runners(object):
         return data if hashlib.sha256(data).hexdigest() == sha256 else None
 
     def listing(self) -> "list[str]":
-        """The sha256s of the runners that are here; none of them is pruned while this session lasts."""
+        """The sha256s of the stored runners; none of them is pruned during this session."""
         if self.forced:
             return sorted(self.own)
         if not self.agent.uses.hold(FOLDER):
             return []
         try:
             found = [file.split(".")[0] for file in os.listdir(self.agent.files.path(FOLDER))]
-        except OSError:  # no folder: the error comes when a runner is needed
+        except OSError:  # no folder: the error is raised when a runner is needed
             found = []
         return sorted(sha256 for sha256 in found if self.read(sha256))
 
     def of(self, about: "shapes.Release") -> "str":
-        """The sha256 of the runner that a release runs on; empty where that is gone or damaged, or none was recorded.
+        """The sha256 of the runner that a release uses; empty if it is missing or damaged, or none was recorded.
 
-        An administrator's agent runs what was installed with another runner on its own for the target.
+        An administrator's agent replaces any other recorded runner with its own for the target.
         """
         sha256 = str(about.get("runner"))
         if self.forced and sha256 not in self.own:
@@ -91,10 +92,10 @@ class Runners(object):
         return sha256 if self.read(sha256) else ""
 
     def choose(self, target: "str", sha256: "str | None") -> "str | None":
-        """The sha256 of the runner for a target: the one that is named, else the administrator's, else None.
+        """The sha256 of the runner for a target: the given one, else the administrator's, else None.
 
         Raises:
-            AgentError: `runner-refused`, `runner-missing`, or `bad-argument` for another target's.
+            AgentError: `runner-refused`, `runner-missing`, or `bad-argument` for a runner of another target.
         """
         if self.forced and sha256 is None:
             sha256 = self.of_target.get(target, "")
@@ -103,7 +104,7 @@ class Runners(object):
         return sha256
 
     def sources(self, target: "str", sha256: "str") -> "dict[str, str]":
-        """{name: text} of a runner; the errors are those of `choose`."""
+        """{name: text} of a runner. Raises the same errors as `choose`."""
         data = self.read(sha256)
         if data is None:
             raise self.lacking(target, sha256)
@@ -113,7 +114,7 @@ class Runners(object):
         return found
 
     def lacking(self, target: "str", sha256: "str") -> "AgentError":
-        """The AgentError where a runner is not here."""
+        """The AgentError for a missing runner."""
         if not self.forced:
             return AgentError(Code.RUNNER_MISSING, "no runner for %s is on this board" % target)
         which = (
@@ -125,34 +126,34 @@ class Runners(object):
         )
 
     def keep(self, target: "str", sha256: "str") -> "None":
-        """Keep a runner that was put.
+        """Store an uploaded runner.
 
         Raises:
-            AgentError: `runner-refused`, `bad-argument`, `not-found`, `busy`: another session prunes.
+            AgentError: `runner-refused`, `bad-argument`, `not-found`; `busy` while another session prunes.
         """
         if not self.forced and not self.agent.uses.hold(FOLDER):
             raise AgentError(Code.BUSY, "another session prunes this board")
         if not self.forced and not self.read(sha256):
             self.take(sha256)
+        self.agent.incoming.drop([] if self.forced else [sha256])
         self.sources(target, sha256)
 
     def take(self, sha256: "str") -> "None":
-        """Move a runner from the uploads to its place; what is damaged there goes."""
-        with open(self.agent.incoming.find(sha256), "rb") as file:
+        """Move a runner from the uploads to its place, replacing a damaged one."""
+        with opened(self.agent.incoming.find(sha256)) as file:
             data = file.read(MAX_RUNNER + 1)
         if len(data) > MAX_RUNNER:
             raise AgentError(Code.BAD_ARGUMENT, "a runner is too large: more than %d bytes" % MAX_RUNNER)
         parsed(data)
         self.agent.files.remove_tree(name(sha256))
         self.agent.files.write(name(sha256), data)
-        self.agent.incoming.drop([sha256])
 
 
 def parsed(data: "bytes") -> "dict[str, str]":
-    """{name: text} in the bytes of a runner; `bad-argument`."""
+    """Parse the bytes of a runner: {name: text}. Raises `bad-argument`."""
     try:
         found = loads(data.decode("ascii"))
-    except (ValueError, RecursionError):
+    except ValueError:
         found = None
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise AgentError(Code.BAD_ARGUMENT, "not a runner")

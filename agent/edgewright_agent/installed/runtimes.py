@@ -12,11 +12,11 @@ from edgewright_agent import shapes
 from edgewright_agent.board import system
 from edgewright_agent.installed import bytecode
 from edgewright_agent.installed.releases import Releases
-from edgewright_agent.protocol import MAX_FILES, PIECE, AgentError, Code, runtime_id
-from edgewright_agent.storage import incoming
+from edgewright_agent.protocol import MAX_FILES, PIECE, AgentError, Code, loads, runtime_id
+from edgewright_agent.storage import incoming, integrity
 
 ABOUT = "RUNTIME.json"
-DAMAGED = "DAMAGED"  # an empty file beside it: not offered to hosts any more, so that they provision it again
+DAMAGED = "DAMAGED"  # an empty file in a runtime's folder: hosts no longer see the runtime, so they provision it again
 NOT_A_WHEEL = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -26,20 +26,36 @@ NOT_A_WHEEL = (
     zlib.error,
     struct.error,
 )
-MAX_BYTES = 4 * 1024**3  # of one runtime, unpacked
+MAX_BYTES = 4 * 1024**3  # of one unpacked runtime
+MAX_ABOUT = 64 * 1024 * 1024
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,63}\Z")
 
 
-def damaged(what: "str", ref: "str") -> "AgentError":
-    """The AgentError of a runtime whose files are not what was unpacked."""
-    return AgentError(Code.RUNTIME_DAMAGED, "the runtime is damaged, %s: %s" % (what, ref))
+def damaged(what: "str", ref: "str", target: "str") -> "AgentError":
+    """The AgentError for a runtime whose files have changed since they were unpacked."""
+    return AgentError(Code.RUNTIME_DAMAGED, "the runtime is damaged, %s: %s" % (what, ref), target=target)
+
+
+def shaped(about: "shapes.Unchecked") -> "bool":
+    """Whether the description of a runtime has the right shape."""
+    try:
+        rows, wheels = about["files"].values(), about.get("wheels", {}).values()
+        return (
+            about["schema"] == 1
+            and all(isinstance(about[key], str) for key in ("ref", "name", "target", "version"))
+            and all(isinstance(sha256, str) and size >= 0 for sha256, size in rows)
+            and all(one["size"] >= 0 and set(one["files"]) <= set(about["files"]) for one in wheels)
+            and about["bytes"] >= 0
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
 
 
 def destination(name: "str") -> "str | None":
-    """Where a wheel's member goes, relative to the runtime's folder; None for what a runtime does not need.
+    """Where a wheel's member goes, relative to the runtime's folder; None if a runtime does not need it.
 
     Raises:
-        AgentError: `bad-argument`, a path that leads elsewhere.
+        AgentError: `bad-argument`, if the path leads out of the folder.
     """
     parts = name.split("/")
     if name.startswith("/") or "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in parts):
@@ -52,7 +68,7 @@ def destination(name: "str") -> "str | None":
 
 
 def size_of(path: "str") -> "int":
-    """Bytes of a file; -1 where there is none."""
+    """Size of a file in bytes; -1 if there is none."""
     try:
         return os.lstat(path).st_size
     except OSError:
@@ -60,7 +76,7 @@ def size_of(path: "str") -> "int":
 
 
 def members(archive: "zipfile.ZipFile") -> "list[tuple[zipfile.ZipInfo, str]]":
-    """[(ZipInfo, destination)] of the files that are taken from a wheel."""
+    """[(ZipInfo, destination)] of the files to unpack from a wheel."""
     rows = [
         (info, destination(info.filename)) for info in archive.infolist() if not info.filename.endswith("/")
     ]
@@ -80,7 +96,7 @@ class Runtimes(object):
         self.files = agent.files
         self.checked = agent.checked
         self.uploads = agent.incoming
-        self.known: "dict[str, tuple[tuple[int, int, int], shapes.RuntimeAbout]]" = {}  # folder: (identity of its RUNTIME.json, what it says)
+        self.known: "dict[str, tuple[tuple[int, int, int], shapes.RuntimeAbout]]" = {}  # folder: (identity of its RUNTIME.json, its content)
 
     def provision(
         self,
@@ -90,7 +106,7 @@ class Runtimes(object):
         wheels: "list[shapes.Wheel]",
         runner: "str | None" = None,
     ) -> "shapes.Result":
-        """Unpack wheels that were put, for the target's runner (sha256). Returns `{"ref", "path", "bytes"}`.
+        """Unpack uploaded wheels, for the target's runner (sha256). Returns `{"ref", "path", "bytes"}`.
 
         Raises:
             AgentError: `not-found`, `runner-missing`, `runner-refused`, `hash-mismatch`, `bad-argument` for a bad wheel, `disk-full`.
@@ -111,10 +127,12 @@ class Runtimes(object):
                 "bytes": 0,
             }
             about = self.make(folder, fresh, wheels, runner)
+        else:
+            self.uploads.drop(wheel["sha256"] for wheel in wheels)
         return {"ref": ref, "path": self.files.path(folder), "bytes": about["bytes"]}
 
     def whole(self, folder: "str", ref: "str") -> "shapes.RuntimeAbout | None":
-        """What is written about a runtime that is there, marked and its files verified; else None."""
+        """The description of an existing runtime, marked as in use and its files verified; else None."""
         about = self.about(folder)
         if about is None or about["ref"] != ref or not self.uses.hold(folder) or self.fault(folder, about):
             return None
@@ -124,7 +142,7 @@ class Runtimes(object):
     def make(
         self, folder: "str", about: "shapes.RuntimeAbout", wheels: "list[shapes.Wheel]", runner: "str | None"
     ) -> "shapes.RuntimeAbout":
-        """Unpack wheels and put them in place, unless another session was quicker. Returns `about`, filled in, or the
+        """Unpack wheels and put them in place, unless another session was faster. Returns `about`, filled in, or the
         other session's."""
         stage = "incoming/stage-" + self.files.session
         sources = [self.source(wheel) for wheel in wheels]
@@ -138,7 +156,7 @@ class Runtimes(object):
             about["bytes"] = sum(size for _, size in contents.values())
             self.files.write(stage + "/" + ABOUT, json.dumps(about, sort_keys=True).encode("ascii"))
             self.files.seal(stage)
-            self.whole(folder, about["ref"])  # hashed before the lock is taken: under it that takes no time
+            self.whole(folder, about["ref"])  # hash before taking the lock, for a fast check under it
             with self.agent.store.locked():
                 quicker = self.whole(folder, about["ref"])
                 if not quicker:
@@ -146,7 +164,7 @@ class Runtimes(object):
                     Releases(self.agent).trash(folder)
                     self.files.rename(stage, folder)
                     self.uses.hold(folder)
-        except (AgentError, OSError) as error:  # who was quicker drops the wheels
+        except (AgentError, OSError) as error:  # a faster session removes the wheels
             quicker = self.whole(folder, about["ref"]) if isinstance(error, FileNotFoundError) else None
             if not quicker:
                 self.files.remove_tree(stage)
@@ -159,7 +177,7 @@ class Runtimes(object):
     def compile(
         self, contents: "dict[str, shapes.FileRow]", stage: "str", target: "str", runner: "str"
     ) -> "None":
-        """Add bytecode to what was unpacked, where there is room for it."""
+        """Add bytecode to the unpacked files, if there is room for it."""
         sources = self.agent.runners.sources(target, runner)
         made = bytecode.keep(self.files, stage, target, self.agent.sha256, sources)
         try:
@@ -171,7 +189,7 @@ class Runtimes(object):
         contents.update(made)
 
     def source(self, wheel: "shapes.Wheel") -> "shapes.WheelSource":
-        """Where a wheel's files come from: (its row, the path of the upload or a runtime with them)."""
+        """Where a wheel's files come from: (its row, the path of the upload or a runtime that has them)."""
         try:
             return wheel, self.uploads.find(wheel["sha256"], wheel["size"])
         except AgentError as error:
@@ -181,7 +199,7 @@ class Runtimes(object):
             return wheel, donor
 
     def donor(self, sha256: "str", size: "int") -> "shapes.Donor | None":
-        """(folder, [path, sha256, size] of each file) of a runtime that was made of a wheel, its files verified."""
+        """(folder, [path, sha256, size] of each file) of a runtime that contains a wheel, with the files verified."""
         for folder, about in self.folders():
             origin = about.get("wheels", {}).get(sha256)
             if not origin or origin["size"] != size:
@@ -194,7 +212,7 @@ class Runtimes(object):
         return None
 
     def holds(self, sha256: "str", size: "int") -> "bool":
-        """Whether a wheel is here already: a runtime was made of it."""
+        """Whether the board already has a wheel, in a runtime."""
         return self.donor(sha256, size) is not None
 
     def unpack(
@@ -203,8 +221,8 @@ class Runtimes(object):
         """Unpack wheels into a folder.
 
         Returns:
-            {path: [sha256, size]}, and {wheel's sha256: {"size", "files": [path]}} of the wheels whose files
-            are all still their own.
+            {path: [sha256, size]}, and {wheel's sha256: {"size", "files": [path]}} of the wheels none of whose
+                files was overwritten by another wheel.
         """
         contents: "dict[str, shapes.FileRow]" = {}
         origins: "dict[str, shapes.Origin]" = {}
@@ -221,7 +239,7 @@ class Runtimes(object):
         return contents, origins
 
     def borrow(self, donor: "shapes.Donor", stage: "str") -> "dict[str, shapes.FileRow]":
-        """Give the files of another runtime a second name. Returns {path: [sha256, size]}."""
+        """Link files of another runtime. Returns {path: [sha256, size]}."""
         folder, rows = donor
         incoming.room(self.files, 0, len(rows))
         for path, _, _ in rows:
@@ -233,7 +251,7 @@ class Runtimes(object):
     def open_wheel(
         self, path: "str", stage: "str", before: "dict[str, shapes.FileRow]"
     ) -> "dict[str, shapes.FileRow]":
-        """Unpack one wheel; `before` are the files of those unpacked already. Returns {path: [sha256, size]}."""
+        """Unpack one wheel; `before` has the files unpacked so far. Returns {path: [sha256, size]}."""
         try:
             with zipfile.ZipFile(path) as archive:
                 rows = members(archive)
@@ -247,7 +265,7 @@ class Runtimes(object):
             raise AgentError(Code.BAD_ARGUMENT, "not a wheel: %s" % error)
 
     def extract(self, archive: "zipfile.ZipFile", info: "zipfile.ZipInfo", to: "str") -> "shapes.FileRow":
-        """Unpack one member, at most the bytes it declares. Returns [sha256, size]."""
+        """Unpack one member, at most its declared size. Returns [sha256, size]."""
         self.files.make_folder(os.path.dirname(to))
         digest, left = hashlib.sha256(), info.file_size
         with archive.open(info) as packed, self.files.writer(to, durable=False) as write:
@@ -265,30 +283,33 @@ class Runtimes(object):
         return digest.hexdigest(), info.file_size
 
     def about(self, folder: "str") -> "shapes.RuntimeAbout | None":
-        """What is written about the runtime in a folder, or None. Read once while its file stays as it is."""
+        """The description of the runtime in a folder, or None. Cached while its file is unchanged."""
         try:
-            with open(os.path.join(self.files.path(folder), ABOUT), encoding="ascii") as file:
+            with integrity.opened(os.path.join(self.files.path(folder), ABOUT)) as file:
                 there = os.fstat(file.fileno())
                 key = there.st_ino, there.st_size, there.st_mtime_ns
                 if self.known.get(folder, (None,))[0] != key:
-                    self.known[folder] = key, json.load(file)
+                    self.known[folder] = key, loads(file.read(MAX_ABOUT).decode("ascii"))
         except (OSError, ValueError):
             return None
         about = self.known[folder][1]
-        return about if isinstance(about, dict) and about.get("schema") == 1 else None
+        return about if shaped(about) else None
 
     def folders(self) -> "list[tuple[str, shapes.RuntimeAbout]]":
-        """[(relative folder, about)] of the runtimes that are there."""
-        names = sorted(os.listdir(self.files.path("runtimes")))
+        """[(relative folder, about)] of the existing runtimes."""
+        try:
+            names = sorted(os.listdir(self.files.path("runtimes")))
+        except OSError:  # code that needs a runtime reports it
+            names = []
         rows = [("runtimes/" + name, self.about("runtimes/" + name)) for name in names]
         return [(folder, about) for folder, about in rows if about is not None]
 
     def listing(self) -> "list[shapes.RuntimeFact]":
-        """The runtimes as the facts name them: those with all their files, and none found damaged."""
+        """The runtimes as the facts name them: only those with all their files and no known damage."""
         return [
             self.fact(about)
             for folder, about in self.folders()
-            if not self.gaps(folder, about) and self.uses.hold(folder)  # the host may install for it next
+            if not self.gaps(folder, about) and self.uses.hold(folder)  # the host may use it next
         ]
 
     def fact(self, about: "shapes.RuntimeAbout") -> "shapes.RuntimeFact":
@@ -302,8 +323,8 @@ class Runtimes(object):
         }
 
     def gaps(self, folder: "str", about: "shapes.RuntimeAbout") -> "list[str]":
-        """What is wrong with a runtime's files without reading them: absent, of another size, or known to be
-        damaged."""
+        """The files of a runtime that are absent or have the wrong size, or its mark of known damage; does not read
+        the files."""
         base = self.files.path(folder)
         known = [DAMAGED] if os.path.lexists(os.path.join(base, DAMAGED)) else []
         return known + [
@@ -311,7 +332,7 @@ class Runtimes(object):
         ]
 
     def note_damage(self, folder: "str", damaged_now: "bool") -> "None":
-        """Keep in mind whether a runtime is damaged; that it cannot be written down changes nothing else."""
+        """Record whether a runtime is damaged; ignore a failure to write that."""
         marker = folder + "/" + DAMAGED
         if damaged_now == os.path.lexists(self.files.path(marker)):
             return
@@ -324,11 +345,9 @@ class Runtimes(object):
             pass
 
     def fault(self, folder: "str", about: "shapes.RuntimeAbout") -> "str":
-        """What is wrong with a runtime's files: a path, or empty."""
+        """The path of the first wrong file of a runtime, or empty."""
         base = self.files.path(folder)
-        there: "set[str]" = set()
-        for where, _, names in os.walk(base):
-            there.update(os.path.relpath(os.path.join(where, name), base) for name in names)
+        there = integrity.listed(self.files.root, folder)
         odd = there.symmetric_difference(set(about["files"]) | {ABOUT}) - {DAMAGED}
         if odd:
             return sorted(odd)[0]
@@ -337,7 +356,7 @@ class Runtimes(object):
                 return path
         return ""
 
-    def find(self, ref: "str") -> "shapes.Runtime":
+    def find(self, ref: "str", target: "str" = "") -> "shapes.Runtime":
         """The runtime of a job: `{"ref", "name", "target", "version", "path", "system"}`, its files verified.
 
         Raises:
@@ -350,6 +369,6 @@ class Runtimes(object):
                 fault = self.fault(folder, about)
                 self.note_damage(folder, bool(fault))
                 if fault:
-                    raise damaged(fault, "%s %s" % (about["name"], about["version"]))
+                    raise damaged(fault, "%s %s" % (about["name"], about["version"]), about["target"])
                 return {**self.fact(about), "path": self.files.path(folder)}
-        raise AgentError(Code.RUNTIME_MISSING, "the runtime is not on this board: %s" % ref)
+        raise AgentError(Code.RUNTIME_MISSING, "the runtime is not on this board: %s" % ref, target=target)

@@ -1,1 +1,1 @@
-"""A release's life: trial, watchdog, recovery, status."""
+"""The lifecycle of releases: trial, watchdog, recovery, status."""

@@ -1,4 +1,4 @@
-"""The parts of one agent on one root folder, which every command works with."""
+"""The parts of one agent on one root folder; every command uses them."""
 
 import os
 
@@ -19,8 +19,8 @@ class Agent(object):
     Args:
         root: absolute path of the prepared root folder.
         sha256: of the agent's own .pyz, kept at `agent/<sha256>.pyz`.
-        files: SessionFiles, or one made for this process.
-        runners: {target: bytes} of an administrator's; None where the host sends them.
+        files: SessionFiles; by default a new one for this process.
+        runners: {target: bytes} of an administrator's runners; None if the host sends them.
     """
 
     def __init__(
@@ -31,7 +31,8 @@ class Agent(object):
         runners: "dict[str, bytes] | None" = None,
     ) -> "None":
         self.sha256 = sha256
-        self.runtime_names: "tuple[str, ...] | None" = None  # what the host knows to be runtimes
+        self.data = b""
+        self.runtime_names: "tuple[str, ...] | None" = None  # distributions that are runtimes
         self.files = files or SessionFiles(root, "%d-%s" % (os.getpid(), clock.started(os.getpid())))
         self.checked = Integrity()
         self.store = Store(self.files)
@@ -41,9 +42,10 @@ class Agent(object):
         self.runtimes = Runtimes(self)
         self.blobs = Blobs(self)
 
-    def keep(self, data: "bytes") -> "None":
-        """Keep the agent's own bytes for children, guards and the next session."""
+    def keep(self, data: "bytes" = b"") -> "None":
+        """Store the agent's own bytes for children, guards and the next session; without bytes, retry a failed attempt."""
+        self.data = data or self.data
         name = "agent/%s.pyz" % self.sha256
         path = self.files.path(name)
-        if not self.checked.matches(path, self.sha256, len(data)):
-            self.files.write(name, data)
+        if self.data and not self.checked.matches(path, self.sha256, len(self.data)):
+            self.files.write(name, self.data)

@@ -8,8 +8,8 @@ from edgewright_agent import clock, shapes
 
 
 def detach() -> "None":
-    """Leave the session for good: a grandchild without a terminal, a parent or any open descriptor goes
-    on."""
+    """Leave the session for good: continue in a grandchild without a terminal, a parent or any open
+    descriptor."""
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -27,7 +27,7 @@ def main(hello: "shapes.Hello", pyz: "bytes") -> "None":  # noqa: ARG001 - the l
     """Watch one trial until it is over, or end it."""
     os.umask(0o077)
     detach()
-    from edgewright_agent.lifecycle import deadline  # most of the agent: activation waits for the report
+    from edgewright_agent.lifecycle import deadline  # large: activation waits for the report
 
     deadline.watch(hello["root"], hello["agent"]["sha256"], hello["txn"])
     os._exit(0)

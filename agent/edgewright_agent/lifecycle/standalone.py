@@ -1,4 +1,4 @@
-"""The programs of the .pyz that no host speaks to: `guard`, which cron or systemd runs after a boot, and `status`."""
+"""The programs of the .pyz that run without a host: `guard`, which cron or systemd runs after a boot, and `status`."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from edgewright_agent.storage import root as roots
 
 
 def local(root: "str") -> "shapes.Agent":
-    """An Agent for a program started by hand or by cron, on a root folder that is there."""
+    """An Agent for a program started by hand or by cron, on an existing root folder."""
     path = os.path.expanduser(root)
     if not os.path.isdir(path):
         raise AgentError(Code.NOT_FOUND, "no such root folder: %s" % path)
@@ -21,7 +21,7 @@ def local(root: "str") -> "shapes.Agent":
 
 
 def recover_now(root: "str") -> "int":
-    """The program `guard`: after a boot, end the trials of the one before. Returns the exit code."""
+    """The program `guard`: after a boot, end the trials of the previous boot. Returns the exit code."""
     try:
         agent = local(root)
         recovered = deadline.restore(agent)
@@ -36,7 +36,7 @@ def recover_now(root: "str") -> "int":
 def show_status(root: "str") -> "int":
     """The program `status`. Returns the exit code."""
     try:
-        sys.stdout.write(json.dumps(status.status(local(root)), indent=1, sort_keys=True) + "\n")
+        sys.stdout.write(json.dumps(status.status(local(root), files=True), indent=1, sort_keys=True) + "\n")
     except AgentError as error:
         sys.stderr.write(error.message + "\n")
         return 1

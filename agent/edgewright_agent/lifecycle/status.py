@@ -1,17 +1,46 @@
-"""Reports what is on the board, and removes what is no longer needed."""
+"""Reports the contents of the root folder, and removes what is no longer needed."""
 
 import os
 
 from edgewright_agent import clock, shapes
 from edgewright_agent.boot import boot_guard
 from edgewright_agent.installed import releases as release_files
+from edgewright_agent.protocol import AgentError
 from edgewright_agent.storage import lease
 from edgewright_agent.storage.state import SLOTS
 
-SHOWN = ("state", "version", "artifact", "target", "precision", "runtime")
+SHOWN = ("state", "version", "artifact", "target", "precision", "runtime", "hooks")
 
 
-def status(agent: "shapes.Agent") -> "shapes.Result":
+def troubles(agent: "shapes.Agent") -> "list[shapes.Result]":
+    """What recovery did not repair, as errors."""
+    return [
+        dict(error.wire(), model="" if "/" in subject else subject)
+        for subject, error in sorted(agent.files.troubles.items())
+    ]
+
+
+def damages(agent: "shapes.Agent", state: "shapes.State", verify: "bool") -> "list[shapes.Result]":
+    """What recovery did not repair, and the releases whose files have changed, as errors; `verify` hashes
+    the files."""
+    found = troubles(agent)
+    releases, damaged = release_files.Releases(agent), []
+    for model, record in sorted(state["models"].items()):
+        for release, about in sorted(record["releases"].items()):
+            try:
+                releases.check(model, release, about, verify)
+            except AgentError as error:
+                damaged.append((model, release, error))
+    # a release pruned in the meantime is not damaged
+    there = agent.store.read()["models"] if damaged else {}
+    return found + [
+        dict(error.wire(), model=model, release=release)
+        for model, release, error in damaged
+        if model in there and release in there[model]["releases"]
+    ]
+
+
+def status(agent: "shapes.Agent", verify: "bool" = False, files: "bool" = False) -> "shapes.Result":
     """The wire's `status`."""
     state = agent.store.read()
     models: "shapes.Result" = {}
@@ -24,24 +53,27 @@ def status(agent: "shapes.Agent") -> "shapes.Result":
         if trial:
             left = max(0.0, clock.left(trial["deadline"]))
             shown["trial"] = dict(part(trial, ("txn", "from", "to", "phase", "guard")), deadline_s=left)
-            if trial["phase"] == "trial":  # not in the state: there is nothing to put back when it ends
+            if trial["phase"] == "trial":  # not in the state: there is nothing to revert when it ends
                 releases[trial["to"]]["state"] = "trial"
         models[name] = dict({"trial": None}, **shown, releases=releases)
     held = lease.live(state)
     left_s = held and {"model": held["model"], "host": held["host"], "left_s": clock.left(held["deadline"])}
-    return {"models": models, "lease": left_s, "problem": agent.store.problem}
+    answer: "shapes.Result" = {"models": models, "lease": left_s, "problem": agent.store.problem}
+    if files or verify:
+        return dict(answer, damage=damages(agent, state, verify))
+    return dict(answer, damage=troubles(agent))
 
 
 def part(record: "shapes.Record", keys: "shapes.Iterable[str]") -> "shapes.Result":
-    """These keys of a record."""
+    """The given keys of a record."""
     return {key: record[key] for key in keys}
 
 
 def tree_bytes(path: "str", seen: "dict[int, int]") -> "int":
-    """Bytes of the files below a folder, each counted when the last of its names is met.
+    """Bytes of the files below a folder; a file with several links counts when the last of its names is found.
 
     Args:
-        seen: {inode: names met}; it grows.
+        seen: {inode: names found}; updated here.
     """
     total = 0
     for where, _, names in os.walk(path):
@@ -53,8 +85,8 @@ def tree_bytes(path: "str", seen: "dict[int, int]") -> "int":
 
 
 def kept(record: "shapes.Model", keep: "int", busy: "shapes.Lease | None") -> "set[str]":
-    """The releases of a model that a prune leaves: those needed, the newest known-good ones, a
-    deployment's own."""
+    """The releases of a model that `prune` keeps: those needed, the newest known-good ones, and those of a
+    running deployment."""
     recent = record["known_good"][len(record["known_good"]) - keep :] if keep else []
     own = [name for name, about in record["releases"].items() if busy and about["txn"] == busy["txn"]]
     return release_files.needed(record) | set(recent) | set(own)
@@ -63,8 +95,8 @@ def kept(record: "shapes.Model", keep: "int", busy: "shapes.Lease | None") -> "s
 def prune(
     agent: "shapes.Agent", releases: "shapes.Releases", keep: "int", dry_run: "bool" = False
 ) -> "shapes.Result":
-    """Remove the releases, runtimes, runners, hooks and uploads that nothing needs, or only say which. Returns
-    `{"removed", "in_use", "freed_bytes"}`; in use is what no release needs, but a session that is at work."""
+    """Remove the releases, runtimes, runners, hooks and uploads that nothing needs, or only list them. Returns
+    `{"removed", "in_use", "freed_bytes"}`; `in_use` lists what only a running session needs."""
     removed, in_use, freed, doomed = [], [], 0, []
     seen: "dict[int, int]" = {}
     with agent.store.locked() as state:
@@ -95,13 +127,13 @@ def prune(
 
 
 def used_as(relative: "str") -> "str":
-    """The folder that a session marks when it uses what is there: a runtime by itself, others by their folder."""
+    """The folder that a session marks when it uses a path: the folder of a runtime, else the top folder."""
     return relative if relative.startswith("runtimes/") else relative.split("/")[0]
 
 
 def unneeded(agent: "shapes.Agent", state: "shapes.State", doomed: "list[tuple[str, str]]") -> "list[str]":
-    """Relative paths of the runtimes, runners and hooks that no release but the doomed names, of uploads but each model's
-    newest evaluation set, and of old agents."""
+    """Relative paths of what a prune can remove: runtimes, runners and hooks that only doomed releases use, or none;
+    uploads except each model's newest evaluation set; old agents."""
     abouts = [
         about
         for model, record in state["models"].items()
@@ -141,13 +173,13 @@ def old_agents(agent: "shapes.Agent") -> "list[str]":
 
 def purge(agent: "shapes.Agent") -> "shapes.Result":
     """Remove everything under the root folder, the folder itself, and the guard. Returns `{}`, or
-    `{"left": why}` where the guard could not be removed: what it starts is gone."""
+    `{"left": why}` if the guard could not be removed: the agent that it starts is gone."""
     lease.free(agent.store.read())
     why = boot_guard.remove(agent)["why"]
     with agent.store.locked() as state:
         lease.free(state)
-        # The state goes first: what is left after a crash is then a lost state or nothing, never a
-        # state without files, nor half a runtime that looks whole.
+        # Remove the state first: a crash then leaves a lost state or nothing, never a state without
+        # files, nor half a runtime that looks complete.
         for name in SLOTS:
             agent.files.remove_file(name)
         agent.files.sync_folder("")

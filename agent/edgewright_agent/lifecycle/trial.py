@@ -1,13 +1,13 @@
-"""Activation on trial: the intent is durable before `current` moves; without a commit the board goes
-back by itself."""
+"""Activation on trial: the intent is durable before `current` moves; without a commit the board reverts
+by itself."""
 
 from edgewright_agent import clock, shapes
 from edgewright_agent.boot import boot_guard
-from edgewright_agent.installed import releases as release_files
+from edgewright_agent.installed import releases
 from edgewright_agent.lifecycle import watchdog
 from edgewright_agent.processes import hooks
 from edgewright_agent.protocol import HOOK_SECONDS, AgentError, Code
-from edgewright_agent.storage import lease
+from edgewright_agent.storage import layout, lease, reserve
 from edgewright_agent.storage import state as states
 
 MAX_DEADLINE = 24 * 3600.0  # seconds
@@ -25,7 +25,7 @@ def find(state: "shapes.State", txn: "str") -> "tuple[str, shapes.Model, shapes.
 
 
 class Trials(object):
-    """Moves `current`, and back.
+    """Moves `current` to a release, and back.
 
     Args:
         agent: Agent. releases: Releases.
@@ -39,8 +39,11 @@ class Trials(object):
 
     def point(self, model: "str", release: "str | None") -> "None":
         """Make the link follow the state."""
-        destination = None if release is None else "versions/" + release
-        self.files.swap_link("models/%s/current" % model, destination)
+        relative = "models/%s/current" % model
+        self.files.make_folder("models/" + model)
+        if layout.kind(self.files, relative) not in ("", "link", "folder"):
+            layout.put_aside(self.files, relative)
+        self.files.swap_link(relative, None if release is None else "versions/" + release)
 
     def activate(
         self,
@@ -54,9 +57,8 @@ class Trials(object):
         """Put a verified release on trial.
 
         Raises:
-            AgentError: `conflict`, `busy`, `bad-argument` for an unverified one, `release-damaged`,
-            `no-guard`,
-                `hook-failed`: reverted already; `reverted`: the deadline passed meanwhile.
+            AgentError: `conflict`, `busy`, `bad-argument` for an unverified release, `release-damaged`, `no-guard`;
+            `hook-failed`: already reverted; `reverted`: the deadline passed in the meantime.
         """
         deadline_s = self.lasts(model, release, deadline_s)
         after_boot = boot_guard.protect(self.agent, deadline_s, unguarded)
@@ -71,7 +73,7 @@ class Trials(object):
         return self.on_trial(txn, before)
 
     def lasts(self, model: "str", release: "str", deadline_s: "float") -> "float":
-        """Seconds that a trial may last: its deadline, and on top what its hooks may take."""
+        """Seconds that a trial may last: its deadline plus the time limits of its hooks."""
         about = states.known_release(self.store.read(), model, release)
         hooks_s = sum(about.get("hook_s") or HOOK_SECONDS for kind in TRIED if kind in about["hooks"])
         return min(float(deadline_s) + hooks_s, MAX_DEADLINE)
@@ -79,16 +81,19 @@ class Trials(object):
     def intend(
         self, model: "str", release: "str", expected: "str | None", txn: "str", deadline_s: "float"
     ) -> "str | None":
-        """Make the intent durable. Returns the release that is current before."""
-        release_files.keep_reserve(self.files)
-        # Hashed before the lock is taken: the check under it then takes no time.
+        """Make the intent durable. Returns the release that was current until now."""
+        try:
+            reserve.keep(self.files)
+        except AgentError:  # an installation has used up the room; a rollback continues without a reserve
+            pass
+        # Hash before taking the lock: the check under the lock is then fast.
         self.releases.whole(model, release, states.known_release(self.store.read(), model, release))
         with self.store.locked() as state:
             self.store.usable()
             lease.require(state, txn, model)
             about = states.known_release(state, model, release)
             record = state["models"][model]
-            self.allowed(record, release, about, expected)
+            self.allowed(model, record, release, about, expected)
             if states.outcome_of(state, txn):
                 raise AgentError(Code.CONFLICT, "this transaction is settled already: %s" % txn)
             self.releases.check(model, release, about)
@@ -106,9 +111,15 @@ class Trials(object):
             return record["current"]
 
     def allowed(
-        self, record: "shapes.Model", release: "str", about: "shapes.Release", expected: "str | None"
+        self,
+        model: "str",
+        record: "shapes.Model",
+        release: "str",
+        about: "shapes.Release",
+        expected: "str | None",
     ) -> "None":
-        """AgentError unless this release may be activated now."""
+        """Raise AgentError unless this release may be activated now."""
+        self.files.check_link("models/%s/current" % model)
         if record["trial"]:
             raise AgentError(
                 Code.BUSY,
@@ -128,7 +139,7 @@ class Trials(object):
             )
 
     def watch(self, txn: "str", unguarded: "bool") -> "shapes.Watchdog | None":
-        """Start the watchdog. Returns its owner record; None when it may be missing."""
+        """Start the watchdog. Returns its owner record; None if it is missing and that is allowed."""
         try:
             return watchdog.start(self.agent, txn)
         except AgentError as error:
@@ -159,7 +170,7 @@ class Trials(object):
             hooks.run(self.agent, kind, about["hooks"][kind], model, release, about.get("hook_s", 0))
 
     def on_trial(self, txn: "str", before: "str | None") -> "shapes.Result":
-        """The hooks went well: from now on a commit is taken."""
+        """Note that the hooks succeeded: from now on a commit is accepted."""
         with self.store.locked() as state:
             found = find(state, txn)
             if found is None:
@@ -171,7 +182,7 @@ class Trials(object):
         return {"state": "trial", "deadline_s": left, "guard": trial["guard"], "from": before}
 
     def commit(self, txn: "str") -> "shapes.Result":
-        """Keep a release on trial. A late one, or one whose hooks never ended, finds it reverted."""
+        """Commit a release on trial. A commit that is late, or comes before the hooks have finished, finds it reverted."""
         with self.store.locked() as state:
             self.store.usable()
             found = find(state, txn)
@@ -189,20 +200,20 @@ class Trials(object):
         return {"outcome": "reverted"}
 
     def keep(self, record: "shapes.Model", trial: "shapes.Trial") -> "None":
-        """The record of a model whose trial is committed. Going back to a known-good one forgets those
-        after it."""
+        """Record a model's committed trial. A return to a known-good release removes the later ones from the
+        known good."""
         known, release = record["known_good"], trial["to"]
         record["known_good"] = known[: known.index(release) + 1] if release in known else known + [release]
         record["last_good"] = release
         about = record["releases"][release]
         about["state"] = "committed"
         txn, figures = about.pop("low", None) or (None, None)
-        if txn == trial["txn"]:  # an evaluation accepted them: later verifications do so too
+        if txn == trial["txn"]:  # an evaluation accepted them, so later verifications do too
             about["accepted"] = figures
         record["trial"] = None
 
     def settled(self, state: "shapes.State", txn: "str") -> "shapes.Result":
-        """The outcome of a transaction that is no trial now; `not-found`."""
+        """The outcome of a transaction that is no longer on trial. Raises `not-found`."""
         outcome = states.outcome_of(state, txn)
         if outcome is None:
             raise AgentError(Code.NOT_FOUND, "no such transaction on this board: %s" % txn)
@@ -211,7 +222,7 @@ class Trials(object):
         return {"outcome": outcome}
 
     def revert(self, txn: "str", reason: "str", failed: "bool" = False) -> "shapes.Result":
-        """Go back to what was current before a trial; with `failed`, its hooks' failure is remembered."""
+        """Return to the release that was current before a trial; with `failed`, record its hooks' failure."""
         with self.store.locked() as state:
             self.store.usable()
             found = find(state, txn)
@@ -226,17 +237,17 @@ class Trials(object):
     ) -> "None":
         """End a trial, in the state and then the link; the caller holds the lock.
 
-        The reserve is freed first, so that a full disk cannot stop it. The release that is current
-        again gets its `activate` hook run afterwards, so that the application reads it.
+        Frees the reserve first, so that a full disk cannot stop it. Afterwards the `activate` hook of the
+        release that is current again runs, so that the application loads it.
         """
         record = state["models"][name]
-        self.files.remove_file(release_files.RESERVE)
+        reserve.drop(self.files, reserve.RESERVE)
         moved = record["current"] != trial["from"]
         about = record["releases"].get(trial["to"])
-        if about and about["state"] != "committed":  # what was good stays so
+        if about and about["state"] != "committed":  # a committed release stays committed
             about["state"] = "failed" if failed else "reverted"
             if failed:
-                release_files.remember_failure(record, trial["to"], reason, Code.HOOK_FAILED)
+                releases.remember_failure(record, trial["to"], reason, Code.HOOK_FAILED)
         record["current"], record["trial"] = trial["from"], None
         states.settle(state, trial["txn"], "reverted")
         if moved:
@@ -247,7 +258,7 @@ class Trials(object):
         self.files.note("%s %s: reverted, current is %s again: %s" % (name, trial["to"], kept, reason))
 
     def outcome(self, txn: "str") -> "shapes.Result":
-        """What became of a transaction: `trial`, `committed`, `reverted` or `unknown`."""
+        """The outcome of a transaction: `trial`, `committed`, `reverted` or `unknown`."""
         self.store.confirm()
         state = self.store.read()
         self.store.usable()
@@ -256,8 +267,8 @@ class Trials(object):
         return {"outcome": states.outcome_of(state, txn) or "unknown"}
 
     def target_of_rollback(self, model: "str", to: "str | None") -> "tuple[str, str | None]":
-        """(release, current) of a rollback: a release, the newest committed one of a version, or the
-        one before.
+        """(release, current) of a rollback to a release, to the newest committed one of a version, or to the
+        previous one.
 
         Raises:
             AgentError: `nothing-to-roll-back`; `not-found`.

@@ -1,4 +1,4 @@
-"""Starts the watchdog of a trial: `guard` in a separate process."""
+"""Starts the watchdog of a trial: the `guard` entry in a separate process."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from edgewright_agent.processes import spawn
 from edgewright_agent.protocol import AgentError, Code
 from edgewright_agent.storage.state import SCHEMA
 
-READY_SECONDS = 30.0  # a small board at full load takes most of it to start a Python
+READY_SECONDS = 30.0  # a small board at full load needs most of it to start Python
 
 
 def start(agent: "shapes.Agent", txn: "str") -> "shapes.Watchdog":
@@ -20,7 +20,7 @@ def start(agent: "shapes.Agent", txn: "str") -> "shapes.Watchdog":
         Its `clock.owner` record, and the schema of the state that it reads.
 
     Raises:
-        AgentError: `no-guard`, when it does not report in time.
+        AgentError: `no-guard`, if it does not report in time.
     """
     try:
         process = spawn.start("guard", {"txn": txn}, agent.files.root, agent.sha256)

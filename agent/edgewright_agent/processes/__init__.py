@@ -1,1 +1,1 @@
-"""Processes that the agent starts: its own code, the user's hooks, the board's programs."""
+"""Processes that the agent starts: its own code, user hooks, programs of the board."""

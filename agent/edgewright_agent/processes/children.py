@@ -1,4 +1,4 @@
-"""Starts a child for one job, follows it, and reports what became of it when it does not answer."""
+"""Starts a child for one job, follows it, and reports why it ended if it does not answer."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from edgewright_agent.board import system
 from edgewright_agent.processes import spawn
 from edgewright_agent.protocol import MAX_LINE, PIECE, AgentError, Code, decode, encode
 
-IDLE_SECONDS = 600.0  # a child that says nothing for so long hangs: the slowest load or single inference
+IDLE_SECONDS = 600.0  # of silence: more than the slowest load or single inference
 TAIL_BYTES = 8192  # of a child's stderr
 TAIL_LINES = 4
 NO_MEMORY = re.compile(
@@ -22,7 +22,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class Scratch:
-    """A folder for one child's files, among the results of the session; gone at the end of the block."""
+    """A folder for one child's files, among the results of the session; removed at the end of the block."""
 
     def __init__(self, files: "shapes.SessionFiles") -> "None":
         self._files = files
@@ -36,15 +36,15 @@ class Scratch:
         self._files.remove_tree(self._relative)
 
     def relative(self, name: "str") -> "str":
-        """Path of a file in it, relative to the root folder."""
+        """Path of a file in the folder, relative to the root folder."""
         return self._relative + "/" + name
 
     def path(self, name: "str") -> "str":
-        """Absolute path of a file in it."""
+        """Absolute path of a file in the folder."""
         return self._files.path(self.relative(name))
 
     def result(self, name: "str") -> "shapes.Kept":
-        """Keeps a file as a result of the session. Returns `{"result","sha256","size"}`."""
+        """Turns a file into a result of the session. Returns `{"result","sha256","size"}`."""
 
         def copy(write: "shapes.Write") -> "None":
             with self._files.open(self.relative(name)) as file:
@@ -73,14 +73,14 @@ def paths(runtime: "shapes.ImportPlace") -> "list[str]":
 
 
 class Listener:
-    """The pipes of a child, read without threads: answers a line each, stderr only its tail."""
+    """Reads the pipes of a child without threads: answers line by line, and the tail of stderr."""
 
     def __init__(self, process: "shapes.Process") -> "None":
         self._out, self._err = [spawn.pipe_of(pipe).fileno() for pipe in (process.stdout, process.stderr)]
         self._open, self._buffer, self.tail = {self._out, self._err}, bytearray(), b""
 
     def next(self, deadline: "float") -> "shapes.Arguments | None":
-        """The next message; None when the child ended; AgentError `timeout` past the deadline (monotonic)."""
+        """The next message; None if the child ended. Raises AgentError `timeout` after the deadline (monotonic)."""
         while b"\n" not in self._buffer:
             if self._out not in self._open or len(self._buffer) > MAX_LINE:
                 return None
@@ -104,7 +104,7 @@ class Listener:
             self._buffer += data
 
     def drain(self) -> "None":
-        """Reads what is left of stderr, without waiting for those who still hold it."""
+        """Reads the rest of stderr, without waiting for other processes that still hold it open."""
         while self._err in self._open and select.select([self._err], [], [], 0.05)[0]:
             self._read(self._err)
 
@@ -120,15 +120,15 @@ def run(
 
     Args:
         job: the server's job: model, folder, manifest, target, runner, runtime, options, root, agent_sha.
-        request: what the child is to do with it: `do`, `path`, `out` and such.
+        request: what the child does with it: `do`, `path`, `out` and others.
         say: takes events; gets the child's progress.
-        limit_s: seconds for all of it. idle_s: seconds of silence.
+        limit_s: time limit of the whole job, seconds. idle_s: maximum silence, seconds.
 
     Returns:
         The child's answer.
 
     Raises:
-        AgentError: `load-failed`, `child-crashed`, `timeout`, `slow-start`, `runtime-damaged`, or what the child says.
+        AgentError: `load-failed`, `child-crashed`, `timeout`, `slow-start`, `runtime-damaged`, or the child's error.
     """
     whole = dict(request, paths=paths(job["runtime"]))
     whole.update(folder=job["folder"], manifest=job["manifest"], target=job["target"])
@@ -163,12 +163,12 @@ def _listen(
     ends: "float | None",
     idle_s: "float",
 ) -> "shapes.Arguments | None":
-    """The last message of a child; None when it ended without one."""
+    """The last message of a child; None if it ended without one."""
     try:
         data, stdin = memoryview(encode(whole)), spawn.pipe_of(process.stdin)
         while data:
             data = data[stdin.write(data) :]
-    except OSError:  # it is already dead: its exit code says more
+    except OSError:  # it is already dead: its exit code tells more
         return None
     while True:
         silent = time.monotonic() + idle_s
@@ -186,9 +186,9 @@ def _passed(ends: "float | None") -> "bool":
 
 
 def _exit_code(process: "shapes.Process") -> "int":
-    """The exit code of a child that closed its answers; one that lives on in spite of that is killed.
+    """The exit code of a child that closed its output; kills a child that still runs.
 
-    It is left unreaped until its group is killed: what it started must not outlive it.
+    Does not reap it until its group is killed: processes that it started must not outlive it.
     """
     ends, flags = time.monotonic() + 2, os.WEXITED | os.WNOHANG | os.WNOWAIT
     while os.waitid(os.P_PID, process.pid, flags) is None and time.monotonic() < ends:
@@ -198,7 +198,7 @@ def _exit_code(process: "shapes.Process") -> "int":
 
 
 def _kill_group(process: "shapes.Process") -> "None":
-    """Kills all that a child started, and itself; its number is still its own, for it was not waited for."""
+    """Kills a child and everything that it started. Its pid cannot be reused yet, since it has not been reaped."""
     if process.returncode is None:
         try:
             os.killpg(process.pid, signal.SIGKILL)
@@ -207,12 +207,12 @@ def _kill_group(process: "shapes.Process") -> "None":
 
 
 def _short(stage: "str", tail: "bytes") -> "bool":
-    """Whether memory ran out while something was prepared: a builder says so in its log, and then just fails."""
+    """Whether memory ran out while files were prepared: a builder logs that and then fails without a specific error."""
     return stage == "prepare" and NO_MEMORY.search(tail.decode("ascii", "replace")) is not None
 
 
 def _crash(code: "int", stage: "str", tail: "bytes") -> "AgentError":
-    """The error of a child that ended without an answer."""
+    """The error for a child that ended without an answer."""
     if code == -signal.SIGKILL:
         return AgentError(Code.CHILD_CRASHED, "the runtime was killed in %s" % stage, cause="killed")
     how = "signal %d" % -code if code < 0 else "exit code %d" % code
@@ -229,7 +229,7 @@ def _timeout(stage: "str", seconds: "float", limited: "bool") -> "AgentError":
 
 
 def _settle(answer: "shapes.Arguments", tail: "bytes") -> "shapes.Unchecked":
-    """The answer of a child, or its error raised."""
+    """Return the answer of a child, or raise its error."""
     if "ok" in answer:
         return answer["ok"]
     if "error" in answer:

@@ -11,7 +11,7 @@ from edgewright_agent.processes import spawn
 from edgewright_agent.protocol import HOOK_SECONDS, AgentError, Code
 
 KINDS = ("activate", "health", "quiesce", "resume")
-OUTPUT_BYTES = 16 * 1024  # of one hook's output that the log keeps
+OUTPUT_BYTES = 16 * 1024  # of one hook's output, kept in the log
 MAX_BYTES = 1024 * 1024  # of a hook's file
 
 
@@ -23,11 +23,12 @@ def name(sha256: "str") -> "str":
 def whole(agent: "shapes.Agent", sha256: "str") -> "bool":
     """Whether a hook's file is there and unchanged."""
     path = agent.files.path(name(sha256))
-    return agent.checked.matches(path, sha256, os.path.getsize(path) if os.path.isfile(path) else -1)
+    size = os.path.getsize(path) if os.path.isfile(path) else -1
+    return size <= MAX_BYTES and agent.checked.matches(path, sha256, size)
 
 
 def environment(root: "str", kind: "str", model: "str", release: "str | None") -> "dict[str, str]":
-    """The environment of a hook. `EDGEWRIGHT_RELEASE` is empty where no release is current."""
+    """The environment of a hook. `EDGEWRIGHT_RELEASE` is empty if no release is current."""
     kept = {
         key: os.environ[key]
         for key in ("PATH", "HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR")
@@ -40,9 +41,9 @@ def environment(root: "str", kind: "str", model: "str", release: "str | None") -
 
 
 def collect(process: "shapes.Process", limit: "float") -> "tuple[bytes, bool]":
-    """Wait for a hook. Returns (what it printed, capped; whether it was in time).
+    """Wait for a hook. Returns (its output, capped; whether it finished in time).
 
-    What a hook leaves running may hold the pipe: only the hook itself is waited for.
+    Waits only for the hook itself: processes that it leaves running may hold the pipe open.
     """
     output, pipe, open_ = bytearray(), spawn.pipe_of(process.stdout).fileno(), True
     while True:
@@ -66,11 +67,11 @@ def run(
     Args:
         agent: Agent.
         kind: one of KINDS. sha256: of the hook's file.
-        model, release: what is current now, the release None for nothing.
+        model, release: the current release of a model; None if there is none.
         limit: seconds; 0 for HOOK_SECONDS.
 
     Raises:
-        AgentError: `hook-failed`: it cannot be started, was too slow, or did not exit with 0.
+        AgentError: `hook-failed`: it did not start, was too slow, or did not exit with 0.
     """
     limit = limit or HOOK_SECONDS
     path = agent.files.path(name(sha256))
@@ -112,8 +113,8 @@ def run(
 
 
 def run_pending(agent: "shapes.Agent") -> "None":
-    """Run the hooks that recovery or a revert left to do. A failure is logged: there is nothing to go
-    back to."""
+    """Run the hooks that recovery or a revert left pending. A failure is only logged: there is nothing to
+    revert to."""
     while True:
         with agent.store.locked() as state:
             free = [one for one in state["pending"] if not one["owner"] or not clock.alive(one["owner"])]
@@ -132,7 +133,7 @@ def run_pending(agent: "shapes.Agent") -> "None":
 
 
 def leave(state: "shapes.State", kind: "str", model: "str", release: "str | None") -> "None":
-    """Note a hook of a release as still to be run, if it has one of that kind. The caller saves the state."""
+    """Mark a hook of a release as pending, if it has one of that kind. The caller saves the state."""
     about = state["models"][model]["releases"].get(release or "")
     if release and about and kind in about["hooks"]:
         todo: "shapes.PendingHook" = {

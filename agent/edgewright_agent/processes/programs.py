@@ -1,4 +1,4 @@
-"""Runs programs of the board without a terminal, within a time limit, and ends all that they start."""
+"""Runs programs of the board without a terminal, within a time limit, and ends all processes that they start."""
 
 import os
 import shutil
@@ -30,8 +30,8 @@ def run(
         data: bytes for its stdin.
 
     Returns:
-        (exit code, stdout, stderr) as (int, text, text); 127 where it does not start, 124 where it took too
-        long. Bytes that are no UTF-8 come back as they were by `text.encode("utf-8", "surrogateescape")`.
+        (exit code, stdout, stderr) as (int, text, text); 127 if it does not start, 124 if it took too
+            long. `text.encode("utf-8", "surrogateescape")` restores bytes that are not UTF-8.
     """
     pipe = subprocess.PIPE
     try:
@@ -51,11 +51,11 @@ def run(
 
 
 def text(data: "bytes") -> "str":
-    """At most 1 MiB of what a program printed."""
+    """Decode at most 1 MiB of a program's output."""
     return data[:OUTPUT_BYTES].decode("utf-8", "surrogateescape")
 
 
 def said(code: "int", out: "str", err: "str") -> "str":
-    """The output of a program that failed, in a few words."""
+    """A short summary of the output of a program that failed."""
     lines = (err.strip() or out.strip() or "exit code %d" % code).splitlines()
     return lines[-1][:200]

@@ -1,6 +1,6 @@
-"""Starts processes of the agent's own code: they run the same verified bytes as their parent.
+"""Starts processes that run the agent's own code, from the same verified bytes as their parent.
 
-Every process started here, hooks included, is known to `end_all`, so that none outlives the session.
+Every process started here, including hooks, is registered for `end_all`, so that none outlives the session.
 """
 
 import importlib.util
@@ -19,13 +19,13 @@ _LOCK = threading.Lock()
 
 
 def command(executable: "str | None" = None, site: "bool" = False) -> "list[str]":
-    """The argument list that starts BOOT; with `site`, the board's own site-packages can be imported."""
+    """The argument list that starts BOOT; with `site`, it can import the board's own site-packages."""
     flags = ["-I", "-B"] if site else ["-I", "-S", "-B"]
     return [executable or sys.executable] + flags + ["-c", BOOT]
 
 
 def loader_text() -> "str":
-    """The source of the loader, from wherever this agent was loaded."""
+    """The source of the loader, wherever this agent was loaded from."""
     name = "edgewright_agent.loader"
     spec = importlib.util.find_spec(name)
     loader = spec.loader if spec else None
@@ -36,7 +36,7 @@ def loader_text() -> "str":
 
 
 def hello_line(entry: "str", extra: "shapes.Record", root: "str", sha256: "str") -> "bytes":
-    """The hello of our own process, as bytes with the newline."""
+    """The hello line for a process of the agent, as bytes with the newline."""
     hello = dict(extra)
     hello.update(edgewright=1, nonce="0" * 32, entry=entry, root=root, loader=loader_text())
     hello["agent"] = {"sha256": sha256, "size": 0}
@@ -59,17 +59,17 @@ def start(
 
     Args:
         entry: `child` or `guard`.
-        extra: more keys of the hello; small, for it is read byte by byte.
+        extra: more keys of the hello; keep them small: it is read byte by byte.
         root: absolute root folder; the agent's bytes are at `<root>/agent/<sha256>.pyz`.
         site: let the process import the board's own site-packages.
-        stdout, stderr: as for Popen; a pipe, and nothing.
+        stdout, stderr: as for Popen; by default a pipe, and null.
         oom_score_adj: -1000..1000; 1000 makes the kernel kill it first when memory runs out.
 
     Returns:
         subprocess.Popen with unbuffered pipes; its stdin is still open after the hello. Give it to `finish`.
 
     Raises:
-        AgentError: `child-crashed`, when the process does not even take its hello.
+        AgentError: `child-crashed`, if the process does not read its hello.
     """
     pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
     process = subprocess.Popen(
@@ -95,14 +95,14 @@ def start(
 
 
 def pipe_of(stream: "shapes.Stream | None") -> "shapes.Stream":
-    """A pipe of a process that was started with one."""
+    """Return a pipe of a process that was started with one."""
     if stream is None:
         raise OSError("no pipe")
     return stream
 
 
 def set_oom_score(pid: "int", value: "int") -> "None":
-    """Tell the kernel how readily to kill a process; kernels without the file are left alone."""
+    """Set how readily the kernel kills a process when memory runs out; ignored by kernels without the file."""
     try:
         with open("/proc/%d/oom_score_adj" % pid, "w") as file:
             file.write(str(value))
@@ -111,13 +111,13 @@ def set_oom_score(pid: "int", value: "int") -> "None":
 
 
 def register(process: "shapes.Process") -> "None":
-    """Make a process known to `end_all`."""
+    """Register a process for `end_all`."""
     with _LOCK:
         RUNNING.add(process)
 
 
 def kill_group(process: "shapes.Process") -> "None":
-    """Kill a process and all it started. The group still exists while the process is not waited for."""
+    """Kill a process and all that it started. Its group exists until the process is reaped."""
     if process.poll() is None:
         try:
             os.killpg(process.pid, signal.SIGKILL)
@@ -126,7 +126,7 @@ def kill_group(process: "shapes.Process") -> "None":
 
 
 def finish(process: "shapes.Process", kill: "bool" = True) -> "int":
-    """Close a process's pipes, end it (its group too, with `kill`), wait for it and forget it. Returns
+    """Close a process's pipes, wait for it and unregister it; with `kill`, kill its group first. Returns
     its exit code."""
     if kill:
         kill_group(process)
@@ -143,7 +143,7 @@ def finish(process: "shapes.Process", kill: "bool" = True) -> "int":
 
 
 def end_all() -> "None":
-    """Kill every process that is still known."""
+    """Kill every process that is still registered."""
     with _LOCK:
         processes = list(RUNNING)
     for process in processes:

@@ -1,4 +1,4 @@
-"""The commands and their arguments: anything not listed here is refused."""
+"""The commands and their arguments: everything not listed here is refused."""
 
 import re
 
@@ -16,12 +16,12 @@ REQUIRED = object()
 
 
 def text(pattern: "re.Pattern[str]") -> "shapes.Check":
-    """A check for text that fits a pattern."""
+    """A check for text that matches a pattern."""
     return lambda value: isinstance(value, str) and pattern.match(value) is not None
 
 
 def printable(limit: "int") -> "shapes.Check":
-    """A check for text of at most so many characters."""
+    """A check for text of at most `limit` characters."""
     return lambda value: isinstance(value, str) and len(value) <= limit and value.isprintable()
 
 
@@ -79,7 +79,7 @@ PROTOCOL = {
     "min_samples": "samples",
     "limit_s": "seconds",
 }
-TYPES = {  # word: check. `edgewright.wire.types` has the same words for the host
+TYPES = {  # name of a type: check. `edgewright.wire.types` has the same names for the host
     "sha256": text(SHA256),
     "name": text(NAME),
     "release": text(RELEASE),
@@ -110,7 +110,7 @@ WORK: "dict[str, shapes.Rule]" = {
 }
 TRIAL: "dict[str, shapes.Rule]" = {"txn": "txn", "deadline_s": "seconds", "unguarded": ("flag", False)}
 
-COMMANDS: "dict[str, dict[str, shapes.Rule]]" = {  # name: {argument: word, or (word, default)}; a `?` takes null too
+COMMANDS: "dict[str, dict[str, shapes.Rule]]" = {  # command: {argument: type, or (type, default)}; a `?` allows null
     "ping": {},
     "facts": {},
     "part": {"sha256": "sha256", "size": "size"},
@@ -146,12 +146,13 @@ COMMANDS: "dict[str, dict[str, shapes.Rule]]" = {  # name: {argument: word, or (
     "outcome": {"txn": "txn"},
     "rollback": dict(dict(WORK, **TRIAL), model="name", to=("wanted?", None), dry_run=("flag", False)),
     "discard": {"model": "name", "release": "release", "txn": "txn"},
-    "status": {},
+    "status": {"verify": ("flag", False), "files": ("flag", False)},
     "prune": {"keep": "count", "dry_run": ("flag", False)},
     "logs": {"lines": "lines"},
     "guard": {"install": "flag"},
     "purge": {},
     "reset": {},
+    "repair": {"dry_run": ("flag", False)},
 }
 
 

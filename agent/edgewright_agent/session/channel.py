@@ -1,5 +1,5 @@
-"""The session's two descriptors: lines and raw bytes in, lines and raw bytes out, and who notices when
-the host is gone."""
+"""The session's two descriptors: reads and writes lines and raw bytes, and detects when the host is
+gone."""
 
 import collections
 import fcntl
@@ -10,8 +10,8 @@ import time
 from edgewright_agent import shapes
 from edgewright_agent.protocol import MAX_LINE, PIECE, SILENCE_SECONDS, AgentError, Code, encode
 
-AHEAD = 4 * PIECE  # bytes that are read before anyone asks for them
-SET_PIPE_SIZE = 1031  # Linux's F_SETPIPE_SZ by number: the name is missing before Python 3.10
+AHEAD = 4 * PIECE  # bytes to read ahead
+SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux by number: Python lacks the name before 3.10
 
 
 class Closed(Exception):
@@ -21,8 +21,8 @@ class Closed(Exception):
 class Channel(object):
     """A session's stream.
 
-    A thread reads all the time, so that the end of the stream is noticed while a command works:
-    `on_end` is then called.
+    A thread reads all the time, to notice the end of the stream while a command works. It then calls
+    `on_end`.
 
     Args:
         source, sink: file descriptors.
@@ -90,8 +90,8 @@ class Channel(object):
         """The next line, without its newline.
 
         Raises:
-            Closed. AgentError: `protocol`, when it is longer than a line may be: the stream cannot be
-            followed any more.
+            Closed. AgentError: `protocol`, if it is longer than a line may be: the stream cannot be
+                followed any more.
         """
         parts, size = [], 0
         while True:
@@ -121,7 +121,7 @@ class Channel(object):
             yield piece
 
     def skip(self, pieces: "shapes.Iterator[bytes]") -> "None":
-        """Read what is left of raw bytes that nobody wants, so that the next line is found."""
+        """Read and discard the rest of unwanted raw bytes, up to the next line."""
         for _ in pieces:
             pass
 
@@ -130,7 +130,7 @@ class Channel(object):
         while view:
             self.began_writing = time.monotonic()
             try:
-                # in small pieces: on a slow link one takes long, and one that takes too long is a dead link
+                # in small pieces: a write that takes too long counts as a dead link, and a large one is slow on a slow link
                 view = view[os.write(self.sink, view[:16384]) :]
             except OSError:
                 raise Closed("the host takes no more")
@@ -155,7 +155,7 @@ class Channel(object):
                 self._write(piece)
 
     def silent(self) -> "bool":
-        """Whether nothing has come from the host for too long, though it would have been read."""
+        """Whether the host has been silent for too long, although this end was reading."""
         return self.size < AHEAD and time.monotonic() - self.heard > self.silence_s
 
     def stuck(self) -> "bool":
@@ -165,8 +165,8 @@ class Channel(object):
 
 
 def widen(descriptor: "int") -> "None":
-    """Let a pipe hold `AHEAD` bytes: at its 64 KiB sshd and this process wait for each other all the time,
-    which costs a third of an upload's throughput. Left as it is where it is no pipe, or may not grow."""
+    """Let a pipe hold `AHEAD` bytes: with the default 64 KiB, sshd and this process wait for each other all the
+    time, which costs a third of an upload's throughput. Ignored if it is not a pipe, or may not grow."""
     try:
         fcntl.fcntl(descriptor, SET_PIPE_SIZE, AHEAD)
     except OSError:

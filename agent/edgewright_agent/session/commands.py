@@ -6,22 +6,21 @@ import time
 from edgewright_agent import __version__, clock, shapes
 from edgewright_agent.board import facts
 from edgewright_agent.boot import boot_guard
-from edgewright_agent.checks import bench
-from edgewright_agent.checks import verify as work
-from edgewright_agent.installed import prepared, releases
-from edgewright_agent.lifecycle import recovery, status
-from edgewright_agent.lifecycle import trial as trials
+from edgewright_agent.checks import bench, verify
+from edgewright_agent.installed import prepared_files, releases
+from edgewright_agent.lifecycle import recovery, repair, status
+from edgewright_agent.lifecycle.trial import Trials
 from edgewright_agent.processes import hooks
 from edgewright_agent.protocol import AgentError, Code
 from edgewright_agent.session import logbook
 from edgewright_agent.storage import lease
 from edgewright_agent.storage import state as states
 
-RENEW_SECONDS = 10.0  # how often a session looks whether its lease must be prolonged
+RENEW_SECONDS = 10.0  # how often a session checks whether it must prolong its lease
 
 
 class Commands(object):
-    """The commands but `put` and `get`, which need the stream. Each method takes the wire's arguments
+    """All commands except `put` and `get`, which need the stream. Each method takes the wire's arguments
     by name.
 
     Args:
@@ -34,12 +33,13 @@ class Commands(object):
         self.say = say
         self.store = agent.store
         self.releases = releases.Releases(agent)
-        self.prepared = prepared.Prepared(agent, self.releases)
-        self.trials = trials.Trials(agent, self.releases)
+        self.prepared = prepared_files.Prepared(agent, self.releases)
+        self.trials = Trials(agent, self.releases)
         self.renew_at = 0.0  # monotonic
         self.activate, self.commit = self.trials.activate, self.trials.commit
         self.revert, self.outcome = self.trials.revert, self.trials.outcome
-        self.discard, self.provision = self.releases.discard, agent.runtimes.provision
+        self.install, self.discard = self.releases.install, self.releases.discard
+        self.provision = agent.runtimes.provision
 
     def ping(self) -> "shapes.Result":
         return {}
@@ -76,7 +76,7 @@ class Commands(object):
         return {}
 
     def renew(self, txn: "str") -> "None":
-        """Prolong a lease that is half over. The state is read now and then only: this runs while a model
+        """Prolong a lease after half of its time. Reads the state only occasionally: this runs while a model
         is measured."""
         if time.monotonic() < self.renew_at:
             return
@@ -89,8 +89,8 @@ class Commands(object):
         self.renew_at = time.monotonic() + pause
 
     def runner(self, target: "str", sha256: "str") -> "shapes.Result":
-        """Keep a runner, and give it to the releases of its target that cannot run without: those installed by an agent
-        that carried its runners, and those whose own is gone or damaged."""
+        """Store a runner, and assign it to the releases of its target that cannot run without it: those installed by an agent
+        that carried its runners, and those whose runner is missing or damaged."""
         self.agent.runners.keep(target, sha256)
         with self.store.locked() as state:
             releases = [one for record in state["models"].values() for one in record["releases"].values()]
@@ -101,23 +101,11 @@ class Commands(object):
                 self.store.save(state)
         return {}
 
-    def install(
-        self,
-        model: "str",
-        version: "str",
-        manifest: "str",
-        runtime: "str",
-        hooks: "dict[str, str]",
-        txn: "str",
-        hook_s: "float" = 0,
-        runner: "str | None" = None,
-    ) -> "shapes.Result":
-        return self.releases.install(model, version, manifest, runtime, hooks, txn, hook_s, runner)
-
     def job(
         self, model: "str", release: "str", threads: "int | None", accelerator: "str | None"
     ) -> "shapes.Job":
-        """What a child needs to know of a release, all its files and its runtime's verified."""
+        """The job for a child that runs a release, with all files of the release and its runtime verified."""
+        self.agent.keep()  # otherwise no child could start
         about = states.known_release(self.known(), model, release)
         content = self.releases.check(model, release, about)
         return {
@@ -127,14 +115,14 @@ class Commands(object):
             "manifest": content,
             "target": about["target"],
             "runner": self.agent.runners.sources(about["target"], self.agent.runners.of(about)),
-            "runtime": self.agent.runtimes.find(about["runtime"]),
+            "runtime": self.agent.runtimes.find(about["runtime"], about["target"]),
             "options": {"threads": threads, "accelerator": accelerator, "prepared": None},
             "root": self.agent.files.root,
             "agent_sha": self.agent.sha256,
         }
 
     def known(self) -> "shapes.State":
-        """The state; AgentError where it cannot be read: it would look empty."""
+        """The state. Raises AgentError if it cannot be read, since it would look empty."""
         state = self.store.read()
         self.store.usable()
         return state
@@ -142,7 +130,7 @@ class Commands(object):
     def runnable(
         self, model: "str", release: "str", threads: "int | None", accelerator: "str | None"
     ) -> "shapes.Job":
-        """The job, with what its runner prepares for this board."""
+        """The job, with the files that its runner prepares for this board."""
         return self.prepared.fill(self.job(model, release, threads, accelerator), self.say)
 
     def verify(
@@ -161,7 +149,7 @@ class Commands(object):
         about = states.known_release(self.known(), model, release)
         accepted = about.get("accepted") if about["state"] == "committed" else None
         try:
-            verdict = work.verify(
+            verdict = verify.verify(
                 self.prepared.fill(job, self.say), self.agent.files, self.say, lenient, accepted
             )
         except AgentError as error:
@@ -169,7 +157,7 @@ class Commands(object):
                 self.judge(model, release, Code.LOAD_FAILED, error.message, job["runtime"])
             raise
         why = "" if verdict["ok"] else logbook.wrong(verdict)
-        # no more than less exact: an evaluation may still pass it, so that it is not held against it
+        # only less exact: an evaluation may still accept it, so do not record a failure
         code = "golden" if verdict.get("lost", True) or verdict["wrong"] else "low"
         low = (txn, verdict["by_output"]) if lenient and verdict["ok"] and verdict.get("low") else None
         self.judge(model, release, why and code, why, job["runtime"], low)
@@ -184,12 +172,12 @@ class Commands(object):
         runtime: "shapes.Runtime | None" = None,
         low: "tuple[str, list[shapes.Figures]] | None" = None,
     ) -> "None":
-        """Note what a verification found, on which runtime. What is known good stays so: the runtime or
-        the disk may be at fault.
+        """Record the result of a verification, with its runtime. A known-good release stays known good: the cause
+        may be the runtime or the disk.
 
         Args:
-            low: (transaction, its figures) of answers that only an evaluation can accept; that transaction's commit
-                says that one did.
+            low: (transaction, its figures) of outputs that only an evaluation can accept; the transaction's commit
+                means that one did.
         """
         with self.store.locked() as state:
             about = states.known_release(state, model, release)
@@ -218,10 +206,10 @@ class Commands(object):
         job = self.runnable(model, release, threads, accelerator)
         self.keep_set(model, evaluation)
         with self.quiet(model, release):
-            return work.evaluate(job, path, keep, self.agent.files, self.say)
+            return verify.evaluate(job, path, keep, self.agent.files, self.say)
 
     def keep_set(self, model: "str", evaluation: "str") -> "None":
-        """Note a model's newest evaluation set: `prune` leaves it."""
+        """Record a model's newest evaluation set: `prune` keeps it."""
         if self.store.read()["models"][model].get("evaluation") != evaluation:
             with self.store.locked() as state:
                 states.known_model(state, model)["evaluation"] = evaluation
@@ -241,7 +229,7 @@ class Commands(object):
 
     @contextlib.contextmanager
     def quiet(self, model: "str", release: "str") -> "shapes.Iterator[None]":
-        """Ask the application to pause while a release is measured; journalled, so that recovery wakes it."""
+        """Pause the application while a release is measured; journalled, so that recovery can resume it."""
         with self.store.locked() as state:
             record = states.known_model(state, model)
             source = record["current"] or release
@@ -264,7 +252,7 @@ class Commands(object):
                 self.store.save(state)
 
     def resume(self, sha256: "str", model: "str", current: "str | None", limit: "float") -> "None":
-        """Wake the application; that it fails is logged, the measurement stands."""
+        """Resume the application. A failure is only logged: the measurement is valid."""
         try:
             hooks.run(self.agent, "resume", sha256, model, current, limit)
         except AgentError as error:
@@ -282,10 +270,10 @@ class Commands(object):
         if not release:
             raise AgentError(Code.NOT_FOUND, "no current release: %s" % model)
         job = self.job(model, release, threads, accelerator)
-        if not inputs:  # which names and shapes they would have
+        if not inputs:  # the host asks for the names and shapes of the inputs
             return {"manifest": job["manifest"]}
         path = self.agent.incoming.find(inputs)
-        return work.infer(self.prepared.fill(job, self.say), path, self.agent.files, self.say)
+        return verify.infer(self.prepared.fill(job, self.say), path, self.agent.files, self.say)
 
     def rollback(
         self,
@@ -303,7 +291,7 @@ class Commands(object):
         if dry_run:
             lease.free(state)
             about = states.known_release(state, model, release)
-            self.trials.allowed(state["models"][model], release, about, current)
+            self.trials.allowed(model, state["models"][model], release, about, current)
             boot_guard.refuse_long(
                 boot_guard.kind(self.agent), self.trials.lasts(model, release, deadline_s), unguarded
             )
@@ -311,7 +299,7 @@ class Commands(object):
             try:
                 self.job(model, release, threads, accelerator)
             except AgentError as error:
-                if error.code != Code.RUNNER_MISSING:  # the host sends that when it does it
+                if error.code != Code.RUNNER_MISSING:  # the host sends the runner for the real rollback
                     raise
             return {"release": release, "from": current}
         verdict = self.verify(model, release, txn, threads, accelerator)
@@ -324,8 +312,8 @@ class Commands(object):
             self.trials.activate(model, release, current, txn, deadline_s, unguarded), release=release
         )
 
-    def status(self) -> "shapes.Result":
-        return status.status(self.agent)
+    def status(self, verify: "bool" = False, files: "bool" = False) -> "shapes.Result":
+        return status.status(self.agent, verify, files)
 
     def prune(self, keep: "int", dry_run: "bool") -> "shapes.Result":
         return status.prune(self.agent, self.releases, keep, dry_run)
@@ -335,7 +323,7 @@ class Commands(object):
 
     def guard(self, install: "bool") -> "shapes.GuardState":
         if install and self.status()["problem"] == Code.NEWER_SCHEMA:
-            self.store.usable()  # it refuses: the guard that is there may be of the agent that wrote the state
+            self.store.usable()  # raises: the installed guard may belong to the agent that wrote the state
         return boot_guard.install(self.agent) if install else boot_guard.remove(self.agent)
 
     def purge(self) -> "shapes.Result":
@@ -344,15 +332,21 @@ class Commands(object):
     def reset(self) -> "shapes.Result":
         return recovery.reset(self.agent, self.releases, self.trials)
 
+    def repair(self, dry_run: "bool") -> "shapes.Result":
+        return repair.Repair(self.agent, self.trials, self.recover, dry_run).run()
+
     def recover(self) -> "list[shapes.Result]":
         """Before the greeting: move links, watch trials, tidy up. Returns the trials that were reverted."""
-        recovered = recovery.recover(self.agent, self.trials)
-        recovery.rewatch(self.agent)
-        recovery.tidy(self.agent, self.releases)
+        recovered: "list[shapes.Result]" = []
+        with self.agent.files.confined("/state"):
+            recovered = recovery.recover(self.agent, self.trials)
+            recovery.rewatch(self.agent)
+        with self.agent.files.confined("/leftovers"):
+            recovery.tidy(self.agent, self.releases)
         return recovered
 
     def run_pending(self) -> "None":
-        """After the greeting, since it may take a while: the hooks that recovery left."""
+        """Run the hooks that recovery left pending; after the greeting, since they may take a while."""
         hooks.run_pending(self.agent)
 
 

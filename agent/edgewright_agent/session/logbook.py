@@ -1,8 +1,8 @@
-"""Writes the log: a line for every change, and for every command that was refused."""
+"""Texts of the log: a line for every change, and for every command that was refused."""
 
 from edgewright_agent import shapes
 
-# change nothing, and fail for the host alone
+# these change nothing, and their failures concern only the host
 QUIET = ("ping", "facts", "part", "get", "outcome", "status", "logs")
 
 
@@ -12,14 +12,14 @@ def installed(about: "shapes.Arguments") -> "str":
 
 
 def found(about: "shapes.Found") -> "str":
-    """What a verdict names besides goldens: outputs by their number, slices as output:axis:index."""
+    """The outputs (by number) and the slices (as output:axis:index) that a verdict names."""
     lost = ["%(output)d:%(axis)d:%(index)d" % one for one in about.get("lost", ())]
     named = (("lost slices", lost), ("wrong outputs", about.get("wrong")), ("low outputs", about.get("low")))
     return "".join("; %s: %s" % (what, ", ".join(map(str, those))) for what, those in named if those)
 
 
 def wrong(about: "shapes.Found") -> "str":
-    """What is wrong with answers."""
+    """What is wrong with a release's outputs."""
     counts = (len(about["failed"]), about["goldens"])
     return "goldens answered wrongly: %d of %d" % counts + found(about)
 
@@ -62,18 +62,19 @@ TEXTS: "dict[str, str | shapes.Describe]" = {  # command: text, or a function of
     "discard": "discarded",
     "prune": pruned,
     "reset": "the state was lost, `current` is the truth now",
+    "repair": lambda about: "repaired: " + ("; ".join(about["done"]) or "nothing"),
     "guard": "guard after a reboot: %(guard)s %(why)s",
 }
 
 
 def subject(about: "shapes.Record") -> "str":
-    """The model and the release that a command is about, with a colon; empty where it is about neither."""
+    """The model and the release that a command is about, with a colon; empty if it is about neither."""
     words = " ".join(str(about[key]) for key in ("model", "release") if about.get(key))
     return words + ": " if words else ""
 
 
 def done(do: "str", given: "shapes.Arguments", found: "shapes.Record") -> "str":
-    """The line of a command that went well; empty for one that changed nothing."""
+    """The line for a command that succeeded; empty if it changed nothing."""
     if do not in TEXTS or given.get("dry_run"):
         return ""
     about, text = dict(given, **found), TEXTS[do]
@@ -81,7 +82,7 @@ def done(do: "str", given: "shapes.Arguments", found: "shapes.Record") -> "str":
 
 
 def refused(do: "str", given: "shapes.Arguments", error: "shapes.AgentError") -> "str":
-    """The line of a command that was refused or failed; empty for one that only asks."""
+    """The line for a command that was refused or failed; empty if it only queries."""
     if do in QUIET or given.get("dry_run"):
         return ""
     return "%s%s refused, %s: %s" % (subject(given), do, error.code, error.message)

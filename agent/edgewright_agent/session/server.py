@@ -1,4 +1,4 @@
-"""The session: greeting, then one command after the other until the host is gone."""
+"""The session: a greeting, then commands one after another until the host is gone."""
 
 import os
 import select
@@ -24,10 +24,26 @@ from edgewright_agent.session import arguments, logbook
 from edgewright_agent.session.channel import Channel, Closed
 from edgewright_agent.session.commands import Commands, version
 from edgewright_agent.storage import integrity, root
-from edgewright_agent.storage.files import failure
+from edgewright_agent.storage.failures import failure
+from edgewright_agent.storage.reserve import eased
 from edgewright_agent.storage.state import CRITICAL
 
-END_SECONDS = 10  # how long the end waits for a change of the state to be whole
+# These restore a release, free room, or report why there is none: a full disk must not stop them.
+EASED = [
+    "begin",
+    "end",
+    "verify",
+    "rollback",
+    "activate",
+    "commit",
+    "revert",
+    "discard",
+    "prune",
+    "reset",
+    "logs",
+]
+BEGIN = ("rollback", "activate")  # start a trial, which cannot start twice
+END_SECONDS = 10  # how long the end waits for a change of the state to finish
 
 
 def take_descriptors() -> "tuple[int, int]":
@@ -42,8 +58,8 @@ def take_descriptors() -> "tuple[int, int]":
 
 
 def last_words(text: "object") -> "None":
-    """Say on stderr why the agent ends: at once, for what is buffered is lost then; and not where nobody has
-    read for long, for that would keep the agent from ending."""
+    """Write to stderr why the agent ends: unbuffered, since buffered text would be lost; and not if no one has
+    read stderr for long, since that would block the end."""
     try:
         if select.select([], [2], [], 0)[1]:
             os.write(2, ("edgewright: %s\n" % text)[-4096:].encode("ascii", "backslashreplace"))
@@ -60,7 +76,7 @@ class Server(object):
         silence_s: as for Channel.
 
     Attributes:
-        words: the host says a word, an empty line at least, also while a command works: then its silence
+        words: the host writes lines, at least empty ones, also while a command works; so its silence
             ends that command too.
     """
 
@@ -68,7 +84,7 @@ class Server(object):
         self, agent: "shapes.Agent", source: "int", sink: "int", silence_s: "float" = SILENCE_SECONDS
     ) -> "None":
         self.agent = agent
-        self.request = None  # id of the command at work
+        self.request = None  # id of the current command
         self.last_word = time.monotonic()
         self.txn = None
         self.over = self.words = False
@@ -77,18 +93,18 @@ class Server(object):
         self.commands = Commands(agent, self.event)
 
     def event(self, message: "shapes.Result") -> "None":
-        """Say an event of the command at work."""
+        """Write an event of the current command."""
         self.channel.say(dict(message, id=self.request))
         self.last_word = time.monotonic()
 
     def start_thread(self, target: "shapes.Callback") -> "None":
-        """Run something beside the session."""
+        """Run a function in a background thread."""
         thread = threading.Thread(target=target, name=target.__name__)
         thread.daemon = True
         thread.start()
 
     def beat(self) -> "None":
-        """Say that the agent lives, while a command works; end it when nobody takes its words."""
+        """Write heartbeats while a command works; end the agent if no one reads them."""
         while True:
             time.sleep(1)
             if self.signalled:
@@ -106,7 +122,7 @@ class Server(object):
                     self.end_now(reason)
 
     def renew(self) -> "None":
-        """Prolong the session's lease: by every command, and while one works or the host pings."""
+        """Prolong the session's lease: at every command, and while one works or the host pings."""
         try:
             if self.txn:
                 self.commands.renew(self.txn)
@@ -114,34 +130,34 @@ class Server(object):
             sys.stderr.write("edgewright: the lease was not prolonged: %s\n" % error)
 
     def run_pending(self) -> "None":
-        """Run the hooks that an earlier session or a watchdog left to run."""
+        """Run the hooks that an earlier session or a watchdog left pending."""
         try:
             self.commands.run_pending()
         except AgentError as error:
             self.agent.files.note("pending hooks: " + error.message)
 
     def end_soon(self, number: "int", _: "object") -> "None":
-        """Take a signal: it interrupts the very thread that may be changing the state, so another one ends the agent."""
+        """Handle a signal: it interrupts the thread that may be changing the state, so another thread ends the agent."""
         self.signalled = number
 
     def end_now(self, why: "object" = "the stream ended while a command worked", code: "int" = 0) -> "None":
-        """End the agent while a command works: what it started first, but never in the middle of a change."""
+        """End the agent while a command works: first its processes, but never in the middle of a change of the state."""
         if why:
             last_words(why)
         whole = CRITICAL.acquire(timeout=END_SECONDS)
         spawn.end_all()
         try:
             if self.txn and whole and not self.over:
-                # nobody comes back for the lease: a lost acknowledgement is settled by `outcome`
+                # no one resumes the lease: `outcome` settles a lost acknowledgement
                 self.commands.end(self.txn)
             self.agent.files.end()
         except AgentError:
-            pass  # the lease expires by itself
+            pass  # the lease will expire
         finally:
             os._exit(code)
 
     def serve(self) -> "None":
-        """Answer requests until the stream ends, is silent for too long, or cannot be followed."""
+        """Answer requests until the stream ends, is silent for too long, or cannot be parsed."""
         self.start_thread(self.beat)
         self.start_thread(self.run_pending)
         try:
@@ -157,7 +173,7 @@ class Server(object):
             last_words(reason)
 
     def answer(self, line: "bytes") -> "None":
-        """Work on one request."""
+        """Answer one request."""
         request = {}
         try:
             request = decode(line)
@@ -175,7 +191,7 @@ class Server(object):
         self.channel.say(dict(reply, id=request["id"]))
 
     def work(self, do: "str", given: "shapes.Arguments") -> "shapes.Result":
-        """Run a command, and note it in the log. Returns `{"ok": ...}` or `{"error": ...}`."""
+        """Run a command, and log it. Returns `{"ok": ...}` or `{"error": ...}`."""
         try:
             result = self.run(do, given)
         except Closed:
@@ -183,7 +199,7 @@ class Server(object):
         except AgentError as error:
             failed = error
         except OSError as error:
-            failed = failure(error, error.filename or do)
+            failed = failure(error, error.filename or do, self.agent.files.root)
         except Exception as error:
             traceback.print_exc()
             what = "the agent failed in %s: %s: %s" % (do, type(error).__name__, error)
@@ -199,22 +215,30 @@ class Server(object):
         """Run a command. Returns its result."""
         self.txn = given.get("txn") or self.txn
         self.renew()
-        answers = self if do in ("put", "get") else self.commands
-        result: "shapes.Result" = getattr(answers, do)(**given)
+        work = getattr(self if do in ("put", "get") else self.commands, do)
+        try:
+            result: "shapes.Result" = work(**given)
+        except AgentError as error:
+            if error.code != Code.DISK_FULL or do not in EASED:
+                raise
+            with eased(self.agent.files):
+                if do in BEGIN and self.commands.outcome(given["txn"])["outcome"] != "unknown":
+                    raise
+                result = work(**given)
         self.over = self.over or do == "purge"
         return result
 
     def note(self, line: "str") -> "None":
-        """Note a line in the log, if there is one."""
+        """Write a line to the log, if there is one."""
         if line:
             self.agent.files.note(line)
 
     def put(self, sha256: "str", size: "int", offset: "int") -> "shapes.Result":
-        """Take a file's bytes. However it goes, exactly the announced bytes are read."""
+        """Receive a file's bytes. In any case, it reads exactly the announced bytes."""
         if offset > size:
             self.over = True
             raise AgentError(Code.BAD_ARGUMENT, "offset beyond size: %d of %d" % (offset, size))
-        self.channel.working = False  # the bytes may be all that was sent: their end is no broken link
+        self.channel.working = False  # the host may close the stream after the bytes
         pieces = self.channel.raw(size - offset)
         try:
             self.agent.incoming.put(sha256, size, offset, pieces)
@@ -236,7 +260,7 @@ class Server(object):
 def greet(
     hello: "shapes.Hello", data: "bytes", runners: "dict[str, bytes] | None" = None
 ) -> "tuple[Agent, shapes.Result]":
-    """Set the root folder up and recover. Returns (Agent, greeting).
+    """Set up the root folder and recover. Returns (Agent, greeting).
 
     Raises:
         AgentError: `root-refused`, `io`, `disk-full`, `busy`.
@@ -246,8 +270,10 @@ def greet(
     if "runtimes" in hello:
         agent.runtime_names = tuple(map(str, hello["runtimes"] or ()))
     board_id = root.furnish(agent.files)
-    root.open_to(agent.files, hello.get("group"))
-    agent.keep(data)
+    with agent.files.confined("/group"):
+        root.open_to(agent.files, hello.get("group"))
+    with agent.files.confined("/agent"):
+        agent.keep(data)
     recovered = Commands(agent, lambda _: None).recover()
     greeting: "shapes.Result" = {
         "edgewright": VERSION,
@@ -270,7 +296,7 @@ def main(hello: "shapes.Hello", data: "bytes", runners: "dict[str, bytes] | None
     Args:
         hello: the host's hello.
         data: bytes of the agent's own .pyz.
-        runners: {target: bytes} of the administrator, with a forced command.
+        runners: {target: bytes} of the administrator's runners, with a forced command.
     """
     source, sink = take_descriptors()
     try:

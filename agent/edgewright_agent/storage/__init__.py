@@ -1,1 +1,1 @@
-"""The root folder: files, state, locks, what comes in and goes out."""
+"""The root folder: files, state, locks, uploads, results."""

@@ -1,11 +1,11 @@
 """The only module that changes the file system. Every path is relative to the root folder.
 
-Two exceptions, where a child writes by itself: its outputs, into the scratch folder of its session, and the bytecode of a
-runtime that is being put together, into its stage below `incoming/`.
+Two exceptions, where a child writes by itself: its outputs, into the scratch folder of its session, and bytecode, into the
+stage below `incoming/` of a runtime that is being unpacked.
 
-Each folder on the way is opened below its parent with O_NOFOLLOW, so no link can lead out of the root.
+Each folder on a path is opened below its parent with O_NOFOLLOW, so no link can lead out of the root.
 `step` is called before every single change: tests override it to stop, fail or drop any of them.
-A failed fsync is an error for good: the bytes are thrown away, never synced again.
+A failed fsync is final: the bytes are discarded and never synced again.
 """
 
 import contextlib
@@ -17,41 +17,37 @@ import stat
 
 from edgewright_agent import shapes
 from edgewright_agent.protocol import PIECE, AgentError, Code
+from edgewright_agent.storage.failures import failure, mode_of
 from edgewright_agent.storage.usage_marks import alone
 
 NOFOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
-SHARED_ROOT = 0o2050  # of the mode of a root folder with a shared group
-TEMPORARY = ".new"  # suffix of files that are not yet whole; none of our names has it
-
-
-def failure(error: "OSError", path: "str") -> "AgentError":
-    """The AgentError for an OSError on a path."""
-    path = path or "the root folder"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return AgentError(
-            Code.DISK_FULL,
-            "the disk is full: %s" % path,
-        )
-    return AgentError(
-        Code.IO,
-        "%s: %s" % (path, os.strerror(error.errno or errno.EIO)),
-    )
+SHARED_ROOT = 0o2050  # bits in the mode of a root folder with a shared group
+TEMPORARY = ".new"  # suffix of incomplete files; no other file has it
 
 
 def make_root(path: "str") -> "None":
-    """Make the root folder and those above it. OSError where that cannot be."""
+    """Make the root folder and its parents. Raises OSError."""
     os.makedirs(path, mode=0o700, exist_ok=True)
 
 
 def readable(relative: "str") -> "bool":
-    """Whether a folder is one that applications read: `models`, and those below it."""
+    """Whether applications read a folder: `models`, and those below it."""
     return relative.split("/")[0] == "models"
 
 
 def private(relative: "str") -> "bool":
-    """Whether a folder is the agent's own, though it is below `models`."""
+    """Whether a folder is only for the agent, although it is below `models`."""
     parts = relative.split("/")
     return parts[0] == "models" and parts[2:] == ["records"]
+
+
+def regular(name: "str", flags: "int", folder: "int") -> "int":
+    """A descriptor of a regular file; OSError for anything else: opening a pipe would block for ever."""
+    file = os.open(name, flags | NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), name)
+    return file
 
 
 class Files(object):
@@ -61,8 +57,8 @@ class Files(object):
         root: absolute path of an existing folder.
 
     Attributes:
-        gid: the shared group, which may read what is below `models/`; None without one. A root folder whose
-            mode is 2750 has one: so every process of the agent finds it there.
+        gid: the shared group, which may read the files below `models/`; None without one. The mode 2750 of the root
+            folder marks a shared group: so every process of the agent finds it.
 
     Every method raises AgentError: `disk-full` or `io`.
     """
@@ -77,15 +73,15 @@ class Files(object):
         """Called before each change of the file system."""
 
     def path(self, relative: "str") -> "str":
-        """The absolute path, for readers."""
+        """The absolute path, for reading."""
         return os.path.join(self.root, relative)
 
     @contextlib.contextmanager
     def folder(self, relative: "str") -> "shapes.Iterator[int]":
-        """A descriptor of a folder below the root, no link followed."""
+        """A descriptor of a folder below the root; follows no link."""
         opened = os.dup(self.descriptor)
         try:
-            for part in [part for part in relative.split("/") if part]:
+            for part in filter(None, relative.split("/")):
                 if part == "..":
                     raise AgentError(Code.BAD_ARGUMENT, "a path leaves the root folder: %s" % relative)
                 inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | NOFOLLOW, dir_fd=opened)
@@ -93,7 +89,10 @@ class Files(object):
                 opened = inner
             yield opened
         except OSError as error:
-            raise failure(error, relative)
+            name = error.filename2 or error.filename
+            known = isinstance(name, str) and os.path.basename(name) not in relative.split("/")
+            path = os.path.join(relative, name) if known else relative
+            raise failure(error, path[: -len(TEMPORARY)] if path.endswith(TEMPORARY) else path, self.root)
         finally:
             os.close(opened)
 
@@ -104,7 +103,7 @@ class Files(object):
             os.fsync(folder)
 
     def make_folder(self, relative: "str") -> "None":
-        """Make a folder and its parents, durably. Those there already are left alone."""
+        """Make a folder and its parents, durably. Existing folders stay as they are."""
         parent, name = os.path.split(relative)
         path = self.path(relative)
         if not name or (os.path.isdir(path) and not os.path.islink(path)):
@@ -130,7 +129,7 @@ class Files(object):
             view = view[os.write(descriptor, view) :]
 
     def write(self, relative: "str", data: "bytes", mode: "int" = 0o600) -> "None":
-        """Make a file have exactly these bytes: temporary, fsync, rename, fsync of the folder."""
+        """Write exactly these bytes to a file: temporary file, fsync, rename, fsync of the folder."""
         with self.writer(relative, mode) as write:
             write(data)
 
@@ -138,7 +137,7 @@ class Files(object):
     def writer(
         self, relative: "str", mode: "int" = 0o600, durable: "bool" = True
     ) -> "shapes.Iterator[shapes.Write]":
-        """A `write(bytes)` function for a file that appears whole when the block ends, or not at all."""
+        """A `write(bytes)` function for a file that appears complete when the block ends, or does not appear."""
         parent, name = os.path.split(relative)
         temporary = name + TEMPORARY
         with self.folder(parent) as folder:
@@ -150,7 +149,7 @@ class Files(object):
                     yield lambda data: self._put_bytes(file, data)
                     if durable:
                         self._flush(file, relative)
-                    else:  # begun at once, thousands of files are written long before their fsync waits for them
+                    else:  # start writing now: thousands of files reach the disk long before their fsync
                         os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
                 finally:
                     os.close(file)
@@ -172,21 +171,21 @@ class Files(object):
     def appender(
         self, relative: "str", offset: "int", ended: "shapes.Callback | None" = None
     ) -> "shapes.Iterator[shapes.Write]":
-        """A `write(bytes)` function that adds to a file of exactly `offset` bytes; what was written is synced at the end,
-        even when the block fails, so that an upload can go on from there.
+        """A `write(bytes)` function that appends to a file of exactly `offset` bytes. The bytes are synced at the end,
+        even if the block fails, so that an upload can resume from there.
 
         Args:
-            ended: called after a block that went well, all synced and the file still out of others' reach.
+            ended: called after a block that succeeded, with all bytes synced and the file still locked.
         """
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
             self.step("append", relative)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NOFOLLOW
-            file = os.open(name, flags, 0o600, dir_fd=folder)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            file = regular(name, flags, folder)
             try:
                 alone(file, name, folder)
                 if not offset and os.fstat(file).st_size:
-                    os.close(os.open(name, flags | os.O_TRUNC, dir_fd=folder))
+                    os.close(regular(name, flags | os.O_TRUNC, folder))
                 if os.fstat(file).st_size != offset:
                     raise AgentError(
                         Code.BAD_ARGUMENT,
@@ -202,27 +201,23 @@ class Files(object):
                 os.close(file)
 
     def open_lock(self, relative: "str") -> "int":
-        """A descriptor of a file to lock, made where it is absent. The caller closes it."""
+        """A descriptor of a file to lock; creates the file if it is absent. The caller closes it."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
-            return os.open(name, os.O_RDWR | os.O_CREAT | NOFOLLOW, 0o600, dir_fd=folder)
+            return regular(name, os.O_RDWR | os.O_CREAT, folder)
 
     def open(self, relative: "str") -> "shapes.Stream":
-        """A regular file to read, as a binary file object; no link is followed on the way to it."""
+        """Open a regular file for reading, as a binary file object; follows no link on its path."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
-            file = os.open(name, os.O_RDONLY | NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-            if not stat.S_ISREG(os.fstat(file).st_mode):
-                os.close(file)
-                raise AgentError(Code.IO, "not a regular file: %s" % relative)
-            return os.fdopen(file, "rb")
+            return os.fdopen(regular(name, os.O_RDONLY, folder), "rb")
 
     def log(self, relative: "str", data: "bytes", limit: "int") -> "None":
-        """Add to a log file; past `limit` bytes it becomes `<name>.old` and a new one begins. Not synced."""
+        """Append to a log file; above `limit` bytes it becomes `<name>.old` and a new one starts. Not synced."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
             self.step("log", relative)
-            file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NOFOLLOW, 0o600, dir_fd=folder)
+            file = regular(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, folder)
             try:
                 self._put_bytes(file, data)
                 if os.fstat(file).st_size > limit:
@@ -231,7 +226,7 @@ class Files(object):
                 os.close(file)
 
     def _turn(self, file: "int", relative: "str", folder: "int") -> "None":
-        """Rename a full log file, unless another session is at it or has done so."""
+        """Rename a full log file, unless another session is doing so or has done so."""
         name = os.path.basename(relative)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -253,14 +248,14 @@ class Files(object):
             self.sync_folder(from_parent)
 
     def link(self, source: "str", target: "str") -> "None":
-        """A second name for a file's bytes. Sync the folder afterwards."""
+        """Make a hard link to a file. The caller syncs the folder afterwards."""
         (from_parent, from_name), (to_parent, to_name) = os.path.split(source), os.path.split(target)
         with self.folder(from_parent) as old, self.folder(to_parent) as new:
             self.step("link", target)
             os.link(from_name, to_name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
 
     def copy(self, source: "str", target: "str", size: "int", mode: "int" = 0o600) -> "str":
-        """Copy a file of exactly `size` bytes, durably. Returns the hex sha256 of what was copied."""
+        """Copy a file of exactly `size` bytes, durably. Returns the hex sha256 of the copied bytes."""
         digest, left = hashlib.sha256(), size
         with self.open(source) as file, self.writer(target, mode) as write:
             piece = file.read(PIECE)
@@ -276,7 +271,7 @@ class Files(object):
         return digest.hexdigest()
 
     def swap_link(self, relative: "str", destination: "str | None") -> "None":
-        """Point a symbolic link elsewhere in one atomic move; `destination` None removes it. Durable."""
+        """Change the destination of a symbolic link atomically and durably; `destination` None removes it."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
             if destination is None:
@@ -290,6 +285,14 @@ class Files(object):
                 os.replace(name + TEMPORARY, name, src_dir_fd=folder, dst_dir_fd=folder)
         self.sync_folder(parent)
 
+    def check_link(self, relative: "str") -> "None":
+        """Raise AgentError if a link cannot be swapped: there is a folder in its place, or its parent is not writable."""
+        parent = os.path.dirname(relative)
+        if os.path.isdir(self.path(relative)) and not os.path.islink(self.path(relative)):
+            raise failure(OSError(errno.EISDIR, ""), relative, self.root)
+        if os.path.isdir(self.path(parent)) and not os.access(self.path(parent), os.W_OK | os.X_OK):
+            raise failure(OSError(errno.EACCES, ""), parent, self.root)
+
     def remove_file(self, relative: "str") -> "None":
         """Remove a file, if it is there."""
         parent, name = os.path.split(relative)
@@ -298,7 +301,7 @@ class Files(object):
             self._drop(name, folder)
 
     def remove_tree(self, relative: "str") -> "None":
-        """Remove a file or a folder and all in it, no link followed."""
+        """Remove a file or a folder with its contents; follows no link."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
             self._remove(name, folder, relative)
@@ -318,10 +321,30 @@ class Files(object):
             self.step("rmdir", relative)
             os.rmdir(name, dir_fd=folder)
         except FileNotFoundError:
-            pass  # another session removes the same
+            pass  # another session removes the same file
+        except OSError as error:
+            raise failure(error, relative, self.root)
+
+    def own(self, relative: "str") -> "None":
+        """Make this user the owner of a file or folder, if allowed, and set the mode that it needs."""
+        parent, name = os.path.split(relative)
+        with self.folder(parent) as folder:
+            about = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            self.step("chmod", relative)
+            if about.st_uid != os.geteuid():
+                os.chown(name, os.geteuid(), -1, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISLNK(about.st_mode):
+                os.chmod(name, mode_of(about), dir_fd=folder)
+
+    def gone(self) -> "bool":
+        """Whether the root folder no longer exists, or another one is in its place."""
+        try:
+            return not os.path.samestat(os.stat(self.root), os.fstat(self.descriptor))
+        except OSError:
+            return True
 
     def remove_root(self) -> "None":
-        """Remove all there is, and the root folder itself where its parent allows it."""
+        """Remove everything in the root folder, and the folder itself if its parent allows it."""
         for name in os.listdir(self.descriptor):
             self.remove_tree(name)
         self.step("rmdir", "")
@@ -331,14 +354,14 @@ class Files(object):
             pass
 
     def seal(self, relative: "str") -> "None":
-        """Sync every file and folder below a folder, itself last."""
+        """Sync every file and folder below a folder, and the folder itself last."""
         with self.folder(relative) as folder:
             for name in sorted(os.listdir(folder)):
                 inner = relative + "/" + name
                 if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
                     self.seal(inner)
                     continue
-                file = os.open(name, os.O_RDONLY | NOFOLLOW, dir_fd=folder)
+                file = regular(name, os.O_RDONLY, folder)
                 try:
                     self._flush(file, inner)
                 finally:
@@ -347,11 +370,11 @@ class Files(object):
             os.fsync(folder)
 
     def allocate(self, relative: "str", size: "int") -> "None":
-        """Make a file whose `size` bytes really are taken from the disk."""
+        """Make a file whose `size` bytes are really allocated on the disk."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
             self.step("allocate", relative)
-            file = os.open(name, os.O_WRONLY | os.O_CREAT | NOFOLLOW, 0o600, dir_fd=folder)
+            file = regular(name, os.O_WRONLY | os.O_CREAT, folder)
             try:
                 os.posix_fallocate(file, 0, size)
                 self._flush(file, relative)
@@ -359,7 +382,7 @@ class Files(object):
                 os.close(file)
 
     def share(self, relative: "str") -> "None":
-        """Let the shared group read a file or a folder and all in it; without a group nothing is done."""
+        """Let the shared group read a file or a folder with its contents; does nothing without a group."""
         parent, name = os.path.split(relative)
         with self.folder(parent) as folder:
             self._share(name, folder, relative)
@@ -388,7 +411,7 @@ class Files(object):
             os.close(inner)
 
     def share_root(self, gid: "int") -> "None":
-        """Give what is below `models/` to a shared group, then the root folder, whose mode says so."""
+        """Give the files below `models/` to a shared group, then the root folder, whose mode marks that."""
         self.gid = gid
         self.share("models")
         about = os.fstat(self.descriptor)

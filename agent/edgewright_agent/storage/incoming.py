@@ -1,20 +1,20 @@
-"""Uploads: `incoming/<sha256>` when whole and verified, `<sha256>.part` before."""
+"""Uploads: `incoming/<sha256>` when complete and verified, `<sha256>.part` before."""
 
 import hashlib
 import os
 import time
 
 from edgewright_agent import shapes
-from edgewright_agent.protocol import SILENCE_SECONDS, SPARE_BYTES, SPARE_INODES, AgentError, Code
+from edgewright_agent.protocol import MAX_FILE, SILENCE_SECONDS, SPARE_BYTES, SPARE_INODES, AgentError, Code
 from edgewright_agent.storage import integrity
 from edgewright_agent.storage.usage_marks import alone
 
 FOLDER = "incoming"
-WAIT_SECONDS = SILENCE_SECONDS + 5  # for another session's upload of the same bytes, while it stands still
+WAIT_SECONDS = SILENCE_SECONDS + 5  # for another session's stalled upload of the same bytes
 
 
 def room(files: "shapes.Files", needed: "int", inodes: "int" = 1) -> "None":
-    """AgentError `disk-full` unless so many bytes and inodes fit, with some to spare."""
+    """Raise AgentError `disk-full` unless the needed bytes and inodes fit, with some to spare."""
     about = os.statvfs(files.root)
     free = about.f_bavail * about.f_frsize
     if free < needed + SPARE_BYTES:
@@ -42,25 +42,25 @@ class Incoming(object):
         self.checked = checked
 
     def name(self, sha256: "str") -> "str":
-        """The relative path of a whole file."""
+        """The relative path of a complete file."""
         return "%s/%s" % (FOLDER, sha256)
 
     def find(self, sha256: "str", size: "int | None" = None) -> "str":
-        """The absolute path of a whole file, verified; AgentError `not-found`."""
+        """The absolute path of a complete file, verified. Raises AgentError `not-found`."""
         path = self.files.path(self.name(sha256))
         try:
             there = os.lstat(path).st_size
         except FileNotFoundError:
             raise AgentError(Code.NOT_FOUND, "no such file was put: %s" % sha256)
-        if (size is not None and size != there) or not self.checked.matches(path, sha256, there):
+        if size not in (None, there) or there > MAX_FILE or not self.checked.matches(path, sha256, there):
             self.files.remove_file(self.name(sha256))
             raise AgentError(Code.HASH_MISMATCH, "an uploaded file is damaged, it was dropped: %s" % sha256)
         return path
 
     def part(self, sha256: "str", size: "int") -> "shapes.Upload":
-        """What is there of these bytes: `{"complete", "offset", "prefix_sha256"}`.
+        """How much of a file is uploaded: `{"complete", "offset", "prefix_sha256"}`.
 
-        Waits for a session whose link broke: until it notices, it may still write what was on its way.
+        Waits for a session whose link broke: until it notices, it may still write bytes that were in transit.
         """
         self._wait(self.files.path(self.name(sha256) + ".part"))
         try:
@@ -77,11 +77,11 @@ class Incoming(object):
         return {"complete": False, "offset": offset, "prefix_sha256": prefix}
 
     def _wait(self, path: "str") -> "None":
-        """Until no other session writes a part; AgentError `busy`, when it does not grow for too long."""
+        """Wait until no other session writes a part. Raises AgentError `busy` if the part does not grow for too long."""
         until, size = 0.0, -1
         while os.path.isfile(path):
             try:
-                with open(path, "rb") as file:
+                with integrity.opened(path) as file:
                     before, size = size, os.fstat(file.fileno()).st_size
                     return alone(file)
             except FileNotFoundError:
@@ -94,14 +94,14 @@ class Incoming(object):
             time.sleep(0.1)
 
     def put(self, sha256: "str", size: "int", offset: "int", pieces: "shapes.Iterator[bytes]") -> "None":
-        """Take the rest of a file's bytes.
+        """Receive the rest of a file's bytes.
 
         Args:
-            pieces: iterator over the bytes after `offset`, `size - offset` in all.
+            pieces: iterator over the bytes after `offset`, `size - offset` in total.
 
         Raises:
-            AgentError: `hash-mismatch`, and the part is gone; `bad-argument`, the part has another
-            length; `disk-full`.
+            AgentError: `hash-mismatch`: the part is removed; `bad-argument`: the part has another
+                length; `disk-full`.
         """
         part = self.name(sha256) + ".part"
         room(self.files, size - offset, 2)
@@ -125,15 +125,15 @@ class Incoming(object):
                 write(piece)
 
     def accept(self, sha256: "str") -> "None":
-        """Take a whole file whose bytes were hashed while they were written."""
+        """Accept a complete file whose bytes were hashed while they were written."""
         self.checked.trust(self.files.path(self.name(sha256)), sha256)
         self.files.remove_file(self.name(sha256) + ".part")
 
     def _feed(self, digest: "shapes.Hash", part: "str", offset: "int") -> "None":
-        """Hash what an earlier session left."""
+        """Hash the bytes that an earlier session wrote."""
         left = offset
         try:
-            with open(self.files.path(part), "rb") as file:
+            with integrity.opened(self.files.path(part)) as file:
                 while left:
                     piece = file.read(min(1024 * 1024, left))
                     if not piece:
@@ -144,7 +144,7 @@ class Incoming(object):
             raise AgentError(Code.BAD_ARGUMENT, "there is no such part: %s" % sha_of(part))
 
     def drop(self, sha256s: "shapes.Iterable[str]") -> "None":
-        """Forget whole files that are no longer needed."""
+        """Remove complete files that are no longer needed."""
         for sha256 in sha256s:
             self.files.remove_file(self.name(sha256))
 

@@ -1,4 +1,4 @@
-"""Leases: between two commands a transaction keeps other hosts out, for a limited time."""
+"""Leases: a transaction keeps other hosts out between its commands, for a limited time."""
 
 from edgewright_agent import clock, shapes
 from edgewright_agent.protocol import AgentError, Code
@@ -7,13 +7,13 @@ MAX_SECONDS = 3600.0
 
 
 def live(state: "shapes.State") -> "shapes.Lease | None":
-    """The lease that is alive, or None."""
+    """The lease that has not expired, or None."""
     lease = state["lease"]
     return lease if lease and clock.left(lease["deadline"]) > 0 else None
 
 
 def free(state: "shapes.State", txn: "str" = "") -> "None":
-    """AgentError `busy` while another one's lease lives."""
+    """Raise AgentError `busy` while another transaction has a lease."""
     other = live(state)
     if other and other["txn"] != txn:
         raise AgentError(
@@ -24,7 +24,7 @@ def free(state: "shapes.State", txn: "str" = "") -> "None":
 
 
 def begin(state: "shapes.State", model: "str", txn: "str", host: "str", ttl_s: "float") -> "None":
-    """Take the lease, or take it again with the same txn; AgentError `busy`."""
+    """Take the lease, or take it again with the same txn. Raises AgentError `busy`."""
     free(state, txn)
     ttl_s = min(float(ttl_s), MAX_SECONDS)
     state["lease"] = {
@@ -37,7 +37,7 @@ def begin(state: "shapes.State", model: "str", txn: "str", host: "str", ttl_s: "
 
 
 def require(state: "shapes.State", txn: "str", model: "str") -> "None":
-    """AgentError `busy` unless this txn holds the lease, for this model. Renews it (the caller saves)."""
+    """Raise AgentError `busy` unless this txn holds the lease for this model. Renews it (the caller saves)."""
     lease = live(state)
     if not lease or lease["txn"] != txn:
         holder = "none holds it" if not lease else "%s holds it" % lease["host"]
@@ -48,7 +48,7 @@ def require(state: "shapes.State", txn: "str", model: "str") -> "None":
 
 
 def renew(state: "shapes.State", txn: "str") -> "bool":
-    """Prolong the lease of a txn. True where there was something to change."""
+    """Prolong the lease of a txn. Returns whether the state changed."""
     lease = live(state)
     if not lease or lease["txn"] != txn or clock.left(lease["deadline"]) > lease["ttl_s"] / 2:
         return False
@@ -57,6 +57,6 @@ def renew(state: "shapes.State", txn: "str") -> "bool":
 
 
 def end(state: "shapes.State", txn: "str") -> "None":
-    """Give the lease back, if this txn has it."""
+    """Release the lease, if this txn has it."""
     if state["lease"] and state["lease"]["txn"] == txn:
         state["lease"] = None

@@ -1,5 +1,6 @@
-"""Results and logs: files that the host fetches or that a person reads."""
+"""Results and logs: files that the host fetches or that people read."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -7,20 +8,22 @@ import sys
 import time
 
 from edgewright_agent import clock, shapes
-from edgewright_agent.protocol import AgentError
+from edgewright_agent.protocol import AgentError, Code
+from edgewright_agent.storage.failures import failure
 from edgewright_agent.storage.files import Files
+from edgewright_agent.storage.integrity import opened
 
 LOG = "agent.log"
 LOG_BYTES = 256 * 1024  # of one log file; one old one is kept
 
 
 def printable(line: "str") -> "str":
-    """A line without what could move a terminal's cursor, or hide text."""
+    """Remove characters that could move a terminal's cursor or hide text from a line."""
     return "".join(char if char.isprintable() else "?" for char in line)
 
 
 class SessionFiles(Files):
-    """Files, with a folder of results of one session.
+    """Files, with a folder for the results of one session.
 
     Args:
         root: absolute path of the root folder.
@@ -31,13 +34,29 @@ class SessionFiles(Files):
         Files.__init__(self, root)
         self.session = session
         self.count = 0
+        self.troubles: "dict[str, AgentError]" = {}  # a model's name, or a text with a slash: why recovery could not repair it
+
+    @contextlib.contextmanager
+    def confined(self, subject: "str") -> "shapes.Iterator[None]":
+        """Note a disk error in the block and continue after the block."""
+        try:
+            yield
+            return
+        except OSError as error:
+            found = failure(error, error.filename or subject, self.root)
+        except AgentError as error:
+            if error.code not in (Code.IO, Code.DISK_FULL):
+                raise
+            found = error
+        self.troubles[subject] = found
+        self.note("%s: %s" % (subject or "recovery", found.message))
 
     def result(self, name: "str", content: "bytes | shapes.Fill") -> "shapes.Kept":
-        """Write a file for the host to `get`; it is gone when the session ends.
+        """Write a file for the host to `get`; it is removed when the session ends.
 
         Args:
-            name: a hint for a person.
-            content: bytes, or a callable that is given a `write(bytes)` function.
+            name: a hint for readers.
+            content: bytes, or a callable that takes a `write(bytes)` function.
 
         Returns:
             `{"result": NAME, "sha256": HEX, "size": BYTES}`.
@@ -72,9 +91,9 @@ class SessionFiles(Files):
         self.remove_tree("results/" + self.session)
 
     def note(self, text: "str") -> "None":
-        """A line for the log, after the wall clock's time (UTC, maybe years off) and the seconds since boot.
+        """Write a line to the log, after the wall clock's time (UTC, may be years off) and the seconds since boot.
 
-        More lines are set in below it. A full disk keeps them out, no more.
+        Further lines are indented below it. On a full disk they are dropped.
         """
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         lines = [printable(line) for line in text.splitlines()] or [""]
@@ -89,7 +108,7 @@ class SessionFiles(Files):
         data = b""
         for name in (LOG + ".old", LOG):
             try:
-                with open(self.path(name), "rb") as file:
+                with opened(self.path(name)) as file:
                     data += file.read(2 * LOG_BYTES)
             except FileNotFoundError:
                 pass

@@ -1,22 +1,25 @@
-"""The root folder: whether it may be used, and its initial content."""
+"""The root folder: checks whether the agent may use it, and creates its initial content."""
 
+import errno
 import os
 import re
 import stat
 import uuid
 
 from edgewright_agent import shapes
-from edgewright_agent.protocol import AgentError, Code
+from edgewright_agent.protocol import MAX_LINE, AgentError, Code
+from edgewright_agent.storage.failures import failure, name_of
 from edgewright_agent.storage.files import make_root
-from edgewright_agent.storage.state import take
+from edgewright_agent.storage.integrity import opened
+from edgewright_agent.storage.layout import FOLDERS, kind, put_aside
+from edgewright_agent.storage.state import SLOTS, take
 
-FOLDERS = ("agent", "runtimes", "incoming", "trash", "models", "results", "hooks", "runners")
 VOLATILE = ("tmpfs", "ramfs", "rootfs")
 GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 
 
 def unescape(field: "str") -> "str":
-    """A field of mountinfo: octal escapes for space, tab, newline and backslash."""
+    """Decode a field of mountinfo: octal escapes stand for space, tab, newline and backslash."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), field)
 
 
@@ -32,7 +35,7 @@ def mounts(text: "str") -> "list[shapes.Mount]":
 
 
 def mount_of(path: "str", rows: "list[shapes.Mount]") -> "shapes.Mount | None":
-    """The row that a path is on: the longest mount point above it, the last one mounted there."""
+    """The row of the mount that a path is on: the longest mount point above it, the last one mounted there."""
     found = None
     for row in rows:
         point = row[0].rstrip("/")
@@ -44,7 +47,7 @@ def mount_of(path: "str", rows: "list[shapes.Mount]") -> "shapes.Mount | None":
 
 
 def mount_problem(path: "str", mountinfo: "str", cmdline: "str") -> "str":
-    """`volatile`, `read-only`, `noexec` or empty: why a path's mount will not do."""
+    """`volatile`, `read-only`, `noexec` or empty: why a path's mount cannot be used."""
     rows = mounts(mountinfo)
     row = mount_of(path, rows)
     if row is None:
@@ -52,7 +55,7 @@ def mount_problem(path: "str", mountinfo: "str", cmdline: "str") -> "str":
     _, options, kind, source = row
     upper = [option[len("upperdir=") :] for option in source if option.startswith("upperdir=")]
     if kind == "overlay" and upper:
-        # An overlay root set up before init hides its upper folder; only the kernel's command line tells.
+        # An overlay root set up before init hides its upper folder; only the kernel's command line reveals it.
         on_memory = os.path.isdir(upper[0]) and (mount_of(upper[0], rows) or row)[2] in VOLATILE
         if on_memory or re.search(r"(^|\s)(boot=overlay|overlayroot=)", cmdline):
             return "volatile"
@@ -64,32 +67,32 @@ def mount_problem(path: "str", mountinfo: "str", cmdline: "str") -> "str":
 
 
 def read_text(path: "str") -> "str":
-    """A file of /proc, or nothing."""
+    """The text of a file of /proc or of the root folder, or empty."""
     try:
-        with open(path, errors="replace") as file:
-            return file.read()
+        with opened(path) as file:
+            return file.read(MAX_LINE).decode("utf-8", "replace")
     except OSError:
         return ""
 
 
 def problem(root: "str") -> "str":
-    """Why a root folder's file system must not be used (`volatile`, `read-only`, `noexec`), or empty."""
+    """Why a root folder's file system cannot be used (`volatile`, `read-only`, `noexec`), or empty."""
     path = os.path.realpath(root)
     while not os.path.isdir(path) and path != "/":
         path = os.path.dirname(path)
     return mount_problem(path, read_text("/proc/self/mountinfo"), read_text("/proc/cmdline"))
 
 
-def refuse(why: "str", root: "str") -> "AgentError":
-    """The AgentError of a root folder that must not be used."""
-    return AgentError(Code.ROOT_REFUSED, "the root folder cannot be used, %s: %s" % (why, root))
+def refuse(why: "str", root: "str", **about: "object") -> "AgentError":
+    """The AgentError for a root folder that cannot be used."""
+    return AgentError(Code.ROOT_REFUSED, "the root folder cannot be used, %s: %s" % (why, root), **about)
 
 
 def open_to(files: "shapes.Files", group: "str | None") -> "None":
-    """Let a shared group of the board's read the models. None leaves things as they are.
+    """Let a shared group of the board read the models. None changes nothing.
 
     Raises:
-        AgentError: `root-refused`: no such group, or the login is no member of it.
+        AgentError: `root-refused`: there is no such group, or the login is not a member.
     """
     gid = files.gid if group is None else gid_of(group, files.root)
     if gid is not None:
@@ -122,7 +125,7 @@ def gid_of(group: "object", root: "str") -> "int":
 
 
 def prepare(root: "str") -> "str":
-    """Check the root folder, make it where it is absent, and set the umask to 077.
+    """Check the root folder, create it if it is absent, and set the umask to 077.
 
     Returns:
         Its absolute path.
@@ -148,20 +151,40 @@ def prepare(root: "str") -> "str":
     if not stat.S_ISDIR(about.st_mode):
         raise refuse("it is not a folder", path)
     if about.st_uid != os.geteuid():
-        raise refuse("it belongs to another user", path)
+        login = name_of(os.geteuid(), "%d")
+        why = "it belongs to another user, " + name_of(about.st_uid)
+        raise refuse(why, path, cause="owner" if ours(path) else "", path=path, login=login)
     if about.st_mode & 0o022:
-        raise refuse("other users may write to it", path)
+        raise refuse("other users may write to it", path, cause="open", path=path)
     if not os.access(path, os.W_OK | os.X_OK):
-        raise refuse("it is not writable", path)
+        raise refuse("it is not writable", path, cause="mode", path=path)
     return path
 
 
-def furnish(files: "shapes.Files") -> "str":
-    """Make the folders and the board's id where they are absent. Returns the id."""
+def ours(path: "str") -> "bool":
+    """Whether a folder of another user is a root folder or empty; an unreadable folder counts as one if it is in the home."""
+    try:
+        names = os.listdir(path)
+    except OSError:
+        return path.startswith(os.path.expanduser("~/"))
+    return not names or not set(names).isdisjoint(SLOTS + ("board_id",))
+
+
+def furnish(files: "shapes.SessionFiles") -> "str":
+    """Create the folders and the board's id if they are absent. Returns the id."""
     for folder in FOLDERS:
         files.make_folder(folder)
     known = board_id(files)
+    if (
+        not known
+        and os.path.lexists(files.path("board_id"))
+        and not os.access(files.path("board_id"), os.R_OK)
+    ):
+        raise failure(OSError(errno.EACCES, ""), "board_id", files.root)
     if not known:
+        for name in ("lock", "board_id", "board_id.new"):
+            if kind(files, name) not in ("", "file"):
+                put_aside(files, name)
         file = files.open_lock("lock")
         try:
             take(file)  # two first sessions at once must not greet with two ids

@@ -1,7 +1,7 @@
-"""The state of the root folder, which decides; the `current` links follow it.
+"""The state of the root folder, which is authoritative; the `current` links follow it.
 
-Two checksummed slots are written in turn, each whole or not at all. The newest good one counts. One
-lock (flock) guards every change; it is held for the change alone, never while anything is waited for.
+Two checksummed slots are written in turn, each atomically. The newest good one counts. One lock (flock)
+guards every change; it is held only for the change, never while waiting for anything.
 """
 
 import contextlib
@@ -15,16 +15,19 @@ import time
 
 from edgewright_agent import shapes
 from edgewright_agent.protocol import AgentError, Code
+from edgewright_agent.storage.failures import STRANGE, failure
+from edgewright_agent.storage.integrity import opened
 
 SCHEMA = 1
 SLOTS = ("state.0.json", "state.1.json")
 LOCK_SECONDS = 15
-OUTCOMES = 500  # transactions whose outcome is remembered
-CRITICAL = threading.RLock()  # held by a thread while it changes the state; the end of the agent waits for it
+MAX_STATE = 64 * 1024 * 1024
+OUTCOMES = 500  # transactions whose outcome is kept
+CRITICAL = threading.RLock()  # held during a change of the state; the end of the agent waits for it
 
 
 def empty() -> "shapes.State":
-    """The state of a root folder where nothing was ever installed."""
+    """The state of a new root folder."""
     return {
         "schema": SCHEMA,
         "sequence": 0,
@@ -43,7 +46,7 @@ def encode(state: "shapes.Record") -> "bytes":
 
 
 def decode(data: "bytes") -> "shapes.Unchecked":
-    """The state in a slot's bytes, or None when they are damaged."""
+    """The state in a slot's bytes, or None if they are damaged."""
     checksum, _, body = data.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode("ascii") != checksum:
         return None
@@ -56,7 +59,7 @@ def decode(data: "bytes") -> "shapes.Unchecked":
 
 
 def model_of(state: "shapes.State", name: "str") -> "shapes.Model":
-    """A model's record, made where there is none."""
+    """A model's record, created if there is none."""
     fresh: "shapes.Model" = {
         "current": None,
         "last_good": None,
@@ -69,14 +72,14 @@ def model_of(state: "shapes.State", name: "str") -> "shapes.Model":
 
 
 def known_model(state: "shapes.State", name: "str") -> "shapes.Model":
-    """A model's record; AgentError `not-found` where there is none."""
+    """A model's record. Raises AgentError `not-found`."""
     if name not in state["models"]:
         raise AgentError(Code.NOT_FOUND, "no such model on this board: %s" % name)
     return state["models"][name]
 
 
 def known_release(state: "shapes.State", name: "str", release: "str") -> "shapes.Release":
-    """A release's record; AgentError `not-found` where there is none."""
+    """A release's record. Raises AgentError `not-found`."""
     releases = known_model(state, name)["releases"]
     if release not in releases:
         raise AgentError(Code.NOT_FOUND, "no such release of %s on this board: %s" % (name, release))
@@ -84,8 +87,8 @@ def known_release(state: "shapes.State", name: "str", release: "str") -> "shapes
 
 
 def put_right(state: "shapes.State") -> "shapes.State":
-    """The state, where what is known good is `committed`, whatever was noted of the release since; an agent before
-    this one could also leave `trial` behind."""
+    """Correct the state: a known-good release is `committed`, whatever was recorded for it later; older agents could
+    also leave `trial` behind."""
     for record in state["models"].values():
         for release, about in record["releases"].items():
             if release in record["known_good"]:
@@ -96,12 +99,12 @@ def put_right(state: "shapes.State") -> "shapes.State":
 
 
 def outcome_of(state: "shapes.State", txn: "str") -> "str | None":
-    """The remembered outcome of a transaction, or None."""
+    """The recorded outcome of a transaction, or None."""
     return dict(state["outcomes"]).get(txn)
 
 
 def settle(state: "shapes.State", txn: "str", outcome: "str") -> "None":
-    """Remember the outcome of a transaction."""
+    """Record the outcome of a transaction."""
     state["outcomes"] = [entry for entry in state["outcomes"] if entry[0] != txn][1 - OUTCOMES :] + [
         (txn, outcome)
     ]
@@ -111,10 +114,9 @@ class Store(object):
     """Reads and writes the state.
 
     Attributes:
-        problem: `state-lost` when slots were there and none is good, `newer-schema` when a newer agent
-        wrote them,
+        problem: `state-lost` if slots exist and none is good, `newer-schema` if a newer agent wrote them,
             else empty. Nothing is saved while there is a problem.
-        doubt: the last save failed: what can be read may not be durable.
+        doubt: whether the last save failed: the readable state may not be durable.
     """
 
     def __init__(self, files: "shapes.Files") -> "None":
@@ -128,19 +130,23 @@ class Store(object):
         there = False
         for name in SLOTS:
             try:
-                with open(self.files.path(name), "rb") as file:
-                    data = file.read()
+                with opened(self.files.path(name)) as file:
+                    data = file.read(MAX_STATE)
             except FileNotFoundError:
                 continue
             except OSError as error:
-                if error.errno != errno.EIO:
-                    raise
-                data = b""  # a bad sector: as good as damaged
+                if error.errno != errno.EIO and error.errno not in STRANGE:
+                    raise failure(error, name, self.files.root)  # it may be the newest
+                data = b""  # a bad sector, or no file: treat it as damaged
             there = True
             state = decode(data)
             if state is not None:
                 good.append((state["sequence"], name, state))
         return sorted(good, key=lambda slot: slot[0]), there
+
+    def there(self) -> "bool":
+        """Whether any slot exists, even a damaged one."""
+        return any(os.path.lexists(self.files.path(name)) for name in SLOTS)
 
     def _models_there(self) -> "bool":
         try:
@@ -149,7 +155,7 @@ class Store(object):
             return False
 
     def read(self) -> "shapes.State":
-        """The state now. Without the lock it may be old by the time it is looked at, never torn."""
+        """Read the state. Without the lock it may soon be out of date, but is never torn."""
         good, there = self._slots()
         self.problem = ""
         if not good:
@@ -163,7 +169,7 @@ class Store(object):
         return put_right(state)
 
     def usable(self) -> "None":
-        """AgentError where the state must not be changed."""
+        """Raise AgentError if the state must not be changed."""
         if self.problem == Code.STATE_LOST:
             raise AgentError(
                 Code.STATE_LOST,
@@ -192,10 +198,10 @@ class Store(object):
         self.doubt = False
 
     def confirm(self) -> "None":
-        """Make durable what can be read, where the last save failed: a reported outcome must not change.
+        """Make the readable state durable if the last save failed: a reported outcome must not change.
 
         Raises:
-            AgentError: `io`, `disk-full`, `busy`: it cannot be reported.
+            AgentError: `io`, `disk-full`, `busy`: the outcome cannot be reported.
         """
         if self.doubt:
             with self.locked() as state:
@@ -203,10 +209,10 @@ class Store(object):
 
     @contextlib.contextmanager
     def locked(self) -> "shapes.Iterator[shapes.State]":
-        """The state, with the lock held. Changes count only once they are `save`d.
+        """The state, with the lock held. Changes take effect only when they are `save`d.
 
         Raises:
-            AgentError: `busy`, when another agent holds the lock for too long.
+            AgentError: `busy`, if another agent holds the lock for too long.
         """
         with CRITICAL:
             file = self.files.open_lock("lock")
@@ -218,7 +224,7 @@ class Store(object):
 
 
 def take(file: "int") -> "None":
-    """Lock an open file, waiting for a while."""
+    """Lock an open file; wait up to LOCK_SECONDS."""
     limit = time.monotonic() + LOCK_SECONDS
     while True:
         try:

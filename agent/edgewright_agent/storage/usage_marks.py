@@ -1,6 +1,6 @@
-"""Marks what a session uses before a release names it, so that another session's `prune` leaves it.
+"""Marks folders that a session uses before a release names them, so that another session's `prune` keeps them.
 
-A mark is a shared `flock` on the folder itself: it goes with its session, or with the process, however that ends.
+A mark is a shared `flock` on the folder itself: it ends with its session, or with the process, however that ends.
 """
 
 import contextlib
@@ -11,14 +11,14 @@ import time
 from edgewright_agent import shapes
 from edgewright_agent.protocol import AgentError, Code
 
-WAIT_SECONDS = 5.0  # for a prune that counts what is in a folder
+WAIT_SECONDS = 5.0  # for a prune that measures a folder
 
 
 def alone(file: "int | shapes.Stream", name: "str | None" = None, folder: "int | None" = None) -> "None":
-    """Take an upload's file for oneself, as long as its descriptor is open; with a name, what is there by it.
+    """Lock an upload's file while its descriptor is open; with a name, check that the name still belongs to the file.
 
     Raises:
-        AgentError: `busy`, another session writes it or has just ended it.
+        AgentError: `busy`: another session is writing the file or has just finished it.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,7 +43,7 @@ class Uses(object):
         self.held: "dict[str, int]" = {}  # relative folder: descriptor
 
     def hold(self, relative: "str") -> "bool":
-        """Mark a folder until this session ends. Returns False where it goes, or is gone, already."""
+        """Mark a folder until this session ends. Returns False if it is being removed, or already is."""
         path, limit = self.files.path(relative), time.monotonic() + WAIT_SECONDS
         while time.monotonic() < limit:
             try:
@@ -53,19 +53,19 @@ class Uses(object):
             except BlockingIOError:
                 time.sleep(0.05)
                 continue
-            except OSError:  # a file system without locks, or it is gone
+            except OSError:  # the file system has no locks, or the folder is gone
                 pass
             try:
                 if os.path.samestat(os.fstat(self.held[relative]), os.stat(path)):
                     return True
             except (KeyError, OSError):
                 break
-            self.drop(relative)  # rebuilt since
+            self.drop(relative)  # rebuilt in the meantime
         self.drop(relative)
         return False
 
     def drop(self, relative: "str") -> "None":
-        """Take a mark away."""
+        """Remove a mark."""
         if relative in self.held:
             os.close(self.held.pop(relative))
 
@@ -75,7 +75,7 @@ class Uses(object):
 
     @contextlib.contextmanager
     def taken(self, relative: "str") -> "shapes.Iterator[bool]":
-        """Whether no other session uses a folder; if so none can begin to until the block ends."""
+        """Whether no other session uses a folder; if so, none can start to use it until the block ends."""
         own = relative in self.held
         free = self.hold(relative)
         try:

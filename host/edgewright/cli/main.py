@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import threading
+from typing import Any
 
 import click
 import typer
 from typer.core import TyperGroup
 
+from edgewright.cli import output, signals
+from edgewright.cli.repeated_options import refuse_repeated
 from edgewright.errors import Code, EdgewrightError, Exit, InternalError
 
-# Order of the help. A command's module is imported only when that command runs: frameworks, paramiko and numpy never
-# for `--help`.
+# Commands in the order of the help. A command's module is imported only when that command runs, so that `--help` never
+# imports frameworks, paramiko or numpy.
 COMMANDS = {
     "demo": "Run the main job on simulated boards",
     "init": "Write edgewright.toml for a model",
@@ -40,26 +44,38 @@ class LazyGroup(TyperGroup):
     """A group whose commands are modules of this package."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Names in the order of the help."""
+        """The names of the commands, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command of a name, its module imported now; None when there is none."""
+        """The command with this name, whose module is imported now; None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
+        from edgewright.cli.listed_names import fill_when_shown
+
         module = importlib.import_module(f"edgewright.cli.commands.{cmd_name}")
-        module.app._add_completion = False  # the program's own options, not each command's
-        return typer.main.get_command(module.app)
+        module.app._add_completion = False  # only the program itself has these options
+        command = typer.main.get_command(module.app)
+        fill_when_shown(command)
+        refuse_repeated(command)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As in click, but turns a Ctrl-C into an Abort: typer would exit with 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.Abort from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        """The list of commands, without importing any."""
+        """Writes the list of commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's, but an unknown command names the nearest one."""
+        """As in click, but suggests the nearest command for an unknown one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
 
@@ -81,7 +97,7 @@ app = typer.Typer(
 
 
 def show_version(value: bool) -> None:
-    """Prints the version and ends."""
+    """Prints the version and exits."""
     if value:
         from edgewright import __version__
 
@@ -99,64 +115,69 @@ def common(
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Entry point of the `edgewright` program; always ends by SystemExit."""
+    """Entry point of the `edgewright` program; always ends with SystemExit."""
     argv = sys.argv[1:] if arguments is None else arguments
-    code = main(argv)
+    output.guard()
+    signals.watch()
+    try:
+        code = signals.exit_code(main(argv))
+    except KeyboardInterrupt:  # stopped again while it was reporting the first stop
+        code = int(Exit.ABORTED)
+    signals.over()
     if any(thread.name.startswith("board") for thread in threading.enumerate()):
         leave(code)
     sys.exit(code)
 
 
 def leave(code: int) -> None:
-    """Ends at once, though boards are still at work in threads: the user stopped twice."""
+    """Exits at once, even if threads still work on boards: the user stopped the command twice."""
     import os
 
-    sys.stdout.flush()
     sys.stderr.flush()
     if sys.stdin.isatty():
         import termios
 
-        modes = termios.tcgetattr(sys.stdin)
-        modes[3] |= termios.ECHO  # a password prompt may have been open
-        termios.tcsetattr(sys.stdin, termios.TCSANOW, modes)
+        with contextlib.suppress(termios.error):  # the terminal may be gone
+            modes = termios.tcgetattr(sys.stdin)
+            modes[3] |= termios.ECHO  # a password prompt may have been open
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, modes)
     os._exit(code)
-
-
-def unread() -> None:
-    """Nobody reads stdout any more: discard what is still in its buffer."""
-    import os
-
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
 
 
 def main(argv: list[str]) -> int:
     """Runs one command line; returns its exit code."""
+    code = int(Exit.OK)
+    try:
+        code = run_command(argv)
+        sys.stdout.flush()
+    except output.OutputError as error:
+        output.discard()
+        asked_for_help = not {"--help", "-h"}.isdisjoint(argv)
+        return say(argv, error if asked_for_help else error.of(command_of(argv)), code or Exit.ERROR)
+    return code
+
+
+def run_command(argv: list[str]) -> int:
+    """Runs one command line; returns its exit code, whatever it raises. Its output may still be in a buffer."""
     try:
         result = typer.main.get_command(app).main(args=argv, prog_name="edgewright", standalone_mode=False)
         return int(result) if isinstance(result, int) else Exit.OK
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return say(
-            argv,
-            EdgewrightError("stopped by the user", hint="run it again to continue", code=Code.ABORTED),
-            Exit.ABORTED,
-        )
+        return aborted(argv)
     except click.exceptions.NoArgsIsHelpError as error:
         sys.stderr.write(error.format_message() + "\n")
         return Exit.USAGE
     except click.UsageError as error:
         usage = EdgewrightError(lower(error.format_message()), hint=help_hint(error), code=Code.USAGE)
         return say(argv, usage, Exit.USAGE)
+    except output.OutputError:
+        raise
     except EdgewrightError as error:
         if "--debug" in argv:
             raise
         return say(argv, error, error.exit_code)
-    except BrokenPipeError:
-        unread()
-        return Exit.ERROR
     except OSError as error:
         if "--debug" in argv or not error.filename:
             return crashed(argv, error)
@@ -164,12 +185,18 @@ def main(argv: list[str]) -> int:
         return say(
             argv, EdgewrightError(text, hint="check the path and its permissions", code=Code.IO), Exit.ERROR
         )
-    except Exception as error:  # noqa: BLE001 - shown as the bug that it is
+    except Exception as error:  # noqa: BLE001 - reported as a bug
         return crashed(argv, error)
 
 
+def aborted(argv: list[str]) -> int:
+    """Reports that the user or a signal stopped the command."""
+    what = f"stopped by {signals.stopped() or 'the user'}"
+    return say(argv, EdgewrightError(what, hint="run it again to continue", code=Code.ABORTED), Exit.ABORTED)
+
+
 def crashed(argv: list[str], error: Exception) -> int:
-    """Shows an error that nobody expected; with --debug raises it."""
+    """Reports an unexpected error; with --debug, raises it."""
     if "--debug" in argv:
         raise error
     text = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
@@ -177,7 +204,7 @@ def crashed(argv: list[str], error: Exception) -> int:
 
 
 def say(argv: list[str], error: EdgewrightError, exit_code: int) -> int:
-    """Shows an error: on stdout as JSON when JSON was asked for, else on stderr."""
+    """Reports an error: as JSON on stdout if the user asked for JSON, else on stderr."""
     from edgewright.cli import render
 
     render.error(error, json_of=command_of(argv) if "--json" in argv else None)
@@ -185,7 +212,7 @@ def say(argv: list[str], error: EdgewrightError, exit_code: int) -> int:
 
 
 def command_of(argv: list[str]) -> str:
-    """The command that a command line names, such as `fleet list`; empty where it names none."""
+    """The command that a command line names, such as `fleet list`; empty if it names none."""
     from edgewright.cli.results import RECORDS
 
     words = [word for word in argv if not word.startswith("-")][:2]
@@ -194,11 +221,11 @@ def command_of(argv: list[str]) -> str:
 
 
 def help_hint(error: click.UsageError) -> str:
-    """Which help to read."""
+    """A hint that names the help to read."""
     path = error.ctx.command_path if error.ctx else "edgewright"
     return f"see `{path} --help`"
 
 
 def lower(text: str) -> str:
-    """A message in this project's form: a small first letter, no full stop."""
+    """A message in this project's form: a lower-case first letter, no full stop."""
     return (text[:1].lower() + text[1:]).rstrip(".")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -36,7 +35,7 @@ PRECISION = Annotated[
     str | None,
     typer.Option(
         "--precision",
-        help="fp32, fp16, int8, int8-dynamic, int8-mixed, int16x8, ...; default: the profile's.",
+        help="{precisions}; default: the profile's.",
     ),
 ]
 CALIBRATION = Annotated[
@@ -52,25 +51,28 @@ EVALUATION = Annotated[
     typer.Option(
         "--evaluation",
         metavar="FILE",
-        help="Labelled .npz, folder of images or module.py:function; scored here and on the board.",
+        help="Labelled .npz, folder of images or module.py:function (runs with your rights); scored here and on the board.",
     ),
 ]
 METRIC = Annotated[
     str | None,
-    typer.Option("--metric", help="top1, top5, f1, auc, mse, mae, or module.py:function; default: top1."),
+    typer.Option(
+        "--metric",
+        help="{metrics}, or module.py:function (runs with your rights); default: top1.",
+    ),
 ]
 SCORE = Annotated[
     str | None,
     typer.Option(
         "--score",
         metavar="OUTPUT",
-        help="Output that is scored, by name or index; default: the only one that the labels fit.",
+        help="Output to score, by name or index; default: the only one that fits the labels.",
     ),
 ]
 MAX_DROP = Annotated[
     float | None,
     typer.Option(
-        "--max-drop", min=0.0, max=1.0, help="How much accuracy may fall, or an error rise, as a fraction."
+        "--max-drop", min=0.0, max=1.0, help="Most that accuracy may fall, or an error rise, as a fraction."
     ),
 ]
 INPUT_SHAPE = Annotated[
@@ -91,7 +93,9 @@ CALIBRATION_METHOD = Annotated[
 ]
 INTEGER_IO = Annotated[
     bool | None,
-    typer.Option("--integer-io/--float-io", help="int8: whether inputs and outputs are integers, too."),
+    typer.Option(
+        "--integer-io/--float-io", help="int8: make inputs and outputs integers too, or keep them floats."
+    ),
 ]
 ENDS_INPUTS = Annotated[
     str | None, typer.Option("--inputs", metavar="A,B", help="Inputs of a frozen TensorFlow graph.")
@@ -103,7 +107,10 @@ SIGNATURE = Annotated[
     str | None,
     typer.Option("--signature", metavar="NAME", help="Function of a SavedModel or .tflite file to convert."),
 ]
-THREADS = Annotated[int, typer.Option("--threads", min=1, max=1024, help="Inference threads on the board.")]
+THREADS = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, max=1024, help="Threads; default: the profile's."),
+]
 ACCELERATOR = Annotated[
     str | None,
     typer.Option("--accelerator", help="Fail if it is absent or not used; `auto`: the fastest available."),
@@ -114,6 +121,10 @@ ALLOW_CONSTANT = Annotated[
 ]
 
 
+TRUST_MODEL = Annotated[
+    bool,
+    typer.Option("--trust-model", help="Open a model that holds code or reads files; it stays confined."),
+]
 ACCEPT_INTERFACE = Annotated[
     bool,
     typer.Option(
@@ -123,23 +134,17 @@ ACCEPT_INTERFACE = Annotated[
 
 
 def fleet_path(given: Path | None) -> Path:
-    """The fleet file: the option, the environment, the working folder's, the user's own."""
-    from edgewright.config.home import home
+    """The fleet file: from the option, the environment, the working folder, or edgewright's home folder."""
+    from edgewright.api import fleets
 
-    if given is not None:
-        return given
-    if os.environ.get("EDGEWRIGHT_FLEET"):
-        return Path(os.environ["EDGEWRIGHT_FLEET"]).expanduser()
-    here = Path("fleet.toml")
-    own = home() / "fleet.toml"
-    return own if own.exists() and not here.exists() else here
+    return fleets.fleet_path(given)
 
 
 def input_shapes(given: list[str] | None) -> dict[str, tuple[int, ...]]:
-    """`["x=1,32,32,3"]` -> {"x": (1, 32, 32, 3)}.
+    """Input shapes by name: `["x=1,32,32,3"]` -> {"x": (1, 32, 32, 3)}.
 
     Raises:
-        UsageError: not of that form.
+        UsageError: a text does not have this form.
     """
     from edgewright.errors import UsageError
 
@@ -151,7 +156,7 @@ def input_shapes(given: list[str] | None) -> dict[str, tuple[int, ...]]:
             words = [size for size in sizes if sign and size.strip().isidentifier()]
             raise UsageError(
                 f"not an input shape: {text}",
-                hint=f"put a number in the place of {', '.join(words)}"
+                hint=f"replace {', '.join(words)} with a number"
                 if words
                 else "such as --input-shape image=1,224,224,3",
             )
@@ -159,38 +164,16 @@ def input_shapes(given: list[str] | None) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def conversion(
-    inputs: str | None,
-    outputs: str | None,
-    keep_float: list[str] | None,
-    method: str | None,
-    integer_io: bool | None,
-    signature: str | None = None,
-) -> dict[str, object]:
-    """What was given of a Conversion's fields, by name; the project file's hold for the others."""
-    from edgewright.nouns.conversion import Ends
-
-    given: dict[str, object] = {}
-    if inputs or outputs or signature:
-        given["ends"] = Ends(inputs=_names(inputs), outputs=_names(outputs), signature=signature or "")
-    if keep_float:
-        given["keep_float"] = tuple(keep_float)
-    if method is not None:
-        given["calibration_method"] = method
-    if integer_io is not None:
-        given["integer_io"] = integer_io
-    return given
-
-
-def _names(text: str | None) -> tuple[str, ...]:
+def names(text: str | None) -> tuple[str, ...]:
+    """Names separated by commas: `a, b` -> ("a", "b")."""
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def known(what: str, name: str, table: dict[str, T]) -> T:
-    """The entry of a table by its name.
+    """The entry of a table with this name.
 
     Raises:
-        UsageError: there is none of that name; the nearest one is named.
+        UsageError: there is no such entry; the error suggests the nearest name.
     """
     import difflib
 

@@ -1,51 +1,75 @@
-"""Progress on stderr: a live line a board on a terminal, plain lines elsewhere."""
+"""Progress on stderr: one live line per board on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from edgewright.cli.render import clean, console
+from edgewright.cli import render, signals
+from edgewright.cli.live_rows import Row, picture, rate
+from edgewright.cli.render import clean, console, note
 from edgewright.errors import Aborted
-from edgewright.nouns.progress import STOPPED, STOPPING, Step
+from edgewright.nouns.progress import DONE, FAILURE, NOTE, STOPPED, STOPPING, WAITING, ProgressEvent
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.live import Live
+    from rich.text import Text
 
 
-EVERY_S = 10.0  # between two plain lines about one transfer
+EVERY_S = 10.0  # seconds between two plain lines about one transfer
+WAKE_S = 0.5
 MIB = 1024**2
+HOST = "host"
 
 
-def amount(step: Step) -> str:
-    """How far a transfer is, how fast, and how long it will go on; empty where that is not known.
+def amount(step: ProgressEvent) -> str:
+    """The progress, speed and remaining time of a transfer; empty if they are unknown.
 
     Such as `1.2 of 3.4 MiB, 64 kB/s, 36 s left`.
     """
     if not step.rate or step.done is None or not step.total:
         return ""
     left = (step.total - step.done) / step.rate
-    speed = f"{step.rate / 1e6:.1f} MB/s" if step.rate >= 1e6 else f"{step.rate / 1e3:.1f} kB/s"
-    return f"{step.done / MIB:.1f} of {step.total / MIB:.1f} MiB, {speed}, {duration(left)} left"
+    return f"{step.done / MIB:.1f} of {step.total / MIB:.1f} MiB, {rate(step.rate)}, {duration(left)} left"
 
 
 def duration(seconds: float) -> str:
-    """Such as `36 s`, `4 min` or `2.5 h`."""
+    """A duration such as `36 s`, `4 min` or `2.5 h`."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
 
 
+class Terminal:
+    """Access to the terminal, for one question or result at a time."""
+
+    def __init__(self) -> None:
+        self._free = threading.RLock()  # reentrant: printing during a question takes it again
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Waits until the terminal is free. Polls, because a Ctrl-C in another thread does not wake one that waits for a lock."""
+        while not self._free.acquire(timeout=WAKE_S):
+            pass
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
 class PlainProgress:
-    """Writes a line when a board begins something new, and every ten seconds how far a transfer is."""
+    """Writes a line when a board begins a new step, and the progress of a transfer every ten seconds."""
 
     def __init__(self) -> None:
         self._last: dict[str, str] = {}
         self._told: dict[str, float] = {}
         self._lock = threading.Lock()
+        self._terminal = Terminal()
         self._started = time.monotonic()
 
     def __enter__(self) -> PlainProgress:
@@ -56,9 +80,20 @@ class PlainProgress:
     ) -> None:
         return None
 
-    def __call__(self, step: Step) -> None:
-        """Takes a step of a workflow."""
-        text = f"{step.what} {step.detail}".strip() if step.done is None else step.what
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Like `LiveProgress.away`; plain lines stay in place."""
+        with self._terminal.taken():
+            yield
+
+    def __call__(self, step: ProgressEvent) -> None:
+        """Shows a step of a workflow."""
+        if step.stage == NOTE:
+            note(step.detail)
+            return
+        if step.stage in (WAITING, DONE, FAILURE):  # the results report these
+            return
+        text = f"{step.stage} {step.detail}".strip() if step.done is None else step.stage
         with self._lock:
             seconds = time.monotonic() - self._started
             if self._last.get(step.board, "").startswith(text):
@@ -74,55 +109,80 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """Shows a line a board that changes in place; gone when the work ends."""
+    """Shows one line per board, updated in place; the display disappears when the work ends."""
 
     def __init__(self) -> None:
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        self._progress: Progress = Progress(
-            SpinnerColumn(), TextColumn("{task.fields[board]:<16}"), TextColumn("{task.description}"),
-            BarColumn(bar_width=24), TimeElapsedColumn(), console=console(stderr=True), transient=True,
-        )  # fmt: skip
-        self._tasks: dict[str, TaskID] = {}
+        self._console = console(stderr=True)
+        self._rows: dict[str, Row] = {}
         self._lock = threading.Lock()
+        self._terminal = Terminal()
+        self._away = 0
+        self._live: Live | None = None
+
+    def _start(self) -> None:
+        """Starts a new display below the printed output: restarting the old one would move the cursor up over it."""
+        from rich.live import Live
+
+        self._live = Live(
+            get_renderable=self._picture, console=self._console, transient=True, refresh_per_second=8,
+            redirect_stdout=False, redirect_stderr=False,
+        )  # fmt: skip
+        self._live.start()
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def __enter__(self) -> LiveProgress:
-        self._progress.start()
+        self._start()
+        render.live.append(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        render.live.remove(self)
+        self._stop()
 
-    def __call__(self, step: Step) -> None:
-        """Takes a step of a workflow."""
-        board = clean(step.board or "host")
-        text = clean(f"{step.what} {step.detail}".strip())[:60].replace("[", "(")
-        far = amount(step)
-        text = f"{text} {far}" if far else text
-        if step.what in (STOPPING, STOPPED):  # the host's line is hidden while boards are at work
-            self._progress.console.print(text, markup=False, highlight=False)
+    def __call__(self, step: ProgressEvent) -> None:
+        """Shows a step of a workflow."""
+        if step.stage == NOTE or step.stage in (STOPPING, STOPPED):
+            note(step.detail if step.stage == NOTE else f"{step.stage} {step.detail}")
             return
+        board = clean(step.board or HOST)
         with self._lock:
-            if board not in self._tasks:
-                self._tasks[board] = self._progress.add_task(text, board=board, total=None)
-            task = self._tasks[board]
-            if step.board and "host" in self._tasks:  # the host's part is over once boards are at work
-                self._progress.update(self._tasks["host"], visible=False)
-        self._progress.update(task, description=text, completed=step.done or 0, total=step.total)
+            if step.board:
+                self._rows.pop(HOST, None)  # the host has finished its part once a board works
+            now = time.monotonic()
+            self._rows.setdefault(board, Row(board, now)).take(step, now)
 
-    def pause(self) -> None:
-        """Frees the terminal for a question."""
-        self._progress.stop()
+    def _picture(self) -> Text:
+        """The current display."""
+        from rich.text import Text
 
-    def go_on(self) -> None:
-        """Takes the terminal back."""
-        self._progress.start()
+        with self._lock:
+            size = self._console.size
+            lines = picture(list(self._rows.values()), time.monotonic(), size.width - 1, size.height - 1)
+        return Text("\n", no_wrap=True).join(Text(one.text, style=one.style or "") for one in lines)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Hides the display for a question or a result; other threads wait to print."""
+        with self._terminal.taken():
+            self._away += 1
+            if self._away == 1:
+                self._stop()
+            try:
+                yield
+            finally:
+                self._away -= 1
+                if not self._away and self in render.live:
+                    self._start()
 
 
 def shown() -> PlainProgress | LiveProgress:
-    """The progress that suits stderr."""
+    """The kind of progress that suits stderr."""
     return LiveProgress() if sys.stderr.isatty() else PlainProgress()
 
 
@@ -139,21 +199,19 @@ class Passwords:
         self._stopped = False
 
     def __call__(self, prompt: str) -> str | None:
-        """The password typed, or None where nobody can be asked; Aborted after a Ctrl-C."""
+        """The typed password, or None if there is no way to ask; raises Aborted after a Ctrl-C."""
         if not sys.stdin.isatty():
             return None
         from edgewright.cli.prompt import read_password
 
         with self._lock:
             if self._stopped:
-                raise Aborted("stopped by the user before its password was asked for")
-            if isinstance(self._progress, LiveProgress):
-                self._progress.pause()
+                raise Aborted(
+                    f"stopped by {signals.stopped() or 'the user'} before its password was asked for"
+                )
             try:
-                return read_password(f"{clean(prompt)}: ")
+                with self._progress.away():
+                    return read_password(f"{clean(prompt)}: ")
             except (Aborted, KeyboardInterrupt):
                 self._stopped = True
                 raise
-            finally:
-                if isinstance(self._progress, LiveProgress):
-                    self._progress.go_on()

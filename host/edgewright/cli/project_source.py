@@ -1,30 +1,20 @@
-"""Merges command-line options with the project file, for convert and deploy."""
+"""The options that `convert` and `deploy` share, in the form that the API takes, and the project file that both find by default."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from edgewright.cli import options
-from edgewright.errors import Code, UsageError
-from edgewright.nouns.artifact import Artifact
+from edgewright.cli import options, render
 from edgewright.nouns.base import Noun
-from edgewright.nouns.conversion import Conversion
-from edgewright.nouns.metric import DEFAULT, is_own
-from edgewright.nouns.model_input import ModelInput
-from edgewright.nouns.project import Compare, Project
 
 if TYPE_CHECKING:
-    from edgewright.compile.request import ModelRequest
-
-ARTIFACT_ID = re.compile(r"[0-9a-f]{8,64}\Z")  # an id, or enough of its beginning
+    from edgewright.api import models
+    from edgewright.nouns.project import Project
 
 
 class ModelOptions(Noun, frozen=True, kw_only=True):
-    """The options that `convert` and `deploy` share, as they were typed; named as the parameters of the commands."""
+    """The options that `convert` and `deploy` share, as typed; each has the name of the commands' parameter."""
 
     target: str | None = None
     precision: str | None = None
@@ -40,144 +30,42 @@ class ModelOptions(Noun, frozen=True, kw_only=True):
     calibration_method: str | None = None
     integer_io: bool | None = None
     allow_constant: bool = False
+    trust_model: bool = False
     no_cache: bool = False
 
     @classmethod
     def of(cls, arguments: dict[str, Any]) -> ModelOptions:
-        """Those among a command's arguments, `locals()`; a command without one of them is a KeyError."""
+        """Picks the options from a command's arguments, `locals()`; raises KeyError if the command lacks one."""
         return cls(**{name: arguments[name] for name in cls.__struct_fields__})
+
+    def options(self, project: Project | None) -> models.ModelOptions:
+        """The options in the form that the API takes.
+
+        Raises:
+            UsageError: an input shape is malformed.
+        """
+        plain = ("target", "precision", "calibration", "evaluation", "metric", "score", "signature",
+                 "calibration_method", "integer_io", "allow_constant", "trust_model")  # fmt: skip
+        found: Any = {name: getattr(self, name) for name in plain} | {
+            "project": project,
+            "input_shapes": options.input_shapes(self.input_shape),
+            "inputs": options.names(self.inputs),
+            "outputs": options.names(self.outputs),
+            "keep_float": tuple(self.keep_float or ()),
+            "use_cache": not self.no_cache,
+        }
+        made: models.ModelOptions = found  # a test compares the names
+        return made
 
 
 def load_project(given: Path | None) -> Project | None:
-    """The project file that was named, or the working folder's when there is one."""
+    """The given project file, or else the working folder's if it has one."""
     from edgewright.config import project
 
-    if given is not None:
-        return project.load(given)
-    here = Path(project.FILE_NAME)
-    return project.load(here) if here.exists() else None
-
-
-def model_request(
-    model: Path | None, project: Project | None, given: ModelOptions, name: str | None = None
-) -> ModelRequest:
-    """Puts both together; a model that is named takes the place of the project's, all else of the project holds.
-
-    Raises:
-        UsageError: neither names a model.
-        DataError: there are no such calibration data.
-    """
-    from edgewright.cli.model_name import slug
-    from edgewright.compile.data.data_hash import calibration_of
-    from edgewright.compile.request import ModelRequest
-
-    if model is None and project is None:
-        raise UsageError("no model", hint="name one, or write a project file: `edgewright init MODEL`")
-    file = project.file if project else None
-    path = model or (project.resolve(project.file.model) if project else None)
-    assert path is not None  # noqa: S101 - one of the two was given
-    data: Path | str | None = given.calibration
-    if data is None and project is not None and file is not None:
-        data = project.resolve(file.calibration)
-    wanted = ModelInput(
-        source=path,
-        name=name or (file.name if file else slug(path.stem)),
-        shapes=options.input_shapes(given.input_shape) or (file.inputs if file else {}),
-        conversion=conversion_of(given, file.conversion if file else Conversion()),
-        calibration=calibration_of(data),
-        evaluation=given.evaluation or (project.resolve(file.evaluation) if project and file else None),
-        preprocessing=file.preprocessing if file else None,
-        compare=compare_of(project),
-        labels=project.resolve(file.labels) if project and file else None,
-        metric=metric_of(given.metric, project),
-        score=score_of(given.score, project, given.evaluation),
-        allow_constant=given.allow_constant,
-    )
-    return ModelRequest(
-        model=wanted,
-        project=project,
-        target=given.target,
-        precision=given.precision,
-        use_cache=not given.no_cache,
-    )
-
-
-def conversion_of(given: ModelOptions, base: Conversion) -> Conversion:
-    """The project's choices with those of the command line in their place."""
-    typed = options.conversion(
-        given.inputs, given.outputs, given.keep_float, given.calibration_method, given.integer_io, given.signature,
-    )  # fmt: skip
-    return msgspec.structs.replace(base, **typed)
-
-
-def metric_of(given: str | None, project: Project | None) -> str:
-    """The metric: the command line's, else the project's (a file beside it), else top1."""
-    if given is not None or project is None:
-        return given or DEFAULT
-    name = project.file.metric
-    return str(project.resolve(name)) if is_own(name) else name
-
-
-def score_of(given: str | None, project: Project | None, evaluation: Path | None) -> str | None:
-    """The output that is scored: the command line's, else the project's.
-
-    Raises:
-        UsageError: the command line names one, and there is nothing to score by.
-    """
-    if given is None:
-        known = project.file.score if project else None
-        return None if known is None else str(known)
-    if evaluation is None and (project is None or project.file.evaluation is None):
-        raise UsageError(
-            "--score names an output to score, and there is no evaluation set",
-            hint="give --evaluation FILE, or leave --score out",
-            code=Code.EVALUATION_MISSING,
-        )
-    return given
-
-
-def compare_of(project: Project | None) -> Compare:
-    """What the project compares: its function in a file beside it."""
-    if project is None:
-        return Compare()
-    found = project.file.compare
-    path = project.resolve(found.function)
-    return found if path is None else msgspec.structs.replace(found, function=str(path))
-
-
-def find_artifact(text: str) -> Artifact | None:
-    """The artifact that a word names: a folder with a manifest, or an id of the store; None for anything else."""
-    from edgewright.config import home
-    from edgewright.store import artifacts
-
-    path = Path(text)
-    if path.is_dir() and (path / "manifest.json").is_file():
-        return artifacts.load(path)
-    if ARTIFACT_ID.match(text) and not path.exists():
-        return artifacts.ArtifactStore(home.folder("artifacts")).get(text)
-    return None
-
-
-def artifact_request(
-    artifact: Artifact, project: Project | None, given: ModelOptions, name: str | None
-) -> ModelRequest:
-    """An artifact's name and data from the command line and the project; the rest is in its manifest."""
-    from edgewright.compile.request import ModelRequest
-
-    file = project.file if project else None
-    wanted = ModelInput(
-        source=artifact.folder,
-        name=name or (file.name if file else "model"),
-        evaluation=given.evaluation or (project.resolve(file.evaluation) if project and file else None),
-        preprocessing=artifact.manifest.preprocessing,
-        compare=compare_of(project),
-        metric=metric_of(given.metric, project),
-        score=score_of(given.score, project, given.evaluation),
-    )
-    return ModelRequest(
-        model=wanted,
-        project=project,
-        target=given.target,
-        precision=given.precision,
-        use_cache=not given.no_cache,
-    )
+    path = given or Path(project.FILE_NAME)
+    if given is None and not path.exists():
+        return None
+    found = project.load(path)
+    if note := project.memory_note(found):
+        render.note(note)
+    return found

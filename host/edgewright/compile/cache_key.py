@@ -1,4 +1,4 @@
-"""The cache key: everything that decides an artifact, computed without importing a framework."""
+"""The cache key: a hash of everything that determines an artifact, computed without importing a framework."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from edgewright.records import Records
 
 
 def tools(edge: Edge) -> dict[str, str]:
-    """Distribution -> version of everything that makes the artifact.
+    """Distribution -> version of every tool that takes part in making the artifact.
 
     Raises:
-        ConversionError: one is not installed, or a toolchain; the hint says what to install.
+        ConversionError: a distribution or a toolchain is not installed; the hint says what to install.
     """
     names = {*FORMATS[edge.source].tools, *edge.target.tools, *edge.route.tools, "numpy"}
     found: dict[str, str] = {}
@@ -53,7 +53,7 @@ def tools(edge: Edge) -> dict[str, str]:
 
 
 def brought_by(distribution: str) -> str:
-    """What to install for a distribution: the extra of edgewright's that it belongs to, else the distribution itself."""
+    """What to install for a distribution: the edgewright extra that contains it, or else the distribution itself."""
     from packaging.requirements import Requirement
 
     for text in metadata.requires("edgewright") or ():
@@ -65,27 +65,27 @@ def brought_by(distribution: str) -> str:
 
 
 def source_framework(edge: Edge, versions: dict[str, str]) -> str:
-    """What computes the goldens, such as `tensorflow 2.21.0`."""
+    """The framework that computes the goldens, with its version, such as `tensorflow 2.21.0`."""
     name = FORMATS[edge.source].tools[0]
     return f"{name} {versions[name]}"
 
 
 def _calibration(given: CalibrationData) -> str:
-    """What the cache's key holds of it."""
+    """The part of the cache key that identifies the calibration data."""
     if isinstance(given, DataFile):
         return given.sha256
     return SYNTHETIC if isinstance(given, Synthetic) else ""
 
 
 def _comparison(compare: Compare) -> dict[str, object]:
-    """`[compare]`, the function by its name and the bytes of its file: where that lies decides nothing."""
+    """`[compare]` with the function's name and its file's bytes. The file's location is left out: it does not affect the result."""
     name = compare.function
     short = {} if name is None else {"function": Path(name).name, "sha256": data_sha256(own(name))}
     return {**msgspec.to_builtins(compare), **short}
 
 
 class _Plugin(NamedTuple):
-    """A plug-in's record that has a part in the artifact. The files alone do not say which of them it is."""
+    """A plug-in's record that affects the artifact. The plug-in's files alone do not tell which of its records is used."""
 
     group: str
     name: str
@@ -94,7 +94,7 @@ class _Plugin(NamedTuple):
 
 
 def _plugins(edge: Edge, metric: str) -> tuple[list[_Plugin], list[str]]:
-    """The plug-ins' records that have a part in the artifact, and their modules."""
+    """The plug-in records that affect the artifact, and their modules."""
     named: list[tuple[Records[Any], str]] = [(FORMATS, edge.source), (PRECISIONS, edge.precision)]
     named += [] if is_own(metric) else [(METRICS, metric)]
     named += [(STEPS, name) for name in edge.steps]

@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 
 from edgewright import targets
-from edgewright.compile.formats import FORMATS, folder_of, stage_module, target_for
+from edgewright.compile import readable_files, recognition
+from edgewright.compile.formats import FORMATS, ask, folder_of, stage_module, target_for
 from edgewright.compile.graph import operations
 from edgewright.compile.graph.float_groups import FloatGroup, Keepable, groups
 from edgewright.compile.graph.operations import Operation
 from edgewright.compile.request import CompileRequest, sample_set
 from edgewright.compile.steps import steps_of
 from edgewright.compile.tasks.source import Order, SourceRef, opened
-from edgewright.compile.workers import scratch
 from edgewright.compile.workers.pool import Workers
 from edgewright.errors import Code, ConversionError
 from edgewright.nouns.artifact import Artifact
@@ -28,20 +28,20 @@ from edgewright.precisions import MIXED
 
 
 class Group(Noun, frozen=True, kw_only=True):
-    """Operators in a row, such as Conv, BatchNormalization, Relu, and how often they stand so."""
+    """A sequence of operators, such as Conv, BatchNormalization, Relu, and how often it occurs."""
 
     pattern: tuple[str, ...]
     count: int
 
 
 class Element(Noun, frozen=True, kw_only=True):
-    """Operators that can be folded into a layer, and how many still stand by themselves.
+    """Operators that can be folded into a layer, and how many remain separate.
 
     Attributes:
         kind: `batch normalisation` or `activation`.
         source: how many follow a layer in the source.
-        file: how many do so in the shipped file.
-        runtime: how many do so in what the runtime executes; None: it cannot be asked here.
+        file: how many still do in the shipped file.
+        runtime: how many still do in the graph that the runtime executes; None if that cannot be read here.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Element(Noun, frozen=True, kw_only=True):
 
 
 class Layer(Noun, frozen=True, kw_only=True):
-    """A convolution or a dense layer of the shipped file. `arithmetic` as the file, or better the runtime, has it."""
+    """A convolution or a dense layer of the shipped file. `arithmetic` is what the runtime reports, or else what the file says."""
 
     name: str
     operator: str
@@ -59,15 +59,15 @@ class Layer(Noun, frozen=True, kw_only=True):
 
 
 class Explanation(Noun, frozen=True, kw_only=True):
-    """What became of a model.
+    """How a model was converted.
 
     Attributes:
-        source, file, runtime: operator -> how many; `runtime` None where it cannot be asked.
+        source, file, runtime: operator -> count; `runtime` is None if it cannot be read here.
         chains: layers of the source with what follows them.
-        fused: operators that have taken others in, in what the runtime executes, or else in the file.
+        fused: operators that others were fused into, in the runtime's graph, or else in the file.
         layers: convolutions and dense layers as shipped.
-        kept_float: names that were to stay in floats and did.
-        notes: the manifest's, and what is to be known of the target's own fusion.
+        kept_float: layers that were kept in floats as requested.
+        notes: the manifest's notes, and one about fusion at the target.
     """
 
     source: dict[str, int]
@@ -86,15 +86,15 @@ def explain(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ex
     """Reads the source and the artifact, each in the worker of its framework.
 
     Args:
-        request: what the artifact was made from.
+        request: the request that the artifact was made from.
 
     Raises:
-        ModelError, ConversionError: one of them cannot be read.
+        ModelError, ConversionError: the source or the artifact cannot be read.
     """
     manifest = artifact.manifest
-    ref = _ref(request, artifact)
+    ref = _source_ref(request, artifact, workers)
     here = __name__
-    source = workers.call(FORMATS[ref.format].framework, here, "read_the_source", source=ref)
+    source = workers.call(FORMATS[ref.format].worker, here, "read_the_source", source=ref)
     target, reader = _reader(manifest.target)
     module = targets.module_name(reader.module)
     entry = artifact.folder / manifest.entry
@@ -103,10 +103,10 @@ def explain(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ex
 
 
 def _reader(name: str) -> tuple[Target, LayerReader]:
-    """A target, and how layers of its artifacts are read.
+    """A target, and its reader for the layers of artifacts.
 
     Raises:
-        ConversionError: it does not say.
+        ConversionError: the target has no reader.
     """
     target = targets.load(name)
     if target.layers is None:
@@ -124,20 +124,20 @@ def names_to_keep(request: CompileRequest, artifact: Artifact, workers: Workers)
 
 
 def to_keep(request: CompileRequest, artifact: Artifact, workers: Workers) -> Keepable:
-    """What can be kept in floats.
+    """The layers and groups that can be kept in floats.
 
     Args:
-        artifact: the request's, in fp32.
+        artifact: the artifact made from the request in fp32.
     """
     target, reader = _reader(artifact.manifest.target)
     kind = artifact.manifest.source.format
     stage = reader.named_by_stage.get(kind)
     if kind in reader.named_by_source:
-        source = _ref(request, artifact)
-        layers, rows = workers.call(FORMATS[kind].framework, __name__, "names_in_the_source", source=source)
-        return Keepable(layers=tuple(layers), groups=_new(groups(rows), reader))
+        source = _source_ref(request, artifact, workers)
+        layers, rows = workers.call(FORMATS[kind].worker, __name__, "names_in_the_source", source=source)
+        return Keepable(layers=tuple(layers), groups=_not_default(groups(rows), reader))
     if stage is not None:
-        rows = _named_by(stage, request, artifact, workers)
+        rows = _named_by_stage(stage, request, artifact, workers)
     else:
         entry = artifact.folder / artifact.manifest.entry
         module = targets.module_name(reader.module)
@@ -145,39 +145,47 @@ def to_keep(request: CompileRequest, artifact: Artifact, workers: Workers) -> Ke
             target.framework, __name__, "read_the_artifact", module=module, path=entry, run=False
         )
     found = groups(rows, products=reader.masked_products)
-    return Keepable(layers=tuple(layer.name for layer in _layers(rows, None)), groups=_new(found, reader))
+    return Keepable(
+        layers=tuple(layer.name for layer in _layers(rows, None)), groups=_not_default(found, reader)
+    )
 
 
-def _new(found: Sequence[FloatGroup], reader: LayerReader) -> tuple[FloatGroup, ...]:
-    """The groups that int8 does not leave in floats by itself."""
+def _not_default(found: Sequence[FloatGroup], reader: LayerReader) -> tuple[FloatGroup, ...]:
+    """The groups that int8 does not already leave in floats by default."""
     return tuple(group for group in found if group.kind not in reader.float_by_default)
 
 
 def names_in_the_source(source: SourceRef) -> tuple[list[str], list[Operation]]:
-    """(names of the source's layers, its graph), as its framework has them. Runs in its worker."""
-    layers = FORMATS[source.format].layers
-    assert layers is not None  # noqa: S101 - a target that goes by the source's names lists formats that have some
-    names, graph = layers(opened(source))
-    return names, _converted(graph)
+    """(names of the source's layers, its graph) in the framework's own terms. Runs in the source's worker."""
+    found = ask(source.format, "layers", opened(source))
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise FORMATS.failed(source.format, f"layers gave {type(found).__name__}, not names and rows")
+    names, graph = found
+    return names, _of_source(source, "layers", graph)
 
 
-def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: Workers) -> list[Operation]:
-    """Goes the way that a model takes of which layers are kept in floats, with `stage` in the place of the last one."""
-    manifest, source = artifact.manifest, _ref(request, artifact)
+def _named_by_stage(
+    stage: str, request: CompileRequest, artifact: Artifact, workers: Workers
+) -> list[Operation]:
+    """Runs the stages that pass on which layers stay in floats, with `stage` in place of the last one."""
+    manifest, source = artifact.manifest, _source_ref(request, artifact, workers)
     target = target_for(manifest.target, source.format)
     *before, (last, _) = target.routes[source.format].stages
     conversion = msgspec.structs.replace(request.model.conversion, keep_float=("*",))
     known = workers.call(
-        FORMATS[source.format].framework, "edgewright.compile.tasks.source", "input_domains", source=source
+        FORMATS[source.format].worker,
+        "edgewright.compile.tasks.source",
+        "domains_of_inputs",
+        source=source,
     )
-    with scratch.folder() as place:
+    with workers.folder() as place:
         path, said = source.path, {}
         route = [*before, (last, stage)]
         for index, (framework, module) in enumerate(route):
             folder = place / str(index)
             folder.mkdir()
             said = workers.call(
-                framework,
+                FORMATS[source.format].worker_of(framework),
                 "edgewright.compile.tasks.source",
                 "convert",
                 module=stage_module(source.format, module),
@@ -203,19 +211,38 @@ def _named_by(stage: str, request: CompileRequest, artifact: Artifact, workers: 
     return _converted(said["operations"])
 
 
-def _ref(request: CompileRequest, artifact: Artifact) -> SourceRef:
+def _source_ref(request: CompileRequest, artifact: Artifact, workers: Workers) -> SourceRef:
+    """The source, which the workers may read then."""
+    source = folder_of(request.model.source)
+    workers.may_read(
+        readable_files.of(
+            source, recognition.files(source, trusted=bool(request.model.trusted)), request.model
+        )
+    )
     return SourceRef(
         path=folder_of(request.model.source.absolute()),
         format=artifact.manifest.source.format,
         shapes=tuple(sorted(request.model.shapes.items())),
         ends=request.model.conversion.ends,
+        trusted=bool(request.model.trusted),
     )
 
 
 def read_the_source(source: SourceRef) -> list[Operation]:
-    """Operations of the source, none where its format cannot list them. Runs in its worker."""
-    describe = FORMATS[source.format].describe
-    return [] if describe is None else _converted(describe(opened(source), source.path))
+    """Operations of the source; none if its format cannot list them. Runs in the source's worker."""
+    if FORMATS[source.format].describe is None:
+        return []
+    return _of_source(source, "describe", ask(source.format, "describe", opened(source), source.path))
+
+
+def _of_source(source: SourceRef, function: str, rows: Any) -> list[Operation]:
+    """The rows that a function of the source's format gave, which may be a plug-in's."""
+    try:
+        return _converted(rows)
+    except (TypeError, msgspec.ValidationError) as error:
+        if not FORMATS.plugin(source.format):
+            raise
+        raise FORMATS.failed(source.format, f"{function} gave no rows of Operation: {error}") from error
 
 
 def read_the_artifact(
@@ -286,7 +313,7 @@ def _elements(
 
 
 def _layers(file: Sequence[Operation], runtime: Sequence[Operation] | None) -> tuple[Layer, ...]:
-    """The layers of the file; what the runtime really computes in wins over what the file says."""
+    """The layers of the file; the arithmetic that the runtime reports overrides what the file says."""
     executed = {item.name: item.arithmetic for item in runtime or () if item.arithmetic}
     return tuple(
         Layer(

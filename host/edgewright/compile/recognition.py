@@ -1,4 +1,4 @@
-"""Recognises the format of a source model by its content; its name is only checked against that."""
+"""Recognises a source model's format by its content; the file name is only checked against that."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from edgewright.compile.formats import FORMATS, folder_of
 from edgewright.compile.inspection import archives, weights_only
+from edgewright.compile.inspection.model_trust import trusting
 from edgewright.compile.sources.source_format import Look, SourceFormat
 from edgewright.compile.workers import user_function
 from edgewright.compile.workers.framework_errors import described
@@ -24,41 +25,59 @@ class Recognised(Noun, frozen=True, kw_only=True):
 
     Attributes:
         path: the file, the folder of a SavedModel, or `module.py:function`.
-        quantised: it holds integer arithmetic already, so it must not be quantised again.
-        size: bytes in all.
-        faults: plug-ins' formats that failed when they were asked, one line each.
+        files: all that it consists of.
+        quantised: it already has integer arithmetic, so it must not be quantised again.
+        size: total bytes.
+        faults: plug-in formats whose code failed, one line each.
     """
 
     path: Path
     source: Source
     quantised: bool
     size: int
+    files: tuple[Path, ...] = ()
     faults: tuple[str, ...] = ()
 
 
 class _Found(NamedTuple):
-    """A format that a model is of."""
+    """A format that matches the model."""
 
     known: SourceFormat
     look: Look
 
 
-def recognise(path: Path) -> Recognised:
-    """Reads enough of the model to say what it is, and its sha256.
+def recognise(path: Path, *, trusted: bool = False) -> Recognised:
+    """Identifies the model's format and computes its sha256, reading no more than that takes.
+
+    Args:
+        trusted: as of `ModelInput`.
 
     Raises:
-        ModelError: it is missing, unreadable, cut short, of no known format, or not what its name says.
+        ModelError: it is missing, unreadable, truncated, of an unknown format, or does not match its name.
     """
     path = folder_of(path)
     faults: list[str] = []
     try:
-        known, found = _look(path, faults)
+        with trusting(trusted):
+            known, found = _look(path, faults)
         digest, size = _digest(path, found.files)
     except OSError as error:
         raise _unreadable(path, error) from error
     _check_name(path, known)
-    source = Source(format=known.name, file=path.name, sha256=digest)
-    return Recognised(path=path, source=source, quantised=found.quantised, size=size, faults=tuple(faults))
+    return Recognised(
+        path=path,
+        source=Source(format=known.name, file=path.name, sha256=digest),
+        quantised=found.quantised,
+        size=size,
+        files=tuple(found.files),
+        faults=tuple(faults),
+    )
+
+
+def files(path: Path, *, trusted: bool = False) -> list[Path]:
+    """The files that a model consists of. Raises as `recognise`, but for a wrong name."""
+    with trusting(trusted):
+        return _look(folder_of(path), []).look.files
 
 
 def _check_name(path: Path, known: SourceFormat) -> None:
@@ -81,7 +100,7 @@ def _unreadable(path: Path, error: OSError) -> ModelError:
 
 def _look(path: Path, faults: list[str]) -> _Found:
     if user_function.named(path) is not None and not path.exists():
-        found = _taking("function", path, faults)
+        found = _formats_taking("function", path, faults)
     elif path.is_dir():
         found = _folder(path, faults)
     elif path.suffix.lower() == ".py":
@@ -97,8 +116,8 @@ def _look(path: Path, faults: list[str]) -> _Found:
     return found
 
 
-def _taking(what: str, path: Path, faults: list[str]) -> _Found | None:
-    """Of the formats that take a folder, or a function: edgewright's own first."""
+def _formats_taking(what: str, path: Path, faults: list[str]) -> _Found | None:
+    """The formats that take a folder, or a function; edgewright's own come first."""
     for formats in (FORMATS.own, FORMATS.foreign):
         if found := _first(path, b"", [one for one in formats() if one.takes == what], faults):
             return found
@@ -106,7 +125,7 @@ def _taking(what: str, path: Path, faults: list[str]) -> _Found | None:
 
 
 def _folder(path: Path, faults: list[str]) -> _Found:
-    if found := _taking("folder", path, faults):
+    if found := _formats_taking("folder", path, faults):
         return found
     if (refusal := weights_only.refused_folder(path)) is not None:
         raise refusal
@@ -118,7 +137,7 @@ def _folder(path: Path, faults: list[str]) -> _Found:
 
 
 def _file(path: Path, faults: list[str]) -> _Found | None:
-    """A plug-in's own suffix is looked at first; otherwise plug-ins are only asked about what edgewright does not know."""
+    """A plug-in is asked first about its own suffix; about other files only if edgewright does not recognise them."""
     head, suffix = _head(path), path.suffix.lower()
     own = [one for one in FORMATS.own() if one.takes == "file"]
     theirs: list[SourceFormat] = []
@@ -129,7 +148,7 @@ def _file(path: Path, faults: list[str]) -> _Found | None:
     refusal = weights_only.refused_file(path) or archives.refused_by_its_start(path, head)
     if refusal is not None:
         raise refusal
-    # if two formats begin with the same bytes, ask the one that the file name names first
+    # if two formats have the same magic, ask the one that the file name suggests first
     begun = sorted((one for one in own if one.begins(head)), key=lambda one: suffix not in one.suffixes)
     if found := _first(path, head, begun or [one for one in own if not one.magic], faults):
         return found
@@ -147,7 +166,7 @@ def _file(path: Path, faults: list[str]) -> _Found | None:
 
 
 def _first(path: Path, head: bytes, formats: Iterable[SourceFormat], faults: list[str]) -> _Found | None:
-    """The first of the formats that the model is of. One of a plug-in that fails is noted, and the next is asked."""
+    """The first of the formats that matches. A plug-in's format that fails is recorded, and the next one is asked."""
     for known in formats:
         if not FORMATS.plugin(known.name):
             found = known.look(path, head)
@@ -159,7 +178,7 @@ def _first(path: Path, head: bytes, formats: Iterable[SourceFormat], faults: lis
 
 
 def _foreign_look(known: SourceFormat, path: Path, head: bytes, faults: list[str]) -> Look | None:
-    """What a plug-in's format sees, checked: its code may fail in any way."""
+    """The checked result of a plug-in format's `look`, whose code may fail in any way."""
     try:
         found = known.look(path, head)
     except EdgewrightError:
@@ -184,7 +203,7 @@ def _foreign_look(known: SourceFormat, path: Path, head: bytes, faults: list[str
 
 
 def _damaged(known: SourceFormat, path: Path, head: bytes, faults: list[str]) -> ModelError | None:
-    """Why a format says that a file with its suffix is none of it."""
+    """A format's reason why a file with its suffix does not match."""
     if known.damaged is None:
         return None
     if not FORMATS.plugin(known.name):
@@ -211,7 +230,7 @@ def _with_suffix(formats: Iterable[SourceFormat], suffix: str) -> list[SourceFor
 
 
 def _head(path: Path) -> bytes:
-    if path.exists() and not path.is_file():  # to open a pipe waits for who writes it
+    if path.exists() and not path.is_file():  # opening a pipe would block
         raise ModelError(
             f"model is not a regular file: {path}",
             hint="give the model's file or folder",
@@ -232,7 +251,7 @@ def _known(faults: Iterable[str]) -> str:
 
 
 def _digest(path: Path, files: list[Path]) -> tuple[str, int]:
-    """sha256 of one file's bytes; of several: of `<sha256>  <relative path>` lines. And their size."""
+    """(sha256, size in bytes): of one file's bytes, or of `<sha256>  <relative path>` lines for several files."""
     digests = [(item, sha256_file(item)) for item in files]
     size = sum(item.stat().st_size for item in files)
     if len(digests) == 1:
@@ -243,5 +262,5 @@ def _digest(path: Path, files: list[Path]) -> tuple[str, int]:
 
 
 def _relative(item: Path, base: Path) -> str:
-    """The path below `base`; of a file elsewhere its name, so that a digest does not depend on the machine."""
+    """The path relative to `base`; only the name if the file is elsewhere, so that a digest does not depend on the machine."""
     return item.relative_to(base).as_posix() if item.is_relative_to(base) else item.name

@@ -1,4 +1,4 @@
-"""What to compile: ModelRequest for any kind of board, CompileRequest for one target, and the Plan that answers it."""
+"""What to compile: ModelRequest for any kind of board, CompileRequest for one target, and Plan, the planned steps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from edgewright.precisions import EXACT
 
 
 class ModelRequest(Noun, frozen=True, kw_only=True):
-    """A model and what a user wants made of it, for whichever kind of board. `convert` and `deploy` both make one.
+    """A model and the user's options, for any kind of board. Both `convert` and `deploy` make one.
 
     Attributes:
-        project: decides by profile what the command line leaves open.
-        target: name of a target; None takes the profile's first that fits.
-        precision: name of a precision; None leaves it to the project, then to the profile and the source.
-        use_cache: take an artifact that was made from the same inputs before.
+        project: supplies per profile what the command line does not set.
+        target: name of a target; None for the profile's first target that fits.
+        precision: name of a precision; None to use the project's, else the profile's and the source's.
+        use_cache: reuse an artifact made earlier from the same inputs.
     """
 
     model: ModelInput
@@ -29,16 +29,12 @@ class ModelRequest(Noun, frozen=True, kw_only=True):
     use_cache: bool = True
 
     def budget_of(self, profile: Profile, over: Budget | None = None) -> Budget:
-        """The project's budget for a profile; keys in `over` replace the project's."""
+        """The project's budget for a profile; keys in `over` override the project's."""
         base = self.project.budget_for(profile.name) if self.project else Budget()
-        given = over or Budget()
-        keys = Budget.__struct_fields__
-        return Budget(
-            **{k: getattr(given, k) if getattr(given, k) is not None else getattr(base, k) for k in keys}
-        )
+        return (over or Budget()).over(base)
 
     def precision_of(self, profile: Profile) -> str | None:
-        """The precision for a profile; None leaves it to the source's own."""
+        """The precision for a profile; None to leave it to the source."""
         if self.precision or self.project is None:
             return self.precision
         return self.project.file.precisions.get(profile.name) or self.project.file.precision
@@ -49,14 +45,14 @@ class CompileRequest(Noun, frozen=True, kw_only=True):
 
     Attributes:
         target: name of a target.
-        precision: name of a precision. None: `as-is` for a source that is already in the target's own form
-            and quantised, or that can go no other way; else `default_precision`.
+        precision: name of a precision. None means `as-is` for a source that is already quantised or already in
+            the target's final format, and `default_precision` for all others.
         default_precision: the profile's or the project's.
-        max_drop: greatest drop (`Metric.drop`) from source to artifact on the host; needs an evaluation set.
-        opset: the ONNX opset that converters write, where they can choose; a newer one where a model needs it.
-        max_opset: newest ONNX opset that may be produced: what the board's runtime reads.
-        goldens: how many golden inputs, at least 8.
-        use_cache: take an artifact that was made from the same inputs before.
+        max_drop: greatest drop (`Metric.drop`) allowed from source to artifact on the host; needs an evaluation set.
+        opset: the ONNX opset for converters that can choose; a newer one is used if a model needs it.
+        max_opset: newest ONNX opset that the board's runtime can read.
+        goldens: number of golden inputs, at least 8.
+        use_cache: reuse an artifact made earlier from the same inputs.
     """
 
     model: ModelInput
@@ -74,8 +70,8 @@ class Plan(Noun, frozen=True, kw_only=True):
     """What `compile_model` would do.
 
     Attributes:
-        steps: what will be done, in order, one short phrase each.
-        key: hex sha256 of everything that decides the artifact; the cache's key.
+        steps: the steps in order, one short phrase each.
+        key: hex sha256 of everything that determines the artifact; the cache key.
         artifact: id of the artifact that the cache holds for the key, or None.
     """
 
@@ -88,14 +84,14 @@ class Plan(Noun, frozen=True, kw_only=True):
 
 
 def sample_set(model: ModelInput) -> SampleSet:
-    """The samples for whatever runs the source; for its inputs once they are known (`SampleSet.of`)."""
+    """The samples for running the source; call `SampleSet.of` once its inputs are known."""
     given = model.calibration
     path = given.path.absolute() if isinstance(given, DataFile) else None
     return SampleSet(path=path, preprocessing=model.preprocessing)
 
 
 def check_limit(max_drop: float | None, model: ModelInput) -> None:
-    """Raises UsageError for a limit without data to check it."""
+    """Raises UsageError if there is a limit on the drop but no data to check it."""
     if max_drop is not None and model.evaluation is None:
         raise UsageError(
             "a limit on the drop of accuracy needs labelled data",

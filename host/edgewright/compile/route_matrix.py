@@ -1,4 +1,4 @@
-"""The matrix of routes: every source format and every target."""
+"""The matrix of routes from every source format to every target."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from edgewright.precisions import with_plugins
 
 
 class Cell(Noun, frozen=True, kw_only=True):
-    """What becomes of one source format on one target.
+    """How one source format converts to one target.
 
     Attributes:
-        precisions: names, in the target's order; empty: there is no way.
-        stages: `<worker>:<target>.<module>`, in order; those of `as-is` where there are no others.
+        precisions: names, in the target's order; empty if there is no route.
+        stages: `<worker>:<target>.<module>`, in order; those of `as-is` if there are no others.
         toolchains: separate environments that the stages need.
     """
 
@@ -25,7 +25,7 @@ class Cell(Noun, frozen=True, kw_only=True):
 
 
 def cells() -> tuple[Cell, ...]:
-    """All cells, by source, then by target; what has no way is among them."""
+    """All cells, sorted by source, then by target, including those without a route."""
     return tuple(_cell(source, name) for source in sources() for name in targets.names())
 
 

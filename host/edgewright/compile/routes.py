@@ -19,11 +19,11 @@ from edgewright.precisions import INT8, MIXED, PRECISIONS, UNCHANGED, made_by, o
 
 
 class Edge(Noun, frozen=True, kw_only=True):
-    """One way from a source format to a precision of a target.
+    """One route from a source format to a precision of a target.
 
     Attributes:
-        made: name of the precision by which the target knows it: the same, but for one that is made as that is.
-        steps: names of the conversion steps on the way.
+        made: the precision that the target is asked to make; it differs for a plug-in's precision that is made like another one.
+        steps: names of the conversion steps on the route.
     """
 
     source: str
@@ -35,11 +35,11 @@ class Edge(Noun, frozen=True, kw_only=True):
 
 
 def edge(found: Recognised, request: CompileRequest) -> Edge:
-    """The way for a request, its precision settled.
+    """The route for a request, with the precision decided.
 
     Raises:
-        UsageError: an unknown target or precision, or calibration that is missing.
-        ConversionError: there is no such way; the hint names those that exist.
+        UsageError: an unknown target or precision, or missing calibration data.
+        ConversionError: there is no such route; the hint names those that exist.
     """
     kind = found.source.format
     target, known = target_for(request.target, kind), FORMATS[kind]
@@ -94,7 +94,7 @@ def _check_ends(request: CompileRequest, known: SourceFormat) -> None:
 
 
 def _check_choices(request: CompileRequest, precision: str) -> None:
-    """What only some precisions can do must not be passed over in silence."""
+    """Refuses options that this precision does not support, rather than ignoring them silently."""
     conversion = request.model.conversion
     if conversion.integer_io and not PRECISIONS[precision].calibrated:
         raise UsageError(
@@ -163,21 +163,26 @@ def _precision(found: Recognised, request: CompileRequest, target: Target) -> st
     return wanted
 
 
-def elsewhere(edge: Edge) -> str:
-    """What else may take a source where a converter does not: other targets for that precision, and the way by ONNX; empty without one."""
+def elsewhere(edge: Edge, hint: str) -> str:
+    """Alternatives if a converter fails: other targets for that precision, and the route through ONNX; empty if there are none.
+
+    Args:
+        hint: the error's own. If it names a target, that one has what the model needs, which others may lack.
+    """
     others = [
         name for name in targets_of(edge.source)
         if name != edge.target.name and "cpu" in targets.load(name).accelerators
         and offered(target_for(name, edge.source).precisions_from(edge.source), edge.precision)
     ]  # fmt: skip
-    ways = [f"another target may take it: --target {_either(others)}"] if others else []
+    unnamed = others and "--target " not in hint
+    ways = [f"another target may take it: --target {_alternatives(others)}"] if unnamed else []
     by_onnx = any(worker == ONNX.framework for worker, _ in edge.route.stages)
     if FORMATS[edge.source].exports_onnx and ONNX.name in edge.target.routes and not by_onnx:
         ways.append(f"export it to ONNX, which has its own route to {edge.target.name}")
     return "; ".join(ways)
 
 
-def _either(names: Sequence[str]) -> str:
+def _alternatives(names: Sequence[str]) -> str:
     """`a`, `a or b`, `a, b or c`."""
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 

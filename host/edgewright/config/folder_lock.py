@@ -1,4 +1,4 @@
-"""A lock on a folder, across processes and threads, for reading, changing and writing its files."""
+"""A lock on a folder, across processes and threads, for reading and changing its files."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _held = threading.local()  # the folders that this thread has locked
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[Callable[[], bool]]:
-    """Keeps other processes and other threads out; frees itself with the process. May be nested in one thread.
+    """Locks a folder against other processes and threads; the lock ends with the process. Re-entrant within one thread.
 
-    The folder is made where it is missing. Yields what says whether the path still leads to the locked folder.
+    Creates a missing folder. Yields a function that returns whether the path still leads to the locked folder.
     """
     home.made(folder)
     descriptor = os.open(folder, os.O_RDONLY)
@@ -39,7 +39,7 @@ def locked(folder: Path) -> Iterator[Callable[[], bool]]:
             return
         fcntl.flock(
             descriptor, fcntl.LOCK_EX
-        )  # each open file has its own lock, so threads exclude each other
+        )  # each descriptor has its own lock, so threads exclude each other
         mine.add(key)
         try:
             yield held

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """`EDGEWRIGHT_HOME`, else the platform's user data folder. Not made here."""
+    """`EDGEWRIGHT_HOME`, else the platform's user data folder. Does not create it."""
     chosen = os.environ.get("EDGEWRIGHT_HOME")
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -17,13 +17,13 @@ def home() -> Path:
 
 
 def folder(name: str) -> Path:
-    """The folder `name` below `home()`, made when absent, readable by its owner only."""
+    """The folder `name` below `home()`, created if absent, readable by its owner only."""
     return made(home() / name)
 
 
 def made(path: Path) -> Path:
-    """A folder; it and those above it that are absent are made for their owner only. What is there keeps its mode:
-    someone may share it on purpose.
+    """Creates a folder and its missing parents for their owner only. Existing folders keep their mode: they may be shared
+    on purpose.
     """
     if not path.is_dir():
         if path.parent != path:

@@ -1,6 +1,6 @@
-"""The profiles: the user's own in `EDGEWRIGHT_HOME/profiles`, those of edgewright, and those of plug-ins.
+"""The profiles: the user's own in `EDGEWRIGHT_HOME/profiles`, edgewright's, and those of plug-ins.
 
-A plug-in declares a package that holds `<name>.toml`.
+A plug-in declares a package that contains `<name>.toml`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edgewright.precisions import PRECISIONS
 
 
 def folders() -> list[Path]:
-    """Where profiles are looked for before those of plug-ins; the user's own come first."""
+    """The folders that are searched before plug-ins; the user's own comes first."""
     return [home() / "profiles", *_own_folders()]
 
 
@@ -28,11 +28,11 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Profile:
-    """The profile of a name.
+    """The profile with that name.
 
     Raises:
         ConfigError: no such profile, or its file is not valid.
-        UsageError: the plug-in that declares it cannot be used.
+        UsageError: the plug-in that declares it cannot be loaded.
     """
     for folder in folders():
         for file in _files(folder):
@@ -46,7 +46,7 @@ def load(name: str) -> Profile:
 
 
 def known(name: str) -> bool:
-    """Whether there is a profile of a name; plug-ins are read only where it is none of the others."""
+    """Whether there is a profile with that name; plug-ins are consulted only if no other profile has it."""
     own = any(file.stem == name for folder in folders() for file in _files(folder))
     return own or name in PLUGINS.names()
 
@@ -85,6 +85,8 @@ def _of_plugin(entry: Entry, found: Any) -> Profile:
 PLUGINS: Registry[Profile] = Registry(
     "edgewright.profiles",
     "profile",
-    lambda: {file.stem: "" for folder in _own_folders() for file in _files(folder)},  # never loaded from here
+    lambda: {
+        file.stem: "" for folder in _own_folders() for file in _files(folder)
+    },  # names only; `load` does not load these from here
     _of_plugin,
 )

@@ -24,8 +24,8 @@ def read(path: Path, kind: type[T], *, what: str, schema: int = 1) -> T:
     """The noun in a TOML file.
 
     Args:
-        what: what the file is, for messages, such as `fleet file`.
-        schema: newest schema that this version reads.
+        what: a description for messages, such as `fleet file`.
+        schema: newest schema that this version can read.
 
     Raises:
         ConfigError: the file is missing, not TOML, has an unknown key, a wrong type or a newer schema.
@@ -51,18 +51,18 @@ MISSING = {
 
 
 def parse(raw: bytes, path: Path, what: str) -> dict[str, Any]:
-    """The tables of a TOML text."""
+    """The tables in a TOML text."""
     try:
         return tomllib.loads(raw.decode("utf-8"))
     except (
         ValueError,
         RecursionError,
-    ) as error:  # ValueError: not TOML, not UTF-8, or a number of 4,301 digits
+    ) as error:  # ValueError: not TOML, not UTF-8, or an integer with over 4,300 digits
         raise ConfigError(f"the {what} {path} is not valid TOML: {error}", hint="fix that line") from None
 
 
 def convert(tables: dict[str, Any], kind: type[T], *, where: str, schema: int = 1) -> T:
-    """The noun in parsed tables; `where` names their origin in messages."""
+    """The noun in parsed tables; `where` states their origin in messages."""
     schemas.check(tables.get("schema", 1), schema, where, ConfigError)
     try:
         return msgspec.convert(tables, kind)
@@ -71,7 +71,7 @@ def convert(tables: dict[str, Any], kind: type[T], *, where: str, schema: int = 
 
 
 def explain(text: str, kind: type[msgspec.Struct], where: str) -> ConfigError:
-    """msgspec's message in this project's words, with the nearest right key."""
+    """msgspec's message in this project's terms, with the nearest valid key."""
     found = UNKNOWN.search(text)
     if not found:
         message = text[:1].lower() + text[1:]
@@ -110,7 +110,7 @@ def inner_struct(hint: Any) -> Any:
 
 
 def write(path: Path, noun: msgspec.Struct) -> None:
-    """Writes a noun as TOML, atomically; keys that are None or hold their default are left out."""
+    """Writes a noun as TOML, atomically; keys that are None or have their default are left out."""
     import tomli_w
 
     home.made(path.parent)

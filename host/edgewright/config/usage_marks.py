@@ -1,7 +1,7 @@
-"""Marks files and folders of the state folder as in use, so that pruning in another process leaves them.
+"""Marks files and folders of the state folder as in use, so that another process does not prune them.
 
-A mark is a shared `flock` on the file or folder itself: it goes with the process, however that ends, and no
-register has to be kept. Whoever prunes takes the exclusive lock, renames away, and only then deletes.
+A mark is a shared `flock` on the file or folder itself: it ends with the process, however that ends, so that no
+register is needed. A prune takes the exclusive lock, renames, and only then deletes.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MOST = 256  # marks a process keeps; the oldest go first, so that descriptors do not run out
+MOST = 256  # marks per process; the oldest are dropped first, so that descriptors do not run out
 
 _marks: OrderedDict[tuple[int, int], int] = OrderedDict()  # (device, inode) -> descriptor
 _lock = threading.Lock()
 
 
 def hold(path: Path) -> bool:
-    """Marks `path` until this process ends, and notes that it was used now (its modification time).
+    """Marks `path` as in use until this process ends, and sets its modification time to now.
 
-    Waits while another process decides about it, which takes as long as a rename.
+    Waits while another process holds the exclusive lock, which takes as long as a rename.
 
     Returns:
-        Whether it is there: False when it never was, or was pruned meanwhile.
+        Whether the path exists: False if it never did, or was pruned meanwhile.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -42,7 +42,7 @@ def hold(path: Path) -> bool:
         return False
     try:
         os.utime(descriptor)
-    except OSError:  # a home that can only be read
+    except OSError:  # a read-only home
         pass
     _keep(descriptor)
     return True
@@ -50,7 +50,7 @@ def hold(path: Path) -> bool:
 
 @contextmanager
 def taken(path: Path) -> Iterator[bool]:
-    """Whether nobody uses `path` now; if so nobody else can begin to until the block ends."""
+    """Yields whether `path` is unused; if so, nothing else can start to use it until the block ends."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -68,7 +68,7 @@ def taken(path: Path) -> Iterator[bool]:
 
 
 def gone(path: Path) -> bool:
-    """Whether `path` was removed. Waits while another process decides about it, as `hold` does."""
+    """Whether `path` was removed. Waits for the exclusive lock of another process, as `hold` does."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -85,7 +85,7 @@ def gone(path: Path) -> bool:
 
 
 def _same(path: Path, descriptor: int) -> bool:
-    """Whether the path still leads to what was opened."""
+    """Whether the path still leads to the opened file or folder."""
     try:
         now = path.stat()
     except OSError:

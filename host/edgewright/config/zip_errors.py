@@ -8,17 +8,17 @@ import zlib
 
 try:
     from lzma import LZMAError
-except ImportError:  # a Python without it does not open such members
+except ImportError:  # a Python without lzma does not open such members
 
     class LZMAError(Exception):  # type: ignore[no-redef]
-        """Never raised."""
+        """Never raised: it stands in for the missing exception."""
 
 
-# besides OSError
+# in addition to OSError
 BAD_ZIP = (
     zipfile.BadZipFile,
-    RuntimeError,  # a password is asked for; NotImplementedError: a version, flag or method that it does not know
-    ValueError,  # offsets past any file, names that are not text
+    RuntimeError,  # a password is needed; NotImplementedError: an unknown version, flag or method
+    ValueError,  # offsets beyond the file, names that are not text
     OverflowError,
     EOFError,
     struct.error,

@@ -1,4 +1,4 @@
-"""The exchange of lines and raw bytes with an agent: requests by number, events and answers in their order."""
+"""The exchange of lines and raw bytes with an agent: numbered requests, and events and answers in order."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from edgewright.connect.agent.handshake import Greeting
 from edgewright.connect.agent.refusals import board_error
 from edgewright.connect.agent.sanitize import read_message
 from edgewright.errors import BoardError, Code, ProtocolError, Unreachable
+from edgewright.wire import caps
 from edgewright.wire.answers import Event
 from edgewright.wire.commands import UPDATE
 from edgewright.wire.request import Raw, Request
@@ -28,11 +29,11 @@ WORD_SECONDS = 3600.0
 
 
 class Exchange:
-    """One thread at a time runs requests; another one may say a word meanwhile.
+    """Only one thread at a time runs requests; meanwhile another thread may send a ping.
 
     Args:
-        board: its name, for hints.
-        silence_s: no byte from a board that works is a dead link.
+        board: the board's name, for hints.
+        silence_s: the link counts as dead if a working board sends nothing for this long, s.
     """
 
     def __init__(
@@ -40,13 +41,13 @@ class Exchange:
     ) -> None:
         self._channel, self._stream, self._greeting, self._board = channel, stream, greeting, board
         self.silence_s = silence_s
-        self._sending = threading.Lock()  # held while a command's line and raw bytes are on their way
+        self._sending = threading.Lock()  # held while a command's line and raw bytes are being sent
         self._last_id = 0
 
     def run(
         self, requests: Sequence[Request[A]], deadline: float, on_event: OnEvent, raw: Raw | None
     ) -> list[A]:
-        """The answers to requests, each sent without waiting for the answer before it. The contract is `Session.exchange_all`."""
+        """Sends the requests without waiting in between, and returns their answers. The contract is `Session.exchange_all`."""
         first = self._last_id + 1
         self._last_id += len(requests)
         lines = [
@@ -66,7 +67,7 @@ class Exchange:
                     if one.body is not None:
                         one.body(self._channel, self.silence_s, deadline)
         except Unreachable:
-            # an agent that failed in between may have reported why before it ended
+            # an agent that failed meanwhile may have reported why before it ended
             with contextlib.suppress(TimeoutError, Unreachable, ProtocolError):
                 for number, one in enumerate(requests, first):
                     self._answer(number, one.command.do, time.monotonic() + 1, on_event, None)
@@ -74,19 +75,19 @@ class Exchange:
         return self._answers(requests, first, deadline, on_event, raw)
 
     def _refused(self) -> bool:
-        """Whether an error is among the answers that have come while bytes were sent."""
+        """Whether an error is among the answers that arrived while bytes were sent."""
         for line in self._stream.waiting():
             try:
                 if "error" in protocol.decode(line):
                     return True
             except (protocol.AgentError, RecursionError):
-                return True  # whoever reads the answers says what is wrong
+                return True  # reading the answers will report the fault
         return False
 
     def _answers(
         self, requests: Sequence[Request[A]], first: int, deadline: float, on_event: OnEvent, raw: Raw | None
     ) -> list[A]:
-        """The answers to all requests; the first refusal is raised once all of them are here."""
+        """The answers to all requests; the first refusal is raised after all of them have arrived."""
         found: list[A] = []
         refusal: BoardError | None = None
         for number, one in enumerate(requests, first):
@@ -95,7 +96,7 @@ class Exchange:
                 found.append(one.command.read(answer))
             except BoardError as error:
                 refusal = refusal or error
-                if error.code == Code.PROTOCOL:  # it follows the stream no more, and ends
+                if error.code == Code.PROTOCOL:  # the agent no longer follows the stream, and ends
                     break
         if refusal is not None:
             raise refusal
@@ -104,9 +105,12 @@ class Exchange:
     def _answer(
         self, number: int, do: str, deadline: float, on_event: OnEvent, raw: Raw | None
     ) -> dict[str, object]:
-        while True:
+        for _ in range(caps.EVENTS.most):
             message = self._message(deadline)
-            if "error" in message and message.get("id") in (number, None):  # None: it understood no request
+            if "error" in message and message.get("id") in (
+                number,
+                None,
+            ):  # None: it could not parse the request
                 refused = board_error(message["error"], do, self._board)
                 ours = self._greeting.sha256 == package.package().sha256
                 raise refused if ours else versions.of_another_agent(refused, self._greeting.agent)
@@ -123,6 +127,7 @@ class Exchange:
                 raw = None
             elif event.event != "heartbeat":
                 on_event(event)
+        raise ProtocolError(f"more than {caps.EVENTS.most} events of one command", hint=UPDATE)
 
     def _message(self, deadline: float) -> dict[str, Any]:
         found = read_message(self._stream.line(deadline))
@@ -132,17 +137,17 @@ class Exchange:
         return found
 
     def word(self) -> None:
-        """An empty line, unless bytes that are on their way are word enough."""
+        """Sends an empty line as a sign of life, unless other bytes are being sent."""
         if self._sending.acquire(blocking=False):
             try:
-                # a command that ends at its deadline closes the channel, and ends this too
+                # a command that ends at its deadline closes the channel, which ends this too
                 self._channel.send(b"\n", self.silence_s, time.monotonic() + WORD_SECONDS)
             finally:
                 self._sending.release()
 
 
 def _event(message: dict[str, Any]) -> Event:
-    """A line that is neither `ok` nor an error."""
+    """An event: a line that is neither `ok` nor an error."""
     if not isinstance(message.get("event"), str):
         raise ProtocolError("a line from the board is neither event, ok nor error", hint=UPDATE)
     try:

@@ -1,41 +1,55 @@
-"""Opens sessions, for a command that logs in to a board more than once."""
+"""Opens sessions for a command that logs in to a board more than once."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from edgewright.connect.session import Session, open_session
 from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.progress import Progress, silent
 from edgewright.wire.transport import AskPassword
 
+KEPT = ("password of ", "passphrase of ")  # prompts whose answer stays right; a one-time code does not
+
 
 class Opener:
-    """Opens sessions of one command, and asks for a board's password once.
+    """Opens sessions of one command, asking for each board's password only once.
 
-    What let us in is given again at the next login to the same board, and to no other. It lives in memory, as
-    long as this object.
+    An answer that was accepted is used again at the next login to the same board, and to no other. It is kept in
+    memory, as long as this object lives.
 
     Args:
-        ask: asked for a password or passphrase with a prompt; None: nobody can be asked.
+        ask: called with a prompt for a password or passphrase; None if nobody can be prompted.
+        known: what let us in before, of an earlier opener.
+
+    Attributes:
+        known: board -> prompt -> what let us in; a board has one thread.
     """
 
-    def __init__(self, fleet: Fleet, ask: AskPassword | None = None, progress: Progress = silent) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        ask: AskPassword | None = None,
+        progress: Progress = silent,
+        known: Mapping[str, dict[str, str]] | None = None,
+    ) -> None:
         self._fleet = fleet
         self._ask = ask
         self._progress = progress
-        self._known: dict[str, dict[str, str]] = {}  # by board, then by prompt; a board has one thread
+        self.known = dict(known or {})
 
     def __call__(self, board: Board) -> Session:
-        """As `open_session`."""
+        """Opens a session, as `open_session` does."""
         if self._ask is None:
             return open_session(board, self._fleet, progress=self._progress)
-        login = Login(self._known.get(board.name, {}), self._ask)
+        login = Login(self.known.get(board.name, {}), self._ask)
         session = open_session(board, self._fleet, ask_password=login, progress=self._progress)
-        self._known[board.name] = login.given
+        self.known[board.name] = login.given
         return session
 
 
 class Login:
-    """The answers of one login: each known one first, then a person's.
+    """The answers for one login: each known answer first, then the user's.
 
     Attributes:
         given: the last answer to each prompt.
@@ -47,8 +61,8 @@ class Login:
         self.given = dict(known)
 
     def __call__(self, prompt: str) -> str | None:
-        """The answer to a prompt; None when there is none."""
+        """The answer to a prompt; None if there is none."""
         answer = self._known.pop(prompt, None) or self._ask(prompt)
-        if answer:
+        if answer and prompt.startswith(KEPT):
             self.given[prompt] = answer
         return answer

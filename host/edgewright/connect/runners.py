@@ -1,4 +1,4 @@
-"""Chooses a board's runner, and sends it where it is missing."""
+"""Chooses a board's runner, and sends it if it is missing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def named(session: Session, target: str) -> str | None:
-    """The argument `runner` of `provision` and `install`; the runner is on the board then.
+    """The argument `runner` of `provision` and `install`, once the runner is on the board.
 
-    None where the board has its own runners: its agent was installed by an administrator.
+    None if the board has its own runners, because an administrator installed its agent.
     """
     if session.runners is None:
         return None
@@ -26,7 +26,7 @@ def named(session: Session, target: str) -> str | None:
 
 
 def give(session: Session, target: str) -> None:
-    """Puts a target's runner where it is missing; releases of the target that have none there get this one."""
+    """Sends a target's runner if it is missing; releases of the target whose runner is missing get this one."""
     runner = runner_package.package(target)
     known = set() if session.runners is None else session.runners
     if runner.sha256 not in known:
@@ -36,10 +36,10 @@ def give(session: Session, target: str) -> None:
 
 
 def supply(session: Session) -> bool:
-    """Gives the board the runners that its releases lack: an older edgewright installed them, or the disk failed.
+    """Sends the runners that the board's releases lack because an older edgewright installed them, or the disk failed.
 
     Returns:
-        Whether it was given any.
+        Whether any was sent.
     """
     if session.runners is None:
         return False

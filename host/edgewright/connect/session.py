@@ -7,22 +7,22 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from edgewright import targets
 from edgewright.connect import runners, transfer, trust
-from edgewright.connect.agent import bootstrap
-from edgewright.connect.agent import package as agent_package
-from edgewright.connect.agent.handshake import Greeting, greet
+from edgewright.connect.agent import package
+from edgewright.connect.agent.handshake import Greeting
 from edgewright.connect.agent.sanitize import clean
+from edgewright.connect.agent.start import Start, start
 from edgewright.connect.exchange import Exchange, OnEvent
 from edgewright.connect.transports import linked, transport_of
-from edgewright.errors import BoardError, Code, EdgewrightError, Unreachable
+from edgewright.errors import Aborted, BoardError, Code, EdgewrightError, TooLate, Unreachable
 from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board, Fleet
 from edgewright.nouns.facts import Facts
-from edgewright.nouns.progress import Progress, Step, silent
-from edgewright.wire import commands
+from edgewright.nouns.progress import Progress, ProgressEvent, silent
+from edgewright.wire import caps, commands
 from edgewright.wire.answers import Event, Result
 from edgewright.wire.commands import Command
 from edgewright.wire.request import Raw, Request
@@ -31,21 +31,25 @@ from edgewright.wire.transport import AskPassword, Channel, Ended, Transport
 from edgewright_agent import protocol
 
 A = TypeVar("A")
-CALL_SECONDS = 3600.0
 
 
 class Limits(Noun, frozen=True, kw_only=True):
     """How long a session waits, seconds.
 
     Attributes:
-        silence_s: no byte from a board that works is a dead link.
-        greeting_s: from the hello to an answer.
-        ping_s: idle time after which the host sends a sign of life.
+        silence_s: the link counts as dead if a working board sends nothing for this long.
+        greeting_s: time from the hello to an answer.
+        ping_s: idle time after which the host sends a ping.
+        facts_s: from the question for the board's facts to the answer.
     """
 
     silence_s: float = float(protocol.SILENCE_SECONDS)
     greeting_s: float = float(protocol.GREETING_SECONDS)
     ping_s: float = 8.0
+    facts_s: float = commands.Facts.limit_s
+
+
+LOOKING = Limits(facts_s=commands.Status.limit_s)  # for commands that only look
 
 
 def open_session(
@@ -56,14 +60,14 @@ def open_session(
     progress: Progress = silent,
     limits: Limits | None = None,
 ) -> Session:
-    """Logs in to a board, starts the agent there and checks that it is the board that was pinned.
+    """Logs in to a board, starts the agent there and checks the board's identity against its pin.
 
     Args:
-        ask_password: asked for a password or passphrase with a prompt; None answers nothing.
+        ask_password: called with a prompt for a password or passphrase; None gives no answer.
 
     Raises:
         TrustError: unknown or changed host key, another board than before, or a cloned card.
-        AuthError, Unreachable, BoardError, ProtocolError: as they say.
+        AuthError, Unreachable, BoardError, ProtocolError: see those classes.
     """
     transport = connect(board, fleet, ask_password)
     try:
@@ -90,30 +94,18 @@ def start_session(
 ) -> Session:
     """Starts the agent over a transport; the session closes the transport when it ends."""
     limits = limits or Limits()
-    channel = transport.run(bootstrap.command(board.python))
-    stream = Stream(channel, limits.silence_s)
-    package = agent_package.package()
-    greeting = greet(
-        channel,
-        stream,
-        package,
-        board.root,
-        limits.silence_s,
-        limits.greeting_s,
-        board.group,
-        limits.ping_s,
-        board.name,
-    )
-    return Session(board, transport, channel, stream, greeting, progress, limits)
+    wanted = Start(board, package.package(), limits.silence_s, limits.greeting_s, limits.ping_s)
+    started = start(transport, wanted)
+    return Session(board, transport, *started, progress, limits)
 
 
 class Session:
-    """Commands to one agent. One thread uses it; another one pings while it is idle.
+    """Runs commands on one agent. One thread uses it; another one pings while it is idle.
 
-    `sent_bytes` counts the bytes of files that were uploaded; `runners` are those on the board, by sha256, None where
-    the board's agent brings its own.
+    `sent_bytes` counts the bytes of uploaded files. `runners` holds the sha256s of the runners on the board; None if the
+    board's agent carries its own.
 
-    An error of the agent's leaves the session usable. Any other ends it: the stream's state is unknown.
+    After an error from the agent, the session can still be used. Any other error ends it, as the stream's state is unknown.
     """
 
     def __init__(
@@ -154,17 +146,18 @@ class Session:
     def call(
         self, command: Command[A], *, timeout_s: float | None = None, on_event: OnEvent | None = None
     ) -> A:
-        """One command; its answer, all text in it cleaned of control characters. A release that lacks its runner gets
-        this edgewright's.
+        """Runs one command and returns its answer, with control characters removed from all text. If a release lacks its
+        runner, this edgewright's is sent and the command repeated.
 
         Args:
-            timeout_s: limit for the whole command, an hour by default.
+            timeout_s: limit for the whole command; by default the command's own, `limit_s`.
             on_event: called with every event but heartbeats; without it progress goes to the session's callback.
 
         Raises:
-            BoardError: the agent refused or failed; `code` is its own, the hint comes from `refusals`. Code `timeout`: too late.
+            BoardError: the agent refused or failed; `code` is its own, the hint comes from `refusals`.
+            TooLate: it took longer than its limit.
             Unreachable: the link is dead.
-            ProtocolError: the answer is not one.
+            ProtocolError: the answer is malformed.
         """
         try:
             return self.exchange(command, timeout_s=timeout_s, on_event=on_event)
@@ -174,34 +167,44 @@ class Session:
         return self.exchange(command, timeout_s=timeout_s, on_event=on_event)
 
     def put(self, source: Path | bytes, *, label: str = "") -> str:
-        """Makes bytes known to the board, only those that it lacks; returns their hex sha256.
+        """Uploads the bytes that the board lacks; returns the hex sha256 of all.
 
         Args:
             source: a file, or the bytes.
-            label: what it is, for the progress callback.
+            label: a description for the progress callback.
         """
         return transfer.put(self, [(source, label)])[0]
 
     def put_all(self, sources: Sequence[tuple[Path | bytes, str]]) -> list[str]:
-        """As `put` for many (source, label), in a few round trips for all of them; their hex sha256s."""
+        """As `put`, for several (source, label) in a few round trips; returns their hex sha256s."""
         return transfer.put(self, sources)
 
-    def get(self, result: Result, destination: Path | None = None) -> bytes | Path:
-        """Fetches a RESULT of the agent, its size and sha256 checked.
+    def get(
+        self, result: Result, destination: Path | None = None, *, most: int = caps.LOGS.most
+    ) -> bytes | Path:
+        """Fetches a RESULT of the agent and checks its size and sha256.
 
         Args:
-            destination: file to write; without one the bytes are returned.
+            destination: file to write; by default the bytes are returned.
+            most: bytes that it may have; more is refused before any of it is sent.
+
+        Raises:
+            ProtocolError: it is larger, or not what the agent named.
         """
-        return transfer.get(self, result, destination)
+        return transfer.get(self, result, destination, most)
+
+    def get_file(self, result: Result, *, most: int) -> BinaryIO:
+        """As `get`, into a file without a name, which goes when it is closed: for results that may be large."""
+        return transfer.get_file(self, result, most)
 
     def facts(self, *, fresh: bool = False) -> Facts:
-        """The board's facts, asked for once a session."""
+        """The board's facts, read once per session unless `fresh`."""
         if self._facts is None or fresh:
-            self._facts = targets.recognised(self.call(commands.Facts(), timeout_s=120))
+            self._facts = targets.recognised(self.call(commands.Facts(), timeout_s=self._limits.facts_s))
         return self._facts
 
     def log_tail(self, lines: int = 40) -> str:
-        """The newest lines that the agent wrote to stderr, cleaned."""
+        """The latest lines that the agent wrote to stderr, cleaned."""
         return "\n".join(str(clean(self._channel.log())).splitlines()[-lines:])
 
     def close(self) -> None:
@@ -211,7 +214,7 @@ class Session:
             self._pinger.join(0.1)
         if self._ended is None:
             self._ended = Unreachable(f"the session with {self.board.name} is over", hint="open another one")
-            self._channel.finish()  # the agent ends by itself when its stdin does
+            self._channel.finish()  # the agent exits when its stdin closes
             self._channel.exit_code(2)
         self._channel.close()
         self._transport.close()
@@ -224,10 +227,10 @@ class Session:
         on_event: OnEvent | None = None,
         raw: Raw | None = None,
     ) -> A:
-        """One command.
+        """Runs one command.
 
         Args:
-            raw: takes the raw bytes that follow a `bytes` event; it is given the event and the deadline.
+            raw: reads the raw bytes that follow a `bytes` event; called with the event and the deadline.
         """
         return self.exchange_all([Request(command)], timeout_s=timeout_s, on_event=on_event, raw=raw)[0]
 
@@ -239,17 +242,19 @@ class Session:
         on_event: OnEvent | None = None,
         raw: Raw | None = None,
     ) -> list[A]:
-        """Commands one after another, each sent without waiting for the answer before it; their answers.
+        """Sends commands without waiting for the answers in between, and returns their answers.
 
-        The first refusal is raised once all that were sent are answered; a request with a body is not sent any more where
-        a refusal has come before it.
+        The first refusal is raised after everything that was sent is answered; a request with a body is not sent if a refusal
+        has already arrived.
 
         Args:
-            timeout_s: limit for all of them.
+            timeout_s: limit for all of them; by default the sum of theirs, `limit_s`.
         """
         if self._owner == threading.get_ident():
             raise RuntimeError("a session's callback must not use the session")
-        deadline = time.monotonic() + (CALL_SECONDS if timeout_s is None else timeout_s)
+        if timeout_s is None:
+            timeout_s = sum(one.command.limit_s for one in requests)
+        deadline = time.monotonic() + timeout_s
         with self._lock:
             if self._ended is not None:
                 raise self._ended
@@ -259,7 +264,7 @@ class Session:
             except BoardError:
                 raise
             except BaseException as error:
-                shown = self._fail(requests[0].command.do, error)
+                shown = self._fail(requests[0].command.do, error, timeout_s)
                 if shown is error:
                     raise
                 raise shown from error
@@ -267,16 +272,16 @@ class Session:
                 self._owner = 0
                 self._spoke = time.monotonic()
 
-    def _fail(self, do: str, error: BaseException) -> BaseException:
-        """Ends the session; the error to raise."""
+    def _fail(self, do: str, error: BaseException, timeout_s: float) -> BaseException:
+        """Ends the session; returns the error to raise."""
         shown: BaseException = error
         if isinstance(error, Ended):
             said = f": {self.log_tail(1)[-300:]}" if self._channel.exit_code(1) else ""
             shown = Unreachable(f"{self.board.name}: the link ended during {do}{said}", hint=error.hint)
         elif isinstance(error, TimeoutError):
-            hint = "give it more time, or look at `edgewright logs`"
-            shown = BoardError(f"{self.board.name} did not finish {do} in time", hint=hint, code=Code.TIMEOUT)
-        elif isinstance(error, EdgewrightError) and error.message:
+            hint = f"close other programs on the board, or look at `edgewright logs {self.board.name}`"
+            shown = TooLate(f"{self.board.name} did not finish {do} within {timeout_s:g} s", hint=hint)
+        elif isinstance(error, EdgewrightError) and error.message and not isinstance(error, Aborted):
             shown = type(error)(f"{self.board.name}: {error.message}", hint=error.hint, code=error.code)
         broken = f"the session with {self.board.name} broke during {do}"
         self._ended = (
@@ -288,24 +293,27 @@ class Session:
         return shown
 
     def _report(self, event: Event) -> None:
-        """An agent's event as a step."""
+        """Reports an agent's event as a step."""
         what, detail = event.what or event.event, event.text or event.detail
         self.progress(
-            Step(board=self.board.name, what=what, detail=detail, done=event.done, total=event.total)
+            ProgressEvent(
+                board=self.board.name, stage=what, detail=detail, done=event.done, total=event.total
+            )
         )
 
     def _ping(self) -> None:
-        """Tells the agent that the host lives, by a command while nobody calls and else by an empty line; a
-        failure shows at the next call."""
-        worded = time.monotonic()
+        """Shows the agent that the host is alive: by a ping command while idle, else by an empty line. A
+        failure is reported by the next call.
+        """
+        last_sign = time.monotonic()
         while not self._stop.wait(self._limits.ping_s / 4):
             try:
                 if self._lock.locked():
-                    if time.monotonic() - worded >= self._limits.ping_s / 2:
-                        worded = time.monotonic()
+                    if time.monotonic() - last_sign >= self._limits.ping_s / 2:
+                        last_sign = time.monotonic()
                         self._exchange.word()
                 elif time.monotonic() - self._spoke >= self._limits.ping_s:
-                    # longer than the silence, so that a dead link is reported as one
+                    # longer than the silence limit, so that a dead link is reported as one
                     self.exchange(commands.Ping(), timeout_s=2 * self._limits.silence_s)
             except (EdgewrightError, TimeoutError):
                 return

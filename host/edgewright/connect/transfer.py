@@ -1,4 +1,4 @@
-"""Uploads and downloads raw bytes on the session's stream, all of them hashed."""
+"""Uploads and downloads raw bytes on the session's stream, and hashes all of them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from edgewright.errors import BoardError, Code, EdgewrightError, ProtocolError
-from edgewright.nouns.progress import Step
+from edgewright.nouns.progress import BYTES, ProgressEvent
 from edgewright.wire import commands
 from edgewright.wire.answers import Event, Part, Result
-from edgewright.wire.commands import UPDATE
+from edgewright.wire.commands import SOON, UPDATE
 from edgewright.wire.request import Body, Request
 from edgewright.wire.stream import Stream
 from edgewright.wire.transport import SLOWEST, Channel
@@ -26,12 +26,12 @@ from edgewright_agent import protocol
 if TYPE_CHECKING:
     from edgewright.connect.session import Session
 
-PART_SECONDS = 600.0  # for a board that hashes what it has of a file
+PART_SECONDS = 600.0  # for a board to hash what it already has of a file
 LEAST_PIECE = 16 * 1024
 STOPPED_SECONDS = 1.0
 REST = 32 * 1024  # bytes in flight that progress does not show
-PIECE_SECONDS = 0.5  # that a piece is on its way, so that progress moves
-AT_ONCE = 32  # files that are asked about without waiting in between
+PIECE_SECONDS = 0.5  # transmission time of a piece, so that progress moves
+AT_ONCE = 32  # files to query without waiting in between
 
 
 def put(session: Session, sources: Sequence[tuple[Path | bytes, str]]) -> list[str]:
@@ -44,37 +44,42 @@ def put(session: Session, sources: Sequence[tuple[Path | bytes, str]]) -> list[s
         except BoardError as error:
             if error.code != Code.BUSY:
                 raise
-            hashes += put_some(session, some)  # another session began with one of them: `part` waits for it
+            hashes += put_some(
+                session, some
+            )  # another session began to send one of them: `part` waits for it
     return hashes
 
 
 def put_some(session: Session, sources: Sequence[tuple[Path | bytes, str]]) -> list[str]:
-    """Two round trips however many files there are: one asks what is there of them, the other ends the last one."""
+    """Uploads any number of files in two round trips: one asks what the board has, the other waits for the last file."""
     with contextlib.ExitStack() as stack:
         files = [(stack.enter_context(opened(source)), label) for source, label in sources]
         digests = [digest(file) for file, _ in files]
-        distinct = dict(zip(digests, files, strict=True))  # the same bytes under two labels are sent once
+        distinct = dict(zip(digests, files, strict=True))  # equal bytes under two labels are sent once
         parts = ask(session, list(distinct))
         puts, rates, total = [], [], 0
+        missing = [size for (_, size), part in zip(distinct, parts, strict=True) if not part.complete]
+        upload, before = Upload(sum(missing)), 0
         for ((sha256, size), (file, label)), part in zip(distinct.items(), parts, strict=True):
-            rate = Rate(session, label, size)
             if part.complete:
-                rate.whole()
+                Rate(session, label, Upload(size)).whole(size)
                 continue
+            rate = Rate(session, label, upload, before)
+            before += size
             offset = resume_at(part, file, size)
             command = commands.Put(sha256=sha256, size=size, offset=offset)
             puts.append(Request(command, sender(file, offset, size, rate)))
             rates.append(rate)
             total += size - offset
         session.exchange_all(puts, timeout_s=PART_SECONDS + total / SLOWEST)
-        for rate in rates:
-            rate.whole()
+        if rates:
+            rates[-1].whole(before)
         session.sent_bytes += total
     return [sha256 for sha256, _ in digests]
 
 
 def ask(session: Session, files: Sequence[tuple[str, int]]) -> list[Part]:
-    """What is on the board of each (sha256, size): the answers of `part`, a round trip for `AT_ONCE` of them."""
+    """What the board has of each (sha256, size): the answers of `part`, in one round trip per `AT_ONCE` files."""
     asked = [Request(commands.Part(sha256=sha256, size=size)) for sha256, size in files]
     return [
         answer
@@ -110,67 +115,88 @@ def digest(file: BinaryIO, limit: int | None = None) -> tuple[str, int]:
 
 
 def resume_at(part: Part, file: BinaryIO, size: int) -> int:
-    """How many bytes on the board are a true beginning of these; 0 when they are not."""
+    """How many bytes on the board match the beginning of the file; 0 if they do not match."""
     if not 0 < part.offset <= size:
         return 0
     return part.offset if digest(file, part.offset)[0] == part.prefix_sha256 else 0
 
 
-class Rate:
-    """Tells the progress callback how much of an upload is done, and how fast it was in the last seconds.
+class Upload:
+    """Files that are sent together.
 
     Args:
-        total: bytes of the file.
+        total: their bytes.
     """
 
-    WINDOW = 10.0  # seconds that the rate is the mean of
-    EVERY = 0.5  # seconds between two words,
-    BYTES = 1024 * 1024  # or so many bytes
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.seen: collections.deque[tuple[float, int]] = collections.deque()
+        self.reported_at, self.reported_bytes = 0.0, 0
 
-    def __init__(self, session: Session, label: str, total: int) -> None:
+
+class Rate:
+    """Reports to the progress callback how much of an upload is done, and its recent speed.
+
+    Args:
+        label: the file's name.
+        upload: all files that are sent together: the report is about them.
+        before: bytes of the files that are sent before this one.
+    """
+
+    WINDOW = 10.0  # seconds over which the rate is averaged
+    EVERY = 0.5  # seconds between two reports,
+    BYTES = 1024 * 1024  # or this many bytes
+
+    def __init__(self, session: Session, label: str, upload: Upload, before: int = 0) -> None:
         self._progress = session.progress
-        self._board, self._label, self._total = session.board.name, label, total
-        self._seen: collections.deque[tuple[float, int]] = collections.deque()
-        self._told, self._named = 0.0, 0
+        self._board, self._label, self._before = session.board.name, label, before
+        self._upload, self._seen = upload, upload.seen
 
     def __call__(self, done: int) -> None:
-        """So many bytes, from the file's start, are there."""
-        now = time.monotonic()
+        """Takes note that `done` bytes from the file's start have arrived."""
+        now, upload = time.monotonic(), self._upload
+        done += self._before
         self._seen.append((now, done))
         while now - self._seen[0][0] > self.WINDOW and len(self._seen) > 2:
             self._seen.popleft()
-        if now - self._told < self.EVERY and done - self._named < self.BYTES:
+        if now - upload.reported_at < self.EVERY and done - upload.reported_bytes < self.BYTES:
             return
-        self._told, self._named = now, done
-        self._tell(done)
+        upload.reported_at, upload.reported_bytes = now, done
+        self._report(done)
 
-    def whole(self) -> None:
-        """The board has all of it, verified."""
-        self._seen.append((time.monotonic(), self._total))
-        self._tell(self._total)
+    def whole(self, done: int) -> None:
+        """Reports that the board has all files, verified, and how many bytes they have."""
+        self._seen.append((time.monotonic(), done))
+        self._report(done)
 
-    def _tell(self, done: int) -> None:
+    def _report(self, done: int) -> None:
         (began, first), (now, _) = self._seen[0], self._seen[-1]
         rate = (done - first) / (now - began) if now - began > self.EVERY else None
         self._progress(
-            Step(
-                board=self._board, what="upload", detail=self._label, done=done, total=self._total, rate=rate
+            ProgressEvent(
+                board=self._board,
+                stage="upload",
+                detail=self._label,
+                done=done,
+                total=self._upload.total,
+                unit=BYTES,
+                rate=rate,
             )
         )
 
 
-def sender(file: BinaryIO, offset: int, size: int, told: Callable[[int], None]) -> Body:
-    """What sends the bytes from `offset` to `size`, exactly."""
+def sender(file: BinaryIO, offset: int, size: int, report: Callable[[int], None]) -> Body:
+    """The body of a request: sends exactly the bytes from `offset` to `size`."""
 
     def send(channel: Channel, silence_s: float, deadline: float) -> None:
         file.seek(offset)
         done, length = offset, LEAST_PIECE
         before, began = channel.taken(), time.monotonic()
 
-        def there() -> int:  # what only lies in this machine's buffers is not there yet
+        def there() -> int:  # bytes in this machine's buffers have not arrived yet
             return min(done, offset + channel.taken() - before) if before else done
 
-        told(done)
+        report(done)
         while done < size:
             piece = file.read(min(length, size - done))
             if not piece:
@@ -179,18 +205,18 @@ def sender(file: BinaryIO, offset: int, size: int, told: Callable[[int], None]) 
             channel.send(piece, silence_s, min(deadline, soon))
             done += len(piece)
             arrived = there()
-            told(arrived)
+            report(arrived)
             worth = (arrived - offset) / (time.monotonic() - began) * PIECE_SECONDS
             length = max(LEAST_PIECE, min(protocol.PIECE, int(worth)))
-        drain(there, size - REST, told, deadline)
+        drain(there, size - REST, report, deadline)
 
     return send
 
 
-def drain(there: Callable[[], int], enough: int, told: Callable[[int], None], deadline: float) -> None:
-    """Tells of what is still on its way, as long as it moves; the last of it is not waited for: the next file follows.
+def drain(there: Callable[[], int], enough: int, report: Callable[[int], None], deadline: float) -> None:
+    """Reports the bytes still in flight as they arrive; does not wait for the last ones, so that the next file can follow.
 
-    A link that stopped is left to whoever waits for the answer.
+    A stalled link is left to the code that waits for the answer.
     """
     last, since = there(), time.monotonic()
     while last < enough and time.monotonic() < min(since + STOPPED_SECONDS, deadline):
@@ -198,11 +224,12 @@ def drain(there: Callable[[], int], enough: int, told: Callable[[int], None], de
         now = there()
         if now > last:
             last, since = now, time.monotonic()
-            told(now)
+            report(now)
 
 
-def get(session: Session, result: Result, destination: Path | None) -> bytes | Path:
+def get(session: Session, result: Result, destination: Path | None, most: int) -> bytes | Path:
     """The contract is `Session.get`."""
+    check_size(session, result, most)
     if destination is None:
         buffer = io.BytesIO()
         fetch(session, result, buffer)
@@ -217,6 +244,28 @@ def get(session: Session, result: Result, destination: Path | None) -> bytes | P
         Path(temporary).unlink(missing_ok=True)
         raise
     return destination
+
+
+def get_file(session: Session, result: Result, most: int) -> BinaryIO:
+    """The contract is `Session.get_file`."""
+    check_size(session, result, most)
+    file = cast(BinaryIO, tempfile.TemporaryFile(prefix="edgewright-"))  # noqa: SIM115 - the caller's, to map or to read
+    try:
+        fetch(session, result, file)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def check_size(session: Session, result: Result, most: int) -> None:
+    """Raises ProtocolError for a result that is larger than what was asked for can be."""
+    if result.size > most:
+        raise ProtocolError(
+            f"{session.board.name}: the board names a result of {result.size} bytes, at most {most} are right here",
+            hint=UPDATE,
+        )
 
 
 def fetch(session: Session, result: Result, file: BinaryIO) -> None:
@@ -236,7 +285,8 @@ def fetch(session: Session, result: Result, file: BinaryIO) -> None:
             )
         stream.raw(result.size, write, deadline)
 
-    command, timeout_s = commands.Get(result=result.result), PART_SECONDS + result.size / SLOWEST
+    command = commands.Get(result=result.result)
+    timeout_s = SOON + result.size / SLOWEST
     session.exchange(command, timeout_s=timeout_s, raw=take)
     if took != result.size or found.hexdigest() != result.sha256:
         raise ProtocolError("the bytes of a result are not those that the board named", hint=UPDATE)

@@ -1,1 +1,1 @@
-"""What a board or this machine lacks, and what to do about it."""
+"""Diagnoses what a board or this machine lacks, and suggests how to fix it."""

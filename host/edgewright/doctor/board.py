@@ -1,11 +1,11 @@
-"""Diagnoses a board: what stops a deployment, with hints."""
+"""Diagnoses a board: problems that would stop a deployment, with hints."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from edgewright.connect.session import Session
-from edgewright.deploy import preflight
+from edgewright.deployments import preflight
 from edgewright.doctor import runtime_availability
 from edgewright.doctor.conditions import doubts
 from edgewright.doctor.runtime_availability import TargetFit
@@ -22,11 +22,11 @@ GUARD_SECONDS = 120.0
 
 
 class Diagnosis(Noun, frozen=True, kw_only=True):
-    """A board's facts, its profile, what can run there and what was found.
+    """A board's facts and profile, the targets that can run there, and the findings.
 
     Attributes:
-        profile: its name, empty where none fits.
-        targets: those of the profile, in its order; empty where its Python is none that wheels are made for.
+        profile: its name; empty if none fits.
+        targets: the profile's targets, in order; empty if there are no wheels for the board's Python.
     """
 
     facts: Facts
@@ -36,12 +36,12 @@ class Diagnosis(Noun, frozen=True, kw_only=True):
 
     @property
     def ready(self) -> bool:
-        """Whether nothing stops a deployment."""
+        """Whether nothing blocks a deployment."""
         return all(finding.level != PROBLEM for finding in self.findings)
 
 
 def guarded(session: Session, install: bool) -> list[Finding]:
-    """Installs or removes the reboot guard; a finding where that did not go well."""
+    """Installs or removes the reboot guard; returns a finding if that failed."""
     answer = session.call(commands.Guard(install=install), timeout_s=GUARD_SECONDS)
     if not install or (answer.guard != "none" and answer.tested):
         return []
@@ -51,10 +51,10 @@ def guarded(session: Session, install: bool) -> list[Finding]:
 
 
 def diagnose(board: Board, facts: Facts, known: Sequence[Finding] = ()) -> Diagnosis:
-    """Looks at the facts of a board as a deployment would, and at what would make its figures doubtful.
+    """Checks a board's facts as a deployment would, and looks for conditions that make its measurements unreliable.
 
     Args:
-        known: findings that came before.
+        known: earlier findings.
     """
     found: list[Finding] = list(known)
     profile: Profile | None = None
@@ -73,7 +73,7 @@ def diagnose(board: Board, facts: Facts, known: Sequence[Finding] = ()) -> Diagn
 
 
 def misfit(facts: Facts, profile: Profile, board: str) -> list[Finding]:
-    """What a deployment would refuse before anything is sent."""
+    """The findings for which a deployment would be refused before anything is sent."""
     try:
         preflight.check_board(facts, profile, board=board)
     except EdgewrightError as error:
@@ -82,15 +82,15 @@ def misfit(facts: Facts, profile: Profile, board: str) -> list[Finding]:
 
 
 def doubtful_profile(board: Board, facts: Facts, profile: Profile) -> list[Finding]:
-    """Whether the board looks like another kind, or like none that is known better than by its architecture."""
+    """A finding if the board looks like another profile, or matches none by more than its architecture."""
     named = by_model(facts)
     if board.profile and named is not None and profile.models and named.name != profile.name:
         message = (
             f"the fleet file says profile {profile.name}, the board says {facts.model}: profile {named.name}"
         )
         return [Finding(level=ADVICE, message=message, hint=how_to_set(board, named.name))]
-    told = not facts.model or "model" in facts.simulated
-    if named is None and not board.profile and not told and facts.arch != "x86_64":
+    identified = not facts.model or "model" in facts.simulated
+    if named is None and not board.profile and not identified and facts.arch != "x86_64":
         message = f"no dedicated profile for {facts.model}: using {profile.name}"
         hint = f"write a profile for it: `edgewright profiles show {profile.name}` shows the keys"
         return [Finding(level=ADVICE, message=message, hint=hint)]

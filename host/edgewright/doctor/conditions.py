@@ -1,13 +1,15 @@
-"""Conditions that make a board slow, full or unable to recover, or its figures unreliable."""
+"""Conditions that make a board slow, full, unable to recover, or its measurements unreliable."""
 
 from __future__ import annotations
 
 from edgewright.measure.validity import HOT_C
 from edgewright.nouns.facts import Facts
-from edgewright.nouns.finding import ADVICE, Finding
+from edgewright.nouns.finding import ADVICE, PROBLEM, Finding
+from edgewright_agent.protocol import SPARE_BYTES, SPARE_INODES
 
 LOW_DISK = 512 * 1024**2
-THROTTLED = (  # bits of `vcgencmd get_throttled`; the same since boot are 16 higher
+LOW_INODES = 1000
+THROTTLED = (  # bits of `vcgencmd get_throttled`; "has occurred since boot" is 16 bits higher
     (0, "too little voltage"),
     (1, "its clock capped"),
     (2, "throttled"),
@@ -18,7 +20,7 @@ VOLTAGE = 1 << 0 | 1 << SINCE_BOOT
 
 
 def doubts(facts: Facts, board: str) -> list[Finding]:
-    """All of them, as advice."""
+    """All such conditions, as advice."""
     found = [
         disk(facts, board),
         throttled(facts),
@@ -31,15 +33,20 @@ def doubts(facts: Facts, board: str) -> list[Finding]:
 
 
 def disk(facts: Facts, board: str) -> Finding | None:
-    """Little of it is free."""
-    if not 0 < facts.disk_free_bytes < LOW_DISK:
+    """The disk is nearly full, of bytes or of inodes."""
+    full = facts.disk_free_bytes < SPARE_BYTES or facts.disk_free_inodes < SPARE_INODES
+    few = facts.disk_free_inodes < LOW_INODES
+    if not facts.disk_known or (facts.disk_free_bytes >= LOW_DISK and not few):
         return None
-    return Finding(level=ADVICE, message=f"only {facts.disk_free_bytes // 1024**2} MiB of disk are free",
-                   hint=f"`edgewright fleet prune {board}` removes old releases")  # fmt: skip
+    left = f"{facts.disk_free_bytes // 1024**2} MiB" if not few else f"{facts.disk_free_inodes} inodes"
+    return Finding(level=PROBLEM if full else ADVICE,
+                   message=f"the disk is full: {left} are free" if full else f"only {left} of disk are free",
+                   hint=f"`edgewright fleet prune {board}` removes old releases"
+                   + ("; or remove small files on the board" if few else ""))  # fmt: skip
 
 
 def throttled(facts: Facts) -> Finding | None:
-    """A Raspberry Pi was short of power or too warm, now or since it was started."""
+    """A Raspberry Pi is or was under-powered or too hot since boot."""
     flags = facts.throttled_flags or 0
     now, before = spoken(flags), spoken(flags >> SINCE_BOOT)
     if not now and not before:
@@ -57,7 +64,7 @@ def spoken(flags: int) -> str:
 
 
 def hot(facts: Facts) -> Finding | None:
-    """The CPU is as warm as where boards begin to throttle."""
+    """The CPU is at the temperature where boards begin to throttle."""
     zones = [zone for zone in facts.thermal if zone.cpu] or list(facts.thermal)
     warmest = max(zones, key=lambda zone: zone.temperature_c, default=None)
     if warmest is None or warmest.temperature_c < HOT_C:
@@ -67,7 +74,7 @@ def hot(facts: Facts) -> Finding | None:
 
 
 def power_mode(facts: Facts) -> Finding | None:
-    """A Jetson is in a mode that takes cores or clocks away."""
+    """A Jetson is in a power mode that disables cores or lowers clocks."""
     if not facts.power_mode or facts.power_mode.startswith("MAXN"):
         return None
     return Finding(level=ADVICE, message=f"power mode: {facts.power_mode}; cores and clocks depend on it",
@@ -75,7 +82,7 @@ def power_mode(facts: Facts) -> Finding | None:
 
 
 def governor(facts: Facts) -> Finding | None:
-    """The clock follows the load."""
+    """The CPU clock varies with the load."""
     if not facts.governor or facts.governor == "performance":
         return None
     return Finding(level=ADVICE, message=f"governor: {facts.governor}; latency depends on it",
@@ -83,7 +90,7 @@ def governor(facts: Facts) -> Finding | None:
 
 
 def guard(facts: Facts, board: str) -> Finding | None:
-    """Nothing ends a cut-short trial after a reboot."""
+    """Nothing would end an interrupted trial after a reboot."""
     if facts.guard not in ("", "none"):
         return None
     return Finding(level=ADVICE, message="no reboot guard: a trial cut by a power failure is reverted at the next session",

@@ -1,4 +1,4 @@
-"""Decides which targets of its profile a board can run, with what it has or with a wheel that fits it."""
+"""Decides which targets of its profile a board can run, with an installed runtime or with a wheel that fits."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from edgewright.runtimes.wheel_tags import wheel_host
 
 
 class TargetFit(Noun, frozen=True, kw_only=True):
-    """What a board has, or would get, to run a target.
+    """The runtime that a board has, or would get, for a target.
 
     Attributes:
         target: its name.
-        runtime: distribution and version, such as `onnxruntime 1.32.0`; empty: nothing runs it there.
-        there: whether the board has it already.
-        why: what the board's system lacks, where there is no runtime.
+        runtime: distribution and version, such as `onnxruntime 1.32.0`; empty if nothing can run the target there.
+        there: whether the board already has it.
+        why: what the board's system lacks, if there is no runtime.
     """
 
     target: str
@@ -36,7 +36,7 @@ def target_fits(facts: Facts, profile: Profile) -> tuple[TargetFit, ...]:
     """The targets of a profile, in its order.
 
     Raises:
-        EdgewrightError: `runtime-unsupported`, no wheels are made for the board's kind of Python.
+        EdgewrightError: `runtime-unsupported`, there are no wheels for the board's kind of Python.
     """
     names = [name for name in profile.targets if name in targets.names()]
     wheels = compatibility.possible(facts, names)
@@ -54,7 +54,7 @@ def target_fits(facts: Facts, profile: Profile) -> tuple[TargetFit, ...]:
 
 
 def refusal(facts: Facts, name: str) -> EdgewrightError:
-    """The error of a target that a board has no runtime of, and that no wheel gives it."""
+    """The error for a target that the board has no runtime for, installed or as a wheel."""
     target = targets.load(name)
     if not target.runtimes:
         return system_only(facts, target, {})
@@ -62,7 +62,7 @@ def refusal(facts: Facts, name: str) -> EdgewrightError:
 
 
 def findings(facts: Facts, fits: Sequence[TargetFit]) -> list[Finding]:
-    """What to know about the runtimes of a board."""
+    """The findings about a board's runtimes."""
     if not any(one.runtime for one in fits):
         problem = compatibility.nothing(facts, [one.target for one in fits])
         return [Finding(level=PROBLEM, message=f"no runtime runs here: {problem.message}", hint=problem.hint)]
@@ -82,7 +82,7 @@ def findings(facts: Facts, fits: Sequence[TargetFit]) -> list[Finding]:
 
 
 def own(facts: Facts, fits: Sequence[TargetFit]) -> list[Finding]:
-    """What the wheels need of the board's own Python and do not find there; a problem where nothing else runs."""
+    """Findings about what the wheels need from the board's own Python but do not find; a problem if nothing else runs."""
     found = []
     wheels = compatibility.possible(facts, [one.target for one in fits if one.runtime and not one.there])
     for row in wheels.values():
@@ -95,7 +95,7 @@ def own(facts: Facts, fits: Sequence[TargetFit]) -> list[Finding]:
 
 
 def instead(facts: Facts, missing: TargetFit) -> str:
-    """What to do about a target that has no wheel."""
+    """The hint for a target that has no wheel."""
     arch = userland(facts)
     if arch in NARROW and arch != facts.arch:
         return f"the system is a 32-bit one ({arch}) under a 64-bit kernel ({facts.arch}): a 64-bit system runs these"

@@ -1,8 +1,8 @@
 """Simulated boards on this machine: real SSH servers on loopback, in a fleet file like any other boards.
 
-up(...)     starts a lab, or starts again what of it does not run any more
-down()      ends exactly its processes and removes everything of it
-listing()   the boards of all labs, and which are alive
+up(...)     starts a lab, or restarts those of its boards that stopped
+down()      ends its processes, and only those, and removes all of its files
+listing()   lists the boards of all labs, and which are alive
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edgewright.lab.emulation import userland
 from edgewright.lab.registry import registration, state
 from edgewright.lab.registry.state import LabError, LabRecord
 from edgewright.nouns.base import Noun
-from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.nouns.progress import Progress, ProgressEvent, silent
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 MAX_BOARDS = 200
@@ -28,13 +28,13 @@ class LabBoard(Noun, frozen=True, kw_only=True):
     """One simulated board.
 
     Attributes:
-        machine: it is a whole emulated machine.
-        suite: Debian suite of an emulated board's arm64 userland; empty: it is of this machine's kind.
-        server: `openssh`, or `built-in` where there is no sshd.
+        machine: it is a fully emulated machine.
+        suite: Debian suite of an emulated board's arm64 userland; empty if it is not emulated.
+        server: `openssh`, or `built-in` if there is no sshd.
         isolated: it has its own passwd entry and home, and does not see the developer's.
-        folder: everything of the board on this machine; `root` is its root folder, as this machine sees it.
-        identity: the private key that it lets in.
-        pid: its server's process.
+        folder: all files of the board on this machine; `root` is its root folder, as this machine sees it.
+        identity: the private key that it accepts.
+        pid: process id of its server.
     """
 
     lab: str
@@ -70,24 +70,24 @@ def up(
     mirror: str | None = None,
     progress: Progress = silent,
 ) -> list[LabBoard]:
-    """Starts `count` boards called `<name>-1`, `<name>-2`, ... and adds them to the fleet file, pinned.
+    """Starts `count` boards named `<name>-1`, `<name>-2`, ... and adds them to the fleet file, pinned.
 
-    A lab that runs already is left as it is; those of its boards that do not run any more are started again
-    with all that is in their homes, as after a power cut. A start that fails half-way is undone.
+    A lab that is already running is left as it is; those of its boards that stopped are restarted with their
+    homes intact, as after a power cut. A start that fails half-way is undone.
 
     Args:
-        profiles: what the boards pose as, in turn; none: they are what this machine is.
+        profiles: the kinds of board to simulate, in turn; by default this machine's own kind.
         python: absolute path of the boards' Python; by default the `python3` that a login finds.
         sshd: path of an sshd, or `built-in`; by default this machine's sshd, else the built-in server.
         suite: emulate arm64 boards with this Debian suite's userland (`userland.SUITES`).
-        machine: emulate whole machines, each with its own kernel.
+        machine: emulate complete machines, each with its own kernel.
         mirror: address of a Debian archive for it; by default this machine's own.
-        isolate: give each board its own view of the file system, where this machine allows it.
+        isolate: give each board its own view of the file system, if this machine allows it.
 
     Raises:
         UsageError, LabError: bad name or count; unknown Python; a running lab of another shape;
             no server starts.
-        ConfigError: unknown profile; the fleet has a board of such a name already.
+        ConfigError: unknown profile; the fleet already has a board with such a name.
     """
     if not sys.platform.startswith("linux"):
         raise LabError(
@@ -99,14 +99,14 @@ def up(
         )
     if not 0 < count <= MAX_BOARDS:
         raise UsageError(f"the number of boards must be 1 to {MAX_BOARDS}: {count}")
-    if suite:  # before the lock: it may take minutes
+    if suite:  # before taking the lock, as it may take minutes
         provisioning.check_tools(machine)
         userland.ready(suite, mirror, progress, machine=machine)
     with state.lock():
         existing = state.load(name)
         if existing is not None and existing.ready:
             return again(existing, count, fleet_path, profiles, (suite, machine), progress)
-        provisioning.remove(name)  # what an interrupted start left
+        provisioning.remove(name)  # left by an interrupted start
         lab = provisioning.plan(count, fleet_path, profiles, python, name, sshd, suite, machine)
         registration.check(fleet_path, (board.name for board in lab.boards))
         try:
@@ -124,14 +124,14 @@ def down(name: str | None = None, *, progress: Progress = silent) -> list[str]:
         The names of the boards that were removed.
 
     Raises:
-        LabError: there is no such lab, or a process of it does not end.
+        LabError: there is no such lab, or one of its processes does not end.
     """
     with state.lock():
         if name is not None and name not in state.names():
             raise LabError(f"no such lab: {name}", hint="`edgewright lab list` names them", code=Code.NO_LAB)
         gone: list[str] = []
         for lab in [name] if name is not None else state.names():
-            progress(Step(what="lab", detail=f"stop {lab}"))
+            progress(ProgressEvent(stage="lab", detail=f"stop {lab}"))
             gone += provisioning.remove(lab)
         return gone
 
@@ -142,7 +142,7 @@ def listing() -> list[LabBoard]:
 
 
 def shown(lab: LabRecord) -> list[LabBoard]:
-    """A record's boards as they are now."""
+    """The current state of a record's boards."""
     return [
         LabBoard(
             lab=lab.name, name=board.name, address=registration.ADDRESS, port=board.port, user=board.user,
@@ -163,7 +163,7 @@ def again(
     kind: tuple[str, bool],
     progress: Progress,
 ) -> list[LabBoard]:
-    """A lab that was started before: what does not run any more is started again."""
+    """Restarts the boards that stopped in a lab that was started before."""
     posed = [profiles[index % len(profiles)] for index in range(count)] if profiles else []
     same = not posed or posed == [board.profile for board in lab.boards]
     same = same and all((board.suite, board.machine) == kind for board in lab.boards)
@@ -174,5 +174,5 @@ def again(
             code=Code.LAB_EXISTS,
         )
     if all(provisioning.is_alive(lab.name, board) for board in lab.boards):
-        progress(Step(what="lab", detail=f"{lab.name} is running already"))
+        progress(ProgressEvent(stage="lab", detail=f"{lab.name} is running already"))
     return shown(provisioning.realise(lab, progress))

@@ -1,7 +1,7 @@
-"""The demo: the main job on three simulated boards, with releases that are bad in different ways.
+"""The demo: the main workflow on three simulated boards, with releases that are bad in different ways.
 
-A small digits classifier is deployed (v1), measured, then a version that was fine-tuned wrongly (v2), a file with one
-corrupted weight (v3) and a good one (v4) follow, and in the end v1 is put back. On each board a separate process
+It deploys a small digits classifier (v1) and measures it, then tries a badly fine-tuned version (v2), a file with one
+corrupted weight (v3) and a good version (v4), and finally rolls back to v1. On each board a separate process
 reads `current` throughout, as an application would.
 """
 
@@ -31,10 +31,10 @@ from edgewright.config import profiles
 from edgewright.config import project as projects
 from edgewright.config.home import folder
 from edgewright.connect.session import open_session
-from edgewright.deploy.bench import Bench, BenchRequest
-from edgewright.deploy.deployment import deploy
-from edgewright.deploy.request import DeployRequest
-from edgewright.deploy.rollback import RollbackRequest, rollback
+from edgewright.deployments.bench import Bench, BenchRequest
+from edgewright.deployments.deployment import deploy
+from edgewright.deployments.request import DeployRequest
+from edgewright.deployments.rollback import RollbackRequest, rollback
 from edgewright.errors import Code, EdgewrightError
 from edgewright.lab import boards as lab
 from edgewright.lab import reader
@@ -45,7 +45,7 @@ from edgewright.nouns.board import Fleet
 from edgewright.nouns.measurement import QUICK, Measurement
 from edgewright.nouns.model_input import CalibrationData, ModelInput
 from edgewright.nouns.outcome import COMMITTED, REFUSED, BoardOutcome
-from edgewright.nouns.progress import Progress, Step
+from edgewright.nouns.progress import Progress, ProgressEvent
 from edgewright.nouns.project import Project
 from edgewright.precisions import EXACT
 from edgewright.store.artifacts import entry, load
@@ -53,15 +53,15 @@ from edgewright.store.history import History
 
 NAME = "demo"
 MODEL = "digits"
-PROFILES = ("pi4b", "jetson-orin-nano", "generic-x86_64")  # tflite, onnxruntime, openvino
-PLAUSIBLE = (1e-4, 10.0)  # magnitudes of a weight
+PROFILES = ("pi4b", "jetson-orin-nano", "generic-x86_64")  # they use tflite, onnxruntime and openvino
+PLAUSIBLE = (1e-4, 10.0)  # plausible magnitudes of a weight
 
 
 class Act(Noun, frozen=True, kw_only=True):
     """One step of the demo.
 
     Attributes:
-        expected: the outcome that every board should have; `ok` says whether it had.
+        expected: the outcome that every board should have; `ok` tells whether they all did.
         seconds: from the demo's start to this act's end.
     """
 
@@ -74,7 +74,7 @@ class Act(Noun, frozen=True, kw_only=True):
 
 
 class Sighting(Noun, frozen=True, kw_only=True):
-    """What `current` was on a board from a moment on, as its reader saw it."""
+    """The state of `current` on a board from a moment on, as its reader saw it."""
 
     board: str
     seconds: float
@@ -83,7 +83,7 @@ class Sighting(Noun, frozen=True, kw_only=True):
 
 
 class DemoReport(Noun, frozen=True, kw_only=True):
-    """All of the demo. `ok`: every act ended as it should, and no reader ever saw a broken `current`."""
+    """The whole demo's report. `ok`: every act ended as expected, and no reader ever saw a broken `current`."""
 
     acts: tuple[Act, ...]
     timeline: tuple[Sighting, ...]
@@ -93,19 +93,19 @@ class DemoReport(Noun, frozen=True, kw_only=True):
 
 
 def data_folder() -> Path:
-    """Where the digits are: beside this file in a wheel, in `examples/` in a checkout."""
+    """The folder of the digits: next to this file in a wheel, in `examples/` in a checkout."""
     here = Path(__file__).parent / "digits"
     return here if here.is_dir() else Path(__file__).parents[3] / "examples" / "digits"
 
 
 def demo(*, keep: bool, progress: Progress, on_act: Callable[[Act], None]) -> DemoReport:
-    """Runs the demo and removes its boards, unless `keep`; those that an earlier one left go first.
+    """Runs the demo and removes its boards, unless `keep`; boards left by an earlier demo are removed first.
 
     Args:
-        on_act: called with each act as it ends.
+        on_act: called with each act when it ends.
 
     Raises:
-        EdgewrightError: the digits are not there, or another demo is at work.
+        EdgewrightError: the digits are missing, or another demo is running.
     """
     with alone():
         return played(keep, progress, on_act)
@@ -113,7 +113,7 @@ def demo(*, keep: bool, progress: Progress, on_act: Callable[[Act], None]) -> De
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """One demo at a time, as its boards have fixed names; the lock frees itself with the process."""
+    """Allows one demo at a time, as its boards have fixed names; the lock ends with the process."""
     descriptor = os.open(folder("demo") / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -127,7 +127,7 @@ def alone() -> Iterator[None]:
 
 
 def played(keep: bool, progress: Progress, on_act: Callable[[Act], None]) -> DemoReport:
-    """As `demo`, which keeps others out."""
+    """As `demo`, once the lock is held."""
     data = data_folder()
     if not (data / "digits-v1.keras").is_file():
         raise EdgewrightError(
@@ -142,7 +142,7 @@ def played(keep: bool, progress: Progress, on_act: Callable[[Act], None]) -> Dem
         with Readers(made) as readers, Workers(folder("logs") / "convert.log") as workers:
             play = Play(fleets.load(fleet_path), data, begun, progress, on_act, workers)
             play.all()
-            time.sleep(10 * reader.INTERVAL_SECONDS)  # the last change is seen too
+            time.sleep(10 * reader.INTERVAL_SECONDS)  # so that the readers see the last change too
             timeline = readers.timeline()
     finally:
         if not keep:
@@ -180,7 +180,7 @@ class Play:
         self.acts: list[Act] = []
 
     def all(self) -> None:
-        """Every act; one that ends otherwise than expected does not stop the next."""
+        """Plays every act; one with an unexpected end does not stop the next."""
         self.deploy("v1: int8, calibrated on 128 real images", "1", COMMITTED)
         self.bench("bench: what runs now, measured on its own")
         self.deploy("v2: fine-tuned wrongly, answers as its own source does", "2", REFUSED)
@@ -195,7 +195,7 @@ class Play:
         outcomes: list[BoardOutcome],
         measurements: list[Measurement] | None = None,
     ) -> None:
-        """Keeps an act and tells it."""
+        """Records an act and reports it."""
         act = Act(
             title=title,
             expected=expected,
@@ -208,7 +208,7 @@ class Play:
         self.on_act(act)
 
     def request(self, version: str) -> DeployRequest:
-        """What every deployment of the demo has in common."""
+        """The request that every deployment of the demo shares."""
         model = ModelInput(
             source=self.data / f"digits-v{version}.keras", name=MODEL, calibration=self.calibration(),
             evaluation=self.project.resolve(self.project.file.evaluation),
@@ -231,7 +231,7 @@ class Play:
         )
 
     def corrupted(self, title: str, version: str) -> None:
-        """Deploys files of which one weight was changed behind the converter's back."""
+        """Deploys files in which one weight was changed after conversion."""
         outcomes = []
         model = ModelInput(source=self.data / "digits-v4.keras", calibration=self.calibration())
         for board in self.fleet.boards.values():
@@ -248,17 +248,17 @@ class Play:
         self.end(title, REFUSED, outcomes)
 
     def bench(self, title: str) -> None:
-        """Measures what runs on each board."""
+        """Measures the current release on each board."""
         run = Bench(BenchRequest(model=MODEL, protocol=QUICK, accelerator="cpu"))
         found: list[Measurement] = []
         for board in self.fleet.boards.values():
-            self.progress(Step(what="bench", board=board.name))
+            self.progress(ProgressEvent(stage="bench", board=board.name))
             with open_session(board, self.fleet, progress=self.progress) as session:
                 found += run.on_board(board, session, self.progress)
         self.end(title, "", [], found)
 
     def rollback(self, title: str) -> None:
-        """Puts the version before back."""
+        """Rolls back to the previous version."""
         request = RollbackRequest(fleet=self.fleet, boards=tuple(self.fleet.boards.values()), model=MODEL)
         self.end(title, COMMITTED, rollback(request, history=self.history, progress=self.progress))
 
@@ -266,7 +266,7 @@ class Play:
 def corrupt(artifact: Artifact, target: Path) -> Artifact:
     """A copy of an artifact in which the top bit of one weight's exponent is flipped, with a manifest that fits the file.
 
-    So neither the transport's hashes nor the store's can notice: only the answers can.
+    The hashes of transport and store match, so only the outputs reveal it.
     """
     manifest = artifact.manifest
     target.mkdir()
@@ -285,7 +285,7 @@ def corrupt(artifact: Artifact, target: Path) -> Artifact:
 
 
 def middle_weight(data: bytearray) -> int:
-    """Offset of the middle one of the longest run of little-endian 32-bit floats that look like weights."""
+    """Offset of the middle value of the longest run of little-endian 32-bit floats that look like weights."""
     best, start = (0, 0), 0
     count = len(data) // 4
     for index, (value,) in enumerate(struct.iter_unpack("<f", data[: count * 4])):
@@ -298,7 +298,7 @@ def middle_weight(data: bytearray) -> int:
 
 
 class Readers:
-    """A process a board that reads `current` while the block runs."""
+    """One process per board that reads `current` during the block."""
 
     def __init__(self, made: list[LabBoard]) -> None:
         self._made = made
@@ -327,7 +327,7 @@ class Readers:
             process.wait()
 
     def timeline(self) -> tuple[Sighting, ...]:
-        """What they saw, board by board; they end first."""
+        """The readers' observations, board by board; stops the readers first."""
         self.stop()
         found = []
         for board, file in zip(self._made, self._files, strict=True):

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from edgewright.lab.registry.state import LabError
 
-BOARD_PATH = "/usr/local/bin:/usr/bin:/bin"  # what a login over sshd gets
+BOARD_PATH = "/usr/local/bin:/usr/bin:/bin"  # the PATH of a login over sshd
 OLDEST = (3, 6)
 
 
 def choose(python: str | None) -> str | None:
-    """The absolute path that the fleet file must name, or None where a board's own `python3` will do.
+    """The absolute path for the fleet file, or None if a board's own `python3` will do.
 
     Raises:
         LabError: it is not a Python, or it is too old.
@@ -34,7 +34,7 @@ def choose(python: str | None) -> str | None:
 
 @cache
 def folders(python: str | None) -> list[Path]:
-    """The folders that a Python needs at run time: what a board must see of it."""
+    """The folders that a Python needs at run time, which a board must be able to see."""
     if python is None:
         return []
     answer = ask(
@@ -50,7 +50,7 @@ def folders(python: str | None) -> list[Path]:
 
 
 def ask(python: Path, program: str) -> str:
-    """What a Python prints when it runs a program."""
+    """Runs a program with a Python and returns its output."""
     hint = "give the absolute path of a python3 that runs on this machine"
     if not os.access(python, os.X_OK) or python.is_dir():
         raise LabError(f"no such python: {python}", hint=hint)

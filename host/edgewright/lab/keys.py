@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def make(path: Path) -> str:
-    """Writes a new key pair to `path` and `path`.pub, in OpenSSH's formats, unless it is there already.
+    """Writes a new key pair to `path` and `path`.pub, in OpenSSH's formats, unless it exists already.
 
     Returns:
         The public key as `<type> <base64>`.
@@ -29,7 +29,7 @@ def make(path: Path) -> str:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Writes a file that its owner alone may read, whatever the umask: ssh refuses any other key file."""
+    """Writes a file that only its owner can read, whatever the umask: ssh refuses any other key file."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)

@@ -1,6 +1,6 @@
-"""Finds, watches and ends the processes of simulated boards, and no others.
+"""Finds, watches and ends the processes of simulated boards, and only those.
 
-A process id alone is never trusted: it may have been given to another program since.
+A process id alone is never trusted: another program may have been given it since.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ LIMIT_SECONDS = 10.0
 
 
 class Process(NamedTuple):
-    """A process id and what tells it from an earlier or later process of that id."""
+    """A process id, and what distinguishes this process from others that have or had the same id."""
 
     pid: int
     started: str
 
 
 def started(pid: int) -> str:
-    """Boot id and start time in clock ticks of a process; empty when there is none, or a zombie only."""
+    """Boot id and start time (clock ticks) of a process; empty if there is none, or only a zombie."""
     try:
         fields = stat(pid)
         boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
@@ -35,12 +35,12 @@ def started(pid: int) -> str:
 
 
 def stat(pid: int) -> list[str]:
-    """The fields of a process's `stat` behind its name, which may be any bytes. Raises OSError: it has ended."""
+    """The fields of a process's `stat` after its name, which may contain any bytes. Raises OSError if it has ended."""
     return (PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].decode("ascii").split()
 
 
 def arguments(pid: int) -> bytes:
-    """The words that a process was started with, each ended by a NUL; empty where it has ended."""
+    """The arguments of a process, each followed by a NUL; empty if it has ended."""
     try:
         return (PROC / str(pid) / "cmdline").read_bytes()
     except OSError:
@@ -48,20 +48,20 @@ def arguments(pid: int) -> bytes:
 
 
 def alive(process: Process) -> bool:
-    """Whether that very process still runs."""
+    """Whether that same process is still running."""
     return bool(process.started) and started(process.pid) == process.started
 
 
 def names(pid: int, folder: Path) -> bool:
-    """Whether a process was started with a file of that folder among its arguments."""
+    """Whether a file of that folder is among the arguments of a process."""
     return os.fsencode(folder) + b"/" in arguments(pid)
 
 
 def members(servers: Mapping[Path, Process]) -> dict[Path, set[Process]]:
-    """The processes of each board, by its folder: its server, its sessions, and what they left running.
+    """The processes of each board, by its folder: its server, its sessions, and processes that they left running.
 
-    An isolated board's processes see its folder among their mounts, the others have its home in their
-    environment; a server's descendants belong to it in any case.
+    Processes of an isolated board have its folder among their mounts; others have its home in their
+    environment. A server's descendants belong to it in any case.
     """
     found: dict[Path, set[Process]] = {folder: set() for folder in servers}
     owners = {server.pid: folder for folder, server in servers.items() if alive(server)}
@@ -74,19 +74,19 @@ def members(servers: Mapping[Path, Process]) -> dict[Path, set[Process]]:
 
 
 def table() -> dict[int, int]:
-    """Every process of this machine and its parent."""
+    """Every process of this machine, with its parent."""
     parents = {}
     for entry in PROC.iterdir():
         if entry.name.isdigit():
             try:
                 parents[int(entry.name)] = int(stat(int(entry.name))[1])
-            except (OSError, IndexError):  # it has just ended, or is hidden from us
+            except (OSError, IndexError):  # it has just ended, or is hidden from this user
                 continue
     return parents
 
 
 def by_descent(pid: int, parents: Mapping[int, int], owners: Mapping[int, Path]) -> Path | None:
-    """The folder of the server that a process descends from."""
+    """The folder of the board whose server a process descends from."""
     seen: set[int] = set()
     while pid and pid not in seen:
         if pid in owners:
@@ -97,12 +97,12 @@ def by_descent(pid: int, parents: Mapping[int, int], owners: Mapping[int, Path])
 
 
 def by_traces(pid: int, folders: Iterable[Path]) -> Path | None:
-    """The folder that a process has among its mounts, or whose `home` is its HOME."""
+    """The board folder that a process has among its mounts, or whose `home` is its HOME."""
     entry = PROC / str(pid)
     try:
         isolated = (entry / "ns/mnt").readlink() != (PROC / "self/ns/mnt").readlink()
         text = (entry / ("mountinfo" if isolated else "environ")).read_bytes()
-    except OSError:  # gone, or another user's
+    except OSError:  # it has ended, or belongs to another user
         return None
     words = (
         {field for line in text.splitlines() for field in line.split()}
@@ -122,13 +122,13 @@ def escaped(path: Path) -> bytes:
 
 
 def end(servers: Mapping[Path, Process]) -> list[Process]:
-    """Ends all processes of the boards: asks first, then kills; looks again until none is left.
+    """Ends all processes of the boards: with SIGTERM, then SIGKILL, until none is left.
 
     Returns:
-        Those that were still there after `LIMIT_SECONDS`.
+        Those that are still running after `LIMIT_SECONDS`.
     """
     begun = time.monotonic()
-    stop(server for server in servers.values() if alive(server))  # first, or new sessions keep coming
+    stop(server for server in servers.values() if alive(server))  # servers first, or new sessions keep coming
     while True:
         left = [one for group in members(servers).values() for one in group]
         waited = time.monotonic() - begun
@@ -139,7 +139,7 @@ def end(servers: Mapping[Path, Process]) -> list[Process]:
 
 
 def stop(processes: Iterable[Process], number: int = signal.SIGTERM) -> None:
-    """Sends a signal to each process that is still the one that was meant."""
+    """Sends a signal to each process, if its id still belongs to the same process."""
     for process in processes:
         if alive(process):
             try:

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgewright.config import home
-from edgewright.config import profiles as known_profiles
+from edgewright.config import home, profiles
 from edgewright.lab import interpreter, keys, processes, spoofed_facts
 from edgewright.lab.emulation import isolation, userland, userland_board
 from edgewright.lab.processes import Process
@@ -21,13 +20,13 @@ from edgewright.lab.registry.state import BoardRecord, LabError, LabRecord
 from edgewright.lab.servers import builtin, openssh
 from edgewright.lab.servers import machine as machines
 from edgewright.lab.servers.openssh import PortTakenError
-from edgewright.nouns.progress import Progress, Step
+from edgewright.nouns.progress import Progress, ProgressEvent
 
 BUILT_IN = "built-in"
 OPENSSH = "openssh"
 EMULATED_SSHD = "/usr/sbin/sshd"  # in the userland
 PARALLEL = 8
-ATTEMPTS = 5  # ports that are tried when other programs take the chosen one first
+ATTEMPTS = 5  # attempts with other ports if programs take the chosen one first
 
 
 def plan(
@@ -40,9 +39,9 @@ def plan(
     suite: str = "",
     machine: bool = False,
 ) -> LabRecord:
-    """A new lab, nothing of it made yet. Raises LabError, or ConfigError for an unknown profile."""
+    """The plan of a new lab; creates nothing. Raises LabError, or ConfigError for an unknown profile."""
     for profile in posed:
-        known_profiles.load(profile)
+        profiles.load(profile)
     if suite:
         sshd, chosen = EMULATED_SSHD, None
         if python is not None:
@@ -69,7 +68,7 @@ def plan(
 
 
 def check_tools(machine: bool) -> None:
-    """Raises LabError where emulated boards, or whole emulated machines, cannot run on this machine."""
+    """Raises LabError if this machine cannot run emulated boards, or fully emulated machines."""
     if machine:
         machines.tools()
     else:
@@ -77,7 +76,7 @@ def check_tools(machine: bool) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on, all different."""
+    """Distinct loopback ports that nothing listens on."""
     sockets = [socket.create_server((registration.ADDRESS, 0)) for _ in range(count)]
     try:
         return [int(one.getsockname()[1]) for one in sockets]
@@ -87,21 +86,21 @@ def free_ports(count: int) -> list[int]:
 
 
 def prepare(lab: LabRecord, isolate: bool) -> LabRecord:
-    """Makes keys, homes and facts; the record then says whether the boards are isolated."""
+    """Creates keys, homes and facts; the returned record states whether the boards are isolated."""
     keys.make(state.identity(lab.name))
     for board in lab.boards:
         folder = state.board_folder(lab.name, board.name)
         home.made(folder)
         (folder / "home").mkdir(mode=0o700)
         host_key = keys.make(folder / "host_key")
-        profile = known_profiles.load(board.profile) if board.profile else None
+        profile = profiles.load(board.profile) if board.profile else None
         serial = spoofed_facts.serial(host_key)
-        told = (
+        substitutes = (
             spoofed_facts.emulated_facts(profile, machine=board.machine)
             if board.suite
             else spoofed_facts.facts(profile, serial)
         )
-        spoofed_facts.write(registration.root(lab.name, board), told)
+        spoofed_facts.write(registration.root(lab.name, board), substitutes)
         isolation.write_accounts(folder)
         image = userland.ready(board.suite, machine=board.machine) if board.suite else None
         if image is not None and board.machine:
@@ -115,7 +114,7 @@ def prepare(lab: LabRecord, isolate: bool) -> LabRecord:
 
 
 def settle(lab: LabRecord, isolate: bool) -> list[BoardRecord]:
-    """The boards, each with the best server that this machine allows and the user that it lets in."""
+    """Decides each board's server, the best that this machine allows, and the user that it accepts."""
     first = lab.boards[0]
     if first.server == BUILT_IN:
         return list(lab.boards)
@@ -129,13 +128,13 @@ def settle(lab: LabRecord, isolate: bool) -> list[BoardRecord]:
         return [msgspec.structs.replace(board, isolated=True) for board in lab.boards]
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # sshd lets in nobody without a passwd entry
+    except KeyError:  # sshd accepts only users with a passwd entry
         return [msgspec.structs.replace(board, server=BUILT_IN) for board in lab.boards]
     return [msgspec.structs.replace(board, user=user) for board in lab.boards]
 
 
 def realise(lab: LabRecord, progress: Progress) -> LabRecord:
-    """Starts every board that does not run, and enters all of them in the fleet file."""
+    """Starts every board that is not running, and adds all of them to the fleet file."""
     public = keys.make(state.identity(lab.name))
     pool = ThreadPoolExecutor(PARALLEL)
     try:
@@ -147,7 +146,16 @@ def realise(lab: LabRecord, progress: Progress) -> LabRecord:
             boards = tuple(begun if one.name == begun.name else one for one in lab.boards)
             lab = msgspec.structs.replace(lab, boards=boards)
             state.save(lab)
-            progress(Step(what="start", board=begun.name, detail=begun.server, done=done, total=len(waiting)))
+            progress(
+                ProgressEvent(
+                    stage="start",
+                    board=begun.name,
+                    detail=begun.server,
+                    done=done,
+                    total=len(waiting),
+                    unit="boards",
+                )
+            )
     finally:
         pool.shutdown(cancel_futures=True)
     host_keys = {
@@ -157,7 +165,7 @@ def realise(lab: LabRecord, progress: Progress) -> LabRecord:
 
 
 def ensure(lab: LabRecord, board: BoardRecord, public: str) -> BoardRecord:
-    """Starts a board's server unless it runs; the record of the running board."""
+    """Starts a board's server unless it is running; returns the record of the running board."""
     server = process_of(lab.name, board)
     if server is not None:
         return msgspec.structs.replace(board, pid=server.pid, started=server.started)
@@ -166,7 +174,7 @@ def ensure(lab: LabRecord, board: BoardRecord, public: str) -> BoardRecord:
         try:
             if board.machine:
                 machines.write_config(folder, public)
-                profile = known_profiles.load(board.profile) if board.profile else None
+                profile = profiles.load(board.profile) if board.profile else None
                 pid = machines.start(lab.name, board, userland.ready(board.suite, machine=True), profile)
             elif board.server == OPENSSH:
                 view = openssh.view_of(lab.name, board, interpreter.folders(board.python))
@@ -182,7 +190,7 @@ def ensure(lab: LabRecord, board: BoardRecord, public: str) -> BoardRecord:
 
 
 def process_of(lab: str, board: BoardRecord) -> Process | None:
-    """The board's running server: the recorded one, or one whose start ended before it was recorded."""
+    """The board's running server: the recorded one, or one whose start was interrupted before it was recorded."""
     recorded = Process(board.pid, board.started)
     if processes.alive(recorded):
         return recorded
@@ -195,12 +203,12 @@ def process_of(lab: str, board: BoardRecord) -> Process | None:
 
 
 def is_alive(lab: str, board: BoardRecord) -> bool:
-    """Whether the board's server runs."""
+    """Whether the board's server is running."""
     return process_of(lab, board) is not None
 
 
 def remove(name: str) -> list[str]:
-    """Ends a lab's processes, then removes its fleet entries, pins and folders; the names of its boards."""
+    """Ends a lab's processes, then removes its fleet entries, pins and folders; returns the names of its boards."""
     lab = state.load(name)
     if lab is not None:
         servers = {

@@ -1,9 +1,9 @@
-"""Reads `current` again and again, as an application would: `python reader.py ROOT NAME`.
+"""Reads `current` repeatedly, as an application would: `python reader.py ROOT NAME`.
 
 Reads `<ROOT>/models/<NAME>/current` every 20 ms and prints a line `<seconds> <version> <artifact>` when the
-answer changes: seconds since the start, the release's version, the manifest's sha256 (its first 12 digits).
-`absent -` says that there is no release; `broken <reason>` that a file which the manifest names is missing or
-has another size. Standard library alone; ends with SIGTERM.
+result changes: seconds since the start, the release's version, the manifest's sha256 (its first 12 digits).
+`absent -` means that there is no release; `broken <reason>` that a file listed in the manifest is missing or
+has another size. Uses the standard library only; ends with SIGTERM.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ INTERVAL_SECONDS = 0.02
 def read(folder: Path) -> tuple[str, str]:
     """Version and artifact behind the link `current` in a model's folder."""
     try:
-        release = folder / (folder / "current").readlink()  # stays the same while `current` moves on
+        release = folder / (folder / "current").readlink()  # fixed, even if `current` changes meanwhile
     except FileNotFoundError:
         return "absent", "-"
     try:
@@ -34,7 +34,7 @@ def read(folder: Path) -> tuple[str, str]:
 
 
 def main(root: Path, name: str) -> None:
-    """Reads until it is ended; prints changes only."""
+    """Reads until it is stopped; prints only changes."""
     begun = time.monotonic()
     last: tuple[str, str] | None = None
     while True:

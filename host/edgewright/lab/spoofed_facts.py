@@ -1,4 +1,4 @@
-"""Substitutes facts: a simulated board reports those of another kind of board."""
+"""Substitutes facts, so that a simulated board reports those of another kind of board."""
 
 from __future__ import annotations
 
@@ -11,53 +11,55 @@ from typing import Any
 from edgewright.config import home
 from edgewright.nouns.profile import Profile
 
-FILE = "facts.json"  # in the board's root folder; the agent reports what it takes from it as `simulated`
+FILE = (
+    "facts.json"  # in the board's root folder; the agent lists the facts that it takes from it as `simulated`
+)
 
 
 def facts(profile: Profile | None, serial: str) -> dict[str, Any]:
-    """The facts to substitute. The serial number always: all boards of a lab share this machine's.
+    """The facts to substitute, always including the serial number: all boards of a lab share this machine's.
 
-    What a profile leaves open stays this machine's own, and so does what decides about speed and wheels: the
+    Facts that a profile leaves open stay this machine's own, and so do those that affect speed and wheels: the
     number of CPUs, Python, libc.
     """
     if profile is None:
         return {"serial": serial}
-    told: dict[str, Any] = {
+    substitutes: dict[str, Any] = {
         "serial": serial,
         "memory_mb": profile.memory_mb,
         "accelerators": list(profile.accelerators),
     }
     if os.uname().machine not in profile.architectures:
-        told["arch"] = profile.architectures[0]
+        substitutes["arch"] = profile.architectures[0]
     if profile.models:
-        told["model"] = profile.models[0].rstrip("*")
+        substitutes["model"] = profile.models[0].rstrip("*")
     if profile.cpu:
-        told["cpu"] = profile.cpu
-    return told
+        substitutes["cpu"] = profile.cpu
+    return substitutes
 
 
 def emulated_facts(profile: Profile | None, *, machine: bool) -> dict[str, Any]:
-    """An emulated board's substitutes: it reads the rest from what its emulated hardware tells.
+    """An emulated board's substituted facts: it reads the others from its emulated hardware.
 
     Args:
         machine: it has its own kernel, and therefore its own memory.
     """
-    told: dict[str, Any] = {"simulated": ["arch", "cpu", "model", "serial"]}
+    substitutes: dict[str, Any] = {"simulated": ["arch", "cpu", "model", "serial"]}
     if machine:
-        told["simulated"].append("memory_mb")
+        substitutes["simulated"].append("memory_mb")
     elif profile is not None:
-        told["memory_mb"] = profile.memory_mb
+        substitutes["memory_mb"] = profile.memory_mb
     if profile is not None:
-        told["accelerators"] = list(profile.accelerators)
-    return told
+        substitutes["accelerators"] = list(profile.accelerators)
+    return substitutes
 
 
 def serial(host_key: str) -> str:
-    """A serial number that is the board's own: 16 hex digits, as a Raspberry Pi has."""
+    """A serial number unique to the board: 16 hex digits, as on a Raspberry Pi."""
     return hashlib.sha256(host_key.encode()).hexdigest()[:16]
 
 
-def write(root: Path, told: dict[str, Any]) -> None:
+def write(root: Path, substitutes: dict[str, Any]) -> None:
     """Writes the facts into a board's root folder."""
     home.made(root)
-    (root / FILE).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    (root / FILE).write_text(json.dumps(substitutes, indent=1, sort_keys=True) + "\n")

@@ -1,9 +1,10 @@
-"""Turns an input file of `infer` into the `.npz` that the agent reads."""
+"""Converts an input file of `infer` to the `.npz` that the agent reads."""
 
 from __future__ import annotations
 
 import io
 import math
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ NOT_KNOWN = "the board does not say what the inputs are called: name the members
 
 
 def check_file(source: Path) -> None:
-    """Raises DataError when there is no such file, or it is too large."""
+    """Raises DataError if there is no such file, or it is too large."""
     try:
         size = source.stat().st_size
     except OSError as error:
@@ -41,7 +42,7 @@ def check_file(source: Path) -> None:
 
 
 def is_picture(source: Path) -> bool:
-    """Whether a file is a picture, by its name."""
+    """Whether a file is an image, by its name."""
     return source.suffix.lower() in images.SUFFIXES
 
 
@@ -49,9 +50,9 @@ def packed(source: Path, about: Released | None) -> bytes:
     """The inputs as an `.npz` with members `input_<i>`, in the order of the release's inputs.
 
     Args:
-        source: a picture, which the release's preprocessing makes an input; `.npy` for a lone input; `.npz` with members as
-            `members.paired` finds them. The leading axis is samples; it may be left out of one sample.
-        about: the release; None where the board does not say it: members have to be `input_<i>` or a lone one then.
+        source: an image, converted by the release's preprocessing; `.npy` for a single input; `.npz` with members that
+            `npz_members.paired` can match. The leading axis is samples; a single sample may omit it.
+        about: the release; None if the board does not report it. Members must then be named `input_<i>`, or be the only one.
 
     Raises:
         DataError: it cannot be read, or does not fit the model.
@@ -82,14 +83,14 @@ def _picture(source: Path, about: Released | None) -> Array:
             f"one picture for {len(about.inputs)} inputs: {source}", hint=f"give {_npz(about.inputs)}"
         )
     _check_size(source, preprocessing, about.inputs[0])
-    # as for an evaluation set: what became integers by our hand is quantised, what came as integers takes them
+    # as in an evaluation set: quantise for integer inputs that edgewright made, not for those that the source had
     specs = about.inputs if about.precision == AS_IS else real_valued(about.inputs)
     array = images.read(source, preprocessing, specs[0])
     return _fitted(array, about.inputs[0], source)
 
 
 def _check_size(source: Path, preprocessing: Preprocessing, spec: TensorSpec) -> None:
-    """Raises DataError for pictures of another size than the input's: a board must not choose how large they get."""
+    """Raises DataError for images of another size than the input's: a board must not choose how large they get."""
     axes = spec.shape[-2:] if preprocessing.layout == "nchw" else spec.shape[-3:-1]
     if preprocessing.size is not None and preprocessing.size != axes:
         raise DataError(
@@ -118,7 +119,7 @@ def _by_place(source: Path) -> list[Array]:
 
 
 class _Opened:
-    """A `.npy` or `.npz`: `lone` is the array of the former, `names` the members of the latter."""
+    """An opened `.npy` or `.npz`: `lone` is the array of the former, `names` the members of the latter."""
 
     def __init__(self, source: Path) -> None:
         import numpy as np
@@ -155,7 +156,7 @@ class _Opened:
 
 
 def _fitted(array: Array, spec: TensorSpec, source: Path) -> Array:
-    """The samples of one input, in its shape and dtype where they can be brought there without a loss."""
+    """The samples of one input, converted to its shape and dtype if that loses nothing."""
     import numpy as np
 
     one = spec.shape[1:] if spec.shape[:1] == (1,) else spec.shape
@@ -187,7 +188,7 @@ def _same_length(arrays: Sequence[Array], specs: Sequence[TensorSpec], source: P
     lengths = {spec.name: len(array) for spec, array in zip(specs, arrays, strict=True)}
     if len(set(lengths.values())) > 1:
         raise DataError(
-            f"members of {source} differ in length: {lengths}", hint="give one row a sample in each"
+            f"members of {source} differ in length: {lengths}", hint="give one row per sample in each"
         )
 
 
@@ -196,12 +197,18 @@ def _npz(specs: Sequence[TensorSpec]) -> str:
 
 
 def unpickled(error: Exception) -> str:
-    """What is wrong with a file; numpy takes what it does not know for a pickle and offers to load it."""
+    """The fault of a file; numpy takes unknown content for a pickle and offers to load it."""
     return "write it with numpy.save or numpy.savez" if "pickle" in str(error) else str(error)
 
 
+def samples_in(inputs: bytes) -> int:
+    """How many samples there are in what `packed` gave."""
+    with zipfile.ZipFile(io.BytesIO(inputs)) as archive, archive.open("input_0.npy") as member:
+        return samples.header(member)[0][0]
+
+
 def arrays_of(inputs: bytes, count: int) -> Iterator[Array]:
-    """The arrays of what `packed` gave."""
+    """The arrays in the bytes from `packed`."""
     import numpy as np
 
     with np.load(io.BytesIO(inputs), allow_pickle=False) as archive:

@@ -1,4 +1,4 @@
-"""The manifest of a release on a board, from this machine's store or from the board, for `infer`."""
+"""The manifest of a board's release, from this machine's store or from the board, for `infer`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from edgewright.wire.answers import ReleaseManifest, Tensor
 _UNKNOWN = (
     Code.BAD_ARGUMENT,
     Code.UNKNOWN_COMMAND,
-)  # what an agent says that an administrator did not update
-_MOST = 2**28  # values of a tensor, pixels of a picture
+)  # the answers of an agent that an administrator has not updated
+_MOST = 2**28  # values of a tensor, pixels of an image
 _RANK = 32  # axes of a tensor
 _DTYPES = {"bool", "float16", "float32", "float64"} | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}  # fmt: skip
 
 
 class Released(Noun, frozen=True, kw_only=True):
-    """A part of a manifest. `ranges`: those of the calibration."""
+    """A part of a manifest. `ranges`: the calibration ranges. `verified`: this machine has the artifact, it is not a board's word."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -35,17 +35,19 @@ class Released(Noun, frozen=True, kw_only=True):
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] = ()
     ranges: tuple[tuple[float, float], ...] = ()
+    verified: bool = False
 
 
 def released(session: Session, model: str, release: str, artifact: str) -> Released | None:
-    """By the manifest in this machine's store, else by what the board says; None where an older agent cannot say it, or a
+    """Reads the manifest in this machine's store, else asks the board; returns None if an older agent cannot answer, or if a
     newer version wrote it.
 
     Args:
-        artifact: the release's, as the board's `status` has it.
+        artifact: the release's artifact, from the board's `status`.
 
     Raises:
-        BoardError: the release cannot run. ProtocolError: the board's manifest is not one.
+        BoardError: the release cannot run.
+        ProtocolError: the board's manifest is malformed.
     """
     try:
         return of(ArtifactStore(home.folder("artifacts")).get(artifact).manifest)
@@ -65,14 +67,15 @@ def of(manifest: Manifest) -> Released:
     return Released(
         inputs=manifest.inputs, outputs=manifest.outputs, precision=manifest.precision,
         preprocessing=manifest.preprocessing, labels=manifest.labels, ranges=manifest.calibration.ranges,
+        verified=True,
     )  # fmt: skip
 
 
 def known_of(manifest: ReleaseManifest) -> Released | None:
-    """The part of what a board says, its figures bounded; None of a newer schema.
+    """The part of a board's manifest, with its numbers checked; None for a newer schema.
 
     Raises:
-        ProtocolError: a part is not what a model has.
+        ProtocolError: a part of it is impossible for a model.
     """
     if manifest.schema > SCHEMA:
         return None
@@ -100,7 +103,7 @@ def _spec(said: Tensor) -> TensorSpec:
 
 
 def _check(specs: Sequence[TensorSpec]) -> None:
-    """Raises ValueError for what no model has."""
+    """Raises ValueError for tensors that no model has."""
     names = [spec.name for spec in specs]
     if not all(names) or len(set(names)) != len(names) or not names:
         raise ValueError("inputs and outputs have names, each another one")

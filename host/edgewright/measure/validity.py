@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgewright.measure.statistics import LEAST_SAMPLES
+from edgewright.measure.statistics import LEAST_SAMPLES, median
+from edgewright.measure.threads import Threads
 from edgewright.nouns.measurement import Environment, Run
 
-CONTENTION_CAVEAT = 0.25  # share of the board's CPU time that others used while it measured
+CONTENTION_CAVEAT = 0.25  # share of the board's CPU time that other processes used during the measurement
 CONTENTION_INVALID = 0.9
-HOT_C = 80.0  # a Raspberry Pi starts to throttle here
-DRIFT = 0.2  # how far the medians of the runs may lie apart
+HOT_C = 80.0  # °C at which a Raspberry Pi starts to throttle
+DRIFT = 0.2  # how far the runs' medians may differ
 
 
 def invalid(runs: Sequence[Run], before: Environment, after: Environment) -> list[str]:
-    """Reasons why the runs of one release must not be believed."""
+    """Reasons why the runs of one release cannot be trusted."""
     reasons = []
     count = sum(len(run.samples_ms) for run in runs)
     if count < LEAST_SAMPLES[50]:
@@ -32,15 +33,21 @@ def invalid(runs: Sequence[Run], before: Environment, after: Environment) -> lis
 
 
 def newly_throttled(before: Environment, after: Environment) -> bool:
-    """Whether a sticky bit (16-19 of `vcgencmd get_throttled`) came up between the two readings."""
+    """Whether a sticky bit (16-19 of `vcgencmd get_throttled`) was set between the two readings."""
     if before.throttled_flags is None or after.throttled_flags is None:
         return False
     return bool((after.throttled_flags & ~before.throttled_flags) >> 16 & 0xF)
 
 
-def caveats(runs: Sequence[Run], before: Environment, after: Environment, p95: float | None) -> list[str]:
-    """What to keep in mind about the runs of one release."""
-    notes = []
+def caveats(
+    runs: Sequence[Run],
+    before: Environment,
+    after: Environment,
+    p95: float | None,
+    threads: Threads | None = None,
+) -> list[str]:
+    """Caveats about the runs of one release. `threads`: those that were asked for."""
+    notes = [] if threads is None else about_threads(runs, threads)
     if before.governor and before.governor != "performance":
         notes.append(f"governor: {before.governor}")
     if after.temperature_c is None:
@@ -57,10 +64,27 @@ def caveats(runs: Sequence[Run], before: Environment, after: Environment, p95: f
     return notes
 
 
-def drift(runs: Sequence[Run]) -> list[str]:
-    """A caveat when the runs disagree more than they should."""
-    from statistics import median
+def about_threads(runs: Sequence[Run], threads: Threads) -> list[str]:
+    """Caveats about fewer threads than were wanted, and about more than the board has CPUs."""
+    took = {run.threads for run in runs if run.threads} or {threads.used}
+    used = min(took)
+    notes = []
+    if used < threads.wanted:
+        cpus = threads.cpus
+        why = f"the board has {plural(cpus, 'CPU')}" if cpus and cpus <= used else "the runtime took no more"
+        notes.append(f"{plural(used, 'thread')} in place of {threads.wanted}: {why}")
+    if threads.cpus and max(took) > threads.cpus:
+        notes.append(f"{plural(max(took), 'thread')} on {plural(threads.cpus, 'CPU')}")
+    return notes
 
+
+def plural(count: int, word: str) -> str:
+    """Such as `1 CPU`, `2 CPUs`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def drift(runs: Sequence[Run]) -> list[str]:
+    """A caveat if the runs disagree more than they should."""
     medians = [median(run.samples_ms) for run in runs if run.samples_ms]
     if len(medians) < 2 or max(medians) <= min(medians) * (1 + DRIFT):
         return []

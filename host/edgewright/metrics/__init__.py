@@ -1,4 +1,4 @@
-"""The metrics, a file each: how labels are fitted to it, how answers are scored, how a value is shown."""
+"""The metrics, one file each: how labels are fitted, how outputs are scored, and how a value is shown."""
 
 from msgspec.structs import replace
 
@@ -10,7 +10,7 @@ METRICS: Records[Metric] = Records("edgewright.metrics", "metric", __name__, "ME
 
 
 def to_show(name: str, *, higher_is_better: bool = True) -> Metric:
-    """A metric that values are shown by: a user's own, or one of a plug-in that is gone, shows plain numbers."""
+    """A metric for showing values. A user's own metric, or one of a removed plug-in, shows plain numbers."""
     try:
         return shown_safely(METRICS[name])
     except UsageError:
@@ -18,7 +18,7 @@ def to_show(name: str, *, higher_is_better: bool = True) -> Metric:
 
 
 def shown_safely(metric: Metric) -> Metric:
-    """The metric; where the `show` of a plug-in's fails, the value is a plain number and the plug-in is named behind it."""
+    """The metric; if a plug-in's `show` fails, the value is shown as a plain number, followed by the plug-in's name."""
     show = metric.show
     if show is None or not METRICS.plugin(metric.name):
         return metric

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def score(outputs: Array, labels: Array) -> float:
-    """Area under the ROC curve; of several classes each against the rest, the mean of those that occur. NaN: undefined."""
+    """Area under the ROC curve; with several classes, the mean over those that occur, each against the rest. NaN if undefined."""
     import numpy as np
 
     flat = outputs.reshape(len(outputs), -1).astype(float)
@@ -30,7 +30,7 @@ def score(outputs: Array, labels: Array) -> float:
 
 
 def _area(scores: Array, positive: Array) -> float:
-    """Mann and Whitney's: how often a positive sample has the greater score; ties count half. NaN without both kinds."""
+    """Mann and Whitney's statistic: how often a positive sample has the greater score; ties count half. NaN without both kinds."""
     import numpy as np
 
     yes = int(positive.sum())
@@ -43,7 +43,7 @@ def _area(scores: Array, positive: Array) -> float:
 
 
 def fit(labels: Array, spec: TensorSpec) -> Array:
-    """As `labels.class_rows`; what has no area under a curve is refused."""
+    """As `labels.class_rows`; refuses labels without an area under a curve."""
     import numpy as np
 
     found = class_rows(labels, spec)

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-THRESHOLD = 0.5  # from which a score means yes
-SLACK = 0.01  # how far quantised scores may lie outside 0..1
+THRESHOLD = 0.5  # a score from here on means yes
+SLACK = 0.01  # how far quantised scores may be outside 0..1
 
 
 def score(outputs: Array, labels: Array) -> float:
-    """F1 of the one score, from 0.5 on; else the mean of the F1 of each class or label that occurs."""
+    """F1 of a single score, with 0.5 and more as yes; else the mean F1 of the classes or labels that occur."""
     import numpy as np
 
     flat = outputs.reshape(len(outputs), -1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgewright.metrics.shared.errors import errors
+from edgewright.metrics.shared.errors import means
 from edgewright.metrics.shared.labels import values
 from edgewright.nouns.metric import Metric
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 def score(outputs: Array, labels: Array) -> Array:
     """Mean squared error of each sample."""
-    found: Array = errors(outputs, labels).__pow__(2).mean(axis=1)
-    return found
+    return means(outputs, labels, lambda found: found**2)
 
 
 METRIC = Metric(

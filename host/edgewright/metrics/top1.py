@@ -1,4 +1,4 @@
-"""Share of samples whose greatest output is the label's."""
+"""Share of samples whose greatest output is at the label's index."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def score(ranked: Array, labels: Array) -> Array:
-    """1 where the label is the greatest output."""
+    """1 if the greatest output is at the label's index, else 0."""
     found: Array = (ranked[:, 0] == labels).astype(float)
     return found
 
 
 def fit(labels: Array, spec: TensorSpec) -> Array:
-    """Class ids, each one of the output's."""
+    """Class ids, each within the output's classes."""
     return class_ids(labels, spec, classes(spec))
 
 

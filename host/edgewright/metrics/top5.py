@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def score(ranked: Array, labels: Array) -> Array:
-    """1 where the label is among the five greatest outputs."""
+    """1 if the label is among the five greatest outputs, else 0."""
     found: Array = (ranked == labels[:, None]).any(axis=1).astype(float)
     return found
 
 
 def fit(labels: Array, spec: TensorSpec) -> Array:
-    """Class ids of an output that has more than five."""
+    """Class ids for an output with more than five classes."""
     if classes(spec) <= RANKS:
         raise DataError(f"top5 is right whatever the model answers, output {cut(spec.name)} has {classes(spec)} classes",
                         hint="use top1 or f1")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Artifact and Manifest: compiled files, what they are and where they come from."""
+"""Artifact and Manifest: compiled files, with their contents and origin."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from edgewright.nouns.verdict import Compared, OutputVerdict
 
 
 class TensorSpec(Noun, frozen=True, kw_only=True):
-    """One input or output: name, static shape, numpy dtype name, and its quantisation where it has one.
+    """One input or output: name, static shape, numpy dtype name, and its quantisation if any.
 
     Attributes:
-        name: the source's.
-        tensor: the name in the artifact's file, where that is another one; then runners go by it.
+        name: the source's name.
+        tensor: the name in the artifact's file, if different; runners then use it.
     """
 
     name: str
@@ -55,12 +55,12 @@ class Source(Noun, frozen=True, kw_only=True):
 
 
 class Calibration(Noun, frozen=True, kw_only=True):
-    """What fixed the ranges of an int8 artifact.
+    """The data that fixed the ranges of an int8 artifact.
 
     Attributes:
         kind: `data`, `synthetic` or `none`.
         ranges: (least, greatest real value) of each input over the samples, in the order of the manifest's inputs; empty without data.
-            With `kind` `none`, data were given, but fixed nothing: then over those that the goldens were chosen from.
+            With `kind` `none`, the data fixed nothing: the ranges are then over those that the goldens were chosen from.
     """
 
     kind: str = "none"
@@ -76,9 +76,9 @@ class Goldens(Noun, frozen=True, kw_only=True):
     Attributes:
         file: path in the artifact; members `input_<i>` and `output_<i>`, each of shape (count, *spec.shape),
             in the order of the manifest's `inputs` and `outputs`.
-        count: how many distinct inputs.
+        count: number of distinct inputs.
         origin: `calibration` or `random`.
-        framework: what computed the outputs, such as `tensorflow 2.21.0`.
+        framework: the framework that computed the outputs, such as `tensorflow 2.21.0`.
     """
 
     file: str
@@ -89,12 +89,12 @@ class Goldens(Noun, frozen=True, kw_only=True):
 
 
 class Parity(Noun, frozen=True, kw_only=True):
-    """The artifact on the host's runtime against the source framework, over all goldens and outputs.
+    """Compares the artifact on the host's runtime with the source framework, over all goldens and outputs.
 
     Attributes:
         max_abs, max_relative: greatest |out - ref|, and that over max|ref|.
         cosine: smallest cosine over the goldens.
-        sqnr_db: smallest over the outputs, dB; 200 stands for exact.
+        sqnr_db: smallest signal-to-noise ratio over the outputs, dB; 200 means exact.
         top1_agreement: share of goldens with the same argmax of output 0.
     """
 
@@ -107,7 +107,7 @@ class Parity(Noun, frozen=True, kw_only=True):
 
 
 def of_output(metric: str, output: int | None, outputs: Sequence[TensorSpec]) -> str:
-    """`, of output NAME` for a metric that looks at one of several outputs; else empty."""
+    """`, of output NAME` for a metric that scores one of several outputs; else empty."""
     if len(outputs) < 2 or (output is None and is_own(metric)):
         return ""
     return f", of output {outputs[output or 0].name}"
@@ -118,11 +118,11 @@ class Accuracy(Noun, frozen=True, kw_only=True):
 
     Attributes:
         metric: name of a metric, or `module.py:function`.
-        evaluation_sha256: of what the set was made from.
+        evaluation_sha256: of the evaluation set's sources.
         drop, low, high, p, method: as in `nouns.comparison.Comparison`.
-        answers: sha256 of the source's answers, which the machine that made the artifact keeps.
-        metric_sha256: of the file of the user's own metric.
-        output: index of the output that was scored. Not written where it is None: the first, or for the user's own metric all.
+        answers: sha256 of the source's answers, which are kept on the machine that made the artifact.
+        metric_sha256: of the file of a user's metric.
+        output: index of the output that was scored. None, which is not written, means the first, or all for a user's metric.
     """
 
     metric: str
@@ -141,25 +141,25 @@ class Accuracy(Noun, frozen=True, kw_only=True):
     output: int | None = None
 
     def of(self, outputs: tuple[TensorSpec, ...]) -> str:
-        """Which of several outputs was scored, in words; empty where there is one, or all were."""
+        """Which of several outputs was scored, in words; empty if there is only one, or if all were."""
         return of_output(self.metric, self.output, outputs)
 
 
 class Manifest(Noun, frozen=True, kw_only=True):
-    """What an artifact is. Its canonical JSON's sha256 is the artifact's id; it holds no timestamp.
+    """Describes an artifact. The sha256 of its canonical JSON is the artifact's id; it holds no timestamp.
 
     Attributes:
         entry: path of the file that the runtime opens.
         files: every file but `manifest.json`.
         route: the stages that made it, in order, as `<worker>:<target>.<module>`.
         kept_float: names of the layers that `int8-mixed` left in floats.
-        notes: what the converters have to say of it, one sentence each.
-        nondeterministic: tools that may give other bytes for the same inputs; empty: none does.
-        requires: what the runtime must understand, such as `{"opset": 17, "ir": 8}` or `{"CONV_2D": 5}`.
-        tools: versions of what made it.
-        verdict: one an output. Empty in schema 1, which is judged by the tolerance of its goldens.
-        labels: names of the classes, of the project's labels file. Not written where there is none.
-        compare: of the user's own comparison, which takes the place of limits on the error. Not written where there is none.
+        notes: the converters' remarks, one sentence each.
+        nondeterministic: tools that may produce other bytes from the same inputs.
+        requires: what the runtime must support, such as `{"opset": 17, "ir": 8}` or `{"CONV_2D": 5}`.
+        tools: versions of the tools that made it.
+        verdict: one per output. Empty in schema 1, which is judged by the tolerance of its goldens.
+        labels: names of the classes, from the project's labels file. Not written if there are none.
+        compare: result of the user's comparison function, which replaces limits on the error. Not written if there is none.
     """
 
     schema: int
@@ -188,15 +188,15 @@ class Manifest(Noun, frozen=True, kw_only=True):
     def canonical(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, ASCII. The bytes of `manifest.json`."""
         content = msgspec.to_builtins(self)
-        if self.schema == 1:  # as it was written then: an artifact keeps its id
+        if self.schema == 1:  # as schema 1 was written, so that the artifact keeps its id
             del content["verdict"], content["calibration"]["ranges"]
         for key in (
             "compare",
             "labels",
-        ):  # ids of artifacts that were made before there were such depend on it
+        ):  # ids of artifacts made before these keys existed depend on it
             if not content[key]:
                 del content[key]
-        if self.accuracy is not None and self.accuracy.output is None:  # as for `compare`
+        if self.accuracy is not None and self.accuracy.output is None:  # for the same reason
             del content["accuracy"]["output"]
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
 
@@ -207,7 +207,7 @@ class Manifest(Noun, frozen=True, kw_only=True):
 
     @property
     def model_bytes(self) -> int:
-        """Bytes of the files that the runtime needs; the goldens are not counted."""
+        """Bytes of the files that the runtime needs; goldens are not included."""
         return sum(entry.size for entry in self.files if entry.path != self.goldens.file)
 
 

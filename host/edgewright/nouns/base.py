@@ -6,4 +6,4 @@ import msgspec
 
 
 class Noun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False, kw_only=True):
-    """A frozen record. Reading one from TOML or JSON checks every key and type (msgspec)."""
+    """A frozen record. Reading one from TOML or JSON checks every key and type (by msgspec)."""

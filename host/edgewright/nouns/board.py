@@ -1,4 +1,4 @@
-"""Board and Fleet: machines that are reached over SSH."""
+"""Board and Fleet: the machines that are reached over SSH."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from edgewright.nouns.base import Noun
 
 DEFAULT_ROOT = "~/.edgewright"
+AUTO, PARAMIKO, OPENSSH = SSH_CLIENTS = ("auto", "paramiko", "openssh")
 
 
 class BoardEntry(Noun, frozen=True, kw_only=True):
@@ -14,15 +15,16 @@ class BoardEntry(Noun, frozen=True, kw_only=True):
 
     Attributes:
         address: host name, IP address, or an alias of `~/.ssh/config`.
-        profile: name of the board's kind; without one the facts decide.
-        root: folder on the board that holds everything of edgewright's; `~` is the login's home.
-        python: absolute path of the board's Python, where the usual places are wrong.
+        profile: name of the board's kind; by default decided from its facts.
+        root: folder on the board for all of edgewright's files; `~` is the login's home.
+        python: absolute path of the board's Python, if it is not in a usual place.
         identity: private key file on this machine.
         jump: `[user@]host[:port]` of a jump host.
+        ssh_client: `paramiko`, `openssh` (the system's `ssh` program), or `auto`: the first, unless it lacks what is needed.
         machine: name of the machine that this board shares with others (sticks on one host, virtual boards):
-            those are measured one at a time.
-        group: group of the board's whose members may read the models: the application's user, where it is
-            another one than the login.
+            such boards are measured one at a time.
+        group: group on the board whose members may read the models, if the application's user is
+            not the login's.
     """
 
     address: str = ""
@@ -34,12 +36,13 @@ class BoardEntry(Noun, frozen=True, kw_only=True):
     python: str | None = None
     identity: str | None = None
     jump: str | None = None
+    ssh_client: str | None = None
     machine: str | None = None
     group: str | None = None
 
 
 class FleetFile(Noun, frozen=True, kw_only=True):
-    """The whole of `fleet.toml`."""
+    """The contents of `fleet.toml`."""
 
     schema: int = 1
     name: str = "fleet"
@@ -48,7 +51,7 @@ class FleetFile(Noun, frozen=True, kw_only=True):
 
 
 class Board(Noun, frozen=True, kw_only=True):
-    """One board, its fleet's defaults filled in. Attributes as in `BoardEntry`."""
+    """One board, with its fleet's defaults filled in. Attributes as in `BoardEntry`."""
 
     name: str
     address: str
@@ -60,6 +63,7 @@ class Board(Noun, frozen=True, kw_only=True):
     python: str | None = None
     identity: str | None = None
     jump: str | None = None
+    ssh_client: str = AUTO
     machine: str | None = None
     group: str | None = None
 
@@ -68,7 +72,7 @@ class Fleet(Noun, frozen=True, kw_only=True):
     """The boards of one `fleet.toml`.
 
     Attributes:
-        path: the file; the pins are in `<stem>.trust.toml` beside it.
+        path: the file; the pins are in `<stem>.trust.toml` next to it.
     """
 
     name: str
@@ -77,21 +81,32 @@ class Fleet(Noun, frozen=True, kw_only=True):
 
 
 class Pin(Noun, frozen=True, kw_only=True):
-    """What `fleet trust` pinned for one board.
+    """The pins of one board.
 
     Attributes:
         host_key: `<type> <base64>` as in an OpenSSH `known_hosts` line.
-        board_id: the id that the agent made for the root folder, empty until first seen.
-        serial: the hardware's serial number, empty where the board has none.
+        other_keys: more keys that are as right as the first, so that a host's key can be rotated.
+        board_id: the id that the agent generated for the root folder; empty until first seen.
+        serial: the hardware's serial number; empty if the board has none.
     """
 
     host_key: str
+    other_keys: tuple[str, ...] = ()
     board_id: str = ""
     serial: str = ""
 
+    @property
+    def host_keys(self) -> tuple[str, ...]:
+        """All pinned keys; the host may show any of them."""
+        return (self.host_key, *self.other_keys)
+
 
 class TrustFile(Noun, frozen=True, kw_only=True):
-    """The whole of `<fleet>.trust.toml`; `hosts` are jump hosts by `host:port`."""
+    """The contents of `<fleet>.trust.toml`; `hosts` holds jump hosts by `host:port`.
+
+    Attributes:
+        schema: 2 where a host has several keys, else 1.
+    """
 
     schema: int = 1
     boards: dict[str, Pin] = {}

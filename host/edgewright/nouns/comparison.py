@@ -6,15 +6,15 @@ from edgewright.nouns.base import Noun
 
 
 class Comparison(Noun, frozen=True, kw_only=True):
-    """A candidate against a reference, sample by sample.
+    """Compares a candidate with a reference, sample by sample.
 
     Attributes:
-        n: labelled samples.
-        reference, value: the metric of each.
+        n: number of labelled samples.
+        reference, value: the metric of the reference and of the candidate.
         drop: how much worse the candidate is (`Metric.drop`); below 0 it is better.
-        low, high: 95 % interval of the drop; None where it cannot be stated.
-        p: two-sided, of the hypothesis that there is no drop; None where it cannot be stated.
-        method: `mcnemar` (exact; the interval is Bonett and Price's), `bootstrap`, or empty: only the values are known.
+        low, high: 95 % interval of the drop; None if it cannot be computed.
+        p: two-sided, for the hypothesis that there is no drop; None if it cannot be computed.
+        method: `mcnemar` (exact; the interval is Bonett and Price's), `bootstrap`, or empty if only the values are known.
     """
 
     metric: str
@@ -29,5 +29,5 @@ class Comparison(Noun, frozen=True, kw_only=True):
 
     @property
     def clear(self) -> bool:
-        """Whether the interval excludes that there is no drop."""
+        """Whether the interval excludes a drop of zero."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)

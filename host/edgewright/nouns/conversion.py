@@ -1,4 +1,4 @@
-"""Conversion: the user's options of a conversion beyond target and precision."""
+"""Conversion: the user's options for a conversion besides target and precision."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from edgewright.nouns.base import Noun
 
 
 class Ends(Noun, frozen=True, kw_only=True):
-    """Where the model begins and ends in a source that does not say it itself.
+    """Where the model begins and ends, for a source that does not define it itself.
 
     Attributes:
-        inputs, outputs: names of a frozen graph's.
-        signature: name of the one that is the model, of a SavedModel or .tflite file with several. Empty: its default.
+        inputs, outputs: names in a frozen graph.
+        signature: name of the signature to convert, for a SavedModel or .tflite file with several. Empty for its default.
     """
 
     inputs: tuple[str, ...] = ()
@@ -19,14 +19,14 @@ class Ends(Noun, frozen=True, kw_only=True):
 
 
 class Conversion(Noun, frozen=True, kw_only=True):
-    """The user's choices.
+    """The user's options.
 
     Attributes:
         ends: where the model begins and ends in its source.
         keep_float: names of layers that `int8-mixed` leaves in floats.
-        calibration_method: how ranges come from the calibration samples: `minmax`, `entropy`, `percentile`.
+        calibration_method: how ranges are computed from the calibration samples: `minmax`, `entropy`, `percentile`.
         integer_io: inputs and outputs of an `int8` artifact are integers too.
-        accelerator: the one that it has to run on: refused where that is known not to take it. Empty: any.
+        accelerator: the accelerator to run on; refused if that is known not to support the model. Empty for any.
     """
 
     ends: Ends = Ends()

@@ -1,14 +1,16 @@
-"""DeployPlan: what a deployment does to which board, fixed before a board is touched. Kept in the journal, resumed from there."""
+"""DeployPlan: what a deployment does to each board, fixed before any board is touched, kept in the journal and resumed from it."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns import schema as schemas
@@ -18,24 +20,25 @@ from edgewright.nouns.policy import ReleasePolicy
 from edgewright_agent.protocol import HOOK_SECONDS
 
 SCHEMA = 1
-_NUL = b"\\u0000"  # as JSON has it: begins the escape of a byte that is not UTF-8; no path has it
+_NUL = b"\\u0000"  # in JSON, starts the escape of a byte that is not UTF-8; paths cannot contain NUL
 T = TypeVar("T")
 
 
 class AttachedFile(Noun, frozen=True, kw_only=True):
-    """A file of this machine that a deployment sends."""
+    """A file on this machine that a deployment sends."""
 
     path: Path
     sha256: str
 
 
 class ReleaseOrder(Noun, frozen=True, kw_only=True):
-    """What becomes of an artifact on a board.
+    """How to release an artifact on a board.
 
     Attributes:
-        model: its name there.
-        policy: how it is released; its budget is the whole one for the board's profile.
-        hooks: kind -> script. hook_s: seconds that each of them may take.
+        model: its name on the board.
+        policy: how it is released; includes the complete budget for the board's profile.
+        hooks: kind -> script.
+        hook_s: time limit of each hook, s.
     """
 
     model: str
@@ -49,11 +52,11 @@ class BoardPlan(Noun, frozen=True, kw_only=True):
     """One board of a plan.
 
     Attributes:
-        board_id: the id of the board that is meant; empty: none was seen yet.
+        board_id: the board's id; empty if it has not been seen yet.
         profile: name of the board's kind.
         artifact: id of the artifact.
-        expected_current: the release that the order replaces, empty for none. Until the board was asked, which it is before
-            anything on it is touched: the last one by the history, None where that does not know.
+        expected_current: the release that the order replaces, empty for none. Taken from the history (None if unknown)
+            until the board is asked, which happens before anything on it is touched.
     """
 
     board: str
@@ -69,16 +72,17 @@ class BoardPlan(Noun, frozen=True, kw_only=True):
         return f"{self.order.version}-{self.artifact[:8]}"
 
 
-class DeployPlan(Noun, frozen=True, kw_only=True):
+class DeployPlan(Noun, frozen=True, kw_only=True, dict=True):  # `dict` for what is cached
     """A deployment.
 
     Attributes:
         nonce: makes the plan of each deployment unique.
         host: the machine that made it.
-        model: what was converted, and what scores the boards' outputs.
-        converted: the artifacts were made from `model`, they are not one that is shipped as it is.
+        model: the model to convert, with the data that score the boards' outputs.
+        converted: the artifacts were made from `model`, rather than given as an artifact.
         evaluation_sha256: of the evaluation set; empty without one.
-        wheels: of the runtime, where they were given.
+        metric_sha256: of the file of the user's own metric; unset without one, and in plans of earlier versions.
+        wheels: wheels of the runtime, if given.
     """
 
     schema: int = SCHEMA
@@ -89,12 +93,13 @@ class DeployPlan(Noun, frozen=True, kw_only=True):
     model: ModelInput
     converted: bool = True
     evaluation_sha256: str = ""
+    metric_sha256: str | UnsetType = UNSET  # not in the document, so that ids of earlier plans stay
     wheels: tuple[AttachedFile, ...] = ()
     boards: tuple[BoardPlan, ...]
 
-    @property
+    @cached_property
     def id(self) -> str:
-        """What a person types: the beginning of the hash."""
+        """The id that users type: the beginning of the hash."""
         return digest(canonical(self))[:12]
 
     def __hash__(self) -> int:
@@ -122,7 +127,7 @@ def plan_from(document: bytes, sha256: str) -> DeployPlan:
     """The plan of a canonical document.
 
     Raises:
-        EdgewrightError: `newer-schema`; or `plan-changed`: it is not what `sha256` was taken of, or no plan.
+        EdgewrightError: `newer-schema`; or `plan-changed`: it does not match `sha256`, or is not a plan.
     """
     schemas.check(schemas.of_json(document), SCHEMA, "the plan", code="")
     return _decoded(document, sha256, DeployPlan, "the plan")
@@ -146,7 +151,7 @@ def _decoded(document: bytes, sha256: str, kind: type[T], what: str) -> T:
 
 
 def _texts(value: Any, change: Callable[[str], str]) -> Any:
-    """The value with every text in it changed."""
+    """The value with `change` applied to every text in it."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
@@ -155,7 +160,7 @@ def _texts(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def _escaped(text: str) -> str:
-    """NUL and the byte in hex for each byte that is not UTF-8, and for NUL itself."""
+    """Escapes NUL, and each byte that is not UTF-8, as NUL and the byte in hex."""
     return re.sub("[\0\udc80-\udcff]", lambda found: f"\0{ord(found[0]) & 0xFF:02x}", text)
 
 

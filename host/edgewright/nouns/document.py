@@ -7,12 +7,12 @@ from typing import Generic, TypeVar
 from edgewright.errors import EdgewrightError
 from edgewright.nouns.base import Noun
 
-SCHEMA = 2  # raise it when a key goes or changes its meaning; a new key needs no new number
+SCHEMA = 2  # raise it when a key is removed or changes its meaning; new keys do not require it
 T = TypeVar("T")
 
 
 class ErrorReport(Noun, frozen=True, kw_only=True):
-    """What went wrong. `code` is stable, `message` and `hint` are for people."""
+    """The error that occurred. `code` is stable, `message` and `hint` are for people."""
 
     code: str
     message: str
@@ -20,13 +20,13 @@ class ErrorReport(Noun, frozen=True, kw_only=True):
 
 
 class Document(Noun, Generic[T], frozen=True, kw_only=True):
-    """What a command prints with `--json`. Every key is always there.
+    """The document that a command prints with `--json`. Every key is always present.
 
     Attributes:
         schema: version of this format.
-        command: the command, such as `fleet list`; empty where the command line names none.
+        command: the command, such as `fleet list`; empty if the command line names none.
         ok: whether the exit code is 0.
-        error: why there is no result; null where there is one, even if a board in it failed.
+        error: why there is no result; null if there is one, even if a board in it failed.
         result: what the command found or did; null where an error prevented it.
     """
 

@@ -1,4 +1,4 @@
-"""Facts: what a board has, as its agent reads it. Facts win over the profile."""
+"""Facts: a board's properties, as its agent reads them. Facts override the profile."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class RuntimeFact(msgspec.Struct, frozen=True, kw_only=True):
     """A runtime on the board.
 
     Attributes:
-        ref: what `install` takes: a runtime id, or `system:<distribution>`.
-        system: the board's own, not provisioned by edgewright.
+        ref: the argument for `install`: a runtime id, or `system:<distribution>`.
+        system: the board's own runtime, not provisioned by edgewright.
     """
 
     ref: str
@@ -40,9 +40,9 @@ class ThermalZone(msgspec.Struct, frozen=True, kw_only=True):
     """One temperature of the board.
 
     Attributes:
-        zone: the kernel's name of it, such as `cpu-thermal`, `CPU-therm` or `x86_pkg_temp`.
+        zone: the kernel's name for it, such as `cpu-thermal`, `CPU-therm` or `x86_pkg_temp`.
         temperature_c: degrees Celsius when the facts were read.
-        cpu: whether it is the CPU's; several may be.
+        cpu: whether it is a CPU temperature; there may be several.
     """
 
     zone: str
@@ -51,7 +51,7 @@ class ThermalZone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """Unknown keys are ignored: a newer agent may know more.
+    """A board's facts. Unknown keys are ignored: a newer agent may report more.
 
     Attributes:
         arch: `uname -m`.
@@ -59,14 +59,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         disk_free_bytes, disk_free_inodes: of the file system under the root folder.
         jetpack: release of Jetson's system, such as `R36.4.7`; empty on other boards.
         page_size: of the kernel, bytes.
-        governor: of the CPUs' frequency; with several, joined by `,`.
-        thermal: zones that tell a temperature; those without power and constant ones are left out.
-        throttled_flags: the word of `vcgencmd get_throttled` (Raspberry Pi), None where there is none.
+        governor: of the CPUs' frequency; several are joined by `,`.
+        thermal: zones that report a temperature; unpowered and constant ones are left out.
+        throttled_flags: the value of `vcgencmd get_throttled` (Raspberry Pi); None if there is none.
         power_mode: of `nvpmodel` (Jetson), such as `MAXN`, or empty.
         simulated: names of the facts that were substituted.
         guard: what ends a trial after a reboot: `cron`, `systemd`, or `none`.
-        numpy: version of the numpy that the board's own Python has; empty: none; None: the agent does not say.
-        root_problem: why the root folder must not be used (`noexec`, `volatile`, `read-only`), or empty.
+        numpy: version of the numpy in the board's own Python; empty if it has none; None if the agent does not report it.
+        root_problem: why the root folder cannot be used (`noexec`, `volatile`, `read-only`), or empty.
     """
 
     model: str = ""
@@ -99,3 +99,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     root_problem: str = ""
     guard: str = ""
     simulated: tuple[str, ...] = ()
+
+    @property
+    def disk_known(self) -> bool:
+        """Whether the board says how much of its disk is free; 0 bytes, or 0 inodes, are a full disk then."""
+        return bool(self.disk_free_bytes or self.disk_free_inodes)

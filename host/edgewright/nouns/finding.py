@@ -9,7 +9,7 @@ ADVICE = "advice"
 
 
 class Finding(Noun, frozen=True, kw_only=True):
-    """One thing to know. `level`: `problem` stops a deployment, `advice` does not."""
+    """One finding. `level`: `problem` blocks a deployment, `advice` does not."""
 
     level: str
     message: str

@@ -1,4 +1,4 @@
-"""Inference: a board's answer to one input, as plain values."""
+"""Inference: a board's outputs for one input, as plain values."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class InferenceRecord(Noun, frozen=True, kw_only=True):
     """The outputs of a model for all samples of an input.
 
     Attributes:
-        outputs: name -> nested lists, samples first; a value that is not finite is null.
+        outputs: name -> nested lists, samples first; non-finite values are null.
         shapes: name -> shape of one sample.
-        ms: of the median sample.
+        ms: time of the median sample.
         simulated: facts of the board that were substituted.
         warnings: inputs outside the range of the calibration data.
-        top: name -> the best classes of each sample, best first; only of outputs that have labels.
+        top: name -> the best classes of each sample, best first; only for outputs that have labels.
     """
 
     outputs: dict[str, list[Any]]

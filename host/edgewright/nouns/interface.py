@@ -5,8 +5,8 @@ from __future__ import annotations
 from edgewright.nouns.artifact import Manifest, TensorSpec
 from edgewright.nouns.base import Noun
 
-INTERFACE = "interface"  # name of the checks on it
-ACCEPTED = "accepted: "  # begins the note of a change that the user allowed
+INTERFACE = "interface"  # name of the checks on the interface
+ACCEPTED = "accepted: "  # prefix of the note on a change that the user allowed
 
 
 class Interface(Noun, frozen=True, kw_only=True):

@@ -1,6 +1,8 @@
-"""Measurement: what a benchmark on a board returned."""
+"""Measurement: the result of a benchmark on a board."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 
@@ -8,13 +10,13 @@ from edgewright.nouns.base import Noun
 
 
 class Protocol(Noun, frozen=True, kw_only=True):
-    """How a benchmark is run. Durations in seconds, of one run of one release.
+    """How to run a benchmark. Durations are in seconds and apply to one run of one release.
 
     Attributes:
         rounds: runs of each release, each in a fresh process; releases alternate (A B A B).
-        warmup_s: inferences before steady state are for this long.
-        steady_s: steady state is measured for this long, and until `min_samples`.
-        limit_s: the whole benchmark on a board ends within this; where the first start alone takes longer, it gets more.
+        warmup_s: duration of the inferences before steady state.
+        steady_s: duration of the steady-state measurement; extended until there are `min_samples`.
+        limit_s: time limit of the whole benchmark on a board; raised if the first start alone takes longer.
     """
 
     name: str
@@ -31,11 +33,11 @@ PROTOCOLS = {protocol.name: protocol for protocol in (QUICK, STANDARD)}
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One run: one fresh process. Times in milliseconds, memory in KiB.
+    """One run in a fresh process. Times are in milliseconds, memory in KiB.
 
     Attributes:
-        samples_ms: every steady-state latency, in order, none dropped.
-        peak_kb: peak resident memory above the baseline after the runtime's import; -1 where unknown.
+        samples_ms: every steady-state latency, in order; of a very fast model, whole blocks of them, evenly spread.
+        peak_kb: peak resident memory above the baseline after the runtime's import; -1 if unknown.
         memory_method: how `peak_kb` was read.
     """
 
@@ -44,7 +46,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     import_ms: float
     load_ms: float
     first_ms: float
-    samples_ms: tuple[float, ...]
+    samples_ms: Sequence[float]
     baseline_kb: int
     peak_kb: int
     memory_method: str
@@ -54,13 +56,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """The board around a run. Unknown values are None.
+    """The board's state around a run. Unknown values are None.
 
     Attributes:
-        throttled: throttled at this moment; `throttled_flags` the raw `vcgencmd` word.
+        throttled: throttled at this moment; `throttled_flags` the raw value of `vcgencmd`.
         swap_in_pages: pages swapped in since boot.
         load1: one-minute load average.
-        contention: share of the CPU time of others (0..1) while measuring; in the `after` environment only.
+        contention: share of CPU time (0..1) used by other processes while measuring; in the `after` environment only.
     """
 
     throttled: bool | None = None
@@ -80,7 +82,7 @@ class Latency(Noun, frozen=True, kw_only=True):
 
     Attributes:
         p50: median of the runs' medians; `p50_low`, `p50_high` its 95 % bootstrap interval.
-        n: samples in all.
+        n: total number of samples.
     """
 
     n: int
@@ -98,15 +100,33 @@ class Latency(Noun, frozen=True, kw_only=True):
     first_ms: float
 
 
+class Ratio(Noun, frozen=True, kw_only=True):
+    """The p50 of a release divided by that of another one, measured in turns with it.
+
+    Attributes:
+        reference: the other release.
+        low, high: 95 % bootstrap interval of `value`.
+    """
+
+    reference: str
+    value: float
+    low: float
+    high: float
+
+
 class Measurement(Noun, frozen=True, kw_only=True):
     """One release measured on one board.
 
     Attributes:
-        peak_rss_mb: greatest peak of the runs above their baselines, MiB; None where unknown.
-        invalid: reasons why it must not be believed; blocks the gate.
-        caveats: what to keep in mind; blocks nothing.
-        before, after: the board around the benchmark.
-        medians_ms: of each run, in order.
+        peak_rss_mb: as `model_memory_mb`, which replaces it.
+        peak_process_mb: greatest peak of the whole process, with Python and the runtime, MiB; None if unknown.
+        model_memory_mb: the model's share of it: the greatest peak above what was resident once the runtime was imported.
+        target, precision: what the release was compiled to; empty if unknown.
+        ratio: to the first release of the same benchmark; None for that one itself.
+        invalid: reasons why it cannot be trusted; these block the gate.
+        caveats: reservations; these block nothing.
+        before, after: the board's state around the benchmark.
+        medians_ms: the median of each run, in order.
         samples: sha256 of the raw samples' file in the home folder (`samples/<sha256>.npz`), empty if there is none.
         simulated: facts of the board that were substituted.
     """
@@ -128,4 +148,9 @@ class Measurement(Noun, frozen=True, kw_only=True):
     after: Environment = Environment()
     medians_ms: tuple[float, ...] = ()
     samples: str = ""
+    peak_process_mb: float | None = None
+    model_memory_mb: float | None = None
+    target: str = ""
+    precision: str = ""
+    ratio: Ratio | None = None
     simulated: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Metric: a figure for the accuracy of a model, and which direction is better."""
+"""Metric: a measure of a model's accuracy, and which direction is better."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from typing import Any
 
 from edgewright.nouns.base import Noun
 
-OWN = re.compile(r".+\.py:[A-Za-z_]\w*\Z")  # `module.py:function`, the user's own
-BOUNDLESS = 1e9  # the rise of an error over a reference without any; JSON has no infinity
+OWN = re.compile(r".+\.py:[A-Za-z_]\w*\Z")  # `module.py:function`, a user's metric
+BOUNDLESS = 1e9  # the drop if an error appears where the reference has none; JSON has no infinity
 DEFAULT = "top1"
-RANKS = 5  # best classes that are kept of a sample where a metric needs no more
-TOP = f"top{RANKS}"  # what those answers are called, on the wire too
+RANKS = 5  # how many of the best classes are kept per sample if a metric needs no more
+TOP = f"top{RANKS}"  # the name of such answers, on the wire too
 
 
 class Metric(Noun, frozen=True, kw_only=True):
-    """One metric.
+    """A metric.
 
     Attributes:
-        score: `score(outputs, labels)` is the value, or an array of shape (n,): a score a sample, whose mean is the value.
-            `outputs` is an array of shape (n, *output.shape), or a list of them where `keep` is `all` and the model has
-            several; of `TOP` answers int32 of shape (n, 5). NaN: it is not defined for these labels.
-        fit: `fit(labels, output)` gives the labels in the form that `score` takes, or raises DataError where they do not
-            fit the output, a TensorSpec. None: they are taken as they are.
-        keep: what of a model's answers it needs: `TOP` (the indexes of the five greatest values of output 0),
+        score: `score(outputs, labels)` returns the value, or an array of shape (n,) with a score per sample, whose mean is the
+            value. `outputs` is an array of shape (n, *output.shape), or a list of them if `keep` is `all` and the model has
+            several; for `TOP` answers, int32 of shape (n, 5). NaN means undefined for these labels.
+        fit: `fit(labels, output)` returns the labels in the form that `score` takes, or raises DataError if they do not
+            fit the output, a TensorSpec. None: labels are used unchanged.
+        keep: which part of a model's outputs it needs: `TOP` (the indexes of the five greatest values of output 0),
             `first` (output 0) or `all` outputs.
         higher_is_better: False for errors.
-        share: a figure between 0 and 1 that people read as a percentage.
-        show: a value for people, where neither a percentage nor a plain number is what they read.
-        classes: its labels are numbers of classes, or rows of 0 and 1 as long as the output.
-        undefined: what to change where it is not defined for these labels.
-        own: it is a function of the user's, which may be slow and is checked more.
+        share: a value between 0 and 1 that people read as a percentage.
+        show: formats a value for people, if it is neither a percentage nor a plain number.
+        classes: its labels are class numbers, or rows of 0 and 1 as long as the output.
+        undefined: what to change if it is undefined for these labels.
+        own: it is a user's function, which may be slow and gets more checks.
     """
 
     name: str
@@ -49,8 +49,8 @@ class Metric(Noun, frozen=True, kw_only=True):
     def drop(self, reference: float, value: float) -> float:
         """How much worse a value is than a reference; below 0 it is better.
 
-        The plain difference where higher is better. Where lower is better, errors have the labels' unit and no
-        upper end: the rise as a fraction of the reference, 0.02 for an error that grew by a fiftieth.
+        The plain difference if higher is better. If lower is better, errors are in the labels' unit and
+        unbounded, so it is the rise as a fraction of the reference: 0.02 for an error that grew by a fiftieth.
         """
         if self.higher_is_better:
             return reference - value
@@ -59,20 +59,20 @@ class Metric(Noun, frozen=True, kw_only=True):
         return (value - reference) / abs(reference)
 
     def shown(self, value: float) -> str:
-        """A value for people."""
+        """Formats a value for people."""
         if self.show is not None:
             return self.show(value)
         return f"{value:.1%}" if self.share else f"{value:.4g}"
 
     def drop_shown(self, value: float) -> str:
-        """A drop for people: points of a share, per cent of an error."""
+        """Formats a drop for people: points of a share, per cent of an error."""
         if self.share:
             return f"{value * 100:.3g} points"
         return f"{value:.3g}" if self.higher_is_better else f"{value:.2%}"
 
 
 def recorded(name: str, *, higher_is_better: bool) -> Metric:
-    """A metric that a manifest names and nobody here can compute: the user's own, or one of a plug-in that is gone."""
+    """A metric in a manifest that cannot be computed here: a user's own, or one of a removed plug-in."""
 
     def score(outputs: Any, labels: Any) -> Any:  # noqa: ARG001
         raise LookupError(name)
@@ -81,5 +81,5 @@ def recorded(name: str, *, higher_is_better: bool) -> Metric:
 
 
 def is_own(name: str) -> bool:
-    """Whether a metric's name is a `module.py:function` of the user's."""
+    """Whether a metric's name is a user's `module.py:function`."""
     return OWN.match(name) is not None

@@ -1,8 +1,10 @@
-"""ModelInput: what a user says of one model, made once from the command line and the project file."""
+"""ModelInput: the user's description of a model, built once from the command line and the project file."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from msgspec import UNSET, UnsetType
 
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Conversion
@@ -11,15 +13,15 @@ from edgewright.nouns.project import Compare, Preprocessing
 
 
 class Absent(Noun, frozen=True, kw_only=True, tag_field="kind", tag="absent"):
-    """No calibration data: only precisions that need none."""
+    """No calibration data: only for precisions that need none."""
 
 
 class Synthetic(Noun, frozen=True, kw_only=True, tag_field="kind", tag="synthetic"):
-    """Seeded random calibration data, for trying out."""
+    """Seeded random calibration data, for trials."""
 
 
 class DataFile(Noun, frozen=True, kw_only=True, tag_field="kind", tag="file"):
-    """Calibration data: `.npz`, `.npy` or a folder of images, and the sha256 of what counts in it."""
+    """Calibration data: `.npz`, `.npy` or a folder of images, with the sha256 of the relevant contents."""
 
     path: Path
     sha256: str
@@ -32,17 +34,18 @@ class ModelInput(Noun, frozen=True, kw_only=True):
     """A model and its data.
 
     Attributes:
-        source: file or SavedModel folder, or `module.py:function`; the folder of an artifact that is shipped as it is.
+        source: file or SavedModel folder, or `module.py:function`; or the folder of a finished artifact.
         name: the model's name on boards.
         shapes: input name -> static shape, for inputs with dynamic axes other than the batch.
-        conversion: what the user says of the conversion beyond target and precision.
+        conversion: the user's conversion options besides target and precision.
         preprocessing: how images become inputs; recorded in the manifest.
-        compare: what of the outputs is compared with the source's.
+        compare: which parts of the outputs are compared with the source's.
         labels: text file with the class names; recorded in the manifest.
         evaluation: `.npz` with the inputs and `labels`, a folder of labelled images, or `module.py:function`.
         metric: name of a metric, or `module.py:function`.
-        score: name or index of the output that is scored; None: the only one that the labels fit.
+        score: name or index of the output to score; None for the only one that fits the labels.
         allow_constant: accept a model that gives the same output for every test input.
+        trusted: open it although it holds code, or operators that reach files; unset means no.
     """
 
     source: Path
@@ -57,3 +60,4 @@ class ModelInput(Noun, frozen=True, kw_only=True):
     metric: str = DEFAULT
     score: str | None = None
     allow_constant: bool = False
+    trusted: bool | UnsetType = UNSET  # not in a plan's document, so that ids of earlier plans stay

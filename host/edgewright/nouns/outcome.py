@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgewright.errors import Exit
 from edgewright.nouns.base import Noun
 from edgewright.nouns.interface import Interface
 from edgewright.nouns.measurement import Measurement
 
-# Words of BOARD.md's rollouts, and two for a deployment that stops early on purpose.
+# Outcomes of a rollout, and two for a deployment that stops early on purpose.
 COMMITTED = "committed"
 UNCHANGED = "unchanged"
 REFUSED = "refused"
@@ -16,23 +18,26 @@ REVERTED = "reverted"
 UNREACHABLE = "unreachable"
 UNKNOWN = "unknown"
 STAGED = "staged"  # verified and measured, `current` untouched (`--stage`)
-PLANNED = "planned"  # what would be done (`--dry-run`)
-UNFINISHED = "unfinished"  # its host was stopped, or is still at work
+PLANNED = "planned"  # would be done (`--dry-run`)
+UNFINISHED = "unfinished"  # its host was stopped, or is still working on it
 ABORTED = "aborted"  # stopped by the user before the board's `current` was touched
 
 GOOD = frozenset({COMMITTED, UNCHANGED, STAGED, PLANNED})
 
 
 class Check(Noun, frozen=True, kw_only=True):
-    """One line of the gate: what was asked, what was seen.
+    """One line of the gate: what was checked, and the result.
 
     Attributes:
         ok: False refuses the release.
-        value, limit: in `unit`; None where unknown or not limited.
-        note: what a person should know about it.
-        metric: of an accuracy; measured, reference: what `value` compares, such as the metric of the candidate and of its source, or
-            both medians in ms. None where there is no such figure.
-        n: samples that a drop was seen on; low, high: its 95 % interval; p: of the hypothesis that there is none.
+        value, limit: in `unit`; None if unknown or not limited.
+        note: a remark for people.
+        metric: the metric of an accuracy check.
+        measured, reference: what `value` compares, such as the metric of the candidate and of its source, or
+            both medians in ms. None if there are no such figures.
+        n: number of samples of an accuracy drop.
+        low, high: 95 % interval of the drop.
+        p: for the hypothesis that there is no drop.
     """
 
     name: str
@@ -51,17 +56,19 @@ class Check(Noun, frozen=True, kw_only=True):
 
 
 class BoardOutcome(Noun, frozen=True, kw_only=True):
-    """How it ended on one board.
+    """The result on one board.
 
     Attributes:
-        release: the release that was asked for; `current` what the application reads now, empty if none.
+        release: the requested release.
+        current: the release that the application reads now; empty if there is none.
         code, message, hint: the error, or the gate's refusal.
-        interface: the release's inputs and outputs: the next one is compared with them.
-        measurement, incumbent: the candidate and what it was measured against.
+        interface: the release's inputs and outputs, which the next release is compared with.
+        measurement, incumbent: measurements of the candidate, and of the release that it was compared with.
         steps: what was done, in order, for `--dry-run` and the log.
         sent_bytes: bytes uploaded to the board.
         simulated: facts of the board that were substituted.
-        board_id: the id of the board that answered. deployment: the journal's id of it.
+        board_id: the id of the board that answered.
+        deployment: the deployment's id in the journal.
     """
 
     board: str
@@ -90,8 +97,8 @@ class BoardOutcome(Noun, frozen=True, kw_only=True):
     deployment: str = ""
 
 
-def exit_code(outcomes: list[BoardOutcome]) -> Exit:
-    """Exit code of a command over boards: failures weigh more than boards that are away."""
+def exit_code(outcomes: Sequence[BoardOutcome]) -> Exit:
+    """Exit code of a command over several boards: failures take precedence over unreachable boards."""
     kinds = {outcome.outcome for outcome in outcomes}
     if kinds - GOOD - {UNREACHABLE, ABORTED}:
         return Exit.SOME_FAILED

@@ -1,4 +1,4 @@
-"""ReleasePolicy: how a release is let onto boards."""
+"""ReleasePolicy: how a release is put on boards."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ DEADLINE_S = 60.0
 
 
 class ReleasePolicy(Noun, frozen=True, kw_only=True):
-    """What a user decides about a release, beside the model.
+    """The user's decisions about a release, apart from the model.
 
     Attributes:
-        stage: stop once the release is verified and measured; `current` stays.
+        stage: stop once the release is verified and measured; do not change `current`.
         dry_run: report what would be done; change nothing.
-        deadline_s: seconds after which the board reverts a trial that nobody commits, in addition to what its hooks may take.
-        unguarded: the trial may start although nothing on the board would end it after a reboot.
-        allow_synthetic: ship what was calibrated without data.
+        deadline_s: seconds after which the board reverts an uncommitted trial, in addition to the time limits of its hooks.
+        unguarded: allow a trial although nothing on the board would end it after a reboot.
+        allow_synthetic: ship an artifact that was calibrated without data.
         accept_interface_change: ship a model whose inputs or outputs differ from the incumbent's.
-        accelerator: the one that it has to run on; None: the budget's, else any.
-        protocol: how it is measured.
-        budget: keys of the gate that win over the project's.
+        accelerator: the accelerator to run on; None for the budget's, or else any.
+        protocol: how to measure the release.
+        budget: keys of the gate that override the project's.
     """
 
     stage: bool = False

@@ -6,25 +6,25 @@ from edgewright.nouns.base import Noun
 
 
 class Profile(Noun, frozen=True, kw_only=True):
-    """One TOML of `edgewright_profiles`. What a certain board has are facts, and facts win.
+    """One TOML file of `edgewright_profiles`. A particular board's facts override it.
 
     Attributes:
         name: file name without `.toml`.
         title: what people call the board.
-        architectures: values of `uname -m` the board may have, best first.
+        architectures: values of `uname -m` that the board may have, best first.
         memory_mb: RAM of the smallest variant, MiB.
-        cpu: name of its cores, such as `Cortex-A72`; empty where they vary.
+        cpu: name of its cores, such as `Cortex-A72`; empty if they vary.
         targets: targets that make sense on it, best first.
-        precision: default precision for a model converted for it.
-        threads: inference threads by default.
+        precision: default precision of models for it.
+        threads: default number of inference threads.
         accelerators: names that a budget may ask for, such as `gpu` or `myriad`.
-        sensors: sensors the agent will find, such as `vcgencmd` or `tegrastats`.
+        sensors: sensors that the agent will find, such as `vcgencmd` or `tegrastats`.
         models: patterns (fnmatch) of `/proc/device-tree/model` or the DMI product name.
         pythons: Python versions that its usual systems ship.
-        runtimes: newest runtime version known to run there, by target, where the newest of all does not.
-        source: where the figures come from.
-        notes: what a newcomer should know, one sentence each.
-        hardware: true once edgewright ran on the real thing.
+        runtimes: by target, the newest runtime version known to run there, if the latest does not.
+        source: the source of the figures.
+        notes: advice for newcomers, one sentence each.
+        hardware: whether edgewright has run on the real board.
     """
 
     schema: int = 1

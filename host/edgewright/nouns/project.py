@@ -1,10 +1,11 @@
-"""Project: one `edgewright.toml` beside a model."""
+"""Project: an `edgewright.toml` next to a model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from edgewright.nouns.base import Noun
@@ -12,24 +13,29 @@ from edgewright.nouns.conversion import Conversion
 from edgewright.nouns.metric import DEFAULT
 from edgewright_agent.protocol import HOOK_SECONDS
 
+SCHEMA = (
+    2  # of project files: its budgets have `peak_process_mb` and `model_memory_mb` instead of `peak_rss_mb`
+)
 Limit = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-MAX_DROP = 0.02  # of accuracy, where an evaluation set is given and the budget says nothing
+MAX_DROP = 0.02  # of accuracy, if there is an evaluation set and the budget has no limit
 HOOKS = ("activate", "health", "quiesce", "resume")
 
 
 class Budget(Noun, frozen=True, kw_only=True):
-    """The gate of a model on a profile. What is not given is not checked.
+    """The limits of a model on a profile. A limit that is not given is not checked.
 
     Attributes:
         p50_ms, p95_ms: steady-state latency, milliseconds.
-        peak_rss_mb: peak resident memory above the imported runtime's, MiB.
+        peak_process_mb: peak memory of the whole process, with Python and the runtime, MiB.
+        model_memory_mb: the model's share of it: the peak above what was resident once the runtime was imported, MiB.
+        peak_rss_mb: what schema 1 calls `model_memory_mb`.
         size_mb: bytes of the artifact's model files, MiB.
-        max_drop: how much accuracy may fall against the incumbent and the source (`Metric.drop`): 0.01 is a point of a
-            share, and an error (mse, mae) that grew by a hundredth.
-        noninferior: the drop's whole 95 % interval has to keep `max_drop`, not only the drop that was seen.
+        max_drop: greatest accuracy drop from the incumbent and from the source (`Metric.drop`): 0.01 is one point of a
+            share, or an increase of an error (mse, mae) by one per cent.
+        noninferior: `max_drop` applies to the whole 95 % interval of the drop, not only to the measured drop.
         accelerator: name of the accelerator that every layer must run on.
-        max_slowdown: how much slower than the incumbent p50 may be, as a fraction (0.1 is a tenth).
+        max_slowdown: greatest increase of p50 over the incumbent's, as a fraction (0.1 is a tenth).
     """
 
     p50_ms: Limit | None = None
@@ -40,19 +46,29 @@ class Budget(Noun, frozen=True, kw_only=True):
     noninferior: bool | None = None
     accelerator: str | None = None
     max_slowdown: Annotated[float, Meta(ge=0)] | None = None
+    peak_process_mb: Limit | UnsetType | None = UNSET  # not in documents without them: ids of plans stay
+    model_memory_mb: Limit | UnsetType | None = UNSET
+
+    def over(self, base: Budget) -> Budget:
+        """The keys of this budget, and those of `base` where it has none."""
+        given = {key: getattr(self, key) for key in self.__struct_fields__}
+        given = {key: value for key, value in given.items() if value is not None and value is not UNSET}
+        if "peak_rss_mb" in given:  # the same figure by its old name
+            given.setdefault("model_memory_mb", UNSET)
+        return msgspec.structs.replace(base, **given)
 
 
 class Preprocessing(Noun, frozen=True, kw_only=True):
     """How a raw image becomes an input: resize (bilinear), channels, `(x - mean) / std` per channel, layout.
 
     Attributes:
-        size: (height, width) in pixels; without it the model's input shape decides.
+        size: (height, width) in pixels; by default the model's input shape.
         mean, std: per channel, in the units of `scale`d values.
         scale: factor on the raw 0-255 values, applied first.
         channels: `rgb`, `bgr` or `gray`.
         layout: `nhwc` or `nchw`.
-        exif_orientation: turn pictures as their EXIF data say. Not written where it was not given: ids of artifacts
-            that were made before there was such a key depend on it.
+        exif_orientation: rotate images as their EXIF data say. Not written if it was not given: ids of artifacts
+            made before this key existed depend on that.
     """
 
     size: tuple[int, int] | None = None
@@ -65,13 +81,14 @@ class Preprocessing(Noun, frozen=True, kw_only=True):
 
 
 class Compare(Noun, frozen=True, kw_only=True):
-    """What of a model's answers means something.
+    """Which parts of a model's outputs matter.
 
     Attributes:
-        mask: name of an input that is 0 where they do not: padding. It has the outputs' first axes, or those behind their channels.
-        function: `module.py:function`, relative to the project file: gives how much of the answers is the same as the source's. It takes
-            the place of limits on the error.
-        least: what that share has to be.
+        mask: name of an input that is 0 where outputs are meaningless (padding). Its shape matches the outputs' first axes, or those after their
+            channels.
+        function: `module.py:function`, relative to the project file: returns how similar the outputs are to the source's. It
+            replaces limits on the error.
+        least: the least similarity required.
     """
 
     mask: str | None = None
@@ -80,10 +97,10 @@ class Compare(Noun, frozen=True, kw_only=True):
 
 
 class Hooks(Noun, frozen=True, kw_only=True):
-    """Scripts, paths relative to the project file, run on the board by `/bin/sh`-less exec with a time limit.
+    """Scripts, with paths relative to the project file, which boards execute directly (not by `/bin/sh`) with a time limit.
 
     Attributes:
-        timeout_s: what each of them may take. What they may is added to a trial's deadline.
+        timeout_s: time limit of each script, s. These limits are added to a trial's deadline.
     """
 
     activate: str | None = None
@@ -94,27 +111,28 @@ class Hooks(Noun, frozen=True, kw_only=True):
 
 
 class ProjectFile(Noun, frozen=True, kw_only=True):
-    """The whole of `edgewright.toml`.
+    """The contents of `edgewright.toml`.
 
     Attributes:
         name: the model's name on the boards.
         model: path of the source model, relative to this file.
-        version: version of the next release; without it the next whole number is taken.
-        precision: precision for all profiles that do not say otherwise.
+        version: version of the next release; by default the next integer.
+        precision: precision for all profiles not in `precisions`.
         precisions: precision by profile name.
-        inputs: input name -> static shape, where the model has dynamic axes.
-        conversion: what else decides a conversion.
+        inputs: input name -> static shape, if the model has dynamic axes.
+        conversion: other conversion options.
         calibration: path of `.npz`, `.npy` or a folder of images.
         evaluation: path of an `.npz` with the inputs and `labels`, of a folder of labelled images, or
             `module.py:function`.
         metric: name of the metric, or `module.py:function`.
-        score: name or index of the output that is scored, where the model has several.
-        compare: what of the answers is compared with the source's.
-        labels: path of a text file with the classes' names, one a line; kept in the manifest, for `infer`.
-        budget: budget for every profile; `budgets` by profile name wins, key by key.
+        score: name or index of the output to score, if the model has several.
+        compare: which parts of the outputs are compared with the source's.
+        labels: path of a text file with the classes' names, one per line; stored in the manifest, for `infer`.
+        budget: budget for every profile.
+        budgets: budgets by profile name; they override `budget` key by key.
     """
 
-    schema: int = 1
+    schema: int = 1  # of a file that says nothing
     name: str
     model: str
     version: str | None = None
@@ -135,21 +153,15 @@ class ProjectFile(Noun, frozen=True, kw_only=True):
 
 
 class Project(Noun, frozen=True, kw_only=True):
-    """A project file and the folder its paths are relative to."""
+    """A project file and the folder that its paths are relative to."""
 
     path: Path
     file: ProjectFile
 
     def resolve(self, relative: str | None) -> Path | None:
-        """A path of the file, relative to the file's own folder."""
+        """Resolves a path in the file relative to the file's folder."""
         return None if relative is None else (self.path.parent / relative).expanduser()
 
     def budget_for(self, profile: str | None) -> Budget:
-        """The budget of a profile: its own keys over the common ones."""
-        common = self.file.budget
-        own = self.file.budgets.get(profile or "", Budget())
-        merged = {
-            key: getattr(own, key) if getattr(own, key) is not None else getattr(common, key)
-            for key in Budget.__struct_fields__
-        }
-        return Budget(**merged)
+        """The budget for a profile: its own keys override the common ones."""
+        return self.file.budgets.get(profile or "", Budget()).over(self.file.budget)

@@ -1,4 +1,4 @@
-"""The version of a format: a file that a newer edgewright wrote is refused before anything else in it is read."""
+"""Schema versions: a file written by a newer edgewright is refused before anything else in it is read."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ HINT = "a newer edgewright wrote it: upgrade this one"
 def check(
     written: object, newest: int, what: str, error: type[EdgewrightError] = EdgewrightError, *, code: str = ""
 ) -> None:
-    """Lets through what this version reads.
+    """Checks that this version can read a schema.
 
     Args:
-        written: the `schema` as it was read.
+        written: the `schema` that was read.
         newest: newest schema that this version reads; it reads all from 1 on.
         what: the file, for the message.
-        error: the class to raise. code: of the error; else `newer-schema`, or the class's own.
+        error: the class to raise.
+        code: of the error; by default `newer-schema`, or the class's own.
 
     Raises:
         EdgewrightError: `newer-schema`; or `written` is not a schema at all.
@@ -35,9 +36,9 @@ def check(
 
 
 def of_json(raw: bytes) -> object:
-    """The `schema` in a JSON object, whatever else it holds; 1 where there is none, or no object."""
+    """The `schema` in a JSON object, whatever else it holds; 1 if there is none, or if it is not an object."""
     try:
         found = json.loads(raw)
-    except (ValueError, RecursionError):  # whoever parses it strictly says what is wrong
+    except (ValueError, RecursionError):  # strict parsing will report the error
         return 1
     return found.get("schema", 1) if isinstance(found, dict) else 1

@@ -14,10 +14,10 @@ FORMS = "board names, @label, name[01-20], all, joined by commas"
 
 
 def select(fleet: Fleet, selector: str) -> list[Board]:
-    """The boards that a selector names, each once, in the fleet's order.
+    """The boards that a selector names, without duplicates, in the fleet's order.
 
     Raises:
-        UsageError: no such board or label, or an empty choice.
+        UsageError: no such board or label, or no boards selected.
     """
     wanted: set[str] = set()
     for part in filter(None, (piece.strip() for piece in selector.split(","))):
@@ -29,7 +29,7 @@ def select(fleet: Fleet, selector: str) -> list[Board]:
 
 
 def names_of(fleet: Fleet, part: str) -> list[str]:
-    """Names of the boards that one piece of a selector names."""
+    """Names of the boards that one part of a selector names."""
     if part == "all":
         return list(fleet.boards)
     if part.startswith("@"):
@@ -58,7 +58,7 @@ def names_of(fleet: Fleet, part: str) -> list[str]:
 
 
 def expand(part: str) -> list[str]:
-    """`pi[08-10]` -> pi08, pi09, pi10; any other text as it is."""
+    """`pi[08-10]` -> pi08, pi09, pi10; any other text unchanged."""
     match = RANGE.match(part)
     if not match:
         return [part]

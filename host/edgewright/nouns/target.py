@@ -1,4 +1,4 @@
-"""Target: a runtime that models are compiled for, and which of its wheels run where."""
+"""Target: a runtime that models are compiled for, and where its wheels run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from edgewright.nouns.precision import AS_IS
 
 
 class RuntimeRow(Noun, frozen=True, kw_only=True):
-    """One wheel of a runtime. A target lists them best first: take the first that fits a board.
+    """One wheel of a runtime. A target lists them best first: the first one that fits a board is used.
 
     Attributes:
         distribution: name on the package index, also the `<distribution>` of `system:<distribution>`.
@@ -15,11 +15,11 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
         python: first and last minor version, both included, such as `3.9-3.13`.
         archs: values of `uname -m` that wheels exist for.
         glibc: least glibc version; there are no wheels for musl.
-        requires: everything else that has to be on the path for `runner.load` to work, as requirement
-            specifiers, and nothing that it can do without: the wheels' own metadata ask for more (protobuf,
-            tqdm, packaging, ...). Resolve these with `--no-deps`.
-        own: what the board's own Python must have instead, as requirement specifiers, for want of wheels.
-        caps: newest of each kind that it reads, such as `{"opset": 21, "ir": 10}`, as in manifests.
+        requires: the distributions that `runner.load` needs besides the wheel, as requirement specifiers, and no
+            others: the wheels' metadata ask for more (protobuf, tqdm, packaging, ...). They are resolved with
+            `--no-deps`.
+        own: what the board's own Python must have, as requirement specifiers, because there are no wheels.
+        caps: newest version of each kind that it can read, such as `{"opset": 21, "ir": 10}`, as in manifests.
     """
 
     distribution: str
@@ -42,15 +42,15 @@ class RuntimeRow(Noun, frozen=True, kw_only=True):
         )
 
     def lacks(self, requires: dict[str, int]) -> dict[str, tuple[int, int]]:
-        """What an artifact requires beyond the caps: `{kind: (required, newest that is read)}`."""
+        """What an artifact requires beyond the caps: `{kind: (required, newest supported)}`."""
         return beyond(self.caps, requires)
 
 
 class SystemRuntime(Noun, frozen=True, kw_only=True):
-    """A distribution that boards may have as a part of their system, and that runs a target's artifacts.
+    """A distribution that may be part of a board's system and that runs a target's artifacts.
 
     Attributes:
-        since, before: of its versions, these alone: from `since` on, older than `before`. Empty: no bound.
+        since, before: its supported versions: from `since` on, older than `before`. Empty for no bound.
     """
 
     distribution: str
@@ -58,7 +58,7 @@ class SystemRuntime(Noun, frozen=True, kw_only=True):
     before: str = ""
 
     def covers(self, distribution: str, version: str) -> bool:
-        """Whether this is it."""
+        """Whether a distribution and version are this runtime."""
         if distribution != self.distribution:
             return False
         at_least = not self.since or numbers(version) >= numbers(self.since)
@@ -66,12 +66,12 @@ class SystemRuntime(Noun, frozen=True, kw_only=True):
 
 
 class Route(Noun, frozen=True, kw_only=True):
-    """One edge: how a source format gets to a target.
+    """A route from a source format to a target.
 
     Attributes:
-        stages: (worker, module), in order; a module's `convert(context)` does it. The module is `<target>.<name>`, or
+        stages: (worker, module), in order; each module has a `convert(context)`. The module is `<target>.<name>`, or
             `_onnx.<name>` for a conversion to ONNX that targets share.
-        precisions: names of those that this way can make; None: all of the target's.
+        precisions: names of the precisions that this route can make; None for all of the target's.
         toolchains: names of the toolchains that its stages call.
         tools: distributions that its stages need besides the source's framework and the target's tools.
     """
@@ -83,16 +83,16 @@ class Route(Noun, frozen=True, kw_only=True):
 
 
 class LayerReader(Noun, frozen=True, kw_only=True):
-    """How the layers of a target's artifacts are read, for `convert --explain` and the search of what stays in floats.
+    """How to read the layers of a target's artifacts, for `convert --explain` and the search for layers to keep in floats.
 
     Attributes:
         module: has `shipped(path)`, rows of `Operation` of the file, and `executed(path)`, those of the graph that the
-            runtime runs, or None where it cannot be asked on the host.
-        named_by_source: source formats whose own layers are what `--keep-float` names.
-        named_by_stage: source format -> a module that goes the way of int8-mixed up to the last stage, and lists the layers.
-        masked_products: products of masks may be kept in floats as a group.
-        float_by_default: kinds of groups that every calibrated precision leaves in floats: nothing to search.
-        notes: what to know of every explanation.
+            runtime runs, or None if that cannot be read on the host.
+        named_by_source: source formats whose own layer names `--keep-float` takes.
+        named_by_stage: source format -> a module that runs like int8-mixed up to the last stage, and lists the layers.
+        masked_products: products with masks can be kept in floats as a group.
+        float_by_default: kinds of groups that every calibrated precision leaves in floats, so that they are not searched.
+        notes: remarks for every explanation.
     """
 
     module: str
@@ -104,7 +104,7 @@ class LayerReader(Noun, frozen=True, kw_only=True):
 
 
 class Target(Noun, frozen=True, kw_only=True):
-    """What a target is: the `TARGET` of one `edgewright_targets/<name>/target.py`, or of a plug-in.
+    """A target: the `TARGET` of one `edgewright_targets/<name>/target.py`, or of a plug-in.
 
     Modules are named `<target>.<name>`, below `edgewright_targets` or the plug-in's own package.
 
@@ -112,24 +112,24 @@ class Target(Noun, frozen=True, kw_only=True):
         entry: stable file name of the file that the runtime opens.
         precisions: names of `PRECISIONS` that its converter can make.
         framework: worker that the runner runs in on the host.
-        host_runner: module that runs artifacts on the host, where that is not `<target>.runner`, which travels to boards.
-        layers: how layers of its artifacts are read; None: they cannot be explained, nor searched.
-        steps: module with `tails(path, outputs)`, how finely outputs are rounded; empty: levels are not checked.
-        max_opset: newest ONNX opset that its stages read; None: any.
-        integer_bits: that it computes whole numbers in, whatever the model says.
-        float64: it computes in float64 what the model does; elsewhere that becomes float32.
-        sums_vary: in calibrated precisions boards may answer otherwise than the host, CPU by CPU: how far the host errs says little.
+        host_runner: module that runs artifacts on the host, if not `<target>.runner`, which is sent to boards.
+        layers: how to read the layers of its artifacts; None if they cannot be explained or searched.
+        steps: module with `tails(path, outputs)`, how finely outputs are quantised; empty if levels are not checked.
+        max_opset: newest ONNX opset that its stages read; None for any.
+        integer_bits: width in which it computes integers, whatever the model says.
+        float64: it computes in float64 where the model does; other targets use float32.
+        sums_vary: in calibrated precisions, results on boards may vary by CPU, so that the host's error says little about them.
         tools: distributions that make its artifacts, besides the source's framework.
-        routes: source format -> the way from there.
-        as_is: the same for a source that goes through unchanged (precision `as-is`).
-        calibration_methods: names of the ways that it has to fix the ranges of activations, the default first.
-        accelerators: names that its runner may take, `cpu` first.
-        hardware: the target's name of an accelerator -> its name in a board's facts, where the two differ.
-        requirements: distributions that every runtime of it needs besides itself.
+        routes: source format -> its route.
+        as_is: the same for sources that are passed through unchanged (precision `as-is`).
+        calibration_methods: names of its methods to fix the ranges of activations, the default first.
+        accelerators: names that its runner accepts, `cpu` first.
+        hardware: the target's name of an accelerator -> its name in a board's facts, if they differ.
+        requirements: distributions that each of its runtimes needs besides itself.
         runtimes: wheels, best first.
-        system: runtimes that a board may already have and that can run it.
-        system_hint: how to install such a runtime, where there are no wheels.
-        caps: distribution -> version -> what it reads from that version on, for runtimes that boards have already.
+        system: runtimes that may be part of a board's system and that can run it.
+        system_hint: how to install such a runtime, if there are no wheels.
+        caps: distribution -> version -> what it can read from that version on, for runtimes that boards already have.
     """
 
     name: str
@@ -158,7 +158,7 @@ class Target(Noun, frozen=True, kw_only=True):
 
     @property
     def runner(self) -> str:
-        """The module that travels to boards; their agents know it by this name."""
+        """The module that is sent to boards; their agents know it by this name."""
         return f"{self.name}.runner"
 
     @property
@@ -175,11 +175,11 @@ class Target(Noun, frozen=True, kw_only=True):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Source formats that it takes, sorted."""
+        """Source formats that it accepts, sorted."""
         return tuple(sorted({*self.routes, *self.as_is}))
 
     def precisions_from(self, source: str) -> tuple[str, ...]:
-        """Names of the precisions that a source format can get, in the target's order."""
+        """Names of the precisions available from a source format, in the target's order."""
         route = self.routes.get(source)
         made = () if route is None else route.precisions or self.precisions
         return tuple(
@@ -188,7 +188,7 @@ class Target(Noun, frozen=True, kw_only=True):
         )  # fmt: skip
 
     def caps_of(self, distribution: str, version: str) -> dict[str, int]:
-        """What a runtime reads; empty where nothing is known of it, so that the board itself decides.
+        """What a runtime can read; empty if unknown, so that the board itself decides.
 
         Args:
             distribution: also one built for an accelerator, such as `onnxruntime-gpu`.
@@ -201,11 +201,11 @@ class Target(Noun, frozen=True, kw_only=True):
         return known[max(older, key=numbers)] if older else {}
 
     def lacks(self, distribution: str, version: str, requires: dict[str, int]) -> dict[str, tuple[int, int]]:
-        """What an artifact requires beyond a runtime's caps: `{kind: (required, newest that is read)}`."""
+        """What an artifact requires beyond a runtime's caps: `{kind: (required, newest supported)}`."""
         return beyond(self.caps_of(distribution, version), requires)
 
     def runtimes_for(self, python: str, arch: str, glibc: str) -> list[RuntimeRow]:
-        """The rows that fit a board, best first. Empty: no wheel runs there."""
+        """The rows that fit a board, best first; empty if no wheel runs there."""
         return [row for row in self.runtimes if row.fits(python, arch, glibc)]
 
 
@@ -215,7 +215,7 @@ def beyond(caps: dict[str, int], requires: dict[str, int]) -> dict[str, tuple[in
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """`3.9.2` -> (3, 9, 2); what is not a number ends it, so an unknown version is below every other."""
+    """`3.9.2` -> (3, 9, 2). Stops at the first part that is not a number, so an unknown version is lower than every other."""
     found: list[int] = []
     for part in version.split("."):
         digits = part[: len(part) - len(part.lstrip("0123456789"))]

@@ -1,4 +1,4 @@
-"""OutputVerdict: how close an output is to the source's, and the limits that a board must keep."""
+"""OutputVerdict: how close an output is to the source's, and the limits that apply on boards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class SliceLimits(Noun, frozen=True, kw_only=True):
 
     Attributes:
         axis: of the output's shape.
-        noise: for each index the greatest sum of (out - ref)^2 over all goldens; None where a slice has no separate limit.
+        noise: for each index, the greatest sum of (out - ref)^2 over all goldens; None if a slice has no separate limit.
     """
 
     axis: int
@@ -18,13 +18,13 @@ class SliceLimits(Noun, frozen=True, kw_only=True):
 
 
 class Limits(Noun, frozen=True, kw_only=True):
-    """What the answers to the goldens must keep on every runtime, in real values.
+    """Limits for the outputs of the goldens, in real values, on every runtime.
 
     Attributes:
-        noise: greatest sum of (out - ref)^2 over all goldens. None for classes and other whole numbers without a scale.
+        noise: greatest sum of (out - ref)^2 over all goldens. None for classes and other integers without a scale.
         error: greatest |out - ref|. None as above.
-        unequal: for whole numbers without a scale and booleans: how many may differ. None for all others.
-        apart: references beyond this, or not finite, must be matched in sign and in being so, and are in no sum. None: there are none.
+        unequal: for integers without a scale and booleans, how many may differ. None for all others.
+        apart: references beyond this value, or not finite, are left out of sums; outputs must be so too, with the same sign. None: there are none.
         slices: at most `MAX_SLICES` in all outputs of a manifest.
     """
 
@@ -39,12 +39,13 @@ MAX_SLICES = 4096
 
 
 class Compared(Noun, frozen=True, kw_only=True):
-    """What the user's own function says of an artifact's answers to the goldens, in place of limits on their error.
+    """The result of the user's comparison function on an artifact's outputs for the goldens, in place of limits on their error.
 
     Attributes:
-        function: `file.py:function`, without the file's folder. sha256: of the file.
-        least: what the share has to be, on boards too.
-        share: how much of the answers is the same as the source's, 0 to 1, on the host's runtime.
+        function: `file.py:function`, without the file's folder.
+        sha256: of the file.
+        least: the least share required, on boards too.
+        share: how similar the outputs are to the source's, 0 to 1, on the host's runtime.
     """
 
     function: str
@@ -69,15 +70,15 @@ class OutputVerdict(Noun, frozen=True, kw_only=True):
     """One output of an artifact, on the host's runtime, over all goldens.
 
     Attributes:
-        sqnr_db: 10 log10(sum(ref^2) / sum((out - ref)^2)), dB. None for whole numbers without a scale.
-        following_db: as `Slice.sqnr_db`, of the whole output: how well it follows its source from input to input. None also where the
-            source changes by less than the artifact's step.
-        equal: share of equal values. For whole numbers without a scale and booleans only.
-        top1: share of goldens with the source's greatest value, of those where the source's choice exceeds the noise. For outputs that
-            are classifications.
-        worst: the slice that follows worst.
-        not_covered: slices that change by less than the artifact's step on these goldens, while others of their axis change more: (axis, index).
-        limits: what a board's answers must keep.
+        sqnr_db: 10 log10(sum(ref^2) / sum((out - ref)^2)), dB. None for integers without a scale.
+        following_db: as `Slice.sqnr_db`, for the whole output: how well it follows its source from input to input. None also if the
+            source varies by less than the artifact's step.
+        equal: share of equal values. Only for integers without a scale and booleans.
+        top1: share of goldens with the same greatest value as the source, among those where the source's choice exceeds the noise.
+            Only for classifications.
+        worst: the slice that follows its source worst.
+        not_covered: slices (axis, index) that vary by less than the artifact's step on these goldens, while others on their axis vary more.
+        limits: the limits that apply to a board's outputs.
     """
 
     sqnr_db: float | None = None
@@ -90,6 +91,6 @@ class OutputVerdict(Noun, frozen=True, kw_only=True):
 
     @property
     def least_db(self) -> float | None:
-        """The worst of its figures in dB; None for classes."""
+        """The lowest of its figures in dB; None for classes."""
         worst = None if self.worst is None else self.worst.sqnr_db
         return min((one for one in (self.sqnr_db, self.following_db, worst) if one is not None), default=None)

@@ -1,4 +1,4 @@
-"""The precisions, a file each: what one is, and what it needs, is asked of its record."""
+"""The precisions, one file each: a precision's properties and needs are in its record."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PRECISIONS: Records[Precision] = Records(
     "edgewright.precisions", "precision", __name__, "PRECISION", Precision
 )
 
-# those that the host itself takes or names
+# those that the host itself uses or names
 EXACT, HALVES, INT8, MIXED, UNCHANGED = (one.PRECISION for one in (fp32, fp16, int8, int8_mixed, as_is))
 
-_SOURCES = {  # what a source that computes in narrow floats is itself off by
+_SOURCES = {  # the own error of a source that computes in narrow floats
     "float16": HALVES,
     "bfloat16": replace(
         HALVES,
@@ -28,7 +28,7 @@ _SOURCES = {  # what a source that computes in narrow floats is itself off by
 
 
 def limits(precision: str, floats: str = "float32") -> Precision:
-    """The row of a precision, no stricter than the source's own floats are exact."""
+    """The record of a precision, relaxed as far as the source's own floats are inexact."""
     row, own = PRECISIONS[precision], _SOURCES.get(floats)
     if own is None:
         return row
@@ -47,7 +47,7 @@ def limits(precision: str, floats: str = "float32") -> Precision:
 
 
 def made_by(made: tuple[str, ...], name: str) -> str:
-    """By which of its precisions a target makes this one: of that name, or made in the same way; empty: by none."""
+    """The precision by which a target makes this one: the same one, or one made the same way; empty if there is none."""
     if name in made:
         return name
     if name not in PRECISIONS:
@@ -56,20 +56,22 @@ def made_by(made: tuple[str, ...], name: str) -> str:
 
 
 def offered(made: tuple[str, ...], name: str) -> bool:
-    """Whether a target that makes the precisions `made` makes this one."""
+    """Whether a target that makes the precisions `made` also makes this one."""
     return bool(made_by(made, name))
 
 
 def with_plugins(made: tuple[str, ...]) -> tuple[str, ...]:
-    """What a target makes, and the precisions of plug-ins that are made in the same way."""
+    """The precisions that a target makes, and those of plug-ins that are made the same way."""
     return (*made, *(one.name for one in PRECISIONS.foreign() if offered(made, one.name)))
 
 
 def usable(name: str, made: tuple[str, ...], *, data: bool, layers: bool) -> bool:
-    """Whether a default precision can be taken.
+    """Whether a default precision can be used.
 
     Args:
-        made: what the target makes. data: there are calibration data. layers: those that stay in floats are named.
+        made: the precisions that the target makes.
+        data: whether there are calibration data.
+        layers: whether the layers that stay in floats are given.
     """
     wanted = PRECISIONS[name]
     return offered(made, name) and (data or not wanted.calibrated) and (layers or not wanted.mixed)

@@ -1,4 +1,4 @@
-"""32-bit floats: what a converter makes without rounding anything."""
+"""32-bit floats: what a converter makes without any rounding."""
 
 from edgewright.nouns.precision import Precision, Tolerance
 
@@ -9,8 +9,8 @@ PRECISION = Precision(
     weight_bits=32,
     activation_bits=32,
     tolerance=Tolerance(sqnr_db=60.0, relative=0.001),
+    following_db=50.0,
     cost=4.0,
-    following_db=20.0,
     equal=0.999,
     strays=0.0,
     near=False,

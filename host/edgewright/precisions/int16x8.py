@@ -9,5 +9,6 @@ PRECISION = Precision(
     weight_bits=8,
     activation_bits=16,
     tolerance=Tolerance(sqnr_db=14.0, relative=0.25),
+    following_db=18.0,
     cost=2.0,
 )

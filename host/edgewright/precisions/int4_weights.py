@@ -9,5 +9,6 @@ PRECISION = Precision(
     weight_bits=4,
     activation_bits=32,
     tolerance=Tolerance(sqnr_db=7.0, relative=0.5),
+    following_db=12.0,
     cost=4.0,
 )

@@ -9,5 +9,6 @@ PRECISION = Precision(
     weight_bits=8,
     activation_bits=8,
     tolerance=Tolerance(sqnr_db=9.0, relative=0.45),
+    following_db=15.0,
     cost=0.0,
 )

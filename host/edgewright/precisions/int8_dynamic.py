@@ -9,5 +9,6 @@ PRECISION = Precision(
     weight_bits=8,
     activation_bits=8,
     tolerance=Tolerance(sqnr_db=11.0, relative=0.35),
+    following_db=18.0,
     cost=4.0,
 )

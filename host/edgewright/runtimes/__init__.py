@@ -1,1 +1,1 @@
-"""Runtimes for boards: which wheels fit, where they come from, how they are installed."""
+"""Runtimes for boards: which wheels fit, where they come from, and how they are installed."""

@@ -1,4 +1,4 @@
-"""Decides which runtimes fit which boards, in one place, and explains where none does."""
+"""The one place that decides which runtimes fit which boards, and explains why none does."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def rows(target: Target, host: WheelHost) -> list[RuntimeRow]:
 
 
 def possible(facts: Facts, names: Iterable[str]) -> dict[str, RuntimeRow]:
-    """What each of the targets would get on a board; those that have no wheel for it are left out.
+    """The runtime that a board would get for each of the targets; targets without a wheel for it are left out.
 
     Raises:
-        EdgewrightError: `runtime-unsupported`, the board's Python is not one that wheels are made for.
+        EdgewrightError: `runtime-unsupported`, there are no wheels for the board's kind of Python.
     """
     host = wheel_host(facts)
     found = {name: rows(targets.load(name), host) for name in names}
@@ -30,7 +30,7 @@ def possible(facts: Facts, names: Iterable[str]) -> dict[str, RuntimeRow]:
 
 
 def nothing(facts: Facts, names: Sequence[str]) -> EdgewrightError:
-    """The error (`no-wheel`) for a board that none of the targets has a wheel for."""
+    """The error (`no-wheel`) for a board for which none of the targets has a wheel."""
     host = wheel_host(facts)
     loaded = [targets.load(name) for name in names]
     with_wheels = [target for target in loaded if target.runtimes]
@@ -44,11 +44,11 @@ def choose(target: Target, host: WheelHost, version: str | None, requires: Mappi
     """The best wheel of a target for a board.
 
     Args:
-        version: only this one will do; one that no row has is left to the index.
-        requires: what the artifact asks of the runtime (`Manifest.requires`).
+        version: require this version; one that no row has is looked up in the index.
+        requires: what the artifact needs from the runtime (`Manifest.requires`).
 
     Raises:
-        EdgewrightError: `no-wheel`, none runs there; `runtime-too-old`, none that does reads the model.
+        EdgewrightError: `no-wheel`, no wheel runs there; `runtime-too-old`, none that runs there can read the model.
     """
     found = rows(target, host)
     able = [row for row in found if not row.lacks(dict(requires))]
@@ -67,7 +67,7 @@ def choose(target: Target, host: WheelHost, version: str | None, requires: Mappi
 
 
 def refusal(target: Target, host: WheelHost) -> EdgewrightError:
-    """The error (`no-wheel`): what of the board no wheel of a target fits, and what there is instead."""
+    """The error (`no-wheel`) that states what about the board does not fit a target's wheels, with alternatives."""
     wheels = " or ".join(dict.fromkeys(row.distribution for row in target.runtimes)) or target.title
     here = [row for row in target.runtimes if host.arch in row.archs]
     minor = ".".join(host.python.split(".")[:2])
@@ -91,7 +91,7 @@ def refusal(target: Target, host: WheelHost) -> EdgewrightError:
 
 
 def elsewhere(target: Target, host: WheelHost) -> str:
-    """What there is for an architecture that a target has no wheels for."""
+    """The alternatives for an architecture that a target has no wheels for."""
     near = [
         row
         for name in targets.names()
@@ -106,7 +106,7 @@ def elsewhere(target: Target, host: WheelHost) -> str:
 
 
 def others(target: Target, host: WheelHost) -> str:
-    """Which other targets do run on this very board, for a hint; empty where none does."""
+    """The other targets that run on this board, for a hint; empty if there are none."""
     found = {name: rows(targets.load(name), host) for name in targets.names() if name != target.name}
     return "; ".join(
         f"{able[0].distribution} {able[0].version} runs here: --target {name}"
@@ -116,7 +116,7 @@ def others(target: Target, host: WheelHost) -> str:
 
 
 def listed(found: Sequence[RuntimeRow]) -> str:
-    """Which Pythons and glibc wheels are for, such as `tflite-runtime 2.14.0 is for Python 3.9 to 3.11 (glibc 2.34)`."""
+    """The Pythons and glibc versions of the wheels, such as `tflite-runtime 2.14.0 is for Python 3.9 to 3.11 (glibc 2.34)`."""
     return ", ".join(
         dict.fromkeys(
             f"{row.distribution} {row.version} is for Python {row.python.replace('-', ' to ')} (glibc {row.glibc})"
@@ -133,10 +133,10 @@ def archs_of(target: Target) -> set[str]:
 
 
 def check_own(row: RuntimeRow, facts: Facts) -> None:
-    """Looks for what a runtime needs of the board's own Python.
+    """Checks what a runtime needs from the board's own Python.
 
     Raises:
-        EdgewrightError: `no-numpy`, it is absent or another version. Facts that do not say are trusted.
+        EdgewrightError: `no-numpy`, numpy is missing or has another version. Facts that do not report it are trusted.
     """
     from packaging.requirements import Requirement
 

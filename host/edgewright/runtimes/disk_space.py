@@ -1,4 +1,4 @@
-"""Compares what wheels take on a board with its free space, before a byte is sent."""
+"""Compares the space that wheels need on a board with what is free, before anything is sent."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import contextlib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from edgewright.config.zip_errors import BAD_ZIP
-from edgewright.connect import transfer
-from edgewright.connect.session import Session
 from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.facts import Facts
 from edgewright.runtimes.wheels import Wheel
 from edgewright_agent.protocol import SPARE_BYTES, SPARE_INODES
 
-BLOCK = 4096  # what a file system rounds a file up to
+if TYPE_CHECKING:
+    from edgewright.connect.session import Session
+
+BLOCK = 4096  # file systems round file sizes up to this
 MIB = 1024**2
 
 
 class Need(Noun, frozen=True, kw_only=True):
-    """What a runtime takes: bytes still to be uploaded, bytes and files once unpacked."""
+    """The space that a runtime needs: bytes to upload, bytes and files when unpacked."""
 
     upload: int
     unpacked: int
@@ -30,13 +31,13 @@ class Need(Noun, frozen=True, kw_only=True):
 
     @property
     def bytes(self) -> int:
-        """Peak: a wheel is dropped only when all are unpacked."""
+        """The peak: wheels are deleted only after all are unpacked."""
         peak: int = self.upload + self.unpacked + SPARE_BYTES
         return peak
 
 
 def unpacked(wheel: Wheel) -> tuple[int, int]:
-    """(bytes in whole blocks, files) of a wheel once it is unpacked, bytecode included.
+    """(bytes in whole blocks, number of files) of an unpacked wheel, including bytecode.
 
     Raises:
         EdgewrightError: it is not a zip file.
@@ -51,13 +52,15 @@ def unpacked(wheel: Wheel) -> tuple[int, int]:
     except (OSError, *BAD_ZIP) as error:
         raise EdgewrightError(f"not a wheel: {wheel.path}", hint="download it again") from error
     sizes = [size for _, size in rows]
-    sizes += [size for name, size in rows if name.endswith(".py")]  # bytecode takes about as much again
+    sizes += [size for name, size in rows if name.endswith(".py")]  # bytecode takes about as much space again
     return sum(-(-size // BLOCK) * BLOCK for size in sizes), len(sizes)
 
 
 def need(session: Session, wheels: Sequence[Wheel]) -> Need:
-    """What of the wheels a board lacks; those that another runtime of it was made of cost names only."""
+    """The space for the wheels that a board lacks; wheels that it has unpacked for another runtime count only by their number of files."""
     upload = size = files = 0
+    from edgewright.connect import transfer
+
     parts = transfer.ask(session, [(wheel.sha256, wheel.size) for wheel in wheels])
     for wheel, part in zip(wheels, parts, strict=True):
         count = unpacked(wheel)
@@ -70,7 +73,7 @@ def need(session: Session, wheels: Sequence[Wheel]) -> Need:
 
 
 def check(session: Session, facts: Facts, wheels: Sequence[Wheel], what: str) -> Need:
-    """Raises EdgewrightError `disk-full` where a runtime does not fit on the board's disk.
+    """Raises EdgewrightError `disk-full` if a runtime does not fit on the board's disk.
 
     Args:
         what: name and version of the runtime.
@@ -78,17 +81,17 @@ def check(session: Session, facts: Facts, wheels: Sequence[Wheel], what: str) ->
     wanted = need(session, wheels)
     board = session.board.name
     hint = f"`edgewright fleet prune {board}` removes old releases and unused runtimes; or free space there"
-    if facts.disk_free_bytes and wanted.bytes > facts.disk_free_bytes:
+    if facts.disk_known and wanted.bytes > facts.disk_free_bytes:
         raise EdgewrightError(
             f"{board} has {facts.disk_free_bytes // MIB} MiB free, {what} needs {-(-wanted.bytes // MIB)}: "
             f"{-(-wanted.upload // MIB)} to upload, {-(-wanted.unpacked // MIB)} unpacked, {SPARE_BYTES // MIB} to spare",
             hint=hint,
             code=Code.DISK_FULL,
         )
-    if facts.disk_free_inodes and wanted.files + SPARE_INODES > facts.disk_free_inodes:
+    if facts.disk_known and wanted.files + SPARE_INODES > facts.disk_free_inodes:
         raise EdgewrightError(
             f"{board} has {facts.disk_free_inodes} inodes free, {what} needs {wanted.files + SPARE_INODES}",
-            hint="remove small files on the board",
+            hint=f"`edgewright fleet prune {board}` removes old releases; or remove small files on the board",
             code=Code.DISK_FULL,
         )
     return wanted

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgewright import targets
-from edgewright.connect import runners
-from edgewright.connect.session import Session
 from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.facts import Facts, RuntimeFact
-from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.nouns.progress import Progress, ProgressEvent, silent
 from edgewright.nouns.target import Target, numbers
 from edgewright.runtimes import compatibility, disk_space
-from edgewright.runtimes import wheels as wheel_files
 from edgewright.runtimes.compatibility import check_own
 from edgewright.runtimes.resolve import Offer, Picked, Search, split
 from edgewright.runtimes.wheel_tags import wheel_host
-from edgewright.wire import commands, types
+from edgewright.runtimes.wheels import given, recalled
 from edgewright_agent import protocol
+
+if TYPE_CHECKING:
+    from edgewright.connect.session import Session
 
 UNPACK_SECONDS = 3600.0
 
@@ -28,10 +29,10 @@ class RuntimeChoice(Noun, frozen=True, kw_only=True):
     """The runtime that a release will run on.
 
     Attributes:
-        ref: what `install` takes; empty in a dry run that would provision one.
+        ref: the argument for `install`; empty in a dry run that would provision one.
         name, version: its distribution.
         installed: it was provisioned just now (or would be, in a dry run).
-        bytes: unpacked size where it was provisioned just now, else 0.
+        bytes: unpacked size if it was provisioned just now, else 0.
     """
 
     ref: str
@@ -53,18 +54,18 @@ def ensure_runtime(
     progress: Progress = silent,
     dry_run: bool = False,
 ) -> RuntimeChoice:
-    """The runtime of a target on a board: one that it has, else one that is resolved here and sent there.
+    """The runtime for a target on a board: an installed one, or one that is resolved here and sent.
 
     Args:
-        version: only this version will do.
-        wheels: wheel files to use instead of the index; what they need besides is resolved.
-        offer: what a bundle holds, to use instead of the index; without one the index comes first, and what bundles
-            brought earlier where that is out of reach.
-        requires: what the artifact asks of the runtime (`Manifest.requires`); one known to lack it is passed.
+        version: require this version.
+        wheels: wheel files to use instead of the index; their missing dependencies are resolved.
+        offer: a bundle's contents, to use instead of the index. Without it the index is asked first; kits imported from
+            earlier bundles are used if the index is unreachable.
+        requires: what the artifact needs from the runtime (`Manifest.requires`); runtimes known to lack it are skipped.
 
     Raises:
         EdgewrightError: no wheel runs there (the hint says where one does), a given one is wrong, or the
-            board's disk is too small; nothing was sent then. A dry run looks at the disk for the wheels that are here.
+            board's disk is too small; nothing was sent then. A dry run checks the disk only for wheels already on this machine.
     """
     metadata = targets.load(target)
     if not wheels:
@@ -82,22 +83,24 @@ def ensure_runtime(
         picked = search.best()
     check_own(picked.row, facts)
     if dry_run:
-        here = picked.wheels or wheel_files.recalled(search.host, picked.asked)
-        if here:  # the others' sizes are not known
+        here = picked.wheels or recalled(search.host, picked.asked)
+        if here:  # otherwise the sizes are not known
             disk_space.check(session, facts, here, picked.title)
         return RuntimeChoice(ref="", name=picked.row.distribution, version=picked.row.version, installed=True)
     if picked.wheels is None or picked.asked:
-        progress(Step(board=session.board.name, what="resolve", detail=picked.title))
+        progress(ProgressEvent(board=session.board.name, stage="resolve", detail=picked.title))
     picked = search.fetched(picked)
     if picked.bundled:
-        progress(Step(board=session.board.name, what="resolve", detail=f"{picked.title} from a bundle"))
+        progress(
+            ProgressEvent(board=session.board.name, stage="resolve", detail=f"{picked.title} from a bundle")
+        )
     return send(session, facts, target, picked, progress)
 
 
 def candidates(facts: Facts, target: Target, wheels: Sequence[Path] = ()) -> list[tuple[str, str]]:
-    """(distribution, version) of the runtimes that `ensure_runtime` may take on a board: had, or to be sent."""
+    """(distribution, version) of the runtimes that `ensure_runtime` may use on a board, installed or to be sent."""
     if wheels:
-        main, _ = split(wheel_files.given(wheel_host(facts), wheels), target)
+        main, _ = split(given(wheel_host(facts), wheels), target)
         return [(main.distribution, main.version)]
     had = [(runtime.name, runtime.version) for runtime in facts.runtimes if runtime.target == target.name]
     return [*had, *((row.distribution, row.version) for row in compatibility.rows(target, wheel_host(facts)))]
@@ -106,7 +109,7 @@ def candidates(facts: Facts, target: Target, wheels: Sequence[Path] = ()) -> lis
 def on_board(
     facts: Facts, target: Target, version: str | None, requires: Mapping[str, int]
 ) -> RuntimeFact | None:
-    """A runtime that the board has and that will do: a provisioned one first, then the newest."""
+    """A suitable runtime that the board already has: a provisioned one first, then the newest."""
     fitting = [
         runtime
         for runtime in facts.runtimes
@@ -118,7 +121,7 @@ def on_board(
 
 
 def system_only(facts: Facts, target: Target, requires: Mapping[str, int]) -> EdgewrightError:
-    """The error for a board whose own system has no fitting runtime of a target that there are no wheels for."""
+    """The error for a board whose system has no suitable runtime, for a target without wheels."""
     found = [runtime for runtime in facts.runtimes if runtime.target == target.name]
     short = target.lacks(found[0].name, found[0].version, dict(requires)) if found else {}
     if short:
@@ -136,12 +139,15 @@ def system_only(facts: Facts, target: Target, requires: Mapping[str, int]) -> Ed
 
 
 def lacks(target: Target, runtime: RuntimeFact, requires: Mapping[str, int]) -> bool:
-    """Whether a runtime is known to read too little; an unknown version gets its chance on the board."""
+    """Whether a runtime is known to read too little; an unknown version is left for the board to try."""
     return bool(target.lacks(runtime.name, runtime.version, dict(requires)))
 
 
 def send(session: Session, facts: Facts, target: str, picked: Picked, progress: Progress) -> RuntimeChoice:
-    """Puts the wheels and has the agent unpack them, unless the very same runtime is there."""
+    """Sends the wheels and has the agent unpack them, unless the same runtime is already there."""
+    from edgewright.connect import runners  # here, as `convert` asks which runtimes fit and needs no session
+    from edgewright.wire import commands, types
+
     name, version, chosen = picked.row.distribution, picked.row.version, picked.wheels or []
     ref = protocol.runtime_id([wheel.sha256 for wheel in chosen])
     if any(runtime.ref == ref for runtime in facts.runtimes):
@@ -151,7 +157,7 @@ def send(session: Session, facts: Facts, target: str, picked: Picked, progress: 
     for wheel, sha256 in zip(chosen, sent, strict=True):
         if sha256 != wheel.sha256:
             raise EdgewrightError(f"the wheel changed while it was sent: {wheel.path}", hint="try again")
-    progress(Step(board=session.board.name, what="provision", detail=picked.title))
+    progress(ProgressEvent(board=session.board.name, stage="provision", detail=picked.title))
     files = tuple(types.Wheel(file=wheel.file, sha256=wheel.sha256, size=wheel.size) for wheel in chosen)
     runner = runners.named(session, target)
     command = commands.Provision(name=name, target=target, version=version, wheels=files, runner=runner)

@@ -1,4 +1,4 @@
-"""Finds a board's profile: the fleet's entry, else from its facts."""
+"""Finds a board's profile: from the fleet's entry, or else from its facts."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from edgewright.nouns.profile import Profile
 from edgewright.runtimes import compatibility
 
 GENERIC = {"x86_64": "generic-x86_64", "aarch64": "generic-arm64", "armv7l": "generic-armv7l"}
-NARROW = ("armv7l", "armv6l", "i686")  # such programs also run under a 64-bit kernel
+NARROW = ("armv7l", "armv6l", "i686")  # 32-bit programs also run under a 64-bit kernel
 
 
 def profile_of(board: Board, facts: Facts) -> Profile:
     """The profile of a board.
 
     Raises:
-        ConfigError: the fleet names none, and nothing exists for the board's architecture (`no-runtime`), or
-            neither it nor the model is known.
+        ConfigError: the fleet names none, and there is no runtime for the board's architecture (`no-runtime`), or
+            neither architecture nor model is known.
     """
     if board.profile:
         return profiles.load(board.profile)
@@ -47,7 +47,7 @@ def by_model(facts: Facts) -> Profile | None:
 
 
 def userland(facts: Facts) -> str:
-    """The architecture that the board's programs are built for, which is not always that of its kernel."""
+    """The architecture that the board's programs are built for, which may differ from its kernel's."""
     built_for = facts.python.platform.removeprefix("linux-")
     return built_for if built_for in NARROW else facts.arch
 
@@ -73,5 +73,5 @@ def unfit(board: Board, facts: Facts) -> ConfigError:
 
 
 def how_to_set(board: Board, profile: str) -> str:
-    """The hint that gives a board a profile."""
+    """The hint on how to set a board's profile."""
     return f'write profile = "{profile}" below [boards.{board.name}] in the fleet file'

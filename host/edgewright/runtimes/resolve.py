@@ -6,25 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.target import RuntimeRow, Target
-from edgewright.runtimes import compatibility, wheel_sets
-from edgewright.runtimes import wheels as wheel_files
+from edgewright.runtimes import compatibility, wheel_sets, wheels
 from edgewright.runtimes.wheel_sets import Kit
 from edgewright.runtimes.wheel_tags import WheelHost
 from edgewright.runtimes.wheels import Wheel
 
 
 class Offer(Noun, frozen=True, kw_only=True):
-    """What a bundle holds.
+    """The contents of a bundle.
 
     Attributes:
         title: the bundle's name, for messages.
-        inside: its wheels by file name, where it was only looked into; None: they are in the store.
+        inside: its wheels by file name, if it was only inspected; None if they are in the store.
     """
 
     title: str
@@ -33,12 +30,12 @@ class Offer(Noun, frozen=True, kw_only=True):
 
 
 class Picked(Noun, frozen=True, kw_only=True):
-    """A runtime that was picked.
+    """A chosen runtime.
 
     Attributes:
-        wheels: those that are here already; None: none yet.
-        asked: what is still to be resolved, as requirement specifiers.
-        bundled: it is a bundle's.
+        wheels: the wheels already on this machine; None for none yet.
+        asked: what still has to be resolved, as requirement specifiers.
+        bundled: it comes from a bundle.
     """
 
     row: RuntimeRow
@@ -56,8 +53,8 @@ class Search:
     """Looks for the runtime of one target for one board.
 
     Args:
-        version: only this one will do.
-        requires: what the artifact asks of it.
+        version: require this version.
+        requires: what the artifact needs from it.
     """
 
     def __init__(
@@ -69,8 +66,8 @@ class Search:
         self.requires = requires
 
     def given(self, files: Sequence[Path]) -> Picked:
-        """The runtime among wheel files; what it needs besides and is not among them is to be resolved."""
-        main, others = split(wheel_files.given(self.host, files), self.target)
+        """The runtime among given wheel files; dependencies that are not among them have to be resolved."""
+        main, others = split(wheels.given(self.host, files), self.target)
         have = {wheel.distribution for wheel in others}
         like = self.like(main.distribution)
         requires = self.target.requirements if like is None else like.requires
@@ -87,7 +84,7 @@ class Search:
         return Picked(row=row, wheels=[main, *others], asked=asked)
 
     def like(self, name: str) -> RuntimeRow | None:
-        """The row whose needs a wheel of that name has too, such as onnxruntime's for onnxruntime-gpu."""
+        """The row whose requirements also apply to a wheel of that name, such as onnxruntime's for onnxruntime-gpu."""
         rows = compatibility.rows(self.target, self.host)
         same = [row for row in rows if name.startswith(row.distribution)]
         return next(iter(same or rows), None)
@@ -100,14 +97,14 @@ class Search:
         return picked
 
     def best(self) -> Picked:
-        """The best wheel that there is for the board."""
+        """The best available wheel for the board."""
         row = compatibility.choose(self.target, self.host, self.version, self.requires)
         number = self.version or row.version
         asked = (f"{row.distribution}=={number}", *row.requires)
         return Picked(row=replace(row, version=number), asked=asked)
 
     def fetched(self, picked: Picked) -> Picked:
-        """The same with all its wheels here. Where the index cannot be reached, what a bundle brought earlier will do.
+        """The same runtime with all of its wheels fetched. If the index is unreachable, a kit from an earlier bundle is used.
 
         Raises:
             EdgewrightError: `no-wheel`, `index-unreachable`.
@@ -115,13 +112,13 @@ class Search:
         if not picked.asked:
             return picked
         if picked.wheels is not None:
-            more = wheel_files.resolve(self.host, picked.asked)
+            more = wheels.resolve(self.host, picked.asked)
             return replace(picked, wheels=[*picked.wheels, *more], asked=())
-        found = wheel_files.recalled(self.host, picked.asked)
+        found = wheels.recalled(self.host, picked.asked)
         if found is None:
             other = self.brought(picked.row.version) or self.brought(self.version)
             try:
-                found = wheel_files.resolve(self.host, picked.asked, patient=other is None)
+                found = wheels.resolve(self.host, picked.asked, patient=other is None)
             except EdgewrightError as error:
                 if other is None or error.code != Code.INDEX_UNREACHABLE:
                     raise
@@ -129,13 +126,13 @@ class Search:
         return replace(picked, wheels=found, asked=())
 
     def brought(self, version: str | None) -> Picked | None:
-        """A runtime that a bundle brought to this machine earlier."""
+        """A runtime that was imported to this machine from a bundle."""
         return self.whole(wheel_sets.kept(), version)
 
     def whole(
         self, some: Iterable[Kit], version: str | None, inside: Mapping[str, Wheel] | None = None
     ) -> Picked | None:
-        """The best of the kits for the board whose wheels are all there."""
+        """The best of the kits for the board whose wheels are all available."""
         for kit in wheel_sets.fitting(some, self.target, self.host, version, self.requires):
             found = (
                 wheel_sets.stored(kit) if inside is None else [inside[file] for file in sorted(kit.wheels)]
@@ -147,6 +144,9 @@ class Search:
 
 def bare_name(requirement: str) -> str:
     """`numpy` of `numpy>=1.21`."""
+    from packaging.requirements import Requirement  # not for a board that has its runtime
+    from packaging.utils import canonicalize_name
+
     return str(canonicalize_name(Requirement(requirement).name))
 
 
@@ -154,8 +154,10 @@ def split(found: list[Wheel], target: Target) -> tuple[Wheel, list[Wheel]]:
     """The runtime's own wheel, such as onnxruntime or onnxruntime-gpu, and the others.
 
     Raises:
-        EdgewrightError: none or several of them are a runtime of the target.
+        EdgewrightError: none of them is a runtime of the target, or several are.
     """
+    from packaging.utils import canonicalize_name
+
     names = sorted({str(canonicalize_name(row.distribution)) for row in target.runtimes})
     mains = [wheel for wheel in found if wheel.distribution.startswith(tuple(names))]
     if len(mains) != 1:

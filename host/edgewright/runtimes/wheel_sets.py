@@ -1,4 +1,4 @@
-"""Kits: a runtime with all its wheels for one kind of board, in a bundle or in the store of wheels."""
+"""Kits: a runtime with all of its wheels for one kind of board, in a bundle or in the store of wheels."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-from packaging.utils import InvalidWheelFilename
 
 from edgewright.config import home, usage_marks
 from edgewright.errors import Code, EdgewrightError
 from edgewright.files import write_atomic
 from edgewright.nouns.base import Noun
 from edgewright.nouns.target import RuntimeRow, Target, numbers
-from edgewright.runtimes import wheels as wheel_files
+from edgewright.runtimes import wheels
 from edgewright.runtimes.wheel_tags import WheelHost, parse
 from edgewright.runtimes.wheels import Wheel
 
-PREFIX = "kit-"  # of the notes among the wheels
+PREFIX = "kit-"  # of the kits' files among the wheels
 
 
 class Kit(Noun, frozen=True, kw_only=True):
     """One runtime for one kind of board.
 
     Attributes:
-        target, distribution, version: what it is.
-        python, arch, glibc: what it was resolved for, such as `3.11`, `aarch64`, `2.36`.
+        target, distribution, version: the runtime.
+        python, arch, glibc: the kind of board that it was resolved for, such as `3.11`, `aarch64`, `2.36`.
         own: what the board's own Python must have, as requirement specifiers.
         wheels: file name -> sha256.
     """
@@ -41,16 +40,18 @@ class Kit(Noun, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """For a person."""
+        """A description for people."""
         return f"{self.distribution} {self.version} for Python {self.python} on {self.arch}"
 
     def runs_on(self, host: WheelHost) -> bool:
-        """Whether every wheel is one that the board takes."""
+        """Whether the board accepts every wheel."""
         return all(tags_of(file) & host.tags for file in self.wheels)
 
 
 def tags_of(file: str) -> frozenset[object]:
-    """The tags in a wheel's file name; none where it is not such a name."""
+    """The tags in a wheel's file name; none if it is not a valid one."""
+    from packaging.utils import InvalidWheelFilename
+
     try:
         return frozenset(parse(file)[3])
     except InvalidWheelFilename:
@@ -58,7 +59,7 @@ def tags_of(file: str) -> frozenset[object]:
 
 
 def keep(kits: Iterable[Kit]) -> None:
-    """Notes kits whose wheels are in the store, so that a host without internet finds them."""
+    """Records kits whose wheels are in the store, so that a host without internet finds them."""
     folder = home.folder("wheels")
     for kit in kits:
         text = msgspec.json.format(msgspec.json.encode(kit, order="sorted")).decode("utf-8")
@@ -67,7 +68,7 @@ def keep(kits: Iterable[Kit]) -> None:
 
 
 def kept() -> list[Kit]:
-    """The kits that were noted here; what cannot be read is left out."""
+    """The kits recorded on this machine; unreadable records are skipped."""
     found = []
     for note in sorted(home.folder("wheels").glob(f"{PREFIX}*.json")):
         try:
@@ -80,7 +81,7 @@ def kept() -> list[Kit]:
 def fitting(
     kits: Iterable[Kit], target: Target, host: WheelHost, version: str | None, requires: Mapping[str, int]
 ) -> list[Kit]:
-    """The kits of a target that run on a board and read what the artifact asks for, the newest first."""
+    """The kits of a target that run on a board and can read what the artifact needs, newest first."""
     found = [
         kit
         for kit in kits
@@ -101,7 +102,7 @@ def fitting(
 
 
 def row_of(kit: Kit, target: Target) -> RuntimeRow:
-    """A kit as the row of its target that it would be."""
+    """A kit as a row of its target."""
     return RuntimeRow(
         distribution=kit.distribution,
         version=kit.version,
@@ -115,13 +116,13 @@ def row_of(kit: Kit, target: Target) -> RuntimeRow:
 
 
 def stored(kit: Kit) -> list[Wheel] | None:
-    """The wheels of a kit from the store, their bytes verified; None where one is gone or damaged."""
+    """The wheels of a kit from the store, with verified bytes; None if one is missing or damaged."""
     folder = home.folder("wheels")
     found = []
     for file, sha256 in sorted(kit.wheels.items()):
         place = folder / sha256
         try:
-            wheel = wheel_files.describe(place / file)
+            wheel = wheels.describe(place / file)
         except EdgewrightError:
             return None
         if wheel.sha256 != sha256 or not usage_marks.hold(place):
@@ -131,7 +132,7 @@ def stored(kit: Kit) -> list[Wheel] | None:
 
 
 def none_fits(kits: Sequence[Kit], target: Target, host: WheelHost, where: str) -> EdgewrightError:
-    """The error for a bundle that has nothing for a board."""
+    """The error for a bundle without anything that fits a board."""
     own = [kit for kit in kits if kit.target == target.name]
     has = ", ".join(f"{kit.title} with glibc {kit.glibc}" for kit in own)
     has = has or "runtimes of " + ", ".join(sorted({kit.target for kit in kits}))

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from packaging.utils import BuildTag, NormalizedName
     from packaging.version import Version
 
-OLDEST_GLIBC = {"x86_64": 5, "i686": 5}  # minor version of the first manylinux; 17 elsewhere
+OLDEST_GLIBC = {"x86_64": 5, "i686": 5}  # minor version for the first manylinux; 17 on other architectures
 LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 MAX_NAME = 250  # characters of a wheel's file name
-MAX_TAGS = 128  # in one name; real ones have some twenty
+MAX_TAGS = 128  # in one name; real ones have about twenty
 
 
 @lru_cache(4096)
 def parse(file: str) -> tuple[NormalizedName, Version, BuildTag, frozenset[Tag]]:
-    """As `packaging.utils.parse_wheel_filename`, of names from anywhere: a few characters there can mean millions of tags.
+    """As `packaging.utils.parse_wheel_filename`, but safe for untrusted names, where a few characters can expand to millions of tags.
 
     Raises:
         packaging.utils.InvalidWheelFilename
@@ -43,7 +43,7 @@ class WheelHost(Noun, frozen=True, kw_only=True, dict=True):
 
     Attributes:
         python: version such as `3.11.2`.
-        arch: of the Python, which on a 64-bit kernel may be a 32-bit one.
+        arch: the Python's architecture, which may be 32-bit on a 64-bit kernel.
         libc: `glibc` or `musl`.
         libc_version: such as `2.36`.
     """
@@ -55,12 +55,12 @@ class WheelHost(Noun, frozen=True, kw_only=True, dict=True):
 
     @property
     def title(self) -> str:
-        """What it is, for messages."""
+        """A description for messages."""
         return f"Python {self.python} on {self.arch} with {self.libc or 'libc'} {self.libc_version}"
 
     @property
     def abi(self) -> str:
-        """Such as `cp311`; CPython before 3.8 had an `m` after it."""
+        """Such as `cp311`; before 3.8, CPython's had an `m` appended."""
         major, minor = numbers(self.python)[:2]
         return f"cp{major}{minor}" + ("m" if (major, minor) < (3, 8) else "")
 
@@ -80,7 +80,7 @@ class WheelHost(Noun, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def tags(self) -> frozenset[Tag]:
-        """Every tag of a wheel that it can take."""
+        """Every wheel tag that the board accepts."""
         from packaging import tags
 
         python = numbers(self.python)[:2]
@@ -92,10 +92,10 @@ class WheelHost(Noun, frozen=True, kw_only=True, dict=True):
 
 
 def wheel_host(facts: Facts) -> WheelHost:
-    """The board of these facts. Its architecture is that of its Python, also where `uname -m` says another.
+    """The board with these facts. The architecture is that of its Python, even if `uname -m` differs.
 
     Raises:
-        EdgewrightError: the facts do not say what its Python is.
+        EdgewrightError: the facts do not describe its Python.
     """
     platform = facts.python.platform
     if len(numbers(facts.python.version)) < 2 or not platform.startswith("linux-"):

@@ -1,4 +1,4 @@
-"""Resolves wheels for a board with pip on this machine, and keeps them by content."""
+"""Resolves wheels for a board with pip on this machine, and stores them by content."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ OFFLINE = (
 
 
 class Wheel(Noun, frozen=True, kw_only=True):
-    """One wheel file on this machine: its name, its canonical distribution and version, sha256, bytes.
+    """One wheel file on this machine: its file name, canonical distribution and version, sha256 and size in bytes.
 
-    `member`: its name in the zip file at `path`, where it only lies in a bundle.
+    `member`: its name in the zip file at `path`, if it is still inside a bundle.
     """
 
     file: str
@@ -50,15 +50,15 @@ class Wheel(Noun, frozen=True, kw_only=True):
 
 
 def resolve(host: WheelHost, requirements: Sequence[str], *, patient: bool = True) -> list[Wheel]:
-    """One wheel for each requirement, from the cache or from pip's index, dependencies not followed.
+    """One wheel for each requirement, from the cache or from pip's index; dependencies are not followed.
 
-    What was resolved once stays so: the same requirements for the same kind of board give the same files.
+    Resolutions are cached: the same requirements for the same kind of board give the same files.
 
     Args:
         patient: False if there is an alternative to the index: then an unreachable index is reported sooner.
 
     Raises:
-        EdgewrightError: `no-wheel`, none exists for this board; `index-unreachable`.
+        EdgewrightError: `no-wheel`, there is none for this board; `index-unreachable`.
     """
     folder = home.folder("wheels")
     with locked(folder):
@@ -71,19 +71,19 @@ def resolve(host: WheelHost, requirements: Sequence[str], *, patient: bool = Tru
 
 
 def recalled(host: WheelHost, requirements: Sequence[str]) -> list[Wheel] | None:
-    """What an earlier `resolve` gave, without asking anyone; None where it is gone or there was none."""
+    """The result of an earlier `resolve`, without any requests; None if there is none or it is gone."""
     found = recall(home.folder("wheels") / f"{key(host, requirements)}.json")
     return found if found and all([usage_marks.hold(wheel.path.parent) for wheel in found]) else None
 
 
 def key(host: WheelHost, requirements: Sequence[str]) -> str:
-    """Names a resolution: what was asked for, for which kind of board."""
+    """The cache key of a resolution: the requirements and the kind of board."""
     asked = [sorted(requirements), host.python, host.abi, host.platforms]
     return hashlib.sha256(json.dumps(asked).encode("utf-8")).hexdigest()
 
 
 def recall(note: Path) -> list[Wheel] | None:
-    """The wheels of an earlier resolution, if every file is still what it was."""
+    """The wheels of an earlier resolution, if every file is unchanged."""
     try:
         rows = msgspec.json.decode(note.read_bytes(), type=list[tuple[str, str]])
         found = [describe(note.parent / sha256 / file) for sha256, file in rows]
@@ -95,7 +95,7 @@ def recall(note: Path) -> list[Wheel] | None:
 def download(
     host: WheelHost, requirements: Sequence[str], folder: Path, *, patient: bool = True
 ) -> list[Wheel]:
-    """Has pip fetch the wheels, then moves each to a folder of its content's name."""
+    """Has pip fetch the wheels, then moves each to a folder named after its content."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as work:
         run_pip(pip_command(host, requirements, Path(work), patient=patient), host, requirements)
         found: list[Wheel] = []
@@ -103,9 +103,9 @@ def download(
             wheel = describe(file)
             place = folder / wheel.sha256
             place.mkdir(exist_ok=True)
-            while not usage_marks.hold(place):  # pruned between the two
+            while not usage_marks.hold(place):  # pruned between the two calls
                 place.mkdir(exist_ok=True)
-            shutil.move(file, place / file.name)  # within one file system: a rename
+            shutil.move(file, place / file.name)  # on one file system, so this is a rename
             found.append(msgspec.structs.replace(wheel, path=place / file.name))
         return found
 
@@ -113,7 +113,7 @@ def download(
 def pip_command(
     host: WheelHost, requirements: Sequence[str], into: Path, *, patient: bool = True
 ) -> list[str]:
-    """The arguments that make pip resolve for another machine."""
+    """The arguments for pip to resolve for another machine."""
     command = [
         sys.executable,
         "-m",
@@ -132,7 +132,7 @@ def pip_command(
 
 
 def run_pip(command: list[str], host: WheelHost, requirements: Sequence[str]) -> None:
-    """Runs pip; its failure becomes one error."""
+    """Runs pip; a failure becomes one error."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PIP_SECONDS)
     except subprocess.TimeoutExpired as error:
@@ -158,7 +158,7 @@ def run_pip(command: list[str], host: WheelHost, requirements: Sequence[str]) ->
 
 
 def unreachable(what: str) -> EdgewrightError:
-    """The index does not answer."""
+    """The error for an index that does not answer."""
     hint = (
         "is this machine online? else bring a bundle: `edgewright provision --bundle FILE --profile NAME` "
         "writes one where there is internet; or give the wheels with --wheel FILE"
@@ -167,10 +167,10 @@ def unreachable(what: str) -> EdgewrightError:
 
 
 def given(host: WheelHost, files: Sequence[Path]) -> list[Wheel]:
-    """Wheel files that the user gave, each checked against the board.
+    """Checks wheel files from the user against the board.
 
     Raises:
-        EdgewrightError: not a wheel, unreadable, or not for this board.
+        EdgewrightError: a file is not a wheel, is unreadable, or is not for this board.
     """
     found = [describe(file) for file in files]
     for wheel in found:
@@ -185,7 +185,7 @@ def given(host: WheelHost, files: Sequence[Path]) -> list[Wheel]:
 
 
 def describe(file: Path) -> Wheel:
-    """What a wheel file is, by its name and its bytes."""
+    """Describes a wheel file by its name and its bytes."""
     from packaging.utils import InvalidWheelFilename
 
     try:
@@ -214,7 +214,7 @@ def describe(file: Path) -> Wheel:
 
 
 def is_zip(file: Path) -> bool:
-    """Whether a file has the end of a zip file."""
+    """Whether a file ends as a zip file does."""
     try:
         return zipfile.is_zipfile(file)
     except BAD_ZIP:
@@ -223,7 +223,7 @@ def is_zip(file: Path) -> bool:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One resolution at a time, over threads and processes: many boards of a kind want the same wheels."""
+    """Allows one resolution at a time, across threads and processes: several boards of a kind need the same wheels."""
     import fcntl
 
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,8 +1,8 @@
-"""What targets and plug-ins import of edgewright: this package and nothing else of it. docs/add-a-target.md shows how.
+"""The only part of edgewright that targets and plug-ins import. docs/add-a-target.md shows how to use it.
 
-This module is light: records, errors and types. What works on models stands in its submodules, which stages import
-inside functions, in the workers: `graphs`, `onnx`, `tensorflow`, `tflite`, `toolchains` and `failures`. What the other
-kinds of plug-ins need stands in `formats`, `metrics` and `transports`, which are light too.
+This module is light: records, errors and types. Code that works on models is in the submodules `graphs`, `onnx`,
+`tensorflow`, `tflite`, `toolchains` and `failures`, which stages import inside functions, in the workers. The other
+kinds of plug-ins use `formats`, `metrics` and `transports`, which are light too.
 """
 
 from __future__ import annotations

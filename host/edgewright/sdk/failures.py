@@ -1,4 +1,4 @@
-"""What a converter's exception or log says: its telling line, and where in the user's model it gave up."""
+"""Finds in a converter's exception or log the line with the reason, and the place in the user's model where it failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source formats: their record, what a look at a file gives, and how open shapes become static."""
+"""Source formats: their record, the result of inspecting a file, and how dynamic shapes become static."""
 
 from __future__ import annotations
 

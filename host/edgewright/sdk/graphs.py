@@ -1,13 +1,15 @@
-"""Graphs of models, whatever their format: layers by name, groups that stay in floats, how outputs are rounded."""
+"""Graphs of models in any format: layers by name, groups that stay in floats, and how outputs are quantised."""
 
 from __future__ import annotations
 
+from edgewright.compile.graph.clipped_ranges import narrowed
 from edgewright.compile.graph.float_groups import (
     ENDS,
     FILLS,
     LARGE,
     MASKING,
     MASKS,
+    POWERS,
     FloatGroup,
     groups,
     in_doubt,
@@ -27,6 +29,7 @@ __all__ = [
     "LARGE",
     "MASKING",
     "MASKS",
+    "POWERS",
     "FloatGroup",
     "Graph",
     "Move",
@@ -38,6 +41,7 @@ __all__ = [
     "in_doubt",
     "least_share",
     "may_fill",
+    "narrowed",
     "no_such_layer",
     "spread",
     "sqnr_db",

@@ -1,4 +1,4 @@
-"""Metrics: their record, the forms that labels are fitted to, and errors of answers."""
+"""Metrics: their record, the forms that labels are fitted to, and the errors of answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX files on the host: sessions whose answers are the same on any CPU, and what a file says of itself."""
+"""ONNX files on the host: sessions with the same results on any CPU, and what a file declares."""
 
 from __future__ import annotations
 

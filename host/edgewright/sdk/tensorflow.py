@@ -1,4 +1,4 @@
-"""TensorFlow graphs and Keras models as sources. In the `tensorflow` worker."""
+"""TensorFlow graphs and Keras models as sources. Runs in the `tensorflow` worker."""
 
 from __future__ import annotations
 

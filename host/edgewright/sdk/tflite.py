@@ -1,4 +1,4 @@
-"""Reads a .tflite file as objects that can be changed, and writes it again. In the `litert` worker."""
+"""Reads a .tflite file into objects that can be changed, and writes it back. Runs in the `litert` worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Toolchains: converters that need another Python."""
+"""Toolchains: converters that need another Python version."""
 
 from __future__ import annotations
 

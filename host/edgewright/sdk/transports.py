@@ -1,4 +1,4 @@
-"""Transports: their record, the protocols that a link to a board keeps, its errors, and the link to this machine."""
+"""Transports: their record, the protocols of a link to a board, its errors, and the link to this machine."""
 
 from __future__ import annotations
 

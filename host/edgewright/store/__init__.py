@@ -1,1 +1,1 @@
-"""Artifacts by content, the cache, and history in SQL."""
+"""Artifacts by content, the cache, and the history in SQL."""

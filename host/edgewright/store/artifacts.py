@@ -1,11 +1,13 @@
 """Artifacts by content, in a folder: `objects/<id>/` holds the files and `manifest.json`, `keys/<key>` an id.
 
-Everything is written beside its place and renamed into it, so that two processes, or a kill, leave whole
-artifacts only. An artifact that was given out is marked as in use until the process ends.
+Everything is written next to its final place and renamed, so that concurrent processes, or a kill, only leave complete
+artifacts. An artifact that was returned is marked as in use until the process ends.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -15,11 +17,11 @@ import msgspec
 
 from edgewright.config import home, usage_marks
 from edgewright.errors import ArtifactError, Code
-from edgewright.files import sha256_file, write_atomic
+from edgewright.files import open_regular, sha256_file, write_atomic
 from edgewright.nouns import schema as schemas
 from edgewright.nouns.artifact import Artifact, FileEntry, Manifest
 from edgewright.store import sparse
-from edgewright_agent.protocol import loads
+from edgewright_agent.protocol import MAX_MANIFEST, loads
 
 MANIFEST = "manifest.json"
 SCHEMA = 2
@@ -27,10 +29,10 @@ _ATTEMPTS = 3
 
 
 class ArtifactStore:
-    """A folder of artifacts and an index of what they were made from.
+    """A folder of artifacts, with an index of what they were made from.
 
     Args:
-        folder: made when absent.
+        folder: created if absent.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,13 +43,13 @@ class ArtifactStore:
             home.made(path)
 
     def add(self, files: Mapping[str, Path], manifest: Manifest) -> Artifact:
-        """Copies the files in. An artifact that is there already, and whole, stays as it is.
+        """Copies the files into the store. An artifact that is already there and complete is kept.
 
         Args:
             files: path in the artifact -> file; exactly those of the manifest.
 
         Raises:
-            ArtifactError: the files are not those that the manifest names.
+            ArtifactError: the files do not match the manifest.
         """
         place = self._objects / manifest.id
         if usage_marks.hold(place):
@@ -61,11 +63,11 @@ class ArtifactStore:
         try:
             for path, file in files.items():
                 (scratch / path).parent.mkdir(parents=True, exist_ok=True)
-                sparse.copy(file, scratch / path)
+                sparse.copy(file, scratch / path, follow=False)
             (scratch / MANIFEST).write_bytes(manifest.canonical())
             load(scratch)
-            usage_marks.hold(scratch)  # before it can be found by those who prune: the mark moves with it
-            _settle(scratch, place)
+            usage_marks.hold(scratch)  # before a prune can see it: the mark moves with the folder
+            _move_into_place(scratch, place)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return Artifact(folder=place, manifest=manifest)
@@ -74,7 +76,7 @@ class ArtifactStore:
         """The artifact whose id is, or begins with, `prefix` (at least 4 hex digits), its bytes verified.
 
         Raises:
-            ArtifactError: none, or several; or its bytes do not match its manifest.
+            ArtifactError: there is none, or several match; or its bytes do not match its manifest.
         """
         found = [name for name in self._ids() if name.startswith(prefix)] if len(prefix) >= 4 else []
         if len(found) != 1:
@@ -89,10 +91,10 @@ class ArtifactStore:
         return load(place)
 
     def manifest(self, whole: str) -> Manifest:
-        """The manifest of an artifact, by its whole id; the bytes of its files are not looked at.
+        """The manifest of an artifact, by its full id; does not verify its files.
 
         Raises:
-            ArtifactError: it is not here, or is damaged.
+            ArtifactError: it is missing or damaged.
         """
         if whole not in self._ids():
             raise ArtifactError(f"no such artifact: {whole}", code=Code.ARTIFACT_NOT_FOUND)
@@ -104,7 +106,7 @@ class ArtifactStore:
         return found
 
     def list(self) -> tuple[Artifact, ...]:
-        """All artifacts, sorted by id, without verifying their bytes; damaged manifests are left out."""
+        """All artifacts, sorted by id, without verifying their bytes; damaged manifests are skipped."""
         found = []
         for name in self._ids():
             try:
@@ -114,18 +116,18 @@ class ArtifactStore:
         return tuple(found)
 
     def cached(self, key: str) -> Artifact | None:
-        """The artifact that was made from this key, whole; None when there is none."""
+        """The complete artifact that was made from this key; None if there is none."""
         try:
             return self.get((self._keys / key).read_text().strip())
         except (OSError, ArtifactError):
             return None
 
     def remember(self, key: str, artifact: Artifact) -> None:
-        """Notes what an artifact was made from."""
+        """Records what an artifact was made from."""
         write_atomic(self._keys / key, artifact.id + "\n", scratch=self._temporary)
 
     def forget_lost_keys(self) -> None:
-        """Removes the keys of artifacts that are gone."""
+        """Removes the keys of artifacts that no longer exist."""
         for key in self._keys.iterdir():
             try:
                 if not (self._objects / key.read_text().strip()).is_dir():
@@ -142,8 +144,8 @@ class ArtifactStore:
         shutil.rmtree(aside)
 
 
-def _settle(scratch: Path, place: Path) -> None:
-    """Renames into place, unless another process was faster, with the same bytes; a prune may take those away."""
+def _move_into_place(scratch: Path, place: Path) -> None:
+    """Renames into place, unless another process did so first with the same bytes; retries if a prune removes those."""
     for attempt in range(_ATTEMPTS):
         try:
             scratch.rename(place)
@@ -159,10 +161,11 @@ def load(folder: Path, *, verify: bool = True) -> Artifact:
     """Reads an artifact's folder.
 
     Raises:
-        ArtifactError: no manifest, not a valid one, of a newer schema, or bytes that do not match.
+        ArtifactError: the manifest is missing, invalid or of a newer schema, or bytes do not match it.
     """
     try:
-        data = (folder / MANIFEST).read_bytes()
+        with open_regular(folder / MANIFEST) as file:
+            data = file.read(MAX_MANIFEST + 1)
     except OSError as error:
         raise ArtifactError(
             f"folder is not an artifact, it has no manifest.json: {folder}",
@@ -175,7 +178,7 @@ def load(folder: Path, *, verify: bool = True) -> Artifact:
 
 
 def entry(root: Path, path: str) -> FileEntry:
-    """The manifest's entry for a file of an artifact that is being made."""
+    """The manifest's entry for a file of a new artifact."""
     return FileEntry(path=path, sha256=sha256_file(root / path), size=(root / path).stat().st_size)
 
 
@@ -200,12 +203,19 @@ def _verify(folder: Path, manifest: Manifest) -> None:
         if plain.is_absolute() or ".." in plain.parts or not plain.parts:
             raise ArtifactError(f"manifest names a file outside the artifact: {item.path}")
         try:
-            found = entry(folder, item.path)
+            with open_regular(folder / item.path) as file:
+                size = os.fstat(file.fileno()).st_size
+            # before the hash: a sparse file of another size may take days
+            whole = size == item.size and sha256_file(folder / item.path) == item.sha256
         except OSError as error:
+            strange = error.errno == errno.EINVAL
             raise ArtifactError(
-                f"artifact lacks a file: {folder / item.path}", hint="convert it again"
+                f"artifact holds something that is no regular file: {folder / item.path}"
+                if strange
+                else f"artifact lacks a file: {folder / item.path}",
+                hint="convert it again",
             ) from error
-        if found != item:
+        if not whole:
             raise ArtifactError(
                 f"bytes do not match the manifest: {folder / item.path}",
                 hint="the file was changed or damaged; convert the model again",

@@ -1,7 +1,7 @@
 """The cache: everything in the state folder that can be rebuilt, bounded by size and age.
 
-Kinds are artifacts, evaluation sets, answers, wheels, agent packages, logs and notes of trials. History, raw samples, labs and
-toolchains are not among them. What a live process uses is marked (`config.usage_marks`) and stays.
+The kinds are artifacts, evaluation sets, answers, wheels, agent packages, logs and failed trials of searches. History, raw
+samples, labs and toolchains are not part of it. Entries in use by a live process are marked (`config.usage_marks`) and kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edgewright.store import artifacts
 
 DEFAULT_BYTES = 10 * 1024**3
 LIMIT_VARIABLE = "EDGEWRIGHT_CACHE_SIZE"
-LEFTOVER_S = 86_400.0  # what a killed process left half made is taken for such after a day
+LEFTOVER_S = 86_400.0  # an unfinished entry this old counts as left by a killed process
 
 # kind -> (folder below the home, pattern of the entries' names)
 _KINDS = {
@@ -33,7 +33,7 @@ _KINDS = {
     "log": ("logs", r".*\.log"),
     "trial": ("trials", r"[0-9a-f]{64}\.json"),
 }
-_HALF_MADE = {
+_UNFINISHED = {
     "artifacts/temporary": r".*",
     "evaluations": r"tmp.*|.*\.part",
     "answers": r".*\.part",
@@ -46,11 +46,11 @@ _AGES = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 
 class Entry(Noun, frozen=True, kw_only=True):
-    """One thing of the cache.
+    """One entry of the cache.
 
     Attributes:
         size: bytes of its files.
-        used: when it was used last, seconds since 1970.
+        used: time of last use, seconds since 1970.
     """
 
     kind: str
@@ -61,11 +61,12 @@ class Entry(Noun, frozen=True, kw_only=True):
 
 
 class Pruned(Noun, frozen=True, kw_only=True):
-    """What a pruning did, or would do.
+    """The result of a prune, actual or dry.
 
     Attributes:
-        in_use: entries that had to go but are used by a live process.
-        kept: how many entries are left. `kept_bytes`: their size.
+        in_use: entries that should have been removed but are in use by a live process.
+        kept: number of entries left.
+        kept_bytes: their size.
     """
 
     removed: tuple[Entry, ...]
@@ -80,7 +81,7 @@ class Pruned(Noun, frozen=True, kw_only=True):
 
 
 def entries() -> tuple[Entry, ...]:
-    """Everything in the cache, what was used last first."""
+    """Everything in the cache, most recently used first."""
     found = [
         Entry(kind=kind, name=path.name, path=path, size=size, used=used)
         for kind, (folder, pattern) in _KINDS.items()
@@ -90,7 +91,7 @@ def entries() -> tuple[Entry, ...]:
 
 
 def described(entry: Entry) -> str:
-    """What an artifact is, for a person; empty for other kinds."""
+    """A description of an artifact for people; empty for other kinds."""
     if entry.kind != "artifact":
         return ""
     try:
@@ -103,7 +104,7 @@ def described(entry: Entry) -> str:
 def prune(
     *, max_bytes: int | None = None, older_than_s: float | None = None, dry_run: bool = False
 ) -> Pruned:
-    """Removes what was not used for `older_than_s`, then what was used longest ago until `max_bytes` suffice."""
+    """Removes entries not used for `older_than_s`, then the least recently used ones until the rest fits `max_bytes`."""
     found = entries()
     now = time.time()
     left = sum(entry.size for entry in found)
@@ -119,9 +120,9 @@ def prune(
         elif not usage_marks.gone(entry.path):
             busy.append(entry)
             continue
-        left, count = left - entry.size, count - 1  # also of what another pruning has removed meanwhile
+        left, count = left - entry.size, count - 1  # also if another prune has removed it meanwhile
     if not dry_run:
-        if (home.home() / "artifacts").is_dir():  # also those that a killed pruning left
+        if (home.home() / "artifacts").is_dir():  # including keys left by a killed prune
             artifacts.ArtifactStore(home.folder("artifacts")).forget_lost_keys()
         _forget_lost_wheels()
         _sweep(now)
@@ -129,10 +130,10 @@ def prune(
 
 
 def limit() -> int | None:
-    """The bound, bytes: `EDGEWRIGHT_CACHE_SIZE`, else 10G; None where that says `none`.
+    """The size limit, bytes: `EDGEWRIGHT_CACHE_SIZE`, by default 10G; None if that is `none`.
 
     Raises:
-        UsageError: the variable holds no size.
+        UsageError: the variable is not a size.
     """
     text = os.environ.get(LIMIT_VARIABLE, "").strip()
     if text.lower() == "none":
@@ -141,7 +142,7 @@ def limit() -> int | None:
 
 
 def parse_size(text: str) -> int:
-    """`10G`, `500M`, `1.5T` or plain bytes, as bytes.
+    """Parses `10G`, `500M`, `1.5T` or plain bytes to bytes.
 
     Raises:
         UsageError: not of that form.
@@ -153,7 +154,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_age(text: str) -> float:
-    """`30d`, `12h`, `45m`, `90s` or `2w`, as seconds.
+    """Parses `30d`, `12h`, `45m`, `90s` or `2w` to seconds.
 
     Raises:
         UsageError: not of that form.
@@ -165,7 +166,7 @@ def parse_age(text: str) -> float:
 
 
 def _scan(folder: Path, pattern: str) -> Iterator[tuple[Path, int, float]]:
-    """(path, bytes, when used) of the entries of a folder; what vanishes meanwhile is left out."""
+    """(path, bytes, last use) of the entries in a folder; entries that vanish meanwhile are skipped."""
     try:
         items = list(os.scandir(folder))
     except OSError:
@@ -185,7 +186,7 @@ def _size(item: os.DirEntry[str]) -> int:
 
 
 def _remove(entry: Entry, *, dry_run: bool) -> bool:
-    """Renames it away while nobody can begin to use it, then deletes. False: it is in use, was just used, or is gone."""
+    """Renames an entry away while it is locked against use, then deletes it. Returns False if it is in use, was just used, or is gone."""
     aside = home.folder("trash") / uuid.uuid4().hex
     with usage_marks.taken(entry.path) as free:
         if not free or entry.path.lstat().st_mtime > entry.used:
@@ -198,9 +199,9 @@ def _remove(entry: Entry, *, dry_run: bool) -> bool:
 
 
 def _forget_lost_wheels() -> None:
-    """Deletes the notes that name wheels which are gone: resolutions, and what bundles brought."""
+    """Deletes records that refer to missing wheels: resolutions, and kits from bundles."""
     folder = home.home() / "wheels"
-    with usage_marks.taken(folder) as free:  # whoever writes notes holds it
+    with usage_marks.taken(folder) as free:  # writers of such records hold the folder
         for note in folder.glob("*.json") if free else ():
             try:
                 named = re.findall(rb'"([0-9a-f]{64})"', note.read_bytes())
@@ -211,10 +212,10 @@ def _forget_lost_wheels() -> None:
 
 
 def _sweep(now: float) -> None:
-    """Deletes what earlier prunings renamed away, and what killed processes left half made."""
+    """Deletes what earlier prunes renamed away, and what killed processes left unfinished."""
     for path, _, _ in _scan(home.home() / "trash", r"[0-9a-f]{32}"):
         _delete(path)
-    for folder, pattern in _HALF_MADE.items():
+    for folder, pattern in _UNFINISHED.items():
         for path, _, used in _scan(home.home() / folder, pattern):
             if now - used > LEFTOVER_S:
                 _delete(path)

@@ -1,4 +1,4 @@
-"""History: every deployment, rollback and benchmark, in SQL (SQLite by default, any SQLAlchemy URL else)."""
+"""History: every deployment, rollback and benchmark, in SQL (SQLite by default, or any SQLAlchemy URL)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgewright.errors import Code, EdgewrightError
 from edgewright.nouns.interface import ACCEPTED, INTERFACE, Interface
 from edgewright.nouns.measurement import Measurement
 from edgewright.nouns.outcome import COMMITTED, UNCHANGED, UNFINISHED, UNKNOWN, BoardOutcome
-from edgewright.store import history_schema
+from edgewright.store import history_schema, version_numbers
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, MetaData, Row, Table
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 URL_VARIABLE = "EDGEWRIGHT_HISTORY"
 FILE = "history.sqlite3"
 SCHEMA = 1  # of the tables
-_TRIED = 20  # interfaces of an artifact that are looked at
-_AT_ONCE = 500  # releases in one query
+_MAX_INTERFACES = 20  # most interfaces of an artifact to look at
+_DEPLOYMENT_LETTERS = 12  # of a deployment's id; fewer digits are an event's
+_BATCH = 500  # releases per query
 
 Running = tuple[str, str, str]  # a board, a model, its current release
 
 
 class LastRelease(NamedTuple):
-    """What a board ran last, by the history. `board_id` is empty where a version recorded it that kept none."""
+    """The last release on a board, by the history. `board_id` is empty if an older version recorded it without one."""
 
     board: str
     model: str
@@ -42,10 +43,10 @@ class LastRelease(NamedTuple):
 
 
 class History:
-    """The history database; its tables are made when absent, and never touched where a newer version made them.
+    """The history database. Its tables are created if absent, and never touched if a newer version created them.
 
     Args:
-        url: SQLAlchemy URL; without one `EDGEWRIGHT_HISTORY`, else a SQLite file in the home folder.
+        url: SQLAlchemy URL; by default `EDGEWRIGHT_HISTORY`, else a SQLite file in the home folder.
 
     Raises:
         EdgewrightError: the database cannot be opened or written; `newer-schema`.
@@ -60,7 +61,7 @@ class History:
         self.journal_tables = journal_tables()
 
     def _open(self) -> Engine:
-        with self._opening:  # boards are recorded from their own threads
+        with self._opening:  # boards are recorded from several threads
             return self._engine or self._opened()
 
     def _opened(self) -> Engine:
@@ -87,12 +88,12 @@ class History:
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Turns what the database raises into an error of this project."""
+        """Converts the database's exceptions into errors of this project."""
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
-        except ImportError as error:  # the URL names a database whose driver is not installed
+        except ImportError as error:  # the driver for the URL's database is not installed
             raise EdgewrightError(
                 f"no driver for the history database: {error.name}",
                 hint=f"install it beside edgewright, or change {URL_VARIABLE}",
@@ -114,20 +115,23 @@ class History:
 
     @contextmanager
     def writing(self, *needed: Table) -> Iterator[Connection]:
-        """One transaction; tables that an older version did not have are made first."""
+        """One transaction; creates tables that an older version did not have."""
         from sqlalchemy.exc import SQLAlchemyError
 
         with self._failing():
             engine = self._open()
         for table in needed:
-            with suppress(SQLAlchemyError):  # another process is quicker; what is really wrong shows below
+            with suppress(
+                SQLAlchemyError
+            ):  # another process may create them first; a real fault is reported below
                 table.create(engine, checkfirst=True)
+                history_schema.widen(engine, table)
         with self._begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self, *needed: Table) -> Iterator[Connection | None]:
-        """One transaction that makes nothing; None where the database or one of the tables is not there."""
+        """One read-only transaction; None if the database or one of the tables does not exist."""
         from sqlalchemy import inspect
 
         if self._url is None and not (home() / FILE).exists():
@@ -138,7 +142,7 @@ class History:
             yield connection if all(there.has_table(table.name) for table in needed) else None
 
     def record(self, action: str, fleet: str, version: str, outcomes: list[BoardOutcome]) -> None:
-        """Keeps what a deployment or rollback did on each board, and what was measured."""
+        """Records the outcome of a deployment or rollback on each board, with its measurements."""
         now = datetime.now(UTC)
         with self._begin() as connection:
             for outcome in outcomes:
@@ -149,19 +153,24 @@ class History:
     def add_event(
         self, connection: Connection, action: str, fleet: str, version: str, outcome: BoardOutcome
     ) -> int:
-        """Adds what was done on a board, within a transaction; returns the row's id."""
+        """Adds a board's event within a transaction; returns the row's id."""
         row = {"action": action, "fleet": fleet, "version": version, **_row(outcome)}
         key = connection.execute(self._events.insert().values(**row)).inserted_primary_key
         return 0 if key is None else int(key[0])
 
+    def begin_event(self, connection: Connection, event: int) -> None:
+        """Says in a row that its board is touched from now on."""
+        now = datetime.now(UTC)
+        connection.execute(self._events.update().where(self._events.c.id == event).values(at=now))
+
     def end_event(self, connection: Connection, event: int, fleet: str, outcome: BoardOutcome) -> None:
-        """Says in a row how it ended, and adds what was measured."""
+        """Records an event's outcome in its row, and adds its measurements."""
         connection.execute(self._events.update().where(self._events.c.id == event).values(**_row(outcome)))
         if outcome.measurement is not None:
             self._keep(connection, datetime.now(UTC), fleet, outcome.measurement)
 
     def record_measurements(self, fleet: str, measurements: list[Measurement]) -> None:
-        """Keeps benchmarks."""
+        """Records benchmarks."""
         now = datetime.now(UTC)
         with self._begin() as connection:
             for measurement in measurements:
@@ -193,8 +202,26 @@ class History:
         with self._begin() as connection:
             return [plain(row) for row in connection.execute(query)]
 
+    def events_of(self, which: str) -> list[dict[str, Any]]:
+        """The event of an id, or those of a deployment by its id, oldest first.
+
+        Raises:
+            EdgewrightError: `not-found`.
+        """
+        table = self._events
+        of = table.c.document["deployment"].as_string() == which
+        if which.isdecimal() and len(which) < _DEPLOYMENT_LETTERS:
+            of = table.c.id == int(which)
+        with self._begin() as connection:
+            found = [plain(row) for row in connection.execute(table.select().where(of).order_by(table.c.id))]
+        if not found:
+            raise EdgewrightError(
+                f"the history has no {which}", hint="`edgewright history` lists the ids", code=Code.NOT_FOUND
+            )
+        return found
+
     def interface(self, artifact: str) -> Interface | None:
-        """The interface of an artifact that was deployed once; None where no event has it."""
+        """The interface of an artifact that was deployed before; None if no event has it."""
         from sqlalchemy import select
 
         table = self._events
@@ -203,22 +230,22 @@ class History:
             select(kept.label("interface"))
             .where(table.c.artifact == artifact, table.c.action == "deploy", kept.as_string().is_not(None))
             .order_by(table.c.id.desc())
-            .limit(_TRIED)
+            .limit(_MAX_INTERFACES)
         )
         with self._begin() as connection:
             for row in connection.execute(query):
                 try:
                     return msgspec.convert(row.interface, Interface)
                 except msgspec.ValidationError:
-                    continue  # another version's
+                    continue  # written by another version
         return None
 
     def accepted_changes(self, fleet: str, releases: Collection[Running]) -> dict[Running, str]:
-        """What changed in the interface with releases that were deployed all the same; those where nothing did, or nobody
-        knows, are left out.
+        """The interface changes that users accepted when they deployed these releases; releases without known changes are
+        left out.
 
         Args:
-            releases: a board, a model and a release each.
+            releases: (board, model, release) each.
         """
         from sqlalchemy import select
 
@@ -231,8 +258,8 @@ class History:
         )
         found: dict[Running, str] = {}
         with self._begin() as connection:
-            for start in range(0, len(names), _AT_ONCE):
-                part = query.where(table.c.release.in_(names[start : start + _AT_ONCE]))
+            for start in range(0, len(names), _BATCH):
+                part = query.where(table.c.release.in_(names[start : start + _BATCH]))
                 for row in connection.execute(part.order_by(table.c.id)):
                     key = (row.board, row.model, row.release)
                     note = accepted_of(row.checks) if key in releases else ""
@@ -240,13 +267,13 @@ class History:
         return found
 
     def last_releases(self, fleet: str, boards: Sequence[str]) -> list[LastRelease]:
-        """What boards ran last by what is recorded here, by board and model; not where the last outcome is unknown."""
+        """The last recorded release on each board, by board and model; left out if its last outcome is unknown."""
         from sqlalchemy import and_, func, select
 
         table = self._events
         decided = (COMMITTED, UNCHANGED, UNKNOWN, UNFINISHED)
         where = (table.c.fleet == fleet, table.c.outcome.in_(decided))
-        newest = (  # by its end: a row's id is of its beginning
+        newest = (  # by the end of the event: row ids follow the beginning
             select(table.c.board, table.c.model, func.max(table.c.at).label("at"))
             .where(*where)
             .group_by(table.c.board, table.c.model)
@@ -268,24 +295,21 @@ class History:
         return found
 
     def version_for(self, fleet: str, model: str, artifacts: list[str]) -> str:
-        """The version that these artifacts had before, else the next whole number."""
-        from sqlalchemy import select
-
-        table = self._events
-        query = select(table.c.version, table.c.artifact, table.c.outcome).where(
-            table.c.fleet == fleet, table.c.model == model, table.c.action == "deploy"
-        )
+        """The version that these artifacts had before, or else the next integer."""
         with self._begin() as connection:
-            rows = list(connection.execute(query))
-        good = {row.artifact: row.version for row in rows if row.outcome in (COMMITTED, UNCHANGED)}
-        known = {good.get(artifact) for artifact in artifacts}
-        if len(known) == 1 and None not in known:
-            return str(known.pop())
-        return str(max((int(row.version) for row in rows if row.version.isdecimal()), default=0) + 1)
+            rows = version_numbers.deployed(connection, self._events, fleet, model)
+        return version_numbers.version_of(rows, artifacts)
+
+    def check_number(
+        self, connection: Connection, fleet: str, model: str, version: str, artifacts: Collection[str]
+    ) -> None:
+        """Raises EdgewrightError if these artifacts have a version by its number that another one has too."""
+        rows = version_numbers.deployed(connection, self._events, fleet, model)
+        version_numbers.check(rows, model, version, artifacts)
 
 
 def _row(outcome: BoardOutcome) -> dict[str, Any]:
-    """The columns of an event that its outcome decides."""
+    """The columns of an event that depend on its outcome."""
     return {
         "at": datetime.now(UTC), "board": outcome.board, "model": outcome.model, "release": outcome.release,
         "artifact": outcome.artifact, "outcome": outcome.outcome, "message": outcome.message,
@@ -294,12 +318,12 @@ def _row(outcome: BoardOutcome) -> dict[str, Any]:
 
 
 def accepted(event: dict[str, Any]) -> str:
-    """What an event's checks say of a change of the interface that the user accepted; empty without one."""
+    """The interface change that a user accepted, from an event's checks; empty if there is none."""
     return accepted_of(event["document"].get("checks")) if event["outcome"] == COMMITTED else ""
 
 
 def accepted_of(checks: Sequence[dict[str, Any]] | None) -> str:
-    """As `accepted`, of the checks of a release that was committed."""
+    """As `accepted`, for the checks of a committed release."""
     notes = [
         str(check.get("note"))
         for check in checks or ()
@@ -309,7 +333,7 @@ def accepted_of(checks: Sequence[dict[str, Any]] | None) -> str:
 
 
 def _own_file() -> Path:
-    """The SQLite file in the home folder, made when absent for its owner only; SQLite's journals take over its mode."""
+    """The SQLite file in the home folder, created readable by its owner only; SQLite's journals inherit its mode."""
     file = made(home()) / FILE
     if not file.exists():
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -317,7 +341,7 @@ def _own_file() -> Path:
 
 
 def tables() -> tuple[MetaData, Table, Table]:
-    """The tables: events (one a board and action) and measurements."""
+    """The tables: events (one per board and action) and measurements."""
     from sqlalchemy import JSON, Column, DateTime, Float, Integer, MetaData, String, Table
 
     def text(name: str, size: int = 128, index: bool = False) -> Column[str]:
@@ -341,23 +365,24 @@ def tables() -> tuple[MetaData, Table, Table]:
 
 
 def journal_tables() -> tuple[Table, Table]:
-    """The tables of `store.journal`: deployments, and their boards. Versions before them leave them alone: the schema stays."""
-    from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text
+    """The tables of `store.journal`: deployments and their boards. Older versions ignore them, so the schema number does not change."""
+    from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table
 
+    document = history_schema.long_text()
     metadata = MetaData()
     deployments = Table(
         "deployments", metadata,
         Column("id", String(64), primary_key=True), Column("at", DateTime(timezone=True), nullable=False),
         Column("fleet", String(128), nullable=False, index=True), Column("model", String(128), nullable=False),
         Column("version", String(128), nullable=False), Column("host", String(256), nullable=False),
-        Column("plan", Text, nullable=False), Column("sha256", String(64), nullable=False),
+        Column("plan", document, nullable=False), Column("sha256", String(64), nullable=False),
     )  # fmt: skip
     boards = Table(
         "deployment_boards", metadata,
         Column("id", Integer, primary_key=True), Column("deployment", String(64), nullable=False, index=True),
         Column("board", String(128), nullable=False), Column("state", String(16), nullable=False, index=True),
         Column("txn", String(64), nullable=False, default=""), Column("event", Integer, nullable=False),
-        Column("plan", Text, nullable=False), Column("sha256", String(64), nullable=False),
+        Column("plan", document, nullable=False), Column("sha256", String(64), nullable=False),
     )  # fmt: skip
     return deployments, boards
 

@@ -1,6 +1,6 @@
-"""The journal: what each deployment was about to do and how it ended on each board, in the history's database.
+"""The journal: the plan of each deployment and its outcome on each board, in the history's database.
 
-It is written before a board is touched and at every outcome, so that a host that is killed leaves what another run needs to finish.
+It is written before a board is touched and at every outcome, so that another run can finish the deployment if this host is killed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from edgewright.nouns.outcome import COMMITTED, UNCHANGED, UNFINISHED, UNKNOWN, 
 from edgewright.store.history import History
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row, Select
+    from sqlalchemy import Connection, Row, Select
 
 PLANNED, BEGUN, ENDED = "planned", "begun", "ended"
-_ATTEMPTS, _PAUSE_S = 4, 0.1  # `status` holds the lock for a moment too
+_ATTEMPTS, _PAUSE_S = 4, 0.1  # `status` also holds the lock for a moment
 
 
 class BoardRecord(Noun, frozen=True, kw_only=True):
-    """What the journal has of one board.
+    """The journal's record of one board.
 
     Attributes:
-        state: `planned`: it was not touched. `begun`: it may have been, under the transaction `txn`. `ended`.
-        superseded: a later deployment or rollback of the model ended well on this board.
+        state: `planned`: not touched yet; `begun`: possibly touched, under the transaction `txn`; `ended`.
+        superseded: a later deployment or rollback of the model succeeded on this board.
     """
 
     plan: BoardPlan
@@ -45,13 +45,13 @@ class BoardRecord(Noun, frozen=True, kw_only=True):
 
 
 class Unfinished(Noun, frozen=True, kw_only=True):
-    """A deployment that some boards did not end.
+    """A deployment that has not ended on some boards.
 
     Attributes:
         at: when it began, ISO 8601, UTC.
         host: the machine that began it, or took it over.
-        boards: those that are left.
-        running: a process of this machine is at work on it.
+        boards: the boards that are left.
+        running: a process on this machine is working on it.
     """
 
     id: str
@@ -64,14 +64,21 @@ class Unfinished(Noun, frozen=True, kw_only=True):
 
 
 class DeploymentJournal:
-    """The journal in a history's database. Its tables are made when the first deployment is written."""
+    """The journal in a history's database. Its tables are created when the first deployment is written."""
 
     def __init__(self, history: History) -> None:
         self._history = history
         self._deployments, self._boards = history.journal_tables
 
-    def begin(self, plan: DeployPlan) -> None:
-        """Keeps a plan, before any of its boards is touched; each board has a line in the history from here on."""
+    def begin(self, plan: DeployPlan, *, numbered: bool = False) -> None:
+        """Records a plan before any of its boards is touched; from then on each board has a row in the history.
+
+        Args:
+            numbered: nobody named the version.
+
+        Raises:
+            EdgewrightError: `conflict`: another deployment took the number since, for another artifact.
+        """
         document, now = deploy_plan.canonical(plan), datetime.now(UTC)
         with self._history.writing(self._deployments, self._boards) as connection:
             connection.execute(self._deployments.insert().values(
@@ -93,25 +100,38 @@ class DeploymentJournal:
                         **_document(plan.id, entry),
                     )
                 )
+            if numbered:  # after the first write, which keeps other writers out
+                self._check_number(connection, plan)
+
+    def forecast(self, plan: DeployPlan) -> None:
+        """Raises what `begin` would raise for a plan whose version was assigned. Records nothing."""
+        with self._history.reading(self._history.events_table) as connection:
+            if connection is not None:
+                self._check_number(connection, plan)
+
+    def _check_number(self, connection: Connection, plan: DeployPlan) -> None:
+        artifacts = {one.artifact for one in plan.boards}
+        self._history.check_number(connection, plan.fleet, plan.model.name, plan.version, artifacts)
 
     def begun(self, plan: DeployPlan, entry: BoardPlan, txn: str) -> None:
-        """Keeps what a board answered and the transaction that is about to touch it."""
+        """Records a board's answer, and the transaction that is about to change it."""
         with self._history.writing() as connection:
+            where = (self._boards.c.deployment == plan.id, self._boards.c.board == entry.board)
+            row = connection.execute(self._boards.select().where(*where)).one()
+            self._history.begin_event(connection, row.event)
             connection.execute(
-                self._boards.update()
-                .where(self._boards.c.deployment == plan.id, self._boards.c.board == entry.board)
-                .values(state=BEGUN, txn=txn, **_document(plan.id, entry))
+                self._boards.update().where(*where).values(state=BEGUN, txn=txn, **_document(plan.id, entry))
             )
 
     def ended(self, plan: DeployPlan, outcome: BoardOutcome) -> None:
-        """Keeps how it ended on a board, in the history too. One that is unknown stays to be asked."""
+        """Records the outcome on a board, also in the history. A board with an unknown outcome remains to be asked."""
         state = BEGUN if outcome.outcome == UNKNOWN else ENDED
         with self._history.writing() as connection:
             where = (self._boards.c.deployment == plan.id, self._boards.c.board == outcome.board)
             row = connection.execute(self._boards.select().where(*where)).one()
             if (
                 row.state == ENDED and state != ENDED
-            ):  # its thread was quicker than the run that did not wait for it
+            ):  # the board's thread ended before the run that stopped waiting for it
                 return
             values = {"state": state} if state == ENDED or row.txn else {}
             if values:
@@ -122,7 +142,7 @@ class DeploymentJournal:
         """The plan of a deployment.
 
         Raises:
-            EdgewrightError: `not-found`; `newer-schema` or `plan-changed`: another version wrote it, or a person edited it.
+            EdgewrightError: `not-found`; `newer-schema` or `plan-changed`: another version wrote it, or someone edited it.
         """
         with self._history.reading(self._deployments) as connection:
             row = None
@@ -141,7 +161,7 @@ class DeploymentJournal:
         return found
 
     def host(self, name: str) -> str:
-        """The machine that a deployment belongs to; empty where there is no such deployment."""
+        """The machine that a deployment belongs to; empty if there is no such deployment."""
         from sqlalchemy import select
 
         table = self._deployments
@@ -150,16 +170,16 @@ class DeploymentJournal:
             return "" if connection is None else connection.execute(query).scalar() or ""
 
     def take_over(self, name: str) -> None:
-        """Makes a deployment this machine's."""
+        """Assigns a deployment to this machine."""
         table = self._deployments
         with self._history.writing() as connection:
             connection.execute(table.update().where(table.c.id == name).values(host=this_host()))
 
     def left(self, plan: DeployPlan) -> list[BoardRecord]:
-        """The boards of a deployment that did not end, in the plan's order.
+        """The boards on which a deployment has not ended, in the plan's order.
 
         Raises:
-            EdgewrightError: as `plan`, of a board's part of it.
+            EdgewrightError: as `plan`, for a board's part of it.
         """
         found: dict[str, BoardRecord] = {}
         with self._history.reading(self._boards) as connection:
@@ -174,7 +194,7 @@ class DeploymentJournal:
         return [found[entry.board] for entry in plan.boards if entry.board in found]
 
     def unfinished(self, fleet: str | None) -> list[Unfinished]:
-        """The deployments of a fleet (None: of all) that some boards did not end, oldest first; boards that a later one reached do not count."""
+        """The deployments of a fleet (None for all) that have not ended on some boards, oldest first; superseded boards do not count."""
         table = self._deployments
         found: dict[str, tuple[Row[Any], list[str]]] = {}
         with self._history.reading(table, self._boards) as connection:
@@ -193,13 +213,20 @@ class DeploymentJournal:
         ]  # fmt: skip
 
     def _left(self) -> Select[Any]:
-        """The boards that did not end, with their deployments, and whether a later event of the model ended well on each."""
-        from sqlalchemy import select
+        """The boards that have not ended, with their deployments, and whether a later event of the model succeeded on each."""
+        from sqlalchemy import and_, or_, select
 
         table, boards, events = self._deployments, self._boards, self._history.events_table
+        own = events.alias()
         later = select(events.c.id).where(
             events.c.fleet == table.c.fleet, events.c.board == boards.c.board, events.c.model == table.c.model,
-            events.c.id > boards.c.event, events.c.outcome.in_((COMMITTED, UNCHANGED)),
+            events.c.outcome.in_((COMMITTED, UNCHANGED)), own.c.id == boards.c.event, events.c.id != own.c.id,
+            # another deployment that began before may have ended after, and one that began after may have ended before
+            # this one began on the board; where this one did not begin there, whatever began after is later
+            or_(
+                events.c.at > own.c.at, and_(events.c.at == own.c.at, events.c.id > own.c.id),
+                and_(boards.c.state == PLANNED, events.c.id > own.c.id),
+            ),
         )  # fmt: skip
         of_deployment = [table.c[name] for name in ("at", "model", "version", "host")]
         return (
@@ -216,7 +243,7 @@ def this_host() -> str:
 
 
 def _document(name: str, entry: BoardPlan) -> dict[str, str]:
-    """A board's part of a plan and the hash that ties it to the plan."""
+    """A board's part of a plan, and its hash, which ties it to the plan."""
     document = deploy_plan.canonical(entry)
     return {"plan": document.decode(), "sha256": deploy_plan.digest(document + name.encode())}
 
@@ -242,10 +269,10 @@ def _lock(name: str) -> Path:
 
 @contextlib.contextmanager
 def working_on(name: str) -> Iterator[None]:
-    """Marks a deployment as at work, as long as this process lives.
+    """Marks a deployment as being worked on, as long as this process lives.
 
     Raises:
-        EdgewrightError: another process is at work on it.
+        EdgewrightError: another process is working on it.
     """
     home.folder("deployments")
     for attempt in range(_ATTEMPTS):
@@ -270,7 +297,7 @@ def working_on(name: str) -> Iterator[None]:
 
 
 def _locked(descriptor: int) -> bool:
-    """Locks the file; False where another process holds it, or removed it meanwhile."""
+    """Locks the file; returns False if another process holds it, or removed it meanwhile."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -279,7 +306,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def at_work(name: str) -> bool:
-    """Whether a process of this machine is at work on a deployment."""
+    """Whether a process on this machine is working on a deployment."""
     try:
         descriptor = os.open(_lock(name), os.O_RDWR | os.O_CLOEXEC)
     except OSError:

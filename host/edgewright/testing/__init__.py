@@ -1,1 +1,1 @@
-"""What a target has to prove, for edgewright's own and for plug-ins: see docs/add-a-target.md."""
+"""Checks for targets, both edgewright's own and plug-ins: see docs/add-a-target.md."""

@@ -1,12 +1,12 @@
-"""What a runner owes the agent once its runtime is there: one suite, wherever a runtime runs.
+"""Checks a runner with its runtime installed, as the agent relies on it: one suite for every place where a runtime runs.
 
-Python 3.9, numpy and the standard library alone: as a program it runs in an emulated board's Python, with no pytest.
+It needs Python 3.9, numpy and the standard library only: as a program it runs in an emulated board's Python, without pytest.
 
     python3 -I -S -B runner_checks.py JOB.json
 
 A job names `runner` (path of runner.py), `runtime` (folder, added to the import path), `accelerators` (all that the
-target may name) and `artifacts` ({"model precision": folder}). One JSON line a check: `{"check", "error"}`; the first
-line is `{"runtime", "python", "machine"}`.
+target may name) and `artifacts` ({"model precision": folder}). It prints one JSON line per check: `{"check", "error"}`; the
+first line is `{"runtime", "python", "machine"}`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ CASES = [TWO, TOKENS, CNN]
 
 
 class Ready:
-    """An artifact and what runs it here.
+    """An artifact, with the runner to run it here.
 
     Attributes:
-        runner: the module. folder: of the artifact. manifest: its document.
-        goldens: {"input_0": (count, ...), "output_0": ...}. accelerators: all that the target may name.
+        runner: the module.
+        folder: the artifact's folder.
+        manifest: its document.
+        goldens: {"input_0": (count, ...), "output_0": ...}.
+        accelerators: all that the target may name.
     """
 
     def __init__(self, runner: Any, folder: Path | str, accelerators: Any) -> None:
@@ -48,15 +51,15 @@ class Ready:
         return self.runner.load(self.folder, self.manifest if manifest is None else manifest, given)
 
     def inputs(self, number: int) -> list[bytes]:
-        """The inputs of one golden, bytes."""
+        """The inputs of one golden, as bytes."""
         return [self.goldens[f"input_{i}"][number].tobytes() for i in range(len(self.manifest["inputs"]))]
 
     def answer(self, session: Any, inputs: Any) -> list[bytes]:
-        """The outputs for inputs, bytes."""
+        """The outputs for inputs, as bytes."""
         return [bytes(one) for one in session.read(session.infer(session.feed(inputs)))]
 
     def right(self, answers: list[list[bytes]]) -> None:
-        """Compares answers, one list a golden, with the source framework's: order, dtype, size, values."""
+        """Compares outputs, one list per golden, with the source framework's: order, dtype, size, values."""
         import numpy as np
 
         tolerance = self.manifest["goldens"]["tolerance"]
@@ -80,7 +83,7 @@ def distance(wanted: Any, found: Any) -> tuple[float, float]:
 
 
 def refuses(wanted: str, function: Any, *arguments: Any, **more: Any) -> None:
-    """Asserts that a call is a ValueError with a text in it."""
+    """Asserts that a call raises ValueError with a certain text."""
     try:
         function(*arguments, **more)
     except ValueError as error:
@@ -90,7 +93,7 @@ def refuses(wanted: str, function: Any, *arguments: Any, **more: Any) -> None:
 
 
 def goldens_are_answered_in_order_and_type(ready: Ready) -> None:
-    """Like the source's framework, twice the same, and differently for different inputs."""
+    """Outputs match the source's framework, are the same twice, and differ for different inputs."""
     goldens = range(ready.manifest["goldens"]["count"])
     session = ready.load()
     answers = [ready.answer(session, ready.inputs(number)) for number in goldens]
@@ -104,7 +107,7 @@ def goldens_are_answered_in_order_and_type(ready: Ready) -> None:
 
 
 def the_manifest_gives_the_order_of_inputs_and_outputs(ready: Ready) -> None:
-    """Of a model with inputs `right` and `left` and two outputs."""
+    """For a model with inputs `right` and `left` and two outputs."""
     inputs, outputs = ready.manifest["inputs"], ready.manifest["outputs"]
     assert [spec["name"] for spec in inputs] == ["right", "left"] and len(outputs) == 2
     turned = dict(ready.manifest, inputs=inputs[::-1], outputs=outputs[::-1])
@@ -117,7 +120,7 @@ def the_manifest_gives_the_order_of_inputs_and_outputs(ready: Ready) -> None:
 
 
 def integers_stay_integers(ready: Ready) -> None:
-    """Of a model of tokens."""
+    """For a model of tokens."""
     import numpy as np
 
     (spec,) = ready.manifest["inputs"]
@@ -129,7 +132,7 @@ def integers_stay_integers(ready: Ready) -> None:
 
 
 def a_feed_is_a_copy_and_takes_what_is_like_bytes(ready: Ready) -> None:
-    """What was fed may change afterwards."""
+    """A feed can be changed afterwards without affecting the inference."""
     session = ready.load()
     wanted = ready.answer(session, ready.inputs(0))
     given = [bytearray(one) for one in ready.inputs(0)]
@@ -141,7 +144,7 @@ def a_feed_is_a_copy_and_takes_what_is_like_bytes(ready: Ready) -> None:
 
 
 def answers_are_the_callers_own(ready: Ready) -> None:
-    """The next inference leaves earlier answers alone."""
+    """A later inference does not change earlier outputs."""
     session, other = ready.load(), ready.load(threads=2)
     first = session.read(session.infer(session.feed(ready.inputs(0))))
     kept = [bytes(one) for one in first]
@@ -154,7 +157,7 @@ def answers_are_the_callers_own(ready: Ready) -> None:
 
 
 def an_accelerator_that_is_not_there_is_a_value_error(ready: Ready) -> None:
-    """`cpu` first among those that are, and `auto` takes one of them."""
+    """Usable accelerators start with `cpu`, and `auto` takes one of them."""
     usable = ready.runner.accelerators()
     assert usable[0] == "cpu" and len(set(usable)) == len(usable)
     for wanted in ("abacus", *sorted(set(ready.accelerators) - set(usable))):
@@ -164,7 +167,7 @@ def an_accelerator_that_is_not_there_is_a_value_error(ready: Ready) -> None:
 
 
 def tensors_that_are_not_the_models_are_a_value_error(ready: Ready) -> None:
-    """A manifest with a tensor too many, or one that the file does not have."""
+    """Refuses a manifest with a tensor too many, or one that is not in the file."""
     for kind in ("inputs", "outputs"):
         more = dict(ready.manifest[kind][0], name="one too many")
         wrong = dict(ready.manifest, **{kind: ready.manifest[kind] + [more]})
@@ -175,12 +178,12 @@ def tensors_that_are_not_the_models_are_a_value_error(ready: Ready) -> None:
 
 
 def what_has_nothing_to_prepare_prepares_nothing(ready: Ready) -> None:
-    """On the CPU no file is made."""
+    """On the CPU, no file is made."""
     with tempfile.TemporaryDirectory() as folder:
         options = {"threads": 1, "accelerator": "cpu", "prepared": folder}
         assert not getattr(ready.runner, "prepares", lambda _: False)(options)
         answer = ready.runner.prepare(ready.folder, ready.manifest, options)
-        # a runner that chooses among accelerators says which it took
+        # a runner that chooses among accelerators reports its choice
         assert answer in ({}, {"accelerator": "cpu"})
         assert list(Path(folder).iterdir()) == []
 
@@ -211,7 +214,7 @@ def title(check: Any, model: str, precision: str) -> str:
 
 
 def say(**line: Any) -> None:
-    """One JSON line."""
+    """Prints one JSON line."""
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 

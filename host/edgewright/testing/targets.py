@@ -1,6 +1,6 @@
-"""The suite for targets: a record and modules that fit together, and a runner that keeps to what boards rely on.
+"""The test suite for targets: record and modules fit together, and the runner meets the contract with boards.
 
-Every function raises AssertionError with what is wrong. None needs a test framework.
+Every function raises AssertionError that states the fault. None needs a test framework.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from edgewright.compile.formats import FORMATS
 from edgewright.connect.agent import runner_package
 from edgewright.nouns.target import Target
 from edgewright.precisions import PRECISIONS
+from edgewright.python_syntax import parse
 from edgewright.testing import runner_checks
 from edgewright.testing.runner_checks import Ready
 from edgewright_agent import protocol
@@ -55,7 +56,7 @@ except (ImportError, OSError):
 
 
 def check(name: str) -> None:
-    """Everything that needs no model and no runtime."""
+    """Runs every check that needs no model and no runtime."""
     check_record(name)
     check_stages(name)
     check_runner(name)
@@ -63,7 +64,7 @@ def check(name: str) -> None:
 
 
 def check_record(name: str) -> None:
-    """What a target's record names is there, and it does not contradict itself."""
+    """Checks that everything a target's record names exists, and that the record is consistent."""
     target = targets.load(name)
     assert set(target.precisions) <= set(PRECISIONS), set(target.precisions) - set(PRECISIONS)
     assert set(target.sources) <= set(FORMATS), set(target.sources) - set(FORMATS)
@@ -81,7 +82,7 @@ def check_record(name: str) -> None:
 
 
 def check_stages(name: str) -> None:
-    """Every module that the record names is there, and takes what edgewright gives it. Its frameworks are not imported."""
+    """Checks that every module that the record names exists and takes edgewright's arguments, without importing its frameworks."""
     target = targets.load(name)
     layers = (target.layers.module,) if target.layers else ()
     for module in (*target.stages, *layers, *filter(None, (target.steps, target.runs_on_host))):
@@ -94,7 +95,7 @@ def check_stages(name: str) -> None:
 
 
 def check_runner(name: str) -> None:
-    """The runner has the functions that the agent calls, and travels whole."""
+    """Checks that the runner has the functions that the agent calls, and can be packed."""
     runner = targets.runner(name)
     for function, wanted in FUNCTIONS.items():
         assert parameters(getattr(runner, function)) == wanted, f"{function}: {wanted}"
@@ -112,10 +113,10 @@ def check_runner(name: str) -> None:
 
 
 def check_runner_alone(name: str, python: str = sys.executable) -> None:
-    """The runner imports by the standard library alone, as boards get it; a missing runtime is an ImportError or an OSError.
+    """Checks that the packed runner imports with the standard library only, and that a missing runtime is an ImportError or an OSError.
 
     Args:
-        python: another interpreter, such as the oldest of your boards; edgewright's go back to 3.6.
+        python: another interpreter, such as your oldest board's; edgewright's own runners support 3.6.
     """
     module = f"edgewright_targets.{name}.runner"
     done = subprocess.run(
@@ -128,10 +129,10 @@ def check_runner_alone(name: str, python: str = sys.executable) -> None:
 def check_answers(
     name: str, model: Path | str, *, precision: str = "fp32", calibration: Path | str | None = "synthetic"
 ) -> None:
-    """Converts a model, and holds the runner to what the agent relies on.
+    """Converts a model, and checks the runner against the agent's expectations.
 
     Args:
-        model: any that the target takes, with answers that depend on its inputs.
+        model: any that the target accepts, with outputs that depend on its inputs.
     """
     from edgewright.compile.data.data_hash import calibration_of
     from edgewright.compile.pipeline import compile_model
@@ -146,7 +147,7 @@ def check_answers(
 
 
 def ready(name: str, folder: Path) -> Ready:
-    """An artifact with what runs it here: the runner, or its stand-in where the runtime is not installed."""
+    """An artifact with its runner, or the runner's stand-in if the runtime is not installed."""
     target = targets.load(name)
     return Ready(runs(target), folder, target.accelerators)
 
@@ -162,19 +163,19 @@ def runs(target: Target) -> Any:
 
 
 def check_ready(one: Ready) -> None:
-    """Every check that any model serves for."""
+    """Runs every check that works with any model."""
     for check_one in runner_checks.ANY_MODEL:
         check_one(one)
 
 
 def parameters(function: Any) -> list[str]:
-    """Names of what a function takes."""
+    """Names of a function's parameters."""
     return [name for name in inspect.signature(function).parameters if name != "self"]
 
 
 def _check_imports(file: str, text: str) -> None:
-    """What a runner imports at its top is the standard library's, or travels with it."""
-    for node in ast.parse(text).body:
+    """Checks that a runner's top-level imports are from the standard library, or packed with it."""
+    for node in parse(text).body:
         names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             assert not node.level, f"{file} imports by a relative name"

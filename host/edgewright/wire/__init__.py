@@ -1,1 +1,1 @@
-"""The wire as records: what the host may ask (`commands`), of which types (`types`), and what a board answers (`answers`)."""
+"""The wire as records: the host's requests (`commands`), the types of their arguments (`types`), and the board's answers (`answers`)."""

@@ -1,4 +1,4 @@
-"""What boards answer, one record a shape. Keys that this version does not know are passed over: a newer agent may say more."""
+"""The answers of boards, one record per shape. Unknown keys are ignored: a newer agent may send more."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from edgewright.nouns.measurement import Environment
 from edgewright.nouns.project import Preprocessing
 from edgewright.wire.types import Sha256
 
-MAX_RESULT = 1024**3  # bytes of one result that a board may send
-MAX_RUNS = 1000  # of one benchmark
+MAX_RUNS = 1000  # in one benchmark
 MAX_SHAPE = 32  # axes of a tensor
-MAX_SIDE = 2**31  # of one axis
+MAX_SIDE = 2**31  # length of one axis
 Count = Annotated[int, Meta(ge=0)]
 Shape = Annotated[tuple[Annotated[int, Meta(ge=0, le=MAX_SIDE)], ...], Meta(max_length=MAX_SHAPE)]
 
@@ -24,23 +23,24 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Nothing(Record, frozen=True, kw_only=True):
-    """`{}`: it is done."""
+    """`{}`: done."""
 
 
 class Result(Record, frozen=True, kw_only=True):
-    """A file under `<root>/results/`, fetched by `get`, gone when the session ends."""
+    """A file under `<root>/results/`, fetched by `get` and removed when the session ends. Whoever fetches it knows how large it may be."""
 
     result: str
     sha256: Sha256
-    size: Annotated[int, Meta(ge=0, le=MAX_RESULT, description="bytes")]
+    size: Annotated[int, Meta(ge=0, description="bytes")]
 
 
 class Part(Record, frozen=True, kw_only=True):
-    """What is there of a file.
+    """What the board has of a file.
 
     Attributes:
-        offset: bytes that are there. prefix_sha256: of those.
-        shared: a runtime on the board was made of this wheel: unpacking it again takes no space.
+        offset: number of bytes that it has.
+        prefix_sha256: sha256 of those bytes.
+        shared: a runtime on the board was made from this wheel: unpacking it again takes no space.
     """
 
     complete: bool = False
@@ -50,7 +50,7 @@ class Part(Record, frozen=True, kw_only=True):
 
 
 class Provisioned(Record, frozen=True, kw_only=True):
-    """A runtime on the board. `bytes`: unpacked."""
+    """A runtime on the board. `bytes`: its unpacked size."""
 
     ref: str
     path: str = ""
@@ -58,7 +58,7 @@ class Provisioned(Record, frozen=True, kw_only=True):
 
 
 class Installed(Record, frozen=True, kw_only=True):
-    """A release on the board. `existed`: it was there already."""
+    """A release on the board. `existed`: it was already there."""
 
     release: str
     state: str
@@ -74,7 +74,7 @@ class LostSlice(Record, frozen=True, kw_only=True):
 
 
 class Figures(Record, frozen=True, kw_only=True):
-    """What an output is and what it may be; without limits where not all goldens were compared."""
+    """The figures of an output and their limits; no limits if not all goldens were compared."""
 
     sqnr_db: float
     least_sqnr_db: float | None = None
@@ -83,17 +83,17 @@ class Figures(Record, frozen=True, kw_only=True):
 
 
 class Verdict(Record, frozen=True, kw_only=True):
-    """How the goldens were answered; from `lost` to `compared` for a manifest of schema 2.
+    """The result of running the goldens; from `lost` to `compared` for a manifest of schema 2.
 
     Attributes:
-        failed: the goldens that are beyond a limit, or take more than their share of one.
-        placement: on which accelerator how many layers ran; empty where the runtime does not split models, None where it does and could
-            not tell.
+        failed: the goldens that exceed a limit, or take more than their share of one.
+        placement: how many layers ran on which accelerator; empty if the runtime does not split models, None if it does but could
+            not report it.
         outputs: an `.npz` with `output_<i>`.
         lost: slices beyond their limit, the first 16.
         wrong: outputs with values that are not finite, or not apart where their references are, or with too many unequal ones.
-        low: outputs that are beyond `noise` or `error` and nothing else.
-        compared: goldens that were compared, where it ended before the last one.
+        low: outputs that only exceed `noise` or `error`.
+        compared: number of goldens that were compared, if it ended before the last one.
     """
 
     ok: bool
@@ -113,7 +113,7 @@ class Verdict(Record, frozen=True, kw_only=True):
 
 
 class Tensor(Record, frozen=True, kw_only=True):
-    """An input or output of a release's manifest, which another version may have written."""
+    """An input or output in a release's manifest, which another version may have written."""
 
     name: str = ""
     dtype: str
@@ -124,7 +124,7 @@ class Tensor(Record, frozen=True, kw_only=True):
 
 
 class Evaluated(Record, frozen=True, kw_only=True):
-    """The answers to an evaluation set: `n` samples; `outputs` are those of the release's manifest."""
+    """The outputs for an evaluation set of `n` samples; `outputs` describes them as in the release's manifest."""
 
     keep: str
     n: Count
@@ -133,7 +133,7 @@ class Evaluated(Record, frozen=True, kw_only=True):
 
 
 class BenchRun(Record, frozen=True, kw_only=True):
-    """One run, as `edgewright.nouns.measurement.Run`. `samples`: float64 little-endian milliseconds, `count` of them."""
+    """One run, as in `edgewright.nouns.measurement.Run`. `samples`: float64 little-endian milliseconds, `count` of them."""
 
     release: str
     round: Count
@@ -151,7 +151,7 @@ class BenchRun(Record, frozen=True, kw_only=True):
 
 
 class Benched(Record, frozen=True, kw_only=True):
-    """The runs of a benchmark, and the board before and after it. `stopped`: why it ended early."""
+    """The runs of a benchmark, and the board's state before and after it. `stopped`: why it ended early."""
 
     runs: Annotated[tuple[BenchRun, ...], Meta(max_length=MAX_RUNS)]
     before: Environment = Environment()
@@ -160,7 +160,7 @@ class Benched(Record, frozen=True, kw_only=True):
 
 
 class Inferred(Record, frozen=True, kw_only=True):
-    """The outputs for some inputs: an `.npz` with `output_<i>`, and the milliseconds of each sample."""
+    """The outputs for given inputs: an `.npz` with `output_<i>`, and the milliseconds of each sample."""
 
     outputs: Result
     ms: tuple[float, ...]
@@ -170,15 +170,15 @@ class Inferred(Record, frozen=True, kw_only=True):
 
 
 class Calibrated(Record, frozen=True, kw_only=True):
-    """The part of a manifest's calibration that says which values were seen."""
+    """The part of a manifest's calibration that gives the ranges of values."""
 
     ranges: tuple[tuple[float, float], ...] | None = ()
 
 
 class ReleaseManifest(Record, frozen=True, kw_only=True):
-    """What a host reads in the manifest of a release; nothing but its schema where that is newer than this edgewright's.
+    """The parts of a release's manifest that a host reads; only its schema if that is newer than this edgewright's.
 
-    Agents check no more of a manifest than they need, so what else is in it, or lacks, is no error.
+    Agents check no more of a manifest than they need, so unknown or missing keys are not errors.
     """
 
     schema: int
@@ -197,7 +197,7 @@ class Described(Record, frozen=True, kw_only=True):
 
 
 class OnTrial(Record, frozen=True, kw_only=True):
-    """A release that is on trial. `deadline_s`: seconds left of it; `guard`: what ends it, `from`: what was current before."""
+    """A release that is on trial. `deadline_s`: seconds left; `guard`: what ends it; `from`: what was current before."""
 
     state: str
     deadline_s: float
@@ -206,7 +206,7 @@ class OnTrial(Record, frozen=True, kw_only=True):
 
 
 class RolledBack(Record, frozen=True, kw_only=True):
-    """As `activate` answers, and the release; a dry run has no trial."""
+    """The answer of `activate`, and the release; a dry run has no trial."""
 
     release: str
     state: str = ""
@@ -216,13 +216,13 @@ class RolledBack(Record, frozen=True, kw_only=True):
 
 
 class Outcome(Record, frozen=True, kw_only=True):
-    """What became of a transaction: `trial`, `committed`, `reverted` or `unknown`."""
+    """The state of a transaction: `trial`, `committed`, `reverted` or `unknown`."""
 
     outcome: str
 
 
 class StatusRelease(Record, frozen=True, kw_only=True):
-    """A release in `status`. `runner`: its sha256, empty where the host has to give one."""
+    """A release in `status`. `runner`: its sha256, empty if the host has to send one. `hooks`: sha256 by kind, null from older agents."""
 
     state: str = ""
     version: str = ""
@@ -231,6 +231,7 @@ class StatusRelease(Record, frozen=True, kw_only=True):
     precision: str = ""
     runtime: str = ""
     runner: str = ""
+    hooks: dict[str, str] | None = None
 
 
 class StatusTrial(Record, frozen=True, kw_only=True):
@@ -245,12 +246,12 @@ class StatusTrial(Record, frozen=True, kw_only=True):
 
 
 class Failure(Record, frozen=True, kw_only=True):
-    """What failed for good on this board, by content. `hooks`: sha256 by kind, and `hook_s` where a limit was set."""
+    """What failed permanently on this board, by content. `hooks`: sha256 by kind, and `hook_s` if a limit was set."""
 
     release: str = ""
     artifact: str = ""
     runtime: str = ""
-    hooks: dict[str, str | float] | None = None  # and `timeout_s`, where it is not the usual one
+    hooks: dict[str, str | float] | None = None  # and `timeout_s`, if it is not the default
     runner: str | None = None
     code: str = ""
     why: str = ""
@@ -268,32 +269,87 @@ class StatusModel(Record, frozen=True, kw_only=True):
 
     @property
     def current_release(self) -> StatusRelease | None:
-        """What is known of `current`; None where there is none."""
+        """The record of `current`; None if there is none."""
         return self.releases.get(self.current) if self.current else None
 
 
 class Lease(Record, frozen=True, kw_only=True):
-    """Who deploys now, and for how long at least."""
+    """Who is deploying now, and for how long at least."""
 
     model: str = ""
     host: str = ""
     left_s: float = 0.0
 
 
+class About(Record, frozen=True, kw_only=True):
+    """An agent's details about an error, besides code and message.
+
+    Attributes:
+        cause: a word that distinguishes errors with the same code.
+        group: the shared group that is wrong.
+        usable: the accelerators that exist.
+        left_s: seconds left of the lease that is in the way.
+        advice: from the runner, which knows its runtime.
+        log: the last output of the runtime.
+        path: the file or folder that is in the way, absolute.
+        login: the user that the agent runs as.
+        target: the one whose runtime is damaged or missing.
+    """
+
+    cause: str = ""
+    group: str = ""
+    usable: tuple[str, ...] = ()
+    left_s: float | None = None
+    advice: str = ""
+    log: str = ""
+    path: str = ""
+    login: str = ""
+    target: str = ""
+
+
+class Damage(Record, frozen=True, kw_only=True):
+    """What is wrong on a board's disk, as an error. `model` and `release` are empty where it concerns no single one."""
+
+    model: str = ""
+    release: str = ""
+    code: str = ""
+    message: str = ""
+    about: About = About()
+
+
 class Status(Record, frozen=True, kw_only=True):
-    """What is on a board. `problem`: empty, `state-lost` or `newer-schema`: then there may be more than it says."""
+    """What is on a board.
+
+    Attributes:
+        problem: empty, `state-lost` or `newer-schema`; if set, there may be more than is listed.
+        damage: what recovery could not put right, and releases whose files are gone or changed.
+    """
 
     models: dict[str, StatusModel]
     lease: Lease | None
     problem: str
+    damage: tuple[Damage, ...] = ()
 
 
 class Pruned(Record, frozen=True, kw_only=True):
-    """What went, or would go. `in_use`: what no release needs, but another session."""
+    """What was removed, or would be. `in_use`: what no release needs, but another session uses."""
 
     removed: tuple[str, ...]
     in_use: tuple[str, ...] = ()
     freed_bytes: int
+
+
+class Repaired(Record, frozen=True, kw_only=True):
+    """What was put right, or would be. `left`: what the board cannot do by itself."""
+
+    done: tuple[str, ...] = ()
+    left: tuple[Damage, ...] = ()
+
+
+class WasReset(Record, frozen=True, kw_only=True):
+    """`left`: damaged releases, which were not accepted and moved to `aside/`."""
+
+    left: tuple[Damage, ...] = ()
 
 
 class Logs(Record, frozen=True, kw_only=True):
@@ -303,7 +359,7 @@ class Logs(Record, frozen=True, kw_only=True):
 
 
 class Guard(Record, frozen=True, kw_only=True):
-    """What ends a cut-short trial after a reboot: `cron`, `systemd` or `none`. `why`: what does not work there."""
+    """What ends an interrupted trial after a reboot: `cron`, `systemd` or `none`. `why`: what does not work there."""
 
     guard: str = "none"
     tested: bool = False
@@ -311,13 +367,13 @@ class Guard(Record, frozen=True, kw_only=True):
 
 
 class Purged(Record, frozen=True, kw_only=True):
-    """Everything is gone. `left`: why the guard could not be taken away, else empty."""
+    """Everything was removed. `left`: why the guard could not be removed, else empty."""
 
     left: str = ""
 
 
 class Event(Record, frozen=True, kw_only=True):
-    """What an agent says while it works: `heartbeat`, `progress` (`what`, `done`, `total`), `log` (`text`), or `bytes` (`size`, `sha256`)."""
+    """A message of an agent while it works: `heartbeat`, `progress` (`what`, `done`, `total`), `log` (`text`), or `bytes` (`size`, `sha256`)."""
 
     event: str
     what: str = ""
@@ -329,25 +385,8 @@ class Event(Record, frozen=True, kw_only=True):
     sha256: str = ""
 
 
-class About(Record, frozen=True, kw_only=True):
-    """What an agent says of an error besides its code and message.
-
-    Attributes:
-        cause: a word that tells errors of one code apart.
-        group: the shared group that is wrong. usable: the accelerators that there are. left_s: of the lease that is in the way.
-        advice: of the runner, which knows its runtime. log: the last words of the runtime.
-    """
-
-    cause: str = ""
-    group: str = ""
-    usable: tuple[str, ...] = ()
-    left_s: float | None = None
-    advice: str = ""
-    log: str = ""
-
-
 class Recovered(Record, frozen=True, kw_only=True):
-    """A trial that the agent reverted at its start."""
+    """A trial that the agent reverted when it started."""
 
     model: str = ""
     txn: str = ""

@@ -21,7 +21,7 @@ class Request(Generic[A]):
     """A command.
 
     Args:
-        body: sends the raw bytes that follow its line; it is given the silence limit and the deadline.
+        body: sends the raw bytes that follow its line; called with the channel, the silence limit and the deadline.
     """
 
     command: Command[A]

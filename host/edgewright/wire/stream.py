@@ -8,16 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 from edgewright.errors import ProtocolError, Unreachable
+from edgewright.wire.caps import LINE
 from edgewright.wire.commands import UPDATE
 from edgewright.wire.transport import LEAST_TAKEN, Channel, Ended
 from edgewright_agent import protocol
 
 
 class Stream:
-    """Reads what the board says.
+    """Reads a board's output.
 
     Args:
-        silence_s: no byte for so long is a dead link, unless the board still takes what was sent to it.
+        silence_s: the link counts as dead if no byte arrives for this long, unless the board still receives what was sent.
     """
 
     def __init__(self, channel: Channel, silence_s: float) -> None:
@@ -25,11 +26,11 @@ class Stream:
         self._silence_s = silence_s
         self._buffer = bytearray()
 
-    def line(self, deadline: float, limit: int = protocol.MAX_LINE) -> bytes:
-        """The next line, its end included.
+    def line(self, deadline: float, limit: int = LINE.most) -> bytes:
+        """The next line, including its end.
 
         Args:
-            deadline: `time.monotonic()` past which it is too late, whatever still trickles in.
+            deadline: `time.monotonic()` after which it is too late, whatever still trickles in.
 
         Raises:
             TimeoutError: the deadline passed.
@@ -49,13 +50,22 @@ class Stream:
             self._buffer += self._more(65536, deadline)
 
     def waiting(self) -> list[bytes]:
-        """The whole lines that have come already; they stay."""
+        """The complete lines that have already arrived; they are not consumed."""
         with contextlib.suppress(TimeoutError):
             self._buffer += self._channel.receive(65536, 0)
         return bytes(self._buffer).split(b"\n")[:-1]
 
+    def rest(self, most: int, deadline: float) -> bytes:
+        """What is left, up to the end of the output, the deadline or `most` bytes: also a last line without an end."""
+        with contextlib.suppress(TimeoutError, Unreachable):
+            while len(self._buffer) < most:
+                self._buffer += self._more(65536, deadline)
+        rest = bytes(self._buffer[:most])
+        self._buffer.clear()
+        return rest
+
     def raw(self, size: int, write: Callable[[bytes], Any], deadline: float) -> None:
-        """Exactly `size` bytes, handed on in pieces of at most `protocol.PIECE`."""
+        """Reads exactly `size` bytes, passed on in pieces of at most `protocol.PIECE`."""
         rest = size
         while rest:
             if not self._buffer:
@@ -75,7 +85,9 @@ class Stream:
             except TimeoutError:
                 if left <= self._silence_s:
                     raise
-                if self._channel.taken() - taken >= LEAST_TAKEN:  # it is what was sent that takes so long
+                if (
+                    self._channel.taken() - taken >= LEAST_TAKEN
+                ):  # not silence: the other end is still receiving what was sent
                     continue
                 raise Unreachable(
                     f"the board sent nothing for {self._silence_s:g} s",

@@ -10,12 +10,12 @@ from edgewright.wire.transport import AskPassword, Transport
 
 
 class TransportKind(Noun, frozen=True, kw_only=True):
-    """One way. A board's address in the fleet file names it: `<name>:<whatever it needs>`; SSH has no such beginning.
+    """A way to reach boards. A board's address in the fleet file names it: `<name>:<its own part>`; SSH addresses have no such prefix.
 
     Attributes:
-        connect: `connect(board, fleet, ask_password)` gives the `Transport`. Raises Unreachable, AuthError, TrustError.
-        alone: nothing follows the colon: there is one such board.
-        host_keys: boards show a host key, which a person pins: the board's identity is pinned with it, and checked.
+        connect: `connect(board, fleet, ask_password)` returns the `Transport`. Raises Unreachable, AuthError, TrustError.
+        alone: nothing follows the colon, as there is only one such board.
+        host_keys: boards present a host key, which users pin; the board's identity is then pinned and checked too.
     """
 
     name: str

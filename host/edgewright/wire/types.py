@@ -1,4 +1,4 @@
-"""Types of the arguments of commands, as msgspec reads them; WORDS has the agent's words for them."""
+"""The types of commands' arguments, as msgspec reads them; WORDS maps the agent's words to them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Releases = Annotated[tuple[Release, ...], Meta(min_length=1, max_length=10, desc
 
 
 class Wheel(msgspec.Struct, frozen=True, kw_only=True):
-    """A wheel that is on the board: put, or complete by `part`."""
+    """A wheel that is on the board: put, or complete according to `part`."""
 
     file: File
     sha256: Sha256
@@ -52,7 +52,7 @@ class Wheel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):
-    """How a benchmark is run (`edgewright.nouns.measurement.Protocol` without its name)."""
+    """How to run a benchmark (`edgewright.nouns.measurement.Protocol` without its name)."""
 
     rounds: Rounds
     warmup_s: Seconds
@@ -70,7 +70,7 @@ Wheels = Annotated[
     ),
 ]
 
-WORDS: dict[str, Any] = {  # of `edgewright_agent.session.arguments.TYPES`
+WORDS: dict[str, Any] = {  # keys are those of `edgewright_agent.session.arguments.TYPES`
     "sha256": Sha256, "name": Name, "release": Release, "version": Version, "txn": Txn, "runtime": Runtime, "word": Word,
     "wanted": Wanted, "line": Line, "file": File, "reason": Reason, "size": Size, "count": Count, "threads": Threads,
     "lines": Lines, "rounds": Rounds, "samples": Samples, "seconds": Seconds, "hook seconds": HookSeconds, "flag": bool,

@@ -1,1 +1,1 @@
-"""What runners share about NVIDIA GPUs; packed with them."""
+"""Code for NVIDIA GPUs that runners share; it is packed with them."""

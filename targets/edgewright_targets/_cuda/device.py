@@ -1,10 +1,10 @@
-"""GPUs of NVIDIA on a board, by CUDA's own library, for every runner that uses them. Python 3.6, standard library alone."""
+"""A board's NVIDIA GPUs, through CUDA's own library, for every runner that uses them. Python 3.6, standard library only."""
 
 from edgewright_agent import shapes
 
 
 def board() -> "dict[str, str]":
-    """What an engine depends on of the board, whatever runtime has it built: kind of GPU, Jetson's system."""
+    """The properties of the board that an engine depends on, whatever runtime builds it: kind of GPU, Jetson's system."""
     try:
         compute = Cuda().compute_capability()
     except (OSError, ValueError):  # no GPU that answers
@@ -13,7 +13,7 @@ def board() -> "dict[str, str]":
 
 
 def installed() -> "list[int]":
-    """The versions of TensorRT's own libraries, such as `[8502]`: its Python package may be absent, or another one."""
+    """The versions of TensorRT's own libraries, such as `[8502]`: its Python package may be missing, or of another version."""
     import ctypes
 
     found = set()
@@ -26,7 +26,7 @@ def installed() -> "list[int]":
 
 
 def jetpack() -> "str":
-    """The release of Jetson's system, such as R32.7.1, which each JetPack has its own of; empty on other boards."""
+    """The release of Jetson's system, such as R32.7.1, which is different for each JetPack; empty on other boards."""
     try:
         with open("/etc/nv_tegra_release") as file:
             words = file.readline().replace(",", " ").split()
@@ -36,10 +36,10 @@ def jetpack() -> "str":
 
 
 class Cuda:
-    """The few functions of CUDA's runtime library that are needed.
+    """The functions of CUDA's runtime library that runners need.
 
     Raises:
-        OSError: there is no such library. Its functions: ValueError, with CUDA's own words.
+        OSError: the library is missing. The methods raise ValueError with CUDA's own message.
     """
 
     NAMES = ("", ".13", ".12", ".11.0", ".10.2")
@@ -68,13 +68,13 @@ class Cuda:
             raise ValueError("CUDA failed to %s: %s" % (what, text))
 
     def devices(self) -> "int":
-        """How many GPUs work."""
+        """The number of GPUs that work."""
         count = self._ctypes.c_int(0)
         code = self._library.cudaGetDeviceCount(self._ctypes.byref(count))
         return 0 if code else count.value
 
     def compute_capability(self) -> "str":
-        """Of the first GPU, such as 7.2."""
+        """The first GPU's compute capability, such as 7.2."""
         numbers = []
         for attribute in (self.MAJOR, self.MINOR):
             value, kind = self._ctypes.c_int(0), self._ctypes.c_int(attribute)
@@ -86,14 +86,14 @@ class Cuda:
         return ".".join(numbers)
 
     def allocate(self, size: "int") -> "int":
-        """The address of so many bytes of the GPU's memory."""
+        """Allocates bytes of GPU memory; returns their address."""
         address = self._ctypes.c_void_p()
         code = self._library.cudaMalloc(self._ctypes.byref(address), self._ctypes.c_size_t(size))
         self._check(code, "give %d bytes, out of memory" % size)
         return address.value or 0
 
     def copy(self, to: "int", source: "int", size: "int", direction: "int") -> "None":
-        """Copies bytes between addresses; it waits for the GPU."""
+        """Copies bytes between addresses; waits for the GPU."""
         pointer, whole = self._ctypes.c_void_p, self._ctypes.c_size_t
         code = self._library.cudaMemcpy(
             pointer(to), pointer(source), whole(size), self._ctypes.c_int(direction)
@@ -101,7 +101,7 @@ class Cuda:
         self._check(code, "copy")
 
     def free(self, address: "int") -> "None":
-        """Gives memory back."""
+        """Frees GPU memory."""
         self._library.cudaFree(self._ctypes.c_void_p(address))
 
     def buffer(self, size: "int") -> "shapes.Buffer":

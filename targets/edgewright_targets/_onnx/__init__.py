@@ -1,1 +1,1 @@
-"""Conversions to ONNX and passes over ONNX graphs, for every target that takes ONNX. No target itself."""
+"""Conversions to ONNX and passes over ONNX graphs, for every target that accepts ONNX. This package is not a target."""

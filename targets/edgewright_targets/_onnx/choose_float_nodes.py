@@ -11,23 +11,24 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-_SHOWN = 8  # names in a note
+_SHOWN = 8  # names listed in a note
 AGAIN = "where integers would only round again"
 _WHY = {
     "ends": "{words}, whose parts differ in range",
     "masks": "{words}: a scale that reaches so far leaves nothing beside it",
     "offsets": "{words}: a scale that reaches over it has few steps for the rest",
     "fills": "{words}: a scale that reaches so far leaves nothing beside it",
+    "powers": "{words}: 8 bits hold neither its range nor its differences",
 }
 
 
 def floats(model: ModelProto, spans: dict[str, tuple[float, float]], integer_io: bool) -> dict[str, set[str]]:
-    """{why: names of nodes}, each node once.
+    """{reason: names of nodes}, without duplicates.
 
     Args:
-        model: prepared, every node named.
+        model: prepared for quantisation, with every node named.
         spans: {tensor: (least, greatest value)} of the activations.
-        integer_io: the ends are to be integers, whatever that costs.
+        integer_io: inputs and outputs have to be integers, whatever that costs.
     """
     import msgspec
 
@@ -45,17 +46,17 @@ def floats(model: ModelProto, spans: dict[str, tuple[float, float]], integer_io:
 
 
 def notes(model: ModelProto, found: dict[str, set[str]], kinds: list[str]) -> list[str]:
-    """For the manifest.
+    """Notes for the manifest.
 
     Args:
-        found: of `floats`, without those that were asked for.
+        found: from `floats`, without nodes that the user asked for.
         kinds: operators that are quantised at all.
     """
-    told = []
+    found_notes = []
     for why, names in found.items():
         named = [node.name for node in model.graph.node if node.name in names and node.op_type in kinds]
         if named:
             more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
             many = "1 node stays" if len(named) == 1 else f"{len(named)} nodes stay"
-            told.append(f"{many} in floats, {why}: {', '.join(named[:_SHOWN])}{more}")
-    return told
+            found_notes.append(f"{many} in floats, {why}: {', '.join(named[:_SHOWN])}{more}")
+    return found_notes

@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
 
 
-_RANDOM = ("RandomNormal", "RandomUniform")  # they read nothing, and are no constants
+_RANDOM = ("RandomNormal", "RandomUniform")  # they have no inputs but are not constants
 
 
 def magnitudes(model: ModelProto) -> dict[str, float]:
-    """{tensor: greatest magnitude of the float constants that it comes from}, of tensors that no input changes.
+    """{tensor: greatest magnitude of the float constants that it comes from}, for tensors that do not depend on an input.
 
-    Zero for whole numbers, which count and cut, and for weights outside the file. Of what is computed from constants
-    it is no more than a guess, which is enough to tell a stand-in for minus infinity from other numbers.
+    Zero for integers, which are counts and indexes, and for weights outside the file. For values computed from constants
+    it is only a guess, but good enough to recognise a stand-in for minus infinity.
     """
     graph = model.graph
     found = {item.name: _magnitude(item) for item in graph.initializer}
@@ -44,7 +44,7 @@ def _magnitude(tensor: TensorProto) -> float:
 
 
 def constants(model: ModelProto) -> dict[str, TensorProto]:
-    """{name: TensorProto} of the constants that are in the file itself."""
+    """{name: TensorProto} of the constants that are stored in the file itself."""
     from onnx import TensorProto
 
     found = {item.name: item for item in model.graph.initializer}

@@ -1,4 +1,4 @@
-"""Ships the .onnx source itself, unless its shapes had to be made static, or the board's runtime reads less."""
+"""Ships the .onnx source itself, unless its shapes had to be made static, or the board's runtime needs an older opset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def convert(work: StageContext) -> StageResult:
-    """Copies it with its weights, or writes it again."""
+    """Copies the source with its weights, or writes it again."""
     import onnx
 
     if work.source.changed or work.max_opset is not None:

@@ -1,4 +1,4 @@
-"""Operations of an ONNX file. Host side, in the `onnx` worker."""
+"""Lists the operations of an ONNX file. Host side, in the `onnx` worker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
 
-_HALVES = {1: "fp32", 10: "fp16", 16: "bf16"}  # TensorProto.DataType of a layer's weights
+_HALVES = {1: "fp32", 10: "fp16", 16: "bf16"}  # by TensorProto.DataType of a layer's weights
 _WIDTHS = {2: "int8", 3: "int8", 4: "int16", 5: "int16", 21: "int4", 22: "int4"}
 _WEIGHTS_ONLY = {"MatMulNBits": "int4 weights"}
 _DYNAMIC = ("ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat")
@@ -23,14 +23,14 @@ def of_source(model: Any, path: Path) -> list[dict[str, Any]]:  # noqa: ARG001 -
 
 
 def shipped(path: Path) -> list[dict[str, Any]]:
-    """Rows of the file."""
+    """Rows for the file."""
     import onnx
 
     return _rows(onnx.load(str(path), load_external_data=False))
 
 
 def measured(model: ModelProto, spans: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
-    """Rows of a ModelProto, with widths.
+    """Rows for a ModelProto, with widths.
 
     Args:
         spans: {tensor: (least, greatest value)}.
@@ -76,7 +76,7 @@ def _rows(model: ModelProto) -> list[dict[str, Any]]:
 
 
 def _spread(node: NodeProto, held: dict[str, TensorProto]) -> float:
-    """How far the constants lie apart that the node scales by or adds; 0 for other nodes."""
+    """The spread of the constants that a node scales by or adds; 0 for other nodes."""
     from onnx import numpy_helper
 
     from edgewright.sdk.graphs import spread
@@ -90,7 +90,7 @@ def _spread(node: NodeProto, held: dict[str, TensorProto]) -> float:
 
 
 def _arithmetic(node: NodeProto, nodes: dict[str, NodeProto], weights: dict[str, int]) -> str:
-    """What a node with weights computes in."""
+    """The arithmetic of a node with weights."""
     if node.op_type.startswith("QLinear") or node.op_type in ("QGemm",):
         return "int8"
     if node.op_type in _DYNAMIC:
@@ -109,7 +109,7 @@ def _arithmetic(node: NodeProto, nodes: dict[str, NodeProto], weights: dict[str,
 
 
 def _quantised(name: str, nodes: dict[str, NodeProto], weights: dict[str, int]) -> str | None:
-    """The width of the integers that a tensor was dequantised from; None where it was not."""
+    """The width of the integers that a tensor was dequantised from; None if it was not."""
     node = nodes.get(name)
     if node is None or node.op_type != "DequantizeLinear":
         return None

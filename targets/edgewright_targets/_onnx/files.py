@@ -11,18 +11,20 @@ if TYPE_CHECKING:
     from edgewright.sdk import StageContext, StageResult, TensorReport
 
 
-LARGE = 2**31 - 2**27  # bytes in all: nearer to 2 GiB, protocol buffers cannot hold a model in one piece
+LARGE = (
+    2**31 - 2**27
+)  # total bytes: any closer to 2 GiB, a protocol buffer cannot hold the model in one piece
 
-# operators of the runtime's own domain and the minor version from which on they answer right:
-# 1.16 knows MatMulNBits, and computes something else
+# the runtime's own operators, and the first minor version that computes them correctly:
+# 1.16 knows MatMulNBits but computes something else
 _CONTRIB = {"MatMulNBits": 17}
-_CONTRIB_16_BITS = 17  # QuantizeLinear and DequantizeLinear of 16 bits in that domain
+_CONTRIB_16_BITS = 17  # for 16-bit QuantizeLinear and DequantizeLinear in that domain
 _OWN = "com.microsoft"
 _INTEGERS_OF_21 = ("INT16", "UINT16", "INT4", "UINT4")
 
 
 def save(model: ModelProto, path: Path) -> None:
-    """Saves deterministically, at the least IR version that the opset needs: old runtimes want it."""
+    """Saves deterministically, at the lowest IR version that the opset allows, as old runtimes need it."""
     from onnx import helper
 
     from edgewright_targets._onnx.prepare_for_quantization import used_domains
@@ -39,7 +41,7 @@ def save(model: ModelProto, path: Path) -> None:
 
 
 def external(model: ModelProto) -> list[Any]:
-    """Relative paths of the files that hold the model's weights, sorted; none for a model in one piece."""
+    """Relative paths of the model's weight files, sorted; none for a model in one piece."""
     from edgewright.sdk.onnx import every_tensor
 
     return sorted(
@@ -53,7 +55,7 @@ def external(model: ModelProto) -> list[Any]:
 
 
 def beside(model: ModelProto, folder: Path, destination: Path) -> None:
-    """Gives `destination` the files of weights that the model in `folder` refers to, without copying where possible."""
+    """Provides in `destination` the weight files that the model in `folder` refers to, if possible without copying."""
     for location in external(model):
         place = destination / location
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +63,7 @@ def beside(model: ModelProto, folder: Path, destination: Path) -> None:
 
 
 def share(source: Path, destination: Path) -> None:
-    """The same bytes under another name: a link between two stages of one conversion, else a copy."""
+    """Provides the same bytes under another name: a link between two stages of one conversion, else a copy."""
     import os
 
     from edgewright.sdk.onnx import sparse
@@ -76,7 +78,7 @@ def share(source: Path, destination: Path) -> None:
 
 
 def described(work: StageContext, method: str, notes: tuple[str, ...] = ()) -> StageResult:
-    """Names and dtypes, and what was really written: opset, IR version, operators of the runtime's own."""
+    """The result: names and dtypes, and what the file really contains (opset, IR version, the runtime's own operators)."""
     import onnx
     from onnx import helper
 
@@ -97,7 +99,7 @@ def described(work: StageContext, method: str, notes: tuple[str, ...] = ()) -> S
 
 
 def requires(model: ModelProto) -> dict[str, int]:
-    """What a runtime has to read, as in a manifest: `opset`, `ir`, and where they are used `ml` and `contrib`."""
+    """What a runtime must be able to read, as in a manifest: `opset`, `ir`, and if used `ml` and `contrib`."""
     from edgewright_targets._onnx.prepare_for_quantization import every_node
 
     found = {"ir": model.ir_version}

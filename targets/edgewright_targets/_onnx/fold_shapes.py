@@ -1,6 +1,7 @@
-"""Folds integers that depend on shapes alone into constants. Host side, in the `onnx` worker.
+"""Folds integers that depend only on shapes into constants. Host side, in the `onnx` worker.
 
-Exporters compute the shapes of Reshapes, which are fixed where the inputs' are. Nothing else changes: layers keep their names.
+Exporters compute the shapes of Reshapes in the graph, although they are fixed if the inputs' shapes are. Nothing else changes:
+layers keep their names.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-_ROUNDS = 32  # a shape behind a Reshape is known once that one's is
-_CONSTANTS = 4  # the IR version whose initialisers are no inputs
-_SMALL = 1 << 12  # elements: a tensor beyond is no shape, nor what one is made of
+_ROUNDS = 32  # from this IR version on, initialisers are not inputs
+_CONSTANTS = 4  # from this IR version on, initialisers are not necessarily inputs
+_SMALL = 1 << 12  # elements: a larger tensor is not a shape or part of one
 _RANDOM = ("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
 
 
 def folded(model: ModelProto) -> ModelProto:
-    """The model with them as initialisers, and without what computed them: a copy where there are any."""
+    """The model with these integers as initialisers, without the nodes that computed them; a copy if anything changed."""
     made = None
     for _ in range(_ROUNDS):
         graph = (made or model).graph
@@ -38,7 +39,7 @@ def folded(model: ModelProto) -> ModelProto:
 
 
 def _found(model: ModelProto) -> dict[str, TensorProto]:
-    """{name: tensor} of what can be computed without the inputs' values."""
+    """{name: tensor} of everything that can be computed without the inputs' values."""
     from onnx import helper, numpy_helper
 
     shapes = _shapes(model)
@@ -65,25 +66,25 @@ def _found(model: ModelProto) -> dict[str, TensorProto]:
 
 
 def _plain(node: NodeProto) -> bool:
-    """Whether a node gives the same whenever its inputs are the same."""
+    """Whether a node is deterministic: equal inputs give equal results."""
     inner = any(item.HasField("g") or item.graphs for item in node.attribute)
     given = node.input or node.op_type == "Constant"
     return given and not inner and node.domain in ("", "ai.onnx") and node.op_type not in _RANDOM
 
 
 def _values(model: ModelProto, names: list[str]) -> dict[str, TensorProto]:
-    """{name: tensor} of the whole numbers among them."""
+    """{name: tensor} of the integers among them."""
     import onnx
     import onnxruntime
     from onnx import numpy_helper
 
-    from edgewright.sdk.onnx import session as host_session
+    from edgewright.sdk.onnx import session
 
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    arrays = zip(names, host_session(model.SerializeToString(), settings).run(names, {}), strict=True)
+    arrays = zip(names, session(model.SerializeToString(), settings).run(names, {}), strict=True)
     return {
         name: numpy_helper.from_array(array, name)
         for name, array in arrays
@@ -92,7 +93,7 @@ def _values(model: ModelProto, names: list[str]) -> dict[str, TensorProto]:
 
 
 def _of(node: NodeProto, shape: tuple[int, ...]) -> Array:
-    """What a Shape gives: since opset 15 a part of it."""
+    """The result of a Shape, which since opset 15 may be only a part of the shape."""
     import numpy
 
     ends = {item.name: item.i for item in node.attribute}
@@ -100,7 +101,7 @@ def _of(node: NodeProto, shape: tuple[int, ...]) -> Array:
 
 
 def _shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
-    """{name: shape} of the tensors whose shape is fixed. Large weights are inputs to that: only their shapes count."""
+    """{name: shape} of the tensors with a fixed shape. Large weights are treated as inputs: only their shapes matter."""
     import onnx
     from onnx import helper
 
@@ -136,7 +137,7 @@ def _size(dims: Iterable[int]) -> int:
 
 
 def _read(nodes: list[NodeProto], wanted: set[str]) -> list[NodeProto]:
-    """Those nodes that the outputs need, in their order."""
+    """The nodes that the outputs need, in order."""
     from edgewright_targets._onnx.prepare_for_quantization import reads
 
     wanted, left = set(wanted), []

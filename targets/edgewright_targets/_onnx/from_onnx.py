@@ -1,4 +1,4 @@
-"""Opens the ONNX source with its static shapes, before any quantisation."""
+"""Writes the opened ONNX source with its static shapes, before any quantisation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def convert(work: StageContext) -> StageResult:
-    """Writes and checks it, converted down where the board's runtime reads less, in float32 alone but for `as-is`."""
+    """Writes and checks the model, at an older opset if the board's runtime needs it, and in float32 only except for `as-is`."""
     import onnx
 
     model, notes = widened(lowered(work), work, runs=True)
@@ -29,7 +29,7 @@ def convert(work: StageContext) -> StageResult:
 
 
 def _settle_weights(model: ModelProto) -> None:
-    """Weights that old files list among the inputs, where somebody might give others, are weights."""
+    """Treats weights that old files list among the inputs as weights, so that nothing can feed them."""
     weights = {item.name for item in model.graph.initializer}
     left = [item for item in model.graph.input if item.name not in weights]
     copies = [type(item).FromString(item.SerializeToString()) for item in left]

@@ -1,4 +1,4 @@
-"""Converts TensorFlow's function to fp32 ONNX, by tf2onnx."""
+"""Converts a TensorFlow function to fp32 ONNX with tf2onnx."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def convert(work: StageContext) -> StageResult:
-    """At the opset that was asked for, or the newest one that may be produced."""
+    """Converts at the requested opset, or at the newest one allowed."""
     import tf2onnx
     from tensorflow import TensorSpec
 
@@ -47,10 +47,10 @@ def convert(work: StageContext) -> StageResult:
 
 
 def embed_constants(model: ModelProto, function: ConcreteFunction) -> None:
-    """Turns inputs that stand for tensors which the function captured into initializers, in place.
+    """Turns inputs that stand for captured tensors into initializers, in place.
 
     Freezing replaces captured variables only. A constant that was created outside the function, such as a table of
-    positions that a Keras model adds, would stay an input that nobody feeds.
+    positions that a Keras model adds, would stay an input that nothing feeds.
     """
     from onnx import numpy_helper
 

@@ -1,4 +1,4 @@
-"""Converts .tflite to ONNX of the same precision, by tf2onnx."""
+"""Converts .tflite to ONNX of the same precision with tf2onnx."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def convert(work: StageContext) -> StageResult:
-    """At the opset that was asked for. Raises whatever the converter raises: 16-bit activations are unknown to it."""
+    """Converts at the requested opset. Raises any exception of the converter, which does not support 16-bit activations."""
     import tf2onnx
 
     opset = work.opset if work.max_opset is None else min(work.opset, work.max_opset)

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from edgewright.sdk import StageContext, StageResult, TensorSpec
 
 
-_TRACED = (13, 14, 17)  # what the tracing exporter really writes; attention needs 14, newer operators 17
-_DYNAMO = 18  # the least that the other one writes, whatever it is asked for
+_TRACED = (
+    13,
+    14,
+    17,
+)  # opsets that the tracing exporter really writes; attention needs 14, newer operators 17
+_DYNAMO = 18  # the lowest opset that the dynamo exporter writes, whatever is requested
 
 
 def convert(work: StageContext) -> StageResult:
-    """At the lowest opset from `work.opset` on that the exporters can do, at most `work.max_opset`.
+    """Exports at the lowest possible opset from `work.opset` up to `work.max_opset`.
 
     Raises:
         ConversionError: no exporter can, or not within `max_opset`.
@@ -57,7 +61,7 @@ def convert(work: StageContext) -> StageResult:
 
 
 def _tried(failed: list[tuple[int, str]]) -> str:
-    """What the opsets failed with; those with the same error together."""
+    """The errors by opset; opsets with the same error are grouped."""
     alike: dict[str, list[str]] = {}
     for opset, said in failed:
         alike.setdefault(said.replace(f" opset version {opset}", ""), []).append(str(opset))
@@ -80,10 +84,10 @@ def _traced(work: StageContext, opset: int) -> tuple[ModelProto, bool]:
     """(the model, whether its code asked for the truth of a tensor)."""
     place = work.folder / "traced.onnx"
     fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # one operator that no opset has
+    torch.backends.mha.set_fastpath_enabled(False)  # it is a single operator that no opset has
     try:
         with warnings.catch_warnings(record=True) as seen, torch.no_grad():
-            # it warns of its own retirement, and nothing else writes old opsets
+            # it is deprecated, but nothing else writes old opsets
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", torch.jit.TracerWarning)
             torch.onnx.export(
@@ -94,7 +98,7 @@ def _traced(work: StageContext, opset: int) -> tuple[ModelProto, bool]:
                 output_names=_places("out", work.outputs),
                 opset_version=opset,
                 dynamo=False,
-                # it is in eval mode, and an exported program's module has no other
+                # it is in eval mode, and an exported program's module has no other mode
                 training=torch.onnx.TrainingMode.PRESERVE,
             )
     finally:
@@ -103,7 +107,7 @@ def _traced(work: StageContext, opset: int) -> tuple[ModelProto, bool]:
 
 
 def _fixed_branch(work: StageContext) -> list[str]:
-    """A note where the code branches on tensors' values: a trace has one branch. Of static shapes it may ask."""
+    """A note if the code branches on tensor values: a trace contains only one branch. Branching on static shapes is fine."""
     from edgewright.sdk import ConversionError
     from edgewright.sdk.failures import branching, position
 
@@ -137,14 +141,14 @@ def _dynamo(work: StageContext, opset: int) -> ModelProto:
 
 
 def _places(kind: str, specs: Sequence[TensorSpec]) -> list[str]:
-    """Names for the exporters, which do not take every name that a source may have."""
+    """Names for the exporters, which do not accept every name that a source may have."""
     return [f"edgewright_{kind}_{index}" for index in range(len(specs))]
 
 
 def _examples(work: StageContext) -> tuple[Tensor, ...]:
     import torch
 
-    # copied: data read from a file cannot be written to, and torch warns of such arrays
+    # copied, as data from a file are read-only and torch warns of such arrays
     return tuple(torch.from_numpy(array.copy()) for array in next(work.samples(1)))
 
 
@@ -157,7 +161,7 @@ def _taken(place: Path) -> ModelProto:
 
 
 def _check(model: ModelProto, work: StageContext) -> None:
-    """The names have to be those of the source: the exporters drop inputs that nothing reads."""
+    """Checks that the names are those of the source: the exporters drop inputs that nothing reads."""
     from edgewright.sdk import Code, ConversionError
 
     weights = {item.name for item in model.graph.initializer}

@@ -1,4 +1,4 @@
-"""Decides which parts of a graph stay float64: those that prepare an input, such as a time. Host side."""
+"""Decides which parts of a graph stay in float64: those that prepare an input, such as a time. Host side."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
 
-_LAYERS = (  # what quantisers and halves are for
+_LAYERS = (  # the layers that quantisers and half precision are for
     "Conv",
     "ConvTranspose",
     "MatMul",
@@ -22,7 +22,7 @@ _LAYERS = (  # what quantisers and halves are for
 
 
 def islands(model: ModelProto) -> frozenset[str]:
-    """Names of float64 tensors whose connected part has no layer with weights, no inner graph, and ends in Casts."""
+    """Names of float64 tensors in connected parts that have no layers with weights and no inner graphs, and that end in Casts."""
     from onnx import TensorProto, shape_inference
 
     if _in_functions(model):
@@ -41,7 +41,7 @@ def islands(model: ModelProto) -> frozenset[str]:
 
 
 def _parts(graph: GraphProto, wide: set[str]) -> list[tuple[set[str], list[NodeProto]]]:
-    """(names, nodes) of each part that float64 tensors connect."""
+    """(names, nodes) of each part that is connected by float64 tensors."""
     from edgewright_targets._onnx.prepare_for_quantization import reads
 
     parts: list[tuple[set[str], list[Any]]] = []
@@ -64,5 +64,5 @@ def _simple(node: NodeProto, kinds: dict[str, int]) -> bool:
 
 
 def _in_functions(model: ModelProto) -> bool:
-    """Whether a function may compute in float64: the types in it are not written down."""
+    """Whether a function may compute in float64: types inside functions are not recorded."""
     return bool(model.functions)

@@ -1,9 +1,10 @@
-"""Keeps nodes in floats at run time too, where the runtime would quantise them. Host side.
+"""Keeps nodes in floats at run time too, although the runtime would quantise them. Host side.
 
-ONNX Runtime quantises the weights of a Conv, ConvTranspose or Gemm by itself (its optimiser WeightBiasQuantization, per
-tensor) where a DequantizeLinear feeds it and its result is quantised: a layer that was left in floats on purpose then
-runs in 8 bits after all. So does any node, as a Softmax, all of whose inputs are dequantised and whose result is
-quantised. A Max with the lowest float before the node changes no value, no optimiser removes it, and the pattern is gone.
+ONNX Runtime quantises the weights of a Conv, ConvTranspose or Gemm itself (its optimiser WeightBiasQuantization, per
+tensor) if a DequantizeLinear feeds it and its result is quantised: a layer left in floats on purpose would then
+run in 8 bits after all. So would any other node, such as a Softmax, whose inputs are all dequantised and whose result is
+quantised. A Max with the lowest float before the node changes no value and is not removed by any optimiser, but breaks the
+pattern.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
 
 LOWEST = "edgewright_lowest"
-_FLOATS = (1, 10)  # of TensorProto.DataType
+_FLOATS = (1, 10)  # by TensorProto.DataType
 
 
 def shield(model: ModelProto, names: set[str]) -> None:
-    """Puts the Max before those of the named nodes that read a dequantised tensor and could be taken for 8-bit ones; in place."""
+    """Inserts the Max before those named nodes that read a dequantised tensor and could be run in 8 bits; in place."""
     import numpy
     from onnx import helper, numpy_helper
 

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 def nodes_of(model: ModelProto, layers: tuple[str, ...]) -> dict[str, list[str]]:
     """{layer: [names of its nodes]}.
 
-    A layer is named by a node, by one of a node's outputs, or by a part of the path that a node or its weights
-    have: `dense_1` for `net/dense_1/MatMul`, `fc` for the weights `fc.weight`.
+    A layer is named by a node, by one of a node's outputs, or by a part of the path of a node or of
+    its weights: `dense_1` for `net/dense_1/MatMul`, `fc` for the weights `fc.weight`.
 
     Raises:
-        UsageError: a layer that no node belongs to.
+        UsageError: a layer without any node.
     """
     from edgewright.sdk.graphs import no_such_layer
 
@@ -42,13 +42,13 @@ def _below(name: str, layer: str) -> bool:
 
 
 def after(source: ModelProto, prepared: ModelProto, wanted: list[str]) -> list[str]:
-    """Names that nodes of the source have in the prepared model, where folding may have renamed them.
+    """Names in the prepared model of nodes of the source, which folding may have renamed.
 
     Args:
         wanted: names of nodes of the source.
 
     Returns:
-        Names in the prepared model; nodes that were folded into one of the others are left out.
+        Names in the prepared model; nodes that were folded into another one are left out.
     """
     old = {node.name: node for node in source.graph.node}
     names = {node.name for node in prepared.graph.node}
@@ -69,9 +69,9 @@ def after(source: ModelProto, prepared: ModelProto, wanted: list[str]) -> list[s
 
 
 def check_float(quantised: ModelProto, prepared: ModelProto, layers: dict[str, list[str]]) -> None:
-    """Raises ConversionError when a node that was to stay in floats computes in integers or with quantised weights, or is gone.
+    """Raises ConversionError if a node that should stay in floats computes in integers or with quantised weights, or is gone.
 
-    Quantisers rename and split nodes, and then silently ignore an exclusion by name.
+    Quantisers rename and split nodes, and then silently ignore exclusions by name.
 
     Args:
         layers: {layer: [names of its nodes in the prepared model]}.
@@ -100,7 +100,7 @@ def check_float(quantised: ModelProto, prepared: ModelProto, layers: dict[str, l
 
 
 def _in_integers(model: ModelProto) -> set[str]:
-    """Names of the nodes that a runtime takes for 8-bit ones: all they read is dequantised, what they make is quantised."""
+    """Names of the nodes that a runtime would run in 8 bits: all of their inputs are dequantised, and their outputs are quantised."""
     constants = {item.name for item in model.graph.initializer}
     dequantised = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     rounded = {node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}

@@ -1,4 +1,4 @@
-"""Lowers an ONNX source to an opset that the board's runtime reads. Host side, in the `onnx` worker."""
+"""Lowers an ONNX source to an opset that the board's runtime can read. Host side, in the `onnx` worker."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 _SAMPLES = 4
-_LEAST_DB = 60.0  # the same computation in other words
+_LEAST_DB = 60.0  # least SQNR of a rewritten model that computes the same, dB
 
 
 def too_new(work: StageContext) -> bool:
-    """Whether the source's opset is above the newest one that may be produced."""
+    """Whether the source's opset is above the newest one allowed."""
     return work.max_opset is not None and opset_of(work.source.model) > work.max_opset
 
 
 def lowered(work: StageContext) -> ModelProto:
-    """The source's ModelProto at no more than the newest opset that may be produced, its answers compared.
+    """The source's ModelProto, lowered to the newest opset allowed; its outputs are compared with the source's.
 
     Raises:
-        ConversionError: it cannot be converted down, or answers otherwise then.
+        ConversionError: it cannot be converted down, or its outputs change.
     """
     from edgewright.sdk.failures import telling
 
@@ -53,7 +53,7 @@ def lowered(work: StageContext) -> ModelProto:
 
 
 def _converted(model: ModelProto, opset: int) -> ModelProto:
-    """By ONNX's own converter, which has no way down for many operators."""
+    """Lowers the opset with ONNX's own converter, which cannot convert many operators down."""
     import onnx
     from onnx import version_converter
 
@@ -65,14 +65,14 @@ def _converted(model: ModelProto, opset: int) -> ModelProto:
 def _compare(work: StageContext, model: ModelProto) -> float:
     """The smallest SQNR between the source and the converted model on some samples, dB."""
     from edgewright.sdk.graphs import sqnr_db
-    from edgewright.sdk.onnx import session as host_session
+    from edgewright.sdk.onnx import session
 
-    session = host_session(model.SerializeToString())
-    names = [item.name for item in session.get_outputs()]
+    opened = session(model.SerializeToString())
+    names = [item.name for item in opened.get_outputs()]
     worst = 200.0
     for sample in work.samples(_SAMPLES):
         feed = {spec.name: array for spec, array in zip(work.inputs, sample, strict=True)}
-        pairs = zip(work.source.run(sample), session.run(names, feed), strict=True)
+        pairs = zip(work.source.run(sample), opened.run(names, feed), strict=True)
         worst = min([worst, *(sqnr_db(_wide(source), _wide(other)) for source, other in pairs)])
     return worst
 

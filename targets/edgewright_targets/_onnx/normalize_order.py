@@ -20,13 +20,13 @@ def tidy(model: ModelProto) -> None:
     taken: set[str] = set()
     for name in _mentioned(model.graph):
         if name and name not in names:
-            names[name] = _fresh(name, taken)
+            names[name] = _unique_name(name, taken)
             taken.add(names[name])
     _rename(model.graph, names)
 
 
 def _order(graph: GraphProto) -> None:
-    """Depth first from the outputs, inputs before what uses them."""
+    """The nodes depth first from the outputs, inputs before their readers."""
     producers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
     done, order = set(), []
     pending = [(producers[item.name], False) for item in reversed(graph.output) if item.name in producers]
@@ -39,7 +39,7 @@ def _order(graph: GraphProto) -> None:
             order.append(index)
             continue
         pending.append((index, True))
-        for name in reversed(_needs(graph.node[index])):
+        for name in reversed(_reads(graph.node[index])):
             if name in producers and producers[name] not in done:
                 pending.append((producers[name], False))
     nodes = [graph.node[index] for index in order]
@@ -51,12 +51,12 @@ def _order(graph: GraphProto) -> None:
     graph.node.extend(copies)
 
 
-def _needs(node: NodeProto) -> list[str]:
-    """Names that a node reads, those that its inner graphs take from outside among them."""
+def _reads(node: NodeProto) -> list[str]:
+    """Names that a node reads, including those that its inner graphs capture."""
     found = list(node.input)
     for inner in _graphs(node):
         for child in inner.node:
-            found.extend(_needs(child))
+            found.extend(_reads(child))
         found.extend(item.name for item in inner.output)
     return found
 
@@ -83,8 +83,8 @@ def _mentioned(graph: GraphProto) -> Iterator[str]:
         yield item.name
 
 
-def _fresh(name: str, taken: set[str]) -> str:
-    """The name without the tool's running numbers, made unique."""
+def _unique_name(name: str, taken: set[str]) -> str:
+    """The name without tf2onnx's running numbers, made unique."""
     plain = _NUMBERED.sub(r"\1", name)
     fresh, number = plain, 0
     while fresh in taken:

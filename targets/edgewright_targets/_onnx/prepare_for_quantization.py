@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 _CLASSICAL = "ai.onnx.ml"
-LEAST_OPSET = 13  # the first one whose DequantizeLinear knows scales a channel
+LEAST_OPSET = 13  # the first opset in which DequantizeLinear supports per-channel scales
 
 
 def prepared(work: StageContext) -> ModelProto:
     """A ModelProto: shapes inferred, batch normalisations folded, every node named, opset 13 or above.
 
     Raises:
-        ConversionError: the opset is too old for scales a channel and cannot be raised.
+        ConversionError: the opset is too old for per-channel scales and cannot be raised.
     """
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -34,7 +34,7 @@ def prepared(work: StageContext) -> ModelProto:
 
 
 def raised(model: ModelProto, least: int) -> ModelProto:
-    """The model, at `least` if its opset was older. Raises ConversionError when it cannot be converted."""
+    """The model, converted to `least` if its opset is older. Raises ConversionError if that fails."""
     import onnx
     from onnx import version_converter
 
@@ -56,12 +56,12 @@ def raised(model: ModelProto, least: int) -> ModelProto:
 
 
 def opset_of(model: ModelProto) -> int:
-    """The version of the operators' standard set."""
+    """The version of the standard operator set."""
     return max(int(item.version) for item in model.opset_import if item.domain in ("", "ai.onnx"))
 
 
 def named(model: ModelProto) -> ModelProto:
-    """The same model with a unique name for each node: exclusion by name would silently skip nodes without one."""
+    """The same model with a unique name for each node: nodes without a name cannot be excluded by name."""
     taken = {node.name for node in model.graph.node}
     seen = set()
     for index, node in enumerate(model.graph.node):
@@ -77,7 +77,7 @@ def named(model: ModelProto) -> ModelProto:
 
 
 def used_domains(model: ModelProto) -> None:
-    """Keeps only the opset domains that are used, in place: older runtimes refuse the others."""
+    """Removes opset domains that are not used, in place: older runtimes refuse them."""
     nodes = {"ai.onnx" if node.domain == "" else node.domain for node in every_node(model)}
     used = nodes | {"ai.onnx"} | {function.domain for function in model.functions}
     domains = [item for item in model.opset_import if (item.domain or "ai.onnx") in used]
@@ -86,7 +86,7 @@ def used_domains(model: ModelProto) -> None:
 
 
 def every_node(model: ModelProto) -> Iterator[NodeProto]:
-    """The nodes of all graphs and functions, inner ones included."""
+    """The nodes of all graphs and functions, including inner graphs."""
     pending = [*model.graph.node, *(node for function in model.functions for node in function.node)]
     while pending:
         node = pending.pop()
@@ -98,7 +98,7 @@ def every_node(model: ModelProto) -> Iterator[NodeProto]:
 
 
 def refuse_classical(model: ModelProto, title: str) -> None:
-    """Raises ConversionError with the operators of the model that only ONNX Runtime has: those of trees, scalers, encoders."""
+    """Raises ConversionError, naming the operators, for a model with operators that only ONNX Runtime has: trees, scalers, encoders."""
     from edgewright.sdk import Code, ConversionError
 
     found = sorted({node.op_type for node in every_node(model) if node.domain == _CLASSICAL})
@@ -111,7 +111,7 @@ def refuse_classical(model: ModelProto, title: str) -> None:
 
 
 def reads(node: NodeProto) -> list[str]:
-    """Names of all that a node reads: its inputs, and what its inner graphs read and give."""
+    """Names of everything that a node reads: its inputs, and what its inner graphs read and return."""
     inner = [item.g for item in node.attribute if item.HasField("g")]
     inner += [graph for item in node.attribute for graph in item.graphs]
     below = [name for graph in inner for one in graph.node for name in reads(one)]

@@ -1,4 +1,4 @@
-"""Reads how finely the outputs of an ONNX file are rounded. Host side, in the `onnx` worker."""
+"""Reads how finely the outputs of an ONNX file are quantised. Host side, in the `onnx` worker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 _ROUND = ("QuantizeLinear", "DequantizeLinear")
-_SAME = (*_ROUND, "Identity", "Cast", "Relu", "Clip")  # but for what is cut off
+_SAME = (*_ROUND, "Identity", "Cast", "Relu", "Clip")  # operators that keep values, apart from clipping
 _MOVES = (
     "Concat", "Pad", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather", "DepthToSpace", "SpaceToDepth",
 )  # fmt: skip
@@ -37,12 +37,12 @@ def tails(path: Path, outputs: list[str]) -> list[Tail | None]:
 def read(model: ModelProto) -> Graph:
     """A `compile.graph.output_tails.Graph` of a ModelProto."""
     from edgewright.sdk.graphs import Graph
-    from edgewright_targets._onnx.constant_magnitudes import constants as held
+    from edgewright_targets._onnx.constant_magnitudes import constants as constants_of
 
-    constants = held(model)
+    constants = constants_of(model)
     opset = max([item.version for item in model.opset_import if item.domain in ("", "ai.onnx")], default=1)
     steps = _steps(model, constants)
-    if not steps:  # most models: spares them the rest
+    if not steps:  # as in most models: skips the rest
         return Graph([], {}, {}, {}, ())
     values = _valued(model, constants)
     moves = [move for node in model.graph.node if (move := _move(node, constants, opset, values))]
@@ -52,7 +52,7 @@ def read(model: ModelProto) -> Graph:
 
 
 def _steps(model: ModelProto, constants: dict[str, TensorProto]) -> dict[str, float]:
-    """{tensor of integers: its step}; of weights the coarsest one."""
+    """{integer tensor: its step}; for weights, the coarsest step."""
     from onnx import numpy_helper
 
     found = {}
@@ -66,7 +66,7 @@ def _steps(model: ModelProto, constants: dict[str, TensorProto]) -> dict[str, fl
 def _move(
     node: NodeProto, constants: dict[str, TensorProto], opset: int, values: Callable[..., Any]
 ) -> Move | None:
-    """The node as a `compile.graph.output_tails.Move`; None where it computes something, or moves by what is computed."""
+    """The node as a `compile.graph.output_tails.Move`; None if it computes something, or if it moves by a computed amount."""
     import onnx
 
     from edgewright.sdk.graphs import Move
@@ -80,7 +80,7 @@ def _move(
     if node.op_type not in _MOVES:
         return None
     count = len(node.input) if node.op_type == "Concat" else 1
-    filled = node.op_type == "Pad"  # with a number, whatever it is
+    filled = node.op_type == "Pad"  # filled with a number, whatever it is
     others = [name for name in node.input[count : 2 if filled else None] if name]
     if any(name not in constants for name in others) or "" in node.output:
         return None
@@ -102,7 +102,7 @@ def _move(
 
 
 def _affine(node: NodeProto, values: Callable[..., Any]) -> Move | None:
-    """A Mul, Div, Add or Sub with a constant as a `compile.graph.output_tails.Move`; None for one of two computed tensors."""
+    """A Mul, Div, Add or Sub with a constant as a `compile.graph.output_tails.Move`; None if both operands are computed."""
     from edgewright.sdk.graphs import affine
 
     first, second = (values(name) for name in node.input)
@@ -110,7 +110,7 @@ def _affine(node: NodeProto, values: Callable[..., Any]) -> Move | None:
 
 
 def _valued(model: ModelProto, constants: dict[str, TensorProto]) -> Callable[..., Any]:
-    """A function: name -> what a constant is, rounded or not; None for what is computed."""
+    """A function from a name to its constant value, quantised or not; None for computed tensors."""
     import numpy
     from onnx import numpy_helper
 
@@ -129,7 +129,7 @@ def _valued(model: ModelProto, constants: dict[str, TensorProto]) -> Callable[..
 
 
 def _shapes(model: ModelProto) -> dict[str, list[int]]:
-    """{name: shape} of the tensors whose shape can be inferred. The runtime's own roundings would end that: they become casts."""
+    """{name: shape} of the tensors whose shape can be inferred. The runtime's own Q and DQ operators would stop inference, so they become casts."""
     import onnx
 
     kinds = {item.name: item.data_type for item in model.graph.initializer}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright_targets._onnx import layers
 from edgewright_targets._onnx.choose_float_nodes import floats, notes
+from edgewright_targets._onnx.flatten_gemm_biases import flat_biases
 from edgewright_targets._onnx.keep_float_at_runtime import shield
 from edgewright_targets._onnx.prepare_for_quantization import named, prepared, reads
 from edgewright_targets._onnx.share_grouped_scales import with_biases, without_biases
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 
 
 METHODS = {"minmax": "min-max", "entropy": "entropy", "percentile": "percentile 99.999"}
-_LOOKED_AT = 32  # samples whose activations say how wide each tensor is
-_CHUNK = 8  # samples whose activations are held at a time by the methods that need whole tensors
+_LOOKED_AT = 32  # samples that are run to find the width of each tensor
+_CHUNK = 8  # samples held in memory at a time for the methods that need whole tensors
 
 
 def quantise(work: StageContext) -> tuple[ModelProto, str, list[str], list[str]]:
-    """QDQ, per channel, signed on both sides, as every other runtime of such files wants it. x86 without VNNI saturates
-    at that whatever the signs are, so sessions are opened by `opened` of the runner.
+    """QDQ, per channel, signed on both sides, as all other runtimes of such files require. x86 without VNNI saturates
+    whatever the signs are, so sessions are opened with the runner's `opened`.
 
     Returns:
         (ModelProto, method, names of the layers that stayed in floats, notes).
@@ -44,11 +45,13 @@ def quantise(work: StageContext) -> tuple[ModelProto, str, list[str], list[str]]
 
     wide = work.traits.activation_bits == 16
     model = prepared(work)
+    flat_biases(model)
     source = named(onnx.load(str(work.path)))
     keep = kept(source, model, work.keep_float)
     kinds = _kinds()
     wanted = {name for names in keep.values() for name in names}
     idle, found = measured(work, model, kinds, wanted)
+    clip(model, found)
     kept_too = {name for names in idle.values() for name in names}
     made = onnx.load_from_string(model.SerializeToString())
     biases = without_biases(made)
@@ -62,7 +65,7 @@ def quantise(work: StageContext) -> tuple[ModelProto, str, list[str], list[str]]
         [],
         sorted(wanted | kept_too),
         kinds,
-        # 16 bits are no ONNX before opset 21, the runtime's own operators of that name know them since 1.17
+        # ONNX has 16 bits only from opset 21 on; the runtime's own operators of that name support them since 1.17
         {"UseQDQContribOps": wide},
     )
     quantiser.quantize_model()
@@ -100,15 +103,15 @@ def _kinds() -> list[str]:
 def measured(
     work: StageContext, model: ModelProto, kinds: list[str] | None, wanted: set[str]
 ) -> tuple[dict[str, set[str]], TensorsData]:
-    """What stays in floats without being asked for, as `floats` has it, and the ranges of the activations.
+    """The nodes that stay in floats by default, from `floats`, and the ranges of the activations.
 
     Args:
         kinds: operators whose tensors get ranges; None for all.
-        wanted: nodes that are to stay in floats.
+        wanted: nodes that the user keeps in floats.
     """
     plain = work.calibration_method == "minmax"
     found = ranges(work, model, kinds, "minmax", work.samples() if plain else work.samples(_LOOKED_AT))
-    idle = floats(model, _spans(found), work.integer_io)
+    idle = floats(model, spans(found), work.integer_io)
     idle = {why: names - wanted for why, names in idle.items()}
     if not plain:
         inside = inner(model, wanted.union(*idle.values()))
@@ -124,7 +127,7 @@ def ranges(
     samples: Iterator[Any],
     without: frozenset[Any] | set[str] = frozenset(),
 ) -> TensorsData:
-    """The ranges of the activations, from samples in chunks: memory does not grow with them.
+    """The ranges of the activations, from samples in chunks, so that memory does not grow with their number.
 
     Args:
         without: tensors that need no range; those of masks are too wide to be counted in bins.
@@ -152,14 +155,37 @@ def ranges(
     return found
 
 
-def _spans(found: TensorsData) -> dict[str, tuple[float, float]]:
-    """{tensor: (least, greatest value)} of what `ranges` found."""
+def spans(found: TensorsData) -> dict[str, tuple[float, float]]:
+    """{tensor: (least, greatest value)} from the result of `ranges`."""
     pairs = [(name, one.range_value) for name, one in found.items()]
     return {name: (float(low.min()), float(high.max())) for name, (low, high) in pairs}
 
 
+def clip(model: ModelProto, found: TensorsData) -> None:
+    """Takes from the ranges what a bound behind them cuts off, through what only moves values: integers are cut off there too."""
+    from onnxruntime.quantization.calibrate import TensorData
+
+    from edgewright.sdk.graphs import narrowed
+
+    fixed = {item.name for item in model.graph.initializer}
+    steps = [
+        (
+            node.op_type,
+            [name for name in reads(node) if name and name not in fixed],
+            [name for name in node.output if name],
+        )
+        for node in model.graph.node
+        if node.op_type != "Constant"
+    ]
+    for name, (low, high) in narrowed(
+        steps, spans(found), {item.name for item in model.graph.output}
+    ).items():
+        kind = found[name].range_value[0].dtype
+        found[name] = TensorData(lowest=kind.type(low), highest=kind.type(high))
+
+
 def inner(model: ModelProto, names: set[str]) -> set[str]:
-    """Tensors that no node but those named makes or reads."""
+    """Tensors that only the named nodes write and read."""
     made = {name for node in model.graph.node if node.name in names for name in node.output}
     return made - {name for node in model.graph.node if node.name not in names for name in reads(node)}
 

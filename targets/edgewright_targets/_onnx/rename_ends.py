@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def rename(model: ModelProto, inputs: list[str], outputs: list[str]) -> None:
     """Gives the graph's inputs and outputs the source's names, in place.
 
-    What is inside under such a name gets another one. An output that is an input keeps the input's name.
+    Inner tensors with such a name are renamed. An output that is also an input keeps the input's name.
     """
     graph = model.graph
     weights = {item.name for item in graph.initializer}
@@ -30,11 +30,11 @@ def rename(model: ModelProto, inputs: list[str], outputs: list[str]) -> None:
             if name not in names
         }
     )
-    _apply(graph, names)
+    _rename_all(graph, names)
 
 
 def distinct(inputs: list[str], outputs: list[str]) -> list[str]:
-    """The outputs' names for a file in which none may have the name of an input, or of another output."""
+    """The outputs' names, made distinct from each other and from the inputs' names, for a file that requires that."""
     found: list[str] = []
     for name in outputs:
         others = {*inputs, *found, *(one for one in outputs if one != name)}
@@ -43,7 +43,7 @@ def distinct(inputs: list[str], outputs: list[str]) -> list[str]:
 
 
 def _free(name: str, taken: Collection[str]) -> str:
-    """The name, or the first one like it that is not taken."""
+    """The name, or the first free variant of it."""
     number, found = 0, name
     while found in taken:
         number += 1
@@ -51,8 +51,8 @@ def _free(name: str, taken: Collection[str]) -> str:
     return found
 
 
-def _apply(graph: GraphProto, names: dict[str, str]) -> None:
-    """In inner graphs too: the body of a loop reads the outer graph's tensors by name."""
+def _rename_all(graph: GraphProto, names: dict[str, str]) -> None:
+    """Renames in inner graphs too: a loop's body reads the outer graph's tensors by name."""
     for item in [*graph.input, *graph.output, *graph.initializer, *graph.value_info]:
         item.name = names.get(item.name, item.name)
     for item in graph.sparse_initializer:
@@ -61,11 +61,11 @@ def _apply(graph: GraphProto, names: dict[str, str]) -> None:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
         for inner in _inner(node):
-            _apply(inner, names)
+            _rename_all(inner, names)
 
 
 def nodes(graph: GraphProto) -> Iterator[NodeProto]:
-    """All nodes, those of inner graphs too."""
+    """All nodes, including those of inner graphs."""
     for node in graph.node:
         yield node
         for inner in _inner(node):

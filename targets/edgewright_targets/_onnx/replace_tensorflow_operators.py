@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
 
-_CUBE = 0.044715  # of the approximation of GELU by a hyperbolic tangent
+_CUBE = 0.044715  # in the tanh approximation of GELU
 
 
 def settle(model: ModelProto) -> None:
     """Replaces what it can, in place.
 
     Raises:
-        ConversionError: an operator is left that ONNX does not have.
+        ConversionError: an operator remains that ONNX does not have.
     """
     from edgewright.sdk import Code, ConversionError
 
@@ -53,7 +53,7 @@ def _erfc(model: ModelProto, node: NodeProto) -> list[NodeProto]:
 
 
 def _gelu(model: ModelProto, node: NodeProto) -> list[NodeProto]:
-    """x / 2 (1 + Erf(x / sqrt 2)), or its approximation where the file says so."""
+    """x / 2 (1 + Erf(x / sqrt 2)), or its approximation if the file requests it."""
     x, out = node.input[0], node.output[0]
     flags = {item.name: item.i for item in node.attribute}
     if flags.get("approximate"):

@@ -1,4 +1,4 @@
-"""Rewrites nodes for an older opset where that knows them, or with older operators. Host side."""
+"""Rewrites nodes for an older opset, in its own form or with older operators. Host side."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
 
-_AXES_ARE_INPUTS = 18  # of the reductions
+_AXES_ARE_INPUTS = 18  # the opset since which reductions take axes as inputs
 _INPUTS_SINCE_13 = {"ReduceSum": "axes", "Squeeze": "axes", "Unsqueeze": "axes", "Split": "split"}
 _LAYER_NORMALISATION = 17
 
 
 def restated(model: ModelProto, opset: int) -> ModelProto:
-    """A copy of the model under the older number.
+    """A copy of the model in the older opset.
 
-    What the number changes in an operator's meaning is not seen here: the answers have to be compared.
-    Raises whatever the checker raises where the older opset does not know an operator, an input or an attribute.
+    Changes in an operator's meaning are not detected here: the caller has to compare outputs.
+    Raises the checker's exception if the older opset does not support an operator, an input or an attribute.
     """
     import onnx
 
@@ -28,14 +28,14 @@ def restated(model: ModelProto, opset: int) -> ModelProto:
         if item.domain in ("", "ai.onnx"):
             item.version = opset
     if opset < _LAYER_NORMALISATION:
-        _spell_out(made)
+        _decompose_layer_normalisation(made)
     constants = constants_of(made)
     for node in every_node(made):
         if node.op_type.startswith("Reduce") and node.op_type != "ReduceSum" and opset < _AXES_ARE_INPUTS:
             _as_attribute(node, "axes", constants)
         if node.op_type in _INPUTS_SINCE_13 and opset < 13:
             _as_attribute(node, _INPUTS_SINCE_13[node.op_type], constants)
-        _drop_idle(node, opset, constants)
+        _drop_redundant(node, opset, constants)
     del made.graph.value_info[:]
     made.ir_version = onnx.helper.find_min_ir_version_for(list(made.opset_import), ignore_unknown=True)
     onnx.checker.check_model(made, full_check=True)
@@ -52,7 +52,7 @@ def constants_of(model: ModelProto) -> dict[str, TensorProto]:
 
 
 def _as_attribute(node: NodeProto, name: str, constants: dict[str, TensorProto]) -> None:
-    """What is the second input since then, a constant, as the attribute that it was."""
+    """Turns a constant second input into the attribute that older opsets use."""
     from onnx import helper, numpy_helper
 
     given = constants.get(node.input[1]) if len(node.input) > 1 else None
@@ -64,8 +64,8 @@ def _as_attribute(node: NodeProto, name: str, constants: dict[str, TensorProto])
     del node.input[1:]
 
 
-def _drop_idle(node: NodeProto, opset: int, constants: dict[str, TensorProto]) -> None:
-    """Attributes that the older operator lacks, where they say what it did before there was a choice."""
+def _drop_redundant(node: NodeProto, opset: int, constants: dict[str, TensorProto]) -> None:
+    """Removes attributes that the older operator lacks, if they request its only behaviour."""
     from onnx import defs
 
     if node.domain not in ("", "ai.onnx"):
@@ -100,8 +100,8 @@ def _value(attribute: AttributeProto) -> Any:
     return helper.get_attribute_value(attribute) if attribute.type else None
 
 
-def _spell_out(model: ModelProto) -> None:
-    """LayerNormalization over the last axes as the operators that it stands for, in place."""
+def _decompose_layer_normalisation(model: ModelProto) -> None:
+    """Replaces LayerNormalization over the last axes by basic operators, in place."""
     nodes = []
     for node in model.graph.node:
         flags = {item.name: _value(item) for item in node.attribute}

@@ -1,8 +1,8 @@
-"""Turns float16, bfloat16 and float64 into float32, which quantisers and other runtimes need. Host side.
+"""Converts float16, bfloat16 and float64 to float32, which quantisers and other runtimes need. Host side.
 
-The model's own inputs and outputs become float32 as well: goldens are compared as values, and data of any width are taken.
-A runtime that computes in float64 keeps it: all of an ONNX source at fp32, else what prepares an input, as `double` finds it. A time since
-1970 has no seconds left in float32.
+The model's own inputs and outputs become float32 as well: goldens are compared by value, and data of any width are accepted.
+For a runtime that computes in float64, float64 is kept: everywhere in an ONNX source at fp32, else in parts that prepare an input,
+as `keep_float64` finds them. In float32, a time since 1970 cannot resolve seconds.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _TYPE_NAMES = (
     "stash_type",
     "softmax_precision",
 )  # attributes
-_BITS = ("BitCast",)  # it reads the bits of a float as they are
+_BITS = ("BitCast",)  # it reinterprets the bits of a float
 
 
 def widened(model: ModelProto, work: StageContext, runs: bool = False) -> tuple[ModelProto, list[str]]:
-    """(the model with no other floats than float32, notes): the same one where it has none, or has to stay as it is.
+    """(the model with float32 as its only float type, notes). The model itself is returned if nothing has to change.
 
     Args:
-        model: a ModelProto; a copy of it is changed.
-        runs: ONNX Runtime runs it as it is. It has no float64 kernels for some operators, such as Conv.
+        model: a ModelProto; changes are made to a copy.
+        runs: whether ONNX Runtime will run the result. It has no float64 kernels for some operators, such as Conv.
 
     Raises:
-        ConversionError: it would be too large for the precision.
+        ConversionError: the result would be too large for the precision.
     """
     if work.traits.as_is:
         return model, []
@@ -58,7 +58,7 @@ def widened(model: ModelProto, work: StageContext, runs: bool = False) -> tuple[
         return model, [f"{found} stays: the model reads the bits of its floats"]
     size = widened_size(model, stays)
     if size > LARGE:
-        if work.traits.kind != "floats":  # a model of halves may have 32 and 16 bits as it stands
+        if work.traits.kind != "floats":  # for `floats`, a model of halves may keep its 32- and 16-bit types
             raise too_large(size, work.precision)
         return model, [f"{found} stays: the model is too large to be made float32"]
     made = type(model)()
@@ -72,7 +72,7 @@ def widened(model: ModelProto, work: StageContext, runs: bool = False) -> tuple[
 
 
 def _stays(model: ModelProto, work: StageContext, runs: bool) -> Callable[..., Any]:
-    """Whether float64 of a name stays."""
+    """A function that tells by name whether float64 stays."""
     if not work.float64:
         return _none
     if runs and work.traits.exact:
@@ -80,17 +80,17 @@ def _stays(model: ModelProto, work: StageContext, runs: bool) -> Callable[..., A
     if any(tensor.external_data for _, tensor in _tensors(model)) or model.ByteSize() > LARGE:
         return _none
     found = islands(model)
-    return found.__contains__ if found and (runs or _opens(model, found)) else _none
+    return found.__contains__ if found and (runs or _has_kernels(model, found)) else _none
 
 
-def _opens(model: ModelProto, names: frozenset[str]) -> bool:
-    """Whether the runtime has kernels for float64 of those names."""
-    from edgewright.sdk.onnx import session as host_session
+def _has_kernels(model: ModelProto, names: frozenset[str]) -> bool:
+    """Whether the runtime has kernels for these tensors in float64."""
+    from edgewright.sdk.onnx import session
 
     made = type(model).FromString(model.SerializeToString())
     widen(made, names.__contains__)
     try:
-        host_session(made.SerializeToString())
+        session(made.SerializeToString())
     except Exception as error:  # noqa: BLE001 - its exceptions have no common base
         print(f"float64 is no way: {error}")  # noqa: T201 - a worker's stdout is its log
         return False
@@ -120,7 +120,7 @@ def widened_size(model: ModelProto, stays: Callable[..., Any] = _none) -> int:
 
 
 def too_large(size: int, precision: str) -> ConversionError:
-    """What to raise where float32 would not fit into one file."""
+    """The error for a model that would not fit into one file in float32."""
     from edgewright.sdk import Code, ConversionError
 
     return ConversionError(
@@ -131,7 +131,7 @@ def too_large(size: int, precision: str) -> ConversionError:
 
 
 def wide(array: Array) -> Array:
-    """A sample's array as the widened model takes it."""
+    """A sample's array in the type that the widened model takes."""
     import numpy
 
     return array if array.dtype.kind in "iub" else numpy.asarray(array, numpy.float32)
@@ -145,7 +145,7 @@ def float64_inputs(model: ModelProto) -> set[str]:
 
 
 def narrow_kinds(model: ModelProto, stays: Callable[..., Any] = _none) -> list[str]:
-    """Names of the other float types that the model computes in, sorted, without the float64 that stays."""
+    """Names of the other float types that the model computes in, sorted, except float64 that stays."""
     from onnx import TensorProto
 
     found = {tensor.data_type for name, tensor in _tensors(model) if tensor.data_type in _kinds(stays(name))}
@@ -158,7 +158,7 @@ def narrow_kinds(model: ModelProto, stays: Callable[..., Any] = _none) -> list[s
 
 
 def widen(model: ModelProto, stays: Callable[..., Any] = _none) -> None:
-    """Makes it, in place."""
+    """Widens the model in place."""
     from onnx import TensorProto
 
     for name, tensor in _tensors(model):
@@ -175,7 +175,7 @@ def widen(model: ModelProto, stays: Callable[..., Any] = _none) -> None:
 
 
 def _kinds(double: bool = False) -> set[int]:
-    """Those that become float32. `double`: float64 stays."""
+    """The types that become float32. `double`: float64 stays."""
     from onnx import TensorProto
 
     halves = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
@@ -183,11 +183,11 @@ def _kinds(double: bool = False) -> set[int]:
 
 
 def _type_names(model: ModelProto) -> set[str]:
-    """Names of attributes that hold a type: those of operators, and those of functions that give theirs on."""
+    """Names of attributes that hold a type: those of operators, and those that functions pass on to them."""
     passed = {
         item.ref_attr_name
         for function in model.functions
-        for node in _below(function.node)
+        for node in _nested_nodes(function.node)
         for item in node.attribute
         if item.name in _TYPE_NAMES and item.ref_attr_name
     }
@@ -195,7 +195,7 @@ def _type_names(model: ModelProto) -> set[str]:
 
 
 def _graphs(model: ModelProto) -> Iterator[FunctionProto | GraphProto]:
-    """The graph, the functions, and the graphs inside of them."""
+    """The graph, the functions, and their inner graphs."""
     pending = [model.graph, *model.functions]
     while pending:
         graph = pending.pop()
@@ -210,16 +210,16 @@ def _nodes(model: ModelProto) -> Iterator[Any]:
     return (node for graph in _graphs(model) for node in graph.node)
 
 
-def _below(nodes: Any) -> Iterator[NodeProto]:
+def _nested_nodes(nodes: Any) -> Iterator[NodeProto]:
     for node in nodes:
         yield node
         for item in node.attribute:
             for graph in [item.g] if item.HasField("g") else item.graphs:
-                yield from _below(graph.node)
+                yield from _nested_nodes(graph.node)
 
 
 def _attributes(model: ModelProto) -> Iterator[tuple[str, AttributeProto]]:
-    """(what the node makes, attribute) of all nodes, and what functions take where they are not given one."""
+    """(the node's output, attribute) of all nodes, and the functions' attributes with defaults."""
     yield from ((_maker(node), item) for node in _nodes(model) for item in node.attribute)
     yield from (("", item) for function in model.functions for item in function.attribute_proto)
 
@@ -229,7 +229,7 @@ def _maker(node: NodeProto) -> str:
 
 
 def _tensors(model: ModelProto) -> Iterator[tuple[str, TensorProto]]:
-    """(its name, or what its node makes; tensor)."""
+    """(its name, or its node's output; tensor)."""
     for graph in _graphs(model):
         yield from ((item.name, item) for item in getattr(graph, "initializer", ()))
         yield from ((item.values.name, item.values) for item in getattr(graph, "sparse_initializer", ()))
@@ -243,11 +243,11 @@ def _tensors(model: ModelProto) -> Iterator[tuple[str, TensorProto]]:
 
 
 def _types(model: ModelProto) -> Iterator[tuple[str, TypeProto]]:
-    """(name, tensor type) of every one that is written down; of sequences and optional values the inner one."""
+    """(name, tensor type) of every recorded type; for sequences and optional values, the inner type."""
     for graph in _graphs(model):
         for field in ("input", "output", "value_info"):
             for item in getattr(graph, field):
-                if not isinstance(item, str):  # functions have names alone
+                if not isinstance(item, str):  # functions only have names
                     yield from ((item.name, kind) for kind in _tensor_types(item.type))
     for name, item in _attributes(model):
         if item.HasField("tp"):
@@ -269,7 +269,7 @@ def _other(kind: TypeProto, name: str, stays: Callable[..., Any]) -> bool:
 
 
 def _widen_tensor(tensor: TensorProto) -> None:
-    """What float32 cannot hold, such as the lowest float64 of a mask, becomes the furthest that it can."""
+    """Widens one tensor. Values beyond float32, such as the lowest float64 of a mask, are clipped to its range."""
     import numpy
     from onnx import numpy_helper
 
@@ -282,7 +282,7 @@ def _widen_tensor(tensor: TensorProto) -> None:
 
 
 def _drop_idle_casts(model: ModelProto) -> None:
-    """Takes Casts from float32 to float32 out of the graph, in place: quantisers see layers behind them as strangers."""
+    """Removes Casts from float32 to float32, in place: they would hide layers from quantisers."""
     import onnx
     from onnx import TensorProto
 
@@ -309,7 +309,7 @@ def _drop_idle_casts(model: ModelProto) -> None:
     copies = [type(node).FromString(node.SerializeToString()) for node in left]
     del graph.node[:]
     graph.node.extend(copies)
-    for node in _below(graph.node):
+    for node in _nested_nodes(graph.node):
         node.input[:] = [instead.get(name, name) for name in node.input]
     for inner in _graphs(model):
         for item in getattr(inner, "output", ()):

@@ -1,1 +1,1 @@
-"""ONNX models on ONNX Runtime, and the ONNX stages that other targets share."""
+"""ONNX models on ONNX Runtime."""

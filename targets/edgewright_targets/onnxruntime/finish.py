@@ -18,7 +18,7 @@ def convert(work: StageContext) -> StageResult:
     """Makes the artifact's file.
 
     Raises:
-        ConversionError: the model has nothing to quantise, is too large for it, or does not stay as was asked for.
+        ConversionError: the model has nothing to quantise or is too large, or a layer does not stay in floats as requested.
     """
     if not (work.traits.exact or work.traits.as_is):
         refuse_large(work)
@@ -26,7 +26,7 @@ def convert(work: StageContext) -> StageResult:
 
 
 def _dynamic(work: StageContext) -> StageResult:
-    """8-bit weights, unsigned: the runtime has no signed kernel for convolutions, and sums others wrongly on x86 without VNNI."""
+    """8-bit weights, unsigned: the runtime has no signed kernel for convolutions, and on x86 without VNNI it sums other layers wrongly."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -72,7 +72,7 @@ def _weights(work: StageContext) -> StageResult:
 
 
 def _saved(work: StageContext, model: ModelProto, method: str) -> StageResult:
-    """Writes the model, with integers at its ends where they were asked for."""
+    """Writes the model, with integer inputs and outputs if requested."""
     from edgewright_targets.onnxruntime.integer_io import narrow
 
     scales = narrow(model) if work.integer_io else {}

@@ -1,4 +1,4 @@
-"""Integer inputs and outputs for a QDQ model: the application quantises and dequantises. Host side."""
+"""Makes the inputs and outputs of a QDQ model integers: the application then quantises and dequantises. Host side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def narrow(model: ModelProto) -> dict[str, tuple[float, int]]:
         {name of an input or output: (scale, zero point)} of those that became integers.
 
     Raises:
-        ConversionError: a float input or output is not quantised where it enters or leaves.
+        ConversionError: a float input or output is not quantised directly.
     """
     from onnx import numpy_helper
 
@@ -41,7 +41,7 @@ def narrow(model: ModelProto) -> dict[str, tuple[float, int]]:
             raise _refused(item.name, "output")
         found[item.name] = (float(number(dequantise.input[1])), int(number(dequantise.input[2])))
         _retype(item, arrays[dequantise.input[2]].data_type)
-        _produce(graph, dequantise.input[0], item.name)
+        _rename_tensor(graph, dequantise.input[0], item.name)
         dropped.append(dequantise.name)
     left = [node for node in graph.node if node.name not in dropped]
     copies = [type(node).FromString(node.SerializeToString()) for node in left]
@@ -86,8 +86,8 @@ def _rewire(graph: GraphProto, old: str, new: str) -> None:
         node.input[:] = [new if name == old else name for name in node.input]
 
 
-def _produce(graph: GraphProto, old: str, new: str) -> None:
-    """The tensor `old` is called `new` from now on."""
+def _rename_tensor(graph: GraphProto, old: str, new: str) -> None:
+    """Renames the tensor `old` to `new`."""
     for node in graph.node:
         node.output[:] = [new if name == old else name for name in node.output]
         node.input[:] = [new if name == old else name for name in node.input]

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
 
-_LEAST = 64  # numbers in a weight: below, scales and nodes cost more than is saved
-_BLOCK = 32  # weights that share a scale in 4 bits
+_MIN_VALUES = 64  # values in a weight: below this, scales and nodes cost more than is saved
+_BLOCK_SIZE = 32  # weights that share a scale in 4 bits
 
 
 def eight_bits(model: ModelProto) -> ModelProto:
-    """Weights of convolutions, products, recurrent layers and tables as int8, symmetric, a scale a channel.
+    """Quantises weights of convolutions, products, recurrent layers and tables to int8, symmetric, with a scale per channel.
 
     Returns:
         The ModelProto.
@@ -34,7 +34,7 @@ def eight_bits(model: ModelProto) -> ModelProto:
             if (name, axis) not in done:
                 done[name, axis] = _quantised(model, weights[name], axis)
             if node.op_type == "Gather":
-                after.append(_gathered(node, done[name, axis]))
+                after.append(_dequantised_rows(node, done[name, axis]))
             else:
                 nodes.append(_widened(node, place, done[name, axis]))
         nodes += after
@@ -44,14 +44,14 @@ def eight_bits(model: ModelProto) -> ModelProto:
 
 
 def _places(node: NodeProto, weights: dict[str, TensorProto]) -> list[tuple[int, int]]:
-    """(input, axis that has a scale each) of every weight of the node that is worth it."""
+    """(input, axis with its own scales) of each weight of the node that is worth quantising."""
     flags = {item.name: item.i for item in node.attribute}
     if node.domain not in ("", "ai.onnx"):
         return []
     last = _rank(node, 1, weights) - 1
     places = {
         "Conv": [(1, 0)],
-        # in groups it has no axis of its outputs
+        # a grouped one has no axis for all of its outputs
         "ConvTranspose": [(1, 1 if flags.get("group", 1) == 1 else 0)],
         "MatMul": [(1, last)],
         "Gemm": [(1, 0 if flags.get("transB") else 1)],
@@ -76,11 +76,11 @@ def _worth(node: NodeProto, place: int, weights: dict[str, TensorProto]) -> bool
     weight, size = weights[node.input[place]], 1
     for axis in weight.dims:
         size *= axis
-    return weight.data_type == TensorProto.FLOAT and size >= _LEAST
+    return weight.data_type == TensorProto.FLOAT and size >= _MIN_VALUES
 
 
 def _quantised(model: ModelProto, weight: TensorProto, axis: int) -> tuple[str, str, str, int]:
-    """(name of the int8 weight, of its scales, of its zero points, axis): three initialisers more."""
+    """(names of the int8 weight, its scales, its zero points; axis), added as three initialisers."""
     import numpy
     from onnx import numpy_helper
 
@@ -107,8 +107,8 @@ def _widened(node: NodeProto, place: int, weight: tuple[str, str, str, int]) -> 
     return helper.make_node("DequantizeLinear", names, [wide], name=f"{wide}_dequantise", axis=axis)
 
 
-def _gathered(node: NodeProto, weight: tuple[str, str, str, int]) -> NodeProto:
-    """Only the rows that are looked up become floats."""
+def _dequantised_rows(node: NodeProto, weight: tuple[str, str, str, int]) -> NodeProto:
+    """Dequantises only the rows that are looked up."""
     from onnx import helper
 
     *names, _ = weight
@@ -121,7 +121,7 @@ def _gathered(node: NodeProto, weight: tuple[str, str, str, int]) -> NodeProto:
 
 
 def four_bits(model: ModelProto) -> ModelProto:
-    """Weights of MatMul and Gemm in blocks of 32 that share a scale, as the runtime's own MatMulNBits.
+    """Quantises weights of MatMul and Gemm in blocks of 32 that share a scale, as the runtime's own MatMulNBits.
 
     Raises:
         ConversionError: the model has no such weight.
@@ -129,7 +129,7 @@ def four_bits(model: ModelProto) -> ModelProto:
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
     model = named(_multiplied(model))
-    quantiser = MatMulNBitsQuantizer(model, bits=4, block_size=_BLOCK, is_symmetric=False)
+    quantiser = MatMulNBitsQuantizer(model, bits=4, block_size=_BLOCK_SIZE, is_symmetric=False)
     quantiser.process()
     made = quantiser.model.model
     _refuse_none([node for node in made.graph.node if node.op_type == "MatMulNBits"], "4")
@@ -138,7 +138,7 @@ def four_bits(model: ModelProto) -> ModelProto:
 
 
 def _multiplied(model: ModelProto) -> ModelProto:
-    """Gemm as MatMul and Add, in place, where that is the same."""
+    """Replaces Gemm by MatMul and Add where they are equivalent, in place."""
     import numpy
     from onnx import helper, numpy_helper
 
@@ -181,7 +181,7 @@ def _refuse_none(
 
 
 def _replace(model: ModelProto, nodes: list[NodeProto]) -> None:
-    """New nodes, and no initialiser that none of them reads."""
+    """Replaces the nodes, and removes initialisers that none of them reads."""
     copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
     model.graph.node.extend(copies)

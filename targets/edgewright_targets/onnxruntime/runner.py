@@ -1,10 +1,11 @@
-"""Runs an .onnx artifact on a board by ONNX Runtime. Python 3.6, standard library alone until `load`."""
+"""Runs an .onnx artifact on a board with ONNX Runtime. Python 3.6, standard library only until `load`."""
 
 # ruff: noqa: B905 - zip has no `strict` in Python 3.6
 import json
 import os
 
 from edgewright_agent import shapes
+from edgewright_targets._x86 import sums  # packed with this module
 
 _PROVIDERS = (  # slowest first
     ("cpu", "CPUExecutionProvider"),
@@ -12,11 +13,8 @@ _PROVIDERS = (  # slowest first
     ("tensorrt", "TensorrtExecutionProvider"),
 )
 _NAMES = {provider: name for name, provider in _PROVIDERS}
-_CPUINFO = "/proc/cpuinfo"
-_VNNI = {"avx512_vnni", "avx_vnni"}  # its flags for sums of 8-bit products in 32 bits
-_FORCED = "EDGEWRIGHT_X86_VNNI"
 _EXACT = "session.x64quantprecision"  # known from 1.13 on; older versions ignore it
-_MAKE = 1  # raised when `prepare` makes something else of the same model
+_MAKE = 1  # raise it if `prepare` makes something else from the same model
 
 
 def import_runtime() -> "str":
@@ -27,7 +25,7 @@ def import_runtime() -> "str":
 
 
 def accelerators() -> "list[str]":
-    """Names usable now, `cpu` first."""
+    """Names of accelerators that are usable now, `cpu` first."""
     import onnxruntime
 
     available = onnxruntime.get_available_providers()
@@ -35,17 +33,17 @@ def accelerators() -> "list[str]":
 
 
 def prepares(options: "shapes.Options") -> "bool":
-    """Whether `prepare` may have something to make: TensorRT's engines, which take minutes."""
+    """Whether `prepare` may have work to do: TensorRT's engines, which take minutes."""
     return options.get("accelerator") in ("tensorrt", "auto")
 
 
 def environment(options: "shapes.Options") -> "shapes.Result":
-    """What prepared files depend on, besides the model; empty where nothing is prepared."""
+    """What prepared files depend on besides the model; empty if nothing is prepared."""
     import onnxruntime
 
     if _chain(options)[0] != "tensorrt":
         return {}
-    # packed beside this one
+    # packed with this module
     from edgewright_targets._cuda import device
 
     needs = dict(device.board(), tensorrt=device.installed())
@@ -53,11 +51,11 @@ def environment(options: "shapes.Options") -> "shapes.Result":
 
 
 def prepare(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "dict[str, str]":
-    """Has TensorRT build its engines into `options["prepared"]`, which a session does that has an empty cache there.
+    """Has TensorRT build its engines into `options["prepared"]`: a session does so if its cache there is empty.
 
     Returns:
-        `{"accelerator": name}` where the model runs on another one: TensorRT does not start here, or no part of
-        the model is for it.
+        `{"accelerator": name}` if the model runs on another accelerator, because TensorRT does not start here or supports
+        no part of the model.
     """
     session = load(folder, manifest, options)
     took = session.accelerator
@@ -72,9 +70,9 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
 
     Args:
         manifest: the manifest as a dict; `inputs` and `outputs` give order and dtypes.
-        options: `threads` (int), `accelerator` (a name of `accelerators()`, None, or `auto`: the fastest there
-            is), `prepared` (folder of TensorRT's engines), `trace` (path prefix of files that may be written to
-            learn which node ran where; it costs time), `exact` (see `saturates`).
+        options: `threads` (int), `accelerator` (a name of `accelerators()`, None, or `auto` for the
+            fastest), `prepared` (folder of TensorRT's engines), `trace` (path prefix for profiles that
+            show which node ran where; this costs time), `exact` (see `sums.saturate`).
 
     Raises:
         ValueError: the accelerator is absent.
@@ -91,7 +89,7 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
     providers = [_configured(name, manifest, options) for name in _chain(options)]
     path = os.path.join(folder, manifest["entry"])
     native = opened(path, settings, providers, options)
-    # the runtime falls back by itself where a provider does not start: the session says what really runs
+    # the runtime silently falls back if a provider does not start: ask the session which one it uses
     return Session(native, manifest, _NAMES[native.get_providers()[0]])
 
 
@@ -101,11 +99,11 @@ def opened(
     providers: "list[shapes.Provider]",
     options: "shapes.Options",
 ) -> "shapes.Native":
-    """An InferenceSession that sums 8-bit products exactly, where the CPU and the runtime's version allow it.
+    """An InferenceSession that sums 8-bit products exactly, as far as the CPU and the runtime's version allow.
 
     Args:
         model: a path, or the model's bytes.
-        options: `exact` as in `saturates`.
+        options: `exact` as in `sums.saturate`.
     """
     import onnxruntime
 
@@ -117,33 +115,19 @@ def opened(
     except Exception as error:
         if type(error).__name__ not in ("NotImplemented", "Fail"):
             raise
-    # No exact way: QLinear operators with signed activations, which do not saturate, and in 1.32 (not in 1.23) weights
-    # that share a zero point. With basic optimisations alone Q and DQ stand around arithmetic in floats.
+    # The exact mode is not available for QLinear operators with signed activations, which do not saturate, and in 1.32 (not in 1.23) for
+    # weights that share a zero point. With basic optimisations only, Q and DQ remain around float arithmetic.
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return onnxruntime.InferenceSession(model, sess_options=settings, providers=providers)
 
 
 def saturates(options: "shapes.Options") -> "bool":
-    """Whether to take it that this CPU sums 8-bit products in 16 bits, two by two: x86 without VNNI.
-
-    The exact way is slower, so it is left to these. EDGEWRIGHT_X86_VNNI, 0 or 1, says whether there is VNNI in place of
-    the CPU's flags. With `exact` among the options a 1 is not believed: for verdicts that hold for other machines.
-    """
-    if os.uname()[4] != "x86_64":
-        return False
-    forced = os.environ.get(_FORCED)
-    if forced == "0" or (forced == "1" and not options.get("exact")):
-        return forced == "0"
-    try:
-        with open(_CPUINFO) as file:
-            flags = next((line for line in file if line.startswith("flags")), "")
-    except OSError:
-        flags = ""
-    return not _VNNI & set(flags.split())
+    """Whether this CPU would sum 8-bit products inexactly: see `sums.saturate`. The exact mode is slower."""
+    return sums.saturate(options)
 
 
 def _chain(options: "shapes.Options") -> "list[str]":
-    """The accelerator, then those that may take the nodes it cannot do."""
+    """The accelerator, followed by those that take the nodes that it cannot run."""
     usable = accelerators()
     wanted = options.get("accelerator") or "cpu"
     if wanted == "auto":
@@ -154,7 +138,7 @@ def _chain(options: "shapes.Options") -> "list[str]":
 
 
 def _configured(name: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "shapes.Provider":
-    """A provider as the runtime takes it, with its options where it has any."""
+    """A provider in the runtime's form, with its options if it has any."""
     provider = dict(_PROVIDERS)[name]
     if name != "tensorrt":
         return provider
@@ -169,12 +153,12 @@ def _configured(name: "str", manifest: "shapes.Manifest", options: "shapes.Optio
 
 
 def _name(spec: "shapes.Spec") -> "str":
-    """What the file calls a tensor."""
+    """The tensor's name in the file."""
     return spec.get("tensor", spec["name"])
 
 
 class Session:
-    """One loaded model. `accelerator` is what really runs."""
+    """One loaded model. `accelerator` is the one that is really used."""
 
     def __init__(self, native: "shapes.Native", manifest: "shapes.Manifest", accelerator: "str") -> "None":
         self.accelerator = accelerator
@@ -188,7 +172,7 @@ class Session:
             raise ValueError("tensors differ from the manifest: %s" % ", ".join(sorted(missing)))
 
     def feed(self, tensors: "shapes.Sequence[bytes]") -> "dict[str, shapes.Native]":
-        """Bytes of each input, in the manifest's order -> the native feed."""
+        """Converts bytes of each input, in the manifest's order, to the native feed."""
         import numpy
 
         return {
@@ -197,12 +181,12 @@ class Session:
         }
 
     def infer(self, feed: "dict[str, shapes.Native]") -> "list[shapes.Native]":
-        """One inference: inputs in, every output out."""
+        """Runs one inference: inputs in, every output out."""
         outputs: "list[shapes.Native]" = self._native.run(self._names, feed)
         return outputs
 
     def read(self, outputs: "list[shapes.Native]") -> "list[bytes]":
-        """Native outputs -> bytes of each, in the manifest's order and dtype."""
+        """Converts native outputs to bytes of each output, in the manifest's order and dtype."""
         import numpy
 
         return [
@@ -211,15 +195,15 @@ class Session:
         ]
 
     def placement(self) -> "dict[str, int] | None":
-        """{accelerator: nodes that ran there}, of a session with a trace; it ends the trace.
+        """{accelerator: nodes that ran there}, for a session with a trace; ends the trace.
 
-        None: the nodes may be split, and the trace does not say how.
+        None if the nodes may be split but the trace does not show how.
         """
         events, nodes = [], {}
         try:
             with open(self._native.end_profiling()) as file:
                 events = json.load(file)
-        except (AttributeError, OSError, ValueError):  # no trace, or an older runtime's is cut short
+        except (AttributeError, OSError, ValueError):  # no trace, or an older runtime's trace is truncated
             pass
         for event in events:
             provider = event.get("args", {}).get("provider")

@@ -1,11 +1,16 @@
-"""The target `onnxruntime`: its record alone. `edgewright.sdk.Target` says what its fields are."""
+"""The record of the target `onnxruntime`. `edgewright.sdk.Target` documents its fields."""
 
 from edgewright.sdk import LayerReader, Route, RuntimeRow, SystemRuntime, Target
 
-# What versions read, from each one on, as found by loading files of every kind: `ir` and `opset` of ONNX, `ml` its
-# opset for classical models, `contrib` the runtime's own operators, by the minor version that brought them.
+# What each version and later ones can read, found by loading files of every kind: `ir` and `opset` of ONNX, `ml` the
+# opset of classical models, `contrib` the runtime's own operators, by the minor version that introduced them.
 _CAPS = {
-    "1.4": {"opset": 12, "ir": 7, "ml": 2, "contrib": 4},  # 1.6 knows opset 13, but not its scales a channel
+    "1.4": {
+        "opset": 12,
+        "ir": 7,
+        "ml": 2,
+        "contrib": 4,
+    },  # 1.6 supports opset 13, but not its per-channel scales
     "1.8": {"opset": 14, "ir": 7, "ml": 2, "contrib": 8},
     "1.9": {"opset": 15, "ir": 8, "ml": 2, "contrib": 9},
     "1.11": {"opset": 16, "ir": 8, "ml": 3, "contrib": 11},
@@ -63,7 +68,7 @@ TARGET = Target(
     },
     as_is={
         "onnx": Route(stages=(("onnx", "_onnx.copy_source"),)),
-        "tflite": _route("tensorflow", "from_tflite", "tensorflow", "tf2onnx"),  # one that is quantised stays so
+        "tflite": _route("tensorflow", "from_tflite", "tensorflow", "tf2onnx"),  # a quantised one stays quantised
     },
     calibration_methods=("minmax", "entropy", "percentile"),
     accelerators=("cpu", "cuda", "tensorrt"),

@@ -1,7 +1,8 @@
 """Makes recurrent layers' weights unsigned, which ONNX Runtime's quantiser leaves signed. Host side.
 
-On x86 without VNNI the runtime sums products of unsigned and signed 8-bit integers in 16 bits, two by two, and they
-saturate; those of unsigned ones it sums in 32 bits. The same numbers with a zero point that is 128 more.
+On x86 without VNNI the runtime sums products of unsigned and signed 8-bit integers in 16 bits, two at a time, and they
+saturate; products of two unsigned integers are summed in 32 bits. The numbers stay the same, with a zero point that is 128
+higher.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-_WEIGHTS = {"DynamicQuantizeLSTM": (1, 2, 9, 11)}  # inputs: the weights, then their zero points
+_WEIGHTS = {
+    "DynamicQuantizeLSTM": (1, 2, 9, 11)
+}  # indexes of the inputs with weights, then with their zero points
 
 
 def unsigned(model: ModelProto) -> ModelProto:
-    """The model, changed in place. Idempotent, as a weight may serve several layers."""
+    """The model, changed in place. A weight that several layers share is changed once."""
     import numpy
     from onnx import TensorProto, numpy_helper
 

@@ -1,4 +1,4 @@
-"""Weights of 8 or 4 bits, activations in floats. Host side, in the `openvino` worker."""
+"""Compresses weights to 8 or 4 bits, with activations in floats. Host side, in the `openvino` worker."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 
 _WIDTHS = {8: ("i8", "u8"), 4: ("i4", "u4")}
-_GROUP, _LEAST_GROUP = 128, 16  # weights that share a scale of int4; halved where a layer has fewer
+_GROUP, _LEAST_GROUP = 128, 16  # weights that share a scale of int4; halved if a layer has fewer
 
 
 def compress(model: Model, traits: Precision) -> Model:
     """The model with compressed weights.
 
-    `int8-dynamic` leaves it to the runtime to quantise the activations of matrix products while it runs;
-    the others tell it not to.
+    With `int8-dynamic` the runtime quantises the activations of matrix products at run time;
+    the other precisions disable that.
 
     Raises:
-        ConversionError: the model has no weights that can be compressed so.
+        ConversionError: the model has no weights that can be compressed this way.
     """
     from edgewright.sdk import Code, ConversionError
 
-    for made in _attempts(model, traits.weight_bits):
+    for made in _candidates(model, traits.weight_bits):
         if _has(made, _WIDTHS[traits.weight_bits]):
             if traits.kind != "dynamic":
                 made.set_rt_info("0", ["runtime_options", "DYNAMIC_QUANTIZATION_GROUP_SIZE"])
@@ -38,8 +38,8 @@ def compress(model: Model, traits: Precision) -> Model:
     )
 
 
-def _attempts(model: Model, bits: int) -> Iterator[Any]:
-    """Models to choose from, the most exact first: NNCF by itself leaves the last layer at 8 bits."""
+def _candidates(model: Model, bits: int) -> Iterator[Any]:
+    """The candidate models, most exact first: by default NNCF leaves the last layer at 8 bits."""
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedCompressionParameters, GroupSizeFallbackMode
 
@@ -59,7 +59,7 @@ def _attempts(model: Model, bits: int) -> Iterator[Any]:
 
 
 def _has(model: Model, widths: Collection[str]) -> bool:
-    """Whether some constant is of one of these types."""
+    """Whether any constant has one of these types."""
     return any(
         one.get_type_name() == "Constant" and one.get_element_type().get_type_name() in widths
         for one in model.get_ops()

@@ -1,4 +1,4 @@
-"""Operations of OpenVINO IR, and of what its CPU plugin makes of it. Host side, in the `openvino` worker."""
+"""Lists the operations of OpenVINO IR, and of the graph that its CPU plugin makes from it. Host side, in the `openvino` worker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def of_source(model: Any, path: Path) -> list[dict[str, Any]]:  # noqa: ARG001 -
 
 
 def shipped(path: Path) -> list[dict[str, Any]]:
-    """Rows of the file."""
+    """Rows for the file."""
     import openvino as ov
 
     return of_model(ov.Core().read_model(str(path)))
@@ -38,7 +38,7 @@ def shipped(path: Path) -> list[dict[str, Any]]:
 def executed(path: Path) -> list[dict[str, Any]]:
     """Rows of the graph that the CPU plugin executes on this machine.
 
-    `absorbed` of a row are the operators of the file's layers that were folded into it.
+    A row's `absorbed` holds the operators of the file's layers that were fused into it.
     """
     import openvino as ov
 
@@ -70,7 +70,7 @@ def executed(path: Path) -> list[dict[str, Any]]:
 
 
 def of_model(model: Model) -> list[dict[str, Any]]:
-    """Rows of a model of OpenVINO's."""
+    """Rows for an OpenVINO model."""
     found = [item for item in model.get_ordered_ops() if item.get_type_name() not in _NO_OPERATIONS]
     found = [item for item in found if not _constant(item)]
     names = {item.get_friendly_name() for item in found}
@@ -88,7 +88,7 @@ def of_model(model: Model) -> list[dict[str, Any]]:
 
 
 def _results(item: Node) -> list[str]:
-    """Names of the model's outputs that it makes."""
+    """Names of the model outputs that it produces."""
     return [
         min(port.get_names() or {item.get_friendly_name()})
         for port in item.outputs()
@@ -97,7 +97,7 @@ def _results(item: Node) -> list[str]:
 
 
 def _largest(item: Node) -> float:
-    """The greatest magnitude among the float constants that it reads, of what may be part of a mask."""
+    """The greatest magnitude among the float constants that it reads, for operators that may be part of a mask."""
     import numpy
 
     from edgewright.sdk.graphs import MASKING
@@ -131,7 +131,7 @@ def _constant(item: Node) -> bool:
 
 
 def _arithmetic(item: Node) -> str:
-    """What a layer computes in, as the file says."""
+    """A layer's arithmetic, according to the file."""
     ports = item.inputs()
     if item.get_type_name() not in ("Convolution", "GroupConvolution", "MatMul", "ConvolutionBackpropData"):
         return ""
@@ -145,7 +145,7 @@ def _arithmetic(item: Node) -> str:
 
 
 def _stored(item: Node) -> str | None:
-    """The narrow type that a constant weight is stored in; None for fp32 and for what is computed."""
+    """The narrow type that a constant weight is stored in; None for fp32 and for computed values."""
     while item.get_type_name() in _PASSING and item.inputs():
         item = item.inputs()[0].get_source_output().get_node()
     if item.get_type_name() != "Constant":

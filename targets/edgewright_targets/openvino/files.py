@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def strip(model: Model, own: frozenset[Any] | set[str] = frozenset()) -> None:
-    """Removes what tools write about themselves and their runs: the same model has to give the same bytes.
+    """Removes metadata about tools and their runs, so that the same model gives the same bytes.
 
     Args:
-        own: of `own_names`: names that stay, since a user knows them; others are numbered again.
+        own: names from `own_names`, which users know and which stay; others are renumbered.
     """
     for key in list(model.get_rt_info()):
         if key != "runtime_options":
@@ -40,14 +40,14 @@ def strip(model: Model, own: frozenset[Any] | set[str] = frozenset()) -> None:
 
 
 def given(name: str, own: frozenset[Any] | set[str]) -> str:
-    """The part of an operation's name, from its beginning, that the source gave; empty for none."""
+    """The leading part of an operation's name that comes from the source; empty if there is none."""
     parts = name.split("/")
     heads = ("/".join(parts[:count]) for count in range(len(parts), 0, -1))
     return next((head for head in heads if head in own), "")
 
 
 def own_names(work: StageContext) -> set[str]:
-    """Names that stand in the source, or in the ONNX file that was made of it."""
+    """Names in the source, or in the ONNX file that was made from it."""
     if work.source is not None:
         return {one.get_friendly_name() for one in work.source.model.get_ops()}
     path = work.path / "model.onnx"
@@ -61,7 +61,7 @@ def own_names(work: StageContext) -> set[str]:
 
 
 def described(work: StageContext, method: str) -> StageResult:
-    """Names and dtypes as the file has them, and the IR version and the newest opset that were really written."""
+    """The result: names and dtypes in the file, the IR version, and the newest opset that it really contains."""
     import openvino as ov
 
     path = work.folder / work.entry

@@ -1,4 +1,4 @@
-"""Turns a source that OpenVINO reads into IR of the requested precision."""
+"""Turns a source that OpenVINO can read into IR of the requested precision."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def convert(work: StageContext) -> StageResult:
 
     Raises:
         UsageError: an unknown layer to keep in floats, or integer inputs and outputs, which this target lacks.
-        ConversionError: the model has nothing to quantise, or does not stay as was asked for.
+        ConversionError: the model has nothing to quantise, or a layer does not stay in floats as requested.
     """
     import openvino as ov
 
@@ -36,11 +36,11 @@ def convert(work: StageContext) -> StageResult:
 
 
 def read(work: StageContext) -> Model:
-    """The model: an opened IR, else a SavedModel, or a file of ONNX, LiteRT or IR."""
+    """The model: an opened IR, or else read from a SavedModel or a file of ONNX, LiteRT or IR."""
     import openvino as ov
 
     if work.source is not None:
-        return work.source.model.clone()  # the source goes on to be run as it is
+        return work.source.model.clone()  # the source itself will be run unchanged
     path = work.path / "model.onnx" if (work.path / "model.onnx").is_file() else work.path
     if path.suffix == ".xml":
         return ov.Core().read_model(str(path))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def convert(work: StageContext) -> StageResult:
-    """Writes it; weights that are too large for one file stay in separate files.
+    """Writes the source; weights that are too large for one file stay in separate files.
 
     Raises:
         ConversionError: it has operators that OpenVINO lacks.

@@ -1,4 +1,4 @@
-"""Writes TensorFlow's function as a SavedModel or ONNX with static shapes, which OpenVINO reads directly."""
+"""Writes a TensorFlow function as a SavedModel or ONNX with static shapes, which OpenVINO reads directly."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def convert(work: StageContext) -> StageResult | None:
-    """Writes it frozen.
+    """Writes the function, frozen.
 
-    As `model.onnx` where layers are named, since the names of convolutions survive only there, where a graph
-    has TensorFlow 1's own loops, which OpenVINO does not read, and where it computes in halves, which become float32 there.
+    It becomes `model.onnx` if layers are named, since only ONNX keeps the names of convolutions; if a graph has TensorFlow 1's
+    own loops, which OpenVINO does not read; and if it computes in halves, which become float32 on the way.
     """
     if work.keep_float or work.source.loops or _halves(work.source.concrete.graph.as_graph_def()):
         from edgewright_targets._onnx.from_tensorflow import convert
@@ -35,7 +35,7 @@ def _halves(graph: GraphDef) -> bool:
 
 
 def _saved_model(work: StageContext) -> None:
-    """Its variables become constants first: OpenVINO does not find those that lie deep in an object's attributes."""
+    """Writes a SavedModel, with variables turned into constants first: OpenVINO misses those deep in an object's attributes."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def convert(work: StageContext) -> StageResult:
-    """By OpenVINO's own reader.
+    """Converts with OpenVINO's own reader.
 
-    As `model.onnx` where layers are named, as the names of modules survive only there, and where there are other floats than
-    float32, which become such there.
+    It becomes `model.onnx` if layers are named, as only ONNX keeps the names of modules, and if there are float types other than
+    float32, which are converted on the way.
     """
     import openvino as ov
 

@@ -24,15 +24,15 @@ def operations_of(
 ) -> dict[str, list[str]]:
     """{layer: [friendly names of its operations]}.
 
-    A layer is named by an operation, by a tensor that it makes, or by a part of the path that it or its weights
-    have: `dense_1` for `net/dense_1/MatMul`, `fc` for the weights `fc.weight`. One layer may be several operations,
-    but the whole name of a convolution or a matrix product means that one alone.
+    A layer is named by an operation, by one of its outputs, or by a part of the path of the operation or its weights:
+    `dense_1` for `net/dense_1/MatMul`, `fc` for the weights `fc.weight`. A layer may consist of several operations,
+    but the full name of a convolution or a matrix product means only that one.
 
     Args:
-        made: of `made_by`.
+        made: from `made_by`.
 
     Raises:
-        UsageError: a layer that no operation belongs to.
+        UsageError: a layer without any operation.
     """
     from edgewright.sdk.graphs import no_such_layer
 
@@ -61,9 +61,10 @@ def operations_of(
 
 
 def made_by(path: Path, wanted: Iterable[str]) -> dict[str, list[str]]:
-    """{layer: names of what its nodes, and batch normalisations behind them, make} of an ONNX file: these survive.
+    """{layer: outputs of its nodes, and of batch normalisations behind them} in an ONNX file: these names survive.
 
-    OpenVINO calls the last operation by the model's output, and a convolution that took in a normalisation by its.
+    OpenVINO names the last operation after the model's output, and a convolution that a normalisation was folded into after
+    that one's output.
     """
     import onnx
 
@@ -83,7 +84,7 @@ def made_by(path: Path, wanted: Iterable[str]) -> dict[str, list[str]]:
 
 
 def first_of(model: Model, names: list[str]) -> list[str]:
-    """Those of the operations that are convolutions with none between them and an input."""
+    """The given operations that are convolutions without another convolution between them and an input."""
     found, seen, pending = [], set(), [one.get_node() for one in model.inputs]
     while pending:
         one = pending.pop()
@@ -99,7 +100,7 @@ def first_of(model: Model, names: list[str]) -> list[str]:
 
 
 def averages_before(model: Model, names: set[str]) -> set[str]:
-    """Averages that the operations read, through reshapes: the runtime rounds them to their input's 8 bits: 6 dB."""
+    """The averages that the operations read, through reshapes: the runtime rounds them to their input's 8 bits, which costs 6 dB."""
     by_name = {one.get_friendly_name(): one for one in model.get_ops()}
     found = set()
     for name in names:
@@ -114,7 +115,7 @@ def averages_before(model: Model, names: set[str]) -> set[str]:
 
 
 def check_float(model: Model, layers: dict[str, list[str]]) -> None:
-    """Raises ConversionError when an operation that was to stay in floats is gone, computes in integers or has quantised weights.
+    """Raises ConversionError if an operation that should stay in floats is gone, computes in integers or has quantised weights.
 
     Args:
         layers: {layer: [friendly names of its operations]}.
@@ -149,7 +150,7 @@ def _weighted(model: Model) -> list[str]:
 
 
 def names_of(operation: Node) -> list[str]:
-    """Names that an operation, what it makes and its weights have; without a tensor's name, also those of its bias."""
+    """Names of an operation, its outputs and its weights; if a tensor has no name, also those of the bias."""
     found = [operation.get_friendly_name()]
     found += [name for port in operation.outputs() for name in port.get_names()]
     readers = [port.get_node() for port in operation.output(0).get_target_inputs()]
@@ -163,7 +164,7 @@ def names_of(operation: Node) -> list[str]:
 
 
 def _origin(port: Input) -> Node | None:
-    """The constant that feeds a port, through conversions of its type or shape; None where there is none."""
+    """The constant that feeds a port, through conversions of type or shape; None if there is none."""
     node = port.get_source_output().get_node()
     while node.get_type_name() in ("Convert", "Reshape", "Transpose", "FakeQuantize"):
         node = node.input(0).get_source_output().get_node()
@@ -175,9 +176,9 @@ def _quantised_weights(port: Input) -> bool:
 
 
 def _in_integers(one: Node) -> bool:
-    """Whether a runtime takes it for an 8-bit one: all it reads and all it gives goes through a FakeQuantize.
+    """Whether a runtime would run it in 8 bits: all of its inputs and outputs pass through a FakeQuantize.
 
-    Not what only gives values another shape: it computes nothing.
+    Operations that only change a shape do not count: they compute nothing.
     """
     if one.get_type_name() in _RESHAPES:
         return False

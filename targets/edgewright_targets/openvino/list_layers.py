@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def convert(work: StageContext) -> StageResult:
-    """Instead of `finish`: says `operations`, the rows of the model that it would quantise; makes nothing."""
+    """Replaces `finish`: returns `operations`, the rows of the model that `finish` would quantise; makes no file."""
     model, own = fixed(read(work), work), own_names(work)
     strip(model, own)
     called = {}
     for operation in model.get_ordered_ops():
         name, *others = names_of(operation)
-        # each conversion draws new numbers; what stands behind a layer may have kept its name
+        # each conversion generates new numbers; a name behind a layer may not have changed
         called[name] = next((one for one in (name, *sorted(others)) if given(one, own)), name)
     return {"operations": [{**row, "name": called[row["name"]]} for row in of_model(model)]}

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from edgewright.sdk import StageContext
 
 
-NUMBERED = "edgewright_out_"  # begins the names of a SavedModel's outputs, their number follows
+NUMBERED = "edgewright_out_"  # prefix of a SavedModel's output names, followed by their number
 
 
 def fixed(model: Model, work: StageContext, *, in_order: bool = False) -> Model:
     """The model with the source's static shapes and names, in place.
 
     Args:
-        in_order: its ports are in the source's order, whatever their names are.
+        in_order: its ports are in the source's order, whatever their names.
 
     Raises:
-        ConversionError: an input or an output got lost on the way.
+        ConversionError: an input or an output was lost in conversion.
     """
     from edgewright.sdk import Code, ConversionError
 
@@ -45,12 +45,12 @@ def fixed(model: Model, work: StageContext, *, in_order: bool = False) -> Model:
 
 
 def output_names(work: StageContext) -> list[str]:
-    """The outputs' names in the file: one that has an input's name gets another one."""
+    """The outputs' names in the file: an output with an input's name is renamed."""
     return distinct([spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
 
 
 def _ordered(ports: list[Output], names: list[str]) -> list[Output]:
-    """The ports in the order of the names: by the number that a SavedModel's have, else by name, else as they come."""
+    """The ports in the order of the names: by number for a SavedModel, else by name, else unchanged."""
     from edgewright.sdk.graphs import clean
 
     numbers = [_number(port) for port in ports]

@@ -1,4 +1,4 @@
-"""Reads how finely the outputs of an IR are rounded. Host side, in the `openvino` worker."""
+"""Reads how finely the outputs of an IR are quantised. Host side, in the `openvino` worker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-_SAME = ("FakeQuantize", "Convert", "Reshape", "Squeeze", "Unsqueeze", "Result")  # but for the shape
+_SAME = (
+    "FakeQuantize",
+    "Convert",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Result",
+)  # operators that keep values, apart from their shape
 
 
 def tails(path: Path, outputs: list[str]) -> list[Tail | None]:
@@ -60,13 +67,13 @@ def _given(one: Node, at: int) -> Output:
 
 
 def _values(one: Node, at: int) -> Array | None:
-    """The constant that an operation reads; None where it is computed."""
+    """The constant that an operation reads; None if it is computed."""
     node = _given(one, at).get_node()
     return node.get_data() if node.get_type_name() == "Constant" else None
 
 
 def _step(one: Node) -> float:
-    """The distance of two values of a FakeQuantize; zero where it has a range a channel."""
+    """The distance of two neighbouring values of a FakeQuantize; zero if it has a range per channel."""
     low, high = _values(one, 3), _values(one, 4)
     if low is None or high is None or low.size != 1 or high.size != 1:
         return 0.0
@@ -74,7 +81,7 @@ def _step(one: Node) -> float:
 
 
 def _move(one: Node, kind: str) -> Move | None:
-    """The operation as a `compile.graph.output_tails.Move`; None where it computes something, or moves by what is computed."""
+    """The operation as a `compile.graph.output_tails.Move`; None if it computes something, or if it moves by a computed amount."""
     import numpy
 
     from edgewright.sdk.graphs import Move

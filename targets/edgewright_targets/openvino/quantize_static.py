@@ -1,4 +1,4 @@
-"""Static quantisation by NNCF: int8, int8-mixed. Host side, in the `openvino` worker."""
+"""Static quantisation with NNCF: int8, int8-mixed. Host side, in the `openvino` worker."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright_targets._onnx.widen_floats import wide
 from edgewright_targets.openvino import layers
 from edgewright_targets.openvino.choose_float_nodes import floats, shield
+from edgewright_targets.openvino.keep_reduced_axes import keep_reduced_axes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
 
 METHODS = {"minmax": "min-max", "percentile": "percentile 99.99"}
-_WORSE = ("GRUSequence", "GRUCell")  # 8-bit ones lose 30 dB against floats: they stay in floats
+_WORSE_IN_8_BITS = ("GRUSequence", "GRUCell")  # they lose 30 dB in 8 bits, so they stay in floats
 _OUTLIERS = 1e-4  # share of a sample's values that `percentile` leaves out at each end
 
 
 def quantise(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, ...], list[str]]:
-    """8-bit weights a channel, 8-bit activations.
+    """Quantises to 8-bit weights, per channel, and 8-bit activations.
 
     Returns:
         (model, method, names of the layers that stayed in floats and types that always do, notes).
@@ -39,6 +40,7 @@ def quantise(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, .
 
     from edgewright.sdk.graphs import FILLS
 
+    keep_reduced_axes(model)
     onnx_file = work.path / "model.onnx"
     named_there = bool(work.keep_float) and onnx_file.is_file()
     made = layers.made_by(onnx_file, work.keep_float) if named_there else {}
@@ -46,7 +48,7 @@ def quantise(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, .
     worse = {
         one.get_friendly_name(): one.get_type_name()
         for one in model.get_ops()
-        if one.get_type_name() in _WORSE
+        if one.get_type_name() in _WORSE_IN_8_BITS
     }
     names = [spec.name for spec in work.inputs]
     by_default, notes = floats(model, work)
@@ -72,14 +74,14 @@ def quantise(model: Model, work: StageContext) -> tuple[Model, str, tuple[str, .
 
 
 def _parameters(method: str, spare: bool) -> AdvancedQuantizationParameters:
-    """What differs from NNCF's defaults, as measured in dB of SQNR on small networks of each kind.
+    """Settings that differ from NNCF's defaults, by measurements in dB of SQNR on small networks of each kind.
 
-    Its default range of an activation, the mean of the samples' extremes, costs 12 to 40 dB against the extremes of
-    all; bias correction up to 8, and never gains more than 1; SmoothQuant costs about 20 with attention.
+    Its default range of an activation, the mean of the samples' extremes, costs 12 to 40 dB compared with the overall
+    extremes; bias correction costs up to 8 dB and never gains more than 1; SmoothQuant costs about 20 dB with attention.
 
     Args:
-        spare: as NNCF does by itself, weights of the first convolutions take half of their range, for CPUs whose
-            8-bit sums overflow. Were the first one kept in floats, the next one would lose that bit instead: 7 dB.
+        spare: use only half of the range for weights of the first convolutions (NNCF's default), for CPUs whose
+            8-bit sums overflow. If the first one stayed in floats, the next one would lose that bit instead: 7 dB.
     """
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedSmoothQuantParameters, OverflowFix
@@ -93,7 +95,7 @@ def _parameters(method: str, spare: bool) -> AdvancedQuantizationParameters:
 
 
 def _ranges(method: str) -> RangeEstimatorParameters:
-    """How the range of an activation comes from its values."""
+    """How to estimate the range of an activation."""
     from nncf.quantization.range_estimator import (
         AggregatorType,
         RangeEstimatorParameters,
@@ -114,7 +116,7 @@ def _ranges(method: str) -> RangeEstimatorParameters:
 
 
 class _Feed:
-    """Turns indexes into samples, so that only one is in memory; the indexes come in order, run after run."""
+    """Turns indexes into samples, so that only one is in memory at a time; the indexes come in order, run after run."""
 
     def __init__(self, work: StageContext, names: list[str]) -> None:
         self._work, self._names, self._next = work, names, 0
@@ -130,7 +132,7 @@ class _Feed:
 
 
 def _has_attention(model: Model) -> bool:
-    """Whether there is attention, fused or spelt out, for which NNCF has better rules: 2 to 20 dB."""
+    """Whether there is attention, fused or spelled out, for which NNCF has better rules: they gain 2 to 20 dB."""
     for one in model.get_ops():
         if one.get_type_name() == "ScaledDotProductAttention":
             return True

@@ -6,19 +6,20 @@ import os
 import re
 
 from edgewright_agent import shapes
+from edgewright_targets._x86 import sums  # packed with this module
 
 _NO_KERNEL = re.compile(r"no reorder available|not supported|unsupported|not implemented", re.IGNORECASE)
 _DEVICES = (("cpu", "CPU"), ("gpu", "GPU"), ("npu", "NPU"))
 
 
 class ModelRefused(RuntimeError):
-    """The device's plugin has no way to run some layer of the model, in the precision that it has."""
+    """The device's plugin cannot run some layer of the model in its precision."""
 
     hint = "take another precision, such as fp16, or another target"
 
 
 def _core() -> "shapes.Native":
-    """OpenVINO's Core: its home moved between releases.
+    """OpenVINO's Core, whose module moved between releases.
 
     Raises:
         ImportError: openvino is absent, or older than 2022.1.
@@ -45,7 +46,7 @@ def import_runtime() -> "str":
 
 
 def accelerators() -> "list[str]":
-    """Names usable now, `cpu` first."""
+    """Names of accelerators that are usable now, `cpu` first."""
     present = [device.split(".")[0] for device in _core().available_devices]
     return [name for name, device in _DEVICES if device in present]
 
@@ -60,7 +61,8 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
 
     Args:
         manifest: the manifest as a dict; `inputs` and `outputs` give order and dtypes.
-        options: `threads` (int), `accelerator` (a name of `accelerators()`, None, or `auto`), `prepared` (not used).
+        options: `threads` (int), `accelerator` (a name of `accelerators()`, None, or `auto`), `prepared` (not used),
+            `exact` (see `exactly`).
 
     Raises:
         ValueError: the accelerator is absent.
@@ -76,6 +78,7 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
         raise ValueError("accelerator not available to this runtime: %s" % wanted)
     model = core.read_model(os.path.join(folder, manifest["entry"]))
     settings = _settings(core, device, int(options.get("threads") or 1))
+    settings.update(exactly(options))
     try:
         compiled = core.compile_model(model, device, settings)
     except RuntimeError as error:
@@ -86,10 +89,19 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
     return Session(compiled, manifest, wanted)
 
 
-def _settings(core: "shapes.Native", device: "str", threads: "int") -> "dict[str, str]":
-    """Latency first. On the CPU: f32 arithmetic, as recent ones compute in bf16 unasked, and a thread count.
+def exactly(options: "shapes.Options") -> "dict[str, str]":
+    """Settings that compute quantised layers in floats, if this CPU would saturate 8-bit sums and the options say `exact`.
 
-    A property that this release does not know is left out.
+    That is for verdicts, which apply to other machines. On a board it would be slower than fp32; the board's own check
+    refuses what it answers too far from the source.
+    """
+    return {"LP_TRANSFORMS_MODE": "NO"} if options.get("exact") and sums.saturate(options) else {}
+
+
+def _settings(core: "shapes.Native", device: "str", threads: "int") -> "dict[str, str]":
+    """Settings for low latency. On the CPU: f32 arithmetic, as recent CPUs default to bf16, and a thread count.
+
+    Properties that this release does not support are left out.
     """
     settings = {"PERFORMANCE_HINT": "LATENCY"}
     if device == "CPU":
@@ -104,13 +116,13 @@ def _settings(core: "shapes.Native", device: "str", threads: "int") -> "dict[str
 
 
 class Session:
-    """One loaded model. `accelerator` is what really runs."""
+    """One loaded model. `accelerator` is the one that is really used."""
 
     def __init__(self, compiled: "shapes.Native", manifest: "shapes.Manifest", accelerator: "str") -> "None":
         self.accelerator = accelerator
         self._compiled = compiled
         self._request = compiled.create_infer_request()
-        # The feed is ours for good, so the timed call does not copy it; releases before 2023 cannot share.
+        # The runner owns the feed, so the timed call does not copy it; releases before 2023 cannot share memory.
         known = inspect.signature(self._request.infer).parameters
         self._sharing = {"share_inputs": True} if "share_inputs" in known else {}
         self._inputs = _ports(compiled.inputs, manifest["inputs"], "input")
@@ -119,7 +131,7 @@ class Session:
         self._dtypes = [spec["dtype"] for spec in manifest["outputs"]]
 
     def feed(self, tensors: "shapes.Sequence[bytes]") -> "shapes.Feed":
-        """Bytes of each input, in the manifest's order -> the native feed."""
+        """Converts bytes of each input, in the manifest's order, to the native feed."""
         import numpy
 
         return {
@@ -128,12 +140,12 @@ class Session:
         }
 
     def infer(self, feed: "shapes.Feed") -> "list[shapes.Native]":
-        """One inference: inputs in, every output out."""
+        """Runs one inference: inputs in, every output out."""
         results = self._request.infer(feed, **self._sharing)
         return [results[port] for port in self._outputs]
 
     def read(self, outputs: "list[shapes.Native]") -> "list[bytes]":
-        """Native outputs -> bytes of each, in the manifest's order and dtype."""
+        """Converts native outputs to bytes of each output, in the manifest's order and dtype."""
         import numpy
 
         return [
@@ -150,7 +162,7 @@ class Session:
 def _ports(
     ports: "shapes.Sequence[shapes.Native]", specs: "list[shapes.Spec]", kind: "str"
 ) -> "list[shapes.Native]":
-    """The model's ports in the manifest's order: by name, else by position where no name in the file is known."""
+    """The model's ports in the manifest's order: by name, or by position if no name in the file is known."""
     if len(ports) != len(specs):
         raise ValueError("%ss differ from the manifest: %d instead of %d" % (kind, len(ports), len(specs)))
     by_name = {name: port for port in ports for name in port.get_names()}

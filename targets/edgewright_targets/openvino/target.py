@@ -1,8 +1,8 @@
-"""The target `openvino`: its record alone. `edgewright.sdk.Target` says what its fields are."""
+"""The record of the target `openvino`. `edgewright.sdk.Target` documents its fields."""
 
 from edgewright.sdk import LayerReader, Route, RuntimeRow, SystemRuntime, Target
 
-# What versions read, from each one on: `ir` of the file, and the newest `ir_opset` that its layers may be of.
+# What each version and later ones can read: `ir`, the file's version, and `ir_opset`, the newest opset of its layers.
 _CAPS = {
     "2022.3": {"ir": 11, "ir_opset": 10},
     "2023.0": {"ir": 11, "ir_opset": 11},
@@ -13,8 +13,8 @@ _CAPS = {
     "2025.0": {"ir": 11, "ir_opset": 16},
     "2026.4": {"ir": 11, "ir_opset": 17},
 }
-# as of 2026.4 the CPU plugin fuses an 8-bit attention whose mask comes from an Unsqueeze into a kernel that answers
-# wrongly (-3 dB)
+# in 2026.4, the CPU plugin fuses 8-bit attention whose mask comes from an Unsqueeze into a kernel that computes
+# wrong results (-3 dB)
 MASKED_PRODUCTS = True
 _FINISH = ("openvino", "openvino.finish")
 _EXPORTED = ("keras", "h5", "savedmodel", "frozen", "pt2", "pytorch")
@@ -53,14 +53,14 @@ TARGET = Target(
     framework="openvino",
     layers=LayerReader(
         module="openvino.explain",
-        # from these sources int8-mixed goes by way of ONNX and fp32 does not: the fp32 file's names are not those to keep
+        # from these sources int8-mixed goes through ONNX but fp32 does not, so the fp32 file's names cannot be used
         named_by_stage=dict.fromkeys(_EXPORTED, "openvino.list_layers"),
         masked_products=MASKED_PRODUCTS,
         float_by_default=("masks",),
     ),
     steps="openvino.quantization_steps",
     integer_bits=32,
-    sums_vary=True,  # on x86 without VNNI it cuts sums of 8-bit products off
+    sums_vary=True,  # boards of x86 without VNNI saturate sums of 8-bit products
     tools=("openvino", "nncf"),
     routes={
         "keras": _TENSORFLOW,
@@ -85,6 +85,6 @@ TARGET = Target(
         _row("2024.4.0", "2024.2", "3.8-3.12", "x86_64", "2.17"),
         _row("2024.4.0", "2024.2", "3.8-3.12", "aarch64", "2.31"),
     ),
-    system=(SystemRuntime(distribution="openvino", since="2022"),),  # before that it had another interface
+    system=(SystemRuntime(distribution="openvino", since="2022"),),  # older versions had another interface
     caps={"openvino": _CAPS},
 )

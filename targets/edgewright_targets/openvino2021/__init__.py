@@ -1,1 +1,1 @@
-"""OpenVINO IR v10 on OpenVINO 2021.4, the last that drives the Intel NCS2."""
+"""OpenVINO IR v10 on OpenVINO 2021.4, the last release that supports the Intel NCS2."""

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-_SEQUENCE, _WEIGHTS, _BIAS, _LENGTHS, _STATE, _CELL = 0, 1, 3, 4, 5, 6  # places among the inputs
+_SEQUENCE, _WEIGHTS, _BIAS, _LENGTHS, _STATE, _CELL = 0, 1, 3, 4, 5, 6  # indexes of the inputs
 
 
 def complete(model: ModelProto, sizes: dict[str, list[int]]) -> None:
-    """Gives names to outputs that nothing reads, and zeros to biases and first states that are not given, in place.
+    """Names outputs that nothing reads, and adds zero biases and initial states where they are missing, in place.
 
     Args:
         sizes: {tensor: its shape}.

@@ -1,4 +1,4 @@
-"""Operations of IR of version 10, by its XML, and of what that release makes of it. Host side, in the `onnx` worker."""
+"""Lists the operations of IR v10 from its XML, and of the graph that OpenVINO 2021.4 makes from it. Host side, in the `onnx` worker."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _PLUGINS_OWN = ("Input", "Output", "Const", "Reorder")
 
 
 def executed(path: Path) -> list[dict[str, Any]] | None:
-    """Rows of the graph that the CPU plugin of that release executes; `absorbed` are layers of the file.
+    """Rows of the graph that the CPU plugin of that release executes; `absorbed` holds layers of the file.
 
-    None where the toolchain, which holds that release, is not installed any more.
+    None if the toolchain, which contains that release, is no longer installed.
     """
     from edgewright.sdk import toolchains
     from edgewright_targets.openvino2021.finish import TOOLCHAIN, ask
@@ -81,7 +81,7 @@ def shipped(path: Path) -> list[dict[str, Any]]:
 def _constants(
     layers: dict[str | None, Element], reads: dict[str | None, list[str | None]]
 ) -> set[str | None]:
-    """Those that are constants, or only unpack one; the file lists what is read before what reads it."""
+    """The layers that are constants, or only unpack one; the file lists layers in topological order."""
     found: set[str | None] = set()
     for number, layer in layers.items():
         kind, origins = layer.get("type"), reads[number]

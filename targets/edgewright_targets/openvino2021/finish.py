@@ -1,4 +1,4 @@
-"""Converts ONNX to IR v10 with OpenVINO 2021.4's Model Optimizer, and asks its plugin for the Intel NCS2."""
+"""Converts ONNX to IR v10 with OpenVINO 2021.4's Model Optimizer, and checks it with the plugin for the Intel NCS2."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SECONDS = 3600
 
 
 def convert(work: StageContext) -> StageResult:
-    """fp32 or fp16 IR; the notes list the layers that would not run on the stick.
+    """Makes fp32 or fp16 IR; the notes list the layers that would not run on the stick.
 
     Raises:
         ConversionError: the Model Optimizer refuses the model, or it has to run on the stick and cannot.
@@ -55,7 +55,7 @@ def convert(work: StageContext) -> StageResult:
 
 
 def _end(spec: TensorSpec, name: str) -> TensorReport:
-    """An input or output: floats are float32 in the file, whatever the source has."""
+    """An input or output: floats are float32 in the file, whatever the source uses."""
     return {"name": name, **({"dtype": "float32"} if "float" in spec.dtype else {})}
 
 
@@ -67,7 +67,7 @@ def _outputs(path: Path) -> list[str]:
 
 
 def optimise(python: Path, source: Path, entry: Path, data_type: str) -> None:
-    """Runs the Model Optimizer; leaves the `.xml` and the `.bin`, the same bytes for the same model."""
+    """Runs the Model Optimizer; leaves the `.xml` and the `.bin`, with reproducible bytes."""
     from edgewright.sdk import Code, ConversionError
 
     command: list[Path | str] = [
@@ -83,12 +83,12 @@ def optimise(python: Path, source: Path, entry: Path, data_type: str) -> None:
             code=Code.CONVERSION_FAILED,
         )
     entry.with_suffix(".mapping").unlink(missing_ok=True)
-    text = entry.read_text("utf-8")  # its meta data hold paths of this run
+    text = entry.read_text("utf-8")  # its metadata contain paths of this run
     entry.write_text(re.sub(r"\s*<meta_data>.*</meta_data>", "", text, flags=re.DOTALL), "utf-8")
 
 
 def said(output: str) -> str:
-    """The first line of an error of the Model Optimizer, without the name of its own class."""
+    """The first line of a Model Optimizer error, without its class name."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("[ ERROR ]").strip() for line in lines if line.startswith("[ ERROR ]")]
     line = next(filter(None, errors), "") or (lines or ["no message"])[-1]
@@ -96,7 +96,7 @@ def said(output: str) -> str:
 
 
 def ask(python: Path, what: str, path: Path, *arguments: str) -> Any:
-    """What the function `what` of `inside` says.
+    """The result of the function `what` of `toolchain_program`.
 
     Raises:
         ConversionError: OpenVINO 2021.4 cannot read the file.
@@ -117,7 +117,7 @@ def ask(python: Path, what: str, path: Path, *arguments: str) -> Any:
 
 
 def _run(command: Sequence[Path | str]) -> subprocess.CompletedProcess[str]:
-    """A program of the toolchain that has ended. Raises ConversionError when it does not within an hour."""
+    """Runs a program of the toolchain to its end. Raises ConversionError if it takes more than an hour."""
     from edgewright.sdk import Code, ConversionError
 
     try:

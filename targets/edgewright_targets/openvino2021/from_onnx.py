@@ -1,4 +1,4 @@
-"""Brings the ONNX source to an opset that OpenVINO 2021.4's Model Optimizer reads."""
+"""Converts the ONNX source to an opset that OpenVINO 2021.4's Model Optimizer can read."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from edgewright.sdk import StageContext, StageResult
 
 
-TAKEN = 13  # the newest that can be expressed in the older one, see `older`
+TAKEN = 13  # the newest opset that can be rewritten to the older one, see `lower_to_opset_12`
 
 
 def convert(work: StageContext) -> StageResult:
-    """At `work.max_opset`, else at `TAKEN`, which the next stage rewrites.
+    """Writes the model at `work.max_opset`, or else at `TAKEN`, which the next stage rewrites.
 
     Raises:
-        ConversionError: it is too new, and cannot be converted down, or has operators that OpenVINO lacks.
+        ConversionError: its opset is too new and cannot be lowered, or it has operators that OpenVINO lacks.
     """
     from edgewright.sdk import ConversionError
     from edgewright_targets._onnx.from_onnx import convert

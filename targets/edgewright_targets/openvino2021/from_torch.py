@@ -1,4 +1,4 @@
-"""Exports PyTorch to ONNX at an opset that OpenVINO 2021.4's Model Optimizer reads."""
+"""Exports PyTorch to ONNX at an opset that OpenVINO 2021.4's Model Optimizer can read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from edgewright.sdk import StageContext, StageResult
 
 
-_ATTENTION = 14  # the first that the exporter writes attention in
+_ATTENTION = 14  # the first opset in which the exporter writes attention
 
 
 def convert(work: StageContext) -> StageResult:
-    """At `work.max_opset`, or at the lowest one above that can be expressed in it.
+    """Exports at `work.max_opset`, or at the lowest newer opset that can be rewritten to it.
 
     Raises:
-        ConversionError: an operator needs a newer one still.
+        ConversionError: an operator needs an even newer one.
     """
     from edgewright.sdk import Code, ConversionError
     from edgewright_targets._onnx.from_torch import convert
@@ -37,7 +37,7 @@ def convert(work: StageContext) -> StageResult:
 
 
 def _restate(path: Path) -> None:
-    """Writes the file again at `TAKEN`."""
+    """Rewrites the file at `TAKEN`."""
     import onnx
 
     from edgewright.sdk import Code, ConversionError

@@ -1,6 +1,6 @@
 """Runs an artifact on the host with OpenVINO 2021.4 itself, the version that boards have.
 
-This machine's Python cannot load it, so `toolchain_program.py` runs it in the toolchain's.
+This machine's Python cannot load it, so `toolchain_program.py` runs it in the toolchain's Python.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edgewright_targets.openvino2021.finish import INSIDE, TOOLCHAIN
 
 
 def load(folder: str, manifest: dict[str, Any], options: dict[str, Any]) -> Session:
-    """A Session as those of `runner.py`.
+    """A Session as in `runner.py`.
 
     Raises:
         ConversionError: the toolchain is missing, or cannot load the artifact.
@@ -26,7 +26,7 @@ def load(folder: str, manifest: dict[str, Any], options: dict[str, Any]) -> Sess
 
 
 class Session:
-    """One loaded network, in another process. `accelerator` is what really runs."""
+    """One loaded network in another process. `accelerator` is the one that is really used."""
 
     def __init__(self, python: Path, folder: Path, manifest: dict[str, Any], options: dict[str, Any]) -> None:
         from edgewright.sdk import Code, ConversionError
@@ -51,11 +51,11 @@ class Session:
             )
 
     def feed(self, tensors: Sequence[Any]) -> bytes:
-        """Bytes of each input, in the manifest's order."""
+        """The bytes of each input, in the manifest's order."""
         return b"".join(bytes(one) for one in tensors)
 
     def infer(self, feed: bytes) -> list[bytes]:
-        """One inference: bytes of each output.
+        """Runs one inference; returns the bytes of each output.
 
         Raises:
             ConversionError: the other process died.
@@ -74,7 +74,7 @@ class Session:
         return answers
 
     def read(self, outputs: list[bytes]) -> list[bytes]:
-        """The bytes as they are."""
+        """The bytes, unchanged."""
         return outputs
 
     def _send(self, data: bytes) -> None:
@@ -82,7 +82,7 @@ class Session:
             self._in.write(data)
             self._in.flush()
         except BrokenPipeError:
-            pass  # it died: its answer is missing then
+            pass  # it died, so its answer is missing
 
     def close(self) -> None:
         """Ends the other process."""

@@ -1,4 +1,4 @@
-"""Rewrites opset 13 as opset 12, where OpenVINO 2021.4's Model Optimizer expects axes as attributes. Host side."""
+"""Rewrites opset 13 as opset 12, in which OpenVINO 2021.4's Model Optimizer expects axes as attributes. Host side."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _INPUTS = {"Squeeze": "axes", "Unsqueeze": "axes", "ReduceSum": "axes", "Split":
 
 
 def axes_as_attributes(model: ModelProto) -> None:
-    """Moves axes from inputs to attributes, in place, where all are constant; gives Squeeze those that it leaves out.
+    """Moves axes from inputs to attributes, in place, if all of them are constant; adds the axes that a Squeeze leaves out.
 
-    Softmax goes along the last axis: before opset 13 it takes its axis and all behind it as one.
+    Softmax is rewritten for the last axis: before opset 13 it treats its axis and all later ones as one.
     """
     from onnx import helper, numpy_helper
 
@@ -50,7 +50,7 @@ def axes_as_attributes(model: ModelProto) -> None:
 
 
 def _along_last(node: NodeProto, rank: int) -> list[NodeProto]:
-    """Softmax of opset 13 by nodes that mean the same before; itself where the rank is not known and matters."""
+    """An opset-13 Softmax as equivalent older nodes; unchanged if the rank matters but is unknown."""
     from onnx import helper
 
     axis = next((item.i for item in node.attribute if item.name == "axis"), -1)
@@ -77,7 +77,7 @@ def _guesses(node: NodeProto) -> bool:
 
 
 def sizes(model: ModelProto) -> dict[str, list[int]]:
-    """{tensor: its shape}, 0 for an open axis."""
+    """{tensor: its shape}, with 0 for a dynamic axis."""
     import onnx
 
     known = onnx.shape_inference.infer_shapes(model, data_prop=True).graph

@@ -1,4 +1,4 @@
-"""Translates the NCS2 plugin's report on each layer, which the host gets without a stick."""
+"""Translates the NCS2 plugin's report on each layer, which works on the host without a stick."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHOWN = 20  # names of layers in one line
 
 
 def check_precision(accelerator: str, traits: Precision) -> None:
-    """Raises ConversionError when a model for the stick is not fp16."""
+    """Raises ConversionError if a model for the stick is not fp16."""
     from edgewright.sdk import Code, ConversionError
 
     if accelerator == "myriad" and not traits.half:
@@ -26,7 +26,7 @@ def notes(found: dict[str, Any], accelerator: str) -> list[str]:
     """Lines for the manifest.
 
     Args:
-        found: what `inside.describe` says.
+        found: the result of `toolchain_program.describe`.
         accelerator: the one that the model has to run on, or empty.
 
     Raises:
@@ -45,7 +45,7 @@ def notes(found: dict[str, Any], accelerator: str) -> list[str]:
 
 
 def _line(found: dict[str, Any]) -> tuple[str, bool]:
-    """(what to say, whether all layers run there)."""
+    """(the note, whether all layers run there)."""
     if "problem" in found:
         return f"its plugin cannot tell: {found['problem']}", False
     layers = found["layers"]

@@ -1,4 +1,4 @@
-"""Rewrites an ONNX file with operators that OpenVINO 2021.4's Model Optimizer knows. Host side, in the `onnx` worker."""
+"""Rewrites an ONNX file with operators that OpenVINO 2021.4's Model Optimizer supports. Host side, in the `onnx` worker."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
     from edgewright.sdk import StageContext
 
 
-_OF_SHAPES = ("Mod",)  # it does not know them; exporters reckon with shapes in them
+_SHAPE_ARITHMETIC = ("Mod",)  # not supported; exporters use them in the arithmetic of shapes
 
 
 def ready(work: StageContext) -> Path:
-    """The file to give it: the stage's input, or a temporary one, which the caller removes."""
+    """The file for the Model Optimizer: the stage's input, or a temporary file, which the caller removes."""
     import onnx
 
     model = onnx.load(str(work.path), load_external_data=False)
     if external(model):
         return work.path
     unroll(model, work)
-    if any(node.op_type in _OF_SHAPES for node in model.graph.node):
+    if any(node.op_type in _SHAPE_ARITHMETIC for node in model.graph.node):
         model = folded(model)
     lower_to_opset_12.axes_as_attributes(model)
     sizes = lower_to_opset_12.sizes(model)
     complete_recurrent.complete(model, sizes)
     if work.traits.half:
-        _within_halves(model)
+        _clip_to_float16(model)
     _replace(model, {"ReduceSumSquare": _squares, "BatchNormalization": _normalisation}, sizes)
     place = work.folder / "ready.onnx"
     onnx.save(model, str(place))
     return place
 
 
-def _within_halves(model: ModelProto) -> None:
-    """Finite constants beyond 16-bit floats at their largest: what stands for minus infinity becomes infinite else, and 0 times that no number."""
+def _clip_to_float16(model: ModelProto) -> None:
+    """Clips finite constants to the range of 16-bit floats: a stand-in for minus infinity would become infinite, and 0 times that is NaN."""
     import numpy
     from onnx import TensorProto, numpy_helper
 
@@ -60,7 +60,7 @@ def _within_halves(model: ModelProto) -> None:
 
 
 def _replace(model: ModelProto, ways: dict[str, Callable[..., Any]], sizes: dict[str, list[int]]) -> None:
-    """Says nodes of some kinds in other words, in place. A way gives a node's nodes, or None to leave it."""
+    """Replaces nodes of some kinds, in place. A way returns a node's replacement, or None to leave it."""
     nodes: list[NodeProto] = []
     for node in model.graph.node:
         way = ways.get(node.op_type)
@@ -81,7 +81,7 @@ def _squares(model: ModelProto, node: NodeProto, sizes: dict[str, list[int]]) ->
 
 
 def _normalisation(model: ModelProto, node: NodeProto, sizes: dict[str, list[int]]) -> list[NodeProto] | None:
-    """BatchNormalization by a mean and a variance that the graph computes, as arithmetic: Keras 2 normalises layers so."""
+    """BatchNormalization with a mean and a variance that the graph computes, as arithmetic: Keras 2 normalises layers that way."""
     import numpy
     from onnx import helper, numpy_helper
 

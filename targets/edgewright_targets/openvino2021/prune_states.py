@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def keep_outputs(path: Path, names: set[str]) -> None:
-    """Leaves the outputs of these names, and what they depend on, in the file; one without a foreign output stays as it is.
+    """Keeps only the outputs with these names, and what they depend on; a file without other outputs does not change.
 
     Args:
-        names: tensors of the ONNX file; an IR keeps them at the ports, with its own names.
+        names: tensors of the ONNX file; an IR stores these names at the ports, next to its own.
     """
     from xml.etree import ElementTree
 
@@ -33,7 +33,7 @@ def keep_outputs(path: Path, names: set[str]) -> None:
 
 
 def _names(edge: Element, by_id: dict[str | None, Element]) -> set[str | None]:
-    """All that the tensor at the start of an edge is called."""
+    """All names of the tensor at the start of an edge."""
     layer = by_id[edge.get("from-layer")]
     ports = [port for port in layer.findall("output")[0] if port.get("id") == edge.get("from-port")]
     own = {name for port in ports for name in (port.get("names") or "").split(",") if name}
@@ -41,7 +41,7 @@ def _names(edge: Element, by_id: dict[str | None, Element]) -> set[str | None]:
 
 
 def _drop_unread(layers: Element, edges: Element) -> None:
-    """Removes the layers that end nowhere, in place."""
+    """Removes the layers that lead to no output, in place."""
     while True:
         there = {layer.get("id") for layer in layers}
         for edge in [edge for edge in edges if edge.get("to-layer") not in there]:

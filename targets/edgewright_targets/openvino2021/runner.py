@@ -1,4 +1,4 @@
-"""Runs an IR v10 artifact on a board by OpenVINO 2021.4's Inference Engine, the last that drives the Intel NCS2.
+"""Runs an IR v10 artifact on a board with OpenVINO 2021.4's Inference Engine, the last that supports the Intel NCS2.
 
 Python 3.6 syntax, lazy imports.
 """
@@ -17,7 +17,7 @@ _DTYPES = {
 
 
 class AcceleratorAbsent(ValueError):
-    """The accelerator cannot be opened; `hint` says what to look at."""
+    """The accelerator cannot be opened; `hint` says what to check."""
 
     def __init__(self, message: "str", hint: "str") -> "None":
         super(AcceleratorAbsent, self).__init__(message)
@@ -25,7 +25,7 @@ class AcceleratorAbsent(ValueError):
 
 
 def _core() -> "shapes.Native":
-    """The Inference Engine. Raises ImportError when openvino is absent or of another generation."""
+    """The Inference Engine. Raises ImportError if openvino is missing or of another generation."""
     from openvino.inference_engine import IECore
 
     return IECore()
@@ -41,14 +41,14 @@ def import_runtime() -> "str":
 def accelerators() -> "list[str]":
     """Names that a load may try, `cpu` first.
 
-    `myriad` is always among them: whether there is a stick, only opening it tells for certain.
+    `myriad` is always among them: only opening it tells for certain whether there is a stick.
     """
     present = [*_present(_core()), "MYRIAD"]
     return [name for name, device in _DEVICES if device in present]
 
 
 def _present(core: "shapes.Native") -> "list[str]":
-    """Devices that answer now."""
+    """The devices that answer now."""
     return [device.split(".")[0] for device in core.available_devices]
 
 
@@ -81,7 +81,7 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
             raise AcceleratorAbsent(*problem)
     network = core.read_network(os.path.join(folder, manifest["entry"]))
     settings = {}
-    if device == "CPU":  # f32 arithmetic, as recent ones compute in bf16 unasked
+    if device == "CPU":  # f32 arithmetic, as recent CPUs default to bf16
         settings = {"CPU_THREADS_NUM": str(int(options.get("threads") or 1)), "ENFORCE_BF16": "NO"}
     return Session(_loaded(core, network, device, settings), manifest, wanted)
 
@@ -89,7 +89,7 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
 def _loaded(
     core: "shapes.Native", network: "shapes.Native", device: "str", settings: "dict[str, str]"
 ) -> "shapes.Native":
-    """The network on a device, one inference at a time."""
+    """The network on a device, for one inference at a time."""
     if device != "MYRIAD":
         return core.load_network(network, device, settings, num_requests=1)
     try:
@@ -106,7 +106,7 @@ def _loaded(
 
 
 def plugin_problem(core: "shapes.Native") -> "tuple[str, str] | None":
-    """(message, hint) when the plugin of the stick does not load, else None."""
+    """(message, hint) if the plugin for the stick does not load, else None."""
     _find_libusb()
     try:
         core.get_versions("MYRIAD")
@@ -119,11 +119,11 @@ def plugin_problem(core: "shapes.Native") -> "tuple[str, str] | None":
 
 
 def _find_libusb() -> "None":
-    """Loads libusb, which the plugin is linked to: the system's, else the one that came with the runtime."""
+    """Loads libusb, which the plugin links to: the system's, or else the one that comes with the runtime."""
     try:
         import ctypes
     except ImportError:
-        return  # then it has to be where the linker looks
+        return  # the linker then has to find it
     try:
         ctypes.CDLL("libusb-1.0.so.0", mode=ctypes.RTLD_GLOBAL)
     except OSError:
@@ -138,7 +138,7 @@ def _find_libusb() -> "None":
 
 @contextlib.contextmanager
 def _mute() -> "shapes.Iterator[None]":
-    """Descriptors 1 and 2 to nowhere: without USB the plugin prints a line each microsecond for seconds."""
+    """Redirects descriptors 1 and 2 to /dev/null: without USB, the plugin prints a line every microsecond for seconds."""
     null = os.open(os.devnull, os.O_WRONLY)
     kept = os.dup(1), os.dup(2)
     os.dup2(null, 1)
@@ -153,7 +153,7 @@ def _mute() -> "shapes.Iterator[None]":
 
 
 class Session:
-    """One loaded network. `accelerator` is what really runs."""
+    """One loaded network. `accelerator` is the one that is really used."""
 
     def __init__(self, network: "shapes.Native", manifest: "shapes.Manifest", accelerator: "str") -> "None":
         self.accelerator = accelerator
@@ -170,7 +170,7 @@ class Session:
         self._dtypes = [spec["dtype"] for spec in manifest["outputs"]]
 
     def feed(self, tensors: "shapes.Sequence[bytes]") -> "dict[str, shapes.Native]":
-        """Bytes of each input, in the manifest's order -> the native feed."""
+        """Converts bytes of each input, in the manifest's order, to the native feed."""
         import numpy
 
         return {
@@ -179,13 +179,13 @@ class Session:
         }
 
     def infer(self, feed: "dict[str, shapes.Native]") -> "list[shapes.Native]":
-        """One inference: inputs in, every output out."""
+        """Runs one inference: inputs in, every output out."""
         self._request.infer(feed)
         blobs = self._request.output_blobs
         return [blobs[name].buffer for name in self._outputs]
 
     def read(self, outputs: "list[shapes.Native]") -> "list[bytes]":
-        """Native outputs -> bytes of each, in the manifest's order and dtype."""
+        """Converts native outputs to bytes of each output, in the manifest's order and dtype."""
         import numpy
 
         return [

@@ -1,10 +1,10 @@
-"""The target `openvino2021`: its record alone. `edgewright.sdk.Target` says what its fields are."""
+"""The record of the target `openvino2021`. `edgewright.sdk.Target` documents its fields."""
 
 from edgewright.sdk import LayerReader, Route, RuntimeRow, SystemRuntime, Target
 
 
 def _route(first: tuple[str, str], *tools: str) -> Route:
-    """By way of ONNX."""
+    """A route through ONNX."""
     return Route(
         stages=(first, ("onnx", "openvino2021.finish")), tools=("onnx", *tools), toolchains=("openvino-2021",)
     )
@@ -19,7 +19,7 @@ TARGET = Target(
     host_runner="openvino2021.host_session",
     layers=LayerReader(module="openvino2021.explain"),
     integer_bits=32,
-    max_opset=12,  # 13 moves axes from attributes to inputs, which its Model Optimizer knows of few operators
+    max_opset=12,  # 13 moves axes from attributes to inputs, which its Model Optimizer supports for few operators
     routes={
         "keras": _route(("tensorflow", "_onnx.from_tensorflow"), "tf2onnx"),
         "h5": _route(("tensorflow", "_onnx.from_tensorflow"), "tf2onnx"),
@@ -39,7 +39,7 @@ TARGET = Target(
             python="3.6-3.9",
             archs=("x86_64",),
             glibc="2.17",
-            # the plugin of the stick is linked to libusb, which a board may lack
+            # the stick's plugin links to libusb, which a board may lack
             requires=("numpy>=1.16.6,<1.20", "libusb-package"),
             caps={"ir": 10},
         ),

@@ -1,6 +1,6 @@
-"""Runs in the Python of the toolchain `openvino-2021`: describes an IR, or infers for the host.
+"""Runs in the Python of the toolchain `openvino-2021`: describes an IR, or runs inferences for the host.
 
-Python 3.6 syntax, the standard library and OpenVINO 2021.4. The host reads one JSON line, or bytes, from descriptor 1.
+Python 3.6 syntax, the standard library and OpenVINO 2021.4 only. The host reads one JSON line, or bytes, from descriptor 1.
 """
 
 import importlib.util
@@ -12,18 +12,18 @@ import types
 from pathlib import Path
 from typing import Any, BinaryIO
 
-_KEPT: "list[object]" = []  # until the process ends: the plugin crashes when what it executes is freed before its graph
+_KEPT: "list[object]" = []  # until the process ends: the plugin crashes if the executable network is freed before its graph
 
 
 def describe(path: "str", outputs: "list[str]") -> "dict[str, Any]":
-    """What OpenVINO 2021.4 reads in an IR, and which layers its plugin for the stick takes.
+    """What OpenVINO 2021.4 reads in an IR, and which layers its plugin for the stick supports.
 
     Args:
         outputs: names of tensors that are the model's outputs.
 
     Returns:
-        dict: `inputs`; `outputs`, the network's own names of them, None where it has no such tensor; `layers`,
-        name -> type, without constants; `myriad`, names of those that the plugin takes, or `problem`, why not.
+        dict: `inputs`; `outputs`, the network's own names of them, None if it has no such tensor; `layers`,
+        name -> type, without constants; `myriad`, names of the layers that the plugin supports, or `problem`, why it cannot tell.
     """
     import ngraph
     from openvino.inference_engine import IECore
@@ -52,10 +52,10 @@ def describe(path: "str", outputs: "list[str]") -> "dict[str, Any]":
 
 
 def executed(path: "str") -> "list[dict[str, Any]]":
-    """What the CPU plugin makes of an IR.
+    """The graph that the CPU plugin makes from an IR.
 
     Returns:
-        list: of dicts: `name`; `kind`, the plugin's word for what runs; `origins`, names of the layers of the file that
+        list of dicts: `name`; `kind`, the plugin's word for what runs; `origins`, names of the layers of the file that
         it computes; `reads`, names of others in the list.
     """
     import ngraph
@@ -82,7 +82,7 @@ def executed(path: "str") -> "list[dict[str, Any]]":
 
 
 def _own_name(network: "Any", tensor: "str") -> "str | None":
-    """The network's name of an output; it keeps the tensor's name beside its own."""
+    """The network's name of an output, which it stores next to the tensor's name."""
     if tensor in network.outputs:
         return tensor
     try:
@@ -93,9 +93,9 @@ def _own_name(network: "Any", tensor: "str") -> "str | None":
 
 
 def serve(folder: "str", options: "dict[str, Any]", source: "BinaryIO", sink: "BinaryIO") -> "None":
-    """Answers inferences until `source` ends.
+    """Runs inferences until `source` ends.
 
-    The manifest comes in as one line; then the inputs' bytes come in and the outputs' go out, without gaps.
+    The manifest arrives as one line; after that, the inputs' bytes arrive and the outputs' bytes leave, without gaps.
     """
     runner = load_runner()
     manifest = json.loads(source.readline().decode("utf-8"))
@@ -119,9 +119,9 @@ def serve(folder: "str", options: "dict[str, Any]", source: "BinaryIO", sink: "B
 
 
 def load_runner() -> "Any":
-    """`runner.py`, by its path: the folder of the package may hold this machine's own OpenVINO, which must not be found.
+    """Loads `runner.py` by its path: its package's folder may contain this machine's own OpenVINO, which must not be imported.
 
-    What it imports of the agent are names of types, which boards get the runner without.
+    Its imports from the agent only name types; boards get the runner without them.
     """
     types_alone = types.ModuleType("edgewright_agent")
     setattr(types_alone, "shapes", None)  # noqa: B010 - a module has no such attribute to type checkers
@@ -146,7 +146,7 @@ def _size(spec: "Any") -> "int":
 def main(arguments: "list[str]") -> "None":
     """`describe FILE OUTPUT...`, `executed FILE` or `serve FOLDER OPTIONS`."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # the plugin prints
+    os.dup2(2, 1)  # the plugin prints to stdout
     if arguments[0] == "describe":
         answers.write(json.dumps(describe(arguments[1], arguments[2:])).encode("ascii") + b"\n")
     elif arguments[0] == "executed":
@@ -154,7 +154,7 @@ def main(arguments: "list[str]") -> "None":
     else:
         serve(arguments[1], json.loads(arguments[2]), os.fdopen(os.dup(0), "rb"), answers)
     answers.flush()
-    os._exit(0)  # the plugin may hang or crash on its way out
+    os._exit(0)  # the plugin may hang or crash on exit
 
 
 if __name__ == "__main__":

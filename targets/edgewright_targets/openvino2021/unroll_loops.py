@@ -15,21 +15,23 @@ if TYPE_CHECKING:
     from edgewright.sdk import StageContext
 
 
-_MOST = 20_000  # nodes that a written-out loop may have: beyond, an IR takes minutes to load
+_MAX_NODES = 20_000  # nodes of an unrolled loop: with more, an IR takes minutes to load
 
 
 def unroll(model: ModelProto, work: StageContext) -> None:
-    """Replaces the loops whose number of steps is the model's own, in place."""
-    loops = [node for node in model.graph.node if node.op_type == "Loop" and _can(model.graph, node)]
+    """Unrolls the loops whose number of steps does not depend on the model's input, in place."""
+    loops = [
+        node for node in model.graph.node if node.op_type == "Loop" and _is_unrollable(model.graph, node)
+    ]
     for loop, steps in zip(loops, _steps(model, loops, work), strict=True):
         body = next(item.g for item in loop.attribute if item.name == "body")
-        if 0 < steps * len(body.node) <= _MOST:
+        if 0 < steps * len(body.node) <= _MAX_NODES:
             _replace(model, loop, body, steps)
     _drop_unread(model.graph)
 
 
-def _can(graph: GraphProto, loop: NodeProto) -> bool:
-    """Whether neither the loop's condition nor its limit depends on what the model is given."""
+def _is_unrollable(graph: GraphProto, loop: NodeProto) -> bool:
+    """Whether neither the loop's condition nor its limit depends on the model's input."""
     body = next(item.g for item in loop.attribute if item.name == "body")
     if any(item.HasField("g") or item.graphs for node in body.node for item in node.attribute):
         return False
@@ -44,7 +46,7 @@ def _can(graph: GraphProto, loop: NodeProto) -> bool:
         seen.add(name)
         if name in makers:
             wanted += filter(None, makers[name].input)
-        elif name in carried:  # what it was before the loop, and what a step makes of it
+        elif name in carried:  # its value before the loop, and its value after a step
             outside.add(loop.input[carried[name]])
             wanted.append(body.output[carried[name] - 1].name)
         elif name not in {item.name for item in body.input[:2]}:
@@ -57,7 +59,7 @@ def _makers(graph: GraphProto) -> dict[str, NodeProto]:
 
 
 def _depends(graph: GraphProto, names: set[str]) -> bool:
-    """Whether any of the names is computed from an input of the graph, also where an inner graph reads it."""
+    """Whether any of the names is computed from an input of the graph, even through an inner graph."""
     weights = {item.name for item in graph.initializer}
     given = {item.name for item in graph.input} - weights
     makers, wanted, seen = _makers(graph), list(names), set()
@@ -72,11 +74,11 @@ def _depends(graph: GraphProto, names: set[str]) -> bool:
 
 
 def _steps(model: ModelProto, loops: list[NodeProto], work: StageContext) -> list[int]:
-    """How often each loop runs: counted in ONNX Runtime."""
+    """How often each loop runs, counted in ONNX Runtime."""
     import onnx
     from onnx import TensorProto, helper
 
-    from edgewright.sdk.onnx import session as host_session
+    from edgewright.sdk.onnx import session
 
     if not loops:
         return []
@@ -92,9 +94,9 @@ def _steps(model: ModelProto, loops: list[NodeProto], work: StageContext) -> lis
         counting.graph.output.append(helper.make_tensor_value_info(names[-1], TensorProto.INT64, [None]))
     del counting.graph.value_info[:]
     counting = onnx.shape_inference.infer_shapes(counting)
-    session = host_session(counting.SerializeToString())
+    opened = session(counting.SerializeToString())
     feed = {spec.name: array for spec, array in zip(work.inputs, next(work.samples(1)), strict=True)}
-    return [len(one) for one in session.run(names, feed)]
+    return [len(one) for one in opened.run(names, feed)]
 
 
 def _replace(model: ModelProto, loop: NodeProto, body: GraphProto, steps: int) -> None:
@@ -138,7 +140,7 @@ def _replace(model: ModelProto, loop: NodeProto, body: GraphProto, steps: int) -
 
 
 def _copies(body: GraphProto, names: dict[str, str], prefix: str) -> list[NodeProto]:
-    """The body's nodes for one step; `names` gets what they make."""
+    """The body's nodes for one step; adds the step's outputs to `names`."""
     found = []
     for node in body.node:
         copy = type(node).FromString(node.SerializeToString())
@@ -159,7 +161,7 @@ def _stacked(model: ModelProto, row: list[str], output: str) -> list[NodeProto]:
     if not output:
         return []
     lifted = [f"{output}/{step}" for step in range(len(row))]
-    if opset_of(model) < 13:  # since then axes are an input
+    if opset_of(model) < 13:  # since opset 13, axes are an input
         nodes = [
             helper.make_node("Unsqueeze", [one], [up], axes=[0]) for one, up in zip(row, lifted, strict=True)
         ]
@@ -173,7 +175,7 @@ def _stacked(model: ModelProto, row: list[str], output: str) -> list[NodeProto]:
 
 
 def _drop_unread(graph: GraphProto) -> None:
-    """Takes out, in place, the nodes that no output depends on: they only counted."""
+    """Removes, in place, nodes that no output depends on: they only counted."""
     makers = _makers(graph)
     wanted, read = [item.name for item in graph.output], set()
     while wanted:

@@ -1,1 +1,1 @@
-"""ONNX models as TensorRT engines, which are built on the board."""
+"""ONNX models as TensorRT engines, built on the board."""

@@ -1,4 +1,4 @@
-"""Operations of the ONNX file that the engine is built of. Host side, in the `onnx` worker."""
+"""Lists the operations of the ONNX file that the engine is built from. Host side, in the `onnx` worker."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ __all__ = ["executed", "shipped"]
 
 
 def executed(path: Path) -> None:  # noqa: ARG001 - one signature for all targets
-    """None: the engine is built on the board, and what it fuses is known there only."""
+    """None: the engine is built on the board, and only there is it known what was fused."""
     return None

@@ -1,4 +1,4 @@
-"""Turns fp32 ONNX into the files that a board builds an engine from, with the recipe."""
+"""Turns fp32 ONNX into the files, with a recipe, that a board builds an engine from."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
     from edgewright.sdk import StageContext, StageResult
 
 
-_WORKSPACE_MB = 256  # a layer's scratch: boards share their memory between GPU and everything else
+_WORKSPACE_MB = 256  # scratch space of a layer: boards share their memory between the GPU and everything else
 
 
 def convert(work: StageContext) -> StageResult:
     """Makes `model.onnx`, `recipe.json`, and for int8 `float.onnx` and `calibration.cache`.
 
-    `recipe.json`: `styles` by the major version of TensorRT from which on they hold (8 or 10), each with `model`, the
-    `types` that the builder may use besides 32-bit floats, and `calibration`, the file of ranges; `workspace_mb`.
+    `recipe.json` holds `styles` by the major version of TensorRT that they start with (8 or 10), each with `model`, the
+    `types` that the builder may use besides 32-bit floats, and `calibration`, the file of ranges; and `workspace_mb`.
     TensorRT 11 takes all types from the model.
 
     Raises:
-        ConversionError: nothing to quantise, too large for it, operators that it lacks, or a layer that does not stay in floats.
-        UsageError: an unknown layer, or integers at the ends, which it does not have.
+        ConversionError: there is nothing to quantise, the model is too large, TensorRT lacks an operator, or a layer does not stay in floats.
+        UsageError: an unknown layer, or integer inputs and outputs, which this target lacks.
     """
     import onnx
 
@@ -42,7 +42,7 @@ def convert(work: StageContext) -> StageResult:
         found, style = quantise(work)
     else:
         found, style = _in_floats(work), {}
-    del found["requires"]["ir"]  # its parser reads any
+    del found["requires"]["ir"]  # its parser reads any version
     newer = {"model": work.entry, "types": _types(work)}
     recipe = {"schema": 1, "workspace_mb": _WORKSPACE_MB, "styles": {"8": {**newer, **style}, "10": newer}}
     (work.folder / "recipe.json").write_text(json.dumps(recipe, sort_keys=True, indent=1) + "\n")
@@ -50,7 +50,7 @@ def convert(work: StageContext) -> StageResult:
 
 
 def _in_floats(work: StageContext) -> StageResult:
-    """The file of a model that is not quantised here, its batch normalisations folded: quantising folds them by itself."""
+    """The file of a model that is not quantised here, with batch normalisations folded; quantisation folds them itself."""
     from edgewright_targets._onnx.finish import copied, halved, refuse_large
     from edgewright_targets.tensorrt.fold_batch_norm import fold_file
 
@@ -67,13 +67,13 @@ def _in_floats(work: StageContext) -> StageResult:
 
 
 def _types(work: StageContext) -> list[str]:
-    """What the builder may compute in, by what is in the model."""
+    """The types that the builder may compute in, depending on the model."""
     import onnx
     from onnx import TensorProto
 
     graph = onnx.load(str(work.folder / work.entry), load_external_data=False).graph
     kinds = {item.data_type for item in graph.initializer}
     quantised = any(node.op_type == "QuantizeLinear" for node in graph.node)
-    # the layers of an int8 model that are not quantised may be halves: that is what a GPU with 8 bits is fast at
+    # layers of an int8 model that are not quantised may use halves, which GPUs with 8-bit arithmetic compute fast
     half = quantised or TensorProto.FLOAT16 in kinds
     return ["FP16"] * half + ["INT8"] * quantised

@@ -1,6 +1,6 @@
 """Folds batch normalisations into the convolutions before them, in the file.
 
-Keras's come as a product and a sum.
+Those of Keras are a product and a sum.
 
 Host side, in the `onnx` worker.
 """
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 _KINDS = ("Conv", "ConvTranspose")
-_EPSILON = 1e-5  # what ONNX takes where a node says none
+_EPSILON = 1e-5  # ONNX's default
 
 
 def fold_file(work: StageContext) -> list[str]:
-    """Points the stage at a file with its batch normalisations folded. Returns notes: one where it is too large for that."""
+    """Points the stage at a file with its batch normalisations folded. Returns notes, such as one that the model is too large for that."""
     import onnx
 
     from edgewright_targets._onnx.files import LARGE, external, save
@@ -46,10 +46,10 @@ def fold_file(work: StageContext) -> list[str]:
 
 
 def fold(model: ModelProto) -> int:
-    """Folds in place what scales or shifts the channels of a convolution by constants and alone reads it.
+    """Folds, in place, nodes that scale or shift a convolution's channels by constants, if nothing else reads its result.
 
     Returns:
-        int: how many nodes are gone.
+        int: number of nodes removed.
     """
     gone = 0
     while _fold_one(model):
@@ -60,7 +60,7 @@ def fold(model: ModelProto) -> int:
 
 
 def _fold_one(model: ModelProto) -> bool:
-    """Whether there was one to fold."""
+    """Folds one node. Returns whether there was one to fold."""
     from edgewright_targets._onnx.rewrite_for_opset import constants_of
 
     graph, constants = model.graph, constants_of(model)
@@ -79,14 +79,14 @@ def _fold_one(model: ModelProto) -> bool:
 
 
 def _constant(conv: NodeProto, constants: dict[str, TensorProto]) -> bool:
-    """Whether it is a convolution of constant weights."""
+    """Whether it is a convolution with constant weights."""
     return conv.op_type in _KINDS and all(name in constants for name in conv.input[1:])
 
 
 def _change(
     node: NodeProto, conv: NodeProto, constants: dict[str, TensorProto]
 ) -> tuple[Array, Array] | None:
-    """(factor, shift), each a value a channel, that a node gives a convolution's result; None for other nodes."""
+    """(factor, shift), a value per channel each, that a node applies to a convolution's result; None for other nodes."""
     import numpy
 
     others = [name for name in node.input if name != conv.output[0]]
@@ -106,7 +106,7 @@ def _change(
 
 
 def _channels(values: Array, conv: NodeProto, constants: dict[str, TensorProto]) -> Array | None:
-    """A value a channel; None where the values differ within one, or give the result more axes."""
+    """One value per channel; None if the values differ within a channel, or add axes to the result."""
     import numpy
 
     dims = constants[conv.input[1]].dims
@@ -155,7 +155,7 @@ def _array(tensor: TensorProto) -> Array:
 
 
 def _scaled(conv: NodeProto, weight: Array, factor: Array) -> Array:
-    """The weights times a factor for each channel that they make; a transposed convolution's are (in, out / groups, ...)."""
+    """The weights, multiplied by a factor per output channel; a transposed convolution's are (in, out / groups, ...)."""
     wide = (1,) * (weight.ndim - 2)
     if conv.op_type == "Conv":
         return weight * factor.reshape(-1, 1, *wide)
@@ -169,7 +169,7 @@ def _trains(norm: NodeProto) -> bool:
 
 
 def _drop_unread(graph: GraphProto) -> None:
-    """Takes out constants that nothing reads any more, in place."""
+    """Removes constants that nothing reads any more, in place."""
     read = {name for node in graph.node for name in reads(node)} | {item.name for item in graph.output}
     _set(graph.initializer, [item for item in graph.initializer if item.name in read])
     _set(graph.node, [node for node in graph.node if node.op_type != "Constant" or node.output[0] in read])

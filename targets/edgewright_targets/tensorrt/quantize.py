@@ -1,8 +1,8 @@
-"""Quantises to int8 for TensorRT, in both of its styles from one calibration. Host side, in the `onnx` worker.
+"""Quantises to int8 for TensorRT, in both of its styles, from one calibration. Host side, in the `onnx` worker.
 
-Explicit: Q and DQ around the layers that have weights, symmetric, weights kept in floats before their Q, which
-TensorRT 10 and later want. By ranges: the float model and a calibration cache, with which TensorRT 8 is free to fuse; what
-has no range there, as masks and what joins outputs of different range, it computes in floats.
+Explicit: Q and DQ around the layers that have weights, symmetric, with weights in floats before their Q, as TensorRT 10 and
+later require. By ranges: the float model and a calibration cache, with which TensorRT 8 is free to fuse; nodes without a
+range in the cache, such as masks and joins of outputs with different ranges, are computed in floats.
 """
 
 from __future__ import annotations
@@ -26,21 +26,23 @@ def quantise(work: StageContext) -> tuple[StageResult, dict[str, str]]:
     """Writes the files.
 
     Returns:
-        (what a stage says, the style of TensorRT 8). Errors as in `finish.convert`.
+        (the stage's result, the style of TensorRT 8). Errors as in `finish.convert`.
     """
     import onnx
 
     from edgewright_targets._onnx import layers, prepare_for_quantization, quantize_static
     from edgewright_targets._onnx.choose_float_nodes import AGAIN
     from edgewright_targets._onnx.files import described, save
+    from edgewright_targets._onnx.flatten_gemm_biases import flat_biases
 
     model = prepare_for_quantization.prepared(work)
+    flat_biases(model)
     keep = quantize_static.kept(
         prepare_for_quantization.named(onnx.load(str(work.path))), model, work.keep_float
     )
     wanted = {name for names in keep.values() for name in names}
     idle, found = quantize_static.measured(work, model, None, wanted)
-    idle.pop(AGAIN)  # TensorRT takes these into the layers beside them
+    idle.pop(AGAIN)  # TensorRT fuses these into neighbouring layers
     apart = set().union(*idle.values())
     made = _explicit(onnx.load_from_string(model.SerializeToString()), found, wanted | apart)
     layers.check_float(made, model, keep)
@@ -50,7 +52,7 @@ def quantise(work: StageContext) -> tuple[StageResult, dict[str, str]]:
         **described(work, quantize_static.METHODS[work.calibration_method]),
         "kept_float": sorted(keep),
     }
-    if keep:  # a cache cannot say which layers stay in floats
+    if keep:  # a cache cannot specify layers that stay in floats
         return said, {}
     prepare_for_quantization.used_domains(model)
     names = _plain(model)
@@ -83,6 +85,7 @@ def _explicit(model: ModelProto, found: TensorsData, floats: set[str]) -> ModelP
             "AddQDQPairToWeight": True,
             "DedicatedQDQPair": True,
             "QuantizeBias": False,
+            "QDQDisableWeightAdjustForInt32Bias": True,  # they stay in floats
             "OpTypesToExcludeOutputQuantization": _KINDS,
             "QDQOpTypePerChannelSupportToAxis": {"MatMul": 1},
         },
@@ -100,10 +103,10 @@ def _explicit(model: ModelProto, found: TensorsData, floats: set[str]) -> ModelP
 
 
 def _plain(model: ModelProto) -> dict[str, str]:
-    """Takes the colons, which end a name in a calibration cache, out of the names inside the graph, in place.
+    """Removes colons, which end a name in a calibration cache, from names inside the graph, in place.
 
     Returns:
-        {old name: new}. A graph with inner ones stays as it is: they may mean any name outside.
+        {old name: new}. A graph with inner graphs does not change: they may refer to any outer name.
     """
     graph = model.graph
     if any(
@@ -129,18 +132,18 @@ def _plain(model: ModelProto) -> dict[str, str]:
 
 
 def cache(found: dict[str, TensorData]) -> bytes:
-    """A calibration cache in TensorRT's own form: a title, then `<tensor>: <scale in hex>` lines.
+    """A calibration cache in TensorRT's format: a title, then `<tensor>: <scale in hex>` lines.
 
     Args:
         found: name -> TensorData, the range of every tensor.
 
-    The scale is the range's greater end over 127, as a big-endian float. The title's version is the board's to write.
+    The scale is the greatest magnitude of the range over 127, as a big-endian float. The board adds its version to the title.
     """
     lines = ["TRT-0-EntropyCalibration2"]
     for name, range_of in sorted(found.items()):
         low, high = (float(end.item()) for end in range_of.range_value)
         scale = max(abs(low), abs(high)) / 127
         if ":" in name or "\n" in name or not math.isfinite(scale):
-            continue  # TensorRT keeps in floats what has no range
+            continue  # TensorRT keeps tensors without a range in floats
         lines.append(f"{name}: {struct.pack('>f', scale).hex()}")
     return ("\n".join(lines) + "\n").encode()

@@ -1,7 +1,7 @@
-"""Builds a TensorRT engine on a board, and runs it. Python 3.6, standard library alone until `load`.
+"""Builds a TensorRT engine on a board, and runs it. Python 3.6, standard library only until `load`.
 
-TensorRT 8 (JetPack 4 and 5), 10 (JetPack 6) and 11. Engines are for one kind of GPU and one version: `prepare` builds
-them where they run. Buffers of the GPU are CUDA's own, by ctypes: TensorRT's Python package has none.
+It supports TensorRT 8 (JetPack 4 and 5), 10 (JetPack 6) and 11. An engine works on one kind of GPU and with one version, so
+`prepare` builds it where it runs. GPU buffers are allocated with CUDA through ctypes: TensorRT's Python package has none.
 """
 
 # ruff: noqa: B905, ARG001, ARG002 - zip has no `strict` in Python 3.6; others say what the functions take
@@ -10,10 +10,10 @@ import os
 from array import array
 
 from edgewright_agent import shapes
-from edgewright_targets._cuda import device  # packed beside this one
+from edgewright_targets._cuda import device  # packed with this module
 
 ENGINE = "engine.plan"
-_MAKE = 1  # raised when `prepare` builds something else of the same model
+_MAKE = 1  # raise it if `prepare` builds something else from the same model
 _CODES = {  # TensorRT's types of inputs and outputs: numpy's name, and the type code of `array`
     "FLOAT": ("float32", "f"),
     "HALF": ("float16", None),
@@ -35,7 +35,7 @@ def import_runtime() -> "str":
 
 
 def accelerators() -> "list[str]":
-    """`cuda`, where there is a GPU that works; TensorRT has no other."""
+    """`cuda`, if there is a working GPU; TensorRT supports no other accelerator."""
     try:
         return ["cuda"] if device.Cuda().devices() else []
     except OSError:
@@ -43,22 +43,23 @@ def accelerators() -> "list[str]":
 
 
 def prepares(options: "shapes.Options") -> "bool":
-    """Whether `prepare` has something to make: an engine, always."""
+    """Whether `prepare` has work to do: always, as it builds an engine."""
     return True
 
 
 def environment(options: "shapes.Options") -> "shapes.Result":
-    """What an engine depends on, besides the model."""
+    """What an engine depends on besides the model."""
     import tensorrt
 
     return dict(device.board(), make=_MAKE, tensorrt=tensorrt.__version__)
 
 
 def prepare(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") -> "dict[str, str]":
-    """Builds the engine by the artifact's recipe, into `options["prepared"]`.
+    """Builds the engine from the artifact's recipe, into `options["prepared"]`.
 
     Raises:
-        ValueError: TensorRT cannot read the model, or the board cannot do its precision. OSError: a full disk.
+        ValueError: TensorRT cannot read the model, or the board does not support its precision.
+        OSError: the disk is full.
     """
     import tensorrt as trt
 
@@ -84,9 +85,9 @@ def _build(trt: "shapes.Native", folder: "str", recipe: "shapes.Unchecked") -> "
         errors = [parser.get_error(index).desc() for index in range(parser.num_errors)]
         raise ValueError("TensorRT cannot read the model: %s" % "; ".join(errors)[:1000])
     config = builder.create_builder_config()
-    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 is fp32
+    config.clear_flag(trt.BuilderFlag.TF32)  # TF32 would be less exact than fp32
     _limit(trt, config, int(recipe["workspace_mb"]) * 1024 * 1024)
-    if major < 11:  # later ones take every type from the model
+    if major < 11:  # later versions take every type from the model
         _allow(trt, builder, config, folder, style)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -95,7 +96,7 @@ def _build(trt: "shapes.Native", folder: "str", recipe: "shapes.Unchecked") -> "
 
 
 def _limit(trt: "shapes.Native", config: "shapes.Native", workspace: "int") -> "None":
-    """Bytes that a layer may use beside its inputs and outputs; 8.2 has the older way only."""
+    """Limits the bytes that a layer may use besides its inputs and outputs; 8.2 has only the older function."""
     if hasattr(config, "set_memory_pool_limit"):
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
     else:
@@ -109,7 +110,7 @@ def _allow(
     folder: "str",
     style: "shapes.Unchecked",
 ) -> "None":
-    """Lets the builder use the style's types, int8 by the ranges of a cache where the style has one."""
+    """Lets the builder use the style's types; int8 with the ranges of a cache, if the style has one."""
     if "INT8" in style["types"] and not builder.platform_has_fast_int8:
         raise ValueError("this board's GPU has no 8-bit arithmetic; convert the model as fp16")
     if "INT8" in style["types"]:
@@ -122,11 +123,11 @@ def _allow(
 
 
 def _calibrator(trt: "shapes.Native", cache: "bytes") -> "shapes.Native":
-    """A calibrator that has nothing but the ranges that the host found.
+    """A calibrator that only has the ranges that the host measured.
 
     Args:
         cache: a line that names version and method, then `<tensor>: <scale, a big-endian float in hex>` lines.
-            TensorRT passes over the cache of another version: the line is written for this one.
+            TensorRT ignores the cache of another version, so the line is rewritten for this one.
     """
     numbers = [int(part) for part in trt.__version__.split(".")[:3]]
     title = "TRT-%d-EntropyCalibration2\n" % (numbers[0] * 1000 + numbers[1] * 100 + numbers[2])
@@ -140,7 +141,7 @@ def _calibrator(trt: "shapes.Native", cache: "bytes") -> "shapes.Native":
             return 1
 
         def get_batch(self, names: "list[str]") -> "None":
-            return None  # no samples: without a cache that it takes, TensorRT fails rather than guesses
+            return None  # no samples: if TensorRT rejects the cache, it fails rather than guesses
 
         def read_calibration_cache(self) -> "bytes":
             return text
@@ -155,7 +156,7 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
     """A Session over the engine in `options["prepared"]`.
 
     Raises:
-        ValueError: there is none, it is for another board, or its inputs and outputs are not the manifest's.
+        ValueError: there is no engine, it is for another board, or its inputs and outputs do not match the manifest.
     """
     import tensorrt as trt
 
@@ -180,7 +181,7 @@ def _engine(options: "shapes.Options") -> "str":
 
 
 def _bindings(engine: "shapes.Native") -> "list[shapes.Binding]":
-    """[(name, is an input, type, shape)] in the order of the buffers, of TensorRT 8."""
+    """[(name, is an input, type, shape)] in the order of the buffers, for TensorRT 8."""
     return [
         (
             engine.get_binding_name(index),
@@ -193,7 +194,7 @@ def _bindings(engine: "shapes.Native") -> "list[shapes.Binding]":
 
 
 def _tensors(trt: "shapes.Native", engine: "shapes.Native") -> "list[shapes.Binding]":
-    """The same of TensorRT 10 and later."""
+    """As `_bindings`, for TensorRT 10 and later."""
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     return [
         (
@@ -207,7 +208,7 @@ def _tensors(trt: "shapes.Native", engine: "shapes.Native") -> "list[shapes.Bind
 
 
 class _Tensor:
-    """An input or output: its place in the manifest, its type there and in the engine, its memory on the GPU."""
+    """An input or output: its index in the manifest, its types in manifest and engine, its GPU memory."""
 
     def __init__(
         self, spec: "shapes.Spec", kind: "str", shape: "shapes.Sizes", cuda: "device.Cuda"
@@ -218,7 +219,7 @@ class _Tensor:
         if list(shape) != list(spec["shape"]) or kind not in _CODES:
             raise ValueError("%s is %s%s in the engine" % (spec["name"], kind, list(shape)))
         own, code = _CODES[kind]
-        # the type codes of manifest and engine, where they differ
+        # the type codes of manifest and engine, if they differ
         self.codes: "tuple[str, str] | None" = None
         if own != wanted:
             if not code or wanted not in _TYPE_CODES:
@@ -229,7 +230,7 @@ class _Tensor:
 
 
 class Session:
-    """One loaded engine. `infer` includes the copies to the GPU and back, as an application has them."""
+    """One loaded engine. `infer` includes the copies to and from the GPU, as in an application."""
 
     accelerator = "cuda"
 
@@ -261,7 +262,7 @@ class Session:
         self._addresses = [made[name].address for name, _, _, _ in tensors]
 
     def feed(self, tensors: "shapes.Sequence[bytes]") -> "list[shapes.Buffer]":
-        """Bytes of each input, in the manifest's order -> buffers of this process in the engine's types."""
+        """Converts bytes of each input, in the manifest's order, to buffers of this process in the engine's types."""
         fed = []
         for data, tensor in zip(tensors, self._inputs):
             data = bytes(data)
@@ -273,7 +274,7 @@ class Session:
         return fed
 
     def infer(self, feed: "list[shapes.Buffer]") -> "list[shapes.Memory]":
-        """One inference: inputs to the GPU, the engine, every output back."""
+        """Runs one inference: inputs to the GPU, the engine, every output back."""
         cuda = self._cuda
         for (_, address), tensor in zip(feed, self._inputs):
             cuda.copy(tensor.address, address, tensor.size, cuda.TO_BOARD)
@@ -287,7 +288,7 @@ class Session:
         return outputs
 
     def read(self, outputs: "list[shapes.Memory]") -> "list[bytes]":
-        """Buffers -> bytes of each output, in the manifest's order and dtype."""
+        """Converts buffers to bytes of each output, in the manifest's order and dtype."""
         return [
             array(tensor.codes[0], array(tensor.codes[1], memory.raw)).tobytes()
             if tensor.codes
@@ -300,7 +301,7 @@ class Session:
         return {self.accelerator: self._engine.num_layers}
 
     def close(self) -> "None":
-        """Gives the memory back, then the context, then the engine."""
+        """Frees the memory, then the context, then the engine."""
         for tensor in self._inputs + self._outputs:
             self._cuda.free(tensor.address)
         self._inputs, self._outputs = [], []

@@ -1,6 +1,6 @@
-"""The target `tensorrt`: its record alone. `edgewright.sdk.Target` says what its fields are.
+"""The record of the target `tensorrt`. `edgewright.sdk.Target` documents its fields.
 
-TensorRT is part of Jetson's system (JetPack), Python package and all: there are no wheels for it, so no `runtimes`.
+TensorRT, including its Python package, is part of Jetson's system (JetPack): there are no wheels, so no `runtimes`.
 """
 
 from edgewright.sdk import LayerReader, Route, SystemRuntime, Target
@@ -10,8 +10,8 @@ def _route(worker: str, module: str, *tools: str) -> Route:
     return Route(stages=((worker, f"_onnx.{module}"), ("onnx", "tensorrt.finish")), tools=tools)
 
 
-# The newest opset of ONNX that its parser reads, by version, as its release notes and support matrices say. It knows
-# neither the classical models (`ml`) nor ONNX Runtime's own operators (`contrib`).
+# The newest ONNX opset that its parser supports, by version, from its release notes and support matrices. It supports
+# neither classical models (`ml`) nor ONNX Runtime's own operators (`contrib`).
 _OPSETS = {"8.0": 13, "8.4": 16, "8.5": 17, "10.0": 20, "10.9": 22, "10.13": 24, "11.0": 25}
 
 TARGET = Target(
@@ -20,7 +20,7 @@ TARGET = Target(
     entry="model.onnx",
     precisions=("fp32", "fp16", "int8", "int8-mixed", "as-is"),
     framework="onnx",
-    host_runner="onnxruntime.runner",  # the same ONNX file; what TensorRT makes of it, the goldens check on the board
+    host_runner="onnxruntime.runner",  # runs the same ONNX file; the goldens check on the board what TensorRT makes of it
     layers=LayerReader(
         module="tensorrt.explain",
         float_by_default=("masks",),
@@ -28,7 +28,7 @@ TARGET = Target(
             "activations are fused into their layers by TensorRT itself, when it builds the engine on the board",
         ),
     ),
-    steps="_onnx.quantization_steps",  # what TensorRT 8 rounds by ranges, only it knows
+    steps="_onnx.quantization_steps",  # TensorRT 8 decides itself what to quantise by ranges
     tools=("onnx", "onnxruntime"),
     routes={
         "keras": _route("tensorflow", "from_tensorflow", "tf2onnx"),

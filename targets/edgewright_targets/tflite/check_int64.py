@@ -1,4 +1,4 @@
-"""Finds 64-bit integers that onnx2tf computes in 32 bits. Host side, in the `litert` worker."""
+"""Finds 64-bit integers that onnx2tf narrows to 32 bits. Host side, in the `litert` worker."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 _GREATEST = 2**31 - 1
-_TABLE = "_gather_indices_i32"  # how onnx2tf ends the name of a table's index
+_INDEX_SUFFIX = "_gather_indices_i32"  # suffix of onnx2tf's names for indexes into tables
 
 
 def notes(data: bytes, work: StageContext) -> list[Any]:
-    """A note for each input that is narrowed, but for a table's indexes; a table of so many rows there is not.
+    """A note for each narrowed input, except indexes into tables: no table has that many rows.
 
     Raises:
-        ConversionError: `beyond-32-bits`: a calibration sample of such an input has a number that does not fit.
+        ConversionError: `beyond-32-bits`: a calibration sample of such an input has a value that does not fit.
     """
-    if "onnx2tf" not in work.toolchains:  # a model of another source that narrows them does so by itself
+    if "onnx2tf" not in work.toolchains:  # a model of another source narrows them itself
         return []
     narrowed = {
         operator.inputs[0].name
@@ -28,7 +28,7 @@ def notes(data: bytes, work: StageContext) -> list[Any]:
         if operator.kind == "CAST"
         and operator.inputs[0].type == "INT64"
         and operator.outputs[0].type == "INT32"
-        and not operator.outputs[0].name.endswith(_TABLE)
+        and not operator.outputs[0].name.endswith(_INDEX_SUFFIX)
     }
     places = {at: spec.name for at, spec in enumerate(work.inputs) if spec.name in narrowed}
     if not places:

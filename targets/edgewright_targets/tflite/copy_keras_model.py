@@ -12,12 +12,12 @@ LOOPS = ("While", "StatelessWhile")
 
 
 def unrolled(source: Any) -> Any:
-    """The source, or, where it has loops, a copy of its Keras model with `unroll=True`.
+    """The source, or, if it has loops, a copy of its Keras model with `unroll=True`.
 
-    TensorFlow's calibrator dies of a segmentation fault in a loop.
+    TensorFlow's calibrator crashes with a segmentation fault in a loop.
 
     Raises:
-        ConversionError: `loop-not-calibrated`: it has loops and is no Keras model whose layers can be unrolled.
+        ConversionError: `loop-not-calibrated`: it has loops and is not a Keras model whose layers can be unrolled.
     """
     from edgewright.sdk import Code, ConversionError
 
@@ -34,10 +34,10 @@ def unrolled(source: Any) -> Any:
 
 
 def renamed(source: Any) -> Any:
-    """(a copy whose layers have names that nothing else has, names, outputs), the latter as for `layers.save`.
+    """(a copy whose layers have unambiguous names, names, outputs), the latter two as for `layers.save`.
 
-    In a graph the second of two layers `conv` and `conv_1` can be `conv_1_2` and the first `conv_1`. Without layers of
-    Keras: the source itself, and both empty.
+    In a graph, the second of two layers `conv` and `conv_1` can become `conv_1_2` and the first `conv_1`. A source without Keras
+    layers is returned unchanged, with both empty.
     """
     names: dict[str, str] = {}
 
@@ -59,7 +59,7 @@ def renamed(source: Any) -> Any:
 
 
 def kinds(concrete: ConcreteFunction) -> set[str]:
-    """Names of the operators in a ConcreteFunction, those of its functions too."""
+    """Names of the operators in a ConcreteFunction, including its functions."""
     graph = concrete.graph.as_graph_def()
     inside = {node.op for function in graph.library.function for node in function.node_def}
     return {node.op for node in graph.node} | inside
@@ -70,7 +70,7 @@ def _has_loop(concrete: ConcreteFunction) -> bool:
 
 
 def _copied(source: Any, change: Callable[..., Any]) -> Any:
-    """A source of the same kind over a rebuilt model, each layer's configuration changed; None: no such model."""
+    """A source of the same kind with a rebuilt model, each layer's configuration changed; None if it cannot be rebuilt."""
     import importlib
 
     model: Any = getattr(source.module, "kept", None)
@@ -88,7 +88,7 @@ def _copied(source: Any, change: Callable[..., Any]) -> Any:
         ValueError,
         TypeError,
         NotImplementedError,
-    ):  # of a subclass, or of layers that cannot say how to rebuild them
+    ):  # a subclass, or layers that do not support rebuilding
         return None
 
     def call(*arrays: Any) -> Any:
@@ -98,7 +98,7 @@ def _copied(source: Any, change: Callable[..., Any]) -> Any:
 
 
 def _with_unroll(config: Any) -> Any:
-    """A layer's configuration, nested ones included, with every `unroll` true."""
+    """A layer's configuration, including nested ones, with every `unroll` set to true."""
     if isinstance(config, dict):
         return {key: True if key == "unroll" else _with_unroll(value) for key, value in config.items()}
     return [_with_unroll(item) for item in config] if isinstance(config, list) else config

@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 
 def convert(work: StageContext) -> StageResult:
-    """Copies it and reads what it is."""
+    """Copies the file and describes it."""
     shutil.copyfile(work.path, work.folder / work.entry)
     return described(work, "")

@@ -1,7 +1,8 @@
-"""Copies a PyTorch source into one that litert-torch converts rightly. Host side.
+"""Copies a PyTorch source into one that litert-torch converts correctly. Host side.
 
-Not in float32: LiteRT lacks kernels for all else. Transposed convolutions whose result LiteRT's own operator would begin or
-end elsewhere: litert-torch refuses some of them and converts others wrongly (0.10). In three dimensions it knows none.
+It changes float types other than float32, for which LiteRT lacks kernels, and transposed convolutions that LiteRT's own
+operator would crop differently: litert-torch (0.10) refuses some of them and converts others wrongly. It supports none in
+three dimensions.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ _GROUPED = ("conv3d",)
 
 
 def copied(source: Any, *, again: bool = False) -> tuple[Module, tuple[Tensor, ...], list[str]]:
-    """(a module that computes the same, its example inputs, notes): the source's own where nothing is to be changed.
+    """(a module that computes the same, its example inputs, notes); the source's own module if nothing has to change.
 
     Args:
-        again: the source's own was refused: its code may call what no layer of it shows.
+        again: the source's own module was refused: its code may call operators that no layer shows.
 
     Raises:
         ConversionError: torch.export cannot follow the source's code.
@@ -37,8 +38,8 @@ def copied(source: Any, *, again: bool = False) -> tuple[Module, tuple[Tensor, .
     kinds = float_types.of_torch(source.module, [spec.dtype for spec in source.inputs])
     if not again and not kinds and not any(map(_convolves_back, source.module.modules())):
         return source.module, source.example, []
-    module = copy.deepcopy(source.program.module())  # it holds the source's own tensors
-    module._forward_pre_hooks.clear()  # they, and the guards, want the dtypes of before
+    module = copy.deepcopy(source.program.module())  # it shares the source's own tensors
+    module._forward_pre_hooks.clear()  # hooks and guards require the original dtypes
     notes, example = [], source.example
     graphs = [one for one in module.modules() if isinstance(one, torch.fx.GraphModule)]
     for graph in graphs:
@@ -50,7 +51,7 @@ def copied(source: Any, *, again: bool = False) -> tuple[Module, tuple[Tensor, .
         example = tuple(one.float() if one.is_floating_point() else one for one in example)
         also = f", inputs too: {', '.join(ends)}" if ends else ""
         notes.append(f"{' and '.join(kinds)} became float32 before the conversion{also}")
-    taken = [name for graph in graphs for name in _take_apart(graph)]
+    taken = [name for graph in graphs for name in _replace_convolutions(graph)]
     if taken:
         notes.append(f"taken apart into operators that LiteRT has: {', '.join(taken)}")
     return module, example, notes
@@ -72,7 +73,7 @@ def _without_guards(graph: GraphModule) -> None:
 
 
 def _widen(graph: GraphModule) -> None:
-    """Every type of floats becomes float32, in place."""
+    """Turns every float type into float32, in place."""
     import torch
 
     graph.float()
@@ -88,8 +89,8 @@ def _widen(graph: GraphModule) -> None:
     graph.recompile()
 
 
-def _take_apart(graph: GraphModule) -> list[str]:
-    """Replaces convolutions that LiteRT has no operator for, in place. Returns names of their layers."""
+def _replace_convolutions(graph: GraphModule) -> list[str]:
+    """Replaces convolutions that LiteRT has no operator for, in place. Returns the names of their layers."""
     found = []
     for node in list(graph.graph.nodes):
         kind = str(node.target).split(".")[1] if str(node.target).startswith("aten.") else ""
@@ -103,7 +104,7 @@ def _take_apart(graph: GraphModule) -> list[str]:
             )
             settings = _settings(given, TRANSPOSED[kind])
             if not _plain(given["w"], *settings):
-                node.target = _back
+                node.target = _transposed_convolution
                 node.args = (given["x"], given["w"], given.get("b"), given.get("groups", 1), *settings)
                 found.append(_layer(node))
         elif kind in _GROUPED and len(node.args) > 6 and node.args[6] > 1:
@@ -114,7 +115,7 @@ def _take_apart(graph: GraphModule) -> list[str]:
 
 
 def _settings(given: dict[str, Any], axes: int) -> tuple[list[int], list[int], list[int], list[int]]:
-    """(stride, padding, output_padding, dilation), a number an axis."""
+    """(stride, padding, output_padding, dilation), one number per axis each."""
 
     def each(name: str, usual: int) -> list[int]:
         value = given.get(name, usual)
@@ -125,7 +126,7 @@ def _settings(given: dict[str, Any], axes: int) -> tuple[list[int], list[int], l
 
 
 def _plain(weight: Node, stride: list[int], padding: list[int], more: list[int], dilation: list[int]) -> bool:
-    """Whether litert-torch converts it rightly: no stride, nothing cut off, or as much at both ends as LiteRT cuts itself."""
+    """Whether litert-torch converts it correctly: no stride, no cropping, or the same cropping as LiteRT's own."""
     size = weight.meta["val"].shape[2:]
     if len(size) == 3:
         return False
@@ -136,7 +137,7 @@ def _plain(weight: Node, stride: list[int], padding: list[int], more: list[int],
 
 
 def layers_of(source: Any, kinds: Collection[str]) -> list[str]:
-    """Names of the layers that call one of some operators, such as `conv2d`; none where the source cannot be followed."""
+    """Names of the layers that call one of some operators, such as `conv2d`; none if the source cannot be traced."""
     from edgewright.sdk import ConversionError
 
     try:
@@ -147,13 +148,13 @@ def layers_of(source: Any, kinds: Collection[str]) -> list[str]:
 
 
 def _layer(node: Node) -> str:
-    """The name of the layer, as the module has it."""
+    """The layer's name in the module."""
     stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values() if path]
     name = stack[-1].removeprefix("L['self'].") if stack else ""
     return name.removeprefix("inner.") if name not in ("", "inner") else node.name
 
 
-def _back(
+def _transposed_convolution(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -163,12 +164,12 @@ def _back(
     more: list[int],
     dilation: list[int],
 ) -> Tensor:
-    """A transposed convolution of which nothing is cut off, cut to what is wanted, and the bias."""
+    """A transposed convolution without cropping, cropped afterwards, plus the bias."""
     import torch
 
     kernel = _dilated(weight, dilation)
     if kernel.ndim == 5:
-        full = _back_3d(x, kernel, groups, stride)
+        full = _transposed_convolution_3d(x, kernel, groups, stride)
     else:
         full = (torch.conv_transpose1d, torch.conv_transpose2d)[kernel.ndim - 3](
             x, kernel, None, stride, groups=groups
@@ -183,14 +184,14 @@ def _back(
 
 
 def _dilated(kernel: Tensor, dilation: list[int]) -> Tensor:
-    """The kernel with zeros between its values, in place of a dilation."""
+    """The kernel with zeros between its values, in place of dilation."""
     for axis, step in enumerate(dilation, 2):
         kernel = _spread(kernel, axis, step)
     return kernel
 
 
 def _spread(array: Tensor, axis: int, step: int) -> Tensor:
-    """`step - 1` zeros between the values of an axis; by arrays of four axes, as LiteRT pads no more."""
+    """Inserts `step - 1` zeros between the values along an axis; by arrays of four axes, as LiteRT pads no more."""
     import math
 
     import torch
@@ -204,8 +205,8 @@ def _spread(array: Tensor, axis: int, step: int) -> Tensor:
     return rows.reshape(shape).narrow(axis, 0, shape[axis] - step + 1)
 
 
-def _back_3d(x: Tensor, kernel: Tensor, groups: int, stride: list[int]) -> Tensor:
-    """By a convolution of the input with zeros between its values."""
+def _transposed_convolution_3d(x: Tensor, kernel: Tensor, groups: int, stride: list[int]) -> Tensor:
+    """A 3D transposed convolution as a convolution of the input with zeros between its values."""
     import torch
 
     for axis, step in enumerate(stride, 2):
@@ -228,7 +229,7 @@ def _by_group(
     dilation: int | list[int] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """A convolution a group."""
+    """One convolution per group."""
     import torch
 
     biases = [None] * groups if bias is None else bias.chunk(groups)

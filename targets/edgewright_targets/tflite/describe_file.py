@@ -25,13 +25,13 @@ def described(
     kept_float: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> StageResult:
-    """What the last stage of a route says: names and dtypes as the file has them: in the source's order, which `ends` saw to.
+    """The last stage's result: names and dtypes in the file, in the source's order, which `name_ends` established.
 
     Args:
-        requires: operator -> version that it needs whatever the file says.
+        requires: operator -> version that it needs, whatever the file states.
 
     Raises:
-        ConversionError: `custom-operators`, some are not the runtime's own.
+        ConversionError: `custom-operators`, some operators are not the runtime's own.
     """
     path = work.folder / work.entry
     found = operators(path.read_bytes())
@@ -68,7 +68,7 @@ def versions(found: list[Operator]) -> dict[str, int]:
 
 
 def refuse_custom(found: list[Operator], name: str) -> None:
-    """Raises ConversionError when an operator is not the runtime's own: no board could run the file."""
+    """Raises ConversionError if an operator is not the runtime's own: no board could run the file."""
     from edgewright.sdk import Code, ConversionError
 
     custom = sorted({operator.kind for operator in found if operator.custom})

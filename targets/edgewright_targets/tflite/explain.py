@@ -1,4 +1,4 @@
-"""Operations of a .tflite file, by its schema. Host side, in the `litert` worker."""
+"""Lists the operations of a .tflite file from its schema. Host side, in the `litert` worker."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def of_source(model: Any, path: Path) -> list[dict[str, Any]]:  # noqa: ARG001 -
 
 
 def executed(path: Path) -> None:  # noqa: ARG001 - one signature for all targets
-    """None: the interpreter executes the operators of the file; what a delegate does with them it does not say."""
+    """None: the interpreter executes the file's operators, and does not report what a delegate makes of them."""
     return None
 
 
 def shipped(path: Path) -> list[dict[str, Any]]:
-    """Rows of the file's first graph. `absorbed` is the fused activation function."""
+    """Rows for the file's first subgraph. `absorbed` is the fused activation function."""
     from pathlib import Path
 
     return written(Path(path).read_bytes())
 
 
 def written(data: bytes, ranges: dict[str, dict[str, Array]] | None = None) -> list[dict[str, Any]]:
-    """The rows of `shipped`, of the bytes of a file.
+    """The rows of `shipped`, from the bytes of a file.
 
     Args:
-        ranges: of its activations, as `ranges.ranges` gives them: the rows have widths then.
+        ranges: ranges of its activations, from `activation_ranges.ranges`; they add widths to the rows.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -79,7 +79,7 @@ def written(data: bytes, ranges: dict[str, dict[str, Array]] | None = None) -> l
 
 
 def _largest(item: OperatorT, operator: str, model: ModelT, graph: SubGraphT, types: dict[int, str]) -> float:
-    """The greatest magnitude among the float constants that it reads, of what may be part of a mask."""
+    """The greatest magnitude among the float constants that it reads, for operators that may be part of a mask."""
     import numpy
 
     from edgewright.sdk.graphs import MASKING
@@ -91,7 +91,7 @@ def _largest(item: OperatorT, operator: str, model: ModelT, graph: SubGraphT, ty
 
 
 def _spread(item: OperatorT, operator: str, model: ModelT, graph: SubGraphT, types: dict[int, str]) -> float:
-    """How far the constants lie apart that it scales by or adds; 0 for other operators."""
+    """The spread of the constants that it scales by or adds; 0 for other operators."""
     from edgewright.sdk.graphs import spread
 
     if operator not in ("MUL", "DIV", "ADD", "SUB"):
@@ -111,7 +111,7 @@ def _held(item: OperatorT, model: ModelT, graph: SubGraphT, types: dict[int, str
 
 
 def _width(ends: dict[str, Array]) -> float:
-    """What a scale has to reach over."""
+    """The range that a scale has to cover."""
     return max(float(ends["max"].flat[0]), 0.0) - min(float(ends["min"].flat[0]), 0.0)
 
 
@@ -131,7 +131,7 @@ def _activation(item: OperatorT, activations: dict[int, str]) -> list[str]:
 def _arithmetic(
     item: OperatorT, graph: SubGraphT, makers: dict[int, tuple[str, OperatorT, str]], types: dict[int, str]
 ) -> str:
-    """What an operator with constant weights computes in."""
+    """The arithmetic of an operator with constant weights."""
     if len(item.inputs) < 2 or item.inputs[1] < 0:
         return ""
     data, weight = (_type(int(index), graph, makers, types) for index in item.inputs[:2])
@@ -147,7 +147,7 @@ def _arithmetic(
 def _type(
     index: int, graph: SubGraphT, makers: dict[int, tuple[str, OperatorT, str]], types: dict[int, str]
 ) -> str:
-    """The type of a tensor; of what was dequantised from a constant, the constant's."""
+    """The type of a tensor; if it was dequantised from a constant, the constant's type."""
     _, item, operator = makers.get(index, ("", None, ""))
     if operator == "DEQUANTIZE" and int(item.inputs[0]) not in makers:
         index = int(item.inputs[0])

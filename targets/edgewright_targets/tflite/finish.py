@@ -1,11 +1,11 @@
-"""Turns a float .tflite file into the requested precision, by ai-edge-quantizer."""
+"""Turns a float .tflite file into the requested precision with ai-edge-quantizer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from edgewright_targets._onnx.widen_floats import wide
-from edgewright_targets.tflite import check_int64, graph, name_ends
+from edgewright_targets.tflite import check_int64, graph, name_ends, repeated_outputs
 from edgewright_targets.tflite.describe_file import described, plain_interpreter, refuse_custom
 from edgewright_targets.tflite.exclude_from_quantization import joined
 
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-QUANTISED = "quantised"  # a stage leaves this file beside its own where it has quantised that itself
-FLOATS = "floats.tflite"  # and this one where what 8 bits would destroy may have to stay in floats
-_BEYOND = (  # operator, types of its first inputs, a version above the cap that `target.py` gives to old runtimes
+QUANTISED = "quantised"  # written by a stage next to its output if it has already quantised it
+FLOATS = (
+    "floats.tflite"  # and this file too, if parts may have to stay in floats because 8 bits would ruin them
+)
+_BEYOND = (  # operator, types of its first inputs, a version above the cap in `target.py` for old runtimes
     ("DEQUANTIZE", ("INT4",), 6),
     ("DEQUANTIZE", ("INT2",), 6),
     ("BATCH_MATMUL", ("INT16", "INT8"), 5),
@@ -33,11 +35,11 @@ _METHODS = {"minmax": "min-max", "percentile": "percentile 99.99"}
 
 
 def convert(work: StageContext) -> StageResult:
-    """Quantises what the stage before made, unless it did so itself.
+    """Quantises the previous stage's file, unless that stage did so itself.
 
     Raises:
-        ConversionError: a layer to keep that is not there, nothing that could be quantised, something that is so
-            already, operators that the runtime lacks.
+        ConversionError: a layer to keep does not exist, nothing can be quantised, something is already
+            quantised, or the runtime lacks operators.
     """
     from edgewright_targets.tflite.quantize import needs_floats, quantised
 
@@ -60,7 +62,7 @@ def convert(work: StageContext) -> StageResult:
     data, kept = quantised(data, work, found, [name for one in without for name in one.names])
     refuse_unloadable(data, work)
     made.write_bytes(_named(data, work))
-    # names of a graph are not always the source's
+    # names in a graph may differ from the source's
     notes = [*(f"in floats: {scope}" for scope in kept), *(one.note for one in without), *narrowed]
     return described(
         work, method, kept_float=list(work.keep_float), notes=notes, requires=beyond_versions(data)
@@ -68,16 +70,19 @@ def convert(work: StageContext) -> StageResult:
 
 
 def _floats(work: StageContext, own: bool) -> bytes | None:
-    """The bytes of the model in floats; None where what the stage before quantised can be no worse for it."""
+    """The model's bytes in floats; None if the previous stage quantised it and nothing has to stay in floats."""
     if not own:
-        return graph.widened(work.path.read_bytes())
+        floats = graph.widened(work.path.read_bytes())
+        return repeated_outputs.apart(floats) if work.traits.calibrated else floats
     file = work.path.parent / FLOATS
     data = file.read_bytes() if file.exists() else None
     return data if data is not None and joined(data) else None
 
 
 def _named(data: bytes, work: StageContext) -> bytes:
-    return name_ends.named(data, [spec.name for spec in work.inputs], [spec.name for spec in work.outputs])
+    outputs = [spec.name for spec in work.outputs]
+    whole = repeated_outputs.put_back(data, repeated_outputs.load(work.path.parent), outputs)
+    return name_ends.named(whole, [spec.name for spec in work.inputs], outputs)
 
 
 def _quantised_already(precision: str) -> ConversionError:
@@ -91,10 +96,10 @@ def _quantised_already(precision: str) -> ConversionError:
 
 
 def refuse_unloadable(data: bytes, work: StageContext) -> None:
-    """Raises ConversionError when the runtime does not take what the converter made, or does not run it.
+    """Raises ConversionError if the runtime does not load or run the converter's file.
 
-    Without delegates, as boards may: XNNPACK computes what the runtime's own kernels refuse, such as a Reshape to a shape
-    that does not fit, which they see only when it runs.
+    No delegates are used, as may be the case on boards: XNNPACK accepts what the runtime's own kernels refuse at run time, such
+    as a Reshape to a shape that does not fit.
     """
     from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import telling
@@ -114,7 +119,7 @@ def refuse_unloadable(data: bytes, work: StageContext) -> None:
 
 
 def _run(interpreter: Interpreter, sample: list[Array]) -> None:
-    """On a sample; zeros for an input that is of another type, as quantised ones are."""
+    """Runs one sample; uses zeros for an input of another type, such as a quantised one."""
     import numpy
 
     for detail, array in zip(interpreter.get_input_details(), sample, strict=False):
@@ -127,9 +132,9 @@ def _run(interpreter: Interpreter, sample: list[Array]) -> None:
 
 
 def beyond_versions(data: bytes) -> dict[str, int]:
-    """What the operators need of a runtime beyond the versions that the file names: {operator: version}.
+    """What the operators need from a runtime beyond the versions stated in the file: {operator: version}.
 
-    ai-edge-quantizer leaves the versions as they were. tflite-runtime 2.14 answers wrongly to a SLICE of 16-bit integers
+    ai-edge-quantizer does not update the versions. tflite-runtime 2.14 computes a SLICE of 16-bit integers wrongly
     and refuses the others.
     """
     found: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Converts ONNX to float .tflite, by the toolchain onnx2tf. Inputs keep the source's shapes: NCHW stays NCHW."""
+"""Converts ONNX to float .tflite with the toolchain onnx2tf. Inputs keep the source's shapes: NCHW stays NCHW."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from edgewright_targets._onnx.files import LARGE
 from edgewright_targets._onnx.fold_shapes import folded
+from edgewright_targets._onnx.integer_bounds import refuse_remainders
 from edgewright_targets._onnx.prepare_for_quantization import refuse_classical
 from edgewright_targets._onnx.widen_floats import widened, widened_size
-from edgewright_targets.tflite import layers, name_ends
+from edgewright_targets.tflite import layers, name_ends, repeated_outputs
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -26,23 +27,26 @@ _SECONDS = 3600
 
 
 def convert(work: StageContext) -> StageResult:
-    """The source with its static shapes.
+    """Converts the source with its static shapes.
 
     Raises:
-        ConversionError: the tool refused the model or took too long, or it is larger than a .tflite file can be, or has
-            operators that LiteRT lacks.
+        ConversionError: the tool refused the model or took too long, or the model is larger than a .tflite file can be, or has
+            operators that LiteRT lacks, or whole numbers that onnx2tf computes in too few bits.
     """
     import onnx
 
     if work.source.large or widened_size(work.source.model) > LARGE:
         raise _too_large()
     refuse_classical(work.source.model, "LiteRT")
+    if work.synthetic:  # data show themselves how large the numbers are: see check_int64
+        refuse_remainders(work.source.model, TOOLCHAIN)
     given = work.folder / "source.onnx"
     made = work.folder / "made"
     model, notes = widened(_folded(_raised(work.source.model)), work)
+    model, repeated = repeated_outputs.taken_out(model)
     onnx.save(model, str(given))
     names = [spec.name for spec in work.inputs]
-    # isolated: the tool must not find our own packages, nor what lies in the working folder
+    # isolated: the tool must not import edgewright's own packages or modules in the working folder
     command = [
         str(work.toolchains[TOOLCHAIN]),
         "-I",
@@ -65,14 +69,15 @@ def convert(work: StageContext) -> StageResult:
     file = made / "source_float32.tflite"
     if done.returncode or not file.is_file():
         raise _refused(done)
-    outputs = [spec.name for spec in work.outputs]
+    outputs = [spec.name for spec in work.outputs if spec.name not in repeated]
     (work.folder / work.entry).write_bytes(name_ends.ordered(file.read_bytes(), names, outputs))
+    repeated_outputs.save(work.folder, repeated)
     layers.save(work.folder, _layers(made / "source_tensor_correspondence_report.json"))
     return {"notes": notes}
 
 
 def _raised(model: ModelProto) -> ModelProto:
-    """The model at the opset whose meanings the tool knows: before 13, a Softmax was over all axes from its own on."""
+    """The model at the opset whose semantics the tool implements: before 13, a Softmax was over its axis and all later ones."""
     from onnx import version_converter
 
     opset = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
@@ -84,7 +89,7 @@ def _raised(model: ModelProto) -> ModelProto:
 
 
 def _folded(model: ModelProto) -> ModelProto:
-    """The model with its computed shapes as constants: the tool takes some of those that it computes for another's."""
+    """The model with its computed shapes folded into constants: the tool mixes up some shapes that it computes."""
     try:
         return folded(model)
     except Exception as error:  # noqa: BLE001 - the runtime does not take what was raised; the tool may
@@ -93,9 +98,9 @@ def _folded(model: ModelProto) -> ModelProto:
 
 
 def _hold_shapes(path: Path, outputs: Iterable[TensorSpec]) -> None:
-    """Two Reshapes behind each output that may be a picture: the tool turns its axes round to NHWC else.
+    """Adds two Reshapes behind each output that may be an image: otherwise the tool reorders its axes to NHWC.
 
-    It takes them out again, and leaves a Transpose where one is needed.
+    The tool removes them again, and leaves a Transpose if one is needed.
     """
     import math
 
@@ -108,7 +113,7 @@ def _hold_shapes(path: Path, outputs: Iterable[TensorSpec]) -> None:
     graph = model.graph
     made = {name: node for node in graph.node for name in node.output}
     for name, shape in shapes.items():
-        if name not in made:  # an input that goes through
+        if name not in made:  # an input that is also an output
             continue
         inner, flat = f"{name}/turned", f"{name}/flat"
         for node in graph.node:
@@ -122,7 +127,7 @@ def _hold_shapes(path: Path, outputs: Iterable[TensorSpec]) -> None:
 
 
 def _layers(report: Path) -> dict[str, str]:
-    """{name of a node, or of its output: the tensor that holds it}, as the tool says."""
+    """{name of a node, or of its output: the tensor that holds it}, from the tool's report."""
     names = {}
     for record in json.loads(report.read_text())["records"] if report.is_file() else []:
         tensor = record.get("resolved_tflite_tensor_name")

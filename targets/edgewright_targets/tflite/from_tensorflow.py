@@ -1,7 +1,6 @@
-"""Converts TensorFlow's ConcreteFunction to .tflite, by TensorFlow's own converter.
+"""Converts TensorFlow's ConcreteFunction to .tflite with TensorFlow's own converter.
 
-It quantises to fp16, int8-dynamic, int8 and int16x8 itself; what else is asked for is left to the next stage, which
-then gets floats.
+The converter quantises to fp16, int8-dynamic, int8 and int16x8 itself; for other precisions the next stage gets floats.
 """
 
 from __future__ import annotations
@@ -22,9 +21,12 @@ if TYPE_CHECKING:
     from edgewright.sdk import StageContext, StageResult
 
 
-_UNSTEADY = {"Split", "SplitV"}  # calibrated by TensorFlow, a model with one is now this file, now that
+_NONDETERMINISTIC = {
+    "Split",
+    "SplitV",
+}  # a model with one of these gives varying files when TensorFlow calibrates it
 _JOINS = {"ConcatV2", "Pack"}
-_NAMED = re.compile(r'fused\["(\w+):", "([^"@]+)@')  # operator, and the scope that it is from
+_NAMED = re.compile(r'fused\["(\w+):", "([^"@]+)@')  # operator, and the scope that it comes from
 _LACKING = re.compile(r"(?:TF Select|Flex|Custom) ops: (.+)")
 
 
@@ -40,7 +42,7 @@ def convert(work: StageContext) -> StageResult:
     source = unrolled(work.source) if calibrated else work.source
     own = work.traits.half or work.traits.kind in ("dynamic", "calibrated")
     own = own and work.calibration_method == "minmax" and not work.keep_float
-    if calibrated and kinds(source.concrete) & _UNSTEADY:
+    if calibrated and kinds(source.concrete) & _NONDETERMINISTIC:
         own = False
     if own and calibrated and exclude_from_quantization.masked(source):
         own = False  # TensorFlow's own quantiser leaves no operator in floats
@@ -55,7 +57,7 @@ def convert(work: StageContext) -> StageResult:
             if calibrated and not work.integer_io and kinds(source.concrete) & _JOINS:
                 (work.folder / FLOATS).write_bytes(_converted(source, None))
         except ConversionError as error:
-            if not _sixteen(work) or error.code == Code.CUSTOM_OPERATORS:
+            if not _has_16_bit_activations(work) or error.code == Code.CUSTOM_OPERATORS:
                 raise
             # some operators have no 16-bit form here; the next stage leaves them in floats
             data = _converted(source, None)
@@ -65,20 +67,20 @@ def convert(work: StageContext) -> StageResult:
     return {"notes": notes}
 
 
-def _sixteen(work: StageContext) -> bool:
-    """Whether activations are integers of 16 bits."""
+def _has_16_bit_activations(work: StageContext) -> bool:
+    """Whether activations are 16-bit integers."""
     return work.traits.calibrated and work.traits.activation_bits == 16
 
 
-def _ask_for(converter: TFLiteConverterV2, work: StageContext, tf: ModuleType) -> None:
-    """Tells the converter how to quantise."""
+def _configure(converter: TFLiteConverterV2, work: StageContext, tf: ModuleType) -> None:
+    """Configures the converter's quantisation."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    # else dense layers get an operator version that tflite-runtime 2.14 refuses
+    # otherwise dense layers get an operator version that tflite-runtime 2.14 refuses
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if work.traits.half:
         converter.target_spec.supported_types = [tf.float16]
     if work.traits.kind == "calibrated":
-        sixteen = _sixteen(work)
+        sixteen = _has_16_bit_activations(work)
         sets = tf.lite.OpsSet
         kernels = (
             sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
@@ -94,16 +96,16 @@ def _ask_for(converter: TFLiteConverterV2, work: StageContext, tf: ModuleType) -
 
 
 def _converted(source: Any, work: StageContext | None) -> bytes:
-    """The bytes; floats where `work` is None."""
+    """The converted bytes; in floats if `work` is None."""
     import tensorflow as tf
 
     from edgewright.sdk import Code, ConversionError
     from edgewright.sdk.failures import telling
 
-    # one argument: a second one (a Keras 3 model) silently yields a file without weights
+    # one argument: with a second one (a Keras 3 model), the file silently lacks its weights
     converter = tf.lite.TFLiteConverter.from_concrete_functions([source.concrete])
     if work is not None:
-        _ask_for(converter, work, tf)
+        _configure(converter, work, tf)
     try:
         return bytes(converter.convert())
     except Exception as error:

@@ -10,5 +10,5 @@ if TYPE_CHECKING:
 
 
 def convert(work: StageContext) -> None:
-    """Copies it."""
+    """Copies the source."""
     shutil.copyfile(work.path, work.folder / work.entry)

@@ -1,5 +1,5 @@
-"""PyTorch -> float .tflite, by litert-torch. Inputs keep the source's shapes (NCHW stays NCHW) and dtypes, but for the
-width of floats.
+"""Converts PyTorch to float .tflite with litert-torch. Inputs keep the source's shapes (NCHW stays NCHW) and dtypes, except
+the width of floats.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _LACKING = re.compile(
     r"Lowering not found: aten\.(\w+)|failed to legalize operation '([\w.]+)'|error: '?(tf\.\w+)"
 )
 _CONVOLUTIONS = ("conv1d", "conv2d", "conv3d", *copy_torch_model.TRANSPOSED)
-_NAMED = 3  # layers in an error
+_NAMED = 3  # layers named in an error
 
 
 def convert(work: StageContext) -> StageResult:
-    """The source's module with its example inputs.
+    """Converts the source's module with its example inputs.
 
     Raises:
-        ConversionError: litert-torch does not convert it.
+        ConversionError: litert-torch cannot convert it.
     """
     module, example, notes = copy_torch_model.copied(work.source)
     try:
@@ -61,7 +61,7 @@ def _refused(error: Exception, source: Any) -> ConversionError:
     said = f"it has no way to convert {operator}" if operator else lines[0][:240].rstrip(".")
     named = (
         found is not None and found[1] is not None
-    )  # by PyTorch's own name: the caller adds the layer and the line
+    )  # with PyTorch's own name: the caller adds the layer and the line
     wanted = _CONVOLUTIONS if "convolution" in operator else (operator,)
     layers = [] if named else copy_torch_model.layers_of(source, wanted)
     more = f" and {len(layers) - _NAMED} more" if len(layers) > _NAMED else ""

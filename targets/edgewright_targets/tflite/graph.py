@@ -1,4 +1,4 @@
-"""Reads the operators of a .tflite file and their tensors. Host side."""
+"""Reads the operators and tensors of a .tflite file. Host side."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Tensor = namedtuple("Tensor", "name type constant scales")
 # kind: the schema's name, or the name of a custom operator
 Operator = namedtuple("Operator", "kind version custom inputs outputs")
 
-_LARGEST = 2_000_000_000  # what a flatbuffer can hold, nearly
+_LARGEST = 2_000_000_000  # about the most that a flatbuffer can hold, bytes
 INTEGERS = ("INT8", "UINT8", "INT16", "INT4", "INT2")
 _BROADCAST = {"PADV2": (2,), "SELECT_V2": (1, 2), "MAXIMUM": (0, 1)}  # inputs that take the output's scale
-_LOWEST = -1e38  # this and less stand for minus infinity
+_LOWEST = -1e38  # values up to this stand for minus infinity
 
 
 def opened(data: bytes) -> ModelT:
-    """The schema's ModelT of the bytes, with all values in its buffers: a writer may have put them behind the model."""
+    """The schema's ModelT from the bytes, with all values in its buffers: a writer may have stored them after the model."""
     import numpy
     from ai_edge_litert import schema_py_generated as schema
 
@@ -37,7 +37,7 @@ def opened(data: bytes) -> ModelT:
 
 
 def inlined(data: bytes) -> bytes:
-    """The bytes with all values in the model, where it is small enough for it: tflite-runtime 2.13 finds no others."""
+    """The bytes with all values inside the model, if it is small enough: tflite-runtime 2.13 does not find others."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAsModel(data, 0)
@@ -46,7 +46,7 @@ def inlined(data: bytes) -> bytes:
 
 
 def operators(data: bytes) -> list[Operator]:
-    """The Operators in the bytes of a .tflite file, those of every subgraph."""
+    """The Operators in the bytes of a .tflite file, in all of its subgraphs."""
     from ai_edge_litert import schema_py_generated as schema
 
     kinds = _names(schema.BuiltinOperator)
@@ -71,7 +71,7 @@ def operators(data: bytes) -> list[Operator]:
 
 
 def constants(data: bytes) -> set[int]:
-    """Indexes of the first subgraph's tensors whose values are in the file."""
+    """Indexes of the first subgraph's tensors whose values are stored in the file."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAsModel(data, 0)
@@ -85,7 +85,7 @@ def constants(data: bytes) -> set[int]:
 
 
 def lowest_fills(data: bytes) -> dict[str, str]:
-    """{output: input}, names, of the first subgraph's PADV2s that fill with what no maximum takes: the least float."""
+    """{output: input}, by name, of the first subgraph's PADV2s that fill with the lowest float, which is never the maximum."""
     import numpy
     from ai_edge_litert import schema_py_generated as schema
 
@@ -99,7 +99,7 @@ def lowest_fills(data: bytes) -> dict[str, str]:
         values = model.buffers[fill.buffer].data
         if (
             fill.type != schema.TensorType.FLOAT32 or values is None or not len(values)
-        ):  # of other types, or computed
+        ):  # another type, or computed
             continue
         if numpy.asarray(values, numpy.uint8).view("<f4").max() <= _LOWEST:
             made = graph.tensors[operator.outputs[0]]
@@ -119,7 +119,7 @@ def output_names(data: bytes) -> list[str]:
 
 
 def quantised(data: bytes) -> bool:
-    """Whether some tensor holds small integers with a scale, or weights in halves."""
+    """Whether some tensor holds small integers with a scale, or half-precision weights."""
     return any(
         (tensor.type in INTEGERS and tensor.scales) or (tensor.type == "FLOAT16" and tensor.constant)
         for operator in operators(data)
@@ -128,7 +128,7 @@ def quantised(data: bytes) -> bool:
 
 
 def widened(data: bytes) -> bytes:
-    """The bytes with weights in floats that were halves with a DEQUANTIZE behind them: else nothing quantises those."""
+    """The bytes with half-precision weights, followed by a DEQUANTIZE, turned into floats: otherwise nothing quantises them."""
     import numpy
     from ai_edge_litert import schema_py_generated as schema
 
@@ -153,7 +153,7 @@ def widened(data: bytes) -> bytes:
 
 
 def drop_unused(model: ModelT) -> None:
-    """Empties the buffers that no tensor in use has any more."""
+    """Empties the buffers that no tensor uses any more."""
     used = {
         graph.tensors[at].buffer
         for graph in model.subgraphs
@@ -169,7 +169,7 @@ def drop_unused(model: ModelT) -> None:
 
 
 def with_signature(data: bytes) -> bytes:
-    """The bytes with a signature, `serving_default`, where the file has none: ai-edge-quantizer fails without."""
+    """The bytes with a signature, `serving_default`, added if the file has none: ai-edge-quantizer fails without one."""
     from ai_edge_litert import schema_py_generated as schema
 
     if schema.Model.GetRootAsModel(data, 0).SignatureDefsLength():
@@ -184,9 +184,9 @@ def with_signature(data: bytes) -> bytes:
 
 
 def with_ranks(data: bytes) -> bytes:
-    """The bytes with constants of as many axes as the output whose scale they take: ai-edge-quantizer fails without.
+    """The bytes with constants extended to as many axes as the output whose scale they take: ai-edge-quantizer fails otherwise.
 
-    A converter gives them fewer, such as the value that fills a padding; leading axes of 1 change no answer.
+    Converters give them fewer axes, as for the fill value of a padding; leading axes of 1 change no result.
     """
     import copy
 
@@ -210,7 +210,7 @@ def with_ranks(data: bytes) -> bytes:
                 constant = model.buffers[tensor.buffer].data is not None
                 if not constant or tensor.type != schema.TensorType.FLOAT32 or len(shape) >= rank:
                     continue
-                if uses.count(tensor.buffer) > 1:  # each has its own scale, and so its own values
+                if uses.count(tensor.buffer) > 1:  # each use has its own scale, and so needs its own values
                     tensor = copy.copy(tensor)
                     tensor.name = (tensor.name or b"") + f"/{number}".encode()
                     model.buffers.append(copy.copy(model.buffers[tensor.buffer]))
@@ -226,7 +226,7 @@ def _shape(tensor: TensorT) -> list[int]:
 
 
 def packed(model: ModelT, size: int) -> bytes:
-    """The bytes of a schema's ModelT. `size`: about how many."""
+    """The bytes of a schema's ModelT. `size`: their approximate number."""
     import flatbuffers
 
     builder = flatbuffers.Builder(size + 1024)

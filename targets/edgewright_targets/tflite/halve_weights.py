@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ai_edge_litert.schema_py_generated import ModelT, OperatorT
 
 
-_LEAST = {  # operator -> its constants of so many values at least are made halves
+_MIN_VALUES = {  # operator -> least number of values of constants that become halves
     "BATCH_MATMUL": 1,
     "GATHER": 1,
     "CONV_3D": 1,
@@ -25,9 +25,9 @@ _DEQUANTIZE_VERSION = 3
 
 
 def halved(data: bytes) -> bytes:
-    """The bytes with such constants as halves and a DEQUANTIZE behind each, which a runtime computes once.
+    """The bytes with such constants as halves, each followed by a DEQUANTIZE, which a runtime computes once.
 
-    In the first subgraph alone: inside a loop they would be computed each time. Values beyond what halves hold stay.
+    Only the first subgraph changes: inside a loop they would be computed each time. Constants beyond the range of halves stay.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -36,9 +36,9 @@ def halved(data: bytes) -> bytes:
     kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     codes = [kinds[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
     wanted = {
-        int(at): _LEAST[codes[operator.opcodeIndex]]
+        int(at): _MIN_VALUES[codes[operator.opcodeIndex]]
         for operator in graph.operators
-        if codes[operator.opcodeIndex] in _LEAST
+        if codes[operator.opcodeIndex] in _MIN_VALUES
         for at in operator.inputs
         if at >= 0
     }
@@ -63,7 +63,7 @@ def _fits(schema: Any, model: ModelT, at: int, least: int) -> bool:
 
 
 def _widening(schema: Any, model: ModelT, at: int) -> OperatorT:
-    """The DEQUANTIZE that makes a tensor of a new one, which holds its values as halves."""
+    """Adds a half-precision tensor with the values of a tensor; returns the DEQUANTIZE from the new one to the old one."""
     import copy
 
     import numpy
@@ -74,7 +74,7 @@ def _widening(schema: Any, model: ModelT, at: int) -> OperatorT:
     half.name, half.type = (tensor.name or b"") + b"_half", schema.TensorType.FLOAT16
     values = numpy.asarray(model.buffers[tensor.buffer].data, numpy.uint8).view("<f4")
     buffer.data = values.astype("<f2").view(numpy.uint8)
-    half.buffer, tensor.buffer = len(model.buffers), 0  # the first buffer is empty, by the format's rule
+    half.buffer, tensor.buffer = len(model.buffers), 0  # the format requires that the first buffer is empty
     model.buffers.append(buffer)
     tensors.append(half)
     operator = schema.OperatorT()

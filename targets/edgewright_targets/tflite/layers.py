@@ -1,6 +1,7 @@
 """Maps the operators of a .tflite file to layers of the source. Host side.
 
-A stage that knows it writes it beside its file, for the stage that quantises; else names are looked for in the file.
+A stage that knows the mapping writes it next to its file, for the stage that quantises; otherwise names are looked up in the
+file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _MOVES = ("TRANSPOSE", "RESHAPE", "SQUEEZE")  # converters add these behind an o
 
 
 def save(folder: Path, names: dict[str, str], outputs: dict[str, int] | None = None) -> None:
-    """Writes what a stage knows.
+    """Writes the mapping that a stage knows.
 
     Args:
         names: {a layer's name in the source: its name in the file}.
@@ -31,18 +32,18 @@ def save(folder: Path, names: dict[str, str], outputs: dict[str, int] | None = N
 
 
 def load(folder: Path) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """What `save` wrote: (names, outputs), both empty when it did not."""
+    """Reads what `save` wrote: (names, outputs); both empty if it wrote nothing."""
     path = folder / _FILE
     return json.loads(path.read_text()) if path.is_file() else ({}, {})
 
 
 def matches(data: bytes, wanted: tuple[str, ...], folder: Path) -> list[str]:
-    """Names of the operators, those of their first outputs, that the layers mean.
+    """Names of the operators (their first outputs) that the layers refer to.
 
     Args:
         data: the bytes of the file.
         wanted: names of the source's layers, or of tensors in the file, or parts of these between `/`, `;` and `:`.
-        folder: where `save` wrote, or did not.
+        folder: the folder that `save` may have written to.
 
     Raises:
         UsageError: `no-such-layer`; the hint names the nearest.
@@ -58,19 +59,19 @@ def matches(data: bytes, wanted: tuple[str, ...], folder: Path) -> list[str]:
     for name in wanted:
         meant = re.compile(re.escape(names.get(name, name)) + (r"(_\d+)?" if name in names else ""))
         hits = [scope for scope in makers if any(meant.fullmatch(part) for part in parts[scope])]
-        if not hits and name in outputs:  # a converter gives the last operator the name of the output
+        if not hits and name in outputs:  # a converter names the last operator after the output
             hits = [last[outputs[name]]]
         if not hits:
             raise no_such_layer(
                 name, names or {part for several in parts.values() for part in several if part}
             )
         for scope in hits:
-            found += [one for one in _behind(scope, makers) if one not in found]
+            found += [one for one in _moved_operators(scope, makers) if one not in found]
     return found
 
 
-def _behind(scope: str, makers: dict[str, Operator]) -> list[str]:
-    """The operator, and what it moves around where it does nothing else."""
+def _moved_operators(scope: str, makers: dict[str, Operator]) -> list[str]:
+    """The operator, and those before it if it only moves their result."""
     chain = [scope]
     while makers[chain[-1]].kind in _MOVES:
         before = makers[chain[-1]].inputs[0].name

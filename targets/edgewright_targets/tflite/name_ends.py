@@ -1,4 +1,4 @@
-"""Names the inputs and outputs of a .tflite file: tensors and its one signature. Host side."""
+"""Names the inputs and outputs of a .tflite file: its tensors, and its single signature. Host side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIGNATURE = "serving_default"
 
 
 def ordered(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
-    """The bytes with the first subgraph's inputs and outputs in the order of their names, where those are all there."""
+    """The bytes with the first subgraph's inputs and outputs in the order of the names, if all names exist."""
     from edgewright.sdk import tflite
 
     schema, model = tflite.read(data)
@@ -32,10 +32,10 @@ def ordered(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
 
 
 def named(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
-    """The bytes with these names for the first subgraph's inputs and outputs, which stay in their order.
+    """The bytes with these names for the first subgraph's inputs and outputs, in their order.
 
-    The signature has the same names, so that an application can go by them (`get_signature_runner`). As it is where its
-    weights lie outside of the flatbuffer, or where the tensors are not as many as the names.
+    The signature gets the same names, so that applications can use them (`get_signature_runner`). The bytes do not change if
+    weights are stored outside of the flatbuffer, or if the number of tensors differs from that of the names.
     """
     from edgewright.sdk import tflite
 
@@ -54,7 +54,7 @@ def named(data: bytes, inputs: list[str], outputs: list[str]) -> bytes:
 
 
 def _by_name(graph: SubGraphT, indexes: Array, names: list[str]) -> Array:
-    """Indexes of the tensors in the order of the names; as they are where others are there."""
+    """Indexes of the tensors in the order of the names; unchanged if other names are there."""
     import numpy
 
     there = {_text(graph.tensors[at]): int(at) for at in indexes}
@@ -63,7 +63,7 @@ def _by_name(graph: SubGraphT, indexes: Array, names: list[str]) -> Array:
 
 
 def _free(graph: SubGraphT, names: set[str]) -> None:
-    """Takes the names from the tensors that are neither inputs nor outputs."""
+    """Renames tensors that are neither inputs nor outputs but have one of the names."""
     ends = {int(at) for at in (*graph.inputs, *graph.outputs)}
     for at, tensor in enumerate(graph.tensors):
         if at not in ends and _text(tensor) in names:
@@ -71,7 +71,7 @@ def _free(graph: SubGraphT, names: set[str]) -> None:
 
 
 def _map(schema: Any, graph: SubGraphT, indexes: Array, names: list[str]) -> list[TensorMapT]:
-    """The signature's entries; the tensors get their names."""
+    """The signature's entries; also renames the tensors."""
     found = []
     for at, name in zip(indexes, names, strict=True):
         entry = schema.TensorMapT()

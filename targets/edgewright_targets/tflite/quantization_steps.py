@@ -1,4 +1,4 @@
-"""Reads how finely the outputs of a .tflite file are rounded. Host side, in the `litert` worker."""
+"""Reads how finely the outputs of a .tflite file are quantised. Host side, in the `litert` worker."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SAME = (
     "EXPAND_DIMS",
     "RELU",
     "RELU6",
-)  # but for the shape and what is cut off
+)  # operators that keep values, apart from their shape and clipping
 _AFFINE = ("MUL", "DIV", "ADD", "SUB")
 _NUMBERS = {0: "<f4", 7: "<i2", 9: "i1"}
-_INDEXES = {2: "<i4", 4: "<i8"}  # of the schema's TensorType
+_INDEXES = {2: "<i4", 4: "<i8"}  # by the schema's TensorType
 
 
 def tails(path: Path, outputs: list[str]) -> list[Tail | None]:
@@ -66,7 +66,7 @@ def read(data: bytes) -> tuple[Graph, dict[str, str]]:
 
 
 def _names(graph: SubGraphT) -> list[str]:
-    """Names of the tensors, of equal ones all but the first with their number."""
+    """Unique names of the tensors: among equal names, all but the first get their index appended."""
     found = []
     for at, tensor in enumerate(graph.tensors):
         name = _text(tensor)
@@ -83,7 +83,7 @@ def _shape(tensor: TensorT) -> list[int]:
 
 
 def _step(tensor: TensorT) -> float:
-    """Zero for floats, and for weights with a scale a channel."""
+    """The distance of two neighbouring values; zero for floats, and for weights with a scale per channel."""
     scales = tensor.quantization.scale if tensor.quantization is not None else None
     return float(scales[0]) if scales is not None and len(scales) == 1 else 0.0
 
@@ -91,7 +91,7 @@ def _step(tensor: TensorT) -> float:
 def _move(
     kind: str, operator: OperatorT, graph: SubGraphT, names: list[str], held: list[Array | None]
 ) -> Move | None:
-    """The operator as a `compile.graph.output_tails.Move`; None where it computes something, or moves by what is computed."""
+    """The operator as a `compile.graph.output_tails.Move`; None if it computes something, or if it moves by a computed amount."""
     import numpy
 
     from edgewright.sdk.graphs import Move
@@ -133,7 +133,7 @@ def _move(
 
 
 def _real(tensor: TensorT, held: Array | None) -> Array | None:
-    """The values of a constant, rounded or not; None for what is computed."""
+    """The values of a constant, quantised or not; None for computed tensors."""
     import numpy
 
     kind = _NUMBERS.get(tensor.type)
@@ -151,7 +151,7 @@ def _plain(options: StridedSliceOptionsT) -> bool:
 
 
 def _strided(array: Array, fixed: Callable[..., Any], options: StridedSliceOptionsT) -> Array:
-    """NumPy's own slices; an axis that shrinks is one index long."""
+    """NumPy's slicing; an axis that is dropped has one index."""
     begin, end, stride = fixed(1), fixed(2), fixed(3)
     cut = []
     for axis in range(len(begin)):

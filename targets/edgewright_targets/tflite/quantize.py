@@ -1,4 +1,4 @@
-"""ai-edge-quantizer's recipes for our precisions. Host side; imports no TensorFlow."""
+"""The recipes of ai-edge-quantizer for edgewright's precisions. Host side; does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from edgewright_targets.tflite import graph, layers
+from edgewright_targets.tflite import graph, layers, repeated_outputs
 from edgewright_targets.tflite.activation_ranges import ranges
 from edgewright_targets.tflite.exclude_from_quantization import spared
 from edgewright_targets.tflite.halve_weights import halved
@@ -23,30 +23,32 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-# per channel, but for these: tflite-runtime 2.14 answers wrongly where their weights have a scale a channel and their
-# activations are floats, and no runtime takes it for a BATCH_MATMUL of integers
+# per channel, except for these: tflite-runtime 2.14 computes wrong results if their weights have per-channel scales and their
+# activations are floats, and no runtime accepts that for an integer BATCH_MATMUL
 _ONE_SCALE = ("FULLY_CONNECTED", "BATCH_MATMUL", "EMBEDDING_LOOKUP")
 
 
 def needs_floats(data: bytes, work: StageContext) -> tuple[dict[str, dict[str, Array]] | None, list[Spared]]:
-    """(ranges of the activations of a float file, what of it has to stay in floats), of one that is not calibrated: neither."""
+    """(ranges of a float file's activations, operators that have to stay in floats); (None, []) if the precision is not calibrated."""
     if not work.traits.calibrated:
         return None, []
     found = ranges(
         data, lambda: (list(map(wide, sample)) for sample in work.samples()), work.calibration_method
     )
-    names = None if work.integer_io else [spec.name for spec in work.outputs]
+    repeated = repeated_outputs.load(work.path.parent)
+    there = [spec.name for spec in work.outputs if spec.name not in repeated]
+    names = None if work.integer_io else there
     return found, spared(data, found, names)
 
 
 def quantised(
     data: bytes, work: StageContext, calibration: dict[str, dict[str, Array]] | None, without: list[str]
 ) -> tuple[bytes, list[str]]:
-    """(the bytes in the Work's precision, the operators that were kept in floats on the user's request).
+    """(the bytes in the requested precision, the operators that were kept in floats on the user's request).
 
     Args:
-        calibration: ranges of the activations, where the precision has any.
-        without: names of operators to leave in floats besides.
+        calibration: ranges of the activations, if the precision needs them.
+        without: names of other operators to leave in floats.
 
     Raises:
         UsageError: `no-such-layer`.
@@ -63,7 +65,7 @@ def quantised(
     if work.traits.calibrated:
         _leave_packed_constants(tool, data)
     for name in dict.fromkeys((*kept, *without)):
-        _leave(tool, f"^{re.escape(name)};?$")  # scopes of operators are their outputs' names
+        _leave(tool, f"^{re.escape(name)};?$")  # an operator's scope is the names of its outputs
     made = bytes(_run(tool, calibration if tool.need_calibration else None, data))
     made = graph.inlined(halved(made) if work.traits.half else made)
     if not graph.quantised(made):
@@ -79,7 +81,7 @@ def quantised(
 
 
 def add_recipe(tool: Quantizer, work: StageContext) -> None:
-    """The rules of one precision; later ones win."""
+    """Adds the rules of one precision; later rules win."""
     from ai_edge_quantizer import qtyping
 
     names = qtyping.TFLOperationName
@@ -102,7 +104,7 @@ def add_recipe(tool: Quantizer, work: StageContext) -> None:
 
 
 def check_kept(data: bytes, kept: list[str]) -> None:
-    """Raises ConversionError when an operator that was to stay in floats has integers among its tensors, or is gone."""
+    """Raises ConversionError if an operator that should stay in floats has integer tensors, or is gone."""
     from edgewright.sdk import Code, ConversionError
 
     found = graph.operators(data)
@@ -134,7 +136,7 @@ def _run(tool: Quantizer, calibration: dict[str, dict[str, Array]] | None, data:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an interpreter that it opens in between
+            warnings.simplefilter("ignore")  # from an interpreter that it opens
             return bytearray(tool.quantize(calibration, enable_progress_report=False).quantized_model)
     except ValueError as error:
         loops = {operator.kind for operator in graph.operators(data)} & {"WHILE", "IF", "CALL_ONCE"}
@@ -152,7 +154,7 @@ def _run(tool: Quantizer, calibration: dict[str, dict[str, Array]] | None, data:
 
 
 def _leave_packed_constants(tool: Quantizer, data: bytes) -> None:
-    """Where one of the parts is a constant, the quantiser writes scales of another rank than the constant has."""
+    """Leaves PACKs with a constant part in floats: the quantiser writes scales of another rank than the constant's."""
     from ai_edge_quantizer import qtyping
 
     for operator in graph.operators(data):
@@ -162,7 +164,7 @@ def _leave_packed_constants(tool: Quantizer, data: bytes) -> None:
 
 
 def _leave(tool: Quantizer, scope: str, kinds: tuple[TFLOperationName, ...] | None = None) -> None:
-    """No quantisation for the operators whose scope matches."""
+    """Excludes the operators whose scope matches from quantisation."""
     from ai_edge_quantizer import qtyping
 
     for kind in kinds or (qtyping.TFLOperationName.ALL_SUPPORTED,):

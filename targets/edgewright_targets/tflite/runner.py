@@ -1,4 +1,4 @@
-"""Runs a .tflite artifact on a board. Python 3.6, standard library alone until `load`.
+"""Runs a .tflite artifact on a board. Python 3.6, standard library only until `load`.
 
 The interpreter is ai-edge-litert's, else tflite-runtime's, else TensorFlow's own.
 """
@@ -19,7 +19,7 @@ def _interpreter() -> "tuple[str, str, shapes.Native]":
     """(distribution, version, Interpreter class) of the first package that imports.
 
     Raises:
-        ImportError: none does; the message holds every reason.
+        ImportError: none does; the message lists every reason.
     """
     import importlib
 
@@ -41,7 +41,7 @@ def import_runtime() -> "str":
 
 
 def accelerators() -> "list[str]":
-    """Names usable now. The wheels of this runtime hold the CPU kernels alone."""
+    """Names of accelerators that are usable now. The wheels of this runtime only contain CPU kernels."""
     return ["cpu"]
 
 
@@ -69,7 +69,7 @@ def load(folder: "str", manifest: "shapes.Manifest", options: "shapes.Options") 
 
 
 class Session:
-    """One loaded model. `accelerator` is what really runs."""
+    """One loaded model. `accelerator` is the one that is really used."""
 
     def __init__(self, interpreter: "shapes.Native", manifest: "shapes.Manifest") -> "None":
         self.accelerator = "cpu"
@@ -84,7 +84,7 @@ class Session:
         self._indexes = [detail["index"] for detail in self._inputs]
 
     def feed(self, tensors: "shapes.Sequence[bytes]") -> "list[shapes.Native]":
-        """Bytes of each input, in the manifest's order -> the native feed."""
+        """Converts bytes of each input, in the manifest's order, to the native feed."""
         import numpy
 
         return [
@@ -93,7 +93,7 @@ class Session:
         ]
 
     def infer(self, feed: "list[shapes.Native]") -> "list[shapes.Native]":
-        """One inference: inputs in, every output out."""
+        """Runs one inference: inputs in, every output out."""
         interpreter = self._interpreter
         for index, array in zip(self._indexes, feed):
             interpreter.set_tensor(index, array)
@@ -101,7 +101,7 @@ class Session:
         return [interpreter.get_tensor(detail["index"]) for detail in self._outputs]
 
     def read(self, outputs: "list[shapes.Native]") -> "list[bytes]":
-        """Native outputs -> bytes of each, in the manifest's order and dtype."""
+        """Converts native outputs to bytes of each output, in the manifest's order and dtype."""
         return [output.tobytes() for output in outputs]
 
     def close(self) -> "None":
@@ -110,7 +110,7 @@ class Session:
 
 
 def _matched(details: "shapes.Details", specs: "list[shapes.Spec]", kind: "str") -> "shapes.Details":
-    """The interpreter's tensors in the manifest's order: by name, else by position where no name in the file is known."""
+    """The interpreter's tensors in the manifest's order: by name, or by position if no name in the file is known."""
     by_name = {detail["name"]: detail for detail in details}
     missing = [spec["tensor"] for spec in specs if spec.get("tensor") and spec["tensor"] not in by_name]
     if missing:

@@ -1,8 +1,8 @@
-"""The target `tflite`: its record alone. `edgewright.sdk.Target` says what its fields are."""
+"""The record of the target `tflite`. `edgewright.sdk.Target` documents its fields."""
 
 from edgewright.sdk import LayerReader, Route, RuntimeRow, SystemRuntime, Target
 
-# operator versions; of all but the first two, files name older ones than they need: see `finish.beyond_versions`
+# operator versions; for all but the first two, files state older versions than they need: see `finish.beyond_versions`
 _OLD = {
     "CONV_2D": 7,
     "FULLY_CONNECTED": 11,
@@ -15,7 +15,7 @@ _OLD = {
 
 
 def _route(worker: str, module: str, *tools: str, toolchains: tuple[str, ...] = ()) -> Route:
-    """By floats, which the last stage quantises where the first has not done so."""
+    """A route through floats, which the last stage quantises unless the first one has done so."""
     stages = ((worker, f"tflite.{module}"), ("litert", "tflite.finish"))
     return Route(stages=stages, tools=("ai-edge-quantizer", *tools), toolchains=toolchains)
 
@@ -32,7 +32,7 @@ def _litert(version: str, python: str) -> RuntimeRow:
 
 
 def _older(version: str, python: str, arch: str, glibc: str) -> RuntimeRow:
-    """No index holds numpy for 32-bit Arm: the board's own has to be there."""
+    """A row for older Pythons. No index has numpy for 32-bit Arm, so the board's own is required."""
     numpy = ("numpy>=1.19.2,<2",)
     return RuntimeRow(
         distribution="tflite-runtime",
@@ -56,7 +56,7 @@ TARGET = Target(
     framework="litert",
     layers=LayerReader(
         module="tflite.explain",
-        named_by_source=("keras", "h5"),  # by the names that layers have there, not in the fp32 file
+        named_by_source=("keras", "h5"),  # by the layers' names in the source, not in the fp32 file
         float_by_default=("masks",),
     ),
     steps="tflite.quantization_steps",
@@ -78,7 +78,7 @@ TARGET = Target(
     runtimes=(
         _litert("2.3.0", "3.10-3.14"),
         _litert("2.1.0", "3.9-3.9"),
-        # the wheels of 2.14.0 for Arm want glibc 2.34, whatever their metadata says about Python
+        # the 2.14.0 wheels for Arm need glibc 2.34, whatever their metadata say about Python
         _older("2.14.0", "3.8-3.11", "x86_64", "2.17"),
         _older("2.14.0", "3.8-3.11", "aarch64", "2.34"),
         _older("2.14.0", "3.9-3.11", "armv7l", "2.34"),

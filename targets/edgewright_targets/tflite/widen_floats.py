@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-_BITS = "Bitcast"  # it reads the bits of a float as they are
+_BITS = "Bitcast"  # it reinterprets the bits of a float
 
 
 def widened(source: Any, path: Path) -> tuple[Any, list[str]]:
-    """(the source, or a copy of it whose graph has no other floats than float32, notes).
+    """(the source, or a copy of it with float32 as its only float type; notes).
 
-    Inputs and outputs become float32 as well. Sums that the converter fails at are written another way.
+    Inputs and outputs become float32 as well. Sums that the converter fails on are rewritten.
 
     Args:
-        path: the source's, for errors.
+        path: the source's path, for errors.
     """
     import msgspec
 
@@ -52,7 +52,7 @@ def widened(source: Any, path: Path) -> tuple[Any, list[str]]:
 
 
 def _frozen(source: Any) -> tuple[GraphDef, list[str], list[str]]:
-    """(a GraphDef of the source, its variables constants, names of its input tensors, of its output tensors)."""
+    """(a GraphDef of the source with variables as constants, names of its input tensors, names of its output tensors)."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     if source.loops is not None:
@@ -66,9 +66,9 @@ def _frozen(source: Any) -> tuple[GraphDef, list[str], list[str]]:
 
 
 def _turned_biases(graph: FuncGraph) -> dict[str, int]:
-    """{name of a BiasAdd along the second axis of two or more: how many axes there are}.
+    """{name of a BiasAdd along the second of two or more axes: number of axes}.
 
-    Keras makes it of any sum with an array of one value a row, and LiteRT's converter fails unless there are four axes.
+    Keras makes one from any sum with an array of one value per row, and LiteRT's converter fails unless there are four axes.
     """
     found = {}
     for operation in graph.get_operations():
@@ -80,7 +80,7 @@ def _turned_biases(graph: FuncGraph) -> dict[str, int]:
 
 
 def _add_instead(graph_def: GraphDef, biases: dict[str, int]) -> None:
-    """Makes an AddV2 of each of these BiasAdds, in place."""
+    """Turns each of these BiasAdds into an AddV2, in place."""
     import tensorflow as tf
 
     for node in [one for one in graph_def.node if one.name in biases]:
@@ -99,14 +99,14 @@ def _add_instead(graph_def: GraphDef, biases: dict[str, int]) -> None:
 
 
 def wide(array: Array) -> Array:
-    """A sample's array as the widened model takes it."""
+    """A sample's array in the type that the widened model takes."""
     import numpy
 
     return array if array.dtype.kind in "iub" else numpy.asarray(array, numpy.float32)
 
 
 def widen(graph_def: GraphDef) -> None:
-    """Makes every type of floats float32, in place; functions get new names."""
+    """Turns every float type into float32, in place; functions get new names."""
     from edgewright.sdk.tensorflow import graph_nodes
 
     names = {
@@ -151,7 +151,7 @@ def _widen(attribute: Any, names: dict[str, str]) -> None:
 
 
 def _tensor(proto: Any) -> Any:
-    """What float32 cannot hold, such as the lowest float64 of a mask, becomes the furthest that it can."""
+    """Widens one tensor. Values beyond float32, such as the lowest float64 of a mask, are clipped to its range."""
     import numpy
     import tensorflow as tf
 

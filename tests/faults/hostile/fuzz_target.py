@@ -1,4 +1,4 @@
-"""One target of atheris: `python fuzz_target.py TARGET [libFuzzer's options]`. Any foreign exception is a finding."""
+"""One target of atheris: `python fuzz_target.py TARGET [libFuzzer's options]`. Any exception that is not edgewright's own is a finding."""
 
 import contextlib
 import hashlib
@@ -24,7 +24,7 @@ FILE = Path(tempfile.mkdtemp()) / "file"
 
 
 def host(data):
-    """What a board says after a good greeting, and before."""
+    """A board's output after a good greeting, and before."""
     TALK.converse((TALK.GREETING if data[:1] > b"\x40" else b"") + data[1:])
 
 

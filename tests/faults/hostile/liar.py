@@ -1,8 +1,8 @@
-"""Stands between a real agent and the host, and changes what the agent says. It runs on the board as a forced command.
+"""Stands between a real agent and the host, and changes the agent's output. Runs on the board as a forced command.
 
 `liar.json` beside it says how: `suffix` is put behind every text but those of the keys in `keep`; `replace` is
 `[seed, rate]`: values are replaced by others of any type. `number`, where there is one, is the JSON text of every number
-in the answers.
+in the answers. `more` is a lie of `lies.py`: what stands for a result's bytes, or comes in place of an answer.
 """
 
 import json
@@ -12,6 +12,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+
+import lies
 
 PLAN = json.loads(Path(__file__).with_name("liar.json").read_text())
 OTHERS = [
@@ -38,7 +40,7 @@ WIRE = ("edgewright", "nonce", "id", "event", "need", "board_id", "serial")
 
 
 def changed(value, key=""):
-    """A value as the host gets it."""
+    """A value as it is sent to the host."""
     if key in WIRE:
         return value
     if RATE and key and RANDOM.random() < RATE:
@@ -55,7 +57,7 @@ def changed(value, key=""):
 
 
 def pump(source, sink):
-    """What the host says goes through as it is."""
+    """Passes the host's bytes through unchanged."""
     while True:
         data = os.read(source, 65536)
         if not data:
@@ -77,8 +79,14 @@ def main():
     out = sys.stdout.buffer
     stream = os.fdopen(os.dup(agent.stdout.fileno()), "rb")
     sys.stderr.write(PLAN["suffix"] + "\n")
+    more = lies.Lie(PLAN.get("more"), out)
     for line in iter(stream.readline, b""):
+        if not line.startswith(b"{"):  # of the start command
+            out.write(line)
+            continue
         message = json.loads(line.decode())
+        if more.replaces(message):
+            continue
         out.write(json.dumps(changed(message)).encode() + b"\n")
         if message.get("event") == "bytes":
             left = message["size"]

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of everything that reads foreign bytes, for a bounded time and in bounded memory."""
+"""Coverage-guided fuzzing of all code that reads foreign bytes, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TARGETS = ("host", "request", "manifest", "slot", "npz", "wheel")
 
 
 def seeds(folder, kit, talk):
-    """Good examples to begin with."""
+    """Valid examples for the fuzzer to start with."""
     folder.mkdir()
     np.savez(folder / "tensors.npz", input_0=np.ones((2, 4), np.float32))
     (folder / "manifest").write_bytes(kit.artifact("seed").manifest)
@@ -37,7 +37,7 @@ def seeds(folder, kit, talk):
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_is_found(tmp_path, kit, talk, survived, target):
     seeds(tmp_path / "corpus", kit, talk)
-    command = [  # by a shell: what a process is started by counts as its own peak memory
+    command = [  # by a shell, since the peak memory of its parent counts as a process's own
         "sh", "-c", '"$@"; exit $?', "sh", sys.executable, str(Path(__file__).with_name("fuzz_target.py")), target, str(tmp_path / "corpus"),
         f"-max_total_time={SECONDS}", "-rss_limit_mb=700", "-timeout=10", "-seed=1", "-max_len=20000", "-print_final_stats=1",
         f"-artifact_prefix={tmp_path}/",

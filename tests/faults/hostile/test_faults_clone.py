@@ -1,4 +1,4 @@
-"""Boards that are not the ones they were: copied cards, moved cards, other keys; each refused before anything is done."""
+"""Boards whose identity changed: copied cards, moved cards, other keys; each is refused before anything happens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgewright.nouns.board import Pin, TrustFile
 
 
 def copy_card(source, target):
-    """Makes one board a copy of another: host key and root folder; the hardware's serial stays its own."""
+    """Makes one board a copy of another: host key and root folder, but not the hardware's serial."""
     for name in ("host_key", "host_key.pub"):
         if (source.lab.folder / name).exists():
             shutil.copy(source.lab.folder / name, target.lab.folder / name)

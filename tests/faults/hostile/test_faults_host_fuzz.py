@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import copy
+import hashlib
+import io
 import time
 import tracemalloc
 
+import msgspec
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgewright.compile.data.goldens import write_npz
+from edgewright.nouns.facts import Facts
 from edgewright_agent import protocol
 
 SOON = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -48,7 +54,7 @@ MESSAGES = st.lists(ANSWERS | VALUES | st.binary(max_size=60), max_size=8)
 def judge(talk, said, piece):
     began = time.monotonic()
     board = talk.converse(said, piece)
-    assert time.monotonic() - began < 15  # a wait for a word is 30 s
+    assert time.monotonic() - began < 15  # a silent board is waited for 30 s
     assert board.given <= len(board.said)
 
 
@@ -78,17 +84,52 @@ def test_any_bytes_end_in_a_result_or_an_error(talk, survived, kind, examples):
     survived("hostile boards: random bytes and messages to the host", len(tried))
 
 
+OUTPUTS = io.BytesIO()
+write_npz(OUTPUTS, iter([("output_0", np.ones((1, 2), np.float32))]))
+OUTPUTS, SAMPLES = OUTPUTS.getvalue(), np.arange(1.0, 21.0).tobytes()
+RESULT, TIMES = (
+    {"result": "1-x", "sha256": hashlib.sha256(one).hexdigest(), "size": len(one)}
+    for one in (OUTPUTS, SAMPLES)
+)
+RUN = {"release": "1-00000000", "round": 0, "import_ms": 1.0, "load_ms": 1.0, "first_ms": 1.0, "samples": TIMES, "count": 20,
+       "baseline_kb": 1, "peak_kb": 1, "memory_method": "m"}  # fmt: skip
 GOOD = [
     {"id": 1, "ok": {"models": {}, "lease": None, "problem": ""}},
-    {"id": 2, "ok": {"python": {"version": "3.9"}, "arch": "x86_64", "runtimes": []}},
+    {"id": 2, "ok": msgspec.to_builtins(Facts())},
     {"id": 3, "ok": {"complete": False, "offset": 4, "prefix_sha256": "0" * 64}},
     {"id": 4, "event": "progress", "what": "upload", "done": 1, "total": 2},
     {"id": 4, "ok": {}},
-    {"id": 5, "ok": {"log": {"result": "1-log.txt", "sha256": "a" * 64, "size": 3}}},
+    {
+        "id": 5,
+        "ok": {"log": {"result": "1-log.txt", "sha256": hashlib.sha256(b"abc").hexdigest(), "size": 3}},
+    },
     {"id": 6, "event": "bytes", "size": 3, "sha256": "a" * 64},
     b"abc",
     {"id": 6, "ok": {}},
+    {"id": 7, "ok": {"complete": True}},
+    {
+        "id": 8,
+        "ok": {
+            "outputs": RESULT,
+            "ms": [1.0],
+            "release": "1-00000000",
+            "runtime": "r 1",
+            "accelerator": "cpu",
+        },
+    },
+    {"id": 9, "event": "bytes", "size": len(OUTPUTS)},
+    OUTPUTS,
+    {"id": 9, "ok": {}},
+    {"id": 10, "ok": {"runs": [RUN]}},
+    {"id": 11, "event": "bytes", "size": len(SAMPLES)},
+    SAMPLES,
+    {"id": 11, "ok": {}},
 ]
+
+
+def test_the_good_conversation_is_good(talk):
+    said = talk.GREETING + lines(talk, GOOD)
+    assert talk.converse(said).fine == 6  # otherwise the fuzzer would change bytes that nobody reads
 
 
 @pytest.mark.parametrize(
@@ -101,11 +142,11 @@ def test_a_good_conversation_with_one_thing_changed(talk, survived, examples):
     @given(st.data(), VALUES, st.binary(max_size=5))
     def run(data, value, patch):
         if data.draw(st.booleans()):
-            at = data.draw(st.integers(0, len(good)))
+            at = data.draw(st.integers(0, len(good)))  # the archive of outputs and the samples are in it
             said = good[:at] + patch + good[at + data.draw(st.integers(0, 5)) :]
         else:
-            messages = json.loads(json.dumps([one for one in GOOD if isinstance(one, dict)]))
-            one = messages[data.draw(st.integers(0, len(messages) - 1))]
+            messages = copy.deepcopy(GOOD)
+            one = data.draw(st.sampled_from([message for message in messages if isinstance(message, dict)]))
             inner = one.get("ok") or one
             inner[data.draw(st.sampled_from(sorted(inner)))] = value
             said = talk.GREETING + lines(talk, messages)

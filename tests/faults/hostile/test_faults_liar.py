@@ -1,4 +1,4 @@
-"""A real board whose every text is poisoned, or whose values are of any type: what do people and programs get to see?"""
+"""A real board that poisons every text, or sends values of any type: what people and programs see then."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from command_line import document_of
 # Colours, a title, cursor movements, C1 controls, text direction, a link, Rich's markup, HTML, a line end.
 POISON = "\x1b[31m\x1b]0;t\x07\x9b2J\u202egnp\u2066\x00\x7f\r\b\x1b]8;;http://x\x1b\\[bold red]x[/]<script>x</script>\n{}%s"
 NAMES = ("release", "current", "last_good", "known_good", "from", "to", "ref", "state", "outcome", "result", "sha256",
-         "prefix_sha256", "artifact", "target", "precision", "arch", "version", "libc", "metric", "guard", "outputs")  # fmt: skip
+         "prefix_sha256", "artifact", "target", "precision", "arch", "version", "libc", "metric", "guard", "outputs", "problem")  # fmt: skip
 COMMANDS = {
     "status": ["status"],
     "doctor": ["doctor", "f-1"],
@@ -41,8 +41,9 @@ def command(tmp_path):
 
 @pytest.fixture
 def lying(pi, configured):
-    """`with lying(suffix=..., keep=..., replace=..., number=...)`: the board lies meanwhile."""
-    shutil.copy(Path(__file__).with_name("liar.py"), pi.lab.folder)
+    """`with lying(suffix=..., keep=..., replace=..., number=...)`: the board lies inside the block."""
+    for name in ("liar.py", "lies.py"):
+        shutil.copy(Path(__file__).with_name(name), pi.lab.folder)
 
     @contextlib.contextmanager
     def lie(suffix="", keep=NAMES, replace=(0, 0.0), number=""):
@@ -56,7 +57,7 @@ def lying(pi, configured):
 
 @pytest.fixture(autouse=True)
 def two_releases(pi, kit):
-    """Something to show, and a log that a hook filled with escapes."""
+    """Two releases to show, and a log that a hook filled with escape sequences."""
     hook = "#!/bin/sh\nprintf '%b' '\\033[31m\\033]0;t\\007\\233x'\n"
     if pi.current is None:
         pi.deploy("a", "1", hooks={"activate": hook})
@@ -64,7 +65,7 @@ def two_releases(pi, kit):
 
 
 def plain(text):
-    """Whether a terminal takes it as plain lines of text."""
+    """Whether a terminal shows a text as plain lines."""
     return all(letter.isprintable() or letter == "\n" for letter in text)
 
 

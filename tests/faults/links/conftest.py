@@ -13,22 +13,22 @@ from collections.abc import Callable, Iterator
 import pytest
 
 PIECE = 65536
-AHEAD = 8  # pieces that a link holds: what it has taken in is acknowledged, and says nothing of the other end
+AHEAD = 8  # pieces that a link holds: bytes that it holds are acknowledged although the other end does not have them
 
 
 class Link:
-    """Forwards TCP connections to a port of this machine, until a test makes it do worse.
+    """Forwards TCP connections to a port of this machine, until a test makes it misbehave.
 
     Args:
-        buffer: bytes that each of its sockets may hold; the kernel's own choice, megabytes on loopback, if None.
+        buffer: bytes that each of its sockets may hold; None leaves it to the kernel (megabytes on loopback).
 
     Attributes:
         port: where it listens.
         opened: connections so far.
         sent, received: bytes forwarded to and from the server, of all connections.
         turns: how often bytes to the server followed bytes from it: round trips.
-        delay_s: how much later a byte comes out than it went in, each way.
-        bytes_per_s: how many come out, each way; 0 is no limit.
+        delay_s: delay of each byte, each way.
+        bytes_per_s: its speed, each way; 0 is no limit.
     """
 
     def __init__(self, target: int, buffer: int | None = None) -> None:
@@ -52,7 +52,7 @@ class Link:
         self._start(self._accept)
 
     def cut_after(self, *, sent: int | None = None, received: int | None = None) -> None:
-        """Cuts once so many more bytes went to, or came from, the server; the cut falls inside the bytes."""
+        """Cuts once this many more bytes have gone to or come from the server; the cut may be in the middle of a message."""
         with self._lock:
             self._limit["sent"] = None if sent is None else self.sent + sent
             self._limit["received"] = None if received is None else self.received + received
@@ -68,17 +68,17 @@ class Link:
             one.close()
 
     def stall(self) -> None:
-        """Forwards nothing more, and says nothing."""
+        """Stops forwarding without closing anything."""
         self._go.clear()
 
     def go_on(self) -> None:
-        """Forwards again; no limit, no delay."""
+        """Forwards again, without a limit or a delay."""
         self.cut_after()
         self.delay_s = self.bytes_per_s = 0.0
         self._go.set()
 
     def close(self) -> None:
-        """Ends everything."""
+        """Closes all connections and the listener."""
         self._go.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -132,7 +132,7 @@ class Link:
         broken, free = False, 0.0
         while True:
             due, piece = line.get()
-            if broken:  # emptied, so that the other thread comes to its end
+            if broken:  # emptied, so that the other thread can end
                 if not piece:
                     return
                 continue
@@ -162,7 +162,7 @@ class Link:
 
 @pytest.fixture
 def make_link() -> Iterator[Callable[..., Link]]:
-    """`make_link(port)`: a link to a port of this machine; `buffer` as `Link` has it."""
+    """`make_link(port)`: a link to a port of this machine; `buffer` as in `Link`."""
     links: list[Link] = []
 
     def make(target: int, buffer: int | None = None) -> Link:

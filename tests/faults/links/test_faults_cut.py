@@ -1,4 +1,4 @@
-"""Links that are cut: inside an upload at every piece, and around every command; then the board goes on."""
+"""Links that are cut: at every piece of an upload, and around every command; the board still works afterwards."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ LOST = [
     for step in STEPS
     for lost, name in (("sent", "request"), ("received", "answer"))
 ]
-# What `outcome` says afterwards; elsewhere the transaction never got that far.
+# The `outcome` afterwards; without an entry, the transaction did not get that far.
 OUTCOMES = {
     ("activate", "received"): "trial",
     ("commit", "sent"): "trial",

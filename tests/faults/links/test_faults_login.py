@@ -1,10 +1,11 @@
-"""Logins that make it hard: shells, refusals, jump hosts, forced commands, no SFTP."""
+"""Difficult logins: shells, refusals, jump hosts, forced commands, no SFTP."""
 
 from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import needs
 import paramiko
@@ -20,7 +21,7 @@ SHELLS = ("/bin/bash", "/bin/csh", "/bin/dash", "/usr/bin/fish")
 
 
 def said(board, command):
-    """What a command prints on a board."""
+    """The output of a command on a board."""
     transport = session.connect(board.board, board.fleet)
     try:
         channel, text = transport.run(command), b""
@@ -82,16 +83,16 @@ def test_many_at_once_get_past_max_startups(pi, configured, survived):
 
 
 def test_a_server_that_never_has_room_is_given_up(pi, make_link, monkeypatch):
-    from edgewright.connect.ssh import client
+    from edgewright.connect.ssh import limits
 
     waits = []
-    monkeypatch.setattr(client.time, "sleep", waits.append)
+    monkeypatch.setattr(limits, "time", SimpleNamespace(sleep=waits.append))  # only this module's
     link = make_link(pi.board.port)
     link.refusals = 100
     with pytest.raises(Unreachable, match="cannot reach") as caught:
         pi.open(port=link.port)
-    assert "MaxStartups" in caught.value.hint and link.opened == client.ATTEMPTS
-    assert len(waits) == client.ATTEMPTS - 1 and len(set(waits)) == len(waits) and waits[-1] > waits[0]
+    assert "MaxStartups" in caught.value.hint and link.opened == limits.ATTEMPTS
+    assert len(waits) == limits.ATTEMPTS - 1 and len(set(waits)) == len(waits) and waits[-1] > waits[0]
 
 
 def test_a_deployment_through_a_jump_host_that_is_cut_and_comes_back(

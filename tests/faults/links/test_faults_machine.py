@@ -1,6 +1,6 @@
 """An emulated machine with its own kernel, journal and network: its power fails, its link loses packets.
 
-One machine for all; it stands in one worker, so the tests follow one another.
+All tests share one machine in one worker, so they run one after another.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import needs
 import pytest
 
 from edgewright.connect.session import Limits
-from edgewright.deploy.settlement import settle
+from edgewright.deployments.settlement import settle
 from edgewright.errors import Unreachable
 from edgewright.lab import processes
 from edgewright.wire import commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 NARROW = 32768
-# What the application relies on, looked at from inside, without the agent.
+# Checks what the application relies on, from inside, without the agent.
 WHOLE = """
 import hashlib, json, os
 root = "/home/edge/.edgewright"
@@ -44,7 +44,7 @@ for name in os.listdir(root + "/incoming"):
         assert hashlib.sha256(open(root + "/incoming/" + name, "rb").read()).hexdigest() == name
 print(os.path.basename(folder))
 """
-# Both ways: what leaves, and what comes in, which goes through a separate queue.
+# Both ways: outgoing packets, and incoming ones, which go through a separate queue.
 LOSSY = """
 set -e
 for module in drivers/net/ifb net/sched/cls_matchall net/sched/act_mirred net/sched/sch_ingress; do
@@ -64,7 +64,7 @@ for device in eth0 ifb0; do tc -s qdisc show dev $device root; tc qdisc del dev 
 
 
 class Machine:
-    """The machine: what a user of the board has, and what only its test may do.
+    """The machine: what a user of the board may do, and what only the test may do.
 
     Args:
         start: starts it, or starts it again.
@@ -75,7 +75,7 @@ class Machine:
         self.again()
 
     def root(self, script: str, program: str = "sh") -> str:
-        """What a script prints that root runs inside."""
+        """The output of a script that root runs inside."""
         board = self.pi.board
         command = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]
         command += ["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes"]
@@ -92,12 +92,12 @@ class Machine:
             time.sleep(0.02)
 
     def again(self) -> None:
-        """Gives it back, and boots it."""
+        """Restores its power, and boots it."""
         self.pi = self._start()
         self.pi.limits = Limits(greeting_s=120)  # an emulated machine's Python is slow to start on a busy one
 
     def release(self) -> str:
-        """The release that `current` names, every byte of it checked."""
+        """The release that `current` names; checks every byte of it."""
         return self.root(WHOLE, "python3")
 
 
@@ -147,7 +147,7 @@ def test_a_power_cut_at_an_activation_leaves_the_old_release(machine, kit, survi
     else:
         timer = threading.Timer(float(moment.split()[0]), machine.kill)
         timer.start()
-        with contextlib.suppress(Unreachable):  # it may be quicker than the cut
+        with contextlib.suppress(Unreachable):  # it may be faster than the cut
             one.activate(unguarded=True)
         timer.join()
     with contextlib.suppress(Unreachable):
@@ -174,7 +174,7 @@ def p50(session, model, release) -> float:
 
 
 def patient(machine, attempts: int = 3):
-    """A session over a link that may lose a login: the next command tries again, and so does this."""
+    """A session over a link that may lose a login: tries again, as the next command would."""
     for left in reversed(range(attempts)):
         try:
             return machine.pi.open()

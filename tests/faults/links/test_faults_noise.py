@@ -1,4 +1,4 @@
-"""Too much, too long and out of turn: banners, floods on stderr, runtimes and hooks that print or do not end."""
+"""Noise: banners, floods on stderr, runtimes and hooks that print or do not end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from edgewright.connect.ssh import client
+from edgewright.connect.ssh import limits
 from edgewright.errors import BoardError, Unreachable
 from edgewright.wire import commands
 from edgewright_agent.protocol import HOOK_SECONDS
@@ -20,7 +20,7 @@ from edgewright_agent.protocol import HOOK_SECONDS
 
 @contextmanager
 def peer(talk):
-    """The port of a server that talks on each connection, until the client is gone."""
+    """The port of a server that sends bytes on each connection until the client is gone."""
 
     def serve():
         while True:
@@ -46,7 +46,7 @@ def peer(talk):
 
 
 def endless(data):
-    """Sends the same bytes for ever."""
+    """Sends the same bytes forever."""
 
     def talk(client):
         while True:
@@ -56,7 +56,7 @@ def endless(data):
 
 
 def silent(client):
-    """Takes everything and says nothing."""
+    """Reads everything and sends nothing."""
     while client.recv(65536):
         pass
 
@@ -80,9 +80,9 @@ SOON = ("nothing", "one line")
     "talk", [pytest.param(one, marks=() if one in SOON else pytest.mark.slow) for one in sorted(TALKS)]
 )
 def test_what_is_no_ssh_server_ends_soon_and_in_little_memory(pi, monkeypatch, survived, talk):
-    monkeypatch.setattr(client, "START_SECONDS", 1.0)
-    monkeypatch.setattr(client, "STEP_SECONDS", 2.0)
-    monkeypatch.setattr(client, "ATTEMPTS", 2)
+    monkeypatch.setattr(limits, "START_SECONDS", 1.0)
+    monkeypatch.setattr(limits, "STEP_SECONDS", 2.0)
+    monkeypatch.setattr(limits, "ATTEMPTS", 2)
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     with peer(TALKS[talk]) as port, pytest.raises(Unreachable, match="cannot reach"):
         pi.open(port=port)
@@ -93,7 +93,7 @@ def test_what_is_no_ssh_server_ends_soon_and_in_little_memory(pi, monkeypatch, s
 
 @pytest.mark.slow
 def test_a_silent_server_is_not_tried_again(pi, monkeypatch):
-    monkeypatch.setattr(client, "START_SECONDS", 0.7)
+    monkeypatch.setattr(limits, "START_SECONDS", 0.7)
     count = []
 
     def talk(client):
@@ -182,7 +182,7 @@ def test_a_hook_that_is_odd_but_ends_well(pi, kit, survived, kind):
     assert pi.deploy(kind, kind.replace(" ", "-"), hooks={"activate": HOOKS[kind]}) == pi.current
     assert time.monotonic() - began < HOOK_SECONDS / 2
     assert (pi.root / "agent.log").stat().st_size < 300 * 1024
-    if kind == "leaves a daemon":  # whose process may still be on its way to its program
+    if kind == "leaves a daemon":  # its process may not have executed its program yet
         kit.wait_until(lambda: len(pi.processes("tail")) == 1)
     kit.signal_all(pi.processes("tail"), signal.SIGKILL)
     survived("hooks: daemons, floods, closed descriptors")

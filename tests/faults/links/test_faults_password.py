@@ -1,4 +1,4 @@
-"""Passwords on a real sshd, typed at a real terminal: asked for once a command, and Ctrl-C ends at once."""
+"""Passwords on a real sshd, typed at a real terminal: each command asks once, and Ctrl-C ends it immediately."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ PROMPT = "password of edge@127.0.0.1: "
 
 
 def with_hash(user, text, told=HASH):
-    """The lines of a passwd file, a user's password among them."""
+    """The lines of a passwd file, with a user's password."""
     rows = [row.split(":") for row in text.splitlines()]
     return "".join(":".join([row[0], told, *row[2:]] if row[0] == user else row) + "\n" for row in rows)
 
 
 @pytest.fixture(scope="module")
 def door(pi, no_developer, changed, configured):
-    """The board, where it takes a password and no key: `board`, `fleet` (its file is in `path`)."""
+    """The board, which accepts a password and no key: `board`, `fleet` (its file is in `path`)."""
     user = pi.board.user
     passwd = pi.lab.folder / "passwd"
     path = no_developer / "passwords.toml"
@@ -48,7 +48,7 @@ def door(pi, no_developer, changed, configured):
 
 
 class Person:
-    """Answers prompts in turn; `prompts` are those that it was asked."""
+    """Answers prompts in turn; `prompts` are those that it got."""
 
     def __init__(self, *answers):
         self.answers, self.prompts = list(answers), []
@@ -103,7 +103,7 @@ def test_a_wrong_password_is_one_line_and_not_shown(door, survived):
 
 @pytest.fixture
 def terminal(at_a_terminal, door):
-    """Runs command lines; what still runs in the end is killed."""
+    """Runs command lines; kills those that still run at the end."""
     return lambda *arguments: at_a_terminal(door.fleet, *arguments)
 
 

@@ -1,4 +1,4 @@
-"""Links that are slow, late or stop: no limit ends what still moves, and what stops is noticed and goes on later."""
+"""Links that are slow, late or stop: no limit ends a transfer that still moves; one that stops is noticed and continues later."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from edgewright.connect.session import Limits
 from edgewright.errors import Unreachable
 
-NARROW = 32768  # what a link's sockets hold: more would take an upload in at once
-BLOCK = 256 * 1024  # what may be on its way when a link ends
+NARROW = 32768  # buffer of a link's sockets: a larger one would swallow a whole upload at once
+BLOCK = 256 * 1024  # bytes that may be on their way when a link ends
 
 
 def there(pi, data, sha):
@@ -25,7 +25,9 @@ def test_many_files_take_two_round_trips(pi, kit, make_link, survived):
     link = make_link(pi.board.port)
     with pi.open(port=link.port) as session:
         link.delay_s, trips = 0.3, []
-        while len(trips) < 3 and 2 not in trips:  # a busy machine may write for longer than the link is long
+        while (
+            len(trips) < 3 and 2 not in trips
+        ):  # on a busy machine, writing may take longer than the link's delay
             before, files = link.turns, [(os.urandom(2000), f"file {number}") for number in range(8)]
             assert session.put_all(files) == [kit.sha(data) for data, _ in files]
             trips.append(link.turns - before)
@@ -57,7 +59,7 @@ def test_progress_says_what_is_there_and_how_fast(pi, kit, make_link):
 
 @pytest.mark.slow
 def test_no_limit_ends_what_still_moves(pi, make_link, survived):
-    """The agent and a file take longer than a silence may last, and the board says nothing meanwhile."""
+    """Sending the agent and a file takes longer than a silence may last, and the board is silent meanwhile."""
     link = make_link(pi.board.port, 4096)
     for entry in (pi.root / "agent").glob("*.pyz"):
         entry.unlink()
@@ -111,7 +113,7 @@ def test_an_upload_goes_on_from_any_cut_and_sends_nothing_twice(pi, kit, make_li
 
 
 def test_a_link_that_stalls_in_an_upload_is_noticed_and_gone_on_with(pi, kit, make_link, survived):
-    """All buffers on the way are full, so that even a write does not come back."""
+    """All buffers on the way are full, so that even a write blocks."""
     link, data = make_link(pi.board.port, NARROW), os.urandom(2_000_000)
     session = pi.open(port=link.port, limits=Limits(silence_s=2.0))
     link.bytes_per_s = 500e3
@@ -124,7 +126,7 @@ def test_a_link_that_stalls_in_an_upload_is_noticed_and_gone_on_with(pi, kit, ma
             upload.result(30)
         assert 1 < time.monotonic() - began < 15
     session.close()
-    link.close()  # the server notices as well, and so does the agent
+    link.close()  # the server and the agent notice too
     arrived = there(pi, data, kit.sha)
     with pi.open() as session:
         session.put(data)
@@ -152,7 +154,7 @@ def test_two_sessions_that_send_the_same_file_do_not_mix(pi, kit, make_link, sur
 
 @pytest.mark.slow
 def test_bytes_that_arrive_after_a_new_session_began_do_no_harm(pi, kit, make_link, survived):
-    """A link that stops for a while, longer than a user waits: the old session's agent still takes what was on its way."""
+    """The link stops for longer than a user waits; the old session's agent still reads the bytes that were on their way."""
     link, data = make_link(pi.board.port, NARROW), os.urandom(600_000)
     old = pi.open(port=link.port, limits=Limits(silence_s=1.5))
     link.bytes_per_s = 400e3

@@ -1,4 +1,4 @@
-"""Links that stop without an end: a stopped sshd, a black hole. Both ends notice, and the board is free again."""
+"""Links that stop silently: a stopped sshd, a black hole. Both ends notice, and the board is free again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CASES = [pytest.param(step, id=step, marks=() if step in SOON else pytest.mark.s
 
 
 def sessions(pi):
-    """The server's processes but the listener."""
+    """The server's processes except the listener."""
     listener = int((pi.lab.folder / "server.pid").read_text())
     return [pid for pid in pi.processes("sshd") if pid != listener]
 

@@ -1,4 +1,4 @@
-"""Trials whose host vanishes, comes late, or loses an answer; hooks that fail; agents that are asked to end."""
+"""Trials whose host vanishes, is late, or loses an answer; hooks that fail; agents that get a signal to end."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 
+import edgewright as ew
+from edgewright.config import home
+from edgewright.config import trust as trusts
 from edgewright.connect.agent import package
-from edgewright.deploy.settlement import settle
+from edgewright.deployments.settlement import settle
 from edgewright.errors import BoardError, Unreachable
+from edgewright.nouns.board import Pin
+from edgewright.store.artifacts import ArtifactStore
 from edgewright.wire import commands
 
 HEALTH = {
@@ -59,7 +65,7 @@ def test_a_host_that_vanishes_right_after_the_activation(pi, kit, old, make_link
     one.activate(deadline_s=5)
     link.cut()
     assert pi.current == one.release
-    kit.wait_until(lambda: len(pi.agents()) == 1)  # the watchdog alone
+    kit.wait_until(lambda: len(pi.agents()) == 1)  # only the watchdog
     kit.wait_until(lambda: pi.current == old)
     kit.wait_until(lambda: not pi.agents())
     session.close()
@@ -68,6 +74,91 @@ def test_a_host_that_vanishes_right_after_the_activation(pi, kit, old, make_link
         assert later.call(commands.AskOutcome(txn=one.txn)).outcome == "reverted"
         assert later.call(commands.Commit(txn=one.txn)).outcome == "reverted"
     survived("trials: the host vanishes after the activation")
+
+
+@pytest.fixture
+def net(tmp_path):
+    """A small model that no other test converts."""
+    from onnx import TensorProto, helper
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], tmp_path.name, ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    return tmp_path / "net.onnx"
+
+
+def plan(pi, kit, model, *others, **changes):
+    """A plan for the board, with changes to its entry in the fleet file, and for others; also the stages of the work."""
+    board, seen = msgspec.structs.replace(pi.board, **changes), []
+    boards = {one.name: one for one in (board, *others)}
+    planned = ew.plan(
+        ew.Fleet(name=pi.fleet.name, path=pi.fleet.path, boards=boards), model,
+        name=kit.MODEL, target="onnxruntime", precision="fp32", progress=lambda event: seen.append(event.stage),
+    )  # fmt: skip
+    return planned, seen
+
+
+def stored():
+    """The ids of the artifacts in the store."""
+    return {one.id for one in ArtifactStore(home.folder("artifacts")).list()}
+
+
+@pytest.mark.parametrize("profile", ["", "generic-x86_64"])
+def test_another_ones_trial_is_met_before_anything_is_converted(pi, kit, old, net, survived, profile):
+    kept = stored()
+    with pi.open() as session:
+        one = kit.Deployment(session, kit.artifact(f"met {profile}"), "met").ready()
+        one.activate(deadline_s=120)
+        planned, seen = plan(pi, kit, net, profile=profile)
+        assert one.commit() == "committed"
+        one.end()
+    (refused,) = planned.refused
+    assert (refused.code, planned.plan.boards, stored()) == ("busy", (), kept)
+    assert "convert" not in seen
+    assert f"another release of {kit.MODEL} is on trial on {pi.board.name}: {one.release}" in refused.message
+    survived("trials: another deployment meets one")
+
+
+def test_a_trial_on_one_board_stops_no_other_and_a_silent_board_stays_in_the_plan(pi, kit, old, net):
+    away = ew.Board(name="away", address="127.0.0.1", port=1, profile="generic-x86_64")
+    with trusts.changing(pi.fleet) as trust:
+        trust.boards["away"] = Pin(host_key=trust.boards[pi.board.name].host_key)
+    with pi.open() as session:
+        one = kit.Deployment(session, kit.artifact("one of two"), "two").ready()
+        one.activate(deadline_s=120)
+        planned, seen = plan(pi, kit, net, away, profile="generic-x86_64")
+        assert one.commit() == "committed"
+        one.end()
+    assert [(board.board, board.code) for board in planned.refused] == [(pi.board.name, "busy")]
+    assert [board.board for board in planned.plan.boards] == ["away"] and "convert" in seen
+    with trusts.changing(pi.fleet) as trust:
+        del trust.boards["away"]
+
+
+def test_a_board_that_must_not_be_trusted_costs_no_conversion(pi, kit, net):
+    kept = stored()
+    with trusts.changing(pi.fleet) as trust:
+        before = trust.boards.pop(pi.board.name)
+    try:
+        planned, seen = plan(pi, kit, net, profile="generic-x86_64")
+    finally:
+        with trusts.changing(pi.fleet) as trust:
+            trust.boards[pi.board.name] = before
+    assert [board.code for board in planned.refused] == ["host-key-unknown"]
+    assert "convert" not in seen and stored() == kept
+
+
+def test_boards_are_asked_for_trials_only_before_a_conversion(pi, kit, net, make_link):
+    link = make_link(pi.board.port)
+    for opened in (1, 0):  # the second finds the artifact in the cache
+        before = link.opened
+        planned, _ = plan(pi, kit, net, profile="generic-x86_64", port=link.port)
+        assert len(planned.plan.boards) == 1 and link.opened - before == opened
+    ready = planned.plan.boards[0].artifact
+    before = link.opened
+    planned, _ = plan(pi, kit, ew.load_artifact(ready), profile="generic-x86_64", port=link.port)
+    assert planned.plan.boards[0].artifact == ready and link.opened == before
 
 
 def test_a_commit_after_the_deadline_finds_it_reverted(pi, kit, old, survived):
@@ -84,7 +175,7 @@ def test_a_commit_after_the_deadline_finds_it_reverted(pi, kit, old, survived):
 
 @pytest.mark.slow
 def test_a_commit_and_a_deadline_at_the_same_moment_agree(pi, kit, survived):
-    """Whoever wins, the answer, the state and the link say the same."""
+    """Whichever wins, the answer, the state and the link agree."""
     before, ends = pi.current or pi.deploy("old", "old"), []
     with pi.open() as session:
         for number in range(6):

@@ -1,9 +1,8 @@
-"""The agent with its own view of the file system: real mounts, no privilege needed."""
+"""The agent with a separate view of the file system: real mounts, without privileges."""
 
 from __future__ import annotations
 
 import json
-import os
 import select
 import subprocess
 import sys
@@ -19,13 +18,11 @@ from edgewright.connect.agent import package as agent_package
 from edgewright.connect.agent import runner_package
 from edgewright_agent import protocol
 
-# other users of a board can only be played by root; without it there is nothing to collect, and nothing skipped
-collect_ignore = [] if os.geteuid() == 0 else ["test_faults_users.py"]
 SPACE = ("unshare", "--user", "--map-root-user", "--mount", "--")
 
 
 class Agent:
-    """One agent over pipes: `greeting` is its first word, `call` one command.
+    """An agent over pipes: `greeting` is its first answer, `call` runs one command.
 
     Args:
         before: shell commands run first, in the same view of the file system.
@@ -72,7 +69,7 @@ class Agent:
         return dict(json.loads(text))
 
     def call(self, do: str, **args: Any) -> dict[str, Any]:
-        """The last answer, `{"ok": ...}` or `{"error": ...}`."""
+        """Runs a command; returns its last answer, `{"ok": ...}` or `{"error": ...}`."""
         self.last += 1
         self.send({"id": self.last, "do": do, "args": args})
         while True:
@@ -81,7 +78,7 @@ class Agent:
                 return answer
 
     def put(self, data: bytes, sha256: str) -> dict[str, Any]:
-        """One upload."""
+        """Uploads bytes."""
         assert self.process.stdin
         self.last += 1
         args = {"sha256": sha256, "size": len(data), "offset": 0}
@@ -90,7 +87,7 @@ class Agent:
         return self.line()
 
     def give_runner(self, target: str = "tflite") -> str:
-        """The board keeps this installation's runner of a target. Returns its sha256."""
+        """Stores this installation's runner of a target on the board; returns its sha256."""
         runner = runner_package.package(target)
         assert "ok" in self.put(runner.data, runner.sha256)
         assert "ok" in self.call("runner", target=target, sha256=runner.sha256)
@@ -119,7 +116,7 @@ def start() -> Iterator[Callable[..., Agent]]:
 
 @pytest.fixture
 def tree() -> Callable[[Path], dict[str, bytes]]:
-    """All that is below a folder: path -> bytes, links' targets, nothing for folders."""
+    """Everything below a folder: path -> a file's bytes, a link's target, nothing for a folder."""
 
     def read(folder: Path) -> dict[str, bytes]:
         found = {}

@@ -1,4 +1,4 @@
-"""Each argument of each command takes any value while the others are valid: one answer, and the agent lives."""
+"""Each argument of each command gets any value while the others are valid: there is one answer, and the agent survives."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ VALUES = [
     {},
     {"x": None},
 ]
-SECONDS = 14.0  # less than any wait of the agent's for a lock or another session
+SECONDS = 14.0  # less than the agent ever waits for a lock or another session
 TXN = "a" * 32
 
 
@@ -95,10 +95,12 @@ def valid(agent, kit):
         "revert": {"txn": TXN, "reason": "slow"},
         "outcome": {"txn": TXN},
         "discard": {"model": "m", "release": release, "txn": TXN},
+        "status": {"verify": True, "files": True},
+        "repair": {"dry_run": True},
         "prune": {"keep": 1000, "dry_run": True},
         "logs": {"lines": 5},
         "end": {"txn": "b" * 32},
-        "guard": {"install": "never"},  # this machine's own cron is nobody's to change
+        "guard": {"install": "never"},  # a test must not change this machine's cron
     }
 
 
@@ -113,7 +115,7 @@ def places(value, path=()):
 
 
 def put_in(args, path, value):
-    """The arguments with a value at a path."""
+    """The arguments with a value put at a path."""
     changed = inner = copy.deepcopy(args)
     for key in path[:-1]:
         inner = inner[key]
@@ -122,7 +124,7 @@ def put_in(args, path, value):
 
 
 def answered(agent, line):
-    """The one answer to a line."""
+    """The only answer to a line."""
     agent.process.stdin.write(line)
     began, answer = time.monotonic(), agent.line()
     while "event" in answer:

@@ -1,4 +1,4 @@
-"""Anything a host may send ends in a result or an error; nothing is written outside the root, and little memory taken."""
+"""Anything that a host may send ends in a result or an error; the agent writes nothing outside the root and uses little memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgewright.connect.agent import runner_package
 from edgewright_agent import protocol
 from edgewright_agent.session import arguments
 
-# a session's state depends on what came before: shrinking an example in it says little and takes long
+# a session's state depends on earlier requests: shrinking an example takes long and shows little
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 SOON = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 LONG = settings(SOON, max_examples=1500)
@@ -40,7 +40,7 @@ VALUES = st.recursive(
 
 @st.composite
 def requests(draw):
-    """A request that the agent may understand, or may not."""
+    """Requests that the agent may or may not understand."""
     do = draw(st.sampled_from(sorted(set(arguments.COMMANDS) - {"put", "purge"})))
     args = {key: draw(VALUES) for key in arguments.COMMANDS[do] if draw(st.integers(0, 9))}
     if not draw(st.integers(0, 9)):
@@ -49,7 +49,7 @@ def requests(draw):
 
 
 def outside(root):
-    """All beside the root folder."""
+    """Everything next to the root folder."""
     return sorted(str(path) for path in root.parent.rglob("*") if root not in path.parents and path != root)
 
 
@@ -61,7 +61,7 @@ def peak_kb(agent):
 
 @pytest.fixture
 def agent(start, tmp_path):
-    """An agent beside a file that is not its own."""
+    """An agent whose root is next to a file that is not its own."""
     (tmp_path / "bystander").write_text("precious")
     return start(tmp_path / "root", command=(sys.executable,))
 
@@ -163,7 +163,7 @@ def zipped(members):
     """A zip whose members have these names."""
     buffer = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as archive:
-        warnings.simplefilter("ignore")  # twice the same name is meant
+        warnings.simplefilter("ignore")  # the repeated name is intended
         for name, data in members:
             archive.writestr(zipfile.ZipInfo(name), data)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Root folders that must not be used: real mounts, other owners, links; nothing of theirs is changed."""
+"""Root folders that must not be used: real mounts, other owners, links; nothing in them changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shlex import quote
 import pytest
 
 BIND = "mkdir -p {0} {1}; mount --bind {0} {1}; "
-MOUNTS = {  # shell commands with {0}: a real folder, {1}: the root's place -> the word of the refusal; empty: it will do
+MOUNTS = {  # shell commands with {0}: a real folder, {1}: the root's place -> a word of the refusal; empty: accepted
     "read-only": (BIND + "mount -o remount,bind,ro {1}", "read-only"),
     "noexec": (BIND + "mount -o remount,bind,noexec {1}", "noexec"),
     "tmpfs": ("mkdir -p {1}; mount -t tmpfs none {1}", "volatile"),
@@ -44,7 +44,7 @@ def test_a_mount_that_will_not_do_is_refused(start, tmp_path, survived, what):
 
 
 def test_a_root_that_becomes_read_only_says_so_and_goes_on(start, tmp_path, kit, survived):
-    """As ext4 does after an error; the mount is remounted behind a running agent."""
+    """As ext4 does after an error: the mount becomes read-only while the agent runs."""
     place = tmp_path / "mount"
     before = BIND.format(quote(str(tmp_path / "real")), quote(str(place)))
     turn = f"mount -o remount,bind,ro {quote(str(place))}"  # refused while a file is open for writing
@@ -85,7 +85,7 @@ PLANTED = (
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_links_planted_in_the_root_lead_nowhere(start, tmp_path, tree, kit, survived, name):
-    """An earlier break-in left a link; the agent must not write through it."""
+    """An intruder left a link; the agent must not write through it."""
     outside, root = tmp_path / "outside", tmp_path / "root"
     outside.mkdir(mode=0o700)
     (outside / "file").write_text("precious")
@@ -133,7 +133,7 @@ BAD = [
 def test_paths_that_are_no_root(start, root, survived):
     agent = start(root)
     assert agent.greeting["error"]["code"] == "root-refused", agent.greeting
-    survived("roots: paths that are none")
+    survived("roots: paths that cannot be a root")
 
 
 @pytest.mark.parametrize("umask", ["000", "027", "777"])

@@ -1,4 +1,4 @@
-"""Several users of one board, each with a real user id: what is private stays so, what is shared is readable."""
+"""Several users of one board, each with a real user id: private files stay private, shared files are readable."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ import pytest
 
 ONE, TWO = 65501, 65502
 GROUP = "video"
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as several users")
 
 
 def as_user(uid, group=None):
-    """What starts a program as a user."""
+    """The start of a command line that runs as a user."""
     groups = f"--groups={grp.getgrnam(group).gr_gid}" if group else "--clear-groups"
     return ("setpriv", f"--reuid={uid}", f"--regid={uid}", groups)
 
 
 @pytest.fixture
 def homes():
-    """A folder for each of two users, below one that everyone may pass."""
+    """A folder for each of two users, below one that everyone may enter."""
     folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
     folder.chmod(0o755)
     for uid in (ONE, TWO):

@@ -1,4 +1,4 @@
-"""Other Pythons for the agent: pyenv's, and copies of them without what small boards lack."""
+"""Other Pythons for the agent: pyenv's, and copies of them without the modules that small boards lack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ABSENT = ("ctypes", "lzma", "sqlite3", "ssl")
 
 
 def prefix_of(python: Path) -> Path:
-    """Its `sys.base_prefix`."""
+    """The `sys.base_prefix` of a Python."""
     done = subprocess.run(
         [python, "-I", "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True, check=True
     )
@@ -38,7 +38,7 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 
 
 def strip(python: Path, folder: Path) -> Path:
-    """The copy: the program and its libraries as they are, the absent modules and their C parts left out."""
+    """Makes the copy: the program and its libraries, without the absent modules and their C parts."""
     base = prefix_of(python)
     library = next(base.glob("lib/python3.*/os.py")).parent
     name = library.name
@@ -65,7 +65,7 @@ def strip(python: Path, folder: Path) -> Path:
     (folder / "bin").mkdir()
     made = folder / "bin" / "python3"
     shutil.copy2(python.resolve(), folder / "bin" / name)
-    # its own shared library: the path built into the program leads to the place it was copied from
+    # its own shared library: the path in the program is that of the original
     made.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={folder}/lib exec {folder}/bin/{name} "$@"\n')
     made.chmod(0o755)
     check = "import sys\nfor one in sys.argv[1:]:\n    try:\n        __import__(one)\n        sys.exit(one)\n    except ImportError:\n        pass\nprint(sys.base_prefix)"
@@ -81,7 +81,7 @@ def suite() -> Callable[..., str]:
     def run(python: Path, *arguments: str) -> str:
         tests = Path(__file__).parents[2]
         environment = {**os.environ, "EDGEWRIGHT_AGENT_PYTHON": str(python), "PYTEST_ADDOPTS": ""}
-        environment["HOME"] = pwd.getpwuid(os.getuid()).pw_dir  # not that of these boards
+        environment["HOME"] = pwd.getpwuid(os.getuid()).pw_dir  # not the boards' HOME
         command = [  # three at once: these tests mostly wait
             sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3", "--dist", "loadfile",
             "-m", "not slow and not exhaustive", *arguments,

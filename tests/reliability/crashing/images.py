@@ -1,11 +1,11 @@
-"""The disks that a power cut may leave of a recorded journal.
+"""The disks that a power cut may leave, from a recorded journal.
 
 A change of a name is durable once its folder is synced, a file's bytes and mode once the file is. A move between two
-folders happens whole or not at all, and is durable once the folder that it leads to is synced. Of the changes that are
-not durable at some moment, any may be lost. Looked at are: none, all, each one alone, all but each one, and those
-where a file has its length but zeros in place of its unsynced bytes. What is deleted in the trash is lost or kept as
-one, and of more than 2 * ALONE changes only the oldest and the newest are looked at alone; among deletions in the trash,
-each EVERY-th moment is taken.
+folders is atomic, and durable once its destination folder is synced. Any changes that are not durable at some moment
+may be lost. These disks are tested: none lost, all lost, each one lost, all but each one lost, and those where a file
+has its length but zeros instead of its unsynced bytes. Deletions in the trash are lost or kept together; of more than
+2 * ALONE changes only the oldest and the newest are lost alone; among deletions in the trash, only every EVERY-th
+moment is tested.
 """
 
 import hashlib

@@ -6,7 +6,7 @@ import shutil
 from crashing import operations, scene
 from crashing.operations import ALLOWED
 
-from edgewright_agent.installed import prepared
+from edgewright_agent.installed import prepared_files
 
 
 def releases_allowed(operation, facts):
@@ -29,7 +29,7 @@ def consistent(commands, allowed):
     assert noted == there, "folders and records differ: %s" % noted
     for name, about in record["releases"].items():
         commands.releases.check("m", name, about)
-    for relative, about in prepared.listing(commands.agent.files, "m"):
+    for relative, about in prepared_files.listing(commands.agent.files, "m"):
         assert commands.prepared.whole(relative, about), "what was prepared is half there: %s" % relative
     assert set(record["known_good"]) <= there, "a known-good release is gone"
     assert not os.listdir(commands.agent.files.path("trash")), "the trash is not empty"
@@ -52,7 +52,7 @@ def promised(commands, marks, facts, operation):
         elif word == "release":
             assert what in record["releases"], "an acknowledged release is gone"
         elif word == "prepared":
-            found = {os.path.basename(one) for one, _ in prepared.listing(commands.agent.files, "m")}
+            found = {os.path.basename(one) for one, _ in prepared_files.listing(commands.agent.files, "m")}
             assert found and min(found) >= what, "what was prepared is gone"
         elif word == "gone":
             assert what not in record["releases"], "a discarded release is back"

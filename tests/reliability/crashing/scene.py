@@ -21,7 +21,7 @@ from edgewright_agent.lifecycle import status, trial
 from edgewright_agent.lifecycle.agent import Agent
 from edgewright_agent.protocol import AgentError
 from edgewright_agent.session.commands import Commands
-from edgewright_agent.storage import files, root
+from edgewright_agent.storage import files, reserve, root
 from edgewright_agent.storage.results import SessionFiles
 
 PYZ = package.build(package.source_folder("edgewright_agent")).data
@@ -55,7 +55,7 @@ def sha(data):
 
 def stand_in():
     """Replace what a crash test cannot wait for."""
-    releases.RESERVE_BYTES = 4096
+    reserve.RESERVE_BYTES = 4096
     root.problem = lambda path: ""  # the folder may be in memory, which is quicker
     trial.watchdog.start = lambda *_: clock.owner()
     reboot(BOOT)
@@ -173,14 +173,14 @@ def provision(commands, version="1"):
     return commands.provision("toy", "onnxruntime", version, rows(wheel(version)), give(commands))["ref"]
 
 
-def install(commands, tag, txn, hooks=None):
+def install(commands, tag, txn, hooks=None, model="m"):
     """Upload, install and mark as verified. Returns the release."""
     known = runtimes.runtime_id([sha(wheel("1"))])
     if known not in [one["ref"] for one in commands.agent.runtimes.listing()]:
         provision(commands)
     artifact_id = upload(commands, tag)
-    release = commands.install("m", tag, artifact_id, known, hooks or {}, txn, 0, give(commands))["release"]
-    commands.judge("m", release, "", "")
+    release = commands.install(model, tag, artifact_id, known, hooks or {}, txn, 0, give(commands))["release"]
+    commands.judge(model, release, "", "")
     return release
 
 
@@ -194,26 +194,26 @@ def damage(commands, release):
         file.write(b"?" + data[1:])
 
 
-def current(commands):
+def current(commands, model="m"):
     """The release that the link names, whole; None where there is no link."""
-    path = commands.agent.files.path("models/m/current")
+    path = commands.agent.files.path("models/%s/current" % model)
     if not os.path.islink(path):
         return None
     release = os.path.basename(os.readlink(path))
-    about = commands.store.read()["models"]["m"]["releases"][release]
+    about = commands.store.read()["models"][model]["releases"][release]
     fresh = Commands(Agent(commands.agent.files.root, ""), None)
-    fresh.releases.check("m", release, about)
+    fresh.releases.check(model, release, about)
     assert fresh.agent.runtimes.find(about["runtime"])["ref"] == about["runtime"], "its runtime is gone"
     assert fresh.agent.runners.of(about) == about["runner"] == sha(RUNNER), "its runner is gone"
     stop(fresh)
     return release
 
 
-def deploy(commands, tag, hooks=None):
+def deploy(commands, tag, hooks=None, model="m"):
     """A whole deployment. Returns the release, committed."""
-    txn = begin(commands)
-    release = install(commands, tag, txn, hooks)
-    commands.activate("m", release, current(commands), txn, 60, False)
+    txn = begin(commands, model)
+    release = install(commands, tag, txn, hooks, model)
+    commands.activate(model, release, current(commands, model), txn, 60, False)
     assert commands.commit(txn) == {"outcome": "committed"}
     commands.end(txn)
     return release

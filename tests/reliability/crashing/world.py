@@ -22,7 +22,7 @@ REAL = {name: getattr(clock, name) for name in ("now", "boot_id", "owner", "aliv
 WALL = time.time
 PUT_BACK = [
     (watchdog, "start", watchdog.start),
-    (scene.releases, "RESERVE_BYTES", scene.releases.RESERVE_BYTES),
+    (scene.reserve, "RESERVE_BYTES", scene.reserve.RESERVE_BYTES),
 ]
 PUT_BACK += [
     (scene.root, "problem", scene.root.problem),

@@ -9,8 +9,8 @@ import typer
 from edgewright.cli import options, render
 
 if TYPE_CHECKING:
-    from edgewright.cli.answer import Answer
-    from edgewright.nouns.measurement import Measurement
+    from edgewright.api.results import BenchResult, BoardAnswer, BoardMeasurements
+    from edgewright.nouns.artifact import Artifact
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -18,13 +18,16 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def bench(
     what: Annotated[
-        str,
-        typer.Argument(metavar="NAME|ARTIFACT", help="Model on the boards, or an artifact's id or folder."),
+        list[str],
+        typer.Argument(
+            metavar="NAME|ARTIFACT...",
+            help="Model on the boards; or ids or folders of artifacts, interleaved.",
+        ),
     ],
     on: options.ON,
     release: Annotated[
         list[str] | None,
-        typer.Option("--release", help="Release instead of `current`; give two to interleave them."),
+        typer.Option("--release", help="Release instead of `current`; may be repeated: interleaved."),
     ] = None,
     protocol: Annotated[
         str,
@@ -32,9 +35,7 @@ def bench(
             "--protocol", help="quick (15 s per board) or standard (60 s); longer if a runtime starts slowly."
         ),
     ] = "standard",
-    threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Threads; default: the profile's.")
-    ] = None,
+    threads: options.THREADS = None,
     accelerator: options.ACCELERATOR = None,
     parallel: options.PARALLEL = 16,
     fleet: options.FLEET = None,
@@ -42,39 +43,63 @@ def bench(
     debug: options.DEBUG = False,
 ) -> None:
     """Measure latency and memory on boards."""
-    from edgewright.cli.on_boards import Boards, finish
-    from edgewright.cli.project_source import find_artifact
-    from edgewright.cli.results.boards import BenchResult, BoardMeasurements
-    from edgewright.deploy.bench import Bench, BenchRequest
-    from edgewright.errors import EdgewrightError
+    from edgewright.api import benchmark
+    from edgewright.api.fleets import Fleet
+    from edgewright.cli.on_boards import Early, finish
+    from edgewright.cli.progress import Passwords, shown
     from edgewright.nouns.measurement import PROTOCOLS
-    from edgewright.store.history import History
 
-    boards = Boards(fleet, on, parallel=parallel)
-    artifact = find_artifact(what)
-    run = Bench(BenchRequest(
-        model=f"bench-{artifact.id[:8]}" if artifact else what, artifact=artifact, releases=tuple(release or ()),
-        protocol=options.known("protocol", protocol, PROTOCOLS), threads=threads, accelerator=accelerator,
-    ))  # fmt: skip
-    answers = boards.each("bench", run.on_board)
-    try:
-        History().record_measurements(
-            boards.fleet.name, [one for answer in answers for one in answer.value or []]
-        )
-    except EdgewrightError as error:  # what was measured is shown all the same
-        render.note(f"not kept: {error.message}")
-    finish(
-        "bench",
-        answers,
-        as_json,
-        show,
-        lambda boards: BenchResult(boards=boards),
-        of=lambda measured: BoardMeasurements(measurements=tuple(measured)),
-    )
+    subject = measured(what)
+    chosen = Fleet.load(fleet).select(on)
+    with shown() as progress:
+        early = Early(progress)
+        result = benchmark.bench(
+            chosen, subject, releases=tuple(release or ()),
+            protocol=options.known("protocol", protocol, PROTOCOLS), threads=threads, accelerator=accelerator,
+            parallel=parallel, ask_password=Passwords(progress), progress=progress,
+            early=None if as_json else lambda part: early.show(part.boards, show),
+        )  # fmt: skip
+    if result.not_kept is not None:
+        render.note(f"not kept: {result.not_kept.message}")
+    finish("bench", result.boards, as_json, show, lambda: result, shown=early.shown, ending=ending(result))
 
 
-def show(answers: list[Answer[list[Measurement]]]) -> None:
-    """One table for all boards."""
-    from edgewright.cli.views import boards
+def measured(words: list[str]) -> str | list[Artifact]:
+    """The model on the boards, or the artifacts, that the arguments name.
 
-    boards.measurements("", [one for answer in answers for one in answer.value or []])
+    Raises:
+        UsageError: several arguments, and one of them is not an artifact.
+    """
+    from edgewright.api import models
+    from edgewright.errors import UsageError
+
+    found = {word: models.find_artifact(word) for word in words}
+    if len(words) == 1 and found[words[0]] is None:
+        return words[0]
+    for word, artifact in found.items():
+        if artifact is None:
+            raise UsageError(
+                f"not an artifact: {word}",
+                hint="several have to be artifacts; releases of one model are NAME --release A --release B",
+            )
+    return [artifact for word in words if (artifact := found[word]) is not None]
+
+
+def ending(result: BenchResult) -> str:
+    """The closing hint: what to do with the figures."""
+    found = [one for board in result.boards if board.result for one in board.result.measurements]
+    bad = sorted({one.board for one in found if one.invalid})
+    if bad:
+        return f"what is marked invalid on {', '.join(bad)} is no measure: see why above, then measure again"
+    if result.not_kept is not None:
+        return "the figures are not in the history: write them down"
+    if all(one.ratio is None for one in found):  # nothing was compared
+        return "to compare: name two artifacts, or two releases of a model with --release"
+    return "the history has the figures; a ratio whose interval has 1 in it proves nothing: measure longer (--protocol standard)"
+
+
+def show(boards: list[BoardAnswer[BoardMeasurements]]) -> None:
+    """Prints the measurements of all boards in one table."""
+    from edgewright.cli.views.measurements import measurements
+
+    measurements("", [one for board in boards if board.result for one in board.result.measurements])

@@ -42,6 +42,7 @@ def list_(as_json: options.JSON = False, debug: options.DEBUG = False) -> None:
         ],
     )
     render.line(f"{len(found)} entries, {render.size(total)}")
+    render.ending("`edgewright cache prune` removes what was not used for long")
 
 
 @app.command()
@@ -88,10 +89,18 @@ def prune(
         f"{verb} {len(done.removed)} entries, {render.size(done.removed_bytes)}; "
         f"{done.kept} are left, {render.size(done.kept_bytes)}"
     )
+    if dry_run:
+        render.ending("nothing was removed: leave --dry-run out to do it")
+    elif done.in_use:
+        render.ending("what is in use stays: run it again when the other edgewright is done")
+    elif done.kept:
+        render.ending("`edgewright cache list` shows what is left; --max-size or --older-than removes more")
+    else:
+        render.ending("the cache is empty: the next conversion fills it")
 
 
 def _age(used: float) -> str:
-    """How long ago, for a person."""
+    """How long ago an entry was used, for people."""
     import time
 
     seconds = max(0.0, time.time() - used)

@@ -1,4 +1,4 @@
-"""edgewright convert: compiles a model for a profile and checks its answers."""
+"""edgewright convert: compiles a model for a profile and verifies its outputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from edgewright.cli import options, render
 
 if TYPE_CHECKING:
-    from edgewright.nouns.profile import Profile
+    from edgewright.api.conversion import Wanted
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -20,7 +20,8 @@ def convert(
     model: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[MODEL]", help="Model file, folder or module.py:function; default: the project's."
+            metavar="[MODEL]",
+            help="Model file, folder or module.py:function (runs with your rights); default: the project's.",
         ),
     ] = None,
     profile: Annotated[str, typer.Option("--profile", help="Kind of board.")] = "generic-x86_64",
@@ -39,6 +40,7 @@ def convert(
     calibration_method: options.CALIBRATION_METHOD = None,
     integer_io: options.INTEGER_IO = None,
     allow_constant: options.ALLOW_CONSTANT = False,
+    trust_model: options.TRUST_MODEL = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also copy the artifact into this new folder.")
     ] = None,
@@ -46,17 +48,21 @@ def convert(
         bool, typer.Option("--no-cache", help="Convert again even if nothing changed.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Also list operators before and after, and what was fused.")
+        bool,
+        typer.Option(
+            "--explain", help="Also list the operators before and after, and those that were fused."
+        ),
     ] = False,
     fallback: Annotated[
         bool,
-        typer.Option("--fallback", help="Search the precision nearest to int8 that meets --max-drop."),
+        typer.Option("--fallback", help="Search for the precision nearest to int8 that meets --max-drop."),
     ] = False,
     max_trials: Annotated[
-        int | None, typer.Option("--max-trials", min=1, help="--fallback: conversions at most.")
+        int | None, typer.Option("--max-trials", min=1, help="--fallback: most conversions.")
     ] = None,
     max_minutes: Annotated[
-        float | None, typer.Option("--max-minutes", min=0.0, help="--fallback: begin no trial after so long.")
+        float | None,
+        typer.Option("--max-minutes", min=0.0, help="--fallback: begin no trial after this many minutes."),
     ] = None,
     project: options.PROJECT = None,
     dry_run: options.DRY_RUN = False,
@@ -64,83 +70,65 @@ def convert(
     debug: options.DEBUG = False,
 ) -> None:
     """Compile a model for a profile and verify its outputs."""
-    import msgspec
-
+    from edgewright.api import conversion
     from edgewright.cli import project_source
-    from edgewright.compile.recognition import recognise
-    from edgewright.config import profiles
-    from edgewright.deploy.artifacts import compile_request, recipe_of
+    from edgewright.cli.progress import shown
     from edgewright.errors import UsageError
 
-    typed = project_source.ModelOptions.of(locals())
-    kind = profiles.load(profile)
-    wanted = project_source.model_request(model, project_source.load_project(project), typed)
-    if output is not None and output.exists():
+    if not fallback and (max_trials is not None or max_minutes is not None):
         raise UsageError(
-            f"there is something already: {output}", hint="name a folder that does not exist yet"
+            "--max-trials and --max-minutes limit a search", hint="add --fallback, or leave them out"
         )
-    found = recognise(wanted.model.source)
-    for fault in found.faults:
-        render.note(fault)
-    recipe = recipe_of(wanted, kind, found.source.format)
-    if max_drop is None and wanted.model.evaluation is not None:
-        max_drop = wanted.budget_of(kind).max_drop
-    request = msgspec.structs.replace(compile_request(wanted, recipe), max_drop=max_drop)
+    typed = project_source.ModelOptions.of(locals())
+    with shown() as progress:
+        wanted = conversion.wanted_of(
+            model, typed.options(project_source.load_project(project)), profile=profile, max_drop=max_drop,
+            output=output, progress=progress,
+        )  # fmt: skip
     if dry_run:
-        show_plan(request, as_json)
+        show_plan(wanted, as_json)
     elif fallback:
         from edgewright.cli.views.search import search_and_show
 
-        search_and_show(request, max_trials, max_minutes, profile=kind, output=output, explain=explain, as_json=as_json)  # fmt: skip
+        search_and_show(wanted, max_trials, max_minutes, output=output, explained=explain, as_json=as_json)
     else:
-        compile_and_show(request, output, as_json, explain=explain, profile=kind)
+        convert_and_show(wanted, output, as_json, explained=explain)
 
 
-def show_plan(request: object, as_json: bool) -> None:
-    """Prints what would be done."""
-    from edgewright.compile.open_inputs import decided
-    from edgewright.compile.pipeline import plan
-    from edgewright.compile.request import CompileRequest
+def show_plan(wanted: Wanted, as_json: bool) -> None:
+    """Prints what a conversion would do."""
+    from edgewright.api.conversion import planned
 
-    assert isinstance(request, CompileRequest)  # noqa: S101 - imported late to keep `--help` fast
-    planned = plan(request)
-    notes = decided(request, planned.source.format)
+    plan, notes = planned(wanted)
     if as_json:
         from edgewright.cli.results.convert import ConvertResult
 
-        render.result("convert", ConvertResult(dry_run=True, plan=planned, notes=tuple(notes)))
+        render.result("convert", ConvertResult(dry_run=True, plan=plan, notes=notes))
         return
-    render.line(f"{planned.source.format} -> {planned.target}, {planned.precision}")
-    for step in planned.steps:
+    render.line(f"{plan.source.format} -> {plan.target}, {plan.precision}")
+    for step in plan.steps:
         render.line(f"  {step}")
     for note in notes:
         render.line(f"note: {note}")
-    if planned.artifact:
-        render.line(f"in the cache already: {planned.artifact[:12]}")
+    if plan.artifact:
+        render.line(f"already in the cache: {plan.artifact[:12]}")
+    render.ending("nothing was converted: leave out --dry-run to convert")
 
 
-def compile_and_show(
-    request: object, output: Path | None, as_json: bool, *, profile: Profile, explain: bool = False
-) -> None:
-    """Converts and prints what came out."""
+def convert_and_show(wanted: Wanted, output: Path | None, as_json: bool, *, explained: bool) -> None:
+    """Converts the model and prints the result."""
+    from edgewright.api import conversion
     from edgewright.cli.progress import shown
-    from edgewright.cli.views.artifact import copied, record, show_artifact, show_too_old
-    from edgewright.cli.views.explain import show_explanation
-    from edgewright.compile.explain import explain as explain_artifact
-    from edgewright.compile.request import CompileRequest
-    from edgewright.compile.workers.pool import Workers
-    from edgewright.config import home
-    from edgewright.deploy.runtime_caps import compile_for
+    from edgewright.cli.views.artifact import record, show_converted
 
-    assert isinstance(request, CompileRequest)  # noqa: S101 - imported late to keep `--help` fast
-    with shown() as progress, Workers(home.folder("logs") / "convert.log") as workers:
-        artifact, too_old = compile_for(profile, request, progress, workers)
-        explanation = explain_artifact(request, artifact, workers) if explain else None
-    folder = copied(artifact.folder, output)
+    with shown() as progress:
+        converted = conversion.run(wanted, explained=explained, progress=progress)
+    converted = converted._replace(artifact=conversion.copied(converted.artifact, output))
     if as_json:
-        render.result("convert", record(artifact, folder, explanation))
-        return
-    show_artifact(artifact, folder)
-    show_too_old(too_old, profile)
-    if explanation is not None:
-        show_explanation(explanation)
+        render.result("convert", record(converted))
+    else:
+        show_converted(converted)
+        made = converted.artifact.id[:12]
+        render.ending(
+            f"next: `edgewright deploy {made} --to SELECTOR`, or `edgewright bench {made} --on SELECTOR`"
+        )

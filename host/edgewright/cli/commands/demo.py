@@ -1,4 +1,4 @@
-"""edgewright demo: runs the main job on simulated boards."""
+"""edgewright demo: runs the main workflow on simulated boards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def demo(
 
     def on_act(act: Act) -> None:
         if not as_json:
-            show_act(act)
+            with progress.away():
+                show_act(act)
 
     with shown() as progress:
         report = run(keep=keep, progress=progress, on_act=on_act)
@@ -37,27 +38,32 @@ def demo(
     else:
         show(report)
         if keep:
-            render.note(
+            render.ending(
                 f"the boards are in {folder('demo') / 'fleet.toml'}; `edgewright lab down --name demo` removes them"
+            )
+        else:
+            render.ending(
+                "next: `edgewright lab up` starts boards to play with, `edgewright fleet add NAME ADDRESS` adds a real one"
             )
     raise typer.Exit(Exit.OK if report.ok else Exit.SOME_FAILED)
 
 
 def show_act(act: Act) -> None:
-    """One act's table."""
+    """Prints the table of one act."""
     from edgewright.cli.views import boards
+    from edgewright.cli.views.measurements import measurements
 
     verdict = "" if act.ok else f" - expected: {act.expected}"
     title = f"{act.title}{verdict}"
     if act.measurements:
-        boards.measurements(title, list(act.measurements))
+        measurements(title, list(act.measurements))
     else:
         boards.outcomes(title, list(act.outcomes), brief=True)
     render.line("")
 
 
 def show(report: DemoReport) -> None:
-    """The closing tables: what each board answered with when, and how every act ended."""
+    """Prints the closing tables: which release each board answered with and when, and how every act ended."""
     boards = list(dict.fromkeys(sighting.board for sighting in report.timeline))
     moments = sorted({sighting.seconds for sighting in report.timeline})
     rows = []
@@ -101,6 +107,6 @@ def show(report: DemoReport) -> None:
 
 
 def why(act: Act) -> str:
-    """The gate's reason in short: which checks failed."""
+    """The gate's reason in brief: which checks failed."""
     failed = sorted({check.name for outcome in act.outcomes for check in outcome.checks if not check.ok})
     return ", ".join(failed) or "-"

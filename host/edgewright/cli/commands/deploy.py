@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from edgewright.cli import options, render
 
 if TYPE_CHECKING:
-    from edgewright.deploy.request import DeployRequest
-    from edgewright.nouns.outcome import BoardOutcome
+    from edgewright.api.results import DeployResult
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -23,7 +22,7 @@ def deploy(
         str | None,
         typer.Argument(
             metavar="[MODEL|ARTIFACT]",
-            help="Model file, folder or module.py:function, or an artifact's id or folder; with --resume a deployment's id.",
+            help="Model file, folder or module.py:function (runs with your rights), or an artifact's id or folder; with --resume a deployment's id.",
         ),
     ] = None,
     to: Annotated[
@@ -63,6 +62,7 @@ def deploy(
     calibration_method: options.CALIBRATION_METHOD = None,
     integer_io: options.INTEGER_IO = None,
     allow_constant: options.ALLOW_CONSTANT = False,
+    trust_model: options.TRUST_MODEL = False,
     accept_interface_change: options.ACCEPT_INTERFACE = False,
     accelerator: Annotated[
         str | None,
@@ -113,18 +113,16 @@ def deploy(
     debug: options.DEBUG = False,
 ) -> None:
     """Convert a model, ship it, measure it on boards, activate or refuse it."""
+    from edgewright.api import deployment, models
+    from edgewright.api.fleets import Fleet
+    from edgewright.cli import project_source
     from edgewright.cli.progress import Passwords, shown
-    from edgewright.compile.request import check_limit
-    from edgewright.config import fleet as fleets
-    from edgewright.deploy.deployment import deploy as run
     from edgewright.errors import UsageError
     from edgewright.nouns.measurement import PROTOCOLS
     from edgewright.nouns.policy import ReleasePolicy
     from edgewright.nouns.project import Budget
-    from edgewright.nouns.selector import select
-    from edgewright.store.history import History
 
-    given = dict(locals())
+    typed = project_source.ModelOptions.of(locals())
     if resume:
         check_resumed(context)
         resume_and_show(
@@ -134,29 +132,30 @@ def deploy(
         raise UsageError("--take-over without --resume", hint="leave it out, or add --resume")
     if to is None:
         raise UsageError("no boards", hint="name them: --to SELECTOR, such as --to all")
-    loaded = fleets.load(options.fleet_path(fleet))
-    boards = select(loaded, to)
+    chosen = Fleet.load(fleet).select(to)
     policy = ReleasePolicy(
         stage=stage, dry_run=dry_run, deadline_s=deadline, unguarded=unguarded, allow_synthetic=allow_synthetic,
         accept_interface_change=accept_interface_change, accelerator=accelerator, budget=Budget(max_drop=max_drop),
         protocol=options.known("protocol", protocol, PROTOCOLS),
     )  # fmt: skip
-    common = {
-        "fleet": loaded, "boards": tuple(boards), "version": checked_version(version), "policy": policy,
-        "wheels": tuple(wheel or ()), "parallel": parallel,
-    }  # fmt: skip
-    request = deploy_request(common, model, name, project, given)
-    check_limit(max_drop, request.wanted.model)
+    deployment.check_version(version)
+    given = typed.options(project_source.load_project(project))
+    given["name"] = name
     with shown() as progress:
-        outcomes = run(request, history=History(), ask_password=Passwords(progress), progress=progress)
-    finish(request.name, outcomes, dry_run=dry_run, as_json=as_json)
+        passwords = Passwords(progress)
+        planned = deployment.plan(
+            chosen, models.find_artifact(model) or model if model is not None else None, policy=policy, version=version,
+            wheels=wheel or (), parallel=parallel, ask_password=passwords, progress=progress, **given,
+        )  # fmt: skip
+        result = deployment.deploy(planned, parallel=parallel, ask_password=passwords, progress=progress)
+    finish(result, dry_run=dry_run, as_json=as_json)
 
 
 RESUMED = ("context", "model", "resume", "take_over", "parallel", "fleet", "dry_run", "as_json", "debug")
 
 
 def check_resumed(context: typer.Context) -> None:
-    """Raises UsageError for an option that a deployment which is resumed has decided already."""
+    """Raises UsageError for an option that the resumed deployment has already fixed."""
     from click.core import ParameterSource
 
     from edgewright.errors import UsageError
@@ -172,109 +171,32 @@ def check_resumed(context: typer.Context) -> None:
 def resume_and_show(
     name: str, fleet: Path | None, *, take_over: bool, parallel: int, dry_run: bool, as_json: bool
 ) -> NoReturn:
-    """Finishes a deployment and ends the command."""
+    """Finishes an interrupted deployment and exits."""
+    from edgewright.api import deployment
+    from edgewright.api.fleets import Fleet
     from edgewright.cli.progress import Passwords, shown
-    from edgewright.config import fleet as fleets
-    from edgewright.deploy.resume import ResumeRequest, resume
-    from edgewright.store.history import History
 
-    request = ResumeRequest(
-        fleet=fleets.load(options.fleet_path(fleet)),
-        name=name,
-        take_over=take_over,
-        dry_run=dry_run,
-        parallel=parallel,
-    )
+    loaded = Fleet.load(fleet)
     with shown() as progress:
-        found = resume(request, history=History(), ask_password=Passwords(progress), progress=progress)
-    finish(found.model, found.outcomes, dry_run=dry_run, as_json=as_json)
+        result = deployment.resume(
+            loaded, name, take_over=take_over, dry_run=dry_run, parallel=parallel, ask_password=Passwords(progress),
+            progress=progress,
+        )  # fmt: skip
+    finish(result, dry_run=dry_run, as_json=as_json)
 
 
-def finish(model: str, outcomes: list[BoardOutcome], *, dry_run: bool, as_json: bool) -> NoReturn:
-    """Prints the outcomes, and ends with their exit code."""
-    from edgewright.cli.views import boards
+def finish(result: DeployResult, *, dry_run: bool, as_json: bool) -> NoReturn:
+    """Prints the outcomes and exits with their exit code."""
+    from edgewright.cli.views import boards, endings
     from edgewright.nouns.outcome import exit_code
 
-    code = exit_code(outcomes)
+    code = exit_code(result.outcomes)
     if as_json:
-        from edgewright.cli.results.releases import DeployResult
-
-        result = DeployResult(model=model, outcomes=tuple(outcomes))
         render.result("deploy", result, ok=code == 0)
     else:
-        boards.outcomes(f"deploy {model}", outcomes)
+        boards.outcomes(f"deploy {result.model}", result.outcomes)
         if dry_run:
-            for outcome in outcomes:
+            for outcome in result.outcomes:
                 render.line(f"{outcome.board}: {'; '.join(outcome.steps) or outcome.outcome}")
+        render.ending(endings.deployed(result.model, result.outcomes))
     raise typer.Exit(int(code))
-
-
-def checked_version(version: str | None) -> str | None:
-    """The version, when it can be a folder's name on a board."""
-    from edgewright.errors import UsageError
-    from edgewright_agent.protocol import NAME
-
-    if version is not None and not NAME.match(version):
-        raise UsageError(
-            f"not a version: {version!r}",
-            hint="lower-case letters, digits, dot, dash and underscore, at most 64",
-        )
-    return version
-
-
-def deploy_request(
-    common: dict[str, Any],
-    model: str | None,
-    name: str | None,
-    project_file: Path | None,
-    given: dict[str, Any],
-) -> DeployRequest:
-    """The request for a model or an artifact, with what the project file adds.
-
-    Args:
-        common: the fields that the model does not decide. given: the command's arguments.
-    """
-    from edgewright.cli import project_source
-    from edgewright.deploy.request import DeployRequest
-    from edgewright.errors import UsageError
-    from edgewright_agent.protocol import HOOK_SECONDS, NAME
-
-    project = project_source.load_project(project_file)
-    artifact = project_source.find_artifact(model) if model is not None else None
-    typed = project_source.ModelOptions.of(given)
-    if artifact is not None and project is None and name is None:
-        raise UsageError("an artifact has no name on the boards", hint="give one: --name NAME")
-    if artifact is not None:
-        wanted = project_source.artifact_request(artifact, project, typed, name)
-    else:
-        wanted = project_source.model_request(
-            Path(model) if model is not None else None, project, typed, name
-        )
-    if not NAME.match(wanted.model.name):
-        raise UsageError(
-            f"not a model's name: {wanted.model.name!r}",
-            hint="lower-case letters, digits, dot, dash and underscore",
-        )
-    common["version"] = common["version"] or (project.file.version if project else None)
-    return DeployRequest(
-        **common, wanted=wanted, artifact=artifact, hooks=hooks_of(project),
-        hook_s=project.file.hooks.timeout_s if project else HOOK_SECONDS,
-    )  # fmt: skip
-
-
-def hooks_of(project: object) -> dict[str, Path]:
-    """The project's hook scripts by kind; each must be there."""
-    from edgewright.errors import ConfigError
-    from edgewright.nouns.project import HOOKS, Project
-
-    found: dict[str, Path] = {}
-    if isinstance(project, Project):
-        for kind in HOOKS:
-            path = project.resolve(getattr(project.file.hooks, kind))
-            if path is not None:
-                if not path.is_file():
-                    raise ConfigError(
-                        f"no such hook script: {path}", hint=f"correct hooks.{kind} in {project.path.name}"
-                    )
-                found[kind] = path
-    return found

@@ -41,6 +41,8 @@ def doctor(
 
     if install_guard and remove_guard:
         raise UsageError("both --install-guard and --remove-guard", hint="give one of them")
+    if host and (install_guard or remove_guard):
+        raise UsageError("a guard is for boards, and --host is this machine", hint="leave one of them out")
     if host:
         from edgewright.cli.views.host import doctor_host
 
@@ -51,6 +53,18 @@ def doctor(
         change = guarded(session, install_guard) if install_guard or remove_guard else []
         return diagnose(board, session.facts(fresh=bool(install_guard or remove_guard)), change)
 
-    answers = Boards(fleet, selector, parallel=parallel).each("facts", work)
-    sound = all(answer.value.ready for answer in answers if answer.value is not None)
-    finish("doctor", answers, as_json, show, lambda boards: DoctorResult(boards=boards), failed=not sound)
+    boards = Boards(fleet, selector, parallel=parallel)
+    answers = boards.each("facts", work, None if as_json else show)
+    sound = all(answer.result.ready for answer in answers if answer.result is not None)
+    finish(
+        "doctor",
+        answers,
+        as_json,
+        show,
+        lambda: DoctorResult(boards=tuple(answers)),
+        shown=boards.shown,
+        failed=not sound,
+        ending="ready: `edgewright deploy MODEL --to SELECTOR`"
+        if sound
+        else "follow the hints above, then run it again",
+    )

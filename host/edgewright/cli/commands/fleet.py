@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from edgewright.cli import options, render
 from edgewright.files import write_atomic
 
 if TYPE_CHECKING:
-    from edgewright.cli.answer import Answer
-    from edgewright.wire.answers import Nothing, Pruned
+    from edgewright.api.results import BoardAnswer
+    from edgewright.wire.answers import Pruned, WasReset
 
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Add, list, show, trust and remove boards."
@@ -25,13 +24,20 @@ BOARD = Annotated[str, typer.Argument(metavar="NAME", help="Name of the board in
 def add(
     name: BOARD,
     address: Annotated[
-        str, typer.Argument(metavar="[USER@]ADDRESS[:PORT]", help="Host name, IP address or ssh alias.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="[USER@]ADDRESS[:PORT]",
+            help="Host name, IP address, ssh alias or ssh:// address; of a board that is known it can be left out.",
+        ),
+    ] = None,
     profile: Annotated[
         str | None, typer.Option("--profile", help="Kind of board; default: found from its facts.")
     ] = None,
     label: Annotated[
-        list[str] | None, typer.Option("--label", help="Label for @label; may be repeated.")
+        list[str] | None, typer.Option("--label", help="Label for @label, added to others; may be repeated.")
+    ] = None,
+    remove_label: Annotated[
+        list[str] | None, typer.Option("--remove-label", help="Label to take away; may be repeated.")
     ] = None,
     root: Annotated[
         str | None, typer.Option("--root", help="Folder on the board for all of edgewright's files.")
@@ -45,6 +51,14 @@ def add(
     jump: Annotated[
         str | None, typer.Option("--jump", metavar="[USER@]HOST[:PORT]", help="Jump host.")
     ] = None,
+    ssh_client: Annotated[
+        str | None,
+        typer.Option(
+            "--ssh-client",
+            metavar="auto|paramiko|openssh",
+            help="Who logs in: auto takes `ssh` where it is needed.",
+        ),
+    ] = None,
     machine: Annotated[
         str | None, typer.Option("--machine", help="Machine shared with other boards: measured in turn.")
     ] = None,
@@ -56,61 +70,18 @@ def add(
     debug: options.DEBUG = False,
 ) -> None:
     """Add a board to the fleet file, or change one: options that are left out keep their values."""
-    from edgewright.config import fleet as fleets
-    from edgewright.config import profiles
-    from edgewright.nouns.board import BoardEntry
+    from edgewright.cli.board_address import split_address
+    from edgewright.cli.commands.fleet_add import add_board
 
-    path = options.fleet_path(fleet)
-    if profile is not None:
-        profiles.load(profile)
-    user, host, port = split_address(address)
-    said: dict[str, Any] = dict(
-        address=host, user=user, port=port, profile=profile, labels=tuple(label or ()) or None, root=root, python=python,
-        identity=identity, jump=jump, machine=machine, group=group,
+    user, host, port = split_address(address) if address is not None else (None, None, None)
+    given = dict(
+        address=host, user=user, port=port, profile=profile, root=root, python=python, identity=identity, jump=jump,
+        ssh_client=ssh_client, machine=machine, group=group,
     )  # fmt: skip
-    said = {key: value for key, value in said.items() if value is not None}
-    with fleets.changing(path) as file:
-        existed = name in file.boards
-        entry = msgspec.structs.replace(file.boards[name], **said) if existed else BoardEntry(**said)
-        board = fleets.board(name, entry, file.defaults, path)
-        file.boards[name] = entry
-    if as_json:
-        from edgewright.cli.results.fleet import FleetAddResult
-
-        render.result("fleet add", FleetAddResult(path=path, board=board, changed=existed))
-    else:
-        render.line(f"{'changed' if existed else 'added'} {name} in {path}")
-        render.note(f"next: `edgewright fleet trust {name}` pins its host key")
-
-
-def split_address(text: str) -> tuple[str | None, str, int | None]:
-    """`pi@host:2222` -> ("pi", "host", 2222); an IPv6 address with a port is written [::1]:22.
-
-    Raises:
-        UsageError: no host, the port is not a number from 1 to 65535, or an address that its transport does not take.
-    """
-    from edgewright.errors import UsageError
-
-    user, _, rest = text.rpartition("@")
-    host, port = rest, ""
-    if rest.startswith("["):
-        host, _, port = rest[1:].partition("]")
-        port = port.removeprefix(":")
-    elif rest.count(":") == 1 and not names_transport(rest):
-        host, _, port = rest.partition(":")
-    if not host:
-        raise UsageError(f"no address: {text!r}", hint="such as pi@192.0.2.7:22")
-    if port and not (port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536):
-        raise UsageError(f"not a port: {port}", hint="such as pi@192.0.2.7:22")
-    return user or None, host, int(port) if port else None
-
-
-def names_transport(address: str) -> bool:
-    """Whether an address such as `local:` names a transport rather than a port."""
-    from edgewright.connect.transports import kind_of
-
-    after = address.partition(":")[2]
-    return not after.isdecimal() and not kind_of(address).host_keys
+    add_board(
+        options.fleet_path(fleet), name, {key: value for key, value in given.items() if value is not None},
+        labels=label or (), without=remove_label or (), as_json=as_json,
+    )  # fmt: skip
 
 
 @app.command("list")
@@ -137,6 +108,13 @@ def list_boards(
         for name, board in loaded.boards.items()
     ]  # fmt: skip
     render.table(str(loaded.path), ["board", "address", "profile", "labels", "host key"], rows)
+    missing = [name for name in loaded.boards if name not in pins]
+    if not loaded.boards:
+        render.ending("no boards yet: `edgewright fleet add NAME ADDRESS`")
+    elif missing:
+        render.ending(f"next: `edgewright fleet trust {','.join(missing[:4])}` pins host keys")
+    else:
+        render.ending("`edgewright doctor` says what they are and whether they are ready")
 
 
 @app.command()
@@ -165,10 +143,13 @@ def show(
     for board in boards:
         values: dict[str, Any] = msgspec.to_builtins(board)
         values["labels"] = ", ".join(board.labels)
-        values["pin"] = pins[board.name].host_key if board.name in pins else "none yet"
+        values["pin"] = ", ".join(pins[board.name].host_keys) if board.name in pins else "none yet"
         render.table(
             board.name, ["", ""], [(key, value) for key, value in values.items() if value and key != "name"]
         )
+    render.ending(
+        "`edgewright fleet add NAME` with options changes a board; `edgewright doctor` asks it for its facts"
+    )
 
 
 @app.command()
@@ -178,20 +159,19 @@ def trust(
     known_hosts: Annotated[
         bool,
         typer.Option(
-            "--known-hosts", help="Take the keys from ~/.ssh/known_hosts, without contacting the boards."
+            "--known-hosts", help="Take the keys from known_hosts files, without contacting the boards."
         ),
     ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace a pinned key.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace all pinned keys.")] = False,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
     """Show the host keys of boards and pin them."""
-    from edgewright.cli.commands.fleet_trust import trust_boards
+    from edgewright.cli.commands.fleet_trust import TrustOptions, trust_boards
 
-    raise typer.Exit(
-        trust_boards(fleet, selector, yes=yes, known_hosts=known_hosts, replace=replace, as_json=as_json)
-    )
+    chosen = TrustOptions(yes=yes, known_hosts=known_hosts, replace=replace)
+    raise typer.Exit(trust_boards(fleet, selector, chosen, as_json=as_json))
 
 
 @app.command()
@@ -206,42 +186,9 @@ def remove(
     debug: options.DEBUG = False,
 ) -> None:
     """Remove boards from the fleet file."""
-    from edgewright.cli.on_boards import Boards, exit_for
-    from edgewright.config import fleet as fleets
-    from edgewright.config import trust as trusts
-    from edgewright.wire import commands
+    from edgewright.cli.commands.fleet_remove import remove_boards
 
-    boards = Boards(fleet, selector)
-    names = [board.name for board in boards.boards]
-    confirm(
-        f"remove {', '.join(names)} from {boards.fleet.path.name}{' and purge the boards' if purge else ''}?",
-        yes,
-    )
-    answers = (
-        boards.each("purge", lambda board, session, progress: session.call(commands.Purge())) if purge else []
-    )
-    kept = {answer.board.name for answer in answers if answer.error is not None}
-    gone = [name for name in names if name not in kept]
-    with fleets.changing(boards.fleet.path) as file:
-        for name in gone:
-            file.boards.pop(name, None)
-    with trusts.changing(boards.fleet) as pins:
-        for name in gone:
-            pins.boards.pop(name, None)
-    code = exit_for(answers)
-    if as_json:
-        from edgewright.cli.results.fleet import FleetRemoveResult
-
-        removed = FleetRemoveResult(removed_boards=tuple(gone), kept_boards=tuple(sorted(kept)))
-        render.result("fleet remove", removed, ok=code == 0)
-    elif gone:
-        render.line(f"removed {', '.join(gone)}")
-    for answer in answers:
-        if answer.error is not None:
-            render.note(f"{answer.board.name} is kept: {answer.error.message}")
-        elif answer.value and answer.value.left:
-            render.note(f"{answer.board.name}: left there: {answer.value.left}")
-    raise typer.Exit(int(code))
+    raise typer.Exit(remove_boards(fleet, selector, purge=purge, yes=yes, as_json=as_json))
 
 
 @app.command()
@@ -256,12 +203,12 @@ def prune(
     debug: options.DEBUG = False,
 ) -> None:
     """Remove old releases, unused runtimes and leftovers from boards."""
-    from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.on_boards import Boards, finish, mapped
     from edgewright.cli.results.boards import BoardPrune, FleetPruneResult
     from edgewright.wire import commands
 
-    def people(answers: list[Answer[Pruned]]) -> None:
-        done = [(answer.board.name, answer.value) for answer in answers if answer.value is not None]
+    def people(answers: list[BoardAnswer[Pruned]]) -> None:
+        done = [(answer.board, answer.result) for answer in answers if answer.result is not None]
         for board, value in done:
             for one in value.removed if dry_run else ():
                 render.line(f"{board}: would remove {one}")
@@ -270,17 +217,24 @@ def prune(
         rows = [(board, len(value.removed), render.size(value.freed_bytes)) for board, value in done]
         render.table("", ["board", ">would be removed" if dry_run else ">removed", ">freed"], rows)
 
+    def pruned(done: Pruned) -> BoardPrune:
+        return BoardPrune(removed=done.removed, in_use=done.in_use, freed_bytes=done.freed_bytes)
+
     command = commands.Prune(keep=keep, dry_run=dry_run)
-    answers = Boards(fleet, selector).each("prune", lambda board, session, progress: session.call(command))
+    boards = Boards(fleet, selector)
+    answers = boards.each(
+        "prune", lambda board, session, progress: session.call(command), None if as_json else people
+    )
     finish(
         "fleet prune",
         answers,
         as_json,
         people,
-        lambda boards: FleetPruneResult(dry_run=dry_run, boards=boards),
-        of=lambda answer: BoardPrune(
-            removed=answer.removed, in_use=answer.in_use, freed_bytes=answer.freed_bytes
-        ),
+        lambda: FleetPruneResult(dry_run=dry_run, boards=mapped(answers, pruned)),
+        shown=boards.shown,
+        ending="nothing was removed: leave --dry-run out to do it"
+        if dry_run
+        else f"the last {keep} known-good releases of each model stay",
     )
 
 
@@ -293,23 +247,43 @@ def reset(
     debug: options.DEBUG = False,
 ) -> None:
     """Accept what `current` points to, on boards that `status` reports as state-lost."""
+    from edgewright.cli.confirmation import confirm
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.results.boards import FleetResetResult
+    from edgewright.cli.views import damage
     from edgewright.wire import commands
 
-    def people(answers: list[Answer[Nothing]]) -> None:
-        render.line(f"reset: {', '.join(answer.board.name for answer in answers)}")
+    def people(answers: list[BoardAnswer[WasReset]]) -> None:
+        render.line(f"reset: {', '.join(answer.board for answer in answers)}")
+        for answer in answers:
+            for line in damage.lines(answer.board, answer.result.left if answer.result else (), {}):
+                render.line(line)
 
     boards = Boards(fleet, selector)
     confirm(f"take what runs on {', '.join(board.name for board in boards.boards)} as known good?", yes)
+    answers = boards.each("reset", lambda board, session, progress: session.call(commands.Reset()))
     finish(
         "fleet reset",
-        boards.each("reset", lambda board, session, progress: session.call(commands.Reset())),
+        answers,
         as_json,
         people,
-        lambda boards: FleetResetResult(boards=boards),
-        of=lambda answer: None,
+        lambda: FleetResetResult(boards=tuple(answers)),
+        ending="`edgewright status` shows what runs there now",
     )
+
+
+@app.command()
+def repair(
+    selector: Annotated[str, typer.Argument(metavar="SELECTOR", help="Boards.")],
+    fleet: options.FLEET = None,
+    dry_run: options.DRY_RUN = False,
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
+) -> None:
+    """Put right what was changed by hand on boards: links, modes, files that do not belong there."""
+    from edgewright.cli.commands.fleet_repair import repair_boards
+
+    repair_boards(fleet, selector, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
@@ -350,22 +324,6 @@ def agent(
         render.result("fleet agent", written)
         return
     render.line(f"wrote {output}: {render.size(len(data))}, runners: {', '.join(runners)}")
-    render.note(
+    render.ending(
         "install it as root, where the login cannot write; docs/board.md has the line for authorized_keys"
     )
-
-
-def confirm(question: str, yes: bool) -> None:
-    """Asks for confirmation; ends as aborted on no, or if stdin is not a terminal."""
-    import sys
-
-    from edgewright.errors import Code, EdgewrightError
-
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise EdgewrightError(
-            "cannot prompt: stdin is not a terminal", hint="use --yes to skip the question", code=Code.ABORTED
-        )
-    if not typer.confirm(question, err=True):
-        raise KeyboardInterrupt

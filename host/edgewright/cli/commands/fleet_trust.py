@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -13,25 +15,39 @@ from edgewright.cli.progress import Passwords, shown
 from edgewright.cli.results.fleet import FleetTrustResult, KeyResult
 from edgewright.connect import trust
 from edgewright.connect.ssh.host_keys import HostKey
-from edgewright.deploy.executor import FanOut
+from edgewright.connect.transports import transport_of
+from edgewright.deployments.executor import FanOut
 from edgewright.errors import Code, EdgewrightError, Exit, Unreachable
+from edgewright.nouns.base import Noun
 from edgewright.nouns.board import Board
 
-MAX_HOPS = 8  # jump hosts on the way to one board
+MAX_HOPS = 8  # at most this many jump hosts on the way to one board
 
 
-def trust_boards(
-    fleet_option: Path | None, selector: str, *, yes: bool, known_hosts: bool, replace: bool, as_json: bool
-) -> int:
-    """Pins each board's key (and its jump hosts') after the user's yes; returns the exit code."""
+class TrustOptions(Noun, frozen=True, kw_only=True):
+    """The options of `fleet trust`.
+
+    Attributes:
+        yes: pin without a question.
+        known_hosts: take the keys from `known_hosts` files, without contacting the boards.
+        replace: replace pinned keys.
+    """
+
+    yes: bool
+    known_hosts: bool
+    replace: bool
+
+
+def trust_boards(fleet_option: Path | None, selector: str, options: TrustOptions, *, as_json: bool) -> int:
+    """Pins the keys of each board and of its jump hosts after the user confirms; returns the exit code."""
     boards = Boards(fleet_option, selector)
     with shown() as progress:
         ask = Passwords(progress)
 
         def first(board: Board) -> list[HostKey] | EdgewrightError:
-            if known_hosts:
-                return trust.from_known_hosts(board)
-            return trust.scan(board, boards.fleet, ask_password=ask)
+            if options.known_hosts:
+                return trust.from_known_hosts(board, boards.fleet, replace=options.replace)
+            return trust.scan(board, boards.fleet, ask_password=ask, replace=options.replace)
 
         fan_out = FanOut(first, lambda board, error: error, progress=progress)
         found = fan_out.run(boards.boards)
@@ -39,89 +55,125 @@ def trust_boards(
             raise KeyboardInterrupt
     rows: list[KeyResult] = []
     for board, keys in zip(boards.boards, found, strict=True):
-        rows += settle(boards, board, keys, yes=yes, known_hosts=known_hosts, replace=replace, ask=ask)
+        rows += settle(boards, board, keys, options, ask)
     if as_json:
         render.result("fleet trust", FleetTrustResult(keys=tuple(rows)), ok=all(row.ok for row in rows))
     else:
-        render.table(
-            "",
-            ["board", "host", "fingerprint", ""],
-            [(r.board, r.host, r.fingerprint or "-", r.message) for r in rows],
-        )
-    if all(row.ok for row in rows):
-        return Exit.OK
-    return (
-        Exit.UNREACHABLE if all(row.ok or row.code == Code.UNREACHABLE for row in rows) else Exit.SOME_FAILED
+        show(rows, selector)
+    return exit_code(rows)
+
+
+def show(rows: Sequence[KeyResult], selector: str) -> None:
+    """Prints the keys, then the hints, then what to do next."""
+    render.table(
+        "",
+        ["board", "host", "fingerprint", ""],
+        [(r.board, r.host, r.fingerprint or "-", r.message) for r in rows],
+        spare=("host",),
     )
+    for board, hint in dict.fromkeys((row.board, row.hint) for row in rows if row.hint):
+        render.note(f"{board}: hint: {hint}")
+    boards = dict.fromkeys(row.board for row in rows)
+    bad = list(dict.fromkeys(row.board for row in rows if not row.ok))
+    if bad:
+        failed = f"{len(bad)} of {len(boards)} boards failed" if len(boards) > 1 else f"{bad[0]} failed"
+        advice = (
+            "follow the hints above, then run it again" if any(row.hint for row in rows) else "run it again"
+        )
+        render.ending(f"{failed}: {advice} for {','.join(bad[:4])}")
+    else:
+        render.ending(f"next: `edgewright doctor {selector}` says what they are and whether they are ready")
+
+
+def exit_code(rows: Sequence[KeyResult]) -> int:
+    """0 if every key is pinned, 4 if the others belong to boards that do not answer, else 2."""
+    codes = {row.code for row in rows if not row.ok}
+    if not codes:
+        return Exit.OK
+    return Exit.UNREACHABLE if codes == {Code.UNREACHABLE} else Exit.SOME_FAILED
 
 
 def settle(
     boards: Boards,
     board: Board,
     keys: list[HostKey] | EdgewrightError,
-    *,
-    yes: bool,
-    known_hosts: bool,
-    replace: bool,
+    options: TrustOptions,
     ask: Passwords,
 ) -> list[KeyResult]:
-    """One board's keys, hop by hop until its own is pinned."""
+    """Pins one board's keys, hop by hop, until its own keys are pinned."""
+    if not transport_of(board).host_keys:
+        return [row(board, None, "reached without SSH: it has no host key")]
     rows: list[KeyResult] = []
-    for _ in range(MAX_HOPS):
+    for _ in range(MAX_HOPS + 1):
         if isinstance(keys, EdgewrightError):
-            return [
-                *rows,
-                row(
-                    board,
-                    None,
-                    False,
-                    keys.message,
-                    Code.UNREACHABLE if isinstance(keys, Unreachable) else keys.code,
-                ),
-            ]
-        if not keys:
-            return [*rows, row(board, None, False, "no key of it in ~/.ssh/known_hosts", Code.NOT_FOUND)]
-        for key in keys:
-            rows.append(pin(boards, board, key, yes=yes, replace=replace))
-            if not rows[-1].ok or not key.jump:
+            return [*rows, refused(board, None, keys)]
+        for _, group in itertools.groupby(keys, key=lambda key: (key.host, key.jump)):
+            rows += pin(boards, board, list(group), options)
+            if not rows[-1].ok:
                 return rows
-        if known_hosts:
+        if not keys[-1].jump:
             return rows
         try:
-            keys = trust.scan(board, boards.fleet, ask_password=ask)
+            keys = trust.scan(board, boards.fleet, ask_password=ask, replace=options.replace)
         except EdgewrightError as error:
             keys = error
     return rows
 
 
-def pin(boards: Boards, board: Board, key: HostKey, *, yes: bool, replace: bool) -> KeyResult:
-    """Asks about one key and pins it."""
+def pin(boards: Boards, board: Board, keys: list[HostKey], options: TrustOptions) -> list[KeyResult]:
+    """Asks for confirmation of the keys of one host and pins them; the results are in the order of the keys."""
+    new = keys
     try:
-        if not yes and not asked(board, key):
-            return row(board, key, False, "not pinned", "aborted")
-        trust.pin(board, boards.fleet, key, replace=replace)
-        return row(board, key, True, "pinned", "")
+        if not options.replace:
+            new = trust.not_pinned(board, boards.fleet, keys)
+        if new and keys[0] not in new and not (options.yes or options.known_hosts or sys.stdin.isatty()):
+            return [row(board, keys[0], f"pinned already; {len(new)} more in known_hosts: --yes pins them")]
+        if new and not options.yes and not asked(board, new):
+            return [row(board, key, "not pinned", Code.ABORTED) for key in new]
+        if new:
+            trust.pin(board, boards.fleet, *keys, replace=options.replace)
     except EdgewrightError as error:
-        return row(board, key, False, f"{error.message}; {error.hint}", error.code)
+        return [refused(board, key, error) for key in new]
+    pinned = "pinned, although known_hosts trusts another key" if keys[0].odd else "pinned"
+    return [row(board, key, pinned if key in new else "pinned already") for key in keys]
 
 
-def asked(board: Board, key: HostKey) -> bool:
-    """Whether a person confirms the fingerprint."""
+def asked(board: Board, keys: Sequence[HostKey]) -> bool:
+    """Whether the user confirms the fingerprints."""
+    where = f"the jump host {keys[0].host}" if keys[0].jump else "the board"
     if not sys.stdin.isatty():
+        whose = where if keys[0].jump else board.name
         raise EdgewrightError(
-            f"cannot prompt to confirm {key.fingerprint} of {board.name}: stdin is not a terminal",
-            hint="compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the board, then use --yes",
+            f"cannot prompt to confirm the host key of {whose}: stdin is not a terminal",
+            hint=f"compare it with `{listing(keys)}` on {where}, then use --yes",
             code=Code.ABORTED,
         )
-    render.note(f"{board.name} ({key.host}) has the host key {key.fingerprint}")
-    return typer.confirm(
-        "Is that the one on the board (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub)?", err=True
-    )
+    for key in keys:
+        whose = where if key.jump else f"{board.name} ({key.host})"
+        render.note(f"{whose} has the host key {key.fingerprint}")
+    if keys[0].odd:
+        render.note(f"known_hosts trusts another key of {where}: `ssh` would refuse this one")
+    them = "Is that the one" if len(keys) == 1 else "Are those the ones"
+    return typer.confirm(f"{them} on {where} ({listing(keys)})?", err=True)
 
 
-def row(board: Board, key: HostKey | None, ok: bool, message: str, code: str) -> KeyResult:
-    """One line of the answer."""
+def listing(keys: Sequence[HostKey]) -> str:
+    """The command that shows the fingerprints of keys of these types on their host."""
+    kinds = {"ecdsa" if key.type.startswith("ecdsa-") else key.type.removeprefix("ssh-") for key in keys}
+    if len(kinds) == 1:
+        return f"ssh-keygen -lf /etc/ssh/ssh_host_{kinds.pop()}_key.pub"
+    return "for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done"
+
+
+def refused(board: Board, key: HostKey | None, error: EdgewrightError) -> KeyResult:
+    """The result for a key, or a host, that an error stopped."""
+    code = Code.UNREACHABLE if isinstance(error, Unreachable) else error.code
+    return row(board, key, error.message, code, error.hint)
+
+
+def row(board: Board, key: HostKey | None, message: str, code: str = "", hint: str = "") -> KeyResult:
+    """The result for one key; without a code it is pinned."""
     return KeyResult(
         board=board.name, host=key.host if key else board.address, fingerprint=key.fingerprint if key else "",
-        ok=ok, message=message, code=code,
+        ok=not code, message=message, code=code, hint=hint,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""edgewright history: lists deployments, refusals and rollbacks."""
+"""edgewright history: lists deployments, refusals and rollbacks, and shows the details of each."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from edgewright.cli import options, render
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def history(
+    context: typer.Context,
     on: Annotated[str | None, typer.Option("--on", metavar="SELECTOR", help="Only these boards.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Only this model.")] = None,
     limit: Annotated[
@@ -23,8 +24,12 @@ def history(
     debug: options.DEBUG = False,
 ) -> None:
     """List deployments, refusals and rollbacks."""
-    from edgewright.cli.answer import mark
+    if context.invoked_subcommand is not None:
+        check_alone(context)
+        return
+    from edgewright.api.answer import mark
     from edgewright.config import fleet as fleets
+    from edgewright.nouns.outcome import GOOD
     from edgewright.nouns.selector import select
     from edgewright.store.history import History, accepted
 
@@ -45,17 +50,61 @@ def history(
     rows = []
     for event in events:
         measured = (event["document"].get("measurement") or {}).get("latency", {})
+        why = event["message"] or left.get((event["document"].get("deployment"), event["board"]))
         rows.append((
-            event["at"].replace("T", " ").removesuffix("+00:00"), event["action"],
+            event["id"], event["at"].replace("T", " ").removesuffix("+00:00"), f"{event['action']}: {event['outcome']}",
             event["board"] + mark(tuple(event["document"].get("simulated") or ())), event["model"],
-            event["release"] or event["version"], event["outcome"], render.number(measured.get("p50")),
-            event["message"] or left.get((event["document"].get("deployment"), event["board"])) or accepted(event),
+            event["release"] or event["version"], render.number(measured.get("p50")), why or accepted(event),
         ))  # fmt: skip
-    render.table("", ["at (UTC)", "action", "board", "model", "release", "outcome", ">p50 ms", "why"], rows)
+    if not events:
+        render.ending("nothing was deployed yet: `edgewright deploy MODEL --to SELECTOR`")
+        return
+    heads = [">id", "at (UTC)", "what", "board", "model", "release", ">p50 ms", "why"]
+    render.table("", heads, rows, spare=(">p50 ms", "at (UTC)"))
+    refused = next((event for event in events if event["outcome"] not in GOOD), None)
+    example = (refused or events[0])["id"]
+    render.ending(f"`edgewright history show {example}` tells the whole story of one of them")
+
+
+def check_alone(context: typer.Context) -> None:
+    """Raises UsageError for a list option before a sub-command, which would ignore it."""
+    from click.core import ParameterSource
+
+    from edgewright.errors import UsageError
+
+    for name in context.params:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(
+                f"--{'json' if name == 'as_json' else name} belongs to the list of `edgewright history`",
+                hint=f"write it behind `{context.invoked_subcommand}`, or leave it out",
+            )
+
+
+@app.command()
+def show(
+    which: Annotated[str, typer.Argument(metavar="ID", help="Id of the list, or a deployment's id.")],
+    as_json: options.JSON = False,
+    debug: options.DEBUG = False,
+) -> None:
+    """Tell what happened to a release on a board: steps, checks, measurements, and why it ended so."""
+    from edgewright.cli.results import releases
+    from edgewright.store.history import History
+
+    rows = History().events_of(which)
+    events = tuple(releases.event(row) for row in rows)
+    if as_json:
+        render.result("history show", releases.HistoryShowResult(events=events))
+        return
+    from edgewright.cli.views.history import story
+
+    for number, event in enumerate(events):
+        if number:
+            render.line("")
+        story(event)
 
 
 def left_boards(fleet: str | None) -> dict[tuple[str, str], str]:
-    """What to do about the boards that deployments left, by deployment and board."""
+    """Hints for boards that unfinished deployments left behind, by deployment and board."""
     from edgewright.store.history import History
     from edgewright.store.journal import DeploymentJournal, this_host
 

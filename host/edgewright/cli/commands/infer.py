@@ -43,19 +43,20 @@ def infer(
     raw: Annotated[
         bool, typer.Option("--raw", help="Keep the integers of a quantised output instead of real values.")
     ] = False,
-    threads: options.THREADS = 1,
+    threads: options.THREADS = None,
     accelerator: options.ACCELERATOR = None,
     fleet: options.FLEET = None,
     as_json: options.JSON = False,
     debug: options.DEBUG = False,
 ) -> None:
     """Run one input on a board, and print or save the outputs as real values, with class names if the project has labels."""
-    from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.on_boards import Boards, finish, mapped
     from edgewright.cli.results.boards import InferResult
     from edgewright.cli.views.infer import show
     from edgewright.errors import UsageError
     from edgewright.measure.inputs import check_file, packed
     from edgewright.measure.release_manifest import released
+    from edgewright.measure.threads import threads_to_run
 
     boards = Boards(fleet, on)
     if output is not None and len(boards.boards) > 1:
@@ -75,32 +76,34 @@ def infer(
             inputs,
             about=about,
             raw=raw,
-            threads=threads,
+            threads=threads_to_run(board, session.facts(), threads),
             accelerator=accelerator,
+            as_text=as_json,
         )
 
-    answers = boards.each("infer", work)
+    answers = boards.each("infer", work, None if as_json else show)
     for answer in answers:
-        if output is not None and answer.value is not None:
-            answer.value.save(output)
+        if output is not None and answer.result is not None:
+            answer.result.save(output)
     finish(
         "infer",
         answers,
         as_json,
         show,
-        lambda boards: InferResult(boards=boards),
-        of=lambda found: found.record(),
+        lambda: InferResult(boards=mapped(answers, lambda found: found.record())),
+        shown=boards.shown,
+        ending=f"the outputs are in {output}" if output else "--output FILE keeps the outputs as .npz",
     )
 
 
 def _chosen(session: Session, board: Board, name: str, release: str | None) -> tuple[str, str]:
-    """(release, id of its artifact) of a model on a board.
+    """The release of a model on a board, and the id of its artifact.
 
     Raises:
         BoardError: `not-found`.
     """
     from edgewright.connect.agent import versions
-    from edgewright.deploy.bench import find
+    from edgewright.deployments.bench import find
     from edgewright.errors import BoardError, Code
 
     model = versions.models(session).get(name)

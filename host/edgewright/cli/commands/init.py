@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from edgewright.api.model_name import slug
 from edgewright.cli import options, render
-from edgewright.cli.model_name import slug
 
 app = typer.Typer(rich_markup_mode=None)
 
 TEMPLATE = """# What edgewright does with this model. Paths are relative to this file.
-schema = 1
+schema = 2
 name = "{name}"  # the model's name on the boards
 model = "{model}"  # {format}
 
@@ -36,7 +36,8 @@ metric = "top1"  # or top5, f1, auc, mse, mae, module.py:function
 [budget]
 # p50_ms = 50.0
 # p95_ms = 80.0
-# peak_rss_mb = 200.0
+# peak_process_mb = 200.0  # of the whole process, with Python and the runtime
+# model_memory_mb = 50.0  # the model's share of it
 # size_mb = 20.0
 # max_drop = 0.01
 
@@ -123,6 +124,7 @@ def init(
         render.result("init", InitResult(path=output, name=chosen, format=found))
     else:
         render.line(f"wrote {output}: {chosen}, {found}")
-        render.note(
-            "next: edit it, then `edgewright convert --profile pi4b`, or `edgewright lab up` and `edgewright deploy`"
+        given = "" if output == Path("edgewright.toml") else f" --project {output}"
+        render.ending(
+            f"next: edit it, then `edgewright convert --profile pi4b{given}`, or `edgewright lab up` and `edgewright deploy --to all{given}`"
         )

@@ -33,12 +33,12 @@ def up(
         bool, typer.Option("--vm", help="With --arch arm64: whole machines, each with its own kernel.")
     ] = False,
     suite: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--suite",
-            help="Debian of emulated boards: bullseye (Python 3.9), bookworm (3.11), trixie (3.13), forky (3.14).",
+            help="Debian of emulated boards: bullseye (Python 3.9), bookworm (3.11, the default), trixie (3.13), forky (3.14).",
         ),
-    ] = "bookworm",
+    ] = None,
     mirror: Annotated[
         str | None,
         typer.Option("--mirror", metavar="ADDRESS", help="Debian archive; default: this machine's."),
@@ -57,6 +57,10 @@ def up(
     path = options.fleet_path(fleet)
     if vm and not emulated(arch):
         raise UsageError("--vm without --arch", hint="give --arch arm64 too")
+    if not emulated(arch) and (suite is not None or mirror is not None):
+        raise UsageError(
+            "--suite and --mirror are for emulated boards", hint="give --arch arm64 too, or leave them out"
+        )
     with shown() as progress:
         made = lab.up(
             boards,
@@ -65,7 +69,7 @@ def up(
             python=python,
             name=name,
             sshd=sshd,
-            suite=suite if emulated(arch) else "",
+            suite=(suite or "bookworm") if emulated(arch) else "",
             machine=vm,
             mirror=mirror,
             progress=progress,
@@ -77,16 +81,16 @@ def up(
                 "no sshd on this machine: a built-in SSH server takes its place; "
                 "`sudo apt-get install openssh-server` gives real ones"
             )
-        render.note(
+        render.ending(
             f"next: `edgewright doctor @lab`, `edgewright deploy MODEL --to @lab`; the boards are in {path}"
         )
 
 
 def emulated(arch: str | None) -> bool:
-    """Whether boards of another architecture than this machine's are asked for.
+    """Whether the requested boards have a different architecture from this machine.
 
     Raises:
-        UsageError: an architecture that cannot be emulated.
+        UsageError: the architecture cannot be emulated.
     """
     import os
 
@@ -117,6 +121,7 @@ def down(
         render.result("lab down", LabDownResult(removed_boards=tuple(gone)))
     else:
         render.line(f"removed {', '.join(gone)}" if gone else "there is no lab")
+        render.ending("`edgewright lab up` starts boards")
 
 
 @app.command("list")
@@ -124,11 +129,32 @@ def list_boards(as_json: options.JSON = False, debug: options.DEBUG = False) -> 
     """List the boards of all labs."""
     from edgewright.lab import boards as lab
 
-    show("lab list", lab.listing(), as_json)
+    found = lab.listing()
+    show("lab list", found, as_json)
+    if not as_json:
+        render.ending(list_ending(found))
+
+
+def start_again(board: LabBoard, found: list[LabBoard]) -> str:
+    """The command that starts the boards of a board's lab again, which has to describe the lab as it was made."""
+    count = sum(one.lab == board.lab for one in found)
+    emulated = f" --arch arm64 --suite {board.suite}{' --vm' if board.machine else ''}" if board.suite else ""
+    return f"edgewright lab up --name {board.lab} --boards {count}{emulated} --fleet {shortened(board.fleet)}"
+
+
+def list_ending(found: list[LabBoard]) -> str:
+    """The closing sentence of the list."""
+    if not found:
+        return "there is no lab: `edgewright lab up` starts boards"
+    down = [board for board in found if not board.alive]
+    if down:
+        names = ", ".join(board.name for board in down[:4])
+        return f"{names} down: `{start_again(down[0], found)}` starts that lab's boards again"
+    return "`edgewright doctor @lab` describes them; `edgewright lab down` stops them and removes their files"
 
 
 def show(command: str, made: list[LabBoard], as_json: bool) -> None:
-    """A row a board."""
+    """Prints one row per board."""
     if as_json:
         from edgewright.cli import results
 
@@ -143,10 +169,13 @@ def show(command: str, made: list[LabBoard], as_json: bool) -> None:
         for board in made
     ]  # fmt: skip
     render.table(
-        "", ["board", "address", "poses as", "python", "server", "isolation", "", "fleet file"], rows
+        "",
+        ["board", "address", "poses as", "python", "server", "isolation", "state", "fleet file"],
+        rows,
+        spare=("isolation", "python"),
     )
 
 
 def shortened(path: Path) -> str:
-    """A path relative to the working folder where it is below it."""
+    """The path, relative to the working folder if it is inside it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

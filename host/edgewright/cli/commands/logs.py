@@ -9,7 +9,7 @@ import typer
 from edgewright.cli import options, render
 
 if TYPE_CHECKING:
-    from edgewright.cli.answer import Answer
+    from edgewright.api.results import BoardAnswer
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -25,29 +25,38 @@ def logs(
     debug: options.DEBUG = False,
 ) -> None:
     """Print the agent's log of a board."""
-    from edgewright.cli.on_boards import Boards, finish
+    from edgewright.cli.on_boards import Boards, finish, mapped
     from edgewright.cli.results.boards import BoardLog, LogsResult
-    from edgewright.connect.session import Session
+    from edgewright.connect.session import LOOKING, Session
     from edgewright.wire import commands
+    from edgewright.wire.caps import LOGS
 
     def fetch(session: Session) -> str:
-        data = session.get(session.call(commands.Logs(lines=lines)).log)
+        data = session.get(session.call(commands.Logs(lines=lines)).log, most=LOGS.most)
         return bytes(data).decode("utf-8", "replace")
 
-    answers = Boards(fleet, board).each("logs", lambda one, session, progress: fetch(session))
+    boards = Boards(fleet, board)
+
+    def people(answers: list[BoardAnswer[str]]) -> None:
+        show(answers, named=len(boards.boards) > 1)
+
+    answers = boards.each(
+        "logs", lambda one, session, progress: fetch(session), None if as_json else people, LOOKING
+    )
     finish(
         "logs",
         answers,
         as_json,
-        show,
-        lambda boards: LogsResult(boards=boards),
-        of=lambda text: BoardLog(text=text),
+        people,
+        lambda: LogsResult(boards=mapped(answers, lambda text: BoardLog(text=text))),
+        shown=boards.shown,
+        ending=f"these are at most the last {lines} lines: --lines shows more; `edgewright status {board}` shows what runs there",
     )
 
 
-def show(answers: list[Answer[str]]) -> None:
-    """The lines; with several boards each block under its name."""
+def show(answers: list[BoardAnswer[str]], *, named: bool) -> None:
+    """Prints the lines; with `named`, each board's block under its name."""
     for answer in answers:
-        if len(answers) > 1:
-            render.line(f"{answer.board.name}:")
-        render.text(answer.value or "nothing logged yet")
+        if named:
+            render.line(f"{answer.board}:")
+        render.text(answer.result or "nothing logged yet")

@@ -34,7 +34,9 @@ def list_profiles(as_json: options.JSON = False, debug: options.DEBUG = False) -
             )
             for profile in found
         ],
+        spare=("run on hardware", ">RAM MiB", "precision"),
     )  # fmt: skip
+    render.ending("`edgewright profiles show NAME` shows all of one; a board's facts decide which it gets")
 
 
 @app.command()
@@ -62,3 +64,6 @@ def show(
         render.line(f"{key:<14} {value}" if "\n" not in str(value) else f"{key}:")
         if "\n" in str(value):
             render.text("\n".join(f"  - {row}" for row in str(value).splitlines()))
+    render.ending(
+        f"`edgewright convert MODEL --profile {name}` converts for it; `edgewright lab up --profile {name}` simulates it"
+    )

@@ -10,7 +10,7 @@ import typer
 from edgewright.cli import options, render
 
 if TYPE_CHECKING:
-    from edgewright.cli.answer import Answer
+    from edgewright.api.results import BoardAnswer
     from edgewright.connect.session import Session
     from edgewright.nouns.board import Board
     from edgewright.nouns.progress import Progress
@@ -75,7 +75,7 @@ def provision(
 ) -> None:
     """Install a runtime on boards that have no internet; or write a bundle, for hosts without internet."""
     from edgewright import targets
-    from edgewright.cli.views import bundle as bundle_output
+    from edgewright.cli.views.bundle import contents, write
 
     names = [targets.load(name).name for name in target or []]
     refuse(selector, bundle, profile, wheel, version, names, [python, arch, glibc])
@@ -94,9 +94,9 @@ def provision(
         )
     assert bundle is not None  # noqa: S101 - refused above
     if profile is None:
-        bundle_output.contents(bundle, as_json=as_json)
+        contents(bundle, as_json=as_json)
     else:
-        bundle_output.write(
+        write(
             bundle, profile, names, version, python or [], arch or [], glibc, dry_run=dry_run, as_json=as_json
         )
 
@@ -110,7 +110,7 @@ def refuse(
     names: list[str],
     kinds: list[list[str] | str | None],
 ) -> None:
-    """Raises UsageError for options that do not go together."""
+    """Raises UsageError for options that cannot be combined."""
     from edgewright.errors import UsageError
 
     if profile is not None and selector is not None:
@@ -148,15 +148,15 @@ def install(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Installs a runtime on the boards; ends with the exit code."""
+    """Installs a runtime on the boards and exits with the resulting code."""
     from edgewright.cli.on_boards import Boards, finish
     from edgewright.cli.results.provision import ProvisionResult
-    from edgewright.cli.views import bundle as bundle_output
+    from edgewright.cli.views.bundle import offer
     from edgewright.runtimes.install import ensure_runtime
     from edgewright.runtimes.profile_match import profile_of
 
     boards = Boards(fleet, selector, parallel=parallel)
-    offer = None if bundle is None else bundle_output.offer(bundle, dry_run=dry_run)
+    offered = None if bundle is None else offer(bundle, dry_run=dry_run)
 
     def work(board: Board, session: Session, progress: Progress) -> RuntimeChoice:
         facts = session.facts()
@@ -166,24 +166,34 @@ def install(
             target or profile_of(board, facts).targets[0],
             version=version,
             wheels=tuple(wheels),
-            offer=offer,
+            offer=offered,
             progress=progress,
             dry_run=dry_run,
         )
 
-    answers = boards.each("facts", work)
+    answers = boards.each("facts", work, None if as_json else show)
     finish(
-        "provision", answers, as_json, show, lambda boards: ProvisionResult(dry_run=dry_run, boards=boards)
+        "provision",
+        answers,
+        as_json,
+        show,
+        lambda: ProvisionResult(dry_run=dry_run, boards=tuple(answers)),
+        shown=boards.shown,
+        ending="nothing was installed: leave --dry-run out to do it"
+        if dry_run
+        else "ready: `edgewright deploy MODEL --to SELECTOR`",
     )
 
 
-def show(answers: list[Answer[RuntimeChoice]]) -> None:
-    """A row a board."""
+def show(answers: list[BoardAnswer[RuntimeChoice]]) -> None:
+    """Prints one row per board."""
+    from edgewright.api.answer import mark
+
     rows = [
         (
-            answer.title, f"{answer.value.name} {answer.value.version}",
-            "installed" if answer.value.installed else "had it already", render.size(answer.value.bytes), answer.value.ref[:30],
+            answer.board + mark(answer.simulated), f"{choice.name} {choice.version}",
+            "installed" if choice.installed else "had it already", render.size(choice.bytes), choice.ref[:30],
         )
-        for answer in answers if answer.value is not None
+        for answer in answers if (choice := answer.result) is not None
     ]  # fmt: skip
     render.table("", ["board", "runtime", "", ">unpacked", "ref"], rows)

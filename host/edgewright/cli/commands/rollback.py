@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from edgewright.api.answer import mark
 from edgewright.cli import options, render
-from edgewright.cli.answer import mark
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -26,7 +26,7 @@ def rollback(
             "--unguarded", help="Accept boards without a guard, where nothing ends a trial after a reboot."
         ),
     ] = False,
-    threads: options.THREADS = 1,
+    threads: options.THREADS = None,
     accelerator: options.ACCELERATOR = None,
     parallel: options.PARALLEL = 16,
     fleet: options.FLEET = None,
@@ -35,33 +35,22 @@ def rollback(
     debug: options.DEBUG = False,
 ) -> None:
     """Reactivate a known-good release, after verifying it on the board."""
+    from edgewright.api.fleets import Fleet
+    from edgewright.api.rollback import rollback as run
     from edgewright.cli.progress import Passwords, shown
-    from edgewright.config import fleet as fleets
-    from edgewright.deploy.rollback import RollbackRequest
-    from edgewright.deploy.rollback import rollback as run
+    from edgewright.cli.views import endings
     from edgewright.nouns.outcome import exit_code
-    from edgewright.nouns.selector import select
-    from edgewright.store.history import History
 
-    loaded = fleets.load(options.fleet_path(fleet))
-    request = RollbackRequest(
-        fleet=loaded,
-        boards=tuple(select(loaded, on)),
-        model=name,
-        to=to,
-        unguarded=unguarded,
-        threads=threads,
-        accelerator=accelerator,
-        dry_run=dry_run,
-        parallel=parallel,
-    )
+    chosen = Fleet.load(fleet).select(on)
     with shown() as progress:
-        outcomes = run(request, history=History(), ask_password=Passwords(progress), progress=progress)
+        result = run(
+            chosen, name, to=to, unguarded=unguarded, threads=threads, accelerator=accelerator, dry_run=dry_run,
+            parallel=parallel, ask_password=Passwords(progress), progress=progress,
+        )  # fmt: skip
+    outcomes = result.outcomes
     code = exit_code(outcomes)
     if as_json:
-        from edgewright.cli.results.releases import RollbackResult
-
-        render.result("rollback", RollbackResult(model=name, outcomes=tuple(outcomes)), ok=code == 0)
+        render.result("rollback", result, ok=code == 0)
     else:
         rows = [
             (
@@ -76,4 +65,5 @@ def rollback(
         render.table(f"rollback {name}", ["board", "outcome", "current", "why", ">s"], rows)
         for hint in dict.fromkeys(one.hint for one in outcomes if one.hint):
             render.line(f"hint: {hint}")
+        render.ending(endings.rolled_back(name, outcomes))
     raise typer.Exit(int(code))

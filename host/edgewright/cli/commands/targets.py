@@ -20,13 +20,13 @@ def targets(
     debug: options.DEBUG = False,
 ) -> None:
     """List the runtimes that models are compiled for."""
-    from edgewright import targets as loader
     from edgewright.cli.views.plugin_faults import all_faults, show_faults
+    from edgewright.targets import load, names
 
     if matrix:
         show_matrix(as_json)
         return
-    found = [loader.load(name) for name in loader.names()]
+    found = [load(name) for name in names()]
     if as_json:
         from edgewright.cli.results.kinds import TargetsResult
 
@@ -47,10 +47,11 @@ def targets(
         ],
     )
     show_faults()
+    render.ending("`edgewright targets --matrix` shows what can be converted to what")
 
 
 def show_matrix(as_json: bool) -> None:
-    """Prints the table of edges; what has no way is left to the JSON document."""
+    """Prints the table of routes; only the JSON document lists the combinations that have none."""
     from edgewright.cli.views.plugin_faults import all_faults, show_faults
     from edgewright.compile.route_matrix import cells
 
@@ -76,3 +77,6 @@ def show_matrix(as_json: bool) -> None:
         ],
     )
     show_faults()
+    render.ending(
+        "`edgewright convert MODEL --target TARGET --precision PRECISION` takes one of these routes"
+    )

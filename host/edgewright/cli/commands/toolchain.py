@@ -1,4 +1,4 @@
-"""edgewright toolchain: converters that need another Python, in separate environments."""
+"""edgewright toolchain: installs, lists and removes converters that need a separate Python environment."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ def install(
         render.line(f"with Python {chosen.version}, {chosen.path}: about {row.megabytes} MiB")
         for requirement in row.requirements:
             render.line(f"  {requirement}")
+        render.ending("nothing was installed: leave --dry-run out to do it")
         return
     with shown() as progress:
         made = environments.install(name, python, progress)
@@ -57,6 +58,7 @@ def install(
         return
     was = "was there already" if before.state == "ready" else "is installed"
     render.line(f"toolchain {name} {was}: Python {made.python}, {made.folder}")
+    render.ending(f"conversions that need it use it; `edgewright toolchain remove {name}` frees its space")
 
 
 @app.command("list")
@@ -74,6 +76,7 @@ def list_toolchains(as_json: options.JSON = False, debug: options.DEBUG = False)
         (one.name, one.title, environments.spoken(one.pythons), one.state, one.python or "-") for one in found
     ]
     render.table("", ["toolchain", "for", "Pythons", "state", "installed with"], rows)
+    render.ending("`edgewright toolchain install NAME` installs one; a conversion that needs it says so")
 
 
 @app.command()
@@ -96,3 +99,7 @@ def remove(
         return
     verb = "would remove" if dry_run else "removed"
     render.line(f"{verb} {place}" if gone else f"toolchain {name} is not installed")
+    if gone and dry_run:
+        render.ending("nothing was removed: leave --dry-run out to do it")
+    else:
+        render.ending(f"`edgewright toolchain install {name}` installs it")

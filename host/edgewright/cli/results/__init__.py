@@ -1,4 +1,4 @@
-"""Records that commands print with `--json`, one a command; imported only for `--json`."""
+"""Records that commands print with `--json`, one per command; imported only for `--json`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ RECORDS = {
     "fleet list": "fleet.FleetListResult",
     "fleet prune": "boards.FleetPruneResult",
     "fleet remove": "fleet.FleetRemoveResult",
+    "fleet repair": "boards.FleetRepairResult",
     "fleet reset": "boards.FleetResetResult",
     "fleet show": "fleet.FleetShowResult",
     "fleet trust": "fleet.FleetTrustResult",
     "history": "releases.HistoryResult",
+    "history show": "releases.HistoryShowResult",
     "infer": "boards.InferResult",
     "init": "convert.InitResult",
     "lab down": "demo.LabDownResult",

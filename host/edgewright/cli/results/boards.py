@@ -1,23 +1,12 @@
-"""Results of commands that ask each board one thing."""
+"""Results of commands that put one request to each board."""
 
 from __future__ import annotations
 
-from edgewright.cli.results.answers import BoardAnswer
+from edgewright.api.results import BenchResult as BenchResult
+from edgewright.api.results import BoardAnswer
 from edgewright.nouns.base import Noun
 from edgewright.nouns.inference import InferenceRecord
-from edgewright.nouns.measurement import Measurement
-
-
-class BoardMeasurements(Noun, frozen=True, kw_only=True):
-    """What was measured on a board, a measurement for each release."""
-
-    measurements: tuple[Measurement, ...]
-
-
-class BenchResult(Noun, frozen=True, kw_only=True):
-    """`edgewright bench`."""
-
-    boards: tuple[BoardAnswer[BoardMeasurements], ...]
+from edgewright.wire.answers import Repaired, WasReset
 
 
 class InferResult(Noun, frozen=True, kw_only=True):
@@ -43,7 +32,7 @@ class BoardPrune(Noun, frozen=True, kw_only=True):
 
     Attributes:
         removed: `MODEL RELEASE`, or a path below the board's root folder.
-        in_use: what no release needs, but a running session uses.
+        in_use: what no release needs but a running session still uses.
     """
 
     removed: tuple[str, ...]
@@ -58,7 +47,14 @@ class FleetPruneResult(Noun, frozen=True, kw_only=True):
     boards: tuple[BoardAnswer[BoardPrune], ...]
 
 
-class FleetResetResult(Noun, frozen=True, kw_only=True):
-    """`edgewright fleet reset`; a board that was reset has neither an error nor a result."""
+class FleetRepairResult(Noun, frozen=True, kw_only=True):
+    """`edgewright fleet repair`: what was repaired on each board, or would be, and what needs manual repair."""
 
-    boards: tuple[BoardAnswer[None], ...]
+    dry_run: bool
+    boards: tuple[BoardAnswer[Repaired], ...]
+
+
+class FleetResetResult(Noun, frozen=True, kw_only=True):
+    """`edgewright fleet reset`: the damaged releases of each board, which were not accepted."""
+
+    boards: tuple[BoardAnswer[WasReset], ...]

@@ -9,7 +9,7 @@ from edgewright.store.cache import Entry
 
 
 class CacheEntry(Noun, frozen=True, kw_only=True):
-    """An entry of the cache. `used`: last use, in seconds since 1970; `detail`: what it is, for people."""
+    """An entry of the cache. `used`: last use, in seconds since 1970; `detail`: a description for people."""
 
     kind: str
     name: str
@@ -31,8 +31,8 @@ class CachePruneResult(Noun, frozen=True, kw_only=True):
 
     Attributes:
         removed_entries: what was removed, or would be.
-        busy_entries: what a running process uses, and therefore stays.
-        kept_count, kept_bytes: what is left.
+        busy_entries: entries that stay because a running process uses them.
+        kept_count, kept_bytes: number and size of the entries that are left.
     """
 
     dry_run: bool

@@ -16,8 +16,9 @@ class ConvertResult(Noun, frozen=True, kw_only=True):
 
     Attributes:
         plan: what a dry run would do; null otherwise.
-        notes: choices that a dry run made for the user.
-        artifact: id of what was made; null in a dry run, as are `folder` and `manifest`.
+        notes: choices that edgewright made for the user (after a conversion only those that are not in its manifest), and
+            which usual runtimes of the profile cannot read the artifact.
+        artifact: id of the artifact; null in a dry run, as are `folder` and `manifest`.
         covered: what the golden inputs cover, a text for each output.
         explanation: with `--explain`. search: with `--fallback`.
     """

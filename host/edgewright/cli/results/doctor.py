@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewright.cli.results.answers import BoardAnswer
+from edgewright.api.results import BoardAnswer
 from edgewright.doctor.board import Diagnosis
 from edgewright.doctor.host import HostState
 from edgewright.nouns.base import Noun

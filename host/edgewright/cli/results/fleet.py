@@ -9,7 +9,7 @@ from edgewright.nouns.board import Board, Pin
 
 
 class FleetAddResult(Noun, frozen=True, kw_only=True):
-    """`edgewright fleet add`. `changed`: the board was in the file already."""
+    """`edgewright fleet add`. `changed`: the board was already in the file."""
 
     path: Path
     board: Board
@@ -45,13 +45,14 @@ class FleetShowResult(Noun, frozen=True, kw_only=True):
 
 
 class KeyResult(Noun, frozen=True, kw_only=True):
-    """A host key that was to be pinned.
+    """A host key to pin, and the result.
 
     Attributes:
         host: `address:port` of the board, or of a jump host on the way to it.
-        fingerprint: empty where no key was read.
-        ok: it is pinned.
+        fingerprint: empty if no key was read.
+        ok: the key is pinned.
         message, code: what happened; the code is empty if it is pinned.
+        hint: what to do about it; empty if there is nothing to do.
     """
 
     board: str
@@ -60,6 +61,7 @@ class KeyResult(Noun, frozen=True, kw_only=True):
     ok: bool
     message: str
     code: str
+    hint: str = ""
 
 
 class FleetTrustResult(Noun, frozen=True, kw_only=True):
@@ -69,7 +71,7 @@ class FleetTrustResult(Noun, frozen=True, kw_only=True):
 
 
 class FleetRemoveResult(Noun, frozen=True, kw_only=True):
-    """`edgewright fleet remove`: names of boards; kept are those that could not be purged."""
+    """`edgewright fleet remove`: names of boards; a board that could not be purged is kept."""
 
     removed_boards: tuple[str, ...]
     kept_boards: tuple[str, ...]

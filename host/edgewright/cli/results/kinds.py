@@ -24,7 +24,7 @@ class ProfilesShowResult(Noun, frozen=True, kw_only=True):
 class TargetsResult(Noun, frozen=True, kw_only=True):
     """`edgewright targets`: the targets, or with `--matrix` the routes from every source format to every target.
 
-    `plugin_faults`: plug-ins that cannot be used.
+    `plugin_faults`: the plug-ins that cannot be used.
     """
 
     targets: tuple[Target, ...] = ()

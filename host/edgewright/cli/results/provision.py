@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgewright.cli.results.answers import BoardAnswer
+from edgewright.api.results import BoardAnswer
 from edgewright.nouns.base import Noun
 from edgewright.runtimes.bundle.plan import Missing
 from edgewright.runtimes.install import RuntimeChoice
@@ -20,7 +20,7 @@ class BundledWheel(Noun, frozen=True, kw_only=True):
 
 
 class PlannedRuntime(Noun, frozen=True, kw_only=True):
-    """A runtime that goes into a bundle. `own`: requirements that the board itself must meet."""
+    """A runtime to put into a bundle. `own`: requirements that the board itself must meet."""
 
     target: str
     distribution: str
@@ -35,8 +35,8 @@ class BundleResult(Noun, frozen=True, kw_only=True):
     """A bundle that was written, planned or read.
 
     Attributes:
-        size: bytes of the file; null where a dry run wrote none.
-        planned_runtimes, missing_runtimes: of a bundle that is written.
+        size: bytes of the file; null if a dry run wrote none.
+        planned_runtimes, missing_runtimes: only for a bundle that is written or planned.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class BundleResult(Noun, frozen=True, kw_only=True):
 
 
 class ProvisionResult(Noun, frozen=True, kw_only=True):
-    """`edgewright provision`: on boards, or for a bundle without them."""
+    """`edgewright provision`: the boards, or a bundle without boards."""
 
     dry_run: bool = False
     boards: tuple[BoardAnswer[RuntimeChoice], ...] = ()

@@ -6,22 +6,10 @@ from typing import Any
 
 import msgspec
 
+from edgewright.api.results import DeployResult as DeployResult
+from edgewright.api.results import RollbackResult as RollbackResult
 from edgewright.nouns.base import Noun
 from edgewright.nouns.outcome import BoardOutcome
-
-
-class DeployResult(Noun, frozen=True, kw_only=True):
-    """`edgewright deploy`: an outcome for each board."""
-
-    model: str
-    outcomes: tuple[BoardOutcome, ...]
-
-
-class RollbackResult(Noun, frozen=True, kw_only=True):
-    """`edgewright rollback`: an outcome for each board."""
-
-    model: str
-    outcomes: tuple[BoardOutcome, ...]
 
 
 class Event(Noun, frozen=True, kw_only=True):
@@ -29,7 +17,7 @@ class Event(Noun, frozen=True, kw_only=True):
 
     Attributes:
         at: ISO 8601, UTC.
-        document: the board's outcome in full; null where this version cannot read it.
+        document: the board's full outcome; null if this version cannot read it.
     """
 
     id: int
@@ -52,10 +40,16 @@ class HistoryResult(Noun, frozen=True, kw_only=True):
     events: tuple[Event, ...]
 
 
+class HistoryShowResult(Noun, frozen=True, kw_only=True):
+    """`edgewright history show`: one event, or all events of one deployment, in the order of the boards."""
+
+    events: tuple[Event, ...]
+
+
 def event(row: dict[str, Any]) -> Event:
-    """A row of the history as a record."""
+    """Converts a row of the history to a record."""
     try:
         document = msgspec.convert(row["document"], BoardOutcome, strict=False)
-    except msgspec.ValidationError:  # a database that several versions share
+    except msgspec.ValidationError:  # several versions may share one database
         document = None
     return Event(**{**row, "document": document})

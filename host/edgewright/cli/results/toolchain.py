@@ -11,7 +11,7 @@ class ToolchainInstallResult(Noun, frozen=True, kw_only=True):
     """`edgewright toolchain install`.
 
     Attributes:
-        changed: it was not installed before.
+        changed: this command installed it.
         python, requirements: what a dry run would build it with.
     """
 
@@ -29,7 +29,7 @@ class ToolchainListResult(Noun, frozen=True, kw_only=True):
 
 
 class ToolchainRemoveResult(Noun, frozen=True, kw_only=True):
-    """`edgewright toolchain remove`: names of what was removed, or would be."""
+    """`edgewright toolchain remove`: names of the toolchains that were removed, or would be."""
 
     dry_run: bool
     removed_toolchains: tuple[str, ...]

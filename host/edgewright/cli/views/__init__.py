@@ -1,1 +1,1 @@
-"""How results are shown to people: tables and sentences."""
+"""Shows results to people, as tables and sentences."""

@@ -2,57 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.cli import render
 
 if TYPE_CHECKING:
+    from edgewright.api.conversion import Converted
     from edgewright.cli.results.convert import ConvertResult
-    from edgewright.compile.explain import Explanation
-    from edgewright.deploy.runtime_caps import Reader
     from edgewright.measure.search.engine import SearchResult
     from edgewright.nouns.artifact import Accuracy, Artifact, Manifest
-    from edgewright.nouns.profile import Profile
 
 
-def record(
-    artifact: Artifact, folder: Path, explanation: Explanation | None, search: SearchResult | None = None
-) -> ConvertResult:
-    """For JSON: what was made."""
+def record(converted: Converted, search: SearchResult | None = None) -> ConvertResult:
+    """The result of a conversion, for JSON."""
     from edgewright.cli.results.convert import ConvertResult
     from edgewright.compile.data import class_coverage
 
+    artifact = converted.artifact
     return ConvertResult(
+        notes=converted.notes,
         artifact=artifact.id,
-        folder=folder,
+        folder=artifact.folder,
         manifest=artifact.manifest,
         covered=tuple(class_coverage.described(artifact.folder, artifact.manifest)),
-        explanation=explanation,
+        explanation=converted.explanation,
         search=search,
     )
 
 
-def copied(folder: Path, output: Path | None) -> Path:
-    """The folder of an artifact, or its copy where one was asked for."""
-    import shutil
+def show_converted(converted: Converted) -> None:
+    """Prints the result of a conversion. Its notes were already printed as they were reported."""
+    from edgewright.cli.views.explain import show_explanation
 
-    if output is None:
-        return folder
-    shutil.copytree(folder, output)
-    return output
+    show_artifact(converted.artifact)
+    if converted.explanation is not None:
+        show_explanation(converted.explanation)
 
 
-def show_artifact(artifact: Artifact, folder: Path) -> None:
-    """Prints what an artifact is."""
+def show_artifact(artifact: Artifact) -> None:
+    """Prints a description of an artifact."""
     from edgewright.compile.quality.verdict import description
 
     manifest = artifact.manifest
     accuracy = manifest.accuracy
     rows = [
         ("artifact", artifact.id[:12]),
-        ("folder", folder),
+        ("folder", artifact.folder),
         ("source", f"{manifest.source.file} ({manifest.source.format})"),
         ("target", f"{manifest.target} {manifest.precision}"),
         ("size", render.size(manifest.model_bytes)),
@@ -73,7 +68,7 @@ def show_artifact(artifact: Artifact, folder: Path) -> None:
 
 
 def data_rows(artifact: Artifact) -> list[tuple[str, str]]:
-    """What the calibration data show of each input, and what the goldens cover."""
+    """Rows for what the calibration data show about each input, and what the goldens cover."""
     from edgewright.compile.data import class_coverage, input_ranges
 
     manifest = artifact.manifest
@@ -85,14 +80,8 @@ def data_rows(artifact: Artifact) -> list[tuple[str, str]]:
     return [*rows, *([("goldens", "; ".join(covered))] if covered else [])]
 
 
-def show_too_old(readers: Sequence[Reader], profile: Profile) -> None:
-    """Says which of a profile's usual runtimes do not read an artifact."""
-    if readers:
-        render.line(f"too new for {', '.join(reader.title for reader in readers)} of {profile.name}")
-
-
 def accuracy_text(manifest: Manifest, accuracy: Accuracy) -> str:
-    """The accuracy of an artifact against its source's, for a person."""
+    """The accuracy of an artifact compared with its source's, for people."""
     from edgewright.compile.quality.accuracy import said
     from edgewright.metrics import to_show
     from edgewright.nouns.comparison import Comparison
@@ -107,7 +96,7 @@ def accuracy_text(manifest: Manifest, accuracy: Accuracy) -> str:
 
 
 def calibration_text(kind: str, samples: int) -> str:
-    """How the ranges were fixed, for a person."""
+    """How the ranges were fixed, for people."""
     return {"data": f"{samples} samples", "synthetic": "synthetic: answers on real inputs are unknown"}.get(
         kind, "-"
     )

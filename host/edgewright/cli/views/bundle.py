@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from edgewright.cli import render
 
+INSTALLS = "`edgewright provision SELECTOR --bundle {}` installs it on boards"
+
 if TYPE_CHECKING:
     from edgewright.cli.results.provision import BundleResult
     from edgewright.runtimes.bundle.bundle_format import Contents
@@ -27,30 +29,29 @@ def write(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Writes a bundle for boards of a profile, or says what would go into it."""
+    """Writes a bundle for boards of a profile, or prints what would go into it."""
     from edgewright.cli.progress import shown
     from edgewright.config import profiles
-    from edgewright.runtimes.bundle import archive
-    from edgewright.runtimes.bundle import plan as bundle_plan
+    from edgewright.runtimes.bundle import archive, plan
 
-    plan = bundle_plan.plan(
+    planned = plan.plan(
         profiles.load(profile), pythons=pythons, archs=archs, names=names, glibc=glibc, version=version
     )
     written: Contents | None = None
     if not dry_run:
         with shown() as progress:
-            kits, wheels = bundle_plan.fetch(plan.wanted, progress)
+            kits, wheels = plan.fetch(planned.wanted, progress)
             written = archive.write(path, kits, wheels, progress)
     if as_json:
         from edgewright.cli.results.provision import ProvisionResult
 
-        render.result("provision", ProvisionResult(dry_run=dry_run, bundle=record(path, written, plan)))
+        render.result("provision", ProvisionResult(dry_run=dry_run, bundle=record(path, written, planned)))
         return
-    show(path, plan, written)
+    show(path, planned, written)
 
 
 def show(path: Path, plan: Plan, written: Contents | None) -> None:
-    """For people: a row a runtime, what is missing, what the boards must have, and the size."""
+    """Prints a bundle for people: a row per runtime, what is missing, what the boards must have, and the size."""
     from edgewright.runtimes.compatibility import INSTALL_NUMPY
 
     rows = [
@@ -70,12 +71,14 @@ def show(path: Path, plan: Plan, written: Contents | None) -> None:
         render.line(f"not in it: {own} for {arch}, which the boards must have: {INSTALL_NUMPY}")
     if written is None:
         render.line(f"would write {path}")
+        render.ending("nothing was written: leave --dry-run out to do it")
     else:
         render.line(f"wrote {path}: {len(written.wheels)} wheels, {render.size(path.stat().st_size)}")
+        render.ending(INSTALLS.format(path))
 
 
 def contents(path: Path, *, as_json: bool) -> None:
-    """What is in a bundle, each of its wheels verified."""
+    """Reads the contents of a bundle and verifies each wheel."""
     from edgewright.runtimes.bundle import archive
 
     found = archive.verified(path)
@@ -92,10 +95,11 @@ def contents(path: Path, *, as_json: bool) -> None:
     render.line(
         f"{path}: {len(found.wheels)} wheels, {render.size(path.stat().st_size)}, every sha256 is right"
     )
+    render.ending(INSTALLS.format(path))
 
 
 def record(path: Path, found: Contents | None, plan: Plan | None = None) -> BundleResult:
-    """For JSON: a bundle. `found`: its contents, where there is a file. `plan`: of one that is written."""
+    """A bundle for JSON. `found`: its contents, if there is a file. `plan`: the plan of a bundle to write."""
     from edgewright.cli.results.provision import BundledWheel, BundleResult, PlannedRuntime
 
     wheels = found.wheels.items() if found else ()
@@ -116,7 +120,7 @@ def record(path: Path, found: Contents | None, plan: Plan | None = None) -> Bund
 
 
 def offer(path: Path, *, dry_run: bool) -> Offer:
-    """A bundle's runtimes, its wheels taken into the store; a dry run only verifies them."""
+    """Imports a bundle's wheels into the store and returns its runtimes; a dry run only verifies the wheels."""
     from edgewright.cli.progress import shown
     from edgewright.runtimes.bundle import archive
     from edgewright.runtimes.resolve import Offer

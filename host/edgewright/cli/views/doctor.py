@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from edgewright.cli import render
 
 if TYPE_CHECKING:
-    from edgewright.cli.answer import Answer
+    from edgewright.api.results import BoardAnswer
     from edgewright.doctor.board import Diagnosis
     from edgewright.doctor.runtime_availability import TargetFit
     from edgewright.nouns.facts import Facts, ThermalZone
 
 
-def show(answers: list[Answer[Diagnosis]]) -> None:
-    """A block a board."""
-    told = [(answer.board.name, answer.value) for answer in answers if answer.value is not None]
-    for number, (name, diagnosis) in enumerate(told):
+def show(answers: list[BoardAnswer[Diagnosis]]) -> None:
+    """Prints one block per board."""
+    found = [(answer.board, answer.result) for answer in answers if answer.result is not None]
+    for number, (name, diagnosis) in enumerate(found):
         if number:
             render.line("")
         render.table(name, ["", ""], rows(diagnosis))
@@ -24,7 +24,7 @@ def show(answers: list[Answer[Diagnosis]]) -> None:
 
 
 def rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
-    """The facts, what a board does not have left out where its absence says nothing."""
+    """The rows of facts; a fact that a board lacks is left out if its absence means nothing."""
     facts = diagnosis.facts
     own = [f"{one.name} {one.version}{' (its own)' if one.system else ''}" for one in facts.runtimes]
     found = [
@@ -51,16 +51,16 @@ def rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
 
 
 def machine(facts: Facts) -> str:
-    """CPU and memory."""
+    """Architecture, CPU and memory."""
     cpus = f"{facts.cpus} x {facts.cpu}" if facts.cpu else f"{facts.cpus} CPUs"
-    # a simulated board's memory is its profile's, but the free memory is this machine's
+    # a simulated board reports its profile's memory but this machine's free memory
     known = 0 < facts.memory_available_mb <= facts.memory_mb and "memory_mb" not in facts.simulated
     free = f" ({facts.memory_available_mb} available)" if known else ""
     return f"{facts.arch}, {cpus}, {facts.memory_mb} MiB{free}"
 
 
 def system(facts: Facts) -> str:
-    """Distribution, Jetson's release, kernel."""
+    """Distribution, Jetson release and kernel."""
     parts = [facts.distribution or "unknown", f"L4T {facts.jetpack}" if facts.jetpack else ""]
     parts += [f"kernel {facts.kernel}" if facts.kernel else ""]
     parts += [f"pages of {facts.page_size // 1024} KiB" if facts.page_size else ""]
@@ -73,12 +73,12 @@ def libc(facts: Facts) -> str:
 
 
 def available(fits: tuple[TargetFit, ...]) -> str:
-    """The runtimes that a board could get."""
+    """The runtimes that could be installed on a board."""
     return ", ".join(f"{one.runtime} ({one.target})" for one in fits if one.runtime and not one.there)
 
 
 def temperature(zones: tuple[ThermalZone, ...]) -> str:
-    """Every zone, the CPU's first."""
+    """The temperature of every zone, the CPU's first."""
     ordered = sorted(zones, key=lambda zone: not zone.cpu)
     return ", ".join(
         f"{zone.zone} {zone.temperature_c:.1f} C{' (CPU)' if zone.cpu else ''}" for zone in ordered
@@ -86,7 +86,7 @@ def temperature(zones: tuple[ThermalZone, ...]) -> str:
 
 
 def speed(facts: Facts) -> str:
-    """What decides about the clock."""
+    """What determines the clock speed."""
     parts = [f"governor {facts.governor}" if facts.governor else ""]
     parts += [f"power mode {facts.power_mode}" if facts.power_mode else ""]
     flags = facts.throttled_flags

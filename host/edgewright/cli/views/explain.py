@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def show_explanation(found: Explanation) -> None:
-    """Prints operators before and after, what was fused, and what the layers compute in."""
+    """Prints the operators before and after conversion, the fused ones, and the number formats that layers compute in."""
     runtime = found.runtime
     names = sorted({*found.source, *found.file, *(runtime or {})})
     rows = [

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 from edgewright.cli import render
 
 if TYPE_CHECKING:
-    from edgewright.cli.answer import Answer
+    from edgewright.api.results import BoardAnswer
     from edgewright.measure.infer import Inference
 
-SAMPLES = 5  # of several samples, those that a person sees
-_LEAST_ROOM = 20  # columns for values, however narrow the terminal is
+SAMPLES = 5  # number of samples to print
+_LEAST_ROOM = 20  # columns for values, at least, on a narrow terminal
 
 
-def show(answers: Sequence[Answer[Inference]]) -> None:
+def show(answers: Sequence[BoardAnswer[Inference]]) -> None:
     """Prints the outputs of each board."""
-    from edgewright.cli.answer import mark
+    from edgewright.api.answer import mark
 
     for answer in answers:
-        one = answer.value
-        assert one is not None  # noqa: S101 - those that failed are shown elsewhere
+        one = answer.result
+        assert one is not None  # noqa: S101 - failed boards are shown elsewhere
         render.line(
-            f"{answer.board.name}{mark(one.simulated)}: {one.release}, {one.runtime} on {one.accelerator}, {render.number(one.ms)} ms"
+            f"{answer.board}{mark(one.simulated)}: {one.release}, {one.runtime} on {one.accelerator}, {render.number(one.ms)} ms"
         )
         for name, array in one.outputs.items():
             _output(one, name, array)
@@ -32,7 +32,7 @@ def show(answers: Sequence[Answer[Inference]]) -> None:
 
 
 def _output(one: Inference, name: str, array: Any) -> None:
-    """An output: its shape, and of each sample the best classes or the first values."""
+    """Prints an output: its shape, and the best classes or first values of each sample."""
     several = f", {len(array)} samples" if len(array) > 1 else ""
     render.line(f"  {name} {list(array.shape[1:])}{several}")
     top = one.top(name)
@@ -51,7 +51,7 @@ def _output(one: Inference, name: str, array: Any) -> None:
 
 
 def _score(top: Sequence[Sequence[tuple[int, str, float]]], score: float) -> str:
-    """Probabilities with as many digits as one another; other scores as short as they are."""
+    """A score as text: probabilities all have the same number of digits, other scores stay short."""
     probable = all(0 <= one <= 1 for rows in top for _, _, one in rows)
     return f"{score:.4f}" if probable else f"{score:.4g}"
 
@@ -71,7 +71,7 @@ def _text(one: Inference, name: str, value: Any) -> str:
 
 
 def _joined(start: str, words: Sequence[str], end: str = "") -> str:
-    """As many words as go into the terminal's width."""
+    """Joins as many words as fit the width of the terminal."""
     room = max(_LEAST_ROOM, render.console().width - len(start) - len(end))
     found = ", ".join(words)
     count = len(words)

@@ -1,4 +1,4 @@
-"""Says which plug-ins cannot be used, one line each: the rest works."""
+"""Reports plug-ins that cannot be used, one line each: the others work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgewright.plugins import Fault, Registry
 
 
 def registries() -> list[Registry[Any]]:
-    """Those of every kind of plug-in."""
+    """The registries of all kinds of plug-in."""
     from edgewright import targets
     from edgewright.compile.formats import FORMATS
     from edgewright.compile.steps import STEPS
@@ -22,12 +22,12 @@ def registries() -> list[Registry[Any]]:
 
 
 def all_faults() -> tuple[Fault, ...]:
-    """Every plug-in that cannot be used, for JSON documents."""
+    """All plug-ins that cannot be used, for JSON documents."""
     return tuple(fault for registry in registries() for fault in registry.faults())
 
 
 def show_faults(*some: Registry[Any]) -> None:
-    """Notes on stderr about the plug-ins of some groups; without, of all."""
+    """Prints notes on stderr about faulty plug-ins of the given registries, or of all if none is given."""
     for registry in some or registries():
         for fault in registry.faults():
             render.note(f"{registry.kind} {fault}")

@@ -1,1 +1,1 @@
-"""Calibration and evaluation data: samples, goldens, labels, and the model's answers to them."""
+"""Calibration and evaluation data: samples, goldens, labels, and the outputs that models compute for them."""

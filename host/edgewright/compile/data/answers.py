@@ -1,16 +1,14 @@
-"""Answers: a model's outputs for every sample of an evaluation set, as much of them as a metric needs."""
+"""Answers: a model's outputs for every sample of an evaluation set, reduced to what a metric needs."""
 
 from __future__ import annotations
 
 import io
 import math
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from edgewright.compile.data import samples
+from edgewright.compile.data import board_archive
+from edgewright.compile.data.board_archive import Spec
 from edgewright.compile.data.goldens import write_npz
 from edgewright.errors import Code, DataError
 from edgewright.nouns.artifact import TensorSpec
@@ -21,15 +19,16 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-MAX_BYTES = 256 * 1024**2  # of one model's answers, as the board's agent has it
+MAX_BYTES = 256 * 1024**2  # for one model; the agent has the same limit
+_AT_ONCE = 1 << 20  # values that are dequantised at once
 
 
 class Answers:
-    """A model's answers, one row a sample.
+    """A model's answers, one row per sample.
 
     Attributes:
-        keep: as in `nouns.metric.Metric`.
-        arrays: for `top5` one int32 array of shape (n, 5), see `ranks`; else one array an output, shape
+        keep: which part of the outputs is kept, as in `nouns.metric.Metric`.
+        arrays: for `top5` one int32 array of shape (n, 5), see `ranks`; otherwise one array per output, of shape
             (n, *output.shape), real values.
     """
 
@@ -41,11 +40,11 @@ class Answers:
         return len(self.arrays[0])
 
     def taken(self, chosen: Array) -> Self:
-        """The answers to some samples, by index."""
+        """The answers to the samples with the given indexes."""
         return type(self)(self.keep, [array[chosen] for array in self.arrays])
 
     def refuse_infinite(self, first: int = 0) -> None:
-        """Raises DataError when an answer is NaN or infinite. Ranks have -1 for one: a wrong answer.
+        """Raises DataError if an answer is NaN or infinite. Ranks use -1 for such a value, which counts as a wrong answer.
 
         Args:
             first: index of the output that `arrays` begins with.
@@ -62,7 +61,7 @@ class Answers:
                 )
 
     def of_output(self, index: int, keep: str) -> Self:
-        """What `keep` keeps of one output, out of all of them.
+        """Extracts what `keep` keeps of one output; these answers must hold all outputs.
 
         Raises:
             DataError: there is no such output.
@@ -75,14 +74,14 @@ class Answers:
         return type(self)(keep, [np.stack([ranks(row) for row in array]) if keep == TOP else array])
 
     def packed(self) -> bytes:
-        """As an uncompressed `.npz`; the same answers give the same bytes."""
+        """The answers as an uncompressed `.npz`; equal answers give equal bytes."""
         buffer = io.BytesIO()
         write_npz(buffer, ((f"{self.keep}_{index}", array) for index, array in enumerate(self.arrays)))
         return buffer.getvalue()
 
     @classmethod
     def unpacked(cls, packed: bytes) -> Self:
-        """What `packed` gave."""
+        """The answers from the bytes that `packed` returned."""
         import numpy as np
 
         with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
@@ -93,7 +92,7 @@ class Answers:
 def ranks(output: Array) -> Array:
     """Indexes of the five greatest values of one output, best first, int32 of shape (5,).
 
-    Of equal values the first comes first. -1 where there are fewer, and everywhere when one is not finite.
+    Among equal values the lowest index comes first. Filled with -1 if there are fewer than five values; all -1 if any value is not finite.
     """
     import numpy as np
 
@@ -111,10 +110,10 @@ def collected(
     """The answers of a model on this machine.
 
     Args:
-        output: index of the one that `top5` and `first` are of.
+        output: index of the output that `top5` and `first` apply to.
 
     Raises:
-        DataError: they outgrow `MAX_BYTES`.
+        DataError: the answers are larger than `MAX_BYTES`.
     """
     import numpy as np
 
@@ -130,7 +129,7 @@ def collected(
 def kept(
     run: Callable[[list[Array]], list[Array]], samples: Iterable[list[Array]], keep: str, output: int = 0
 ) -> Iterator[list[Array]]:
-    """What is kept of the answer to each sample."""
+    """The part of each sample's answer that is kept."""
     for sample in samples:
         outputs = run(sample)
         if keep == TOP:
@@ -140,7 +139,7 @@ def kept(
 
 
 def too_large(count: int) -> DataError:
-    """The error of answers that nobody wants to keep."""
+    """The error for answers that exceed the size limit."""
     return DataError(
         f"answers to {count} samples are more than {MAX_BYTES >> 20} MiB",
         hint="evaluate on fewer samples, or by a metric that needs less: top1 or top5",
@@ -148,7 +147,7 @@ def too_large(count: int) -> DataError:
 
 
 def check_size(count: int, keep: str, outputs: Sequence[TensorSpec], output: int = 0) -> None:
-    """Raises DataError when the answers to so many samples would be too large."""
+    """Raises DataError if the answers to `count` samples would be too large."""
     import numpy as np
 
     specs = outputs if keep == "all" else outputs[output : output + 1]
@@ -157,94 +156,57 @@ def check_size(count: int, keep: str, outputs: Sequence[TensorSpec], output: int
         raise too_large(count)
 
 
-class Spec(Protocol):
-    """What must be known of an output to read it: a manifest's `TensorSpec`, or a `Tensor` that a board named."""
-
-    @property
-    def dtype(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def scale(self) -> float | None: ...
-    @property
-    def zero_point(self) -> int | None: ...
-
-
-def from_board(keep: str, given: bytes, specs: Sequence[Spec]) -> Answers:
+def from_board(keep: str, file: BinaryIO, specs: Sequence[Spec], count: int) -> Answers:
     """The answers that a board's agent wrote.
 
     Args:
-        given: `top5`: int32 little-endian, five a sample; else an `.npz` with `output_<i>`.
+        file: for `top5`, little-endian int32 values, five per sample; otherwise an `.npz` with `output_<i>`.
         specs: the outputs of the release's manifest, as the agent reported them.
+        count: how many samples there are.
 
     Raises:
-        ValueError, ArithmeticError: they are not what they must be.
+        ValueError, ArithmeticError: the bytes are malformed or do not match the specs.
     """
     import numpy as np
 
     if keep == TOP:
-        return Answers(keep, [np.frombuffer(given, "<i4").reshape(-1, RANKS)])
+        return Answers(keep, [np.frombuffer(file.read(4 * RANKS * count), "<i4").reshape(count, RANKS)])
     chosen = specs if keep == "all" else specs[:1]
     if not chosen:
         raise ValueError("a model without outputs")
-    arrays = stored(given, chosen)
+    arrays = board_archive.stored(file, chosen, count)
     return Answers(keep, [real_of(array, spec) for array, spec in zip(arrays, chosen, strict=True)])
 
 
-def stored(given: bytes, specs: Sequence[Spec] | None) -> list[Array]:
-    """The arrays `output_<i>` of an `.npz` from a board: no more than its bytes, and nothing else in it.
-
-    Args:
-        specs: dtype and shape of each; None where they are not known.
-
-    Raises:
-        ValueError: it is not what it must be.
-    """
-    import numpy as np
-
-    try:
-        with zipfile.ZipFile(io.BytesIO(given)) as archive:
-            members = archive.infolist()
-            if any(info.compress_type != zipfile.ZIP_STORED for info in members):
-                raise ValueError("an archive that is packed")  # a few bytes may become any number
-            names = [f"output_{index}" for index in range(len(members) if specs is None else len(specs))]
-            if not names or sorted(info.filename for info in members) != sorted(
-                f"{name}.npy" for name in names
-            ):
-                raise ValueError(f"members other than the {len(names)} outputs")
-            for index, name in enumerate(names):
-                _check_header(archive, name, None if specs is None else specs[index])
-        with np.load(io.BytesIO(given), allow_pickle=False) as archive:
-            return [archive[name] for name in names]
-    except (zipfile.BadZipFile, EOFError, OSError, KeyError, RuntimeError, struct.error, zlib.error) as error:
-        raise ValueError(f"no archive that can be read: {error}") from error
-
-
-def _check_header(archive: zipfile.ZipFile, name: str, spec: Spec | None) -> None:
-    """Raises ValueError when a member is not of the output's dtype and shape, or promises more than it has."""
-    info = archive.getinfo(f"{name}.npy")
-    with archive.open(info) as file:
-        shape, _, dtype = samples.header(file)
-        left = info.file_size - file.tell()
-    known = spec is None or (dtype.name == spec.dtype and tuple(shape[1:]) == spec.shape)
-    if not known or dtype.kind not in "biuf" or min(shape, default=0) < 1:
-        raise ValueError(f"{name} is {dtype} of shape {shape}")
-    if info.file_size != info.compress_size or math.prod(shape) * dtype.itemsize != left:
-        raise ValueError(f"{name} of shape {shape} in {left} bytes")
-
-
 def real_of(values: Array, spec: Spec) -> Array:
-    """As `real`, by a record."""
+    """As `real`, with the spec as a record."""
     return real(values, {"dtype": spec.dtype, "scale": spec.scale, "zero_point": spec.zero_point})
 
 
 def real(values: Array, spec: dict[str, Any]) -> Array:
-    """Real values of integers that have a scale; other values as they are."""
+    """Converts quantised integers to real values, which take up to four times their room; returns other values unchanged."""
     import numpy as np
 
     scale = spec.get("scale")
     if scale is None or values.dtype.kind not in "iu" or values.dtype.name != spec["dtype"]:
         return values
-    zero = spec.get("zero_point") or 0
-    found: Array = ((values.astype(np.float64) - zero) * scale).astype(np.float32)
-    return found
+    zero, flat = spec.get("zero_point") or 0, values.reshape(-1)
+    pieces = (
+        ((flat[at : at + _AT_ONCE].astype(np.float64) - zero) * scale).astype(np.float32)
+        for at in range(0, flat.size, _AT_ONCE)
+    )
+    if flat.size > _AT_ONCE:
+        return _mapped(pieces, values.shape)
+    return next(pieces, np.empty(0, np.float32)).reshape(values.shape)
+
+
+def _mapped(pieces: Iterable[Array], shape: Sequence[int]) -> Array:
+    """Real values in a file, for answers that are large."""
+    try:
+        return board_archive.mapped((piece.tobytes() for piece in pieces), "<f4", shape)
+    except OSError as error:
+        raise DataError(
+            f"no room for the answers' real values: {error.strerror}",
+            hint="make room in the folder for temporary files, or name another one in TMPDIR",
+            code=Code.IO,
+        ) from error

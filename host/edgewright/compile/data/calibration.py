@@ -1,4 +1,4 @@
-"""The samples that a source and its stages run on: calibration data, or else seeded random ones."""
+"""The samples that a source and its stages run on: calibration data, or seeded random samples."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-LIMIT = 256  # samples that calibrate: more change ranges little and cost time
+LIMIT = 256  # samples used for calibration: more of them hardly change the ranges and cost time
 SYNTHETIC_COUNT = 64
 _SEED = 20_011
-_TOKENS = 10  # random whole numbers of 32 or 64 bits stay below: they are often indexes into a small table
+_INDEX_LIMIT = 10  # upper bound of random 32- and 64-bit integers: they are often indexes into a small table
 
 
 class SampleSet(Noun, frozen=True, kw_only=True):
-    """The samples that whoever runs the source is given. `path` None: seeded random ones.
+    """The samples to run a source on. If `path` is None they are seeded and random.
 
     Attributes:
         specs: the source's inputs; empty until the source has been read.
-        domains: what is known of their numbers, for random ones.
+        domains: what is known about the values of each input; used for random samples.
     """
 
     path: Path | None = None
@@ -39,7 +39,7 @@ class SampleSet(Noun, frozen=True, kw_only=True):
     domains: Domains = ()
 
     def of(self, specs: tuple[TensorSpec, ...], known: Domains = ()) -> SampleSet:
-        """The same data for these inputs."""
+        """The same data for the given inputs."""
         return msgspec.structs.replace(self, specs=specs, domains=known)
 
     def count(self) -> int:
@@ -47,11 +47,11 @@ class SampleSet(Noun, frozen=True, kw_only=True):
         return min(LIMIT, self.available())
 
     def available(self) -> int:
-        """How many samples there are. Raises DataError as `data.samples` does."""
+        """The number of samples in the data. Raises DataError as `data.samples` does."""
         return samples.length(self.path, self.specs) if self.path else SYNTHETIC_COUNT
 
     def stream(self, limit: int = LIMIT) -> Iterator[list[Array]]:
-        """At most `limit` samples, evenly spread over the set. Raises DataError as `data.samples` does."""
+        """At most `limit` samples, spread evenly over the set. Raises DataError as `data.samples` does."""
         if self.path is None:
             yield from random_samples(self.specs, min(limit, SYNTHETIC_COUNT), self.domains)
             return
@@ -60,7 +60,7 @@ class SampleSet(Noun, frozen=True, kw_only=True):
         yield from samples.samples(self.path, self.specs, self.preprocessing, chosen)
 
     def places(self, limit: int) -> Sequence[int]:
-        """Where in the data the samples stand that `stream(limit)` yields."""
+        """The indexes in the data of the samples that `stream(limit)` yields."""
         total = self.available()
         return [index * total // limit for index in range(limit)] if total > limit else range(total)
 
@@ -68,14 +68,14 @@ class SampleSet(Noun, frozen=True, kw_only=True):
 def random_samples(specs: Sequence[TensorSpec], count: int, known: Domains = ()) -> Iterator[list[Array]]:
     """Seeded random samples.
 
-    Of an input of which nothing is known: standard normal floats, bytes over their range, wider integers below 10. One that is a
-    single condition takes all of its values in turn, and several take all combinations: no branch is left out.
+    An input with an unknown domain gets standard normal floats, bytes over their whole range, or wider integers below 10. A scalar
+    condition takes each of its values in turn, and several conditions take all combinations, so that every branch runs.
     """
     import numpy as np
 
     generator = np.random.default_rng(_SEED)
     known = known or (None,) * len(specs)
-    turns = _turns(specs, known)
+    turns = _condition_cycles(specs, known)
     for index in range(count):
         sample = [_random(generator, spec, domain) for spec, domain in zip(specs, known, strict=True)]
         for array, (every, values) in zip(sample, turns, strict=True):
@@ -84,8 +84,8 @@ def random_samples(specs: Sequence[TensorSpec], count: int, known: Domains = ())
         yield sample
 
 
-def _turns(specs: Sequence[TensorSpec], known: Domains) -> list[tuple[int, int]]:
-    """(for how many samples it keeps a value, how many values) of each input that is a single condition; else no values."""
+def _condition_cycles(specs: Sequence[TensorSpec], known: Domains) -> list[tuple[int, int]]:
+    """For each input, (samples per value, number of values) if it is a scalar condition; the number of values is 0 for other inputs."""
     import math
 
     found, every = [], 1
@@ -93,7 +93,7 @@ def _turns(specs: Sequence[TensorSpec], known: Domains) -> list[tuple[int, int]]
         values = 0
         if math.prod(spec.shape) == 1 and (domain.cause == "mask" if domain else spec.dtype == "bool"):
             values = 2 if domain is None else round(domain.range[1]) + 1
-        found.append((every, values if values <= _TOKENS else 0))
+        found.append((every, values if values <= _INDEX_LIMIT else 0))
         every *= found[-1][1] or 1
     return found
 
@@ -108,13 +108,13 @@ def _random(generator: np.random.Generator, spec: TensorSpec, domain: InputDomai
         return generator.integers(0, 2, spec.shape).astype(dtype)
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
-        low, high = (int(limits.min), int(limits.max) + 1) if dtype.itemsize == 1 else (0, _TOKENS)
+        low, high = (int(limits.min), int(limits.max) + 1) if dtype.itemsize == 1 else (0, _INDEX_LIMIT)
         return generator.integers(low, high, spec.shape).astype(dtype)
     return np.asarray(generator.standard_normal(spec.shape)).astype(dtype)
 
 
 def distinct(samples: Iterator[list[Array]]) -> Iterator[tuple[int, list[Array]]]:
-    """(index, sample) of the samples that differ from all before them."""
+    """(index, sample) of each sample that differs from all earlier ones."""
     import hashlib
 
     seen: set[bytes] = set()

@@ -11,16 +11,16 @@ _CLASSES = range(2, 1001)
 
 
 def described(folder: Path, manifest: Manifest) -> list[str]:
-    """`cover 7 of 12 classes of scores`, one text an output; nothing of random goldens, or where the file is not there.
+    """`cover 7 of 12 classes of scores`, one text per output; nothing for random goldens or if their file is missing.
 
-    A class is the place of the greatest value. An output certainly has classes only if its values sum to 1; of another one
-    that is greatest at a single index, only that is reported.
+    A sample's class is the index of the greatest value. An output is known to have classes only if its values sum to 1. For any
+    other output, the text reports only that its greatest value is always at the same index.
     """
-    import numpy as np
-
     file = folder / manifest.goldens.file
     if manifest.goldens.origin != "calibration" or not file.is_file():
         return []
+    import numpy as np  # takes longer than the rest of a conversion from the cache
+
     found = []
     with np.load(file, allow_pickle=False) as archive:
         for index, spec in enumerate(manifest.outputs):

@@ -1,4 +1,4 @@
-"""Decides which values of the goldens' outputs count: not padding, rows past a valid count, or ties."""
+"""Decides which values of the goldens' outputs are compared: not padding, not rows past a valid count, not ties."""
 
 from __future__ import annotations
 
@@ -15,30 +15,31 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-_TIE = 1e-6  # scores that differ by less than this share of the largest may be in either order
+_TIE_SHARE = 1e-6  # scores that differ by less than this share of the largest score may come in either order
 _LEAST_RANKED = 2
 
 
 def counting(
     mask: str | None, specs: Sequence[TensorSpec], inputs: Sequence[Array], outputs: Sequence[Array], *, some: bool = True,
 ) -> list[Array]:  # fmt: skip
-    """One array of the output's shape for each output: 0 for what does not count, else 1 (uint8).
+    """One uint8 array per output, of the output's shape: 1 for values that count, 0 for the others.
 
     Args:
-        mask: name of an input that is 0 where the model's answers mean nothing.
-        specs: of the inputs. inputs, outputs: of shape (goldens, *shape).
-        some: a mask that leaves nothing is refused.
+        mask: name of an input that is 0 where the outputs are meaningless.
+        specs: specs of the inputs.
+        inputs, outputs: arrays of shape (goldens, *shape).
+        some: whether to refuse a mask that leaves no value to compare.
 
     Raises:
-        UsageError: no input has that name, no output fits it, or it leaves nothing to compare.
+        UsageError: no input has that name, no output matches its shape, or no value is left to compare.
     """
     import numpy as np
 
     counts = [np.ones(output.shape, bool) for output in outputs]
     if mask is not None:
         _mask(mask, specs, inputs, counts, some)
-    _rows(outputs, counts)
-    _ties(outputs, counts)
+    _exclude_padding_rows(outputs, counts)
+    _exclude_ties(outputs, counts)
     return [count.astype(np.uint8) for count in counts]
 
 
@@ -52,7 +53,7 @@ def _mask(
             hint=f"inputs are {', '.join(spec.name for spec in specs)}",
         )
     kept = inputs[called.index(mask)] != 0
-    fitting = [count for count in counts if _laid(kept, count.shape) is not None]
+    fitting = [count for count in counts if _broadcast_mask(kept, count.shape) is not None]
     if not fitting:
         raise UsageError(
             f"[compare] mask {mask} of shape {kept.shape[1:]} fits no output",
@@ -60,7 +61,7 @@ def _mask(
             f" {', '.join(str(count.shape[1:]) for count in counts)}",
         )
     for count in fitting:
-        count &= _laid(kept, count.shape)
+        count &= _broadcast_mask(kept, count.shape)
         if some and not count.any():
             raise UsageError(
                 f"[compare] mask {mask} leaves nothing to compare: it is 0 in every golden input",
@@ -68,8 +69,8 @@ def _mask(
             )
 
 
-def _laid(kept: Array, shape: tuple[int, ...]) -> Array | None:
-    """The mask, (goldens, batch, *places), over an output (goldens, batch, *places, ...) or (goldens, batch, channels, *places)."""
+def _broadcast_mask(kept: Array, shape: tuple[int, ...]) -> Array | None:
+    """Reshapes the mask (goldens, batch, *places) to broadcast to an output (goldens, batch, *places, ...) or (goldens, batch, channels, *places)."""
     import numpy as np
 
     if shape[: kept.ndim] == kept.shape:
@@ -79,11 +80,11 @@ def _laid(kept: Array, shape: tuple[int, ...]) -> Array | None:
     return None
 
 
-def _rows(outputs: Sequence[Array], counts: Sequence[Array]) -> None:
-    """Of detections (boxes, classes, scores, their number), rows past the number do not count.
+def _exclude_padding_rows(outputs: Sequence[Array], counts: Sequence[Array]) -> None:
+    """Excludes the rows of detections (boxes, classes, scores, count) beyond the count.
 
-    They are recognised by their shapes: one whole number a golden, a table of boxes with four numbers a row, and at least one list
-    of as many rows.
+    Detections are recognised by shape: one integer per golden, one table of boxes with four numbers per row, and at least one other
+    output with as many rows.
     """
     import numpy as np
 
@@ -108,8 +109,8 @@ def _rows(outputs: Sequence[Array], counts: Sequence[Array]) -> None:
             counts[other][:, 0][past] = False
 
 
-def _ties(outputs: Sequence[Array], counts: Sequence[Array]) -> None:
-    """Of ranks (values that fall, and their indexes), an index whose value has an equal neighbour does not count."""
+def _exclude_ties(outputs: Sequence[Array], counts: Sequence[Array]) -> None:
+    """Excludes tied ranks: indexes that come with descending values count only if no neighbouring value is equal."""
     import numpy as np
 
     for at, ranks in enumerate(outputs):
@@ -121,6 +122,6 @@ def _ties(outputs: Sequence[Array], counts: Sequence[Array]) -> None:
             falls = -np.diff(values, axis=-1)
             if not (falls >= 0).all():
                 continue
-            equal = falls <= _TIE * np.max(np.abs(values), axis=-1, keepdims=True)
+            equal = falls <= _TIE_SHARE * np.max(np.abs(values), axis=-1, keepdims=True)
             counts[at][..., :-1][equal] = False
             counts[at][..., 1:][equal] = False

@@ -14,13 +14,13 @@ from edgewright.errors import DataError
 from edgewright.files import sha256_file
 from edgewright.nouns.model_input import Absent, CalibrationData, DataFile, Synthetic
 
-SYNTHETIC = "synthetic"  # the word that stands for seeded random calibration data
+SYNTHETIC = "synthetic"  # the keyword for seeded random calibration data
 
 
 def data_sha256(path: Path | None) -> str:
-    """sha256 of a data file, or of a folder's `<sha256>  <path>` lines; empty for none.
+    """sha256 of a data file, or of a folder's `<sha256>  <path>` lines; empty without a path.
 
-    For `module.py:function` that file and the name count: what the function reads elsewhere does not.
+    For `module.py:function`, the hash covers that file and the name, not what the function reads elsewhere.
 
     Raises:
         DataError: it is missing or unreadable.
@@ -42,7 +42,7 @@ def data_sha256(path: Path | None) -> str:
 
 
 def calibration_of(given: Path | str | None) -> CalibrationData:
-    """What the command line or the project file names: a file, the word `synthetic`, or nothing.
+    """The calibration data that the command line or the project file names: a file, the word `synthetic`, or nothing.
 
     Raises:
         DataError: the file is missing or unreadable.
@@ -55,9 +55,9 @@ def calibration_of(given: Path | str | None) -> CalibrationData:
 
 
 def calibration_sha256(path: Path) -> str:
-    """As `data_sha256`; of an `.npz` by what its directory says of each member: their order in the file decides nothing.
+    """As `data_sha256`, but an `.npz` is hashed by its directory entries, so that the order of its members does not matter.
 
-    Nothing is decompressed: a damaged file ends in the error of what reads it.
+    Nothing is decompressed: a damaged file is reported by the code that reads it.
     """
     if not zipfile.is_zipfile(path):
         return data_sha256(path)
@@ -67,5 +67,5 @@ def calibration_sha256(path: Path) -> str:
     except (OSError, *BAD_ZIP):
         return data_sha256(path)
     if len({name for name, _, _ in members}) < len(members):
-        return data_sha256(path)  # of two members with one name the order decides
+        return data_sha256(path)  # if two members share a name, their order matters
     return hashlib.sha256(json.dumps(members).encode()).hexdigest()

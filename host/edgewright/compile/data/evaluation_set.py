@@ -1,4 +1,4 @@
-"""Evaluation sets: from `.npz`, folders of labelled images, or the user's own function."""
+"""Evaluation sets: from `.npz`, folders of labelled images, or a user function."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.compile.data import labels
-from edgewright.compile.data import samples as data
+from edgewright.compile.data import labels, samples
 from edgewright.compile.data.answers import real
 from edgewright.compile.data.data_hash import data_sha256
 from edgewright.compile.data.input_ranges import Range, Ranges
@@ -22,7 +21,7 @@ from edgewright.compile.data.npz_members import by_name
 from edgewright.compile.inspection.code_fingerprint import fingerprint
 from edgewright.compile.workers import user_function
 from edgewright.compile.workers.framework_errors import LOG
-from edgewright.compile.workers.pool import Workers
+from edgewright.compile.workers.pool import Workers, as_user
 from edgewright.config import home, usage_marks
 from edgewright.errors import Code, ConversionError, DataError
 from edgewright.files import sha256_file
@@ -37,24 +36,24 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-WORKER = "evaluation"  # the process that the user's own functions run in
+WORKER = as_user("evaluation")  # the worker that runs user functions
 _INPUTS, _LABELS, _RANGES = "inputs.npz", "labels.npy", "ranges.npy"
-_NOTE = ".run"  # suffix of the file that says what a function yielded the last time
+_RUN_SUFFIX = ".run"  # suffix of the file that records what a function yielded last time
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _ZIP64 = 1 << 31
 _ONE = "yield (inputs, label) a sample: an array, a list of them, or a dictionary by input name"
 
 
 class EvaluationSet(Noun, frozen=True, kw_only=True):
-    """A labelled set in the form that models on this machine and on boards are run on.
+    """A labelled set in the form that models run on, both here and on boards.
 
     Attributes:
-        inputs: deterministic, uncompressed `.npz`: `input_<i>` of shape (n, *spec.shape). Boards get it.
-        labels: `.npy` of shape (n, ...): int32, int64, float32 or float64. It stays here.
+        inputs: deterministic, uncompressed `.npz`: `input_<i>` of shape (n, *spec.shape). It is sent to boards.
+        labels: `.npy` of shape (n, ...): int32, int64, float32 or float64. It stays on this machine.
         count: n.
-        sha256: of what the set was made from; of the preprocessing of images, and of all that a function yielded, too.
-        names: how many class names were numbered in sorted order; 0: the numbers were given.
-        ranges: (least, greatest real value) of each input; empty where not known.
+        sha256: hash of the set's sources, including the preprocessing of images and everything that a function yielded.
+        names: how many class names were numbered in sorted order; 0 if the class numbers were given.
+        ranges: (least, greatest real value) of each input; empty if unknown.
     """
 
     inputs: Path
@@ -80,13 +79,13 @@ def prepare(
     workers: Workers | None = None,
     fresh: bool = False,
 ) -> EvaluationSet:
-    """The set for a model, from the cache when nothing changed.
+    """The set for a model, from the cache if nothing changed.
 
     Args:
-        path: `.npz` with a member an input and `labels`; a folder of labelled images; or `module.py:function`.
+        path: `.npz` with a member per input and `labels`; a folder of labelled images; or `module.py:function`.
         specs: the model's inputs: a manifest's, or the source's.
-        workers: those of the command; without them a function runs in a separate worker.
-        fresh: run a function again although its file did not change; once for all that share `workers`.
+        workers: the command's workers; without them, a function runs in a new worker.
+        fresh: run a function again even if its file did not change, once per `workers`.
 
     Raises:
         DataError: the set does not fit the model, or has no labels.
@@ -104,16 +103,16 @@ def prepare(
                 write(preprocessing=preprocessing, scratch=Path(scratch), **arguments)
     else:
         made = {} if workers is None else workers.made
-        yielded = made.get(key) or ("" if fresh else _noted(folder, key))
+        yielded = made.get(key) or ("" if fresh else _last_yielded(folder, key))
         if not yielded or not _whole(_place(folder, key, yielded)):
             with ExitStack() as stack:
                 used = workers or stack.enter_context(Workers(home.folder("logs") / "convert.log"))
                 yielded = made[key] = _run(used, path, {"preprocessing": preprocessing, **arguments})
-        usage_marks.hold(folder / f"{key}{_NOTE}")
+        usage_marks.hold(folder / f"{key}{_RUN_SUFFIX}")
         digest = hashlib.sha256((digest + yielded).encode()).hexdigest()
     if (
         path.is_dir() and preprocessing is not None
-    ):  # of images alone: it makes other inputs of the same files
+    ):  # only for images: preprocessing makes different inputs from the same files
         digest = hashlib.sha256(digest.encode() + msgspec.json.encode(preprocessing)).hexdigest()
     place = _place(folder, key, yielded)
     usage_marks.hold(place)
@@ -124,9 +123,9 @@ def prepare(
 
 
 def _run(workers: Workers, path: Path, arguments: dict[str, Any]) -> str:
-    """`write` in the process of the user's functions. Raises DataError where that does not live."""
+    """Runs `write` in the worker for user functions. Raises DataError if that worker dies."""
     try:
-        # made here: it goes with what the function yielded so far, also where its process is ended
+        # created here, so that partial output is removed even if the worker is killed
         with tempfile.TemporaryDirectory(dir=arguments["folder"]) as scratch:
             found: str = workers.call(WORKER, __name__, "write", scratch=Path(scratch), **arguments)
     except ConversionError as error:
@@ -141,17 +140,17 @@ def _run(workers: Workers, path: Path, arguments: dict[str, Any]) -> str:
 
 
 def quantised(given: EvaluationSet, specs: Sequence[TensorSpec]) -> Path:
-    """The inputs of a set of real values as those of a model with integer inputs, in the cache."""
+    """A set of real values converted for a model with integer inputs; cached."""
     return _rewritten(given, specs, specs)
 
 
 def dequantised(given: EvaluationSet, specs: Sequence[TensorSpec]) -> Path:
-    """The inputs of a set of a model with integer inputs as the real values that they stand for, in the cache."""
+    """A set for a model with integer inputs, converted to the real values; cached."""
     return _rewritten(given, specs, real_valued(specs))
 
 
 def real_valued(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """The inputs with floats for integers that have a scale."""
+    """The input specs with float dtypes in place of quantised integers."""
     return tuple(
         spec if spec.scale is None else TensorSpec(name=spec.name, shape=spec.shape, dtype="float32")
         for spec in specs
@@ -159,19 +158,17 @@ def real_valued(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
 
 
 def _rewritten(given: EvaluationSet, read: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> Path:
-    """The set's inputs, read as those of one model, written as those of another."""
+    """The set's inputs, read by one model's specs and rewritten for another's."""
     described = sha256_file(given.inputs) + repr(list(read)) + repr(list(wanted)) + fingerprint()
     place = home.folder("evaluations") / f"{hashlib.sha256(described.encode()).hexdigest()}.npz"
     if not usage_marks.hold(place):
-        samples = data.samples(given.inputs, data.placed(read), None)
+        rows = samples.samples(given.inputs, samples.placed(read), None)
         if list(read) != list(wanted):
             scales = [msgspec.to_builtins(spec) for spec in read]
-            samples = (
-                [real(array, spec) for array, spec in zip(row, scales, strict=True)] for row in samples
-            )
+            rows = ([real(array, spec) for array, spec in zip(row, scales, strict=True)] for row in rows)
         with tempfile.TemporaryDirectory(dir=place.parent) as folder:
             raws = [Path(folder) / str(index) for index in range(len(wanted))]
-            _pack(Path(folder) / "inputs", wanted, raws, _spill(samples, raws))
+            _pack(Path(folder) / "inputs", wanted, raws, _spill(rows, raws))
             usage_marks.hold(Path(folder) / "inputs")
             (Path(folder) / "inputs").replace(place)
     return place
@@ -185,13 +182,15 @@ def write(
     key: str,
     scratch: Path,
 ) -> str:
-    """Makes the set, whole or not at all. Memory stays bounded: one pass, one sample at a time.
+    """Writes the set, completely or not at all. Memory stays bounded: one pass, one sample at a time.
 
     Args:
-        folder: of all sets. key: of what the set is made from. scratch: an empty folder, beside the sets.
+        folder: the folder of all sets.
+        key: identifies the set's sources.
+        scratch: an empty folder on the same file system as the sets.
 
     Returns:
-        Hex sha256 of what the function yielded, inputs and labels; empty for data.
+        Hex sha256 of the inputs and labels that the function yielded; empty for data files.
 
     Raises:
         DataError, UsageError: as `prepare`.
@@ -205,12 +204,12 @@ def write(
     yielded, seen_ranges = "", Ranges(specs)
     if user_function.named(path) is None:
         given = labels.read(path)
-        count = _spill(seen_ranges.watched(data.samples(path, specs, preprocessing)), raws)
+        count = _spill(seen_ranges.watched(samples.samples(path, specs, preprocessing)), raws)
     else:
         seen = hashlib.sha256()
         count = _spill(seen_ranges.watched(_generated(path, specs, found, seen)), raws)
         given = labels.numeric(found, path) if found else np.zeros(0)
-        _see(seen, given)
+        _hash_array(seen, given)
         yielded = seen.hexdigest()
     if not count:
         raise DataError(f"evaluation set is empty: {path}", hint=_ONE)
@@ -219,26 +218,26 @@ def write(
     _pack(made / _INPUTS, specs, raws, count)
     np.save(made / _LABELS, given)
     np.save(made / _RANGES, np.array(seen_ranges.found, np.float64))
-    _settle(made, _place(folder, key, yielded), scratch / "damaged")
+    _move_into_place(made, _place(folder, key, yielded), scratch / "damaged")
     if yielded:
         (scratch / "note").write_text(yielded, "ascii")
-        (scratch / "note").replace(folder / f"{key}{_NOTE}")
+        (scratch / "note").replace(folder / f"{key}{_RUN_SUFFIX}")
     return yielded
 
 
 def _place(folder: Path, key: str, yielded: str = "") -> Path:
-    """The folder of a set; each different output of a function gets a separate one."""
+    """The folder of a set; each distinct output of a function gets its own folder."""
     return folder / hashlib.sha256(f"{key} {yielded}".encode()).hexdigest()
 
 
 def _whole(place: Path) -> bool:
-    """Whether a set is there; if so it is marked as in use."""
+    """Whether the set is complete; if so, marks it as in use."""
     return usage_marks.hold(place) and all((place / name).is_file() for name in (_INPUTS, _LABELS, _RANGES))
 
 
-def _settle(made: Path, place: Path, aside: Path) -> None:
-    """Renames a set into place, both files at once, unless it is there: then it is the same."""
-    usage_marks.hold(made)  # before it can be found by those who prune: the mark moves with it
+def _move_into_place(made: Path, place: Path, aside: Path) -> None:
+    """Renames a set into place, all files at once, unless a complete set is already there: that one is identical."""
+    usage_marks.hold(made)  # before a prune can see it: the mark moves with the folder
     if _whole(place):
         return
     if place.exists():
@@ -250,16 +249,16 @@ def _settle(made: Path, place: Path, aside: Path) -> None:
             raise
 
 
-def _noted(folder: Path, key: str) -> str:
-    """What the function yielded the last time; empty where that is not known."""
+def _last_yielded(folder: Path, key: str) -> str:
+    """What the function yielded last time; empty if unknown."""
     try:
-        return (folder / f"{key}{_NOTE}").read_text("ascii")
+        return (folder / f"{key}{_RUN_SUFFIX}").read_text("ascii")
     except (OSError, UnicodeDecodeError):
         return ""
 
 
-def _see(seen: Digest, array: Array) -> None:
-    """Takes an array into a checksum: its kind, shape and values."""
+def _hash_array(seen: Digest, array: Array) -> None:
+    """Adds an array to a checksum: its dtype, shape and values."""
     seen.update(f"{array.dtype.str} {array.shape} ".encode())
     seen.update(array.tobytes())
 
@@ -267,33 +266,25 @@ def _see(seen: Digest, array: Array) -> None:
 def _generated(
     path: Path, specs: Sequence[TensorSpec], found: list[Any], seen: Digest
 ) -> Iterator[list[Array]]:
-    """The inputs that the user's function yields, checked; its labels are added to `found`, the inputs to `seen`."""
+    """Yields the checked inputs that the user function produces; adds its labels to `found` and the inputs to `seen`."""
     function = user_function.load(path)
     made = user_function.call(str(path), function, hint=_ONE)
     if not isinstance(made, Iterable):
         raise DataError(f"{path} is not a generator, it returned {type(made).__name__}", hint=_ONE)
-    pairs = iter(made)
-    while True:
-        index = len(found)
-        try:
-            pair = next(pairs)
-        except StopIteration:
-            return
-        except BaseException as error:
-            raise DataError(
-                f"{path} failed at sample {index}: {user_function.said(error)}", hint="run it by itself"
-            ) from error
+    for index, pair in enumerate(user_function.each(str(path), made, hint="run it by itself")):
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise DataError(f"{path} yields no pair at sample {index}: {type(pair).__name__}", hint=_ONE)
         found.append(pair[1])
         arrays = _arrays(pair[0], specs, path, index)
         for array in arrays:
-            _see(seen, array)
-        yield [data.fitted(array, spec, str(path), index) for array, spec in zip(arrays, specs, strict=True)]
+            _hash_array(seen, array)
+        yield [
+            samples.fitted(array, spec, str(path), index) for array, spec in zip(arrays, specs, strict=True)
+        ]
 
 
 def _arrays(given: Any, specs: Sequence[TensorSpec], path: Path, index: int) -> list[Array]:
-    """One sample's inputs in the order of the specs."""
+    """One sample's inputs, in the order of the specs."""
     import numpy as np
 
     if isinstance(given, dict):

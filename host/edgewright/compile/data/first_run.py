@@ -1,4 +1,4 @@
-"""The first run of a source: whether it runs, and whether its outputs repeat."""
+"""The first run of a source: checks that it runs and that its outputs repeat."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-_DETERMINISM = "determinism"  # what TensorFlow says of random operators without a seed, as its workers run it
-_GIVE = "give a few real inputs: --calibration FILE"
-_TURNS = 4  # samples that take all values of two conditions
-_RUNS = 3  # what is drawn may be the same twice
+_DETERMINISM = "determinism"  # in TensorFlow's error for random operators without a seed, when determinism is on as in our workers
+_HINT = "give a few real inputs: --calibration FILE"
+_CONDITION_SAMPLES = 4  # samples, enough for all combinations of two conditions
+_RUNS = 3  # two random draws may be equal by chance
 
 
 def answers(model: Any, samples: SampleSet, path: Path) -> list[Array]:
     """The outputs for the first sample.
 
     Raises:
-        ModelError: the source does not run, or answers one input differently each time: noise cannot be checked.
+        ModelError: the source does not run, or its outputs for the same input vary, so that no artifact can be compared with it.
         DataError: the calibration data do not fit.
     """
     sample = next(samples.stream(1))
@@ -47,24 +47,24 @@ def answers(model: Any, samples: SampleSet, path: Path) -> list[Array]:
 
 
 def run(model: Any, sample: Sequence[Array], samples: SampleSet, index: int | None = None) -> list[Array]:
-    """The outputs for one of the samples.
+    """The outputs for one sample.
 
     Args:
-        index: of the sample in the calibration data; None: it is not known.
+        index: the sample's index in the calibration data; None if unknown.
 
     Raises:
-        ModelError: the source does not run on it; an input that takes no random numbers is named.
+        ModelError: the source does not run on it; the error names inputs that reject random numbers.
     """
     try:
         return list(model.run(sample))
     except (MemoryError, EdgewrightError):
         raise
     except Exception as error:
-        if samples.path is None and (names := _unfit(model, sample)):
+        if samples.path is None and (names := _inputs_at_fault(model, sample)):
             several = len(names) > 1
             raise ModelError(
                 f"input{'s' if several else ''} {', '.join(names)} {'do' if several else 'does'} not take random numbers",
-                hint=f"{_GIVE} (the model fails with {described(error)})",
+                hint=f"{_HINT} (the model fails with {described(error)})",
                 code=Code.RANDOM_INPUTS,
             ) from error
         origin = "random inputs"
@@ -73,20 +73,23 @@ def run(model: Any, sample: Sequence[Array], samples: SampleSet, index: int | No
             origin += f" {samples.path.name}"
         raise ModelError(
             f"model does not run on {origin}: {described(error)}",
-            hint=_GIVE if samples.path is None else "check the values, and --input-shape",
+            hint=_HINT if samples.path is None else "check the values, and --input-shape",
             code=Code.MODEL_UNREADABLE,
         ) from error
 
 
 def confirmed(model: Any, known: Domains) -> Domains:
-    """What is known of the inputs; nothing where the model fails on those numbers and takes plain random ones.
+    """The known input domains; none if the model fails on values from them but runs on plain random ones.
 
-    A misread graph must not refuse a model that converts without what was read in it. Floats make no model fail.
+    A misread graph must not block a model that would convert without the domains. Float domains are not tried: floats never make
+    a model fail.
     """
     if not any(domain is not None and domain.integers for domain in known):
         return known
-    single = any(math.prod(spec.shape) == 1 for spec in model.inputs)  # a condition takes its values in turn
-    samples = list(random_samples(model.inputs, _TURNS if single else 1, known))
+    single = any(
+        math.prod(spec.shape) == 1 for spec in model.inputs
+    )  # a condition takes each of its values in turn
+    samples = list(random_samples(model.inputs, _CONDITION_SAMPLES if single else 1, known))
     highest = [list(map(_highest, sample, known)) for sample in samples]
     if all(_runs(model, sample) for sample in (samples[0], *highest)):
         return known
@@ -96,7 +99,7 @@ def confirmed(model: Any, known: Domains) -> Domains:
 
 
 def _highest(array: Array, domain: InputDomain | None) -> Array:
-    """The last index of a table everywhere: a smaller table that was missed does not have it."""
+    """An array filled with the last index of a lookup table: it fails if a smaller table was overlooked."""
     import numpy as np
 
     if domain is None or domain.cause != "lookup":
@@ -105,8 +108,8 @@ def _highest(array: Array, domain: InputDomain | None) -> Array:
     return np.full_like(array, min(domain.range[1], most))
 
 
-def _unfit(model: Any, sample: Sequence[Array]) -> list[str]:
-    """Names of the inputs that the model takes as zeros, but not as they are in the sample."""
+def _inputs_at_fault(model: Any, sample: Sequence[Array]) -> list[str]:
+    """The inputs that the model accepts as zeros but not with the sample's values."""
     import numpy as np
 
     zeros = [np.zeros_like(array) for array in sample]

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 FILE = "goldens.npz"
 LEAST = 8
-_CONSTANT = 1e-6  # outputs that differ by less than this share of their size are the same answer
-_CANDIDATES = 4  # candidates for each golden: the source is run on all of them
+_CONSTANT = 1e-6  # outputs that differ by less than this share of their magnitude count as equal
+_CANDIDATES = 4  # candidates per golden; the source runs on all of them
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class Runs(Protocol):
-    """What runs one sample: an opened source."""
+    """Runs one sample; an opened source does."""
 
     inputs: tuple[TensorSpec, ...]
 
@@ -42,10 +42,10 @@ class Runs(Protocol):
 def compute(
     source: Runs, samples: SampleSet, count: int, seen: Ranges | None = None
 ) -> tuple[list[Array], list[Array], str]:
-    """(inputs, outputs, origin): arrays of shape (count, *spec.shape); `random` where any input is.
+    """(inputs, outputs, origin): arrays of shape (count, *spec.shape); `random` if any input is random.
 
     Args:
-        seen: is shown the calibration data that are looked at.
+        seen: collects the ranges of the calibration data that are read.
 
     Raises:
         ModelError: the source does not run on one of them.
@@ -62,7 +62,7 @@ def compute(
 def _filled(
     source: Runs, made: Sequence[Sequence[Array]], samples: SampleSet, given: int
 ) -> list[list[Array]]:
-    """The answers to the random samples that stand in for those that the data lack."""
+    """The outputs for the random samples that make up for missing data."""
     try:
         return [first_run.run(source, sample, msgspec.structs.replace(samples, path=None)) for sample in made]
     except ModelError as error:
@@ -77,9 +77,9 @@ def _filled(
 
 
 def _chosen(source: Runs, samples: SampleSet, count: int, seen: Ranges) -> list[list[Array]]:
-    """Inputs from the data: of a few times as many candidates, evenly spread over the data, those that `spread` takes.
+    """Inputs chosen by `goldens_selection` from several times as many candidates, which are spread evenly over the data.
 
-    The data are read twice, so that no more than `count` samples are in memory.
+    The data are read twice, so that at most `count` samples are in memory.
     """
     answers: dict[int, list[Array]] = {}
     extents: list[tuple[Range, ...]] = []
@@ -99,13 +99,13 @@ def refuse_not_finite(
     outputs: Sequence[Array], counts: Sequence[Array], names: Sequence[str], origin: str,
     weights: Callable[[], Sequence[str]],
 ) -> None:  # fmt: skip
-    """Raises ConversionError when the source itself answers NaN, or nothing finite: nothing can be compared with that.
+    """Raises ConversionError if the source's own outputs contain NaN or no finite value: nothing can be compared with those.
 
-    Single infinities may be meant, and are compared as such.
+    Some infinities may be intended and are compared as such.
 
     Args:
-        counts: as `counting` gives them: padding may answer what it likes.
-        weights: gives the names of the source's weights that are not a number. It is asked only if there is need.
+        counts: from `counting`: values that do not count may be anything.
+        weights: returns the names of the source's weights that contain NaN; called only if needed.
     """
     import numpy as np
 
@@ -134,7 +134,7 @@ def _cure(broken: Sequence[str], origin: str) -> str:
 
 
 def refuse_constant(outputs: Sequence[Array]) -> None:
-    """Raises ConversionError when all goldens have the same output: a comparison would prove nothing."""
+    """Raises ConversionError if all goldens have the same output: a comparison would prove nothing."""
     import numpy as np
 
     for output in outputs:
@@ -153,9 +153,9 @@ def refuse_constant(outputs: Sequence[Array]) -> None:
 
 
 def save(path: Path, inputs: Sequence[Array], outputs: Sequence[Array], counts: Sequence[Array] = ()) -> None:
-    """Writes `input_<i>`, `output_<i>` and, of outputs some of whose values do not count, `counts_<i>`, uncompressed.
+    """Writes `input_<i>`, `output_<i>` and, for outputs where some values do not count, `counts_<i>`; uncompressed.
 
-    The same arrays give the same bytes.
+    Equal arrays give equal bytes.
     """
     named = chain(
         ((f"input_{index}", array) for index, array in enumerate(inputs)),
@@ -177,7 +177,7 @@ def write_npz(path: Path | IO[bytes], members: Iterator[tuple[str, Array]]) -> N
 
 
 def load(path: Path, inputs: int, outputs: int) -> tuple[list[Array], list[Array]]:
-    """What `save` wrote."""
+    """Reads what `save` wrote."""
     import numpy as np
 
     with np.load(path, allow_pickle=False) as archive:
@@ -188,7 +188,7 @@ def load(path: Path, inputs: int, outputs: int) -> tuple[list[Array], list[Array
 
 
 def counted(path: Path, references: Sequence[Array]) -> list[Array]:
-    """Which values of the references count, true or false: all, but where a member `counts_<i>` has 0."""
+    """Boolean arrays of which reference values count: all, except where a member `counts_<i>` has 0."""
     import numpy as np
 
     with np.load(path, allow_pickle=False) as archive:

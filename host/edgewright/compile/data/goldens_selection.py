@@ -1,8 +1,8 @@
 """Chooses the calibration samples that become goldens: those whose outputs lie far apart.
 
-A sample whose *input* is far outside the range of all others, such as one broken sensor value, is left out: calibration by percentiles
-and by entropy clips such values on purpose, so a correct artifact gives another answer to it. A rare *answer* to a usual input, such as a
-class that only one sample has, stays.
+A sample whose *input* is far outside the range of all others, such as one broken sensor value, is left out: percentile and
+entropy calibration clip such values on purpose, so a correct artifact gives a different output for it. A rare *output* for an
+ordinary input, such as a class that only one sample has, is kept.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-_ENOUGH = 32  # samples: among fewer, one is too large a share of the data to be an exception
-_WHOLE = 256  # values of an output that are compared one by one; larger outputs are compared by chunks
+_LEAST_SAMPLES = 32  # samples: in a smaller set, one sample is too large a share to count as an outlier
+_LARGEST_OUTPUT = (
+    256  # outputs of at most this many values are compared value by value; larger outputs by chunks
+)
 _CHUNKS = 96
 _NORM = (
-    4  # by the square, one value that is rarely other would drown among hundreds that always vary a little
+    4  # with a norm of 2, one value that rarely changes would drown among hundreds that always vary a little
 )
-_LEAST_SPREAD = 0.05  # of the standard deviation: most answers may be the same
-_DIGITS = 4  # of distances: what a framework's threads change must not decide
+_LEAST_SPREAD = 0.05  # of the standard deviation: the interquartile range is 0 if most outputs are equal
+_DIGITS = 4  # of distances, so that a framework's threading does not change the choice
 
 
 def signature(outputs: Sequence[Array]) -> list[Array]:
-    """What is kept of one answer: a short vector an output, however large the output is.
+    """A summary of one sample's outputs: a short vector per output, however large the output is.
 
-    Of a large output the mean and the extremes of each chunk: a mean alone hides the one box that a detector found.
+    For a large output, the mean and the extremes of each chunk: a mean alone would hide the one box that a detector found.
     """
     return [_short(output) for output in outputs]
 
@@ -41,7 +43,7 @@ def _short(output: Array) -> Array:
     import numpy as np
 
     flat = np.nan_to_num(np.asarray(output, np.float64).ravel(), nan=0.0, posinf=0.0, neginf=0.0)
-    if flat.size <= _WHOLE:
+    if flat.size <= _LARGEST_OUTPUT:
         return flat
     starts = np.arange(_CHUNKS) * flat.size // _CHUNKS
     sizes = np.diff(np.append(starts, flat.size))
@@ -56,15 +58,15 @@ def _short(output: Array) -> Array:
 
 
 def lone(extents: Sequence[Sequence[Range]], specs: Sequence[TensorSpec]) -> set[int]:
-    """Indexes of the samples that leave the range of all other samples by more than that range's width.
+    """Indexes of the samples that lie outside the range of all others by more than that range's width.
 
     Args:
-        extents: of each sample (least, greatest) of each input.
+        extents: for each sample, (least, greatest) of each input.
     """
     import numpy as np
 
     found: set[int] = set()
-    if len(extents) < _ENOUGH:
+    if len(extents) < _LEAST_SAMPLES:
         return found
     for at, spec in enumerate(specs):
         if not input_ranges.counts(spec):
@@ -80,9 +82,9 @@ def lone(extents: Sequence[Sequence[Range]], specs: Sequence[TensorSpec]) -> set
 
 
 def farthest(signatures: Sequence[list[Array]], count: int) -> list[int]:
-    """Rising indexes of `count` answers: the most typical one, then always the one farthest from those taken.
+    """Sorted indexes of `count` samples: the most typical one, then repeatedly the one farthest from those chosen.
 
-    Every value counts by its own spread, and every output as much as another: boxes in pixels do not hide scores.
+    Each value is scaled by its own spread, and all outputs weigh the same, so that boxes in pixels do not hide scores.
     """
     import numpy as np
 
@@ -90,15 +92,15 @@ def farthest(signatures: Sequence[list[Array]], count: int) -> list[int]:
     taken = [int(np.argmin(_distances(points, points.mean(axis=0))))]
     nearest = _distances(points, points[taken[0]])
     while len(taken) < min(count, len(points)):
-        nearest[taken] = -1.0  # equal answers are 0 away, and may still be taken
+        nearest[taken] = -1.0  # equal outputs are 0 away and may still be chosen
         taken.append(int(np.argmax(nearest)))
         nearest = np.minimum(nearest, _distances(points, points[taken[-1]]))
     return sorted(taken)
 
 
 def _scaled(values: Array) -> Array:
-    """Deviations from the median in units of the usual spread, then their logarithm: an answer that is rarely given
-    stands out, however many values vary a little, and how far out it is does not matter much."""
+    """Deviations from the median in units of the interquartile range, on a log scale: a rare output stands out among
+    many values that vary a little, and how far out it is hardly matters."""
     import numpy as np
 
     deviation = values - np.median(values, axis=0)

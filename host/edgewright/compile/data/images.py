@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 _SIXTEEN_BITS = (
     "PNG",
     "PPM",
-)  # formats whose whole numbers of 32 bits are really of 16: Pillow has no mode for some
-_LEFT_BEHIND = ("thumbs.db", "desktop.ini")
+)  # formats with 16-bit values that Pillow opens in a 32-bit mode, as it lacks a 16-bit one
+_METADATA_FILES = ("thumbs.db", "desktop.ini")
 _UNKNOWN_RANGE = {"I": "32-bit whole numbers", "F": "floats"}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 
 
 def found(folder: Path) -> list[Path]:
-    """The images below a folder, sorted by path; hidden files and folders are left out.
+    """The images below a folder, sorted by path; hidden files and folders are skipped.
 
     Raises:
         DataError: there are none.
@@ -40,8 +40,8 @@ def found(folder: Path) -> list[Path]:
 
 
 def hidden(path: Path) -> bool:
-    """Whether it is what a file manager leaves beside pictures, such as `.DS_Store`, `._x.jpg` and `Thumbs.db`."""
-    return path.name.lower() in _LEFT_BEHIND or any(
+    """Whether a path is a file manager's metadata, such as `.DS_Store`, `._x.jpg` and `Thumbs.db`."""
+    return path.name.lower() in _METADATA_FILES or any(
         part.startswith(".") or part == "__MACOSX" for part in path.parts
     )
 
@@ -49,8 +49,8 @@ def hidden(path: Path) -> bool:
 def read(file: Path, preprocessing: Preprocessing, spec: TensorSpec) -> Array:
     """One image as an input of shape `spec.shape[1:]` and the spec's dtype.
 
-    Turned by its EXIF orientation where that is asked for, brought to values of 0 to 255, resized bilinearly to
-    `size` (or to the model's), channels chosen, `value * scale`, then `(value - mean) / std` per channel, then laid out.
+    Steps: rotate by the EXIF orientation if requested, map values to 0..255, resize bilinearly to `size` (or to the
+    model's), select channels, `value * scale`, then `(value - mean) / std` per channel, then apply the layout.
 
     Raises:
         DataError: the file is not an image, its values have no known range, or the preprocessing does not fit the input.
@@ -63,7 +63,7 @@ def read(file: Path, preprocessing: Preprocessing, spec: TensorSpec) -> Array:
     try:
         with Image.open(file) as image:
             turned = ImageOps.exif_transpose(image) if preprocessing.exif_orientation is True else image
-            ranged = _ranged(turned, image.format or "", "L" if gray else "RGB", file)
+            ranged = _mapped_to_255(turned, image.format or "", "L" if gray else "RGB", file)
             sized = ranged.resize((width, height), Image.Resampling.BILINEAR)
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(f"image cannot be read: {file}", hint="remove or replace it") from error
@@ -88,13 +88,13 @@ def read(file: Path, preprocessing: Preprocessing, spec: TensorSpec) -> Array:
     return np.ascontiguousarray(array).astype(spec.dtype)
 
 
-def _ranged(image: Any, kind: str, mode: str, file: Path) -> Any:
-    """The image with values of 0 to 255. Pillow's own conversion clips all others: nearly everything becomes white.
+def _mapped_to_255(image: Any, kind: str, mode: str, file: Path) -> Any:
+    """The image with values mapped to 0..255. Pillow's own conversion clips instead: nearly everything would become white.
 
-    Of 16 bits a pixel it is a gray one of floats, so that nothing is rounded.
+    A 16-bit image becomes a greyscale image of floats, so that nothing is rounded.
 
     Raises:
-        DataError: nobody can say which range its values have.
+        DataError: the range of its values is unknown.
     """
     import numpy as np
     from PIL import Image

@@ -1,6 +1,6 @@
-"""The values that an input takes, as far as the source's first layers show them.
+"""The values that an input takes, as far as the source's first layers reveal them.
 
-Random samples follow it where there are no data; where there are, the manifest notes data of another range.
+Without data, random samples are drawn from this domain; with data, the manifest notes if their range differs.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-_DEVIATIONS = 3.0  # of a normal distribution, to either side: nearly all of it
-_LEAST_RESCALED = 100.0  # a smaller divisor may be anything, such as the root of a number of channels
-_LEAST_ALONE = 1000.0  # of (x - 1) * 100, x may be a measured value
-_SIGNED = (32767.0, 32768.0)  # sound: these numbers are used to either side of 0
+_DEVIATIONS = 3.0  # standard deviations to either side of the mean: nearly all of a normal distribution
+_LEAST_RESCALED = 100.0  # a smaller divisor may be anything, such as the root of the number of channels
+_LEAST_ALONE = 1000.0  # below this, x in `(x - 1) * 100` may be a measured value rather than a mask
+_SIGNED = (32767.0, 32768.0)  # sound: samples lie on both sides of 0
 _KNOWN = (
     255.0,
     256.0,
     65535.0,
     65536.0,
     *_SIGNED,
-)  # ends of the ranges that pictures and sound are stored in
+)  # upper ends of the ranges that images and sound are stored in
 _NEAR = 0.01
 
 
 class InputDomain(Noun, frozen=True, kw_only=True):
-    """The numbers that an input takes.
+    """The values that an input takes.
 
     Attributes:
         cause: `lookup`, `mask`, `rescaling` or `normalization`.
-        low, high: least and greatest one; several where they differ over the input's last axes.
-        shape: of several, to be broadcast to the input's.
-        integers: whole numbers only.
-        stored: they are the whole range of a usual way to store pictures or sound: data of another one are worth a note.
+        low, high: least and greatest value; several if they vary over the input's last axes.
+        shape: the shape of several values, which broadcasts to the input's.
+        integers: integers only.
+        stored: the domain is the full range of a common storage format for images or sound, so data in another range are worth a note.
     """
 
     cause: str
@@ -55,7 +55,7 @@ class InputDomain(Noun, frozen=True, kw_only=True):
 
     @property
     def range(self) -> tuple[float, float]:
-        """The least and the greatest number of all."""
+        """The least and the greatest value overall."""
         return min(self.low), max(self.high)
 
 
@@ -63,9 +63,9 @@ Domains = tuple[InputDomain | None, ...]
 
 
 def of(model: Any) -> Domains:
-    """One an input of an opened source; None where nothing is known of it.
+    """The domain of each input of an opened source; None if unknown.
 
-    A graph that its reader cannot read is not an error: nothing is known of the inputs then.
+    A graph that its reader cannot handle is not an error: the domains are then unknown.
     """
     try:
         graph, names = model.first_layers()
@@ -96,39 +96,39 @@ def _domain(graph: Graph, name: str, spec: TensorSpec) -> InputDomain | None:
     if chain is None or kind == "b" or spec.scale is not None:
         return None
     if kind == "f":
-        return _whole(0, 1, "mask") if _is_inverted(chain) else _implied(chain, spec)
+        return _integer_domain(0, 1, "mask") if _is_inverted(chain) else _implied(chain, spec)
     implied = _implied(chain, spec) if np.dtype(spec.dtype).itemsize > 1 else None
     if implied is None or implied.cause != "rescaling":
         return None
     return msgspec.structs.replace(implied, integers=True)
 
 
-def _whole(low: int, high: int, cause: str) -> InputDomain:
+def _integer_domain(low: int, high: int, cause: str) -> InputDomain:
     return InputDomain(cause=cause, low=(float(low),), high=(float(high),), integers=True)
 
 
 def _lookup(found: Uses) -> InputDomain | None:
-    """Indexes of the smallest table. What is looked up by index and constant counts where nothing else is: a constant may
-    only be added to indexes below 0."""
+    """Indexes into the smallest table. Lookups by index plus a constant are used only if there are no plain ones: the
+    constant may apply to negative indexes only."""
     sizes = [size for size in found.sizes if size]
     if sizes:
-        return _whole(0, min(sizes) - 1, "lookup")
+        return _integer_domain(0, min(sizes) - 1, "lookup")
     ends = [(-added, size - 1 - added) for size, added in found.shifted if size]
     low, high = max([0, *(low for low, _ in ends)]), min((high for _, high in ends), default=-1)
-    return _whole(low, high, "lookup") if 0 <= low <= high else None
+    return _integer_domain(low, high, "lookup") if 0 <= low <= high else None
 
 
 def _mask(found: Uses, size: int) -> InputDomain | None:
-    """0 and 1, or up to the constants that it is compared with. Of one byte it may as well be a picture, unless it is a condition."""
+    """A mask of 0 and 1, or up to the constants that it is compared with. A single byte may just as well be a pixel, unless it is a condition."""
     if found.sizes or found.shifted or found.others:
         return None
     if not (found.chooses or (size > 1 and (found.decides or found.limits))):
         return None
-    return _whole(0, max([1, *found.limits]), "mask")
+    return _integer_domain(0, max([1, *found.limits]), "mask")
 
 
 def _is_inverted(chain: Affine) -> bool:
-    """Whether it is (1 - x) times a large number, or (x - 1) times a larger one: a mask of floats that is added to scores."""
+    """Whether it computes (1 - x) times a large number, or (x - 1) times a larger one: a float mask that is added to scores."""
     if chain.scale.size != 1 or chain.offset.size != 1:
         return False
     scale, offset = float(chain.scale.reshape(-1)[0]), float(chain.offset.reshape(-1)[0])
@@ -147,7 +147,7 @@ def _implied(chain: Affine, spec: TensorSpec) -> InputDomain | None:
 
 def _rescaled(scale: Array, offset: Array) -> InputDomain | None:
     """`x / 255`, `x / 127.5 - 1` and the like."""
-    factor, added = _equal(scale), _equal(offset)
+    factor, added = _single_value(scale), _single_value(offset)
     if factor is None or not 0 < factor * _LEAST_RESCALED <= 1:
         return None
     high = (2 if added == -1 else 1) / factor
@@ -156,17 +156,17 @@ def _rescaled(scale: Array, offset: Array) -> InputDomain | None:
 
 
 def _normalized(chain: Affine, spec: TensorSpec) -> InputDomain | None:
-    """`(x - mean) / deviation`; with one number for both, it is pictures again."""
+    """`(x - mean) / deviation`; if both are a single number that maps a range from 0, it is rescaling, as for images."""
     import numpy as np
 
     with np.errstate(all="ignore"):
         deviation, mean = 1 / chain.scale, -chain.offset / chain.scale
     if not (np.isfinite(deviation).all() and np.isfinite(mean).all() and (deviation > 0).all()):
         return None
-    one, middle = _equal(deviation), _equal(mean)
+    one, middle = _single_value(deviation), _single_value(mean)
     if one is not None and middle is not None and (_is(middle, one) or _is(2 * middle, one)):
         return InputDomain(cause="rescaling", low=(0.0,), high=(2 * middle,), stored=_is_stored(2 * middle))
-    if one == 1.0:  # the mean alone is taken off: nobody knows how far the numbers go
+    if one == 1.0:  # only the mean is subtracted: the spread is unknown
         return None
     low, high = np.broadcast_arrays(mean - _DEVIATIONS * deviation, mean + _DEVIATIONS * deviation)
     fits = chain.aligned and _broadcasts(low.shape, spec.shape)
@@ -181,8 +181,8 @@ def _normalized(chain: Affine, spec: TensorSpec) -> InputDomain | None:
     )
 
 
-def _equal(array: Array) -> float | None:
-    """The one number that an array holds, once or often."""
+def _single_value(array: Array) -> float | None:
+    """The single value that all elements of an array have, else None."""
     flat = array.reshape(-1)
     return float(flat[0]) if flat.size and bool((flat == flat[0]).all()) else None
 
@@ -205,8 +205,8 @@ def _broadcasts(shape: Sequence[int], wanted: Sequence[int]) -> bool:
 
 
 def drawn(generator: np.random.Generator, spec: TensorSpec, domain: InputDomain) -> Array:
-    """Random numbers of a domain: each of its whole numbers as often as another; normally distributed around the mean that a
-    model normalizes by; else evenly."""
+    """Random values from a domain: uniform integers; a normal distribution around the mean that the model normalizes by;
+    else uniform floats."""
     import numpy as np
 
     low = np.asarray(domain.low).reshape(domain.shape)
@@ -215,7 +215,7 @@ def drawn(generator: np.random.Generator, spec: TensorSpec, domain: InputDomain)
         dtype = np.dtype(spec.dtype)
         most = (
             np.iinfo(dtype).max if dtype.kind in "iu" else high.max()
-        )  # a table may be larger than the indexes
+        )  # a table may have more rows than the dtype can index
         last = round(min(float(high.max()), float(most)))
         return generator.integers(round(float(low.min())), last + 1, spec.shape).astype(spec.dtype)
     if domain.cause == "normalization":

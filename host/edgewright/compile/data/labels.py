@@ -1,4 +1,4 @@
-"""Labels of an evaluation set: a member of an `.npz`, the sub-folders of a folder of images, or its `labels.csv`."""
+"""Labels of an evaluation set: a member of an `.npz`, the sub-folders of an image folder, or its `labels.csv`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _FORMS = "sub-folders named after the classes, or images and labels.csv with a r
 
 
 def read(path: Path) -> Array:
-    """The labels, one row a sample, in the order of `data.samples`: int32, int64, float32 or float64.
+    """The labels, one row per sample, in the order of `data.samples`: int32, int64, float32 or float64.
 
     Raises:
-        DataError: there are none, they are not numbers, or they do not go with the images.
+        DataError: there are no labels, they are not numbers, or they do not match the images.
     """
     return _of_folder(path) if path.is_dir() else _of_archive(path)
 
 
 def names(folder: Path) -> int:
-    """How many class names a folder's labels were numbered by, in sorted order; 0: the numbers were given."""
+    """How many class names of a folder were numbered in sorted order; 0 if the class numbers were given."""
     if (folder / CLASSES).is_file():
         return 0
     if not (folder / TABLE).is_file():
@@ -45,7 +45,7 @@ def numeric(rows: Any, where: Path | str) -> Array:
     """Labels as one array of numbers.
 
     Raises:
-        DataError: they are of several shapes, no numbers, or not finite.
+        DataError: the labels differ in shape, or are not finite numbers.
     """
     import numpy as np
 
@@ -109,7 +109,7 @@ def _sub_folders(folder: Path) -> list[str]:
 
 
 def _classes(folder: Path) -> list[str]:
-    """The classes in the order of their numbers, from `classes.txt`; empty without one."""
+    """The classes of `classes.txt` in the order of their indexes; empty without that file."""
     file = folder / CLASSES
     if not file.is_file():
         return []
@@ -131,13 +131,13 @@ def _number(name: str, known: Sequence[str], where: Path | str) -> int:
 
 
 def _of_table(folder: Path, files: Sequence[Path]) -> Array:
-    """Labels by `labels.csv`: `file,label`, or several columns of figures after the file; a heading is left out."""
+    """Labels from `labels.csv`: `file,label`, or several numeric columns after the file; a header row is skipped."""
     table = folder / TABLE
     rows = _rows(table)
     by_file: dict[str, list[str]] = {}
     for row in rows:
         if row[0] in by_file:
-            raise DataError(f"{table} has {row[0]} twice", hint="one row an image")
+            raise DataError(f"{table} has {row[0]} twice", hint="one row per image")
         by_file[row[0]] = row[1:]
     names = [file.relative_to(folder).as_posix() for file in files]
     for missing, why in (
@@ -147,7 +147,7 @@ def _of_table(folder: Path, files: Sequence[Path]) -> Array:
         if missing:
             raise DataError(
                 f"image of {table} {why}: {min(missing)}",
-                hint="one row an image, paths relative to the folder",
+                hint="one row per image, paths relative to the folder",
             )
     found = [by_file[name] for name in names]
     if len({len(row) for row in found}) > 1 or not found[0]:
@@ -171,7 +171,7 @@ def _rows(table: Path) -> list[list[str]]:
 
 
 def _values(folder: Path, table: Path, rows: Sequence[Sequence[str]]) -> list[Any]:
-    """Numbers, or the numbers of class names."""
+    """The labels as numbers; class names become class indexes."""
     if len(rows[0]) == 1:
         texts = [row[0] for row in rows]
         known = _classes(folder)

@@ -15,14 +15,14 @@ _PLACE = re.compile(r"input_\d+")
 
 
 def paired(path: Path, specs: Sequence[TensorSpec], members: Sequence[str]) -> list[str]:
-    """The member for each input: of its name, whatever the order is; else `input_<i>`; of a lone input `x`, or the only one.
+    """The member for each input: by name, in any order; else `input_<i>`; for a single input also `x`, or the only member.
 
-    Members beside those that have the inputs' names are nobody's business; beside others they are an error, for then the file
-    may be another model's. Names in the artifact's file count only where nothing else fits, so that a file that fits the
-    source means the same to each of its artifacts.
+    If all inputs are matched by name, other members are ignored; otherwise they are an error, since the file may belong to
+    another model. Names from the artifact's file are tried last, so that a file that fits the source is read the same way for
+    each of its artifacts.
 
     Raises:
-        DataError: an input has none, or a member is not an input.
+        DataError: an input has no member, or a member is not an input.
     """
     names = [spec.name for spec in specs]
     keys = [key for key in members if key not in LABELS or key in names]
@@ -49,9 +49,9 @@ def paired(path: Path, specs: Sequence[TensorSpec], members: Sequence[str]) -> l
 
 
 def by_name(specs: Sequence[TensorSpec], keys: Collection[str]) -> list[str | None]:
-    """The key of each input's name, its plain form, or its name in the artifact; None where there is none.
+    """The key that matches each input's name, its plain form, or its name in the artifact; None if there is none.
 
-    A key is one input's at most. What looks like a place, or may be another input, is not a name in the artifact.
+    A key belongs to at most one input. A name in the artifact does not count if it looks like a position or may be another input's name.
     """
     bound = [spec.bound for spec in specs]
     taken = {spec.name for spec in specs} | set(clean([spec.name for spec in specs]))
@@ -66,7 +66,7 @@ def by_name(specs: Sequence[TensorSpec], keys: Collection[str]) -> list[str | No
 def _by_source(
     specs: Sequence[TensorSpec], keys: Collection[str], places: Collection[str] = ()
 ) -> list[str | None]:
-    """The key of each input's name, or of its plain form where that is neither another name nor one of the places."""
+    """The key that matches each input's name, or its plain form if that is neither another input's name nor one of the positions."""
     names = [spec.name for spec in specs]
     forms = [form if form not in (*names, *places) else None for form in clean(names)]
     return [

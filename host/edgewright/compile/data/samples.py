@@ -1,8 +1,8 @@
 """Calibration and evaluation data as a stream of samples: `.npz`, `.npy`, or a folder of images.
 
-A sample is one list of arrays, one an input, each of the input's static shape and dtype. Nothing is read
-whole: arrays are read row by row, images one at a time, and what is not chosen is skipped. (Not mapped: the pages of
-a mapped file count as memory.)
+A sample is a list of arrays, one per input, each with the input's static shape and dtype. No file is loaded
+whole: arrays are read row by row, images one at a time, and rows that are not chosen are skipped. (Files are not
+memory-mapped: mapped pages count as used memory.)
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def samples(
     """Yields the chosen samples, checked.
 
     Args:
-        path: `.npz` with a member an input, as `members.paired` finds them,
+        path: `.npz` with a member per input, as `npz_members.paired` matches them,
             `.npy` for a model with one input, or a folder of images. The leading axis is samples.
-        chosen: their indexes, rising; None for all.
+        chosen: their indexes in ascending order; None for all.
 
     Raises:
-        DataError: missing, unreadable, empty, of the wrong shape or dtype, or not finite; names file and
-            member.
+        DataError: the data are missing, unreadable, empty, of the wrong shape or dtype, or not finite; the message names
+            file and member.
     """
     if path.is_dir():
         yield from _images(path, specs, preprocessing, chosen)
@@ -55,7 +55,7 @@ def samples(
     lengths = {key: length for key, length, _ in rows}
     if len(set(lengths.values())) > 1:
         raise DataError(
-            f"members of {path} differ in length: {lengths}", hint="give one row a sample in each"
+            f"members of {path} differ in length: {lengths}", hint="give one row per sample in each"
         )
     if not rows or not rows[0][1]:
         raise DataError(f"data are empty: {path}", hint="give at least one sample")
@@ -67,12 +67,12 @@ def samples(
 
 
 def placed(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """The inputs under the names that they have in our `.npz` files, whatever the model calls them."""
+    """The inputs under their names in edgewright's own `.npz` files, whatever the model calls them."""
     return tuple(msgspec.structs.replace(spec, name=f"input_{index}") for index, spec in enumerate(specs))
 
 
 def length(path: Path, specs: Sequence[TensorSpec]) -> int:
-    """How many samples there are. Raises DataError as `samples` does."""
+    """The number of samples. Raises DataError as `samples` does."""
     if path.is_dir():
         return len(images.found(path))
     return array_rows(path, _members(path, specs)[0])[1]
@@ -95,7 +95,7 @@ def array_rows(path: Path, key: str, chosen: Sequence[int] | None = None) -> tup
             hint=f"{error}; write it with numpy.savez or numpy.save",
         ) from error
     if not shape:
-        raise DataError(f"{f'{path} {key}'.rstrip()} is a single value", hint="give one row a sample")
+        raise DataError(f"{f'{path} {key}'.rstrip()} is a single value", hint="give one row per sample")
     if key and fortran and len(shape) > 1:
         raise DataError(f"{path} {key} has no leading axis in C order", hint="use numpy.ascontiguousarray")
     return key, shape[0], _rows(path, key, chosen)
@@ -104,15 +104,15 @@ def array_rows(path: Path, key: str, chosen: Sequence[int] | None = None) -> tup
 def _opened(path: Path, key: str, chosen: Sequence[int] | None) -> IO[bytes]:
     """The `.npy` file, or the member of a zip archive, at its beginning.
 
-    What is read from a member in order, to its end, is checked by the archive. Where rows are chosen, a member that
-    is not compressed is read past the archive instead, so that skipping costs nothing.
+    The archive checks the CRC of a member that is read to its end. If rows are chosen, an uncompressed member is read
+    directly from the file instead, so that skipping costs nothing.
     """
     if not key:
         return path.open("rb")
     with zipfile.ZipFile(path) as archive:
         entry = archive.getinfo(f"{key}.npy")
         if chosen is None or entry.compress_type != zipfile.ZIP_STORED:
-            return archive.open(entry)  # keeps the file open by itself
+            return archive.open(entry)  # the member keeps the file open
     file = path.open("rb")
     file.seek(entry.header_offset)
     head = file.read(30)
@@ -121,10 +121,10 @@ def _opened(path: Path, key: str, chosen: Sequence[int] | None) -> IO[bytes]:
 
 
 def header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
-    """(shape, Fortran order, dtype) of a `.npy`, which is read up to its first value.
+    """Reads the header of a `.npy` up to its first value: (shape, Fortran order, dtype).
 
     Raises:
-        ValueError: it is none, or holds Python objects.
+        ValueError: it is not a `.npy`, or holds Python objects.
     """
     from numpy.lib import format as npy
 
@@ -132,7 +132,7 @@ def header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, Any]:
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     try:
         shape, fortran, dtype = read(file)
-    except (SyntaxError, TokenError, RecursionError, MemoryError) as error:  # numpy passes these on
+    except (SyntaxError, TokenError, RecursionError, MemoryError) as error:  # numpy lets these through
         raise ValueError("header cannot be read") from error
     if dtype.hasobject:
         raise ValueError("holds Python objects")
@@ -160,7 +160,7 @@ def _rows(path: Path, key: str, chosen: Sequence[int] | None) -> Iterator[Array]
 
 
 def member_names(path: Path) -> list[str]:
-    """Names of the members of an `.npz`. Raises DataError when it is none."""
+    """Names of the members of an `.npz`. Raises DataError if it is not one."""
     try:
         with zipfile.ZipFile(path) as archive:
             return [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
@@ -184,7 +184,7 @@ def _members(path: Path, specs: Sequence[TensorSpec]) -> list[str]:
 
 
 def fitted(row: Array, spec: TensorSpec, where: str, index: int) -> Array:
-    """One row as the input's shape and dtype: a leading 1 may be missing, floats may change width."""
+    """One row with the input's shape and dtype: a leading 1 may be missing, and floats may change width."""
     import numpy as np
 
     want = np.dtype(spec.dtype)
@@ -213,7 +213,7 @@ def fitted(row: Array, spec: TensorSpec, where: str, index: int) -> Array:
 
 
 def as_input(row: Array, spec: TensorSpec) -> Array:
-    """Floats as the input has them: for integers with a scale they are real values; all else stays as it is."""
+    """Quantises floats for an integer input with a scale, as they are real values; leaves all else unchanged."""
     import numpy as np
 
     want = np.dtype(spec.dtype)
@@ -225,7 +225,7 @@ def as_input(row: Array, spec: TensorSpec) -> Array:
 
 
 def quantised(row: Array, spec: TensorSpec) -> Array:
-    """Real values as the integers that stand for them in a quantised input or output; what lies outside is clipped."""
+    """Quantises real values for an integer input or output; values out of range are clipped."""
     import numpy as np
 
     limits = np.iinfo(spec.dtype)
@@ -235,7 +235,7 @@ def quantised(row: Array, spec: TensorSpec) -> Array:
 
 
 def widens(row: Array, want: Any) -> bool:
-    """Whole numbers of another width, all of which the wanted dtype holds."""
+    """Whether integers of another width all fit into the wanted dtype."""
     import numpy as np
 
     if row.dtype.kind not in "iu" or want.kind not in "iu":

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.compile.inspection import graph_def, unsafe_operators
+from edgewright.compile.inspection.model_trust import refuse_untrusted
 from edgewright.compile.sources.source_format import Look, Shapes, SourceFormat, described_by, truncated
 from edgewright.errors import Code, ModelError
 from edgewright.nouns.conversion import Ends
 
 _TITLE = "a frozen TensorFlow 1 graph (.pb)"
-_MESSAGE = b"\n"  # how a message begins whose first field is the first of its type
+_MESSAGE = b"\n"  # the first byte of a message whose first field is a message or text
 
 
 def look(path: Path, head: bytes) -> Look | None:
-    """A GraphDef without variables."""
+    """Recognises a GraphDef without variables."""
     if not head.startswith(_MESSAGE):
         return None
     try:
@@ -25,7 +26,7 @@ def look(path: Path, head: bytes) -> Look | None:
     if found is None:
         return None
     if found.unsafe:
-        raise unsafe_operators.refusal(path, found.unsafe)
+        refuse_untrusted(unsafe_operators.refusal(path, found.unsafe))
     if found.variables:
         raise ModelError(
             f"graph is not frozen, it has {len(found.variables)} variables: {path.name}",
@@ -36,7 +37,7 @@ def look(path: Path, head: bytes) -> Look | None:
 
 
 def damaged(path: Path, head: bytes) -> ModelError | None:
-    """What a `.pb` file that is no frozen graph is."""
+    """The error for a `.pb` file that is truncated or part of a SavedModel; else None."""
     try:
         if head.startswith(_MESSAGE):
             graph_def.look(path)
@@ -52,7 +53,7 @@ def damaged(path: Path, head: bytes) -> ModelError | None:
 
 
 def open_model(path: Path, shapes: Shapes, ends: Ends) -> Any:
-    """As `SourceFormat.open`."""
+    """Implements `SourceFormat.open`."""
     from edgewright.compile.sources import graph
 
     return graph.open_file(path, shapes, ends)

@@ -1,4 +1,4 @@
-"""Keras files of before Keras 3."""
+"""Keras files from before Keras 3."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _TITLE = "a Keras HDF5 file (.h5)"
 
 
 def look(path: Path, head: bytes) -> Look | None:
-    """An HDF5 file as long as it says."""
+    """Recognises an HDF5 file that is as long as its header states."""
     if path.stat().st_size < hdf5_file.size(head):
         raise truncated(path, _TITLE)
     return Look([path])
 
 
 def open_model(path: Path, shapes: Shapes, ends: Ends) -> Any:  # noqa: ARG001 - one signature for all formats
-    """As `SourceFormat.open`."""
+    """Implements `SourceFormat.open`."""
     from edgewright.compile.sources import keras_file
 
     return keras_file.open_file(path, shapes)
 
 
 def layers(model: Any) -> tuple[list[str], list[dict[str, Any]]]:
-    """Names of the layers and the graph of them."""
+    """Names of the layers, and their graph."""
     from edgewright.compile.graph import source_graphs
 
     return source_graphs.layers_of(model), source_graphs.graph_of(model)

@@ -1,4 +1,4 @@
-"""OpenVINO IR: an `.xml` with its `.bin` beside it."""
+"""OpenVINO IR: an `.xml` file and its `.bin`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from edgewright.errors import Code, ModelError
 from edgewright.nouns.conversion import Ends
 
 _NAME, _TITLE = "ir", "OpenVINO IR (.xml)"
-_BLANK = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, and white space
+_BLANK = b"\xef\xbb\xbf \t\r\n"  # a byte order mark and white space
 
 
 def look(path: Path, head: bytes) -> Look | None:
-    """An XML file of IR's, and its weights."""
+    """Recognises an IR's XML file and its weights."""
     if not head.lstrip(_BLANK).startswith(b"<"):
         return None
     weights = path.with_suffix(".bin")
@@ -46,7 +46,7 @@ def look(path: Path, head: bytes) -> Look | None:
 
 
 def damaged(path: Path, head: bytes) -> ModelError | None:
-    """Whether an `.xml` file is cut short."""
+    """Whether an `.xml` file is truncated."""
     try:
         if head.lstrip(_BLANK).startswith(b"<"):
             ir_file.look(path)
@@ -56,14 +56,14 @@ def damaged(path: Path, head: bytes) -> ModelError | None:
 
 
 def open_model(path: Path, shapes: Shapes, ends: Ends) -> Any:
-    """As `SourceFormat.open`."""
+    """Implements `SourceFormat.open`."""
     from edgewright.compile.sources import openvino
 
     return openvino.open_model(path, _NAME, shapes, ends)
 
 
 def open_axes(path: Path, signature: str) -> OpenAxes:  # noqa: ARG001 - one signature for all formats
-    """The shapes of its parameters."""
+    """The shapes of the model's parameters."""
     found: dict[str, Axes] = {}
     for layer in ElementTree.parse(path).getroot().iter("layer"):  # noqa: S314 - expat bounds entities
         data, port = layer.find("data"), layer.find("output/port")

@@ -21,11 +21,11 @@ from edgewright.nouns.conversion import Ends
 
 _TITLE = "a Keras 3 file (.keras)"
 _MEMBERS = {"config.json", "model.weights.h5"}
-_MOST = 64 << 20  # bytes of a configuration
+_MAX_CONFIG_BYTES = 64 << 20  # bytes of a configuration that are read
 
 
 def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signature for all formats
-    """A zip archive with a configuration and weights."""
+    """Recognises a zip archive with a configuration and weights."""
     try:
         with zipfile.ZipFile(path) as archive:
             if not set(archive.namelist()) >= _MEMBERS:
@@ -38,16 +38,16 @@ def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signatur
 
 
 def open_model(path: Path, shapes: Shapes, ends: Ends) -> Any:  # noqa: ARG001
-    """As `SourceFormat.open`."""
+    """Implements `SourceFormat.open`."""
     from edgewright.compile.sources import keras_file
 
     return keras_file.open_file(path, shapes)
 
 
 def open_axes(path: Path, signature: str) -> OpenAxes:  # noqa: ARG001
-    """The inputs of its configuration."""
+    """The inputs listed in the configuration."""
     with zipfile.ZipFile(path) as archive:
-        if archive.getinfo("config.json").file_size > _MOST:
+        if archive.getinfo("config.json").file_size > _MAX_CONFIG_BYTES:
             return OpenAxes({})
         config = json.loads(archive.read("config.json"))["config"]
     layers = {layer["config"]["name"]: layer["config"] for layer in config["layers"]
@@ -58,7 +58,7 @@ def open_axes(path: Path, signature: str) -> OpenAxes:  # noqa: ARG001
 
 
 def _input_names(given: Any) -> list[str]:
-    """The names in `["x", 0, 0]`, or in a list or a dict of such."""
+    """The names in `["x", 0, 0]`, or in a list or dict of such entries."""
     if isinstance(given, dict):
         return [name for key in given for name in _input_names(given[key])]
     if given and isinstance(given[0], str):
@@ -67,7 +67,7 @@ def _input_names(given: Any) -> list[str]:
 
 
 def layers(model: Any) -> tuple[list[str], list[dict[str, Any]]]:
-    """Names of the layers and the graph of them."""
+    """Names of the layers, and their graph."""
     from edgewright.compile.graph import source_graphs
 
     return source_graphs.layers_of(model), source_graphs.graph_of(model)

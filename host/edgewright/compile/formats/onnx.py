@@ -13,7 +13,7 @@ from edgewright.errors import Code, ModelError
 from edgewright.nouns.conversion import Ends
 
 _NAME = "onnx"
-# numbers of the fields of onnx.proto
+# field numbers of onnx.proto
 _GRAPH, _NODE, _INITIALIZER, _INPUT = 7, 1, 5, 11
 _VALUE_NAME, _VALUE_TYPE, _TENSOR_TYPE, _SHAPE = 1, 2, 1, 2
 _DIM, _DIM_VALUE, _DIM_NAME, _TENSOR_NAME = 1, 1, 2, 8
@@ -22,14 +22,20 @@ _UNNAMED = ("", "?", "None", "-1")
 
 
 def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signature for all formats
-    """A model, and the files of its weights."""
+    """Recognises an ONNX model, and lists the files of its weights."""
     try:
         found = onnx_file.look(path)
     except ValueError:
         return None
     beside = [path.parent / name for name in found.external]
-    for weights in beside:
-        if not weights.is_file() or path.parent.resolve() not in weights.resolve().parents:
+    for name, weights in zip(found.external, beside, strict=True):
+        if path.parent.resolve() not in weights.resolve().parents:
+            raise ModelError(
+                f"weights of {path.name} lie outside its folder: {name}",
+                hint="copy them beside it, and save the model with their name alone, if they are the model's",
+                code=Code.MODEL_REFUSED,
+            )
+        if not weights.is_file():
             raise ModelError(
                 f"weights of {path.name} are missing: {weights}",
                 hint="an ONNX model with external data needs those files in the same folder",
@@ -39,7 +45,7 @@ def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signatur
 
 
 def damaged(path: Path, head: bytes) -> ModelError | None:  # noqa: ARG001
-    """Its bytes have no fixed start: a file with its suffix that is not of any format counts as cut short."""
+    """Treats a file of unknown format with this suffix as truncated: ONNX has no magic number."""
     return ModelError(
         f"file is not an ONNX model, or is cut short: {path}",
         hint="copy or export it again",
@@ -48,14 +54,14 @@ def damaged(path: Path, head: bytes) -> ModelError | None:  # noqa: ARG001
 
 
 def open_model(path: Path, shapes: Shapes, ends: Ends) -> Any:
-    """As `SourceFormat.open`."""
+    """Implements `SourceFormat.open`."""
     from edgewright.compile.sources import onnx
 
     return onnx.open_model(path, _NAME, shapes, ends)
 
 
 def open_axes(path: Path, signature: str) -> OpenAxes:  # noqa: ARG001
-    """The inputs that are no weights."""
+    """The graph's inputs that are not weights."""
     with path.open("rb") as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     found: dict[str, Axes] = {}

@@ -1,4 +1,4 @@
-"""Programs of torch.export."""
+"""Programs exported by torch.export."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TITLE = "a torch.export program (.pt2)"
 
 
 def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signature for all formats
-    """A zip archive with a program; PyTorch's other archives are refused by name."""
+    """Recognises a zip archive with a program; names and refuses PyTorch's other archives."""
     try:
         quantised = archives.look(path)
     except BAD_ZIP as error:
@@ -23,7 +23,7 @@ def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signatur
 
 
 def open_model(path: Path, shapes: Shapes, ends: Ends) -> Any:  # noqa: ARG001
-    """As `SourceFormat.open`."""
+    """Implements `SourceFormat.open`."""
     from edgewright.compile.sources import torch
 
     return torch.open_program(path, shapes)

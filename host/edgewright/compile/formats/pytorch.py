@@ -1,4 +1,4 @@
-"""Functions of the user's that return a PyTorch module."""
+"""User functions that return a PyTorch module."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from edgewright.nouns.conversion import Ends
 
 
 def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signature for all formats
-    """A name such as `module.py:function`."""
+    """Recognises a name such as `module.py:function`."""
     own = user_function.named(path)
     return None if own is None else Look(python_source.look(*own))
 
 
 def open_model(path: Path, shapes: Shapes, ends: Ends) -> Any:  # noqa: ARG001
-    """As `SourceFormat.open`."""
+    """Implements `SourceFormat.open`."""
     from edgewright.compile.sources import torch
 
     return torch.open_function(path, shapes)

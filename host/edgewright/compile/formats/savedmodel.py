@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.compile.inspection import protobuf, saved_model_file, unsafe_operators
+from edgewright.compile.inspection.model_trust import refuse_untrusted
 from edgewright.compile.sources.names import clean
 from edgewright.compile.sources.shapes import Axes
 from edgewright.compile.sources.signatures import Signature, choose
@@ -22,13 +23,13 @@ from edgewright.errors import ModelError
 from edgewright.nouns.conversion import Ends
 
 _TITLE, _FILE = "a TensorFlow SavedModel folder", "saved_model.pb"
-# numbers of the fields of saved_model.proto and meta_graph.proto
+# field numbers of saved_model.proto and meta_graph.proto
 _META_GRAPH, _SIGNATURES, _KEY, _VALUE, _SIGNATURE_ENDS = 2, 5, 1, 2, (1, 2)
 _INFO_SHAPE, _INFO_DIM, _UNKNOWN_RANK = 3, 2, 3
 
 
 def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signature for all formats
-    """A folder with a graph, its variables, and no operator that reaches out of it."""
+    """Recognises a folder with a graph and its variables, and refuses operators that reach beyond the model."""
     if not (path / _FILE).is_file():
         return None
     index = path / "variables" / "variables.index"
@@ -39,19 +40,19 @@ def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signatur
     except ValueError as error:
         raise truncated(path, _TITLE) from error
     if unsafe:
-        raise unsafe_operators.refusal(path, unsafe)
+        refuse_untrusted(unsafe_operators.refusal(path, unsafe))
     return Look(sorted(item for item in path.rglob("*") if item.is_file()))
 
 
 def open_model(path: Path, shapes: Shapes, ends: Ends) -> Any:
-    """As `SourceFormat.open`."""
+    """Implements `SourceFormat.open`."""
     from edgewright.compile.sources import saved_model
 
     return saved_model.open_folder(path, shapes, ends)
 
 
 def open_axes(path: Path, signature: str) -> OpenAxes:
-    """The inputs of the signature that is chosen."""
+    """The inputs of the chosen signature."""
     data = memoryview((path / _FILE).read_bytes())
     signatures: dict[str, memoryview] = {}
     for graph in protobuf.children(data, _META_GRAPH):

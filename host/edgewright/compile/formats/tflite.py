@@ -22,7 +22,7 @@ _NAME, _TITLE = "tflite", "a LiteRT file (.tflite)"
 
 
 def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signature for all formats
-    """A flatbuffer of LiteRT's schema."""
+    """Recognises a flatbuffer of LiteRT's schema."""
     try:
         return Look([path], tflite_file.look(path).quantised)
     except ValueError as error:
@@ -30,26 +30,26 @@ def look(path: Path, head: bytes) -> Look | None:  # noqa: ARG001 - one signatur
 
 
 def open_model(path: Path, shapes: Shapes, ends: Ends) -> Any:
-    """As `SourceFormat.open`."""
+    """Implements `SourceFormat.open`."""
     from edgewright.compile.sources import litert
 
     return litert.open_model(path, _NAME, shapes, ends)
 
 
 def open_axes(path: Path, signature: str) -> OpenAxes:
-    """The inputs of the function that is chosen."""
+    """The inputs of the chosen function."""
     name, subgraph, notes = litert_signature.chosen(path, signature)
     inputs: dict[str, Axes] = dict(tflite_file.inputs(path, subgraph, name))
     tensors = [tensor for tensor, _ in tflite_file.inputs(path, subgraph)]
-    same = len(tensors) == len(inputs)  # fewer where two have one name
+    same = len(tensors) == len(inputs)  # fewer if two have the same name
     return OpenAxes(inputs, notes=notes, names=tensors if same else None)
 
 
 def narrow(path: Path, signature: str, folder: Path) -> tuple[Path, tuple[str, ...]] | None:
-    """A copy in which the chosen function is the first one; None where it is that already.
+    """A copy in which the chosen function comes first; None if it already does.
 
     Raises:
-        ModelError: there is no such signature, or none was chosen of several.
+        ModelError: there is no such signature, or there are several and none was chosen.
     """
     name, subgraph, notes = litert_signature.chosen(path, signature)
     if not subgraph:

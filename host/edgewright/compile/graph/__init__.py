@@ -1,1 +1,1 @@
-"""Operations of a model's graph, whatever its format: layers, groups that stay in floats."""
+"""Operations of a model's graph in any format: layers, and groups that stay in floats."""

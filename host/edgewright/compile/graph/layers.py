@@ -1,4 +1,4 @@
-"""Layers that the user names: one error for all targets where the model has none of that name."""
+"""Layers that the user names, and the error that all targets raise if the model has no such layer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from edgewright.errors import Code, UsageError
 
 
 def no_such_layer(layer: str, names: Iterable[str], examples: Sequence[str] = ()) -> UsageError:
-    """The error of a `--keep-float` that no layer of the model has.
+    """The error of a `--keep-float` that matches no layer of the model.
 
     Args:
-        names: those that the model has; the hint gives the nearest.
-        examples: what the hint gives where none is near; without, some of the names.
+        names: the model's layers; the hint suggests the nearest one.
+        examples: what the hint lists if no name is near; by default some of the names.
     """
     words = sorted(set(names))
     near = difflib.get_close_matches(layer, words, n=3, cutoff=0.4) or list(examples or words)[:6]

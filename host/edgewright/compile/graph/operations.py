@@ -26,7 +26,7 @@ _ACTIVATIONS = {
     "prelu", "sigmoid", "logistic", "tanh", "hardsigmoid", "hardswish", "hard_swish", "hsigmoid", "hswish", "swish", "gelu",
     "silu", "mish", "softplus",
 }  # fmt: skip
-_SCALES = {"mul", "multiply"}  # behind a layer and with a constant, it is a batch normalisation's remainder
+_SCALES = {"mul", "multiply"}  # after a layer, with a constant: what is left of a batch normalisation
 _BETWEEN = {
     "biasadd", "add", "addv2", "sub", "subtract", "identity", "cast", "convert", "reshape", "squeeze", "unsqueeze",
     "transpose", "getitem", "quantizelinear", "dequantizelinear", "quantize", "dequantize", "fakequantize",
@@ -38,17 +38,17 @@ class Operation(Noun, frozen=True, kw_only=True):
     """One operation; constants and variables are not operations.
 
     Attributes:
-        operator: what the format calls it, such as `Conv`, `CONV_2D` or `Convolution`.
+        operator: the format's name for it, such as `Conv`, `CONV_2D` or `Convolution`.
         takes: names of the operations whose results it reads.
-        absorbed: what it computes besides, such as `RELU`, or the layers that were folded into it.
-        arithmetic: of a layer: `fp32`, `fp16`, `int8`, `int16x8`, `int8 weights`, ...; empty for others.
-        ends: names of the model's outputs that it makes.
-        largest: of what may be part of a mask: the greatest magnitude among the float constants that it reads.
-        spread: of what scales by constants: how many times the greatest of them is the least but zero; of what adds them: how
-            far they lie apart. 0 where they are all the same.
-        fixed: its result is the same whatever the input is.
-        widths: of the floats that it reads: what scales have to reach over, zero included; empty where nothing is measured.
-        width: of the floats that it makes.
+        absorbed: what was fused into it, such as `RELU`, or the layers that were folded into it.
+        arithmetic: for a layer `fp32`, `fp16`, `int8`, `int16x8`, `int8 weights`, ...; empty for others.
+        ends: names of the model outputs that it produces.
+        largest: for operators that may be part of a mask, the greatest magnitude among the float constants that it reads.
+        spread: for scaling by constants, the ratio of the greatest to the least nonzero magnitude; for adding constants, the
+            difference between the greatest and the least. 0 if they are all equal.
+        fixed: its result does not depend on the model's input.
+        widths: the range of each float input, extended to include zero, as a scale has to cover it; empty if not measured.
+        width: the same for its float result.
     """
 
     name: str
@@ -80,7 +80,7 @@ def is_layer(operation: Operation) -> bool:
 
 
 def chains(graph: Sequence[Operation]) -> list[list[Operation]]:
-    """Each layer with the batch normalisation and the activation behind it, where nothing else reads between."""
+    """Each layer, followed by its batch normalisation and activation if nothing else reads the values in between."""
     readers: dict[str, list[Operation]] = {}
     for operation in graph:
         for name in dict.fromkeys(operation.takes):
@@ -89,9 +89,9 @@ def chains(graph: Sequence[Operation]) -> list[list[Operation]]:
 
 
 def standing(graph: Sequence[Operation]) -> dict[str, int]:
-    """How many batch normalisations and activations stand by themselves behind a layer.
+    """How many batch normalisations and activations follow a layer as separate operations.
 
-    A multiplication by a constant behind a layer counts as a batch normalisation: that is what is left of one.
+    A multiplication by a constant after a layer counts as a batch normalisation: it is what remains of one.
     """
     found = Counter(
         NORM if operation.operator.lower() in _SCALES else kind(operation)

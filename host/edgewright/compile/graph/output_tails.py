@@ -1,6 +1,6 @@
-"""Walks back from an artifact's outputs through moves and constant scalings to the tensors that values come from.
+"""Walks back from an artifact's outputs, through moves and constant scalings, to the tensors that the values come from.
 
-Each target's `steps` reads its own files into moves; the walk over them is the same for all. Runs in the target's worker.
+Each target's `steps` module translates its own files into moves; the walk over them is shared. Runs in the target's worker.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-BOUNDS = {  # what these can answer, whatever the samples show of it
+BOUNDS = {  # the possible results of these operators, whatever the samples show
     "sigmoid": (0.0, 1.0),
     "logistic": (0.0, 1.0),
     "hardsigmoid": (0.0, 1.0),
@@ -25,14 +25,14 @@ BOUNDS = {  # what these can answer, whatever the samples show of it
     "tanh": (-1.0, 1.0),
 }
 
-_LEAST = 1e-30  # a scale is at least so large: that of what a rounded constant takes away is 0
+_LEAST = 1e-30  # the least scale, so that its logarithm exists; constants that round to 0 have scale 0
 
 
 class Move(NamedTuple):
-    """An operator that changes no value but by rounding and by constants: names of the tensors that it moves, and how it does so.
+    """An operator that changes values only by rounding and by constants: the tensors that it moves, and how.
 
     Attributes:
-        scale, shift: what its one result is multiplied by and what is then added to it, of shapes that broadcast to its own.
+        scale, shift: its single result is multiplied by `scale`, then `shift` is added; both broadcast to the result.
     """
 
     inputs: tuple[str, ...]
@@ -46,11 +46,11 @@ class Graph(NamedTuple):
     """What a target's reader finds in its file.
 
     Attributes:
-        moves: in an order in which they can be computed.
-        steps: tensor -> distance of two neighbouring values, for those that are integers with one scale.
+        moves: in topological order.
+        steps: tensor -> distance of two neighbouring values, for integers with a single scale.
         shapes: tensor -> its shape.
-        kinds: tensor -> the operator that makes it, in lower case.
-        fixed: tensors whose values are in the file.
+        kinds: tensor -> the operator that produces it, in lower case.
+        fixed: tensors whose values are stored in the file.
     """
 
     moves: Sequence[Move]
@@ -61,12 +61,12 @@ class Graph(NamedTuple):
 
 
 class Operand(NamedTuple):
-    """A tensor that an output is put together from, or what of it constants scale by about the same.
+    """A tensor that an output is composed of, or the part of it that constants scale by about the same factor.
 
     Attributes:
-        mark: what stands for it in the output's marks.
-        step: the coarsest step on its way to the output, as it is there.
-        low, high: what it can answer at least, in values of the output; `low` above `high` where nothing is known.
+        mark: the number that marks its values in the output's array of marks.
+        step: the coarsest step on its way to the output, in units of the output.
+        low, high: its possible range in values of the output; `low` is above `high` if unknown.
     """
 
     name: str
@@ -86,10 +86,10 @@ class Tail(NamedTuple):
 def affine(
     operator: str, inputs: Sequence[str], made: str, first: Array | None, second: Array | None
 ) -> Move | None:
-    """A Mul, Div, Add or Sub with one constant; None for others, and where a constant is divided.
+    """A Mul, Div, Add or Sub with one constant; None for any other operator, and for a division of a constant.
 
     Args:
-        first, second: what it reads; None for what is computed.
+        first, second: its inputs' constant values; None for an input that is computed.
     """
     import numpy as np
 
@@ -115,15 +115,15 @@ def affine(
 
 @lru_cache(maxsize=1)
 def tails(module: str, path: Path, outputs: tuple[str, ...]) -> list[Tail | None]:
-    """The tail of every output, by a target's `steps` module; read once for all who ask."""
+    """The tail of every output, read by a target's `steps` module; cached for all callers."""
     found: list[Tail | None] = importlib.import_module(module).tails(path, list(outputs))
     return found
 
 
 def tail(graph: Graph, output: str) -> Tail | None:
-    """Walks back from an output. None where the rule has nothing to say: no operand has a step, or a shape is unknown.
+    """Walks back from an output. Returns None if no operand has a step or a shape is unknown.
 
-    An operand that reaches the output in several ways has the finest of their steps.
+    An operand that reaches the output by several paths has the finest of their steps.
     """
     import numpy as np
 
@@ -162,7 +162,7 @@ def _walked(graph: Graph, output: str) -> tuple[list[Move], list[str]]:
 
 
 class _Parts:
-    """What a walk meets: operands by their marks, each with its step, its ends and the scales that it met so far, in powers of 2."""
+    """The state of a walk: operands by mark, each with its step, its range, and the scales that it has met so far, in powers of 2."""
 
     def __init__(self) -> None:
         self._found: list[tuple[Operand, tuple[int, ...]]] = [(Operand("", 0, 0.0, math.inf, -math.inf), ())]
@@ -172,7 +172,7 @@ class _Parts:
         return self._mark(Operand(name, 0, 0.0, *BOUNDS.get(kind, (math.inf, -math.inf))), ())
 
     def rounded(self, marks: Array, step: float) -> Array:
-        """The marks of what is rounded by a step."""
+        """The marks after rounding by a step."""
         import numpy as np
 
         if step <= 0:
@@ -186,7 +186,7 @@ class _Parts:
         return found
 
     def scaled(self, marks: Array, scale: Array | None, shift: Array | None) -> Array:
-        """The marks of what is scaled and shifted: one for all that is scaled by about the same."""
+        """The marks after scaling and shifting: values scaled by about the same factor share one mark."""
         import numpy as np
 
         by = np.broadcast_to(np.float64(1) if scale is None else scale, marks.shape)
@@ -217,7 +217,7 @@ class _Parts:
         return self._mark(operand._replace(step=operand.step * least, low=low, high=high), (*scales, size))
 
     def merged(self, marks: Array) -> tuple[list[Operand], Array]:
-        """The operands that have a step at the end, and their marks: of one tensor those that met about the same scales together."""
+        """The operands that end up with a step, and their marks: paths of one tensor that met about the same scales are merged."""
         import numpy as np
 
         table = np.zeros(len(self._found), np.int32)

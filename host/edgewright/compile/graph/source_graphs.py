@@ -23,7 +23,7 @@ def layers_of(model: Any) -> list[str]:
 
 
 def graph_of(model: Any) -> list[dict[str, Any]]:
-    """Rows of the layers of a Keras model, inputs first; none of a model that is not built from layers and tensors."""
+    """Rows of the layers of a Keras model, inputs first; none for a model that is not built from layers and tensors."""
     kept = model.module.kept
     layers = getattr(kept, "operations", None) or getattr(kept, "layers", [])
     names = {layer.name for layer in layers}
@@ -43,7 +43,7 @@ def graph_of(model: Any) -> list[dict[str, Any]]:
 
 
 def _maker(tensor: Any) -> str:
-    """The name of the layer that makes a tensor of Keras; empty where none is known."""
+    """The name of the layer that produces a Keras tensor; empty if unknown."""
     history = getattr(tensor, "_keras_history", None)
     return str(history[0].name) if history else ""
 
@@ -54,7 +54,7 @@ def _read(node: Any) -> list[Any]:
 
 
 def _of_tensorflow(concrete: Any) -> list[dict[str, Any]]:
-    """Operations of a ConcreteFunction, its functions inlined; without identities and what only constants decide."""
+    """Operations of a ConcreteFunction with its functions inlined; without identities and nodes that only depend on constants."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     nodes = {
@@ -95,7 +95,7 @@ def _of_tensorflow(concrete: Any) -> list[dict[str, Any]]:
 
 
 def magnitude(node: Any) -> float:
-    """The greatest magnitude in a GraphDef's constant of floats, infinity too; 0 for all other nodes."""
+    """The greatest magnitude in a float constant of a GraphDef, including infinity; 0 for all other nodes."""
     import numpy as np
     from tensorflow import make_ndarray
 
@@ -107,7 +107,7 @@ def magnitude(node: Any) -> float:
 
 
 def _inputs_first(reads: dict[str, list[str]]) -> list[str]:
-    """The names in an order in which what a node reads comes before it."""
+    """The names in topological order."""
     done: dict[str, None] = {}
     pending = [(name, False) for name in reversed(reads)]
     while pending:

@@ -1,1 +1,1 @@
-"""Looks into model files without a framework: what they are, whether they are whole, what they would run."""
+"""Inspects model files without a framework: their format, whether they are complete, and which operators they would run."""

@@ -1,4 +1,4 @@
-"""The fingerprint of the code that makes artifacts: a change of the code invalidates the cache."""
+"""The fingerprint of the code that makes artifacts: changed code invalidates the cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import edgewright
 import edgewright_agent
 from edgewright.plugins import sources_of
 
-# the layers that a conversion runs through, which are all that `compile` imports but for a list of pip's words
+# the packages that a conversion runs through: all that `compile` imports, except for a list of pip's messages
 _LAYERS: tuple[str, ...] = (
     "compile",
     "config",
@@ -25,38 +25,41 @@ _LAYERS: tuple[str, ...] = (
     "errors.py",
     "files.py",
     "plugins.py",
+    "python_syntax.py",
+    "record_names.py",
+    "scratch_folder.py",
     "records.py",
     "targets.py",
 )
-_AGENT: tuple[str, ...] = ("protocol.py",)  # names, limits and the reading of JSON, which the host shares
+_AGENT: tuple[str, ...] = ("protocol.py",)  # names, limits and the JSON parser that the host shares
 _TARGETS = "edgewright_targets"
 
 
 def fingerprint() -> str:
     """Hex sha256 over every source file of the host's converters and of all targets, as this process imported them.
 
-    Which of them one artifact comes from is not asked: a stage may call any other. So a comment makes new artifacts,
-    too. Paths count from the packages on, dates and the order of a folder do not.
+    It does not matter which of them made an artifact, since a stage may call any other. So even a changed comment leads to
+    new artifacts. Paths relative to the packages count; dates and the order of a folder do not.
     """
     return _IMPORTED
 
 
 def of_plugins(packages: Iterable[str]) -> dict[str, str]:
-    """Package -> hex sha256 over its files, of the plug-ins that take part in a conversion, as first read by this process.
+    """Package -> hex sha256 over its files, for the plug-ins that take part in a conversion, as this process first read them.
 
     Args:
-        packages: import names; empty ones, of what is edgewright's own, are left out.
+        packages: import names; empty ones, which stand for edgewright's own code, are skipped.
     """
     return {name: _plugin(name) for name in sorted(filter(None, packages))}
 
 
 def unchanged() -> bool:
-    """Whether the files are still those of the fingerprints: a worker that started late may have imported others."""
+    """Whether the files still match the fingerprints: a worker that started late may have imported other versions."""
     return read() == fingerprint() and all(of(_named(name)) == kept for name, kept in _PLUGINS.items())
 
 
 def read() -> str:
-    """The fingerprint of the files as they are now."""
+    """The fingerprint of the files' current contents."""
     return of(files())
 
 
@@ -69,7 +72,7 @@ def files() -> dict[str, Path]:
 
 
 def of(named: dict[str, Path]) -> str:
-    """Hex sha256 over the names and bytes of files; one that is gone by now counts as absent."""
+    """Hex sha256 over the names and bytes of files; a file that no longer exists counts as absent."""
     found = hashlib.sha256()
     for name, path in sorted(named.items()):
         try:
@@ -95,17 +98,23 @@ def _named(package: str) -> dict[str, Path]:
 
 
 def _files(root: Path, names: tuple[str, ...]) -> Iterator[str]:
-    """Paths below `root` of those files and of what is in those folders, without what Python and editors leave there."""
+    """Paths below `root` of the named files and folders, without what Python and editors leave there."""
     for name in names:
         if (root / name).is_file():
             yield name
-        for folder, below, names_there in os.walk(root / name):
-            below[:] = [one for one in below if one != "__pycache__" and not one.startswith(".")]
-            for file in names_there:
-                if not file.startswith(".") and not file.endswith((".pyc", "~")):
-                    yield (Path(folder) / file).relative_to(root).as_posix()
+        yield from _below(str(root), name)
+
+
+def _below(root: str, name: str) -> Iterator[str]:
+    """Paths of the files below a folder, itself given below `root`. As strings: every command that converts walks all the code."""
+    for folder, below, files_there in os.walk(f"{root}/{name}"):
+        below[:] = [one for one in below if one != "__pycache__" and not one.startswith(".")]
+        place = folder[len(root) :].strip("/")
+        for file in files_there:
+            if not file.startswith(".") and not file.endswith((".pyc", "~")):
+                yield f"{place}/{file}" if place else file
 
 
 _PLUGINS: dict[str, str] = {}
-# Read when this module is imported: later a file may have changed that this process runs the old text of.
+# Read at import: later, a file may differ from the code that this process is running.
 _IMPORTED = read()

@@ -12,7 +12,7 @@ from edgewright.compile.inspection import protobuf, unsafe_operators
 from edgewright.compile.inspection.graph_node import Node
 from edgewright.nouns.base import Noun
 
-# numbers of the fields of graph.proto, node_def.proto, function.proto and attr_value.proto
+# field numbers of graph.proto, node_def.proto, function.proto and attr_value.proto
 _GRAPH_NODE, _GRAPH_LIBRARY, _LIBRARY_FUNCTION = 1, 2, 1
 _LIBRARY_GRADIENT, _LIBRARY_REGISTERED, _GRADIENT_FUNCTION, _REGISTERED_FUNCTION = 2, 3, 2, 1
 _FUNCTION_SIGNATURE, _FUNCTION_NODE, _FUNCTION_ATTRIBUTE, _SIGNATURE_NAME, _SIGNATURE_INPUT = 1, 3, 5, 1, 2
@@ -30,8 +30,8 @@ class Graph(Noun, frozen=True, kw_only=True):
     """A graph, or a function.
 
     Attributes:
-        arguments: of a function; none where one of them is a list, since no input is then known to be its own.
-        stands_in: TensorFlow may run it in another function's place, or as another one's gradient.
+        arguments: a function's arguments; none if one of them is a list, since inputs cannot then be matched to arguments.
+        stands_in: TensorFlow may run it in place of another function, or as another function's gradient.
     """
 
     nodes: tuple[Node, ...]
@@ -40,12 +40,12 @@ class Graph(Noun, frozen=True, kw_only=True):
 
 
 class GraphFile(Noun, frozen=True, kw_only=True):
-    """What the file holds.
+    """The contents of the file.
 
     Attributes:
-        nodes: how many there are.
-        variables: names of nodes that keep their value outside of the graph: it is not frozen.
-        quantised: it has integer arithmetic.
+        nodes: the number of nodes.
+        variables: names of nodes whose value is kept outside of the graph, which is then not frozen.
+        quantised: whether it has integer arithmetic.
         unsafe: operators that reach beyond the model.
     """
 
@@ -56,10 +56,10 @@ class GraphFile(Noun, frozen=True, kw_only=True):
 
 
 def look(path: Path) -> GraphFile | None:
-    """Reads the structure; None for another kind of file, such as a SavedModel's own `.pb`.
+    """Reads the structure; returns None for another kind of file, such as a SavedModel's `.pb`.
 
     Raises:
-        ValueError: it is cut short.
+        ValueError: it is truncated.
     """
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -77,7 +77,7 @@ def _graph(data: memoryview) -> GraphFile | None:
         if number != _GRAPH_NODE:
             continue
         if not isinstance(value, memoryview):
-            return None  # field 1 of an ONNX or SavedModel file is a version
+            return None  # field 1 is a version in ONNX and SavedModel files
         operator = protobuf.text(value, _NODE_OP)
         if not operator.isidentifier():
             return None
@@ -99,17 +99,17 @@ def graph(data: memoryview) -> tuple[Graph, dict[str, Graph]]:
     """A GraphDef and its functions by name.
 
     Raises:
-        ValueError: it is damaged, or other readers might see other operators in it.
+        ValueError: it is damaged, or ambiguous, so that other readers may see other operators in it.
     """
     found = functions(list(protobuf.children(data, _GRAPH_LIBRARY)))
     return Graph(nodes=tuple(map(node, protobuf.children(data, _GRAPH_NODE)))), found
 
 
 def functions(libraries: Sequence[memoryview]) -> dict[str, Graph]:
-    """The functions of FunctionDefLibraries, which other readers merge.
+    """The functions of FunctionDefLibraries; TensorFlow merges the libraries.
 
     Raises:
-        ValueError: a function has no name, that of another one, or that of an operator that is taken as harmless.
+        ValueError: a function has no name, another function's name, or the name of an operator that is considered harmless.
     """
     found: dict[str, Graph] = {}
     stand_ins = {name for library in libraries for name in _gradients(library)}
@@ -136,7 +136,7 @@ def _function(data: memoryview) -> tuple[str, Graph]:
     arguments = list(protobuf.children(signatures[0], _SIGNATURE_INPUT))
     lists = any(number in _ARGUMENT_LIST for one in arguments for number, _ in protobuf.fields(one))
     attributes = {protobuf.text(one, _ENTRY_KEY) for one in protobuf.children(data, _FUNCTION_ATTRIBUTE)}
-    return _only(signatures[0], _SIGNATURE_NAME), Graph(
+    return _single_text(signatures[0], _SIGNATURE_NAME), Graph(
         nodes=tuple(map(node, protobuf.children(data, _FUNCTION_NODE))),
         arguments=() if lists else tuple(protobuf.text(one, _ARGUMENT_NAME) for one in arguments),
         stands_in=_STANDS_IN in attributes,
@@ -145,7 +145,7 @@ def _function(data: memoryview) -> tuple[str, Graph]:
 
 def node(data: memoryview) -> Node:
     """A NodeDef."""
-    op = _only(data, _NODE_OP)
+    op = _single_text(data, _NODE_OP)
     calls, strings = {op}, {}
     for entry in protobuf.children(data, _NODE_ATTRIBUTE):
         key = protobuf.text(entry, _ENTRY_KEY)
@@ -155,7 +155,7 @@ def node(data: memoryview) -> Node:
                 if number == _VALUE_STRING and isinstance(field, memoryview):
                     strings[key] = bytes(field[:4096])
     return Node(
-        name=_only(data, _NODE_NAME),
+        name=_single_text(data, _NODE_NAME),
         op=op,
         inputs=tuple(source(bytes(one).decode()) for one in protobuf.children(data, _NODE_INPUT)),
         calls=frozenset(calls),
@@ -164,7 +164,7 @@ def node(data: memoryview) -> Node:
 
 
 def source(text: str) -> str:
-    """The node that an input's text means: `^a`, `a`, `a:1`, `a:output:0`."""
+    """The node that an input refers to: `^a`, `a`, `a:1`, `a:output:0`."""
     return text.lstrip("^").split(":")[0]
 
 
@@ -177,8 +177,8 @@ def _functions_of(value: memoryview) -> Iterator[str]:
             yield protobuf.text(one, 1)
 
 
-def _only(data: memoryview, number: int) -> str:
-    """The one string in field `number`."""
+def _single_text(data: memoryview, number: int) -> str:
+    """The single string in field `number`."""
     found = list(protobuf.children(data, number))
     if len(found) != 1:
         raise ValueError(f"field {number} is there {len(found)} times")
@@ -186,7 +186,7 @@ def _only(data: memoryview, number: int) -> str:
 
 
 def is_saved_model(path: Path) -> bool:
-    """Whether a file is what a SavedModel folder has as `saved_model.pb`."""
+    """Whether a file is a SavedModel's `saved_model.pb`."""
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     try:

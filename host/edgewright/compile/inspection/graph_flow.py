@@ -1,4 +1,4 @@
-"""Follows values in a TensorFlow graph: where they come from, and which functions lead to an operator."""
+"""Follows values in a TensorFlow graph: their origin, and the functions that lead to an operator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgewright.compile.inspection.graph_node import Node
 def upstream(
     inputs: Mapping[str, Iterable[str]], names: Iterable[str], stop: Collection[str] = ()
 ) -> set[str]:
-    """Names of the nodes that `names` depend on, themselves too; those in `stop` end the walk."""
+    """Names of the nodes that `names` depend on, including `names`; the walk ends at nodes in `stop`."""
     seen: set[str] = set()
     waiting = list(names)
     while waiting:
@@ -30,7 +30,7 @@ def upstream_nodes(graph: Graph, names: Iterable[str]) -> tuple[Node, ...]:
 
 
 def leading_to(operators: frozenset[str], functions: Mapping[str, Graph]) -> set[str]:
-    """The operators, and the functions that hold or call one of them, at any depth."""
+    """The operators, and the functions that contain or call one of them, at any depth."""
     found = set(operators)
     while True:
         more = {
@@ -42,7 +42,7 @@ def leading_to(operators: frozenset[str], functions: Mapping[str, Graph]) -> set
 
 
 def origin(graph: Graph, name: str, stop: Collection[str] = ()) -> str:
-    """The node or argument whose value `name` has: operators that pass a value on are walked through, but for `stop`."""
+    """The node or argument that `name` gets its value from: walks through operators that pass a value on, but not through `stop`."""
     nodes = {node.name: node for node in graph.nodes}
     for _ in range(len(nodes)):
         if name in stop or name in graph.arguments or name not in nodes or nodes[name].op not in PASSES_ON:
@@ -52,12 +52,12 @@ def origin(graph: Graph, name: str, stop: Collection[str] = ()) -> str:
 
 
 def plain_call(node: Node, function: str) -> bool:
-    """Whether a node gives its inputs to a function as they are: loops and branches do not."""
+    """Whether a node passes its inputs to a function unchanged; loops and branches do not."""
     return node.op == function or node.op in CALLS
 
 
 def run_by(graph: Graph, functions: Mapping[str, Graph]) -> tuple[Node, ...]:
-    """The nodes of a graph, of the functions that they call, and of those that may stand in for others."""
+    """The nodes of a graph, of the functions that it calls, and of functions that may stand in for others."""
     waiting, left = list(graph.nodes), dict(functions)
     waiting += [node for name, one in functions.items() if one.stands_in for node in left.pop(name).nodes]
     found = list(waiting)

@@ -1,4 +1,4 @@
-"""Node: one operator of a TensorFlow graph, as read without TensorFlow."""
+"""Node: one operator of a TensorFlow graph, read without TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class Node(Noun, frozen=True, kw_only=True):
     """A node of a graph or of a function.
 
     Attributes:
-        inputs: names of the nodes that it takes something from, or waits for.
+        inputs: names of its inputs, including control inputs.
         calls: names of functions that it may call.
-        strings: its attributes that are text.
+        strings: its text attributes.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The start of HDF5 files."""
+"""The header of HDF5 files."""
 
 import struct
 
@@ -6,7 +6,7 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def size(head: bytes) -> int:
-    """The end-of-file address in an HDF5 superblock; 0 where offsets are not of 8 bytes."""
+    """The end-of-file address in an HDF5 superblock; 0 if offsets are not 8 bytes wide."""
     if len(head) < 64:
         return 64
     version = head[8]

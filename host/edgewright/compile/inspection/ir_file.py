@@ -8,16 +8,16 @@ from xml.etree import ElementTree
 from edgewright.nouns.base import Noun
 
 _SMALL_INTEGERS = ("i8", "u8", "i4", "u4", "u2", "nf4")
-_FEW = 16  # bytes of small integers that are a constant of the graph, not weights
+_MAX_CONSTANT_BYTES = 16  # bytes of small integers that still count as a constant rather than weights
 
 
 class IrFile(Noun, frozen=True, kw_only=True):
-    """What the files hold.
+    """The contents of the files.
 
     Attributes:
         version: of the IR, 10 or 11 in practice.
         quantised: it has FakeQuantize layers, or weights of small integers.
-        weights: bytes of the `.bin` that the layers speak of; 0 when they speak of none.
+        weights: bytes of the `.bin` that the layers refer to; 0 if they refer to none.
     """
 
     version: int
@@ -26,10 +26,10 @@ class IrFile(Noun, frozen=True, kw_only=True):
 
 
 def look(path: Path) -> IrFile | None:
-    """Reads the layers; None for an XML file of another kind.
+    """Reads the layers; returns None for another kind of XML file.
 
     Raises:
-        ValueError: it is cut short, or no XML.
+        ValueError: it is truncated, or not XML.
     """
     version, quantised, weights, known = 0, False, 0, False
     try:
@@ -45,7 +45,7 @@ def look(path: Path) -> IrFile | None:
                 if element.get("type") == "Const" and data is not None:
                     size = int(data.get("size") or 0)
                     weights = max(weights, int(data.get("offset") or 0) + size)
-                    quantised |= data.get("element_type") in _SMALL_INTEGERS and size > _FEW
+                    quantised |= data.get("element_type") in _SMALL_INTEGERS and size > _MAX_CONSTANT_BYTES
                 element.clear()
     except (ElementTree.ParseError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from error

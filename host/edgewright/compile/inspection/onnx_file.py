@@ -8,7 +8,7 @@ from pathlib import Path
 from edgewright.compile.inspection import protobuf
 from edgewright.nouns.base import Noun
 
-# numbers of the fields of onnx.proto
+# field numbers of onnx.proto
 _MODEL_IR, _MODEL_GRAPH, _MODEL_OPSET, _MODEL_FUNCTION = 1, 7, 8, 25
 _OPSET_VERSION = 2
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE, _FUNCTION_NODE = 1, 5, 15, 7
@@ -18,7 +18,7 @@ _SPARSE_TENSORS = (1, 2)  # values and indices
 _TENSOR_EXTERNAL = 13
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
-# integer arithmetic, or weights of few bits: ONNX's own operators and ONNX Runtime's
+# integer arithmetic, or weights of few bits, by ONNX's own operators and ONNX Runtime's
 _QUANTISED = (
     "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger",
     "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "QGemm", "QAttention",
@@ -27,7 +27,7 @@ _QUANTISED = (
 
 
 class OnnxFile(Noun, frozen=True, kw_only=True):
-    """What the file holds. `external` are the relative paths of its weights in separate files."""
+    """The contents of the file. `external` holds the relative paths of separate weight files."""
 
     ir: int
     quantised: bool
@@ -38,11 +38,13 @@ def look(path: Path) -> OnnxFile:
     """Reads the structure; weights are skipped, not read.
 
     Raises:
-        ValueError: it is not an ONNX model, or is cut short.
+        ValueError: it is not an ONNX model, or is truncated.
     """
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return _model(memoryview(mapped))  # closed with its last view: an exception's traceback may hold one
+    return _model(
+        memoryview(mapped)
+    )  # the mapping closes with its last view: an exception's traceback may hold one
 
 
 def _model(data: memoryview) -> OnnxFile:
@@ -69,7 +71,7 @@ def _model(data: memoryview) -> OnnxFile:
 
 
 def _operators(graph: memoryview, number: int) -> set[str]:
-    """Names of the operators of a graph's or function's nodes, those of inner graphs among them."""
+    """Names of the operators in a graph or function, including those of nested graphs."""
     found = set()
     for node in protobuf.children(graph, number):
         found.add(protobuf.text(node, _NODE_OP))
@@ -81,7 +83,7 @@ def _operators(graph: memoryview, number: int) -> set[str]:
 
 
 def _external(graph: memoryview, number: int) -> set[str]:
-    """Paths of the files that a graph or function names: in weights, nodes' attributes and inner graphs."""
+    """Paths of the external files that a graph or function refers to: in weights, attributes and nested graphs."""
     found = set()
     if number == _GRAPH_NODE:
         for tensor in protobuf.children(graph, _GRAPH_INITIALIZER):

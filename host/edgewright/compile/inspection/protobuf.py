@@ -1,4 +1,4 @@
-"""Reads protocol-buffer bytes without a schema: enough to look into an ONNX file in milliseconds."""
+"""Reads protocol-buffer bytes without a schema: enough to inspect an ONNX file in milliseconds."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ Value = int | memoryview
 
 
 def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
-    """(field number, value) of each field: bytes are a nested message or string; an int is a number, its bits where
-    it is a float.
+    """(field number, value) of each field: bytes for a nested message or string, an int for a number (the bit pattern
+    for a float).
 
     Raises:
-        ValueError: the bytes are not a message, or are cut short.
+        ValueError: the bytes are not a message, or are truncated.
     """
     at, end = 0, len(data)
     while at < end:
         tag, at = _varint(data, at)
         number, kind = tag >> 3, tag & 7
-        if number == 0 or tag >= 2**32:  # other readers cut a longer tag short, and find another field
+        if number == 0 or tag >= 2**32:  # other readers truncate a longer tag, and would find another field
             raise ValueError(f"field number {number}")
         if kind == VARINT:
             value, at = _varint(data, at)
@@ -47,7 +47,7 @@ def children(data: memoryview, number: int) -> Iterator[memoryview]:
 
 
 def text(data: memoryview, number: int) -> str:
-    """The last string in field `number`, empty when absent."""
+    """The last string in field `number`; empty if absent."""
     found = ""
     for value in children(data, number):
         found = bytes(value).decode("utf-8", "replace")
@@ -76,5 +76,5 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 
 
 def signed(value: int) -> int:
-    """A varint as the 64-bit signed number that it stands for."""
+    """A varint reinterpreted as a signed 64-bit number."""
     return value - 2**64 if value >= 2**63 else value

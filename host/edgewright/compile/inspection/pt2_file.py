@@ -1,6 +1,6 @@
-"""Checks a `torch.export` program before PyTorch opens it: parts of it are pickles or Python to evaluate.
+"""Checks a `torch.export` program before PyTorch opens it: parts of it are pickles, or Python that would be evaluated.
 
-Only what torch.export itself writes passes, both members of the archive and texts of the program.
+Only what torch.export itself writes is accepted, both archive members and strings of the program.
 """
 
 from __future__ import annotations
@@ -11,7 +11,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-PROGRAM = "serialized_exported_program.json"  # of torch 2.7 and before, in an archive without folders
+from edgewright.python_syntax import parse_expression
+
+PROGRAM = (
+    "serialized_exported_program.json"  # where torch 2.7 and older put it, in an archive without folders
+)
 _MEMBER = re.compile(
     r"archive_format|archive_version|byteorder|version|\.data/version|\.data/serialization_id|models/[^/]+\.json"
     r"|data/weights/weight_\d+|data/constants/tensor_\d+|data/(weights|constants)/[^/]+_(weights|constants)_config\.json"
@@ -23,7 +27,7 @@ _OLD_MEMBER = re.compile(
 _PAYLOAD = re.compile(r"(tensor|weight)_\d+")
 _TEXT = re.compile(
     r"[^\"'\\\x00-\x1f\x7f-\x9f\u2028\u2029]*"
-)  # stays within quotes in code that PyTorch generates
+)  # safe inside quotes in the code that PyTorch generates
 _TARGET = re.compile(
     r"torch\.ops\.(aten|prims|higher_order|quantized|quantized_decomposed|torchao|torchvision|mkldnn|onednn)"
     r"\.((?!__|from_file)\w+|__i?(and|or|xor|lshift|rshift)__)(\.(?!__)\w+)?"
@@ -32,13 +36,13 @@ _TARGET = re.compile(
     r"|torch\.amp\.autocast_mode\._(enter|exit)_autocast",
     re.ASCII,
 )
-_FREE = ("as_string", "as_strings", "torch_version", "metadata")  # only ever texts to PyTorch
-_MAPS = (  # what has names of the program's own as keys
+_FREE = ("as_string", "as_strings", "torch_version", "metadata")  # PyTorch treats these as plain strings only
+_MAPS = (  # fields whose keys are names from the program
     "tensor_values", "sym_int_values", "sym_float_values", "sym_bool_values", "custom_obj_values", "range_constraints",
     "as_string_to_argument", "treespec_namedtuple_fields", "opset_version", "config",
 )  # fmt: skip
 
-# the language of sizes and guards
+# the syntax of sizes and guards
 _FORMULA = re.compile(r"[\w .,'=()\[\]+\-*/%<>!&|~]*", re.ASCII)
 _WORD = re.compile(r"\w+|-?\d[\d.e+-]*", re.ASCII)
 _NODES = (
@@ -56,16 +60,16 @@ _CALLS = re.compile(
 
 
 def strange(names: Sequence[str], read: Callable[[str], bytes]) -> str:
-    """What of an archive torch.export does not write: a member, or a text; empty when there is nothing.
+    """The archive member or string that torch.export would not write; empty if there is none.
 
     Args:
-        names: its members, without the folder that all are in.
-        read: the bytes of a member.
+        names: the archive's members, without their common folder.
+        read: returns the bytes of a member.
     """
     known = _OLD_MEMBER if PROGRAM in names else _MEMBER
     seen: set[str] = set()
     for name in names:
-        if not known.fullmatch(name) or name.lower() in seen:  # PyTorch finds members whatever their case
+        if not known.fullmatch(name) or name.lower() in seen:  # PyTorch finds members regardless of case
             return name
         seen.add(name.lower())
     for name in names:
@@ -80,7 +84,7 @@ def strange(names: Sequence[str], read: Callable[[str], bytes]) -> str:
 
 
 def _strange(value: Any, field: str) -> Iterator[str]:
-    """The texts that are not as torch.export writes them; `field` says what they are for."""
+    """The strings that torch.export would not write; `field` is the field that holds them."""
     if isinstance(value, dict):
         for name, item in value.items():
             if not _TEXT.fullmatch(name):
@@ -112,11 +116,11 @@ def _name(text: str) -> bool:
 
 
 def _formula(text: str) -> bool:
-    """Whether it is arithmetic on sizes: PyTorch has it evaluated as Python."""
+    """Whether it is arithmetic on sizes, which PyTorch evaluates as Python."""
     if not _FORMULA.fullmatch(text):
         return False
     try:
-        nodes = list(ast.walk(ast.parse(text, mode="eval")))
+        nodes = list(ast.walk(parse_expression(text)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return all(isinstance(node, _NODES) and _harmless(node) for node in nodes)
@@ -138,7 +142,7 @@ def _harmless(node: ast.AST) -> bool:
 
 
 def _structure(text: str) -> bool:
-    """Whether it is the structure of inputs or outputs, of plain keys, which imports nothing."""
+    """Whether it describes the structure of inputs or outputs with plain keys, which imports nothing."""
     try:
         return _plain_keys(json.loads(text))
     except (ValueError, RecursionError):
@@ -151,7 +155,7 @@ def _plain_keys(value: Any) -> bool:
         return not imports and all(_plain(name) and _plain_keys(item) for name, item in value.items())
     if isinstance(value, list):
         return all(_plain_keys(item) for item in value)
-    if isinstance(value, str) and value[:1] in ('"', "[", "{"):  # a container's keys, as JSON in JSON
+    if isinstance(value, str) and value[:1] in ('"', "[", "{"):  # a container's keys, as JSON within JSON
         return _structure(value)
     return not isinstance(value, str) or _plain(value)
 

@@ -1,8 +1,8 @@
 """Inspects a PyTorch source `module.py:function` without running it.
 
-Those files are hashed. They are the module itself, the modules beside it that it imports (and what these
-import), and the files that it names: every text in that code which is the path of a file that exists, relative
-to the module's folder or to the working folder, and the files and folders in the list `FILES` where there is one.
+The files found here are hashed: the module itself, the modules next to it that it imports (recursively), and the
+files that it names. These are all strings in that code that are the path of an existing file, relative to the
+module's folder or to the working folder, and the files and folders in the list `FILES`, if there is one.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgewright.errors import Code, ModelError
+from edgewright.python_syntax import parse
 
-_LONGEST = 400  # characters of a text that may be a path
+_MAX_PATH = 400  # characters of a string that may be a path
 
 
 def look(path: Path, function: str) -> list[Path]:
-    """The files that decide the model, the module first, then sorted.
+    """The files that determine the model: the module first, the others sorted.
 
     Raises:
-        ModelError: no such file or function, a syntax error, or a file of `FILES` that is not there.
+        ModelError: no such file or function, a syntax error, or a missing file in `FILES`.
     """
     if not path.is_file():
         raise ModelError(f"no such module: {path}", hint="check the path", code=Code.MODEL_NOT_FOUND)
@@ -39,7 +40,7 @@ def look(path: Path, function: str) -> list[Path]:
 
 
 def files_of(path: Path) -> list[Path]:
-    """As `look`, without asking for a function."""
+    """As `look`, without checking for a function."""
     folder = path.parent
     modules: dict[Path, ast.Module] = {}
     waiting = [path]
@@ -54,7 +55,7 @@ def files_of(path: Path) -> list[Path]:
 
 def _parsed(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_bytes(), str(path))
+        return parse(path.read_bytes(), str(path))
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise ModelError(
@@ -65,9 +66,9 @@ def _parsed(path: Path) -> ast.Module:
 
 
 def _names(tree: ast.Module) -> list[str]:
-    """What the module defines, assigns or imports at its top, in order."""
+    """The names that the module defines, assigns or imports, in order."""
     found: list[str] = []
-    for node in ast.walk(tree):  # deeper too: a definition may stand behind `if` or `try`
+    for node in ast.walk(tree):  # nested ones too: a definition may be inside `if` or `try`
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.append(node.name)
         elif isinstance(node, ast.Assign):
@@ -78,7 +79,7 @@ def _names(tree: ast.Module) -> list[str]:
 
 
 def _imported(tree: ast.Module, beside: Path, folder: Path) -> Iterator[Path]:
-    """Files of the modules that an `import` may mean, relative to the importing file's package or to `folder`."""
+    """Files of the modules that an `import` may refer to, relative to the importing file's package or to `folder`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -96,7 +97,7 @@ def _imported(tree: ast.Module, beside: Path, folder: Path) -> Iterator[Path]:
 
 
 def _module(base: Path, dotted: str) -> Iterator[Path]:
-    """The files that are run when `dotted` is imported from `base`: each package's `__init__.py`, the module."""
+    """The files that run when `dotted` is imported from `base`: each package's `__init__.py`, and the module."""
     place = base
     for part in filter(None, dotted.split(".")):
         place = place / part
@@ -106,7 +107,7 @@ def _module(base: Path, dotted: str) -> Iterator[Path]:
 
 
 def _files(tree: ast.Module, folder: Path) -> Iterator[Path]:
-    """Files that texts of the code name, and those of `FILES`."""
+    """Files that strings in the code name, and those in `FILES`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             for base in (folder, Path()):
@@ -135,10 +136,10 @@ def _declared(node: ast.stmt, folder: Path) -> Iterator[Path]:
 
 
 def _file(base: Path, text: str) -> Path | None:
-    if not text or len(text) > _LONGEST or "\0" in text or "\n" in text:
+    if not text or len(text) > _MAX_PATH or "\0" in text or "\n" in text:
         return None
     try:
         file = base / Path(text).expanduser()
         return file if file.is_file() else None
-    except (OSError, RuntimeError):  # no such home folder, a name that is too long
+    except (OSError, RuntimeError):  # no such home folder, or a name that is too long
         return None

@@ -1,8 +1,8 @@
-"""Inspects `saved_model.pb` without TensorFlow for operators that reach beyond the model.
+"""Checks `saved_model.pb`, without TensorFlow, for operators that reach beyond the model.
 
-Each ordinary SavedModel saves and restores its variables by operators of the same graph. Those may stay where only the
-saver leads to them: restoring from the model's own files, saving not at all while it is loaded, served or initialised.
-A table may be filled from the model's own assets.
+Every ordinary SavedModel saves and restores its variables by operators in the same graph. These are allowed if only the
+saver leads to them: restoring must read the model's own files, and nothing may be saved during loading, serving or
+initialisation. Tables may be filled from the model's own assets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgewright.compile.inspection.graph_flow import leading_to, origin, plain_c
 from edgewright.compile.inspection.unsafe_operators import RESTORING, SAVING, TABLES
 from edgewright.nouns.base import Noun
 
-# numbers of the fields of saved_model.proto, meta_graph.proto, saver.proto and saved_object_graph.proto
+# field numbers of saved_model.proto, meta_graph.proto, saver.proto and saved_object_graph.proto
 _META_GRAPH = 2
 _GRAPH, _SAVER, _COLLECTION, _SIGNATURE, _ASSET, _OBJECTS = 2, 3, 4, 5, 6, 7
 _SAVER_FILE, _SAVER_RESTORE = 1, 3
@@ -30,14 +30,15 @@ _SAVED_ASSETS, _SAVERS, _INITIALISES = "saved_model_assets", "savers", "__saved_
 
 
 class MetaGraph(Noun, frozen=True, kw_only=True):
-    """A graph of a SavedModel, with what leads into it.
+    """A graph of a SavedModel, and the nodes and functions that run it.
 
     Attributes:
-        initialises: nodes that initialising runs, where assets are given. runs: all that loading and serving run
-            beside it, but the restoring one.
-        file, restores: nodes of the saver: the name of the checkpoint, and what restores it.
-        assets: nodes that are given paths of the model's own files. own_assets: those files lie in its folder.
-        objects: functions that Python objects of the loaded model run, and which of the values bound to each are assets.
+        initialises: nodes that initialisation runs, with assets fed.
+        runs: nodes that loading and serving run, apart from initialisation and the restoring node.
+        file, restores: the saver's nodes for the checkpoint's name and for restoring it.
+        assets: nodes that are fed paths of the model's own files.
+        own_assets: whether those files lie in the model's folder.
+        objects: functions that Python objects of the loaded model run, and for each which of its bound values are assets.
     """
 
     graph: Graph
@@ -55,7 +56,7 @@ def unsafe(path: Path) -> tuple[str, ...]:
     """The operators in any of its graphs and functions that reach beyond the model, sorted.
 
     Raises:
-        ValueError: it is cut short or damaged.
+        ValueError: it is truncated or damaged.
     """
     with path.open("rb") as file:
         if not file.seek(0, 2):
@@ -70,7 +71,7 @@ def unsafe(path: Path) -> tuple[str, ...]:
 def _meta_graph(data: memoryview) -> MetaGraph:
     graphs = [graph_def.graph(one) for one in protobuf.children(data, _GRAPH)]
     savers = list(protobuf.children(data, _SAVER))
-    if len(graphs) != 1 or len(savers) > 1:  # other readers merge what is there several times
+    if len(graphs) != 1 or len(savers) > 1:  # other readers merge repeated parts
         raise ValueError(f"{len(graphs)} graphs and {len(savers)} savers in one")
     graph, functions = graphs[0]
     saver = savers[0] if savers else memoryview(b"")
@@ -79,7 +80,7 @@ def _meta_graph(data: memoryview) -> MetaGraph:
     runs: set[str] = set()
     for key, collection in collections:
         initialises.update(map(source, _node_list(collection)))
-        if key != _SAVERS:  # a saver is made of its names, and not run
+        if key != _SAVERS:  # a saver consists of node names only, and is checked separately
             runs.update(_named_in_bytes(collection))
     for key, signature in _entries(data, _SIGNATURE):
         (initialises if key == _INITIALISES else runs).update(_signature_outputs(signature))
@@ -91,7 +92,7 @@ def _meta_graph(data: memoryview) -> MetaGraph:
     return MetaGraph(
         graph=graph, functions=functions, initialises=frozenset(initialises), runs=frozenset(runs),
         file=source(protobuf.text(saver, _SAVER_FILE)), restores=source(protobuf.text(saver, _SAVER_RESTORE)),
-        assets=frozenset(_asset_nodes(assets or older)),  # TensorFlow feeds the older ones only where they are alone
+        assets=frozenset(_asset_nodes(assets or older)),  # TensorFlow feeds the older kind only if it is the only one
         own_assets=all(_inside(protobuf.text(one, _ASSET_FILE)) for one in (*assets, *older)),
         objects=saved_objects.functions(objects[0]) if objects else {},
     )  # fmt: skip
@@ -110,10 +111,10 @@ def _node_list(collection: memoryview) -> Iterator[str]:
 
 
 def _named_in_bytes(collection: memoryview) -> Iterator[str]:
-    """What may be names of nodes in a collection's bytes: all of it, and each text of a message such as VariableDef.
+    """Possible node names in a collection's bytes: the bytes as a whole, and each string of a message such as VariableDef.
 
     Raises:
-        ValueError: some of it is neither text nor a message.
+        ValueError: part of it is neither text nor a message.
     """
     for listed in protobuf.children(collection, _COLLECTION_BYTES):
         for one in protobuf.children(listed, _LISTED):
@@ -129,13 +130,13 @@ def _named_in_bytes(collection: memoryview) -> Iterator[str]:
 
 
 def _signature_outputs(signature: memoryview) -> Iterator[str]:
-    """The nodes that a signature's outputs come from."""
+    """The nodes that produce a signature's outputs."""
     for _, tensor in _entries(signature, _SIGNATURE_OUTPUTS):
         yield from _tensor_nodes(tensor)
 
 
 def _tensor_nodes(tensor: memoryview, depth: int = 8) -> Iterator[str]:
-    """The nodes of a TensorInfo: one for a dense tensor, several for sparse and composite ones."""
+    """The nodes of a TensorInfo: one for a dense tensor, several for sparse and composite tensors."""
     if not depth:
         raise ValueError("composite tensors of composite tensors")
     for name in protobuf.children(tensor, _TENSOR_NAME):
@@ -163,7 +164,7 @@ def _assets_of_tensorflow_1(collections: Iterable[tuple[str, memoryview]]) -> It
 
 
 def _inside(file: str) -> bool:
-    """Whether an asset's path stays in its folder."""
+    """Whether an asset's path stays within its folder."""
     path = PurePosixPath(file)
     return bool(file) and not path.is_absolute() and ".." not in path.parts
 
@@ -181,12 +182,12 @@ def _unsafe(meta: MetaGraph) -> Iterator[str]:
 
 
 def _runs(meta: MetaGraph, names: Iterable[str], leading: set[str]) -> bool:
-    """Whether nodes of these names depend on one that leads to an operator."""
+    """Whether nodes with these names depend on one that leads to an operator."""
     return any(node.calls & leading for node in upstream_nodes(meta.graph, names))
 
 
 def _saves(meta: MetaGraph, saving: set[str]) -> bool:
-    """Whether only the saver saves."""
+    """Whether only the saver leads to saving operators."""
     ran = (*meta.initialises, *meta.runs, meta.restores)
     return not (meta.objects.keys() & saving or _runs(meta, ran, saving))
 
@@ -202,7 +203,7 @@ def _restores(meta: MetaGraph, restoring: set[str]) -> bool:
 def _restores_from(
     file: str, graph: Graph, restoring: set[str], functions: Mapping[str, Graph], depth: int = 3
 ) -> bool:
-    """Whether all that restores in a graph, and in the functions that it calls, reads the checkpoint of this name."""
+    """Whether every restoring operator, in a graph and in the functions that it calls, reads the checkpoint of this name."""
     for node in graph.nodes:
         if not node.calls & restoring:
             continue
@@ -220,7 +221,7 @@ def _restores_from(
 
 
 def _fills(meta: MetaGraph, filling: set[str]) -> bool:
-    """Whether tables are filled from the model's own assets alone, where TensorFlow gives their paths."""
+    """Whether tables are filled only from the model's own assets, and only where TensorFlow feeds their paths."""
     if not any(
         node.calls & TABLES for graph in (meta.graph, *meta.functions.values()) for node in graph.nodes
     ):

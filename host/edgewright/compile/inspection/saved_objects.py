@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 from edgewright.compile.inspection import protobuf
 
-# numbers of the fields of saved_object_graph.proto
+# field numbers of saved_object_graph.proto
 _OBJECT, _CONCRETE, _KEY, _VALUE, _BOUND = 1, 2, 1, 2, 2
 _ASSET, _FUNCTION, _BARE, _CAPTURED, _REGISTERED = 5, 6, 8, 12, 13
 _KINDS = (4, _ASSET, _FUNCTION, 7, _BARE, 9, 10, _CAPTURED)
-_NAMES = {_FUNCTION: 1, _BARE: 1, _CAPTURED: 2}  # fields that name functions
+_NAMES = {_FUNCTION: 1, _BARE: 1, _CAPTURED: 2}  # fields that hold names of functions
 
 
 def functions(data: memoryview) -> dict[str, tuple[bool, ...]]:
-    """Each such function, and whether the values bound to its last arguments are assets.
+    """Each such function, and for each of its last arguments whether the value bound to it is an asset.
 
     Raises:
-        ValueError: an object has a function that is not listed: TensorFlow finds it all the same.
+        ValueError: an object refers to a function that is not listed, although TensorFlow finds it.
     """
     objects = list(protobuf.children(data, _OBJECT))
     assets = [_is_asset(one) for one in objects]
@@ -41,14 +41,14 @@ def _named(data: memoryview) -> Iterator[str]:
 
 
 def _is_asset(data: memoryview) -> bool:
-    """Whether an object is an asset for TensorFlow: the last kind counts, and a registered class goes before it."""
+    """Whether TensorFlow treats an object as an asset: the last kind counts, and a registered class takes precedence."""
     numbers = [number for number, _ in protobuf.fields(data)]
     kinds = [number for number in numbers if number in _KINDS]
     return kinds[-1:] == [_ASSET] and _REGISTERED not in numbers
 
 
 def _numbers(data: memoryview, number: int) -> Iterator[int]:
-    """The integers of a repeated field, packed or not."""
+    """The integers of a repeated field, packed or unpacked."""
     for found, value in protobuf.fields(data):
         if found == number:
             yield from [value] if isinstance(value, int) else protobuf.packed(value)

@@ -9,12 +9,12 @@ from edgewright.compile.inspection.graph_flow import origin, plain_call
 from edgewright.compile.inspection.graph_node import Node
 from edgewright.compile.inspection.unsafe_operators import TABLES
 
-_PATH = 1  # the input of an operator that fills a table: the table, the path
+_PATH = 1  # index of the path among the inputs of an operator that fills a table (the table is input 0)
 _MAIN = None
 _READS = frozenset(("ReadVariableOp", "VarIsInitializedOp"))
 _HANDLES = frozenset(("VarHandleOp", "_VarHandlesOp"))
 
-Place = tuple[str | None, str]  # a function, or the graph itself; a node or an argument in it
+Place = tuple[str | None, str]  # (function, or None for the main graph; node or argument in it)
 
 
 def are_assets(
@@ -23,11 +23,11 @@ def are_assets(
     assets: frozenset[str],
     objects: Mapping[str, tuple[bool, ...]],
 ) -> bool:
-    """Whether each path leads to an asset, through arguments and operators that pass a value on, and nothing else.
+    """Whether every path comes from an asset, through nothing but arguments and operators that pass a value on.
 
     Args:
-        assets: nodes of the graph that are given paths of assets.
-        objects: functions that objects run, and whether the values bound to their last arguments are assets.
+        assets: nodes of the graph that are fed paths of assets.
+        objects: functions that objects run, and for each of their last arguments whether the value bound to it is an asset.
     """
     graphs: dict[str | None, Graph] = {_MAIN: graph}
     graphs.update(functions)
@@ -57,23 +57,28 @@ def are_assets(
         index = arguments.index(end)
         if where in objects and not _bound(objects[where], index - len(arguments)):
             return False
-        waiting += _given(where, index, graphs)
+        waiting += _passed_values(where, index, graphs)
     return True
 
 
 def _from_asset(graphs: Mapping[str | None, Graph], name: str, assets: frozenset[str]) -> bool:
-    """Whether a value of the main graph is an asset's path, or that of a variable which is given nothing else."""
+    """Whether a value of the main graph is an asset's path, or read from a variable that is only ever assigned one."""
     main = graphs[_MAIN]
     nodes = {node.name: node for node in main.nodes}
     end = origin(main, name, stop=assets)
     if end in assets:
         return True
     read = nodes.get(end)
-    if read is None or read.op != "ReadVariableOp" or not read.inputs or not _alone(graphs, read.inputs[0]):
+    if (
+        read is None
+        or read.op != "ReadVariableOp"
+        or not read.inputs
+        or not _is_only_handle(graphs, read.inputs[0])
+    ):
         return False
     used = [node for node in main.nodes if read.inputs[0] in node.inputs]
     given = [origin(main, node.inputs[1], stop=assets) for node in used if _assigns(node)]
-    # a placeholder fails where no asset is given, and a constant would be a separate path
+    # no placeholders: they fail if no asset is fed; no constants: they would be another path
     return all(node.op in _READS or _assigns(node) for node in used) and all(
         one in assets and nodes[one].op == "Placeholder" for one in given
     )
@@ -83,8 +88,8 @@ def _assigns(node: Node) -> bool:
     return node.op == "AssignVariableOp" and len(node.inputs) > 1
 
 
-def _alone(graphs: Mapping[str | None, Graph], handle: str) -> bool:
-    """Whether a node is the only one that makes its variable's handle: those of one name share a value."""
+def _is_only_handle(graphs: Mapping[str | None, Graph], handle: str) -> bool:
+    """Whether only this node makes its variable's handle: handles with the same name share a value."""
     made = [node for graph in graphs.values() for node in graph.nodes if node.op in _HANDLES]
     names = [node.strings.get("shared_name", b"") or node.name.encode() for node in made]
     mine = [name for node, name in zip(made, names, strict=True) if node.name == handle]
@@ -92,12 +97,12 @@ def _alone(graphs: Mapping[str | None, Graph], handle: str) -> bool:
 
 
 def _bound(assets: tuple[bool, ...], at: int) -> bool:
-    """Whether an argument, counted from the last one, is bound to an asset."""
+    """Whether an argument, indexed from the end, is bound to an asset."""
     return -at <= len(assets) and assets[at]
 
 
-def _given(function: str, index: int, graphs: Mapping[str | None, Graph]) -> Iterator[Place | None]:
-    """What each call of a function gives for an argument; None where that cannot be followed."""
+def _passed_values(function: str, index: int, graphs: Mapping[str | None, Graph]) -> Iterator[Place | None]:
+    """The values that calls of a function pass for an argument; None for a call that cannot be followed."""
     for where, graph in graphs.items():
         for node in graph.nodes:
             if function in node.calls:

@@ -12,11 +12,11 @@ _GRAPH_INPUTS, _TENSOR_SHAPE, _TENSOR_NAME, _TENSOR_OPEN_SHAPE = 1, 0, 3, 7
 _OPERATOR_CODES, _CUSTOM_CODE = 1, 1
 _SIGNATURES, _SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS, _SIGNATURE_NAME, _SIGNATURE_SUBGRAPH = 7, 0, 1, 2, 4
 _MAP_NAME, _MAP_TENSOR = 0, 1
-_SMALL_INTEGERS = (3, 7, 9, 17)  # uint8, int16, int8, int4 of the schema's TensorType
+_SMALL_INTEGERS = (3, 7, 9, 17)  # uint8, int16, int8, int4 in the schema's TensorType
 
 
 class TfliteSignature(Noun, frozen=True, kw_only=True):
-    """A function of the file: its name, those of its inputs and outputs, and the number of its subgraph.
+    """A signature of the file: its name, the names of its inputs and outputs, and the index of its subgraph.
 
     Boards run subgraph 0.
     """
@@ -28,11 +28,11 @@ class TfliteSignature(Noun, frozen=True, kw_only=True):
 
 
 class TfliteFile(Noun, frozen=True, kw_only=True):
-    """What the file holds.
+    """The contents of the file.
 
     Attributes:
         quantised: some tensor holds small integers with a scale.
-        custom: names of operators that are not the runtime's own; TensorFlow's begin with `Flex`.
+        custom: names of custom operators; TensorFlow's begin with `Flex`.
         signatures: in the file's order.
     """
 
@@ -46,7 +46,7 @@ def look(path: Path) -> TfliteFile:
     """Reads the structure.
 
     Raises:
-        ValueError: it is not a .tflite file, or is cut short.
+        ValueError: it is not a .tflite file, or is truncated.
     """
     data = path.read_bytes()
     if data[4:8] != b"TFL3":
@@ -58,10 +58,10 @@ def look(path: Path) -> TfliteFile:
 
 
 def inputs(path: Path, subgraph: int, signature: str = "") -> list[tuple[str, list[int]]]:
-    """Name and axes of the inputs of a subgraph; an axis below 0 is open.
+    """Name and axes of each input of a subgraph; a negative axis is dynamic.
 
     Args:
-        signature: of that subgraph; its names are taken where it has all of them, else the tensors' own.
+        signature: a signature of that subgraph; its names are used if it names every input, else the tensors' own.
 
     Raises:
         ValueError: as `look`.
@@ -72,7 +72,7 @@ def inputs(path: Path, subgraph: int, signature: str = "") -> list[tuple[str, li
         tensors = _tables(data, graph, _TENSORS)
         places = _integers(data, graph, _GRAPH_INPUTS)
         names = [_text(data, _field(data, tensors[at], _TENSOR_NAME)) for at in places]
-        called = _called(data, signature) if signature else {}
+        called = _input_names(data, signature) if signature else {}
         if len({called.get(at) or None for at in places} - {None}) == len(places):
             names = [called[at] for at in places]
         return [(name, _axes(data, tensors[at])) for name, at in zip(names, places, strict=True)]
@@ -80,8 +80,8 @@ def inputs(path: Path, subgraph: int, signature: str = "") -> list[tuple[str, li
         raise ValueError("cut short") from error
 
 
-def _called(data: bytes, signature: str) -> dict[int, str]:
-    """The name of each input of a signature, by the number of its tensor."""
+def _input_names(data: bytes, signature: str) -> dict[int, str]:
+    """The name of each input of a signature, by tensor index."""
     for table in _tables(data, _root(data), _SIGNATURES):
         if _signature(data, table).name == signature:
             entries = _tables(data, table, _SIGNATURE_INPUTS)
@@ -159,7 +159,7 @@ def _root(data: bytes) -> int:
 
 
 def _field(data: bytes, table: int, slot: int) -> int:
-    """Where a table's field is, 0 when absent."""
+    """The position of a table's field; 0 if absent."""
     vtable = table - struct.unpack_from("<i", data, table)[0]
     size = struct.unpack_from("<H", data, vtable)[0]
     place = 4 + 2 * slot

@@ -1,6 +1,6 @@
 """Recognises files that hold a model's weights without its graph: Hugging Face, KerasHub, llama.cpp.
 
-They are looked at, and never loaded. Each gets one line that says what to export instead.
+The files are inspected, never loaded. The error says what to export instead.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from edgewright.errors import Code, ModelError
 
-_MOST = 1 << 20  # bytes of a configuration that are read
-_SHOWN = 60  # letters of a name from a file
+_MAX_CONFIG_BYTES = 1 << 20  # bytes of a configuration that are read
+_MAX_NAME = 60  # characters of a name from a file
 _EXPORTED = (
     "model.onnx", "onnx/model.onnx", "onnx/*.onnx", "*.onnx", "openvino_model.xml", "openvino/*.xml", "*.tflite", "*.keras", "*.pt2",
     "saved_model/*/saved_model.pb",
@@ -22,11 +22,11 @@ _EXPORTED = (
 _WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack")
 _LOOSE = ("*.safetensors", "pytorch_model*.bin", "*.ckpt")
 _GGUF = b"GGUF"
-_GGUF_TEXT = 8  # the type of a text among its values
+_GGUF_TEXT = 8  # GGUF's type number for a string
 
 
 def refused_folder(path: Path) -> ModelError | None:
-    """The error for a folder that is not a SavedModel, where it is known; else None."""
+    """The error for a folder that is recognised but not a SavedModel; else None."""
     if (found := _exported(path)) is not None:
         what = _of_folder(path)
         return _refused(
@@ -51,7 +51,7 @@ def refused_folder(path: Path) -> ModelError | None:
 
 
 def refused_file(path: Path) -> ModelError | None:
-    """The error for a file of weights beside which a configuration says what model they are of, or for GGUF; else None."""
+    """The error for a weights file next to a configuration that names its model, or for a GGUF file; else None."""
     with path.open("rb") as file:
         head = file.read(4096)
     if head.startswith(_GGUF):
@@ -72,7 +72,7 @@ def refused_file(path: Path) -> ModelError | None:
 
 
 def _of_folder(path: Path) -> tuple[str, str] | None:
-    """(what model its files are of, what to export), None where that is not known."""
+    """(the model that a folder's files belong to, what to export); None if unknown."""
     place = _quoted(path)
     if (path / "modules.json").is_file() or (path / "config_sentence_transformers.json").is_file():
         names = _names(_json(path / "config.json"))
@@ -115,7 +115,7 @@ def _of_folder(path: Path) -> tuple[str, str] | None:
 
 
 def _loader(path: Path) -> str:
-    """The class of KerasHub that reads a preset: what it does with its task, where there is one."""
+    """The KerasHub class that loads a preset: its task's class if it has one."""
     name = _text(_json(path / "task.json").get("class_name", ""))
     return name if name.isidentifier() else "Backbone"
 
@@ -132,7 +132,7 @@ def _names(config: dict[str, Any]) -> str:
 
 
 def _exported(path: Path) -> Path | None:
-    """The model in a folder that can be converted, the likeliest one; None where there is none."""
+    """The most likely convertible model in a folder; None if there is none."""
     for pattern in _EXPORTED:
         if found := _files(path, pattern):
             return found[0].parent if found[0].name == "saved_model.pb" else found[0]
@@ -140,14 +140,14 @@ def _exported(path: Path) -> Path | None:
 
 
 def _files(path: Path, pattern: str) -> list[Path]:
-    """Regular files alone: to open a pipe waits for who writes it."""
+    """Regular files only: opening a pipe would block."""
     return sorted(item for item in path.glob(pattern) if item.is_file())
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """What a small file of JSON holds; empty where it is missing, large, or something else."""
+    """The contents of a small JSON file; empty if it is missing, large or something else."""
     try:
-        if not path.is_file() or path.stat().st_size > _MOST:
+        if not path.is_file() or path.stat().st_size > _MAX_CONFIG_BYTES:
             return {}
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -156,10 +156,10 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _architecture(head: bytes) -> str:
-    """`general.architecture` of a GGUF file, where it is the first of its values, as llama.cpp writes it."""
+    """`general.architecture` of a GGUF file if it is the first value, as llama.cpp writes it."""
     try:
         (length,) = struct.unpack_from("<Q", head, 24)
-        if length > len(head):  # hostile: more than an offset can be
+        if length > len(head):  # a hostile length may exceed any offset
             return ""
         key = head[32 : 32 + length]
         kind, size = struct.unpack_from("<IQ", head, 32 + length)
@@ -168,12 +168,12 @@ def _architecture(head: bytes) -> str:
     if key != b"general.architecture" or kind != _GGUF_TEXT:
         return ""
     start = 32 + length + 12
-    return _text(head[start : start + min(size, _SHOWN)].decode("utf-8", "replace"))
+    return _text(head[start : start + min(size, _MAX_NAME)].decode("utf-8", "replace"))
 
 
 def _text(given: object) -> str:
-    """A name from a file, for a terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(given)[:_SHOWN])
+    """A name from a file, made safe for a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(given)[:_MAX_NAME])
 
 
 def _quoted(path: Path) -> str:

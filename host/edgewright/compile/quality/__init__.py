@@ -1,1 +1,1 @@
-"""How right an artifact is: the verdict, metrics, levels, and the comparison with its source."""
+"""The quality of an artifact: the verdict, metrics, levels, and the comparison with its source."""

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-ROUNDING = 1e-9  # below one sample: a drop of exactly the limit passes
+ROUNDING = 1e-9  # less than one sample's share: a drop of exactly the limit passes
 
 
 class Dropped(ConversionError):
-    """The artifact is less accurate than its source by more than is allowed. `comparison` says by how much."""
+    """The artifact's accuracy dropped by more than is allowed. `comparison` holds the figures."""
 
     code = Code.MAX_DROP
 
@@ -45,19 +45,19 @@ def of(
     artifact: bytes,
     limit: float | None,
 ) -> Accuracy:
-    """The accuracy of both; the source's answers are kept, so that those of boards can be paired with them.
+    """The accuracy of both; the source's answers are kept, so that boards' answers can be paired with them later.
 
     Args:
         labels: as `Scorer.labels` gave them.
         source, artifact: packed answers.
-        limit: greatest drop, None: any.
+        limit: greatest drop that is allowed; None for no limit.
 
     Raises:
         DataError: the metric is not defined for these labels, or the source's answers are not finite.
         Dropped: the drop is greater than the limit.
     """
     theirs = Answers.unpacked(source)
-    scorer.value(theirs, labels)  # faults of the set or the source are reported before the artifact is blamed
+    scorer.value(theirs, labels)  # report faults of the set or the source before blaming the artifact
     found = significance.compare(scorer, theirs, Answers.unpacked(artifact), labels)
     if limit is not None and not found.drop <= limit + ROUNDING:
         raise Dropped(
@@ -75,7 +75,7 @@ def of(
 
 
 def outweighed(low: ConversionError | None, found: Accuracy | None) -> list[str]:
-    """Notes on answers that are less exact than they may be, and yet accurate enough."""
+    """Notes on outputs that are less exact than the precision allows although the accuracy is good enough."""
     if low is None or found is None:
         return []
     return [
@@ -99,7 +99,7 @@ def interval(metric: Metric, found: Comparison) -> str:
 
 
 def keep(packed: bytes) -> str:
-    """Keeps packed answers by content; returns their hex sha256."""
+    """Stores packed answers by content; returns their hex sha256."""
     digest = hashlib.sha256(packed).hexdigest()
     place = _place(digest)
     if not usage_marks.hold(place):
@@ -108,8 +108,8 @@ def keep(packed: bytes) -> str:
 
 
 def kept(digest: str) -> Answers | None:
-    """The answers of that sha256; None when this machine does not have them (any more)."""
-    if _DIGEST.fullmatch(digest) is None:  # of a manifest that may be anyone's
+    """The answers with that sha256; None if this machine does not have them or no longer has them."""
+    if _DIGEST.fullmatch(digest) is None:  # the digest comes from a manifest that anyone may have written
         return None
     usage_marks.hold(_place(digest))
     try:

@@ -16,7 +16,8 @@ from edgewright.compile.formats import FORMATS
 from edgewright.compile.quality import kernel_spread, levels, user_comparison
 from edgewright.compile.quality.user_comparison import Similarity
 from edgewright.compile.quality.verdict import fresh_samples, judge
-from edgewright.compile.quality.verdict.judge import Judged, Suspect
+from edgewright.compile.quality.verdict.fresh_samples import Evidence
+from edgewright.compile.quality.verdict.judge import Judged
 from edgewright.compile.quality.verdict.limits import Rule, rule_of
 from edgewright.compile.quality.verdict.refusal import Unlike, dissimilar, refuse
 from edgewright.compile.quality.verdict.steps import steps
@@ -37,14 +38,16 @@ if TYPE_CHECKING:
 
 
 class Subject(NamedTuple):
-    """What is checked.
+    """The artifact to check.
 
     Attributes:
         specs: the source's inputs and outputs.
-        samples: what it was calibrated on.
-        folder: the artifact's. goldens: their file. kernels: where `kernels.let_in` wrote.
-        compare: what of the answers counts.
-        floats: the narrowest that the source computes in.
+        samples: the samples that it was calibrated on.
+        folder: the artifact's folder.
+        goldens: the file of its goldens.
+        kernels: the folder that `kernel_spread.let_in` wrote to.
+        compare: which parts of the outputs count.
+        floats: the narrowest float format that the source computes in.
     """
 
     target: Target
@@ -60,17 +63,17 @@ class Subject(NamedTuple):
 
     @property
     def rounded(self) -> bool:
-        """Whether its tensors may have steps."""
+        """Whether its tensors may be quantised to steps."""
         row = PRECISIONS[self.manifest.precision]
         return row.calibrated or row.as_is
 
     @property
     def answers(self) -> Path:
-        """Where the artifact's answers are kept for the user's own function."""
+        """The file that holds the artifact's outputs for the user's comparison function."""
         return self.goldens.with_name(user_comparison.FILE)
 
     def answering(self) -> dict[str, Any]:
-        """What the target's worker has to know to run it."""
+        """What the target's worker needs to run the artifact."""
         return {
             "runner": targets.module_name(self.target.runs_on_host),
             "folder": self.folder,
@@ -97,11 +100,11 @@ class Subject(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What came out.
+    """The result of a check.
 
     Attributes:
         notes: for the manifest.
-        low: what to raise unless an evaluation set shows that the artifact is accurate enough.
+        low: the error to raise unless an evaluation set shows that the artifact is accurate enough.
     """
 
     parity: Parity
@@ -114,10 +117,10 @@ def judged(
     runner: str, folder: Path, manifest: dict[str, Any], file: Path, rule: Rule, other_kernels: Path, module: str | None,
     answers: Path | None,
 ) -> list[Judged]:  # fmt: skip
-    """Runs the artifact on all goldens and judges its answers. In the target's worker.
+    """Runs the artifact on all goldens and judges its outputs. Runs in the target's worker.
 
     Args:
-        answers: file to keep them in.
+        answers: file to save the outputs to.
 
     Raises:
         ConversionError: the runtime has no way to run it, or its outputs have other shapes.
@@ -131,16 +134,20 @@ def judged(
     if answers is not None:
         goldens.save(answers, (), outputs)
     places = steps(module, folder / manifest["entry"], specs)
-    return judge.judge(
+    found = judge.judge(
         references, outputs, specs, places, goldens.counted(file, references), rule, kernel_spread.load(other_kernels, len(specs))
     )  # fmt: skip
+    if not (rule.data and any(one.doubtful for one in found)):
+        source.close_artifact()
+    return found
 
 
 def check(workers: Workers, subject: Subject, found: list[Judged]) -> Checked:
-    """Settles what `judged` found.
+    """Decides on what `judged` found.
 
     Raises:
-        Unlike: slices are lost, or values are not finite or not equal; Coarse: too few levels are left.
+        Unlike: slices are lost, or values are not finite or not equal.
+        Coarse: too few levels are left.
     """
     count = subject.manifest.goldens.count
     parity = judge.parity(found, count)
@@ -148,18 +155,21 @@ def check(workers: Workers, subject: Subject, found: list[Judged]) -> Checked:
         rows = zip(found, subject.manifest.outputs, strict=True)
         found = [user_comparison.instead_of_limits(one, spec, count) for one, spec in rows]
     notes = _levels(workers, subject, parity, tuple(one.verdict for one in found))
-    if any(one.suspects for one in found):
+    if subject.manifest.goldens.origin != "random" and any(one.doubtful for one in found):
         sure = _asked_again(workers, subject, found)
-        found = [one._replace(suspects=sure.get(output, ())) for output, one in enumerate(found)]
+        found = [
+            judge.settled(one, *sure[output]) if output in sure else one for output, one in enumerate(found)
+        ]
     low = refuse(found, subject.manifest, parity)
     return Checked(parity, tuple(one.verdict for one in found), tuple(notes), low)
 
 
 def compared(own: Similarity, subject: Subject, checked: Checked) -> Compared:
-    """What the user's own function says of the answers that `judged` kept. In the host's process.
+    """Applies the user's comparison function to the outputs that `judged` saved. Runs in the host's process.
 
     Raises:
-        Unlike: less of them is the same than has to be. DataError: the function fails.
+        Unlike: the share that matches is too small.
+        DataError: the function fails.
     """
     specs = subject.manifest.outputs
     _, answers = goldens.load(subject.answers, 0, len(specs))
@@ -172,12 +182,12 @@ def compared(own: Similarity, subject: Subject, checked: Checked) -> Compared:
 def _levels(
     workers: Workers, subject: Subject, parity: Parity, verdict: tuple[OutputVerdict, ...]
 ) -> list[str]:
-    """Notes for a source that was rounded before it came here; where it is rounded here, Coarse is raised."""
+    """Notes on a source that was already rounded; raises Coarse if the artifact was rounded here."""
     if not subject.rounded or not subject.target.steps:
         return []
     try:
         found = levels.suspected(workers, subject.target, subject.folder, subject.manifest, subject.goldens)
-    except ConversionError as error:  # its answers are compared all the same
+    except ConversionError as error:  # the outputs are compared all the same
         return [f"levels of the outputs were not checked: {error.message}"]
     parts = levels.coarse(
         workers, subject.source, subject.samples, subject.manifest.outputs, subject.compare.mask, found
@@ -189,18 +199,18 @@ def _levels(
     return [levels.describe(parts, names)] if parts else []
 
 
-def _asked_again(workers: Workers, subject: Subject, found: list[Judged]) -> dict[int, tuple[Suspect, ...]]:
-    """Suspects that fresh samples say are lost, by output."""
-    suspected = {output: one for output, one in enumerate(found) if one.suspects}
+def _asked_again(workers: Workers, subject: Subject, found: list[Judged]) -> dict[int, Evidence]:
+    """What fresh samples say of the doubtful ones, by output."""
+    suspected = {output: one for output, one in enumerate(found) if one.doubtful}
     file = subject.goldens.with_name("fresh.npz")
     places = workers.call(
-        FORMATS[subject.source.format].framework, __name__, "fresh_references", source=subject.source, samples=subject.samples,
+        FORMATS[subject.source.format].worker, __name__, "fresh_references", source=subject.source, samples=subject.samples,
         goldens_file=subject.goldens, outputs=subject.manifest.outputs, wanted=tuple(suspected),
         mask=subject.compare.mask, file=file,
     )  # fmt: skip
-    sure: dict[int, tuple[Suspect, ...]] = workers.call(
-        subject.target.framework, __name__, "fresh_lost", **subject.answering(), samples=subject.samples, places=places,
-        file=file, suspected=suspected, goldens_file=subject.goldens,
+    sure: dict[int, Evidence] = workers.call(
+        subject.target.framework, __name__, "fresh_evidence", **subject.answering(), samples=subject.samples, places=places,
+        file=file, suspected=suspected, goldens_file=subject.goldens, rule=subject.judging()["rule"],
     )  # fmt: skip
     file.unlink(missing_ok=True)
     return sure
@@ -210,12 +220,13 @@ def fresh_references(
     source: SourceRef, samples: SampleSet, goldens_file: Path, outputs: tuple[TensorSpec, ...], wanted: tuple[int, ...],
     mask: str | None, file: Path,
 ) -> list[int]:  # fmt: skip
-    """Writes the source's answers to samples that are not goldens, NaN where they do not count. Returns their places.
+    """Writes the source's outputs for samples that are not goldens, NaN where they do not count. Returns the samples' indexes.
 
-    In the source's worker.
+    Runs in the source's worker.
 
     Args:
-        wanted: outputs whose answers are kept. mask: as `counting` takes it.
+        wanted: indexes of the outputs to write.
+        mask: as for `counting`.
     """
     model = opened(source)
     inputs, _ = goldens.load(goldens_file, len(model.inputs), 0)
@@ -231,11 +242,11 @@ def fresh_references(
     return places
 
 
-def fresh_lost(
+def fresh_evidence(
     runner: str, folder: Path, manifest: dict[str, Any], samples: SampleSet, places: list[int], file: Path,
-    suspected: Mapping[int, Judged], goldens_file: Path,
-) -> dict[int, tuple[Suspect, ...]]:  # fmt: skip
-    """Which suspects are lost on those samples too. In the target's worker. Fewer than `fresh.LEAST` decide with the goldens."""
+    suspected: Mapping[int, Judged], goldens_file: Path, rule: Rule,
+) -> dict[int, Evidence]:  # fmt: skip
+    """What those samples say of what is doubtful. If there are fewer than `fresh.LEAST`, the goldens decide as well. Runs in the worker."""
     import numpy as np
 
     specs = msgspec.convert(manifest["outputs"], tuple[TensorSpec, ...])
@@ -262,11 +273,14 @@ def fresh_lost(
             }
             yield real, {output: judge.real_values(answer[output], specs[output]) for output in suspected}
 
-    return fresh_samples.lost(suspected, pairs())
+    try:
+        return fresh_samples.evidence(suspected, rule, pairs())
+    finally:
+        source.close_artifact()
 
 
 def _kept(reference: Array, spec: TensorSpec, counts: Array) -> Array:
-    """Real values of references, NaN where they do not count."""
+    """Real values of references, with NaN where they do not count."""
     import numpy as np
 
     kind = reference.dtype if reference.dtype.kind == "f" else np.dtype(np.float32)

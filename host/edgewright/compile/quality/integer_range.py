@@ -1,4 +1,4 @@
-"""Finds integers beyond a target's width: OpenVINO computes 64-bit integers in 32 bits without an error."""
+"""Detects integers beyond a target's width: OpenVINO computes 64-bit integers in 32 bits without an error."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _WIDE = ("int64", "uint64", "uint32")
 def check(
     target: Target, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], found: Sequence[Range], file: Path
 ) -> None:  # fmt: skip
-    """Refuses data and answers that the target cannot hold.
+    """Refuses data and outputs that the target cannot represent.
 
     Args:
-        found: the range of each input in the data; empty where there are none.
+        found: the range of each input in the data; empty if there are no data.
         file: the goldens.
 
     Raises:
-        ConversionError: an input or an output is beyond that.
+        ConversionError: an input or an output exceeds the target's integers.
     """
     if target.integer_bits >= 64:
         return

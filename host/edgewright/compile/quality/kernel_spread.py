@@ -1,7 +1,7 @@
 """Measures how far the kernels of a quantised source's own runtime disagree.
 
-Reference, optimised and delegated kernels of one runtime round differently, and each is right. What lies between them is let into
-the verdict: a file that goes through as it is must not be refused for its own runtime's rounding.
+A runtime's reference, optimised and delegated kernels round differently, and each of them is correct. The verdict allows for
+these differences: a file that is passed through unchanged must not be refused for its own runtime's rounding.
 """
 
 from __future__ import annotations
@@ -27,23 +27,24 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 FILE = "kernels.npz"
-_NOTED_DB = 30.0  # of what kernels differ by; less is no news
+_NOTED_DB = 30.0  # signal-to-noise ratio between kernels; higher ones are not worth a note
 SECONDS = 10.0  # for all kernels together
 
 
 def let_in(
     workers: Workers, source: SourceRef, file: Path, specs: tuple[int, tuple[TensorSpec, ...]], scratch: Path
 ) -> tuple[list[str], list[str]]:
-    """Measures on the goldens what the kernels disagree about, and writes it to `scratch` / `FILE`.
+    """Measures on the goldens how far the kernels disagree, and writes it to `scratch` / `FILE`.
 
-    Classes about which they disagree do not count any more: the goldens say so.
+    Classes on which they disagree no longer count: the goldens are updated.
 
     Args:
-        file: the goldens. specs: how many inputs there are, and the artifact's outputs.
+        file: the goldens.
+        specs: the number of inputs, and the artifact's outputs.
         scratch: a folder for files.
 
     Returns:
-        (notes for the manifest, what may give other bytes the next time).
+        (notes for the manifest, causes for which the next run may give other bytes).
     """
     import numpy as np
 
@@ -74,7 +75,7 @@ def let_in(
     arrays = {f"noise_{at}": one.noise for at, one in enumerate(found)}
     np.savez(scratch / FILE, **arrays, error=np.array([one.error for one in found]))  # type: ignore[arg-type]
     reached, count = len(distances[0]), len(references[0])
-    if reached == count:  # which kernels had the time may still differ
+    if reached == count:  # even so, another run may reach another set of kernels
         return notes, ["time limit"] if late else []
     return [*notes, f"kernels of the source's runtime were compared on {reached} of {count} goldens"], [
         "time limit"
@@ -89,7 +90,7 @@ def _decibel(reference: Array, noise: Array | float) -> float:
 
 
 def load(folder: Path, outputs: int) -> list[Disagreement]:
-    """What `let_in` wrote there; none where it wrote nothing."""
+    """What `let_in` wrote to the folder; no disagreement if it wrote nothing."""
     import numpy as np
 
     if not (folder / FILE).is_file():
@@ -103,10 +104,10 @@ def _measured(
 ) -> tuple[list[Array], bool]:
     """(greatest |other - ref| of each output, (goldens, *shape), in the source's own numbers; whether the time ran out).
 
-    Runs the goldens on every kernel that the source's runtime has here, for `SECONDS` at most. A kernel that crashes is
-    left out: LiteRT's reference kernels abort at some shapes.
+    Runs the goldens on every kernel of the source's runtime on this machine, for `SECONDS` at most. A kernel that crashes is
+    skipped: LiteRT's reference kernels abort for some shapes.
     """
-    framework, until = FORMATS[source.format].framework, time.monotonic() + SECONDS
+    framework, until = FORMATS[source.format].worker, time.monotonic() + SECONDS
     found = []
     for name in workers.call(framework, __name__, "names", source=source):
         place = scratch / f"kernels-{name}.npz"
@@ -122,7 +123,7 @@ def _measured(
 
 
 def names(source: SourceRef) -> tuple[str, ...]:
-    """Kernels beside those that the source runs on. Runs in the source's worker."""
+    """The kernels other than the one that the source runs on. Runs in the source's worker."""
     found: tuple[str, ...] = getattr(opened(source), "kernels", ())
     return found
 
@@ -132,7 +133,7 @@ def distances(
 ) -> None:
     """Writes |other - ref| of each output, (goldens, *shape). Runs in the source's worker.
 
-    Of those goldens that are reached in time; nothing is written if none is.
+    Covers the goldens that are reached in time; writes nothing if there are none.
     """
     import numpy as np
 
@@ -150,7 +151,7 @@ def distances(
 
 
 def _pooled(places: Sequence[Path], outputs: int) -> list[Array]:
-    """The greatest of all kernels that had time for all goldens; where none had, those of the one that got farthest."""
+    """The maximum over all kernels that finished every golden; if none did, the distances of the one that got farthest."""
     import numpy as np
 
     found: list[list[Array]] = []

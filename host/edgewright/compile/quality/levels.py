@@ -1,7 +1,7 @@
-"""Levels: how many different values rounding leaves to each part of an output.
+"""Levels: how many different values quantisation leaves to each part of an output.
 
-A part is a tensor that the output is put together from (`tails`). Its range is that of the source's answers where it ends up, so no
-tensor of one graph has to be found in the other.
+A part is a tensor that the output is composed of (`tails`). Its range is that of the source's outputs at the same positions, so that
+no tensor of one graph has to be matched with the other graph.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 LEAST = 16
-_NAMED = 3  # parts in an error
-_ROUNDINGS = 8  # of the source's own floats: what changes by less does not change
+_MAX_NAMED = 3  # parts named in an error
+_ROUNDINGS = 8  # rounding steps of the source's own floats: smaller changes do not count
 
 
 class Coarse(Unlike):
@@ -44,13 +44,13 @@ class Coarse(Unlike):
 
 
 class Part(NamedTuple):
-    """A part of an output whose levels seem too few.
+    """A part of an output that seems to have too few levels.
 
     Attributes:
-        output: its index.
-        places: where in the output it is, true or false.
-        apart: references of the output beyond this stand apart; None where none does.
-        noise: how far rounding alone may move the source's answers in it.
+        output: index of the output.
+        places: its positions in the output, as a boolean array.
+        apart: references beyond this value are sentinels, which stand apart; None if there are none.
+        noise: how far rounding alone may move the source's values in it.
     """
 
     output: int
@@ -61,23 +61,23 @@ class Part(NamedTuple):
 
     @property
     def span(self) -> float:
-        """The range of its values; 0 where they are one value but for rounding."""
+        """The range of its values; 0 if it is a single value apart from rounding."""
         width = self.operand.high - self.operand.low
         return width if width > self.noise else 0.0
 
     @property
     def few(self) -> bool:
-        """Whether it changes, and has too few levels for it."""
+        """Whether it varies, but with too few levels."""
         return 0 < self.span < LEAST * self.operand.step
 
 
 def suspected(
     workers: Workers, target: Target, folder: Path, manifest: Manifest, goldens_file: Path
 ) -> list[Part]:
-    """The parts of the outputs that have too few levels on the goldens.
+    """The parts of the outputs with too few levels on the goldens.
 
     Raises:
-        ConversionError: the artifact's file is in a form that is not known here.
+        ConversionError: the artifact's file has an unknown structure.
     """
     return list(
         workers.call(
@@ -91,15 +91,15 @@ def coarse(
     workers: Workers, source: SourceRef, samples: SampleSet, outputs: tuple[TensorSpec, ...], mask: str | None,
     parts: Sequence[Part],
 ) -> list[Part]:  # fmt: skip
-    """Those of the suspected parts that have too few levels on all calibration samples.
+    """The suspected parts that have too few levels on all calibration samples.
 
-    Goldens are among them: what has enough levels there needs no more runs of the source.
+    The goldens are among these samples, so a part with enough levels there needs no more runs of the source.
     """
     if not parts:
         return []
     return list(
         workers.call(
-            FORMATS[source.format].framework, __name__, "on_samples", source=source, samples=samples, outputs=outputs, mask=mask,
+            FORMATS[source.format].worker, __name__, "on_samples", source=source, samples=samples, outputs=outputs, mask=mask,
             parts=parts,
         )
     )  # fmt: skip
@@ -128,7 +128,7 @@ def on_goldens(
 def on_samples(
     source: SourceRef, samples: SampleSet, outputs: tuple[TensorSpec, ...], mask: str | None, parts: Sequence[Part]
 ) -> list[Part]:  # fmt: skip
-    """Those of the parts that have too few levels for all calibration samples. Runs in the source's worker."""
+    """The given parts that have too few levels on all calibration samples. Runs in the source's worker."""
     model, wide = opened(source), list(parts)
     for sample in samples.stream():
         answers = [answer[None] for answer in model.run(sample)]
@@ -141,13 +141,13 @@ def on_samples(
 
 
 def describe(parts: Sequence[Part], outputs: Sequence[str]) -> str:
-    """What is wrong, in one line.
+    """The fault in one line.
 
     Args:
         outputs: names of the source's outputs.
     """
-    named = [_named(part, outputs[part.output]) for part in parts[:_NAMED]]
-    more = f" and {len(parts) - _NAMED} more parts" if len(parts) > _NAMED else ""
+    named = [_named(part, outputs[part.output]) for part in parts[:_MAX_NAMED]]
+    more = f" and {len(parts) - _MAX_NAMED} more parts" if len(parts) > _MAX_NAMED else ""
     return f"fewer than {LEAST} levels are left for {'; '.join(named)}{more}"
 
 
@@ -157,7 +157,7 @@ def refused(
     """The error for parts with too few levels.
 
     Args:
-        integers: the artifact's outputs are such, as the user asked for.
+        integers: the user asked for integer outputs.
     """
     return Coarse(
         describe(parts, outputs),
@@ -182,10 +182,10 @@ def _values(answers: Array, spec: TensorSpec) -> Array:
 
 
 def _widened(part: Part, answers: Array, counts: Array) -> Part:
-    """The part with the range of what stands in its places, too; without what does not count or stands apart.
+    """The part with its range widened by the values at its positions, except values that do not count or stand apart.
 
     Args:
-        answers, counts: of the output's shape behind an axis of samples.
+        answers, counts: shape (samples, *output.shape).
     """
     import numpy as np
 
@@ -201,7 +201,7 @@ def _widened(part: Part, answers: Array, counts: Array) -> Part:
 
 
 def _where(places: Array) -> str:
-    """Its indexes of the one axis that it does not fill, where they are neighbours; else nothing."""
+    """The part's indexes on the only axis that it covers partly, if they are contiguous; else empty."""
     import numpy as np
 
     for axis, length in enumerate(places.shape):

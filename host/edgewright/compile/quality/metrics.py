@@ -1,6 +1,6 @@
-"""Metrics from outputs and labels: one implementation for source, host and board.
+"""Metrics of outputs and labels: one implementation for source, host and board.
 
-What a metric's function is given and gives, the user's own too, is in `nouns.metric.Metric`.
+`nouns.metric.Metric` documents the arguments and results of metric functions, including the user's own.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 
 class Scorer:
-    """A metric of one output, or of all. `load` makes one.
+    """A metric of one output or of all outputs. Made by `load`.
 
     Attributes:
-        sha256: of the file of the user's own function; empty for the others.
-        output: index of the output that it scores; None: the first, or all where `metric.keep` is `all`.
+        sha256: of the file of a user function; empty for other metrics.
+        output: index of the output that it scores; None for the first, or for all if `metric.keep` is `all`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Scorer:
         self.output = output
 
     def of_output(self, index: int) -> Scorer:
-        """The same metric of one output, whatever others there are."""
+        """The same metric for one output, whatever other outputs there are."""
         keep = "first" if self.metric.keep == "all" else self.metric.keep
         metric = msgspec.structs.replace(self.metric, keep=keep)
         return Scorer(metric, self.sha256, index)
@@ -58,10 +58,10 @@ class Scorer:
         """The labels in the form that the metric takes, checked against the model's outputs.
 
         Args:
-            names: as of an `EvaluationSet`.
+            names: as in `EvaluationSet`.
 
         Raises:
-            DataError: they do not fit: other kind, another width, a class that the model does not have.
+            DataError: the labels do not fit: another kind, another width, or a class that the model does not have.
         """
         output = outputs[0]
         if names and self.metric.classes and names != max(classes(output), 2):
@@ -71,7 +71,7 @@ class Scorer:
             )
         if self.metric.fit is None:
             return labels
-        if output.shape and output.shape[0] != 1:  # there is one label an inference
+        if output.shape and output.shape[0] != 1:  # one label per inference
             raise DataError(
                 f"{self.metric.name} wants one sample an inference, output {cut(output.name)} has {output.shape[0]}",
                 hint="export it with an open batch, or a batch of 1",
@@ -80,10 +80,10 @@ class Scorer:
         return fitted
 
     def score(self, answers: Answers, labels: Array) -> Array | float:
-        """The scores of shape (n,), or one value where samples have no separate scores; NaN where it is not defined.
+        """The scores, of shape (n,), or one value if samples have no separate scores; NaN where undefined.
 
         Raises:
-            DataError: an answer is not finite (a `top5` answer that is not counts as wrong), or does not fit.
+            DataError: an answer is not finite (in `top5` answers that counts as wrong instead), or does not fit.
         """
         answers.refuse_infinite(self.output or 0)
         if len(answers) != len(labels):
@@ -91,7 +91,7 @@ class Scorer:
         return self.raw(answers, labels)
 
     def raw(self, answers: Answers, labels: Array) -> Array | float:
-        """As `score`, without looking at every answer first."""
+        """As `score`, without checking the answers first."""
         import numpy as np
 
         given = answers.arrays[0] if len(answers.arrays) == 1 else answers.arrays
@@ -104,7 +104,7 @@ class Scorer:
         """The metric over all samples.
 
         Raises:
-            DataError: as `score`, or it is not defined for these labels.
+            DataError: as `score`, or the metric is undefined for these labels.
         """
         found = self.score(answers, labels)
         value = found if isinstance(found, float) else float(found.mean())
@@ -119,13 +119,13 @@ class Scorer:
 
 
 def load(name: str) -> Scorer:
-    """The metric of that name, or of `module.py:function`.
+    """The metric with that name, or the function of `module.py:function`.
 
-    The user's own function takes the outputs and the labels, and says by an attribute `higher_is_better = False` of
-    its own that it is an error.
+    A user function takes the outputs and the labels. It sets the attribute `higher_is_better = False` if lower values
+    are better.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such metric.
     """
     check_name(name)
     if not is_own(name):
@@ -134,7 +134,7 @@ def load(name: str) -> Scorer:
     function = user_function.load(name)
     higher = bool(getattr(function, "higher_is_better", True))
     title = (function.__doc__ or "the user's own").strip().splitlines()[0]
-    short = Path(name).name  # a manifest must not depend on where the file lies
+    short = Path(name).name  # the manifest must not depend on where the file is
     metric = Metric(
         name=short, title=title, score=partial(_called, function, short), keep="all", higher_is_better=higher,
         share=False, own=True,
@@ -144,7 +144,7 @@ def load(name: str) -> Scorer:
 
 
 def _guarded(metric: Metric) -> Metric:
-    """A plug-in's metric whose functions fail with one line that names it, and whose result is checked."""
+    """A plug-in's metric, wrapped so that its failures become one-line errors that name it, and its results are checked."""
     name = metric.name
     fit = None if metric.fit is None else partial(_fitted, name, metric.fit)
     return msgspec.structs.replace(shown_safely(metric), score=partial(_scored, name, metric.score), fit=fit)
@@ -174,7 +174,7 @@ def _run(name: str, what: str, function: Callable[[Any, Any], Any], *arguments: 
 
 
 def check_name(name: str) -> None:
-    """Raises UsageError when there is no such metric; runs nothing of the user's."""
+    """Raises UsageError if there is no such metric; does not run user code."""
     import difflib
 
     if name in METRICS:
@@ -189,7 +189,7 @@ def check_name(name: str) -> None:
 
 
 def own(name: str) -> Path | None:
-    """The file of the user's own metric, None for the others."""
+    """The file of a user's metric; None for other metrics."""
     found = user_function.named(name)
     return None if found is None else found[0]
 
@@ -204,18 +204,7 @@ def _called(function: Callable[[Any, Any], Any], name: str, outputs: Any, labels
 
 
 def _own_result(found: Any, count: int, name: str) -> Any:
-    import numpy as np
-
-    hint = f"return a number, or an array of shape ({count},): a score a sample"
-    try:
-        result = np.asarray(found)
-    except Exception as error:  # lists of different lengths, a tensor of some framework
-        raise DataError(
-            f"metric {name} returned no numbers: {user_function.said(error)}", hint=hint
-        ) from error
-    if result.dtype.kind not in "fiub" or result.shape not in ((), (count,)):
-        raise DataError(f"metric {name} returned {user_function.kind_of(found, result)}", hint=hint)
-    result = result.astype(np.float64)
+    result = user_function.numbers(f"metric {name}", found, count, each="a score per sample")
     return result if result.shape else float(result)
 
 

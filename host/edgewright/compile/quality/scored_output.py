@@ -1,4 +1,4 @@
-"""Chooses the output that an evaluation set scores: the named one, else the only one that the labels fit."""
+"""Chooses the output that an evaluation set scores: the named one, or else the only one that fits the labels."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Scored(NamedTuple):
-    """A scorer that looks at one output, or at all where the user's own metric takes all; the labels in the form that it takes.
+    """A scorer for one output (or for all, if a user's metric takes all), with the labels in the form that it takes.
 
     Attributes:
-        note: what to tell the user of a choice that is not theirs; empty where there was none.
+        note: tells the user which output was chosen for them; empty if they chose it.
     """
 
     scorer: Scorer
@@ -34,11 +34,12 @@ def choose(
     """The output to score.
 
     Args:
-        labels: as the set has them. names: as of an `EvaluationSet`.
-        score: name or index of an output, None where the user named none.
+        labels: the set's labels.
+        names: as in `EvaluationSet`.
+        score: name or index of an output; None if the user named none.
 
     Raises:
-        UsageError: no output has that name, or several could be meant.
+        UsageError: no output has that name, or the choice is ambiguous.
         DataError: the labels do not fit.
     """
     if score is not None:
@@ -74,10 +75,10 @@ def choose(
 def as_before(
     scorer: Scorer, labels: Array, outputs: Sequence[TensorSpec], known: Accuracy, *, names: int = 0
 ) -> Scored:
-    """The output that an artifact was scored by when it was made.
+    """The output by which an artifact was scored when it was made.
 
     Raises:
-        DataError: the labels do not fit it.
+        DataError: the labels do not fit that output.
     """
     if known.output is None:
         return Scored(scorer, scorer.labels(labels, outputs, names=names))
@@ -85,7 +86,7 @@ def as_before(
 
 
 def at(scorer: Scorer, labels: Array, outputs: Sequence[TensorSpec], index: int, *, names: int = 0) -> Scored:
-    """The output of an index. Raises DataError where there is none, or the labels do not fit it."""
+    """The output with that index. Raises DataError if there is none, or if the labels do not fit it."""
     if index >= len(outputs):
         raise DataError(f"there is no output {index} to score, the model has {len(outputs)}")
     own = scorer.metric.own
@@ -94,10 +95,10 @@ def at(scorer: Scorer, labels: Array, outputs: Sequence[TensorSpec], index: int,
 
 
 def named(score: str, outputs: Sequence[TensorSpec]) -> int:
-    """The index of an output by its name, or by its number.
+    """The index of an output, given by name or by number.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such output.
     """
     names = [spec.name for spec in outputs]
     if score in names:

@@ -1,9 +1,9 @@
 """Compares two models on the same samples: the drop, and its confidence interval.
 
-For scores of 0 and 1: McNemar's exact test (the smaller of the two binomial tails, doubled), and Bonett and Price's
-interval of the difference ("Adjusted Wald confidence interval for a difference of binomial proportions based on paired
+Scores of 0 and 1 use McNemar's exact test (the smaller of the two binomial tails, doubled) and Bonett and Price's
+interval for the difference ("Adjusted Wald confidence interval for a difference of binomial proportions based on paired
 data", 2012), one of the three that Fagerland, Lydersen and Laake recommend ("Recommended tests and confidence intervals
-for paired binomial proportions", 2014). For everything else: a paired bootstrap, seeded, percentile interval.
+for paired binomial proportions", 2014). All others use a seeded, paired bootstrap with a percentile interval.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-Z = 1.959963984540054  # of a two-sided 95 % interval
+Z = 1.959963984540054  # for a two-sided 95 % interval
 RESAMPLES = 1000
-LEAST_RESAMPLES = 200  # for the user's own function, which may be slow, and for large answers
-WORK = 20_000_000  # figures that are looked at again for one interval, before the least is taken
-SEED = 20260101  # the interval of the same answers is the same interval
-LEAST = 10  # samples below which a bootstrap interval says nothing
-CHUNK = 4_000_000  # indexes drawn at once
+LEAST_RESAMPLES = 200  # for user functions, which may be slow, and for large answers
+WORK = 20_000_000  # scores to resample for one interval; beyond that, only the least number of resamples is drawn
+SEED = 20260101  # the same answers always give the same interval
+LEAST = 10  # samples below which a bootstrap interval is meaningless
+CHUNK = 4_000_000  # indexes drawn at a time
 
 
 def compare(scorer: Scorer, reference: Answers, candidate: Answers, labels: Array) -> Comparison:
-    """The candidate against the reference.
+    """Compares the candidate with the reference.
 
     Raises:
         DataError: as `Scorer.value`.
@@ -63,7 +63,7 @@ def compare(scorer: Scorer, reference: Answers, candidate: Answers, labels: Arra
                     scorer.raw(reference.taken(row), labels[row]),
                     scorer.raw(candidate.taken(row), labels[row]),
                 )
-            except DataError:  # the user's own may not bear every draw
+            except DataError:  # a user function may fail on some draws
                 pair = math.nan, math.nan
             left.append(pair[0])
             right.append(pair[1])
@@ -75,14 +75,15 @@ def compare(scorer: Scorer, reference: Answers, candidate: Answers, labels: Arra
 
 
 def mcnemar(lost: int, won: int, count: int) -> tuple[float, float, float]:
-    """(low, high, p) of the share of samples that are lost on balance.
+    """(low, high, p) for the net share of samples that the candidate loses.
 
     Args:
-        lost, won: samples that only the reference, and only the candidate, has right.
-        count: all samples.
+        lost: number of samples that only the reference gets right.
+        won: number of samples that only the candidate gets right.
+        count: number of all samples.
     """
     odd = lost + won
-    # binomial tail in logarithms: 2 ** odd overflows a double
+    # binomial tail in logarithms: `2 ** odd` overflows a double
     tail = math.fsum(
         math.exp(math.lgamma(odd + 1) - math.lgamma(k + 1) - math.lgamma(odd - k + 1) - odd * math.log(2))
         for k in range(min(lost, won) + 1)
@@ -98,10 +99,10 @@ def _bootstrapped(
     values: Callable[[Array], tuple[Array, Array]],
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """The comparison with an interval of the drop, over samples drawn with replacement.
+    """The comparison with an interval for the drop, over samples drawn with replacement.
 
     Args:
-        values: (reference's, candidate's) metric of each row of indexes, shape (rows, n) -> 2 of (rows,).
+        values: computes both metrics for rows of indexes: shape (rows, n) -> (reference's, candidate's), each of shape (rows,).
     """
     import numpy as np
 
@@ -115,7 +116,7 @@ def _bootstrapped(
         drops += [metric.drop(float(a), float(b)) for a, b in zip(before, now, strict=True)]
         left -= rows
     sample = np.asarray(drops)
-    sample = sample[~np.isnan(sample)]  # a draw without one of the classes
+    sample = sample[~np.isnan(sample)]  # draws that miss one of the classes
     if len(sample) < resamples / 2 or not np.isfinite(sample).all():
         return found
     low, high = np.percentile(sample, [2.5, 97.5])

@@ -1,8 +1,8 @@
-"""The user's own comparison of two lists of outputs: `[compare] function` of the project file.
+"""A user function that compares two lists of outputs: `[compare] function` in the project file.
 
-It is a function `(references, answers) -> float` or `-> array of shape (goldens,)`, a share a golden whose mean is the value:
-1 where they are the same, 0 where they have nothing in common. Both arguments are lists, one float64 array of shape
-(goldens, *output.shape) an output, in real values; NaN in both where a value does not count.
+Its signature is `(references, answers) -> float` or `-> array of shape (goldens,)`; the latter holds a share per golden, and their
+mean is the value. 1 means equal, 0 means nothing in common. Both arguments are lists with one float64 array of shape
+(goldens, *output.shape) per output, in real values; a value that does not count is NaN in both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import msgspec
 from edgewright.compile.data import goldens
 from edgewright.compile.data.answers import MAX_BYTES
 from edgewright.compile.quality.verdict.decibels import LARGEST, plain
-from edgewright.compile.quality.verdict.judge import Judged, real_values
 from edgewright.compile.workers import user_function
 from edgewright.errors import DataError, UsageError
 from edgewright.files import sha256_file
@@ -28,18 +27,21 @@ from edgewright.nouns.verdict import Compared, Limits
 if TYPE_CHECKING:
     import numpy as np
 
+    from edgewright.compile.quality.verdict.judge import Judged
+
     Array = np.ndarray[Any, Any]
 
-FILE = "answers.npz"  # an artifact's answers to the goldens, beside them while it is made
-_ROUNDING = 1e-9  # what sums of shares may be off
+FILE = "answers.npz"  # an artifact's outputs for the goldens, stored next to them during conversion
+_ROUNDING = 1e-9  # rounding error of sums of shares
 
 
 class Similarity(NamedTuple):
-    """A function that compares answers. `load` makes one.
+    """A function that compares outputs. Made by `load`.
 
     Attributes:
-        name: as `file.py:function`, whatever folder the file is in. sha256: of the file.
-        least: what the share has to be.
+        name: `file.py:function`, without the file's folder.
+        sha256: of the file.
+        least: the share that is required.
     """
 
     name: str
@@ -48,13 +50,13 @@ class Similarity(NamedTuple):
     function: Callable[[Any, Any], Any]
 
     def share(self, references: Sequence[Array], answers: Sequence[Array]) -> float:
-        """How much of the answers is the same, 0 to 1.
+        """How similar the outputs are, 0 to 1.
 
         Args:
-            references, answers: as `values` gives them.
+            references, answers: as `values` returns them.
 
         Raises:
-            DataError: the function fails, or returns no share.
+            DataError: the function fails, or does not return a share.
         """
         with user_function.TURN:
             found = user_function.call(
@@ -68,15 +70,15 @@ class Similarity(NamedTuple):
         return share >= self.least - _ROUNDING
 
     def compared(self, share: float) -> Compared:
-        """For a manifest."""
+        """The result in the form of the manifest."""
         return Compared(function=self.name, sha256=self.sha256, least=self.least, share=share)
 
 
 def load(compare: Compare) -> Similarity | None:
-    """The function that `[compare]` names, its module imported; None where it names none.
+    """The function that `[compare]` names, with its module imported; None if it names none.
 
     Raises:
-        UsageError: no such file or function, or the module fails while it is imported.
+        UsageError: no such file or function, or the module fails to import.
     """
     if compare.function is None:
         return None
@@ -87,10 +89,10 @@ def load(compare: Compare) -> Similarity | None:
 
 
 def check_name(compare: Compare) -> Path | None:
-    """The file of the function that `[compare]` names. Runs nothing of the user's.
+    """The file of the function that `[compare]` names. Does not run user code.
 
     Raises:
-        UsageError: it names no function, or no such file.
+        UsageError: it names no function, or the file is missing.
     """
     if compare.function is None:
         return None
@@ -107,7 +109,7 @@ def check_name(compare: Compare) -> Path | None:
 
 
 def check_size(manifest: Manifest) -> None:
-    """Raises DataError where the answers to the goldens are more than a board sends back."""
+    """Raises DataError if the outputs for the goldens are larger than what a board can send back."""
     if answers_bytes(manifest) > MAX_BYTES:
         raise DataError(
             f"answers to {manifest.goldens.count} goldens are more than {MAX_BYTES >> 20} MiB, which [compare] function would fetch",
@@ -116,7 +118,7 @@ def check_size(manifest: Manifest) -> None:
 
 
 def answers_bytes(manifest: Manifest) -> int:
-    """Bytes of the answers to all goldens."""
+    """The size in bytes of the outputs for all goldens."""
     import numpy as np
 
     each = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in manifest.outputs)
@@ -126,12 +128,16 @@ def answers_bytes(manifest: Manifest) -> int:
 def values(
     file: Path, answers: Sequence[Array], specs: Sequence[TensorSpec]
 ) -> tuple[list[Array], list[Array]]:
-    """(references, answers) as the function takes them.
+    """(references, answers) in the form that the function takes.
 
     Args:
-        file: the goldens. answers: one array an output, as the runtime gave them, or in real values already. specs: the artifact's outputs.
+        file: the goldens.
+        answers: one array per output, either as the runtime returned them or already in real values.
+        specs: the artifact's outputs.
     """
     import numpy as np
+
+    from edgewright.compile.quality.verdict.judge import real_values
 
     _, references = goldens.load(file, 0, len(specs))
     counts = goldens.counted(file, references)
@@ -144,10 +150,10 @@ def values(
 
 
 def instead_of_limits(judged: Judged, spec: TensorSpec, count: int) -> Judged:
-    """One output's verdict where the function decides: its figures, and no limit but on values that are not finite or apart.
+    """One output's verdict if the function decides: figures only, with no limits except on non-finite and sentinel values.
 
     Args:
-        count: of the goldens.
+        count: number of goldens.
     """
     verdict = judged.verdict
     if verdict.equal is None:
@@ -155,23 +161,16 @@ def instead_of_limits(judged: Judged, spec: TensorSpec, count: int) -> Judged:
     else:
         limits = Limits(unequal=count * math.prod(spec.shape))
     verdict = msgspec.structs.replace(verdict, worst=None, not_covered=(), limits=limits)
-    return judged._replace(verdict=verdict, low=False, still=False, suspects=())
+    return judged._replace(verdict=verdict, low=False, still=False, suspects=(), choice=None)
 
 
 def _checked(found: Any, count: int, name: str) -> float:
     """The mean of what a function returned."""
     import numpy as np
 
-    hint = f"return a number from 0 to 1, or an array of shape ({count},): a share a golden"
-    try:
-        result = np.asarray(found)
-    except Exception as error:  # lists of different lengths, a tensor of some framework
-        raise DataError(
-            f"[compare] {name} returned no numbers: {user_function.said(error)}", hint=hint
-        ) from error
-    if result.dtype.kind not in "fiub" or result.shape not in ((), (count,)):
-        raise DataError(f"[compare] {name} returned {user_function.kind_of(found, result)}", hint=hint)
-    result = result.astype(np.float64)
+    share = "a share from 0 to 1 per golden"
+    result = user_function.numbers(f"[compare] {name}", found, count, each=share)
+    hint = f"return a number from 0 to 1, or an array of shape ({count},): {share}"
     if not np.isfinite(result).all():
         raise DataError(
             f"[compare] {name} returned a value that is not finite",

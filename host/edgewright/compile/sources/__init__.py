@@ -1,1 +1,1 @@
-"""One module a source format: opens the model in the worker of its framework."""
+"""One module per source format, which opens a model in the worker of its framework."""

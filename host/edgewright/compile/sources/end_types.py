@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgewright.errors import Code, ModelError
 
-# operators whose results are as long as what they find, as the frameworks name them
+# the frameworks' names of operators whose result length depends on the data
 _SUPPRESSING = re.compile(r"(?i)\w*(non_?max_?suppression|nms|detection_?(post_?process|output))\w*")
 _SELECTING = re.compile(r"(?i:non_?zero|compress|unique\w*|masked_select|boolean_?mask)|WHERE")
 
@@ -37,11 +37,11 @@ _INPUT_HINTS = {
 
 
 def no_tensor(role: str, name: str, path: Path | None, kind: str, hint: str = "") -> ModelError:
-    """The error for an end that is not a tensor of numbers.
+    """The error for an input or output that is not a tensor of numbers.
 
     Args:
         role: `input` or `output`.
-        kind: one of the words above, or what else it is.
+        kind: one of the constants above, or another description.
     """
     return ModelError(
         f"{role} {name}{f' of {path.name}' if path else ''} is {kind}: boards work with tensors of numbers alone",
@@ -51,13 +51,13 @@ def no_tensor(role: str, name: str, path: Path | None, kind: str, hint: str = ""
 
 
 def hint_of(role: str, kind: str) -> str:
-    """What to export instead."""
+    """The hint on what to export instead."""
     hints = _INPUT_HINTS if role == "input" else _OUTPUT_HINTS
     return hints.get(kind, "export it as a tensor of floats or whole numbers")
 
 
 def varies(name: str, path: Path, shapes: Iterable[tuple[int, ...]], operators: Iterable[str]) -> ModelError:
-    """The error for an output whose shape depends on what is in the input."""
+    """The error for an output whose shape depends on the input's values."""
     seen = sorted(set(shapes), key=lambda shape: (len(shape), shape))
     return ModelError(
         f"output {name} of {path.name} changes its shape from input to input: {seen[0]} to {seen[-1]}",
@@ -67,7 +67,7 @@ def varies(name: str, path: Path, shapes: Iterable[tuple[int, ...]], operators: 
 
 
 def empty(name: str, path: Path, shape: tuple[int, ...], operators: Iterable[str]) -> ModelError:
-    """The error for an output that holds nothing."""
+    """The error for an output without any values."""
     return ModelError(
         f"output {name} of {path.name} holds no values: its shape is {shape}",
         hint=f"give real inputs: --calibration FILE; if its size varies, {_cure(operators)}",
@@ -76,7 +76,7 @@ def empty(name: str, path: Path, shape: tuple[int, ...], operators: Iterable[str
 
 
 def selecting(operators: Iterable[str]) -> list[str]:
-    """Those of the operators whose results may be of another length for each input, each once; what suppresses first."""
+    """The given operators whose result length may depend on the input, without duplicates; non-maximum suppression comes first."""
     found = sorted(set(operators))
     suppressing = [name for name in found if _SUPPRESSING.fullmatch(name)]
     return suppressing + [name for name in found if _SELECTING.fullmatch(name)]

@@ -1,4 +1,4 @@
-"""A source's first operations on each input, independent of its format."""
+"""A source's first operations on each input, in a form that does not depend on its format."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 SMALL = 1 << 16  # values of a constant that is read; larger ones are weights
-LEAST_MASKED = 100.0  # what a mask is multiplied by where it is taken from 1 or 1 from it: the scores that it hides are to vanish
-_DEEP = 8  # operators that make one constant out of others
-_MOST = 512  # steps behind one input: what comes later is no longer its first layers
+LEAST_MASKED = (
+    100.0  # least factor of an inverted mask (1 - x, or x - 1): the scores that it hides have to vanish
+)
+_MAX_FOLDED = 8  # operators to fold into one constant
+_MAX_STEPS = 512  # steps to follow behind one input: later ones are no longer first layers
 
 
 class Step(NamedTuple):
     """One operator.
 
     Attributes:
-        kind: `same` (the value, its layout kept), `moved` (the value in another layout), `handed` (moved into an
-            inner graph or out of it, so no constant), `lookup` (its value is an index), `condition`
+        kind: `same` (the value in the same layout), `moved` (the value in another layout), `handed` (passed into or out
+            of an inner graph, so not a constant), `lookup` (its value is an index), `condition`
             (its value decides), `select` (the first input decides between the others), `truth` (whether the value is not 0),
             `shape` (the value does not matter), `equal` and `order` (comparisons), `sum`; `mul`, `add`, `sub`, `div`, `max`, `min`, `sqrt`; else
             `other`.
-        size: of a `lookup`, how many indexes there are; 0: not known.
+        size: for a `lookup`, the number of valid indexes; 0 if unknown.
     """
 
     kind: str
@@ -40,7 +42,7 @@ class Graph:
     """Operators and constants.
 
     Args:
-        value: gives a constant's values; None for what is none, or has more than `SMALL` values.
+        value: returns a constant's values; None if it is not a constant, or has more than `SMALL` values.
         inputs: names of the inputs.
     """
 
@@ -51,7 +53,7 @@ class Graph:
         self._readers: Mapping[str, list[Step]] = defaultdict(list)
         self._makers: Mapping[str, list[Step]] = defaultdict(list)
         for step in steps:
-            if step.output:  # else nobody reads it
+            if step.output:  # otherwise nothing reads it
                 self._makers[step.output].append(step)
             for name in dict.fromkeys(step.inputs):
                 self._readers[name].append(step)
@@ -60,8 +62,8 @@ class Graph:
         """The operators that read a tensor."""
         return self._readers.get(name, ())
 
-    def constant(self, name: str, depth: int = _DEEP) -> Array | None:
-        """The values of a tensor that no input decides; None where one does, or they are not known."""
+    def constant(self, name: str, depth: int = _MAX_FOLDED) -> Array | None:
+        """The values of a tensor that does not depend on any input; None if it does, or if they are unknown."""
         import numpy as np
 
         found, makers = self._value(name), self._makers.get(name, ())
@@ -76,7 +78,7 @@ class Graph:
             return np.asarray(_FOLDED[step.kind](*known))
 
     def depends(self, name: str, but: str) -> bool:
-        """Whether an input other than `but` decides the values of a tensor."""
+        """Whether a tensor depends on an input other than `but`."""
         pending, seen = [name], {name}
         while pending:
             at = pending.pop()
@@ -123,21 +125,19 @@ _FOLDED: dict[str, Callable[..., Array]] = {
     "max": _greater,
     "sqrt": _root,
 }
-_OPERANDS = dict.fromkeys(
-    ("same", "moved", "sqrt"), 1
-)  # else 2; of several that are joined, none is the whole
+_OPERANDS = dict.fromkeys(("same", "moved", "sqrt"), 1)  # else 2; a join of several inputs is not folded
 
 
 class Uses:
-    """What becomes of one input.
+    """How one input is used.
 
     Attributes:
-        sizes: of the lookups whose index it is.
-        shifted: (size, what was added before) of those whose index is the input and a constant.
+        sizes: sizes of the lookups that it indexes.
+        shifted: (size, offset) of lookups that it indexes after a constant offset was added.
         chooses: it is a condition.
-        decides: it is calculated with as masks are.
-        limits: the constants that it is compared with, as the least value of an input above.
-        others: it also goes where numbers of any size make sense.
+        decides: it is used in arithmetic that is typical of masks.
+        limits: the constants that it is compared with, as the least integer value above the comparison.
+        others: it is also used where numbers of any size make sense.
     """
 
     def __init__(self, name: str) -> None:
@@ -151,27 +151,27 @@ class Uses:
 
 
 def uses(graph: Graph, name: str) -> Uses:
-    """Follows an input through what moves it."""
+    """Follows an input through operators that only move it."""
     found = Uses(name)
     pending = [(name, 0)]
     seen = {(name, 0)}
     while pending:
         at, shift = pending.pop()
         for step in graph.readers(at):
-            added = _moved(graph, step, at)
+            added = _offset_of_move(graph, step, at)
             if added is None:
                 _note(found, graph, step, at, shift)
                 continue
             behind = (step.output, shift + added)
-            if behind not in seen and len(seen) < _MOST:
+            if behind not in seen and len(seen) < _MAX_STEPS:
                 seen.add(behind)
                 pending.append(behind)
     return found
 
 
-def _moved(graph: Graph, step: Step, name: str) -> int | None:
-    """The whole number by which a value changes that is otherwise the same behind the step; None where it is another."""
-    if step.kind in ("same", "moved", "handed", "max", "min"):  # a limit changes no index within it
+def _offset_of_move(graph: Graph, step: Step, name: str) -> int | None:
+    """The integer offset that a step adds to an otherwise unchanged value; None if it changes the value in another way."""
+    if step.kind in ("same", "moved", "handed", "max", "min"):  # clamping does not change valid indexes
         return 0
     if step.kind == "select" and name != step.inputs[0]:
         return 0
@@ -187,42 +187,42 @@ def _note(found: Uses, graph: Graph, step: Step, name: str, shift: int) -> None:
     elif step.kind in ("condition", "select", "truth"):
         found.chooses = True
     elif step.kind in ("equal", "order"):
-        _compared(found, graph, step, name)
+        _note_comparison(found, graph, step, name)
     elif step.kind in ("mul", "sub", "add", "div"):
-        _calculated(found, graph, step, name, shift)
+        _note_arithmetic(found, graph, step, name, shift)
     elif step.kind not in ("shape", "sum"):
         found.others = True
 
 
 def _other(step: Step, name: str) -> str:
-    """The operand that is not `name`; empty where both are."""
+    """The operand that is not `name`; empty if both are."""
     return next((one for one in step.inputs if one != name), "")
 
 
-def _single(array: Array | None) -> float | None:
-    """The one number of a constant, where it is finite."""
+def _scalar(array: Array | None) -> float | None:
+    """A constant's single value, if it is finite."""
     number = float(array.reshape(-1)[0]) if array is not None and array.size == 1 else math.inf
     return number if math.isfinite(number) else None
 
 
 def _added(graph: Graph, step: Step, name: str) -> int | None:
-    """The whole number that is added to the value."""
-    number = _single(graph.constant(_other(step, name)))
+    """The integer constant that a step adds to the value."""
+    number = _scalar(graph.constant(_other(step, name)))
     if number is None or number != round(number) or (step.kind == "sub" and step.inputs[0] != name):
         return None
     return round(-number if step.kind == "sub" else number)
 
 
-def _compared(found: Uses, graph: Graph, step: Step, name: str) -> None:
-    number = _single(graph.constant(_other(step, name)))
+def _note_comparison(found: Uses, graph: Graph, step: Step, name: str) -> None:
+    number = _scalar(graph.constant(_other(step, name)))
     if number is not None:
         found.limits.append(round(number) + (step.kind == "order"))
 
 
-def _calculated(found: Uses, graph: Graph, step: Step, name: str, shift: int) -> None:
-    """Whether it is as masks are calculated with: 1 - x, (x - 1) * 10000, or x times what other inputs make. Else it is a number."""
+def _note_arithmetic(found: Uses, graph: Graph, step: Step, name: str, shift: int) -> None:
+    """Records whether the arithmetic is typical of masks (1 - x, (x - 1) * 10000, or x times other inputs) or of ordinary numbers."""
     operand = _other(step, name)
-    number = _single(graph.constant(operand))
+    number = _scalar(graph.constant(operand))
     if step.kind == "sub":
         masks = step.inputs[0] != name and number == 1
     elif step.kind == "mul" and shift == -1 and number is not None:
@@ -233,12 +233,13 @@ def _calculated(found: Uses, graph: Graph, step: Step, name: str, shift: int) ->
 
 
 class Affine(NamedTuple):
-    """value * scale + offset, with the operators in the order in which they stand.
+    """value * scale + offset, with the operators in order.
 
     Attributes:
         kinds: such as ("mul", "add"); `from` is a `sub` whose constant comes first.
-        scale, offset: of all of them. first: the constant of the first.
-        aligned: constants of several values stand for the input's own last axes.
+        scale, offset: of all operators together.
+        first: (scale, offset) of the first ones.
+        aligned: constants with several values line up with the input's own last axes.
     """
 
     kinds: tuple[str, ...]
@@ -249,9 +250,9 @@ class Affine(NamedTuple):
 
 
 def affine(graph: Graph, name: str) -> Affine | None:
-    """What constants do to an input before anything else; None where something else reads it, too.
+    """The constant arithmetic on an input before anything else; None if there is none, or if something else reads the input too.
 
-    `first` is (scale, offset) after the first multiplication or division and what is added at once behind it.
+    `first` is (scale, offset) after the first multiplication or division and an addition directly behind it.
     """
     import numpy as np
 
@@ -260,7 +261,7 @@ def affine(graph: Graph, name: str) -> Affine | None:
     offset: Array = np.zeros(())
     first: tuple[Any, Any] = (scale, offset)
     aligned, seen = True, {name}
-    while len(kinds) < _DEEP:
+    while len(kinds) < _MAX_FOLDED:
         steps = [step for step in graph.readers(name) if step.kind not in ("shape", "equal", "order")]
         if len(steps) != 1:
             break

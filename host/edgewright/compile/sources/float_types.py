@@ -1,4 +1,4 @@
-"""Finds floats other than float32 that a source computes in."""
+"""Finds the float types other than float32 that a source computes in."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 HALF, BRAIN, DOUBLE = "float16", "bfloat16", "float64"
 WIDE = "float32"
-_TENSORFLOW = {19: HALF, 14: BRAIN, 2: DOUBLE}  # of tensorflow.DataType
-_ONNX = {10: HALF, 16: BRAIN, 11: DOUBLE}  # of onnx.TensorProto.DataType
+_TENSORFLOW = {19: HALF, 14: BRAIN, 2: DOUBLE}  # by tensorflow.DataType
+_ONNX = {10: HALF, 16: BRAIN, 11: DOUBLE}  # by onnx.TensorProto.DataType
 
 
 def narrowest(kinds: Sequence[str]) -> str:
-    """The one with the fewest digits; `float32` where none is narrower."""
+    """The type with the fewest digits; `float32` if none is narrower."""
     return next((kind for kind in (BRAIN, HALF) if kind in kinds), WIDE)
 
 
 def of_graph_def(graph_def: Any) -> list[str]:
-    """Those of a TensorFlow graph, its functions included, sorted."""
+    """The types in a TensorFlow graph, including its functions, sorted."""
     found = {kind for node in graph_nodes(graph_def) for item in node.attr.values() for kind in _types(item)}
     return sorted(_TENSORFLOW[kind] for kind in found & set(_TENSORFLOW))
 
@@ -30,7 +30,7 @@ def graph_nodes(graph_def: Any) -> Iterator[Any]:
 
 
 def of_onnx(model: Any) -> list[str]:
-    """Those of an ONNX graph's weights, inputs and outputs, sorted."""
+    """The types of an ONNX graph's weights, inputs and outputs, sorted."""
     graph = model.graph
     found = {item.data_type for item in graph.initializer}
     found |= {item.type.tensor_type.elem_type for item in (*graph.input, *graph.output)}
@@ -38,7 +38,7 @@ def of_onnx(model: Any) -> list[str]:
 
 
 def of_torch(module: Any, inputs: Sequence[str]) -> list[str]:
-    """Those of a PyTorch module's weights and inputs, sorted.
+    """The types of a PyTorch module's weights and inputs, sorted.
 
     Args:
         inputs: dtypes of its inputs.

@@ -1,4 +1,4 @@
-"""TensorFlow 1 graphs: frozen `.pb` files, and what a session loads of a SavedModel."""
+"""TensorFlow 1 graphs: frozen `.pb` files, and graphs that a session loads from a SavedModel."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _SIDE_EFFECTS = (
 
 
 def open_file(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> TensorflowModel:
-    """Opens a `frozen` source. Ends that are not named are guessed, and a note says so.
+    """Opens a `frozen` source. If inputs and outputs are not named they are guessed, with a note.
 
     Raises:
-        ModelError: it cannot be read or run, has no such ends, or has open axes beyond the batch.
+        ModelError: it cannot be read or run, has no such inputs or outputs, or has dynamic axes beyond the batch.
     """
     import tensorflow as tf
 
@@ -59,7 +59,7 @@ def open_graph(
     """The model of a GraphDef without variables, between `ends` (tensor or node names).
 
     Args:
-        names: what a signature calls the inputs; without one they are called as in the graph.
+        names: a signature's names of the inputs; by default the names in the graph.
     """
     graph = _imported(graph_def, path)
     notes = []
@@ -139,12 +139,12 @@ def _plain(names: Sequence[str]) -> list[str]:
 
 
 def _placeholders(specs: Sequence[TensorSpec]) -> list[str]:
-    """Names of the nodes that stand for the inputs."""
+    """Names of the nodes that represent the inputs."""
     return [f"edgewright_{name}" for name in clean([spec.name for spec in specs])]
 
 
 def _sinks(graph_def: Any, nodes: dict[str, Any]) -> list[str]:
-    """Tensors that nothing uses and that depend on a placeholder, in the graph's order."""
+    """Tensors that depend on a placeholder and that nothing reads, in the graph's order."""
     used = {source(text) for node in graph_def.node for text in node.input}
     free = [n.name for n in graph_def.node if n.name not in used and n.op not in _SIDE_EFFECTS]
     found, inputs = [], _inputs(nodes)
@@ -162,7 +162,7 @@ def _between(nodes: dict[str, Any], starts: Sequence[str], stops: Sequence[str])
     """Names of the nodes from the starts to the stops.
 
     Raises:
-        ModelError: a start leads nowhere, or the stops depend on another placeholder.
+        ModelError: a start does not lead to a stop, or the stops depend on another placeholder.
     """
     begin = {source(name) for name in starts}
     kept = upstream(_inputs(nodes), map(source, stops), begin)
@@ -202,7 +202,7 @@ def _cut(graph_def: Any, kept: set[str], starts: Sequence[str], specs: Sequence[
         copy = cut.node.add()
         copy.CopyFrom(node)
         copy.device = ""
-        copy.attr.pop("_class", None)  # colocation with a node that may be gone
+        copy.attr.pop("_class", None)  # it may name a node that was removed
         for index, text in enumerate(copy.input):
             match = fed.get(text if ":" in text else f"{text}:0")
             if match is not None:
@@ -213,7 +213,7 @@ def _cut(graph_def: Any, kept: set[str], starts: Sequence[str], specs: Sequence[
 
 
 def _refuse_unsafe(cut: Any, path: Path) -> None:
-    """Raises ModelError for what a SavedModel may hold beside its model, where the model itself runs it."""
+    """Raises ModelError if the model itself runs operators that are only acceptable elsewhere in a SavedModel."""
     cut_graph, functions = graph_def.graph(memoryview(cut.SerializeToString()))
     operators = {node.op for node in run_by(cut_graph, functions)}
     beside = unsafe_operators.SAVING | unsafe_operators.RESTORING | unsafe_operators.TABLES
@@ -226,7 +226,7 @@ def _model(cut: Any, path: Path, specs: Sequence[TensorSpec], stops: Sequence[st
     import tensorflow as tf
     from tensorflow.python.eager import context
 
-    for function in cut.library.function:  # an imported graph's functions are not known outside of it
+    for function in cut.library.function:  # eager execution does not know an imported graph's functions
         context.context().add_function_def(function)
     starts = [f"{name}:0" for name in _placeholders(specs)]
     outputs = unique(_plain(stops))

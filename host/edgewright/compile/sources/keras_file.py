@@ -1,4 +1,4 @@
-"""Opens Keras files: with Keras 3, or with tf-keras what Keras 2 wrote and Keras 3 refuses."""
+"""Opens Keras files: with Keras 3, or with tf-keras if Keras 2 wrote them and Keras 3 refuses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.compile.inspection import hdf5_file
+from edgewright.compile.inspection.model_trust import refuse_untrusted, trusted
 from edgewright.compile.sources import nondeterminism
 from edgewright.compile.sources.names import given_shapes, of_path, paths, unique
 from edgewright.compile.sources.shapes import static_shapes
@@ -18,6 +19,7 @@ from edgewright.config.zip_errors import BAD_ZIP
 from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 
+_WEIGHTS = "model.weights.h5"
 _EXPORT = "export it with model.export(folder), where the layers' code is at hand, and give that folder"
 
 
@@ -50,7 +52,7 @@ def open_file(path: Path, shapes: dict[str, tuple[int, ...]]) -> TensorflowModel
 
 
 def _structure(model: Any, ends: str) -> Any:
-    """The dict, list or tensor that a model takes or gives, as its author wrote it; None where that is not known."""
+    """A model's input or output structure (dict, list or tensor) as its author wrote it; None if unknown."""
     return getattr(model, f"_{ends}_struct", getattr(model, f"_nested_{ends}", None))
 
 
@@ -64,7 +66,7 @@ def _names(structure: Any, tensors: Sequence[str]) -> list[str]:
 
 
 def _packed(structure: Any, arrays: Sequence[Any]) -> Any:
-    """The arrays as the model takes them: one, a list, or the structure that has a dict in it."""
+    """The arrays in the model's input structure: a single array, a list, or a structure with dicts."""
     import tensorflow as tf
 
     if any(of_path(path, "") for path in paths(structure)):
@@ -73,25 +75,33 @@ def _packed(structure: Any, arrays: Sequence[Any]) -> Any:
 
 
 def _load(path: Path) -> tuple[Any, str]:
-    """(model, what opened it instead of Keras 3). Code that a file carries (lambda layers) is never run."""
+    """(model, the reader used instead of Keras 3). Code in the file (lambda layers) is run only of a trusted one."""
     hdf5 = _is_hdf5(path)
     config = _config(path, hdf5)
-    if any(_is_code(layer) for layer in _layers(config)):
-        raise ModelError(
-            f"Keras file holds Python code, a lambda layer: {path.name}",
-            hint=_EXPORT,
-            code=Code.MODEL_REFUSED,
+    if code := [_name(layer) for layer in _layers(config) if _is_code(layer)]:
+        refuse_untrusted(
+            ModelError(
+                f"Keras file holds Python code, a lambda layer: {path.name}: {', '.join(code)}",
+                hint=_EXPORT,
+                code=Code.MODEL_REFUSED,
+            )
         )
-    if kept := [
-        str(layer["config"].get("name", layer["class_name"])) for layer in _layers(config) if _stateful(layer)
-    ]:
+    if named := [_name(layer) for layer in _layers(config) if _names_a_file(layer)]:
+        refuse_untrusted(
+            ModelError(
+                f"Keras file has layers that read other files: {path.name}: {', '.join(named)}",
+                hint="save the model with its vocabulary in it",
+                code=Code.MODEL_REFUSED,
+            )
+        )
+    if kept := [_name(layer) for layer in _layers(config) if _stateful(layer)]:
         raise nondeterminism.stateful(path, [f"layer {name}" for name in dict.fromkeys(kept)])
     if hdf5 and not config:
         raise _refusal(path, ValueError("it has no configuration"), config)
     import keras
 
     try:
-        return keras.models.load_model(path, compile=False), ""
+        return keras.models.load_model(path, compile=False, safe_mode=not trusted()), ""
     except Exception as error:  # noqa: BLE001 - Keras raises many kinds
         raised: Exception = error
     if hdf5 and not any(_foreign(layer) for layer in _layers(config)):
@@ -102,23 +112,23 @@ def _load(path: Path) -> tuple[Any, str]:
 
 
 def _load_legacy(path: Path) -> Any:
-    """By tf-keras, Keras 2's own reader; None where it refuses too, since Keras 3's error is the one to report."""
+    """Loads with tf-keras, Keras 2's own reader; None if that fails too, so that Keras 3's error is reported."""
     tf_keras = importlib.import_module("tf_keras")
-    safe = importlib.import_module("tf_keras.src.saving.serialization_lib").SafeModeScope(True)
+    safe = importlib.import_module("tf_keras.src.saving.serialization_lib").SafeModeScope(not trusted())
     try:
-        with safe:  # it would run a lambda layer's bytecode else
+        with safe:  # otherwise it would run a lambda layer's bytecode
             return tf_keras.models.load_model(path, compile=False)
     except Exception:  # noqa: BLE001 - Keras 3's error is the one to report
         return None
 
 
 def _refusal(path: Path, error: Exception, config: dict[str, Any]) -> ModelError:
-    """The error for a file that no Keras reads; layers of the user's own are named."""
+    """The error for a file that neither Keras can read; custom layers are named."""
     own = sorted({_own_class(layer) for layer in _layers(config)} - {""})
     unknown = [name for name in own if name in str(error)] or (own if "registered" in str(error) else [])
     if unknown:
         return ModelError(
-            f"Keras file has layers of its author's own: {', '.join(unknown)}",
+            f"Keras file has custom layers: {', '.join(unknown)}",
             hint=f"their code is not in the file; {_EXPORT}",
             code=Code.MODEL_CUSTOM_LAYER,
         )
@@ -136,13 +146,13 @@ def _refusal(path: Path, error: Exception, config: dict[str, Any]) -> ModelError
 
 
 def _is_hdf5(path: Path) -> bool:
-    """Whether it is HDF5, by its start as in `recognise`: a zip archive may be appended to any file."""
+    """Whether the file starts as HDF5, as `recognise` checks it: a zip archive may be appended to any file."""
     with path.open("rb") as file:
         return file.read(len(hdf5_file.MAGIC)) == hdf5_file.MAGIC
 
 
 def _config(path: Path, hdf5: bool) -> dict[str, Any]:
-    """The model's configuration as the file has it; empty where it has none. ModelError where it cannot be read."""
+    """The model's configuration in the file; empty if there is none. Raises ModelError if it cannot be read."""
     import zipfile
 
     import h5py
@@ -155,6 +165,8 @@ def _config(path: Path, hdf5: bool) -> dict[str, Any]:
         else:
             with zipfile.ZipFile(path) as archive:
                 text = archive.read("config.json")
+                with archive.open(_WEIGHTS) as weights, h5py.File(weights, "r") as file:
+                    _refuse_other_files(file, path)
         found = json.loads(text)
     except (OSError, KeyError, TypeError, *BAD_ZIP) as error:
         raise ModelError(
@@ -166,7 +178,7 @@ def _config(path: Path, hdf5: bool) -> dict[str, Any]:
 
 
 def _refuse_other_files(file: Any, path: Path) -> None:
-    """Raises ModelError for weights that HDF5 would read from elsewhere: neither are they hashed, nor need they be the model's."""
+    """Raises ModelError for weights that HDF5 would read from another file, which is not hashed and may not belong to the model."""
     import h5py
 
     def linked(name: str, link: Any) -> str | None:
@@ -176,15 +188,17 @@ def _refuse_other_files(file: Any, path: Path) -> None:
         return name if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual) else None
 
     if found := file.visititems_links(linked) or file.visititems(stored):
-        raise ModelError(
-            f"Keras file has weights in another file: {path.name}: {found}",
-            hint="save the whole model in one file with model.save(file)",
-            code=Code.MODEL_REFUSED,
+        refuse_untrusted(
+            ModelError(
+                f"Keras file has weights in another file: {path.name}: {found}",
+                hint="save the whole model in one file with model.save(file)",
+                code=Code.MODEL_REFUSED,
+            )
         )
 
 
 def _layers(config: Any) -> Iterator[dict[str, Any]]:
-    """Everything in a configuration that has a class, nested ones too."""
+    """All entries of a configuration that have a class, including nested ones."""
     if isinstance(config, dict):
         if "class_name" in config:
             yield config
@@ -195,14 +209,27 @@ def _layers(config: Any) -> Iterator[dict[str, Any]]:
             yield from _layers(value)
 
 
+def _name(layer: dict[str, Any]) -> str:
+    config = layer.get("config")
+    return (
+        str(config.get("name", layer["class_name"])) if isinstance(config, dict) else str(layer["class_name"])
+    )
+
+
+def _names_a_file(layer: dict[str, Any]) -> bool:
+    """Whether it would read its vocabulary from a path, or an address."""
+    config = layer.get("config")
+    return isinstance(config, dict) and isinstance(config.get("vocabulary"), str)
+
+
 def _stateful(layer: dict[str, Any]) -> bool:
-    """Whether it is a recurrent layer that goes on where the call before ended."""
+    """Whether it is a recurrent layer that keeps its state between calls."""
     config = layer.get("config")
     return isinstance(config, dict) and config.get("stateful") is True
 
 
 def _is_code(layer: dict[str, Any]) -> bool:
-    """Whether it is a lambda layer that holds bytecode, rather than the name of a known function."""
+    """Whether it is a lambda layer with bytecode, rather than the name of a known function."""
     if layer.get("class_name") != "Lambda":
         return False
     config = layer.get("config")
@@ -214,13 +241,13 @@ def _is_code(layer: dict[str, Any]) -> bool:
 
 
 def _foreign(layer: dict[str, Any]) -> bool:
-    """Whether it is of a module that is not Keras's: tf-keras would import whatever is named there."""
+    """Whether its module is not Keras's own: tf-keras would import any module that is named there."""
     module = layer.get("module")
     return module is not None and str(module).split(".")[0] not in ("keras", "tf_keras", "builtins")
 
 
 def _own_class(layer: dict[str, Any]) -> str:
-    """A class's name where it is not one of Keras's own, else empty."""
+    """The name of a class that is not Keras's own, else empty."""
     module, name = layer.get("module"), layer["class_name"]
     if module is not None:
         return (

@@ -54,18 +54,18 @@ class LitertModel:
         return [self.interpreter.get_tensor(detail["index"]).copy() for detail in self._outputs]
 
     def on(self, kernels: str) -> LitertModel:
-        """The same model on other kernels: LiteRT's plain ones, or XNNPACK's, which boards use where they can."""
+        """The same model on other kernels: LiteRT's plain kernels, or XNNPACK's, which boards use where possible."""
         from ai_edge_litert.interpreter import OpResolverType
 
         resolver = OpResolverType.BUILTIN_REF if kernels == "reference" else OpResolverType.BUILTIN
         return LitertModel(self.path, self.inputs, _interpreter(self.path, resolver, 2), self.signature)
 
     def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
-        """For `compile.data.input_domains`: the graph and the names of the inputs in it."""
+        """The graph, and the inputs' names in it, for `compile.data.input_domains`."""
         return litert_layers.read(self.interpreter), tuple(map(str, self._indexes))
 
     def operators(self) -> list[str]:
-        """Names of its operators."""
+        """Names of the model's operators."""
         return [detail["op_name"] for detail in self.interpreter._get_ops_details()]
 
 
@@ -75,11 +75,11 @@ def open_model(
     shapes: dict[str, tuple[int, ...]],
     ends: Ends,
 ) -> LitertModel:
-    """Opens a `tflite` source by its signature, where it has any.
+    """Opens a `tflite` source by its signature, if it has any.
 
     Raises:
-        ModelError: it does not load, needs operators that are not the runtime's own, or has dynamic axes beyond
-            the batch, or lacks the signature.
+        ModelError: it does not load, needs custom operators, has dynamic axes beyond the batch, or lacks the
+            signature.
     """
     refuse_custom(path)
     name, subgraph, notes = litert_signature.chosen(path, ends.signature)
@@ -122,7 +122,7 @@ def _interpreter(path: Path, resolver: Any, threads: int) -> Any:
 
 
 def refuse_custom(path: Path) -> None:
-    """Raises ModelError when the file needs operators that no board's runtime has, with their names."""
+    """Raises ModelError, naming the operators, if the file needs some that no board's runtime has."""
     custom = tflite_file.look(path).custom
     if custom:
         flex = any(name.startswith("Flex") for name in custom)
@@ -140,10 +140,11 @@ def _axes(detail: dict[str, Any]) -> list[Axis]:
 
 
 def _names(path: Path, signature: str, ends: str, details: Sequence[dict[str, Any]]) -> list[str]:
-    """Names of the tensors: those of the signature, where it has all of them, else the tensors' own.
+    """Names of the tensors: the signature's, if it names all of them, else the tensors' own.
 
     Args:
-        signature: of the first subgraph; empty: none. ends: `Inputs` or `Outputs`.
+        signature: of the first subgraph; empty for none.
+        ends: `Inputs` or `Outputs`.
     """
     from ai_edge_litert import schema_py_generated as schema
 

@@ -25,7 +25,7 @@ _ONE_VALUE = {"RESHAPE", "EXPAND_DIMS", "TRANSPOSE", "BROADCAST_TO", "TILE", "ST
 
 
 def read(interpreter: Any) -> Graph:
-    """The graph of an interpreter whose tensors are allocated. Tensors are named by their indexes."""
+    """The graph of an interpreter whose tensors are allocated. Tensors are named by index."""
     import numpy as np
 
     operators = interpreter._get_ops_details()
@@ -57,7 +57,7 @@ def read(interpreter: Any) -> Graph:
 def _steps(
     item: dict[str, Any], inputs: tuple[str, ...], details: dict[int, Any], value: Any
 ) -> Iterator[Step]:
-    """Of a lookup the axis is not known here: it is nearly always the first."""
+    """The steps of one operator. A lookup's axis is not available here; it is assumed to be the first, as nearly always."""
     name, outputs = item["op_name"], [str(at) for at in item["outputs"]]
     if name in ("GATHER", "EMBEDDING_LOOKUP"):
         table, indexes = (0, 1) if name == "GATHER" else (1, 0)

@@ -1,4 +1,4 @@
-"""Makes one function of a .tflite file its first subgraph, the one that runtimes open."""
+"""Makes one function of a .tflite file its first subgraph, which is the one that runtimes open."""
 
 from __future__ import annotations
 
@@ -12,15 +12,11 @@ from edgewright.compile.sources import tflite_writer
 from edgewright.compile.sources.signatures import Signature, choose
 from edgewright.errors import Code, ModelError
 
-_NUMBERED = re.compile(r"(?i)subgraph(index|indices)$")  # fields of options that hold numbers of subgraphs
+_NUMBERED = re.compile(r"(?i)subgraph(index|indices)$")  # option fields that hold subgraph indexes
 
 
 def chosen(path: Path, wanted: str) -> tuple[str, int, tuple[str, ...]]:
-    """(name, subgraph, notes) of the signature that is the model; of a file without signatures its first subgraph.
-
-    Raises:
-        ModelError: as `signatures.choose`.
-    """
+    """(name, subgraph, notes) of the chosen signature; of the first subgraph if the file has no signatures."""
     known = tflite_file.look(path).signatures
     if not known and not wanted:
         return "", 0, ()
@@ -30,10 +26,10 @@ def chosen(path: Path, wanted: str) -> tuple[str, int, tuple[str, ...]]:
 
 
 def narrowed(path: Path, name: str, place: Path) -> Path:
-    """Writes the file with the function of that signature alone: its subgraph is the first one, what it calls follows.
+    """Writes the file with only that signature's function: its subgraph comes first, followed by those that it calls.
 
     Raises:
-        ModelError: its weights lie outside of the flatbuffer.
+        ModelError: its weights are stored outside of the flatbuffer.
     """
     schema, model = tflite_writer.read(path.read_bytes())
     if model is None:
@@ -49,7 +45,10 @@ def narrowed(path: Path, name: str, place: Path) -> Path:
         _renumber(options, field, kept)
     signature.subgraphIndex = 0
     model.signatureDefs = [signature]
-    model.metadata, model.metadataBuffer = [], []  # they may number buffers and tensors of other subgraphs
+    model.metadata, model.metadataBuffer = (
+        [],
+        [],
+    )  # they may refer to buffers and tensors of removed subgraphs
     _drop_unused(model)
     made = place / path.name
     made.write_bytes(tflite_writer.packed(schema, model))
@@ -57,7 +56,7 @@ def narrowed(path: Path, name: str, place: Path) -> Path:
 
 
 def _called(graphs: list[Any], first: int) -> list[int]:
-    """Numbers of a subgraph and of those that it calls, that one first."""
+    """Indexes of a subgraph and of those that it calls, starting with the subgraph itself."""
     found, waiting = [], [first]
     while waiting:
         index = waiting.pop(0)
@@ -70,7 +69,7 @@ def _called(graphs: list[Any], first: int) -> list[int]:
 
 
 def _references(graphs: list[Any]) -> Iterator[tuple[Any, str]]:
-    """(options, name of the field) wherever an operator names subgraphs by their numbers."""
+    """(options, field name) wherever an operator refers to subgraphs by index."""
     for operator in (operator for graph in graphs for operator in graph.operators or ()):
         for options in filter(None, (operator.builtinOptions, operator.builtinOptions2)):
             yield from ((options, field) for field in vars(options) if _NUMBERED.search(field))
@@ -93,7 +92,7 @@ def _renumber(options: Any, field: str, kept: list[int]) -> None:
 
 
 def _drop_unused(model: Any) -> None:
-    """Leaves out the buffers and operator codes that no subgraph names any more. Buffer 0 stands for none."""
+    """Removes the buffers and operator codes that are no longer used. Buffer 0 stands for "no buffer"."""
     tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     buffers = sorted({0, *(tensor.buffer for tensor in tensors)})
     for tensor in tensors:

@@ -1,4 +1,4 @@
-"""Finds weights of an opened source that are not finite."""
+"""Finds weights of an opened source that are NaN."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def not_a_number(model: Any) -> Callable[[], list[str]]:
-    """What gives their names; weights are read only when it is called. Infinity may be meant: masks hold it."""
+    """A function that returns the names of NaN weights; it reads weights only when called. Infinity may be intended: masks use it."""
     return partial(_found, model)
 
 
@@ -25,7 +25,7 @@ def _found(model: Any) -> list[str]:
 
 
 def _weights(model: Any) -> Iterator[tuple[str, Array]]:
-    """Name and values of the weights, where the source's framework says what they are."""
+    """Name and values of the weights, if the source's framework exposes them."""
     if hasattr(model, "concrete"):
         yield from _of_tensorflow(model.concrete)
     elif hasattr(model, "module"):
@@ -42,11 +42,11 @@ def _weights(model: Any) -> Iterator[tuple[str, Array]]:
                 yield (
                     (readers or [operator])[0].get_friendly_name(),
                     operator.data,
-                )  # folded constants have made-up names
+                )  # folded constants have generated names
 
 
 def _of_tensorflow(concrete: Any) -> Iterator[tuple[str, Array]]:
-    """The variables; of a frozen graph, which has none, the constants."""
+    """The variables; for a frozen graph, which has none, the constants."""
     import tensorflow as tf
 
     for variable in concrete.variables:
@@ -64,7 +64,7 @@ def _of_onnx(graph: Any) -> Iterator[tuple[str, Array]]:
 
 
 def _of_litert(path: Path) -> Iterator[tuple[str, Array]]:
-    """The float tensors of the file that have data in it."""
+    """The file's float tensors that hold data."""
     import numpy as np
     from ai_edge_litert import schema_py_generated as schema
 

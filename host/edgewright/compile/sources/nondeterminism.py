@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgewright.errors import Code, ModelError
 
-# operators of TensorFlow, ONNX, LiteRT, OpenVINO and PyTorch; those of TensorFlow that are `Stateless` draw the same each time
+# operators of TensorFlow, ONNX, LiteRT, OpenVINO and PyTorch; TensorFlow's `Stateless` ones draw the same values each time
 _RANDOM = re.compile(
     r"(Random|StatefulUniform|StatefulStandardNormal|StatefulTruncatedNormal|StatefulRandom|TruncatedNormal|"
     r"ParameterizedTruncatedNormal|Multinomial|Bernoulli)\w*|Dropout|RANDOM_\w+|MULTINOMIAL|"
@@ -26,24 +26,24 @@ _STATE_HINT = (
 
 
 def random(operators: Iterable[str]) -> list[str]:
-    """Those of the operators that draw random numbers, each once."""
+    """The given operators that draw random numbers, without duplicates."""
     return sorted({name for name in operators if _RANDOM.fullmatch(name)})
 
 
 def keeping_state(operators: Iterable[str]) -> list[str]:
-    """Those of the operators that leave something for the next call, each once."""
+    """The given operators that keep state for the next call, without duplicates."""
     return sorted({name for name in operators if _STATE.fullmatch(name)})
 
 
 def draws(path: Path, operators: Iterable[str]) -> ModelError:
-    """What to raise for a source that draws random numbers."""
+    """The error for a source that draws random numbers."""
     return ModelError(
         f"{path.name} draws random numbers: {', '.join(operators)}", hint=_RANDOM_HINT, code=Code.MODEL_RANDOM
     )
 
 
 def stateful(path: Path, names: Iterable[str]) -> ModelError:
-    """What to raise for a source that keeps state."""
+    """The error for a source that keeps state."""
     return ModelError(
         f"{path.name} keeps state between calls: {', '.join(names)}",
         hint=_STATE_HINT,
@@ -52,10 +52,11 @@ def stateful(path: Path, names: Iterable[str]) -> ModelError:
 
 
 def refusal(path: Path, operators: Iterable[str], kept: Sequence[str] = ()) -> ModelError:
-    """What to raise for a source that was seen to answer differently.
+    """The error for a source whose outputs were seen to vary.
 
     Args:
-        operators: all that it has. kept: what was seen to change in it.
+        operators: all of the model's operators.
+        kept: names of state that was seen to change.
     """
     if kept:
         return stateful(path, kept)

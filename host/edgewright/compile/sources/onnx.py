@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-LARGE = 2**31 - 2**27  # bytes: nearer to 2 GiB, a protocol buffer cannot hold the weights as well
-SMALL = 2**16  # bytes of a weight that is taken into the model all the same: runtimes want shapes there
+LARGE = 2**31 - 2**27  # bytes: any closer to 2 GiB, a protocol buffer cannot hold the weights too
+SMALL = 2**16  # bytes; weights up to this size are always embedded: runtimes want to read shapes from them
 
-# domains whose operators ONNX Runtime's own wheels know
+# domains whose operators are built into ONNX Runtime's wheels
 _KNOWN = ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft",
           "com.microsoft.nchwc", "com.microsoft.experimental", "com.ms.internal.nhwc", "org.pytorch.aten")  # fmt: skip
 
 
 class OnnxModel:
-    """A model with static shapes; it runs unoptimised in ONNX Runtime.
+    """A model with static shapes, run unoptimised in ONNX Runtime.
 
     Attributes:
         path: its file.
-        model: its ModelProto; the weights are in it, unless it is `large`.
-        large: the weights stay in their files, and are mapped rather than read.
-        changed: it is no longer what the file says: shapes, functions, opsets, or weights that were beside it.
-        notes: what was assumed, for the manifest.
-        loose: outputs that have no fixed shape in the model.
+        model: its ModelProto; includes the weights unless it is `large`.
+        large: the weights stay in their files and are memory-mapped.
+        changed: it differs from the file: in shapes, functions, opsets, or weights that were external.
+        notes: assumptions, for the manifest.
+        loose: outputs without a fixed shape in the model.
     """
 
     def __init__(
@@ -53,7 +53,9 @@ class OnnxModel:
             settings.add_session_config_entry(
                 "session.model_external_initializers_file_folder_path", str(path.parent)
             )
-            settings.add_session_config_entry("session.disable_prepacking", "1")  # packed weights are copies
+            settings.add_session_config_entry(
+                "session.disable_prepacking", "1"
+            )  # prepacked weights are copies
             settings.enable_cpu_mem_arena = False
         self._session = onnx_session.reference(model, settings)
         self.output_names = tuple(item.name for item in self._session.get_outputs())
@@ -62,7 +64,7 @@ class OnnxModel:
                       if not all(isinstance(axis, int) for axis in item.shape)]  # fmt: skip
 
     def narrowest(self) -> str:
-        """The narrowest floats that it computes in."""
+        """The narrowest float type that the model computes in."""
         return float_types.narrowest(float_types.of_onnx(self.model))
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
@@ -72,25 +74,25 @@ class OnnxModel:
 
     @property
     def kernels(self) -> tuple[str, ...]:
-        """Names for `on`; none where the model would be in memory twice."""
+        """Names of kernels for `on`; none if that would hold the model in memory twice."""
         return () if self.large else ("optimised",)
 
     def on(self, kernels: str) -> _Optimised:  # noqa: ARG002
-        """The same model as a board's session runs it: in integers between DequantizeLinear and QuantizeLinear."""
+        """The same model as a board's session runs it: with integer arithmetic between DequantizeLinear and QuantizeLinear."""
         return _Optimised(self)
 
     def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
-        """For `compile.data.input_domains`: the graph and the names of the inputs in it."""
+        """The graph, and the inputs' names in it, for `compile.data.input_domains`."""
         return onnx_layers.read(self.model), tuple(spec.name for spec in self.inputs)
 
     def operators(self) -> list[str]:
-        """Names of its operators, with those of inner graphs and functions."""
+        """Names of the model's operators, including those of inner graphs and functions."""
         graphs = [self.model.graph, *self.model.functions]
         return [node.op_type for graph in graphs for node in _nodes(graph.node)]
 
 
 class _Optimised:
-    """A model with the optimisations that a board's session makes."""
+    """The model with the optimisations of a board's session."""
 
     def __init__(self, opened: OnnxModel) -> None:
         self._names = [spec.name for spec in opened.inputs]
@@ -125,10 +127,12 @@ def open_model(
     model, other = normalised(model)
     onnx_ends.refuse_kinds(model, path)
     try:
-        onnx.checker.check_model(str(path) if large else model)  # weights beside it are found from there
+        onnx.checker.check_model(
+            str(path) if large else model
+        )  # a path lets the checker find external weights
     except Exception as error:
         raise _invalid(path, kind, error) from error
-    if found := _drawing(model):
+    if found := _random_operators(model):
         raise nondeterminism.draws(path, found)
     before = [item.SerializeToString() for item in model.graph.input]
     specs, notes = _fix_shapes(model, shapes)
@@ -146,7 +150,7 @@ def open_model(
 
 
 def refuse_custom(model: Any, path: Path) -> None:
-    """Raises ModelError when operators come from a library of somebody's own."""
+    """Raises ModelError if operators come from a custom library."""
     defined = {(function.domain, function.name) for function in model.functions}
     nodes = [*_nodes(model.graph.node), *(node for item in model.functions for node in _nodes(item.node))]
     custom = sorted(
@@ -164,8 +168,8 @@ def refuse_custom(model: Any, path: Path) -> None:
         )
 
 
-def _drawing(model: Any) -> list[str]:
-    """Operators that draw random numbers on the way to an output, whatever the inputs are."""
+def _random_operators(model: Any) -> list[str]:
+    """Operators on the way to an output that draw random numbers, whatever the inputs are."""
     makers = {name: node for node in model.graph.node for name in node.output if name}
     true = {item.name for item in model.graph.initializer if item.data_type == item.BOOL and _is_true(item)}
     true |= {
@@ -197,7 +201,7 @@ def _is_true(tensor: Any) -> bool:
 
 
 def _nodes(nodes: Any) -> Iterator[Any]:
-    """The nodes and those of their inner graphs."""
+    """The nodes, including those of inner graphs."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
@@ -207,7 +211,7 @@ def _nodes(nodes: Any) -> Iterator[Any]:
 
 
 def _embed(model: Any, folder: Path, most: int | None) -> bool:
-    """Takes weights of at most so many bytes into the model; None: all. Returns whether there were any."""
+    """Embeds external weights of at most `most` bytes into the model; None embeds all. Returns whether there were any."""
     from onnx import external_data_helper as helper
 
     found = False
@@ -225,7 +229,7 @@ def _embed(model: Any, folder: Path, most: int | None) -> bool:
 
 
 def every_tensor(model: Any) -> Iterator[Any]:
-    """The weights and constants of a model: of its graph, of inner graphs, and of nodes' attributes."""
+    """The weights and constants of a model: in its graph, in inner graphs and in node attributes."""
     pending = [model.graph, *model.functions]
     while pending:
         graph = pending.pop()
@@ -243,7 +247,7 @@ def every_tensor(model: Any) -> Iterator[Any]:
 
 
 def _weights_bytes(path: Path, model: Any) -> int:
-    """Bytes of the file and of those beside it that hold weights."""
+    """Total bytes of the file and of its external weight files."""
     locations = {
         entry.value
         for tensor in every_tensor(model)
@@ -263,7 +267,7 @@ def _invalid(path: Path, kind: str, error: Exception) -> ModelError:
 
 
 def _fix_shapes(model: Any, shapes: dict[str, tuple[int, ...]]) -> tuple[list[TensorSpec], tuple[str, ...]]:
-    """Makes the inputs' shapes static in place, forgets the inferred ones, and returns the inputs and what was decided."""
+    """Makes the inputs' shapes static in place and drops inferred shapes; returns the inputs and the decisions made."""
     from onnx import helper
 
     inputs = onnx_ends.fed(model)

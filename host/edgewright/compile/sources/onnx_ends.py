@@ -1,4 +1,4 @@
-"""Inputs and outputs of an ONNX model: their kinds, and the names of their axes."""
+"""Inputs and outputs of an ONNX model: their types and the names of their axes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _said(kind: str, maker: str | None) -> str:
 
 
 def _text_hint(model: Any, role: str, kind: str) -> str:
-    """For a text beside other outputs: the words that leave it out."""
+    """For a text output next to other outputs, the options that leave it out."""
     others = [item.name for item in model.graph.output if not _kind(item.type)]
     if role == "input" or kind != end_types.TEXT or not others:
         return end_types.hint_of(role, kind)
@@ -45,7 +45,7 @@ def _text_hint(model: Any, role: str, kind: str) -> str:
 
 
 def _kind(proto: Any) -> str:
-    """What it is where it is not a tensor of numbers, else nothing."""
+    """The kind of an input or output that is not a tensor of numbers, else empty."""
     which = proto.WhichOneof("value")
     if which == "sequence_type":
         maps = proto.sequence_type.elem_type.WhichOneof("value") == "map_type"
@@ -56,7 +56,7 @@ def _kind(proto: Any) -> str:
 
 
 def fed(model: Any) -> list[Any]:
-    """The inputs that are fed: old files list weights among them."""
+    """The inputs that are fed: old files also list weights as inputs."""
     weights = {item.name for item in model.graph.initializer}
     return [item for item in model.graph.input if item.name not in weights]
 

@@ -28,7 +28,7 @@ _ONE_VALUE = {"Dropout", "Clip", "Reshape", "Squeeze", "Unsqueeze", "Expand", "S
 
 
 def read(model: Any) -> Graph:
-    """The graph of a ModelProto, with the inner graphs of its branches and loops; functions are left out."""
+    """The graph of a ModelProto, including the inner graphs of branches and loops; functions are left out."""
     held: dict[str, Any] = {}
     nodes = list(_nodes(model.graph, held, {}))
     given = {item.name for item in model.graph.input} - held.keys()
@@ -41,7 +41,7 @@ def read(model: Any) -> Graph:
 
 
 class _Node(NamedTuple):
-    """A NodeProto whose tensors have the names of the outermost graph."""
+    """A NodeProto with tensors renamed to be unique in the outermost graph."""
 
     op_type: str
     domain: str
@@ -51,10 +51,11 @@ class _Node(NamedTuple):
 
 
 def _nodes(graph: Any, held: dict[str, Any], names: Mapping[str, str], within: str = "") -> Iterator[_Node]:
-    """All nodes. Two branches may use one name, so what is made inside gets another.
+    """All nodes. Two branches may use the same name, so tensors of inner graphs are renamed.
 
     Args:
-        held: gets the constants. names: of what the graph around has and the inner one captures.
+        held: collects the constants.
+        names: the outer graph's names that the inner graph captures.
     """
     mine = [item.name for item in (*graph.initializer, *graph.input)]
     mine += [name for node in graph.node for name in node.output]
@@ -70,14 +71,14 @@ def _nodes(graph: Any, held: dict[str, Any], names: Mapping[str, str], within: s
             for inner in filter(lambda one: one.node, (item.g, *item.graphs)):
                 place = f"{outputs[0]}/{item.name}/"
                 yield from _nodes(inner, held, names, place)
-                yield from _handed(node.op_type, inner, inputs, outputs, place)
+                yield from _handed_steps(node.op_type, inner, inputs, outputs, place)
         yield _Node(node.op_type, node.domain, inputs, outputs, node.attribute)
 
 
-def _handed(
+def _handed_steps(
     kind: str, inner: Any, inputs: Sequence[str], outputs: Sequence[str], place: str
 ) -> Iterator[_Node]:
-    """What goes into an inner graph and comes out of it. A loop changes it from turn to turn, so none of it is a constant."""
+    """Steps for values that enter and leave an inner graph. A loop changes them on each iteration, so they are not constants."""
     into = (
         zip(inputs[2:], inner.input[2:], strict=False)
         if kind == "Loop"
@@ -90,7 +91,7 @@ def _handed(
 
 
 def _constant(attribute: Any) -> Any:
-    """What a Constant holds; None of strings and sparse tensors."""
+    """The value of a Constant; None for strings and sparse tensors."""
     import numpy as np
     from onnx import numpy_helper
 
@@ -106,7 +107,7 @@ def _constant(attribute: Any) -> Any:
 
 
 def _steps(node: _Node, held: Mapping[str, Any], sizes: Mapping[str, list[int]]) -> Iterator[Step]:
-    """One step an output; indexes of a Gather and what stands in its table are two."""
+    """The steps of a node, one per output. A Gather gives two: one for its indexes, one for its table."""
     from onnx import TensorProto
 
     kind = _KINDS.get(node.op_type, "other") if node.domain in ("", "ai.onnx") else "other"

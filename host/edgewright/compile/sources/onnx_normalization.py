@@ -1,11 +1,11 @@
-"""Normalises ONNX models: each opset named once, local functions inlined. In the `onnx` worker."""
+"""Normalises ONNX models: declares each opset once and inlines local functions. Runs in the `onnx` worker."""
 
 from __future__ import annotations
 
 from typing import Any
 
 STANDARD = ("", "ai.onnx")
-OLDEST = 13  # for a model without a standard operator: any will do, and runtimes of 2020 read it
+OLDEST = 13  # for a model without standard operators: any opset would do, and runtimes of 2020 read this one
 
 
 def normalised(model: Any) -> tuple[Any, bool]:
@@ -18,7 +18,7 @@ def normalised(model: Any) -> tuple[Any, bool]:
 
 
 def _settle_opsets(model: Any) -> bool:
-    """Names each domain once in the model and in its functions, the standard one always and as \"\". In place."""
+    """Declares each domain once in the model and in its functions, and always the standard one, as \"\". Works in place."""
     versions = _versions(model.opset_import)
     several = {domain: found for domain, found in versions.items() if len(found) > 1}
     settled = {domain: max(found) for domain, found in versions.items()}
@@ -50,7 +50,7 @@ def _write(imports: Any, versions: dict[str, int]) -> None:
 
 
 def _choose(model: Any, domain: str, versions: list[int]) -> None:
-    """The newest of several versions with which the model is valid; the newest of all where none is."""
+    """The newest of several versions for which the model is valid; the newest of all if there is none."""
     import onnx
 
     item = next(item for item in model.opset_import if item.domain == domain)
@@ -65,15 +65,15 @@ def _choose(model: Any, domain: str, versions: list[int]) -> None:
 
 
 def _is_external(model: Any) -> bool:
-    """Whether weights are in separate files, which the checker of a model in memory does not find."""
+    """Whether weights are in separate files, which the checker does not find for a model in memory."""
     return any(item.data_location == item.EXTERNAL for item in model.graph.initializer)
 
 
 def _inlined(model: Any) -> tuple[Any, bool]:
-    """The model without local functions, as far as the inliner can; older runtimes and converters know none."""
+    """The model with local functions inlined as far as possible; older runtimes and converters do not support them."""
     from onnx import inliner
 
-    aligned = _align(model)
+    aligned = _align_opsets(model)
     try:
         made = inliner.inline_local_functions(model)
     except Exception:  # noqa: BLE001 - then it stays as it is
@@ -84,8 +84,8 @@ def _inlined(model: Any) -> tuple[Any, bool]:
     return made, True
 
 
-def _align(model: Any) -> bool:
-    """Gives functions the opset of the model where it says the same of all their operators: the inliner skips the others."""
+def _align_opsets(model: Any) -> bool:
+    """Sets functions to the model's opset if all their operators mean the same in both: the inliner skips others."""
     wanted = next(item.version for item in model.opset_import if item.domain == "")
     changed = False
     for function in model.functions:
@@ -93,14 +93,14 @@ def _align(model: Any) -> bool:
         if own is None or own.version == wanted:
             continue
         nodes = [node for node in _nodes(function.node) if node.domain in STANDARD]
-        if all(_same(node.op_type, own.version, wanted) for node in nodes):
+        if all(_means_the_same(node.op_type, own.version, wanted) for node in nodes):
             own.version = wanted
             changed = True
     return changed
 
 
-def _same(operator: str, one: int, other: int) -> bool:
-    """Whether two opsets know an operator by the same inputs, outputs and attributes, defaults included."""
+def _means_the_same(operator: str, one: int, other: int) -> bool:
+    """Whether an operator has the same inputs, outputs and attributes, including defaults, in two opsets."""
     from onnx import defs
 
     try:
@@ -124,7 +124,7 @@ def _every_node(model: Any) -> list[Any]:
 
 
 def _nodes(nodes: Any) -> list[Any]:
-    """The nodes and those of their inner graphs."""
+    """The nodes, including those of inner graphs."""
     pending, found = list(nodes), []
     while pending:
         node = pending.pop()

@@ -1,6 +1,6 @@
-"""Creates ONNX Runtime sessions on the host, in one place. Runs in the `onnx` worker.
+"""Creates ONNX Runtime sessions on the host, all in one place. Runs in the `onnx` worker.
 
-Their answers are the same on any CPU: 8-bit products are summed exactly, see `saturates` of the target's runner.
+Their results are the same on every CPU: 8-bit products are summed exactly, see `saturates` in the target's runner.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from edgewright import targets
 _CPU = ["CPUExecutionProvider"]
 _EXACT = {"exact": True}
 
-# operators of integers; what stands between DequantizeLinear and QuantizeLinear is computed in floats unless optimised
+# integer operators; between DequantizeLinear and QuantizeLinear, unoptimised sessions compute in floats
 _INTEGERS = ("MatMulInteger", "ConvInteger", "DynamicQuantize", "QLinear", "QGemm", "QAttention")
 
 
@@ -30,9 +30,9 @@ def session(model: Path | bytes, settings: Any = None) -> Any:
 
 
 def reference(model: Any, settings: Any) -> Any:
-    """A session that runs a ModelProto as it stands, without optimisations.
+    """A session that runs a ModelProto unchanged, without optimisations.
 
-    One that holds integer operators is optimised where the CPU saturates: the exact way is an optimisation.
+    A model with integer operators is optimised after all if the CPU saturates: only optimised sessions compute it exactly.
     """
     import onnxruntime
 
@@ -43,7 +43,7 @@ def reference(model: Any, settings: Any) -> Any:
 
 
 def _integers(graph: Any) -> Iterator[bool]:
-    """Whether each node, those of inner graphs included, is an operator of integers."""
+    """Whether each node, including those of inner graphs, is an integer operator."""
     for node in graph.node:
         yield node.op_type.startswith(_INTEGERS)
         for attribute in node.attribute:

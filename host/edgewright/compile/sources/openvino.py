@@ -1,4 +1,4 @@
-"""Opens OpenVINO IR: an `.xml` with its `.bin`. Runs in the `openvino` worker."""
+"""Opens OpenVINO IR: an `.xml` file and its `.bin`. Runs in the `openvino` worker."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright import targets
 from edgewright.compile.sources import end_types, openvino_layers
 from edgewright.compile.sources.first_layers import Graph
 from edgewright.compile.sources.shapes import Axis, static_shapes
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-# bf16 is the default of recent CPUs; one thread alone answers some int8 models wrongly
+# recent CPUs default to bf16; with a single thread, some int8 models give wrong results
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": "2", "PERFORMANCE_HINT": "LATENCY"}
-_IN_FLOATS = {"LP_TRANSFORMS_MODE": "NO"}  # FakeQuantize is computed as it is written, not by 8-bit kernels
+_EXACT = {"exact": True}
+_IN_FLOATS = {"LP_TRANSFORMS_MODE": "NO"}  # compute FakeQuantize as written, without 8-bit kernels
 
 
 class OpenvinoModel:
@@ -43,7 +45,8 @@ class OpenvinoModel:
             for name, port in zip(self.output_names, model.outputs, strict=True)
             if port.get_partial_shape().is_dynamic
         ]
-        self._request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+        exactly = targets.runner("openvino").exactly(_EXACT)
+        self._request = ov.Core().compile_model(model, "CPU", settings | exactly).create_infer_request()
 
     def run(self, sample: Sequence[Array]) -> list[Array]:
         """The outputs for one sample."""
@@ -55,11 +58,11 @@ class OpenvinoModel:
         return OpenvinoModel(self.model, self.inputs, _SETTINGS | _IN_FLOATS)
 
     def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
-        """For `compile.data.input_domains`: the graph and the names of the inputs in it."""
+        """The graph, and the inputs' names in it, for `compile.data.input_domains`."""
         return openvino_layers.read(self.model)
 
     def operators(self) -> list[str]:
-        """Names of its operators."""
+        """Names of the model's operators."""
         return [operator.get_type_name() for operator in self.model.get_ops()]
 
 

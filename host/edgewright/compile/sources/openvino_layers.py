@@ -26,7 +26,7 @@ _ONE_VALUE = {"Reshape", "Squeeze", "Unsqueeze", "Transpose", "Broadcast", "Tile
 
 
 def read(model: Any) -> tuple[Graph, tuple[str, ...]]:
-    """(the graph, names of the inputs) of an ov.Model. A tensor is named by its operator and the number of the output."""
+    """(the graph, names of the inputs) of an ov.Model. A tensor is named by its operator and the output's index."""
     operators = list(model.get_ordered_ops())
     held = {f"{item.get_friendly_name()}:0": item for item in operators if item.get_type_name() == "Constant"}
 

@@ -1,4 +1,4 @@
-"""Opens SavedModels: with TensorFlow 2's loader, or in a session what TensorFlow 1 and Keras 2 wrote."""
+"""Opens SavedModels: with TensorFlow 2's loader, or in a session for those of TensorFlow 1 and Keras 2."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from edgewright.errors import Code, ModelError
 from edgewright.nouns.artifact import TensorSpec
 from edgewright.nouns.conversion import Ends
 
-# loops and variables that converters take only of a frozen graph
+# loops and variables that converters only support in a frozen graph
 _TENSORFLOW_1 = ("Enter", "Variable", "VariableV2")
-# operators of lists, and which of their inputs says the shape of the elements
+# list operators, and the index of the input that holds the elements' shape
 _ELEMENT_SHAPE = {"TensorListReserve": 0, "TensorListFromTensor": 1, "TensorListStack": 1}
 
 
 def open_folder(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> TensorflowModel:
-    """Opens a `savedmodel` source by its signature; one without a signature by `ends`.
+    """Opens a `savedmodel` source by its signature, or by `ends` if it has no signature.
 
     Raises:
         ModelError: as `tensorflow.open_model` does.
@@ -100,10 +100,10 @@ def _by_signature(
 
 
 def _with_static_lists(model: TensorflowModel, path: Path) -> TensorflowModel:
-    """The model; of one with loops, which were exported for any batch, a copy in which their lists know the batch.
+    """The model; if it has loops that were exported for any batch, a copy whose lists have the static batch.
 
-    An open axis stands as -1 in the constants that give a list's elements their shape, whatever the input's shape is
-    now, and LiteRT's converter refuses it. TensorFlow checks the shapes when it runs: a wrong one is an error.
+    The constants that give list elements their shape contain -1 for a dynamic axis even if the input's shape is now static,
+    and LiteRT's converter refuses that. TensorFlow checks shapes at run time, so a wrong one is an error.
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -136,7 +136,7 @@ def _with_static_lists(model: TensorflowModel, path: Path) -> TensorflowModel:
 
 
 def _by_session(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> TensorflowModel:
-    """Loads variables and graph as TensorFlow 1 did, freezes it, and goes on as for a frozen graph."""
+    """Loads variables and graph as TensorFlow 1 did, freezes the graph, and continues as for a frozen graph."""
     import tensorflow as tf
 
     v1 = tf.compat.v1
@@ -162,7 +162,7 @@ def _by_session(path: Path, shapes: dict[str, tuple[int, ...]], ends: Ends) -> T
 
 
 def _renamed(model: TensorflowModel, starts: dict[str, str], stops: dict[str, str]) -> TensorflowModel:
-    """The model with the signature's names for its tensors, where there is a signature."""
+    """The model with the signature's names for its tensors, if there is a signature."""
     import msgspec
 
     if starts:
@@ -199,7 +199,7 @@ def _signature_ends(
 
 
 def _refuse_composite(path: Path, signature: Any) -> None:
-    """Raises ModelError for an input or output that is several tensors; TensorFlow 2 would give them one by one."""
+    """Raises ModelError for a composite input or output (several tensors), which TensorFlow 2 would return one by one."""
     for role, tensors in (("input", signature.inputs), ("output", signature.outputs)):
         for key in tensors:
             if tensors[key].WhichOneof("encoding") != "name":
@@ -214,7 +214,7 @@ def _graphs(path: Path) -> list[Any]:
 
 
 def _tags(path: Path) -> list[str]:
-    """The tags of the graph for serving, or else of the first one."""
+    """The tags of the serving graph, or else of the first graph."""
     graphs = [list(item.meta_info_def.tags) for item in _graphs(path)]
     return next(
         (tags for tags in graphs if tags == ["serve"]), next((t for t in graphs if "serve" in t), graphs[0])

@@ -24,14 +24,14 @@ class Signature(NamedTuple):
 
 
 def choose(path: Path, signatures: Sequence[Signature], wanted: str) -> tuple[Signature, tuple[str, ...]]:
-    """(the one that is the model, notes).
+    """(the chosen signature, notes).
 
     Args:
         signatures: in the order in which an error lists them.
-        wanted: name of the one that the user chose; empty: the default, or the only one.
+        wanted: name of the signature that the user chose; empty for the default or only one.
 
     Raises:
-        ModelError: there is none, or none of that name; or none was chosen, and there are several without a default.
+        ModelError: there is no signature, or none with that name; or there are several without a default, and none was chosen.
     """
     if not signatures:
         raise ModelError(

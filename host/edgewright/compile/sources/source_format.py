@@ -1,4 +1,4 @@
-"""SourceFormat: everything that the host knows of one format of models, in one record."""
+"""SourceFormat: everything that the host knows about one model format, in one record."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from edgewright.compile.sources.shapes import Axes
+from edgewright.compile.workers.pool import as_user
 from edgewright.errors import Code, ModelError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.conversion import Ends
@@ -17,11 +18,11 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Look(NamedTuple):
-    """What a look at a model's bytes shows.
+    """The result of inspecting a model's bytes.
 
     Attributes:
-        files: all that it consists of.
-        quantised: it holds integer arithmetic already, so it must not be quantised again.
+        files: all files of the model.
+        quantised: it already has integer arithmetic, so it must not be quantised again.
     """
 
     files: list[Path]
@@ -29,12 +30,12 @@ class Look(NamedTuple):
 
 
 class OpenAxes(NamedTuple):
-    """The inputs of a model as its files have them.
+    """The inputs of a model as read from its files.
 
     Attributes:
         inputs: axes by name.
-        not_batch: inputs whose first axis is no batch.
-        names: what else the inputs may be called, in their order.
+        not_batch: inputs whose first axis is not a batch.
+        names: other names of the inputs, in the same order.
     """
 
     inputs: dict[str, Axes]
@@ -44,30 +45,30 @@ class OpenAxes(NamedTuple):
 
 
 class SourceFormat(Noun, frozen=True, kw_only=True):
-    """One format. Its functions import frameworks when they are called, never their module.
+    """A source format. Its functions import frameworks when called; its module never does.
 
     Attributes:
         title: with an article, such as `an ONNX file (.onnx)`.
-        known_as: what a list of formats calls it, such as `.onnx`.
-        framework: name of the worker process that opens it.
-        tools: distributions that open and run it; the goldens are from the first one.
-        look: `look(path, head)` at the bytes, without a framework; None where it is another format. `head` are the
-            first 64 bytes of a file. Raises ModelError where it is this format, and damaged or unsafe.
-        open: `open(path, shapes, ends)` gives the model, in the worker: `inputs` (TensorSpecs with static shapes),
-            `output_names`, `notes`, `loose` (outputs without a fixed shape), `run(sample)`, and what else its routes need.
+        known_as: the name in lists of formats, such as `.onnx`.
+        framework: what opens it; the worker process has this name.
+        tools: distributions that open and run it; the first one computes the goldens.
+        look: `look(path, head)` inspects the bytes without a framework; returns None for another format. `head` holds the
+            first 64 bytes of a file. Raises ModelError if it is this format but damaged or unsafe.
+        open: `open(path, shapes, ends)` returns the model, in the worker: `inputs` (TensorSpecs with static shapes),
+            `output_names`, `notes`, `loose` (outputs without a fixed shape), `run(sample)`, and whatever its routes need.
         takes: what a user gives: a file, a folder, or `module.py:function`.
         suffixes: of its files, with the dot.
-        magic: (offset, bytes) by which its files are known. Without, it is asked about every file that no magic fits.
-        damaged: `damaged(path, head)`: why a file with a suffix of it is of no format; None: nothing is known.
-        also_named: suffixes of other formats that it may have.
-        marker: file of a folder by which a user may name the folder.
-        signatures, ends: a user may choose among signatures; name inputs and outputs.
+        magic: (offset, bytes) that identify its files. A format without magic is asked about every file that matches no magic.
+        damaged: `damaged(path, head)`: the error for an unrecognised file with one of its suffixes; None if unknown.
+        also_named: suffixes of other formats that its files may have.
+        marker: file within a folder by which a user may name the folder.
+        signatures, ends: whether a user may choose a signature, or name inputs and outputs.
         exports_onnx: exporters write ONNX from it.
         open_axes: `open_axes(path, signature)`, for `--dry-run`: read without a framework.
-        narrow: `narrow(path, signature, folder)` gives a copy with that function alone and notes; None: it is fine as it is.
-        describe: `describe(model, path)`: rows of `operations.Operation`, for `--explain`. In the worker.
-        layers: `layers(model)`: names of the layers and rows of the graph, for formats with layer names. In the worker.
-        routes: target -> the way there, beside those that targets have for it themselves.
+        narrow: `narrow(path, signature, folder)` returns a copy with only that function, and notes; None if no copy is needed.
+        describe: `describe(model, path)`: rows of `operations.Operation`, for `--explain`. Runs in the worker.
+        layers: `layers(model)`: names of the layers and rows of the graph, for formats with layer names. Runs in the worker.
+        routes: target -> the route to it, in addition to the routes that targets declare themselves.
     """
 
     name: str
@@ -92,13 +93,22 @@ class SourceFormat(Noun, frozen=True, kw_only=True):
     layers: Callable[[Any], tuple[list[str], list[dict[str, Any]]]] | None = None
     routes: dict[str, Route] = {}
 
+    @property
+    def worker(self) -> str:
+        """The worker that opens such a model: that of its framework, unless the model is the user's own code."""
+        return as_user(self.framework) if self.takes == "function" else self.framework
+
+    def worker_of(self, framework: str) -> str:
+        """The worker of a conversion's stage: where the source's own framework runs it, the source stays open."""
+        return self.worker if framework == self.framework else framework
+
     def begins(self, head: bytes) -> bool:
-        """Whether a file that begins so has its magic."""
+        """Whether the first bytes of a file match its magic."""
         return any(head[at : at + len(sign)] == sign for at, sign in self.magic)
 
 
 def truncated(path: Path, title: str) -> ModelError:
-    """The error for a file that begins as it should and does not go on so."""
+    """The error for a file that starts correctly but is truncated."""
     return ModelError(
         f"model is cut short or damaged: {path}",
         hint=f"it begins like {title}; copy or export it again",
@@ -107,7 +117,7 @@ def truncated(path: Path, title: str) -> ModelError:
 
 
 def described_by(module: str) -> Callable[[Any, Path], list[dict[str, Any]]]:
-    """A `describe` that is the `of_source` of a module, imported when it is called."""
+    """A `describe` that calls a module's `of_source`; the module is imported on the first call."""
 
     def describe(model: Any, path: Path) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = importlib.import_module(module).of_source(model, path)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class SteadyRun:
-    """Takes the place of an opened source's `run`.
+    """Wraps an opened source's `run`.
 
-    Raises, when it is called:
-        ModelError: an output has another shape than the first time, or no values at all.
+    Raises on a call:
+        ModelError: an output has another shape than on the first call, or no values at all.
     """
 
     def __init__(self, model: Any, path: Path) -> None:
@@ -50,7 +50,7 @@ class SteadyRun:
 
 
 def loose_notes(model: Any, shapes: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
-    """One line for each output that the model gives no fixed shape, where it has an operator that selects."""
+    """One line for each output without a fixed shape in the model, if the model has operators whose result length varies."""
     loose = set(getattr(model, "loose", ()))
     names = zip(model.output_names, shapes, strict=False)
     found = [f"output {name} has no fixed shape in the model: {shape} for all samples"

@@ -26,13 +26,13 @@ _KINDS = {
 }  # fmt: skip
 _ONE_VALUE = {"Reshape", "Squeeze", "ExpandDims", "Transpose", "BroadcastTo", "Tile", "StridedSlice", "Slice", "Pad", "PadV2",
               "ClipByValue", "Sum", "Cumsum", "Max", "Any", "All"}  # fmt: skip
-# which input is the table, which the indexes
+# indexes of the inputs that hold the table and the indexes
 _LOOKUPS = {"GatherV2": (0, 1), "Gather": (0, 1), "ResourceGather": (0, 1)}
-_BOOL = 10  # of TensorFlow's DataType
+_BOOL = 10  # in TensorFlow's DataType
 
 
 def read(concrete: Any) -> tuple[Graph, tuple[str, ...]]:
-    """(the graph, names of the inputs) of a ConcreteFunction. Functions that it calls are inlined, variables are not frozen."""
+    """(the graph, names of the inputs) of a ConcreteFunction. Called functions are inlined; variables are not frozen."""
     from tensorflow.python.framework import convert_to_constants
 
     nodes = convert_to_constants._run_inline_graph_optimization(concrete, False, True).node
@@ -58,7 +58,7 @@ def read(concrete: Any) -> tuple[Graph, tuple[str, ...]]:
 
 
 class _Shapes:
-    """The shapes of constants and variables, also of those that a function was given under another name."""
+    """The shapes of constants and variables, including those passed to a function under another name."""
 
     def __init__(self, nodes: Mapping[str, Any], captured: Mapping[str, Any]) -> None:
         self._nodes, self._captured = nodes, captured

@@ -1,4 +1,4 @@
-"""An opened TensorFlow source, from any format."""
+"""An opened TensorFlow source of any format."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class TensorflowModel:
     """A model with static shapes.
 
     Attributes:
-        concrete: the `ConcreteFunction`: inputs in order, a flat list of outputs.
+        concrete: the `ConcreteFunction`, with inputs in order and a flat list of outputs.
         module: a `tf.Module` with the same function as `serve`, for `tf.saved_model.save`.
         loops: None, or (GraphDef, input tensor names, output tensor names) of a graph with TensorFlow 1's own
             loops, which some converters lose inside a function.
-        notes: what was assumed, for the manifest.
-        loose: outputs that have no fixed shape in the model.
+        notes: assumptions, for the manifest.
+        loose: outputs without a fixed shape in the model.
     """
 
     def __init__(
@@ -38,9 +38,9 @@ class TensorflowModel:
     ) -> None:
         import tensorflow as tf
 
-        self._keep = keep  # its variables are captured by the function, but owned by this object
+        self._keep = keep  # the function captures its variables, but this object owns them
         kinds = [spec.dtype for spec in inputs]
-        # NumPy and boards have no bfloat16; what it holds is exact in float32
+        # NumPy and boards have no bfloat16; its values are exact in float32
         inputs = [replace(spec, dtype="float32") if spec.dtype == _BFLOAT16 else spec for spec in inputs]
         self.inputs = tuple(inputs)
         self.output_names = tuple(outputs)
@@ -81,22 +81,22 @@ class TensorflowModel:
         return [np.asarray(tensor) for tensor in self.concrete(*[tf.constant(array) for array in sample])]
 
     def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
-        """For `compile.data.input_domains`: the graph and the names of the inputs in it."""
+        """The graph, and the inputs' names in it, for `compile.data.input_domains`."""
         return tensorflow_layers.read(self.concrete)
 
     def narrowest(self) -> str:
-        """The narrowest floats that it computes in."""
+        """The narrowest float type that the model computes in."""
         return float_types.narrowest(float_types.of_graph_def(self.concrete.graph.as_graph_def()))
 
     def operators(self) -> list[str]:
-        """Names of its operators, with those of functions that it calls."""
+        """Names of the model's operators, including those of functions that it calls."""
         graph = self.concrete.graph.as_graph_def()
         bodies = [graph.node, *(function.node_def for function in graph.library.function)]
         return [node.op for nodes in bodies for node in nodes]
 
 
 def axes(shape: Any) -> list[Axis] | None:
-    """The axes of a `TensorShape`, None for an open one; None for an open rank."""
+    """The axes of a `TensorShape`, with None for a dynamic axis; None for an unknown rank."""
     return None if shape.rank is None else list(shape.as_list())
 
 
@@ -107,10 +107,10 @@ def dtype(kind: Any, name: str) -> str:
     """A numpy dtype's name.
 
     Args:
-        name: of the input.
+        name: the input's name, for the error.
 
     Raises:
-        ModelError: text or handles, which no target takes.
+        ModelError: text or handles, which no target accepts.
     """
     text = str(getattr(kind, "name", kind))
     if text in _NO_NUMBERS:
@@ -121,7 +121,7 @@ def dtype(kind: Any, name: str) -> str:
 
 
 def composite(spec: Any) -> str:
-    """What a tensor or its spec is where it is a ragged or a sparse one, else nothing."""
+    """`ragged` or `sparse` for such a tensor or spec, else empty."""
     kind = type(spec).__name__
     return end_types.RAGGED if "Ragged" in kind else end_types.SPARSE if "Sparse" in kind else ""
 

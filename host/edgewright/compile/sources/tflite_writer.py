@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-_ALIGNED = 16  # bytes: where the schema wants the values of a tensor to begin
+_ALIGNED = 16  # bytes: the schema's alignment of tensor values
 
 
 def read(data: bytes) -> tuple[Any, Any]:
-    """(the schema, the whole model; None where its weights lie outside of the flatbuffer, which would be lost)."""
+    """(the schema, the whole model). The model is None if its weights are outside of the flatbuffer, where they would be lost."""
     from ai_edge_litert import schema_py_generated as schema
 
     found = schema.Model.GetRootAsModel(data, 0)
@@ -17,12 +17,12 @@ def read(data: bytes) -> tuple[Any, Any]:
 
 
 def packed(schema: Any, model: Any) -> bytes:
-    """The bytes of a model that `read` gave."""
+    """The bytes of a model that `read` returned."""
     import flatbuffers
     import numpy as np
 
     class Buffer(schema.BufferT):  # type: ignore[misc]
-        """One whose values begin where the schema wants them."""
+        """A buffer whose values are aligned as the schema wants it."""
 
         def Pack(self, builder: Any) -> Any:  # noqa: N802 - flatbuffers' name
             if self.data is None:

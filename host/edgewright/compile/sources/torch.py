@@ -34,9 +34,9 @@ class TorchModel:
     """A model with static shapes, in eval mode.
 
     Attributes:
-        module: an `nn.Module` that takes one tensor an input, in order, and returns a tuple of tensors.
-        output_names: keys of a dict, fields of a record, else `output_<i>`.
-        notes: what was assumed, for the manifest.
+        module: an `nn.Module` that takes one tensor per input, in order, and returns a tuple of tensors.
+        output_names: keys of a dict or fields of a record, else `output_<i>`.
+        notes: assumptions, for the manifest.
     """
 
     def __init__(self, module: Any, inputs: Sequence[TensorSpec], output_names: Sequence[str]) -> None:
@@ -47,7 +47,7 @@ class TorchModel:
 
     @property
     def example(self) -> tuple[Any, ...]:
-        """Example inputs, zeros: one tensor an input."""
+        """Example inputs: a tensor of zeros per input."""
         import torch
 
         return tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in self.inputs)
@@ -72,7 +72,7 @@ class TorchModel:
             ) from error
 
     def where(self, error: Exception) -> str:
-        """Which layer has the operator that an exporter or a converter names; empty where that is not known."""
+        """The layer of the operator that an exporter's or converter's error names; empty if unknown."""
         said = f"{error} {error.__cause__ or ''}"
         try:
             return torch_places.place(self.program, said)
@@ -89,15 +89,15 @@ class TorchModel:
         return [np.array(answer.detach().numpy()) for answer in answers]
 
     def first_layers(self) -> tuple[Graph, tuple[str, ...]]:
-        """For `compile.data.input_domains`: the graph and the names of the inputs in it."""
+        """The graph, and the inputs' names in it, for `compile.data.input_domains`."""
         return torch_layers.read(self.module, self.example)
 
     def narrowest(self) -> str:
-        """The narrowest floats that it computes in."""
+        """The narrowest float type that the model computes in."""
         return float_types.narrowest(float_types.of_torch(self.module, [spec.dtype for spec in self.inputs]))
 
     def operators(self) -> list[str]:
-        """Names of its operators; none where torch.export cannot follow its code."""
+        """Names of the model's operators; none if torch.export cannot follow its code."""
         try:
             nodes = list(self.program.graph.nodes)
         except ConversionError:
@@ -105,7 +105,7 @@ class TorchModel:
         return [_operator(node.target) for node in nodes if node.op == "call_function"]
 
     def buffers_that_change(self, sample: Sequence[Array]) -> list[str]:
-        """Names of the module's tensors that a run leaves other than they were."""
+        """Names of the module's buffers that a run changes."""
         import torch
 
         before = {name: tensor.clone() for name, tensor in self.module.state_dict().items()}
@@ -117,15 +117,17 @@ class TorchModel:
 
 
 def open_program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
-    """Opens a program of torch.export.
+    """Opens a program exported by torch.export.
 
     Raises:
-        ModelError: it does not load, has open axes beyond the batch, or does not run.
+        ModelError: it does not load, has dynamic axes beyond the batch, or does not run.
     """
     import torch
 
     _refuse_strange(path)
-    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # else a file may name code to run when it is opened
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = (
+        "1"  # otherwise a file may name code to run when it is opened
+    )
     try:
         program = torch.export.load(str(path))
     except Exception as error:
@@ -174,27 +176,27 @@ def open_program(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
 
 
 def _symbol(axis: Any) -> str | None:
-    """The name of an open axis; of one that is computed from others there is none."""
+    """The name of a dynamic axis; empty for an axis computed from others."""
     return str(axis) if str(axis).isidentifier() else None
 
 
 def _refuse_strange(path: Path) -> None:
-    """As when the source was recognised, now by the reader that PyTorch itself uses: zip readers differ."""
+    """Repeats the check of recognition with PyTorch's own zip reader, since zip readers differ."""
     import torch
 
     try:
         reader = torch._C.PyTorchFileReader(str(path))
         names = list(reader.get_all_records())
-    except RuntimeError:  # of torch 2.7 and before: PyTorch then opens it as we did
+    except RuntimeError:  # a file of torch 2.7 or older: PyTorch then opens it the way we did
         return
     archives.refuse_strange(path, names, reader.get_record)
 
 
 def open_function(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
-    """Opens what a function of the user's returns, and so runs the user's code.
+    """Opens the result of a user function, which runs user code.
 
     Raises:
-        ModelError: it fails, its module is in training mode, has open axes beyond the batch, or does not run.
+        ModelError: the function fails, or its module is in training mode, has dynamic axes beyond the batch, or does not run.
     """
     import torch
 
@@ -227,7 +229,7 @@ def open_function(path: Path, shapes: dict[str, tuple[int, ...]]) -> TorchModel:
     return _flattened(inner, call, slots, specs, made.output_names)
 
 
-SLOT = object()  # stands for a tensor among the arguments' leaves; anything else there is a constant
+SLOT = object()  # stands for a tensor among the leaves of the arguments; all other leaves are constants
 
 
 def _flattened(
@@ -240,7 +242,7 @@ def _flattened(
     """The model of a module that may take and return nested structures."""
     import torch
 
-    # NumPy and boards have no bfloat16; what it holds is exact in float32
+    # NumPy and boards have no bfloat16; its values are exact in float32
     kinds = [getattr(torch, spec.dtype) for spec in specs]
     specs = [replace(spec, dtype="float32") if spec.dtype == "bfloat16" else spec for spec in specs]
 
@@ -299,7 +301,7 @@ def _flattened(
 
 
 def _fields(answer: Any) -> Any:
-    """The answer with dicts for records that PyTorch does not take apart."""
+    """The result with records turned into dicts, as PyTorch does not take those records apart."""
     import torch
 
     known = torch.utils._pytree.SUPPORTED_NODES
@@ -316,7 +318,7 @@ _TRAINING = {"dropout": 2, "batch_norm": 5, "_native_batch_norm_legit_functional
 
 
 def _refuse_training(program: Any, path: Path) -> None:
-    """Raises ModelError for a program that was exported in training mode: BatchNorm and Dropout differ there."""
+    """Raises ModelError for a program exported in training mode, where BatchNorm and Dropout behave differently."""
     for node in program.graph.nodes:
         name = getattr(node.target, "_opname", "")
         at = _TRAINING.get(name)
@@ -343,7 +345,7 @@ def _dtype(name: str, tensor: Any) -> str:
 
 
 def _argument_names(module: Any, paths: Sequence[Sequence[Any]]) -> list[str]:
-    """`forward`'s own names of its arguments; what is nested has its place or key behind that."""
+    """The names of `forward`'s arguments; a nested value has its position or key appended."""
     parameters = list(inspect.signature(module.forward).parameters.values())
     positional = [item.name for item in parameters if item.kind is not item.VAR_POSITIONAL]
     names = []
@@ -359,7 +361,7 @@ def _argument_names(module: Any, paths: Sequence[Sequence[Any]]) -> list[str]:
 
 
 def _path_name(keys: Sequence[Any], first: str) -> str:
-    """The path of keys behind `first`, without it where the path begins with a word: `output_1`, `scores`, `boxes_0`."""
+    """The path of keys, prefixed by `first` unless it begins with a word: `output_1`, `scores`, `boxes_0`."""
     words = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in keys]
     named = first == "output" and bool(words) and not words[0].isdecimal()
     return "_".join(words if named else [first, *words])

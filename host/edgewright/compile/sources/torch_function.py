@@ -1,4 +1,4 @@
-"""Calls a `module.py:function` that returns a PyTorch module and example inputs: this runs the user's code."""
+"""Calls a `module.py:function` that returns a PyTorch module and example inputs, which runs user code."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ EXAMPLE = (
 _SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib")
 _CODE = (".py", ".pyc", ".so", ".pyd", ".dll", ".dylib")
 
-_hooked = False  # an audit hook cannot be taken away again
-_opened: list[str] | None = None  # paths that were opened while the user's function ran
-_folder = ""  # of the function that was called last
+_hooked = False  # an audit hook cannot be removed
+_opened: list[str] | None = None  # paths opened while the user's function runs
+_folder = ""  # folder of the function that was called last
 
 
 def call_function(path: Path) -> Any:
-    """Calls the function. The answer has `module`, `arguments` (tuple), `named` (dict), `input_names`, `output_names`.
+    """Calls the function. The result has `module`, `arguments` (tuple), `named` (dict), `input_names` and `output_names`.
 
-    Everything random is seeded first, so that weights which are drawn are the same each time.
+    All random generators are seeded first, so that randomly drawn weights are the same each time.
 
     Raises:
         ModelError: it fails, returns something else, or reads a file that its hash does not cover.
@@ -39,8 +39,8 @@ def call_function(path: Path) -> Any:
     _seed()
     with _Watch() as watch:
         try:
-            answer = user_function.load(path)()
-        except ModelError:
+            answer = user_function.run(path.name, user_function.load(path))
+        except (ModelError, user_function.TooSlow):
             raise
         except (Exception, SystemExit) as error:
             raise ModelError(
@@ -53,7 +53,7 @@ def call_function(path: Path) -> Any:
 
 
 def _forget(folder: Path) -> None:
-    """Forgets modules beside the function called before, and beside this one: files may have changed."""
+    """Removes imported modules from the previous function's folder and from this one: files may have changed."""
     global _folder
     for place in {_folder, str(folder)} - {""}:
         for name, module in list(sys.modules.items()):
@@ -63,7 +63,7 @@ def _forget(folder: Path) -> None:
     if _folder in sys.path and _folder != str(folder):
         sys.path.remove(_folder)
     _folder = str(folder)
-    sys.dont_write_bytecode = True  # a cached module hides a change within one second
+    sys.dont_write_bytecode = True  # a cached module would hide a change within one second
 
 
 def _seed() -> None:
@@ -106,7 +106,7 @@ def _checked(path: Path, answer: Any) -> Any:
 
 
 def _tensors(example: Any) -> Any:
-    """The example with numpy arrays as tensors."""
+    """The example with numpy arrays converted to tensors."""
     import numpy as np
     import torch
 
@@ -116,7 +116,7 @@ def _tensors(example: Any) -> Any:
 
 
 class _Watch:
-    """Records which files are opened for reading."""
+    """Records the files that are opened for reading."""
 
     def __enter__(self) -> _Watch:
         global _hooked, _opened
@@ -140,7 +140,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _check_files(file: Path, opened: list[str]) -> None:
-    """Raises ModelError when the model was read from a file that is not hashed: a change would not be seen."""
+    """Raises ModelError if the model was read from a file that is not hashed: a change to it would go unnoticed."""
     covered = {item.resolve() for item in python_source.files_of(file)}
     folder = file.parent.resolve()
     for text in opened:
@@ -157,7 +157,7 @@ def _check_files(file: Path, opened: list[str]) -> None:
 
 
 def _system(path: str) -> bool:
-    """Whether a file belongs to Python, a library or the machine."""
+    """Whether a file belongs to Python, a library or the system."""
     if {"site-packages", "dist-packages"} & set(Path(path).parts):
         return True
     return path.startswith((*_SYSTEM, f"{sys.prefix}/", f"{sys.base_prefix}/"))

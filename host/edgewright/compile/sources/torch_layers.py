@@ -1,4 +1,4 @@
-"""The first layers of a PyTorch module, from what one run calls, for `compile.data.input_domains`."""
+"""The first layers of a PyTorch module, traced from one run, for `compile.data.input_domains`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _KINDS = {
     "zeros_like": "shape", "ones_like": "shape", "full_like": "shape", "empty_like": "shape",
 }  # fmt: skip
 _CALCULATES = ("mul", "add", "sub", "div", "equal", "order")
-_MOST = 4096  # calls: what comes later is no longer the first layers
+_MAX_CALLS = 4096  # calls: later ones are no longer first layers
 
 
 def read(module: Any, example: tuple[Any, ...]) -> tuple[Graph, tuple[str, ...]]:
-    """(the graph, names of the inputs) of a module, run on its example: zeros, which are indexes of any table."""
+    """(the graph, names of the inputs) of a module, run on its example: zeros, which are valid indexes for any table."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -46,9 +46,9 @@ def read(module: Any, example: tuple[Any, ...]) -> tuple[Graph, tuple[str, ...]]
 
 
 class _Calls:
-    """Steps of the calls that were seen. A tensor has a number for its name, and a new one once it is changed in place.
+    """The steps of the traced calls. A tensor's name is a number, and it gets a new one when it is changed in place.
 
-    Only small constants are kept: all activations of a run may not fit in memory together.
+    Only small constants are kept: all activations of a run together may not fit in memory.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class _Calls:
         self._numbers: dict[str, float] = {}
 
     def given(self, tensor: Any) -> str:
-        """The name of a tensor that an input or a call gave: no constant."""
+        """The name of a tensor that comes from an input or a call, so is not a constant."""
         self._count += 1
         self._names[tensor] = str(self._count)
         return str(self._count)
@@ -85,13 +85,13 @@ class _Calls:
     def see(self, function: Any, args: Any, made: Any) -> None:
         import torch
 
-        if len(self.steps) >= _MOST:
+        if len(self.steps) >= _MAX_CALLS:
             return
         called = str(function).split(".")[1].removesuffix("_")
         outputs = [one for one in torch.utils._pytree.tree_leaves(made) if isinstance(one, torch.Tensor)]
         inputs = self._operands(args)
         for output in outputs:
-            if not any(one.isdecimal() for one in inputs):  # of numbers alone: a constant
+            if not any(one.isdecimal() for one in inputs):  # only numbers as inputs: a constant
                 self.name(output)
                 continue
             self._constants.pop(self._names.get(output), None)  # changed in place
@@ -124,7 +124,7 @@ class _Calls:
                 if isinstance(one, torch.Tensor) and one.dtype != torch.bool:
                     found.append(Step("lookup", (self.name(one),), name, args[0].shape[axis]))
             return found
-        if called == "scatter" and len(tensors) > 1:  # as one_hot is made
+        if called == "scatter" and len(tensors) > 1:  # how one_hot is built
             return [Step("lookup", tensors[1:2], name, args[0].shape[args[1]])]
         if called == "masked_fill":
             return [Step("select", (tensors[1], tensors[0]), name)]

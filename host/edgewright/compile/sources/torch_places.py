@@ -1,4 +1,4 @@
-"""Locates an operator that a converter names: the layer, and the line of the user's code."""
+"""Locates an operator that a converter names: its layer and its line in the user's code."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from edgewright.compile.workers.framework_errors import position_in
 
 _OPERATOR = re.compile(r"\b(?:aten|prims)(?:::|\.)_?(\w+)")
-_WRAPPED = "inner."  # the name of the user's module in the one that takes plain tensors
+_WRAPPED = "inner."  # name of the user's module inside the wrapper that takes plain tensors
 
 
 def place(program: Any, text: str) -> str:
-    """`, in layer encoder.norm, at net.py:12`: of the first operator that a text names; empty where it names none of the program's.
+    """`, in layer encoder.norm, at net.py:12` for the first operator that a text names; empty if it names none of the program.
 
-    Converters name what an operator consists of, too.
+    Converters may also name the operators that an operator decomposes into.
     """
     named = set(_OPERATOR.findall(text))
     if not named:
@@ -35,6 +35,6 @@ def _operator(target: Any) -> str:
 
 
 def _layer(node: Any) -> str:
-    """The path of the module that a node is from, as `named_modules` of the user's module has it; empty for the module itself."""
+    """The path of the module that a node comes from, as in `named_modules` of the user's module; empty for the module itself."""
     stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
     return str(stack[-1]).removeprefix(_WRAPPED.rstrip(".")).lstrip(".") if stack else ""

@@ -1,4 +1,4 @@
-"""Conversion steps of plug-ins: they run between the stages of a conversion."""
+"""Conversion steps from plug-ins, which run between the stages of a conversion."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def steps_of(target: str, stages: Sequence[tuple[str, str]], *, as_is: bool = Fa
     """Names of the steps that may run in a conversion, sorted, edgewright's own first.
 
     Args:
-        as_is: the file goes through unchanged, so no step may change it.
+        as_is: the file is passed through unchanged, so no step runs.
 
     Raises:
-        UsageError: a plug-in's step cannot be used. Whether it would have run is not known then, so nothing is made without it.
+        UsageError: a plug-in's step cannot be loaded. It might have applied, so the conversion does not continue without it.
     """
-    if as_is or len(stages) < 2:  # the last stage takes the source itself, which no step may change
+    if as_is or len(stages) < 2:  # the last stage reads the source itself, which no step may change
         return ()
     for fault in STEPS.faults():
         raise Unusable(STEPS.kind, fault)
@@ -38,7 +38,7 @@ def steps_of(target: str, stages: Sequence[tuple[str, str]], *, as_is: bool = Fa
 
 
 def run_steps(names: Sequence[str], context: Any) -> list[str]:
-    """Runs the steps that apply. Returns notes; a plug-in's step is named, whatever it notes itself.
+    """Runs the steps that apply and returns their notes, with a note for each plug-in's step.
 
     Raises:
         ConversionError: a step failed.

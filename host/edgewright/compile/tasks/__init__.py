@@ -1,1 +1,1 @@
-"""What runs in worker processes: arguments and results are plain values and records."""
+"""The tasks that run in worker processes: arguments and results are plain values and records."""

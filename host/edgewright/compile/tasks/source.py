@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgewright.compile.data import first_run, goldens
-from edgewright.compile.data import input_domains as domains
-from edgewright.compile.data import samples as data
+from edgewright.compile.data import first_run, goldens, input_domains, samples
 from edgewright.compile.data.answers import collected, real
 from edgewright.compile.data.calibration import LIMIT, SampleSet
 from edgewright.compile.data.counted_values import counting
 from edgewright.compile.data.input_domains import Domains
 from edgewright.compile.data.input_ranges import Range, Ranges
-from edgewright.compile.formats import FORMATS
+from edgewright.compile.data.samples import as_input
+from edgewright.compile.formats import FORMATS, ask, check_model
+from edgewright.compile.inspection.model_trust import trusting
 from edgewright.compile.sources import end_types, nan_weights, stable_shapes
 from edgewright.compile.steps import run_steps
 from edgewright.compile.tasks.stage import StageContext, StageResult, TensorReport
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-# not one thread: with INFERENCE_NUM_THREADS=1 OpenVINO 2026.4.1 answers some int8 models wrongly on x86-64
-# exact: the verdict holds for boards, whatever this machine's CPU is
+# not one: with INFERENCE_NUM_THREADS=1 OpenVINO 2026.4.1 computes some int8 models wrongly on x86-64
+# exact: the verdict has to hold on boards, whatever this machine's CPU is
+_OPEN: dict[Any, Any] = {}  # one artifact at most
 _OPTIONS = {"threads": 2, "accelerator": "cpu", "exact": True}
 
 
 class SourceRef(Noun, frozen=True, kw_only=True):
-    """A source model to open: where, what, its bytes' sha256, the shapes and ends that the user gave,
-    and what was decided about it before it is opened."""
+    """A source model to open: path, format, sha256, the user's shapes and ends, decisions made before it is opened, and whether the user trusts it."""
 
     path: Path
     format: str
@@ -49,22 +49,24 @@ class SourceRef(Noun, frozen=True, kw_only=True):
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     ends: Ends = Ends()
     notes: tuple[str, ...] = ()
+    trusted: bool = False
 
 
 class Order(Noun, frozen=True, kw_only=True):
-    """What one stage has to do.
+    """The job of one stage.
 
     Attributes:
-        path: the source; for a later stage the entry file that the stage before made, or else its folder.
-        folder: empty, for what this stage makes; the last stage's files are the artifact's.
+        path: the source; for a later stage, the previous stage's entry file, or else its folder.
+        folder: an empty folder for this stage's files; the last stage's files become the artifact.
         entry: name of the target's entry file.
         inputs, outputs: the source's, with static shapes.
         opset, max_opset: as in `CompileRequest`.
-        count: how many calibration samples there are. synthetic: they are random numbers, not data.
+        count: number of calibration samples.
+        synthetic: the samples are random numbers, not data.
         float64: as in `Target`.
-        conversion: what the user says of it beyond target and precision.
+        conversion: the user's options besides target and precision.
         toolchains: name -> its Python.
-        steps: names of the conversion steps that run before it, where they apply.
+        steps: names of the conversion steps that run before it, if they apply.
     """
 
     path: Path
@@ -85,44 +87,56 @@ class Order(Noun, frozen=True, kw_only=True):
 
 @lru_cache(maxsize=1)
 def opened(source: SourceRef) -> Any:
-    """The opened source: it stays open between the jobs of one worker."""
-    model = FORMATS[source.format].open(source.path, dict(source.shapes), source.ends)
+    """The opened source, which stays open between the jobs of one worker."""
+    with trusting(source.trusted):
+        model = ask(source.format, "open", source.path, dict(source.shapes), source.ends)
+    check_model(source.format, model)
+    if not hasattr(model, "operators"):
+        model.operators = list  # names of its operators: a plug-in may not know them
     model.run = stable_shapes.SteadyRun(model, source.path)
     return model
 
 
 def narrowed(source: SourceRef, folder: Path) -> SourceRef:
-    """The source; of a file whose chosen function is not the one that is opened, a copy in which it is.
+    """The source, or a copy of a file in which the chosen function is the one that gets opened.
 
     Raises:
-        ModelError: there is no such signature, or none was chosen of several.
+        ModelError: there is no such signature, or there are several and none was chosen.
     """
-    narrow = FORMATS[source.format].narrow
-    found = None if narrow is None else narrow(source.path, source.ends.signature, folder)
+    if FORMATS[source.format].narrow is None:
+        return source
+    found = ask(source.format, "narrow", source.path, source.ends.signature, folder)
     if found is None:
         return source
+    if not _is_narrowed(found):
+        raise FORMATS.failed(source.format, f"narrow gave {type(found).__name__}, not a path and notes")
     made, notes = found
     return msgspec.structs.replace(source, path=made, ends=Ends(), notes=notes)
+
+
+def _is_narrowed(found: Any) -> bool:
+    pair = isinstance(found, tuple) and len(found) == 2
+    return pair and isinstance(found[0], Path) and isinstance(found[1], tuple)
 
 
 def read_the_model(
     source: SourceRef, samples: SampleSet
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """(inputs, outputs) with static shapes; output shapes are found by running it.
+    """(inputs, outputs) with static shapes; output shapes are found by running the model.
 
     Args:
-        samples: what to run it on; their `specs` are not known yet.
+        samples: the samples to run it on; their `specs` are not known yet.
 
     Raises:
-        ModelError: it does not load, has dynamic shapes, lacks an input that a shape was given for, does not run, or answers
-            in something that boards have no numbers for.
+        ModelError: it does not load, has dynamic shapes, lacks an input that a shape was given for, does not run, or has
+            outputs of a type that boards do not support.
         DataError: the calibration data do not fit.
     """
     model = opened(source)
     for spec in model.inputs:
         if spec.dtype.startswith("complex"):
             raise end_types.no_tensor("input", spec.name, source.path, end_types.COMPLEX)
-    known = () if samples.path else input_domains(source)
+    known = () if samples.path else domains_of_inputs(source)
     answers = first_run.answers(model, samples.of(model.inputs, known), source.path)
     names = model.output_names
     if len(names) != len(answers):
@@ -142,7 +156,7 @@ def read_the_model(
 
 
 def source_notes(source: SourceRef, outputs: Sequence[TensorSpec]) -> tuple[str, ...]:
-    """What was assumed of the source, for the manifest, one line each."""
+    """Assumptions about the source, for the manifest, one line each."""
     model = opened(source)
     firsts = {spec.shape[0] if spec.shape else 1 for spec in (*model.inputs, *outputs)}
     batch = firsts.pop() if len(firsts) == 1 else 1
@@ -152,26 +166,26 @@ def source_notes(source: SourceRef, outputs: Sequence[TensorSpec]) -> tuple[str,
 
 
 def narrowest_floats(source: SourceRef) -> str:
-    """The narrowest floats that the model computes in, such as `float16`: its own answers are no more exact."""
+    """The narrowest float type that the model computes in, such as `float16`: its own outputs are no more exact."""
     model = opened(source)
     return str(model.narrowest()) if hasattr(model, "narrowest") else "float32"
 
 
 @lru_cache(maxsize=1)
-def input_domains(source: SourceRef) -> Domains:
-    """What the model's first layers show of the numbers that each input takes."""
+def domains_of_inputs(source: SourceRef) -> Domains:
+    """What the model's first layers reveal about the values of each input."""
     model = opened(source)
-    return first_run.confirmed(model, domains.of(model))
+    return first_run.confirmed(model, input_domains.of(model))
 
 
 def compute_goldens(
     source: SourceRef, samples: SampleSet, count: int, allow_constant: bool, compare: Compare, file: Path
 ) -> tuple[int, str, tuple[Range, ...]]:
-    """Writes the goldens to `file`. Returns (how many, their origin, the ranges of the data that were looked at).
+    """Writes the goldens to `file`. Returns (count, origin, ranges of the data that were read).
 
     Raises:
         UsageError: the mask that `compare` names does not fit.
-        ConversionError: every answer is the same, or one is not finite.
+        ConversionError: all outputs are the same, or one is not finite.
         DataError: the calibration data do not fit.
     """
     model = opened(source)
@@ -194,8 +208,8 @@ def convert(
 ) -> dict[str, Any]:
     """Runs one stage, a target's module, on a `StageContext`.
 
-    Returns what the stage says, a `StageResult` with nothing left out that the manifest needs. `ranges` are those of the
-    samples that it took.
+    Returns the stage's result: a `StageResult` with everything that the manifest needs filled in. `ranges` are those of
+    the samples that it read.
     """
     stage: Callable[[StageContext], StageResult | None] = importlib.import_module(module).convert
     failed: list[Exception] = []
@@ -204,7 +218,7 @@ def convert(
     def stream(limit: int = LIMIT) -> Iterator[list[Array]]:
         try:
             yield from seen.watched(samples.stream(limit))
-        except Exception as error:  # kept: converters hide what their data source raises
+        except Exception as error:  # kept: converters hide exceptions of their data source
             failed.append(error)
             raise
 
@@ -222,10 +236,10 @@ def convert(
 
 
 def _completed(found: StageResult, module: str, order: Order) -> StageResult:
-    """What a stage says; what it leaves out is as in the source, or is none.
+    """A stage's result with defaults filled in, from the source where they apply.
 
     Raises:
-        ConversionError: it says something else than it may.
+        ConversionError: the result is not valid.
     """
     inputs, outputs = (
         [TensorReport(name=one.name, dtype=one.dtype) for one in specs]
@@ -243,10 +257,10 @@ def _completed(found: StageResult, module: str, order: Order) -> StageResult:
 
 
 def located(error: Exception, model: Any) -> None:
-    """Adds where in the opened source a converter gave up, where that is known; raises what is not our own error yet.
+    """Adds to an error where in the opened source a converter gave up, if known; turns exceptions that are not edgewright's into errors.
 
     Raises:
-        ConversionError: of a framework's exception.
+        ConversionError: for a framework's exception.
     """
     where = getattr(model, "where", None)
     place = where(error) if where is not None else ""
@@ -260,47 +274,63 @@ def located(error: Exception, model: Any) -> None:
 def artifact_answers(
     runner: str, folder: Path, manifest: dict[str, Any], samples: Iterable[Sequence[Array]]
 ) -> Iterator[list[Array]]:
-    """The artifact's answers to one sample after another, by the target's own runner.
+    """The artifact's outputs for one sample after another, computed by the target's own runner; it stays open until `close_artifact`.
 
     Args:
-        samples: the source's inputs; they become the artifact's.
+        samples: in the form of the source's inputs; they are converted to the artifact's.
 
     Raises:
-        ConversionError: the runtime has no way to run it, or its outputs have other shapes.
+        ConversionError: the runtime cannot run it, or its outputs have other shapes.
     """
-    module = importlib.import_module(runner)
-    try:
-        session = module.load(str(folder), manifest, _OPTIONS)
-    except getattr(module, "ModelRefused", ()) as error:
-        raise ConversionError(str(error), hint=error.hint, code=Code.MODEL_REFUSED) from error
+    session = _session(runner, folder, manifest)
     specs = msgspec.convert(manifest["inputs"], tuple[TensorSpec, ...])
     for row in samples:
-        sample = [data.as_input(array, spec) for array, spec in zip(row, specs, strict=True)]
+        sample = [as_input(array, spec) for array, spec in zip(row, specs, strict=True)]
         yield _answer(session, sample, manifest["outputs"])
-    session.close()
+
+
+def close_artifact() -> None:
+    """Closes the artifact that `artifact_answers` left open for more samples."""
+    while _OPEN:
+        _OPEN.popitem()[1].close()
+
+
+def _session(runner: str, folder: Path, manifest: dict[str, Any]) -> Any:
+    """The artifact, opened once for all who ask in a row: loading a small one costs more than running it."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix != ".npz")
+    stats = [(str(file), about.st_mtime_ns, about.st_size) for file in files for about in [file.stat()]]
+    key = (runner, manifest["entry"], *stats)
+    if key not in _OPEN:
+        close_artifact()
+        module = importlib.import_module(runner)
+        try:
+            _OPEN[key] = module.load(str(folder), manifest, _OPTIONS)
+        except getattr(module, "ModelRefused", ()) as error:
+            raise ConversionError(str(error), hint=error.hint, code=Code.MODEL_REFUSED) from error
+    return _OPEN[key]
 
 
 def answer_as_the_source(
     source: SourceRef, specs: list[dict[str, Any]], inputs: Path, keep: str, output: int = 0
 ) -> bytes:
-    """The source framework's answers to a set of `evaluation.prepare`, real values, packed.
+    """The source framework's outputs for a set of `evaluation_set.prepare`, as packed real values.
 
     Args:
-        specs: the manifest's outputs: a quantised source that goes through as it is has the same scales.
-        keep, output: as of `answers.collected`.
+        specs: the manifest's outputs: a quantised source that is passed through has the same scales.
+        keep, output: as in `answers.collected`.
     """
     model = opened(source)
 
     def run(sample: list[Array]) -> list[Array]:
         return [real(array, spec) for array, spec in zip(model.run(sample), specs, strict=True)]
 
-    return collected(run, data.samples(inputs, data.placed(model.inputs), None), keep, output).packed()
+    return collected(run, samples.samples(inputs, samples.placed(model.inputs), None), keep, output).packed()
 
 
 def answer_as_the_artifact(
     runner: str, folder: Path, manifest: dict[str, Any], inputs: Path, keep: str, output: int = 0
 ) -> bytes:
-    """The artifact's answers by the target's own runner, real values, packed."""
+    """The artifact's outputs, computed by the target's own runner, as packed real values."""
     session = importlib.import_module(runner).load(str(folder), manifest, _OPTIONS)
     specs = msgspec.convert(manifest["inputs"], tuple[TensorSpec, ...])
 
@@ -308,7 +338,7 @@ def answer_as_the_artifact(
         answers = _answer(session, sample, manifest["outputs"])
         return [real(array, spec) for array, spec in zip(answers, manifest["outputs"], strict=True)]
 
-    answers = collected(run, data.samples(inputs, data.placed(specs), None), keep, output)
+    answers = collected(run, samples.samples(inputs, samples.placed(specs), None), keep, output)
     session.close()
     return answers.packed()
 

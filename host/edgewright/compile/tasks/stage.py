@@ -1,4 +1,4 @@
-"""What a stage of a conversion is given, and what it gives back: the one contract between edgewright and a target."""
+"""The input and result of a conversion stage: the one contract between edgewright and a target."""
 
 from __future__ import annotations
 
@@ -19,31 +19,33 @@ if TYPE_CHECKING:
 
 
 class Samples(Protocol):
-    """Gives a fresh stream of calibration samples, each a list of arrays in the order of the model's inputs."""
+    """Returns a fresh stream of calibration samples, each a list of arrays in the order of the model's inputs."""
 
     def __call__(self, limit: int = ..., /) -> Iterator[list[Array]]: ...
 
 
 class StageContext:
-    """What a stage's `convert` is given.
+    """The argument of a stage's `convert`.
 
     Attributes:
-        source: the opened source model, where the stage runs in the source's own worker, else None.
-        samples: gives a fresh stream of calibration samples; `samples(4)` of four at most. Whatever runs the model takes
-            its inputs from here.
-        path: the source; for a later stage the entry file that the stage before made, or else its folder.
-        folder: empty, for what this stage makes; the last stage's files are the artifact's.
+        source: the opened source model if the stage runs in the source's own worker, else None.
+        samples: returns a fresh stream of calibration samples; `samples(4)` yields at most four. Code that runs the model
+            takes its inputs from here.
+        path: the source; for a later stage, the previous stage's entry file, or else its folder.
+        folder: an empty folder for this stage's files; the last stage's files become the artifact.
         entry: name of the target's entry file.
-        precision: name of the precision, one that the target makes. traits: its record.
+        precision: name of the precision, one that the target makes.
+        traits: the precision's record.
         inputs, outputs: the source's, with static shapes.
         opset, max_opset: the ONNX opset to export, and the newest that the target's runtime reads.
-        count: how many calibration samples there are. synthetic: they are random numbers, not data.
-        float64: the target computes in float64 what the model does.
+        count: number of calibration samples.
+        synthetic: the samples are random numbers, not data.
+        float64: the target computes in float64 wherever the model does.
         keep_float: names of the layers that stay in floats.
         calibration_method: one of the target's `calibration_methods`.
-        integer_io: inputs and outputs are to be integers.
-        accelerator: the one that the model has to run on; empty: any.
-        toolchains: name -> its Python, of those that the route names.
+        integer_io: inputs and outputs have to be integers.
+        accelerator: the accelerator that the model has to run on; empty for any.
+        toolchains: name -> its Python, for those that the route names.
     """
 
     def __init__(self, source: Any, samples: Samples, order: Order) -> None:
@@ -69,9 +71,9 @@ class StageContext:
 
 
 class TensorReport(TypedDict, total=False):
-    """An input or output of the file that a stage made: `name` and `dtype` always, `scale` and `zero_point` of integers, else None.
+    """An input or output of the file that a stage made. `name` and `dtype` are always set; `scale` and `zero_point` only for integers.
 
-    `tensor` is the name in the file, where that is not the source's.
+    `tensor` is the name in the file, if it differs from the source's.
     """
 
     name: str
@@ -85,13 +87,13 @@ class StageResult(TypedDict, total=False):
     """What a stage's `convert` returns. A stage that is not a route's last may return None, or `notes` alone.
 
     Attributes:
-        inputs, outputs: of the file, in the source's order.
-        requires: what a runtime must read, by kind, such as `{"opset": 13}`: the manifest's `requires`.
-        method: of calibration; empty without one.
+        inputs, outputs: the file's, in the source's order.
+        requires: the versions that a runtime must be able to read, such as `{"opset": 13}`: the manifest's `requires`.
+        method: the calibration method; empty without calibration.
         kept_float: names of the layers that stayed in floats.
         notes: for the user: sentences without a full stop.
-        nondeterministic: tools that may give other bytes the next time.
-        operations: rows of `Operation`, of a stage that names layers to keep in floats.
+        nondeterministic: tools that may produce different bytes next time.
+        operations: rows of `Operation`, from a stage that lists the layers that can be kept in floats.
     """
 
     inputs: list[TensorReport]

@@ -1,1 +1,1 @@
-"""Toolchains: converters that need another Python, in separate virtual environments."""
+"""Toolchains: converters that need another Python version, in separate virtual environments."""

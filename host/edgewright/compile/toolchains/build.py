@@ -11,7 +11,7 @@ from pathlib import Path
 from edgewright.compile.toolchains.pythons import Python
 from edgewright.compile.workers import scratch
 from edgewright.errors import Code, ConversionError
-from edgewright.nouns.progress import Progress, Step
+from edgewright.nouns.progress import Progress, ProgressEvent
 from edgewright.runtimes.wheels import OFFLINE
 
 _PIP = ("-I", "-m", "pip", "install", "--no-deps", "--no-input", "--disable-pip-version-check")
@@ -33,17 +33,25 @@ def python_in(environment: Path) -> Path:
 def build(
     made: Path, python: Python, requirements: Sequence[str], pip_version: str, progress: Progress
 ) -> None:
-    """The environment in the new folder `made`.
+    """Builds the environment in the new folder `made`.
 
     Args:
-        requirements: all that is installed, exactly pinned; dependencies are not followed.
-        pip_version: of pip, taken first; empty: the Python's own.
+        requirements: everything to install, exactly pinned; pip does not follow dependencies.
+        pip_version: the pip to install first; empty to use the one bundled with the Python.
 
     Raises:
         ConversionError: `index-unreachable`, `toolchain-failed`.
     """
     total = len(requirements)
-    progress(Step(what="toolchain", detail=f"environment with Python {python.version}", done=0, total=total))
+    progress(
+        ProgressEvent(
+            stage="toolchain",
+            detail=f"environment with Python {python.version}",
+            done=0,
+            total=total,
+            unit="packages",
+        )
+    )
     checked([str(python.path), "-I", "-m", "venv", str(made)], "venv")
     pip = [str(python_in(made)), *_PIP]
     if pip_version:
@@ -56,7 +64,7 @@ def build(
 
 
 def _collect(command: Sequence[str], total: int, progress: Progress) -> None:
-    """Runs pip and tells of each distribution as it comes."""
+    """Runs pip and reports each distribution as it is collected."""
     with tempfile.TemporaryFile("w+") as errors, scratch.folder() as place:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True, errors="replace", env=_environment(place)
@@ -65,10 +73,18 @@ def _collect(command: Sequence[str], total: int, progress: Progress) -> None:
             done = 0
             for line in process.stdout or ():
                 if line.startswith("Collecting "):
-                    progress(Step(what="toolchain", detail=line.split()[1], done=done, total=total))
+                    progress(
+                        ProgressEvent(
+                            stage="toolchain", detail=line.split()[1], done=done, total=total, unit="packages"
+                        )
+                    )
                     done += 1
                 elif line.startswith("Installing collected"):
-                    progress(Step(what="toolchain", detail="unpacking", done=total, total=total))
+                    progress(
+                        ProgressEvent(
+                            stage="toolchain", detail="unpacking", done=total, total=total, unit="packages"
+                        )
+                    )
             code = process.wait()
         finally:
             if process.poll() is None:
@@ -82,7 +98,7 @@ def _collect(command: Sequence[str], total: int, progress: Progress) -> None:
 
 
 def checked(command: Sequence[str], what: str) -> None:
-    """Runs a step of the building. Raises ConversionError when it fails."""
+    """Runs one build step. Raises ConversionError if it fails."""
     done = run(command, None)
     if done.returncode:
         raise _failed(what, done.stderr or done.stdout)
@@ -97,7 +113,7 @@ def run(command: Sequence[str], seconds: float | None) -> subprocess.CompletedPr
 
 
 def _environment(temporary: Path) -> dict[str, str]:
-    """Ours, without what would send pip or venv elsewhere; what they do not clean up goes to `temporary`."""
+    """This process's environment without variables that would redirect pip or venv; their temporary files go to `temporary`."""
     kept = {key: value for key, value in os.environ.items() if key not in _ELSEWHERE}
     return {**kept, **scratch.environment(temporary)}
 

@@ -1,8 +1,8 @@
 """Toolchains: converters that need another Python, or another version of a library, in separate environments.
 
-A toolchain's environment is made in a temporary folder and renamed into place, so it is whole or absent. Everything
-in it is pinned, dependencies of dependencies too; pip follows none by itself. Its programs are run as
-`[python_of(name), "-m", module, ...]` or with one of our scripts; scripts in `bin` would name the temporary folder.
+A toolchain's environment is built in a temporary folder and renamed into place, so it is either complete or absent.
+Everything in it is pinned, including transitive dependencies; pip resolves nothing itself. Its programs are run as
+`[python_of(name), "-m", module, ...]` or with one of our scripts; scripts in `bin` would refer to the temporary folder.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Toolchain(Noun, frozen=True, kw_only=True):
     """One row of the table below.
 
     Attributes:
-        pythons: first and last minor version of Python that its wheels are for.
-        machines: values of `uname -m` that they are for.
-        requirements: all that is installed, exactly pinned.
-        probe: module that has to import.
-        pip: version of pip to take first, where the one of an old Python does not know today's wheels.
+        pythons: first and last minor version of Python that its wheels support.
+        machines: values of `uname -m` that its wheels support.
+        requirements: everything to install, exactly pinned.
+        probe: module that must be importable.
+        pip: version of pip to install first, if an old Python's own cannot handle current wheels.
         megabytes: size on disk.
     """
 
@@ -55,7 +55,7 @@ class Toolchain(Noun, frozen=True, kw_only=True):
 
     @property
     def versions(self) -> dict[str, str]:
-        """Distribution -> version of all that it holds."""
+        """Distribution -> version of everything in the toolchain."""
         return versions_of(self.requirements)
 
 
@@ -65,7 +65,7 @@ TOOLCHAINS: dict[str, Toolchain] = {
         Toolchain(
             name="onnx2tf", title="ONNX to LiteRT, without TensorFlow", pythons="3.12-3.12", machines=("x86_64",),
             probe="onnx2tf", megabytes=480,
-            # without what its tests and its picture of a graph want
+            # without what only its tests and its graph drawing need
             requirements=(
                 "onnx2tf==2.6.9", "ai-edge-litert==2.1.2", "backports.strenum==1.2.8", "flatbuffers==25.12.19",
                 "h5py==3.14.0", "markdown-it-py==4.3.0", "mdurl==0.1.2", "ml_dtypes==0.5.4", "mpmath==1.3.0",
@@ -78,8 +78,8 @@ TOOLCHAINS: dict[str, Toolchain] = {
         Toolchain(
             name="openvino-2021", title="OpenVINO 2021.4, the last with the Intel NCS2", pythons="3.6-3.9",
             machines=("x86_64",), probe="openvino.inference_engine", pip="21.3.1", megabytes=290,
-            # no more of openvino-dev's requirements than its Model Optimizer needs for ONNX;
-            # libusb-package holds the libusb-1.0 that the MYRIAD plugin is linked to
+            # only those of openvino-dev's requirements that its Model Optimizer needs for ONNX;
+            # libusb-package contains the libusb-1.0 that the MYRIAD plugin links to
             requirements=(
                 "openvino==2021.4.2", "openvino-dev==2021.4.2", "numpy==1.19.5", "onnx==1.10.2", "protobuf==3.19.6",
                 "six==1.16.0", "typing-extensions==4.1.1", "networkx==2.5.1", "decorator==4.4.2",
@@ -95,7 +95,7 @@ class Installed(Noun, frozen=True, kw_only=True):
     """A toolchain on this machine.
 
     Attributes:
-        state: `ready`, `outdated` (made for other pins than today's) or `absent`.
+        state: `ready`, `outdated` (built from other pins than the current ones) or `absent`.
         python: version of its Python.
     """
 
@@ -109,7 +109,7 @@ class Installed(Noun, frozen=True, kw_only=True):
 
 
 class _Record(Noun, frozen=True, kw_only=True):
-    """What an environment was made of: its `toolchain.json`, written last."""
+    """The contents of an environment: its `toolchain.json`, written last."""
 
     python: str
     requirements: tuple[str, ...]
@@ -121,14 +121,14 @@ def versions_of(requirements: Sequence[str]) -> dict[str, str]:
 
 
 def toolchain(name: str) -> Toolchain:
-    """The row of that name. Raises UsageError when there is none."""
+    """The toolchain with that name. Raises UsageError if there is none."""
     if name not in TOOLCHAINS:
         raise UsageError(f"unknown toolchain: {name}", hint=f"toolchains are {', '.join(TOOLCHAINS)}")
     return TOOLCHAINS[name]
 
 
 def stamp(name: str) -> str:
-    """The installed toolchain in one text, for cache keys and manifests, such as `2.6.9, Python 3.12.1, pins 5d4e8f01`.
+    """A line that identifies the installed toolchain in cache keys and manifests, such as `2.6.9, Python 3.12.1, pins 5d4e8f01`.
 
     Raises ConversionError as `python_of` does.
     """
@@ -139,7 +139,7 @@ def stamp(name: str) -> str:
 
 
 def folder(name: str) -> Path:
-    """Where its environment is or would be."""
+    """The folder of its environment, whether installed or not."""
     return home.home() / "toolchains" / name
 
 
@@ -147,7 +147,7 @@ def python_of(name: str) -> Path:
     """The toolchain's Python.
 
     Raises:
-        ConversionError: `toolchain-missing`, it is not installed, or was made for other pins than today's.
+        ConversionError: `toolchain-missing`, it is not installed, or was built from other pins.
     """
     state = describe(name).state
     if state != "ready":
@@ -160,7 +160,7 @@ def python_of(name: str) -> Path:
 
 
 def describe(name: str) -> Installed:
-    """What there is of a toolchain. Runs nothing."""
+    """The state of a toolchain. Runs nothing."""
     row, place = toolchain(name), folder(name)
     record = _record(place)
     state = "absent" if record is None else "ready" if record.requirements == row.requirements else "outdated"
@@ -176,12 +176,12 @@ def describe(name: str) -> Installed:
 
 
 def listing() -> list[Installed]:
-    """Every toolchain of the table."""
+    """The state of every toolchain."""
     return [describe(name) for name in TOOLCHAINS]
 
 
 def probe(name: str) -> str:
-    """Imports what the toolchain is for. Returns what is wrong, one line, empty when it works."""
+    """Imports the toolchain's main module. Returns the problem in one line; empty if it works."""
     return _probe(folder(name), toolchain(name))
 
 
@@ -195,11 +195,11 @@ def _probe(place: Path, row: Toolchain) -> str:
 
 
 def choose_python(row: Toolchain, given: Path | None = None) -> Python:
-    """The Python to build with: the given one, else the newest on this machine that fits.
+    """The Python to build with: the given one, else the newest one on this machine that fits.
 
     Raises:
         UsageError: the given one does not fit.
-        ConversionError: `python-missing`, the machine has none.
+        ConversionError: `python-missing`, no Python on this machine fits.
     """
     machine = platform.machine()
     if machine not in row.machines:
@@ -232,7 +232,7 @@ def choose_python(row: Toolchain, given: Path | None = None) -> Python:
 
 
 def install(name: str, python: Path | None = None, progress: Progress = silent) -> Installed:
-    """Makes the environment, or leaves one that is ready as it is. What is cut short, or does not import, is not kept.
+    """Builds the environment, unless it is ready. An environment that is incomplete or does not import is removed.
 
     Raises:
         UsageError, ConversionError: no such toolchain, no Python for it, no space, no network, or it does not
@@ -241,7 +241,7 @@ def install(name: str, python: Path | None = None, progress: Progress = silent) 
     row = toolchain(name)
     home.folder("toolchains")
     with _locked(name):
-        for stale in folder(name).parent.glob(f".{name}-*"):  # of a process that was killed
+        for stale in folder(name).parent.glob(f".{name}-*"):  # left by a process that was killed
             shutil.rmtree(stale, ignore_errors=True)
         if describe(name).state == "ready":
             return describe(name)
@@ -265,25 +265,25 @@ def install(name: str, python: Path | None = None, progress: Progress = silent) 
 
 
 def remove(name: str) -> bool:
-    """Takes the environment away. Whether there was one."""
+    """Removes the environment. Returns whether there was one."""
     place = folder(toolchain(name).name)
     if not place.is_dir():
         return False
     with _locked(name), tempfile.TemporaryDirectory(prefix=f".{name}-", dir=place.parent) as work:
-        if not place.is_dir():  # another process was first
+        if not place.is_dir():  # another process was faster
             return False
         place.rename(Path(work) / "old")
     return True
 
 
 def spoken(pythons: str) -> str:
-    """A range of versions for a person: `3.12-3.12` is 3.12."""
+    """A range of versions for people: `3.12-3.12` becomes 3.12."""
     first, _, last = pythons.partition("-")
     return first if first == last else pythons
 
 
 def require_space(row: Toolchain) -> None:
-    """Raises ConversionError when the disk cannot hold the environment and what is unpacked on the way."""
+    """Raises ConversionError if the disk cannot hold the environment and the files unpacked during installation."""
     free = shutil.disk_usage(folder(row.name).parent).free >> 20
     wanted = 2 * row.megabytes + _SPARE_MB
     if free < wanted:
@@ -304,7 +304,7 @@ def _record(place: Path) -> _Record | None:
 
 @contextmanager
 def _locked(name: str) -> Iterator[None]:
-    """One process at a time on one toolchain; the lock ends with its holder."""
+    """Locks a toolchain for one process at a time; the lock ends with its process."""
     with (home.folder("toolchains") / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

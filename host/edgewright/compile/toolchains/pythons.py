@@ -1,4 +1,4 @@
-"""Finds the Pythons of this machine, for toolchains that need another version."""
+"""Finds the Pythons on this machine, for toolchains that need another version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from edgewright.nouns.base import Noun
 from edgewright.nouns.target import numbers
 
-_ASK = (
+_PROBE = (
     "import sys, platform; v = '.'.join(str(n) for n in sys.version_info[:3])\n"
     "try:\n import venv, ensurepip; able = 1\n"
     "except ImportError:\n able = 0\n"
@@ -23,7 +23,7 @@ _SECONDS = 20
 
 
 class Python(Noun, frozen=True, kw_only=True):
-    """One interpreter. `venv`: it can make virtual environments with pip (Debian splits that off)."""
+    """An interpreter. `venv`: it can create virtual environments with pip (Debian packages that separately)."""
 
     path: Path
     version: str
@@ -31,16 +31,16 @@ class Python(Noun, frozen=True, kw_only=True):
     machine: str
 
     def within(self, pythons: str) -> bool:
-        """Whether its minor version is in a range such as `3.6-3.9`, both ends included."""
+        """Whether its minor version is within a range such as `3.6-3.9`, inclusive."""
         first, last = pythons.split("-")
         return numbers(first) <= numbers(self.version)[:2] <= numbers(last)
 
 
 def ask(path: Path) -> Python | None:
-    """What an interpreter is. None: it does not run, or is not Python 3."""
+    """The properties of an interpreter; None if it does not run, or is not Python 3."""
     try:
         done = subprocess.run(
-            [path, "-I", "-S", "-c", _ASK], capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL
+            [path, "-I", "-S", "-c", _PROBE], capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
         return None
@@ -51,7 +51,7 @@ def ask(path: Path) -> Python | None:
 
 
 def found() -> list[Python]:
-    """Every interpreter that runs: of PATH, pyenv's versions, /usr/bin, /usr/local/bin; newest first, each once."""
+    """Every interpreter that runs: from PATH, pyenv's versions, /usr/bin and /usr/local/bin; newest first, without duplicates."""
     seen: set[Path] = set()
     pythons: list[Python] = []
     for path in _candidates():
@@ -69,7 +69,7 @@ def _candidates() -> Iterator[Path]:
     roots = {Path(root).expanduser() for root in (os.environ.get("PYENV_ROOT", ""), "~/.pyenv") if root}
     for root in sorted(roots):
         yield from sorted(root.glob("versions/*/bin/python"))
-    shims = {root / "shims" for root in roots}  # a shim runs whatever pyenv has chosen, or nothing
+    shims = {root / "shims" for root in roots}  # a shim runs whatever pyenv has selected, or nothing
     folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
     for folder in dict.fromkeys([*folders, Path("/usr/bin"), Path("/usr/local/bin")]):
         if folder in shims:

@@ -1,1 +1,1 @@
-"""Worker processes: one a framework, with what they write in scratch folders and how their errors read."""
+"""Worker processes, one per framework, their scratch folders, and how their errors are reported."""

@@ -1,4 +1,4 @@
-"""Reads exceptions of frameworks and converters: the line with the reason, and where it happened."""
+"""Extracts from a framework's or converter's exception the line with the reason, and the location of the error."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from pathlib import Path
 
 from edgewright.errors import Code, ConversionError
 
-MOST = 240  # letters of a line
+MOST = 240  # characters of a line
 CONVERTERS = frozenset(
     {
         Code.CONVERSION_FAILED, Code.CUSTOM_OPERATORS, Code.OPERATOR_UNKNOWN, Code.LOOP_NOT_CALIBRATED, Code.OPSET_TOO_OLD, Code.OPSET_TOO_NEW,
         Code.WORKER_CRASHED, Code.WORKER_TIMEOUT, Code.MODEL_REFUSED, Code.MODEL_TOO_LARGE,
     }
 )  # fmt: skip
-"""Codes of what a converter or a runtime cannot do, and another one may."""
+"""Codes of failures of one converter or runtime that another one may not have."""
 LOGGED = frozenset({Code.CONVERSION_FAILED, Code.WORKER_CRASHED, Code.WORKER_TIMEOUT})
-"""Codes of errors of which the log has more."""
+"""Codes of errors for which the log has details."""
 LOG = "log: "
 BRANCHES = "its Python code may branch on tensors' values: use torch.where or torch.cond there"
 _BRANCHING = ("GuardOnDataDependentSymNode", "DataDependentOutputException", "NonConcreteBooleanIndexError")
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-# lines that hold what everything else only announces; the first that matches wins
+# lines that hold the reason that all others only announce; the first match wins
 _TELLING = tuple(
     re.compile(pattern)
     for pattern in (
         r"(?P<reason>No conversion rule found for operations: .+)",  # OpenVINO
-        r"(?P<reason>No ONNX function found for <OpOverload\(op='(?P<operator>[\w.:]+)')",  # torch.onnx, since 2.5
+        r"(?P<reason>No ONNX function found for <OpOverload\(op='(?P<operator>[\w.:]+)')",  # torch.onnx since 2.5
         r"(?P<reason>Lowering not found: .+)",  # litert-torch
         r"(?P<reason>Conversion is failed for: .+)",
-        r"\berror: (?P<reason>.+)",  # MLIR, of TensorFlow's converter
+        r"\berror: (?P<reason>.+)",  # MLIR, in TensorFlow's converter
     )
 )
-# lines before the reason: where in its sources a library gave up, headings
+# lines before the reason: positions in a library's own sources, and headings
 _ANNOUNCING = re.compile(
     r"Exception from |Check '.*' failed at |FrontEnd API failed with |Model wasn't fully converted|Summary:\Z|#+ "
     r"|Traceback \(most recent call last\)|While (validating|converting) |Failed to convert the exported program|File \""
@@ -47,18 +47,18 @@ _OURS = (str(Path(__file__).parents[2]), str(Path(__file__).parents[4] / "target
 
 
 def telling(error: BaseException) -> str:
-    """The line of an exception that tells what is wrong, shortened; its type where it says nothing."""
+    """The line of an exception that states the reason, shortened; the exception's type if it has no message."""
     return line_of(str(error)) or type(error).__name__
 
 
 def described(error: BaseException) -> str:
-    """An exception's type and its telling line."""
+    """An exception's type and the line that states the reason."""
     said = line_of(str(error))
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def line_of(text: str) -> str:
-    """The telling line of what a library or a program says; empty where there is none."""
+    """The line that states the reason in the output of a library or program; empty if there is none."""
     lines = [_ANSI.sub("", line).strip() for line in text.splitlines()]
     lines = [line for line in lines if line]
     for pattern in _TELLING:
@@ -79,10 +79,10 @@ def _short(line: str) -> str:
 
 
 def refused(error: BaseException, place: str = "") -> ConversionError:
-    """A framework's exception as our error: whose it is, its type, the line with the reason, and where in the model.
+    """A framework's exception as a ConversionError that states its package, its type, the reason, and the location in the model.
 
     Args:
-        place: the layer, where the opened source knows it.
+        place: the layer, if the opened source knows it.
     """
     return ConversionError(
         f"{_owner(error)} failed: {described(error)}{place or position(error)}",
@@ -91,26 +91,35 @@ def refused(error: BaseException, place: str = "") -> ConversionError:
     )
 
 
+def unreadable(error: BaseException | None) -> str:
+    """The path that an exception, or what caused it, could not open for want of permission; empty if there is none."""
+    while error is not None:
+        if isinstance(error, PermissionError) and error.filename is not None:
+            return str(error.filename)
+        error = error.__cause__ or error.__context__
+    return ""
+
+
 def branching(error: BaseException) -> bool:
-    """Whether an exception is about Python code that depends on tensors' values."""
+    """Whether an exception is about Python code that branches on tensor values."""
     return type(error).__name__ in _BRANCHING
 
 
 def with_ways(error: ConversionError, ways: str) -> None:
-    """Adds to an error's hint what else there is; where the log is stays last."""
+    """Adds alternatives to an error's hint; the log's path stays last."""
     before, log, path = f"; {error.hint}".rpartition(f"; {LOG}")
     parts = (before.removeprefix("; "), ways, LOG + path) if log else (error.hint, ways)
     error.hint = "; ".join(filter(None, parts))
 
 
 def position(error: BaseException) -> str:
-    """`, at mods.py:8`: the last line of the user's own code that an exception names or went through; empty without one."""
+    """`, at mods.py:8`: the last line of user code that an exception names or passed through; empty if there is none."""
     passed = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     return position_in(str(error)) or _last(passed)
 
 
 def position_in(text: str) -> str:
-    """As `position`, of the lines of code that a text names."""
+    """As `position`, for the code lines that a text names."""
     return _last([(file, int(line)) for file, line in _CODE.findall(text)])
 
 
@@ -120,7 +129,7 @@ def _last(places: Sequence[tuple[str, int]]) -> str:
 
 
 def _of_the_user(file: str) -> bool:
-    """Whether a source file is neither ours nor an installed library's."""
+    """Whether a source file is neither edgewright's nor an installed library's."""
     installed = (sys.prefix, sys.base_prefix, *_OURS)
     return (
         file.endswith(".py")
@@ -131,7 +140,7 @@ def _of_the_user(file: str) -> bool:
 
 
 def _owner(error: BaseException) -> str:
-    """The package that an exception comes from: its type's, else the first in the traceback that is not ours."""
+    """The package that an exception comes from: its type's, else the first one in the traceback that is not edgewright's."""
     named = type(error).__module__.split(".")[0]
     if named != "builtins":
         return named

@@ -1,29 +1,41 @@
-"""Workers: one process a framework, so that a converter's crash affects nothing else.
+"""Workers: one process per framework, so that a converter's crash affects nothing else.
 
-A worker leads its own process session: what it starts belongs to it, is counted with it, and ends with it.
+A worker leads its own process session: processes that it starts are counted with it and end with it. It can open only the
+files that the command uses, since it opens models by strangers; only the user's own code runs in workers with the user's rights.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
+from msgspec.structs import replace
+
+from edgewright.compile.workers.confinement.rules import Rules, absolute
 from edgewright.compile.workers.framework_errors import LOG, LOGGED
-from edgewright.compile.workers.process import receive, send
-from edgewright.compile.workers.scratch import Scratch, environment
+from edgewright.compile.workers.messages import MOST_OF_AN_ANSWER, STOPS, receive, send
+from edgewright.compile.workers.private_environment import private
+from edgewright.compile.workers.scratch import PREFIX, environment
 from edgewright.config import home, usage_marks
-from edgewright.errors import Code, ConversionError
+from edgewright.errors import Code, ConversionError, EdgewrightError
+from edgewright.nouns.progress import NOTE, Progress, ProgressEvent, silent
+from edgewright.scratch_folder import ScratchFolder
 
-# the same bytes for the same model need the same order of sets and the same kernels
+if TYPE_CHECKING:
+    from edgewright.compile.workers.confinement.confine import InForce
+
+# reproducible bytes need a fixed set order and the same kernels
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "CUDA_VISIBLE_DEVICES": "",
@@ -32,7 +44,7 @@ _ENVIRONMENT = {
     "TF_DETERMINISTIC_OPS": "1",
     "KERAS_BACKEND": "tensorflow",
 }
-# what its first job will want
+# modules that its first job needs
 _IMPORTS = {
     "tensorflow": ("tensorflow",),
     "torch": ("torch",),
@@ -40,26 +52,56 @@ _IMPORTS = {
     "litert": ("ai_edge_litert.interpreter",),
     "openvino": ("openvino",),
 }
-_LOOK_SECONDS = 0.25
-_AGAIN_SECONDS = 0.05
+_PROGRAM = "edgewright.compile.workers.process"
+UNCONFINED = "nothing kept the model from {} while it was converted: see `edgewright doctor --host`"
+LEFT_OUT = "models could not read {}, which holds all of your HOME: put modules that a converter needs into a separate folder"
+_COULD = {"files": "your files", "network": "the network"}
+_AS_USER = " as the user"
+_STORES = ("artifacts", "evaluations", "toolchains")  # folders of the state folder that workers read
+_TOOLCHAINS = _STORES[-1]
+_POLL_SECONDS = 0.25
+_RECHECK_SECONDS = 0.05
 _REAP_SECONDS = 10.0
 
 
+def as_user(framework: str) -> str:
+    """The name of the worker that runs the user's own code for a framework. It is not confined, and opens no model by others."""
+    return framework + _AS_USER
+
+
 class Workers:
-    """The worker processes of one command. A context manager: none is left when it ends.
+    """The worker processes of one command. A context manager: all workers end with it.
 
     Args:
-        log: file that takes what the frameworks print; appended to.
-        memory_mb: resident memory at which a worker and what it started are ended, MiB; by default nine tenths of
-            the machine's.
+        log: file that the frameworks' output is appended to.
+        memory_mb: resident memory, MiB, above which a worker and its children are killed; by default nine tenths of
+            the machine's memory.
+        reads, writes: what workers may open in addition to what `may_read` and `folder` allow.
+        progress: gets a note, once, if a worker opens a model and nothing confines it.
+
+    Attributes:
+        in_force: what confines each worker, by its name, as it reported.
     """
 
-    def __init__(self, log: Path, *, memory_mb: int | None = None) -> None:
+    def __init__(
+        self,
+        log: Path,
+        *,
+        memory_mb: int | None = None,
+        reads: Iterable[Path] = (),
+        writes: Iterable[Path] = (),
+        progress: Progress = silent,
+    ) -> None:
         self.log = log
-        self.made: dict[str, str] = {}  # what functions of the user's gave: they run once a command
+        self.made: dict[str, str] = {}  # results of user functions, which run once per command
         self._limit_mb = memory_mb or _machine_mb() * 9 // 10
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._scratch: dict[str, Scratch] = {}
+        self._scratch: dict[str, ScratchFolder] = {}
+        self._rules = Rules(reads=absolute(reads), writes=absolute(writes))
+        self._granted: dict[str, Rules] = {}
+        self._shared: ScratchFolder | None = None
+        self.in_force: dict[str, InForce] = {}
+        self._progress, self._noted = progress, set[str]()
 
     def __enter__(self) -> Self:
         return self
@@ -69,27 +111,55 @@ class Workers:
     ) -> None:
         for name in list(self._scratch):
             self._end(name)
+        if self._shared is not None:
+            self._shared.close()
+            self._shared = None
+
+    def may_read(self, paths: Iterable[Path]) -> None:
+        """Lets workers read more files and folders. The next call restarts a worker that was started without them."""
+        self._rules = replace(self._rules, reads=absolute((*map(Path, self._rules.reads), *paths)))
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A new folder that all workers may write to, for a `with` block."""
+        if self._shared is None:
+            self._shared = ScratchFolder(PREFIX)
+            for name in _STORES:  # a running worker cannot be given access to files that are created later
+                home.folder(name)
+            shared = self._shared.path
+            self._rules = replace(self._rules, writes=absolute((*map(Path, self._rules.writes), shared)))
+        made = Path(tempfile.mkdtemp(dir=self._shared.path))
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
 
     def start(self, frameworks: Iterable[str]) -> None:
-        """Starts those that are absent, so that they import while others work."""
+        """Starts the workers that are not running, so that they import while other work continues."""
         for framework in dict.fromkeys(frameworks):
+            self._end_if_narrower(framework)
             if framework not in self._running:
                 self._start(framework)
 
     def call(self, framework: str, module: str, function: str, /, **kwargs: Any) -> Any:
-        """Runs `module.function(**kwargs)` in the framework's process, which is started when absent.
+        """Runs `module.function(**kwargs)` in the framework's process, starting it if necessary.
 
         Raises:
-            ConversionError: the process crashed, was killed, or outgrew the memory limit; the next call
-                starts another one.
-            EdgewrightError: whatever the function raised; other exceptions come as ConversionError.
+            ConversionError: the process crashed, was killed, or exceeded the memory limit; the next call
+                starts a new one.
+            EdgewrightError: the function raised it; its other exceptions become ConversionError.
         """
+        self._end_if_narrower(framework)
         process = self._running.get(framework) or self._start(framework)
         what = function.replace("_", " ")
         try:
+            # read this first, and never have two answers under way: the second would hide in the buffer
+            if framework not in self.in_force:
+                held = self.in_force[framework] = self._answer(framework, what)[1]
+                if not _own(framework):
+                    self._note(held)
             send(cast(BinaryIO, process.stdin), (module, function, kwargs))
-            self._wait(process, framework, what)
-            state, value = receive(cast(BinaryIO, process.stdout))
+            state, value = self._answer(framework, what)
         except (EOFError, BrokenPipeError) as error:
             raise self._crashed(framework, what) from error
         except BaseException:
@@ -101,35 +171,90 @@ class Workers:
             raise value
         return value
 
+    def _note(self, held: InForce) -> None:
+        """Reports, once for each, what a model was not kept from, and which libraries it could not read."""
+        notes = [LEFT_OUT.format(folder) for folder in held.left_out]
+        if held.lacks:
+            notes.append(UNCONFINED.format(" and ".join(_COULD[what] for what in held.lacks)))
+        for note in notes:
+            if note not in self._noted:
+                self._noted.add(note)
+                self._progress(ProgressEvent(stage=NOTE, detail=note))
+
+    def _end_if_narrower(self, framework: str) -> None:
+        """Ends a worker that may open less than the command needs now, since a running worker cannot be given more."""
+        granted = self._granted.get(framework)
+        if framework in self._running and granted is not None and not granted.covers(self._rules):
+            self._end(framework)
+
+    def _answer(self, framework: str, what: str) -> tuple[str, Any]:
+        """A worker's next answer."""
+        from edgewright.compile.workers import plain_answers  # only once a worker runs
+        from edgewright.compile.workers.confinement.confine import InForce
+
+        process = self._running[framework]
+        self._wait(process, framework, what)
+        try:
+            state, value = receive(cast(BinaryIO, process.stdout), plain_answers.read, MOST_OF_AN_ANSWER)
+            if state != "ok" and not (state == "confined" and isinstance(value, InForce)):
+                _check_error(state, value)
+        except (plain_answers.StrangeAnswer, TypeError, ValueError) as error:
+            raise ConversionError(
+                f"{_plain(framework)} worker gave no answer to {what}: {error}",
+                hint="a plug-in may return only plain values and records; else the model may have taken the worker over: do not trust it",
+                code=Code.WORKER_CRASHED,
+            ) from error
+        return state, value
+
     def _start(self, framework: str) -> subprocess.Popen[bytes]:
         home.made(self.log.parent)
-        scratch = self._scratch[framework] = Scratch()
-        with self.log.open("ab") as log:
+        self.in_force.pop(framework, None)
+        scratch = self._scratch[framework] = ScratchFolder(PREFIX)
+        variables = {**os.environ, **_ENVIRONMENT, **environment(scratch.path)}
+        rules, own = self._rules, _own(framework)
+        if not own:
+            self._granted[framework] = rules
+            variables = private(variables, scratch.path)
+            rules = Rules(
+                reads=absolute((*map(Path, rules.reads), *stores(), *toolchains())),
+                writes=(*rules.writes, str(scratch.path)),
+                home=os.environ.get("HOME", ""),
+            )
+        with self.log.open("ab") as log, _blocked():
             usage_marks.hold(self.log)
             process = subprocess.Popen(
-                [sys.executable, "-m", "edgewright.compile.workers.process", *_IMPORTS.get(framework, ())],
+                [
+                    sys.executable,
+                    *(() if own else ("-P",)),
+                    "-m",
+                    _PROGRAM,
+                    *_IMPORTS.get(_plain(framework), ()),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, **_ENVIRONMENT, **environment(scratch.path)},
+                env=variables,
+                cwd=None if own else scratch.path,
                 pass_fds=(scratch.lock,),
                 start_new_session=True,
             )
-        self._running[framework] = process
+            self._running[framework] = process  # before a pending signal can end this
+        with suppress(BrokenPipeError):  # it has already ended: the first call reports that
+            send(cast(BinaryIO, process.stdin), None if own else rules)
         return process
 
     def _wait(self, process: subprocess.Popen[bytes], framework: str, what: str) -> None:
-        """Until there is an answer, or the process is gone, or too large."""
+        """Waits until the process answers, dies, or grows too large."""
         pipe = cast(BinaryIO, process.stdout)
-        while not select.select([pipe], [], [], _LOOK_SECONDS)[0]:
+        while not select.select([pipe], [], [], _POLL_SECONDS)[0]:
             if _resident_mb(process.pid) <= self._limit_mb:
                 continue
-            # what was started just now counts like its parent until it is another program
-            time.sleep(_AGAIN_SECONDS)
+            # a child shares its parent's memory, and would count double, until it executes another program
+            time.sleep(_RECHECK_SECONDS)
             if (used := _resident_mb(process.pid)) > self._limit_mb:
                 self._end(framework)
                 raise ConversionError(
-                    f"{framework} worker outgrew its memory during {what}: {used} of {self._limit_mb} MiB",
+                    f"{_plain(framework)} worker outgrew its memory during {what}: {used} of {self._limit_mb} MiB",
                     hint="use fewer or smaller calibration samples, or a machine with more memory",
                     code=Code.WORKER_MEMORY,
                 )
@@ -147,7 +272,7 @@ class Workers:
         else:
             how, hint = f"exit code {code}", "the converter ended its own process"
         return ConversionError(
-            f"{framework} worker died during {what}: {how}",
+            f"{_plain(framework)} worker died during {what}: {how}",
             hint=f"{hint}; {LOG}{self.log}",
             code=Code.WORKER_CRASHED,
         )
@@ -161,8 +286,54 @@ class Workers:
             scratch.close()
 
 
+@contextmanager
+def _blocked() -> Iterator[None]:
+    """Blocks the signals that stop the host for processes that are started meanwhile, until these set their own handling."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _check_error(state: Any, value: Any) -> None:
+    """Raises StrangeAnswer unless an answer is an error that can be raised and shown."""
+    from edgewright.compile.workers.plain_answers import StrangeAnswer  # only once a worker runs
+
+    parts = ("message", "hint", "code")
+    if (
+        state != "error"
+        or not isinstance(value, EdgewrightError)
+        or not all(isinstance(getattr(value, part, None), str) for part in parts)
+    ):
+        raise StrangeAnswer(f"{state!r:.20}, {type(value).__name__}")
+
+
+def _plain(worker: str) -> str:
+    """The framework of a worker."""
+    return worker.removesuffix(_AS_USER)
+
+
+def _own(worker: str) -> bool:
+    """Whether a worker runs the user's code."""
+    return worker.endswith(_AS_USER)
+
+
+def stores() -> tuple[Path, ...]:
+    """The folders of the state folder that confined workers read."""
+    return tuple(home.home() / name for name in _STORES)
+
+
+def toolchains() -> Iterator[Path]:
+    """The real paths of toolchains, and the Pythons that their environments were made with: confined workers read them."""
+    for link in (home.home() / _TOOLCHAINS).glob("*/bin/python"):
+        yield link.parents[1].resolve()
+        if (python := link.resolve()).is_file():
+            yield python.parents[1]
+
+
 def _reap(process: subprocess.Popen[bytes]) -> int:
-    """Waits for a worker that is ending, and ends what it started. Returns its exit code."""
+    """Waits for a worker that is ending and kills its children. Returns its exit code."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             try:
@@ -170,7 +341,7 @@ def _reap(process: subprocess.Popen[bytes]) -> int:
             except OSError:
                 pass
     limit = time.monotonic() + _REAP_SECONDS
-    look = os.WEXITED | os.WNOWAIT | os.WNOHANG  # not waited for: the group's number stays its own
+    look = os.WEXITED | os.WNOWAIT | os.WNOHANG  # do not reap it yet, so that its group id is not reused
     with suppress(ChildProcessError):
         while os.waitid(os.P_PID, process.pid, look) is None and time.monotonic() < limit:
             time.sleep(0.01)
@@ -179,17 +350,22 @@ def _reap(process: subprocess.Popen[bytes]) -> int:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Ends a worker that nobody waited for yet, and what it started."""
+    """Kills a worker that has not been reaped, and its children."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def _resident_mb(group: int) -> int:
-    """Resident memory of the processes of a group, MiB; 0 where /proc cannot tell."""
+    """Resident memory of a process group, MiB; 0 if /proc is not available."""
     pages = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    try:
+        # a glob would fail if one ends meanwhile
+        numbers = [one.name for one in Path("/proc").iterdir() if one.name.isdecimal()]
+    except OSError:
+        return 0
+    for number in numbers:
         try:
-            fields = stat.read_bytes().rpartition(b")")[2].split()
+            fields = Path("/proc", number, "stat").read_bytes().rpartition(b")")[2].split()
         except OSError:
             continue  # it has just ended
         if int(fields[2]) == group:

@@ -1,7 +1,7 @@
 """The worker process: reads pickled jobs from descriptor 0, answers on the former descriptor 1.
 
-Run as `python -m edgewright.compile.workers.process MODULE...`; the modules are imported first, where they can be. A job is `(module, function, kwargs)`; an answer is
-`("ok", value)` or `("error", exception)`.
+Run as `python -P -m edgewright.compile.workers.process MODULE...`. First it reads the `Rules` that confine it, or None, and answers `("confined", InForce)`.
+Then it imports the modules that it can import. A job is `(module, function, kwargs)`; an answer is `("ok", value)` or `("error", exception)`.
 Everything that a framework prints goes to stderr, which is the log file.
 """
 
@@ -9,81 +9,83 @@ from __future__ import annotations
 
 import importlib
 import os
-import pickle
 import signal
-import struct
 import sys
 import threading
 import time
 import traceback
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any
 
-from edgewright.compile.workers.framework_errors import refused
+from edgewright.compile.workers import plain_answers
+from edgewright.compile.workers.confinement.confine import InForce, confine
+from edgewright.compile.workers.confinement.rules import READABLE
+from edgewright.compile.workers.framework_errors import refused, unreadable
+from edgewright.compile.workers.messages import STOPS, receive, send
 from edgewright.errors import EdgewrightError
 
-_HEAD = struct.Struct("<Q")
-
-
-def send(stream: BinaryIO, value: Any) -> None:
-    """Writes one pickled value behind its length."""
-    data = pickle.dumps(value)
-    stream.write(_HEAD.pack(len(data)) + data)
-    stream.flush()
-
-
-def receive(stream: BinaryIO) -> Any:
-    """Reads what `send` wrote.
-
-    Raises:
-        EOFError: the other end is gone.
-    """
-    head = stream.read(_HEAD.size)
-    size = _HEAD.unpack(head)[0] if len(head) == _HEAD.size else -1
-    data = stream.read(size) if size >= 0 else b""
-    if size < 0 or len(data) < size:
-        raise EOFError("the other end of the pipe is gone")
-    return pickle.loads(data)  # noqa: S301 - both ends of the pipe are ours
+_MAY_NOT = "the worker may not open "
+_held: set[str] = set()  # what confines this process
 
 
 def answer(job: tuple[str, str, dict[str, Any]]) -> tuple[str, Any]:
-    """Runs one job. A framework's exception becomes a ConversionError that holds its telling line; the log has all of it."""
+    """Runs one job. A framework's exception becomes a ConversionError with the line that states the reason; the log has the rest."""
     module, function, kwargs = job
     try:
         return "ok", getattr(importlib.import_module(module), function)(**kwargs)
     except EdgewrightError as error:
         if not isinstance(error.__cause__, EdgewrightError | None):
             traceback.print_exc()
-        return "error", error
-    except Exception as error:  # noqa: BLE001 - frameworks raise anything; the host has to hear of it
+        return "error", _with_permission(error, error)
+    except Exception as error:  # noqa: BLE001 - frameworks raise anything; report it to the host
         traceback.print_exc()
-        return "error", refused(error)
+        return "error", _with_permission(refused(error), error)
+
+
+def _with_permission(shown: EdgewrightError, error: BaseException) -> EdgewrightError:
+    """The error to show; if the confinement may have caused it, its hint first says what to do about that."""
+    path = unreadable(error) if _held else ""
+    if path and not shown.hint.startswith(_MAY_NOT):
+        what = f"{_MAY_NOT}{path}: if it belongs to a library, allow it by {READABLE}={Path(path).parent}"
+        shown.hint = "; ".join(filter(None, (what, shown.hint)))
+    return shown
 
 
 def main() -> None:
     """Answers jobs until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host ends its workers by itself
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # blocked by the host, so that none came before this
     jobs, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
+    try:
+        rules = receive(jobs)
+    except EOFError:
+        os._exit(1)
+    # before any import that starts a thread: existing threads would keep all their rights
+    held = InForce() if rules is None else confine(rules)
+    _held.update(filter(None, (held.files,)))
+    send(answers, ("confined", held), plain_answers.written)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     for name in sys.argv[1:]:
         try:
             importlib.import_module(name)
-        except Exception:  # noqa: BLE001 - whatever is wrong with it, the job that wants it says so
+        except Exception:  # noqa: BLE001 - the job that needs it reports what is wrong
             traceback.print_exc()
     while True:
         try:
             job = receive(jobs)
         except EOFError:
             break
-        send(answers, answer(job))
+        send(answers, answer(job), plain_answers.written)
         sys.stderr.flush()
     sys.stderr.flush()
     os._exit(0)  # frameworks' exit handlers are slow, and some crash
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process and what it started once the host is gone, also in the middle of a job."""
+    """Ends this process and its children once the host is gone, even in the middle of a job."""
     while os.getppid() == parent:
         time.sleep(0.5)
     if os.getpgrp() == os.getpid():

@@ -1,1 +1,1 @@
-"""The agent as it travels: packed, started on a board, greeted."""
+"""The agent's delivery: packing it, starting it on a board, and the handshake."""

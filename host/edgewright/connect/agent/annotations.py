@@ -1,4 +1,4 @@
-"""Board code without what only type checkers read: annotations, and the import of the module that names their types."""
+"""Removes from board code what only type checkers read: annotations, and the import of the module that names their types."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Tokens = list[tokenize.TokenInfo]
 def without_annotations(source: str) -> str:
     """The same program; a traceback still names the right lines.
 
-    Only quoted annotations are known, as board code has no others: Python 3.6 evaluates the rest. Tokens alone decide,
-    as in `shrink`. A function's header becomes one line: most span several only because of their annotations.
+    Handles only quoted annotations, as board code has no others: Python 3.6 would evaluate them. Works on tokens only,
+    as `shrink` does. A function's header becomes one line: most headers span several only because of annotations.
     """
     tokens = [one for one in tokens_of(source) if one.type not in INVISIBLE]
     found: list[Cut] = []
@@ -41,7 +41,7 @@ def opened(token: tokenize.TokenInfo) -> int:
 
 
 def statement(tokens: Tokens, end: tokenize.TokenInfo) -> list[Cut]:
-    """What to cut from a simple statement: the annotation of a variable, the import of the shapes."""
+    """The cuts in a simple statement: a variable's annotation, the import of the shapes."""
     words = [one.string for one in tokens]
     if words[:3] == ["from", PACKAGE, "import"] and SHAPES in words:
         return [without_shapes(tokens, words.index(SHAPES), end)]
@@ -50,26 +50,26 @@ def statement(tokens: Tokens, end: tokenize.TokenInfo) -> list[Cut]:
     after = annotation_end(tokens, colon)
     if not colon or not named or after == colon + 1:
         return []
-    if after == len(tokens):  # without its annotation this would read the variable, which has no value yet
+    if after == len(tokens):  # without its annotation, this would read a variable that has no value yet
         return [(tokens[0].start, tokens[-1].end, "pass")]
     return [(tokens[colon].start, tokens[after - 1].end, "")] if words[after] == "=" else []
 
 
 def annotation_end(tokens: Tokens, mark: int) -> int:
-    """The number of the token after a quoted annotation, which may be several strings. `mark`: of its colon or arrow."""
+    """The index of the token after a quoted annotation, which may consist of several strings. `mark`: index of its colon or arrow."""
     return next(
         (one for one in range(mark + 1, len(tokens)) if tokens[one].type != tokenize.STRING), len(tokens)
     )
 
 
 def without_shapes(tokens: Tokens, at: int, end: tokenize.TokenInfo) -> Cut:
-    """What to cut of an import that names the shapes: all of it, where it names nothing else."""
+    """The cut in an import that names the shapes: the whole import if it names nothing else."""
     words = [one.string for one in tokens]
     last = at + 2 if words[at + 1 : at + 2] == ["as"] else at
     if {*words[3:at], *words[last + 1 :]} <= {"(", ")", ","}:
         alone = (
             tokens[0].start[1] == 0 and end.type == tokenize.NEWLINE
-        )  # else a block might lose its only statement
+        )  # otherwise a block might lose its only statement
         return tokens[0].start, tokens[-1].end, "" if alone else "pass"
     if words[last + 1 : last + 2] == [","]:
         return tokens[at].start, tokens[last + 1].end, ""
@@ -77,9 +77,9 @@ def without_shapes(tokens: Tokens, at: int, end: tokenize.TokenInfo) -> Cut:
 
 
 def header(tokens: Tokens) -> Cut:
-    """A function's header from `def` to the colon, and the line to put in its place."""
+    """A function's header from `def` to the colon, and its one-line replacement."""
     text, before, depth, number, cut_before = "", tokens[0], 0, 0, False
-    lambdas: list[int] = []  # the depths of those whose colon is still to come
+    lambdas: list[int] = []  # depths of the lambdas whose colon has not come yet
     while number < len(tokens):
         token = tokens[number]
         depth += opened(token)
@@ -99,7 +99,7 @@ def header(tokens: Tokens) -> Cut:
 
 
 def annotates(tokens: Tokens, number: int, depth: int) -> bool:
-    """Whether a quoted annotation begins at this token of a header, which is no lambda's colon."""
+    """Whether a quoted annotation starts at this token of a header, which rules out a lambda's colon."""
     after = annotation_end(tokens, number)
     if after == number + 1 or after == len(tokens):
         return False
@@ -110,7 +110,7 @@ def annotates(tokens: Tokens, number: int, depth: int) -> bool:
 
 
 def between(before: tokenize.TokenInfo, token: tokenize.TokenInfo) -> str:
-    """The blanks between two tokens of a header that becomes one line."""
+    """The blank, if one is needed, between two tokens of a header that becomes one line."""
     if before.end[0] == token.start[0]:
         return " " * (token.start[1] - before.end[1])
     return "" if before.string in "([{" or token.string in ")]}" else " "

@@ -1,32 +1,31 @@
-"""Board code as it is sent: without comments and annotations, and the same program as before."""
+"""Compacts board code for sending: without comments and annotations, but still the same program."""
 
 from __future__ import annotations
 
 import ast
-import threading
 import tokenize
 from typing import NamedTuple
 
 from edgewright.connect.agent.annotations import PACKAGE, SHAPES, without_annotations
 from edgewright.connect.agent.minify import shrink
 from edgewright.errors import Code, UsageError
+from edgewright.python_syntax import parse
 
-READ_AT_RUN_TIME = ("NamedTuple", "TypedDict")  # bases that read the annotations of a class
-PARSING = threading.Lock()  # CPython 3.11's `ast` fails when several threads use it
+READ_AT_RUN_TIME = ("NamedTuple", "TypedDict")  # base classes that read their subclass's annotations
 
 
 class Statement(NamedTuple):
-    """A statement of a program without annotations: its line, and its tree as text."""
+    """A top-level statement without annotations: its line, and its tree as text."""
 
     line: int
     tree: str
 
 
 def compact(name: str, source: str) -> str:
-    """A source as boards get it.
+    """Compacts a source for boards.
 
     Raises:
-        UsageError: it is not Python, or packing would make another program of it. It names the file and the line.
+        UsageError: it is not valid Python, or packing would change its meaning. The error names the file and the line.
     """
     before = program(name, source)
     try:
@@ -50,7 +49,7 @@ def first_difference(before: tuple[Statement, ...], after: tuple[Statement, ...]
 
 
 def refused(name: str, line: int, what: str) -> UsageError:
-    """The error for a source that cannot be sent."""
+    """The error for a source that cannot be packed."""
     return UsageError(
         f"{name}, line {line}: this code {what}",
         hint="see the dialect of runners in docs/add-a-target.md",
@@ -65,23 +64,22 @@ def parsed(name: str, source: str) -> ast.Module:
         UsageError: it is not Python.
     """
     try:
-        with PARSING:
-            return ast.parse(source)
+        return parse(source)
     except (SyntaxError, ValueError, RecursionError) as error:
         raise refused(name, getattr(error, "lineno", None) or 1, "is not valid Python") from error
 
 
 def program(name: str, source: str) -> tuple[Statement, ...]:
-    """The statements at the top of a source, without what packing takes: annotations, docstrings, the import of the shapes."""
+    """The top-level statements of a source, without what packing removes: annotations, docstrings, the import of the shapes."""
     tree = Bare(name).visit(parsed(name, source))
     return tuple(Statement(one.lineno, ast.dump(one)) for one in tree.body if not isinstance(one, ast.Pass))
 
 
 class Bare(ast.NodeTransformer):
-    """Takes out of a tree what packing takes out of a source.
+    """Removes from a tree what packing removes from a source.
 
     Raises:
-        UsageError: a class reads its annotations when the program runs.
+        UsageError: a class reads its annotations at run time.
     """
 
     def __init__(self, name: str) -> None:
@@ -133,5 +131,5 @@ def quoted(node: ast.expr) -> bool:
 
 
 def idle(node: ast.stmt) -> bool:
-    """Whether a statement does nothing: `pass`, or a string alone such as a docstring."""
+    """Whether a statement does nothing: `pass`, or a lone string such as a docstring."""
     return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and quoted(node.value))

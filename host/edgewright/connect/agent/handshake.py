@@ -1,43 +1,44 @@
-"""The handshake: from a started command to the agent's greeting."""
+"""The handshake: the hello, and the answers to it among whatever else the login prints."""
 
 from __future__ import annotations
 
-import secrets
+import json
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from edgewright import targets
-from edgewright.connect.agent import versions
+from edgewright.connect.agent import bootstrap, versions
 from edgewright.connect.agent.package import AgentPackage
 from edgewright.connect.agent.refusals import board_error
-from edgewright.connect.agent.sanitize import clean, read_message
-from edgewright.errors import BoardError, Code, EdgewrightError, ProtocolError, Unreachable
+from edgewright.connect.agent.sanitize import clean
+from edgewright.connect.agent.start_errors import NOISE_HINT, Failure, quoted
+from edgewright.errors import ProtocolError
 from edgewright.wire.answers import Recovered
+from edgewright.wire.caps import NOISE
+from edgewright.wire.commands import UPDATE
 from edgewright.wire.stream import Stream
-from edgewright.wire.transport import SLOWEST, Channel, Ended
 from edgewright_agent import protocol
 
-NOISE_HINT = (
-    "does the login's shell start-up file (such as ~/.bashrc) print or run something? make it silent for SSH"
-)
-NO_PYTHON_HINT = "install python3 (3.6 or newer) there, or name it with `python` in the fleet file"
+MOST_TRIES = 64  # braces of a line at which an answer may start: a hostile line must not cost quadratic time
+_DECODER = json.JSONDecoder(parse_int=protocol.whole, parse_float=protocol.real, parse_constant=protocol.real)
 
 
 class Greeting(msgspec.Struct, frozen=True, kw_only=True):
-    """The agent's first word.
+    """The agent's first message.
 
     Attributes:
         agent: its version.
-        sha256: of the `.pyz` that runs; with a forced command it may differ from the one that was offered.
+        sha256: of the `.pyz` that runs; with a forced command it may differ from the one that the host offered.
         python: the board's Python version.
         root: absolute path of the root folder.
         board_id: the id of the root folder.
-        recovered: the trials that the agent reverted at its start.
-        runners: sha256s of the runners that are on the board; None: its agent is older and carries its own.
-        forced: its agent was installed by an administrator, and so were all runners that it uses.
+        recovered: the trials that the agent reverted when it started.
+        runners: sha256s of the runners on the board; None for an older agent, which carries its own runners.
+        forced: an administrator installed the agent and all runners that it uses.
     """
 
     edgewright: int
@@ -49,52 +50,6 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     recovered: tuple[Recovered, ...] = ()
     runners: tuple[str, ...] | None = None
     forced: bool = False
-
-
-def greet(
-    channel: Channel,
-    stream: Stream,
-    package: AgentPackage,
-    root: str,
-    silence_s: float,
-    within_s: float,
-    group: str | None = None,
-    ping_s: float | None = None,
-    board: str = "BOARD",
-) -> Greeting:
-    """Sends the hello, ships the agent when it is asked for, and waits for the greeting.
-
-    Args:
-        root: the root folder on the board.
-        board: its name, for hints.
-        group: the shared group, whose members may read the models.
-        ping_s: promise that the host says a word so often, also while a command works.
-        within_s: seconds from the hello to the board's answer, and from the agent's bytes to the greeting;
-            there come those that the bytes may take to arrive.
-
-    Raises:
-        BoardError: no Python there, or the agent cannot start.
-        ProtocolError: too much noise, or another version of the protocol.
-        Unreachable: no answer in time, or the link broke.
-    """
-    nonce = secrets.token_hex(16)
-    first = hello(package, root, nonce, group, ping_s)
-    answers = Answers(stream, nonce)
-    try:
-        channel.send(first, silence_s, time.monotonic() + within_s + len(first) / SLOWEST)
-        answer = answers.next(time.monotonic() + within_s)
-        if "need" in answer:
-            within_s += len(package.data) / SLOWEST
-            channel.send(package.data, silence_s, time.monotonic() + within_s)
-            answer = answers.next(time.monotonic() + within_s)
-    except Ended as error:
-        raise explain_end(channel, answers.noise) from error
-    except TimeoutError as error:
-        raise Unreachable(
-            f"the board sent no greeting within {within_s:g} s{quoted(answers.noise)}",
-            hint="check that it is not overloaded and that its login asks for nothing",
-        ) from error
-    return as_greeting(answer, board)
 
 
 def hello(
@@ -118,39 +73,103 @@ def hello(
 
 
 class Answers:
-    """The lines with our nonce, whatever else the login prints before them."""
+    """Reads the answers with this session's nonce, and keeps apart whatever else the login prints before them.
+
+    Attributes:
+        noise: everything else that came, without the start script's own lines.
+        python: the Python that the start script started last; empty if the script does not run, or not yet.
+        failures: the Pythons that the script tried in vain.
+    """
 
     def __init__(self, stream: Stream, nonce: str) -> None:
         self._stream = stream
         self._nonce = nonce
+        self._room = NOISE.most
         self.noise = b""
+        self.python = ""
+        self.failures: list[Failure] = []
 
     def next(self, deadline: float) -> dict[str, Any]:
-        """The next answer; a TimeoutError past the deadline."""
+        """The next answer; raises TimeoutError after the deadline."""
         while True:
-            room = protocol.MAX_NOISE - len(self.noise)
             try:
-                line = self._stream.line(deadline, room)
+                line = self._stream.line(deadline, self._room)
             except ProtocolError as error:
                 raise ProtocolError(
-                    f"more than {protocol.MAX_NOISE} bytes came and no greeting{quoted(self.noise)}",
-                    hint=NOISE_HINT,
+                    f"more than {NOISE.most} bytes came and no greeting{quoted(self.noise)}", hint=NOISE_HINT
                 ) from error
-            answer = self._answer(line)
+            answer = self._read(line)
             if answer is not None:
                 return answer
-            self.noise += line
 
-    def _answer(self, line: bytes) -> dict[str, Any] | None:
-        start = line.find(b'{"')  # a prompt without a line end may stand before it
-        if start < 0 or self._nonce.encode("ascii") not in line:
-            return None
-        answer = read_message(line[start:])
-        return answer if answer and answer.get("nonce") == self._nonce and "loader" not in answer else None
+    def last(self, within_s: float) -> dict[str, Any] | None:
+        """Reads what is left of a command that has ended, including a last line without an end; the answer in it, if any."""
+        for line in self._stream.rest(self._room, time.monotonic() + within_s).splitlines(keepends=True):
+            answer = self._read(line)
+            if answer is not None:
+                return answer
+        return None
+
+    def _read(self, line: bytes) -> dict[str, Any] | None:
+        """The answer in a line; other lines are noted."""
+        answer = found_answer(line, self._nonce)
+        if answer is None:
+            self._room -= len(line)
+            self._note(line)
+        return answer
+
+    def _note(self, line: bytes) -> None:
+        started, failed = bootstrap.STARTED.search(line), bootstrap.FAILED.search(line)
+        if started:
+            self.python = started[1].decode("ascii")
+        if failed:
+            code, python, version = failed.groups(b"")
+            self.failures.append(Failure(int(code), python.decode("ascii"), version.decode("ascii")))
+        own = started or failed
+        self.noise += line[: own.start()] + b"\n" if own else line
+
+
+def found_answer(line: bytes, nonce: str) -> dict[str, Any] | None:
+    """The answer to a hello with this nonce, wherever it stands in the line; None if there is none.
+
+    A login may print anything before it on the same line, also braces. A start-up file may print the hello itself,
+    which is no answer: it has a loader.
+
+    Raises:
+        ProtocolError: it is nested too deeply.
+    """
+    text = line.decode("utf-8", "replace")
+    for start in starts(text, text.rfind(nonce)):
+        try:
+            answer: dict[str, Any] = clean(_DECODER.raw_decode(text, start)[0])
+        except RecursionError as error:
+            raise ProtocolError("a line from the board is nested too deeply", hint=UPDATE) from error
+        except ValueError:
+            continue
+        if answer.get("nonce") == nonce and "loader" not in answer:
+            return answer
+    return None
+
+
+def starts(text: str, end: int) -> Iterator[int]:
+    """Where an object that holds the text at `end` may start: the last places first, then the first one."""
+    first, start = text.find('{"'), end
+    for _ in range(MOST_TRIES - 1):
+        start = text.rfind("{", 0, max(start, 0))
+        if start < 0:
+            return
+        yield start
+    if 0 <= first < start:
+        yield first
 
 
 def as_greeting(answer: dict[str, Any], board: str = "BOARD") -> Greeting:
-    """A greeting, checked. `answer`: cleaned. `board`: its name, for a hint."""
+    """A checked greeting.
+
+    Args:
+        answer: the answer, already cleaned.
+        board: the board's name, for a hint.
+    """
     if "error" in answer:
         raise board_error(answer["error"], "", board)
     if answer.get("edgewright") != protocol.VERSION:
@@ -159,26 +178,3 @@ def as_greeting(answer: dict[str, Any], board: str = "BOARD") -> Greeting:
         return msgspec.convert(answer, Greeting)
     except msgspec.ValidationError as error:
         raise ProtocolError(f"the board's greeting is not valid: {error}", hint="update its agent") from error
-
-
-def explain_end(channel: Channel, noise: bytes) -> EdgewrightError:
-    """Why the command ended before it greeted."""
-    code = channel.exit_code(5)
-    said = quoted(noise + b"\n" + channel.log().encode("utf-8", "replace"))
-    if code == protocol.NO_PYTHON_EXIT:
-        return BoardError(
-            "the board has no python3 in the usual places", hint=NO_PYTHON_HINT, code=Code.NO_PYTHON
-        )
-    if code is None:
-        return Unreachable(f"the link to the board ended before its greeting{said}", hint="try again")
-    return BoardError(
-        f"the agent's start ended with exit code {code}{said}",
-        hint="check that `ssh BOARD python3 --version` works and that the login has a shell",
-        code=Code.START_FAILED,
-    )
-
-
-def quoted(noise: bytes) -> str:
-    """The last words of some output, for a message."""
-    words = " ".join(str(clean(noise.decode("utf-8", "replace"))).split())
-    return f": {words[-300:]}" if words else ""

@@ -1,4 +1,4 @@
-"""Removes comments, docstrings and indentation from Python source; line numbers stay."""
+"""Removes comments, docstrings and indentation from Python source; line numbers do not change."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Cut = tuple[tuple[int, int], tuple[int, int], str]
 def shrink(source: str) -> str:
     """The same program in fewer bytes; a traceback from a board still names the right lines.
 
-    Nothing is parsed and generated again: old Pythons read the tested source, with cuts only. Tokens alone
-    decide, as CPython 3.11's `ast` fails when several threads use it.
+    The source is only cut, never regenerated from a tree: old Pythons read the tested source. It works on tokens
+    only, as CPython 3.11's `ast` fails when several threads use it.
     """
     return indented(cut(source, cuts(source)))
 
 
 def cut(source: str, places: list[Cut]) -> str:
-    """A source without these places; each line that it loses becomes an empty one."""
-    lines = source.split("\n")  # as tokens count lines: `splitlines` also ends one at a form feed
+    """A source with these places replaced; each line removed becomes an empty one."""
+    lines = source.split("\n")  # as the tokenizer counts lines: `splitlines` also splits at a form feed
     for (first, start), (last, end), instead in sorted(places, reverse=True):
         tail = lines[last - 1][end:]
         row = lines[first - 1][:start] + instead
         row = (
             row + tail if tail.strip() else row.rstrip()
-        )  # no other row: blanks at its end may be a string's
+        )  # only these rows: trailing blanks elsewhere may be part of a string
         lines[first - 1 : last] = [row, *[""] * (last - first)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -41,7 +41,7 @@ def tokens_of(source: str) -> list[tokenize.TokenInfo]:
 
 
 def cuts(source: str) -> list[Cut]:
-    """What to cut, and what to put in its place: comments, blanks beside operators, and strings that are a block's first
+    """The cuts and their replacements: comments, blanks around operators, and strings that are a block's first
     statement."""
     tokens = tokens_of(source)
     found: list[Cut] = [(one.start, one.end, "") for one in tokens if one.type == tokenize.COMMENT]
@@ -59,7 +59,7 @@ def cuts(source: str) -> list[Cut]:
 
 
 def indented(source: str) -> str:
-    """A source with one blank a level; lines that go on a statement get none, those inside a string stay."""
+    """A source with one blank per indentation level; continuation lines get none, lines inside a string do not change."""
     blanks: dict[int, str] = {}
     inside: set[int] = set()
     depth, begins = 0, True

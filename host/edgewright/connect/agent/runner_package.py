@@ -27,17 +27,17 @@ class Own(NamedTuple):
     folder: Path
 
     def renamed(self, text: str, target: str) -> str:
-        """A source with imports of the package as of `edgewright_targets.<target>`."""
+        """A source in which imports of the package become imports of `edgewright_targets.<target>`."""
         found = re.compile(rf"^(\s*from ){re.escape(self.package)}(?=[. ])", re.MULTILINE)
         return found.sub(rf"\g<1>{PACKAGE}.{target}", text)
 
 
 class RunnerPackage(Noun, frozen=True, kw_only=True):
-    """What is sent to boards for a target.
+    """A target's runner as it is sent to boards.
 
     Attributes:
-        data: ASCII JSON, {name of a source: its text}, sorted: the same bytes every time.
-        sha256: their hex digest, the runner's name on the board.
+        data: ASCII JSON, {name of a source: its text}, sorted, so that the bytes are reproducible.
+        sha256: their hex digest, which is the runner's name on the board.
     """
 
     target: str
@@ -45,32 +45,32 @@ class RunnerPackage(Noun, frozen=True, kw_only=True):
     sha256: str
 
 
-BUILDING = threading.Lock()  # boards are worked on in parallel, a runner is packed once
+BUILDING = threading.Lock()  # several boards are handled in parallel, but a runner is packed once
 
 
 def package(target: str) -> RunnerPackage:
-    """This installation's runner of a target; the target is not imported."""
+    """This installation's runner for a target; does not import the target."""
     with BUILDING:
         return made(target)
 
 
 @functools.cache
 def made(target: str) -> RunnerPackage:
-    """The package, once a process."""
+    """The package, built once per process."""
     plugin = targets.plugin(target)
     own = Own(package=plugin, folder=targets.folder(target)) if plugin else None
     return packed(target, sources(source_folder(PACKAGE), target, own))
 
 
 def build(folder: Path, target: str) -> RunnerPackage:
-    """The runner of a target from the folder of `edgewright_targets`."""
+    """The runner for a target, from the folder of `edgewright_targets`."""
     return packed(target, sources(folder, target))
 
 
 def packed(target: str, found: dict[str, str]) -> RunnerPackage:
-    """The package of these sources, named below `edgewright_targets`, and of the packages that they are in.
+    """Packs these sources, named below `edgewright_targets`, with empty `__init__.py` files for their packages.
 
-    Those are empty here. It is not compressed: another zlib would give it another hash.
+    The data are not compressed: another zlib version would change the hash.
     """
     inits = {(above / "__init__.py").as_posix(): "" for name in found for above in Path(name).parents}
     texts = {f"{PACKAGE}/{name}": compact(name, text) for name, text in {**inits, **found}.items()}
@@ -79,13 +79,13 @@ def packed(target: str, found: dict[str, str]) -> RunnerPackage:
 
 
 def sources(folder: Path, target: str, own: Own | None = None) -> dict[str, str]:
-    """Name below `edgewright_targets` -> source text of a target's runner, and of what it imports of packages like its own.
+    """Name below `edgewright_targets` -> source text, for a target's runner and the modules that it imports from these packages.
 
     Args:
-        own: a plug-in's package, which is to be `edgewright_targets.<target>` on boards; None: it is that here.
+        own: a plug-in's package, which becomes `edgewright_targets.<target>` on boards; None if it is already there.
 
     Raises:
-        UsageError: it imports something else than a module of such a package.
+        UsageError: it imports something that is not a module of these packages.
     """
     found: dict[str, str] = {}
     wanted = [f"{target}/runner.py"]
@@ -102,10 +102,10 @@ def sources(folder: Path, target: str, own: Own | None = None) -> dict[str, str]
 
 
 def imported(target: str, name: str, source: str, own: Own | None) -> list[str]:
-    """The files that a source of a runner imports of packages like its own.
+    """The files that a runner's source imports from `edgewright_targets` or the plug-in's package.
 
     Raises:
-        UsageError: it imports them in another way than `from package import module`.
+        UsageError: it imports them in another form than `from package import module`.
     """
     packages = (PACKAGE, own.package) if own else (PACKAGE,)
     found = []
@@ -131,7 +131,7 @@ def imported(target: str, name: str, source: str, own: Own | None) -> list[str]:
 
 
 def below(module: str, packages: tuple[str, ...]) -> bool:
-    """Whether a module is one of these packages, or in one."""
+    """Whether a module is one of these packages, or inside one."""
     return any(module == one or module.startswith(f"{one}.") for one in packages)
 
 

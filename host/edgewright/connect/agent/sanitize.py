@@ -1,4 +1,4 @@
-"""Reads lines of boards: removes characters that steer a terminal or reorder a line."""
+"""Cleans lines from boards: removes characters that control a terminal or reorder a line."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ KEEP = "\n\t"
 
 
 def clean_text(text: str) -> str:
-    """Without what is not printable: control, format, surrogate, private and unassigned characters, and the line
-    and paragraph separators; line ends and tabs stay."""
+    """Removes unprintable characters: control, format, surrogate, private and unassigned characters, and the line
+    and paragraph separators; line ends and tabs stay.
+    """
     if text.isprintable():
         return text
     return "".join(char for char in text if char in KEEP or char.isprintable())
 
 
 def clean(value: Any) -> Any:
-    """A parsed JSON value with every string in it cleaned, keys too."""
+    """A parsed JSON value with all of its strings cleaned, including keys."""
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, dict):
@@ -31,7 +32,7 @@ def clean(value: Any) -> Any:
 
 
 def read_message(line: bytes) -> dict[str, Any] | None:
-    """The JSON object in a board's line, cleaned; None where it is none, or a number in it is out of range.
+    """The JSON object in a board's line, cleaned; None if it is not an object, or has a number that is out of range.
 
     Raises:
         ProtocolError: it is nested too deeply.
@@ -39,7 +40,14 @@ def read_message(line: bytes) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = clean(protocol.decode(line))
     except (protocol.AgentError, RecursionError) as error:
-        if isinstance(error, RecursionError) or isinstance(error.__context__, RecursionError):
+        if _too_deep(error):
             raise ProtocolError("a line from the board is nested too deeply", hint=UPDATE) from error
         return None
     return found
+
+
+def _too_deep(error: BaseException | None) -> bool:
+    """Whether an error, or one that it follows from, says that Python's stack ended."""
+    while error is not None and not isinstance(error, RecursionError):
+        error = error.__context__
+    return error is not None

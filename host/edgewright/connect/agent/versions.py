@@ -9,7 +9,7 @@ from edgewright.connect.agent.refusals import hint
 from edgewright.connect.agent.sanitize import clean
 from edgewright.errors import BoardError, Code, ProtocolError
 from edgewright.wire import commands
-from edgewright.wire.answers import About, StatusModel
+from edgewright.wire.answers import About, Status, StatusModel
 from edgewright_agent import protocol
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ PROBLEMS = {
 
 
 def another_wire(spoken: object) -> ProtocolError:
-    """The error for a greeting in another version of the wire."""
+    """The error for a greeting with another version of the wire."""
     newer = isinstance(spoken, int) and spoken > protocol.VERSION
     hint = (
         "its agent is of a newer edgewright: upgrade this one"
@@ -35,34 +35,50 @@ def another_wire(spoken: object) -> ProtocolError:
 
 
 def of_another_agent(refused: BoardError, agent: str) -> BoardError:
-    """The error of an agent that may not know what it was asked. `agent`: its version."""
+    """The error of an agent that may not know the command or argument. `agent`: its version."""
     unknown = "does not take this argument" in refused.message or "needs an argument" in refused.message
     damaged = refused.code == Code.RELEASE_DAMAGED and "manifest is damaged" in refused.message
     older = refused.code == Code.UNKNOWN_COMMAND or (refused.code == Code.BAD_ARGUMENT and unknown)
     if not (older or damaged or refused.code == Code.NEWER_SCHEMA):
         return refused
     what = administrators(agent)
-    if damaged:  # the first agents say so of manifests that they do not understand
+    if damaged:  # the first agents report this for manifests that they do not understand
         what = f"if a newer edgewright deployed it: {what}; else deploy it again"
     return BoardError(refused.message, hint=what, code=refused.code)
 
 
 def administrators(agent: str) -> str:
-    """What to do about an agent of another version."""
+    """The hint for an agent of another version."""
     return f"an administrator installed its agent, {agent}, which is not of this version: have this one's installed"
 
 
 def another_agent(session: Session) -> str:
-    """The version of a board's agent, where that is not the one of this installation; else empty."""
+    """The version of a board's agent if it is not this installation's, else empty."""
     ours = session.greeting.sha256 == package.package().sha256
     return "" if ours else session.greeting.agent
 
 
+def whole_status(session: Session, *, verify: bool) -> Status:
+    """The answer of `status`, with the damaged files of releases; without them if an older agent does not look for them.
+
+    Args:
+        verify: also hash the files.
+    """
+    if verify:
+        return session.call(commands.Status(verify=True), timeout_s=commands.READ)
+    try:
+        return session.call(commands.Status(files=True))
+    except BoardError as error:
+        if error.code != Code.BAD_ARGUMENT:
+            raise
+        return session.call(commands.Status())
+
+
 def models(session: Session) -> dict[str, StatusModel]:
-    """The models on a board, as `status` names them.
+    """The models on a board, as `status` lists them.
 
     Raises:
-        BoardError: `newer-schema`, `state-lost`: there may be some, and nobody here can tell.
+        BoardError: `newer-schema`, `state-lost`: there may be models, but they cannot be known.
     """
     status = session.call(commands.Status())
     if status.problem:
@@ -72,11 +88,11 @@ def models(session: Session) -> dict[str, StatusModel]:
 
 
 def problem(code: str, board: str, agent: str = "") -> tuple[str, str]:
-    """What is wrong with a board's state, and what to do.
+    """What is wrong with a board's state, and what to do about it.
 
     Args:
-        code: as `status` names it.
-        agent: its version, if it is another agent than this installation's.
+        code: as in `status`.
+        agent: the agent's version, if it is not this installation's.
     """
     if code == Code.NEWER_SCHEMA and agent:
         return PROBLEMS[Code.NEWER_SCHEMA], administrators(agent)

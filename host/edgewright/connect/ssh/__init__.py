@@ -1,1 +1,1 @@
-"""SSH by paramiko: configuration, authentication, host keys, channels."""
+"""SSH through paramiko: configuration, authentication, host keys, channels."""

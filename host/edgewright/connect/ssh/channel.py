@@ -1,4 +1,4 @@
-"""One command over SSH: its bytes, its log, its end."""
+"""One command over SSH: its data, its log and its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from edgewright.errors import Unreachable
 from edgewright.wire.transport import LEAST_TAKEN, Ended, Log
 
-LOOKS = 30  # in the time that a link may be silent
+LOOKS = 30  # checks within the time that a link may be silent
 
 
 class SshChannel:
@@ -38,7 +38,7 @@ class SshChannel:
             try:
                 piece: bytes = self._channel.recv_stderr(65536)
                 return piece
-            except TimeoutError:  # the channel's timeout is that of stdout
+            except TimeoutError:  # paramiko shares the channel's timeout between stdout and stderr
                 continue
 
     def send(self, data: bytes | memoryview, timeout_s: float, deadline: float) -> None:
@@ -52,11 +52,11 @@ class SshChannel:
                 rest = rest[self._send(rest, watch) :]
 
     def _send(self, rest: memoryview, watch: Watch) -> int:
-        """Sends a packet; how many bytes it held, none where the window stays shut."""
+        """Sends a packet; returns the bytes that it held, 0 if the window stays closed."""
         try:
             count = int(self._channel.send(rest))
         except TimeoutError:
-            return 0  # the watch decides how long that may last
+            return 0  # the watch limits how long that may last
         except (OSError, EOFError) as error:
             raise self._broken(watch) from error
         if not count:
@@ -75,7 +75,7 @@ class SshChannel:
         )
 
     def _life(self) -> Life:
-        # nobody reads while bytes are sent, so what the agent says meanwhile piles up here
+        # nothing is read while bytes are sent, so the agent's output piles up here
         return Life(self._acknowledged(), len(self._channel.in_buffer))
 
     def taken(self) -> int:
@@ -110,13 +110,13 @@ class SshChannel:
 
 
 class Life(NamedTuple):
-    """What distinguishes a slow link from a dead one: bytes that the other end took, and bytes that it sent."""
+    """What distinguishes a slow link from a dead one: the bytes that the other end received, and the bytes that it sent."""
 
     taken: int
     said: int
 
     def since(self, before: Life) -> bool:
-        """Whether the other end gave a sign of life after `before`."""
+        """Whether the other end showed signs of life since `before`."""
         return self.taken - before.taken >= LEAST_TAKEN or self.said > before.said
 
 
@@ -124,15 +124,15 @@ class Watch:
     """Cuts a link from outside when it is stuck: a full TCP buffer blocks paramiko past all of its timeouts.
 
     Args:
-        life: the link's, now.
-        close: closes it.
-        timeout_s: so long without a packet that goes out, and without a sign of life, is too long.
-        deadline: `time.monotonic()` past which it is too late in any case.
+        life: returns the link's current signs of life.
+        close: closes the link.
+        timeout_s: longest time, s, without an outgoing packet and without a sign of life.
+        deadline: `time.monotonic()` at which the link is cut in any case.
 
     Attributes:
-        packets: that went out.
-        cut: it was too long.
-        late: the deadline passed.
+        packets: number of packets sent.
+        cut: the link was cut after `timeout_s`.
+        late: the link was cut at the deadline.
     """
 
     def __init__(

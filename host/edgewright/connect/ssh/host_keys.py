@@ -1,43 +1,50 @@
-"""SSH host keys: their text, their fingerprints, and the lines of OpenSSH's `known_hosts`."""
+"""SSH host keys: their text, their fingerprints, and the types that edgewright supports."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import fnmatch
 import hashlib
-import hmac
-from pathlib import Path
+from collections.abc import Iterable
 
 from edgewright.errors import TrustError
 from edgewright.nouns.base import Noun
 
-DEFAULT_PORT = 22
+ALGORITHMS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)  # the signature algorithms of host keys to request, the preferred one first
 
 
 class HostKey(Noun, frozen=True, kw_only=True):
     """The public key that a host identifies itself with.
 
     Attributes:
-        host: `address:port` that it belongs to.
+        host: `address:port` of the host.
         type: such as `ssh-ed25519`.
         base64: the key's bytes.
         jump: the host is a jump host on the way to a board, not the board.
+        odd: `known_hosts` files trust other keys for the host, but not this one: `ssh` would refuse it.
     """
 
     host: str
     type: str
     base64: str
     jump: bool = False
+    odd: bool = False
 
     @property
     def text(self) -> str:
-        """`<type> <base64>`, what a pin holds."""
+        """`<type> <base64>`, as stored in a pin."""
         return f"{self.type} {self.base64}"
 
     @property
     def fingerprint(self) -> str:
-        """As `ssh-keygen -l` shows it: `SHA256:` and the unpadded base64 of the digest."""
+        """The fingerprint as `ssh-keygen -l` shows it: `SHA256:` and the unpadded base64 of the digest."""
         return fingerprint(self.text)
 
 
@@ -60,7 +67,8 @@ def key_bytes(text: str) -> bytes:
         raise TrustError(
             f"not a host key: {text[:40]!r}", hint="remove it from the trust file and pin it again"
         ) from None
-    if not raw[4:].startswith(kind.encode("ascii", "replace")):
+    name = kind.encode("ascii", "replace")
+    if not raw.startswith(len(name).to_bytes(4, "big") + name):
         raise TrustError(
             f"not a host key of type {kind}", hint="remove it from the trust file and pin it again"
         )
@@ -68,52 +76,11 @@ def key_bytes(text: str) -> bytes:
 
 
 def host_name(address: str, port: int) -> str:
-    """`address:port`, the address in brackets where it has colons."""
+    """`address:port`, with the address in brackets if it contains colons."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def known_keys(path: Path, address: str, port: int) -> list[HostKey]:
-    """The keys of a host in a `known_hosts` file, hashed entries included; revoked ones are left out."""
-    try:
-        lines = path.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return []
-    name = address if port == DEFAULT_PORT else f"[{address}]:{port}"
-    keys: list[str] = []
-    revoked: set[str] = set()
-    for line in lines:
-        fields = line.split()
-        marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
-        if len(fields) < 3 or line.lstrip().startswith("#") or not matches(fields[0], name):
-            continue
-        if marker == "@revoked":
-            revoked.add(fields[2])
-        elif not marker and fields[2] not in keys:
-            keys.append(f"{fields[1]} {fields[2]}")
-    host = host_name(address, port)
-    found = [HostKey(host=host, type=text.split()[0], base64=text.split()[1]) for text in dict.fromkeys(keys)]
-    return [key for key in found if key.base64 not in revoked]
-
-
-def matches(patterns: str, name: str) -> bool:
-    """Whether the first field of a `known_hosts` line names the host."""
-    if patterns.startswith("|1|"):
-        return matches_hash(patterns, name)
-    found = False
-    for pattern in patterns.split(","):
-        plain = pattern.removeprefix("!").lower()
-        # brackets are literal in known_hosts, a character class in fnmatch
-        if fnmatch.fnmatchcase(name.lower(), plain.replace("[", "[[]")):
-            if pattern.startswith("!"):
-                return False
-            found = True
-    return found
-
-
-def matches_hash(field: str, name: str) -> bool:
-    """Whether `|1|salt|hash` is the host's HMAC-SHA1."""
-    try:
-        salt, digest = (base64.b64decode(part) for part in field[3:].split("|"))
-    except (ValueError, binascii.Error):
-        return False
-    return hmac.compare_digest(hmac.digest(salt, name.encode("utf-8"), "sha1"), digest)
+def algorithms(keys: Iterable[str]) -> tuple[str, ...]:
+    """The supported algorithms that prove one of the keys (each `<type> <base64>`), the preferred one first."""
+    kinds = {text.split()[0] for text in keys}
+    return tuple(one for one in ALGORITHMS if one in kinds or (one.startswith("rsa-") and "ssh-rsa" in kinds))

@@ -1,9 +1,8 @@
-"""The ways to reach boards, a file each, and which one a board's address names."""
+"""The ways to reach boards, one file each, and the choice of one by a board's address."""
 
 from __future__ import annotations
 
-import ipaddress
-
+from edgewright.config.fleet import is_ip
 from edgewright.errors import EdgewrightError, Unreachable, UsageError
 from edgewright.nouns.board import Board, Fleet
 from edgewright.plugins import Unknown
@@ -26,20 +25,22 @@ def kind_of(address: str) -> TransportKind:
     """The transport that an address names.
 
     Raises:
-        UsageError: it names a plug-in's that cannot be used, or has a rest that its transport does not take.
+        UsageError: it names a plug-in's transport that cannot be loaded, or its remainder does not suit the transport.
     """
     kind = TRANSPORTS[named_by(address)]
+    if kind.name == _DEFAULT and address.startswith(f"{_DEFAULT}:"):
+        raise UsageError(f"not an address: {address}", hint=f"leave `{_DEFAULT}:` out")
     if kind.alone and address != f"{kind.name}:":
         raise UsageError(f"not an address: {address}", hint=f"nothing follows the colon of `{kind.name}:`")
     return kind
 
 
 def linked(board: Board, fleet: Fleet, ask_password: AskPassword | None) -> Transport:
-    """A transport to a board, of the kind that its address names. One of a plug-in may fail in any way.
+    """A transport to a board, of the kind that its address names. A plug-in's transport may fail in any way.
 
     Raises:
-        AuthError, Unreachable, TrustError: as the transport says.
-        Failed: it is a plug-in's, and fails.
+        AuthError, Unreachable, TrustError: raised by the transport.
+        Failed: a plug-in's transport failed.
     """
     kind = transport_of(board)
     if not TRANSPORTS.plugin(kind.name):
@@ -60,20 +61,12 @@ def linked(board: Board, fleet: Fleet, ask_password: AskPassword | None) -> Tran
 
 
 def named_by(address: str) -> str:
-    """The name of the transport that an address begins with; SSH's for host names and IP addresses."""
+    """The name of the transport that an address starts with; SSH for host names and IP addresses."""
     name, colon, _ = address.partition(":")
-    if not colon or _is_ip(address):
+    if not colon or is_ip(address):
         return _DEFAULT
     try:
         TRANSPORTS.entry(name)
     except Unknown:
         return _DEFAULT
     return name
-
-
-def _is_ip(address: str) -> bool:
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""This machine itself, without SSH."""
+"""The local transport: this machine, without SSH."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgewright.wire.transport_kind import TransportKind
 
 
 def connect(board: Board, fleet: Fleet, ask_password: AskPassword | None) -> Transport:  # noqa: ARG001
-    """The shell of this machine."""
+    """Opens a shell on this machine."""
     return LocalTransport()
 
 

@@ -1,1 +1,1 @@
-"""Boards of another architecture under qemu."""
+"""Emulates boards of another architecture with qemu."""

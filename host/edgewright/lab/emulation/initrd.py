@@ -10,7 +10,7 @@ from pathlib import Path
 from edgewright.lab.registry.state import LabError
 
 MODULES = ("virtio_mmio", "virtio_blk", "virtio_net", "virtio_rng", "sch_netem")
-FOLDER = "etc/edgewright"  # of the board's own files, on its disk
+FOLDER = "etc/edgewright"  # the board's own files, on its disk
 INIT = """\
 #!/bin/busybox sh
 b=/bin/busybox
@@ -53,7 +53,7 @@ exec $b init
 
 
 def modules(userland: Path) -> list[Path]:
-    """The kernel modules that an emulated machine needs, each after those that it depends on.
+    """The kernel modules that an emulated machine needs, each after its dependencies.
 
     Raises:
         LabError: the userland has no kernel, or one without these modules.
@@ -78,7 +78,7 @@ def _append(name: str, found: Mapping[str, Path], order: list[Path]) -> None:
 
 
 def _depends(module: Path) -> list[str]:
-    """What a module's own `.modinfo` says it needs."""
+    """The dependencies listed in a module's own `.modinfo`."""
     said = re.search(rb"\0depends=([^\0]*)\0", module.read_bytes())
     names = said[1].decode().split(",") if said else []
     return [name.replace("-", "_") for name in names if name]
@@ -88,7 +88,7 @@ def build(userland: Path, board: Mapping[str, bytes], *, name: str, user: str, u
     """The initrd of one board, in the kernel's `newc` form.
 
     Args:
-        userland: root of the userland: gives busybox and the modules.
+        userland: root of the userland, the source of busybox and the modules.
         board: the board's own files: `passwd`, `group`, `facts.json`, `sshd_config`, keys.
     """
     drivers = modules(userland)
@@ -107,7 +107,7 @@ def build(userland: Path, board: Mapping[str, bytes], *, name: str, user: str, u
 
 
 class _Archive:
-    """A cpio archive: a head of 13 hexadecimal fields, the name, the bytes, each padded to four."""
+    """A cpio archive: a header of 13 hexadecimal fields, the name, the bytes, each padded to four."""
 
     def __init__(self) -> None:
         self._out = io.BytesIO()
@@ -124,7 +124,7 @@ class _Archive:
         self._pad()
 
     def finish(self) -> bytes:
-        """All of it, with the trailer."""
+        """The complete archive, including the trailer."""
         self.add("TRAILER!!!", b"", 0)
         return self._out.getvalue()
 

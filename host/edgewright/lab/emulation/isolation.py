@@ -1,4 +1,4 @@
-"""Isolation of a simulated board: user, mount and host name namespaces, no root needed.
+"""Isolates a simulated board in user, mount and host name namespaces, without root.
 
 Inside, the developer's user appears as `edge` with its own passwd entry and home; the developer's
 home, /home and the other boards are hidden behind empty folders. This module builds the command and tries
@@ -33,12 +33,12 @@ def write_accounts(folder: Path) -> None:
 
 
 def home_inside(folder: Path) -> Path:
-    """Where the board sees its home."""
+    """The path at which the board sees its home."""
     return Path("/home") / USER if Path("/home").is_dir() else folder / "home"
 
 
 def hidden(lab_root: Path) -> list[Path]:
-    """The folders that a board must not look into, none below another: homes, sockets, crontabs, boards."""
+    """The folders to hide from a board, none of them below another: homes, sockets, crontabs, boards."""
     wanted = {
         Path("/home"),
         Path("/run/user"),
@@ -56,7 +56,7 @@ def hidden(lab_root: Path) -> list[Path]:
 
 
 def own_home() -> list[Path]:
-    """The home in this user's passwd entry; none where the user has no entry, as in some containers."""
+    """The home in this user's passwd entry; none if the user has no entry, as in some containers."""
     try:
         return [Path(pwd.getpwuid(os.getuid()).pw_dir)]
     except KeyError:
@@ -64,7 +64,7 @@ def own_home() -> list[Path]:
 
 
 def script(folder: Path, *, name: str, hide: Sequence[Path], keep: Sequence[Path]) -> str:
-    """The shell script that makes the board's view of the file system and runs its arguments there.
+    """The shell script that sets up the board's view of the file system and runs its arguments in it.
 
     Args:
         folder: the board's folder; seen at the same path inside.
@@ -75,7 +75,7 @@ def script(folder: Path, *, name: str, hide: Sequence[Path], keep: Sequence[Path
     kept = [path for path in keep if any(path.is_relative_to(over) for over in hide)]
     inside = home_inside(folder)
     lines = ["set -e", "umask 022", f"cd {quote(str(folder))}"]
-    # a hidden folder is reached through the working directory or a descriptor that was opened before
+    # a hidden folder can be reached through the working directory or a descriptor opened before
     lines += [f"exec {number}<{quote(str(path))}" for number, path in enumerate(kept, 3)]
     lines += [f"mount -t tmpfs -o mode=755,size=1m none {quote(str(path))}" for path in hide]
     lines += [f"mkdir -p {quote(str(folder))}", f"mount -c --bind . {quote(str(folder))}"]
@@ -89,19 +89,19 @@ def script(folder: Path, *, name: str, hide: Sequence[Path], keep: Sequence[Path
         lines += [f"exec {number}<&-"]
     lines += [f"mount -c --bind {file} /etc/{file}" for file in ("passwd", "group")]
     lines += [f"hostname {quote(name)} 2>/dev/null || :", "cd /"]
-    # a second user namespace gives up the capabilities that the mounts needed
+    # a second user namespace drops the capabilities that the mounts needed
     lines += [f'exec unshare --user --map-user={UID} --map-group={UID} -- "$@"']
     return "\n".join(lines)
 
 
 def command(text: str, *arguments: str) -> list[str]:
-    """The argument list that runs a program in the view that the script makes."""
+    """The argument list that runs a program in the view set up by the script."""
     outer = ["unshare", "--user", "--map-root-user", "--mount", "--uts", "--"]
     return [*outer, "/bin/sh", "-c", text, "sh", *arguments]
 
 
 def works(folder: Path, *, keep: Sequence[Path], lab_root: Path) -> bool:
-    """Whether this machine lets us do all that, tried with a real board's folder."""
+    """Whether this machine allows all of that, tested with a real board's folder."""
     text = script(folder, name="board", hide=hidden(lab_root), keep=keep)
     try:
         done = subprocess.run(

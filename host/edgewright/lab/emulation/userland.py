@@ -1,7 +1,7 @@
-"""The userland of emulated boards: Debian packages of another architecture, unpacked into a folder. No root.
+"""The userland of emulated boards: Debian packages of another architecture, unpacked into a folder without root.
 
-Nothing of it is run here. The packages come from wherever this machine's apt gets its own, checked by its keys;
-apt's state for them lives beside the image, so the machine's own package lists stay as they are.
+None of them is run during installation. The packages come from the same archives as this machine's own, verified with apt's
+keys; apt's state for them is stored next to the image, so that the machine's own package lists do not change.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ from edgewright.config import home
 from edgewright.errors import Code
 from edgewright.lab.registry.state import LabError, erase
 from edgewright.nouns.base import Noun
-from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.nouns.progress import Progress, ProgressEvent, silent
 
 PACKAGES = (
     "base-files", "base-passwd", "coreutils", "dash", "grep", "libgomp1", "libstdc++6", "netbase", "openssh-server",
     "procps", "python3", "sed", "util-linux",
 )  # fmt: skip
-MACHINE_PACKAGES = (*PACKAGES, "busybox-static", "iproute2", "linux-image-cloud-arm64")  # of a whole machine
+MACHINE_PACKAGES = (
+    *PACKAGES,
+    "busybox-static",
+    "iproute2",
+    "linux-image-cloud-arm64",
+)  # for a complete machine
 TOOLS = {"apt-get": "apt", "dpkg-deb": "dpkg", "tar": "tar"}
 SUITES = ("bullseye", "bookworm", "trixie", "forky")  # Python 3.9, 3.11, 3.13 and 3.14
 SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
@@ -37,7 +42,7 @@ LOG_LINES = 3
 
 
 class Image(Noun, frozen=True, kw_only=True):
-    """An unpacked userland. `root` is read-only by convention: boards put a writable layer over it."""
+    """An unpacked userland. `root` is read-only by convention: boards mount a writable layer over it."""
 
     suite: str
     root: Path
@@ -51,7 +56,7 @@ def ready(
     Args:
         suite: one of `SUITES`.
         mirror: base address of a Debian archive; by default this machine's own.
-        machine: with a kernel, for a whole emulated machine.
+        machine: include a kernel, for a fully emulated machine.
 
     Raises:
         LabError: a tool is missing, this machine has no Debian sources, the disk is full, or apt failed.
@@ -85,7 +90,7 @@ def _check_tools() -> None:
 
 
 def _sources(suite: str, mirror: str | None) -> str:
-    """One stanza in apt's deb822 form."""
+    """One stanza in apt's deb822 format."""
     if mirror is None:
         mirror = _own_mirror()
     if not mirror.startswith(("http://", "https://", "file:/")) or any(part.isspace() for part in mirror):
@@ -114,7 +119,7 @@ def _own_mirror() -> str:
 
 
 def _make(place: Path, packages: Sequence[str], sources: str, progress: Progress) -> None:
-    """Fetches and unpacks into a folder beside `place`, then renames it: an interrupted one leaves nothing."""
+    """Fetches and unpacks into a folder next to `place`, then renames it: an interrupted run leaves nothing behind."""
     free = shutil.disk_usage(place.parent).free
     if free < NEEDED_BYTES:
         raise LabError(
@@ -122,7 +127,7 @@ def _make(place: Path, packages: Sequence[str], sources: str, progress: Progress
             hint="free space, or put edgewright's state elsewhere: EDGEWRIGHT_HOME",
             code=Code.DISK_FULL,
         )
-    for old in place.parent.glob(".making-*"):  # under the lock: what an interrupted one left
+    for old in place.parent.glob(".making-*"):  # under the lock, so these are left by an interrupted run
         erase(old)
     scratch = Path(tempfile.mkdtemp(prefix=".making-", dir=place.parent))
     try:
@@ -132,14 +137,15 @@ def _make(place: Path, packages: Sequence[str], sources: str, progress: Progress
         for done, package in enumerate(files, 1):
             _unpack(package, root)
             progress(
-                Step(
-                    what="userland",
+                ProgressEvent(
+                    stage="userland",
                     detail=f"unpack {package.stem.split('_')[0]}",
                     done=done,
                     total=len(files),
+                    unit="packages",
                 )
             )
-        if not (root / "bin/sh").exists():  # older ones link it in a script of the package
+        if not (root / "bin/sh").exists():  # in older suites a package's script creates this link
             (root / "bin/sh").symlink_to("dash")
         root.rename(place)
     finally:
@@ -147,14 +153,14 @@ def _make(place: Path, packages: Sequence[str], sources: str, progress: Progress
 
 
 def _fetch(scratch: Path, packages: Sequence[str], sources: str, progress: Progress) -> list[Path]:
-    """The packages and all that they depend on, downloaded. apt checks their signatures and hashes."""
+    """Downloads the packages and all of their dependencies. apt checks signatures and hashes."""
     (scratch / "debian.sources").write_text(sources)
     (scratch / "status").touch()
     for folder in ("state/lists/partial", "cache/archives/partial"):
         (scratch / folder).mkdir(parents=True)
-    progress(Step(what="userland", detail="read the package lists"))
+    progress(ProgressEvent(stage="userland", detail="read the package lists"))
     _apt(scratch, "update")
-    progress(Step(what="userland", detail="download packages"))
+    progress(ProgressEvent(stage="userland", detail="download packages"))
     _apt(scratch, "--yes", "--download-only", "install", *packages)
     return sorted((scratch / "cache/archives").glob("*.deb"))
 
@@ -180,14 +186,14 @@ def _apt(scratch: Path, *arguments: str) -> None:
 
 
 def _skeleton(root: Path) -> None:
-    """The merged /usr that the packages expect to find."""
+    """Creates the merged /usr that the packages expect."""
     for name in ("bin", "sbin", "lib"):
         (root / "usr" / name).mkdir(parents=True)
         (root / name).symlink_to(f"usr/{name}")
 
 
 def _unpack(package: Path, root: Path) -> None:
-    """Files only: no script of a package is run."""
+    """Unpacks the files only: no package script is run."""
     with tempfile.TemporaryFile() as archive:
         _run(["dpkg-deb", "--fsys-tarfile", str(package)], what="dpkg-deb", cwd=root, stdout=archive.fileno())
         archive.seek(0)
@@ -230,7 +236,7 @@ def _proxies() -> dict[str, str]:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """One process makes a userland, the others wait for it."""
+    """Lets one process build a userland while the others wait."""
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

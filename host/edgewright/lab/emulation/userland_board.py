@@ -1,8 +1,8 @@
-"""An emulated board: an arm64 userland under qemu's user-mode emulation, in its own namespaces. No root needed.
+"""An emulated board: an arm64 userland under qemu's user-mode emulation, in its own namespaces, without root.
 
-The kernel is this machine's: it runs each arm64 program by qemu, which is registered in the board's own user
-namespace only (Linux 6.7 and newer), so nothing changes on this machine. What a board's kernel would tell about
-its hardware lies under `PREFIX` in the board: qemu looks there first for every file that a program opens.
+The kernel is this machine's: it runs each arm64 program through qemu, which is registered in the board's own user
+namespace only (Linux 6.7 and newer), so nothing changes on this machine. The files that describe the board's
+hardware are under `PREFIX` in the board: qemu looks there first for every file that a program opens.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edgewright.lab.registry.state import LabError
 from edgewright.nouns.profile import Profile
 
 ARCH = "arm64"
-CPU = "cortex-a72"  # with `max`, qemu 7.2 gives wrong int8 results
+CPU = "cortex-a72"  # with `max`, qemu 7.2 computes wrong int8 results
 PREFIX = "/emulated"
 QEMU = ("qemu-aarch64-static", "qemu-aarch64")
 LEAST_KERNEL = (6, 7)
@@ -37,7 +37,7 @@ CPU part\t: 0xd08
 CPU revision\t: 3
 
 """
-MIDR = "0x00000000410fd083"  # the same Cortex-A72 r0p3
+MIDR = "0x00000000410fd083"  # the same CPU: Cortex-A72 r0p3
 
 
 def qemu() -> str:
@@ -64,10 +64,10 @@ def qemu() -> str:
 
 
 def possible() -> None:
-    """Looks whether this machine can run such boards, before anything is fetched for one.
+    """Checks that this machine can run emulated boards, before anything is downloaded for one.
 
     Raises:
-        LabError: a tool is missing, the kernel is too old, or users may not make namespaces.
+        LabError: a tool is missing, the kernel is too old, or users may not create namespaces.
     """
     qemu()
     if shutil.which("unshare", path=isolation.PATH) is None:
@@ -88,7 +88,7 @@ def possible() -> None:
 
 
 def dress(folder: Path, image: Path, profile: Profile | None, serial: str) -> None:
-    """Prepares a board's folder: the layer over the userland, and what its hardware would tell.
+    """Prepares a board's folder: the layer over the userland, and the files that describe its hardware.
 
     Args:
         folder: the board's folder on this machine; `home` in it is the board's home.
@@ -98,15 +98,15 @@ def dress(folder: Path, image: Path, profile: Profile | None, serial: str) -> No
         (folder / name).mkdir(exist_ok=True)
     link = folder / "image"
     link.unlink(missing_ok=True)
-    link.symlink_to(image)  # the mount's options then hold no character of the path that they could mistake
-    told = folder / "upper" / PREFIX.lstrip("/")
-    tree = told / "proc/device-tree"
+    link.symlink_to(image)  # keeps special characters of the path out of the mount options
+    hardware = folder / "upper" / PREFIX.lstrip("/")
+    tree = hardware / "proc/device-tree"
     tree.mkdir(parents=True, exist_ok=True)
     model = profile.models[0].rstrip("*") if profile and profile.models else "Emulated arm64 board"
     (tree / "model").write_bytes(model.encode() + b"\0")
     (tree / "serial-number").write_bytes(serial.encode() + b"\0")
     count = os.cpu_count() or 1
-    (told / "proc/cpuinfo").write_text("".join(CPUINFO.format(number=number) for number in range(count)))
+    (hardware / "proc/cpuinfo").write_text("".join(CPUINFO.format(number=number) for number in range(count)))
     _cpu_tree(folder / "upper/sys/devices/system/cpu", count)
     for name in ("passwd", "group"):
         etc = folder / "upper/etc"
@@ -115,7 +115,7 @@ def dress(folder: Path, image: Path, profile: Profile | None, serial: str) -> No
 
 
 def _cpu_tree(root: Path, count: int) -> None:
-    """What the kernel says of its CPUs: without it OpenVINO crashes."""
+    """The kernel's description of the CPUs; OpenVINO crashes without it."""
     for name in ("present", "possible", "online"):
         root.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"0-{count - 1}\n" if count > 1 else "0\n")
@@ -140,12 +140,12 @@ def _cpu_tree(root: Path, count: int) -> None:
 
 
 def environment() -> dict[str, str]:
-    """What qemu reads in every process of the board."""
+    """The environment variables that qemu reads in every process of the board."""
     return {"QEMU_CPU": CPU, "QEMU_LD_PREFIX": PREFIX}
 
 
 def script(folder: Path, *, name: str, emulator: str) -> str:
-    """The shell script that makes the board's view of the world and runs its arguments there.
+    """The shell script that sets up the board's environment and runs its arguments in it.
 
     Args:
         folder: the board's folder; seen at the same path inside.
@@ -164,7 +164,7 @@ def script(folder: Path, *, name: str, emulator: str) -> str:
     lines += [f"mount --rbind /{part} merged/{part}" for part in ("proc", "dev")]
     lines += [f"mount --bind . {inside}", f"mount --bind home merged/home/{isolation.USER}"]
     lines += [f"hostname {quote(name)} 2>/dev/null || :", f"root={quote(str(folder / 'merged'))}", "cd /"]
-    # a second user namespace gives up the capabilities that the mounts needed
+    # a second user namespace drops the capabilities that the mounts needed
     lines += [
         f"exec unshare --user --map-user={isolation.UID} --map-group={isolation.UID} "
         '--root="$root" --wd=/ -- "$@"'
@@ -173,7 +173,7 @@ def script(folder: Path, *, name: str, emulator: str) -> str:
 
 
 def check(folder: Path, emulator: str) -> None:
-    """Runs one arm64 program in a dressed board's folder. Raises LabError with what went wrong."""
+    """Runs one arm64 program in a prepared board's folder. Raises LabError with the reason if that fails."""
     text = script(folder, name="board", emulator=emulator)
     done = _run(isolation.command(text, "/usr/bin/uname", "-m"))
     if done.returncode or done.stdout.strip() != b"aarch64":

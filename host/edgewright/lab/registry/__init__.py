@@ -1,1 +1,1 @@
-"""What a lab has written down: its state, and its boards in the fleet and trust files."""
+"""A lab's records: its state, and its boards in the fleet and trust files."""

@@ -1,6 +1,6 @@
 """Adds the lab's boards to the fleet file, and their host keys to its trust file.
 
-The lab made the host keys, so it pins them at once: there is nothing to look at and agree to.
+The lab generated the host keys, so it pins them at once: the user has nothing to verify.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edgewright.nouns.board import DEFAULT_ROOT, BoardEntry, Fleet, FleetFile, P
 
 LABEL = "lab"
 ADDRESS = "127.0.0.1"
-MACHINE = "localhost"  # they share its cores, so they are measured one at a time
+MACHINE = "localhost"  # the boards share its cores, so they are measured one at a time
 
 
 def root(lab: str, board: BoardRecord) -> Path:
@@ -28,7 +28,7 @@ def root(lab: str, board: BoardRecord) -> Path:
 
 
 def entry(lab: str, board: BoardRecord) -> BoardEntry:
-    """The table of one board in the fleet file."""
+    """The entry of one board in the fleet file."""
     return BoardEntry(
         address=ADDRESS,
         port=board.port,
@@ -43,7 +43,7 @@ def entry(lab: str, board: BoardRecord) -> BoardEntry:
 
 
 def check(path: Path, names: Iterable[str]) -> None:
-    """Raises ConfigError when the fleet has boards of these names already: they are the user's."""
+    """Raises ConfigError if the fleet already has boards with these names: those belong to the user."""
     taken = [name for name in names if name in fleet.read_or_new(path).boards]
     if taken:
         raise ConfigError(
@@ -53,7 +53,7 @@ def check(path: Path, names: Iterable[str]) -> None:
 
 
 def add(lab: LabRecord, host_keys: dict[str, str]) -> LabRecord:
-    """Writes the boards and their pins; the record then says which files were made for it."""
+    """Writes the boards and their pins; the returned record lists the files that were created for it."""
     path = Path(lab.fleet)
     file = fleet.read_or_new(path)
     pins_path = trust.path_of(Fleet(name=file.name, path=path, boards={}))
@@ -64,14 +64,14 @@ def add(lab: LabRecord, host_keys: dict[str, str]) -> LabRecord:
         file.boards.update({board.name: entry(lab.name, board) for board in lab.boards})
     with trust.changing(fleet.load(path)) as pins:
         for name, key in host_keys.items():
-            # a pin that holds already may also know the board's id by now
-            if name not in pins.boards or pins.boards[name].host_key != key:
+            # an existing pin may already include the board's id
+            if name not in pins.boards or key not in pins.boards[name].host_keys:
                 pins.boards[name] = Pin(host_key=key)
     return lab
 
 
 def remove(lab: LabRecord) -> None:
-    """Takes the boards and their pins out again; files that the lab made and that are empty now go too.
+    """Removes the boards and their pins, and files that the lab created if they are empty now.
 
     Entries that do not name the lab's identity file are not the lab's, and stay.
     """
@@ -82,7 +82,7 @@ def remove(lab: LabRecord) -> None:
     ours = {board.name for board in lab.boards} & {
         name for name, board in loaded.boards.items() if board.identity == identity
     }
-    with trust.changing(loaded) as pins:  # first: a removal that is cut short finds the boards again
+    with trust.changing(loaded) as pins:  # first, so that an interrupted removal finds the boards again
         for name in ours:
             pins.boards.pop(name, None)
     with fleet.changing(path) as file:
@@ -94,7 +94,7 @@ def remove(lab: LabRecord) -> None:
 
 
 def bequeath(lab: LabRecord) -> None:
-    """Files that the lab made and that other labs' boards are in become theirs to remove."""
+    """Passes files that the lab created to other labs with boards in them, which then remove the files."""
     for name in state.names():
         other = state.load(name) if name != lab.name else None
         if other is not None and other.fleet == lab.fleet and set(lab.made) - set(other.made):
@@ -103,7 +103,7 @@ def bequeath(lab: LabRecord) -> None:
 
 
 def drop(lab: LabRecord, path: Path, is_empty: Callable[[], bool]) -> None:
-    """Removes a file that the lab made, when nothing is left in it."""
+    """Removes a file that the lab created, if nothing is left in it."""
     if str(path) in lab.made:
         with locked(path.parent):
             if path.exists() and is_empty():

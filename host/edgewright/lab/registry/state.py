@@ -22,14 +22,14 @@ SCHEMA = 1
 
 
 class BoardRecord(Noun, frozen=True, kw_only=True):
-    """One simulated board. `pid` and `started` name its server's process; 0 where it was never started.
+    """One simulated board. `pid` and `started` identify its server's process; 0 if it was never started.
 
     Attributes:
         server: `openssh` or `built-in`.
         isolated: it has its own passwd entry, home and view of the file system.
-        machine: a whole emulated machine, with its own kernel.
-        suite: the Debian suite of an emulated board's arm64 userland; empty: the board is this machine's kind.
-        started: identity of the process beside its pid, see `processes.started`.
+        machine: a fully emulated machine, with its own kernel.
+        suite: the Debian suite of an emulated board's arm64 userland; empty if it is not emulated.
+        started: identifies the process together with its pid, see `processes.started`.
     """
 
     name: str
@@ -49,8 +49,8 @@ class LabRecord(Noun, frozen=True, kw_only=True):
     """One lab. Paths are absolute.
 
     Attributes:
-        ready: keys, homes and facts are all there; without it an interrupted start begins again.
-        made: the fleet and trust files that it made, and removes again when they are empty.
+        ready: keys, homes and facts are complete; if not, the start was interrupted and begins again.
+        made: the fleet and trust files that it created, and removes once they are empty.
     """
 
     schema: int = SCHEMA
@@ -63,13 +63,13 @@ class LabRecord(Noun, frozen=True, kw_only=True):
 
 
 class LabError(EdgewrightError):
-    """A lab cannot be started, or there is none of that name."""
+    """A lab cannot be started, or there is none with that name."""
 
     code = Code.LAB
 
 
 def root() -> Path:
-    """The folder that holds all labs. Not made here."""
+    """The folder that holds all labs. Does not create it."""
     return home.home() / "lab"
 
 
@@ -84,17 +84,17 @@ def board_folder(lab: str, board: str) -> Path:
 
 
 def identity(lab: str) -> Path:
-    """The private key that every board of the lab lets in."""
+    """The private key that every board of the lab accepts."""
     return folder(lab) / "id_ed25519"
 
 
 def names() -> list[str]:
-    """The labs that are written down, sorted."""
+    """The recorded labs, sorted."""
     return sorted(found.parent.name for found in root().glob(f"*/{FILE}"))
 
 
 def load(lab: str) -> LabRecord | None:
-    """The record of a lab, or None."""
+    """The record of a lab, or None if there is none."""
     try:
         raw = (folder(lab) / FILE).read_bytes()
     except FileNotFoundError:
@@ -118,9 +118,9 @@ def save(lab: LabRecord) -> None:
 
 @contextmanager
 def lock() -> Iterator[None]:
-    """Keeps other `lab up` and `lab down` of this user out; the lock frees itself with the process.
+    """Keeps out other `lab up` and `lab down` commands of this user; the lock ends with the process.
 
-    It is on the labs' own folder, which goes with the last lab: whoever waited for one that is gone begins again.
+    The lock is on the labs' common folder, which is removed with the last lab: a process that waited for a removed one retries.
     """
     while True:
         home.made(root())
@@ -132,13 +132,13 @@ def lock() -> Iterator[None]:
             finally:
                 try:
                     root().rmdir()
-                except OSError:  # there are labs in it, or it is gone already
+                except OSError:  # it still holds labs, or is already gone
                     pass
             return
 
 
 def erase(path: Path) -> None:
-    """Removes a folder with all that is in it, read-only folders too."""
+    """Removes a folder with all of its contents, including read-only folders."""
     if not path.exists():
         return
     for parent, folders, _files in os.walk(path):

@@ -1,1 +1,1 @@
-"""SSH servers of simulated boards."""
+"""The SSH servers of simulated boards."""

@@ -1,4 +1,4 @@
-"""Starts the built-in SSH server of a simulated board where OpenSSH is missing."""
+"""Starts the built-in SSH server of a simulated board if OpenSSH is missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PORT_TAKEN_EXIT = 98
 
 
 def write_config(folder: Path, board: BoardRecord, public: str) -> None:
-    """Writes what the server reads: `server.json` in the board's folder."""
+    """Writes the server's configuration: `server.json` in the board's folder."""
     config = {
         "port": board.port,
         "user": board.user,
@@ -35,7 +35,7 @@ def start(lab: str, board: BoardRecord) -> int:
 
     Raises:
         PortTakenError: another program has its port.
-        LabError: it did not start; its own words are in the message.
+        LabError: it did not start; the message quotes its output.
     """
     folder = state.board_folder(lab, board.name)
     pid_file = folder / "server.pid"
@@ -44,7 +44,7 @@ def start(lab: str, board: BoardRecord) -> int:
     with (folder / "start.log").open("wb") as errors:
         done = subprocess.run(
             arguments, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, timeout=START_SECONDS,
-            check=False, env={**os.environ, "HOME": str(folder / "home")},  # by which `processes` knows it
+            check=False, env={**os.environ, "HOME": str(folder / "home")},  # `processes` recognises it by HOME
         )  # fmt: skip
     if done.returncode == PORT_TAKEN_EXIT:
         raise PortTakenError(board.name)

@@ -1,7 +1,7 @@
 """An emulated machine: an arm64 kernel and userland in `qemu-system-aarch64`, with a device tree that names a board.
 
-Everything of one is in its board's folder: a disk that holds what differs from the userland's, an initrd with its
-keys, a device tree, a console log. Ending its process is cutting its power.
+All of its files are in its board's folder: a disk with the differences from the userland's disk, an initrd with its
+keys, a device tree, a console log. Ending its process is like cutting its power.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TOOLS = {
     "mke2fs": "e2fsprogs",
 }
 CPUS = 2
-MEMORY_MB = (512, 2048)  # least and most that is given to one, whatever its profile says
+MEMORY_MB = (512, 2048)  # least and most memory that a machine gets, whatever its profile states
 DISK = "4G"  # sparse
 START_SECONDS = 120.0
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -39,7 +39,7 @@ def tools() -> dict[str, str]:
     """The programs that an emulated machine needs, by name.
 
     Raises:
-        LabError: one is missing; the hint installs it.
+        LabError: one is missing; the hint says how to install it.
     """
     path = f"{os.environ.get('PATH', os.defpath)}:{SBIN}"
     found = {tool: shutil.which(tool, path=path) for tool in TOOLS}
@@ -54,7 +54,7 @@ def tools() -> dict[str, str]:
 
 
 def make(folder: Path, image: Image, profile: Profile | None, serial: str) -> None:
-    """Prepares a board's disk and device tree. The userland's own disk is made once and shared."""
+    """Prepares a board's disk and device tree. The userland's own disk is created once and shared."""
     used = tools()
     base = _base_disk(image, used["mke2fs"])
     disk = folder / "disk.qcow2"
@@ -79,7 +79,7 @@ def _base_disk(image: Image, mke2fs: str) -> Path:
 
 
 def _hardware(used: dict[str, str], profile: Profile | None) -> list[str]:
-    """The command line of the same machine, whether it is run or only described."""
+    """The qemu command line for the machine, both for running it and for only describing it."""
     least, most = MEMORY_MB
     memory = min(max(profile.memory_mb if profile else least, least), most)
     return [
@@ -88,7 +88,7 @@ def _hardware(used: dict[str, str], profile: Profile | None) -> list[str]:
 
 
 def write_config(folder: Path, public: str) -> None:
-    """Writes what sshd inside is to know."""
+    """Writes the configuration of the sshd inside."""
     inside = f"/{initrd.FOLDER}"
     lines = openssh.CONFIG.format(port=22, folder=inside, escaped=inside, environment="no")
     lines = lines.replace("ListenAddress 127.0.0.1:22", "ListenAddress 0.0.0.0:22")
@@ -104,7 +104,7 @@ def start(lab: str, board: BoardRecord, image: Image, profile: Profile | None) -
 
     Raises:
         PortTakenError: another program has its port.
-        LabError: it did not come up; the last words of its console are in the message.
+        LabError: it did not come up; the message quotes the end of its console log.
     """
     folder = state.board_folder(lab, board.name)
     used = tools()
@@ -138,12 +138,12 @@ def start(lab: str, board: BoardRecord, image: Image, profile: Profile | None) -
 
 
 def _escaped(path: Path) -> str:
-    """A path inside one of qemu's option lists."""
+    """A path escaped for one of qemu's option lists."""
     return str(path).replace(",", ",,")
 
 
 def _wait(board: BoardRecord, console: Path, pid_file: Path) -> None:
-    """Until sshd inside says who it is: qemu itself takes connections from the beginning."""
+    """Waits until the sshd inside sends its banner: qemu itself accepts connections from the start."""
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if not Path(f"/proc/{pid_file.read_text().strip()}").exists():

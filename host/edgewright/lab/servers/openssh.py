@@ -43,16 +43,16 @@ MaxStartups 100:30:200
 MaxSessions 100
 LogLevel INFO
 """
-PASSED_ON = ("EDGEWRIGHT_X86_VNNI",)  # what a run with it set forces holds for its boards, too
-NO_PENALTIES = "PerSourcePenalties no\n"  # 9.8 and newer: all clients of a lab share one address
+PASSED_ON = ("EDGEWRIGHT_X86_VNNI",)  # a run that sets it wants the same on its boards
+NO_PENALTIES = "PerSourcePenalties no\n"  # for 9.8 and newer: all clients of a lab share one address
 
 
 class PortTakenError(Exception):
-    """Another program has the port by now."""
+    """Another program has taken the port."""
 
 
 def find() -> str | None:
-    """The absolute path of this machine's sshd: it refuses to start by any other name."""
+    """The absolute path of this machine's sshd, which refuses to start by any other name."""
     found = shutil.which("sshd", path=f"{os.environ.get('PATH', os.defpath)}:{isolation.PATH}")
     return (
         str(Path(found).absolute())
@@ -62,14 +62,14 @@ def find() -> str | None:
 
 
 class View(NamedTuple):
-    """How a program is run in a board's world: what goes before its arguments, and its environment."""
+    """How a program is run in a board's environment: the arguments before its own, and the environment variables."""
 
     prefix: list[str]
     environment: dict[str, str]
 
 
 def view_of(lab: str, board: BoardRecord, keep: Sequence[Path]) -> View:
-    """The board's own root file system, else this machine's."""
+    """The view of the board's own root file system, else of this machine's."""
     folder = state.board_folder(lab, board.name)
     environment = {"PATH": isolation.PATH, "HOME": str(folder / "home")}
     if board.suite:
@@ -84,16 +84,16 @@ def view_of(lab: str, board: BoardRecord, keep: Sequence[Path]) -> View:
 def write_config(folder: Path, board: BoardRecord, public: str, sshd: str, view: View) -> None:
     """Writes `sshd_config` and `authorized_keys` into the board's folder, and checks them with sshd itself.
 
-    An sshd that root runs without isolation wants the folder that Debian's service makes at boot: it is made
-    when missing, and stays, because any other sshd may rely on it from then on.
+    An sshd that root runs without isolation needs the folder that Debian's service creates at boot. If missing, it is
+    created and kept, because another sshd may come to rely on it.
     """
     prefix = "" if board.isolated else f'environment="HOME={folder / "home"}" '
     (folder / "authorized_keys").write_text(f"{prefix}{public}\n")
-    escaped = str(folder).replace("%", "%%")  # tokens such as %u mean something there
+    escaped = str(folder).replace("%", "%%")  # percent signs start tokens such as %u
     text = CONFIG.format(
         port=board.port, folder=folder, escaped=escaped, environment="no" if board.isolated else "yes"
     )
-    # sshd gives its sessions a separate environment
+    # sshd gives its sessions a new environment
     wanted = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name) in ("0", "1")}
     wanted |= userland_board.environment() if board.suite else {}
     if wanted:
@@ -114,7 +114,7 @@ def write_config(folder: Path, board: BoardRecord, public: str, sshd: str, view:
 
 
 def check(sshd: str, config: Path, view: View) -> str:
-    """What sshd says against a configuration; empty when nothing."""
+    """sshd's objection to a configuration; empty if it has none."""
     done = subprocess.run(
         [*view.prefix, sshd, "-t", "-f", str(config)],
         capture_output=True,
@@ -128,14 +128,14 @@ def check(sshd: str, config: Path, view: View) -> str:
 
 
 def start(lab: str, board: BoardRecord, sshd: str, view: View) -> int:
-    """Starts the board's sshd, which detaches itself; returns when it listens.
+    """Starts the board's sshd, which detaches itself; returns once it listens.
 
     Returns:
         Its process id.
 
     Raises:
         PortTakenError: another program has its port.
-        LabError: sshd did not start; its own words are in the message.
+        LabError: sshd did not start; the message quotes its output.
     """
     folder = state.board_folder(lab, board.name)
     log, pid_file = folder / "server.log", folder / "server.pid"

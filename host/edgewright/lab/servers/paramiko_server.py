@@ -1,7 +1,7 @@
 """A small SSH server for one simulated board, on paramiko: `python -m edgewright.lab.servers.paramiko_server CONFIG.json`.
 
-Exec requests only, one account. Each command runs in `/bin/sh -c` with pipes for its
-streams; the end of either side's stream is passed on by itself, as sshd does; the exit status comes last.
+It supports exec requests only, for one account. Each command runs in `/bin/sh -c` with pipes for its
+streams; the end of each stream is passed on separately, as sshd does; the exit status comes last.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ LOG = logging.getLogger("edgewright.lab.servers.paramiko_server")
 
 
 class Config:
-    """What `server.json` says.
+    """The contents of `server.json`.
 
     port, user, home, host_key (path), client_key (`<type> <base64>`), pid_file, log; and optionally
-    `password`, with which the user may log in too.
+    `password`, which the user may also log in with.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,13 +43,13 @@ class Config:
         return self.values[key]
 
     def environment(self) -> dict[str, str]:
-        """The environment of a session."""
+        """The environment variables of a session."""
         user = str(self["user"])
         return {"HOME": self["home"], "USER": user, "LOGNAME": user, "SHELL": "/bin/sh", "PATH": SHELL_PATH}
 
 
 def main(path: Path) -> int:
-    """Listens, detaches, then serves until a signal ends it."""
+    """Listens, detaches, then serves until a signal arrives."""
     config = Config(path)
     try:
         listener = socket.create_server(("127.0.0.1", config["port"]), backlog=BACKLOG)
@@ -70,7 +70,7 @@ def main(path: Path) -> int:
 
 
 def detach(log: Path) -> None:
-    """Leaves the caller's session and its streams."""
+    """Detaches from the caller's session and its streams."""
     os.setsid()
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)
@@ -82,7 +82,7 @@ def detach(log: Path) -> None:
 
 
 def serve(listener: socket.socket, config: Config, key: paramiko.PKey) -> None:
-    """Accepts connections, each in its own threads."""
+    """Accepts connections, each in its own thread."""
     while True:
         client, address = listener.accept()
         LOG.info("connection from port %d", address[1])
@@ -90,7 +90,7 @@ def serve(listener: socket.socket, config: Config, key: paramiko.PKey) -> None:
 
 
 def welcome(client: socket.socket, config: Config, key: paramiko.PKey) -> None:
-    """Negotiates one connection; the commands then run in threads of their channels."""
+    """Negotiates one connection; the commands then run in their channels' threads."""
     import paramiko
 
     transport = paramiko.Transport(client)
@@ -100,7 +100,7 @@ def welcome(client: socket.socket, config: Config, key: paramiko.PKey) -> None:
         transport.start_server(server=account(config))
         channels: list[
             paramiko.Channel
-        ] = []  # a channel that nobody holds is closed by the garbage collector
+        ] = []  # keeps the channels: the garbage collector closes one that nothing refers to
         while transport.is_active():
             opened = transport.accept(1.0)
             channels = [one for one in (*channels, opened) if one is not None and not one.closed]
@@ -116,7 +116,7 @@ def account(config: Config) -> paramiko.ServerInterface:
     password = config.values.get("password")
 
     class Account(paramiko.ServerInterface):  # type: ignore[misc]  # paramiko has no types
-        """One user; commands only."""
+        """One user, who may only run commands."""
 
         def get_allowed_auths(self, username: str) -> str:  # noqa: ARG002 (paramiko's names)
             return "publickey,password" if password else "publickey"
@@ -145,7 +145,7 @@ def account(config: Config) -> paramiko.ServerInterface:
 
 
 def run(channel: paramiko.Channel, command: bytes, config: Config) -> None:
-    """Runs one command and passes its streams on, until its output ends."""
+    """Runs one command and forwards its streams until its output ends."""
     try:
         process = subprocess.Popen(
             [b"/bin/sh", b"-c", command],
@@ -175,7 +175,7 @@ def run(channel: paramiko.Channel, command: bytes, config: Config) -> None:
 
 
 def feed(channel: paramiko.Channel, stdin: IO[bytes]) -> None:
-    """What the client sends, to the command; the client's end of stream closes the pipe."""
+    """Forwards the client's input to the command; closes the pipe when the client's stream ends."""
     try:
         while piece := channel.recv(PIECE):
             view = memoryview(piece)
@@ -191,7 +191,7 @@ def feed(channel: paramiko.Channel, stdin: IO[bytes]) -> None:
 
 
 def drain(pipe: IO[bytes], send: Any) -> None:
-    """What the command writes, to the client; when that is gone the command's pipe is closed."""
+    """Forwards the command's output to the client; closes the command's pipe when the client is gone."""
     with pipe:
         try:
             while piece := pipe.read(PIECE):

@@ -1,8 +1,8 @@
-"""The search engine: a preset proposes moves, the engine has each judged, keeps the best, and says why it stopped.
+"""The search engine: a preset proposes moves; the engine has each of them judged, keeps the best, and reports why it stopped.
 
-A preset is a generator: it yields a move, is sent the trial that came of it, and ends when it has no more to propose.
-With the same verdicts it proposes the same moves, so a search that was cut short goes on where it was, as long as
-judging remembers what it found.
+A preset is a generator: it yields a move, is sent the resulting trial, and ends when it has no more moves to propose.
+Given the same verdicts it proposes the same moves, so an interrupted search resumes where it was, as long as
+the judge caches its results.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from edgewright.nouns.base import Noun
-from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.nouns.progress import Progress, ProgressEvent, silent
 
 SATISFIED, EXHAUSTED, TRIALS, TIME, STOPPED = (
     "a candidate meets the limit",
@@ -29,8 +29,8 @@ class Move(Noun, frozen=True, kw_only=True):
     """One thing to try.
 
     Attributes:
-        label: for a person, each once in a search.
-        settings: what it changes, plain values.
+        label: for people, unique within a search.
+        settings: the changes, as plain values.
     """
 
     label: str
@@ -38,14 +38,15 @@ class Move(Noun, frozen=True, kw_only=True):
 
 
 class Verdict(Noun, frozen=True, kw_only=True):
-    """What judging a move found.
+    """The result of judging a move.
 
     Attributes:
         ok: it meets the limit.
-        rank: greater is better, compared from the left; those that are ok are compared with each other only.
-        figures: name -> value; None for what was not found.
-        artifact: id of what was made; empty for nothing.
-        why: why it is not ok. code: of the error, where it was one.
+        rank: greater is better, compared from the left; only compared between candidates with the same `ok`.
+        figures: name -> value; None for an unknown one.
+        artifact: id of the artifact; empty if none was made.
+        why: why it is not ok.
+        code: of the error, if there was one.
     """
 
     ok: bool
@@ -65,17 +66,17 @@ class Trial(Noun, frozen=True, kw_only=True):
 
 
 class Limits(Noun, frozen=True, kw_only=True):
-    """How much a search may take: trials, and seconds; None for no limit. A trial that was begun is finished."""
+    """How much a search may take: trials, and seconds; None for no limit. A trial that has begun is finished."""
 
     trials: int | None = None
     seconds: float | None = None
 
 
 class SearchResult(Noun, frozen=True, kw_only=True):
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        best: the best candidate, the earliest of equals; None when nothing could be made.
+        best: the best candidate, the earliest among equals; None if no artifact could be made.
         trials: all of them, in order.
         stopped: why it ended.
     """
@@ -91,10 +92,10 @@ Preset = Generator[Move, Trial, None]
 def search(
     preset: Preset, judge: Callable[[Move], Verdict], limits: Limits, progress: Progress = silent
 ) -> SearchResult:
-    """Runs a search to its end. Ctrl-C ends it too: what was found until then is the result.
+    """Runs a search to its end. Ctrl-C ends it early: the result is what was found so far.
 
     Raises:
-        EdgewrightError: what `judge` raises; a move that merely fails is a verdict, not an error.
+        EdgewrightError: raised by `judge`; a move that merely fails is a verdict, not an error.
     """
     began = time.monotonic()
     trials: list[Trial] = []
@@ -102,11 +103,11 @@ def search(
     try:
         move = next(preset, None)
         while move is not None:
-            over = _over(limits, len(trials), time.monotonic() - began)
+            over = _limit_reached(limits, len(trials), time.monotonic() - began)
             if over:
                 stopped = over
                 break
-            progress(Step(what="try", detail=f"{len(trials) + 1}: {move.label}"))
+            progress(ProgressEvent(stage="try", detail=f"{len(trials) + 1}: {move.label}"))
             started = time.monotonic()
             verdict = judge(move)
             trials.append(Trial(move=move, verdict=verdict, seconds=time.monotonic() - started))
@@ -121,8 +122,8 @@ def search(
     return SearchResult(best=best, trials=tuple(trials), stopped=stopped)
 
 
-def _over(limits: Limits, trials: int, seconds: float) -> str:
-    """Which limit is reached; empty for none."""
+def _limit_reached(limits: Limits, trials: int, seconds: float) -> str:
+    """Which limit has been reached; empty if none."""
     if limits.trials is not None and trials >= limits.trials:
         return TRIALS
     return TIME if limits.seconds is not None and seconds >= limits.seconds else ""

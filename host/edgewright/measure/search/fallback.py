@@ -1,8 +1,8 @@
 """The preset for an int8 model that loses too much: finds the nearest precision that does not.
 
-In order: int8 with each calibration method; fp32, which names the layers; int8-mixed with a group of nodes without weights
-in floats, where the model has one (`compile.graph.float_groups`); with one layer in floats, each in turn, and the group that
-helps; with the worst of them together, as few as will do; then those that cost more, such as 16-bit activations.
+It tries, in order: int8 with each calibration method; fp32, which names the layers; int8-mixed with a group of nodes without
+weights in floats, if the model has one (`compile.graph.float_groups`); with one layer in floats, each in turn, and the group
+that helps; with the worst layers together, as few as possible; then costlier precisions, such as 16-bit activations.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from edgewright.measure.search.engine import Move, Preset, Trial
 from edgewright.nouns.base import Noun
 from edgewright.precisions import EXACT, INT8, MIXED, PRECISIONS
 
-MOST_SINGLE = 16  # layers tried one by one; beyond, blocks of them are tried first
+MOST_SINGLE = 16  # layers tried one by one; with more, blocks of them are tried first
 BLOCKS = 8
 
-_LEVELS = Code.LEVELS  # code of the error for parts of an output that keep too few levels
-_HELPS_DB = 1.0  # by less than this a group does not count as a help
+_LEVELS = Code.LEVELS  # code of the error for parts of an output with too few levels
+_HELPS_DB = 1.0  # a group must improve the exactness by this much
 
 ToKeep = Callable[[Move], Keepable]
 
 
 class Choices(Noun, frozen=True, kw_only=True):
-    """What a target has: its precisions from this source that can do what was asked for, and its calibration methods,
-    the wanted one first.
+    """A target's precisions from this source that meet the request, and its calibration methods,
+    the requested one first.
     """
 
     precisions: tuple[str, ...]
     methods: tuple[str, ...]
 
 
-class _Base(Noun, frozen=True, kw_only=True):
-    """What is common to candidates of int8-mixed: the calibration, and a group in floats with its words, or none."""
+class _MixedBase(Noun, frozen=True, kw_only=True):
+    """What candidates of int8-mixed share: the calibration method, and a group in floats (or none) with its description."""
 
     method: str
     keep: tuple[str, ...] = ()
@@ -45,10 +45,10 @@ class _Base(Noun, frozen=True, kw_only=True):
 
 
 def moves(choices: Choices, to_keep: ToKeep) -> Preset:
-    """The moves, best first; ends at the first precision that is good enough.
+    """The moves, in order of preference; ends at the first one that is good enough.
 
     Args:
-        to_keep: what can stay in floats, from what the fp32 move makes, tried or not.
+        to_keep: returns what can stay in floats, from the artifact of the fp32 move, whether that was tried or not.
     """
     tried: list[Trial] = []
     for method in choices.methods:
@@ -66,14 +66,14 @@ def moves(choices: Choices, to_keep: ToKeep) -> Preset:
         found = yield from _mixed(to_keep(plain), method, nearest)
         if found:
             return
-    for precision in _dearer(choices.precisions):
+    for precision in _costlier(choices.precisions):
         trial = yield move(precision, method)
         if trial.verdict.ok:
             return
 
 
-def _dearer(names: Sequence[str]) -> list[str]:
-    """Those that cost more than a mixed one and less than 32-bit floats, the cheapest first."""
+def _costlier(names: Sequence[str]) -> list[str]:
+    """The precisions that cost more than a mixed one and less than 32-bit floats, cheapest first."""
     costs = {name: PRECISIONS[name].cost for name in names}
     return sorted((name for name in names if MIXED.cost < costs[name] < EXACT.cost), key=costs.__getitem__)
 
@@ -81,13 +81,14 @@ def _dearer(names: Sequence[str]) -> list[str]:
 def move(
     precision: str, method: str, keep: Sequence[str] = (), *, group: Sequence[str] = (), words: str = ""
 ) -> Move:
-    """One move; its label names the layers that are kept as long as they are few.
+    """One move. Its label lists the layers that are kept in floats, up to a few.
 
     Args:
-        group: nodes that stay in floats besides. words: what they are.
+        group: nodes that also stay in floats.
+        words: a description of the group.
     """
     label = f"{precision}, {method}" if PRECISIONS[precision].calibrated else precision
-    short = [name.split(";")[0] for name in keep]  # LiteRT joins the names of what it has fused
+    short = [name.split(";")[0] for name in keep]  # LiteRT joins the names of the layers that it fused
     kept = [words] if words else []
     kept += [", ".join(short[:2]) + (f" and {len(keep) - 2} more" if len(keep) > 2 else "")] if keep else []
     label += f", in floats: {'; '.join(kept)}" if kept else ""
@@ -96,14 +97,14 @@ def move(
 
 
 def cost(settings: dict[str, object], layers: int) -> float:
-    """How dear a move is on a board, roughly: by precision, and by the share of layers in floats."""
+    """The rough cost of a move on a board, by precision and by the share of layers in floats."""
     kept = settings.get("keep_float")
     share = len(kept) / max(layers, len(kept), 1) if isinstance(kept, tuple) else 0.0
     return PRECISIONS[str(settings["precision"])].cost + 0.9 * share
 
 
 def _mixed(found: Keepable, method: str, int8: Trial) -> Generator[Move, Trial, bool]:
-    """Leaves groups and layers in floats. Returns whether some choice of them is good enough."""
+    """Keeps groups and layers in floats. Returns whether some choice of them is good enough."""
     base, done = yield from _grouped(found.groups, method, int8)
     if done:
         return True
@@ -118,14 +119,14 @@ def _mixed(found: Keepable, method: str, int8: Trial) -> Generator[Move, Trial, 
     singles, done = yield from _ranked([(name,) for name in _ends_first(layers)], base)
     if done:
         return True
-    return (yield from _together([name for (name,) in singles], base))
+    return (yield from _fewest_of_worst([name for (name,) in singles], base))
 
 
 def _grouped(
     groups: Sequence[FloatGroup], method: str, int8: Trial
-) -> Generator[Move, Trial, tuple[_Base, bool]]:
-    """Tries the groups in floats. Returns (the choice that helps most, none where none does; whether it will do)."""
-    best, least = _Base(method=method), (not _coarse(int8), _exactness(int8) + _HELPS_DB)
+) -> Generator[Move, Trial, tuple[_MixedBase, bool]]:
+    """Tries the groups in floats. Returns (the choice that helps most, or no group if none helps; whether it is good enough)."""
+    best, least = _MixedBase(method=method), (not _coarse(int8), _exactness(int8) + _HELPS_DB)
     for base in _choices(groups, method, _coarse(int8)):
         trial = yield base.move()
         if trial.verdict.ok:
@@ -136,13 +137,13 @@ def _grouped(
     return best, False
 
 
-def _choices(groups: Sequence[FloatGroup], method: str, coarse: bool) -> list[_Base]:
-    """The groups one by one, then all together; with too few levels at an output, none without what ends there."""
+def _choices(groups: Sequence[FloatGroup], method: str, coarse: bool) -> list[_MixedBase]:
+    """The groups one by one, then all together; if an output has too few levels, only choices that include the group of ends."""
     alone = sorted(groups, key=lambda group: (group.kind == ENDS) != coarse)
     sets: list[tuple[FloatGroup, ...]] = [(group,) for group in alone if not coarse or group.kind == ENDS]
     sets += [tuple(groups)] if len(groups) > 1 else []
     return [
-        _Base(
+        _MixedBase(
             method=method,
             keep=tuple(dict.fromkeys(name for group in chosen for name in group.names)),
             words=", ".join(group.words for group in chosen),
@@ -156,9 +157,9 @@ def _coarse(trial: Trial) -> bool:
 
 
 def _ranked(
-    groups: Sequence[tuple[str, ...]], base: _Base
+    groups: Sequence[tuple[str, ...]], base: _MixedBase
 ) -> Generator[Move, Trial, tuple[list[tuple[str, ...]], bool]]:
-    """Tries each group of layers in floats. Returns (groups, the one that helps most first, whether one will do)."""
+    """Tries each group of layers in floats. Returns (the groups, most helpful first; whether one is good enough)."""
     found: list[tuple[float, tuple[str, ...]]] = []
     for group in groups:
         trial = yield base.move(group)
@@ -166,12 +167,12 @@ def _ranked(
             return [group], True
         if trial.verdict.figures.get("sqnr_db") is not None:
             found.append((_exactness(trial), group))
-    found.sort(key=lambda pair: -pair[0])  # stable: of equals the earlier one
+    found.sort(key=lambda pair: -pair[0])  # stable: among equals the earlier one stays first
     return [group for _, group in found], False
 
 
-def _together(ranked: Sequence[str], base: _Base) -> Generator[Move, Trial, bool]:
-    """The worst 2, 4, 8, ... layers in floats, half of all at most; once that will do, fewer by halving the interval."""
+def _fewest_of_worst(ranked: Sequence[str], base: _MixedBase) -> Generator[Move, Trial, bool]:
+    """Tries the worst 2, 4, 8, ... layers in floats, at most half of all; once that is good enough, finds fewer by bisection."""
     most = max(2, len(ranked) // 2)
     failed, count = 1, 2
     while True:
@@ -198,12 +199,12 @@ def _blocks(layers: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _ends_first(layers: Sequence[str]) -> list[str]:
-    """The first and the last layer are those that quantisation hurts most often."""
+    """The layers with the first and the last one in front: quantisation hurts those most often."""
     return [layers[0], layers[-1], *layers[1:-1]] if len(layers) > 1 else list(layers)
 
 
 def exactness(figures: Mapping[str, float | None]) -> float:
-    """How near a candidate is, dB: by its worst output or slice, where that is known."""
+    """The exactness of a candidate, dB: that of its worst output or slice, if known."""
     value = figures.get("least_db", figures.get("sqnr_db"))
     return -1e9 if value is None else value
 

@@ -1,4 +1,4 @@
-"""Judges a move of the search: makes the artifact and compares it with the source on this machine."""
+"""Judges a move of the search: converts the model and compares the artifact with the source on this machine."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from edgewright.nouns.progress import Progress, silent
 from edgewright.nouns.verdict import OutputVerdict
 from edgewright.precisions import INT8, PRECISIONS
 
-# what is wrong with the model or the move, and would be again; anything else may be the machine's fault
-_LASTING = frozenset(
+# faults of the model or the move, which would recur; any other may be the machine's
+_PERMANENT = frozenset(
     {
         Code.PARITY, Code.LEVELS, Code.NOTHING_QUANTISED, Code.NO_SUCH_LAYER, Code.KEEP_FLOAT_IGNORED, Code.NOT_KEPT_FLOAT, Code.INTEGER_IO,
         Code.CUSTOM_OPERATORS, Code.OPERATOR_UNKNOWN, Code.MODEL_REFUSED, Code.MODEL_TOO_LARGE, Code.ACCELERATOR_UNSUPPORTED,
@@ -42,7 +42,7 @@ Fits = Callable[[Manifest], object]
 
 
 class Failure(Noun, frozen=True, kw_only=True):
-    """A conversion that gave no artifact, kept where it would fail again, so that it is not tried again."""
+    """A conversion that failed and would fail again; cached so that it is not repeated."""
 
     code: str
     why: str
@@ -54,7 +54,7 @@ class Judge:
 
     Args:
         request: everything but precision, calibration method and layers in floats; its `max_drop` is the limit.
-        fits: raises EdgewrightError for an artifact that the boards' runtimes do not read.
+        fits: raises EdgewrightError for an artifact that the boards' runtimes cannot read.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Judge:
         self._layers = 0
 
     def __call__(self, move: Move) -> Verdict:
-        """Converts, or finds in the cache. What a converter refuses is a verdict.
+        """Converts, or takes the artifact from the cache. A converter's refusal is a verdict, not an error.
 
         Raises:
             ModelError, DataError, UsageError: the source, the data or the request are at fault, whatever the move.
@@ -85,7 +85,7 @@ class Judge:
                 if isinstance(error, UsageError) and error.code != Code.NO_SUCH_LAYER:
                     raise
                 known = Failure(code=error.code, why=error.message, figures=_figures_of(error))
-                if error.code in _LASTING and code_fingerprint.unchanged():
+                if error.code in _PERMANENT and code_fingerprint.unchanged():
                     _remember(key, known)
         if known is not None:
             return Verdict(
@@ -96,15 +96,14 @@ class Judge:
         return self._verdict(move, artifact)
 
     def request_of(self, move: Move) -> CompileRequest:
-        """What to compile for a move. The limit is not in it: what misses it is a candidate all the same."""
+        """The request for a move, without the limit: an artifact that misses it is still a candidate."""
         settings = move.settings
         calibrated = PRECISIONS[settings["precision"]].calibrated
         conversion = msgspec.structs.replace(
             self._request.model.conversion,
             keep_float=tuple(settings["keep_float"]),
             calibration_method=settings["calibration_method"],
-            integer_io=self._request.model.conversion.integer_io
-            and calibrated,  # else fp32 only names the layers
+            integer_io=self._request.model.conversion.integer_io and calibrated,  # fp32 only names the layers
         )
         model = msgspec.structs.replace(self._request.model, conversion=conversion)
         return msgspec.structs.replace(
@@ -112,7 +111,7 @@ class Judge:
         )
 
     def to_keep(self, move: Move) -> Keepable:
-        """What can stay in floats, from the fp32 artifact that a move makes; nothing where there is no such artifact."""
+        """What can stay in floats, from the fp32 artifact of a move; nothing if there is no such artifact."""
         wanted = self.request_of(move)
         try:
             plain = self._plain or compile_model(wanted, self._progress, self._workers)
@@ -127,7 +126,7 @@ class Judge:
         try:
             if self._fits is not None:
                 self._fits(manifest)
-        except EdgewrightError as error:  # no candidate: there is nothing to do with it on the boards
+        except EdgewrightError as error:  # not a candidate: the boards could not run it
             return Verdict(ok=False, why=error.message)
         figures: dict[str, float | None] = {
             **_exactness(manifest.parity, manifest.verdict),
@@ -153,14 +152,14 @@ def fall_back(
     *,
     fits: Fits | None = None,
 ) -> SearchResult:
-    """Searches the precision nearest to int8 that does not lose too much.
+    """Searches for the precision nearest to int8 that does not lose too much.
 
     Args:
-        request: its calibration data, evaluation set and `max_drop` decide; its precision does not.
+        request: provides the calibration data, evaluation set and `max_drop`; its precision is ignored.
         fits: as for `Judge`.
 
     Raises:
-        ModelError, DataError, UsageError, ConversionError: nothing can be tried at all.
+        ModelError, DataError, UsageError, ConversionError: no move can be tried.
     """
     first = msgspec.structs.replace(request, precision=INT8.name)
     target = targets.load(request.target)
@@ -189,7 +188,7 @@ def _exactness(parity: Parity, verdict: Sequence[OutputVerdict]) -> dict[str, fl
 
 
 def _rank(figures: dict[str, float | None]) -> tuple[float, ...]:
-    """The least drop of accuracy first, where it was measured, then the exactness."""
+    """Ranks by the least accuracy drop, if measured, then by exactness."""
     drop = figures.get("drop")
     return (-1e9 if drop is None else -drop, fallback.exactness(figures))
 
@@ -203,7 +202,7 @@ def _recall(key: str) -> Failure | None:
         known = msgspec.json.decode(_note(key).read_bytes(), type=Failure)
     except (OSError, msgspec.MsgspecError):
         return None
-    return known if known.code in _LASTING else None
+    return known if known.code in _PERMANENT else None
 
 
 def _remember(key: str, failure: Any) -> None:

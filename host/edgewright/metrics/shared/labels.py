@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def classes(spec: TensorSpec) -> int:
-    """How many values an output has of one sample."""
+    """The number of values per sample in an output."""
     return math.prod(spec.shape[1:])
 
 
 def class_ids(labels: Array, spec: TensorSpec, count: int) -> Array:
-    """Labels as class ids, int64 of shape (n,), each below `count`; one-hot rows are taken too."""
+    """Labels as class ids, int64 of shape (n,), each below `count`; accepts one-hot rows too."""
     import numpy as np
 
     found = labels
@@ -61,7 +61,7 @@ def _is_one_hot(labels: Array) -> bool:
 
 
 def values(labels: Array, spec: TensorSpec) -> Array:
-    """Figures, a row a sample, as many as the output has."""
+    """Numbers, one row per sample, as many as the output has."""
     width, want = math.prod(labels.shape[1:]), classes(spec)
     if width != want:
         raise DataError(f"labels have {width} values a sample, output {cut(spec.name)} has {want}",
@@ -70,7 +70,7 @@ def values(labels: Array, spec: TensorSpec) -> Array:
 
 
 def class_rows(labels: Array, spec: TensorSpec) -> Array:
-    """Class ids (n,) for several classes, 0 or 1 (n,) for one score, 0 or 1 (n, k) where a sample may have several."""
+    """Class ids (n,) for several classes; 0 or 1 (n,) for a single score; 0 or 1 (n, k) if a sample may have several."""
     count = classes(spec)
     several = labels.ndim == 2 and labels.shape[1] > 1 and not _is_one_hot(labels)
     if not several:

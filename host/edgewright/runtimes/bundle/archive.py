@@ -18,9 +18,8 @@ import msgspec
 from edgewright.config import home, usage_marks
 from edgewright.config.zip_errors import BAD_ZIP
 from edgewright.errors import Code, EdgewrightError
-from edgewright.nouns.progress import Progress, Step, silent
-from edgewright.runtimes import wheel_sets as kit_store
-from edgewright.runtimes import wheels as wheel_files
+from edgewright.nouns.progress import BYTES, Progress, ProgressEvent, silent
+from edgewright.runtimes import wheel_sets, wheels
 from edgewright.runtimes.bundle.bundle_format import FOLDER, INDEX, SCHEMA, Contents, Entry, bad, read
 from edgewright.runtimes.wheel_sets import Kit
 from edgewright.runtimes.wheel_tags import parse
@@ -28,14 +27,14 @@ from edgewright.runtimes.wheels import Wheel
 
 DATE = (1980, 1, 1, 0, 0, 0)
 PIECE = 1024**2
-PART = ".part"  # ends the name of one that is not whole yet
+PART = ".part"  # suffix of a file that is not complete yet
 
 
 def write(path: Path, kits: Sequence[Kit], wheels: Iterable[Wheel], progress: Progress = silent) -> Contents:
-    """Writes a bundle, whole or not at all; one that is there already is replaced.
+    """Writes a bundle atomically; replaces an existing one.
 
     Raises:
-        EdgewrightError: another file is in the way, or the disk is full.
+        EdgewrightError: another kind of file is in the way, or the disk is full.
     """
     if path.exists():
         try:
@@ -75,7 +74,7 @@ def write(path: Path, kits: Sequence[Kit], wheels: Iterable[Wheel], progress: Pr
 
 
 def remove_half_made(path: Path) -> None:
-    """Removes what killed writes of this bundle left beside it; one that goes on stays."""
+    """Removes what killed writers of this bundle left next to it, but not the files of a running writer."""
     for rest in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
         with usage_marks.taken(rest) as free, contextlib.suppress(OSError):
             if free:
@@ -83,7 +82,7 @@ def remove_half_made(path: Path) -> None:
 
 
 def fill(file: BinaryIO, contents: Contents, wheels: dict[str, Wheel], progress: Progress) -> None:
-    """The members of a bundle, each wheel's bytes hashed once more on their way."""
+    """Writes the members of a bundle; hashes each wheel again while copying it."""
     done = 0
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         text = msgspec.json.format(msgspec.json.encode(contents, order="sorted"))
@@ -97,7 +96,9 @@ def fill(file: BinaryIO, contents: Contents, wheels: dict[str, Wheel], progress:
                     digest.update(piece)
                     target.write(piece)
                     done += len(piece)
-                    progress(Step(what="bundle", detail=name, done=done, total=contents.size))
+                    progress(
+                        ProgressEvent(stage="bundle", detail=name, done=done, total=contents.size, unit=BYTES)
+                    )
             if digest.hexdigest() != entry.sha256:
                 raise EdgewrightError(
                     f"a wheel changed while it was read: {wheels[name].path}", hint="try again"
@@ -105,31 +106,33 @@ def fill(file: BinaryIO, contents: Contents, wheels: dict[str, Wheel], progress:
 
 
 def member(name: str) -> zipfile.ZipInfo:
-    """A member that depends on its name alone."""
+    """A zip entry that depends only on its name."""
     info = zipfile.ZipInfo(name, DATE)
-    info.create_system = 3  # Unix, whatever this machine is
+    info.create_system = 3  # always Unix, whatever this machine is
     info.external_attr = 0o100644 << 16
     return info
 
 
 def take_in(path: Path, progress: Progress = silent) -> Contents:
-    """Puts a bundle's wheels into the store, each verified, and notes its kits there. What is there stays.
+    """Imports a bundle's verified wheels into the store, and records its kits there. Files that exist are kept.
 
     Raises:
-        EdgewrightError: `bad-bundle`, and nothing of it is noted; `file-not-found`; the disk is full.
+        EdgewrightError: `bad-bundle`, in which case no kit is recorded; `file-not-found`; the disk is full.
     """
     folder = home.folder("wheels")
     contents = read(path)
     try:
-        with wheel_files.locked(folder), zipfile.ZipFile(path) as archive:
+        with wheels.locked(folder), zipfile.ZipFile(path) as archive:
             done = 0
             for file, entry in contents.wheels.items():
-                progress(Step(what="unpack", detail=file, done=done, total=contents.size))
+                progress(
+                    ProgressEvent(stage="unpack", detail=file, done=done, total=contents.size, unit=BYTES)
+                )
                 if not there(folder / entry.sha256 / file, entry):
                     unpack(path, archive, file, entry, folder)
                 done += entry.size
-            kit_store.keep(contents.kits)
-    except BAD_ZIP as error:  # a member's checksum, or its end
+            wheel_sets.keep(contents.kits)
+    except BAD_ZIP as error:  # a member's checksum is wrong, or it is truncated
         raise bad(path, "a wheel in it is damaged") from error
     except OSError as error:
         raise EdgewrightError(
@@ -140,7 +143,7 @@ def take_in(path: Path, progress: Progress = silent) -> Contents:
 
 
 def verified(path: Path) -> Contents:
-    """What is in a bundle, every wheel's bytes held against its sha256; nothing is kept.
+    """The contents of a bundle, after checking every wheel against its sha256; stores nothing.
 
     Raises:
         EdgewrightError: `bad-bundle`, `file-not-found`.
@@ -156,7 +159,7 @@ def verified(path: Path) -> Contents:
 
 
 def inside(path: Path, contents: Contents) -> dict[str, Wheel]:
-    """The wheels of a bundle where they lie, by file name."""
+    """The wheels of a bundle by file name, still inside the bundle."""
     found = {}
     for file, entry in contents.wheels.items():
         distribution, version = parse(file)[:2]
@@ -173,7 +176,7 @@ def inside(path: Path, contents: Contents) -> dict[str, Wheel]:
 
 
 def copy(path: Path, archive: zipfile.ZipFile, file: str, entry: Entry, target: BinaryIO | None) -> None:
-    """Reads one wheel, at most the bytes that it declares; `bad-bundle` where its hash is another."""
+    """Copies one wheel, at most as many bytes as it declares; `bad-bundle` if its hash differs."""
     digest, size = hashlib.sha256(), 0
     with archive.open(FOLDER + file) as source:
         while size <= entry.size and (piece := source.read(PIECE)):
@@ -186,16 +189,16 @@ def copy(path: Path, archive: zipfile.ZipFile, file: str, entry: Entry, target: 
 
 
 def there(place: Path, entry: Entry) -> bool:
-    """Whether the store has a wheel, its bytes verified; marks it as in use."""
+    """Whether the store has a wheel with verified bytes; marks it as in use."""
     try:
-        found = wheel_files.describe(place)
+        found = wheels.describe(place)
     except EdgewrightError:
         return False
     return found.sha256 == entry.sha256 and usage_marks.hold(place.parent)
 
 
 def unpack(path: Path, archive: zipfile.ZipFile, file: str, entry: Entry, folder: Path) -> None:
-    """Puts one wheel into the store, at most the bytes that it declares, moved there when its hash is right."""
+    """Extracts one wheel into the store, at most as many bytes as it declares; it is moved into place once its hash is verified."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as work:
         with (Path(work) / "wheel").open("wb") as target:
             copy(path, archive, file, entry, target)
@@ -203,6 +206,6 @@ def unpack(path: Path, archive: zipfile.ZipFile, file: str, entry: Entry, folder
             os.fsync(target.fileno())
         place = folder / entry.sha256
         place.mkdir(exist_ok=True)
-        while not usage_marks.hold(place):  # pruned between the two
+        while not usage_marks.hold(place):  # pruned between the two calls
             place.mkdir(exist_ok=True)
         shutil.move(Path(work) / "wheel", place / file)

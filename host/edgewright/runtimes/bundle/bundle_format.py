@@ -1,7 +1,7 @@
 """The format of a bundle: its index, and the checks of every member against it.
 
-A zip file whose members are stored, not packed: `bundle.json`, then `wheels/<file>`, sorted, all of one date, so that
-the same wheels give the same bytes. Nothing in it is unpacked by its name: a wheel goes to the store by its content.
+A bundle is a zip file whose members are stored uncompressed: `bundle.json`, then `wheels/<file>`, sorted, with one fixed date,
+so that equal wheels give equal bytes. No member is extracted under its own name: wheels are stored by content.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ INDEX = "bundle.json"
 FOLDER = "wheels/"
 MAX_INDEX = 4 * 1024**2  # bytes of bundle.json
 MAX_WHEELS = 2000
-UTF8 = 0x800  # the one flag that a member may have: its name is UTF-8
+UTF8 = 0x800  # the only flag that a member may have: its name is UTF-8
 MAX_WHEEL = 4 * 1024**3  # bytes of one wheel
 
 
 class Entry(Noun, frozen=True, kw_only=True):
-    """One wheel: hex sha256 and bytes."""
+    """One wheel: hex sha256 and size in bytes."""
 
     sha256: str
     size: int
 
 
 class Contents(Noun, frozen=True, kw_only=True):
-    """`bundle.json`. `wheels`: by file name."""
+    """The contents of `bundle.json`. `wheels`: by file name."""
 
     schema: int
     kits: tuple[Kit, ...]
@@ -46,12 +46,12 @@ class Contents(Noun, frozen=True, kw_only=True):
 
     @property
     def size(self) -> int:
-        """Bytes of all wheels."""
+        """Total bytes of all wheels."""
         return sum(entry.size for entry in self.wheels.values())
 
 
 def bad(path: Path, why: str) -> EdgewrightError:
-    """The error for a file that is not a bundle, or not a whole one."""
+    """The error for a file that is not a complete bundle."""
     return EdgewrightError(
         f"not a bundle of edgewright: {path}: {why}",
         hint="copy it again, or write it again where there is internet",
@@ -60,7 +60,7 @@ def bad(path: Path, why: str) -> EdgewrightError:
 
 
 def read(path: Path) -> Contents:
-    """What is in a bundle: its index, and every member's name and size checked against it, no wheel read yet.
+    """The contents of a bundle: its index, with every member's name and size checked against it. Does not read the wheels.
 
     Raises:
         EdgewrightError: `file-not-found`, `bad-bundle`.
@@ -81,7 +81,7 @@ def read(path: Path) -> Contents:
 
 
 def checked(path: Path, archive: zipfile.ZipFile) -> Contents:
-    """The index of an open bundle; `bad-bundle` where its members are not what the index says."""
+    """The index of an open bundle; `bad-bundle` if its members do not match it."""
     members = archive.infolist()
     names = [info.filename for info in members]
     if names[:1] != [INDEX] or len(names) != len(set(names)) or len(names) > MAX_WHEELS + 1:
@@ -110,7 +110,7 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Contents:
 
 
 def check_names(path: Path, contents: Contents) -> None:
-    """Raises `bad-bundle` where a name is not a wheel's, a hash no hash, or a kit names what is not there."""
+    """Raises `bad-bundle` if a name is not a wheel's, a hash is malformed, or a kit names missing wheels."""
     for file, entry in contents.wheels.items():
         try:
             parse(file)
@@ -126,7 +126,7 @@ def check_names(path: Path, contents: Contents) -> None:
 
 
 def check_kit(path: Path, kit: Kit) -> None:
-    """Raises `bad-bundle` where a kit is not what its wheels are, or asks for something that is not a requirement."""
+    """Raises `bad-bundle` if a kit does not match its wheels, or has an invalid requirement."""
     names = [parse(file)[:2] for file in kit.wheels]
     if (canonicalize_name(kit.distribution), kit.version) not in [
         (name, str(version)) for name, version in names

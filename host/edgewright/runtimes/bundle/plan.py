@@ -11,15 +11,14 @@ from edgewright import targets
 from edgewright.errors import Code, EdgewrightError, UsageError
 from edgewright.nouns.base import Noun
 from edgewright.nouns.profile import Profile
-from edgewright.nouns.progress import Progress, Step, silent
+from edgewright.nouns.progress import Progress, ProgressEvent, silent
 from edgewright.nouns.target import RuntimeRow
-from edgewright.runtimes import compatibility
-from edgewright.runtimes import wheels as wheel_files
+from edgewright.runtimes import compatibility, wheels
 from edgewright.runtimes.wheel_sets import Kit
 from edgewright.runtimes.wheel_tags import WheelHost
 from edgewright.runtimes.wheels import Wheel
 
-# glibc of the oldest usual system with a Python of that version: wheels for it run on every newer one. Ubuntu 18.04, Buster,
+# glibc of the oldest common system with that Python version; wheels for it run on every newer system: Ubuntu 18.04, Buster,
 # Ubuntu 20.04, Bullseye, Ubuntu 22.04, Bookworm, Ubuntu 24.04, Trixie
 GLIBC = {
     "3.6": "2.27",
@@ -34,7 +33,7 @@ NEWEST_GLIBC = "2.41"
 
 
 class Wanted(Noun, frozen=True, kw_only=True):
-    """A runtime for a kind of board that is to go into a bundle."""
+    """A runtime for a kind of board, to be put into a bundle."""
 
     target: str
     row: RuntimeRow
@@ -44,17 +43,17 @@ class Wanted(Noun, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """For a person."""
+        """A description for people."""
         return f"{self.row.distribution} {self.row.version} for Python {self.python} on {self.arch}"
 
     @property
     def host(self) -> WheelHost:
-        """The kind of board."""
+        """The kind of board, as the resolver sees it."""
         return WheelHost(python=self.python, arch=self.arch, libc="glibc", libc_version=self.glibc)
 
 
 class Missing(Noun, frozen=True, kw_only=True):
-    """A target and a kind of board that there is no wheel for, and why."""
+    """A target and a kind of board for which there is no wheel, with the reason."""
 
     target: str
     python: str
@@ -64,7 +63,7 @@ class Missing(Noun, frozen=True, kw_only=True):
 
 
 class Plan(Noun, frozen=True, kw_only=True):
-    """What goes into a bundle, and what there is no wheel of."""
+    """The contents of a bundle to be made, and the combinations without wheels."""
 
     wanted: tuple[Wanted, ...]
     missing: tuple[Missing, ...]
@@ -82,15 +81,15 @@ def plan(
     """The runtimes for boards of a profile.
 
     Args:
-        pythons: such as `3.11`; default: those of the profile.
-        archs: default: those of the profile.
-        names: targets; default: those of the profile that have wheels.
-        glibc: of the boards; default: that of the oldest usual system with such a Python.
-        version: of the runtime, where one target is named.
+        pythons: such as `3.11`; by default the profile's.
+        archs: by default the profile's.
+        names: targets; by default the profile's targets that have wheels.
+        glibc: of the boards; by default that of the oldest common system with such a Python.
+        version: of the runtime, if one target is named.
 
     Raises:
-        UsageError: a version that is none.
-        EdgewrightError: `no-wheel`, there is none for any of it.
+        UsageError: an invalid version.
+        EdgewrightError: `no-wheel`, there are no wheels for any combination.
     """
     check(pythons, archs, glibc)
     found = [
@@ -112,7 +111,7 @@ def plan(
 
 
 def check(pythons: Iterable[str], archs: Iterable[str], glibc: str | None) -> None:
-    """Raises UsageError for what is not a version or architecture."""
+    """Raises UsageError for an invalid version or architecture."""
     for python in pythons:
         if not re.fullmatch(r"3\.[0-9]{1,2}", python):
             raise UsageError(f"not a version of Python: {python}", hint="such as --python 3.11")
@@ -126,7 +125,7 @@ def check(pythons: Iterable[str], archs: Iterable[str], glibc: str | None) -> No
 
 
 def one_of(name: str, python: str, arch: str, glibc: str, version: str | None) -> Wanted | Missing:
-    """What one kind of board gets of a target."""
+    """The runtime that one kind of board gets for a target."""
     host = WheelHost(python=python, arch=arch, libc="glibc", libc_version=glibc)
     target = targets.load(name)
     try:
@@ -138,17 +137,17 @@ def one_of(name: str, python: str, arch: str, glibc: str, version: str | None) -
 
 
 def fetch(wanted: Sequence[Wanted], progress: Progress = silent) -> tuple[list[Kit], list[Wheel]]:
-    """The kits and all their wheels, in the store; what was fetched by an interrupted run is not fetched again.
+    """Fetches the kits and all of their wheels into the store; files fetched by an interrupted run are reused.
 
     Raises:
         EdgewrightError: `no-wheel`, `index-unreachable`.
     """
-    kits, wheels = [], []
+    kits, fetched = [], []
     for one in wanted:
-        progress(Step(what="resolve", detail=one.title))
+        progress(ProgressEvent(stage="resolve", detail=one.title))
         asked = [f"{one.row.distribution}=={one.row.version}", *one.row.requires]
-        found = wheel_files.resolve(one.host, asked)
-        wheels += found
+        found = wheels.resolve(one.host, asked)
+        fetched += found
         kits.append(
             Kit(
                 target=one.target,
@@ -161,4 +160,4 @@ def fetch(wanted: Sequence[Wanted], progress: Progress = silent) -> tuple[list[K
                 wheels={wheel.file: wheel.sha256 for wheel in found},
             )
         )
-    return kits, wheels
+    return kits, fetched

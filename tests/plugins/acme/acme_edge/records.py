@@ -16,7 +16,7 @@ PRECISION = Precision(
 
 
 def score(outputs, labels):
-    """1 where the answer is less than one away from the label."""
+    """1 if the output differs from the label by less than one."""
     return (abs(outputs.reshape(len(outputs), -1)[:, 0] - labels) < 1).astype(float)
 
 
@@ -34,7 +34,7 @@ METRIC = Metric(
 
 
 def connect(board, fleet, ask_password):
-    """Every address of Acme's is this machine."""
+    """Connects to this machine, whatever the address."""
     return LocalTransport()
 
 

@@ -1,4 +1,4 @@
-"""A conversion step: the operators of the artifact are named after Acme's."""
+"""A conversion step: names the artifact's operators after Acme."""
 
 from edgewright.sdk import ConversionStep
 

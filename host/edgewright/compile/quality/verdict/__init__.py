@@ -1,1 +1,1 @@
-"""The verdict: whether an artifact answers as its source does, output by output and slice by slice."""
+"""The verdict: whether an artifact gives the same outputs as its source, judged by output and by slice."""

@@ -1,9 +1,8 @@
-"""Class numbers and booleans: outputs that are equal or not."""
+"""Class numbers and booleans: outputs whose values are either equal or not."""
 
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from edgewright.nouns.artifact import TensorSpec
@@ -16,18 +15,18 @@ if TYPE_CHECKING:
 _SURE = 0.99
 _SMALL = 2  # bytes
 _MANY_VALUES = 64
-_REPEATED = 0.5  # of neighbours that are equal: so many are in a map of classes
-_MANY = 500  # expected unequal values from which on a normal distribution stands for the binomial one
+_REPEATED = 0.5  # share of equal neighbours in a map of classes
+_MANY = 500  # with more expected unequal values, a normal distribution approximates the binomial one
 
 
 def are(reference: Array, spec: TensorSpec, step: Array) -> bool:
     """Whether an output holds classes: the source's answers are booleans, or whole numbers that have no scale and are not quantities.
 
-    Quantities are what the artifact rounds to steps (its file ends in a QuantizeLinear), and bytes or 16-bit numbers of many values that
-    rarely repeat from place to place: a picture, not a map of classes.
+    Quantities are values that the artifact rounds to steps (its file ends in a QuantizeLinear), and bytes or 16-bit numbers with many
+    different values that rarely repeat from place to place: a picture, not a map of classes.
 
     Args:
-        step: of each place of the output, as `steps.steps` gives it.
+        step: the step at each place of the output, from `steps.steps`.
     """
     import numpy as np
 
@@ -47,11 +46,14 @@ def are(reference: Array, spec: TensorSpec, step: Array) -> bool:
 def most_unequal(count: int, least: float) -> int:
     """How many of `count` values may differ before their equal share is surely below `least`.
 
-    It is below where the one-sided 99 % upper bound of Clopper and Pearson is: chance alone would give so many in less than 1 % of the cases.
+    That is: its one-sided 99 % upper bound (Clopper and Pearson) is below; chance alone would give this many differences in less than
+    1 % of cases.
     """
     share = 1 - least
     expected = count * share
     if expected > _MANY:
+        from statistics import NormalDist
+
         return math.floor(expected + NormalDist().inv_cdf(_SURE) * math.sqrt(expected * least))
     chance, total, found = math.exp(count * math.log(least)), 0.0, 0
     while found <= count:

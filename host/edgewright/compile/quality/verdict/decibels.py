@@ -1,4 +1,4 @@
-"""Figures of a verdict: decibels, and how many digits are kept."""
+"""Figures of a verdict: decibels, and their rounding."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def sqnr_db(reference: Array, output: Array) -> float:
 
 
 def plain(value: float) -> float:
-    """Six significant digits: what is left is noise, and a manifest is for reading."""
+    """Six significant digits: further digits are noise, and people read manifests."""
     return float(f"{min(LARGEST, max(-LARGEST, value)):.6g}")
 
 
 def raised(limit: float) -> float:
-    """A limit with six significant digits, never below what it was."""
+    """A limit rounded up to six significant digits."""
     return float(_UP.create_decimal(Decimal(min(LARGEST, limit))))

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from edgewright.nouns.artifact import Manifest, TensorSpec
 from edgewright.nouns.verdict import OutputVerdict
 
-MOST = 6  # outputs that are shown
-_NAMED = 4  # slices that are named
+MOST = 6  # outputs to show
+_NAMED = 4  # slices to name
 
 RANDOM = "not proven on data (random goldens)"
 
 
 def rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """(heading, text): a row an output, the first ones, and a caveat where only random inputs were compared."""
+    """(heading, text): one row for each of the first outputs, and a caveat if only random inputs were compared."""
     if not manifest.verdict:  # schema 1
         yield "answers", f"SQNR {manifest.parity.sqnr_db:.1f} dB"
     pairs = list(zip(manifest.outputs, manifest.verdict, strict=False))
@@ -29,14 +29,14 @@ def rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def similar(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """(heading, text) of the user's own comparison, where there is one."""
+    """(heading, text) of the user's own comparison, if there is one."""
     found = manifest.compare
     if found is not None:
         yield "compare", f"{found.function}: {percent(found.share)} the same, at least {percent(found.least)}"
 
 
 def percent(share: float) -> str:
-    """A share for people, rounded down: it never looks as if it reached a limit that it misses."""
+    """A share for people, rounded down, so that it never appears to reach a limit that it misses."""
     return f"{math.floor(share * 10000 + 1e-6) / 100:g} %"
 
 
@@ -66,7 +66,7 @@ def nearness(spec: TensorSpec, one: OutputVerdict) -> str:
 
 
 def place(spec: TensorSpec, one: OutputVerdict, axis: int, index: int) -> str:
-    """A slice for a person: a class where the output is a choice of them."""
+    """A slice for people: a class if the output chooses among classes."""
     choice = one.top1 is not None and axis == len(spec.shape) - 1
     return f"class {index}" if choice else f"index {index} of axis {axis}"
 
@@ -77,7 +77,7 @@ def _equality(one: OutputVerdict) -> str:
 
 
 def _share(db: float) -> str:
-    """An error in percent of what it is compared with, by their root mean squares."""
+    """An error as a percentage of its reference, by their root mean squares."""
     percent = 100 * 10 ** (-db / 20)
     if percent < 0.001:
         return "less than 0.001 %"

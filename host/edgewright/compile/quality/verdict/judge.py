@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from edgewright.compile.data.answers import real
 from edgewright.compile.quality.verdict import board_tolerance, classes, sentinels
+from edgewright.compile.quality.verdict.choices import Choice, Chosen, choice
 from edgewright.compile.quality.verdict.decibels import EXACT_DB, LARGEST, decibel, plain, raised
 from edgewright.compile.quality.verdict.limits import Rule
-from edgewright.compile.quality.verdict.slices import FLOORS, Slices, axes, quiet, slices
-from edgewright.compile.quality.verdict.sums import Sums
+from edgewright.compile.quality.verdict.slices import Slices, axes, distributions, quiet, slices
 from edgewright.compile.quality.verdict.swapped_slices import swapped
+from edgewright.compile.quality.verdict.whole import EDGE, Whole
 from edgewright.nouns.artifact import Parity, TensorSpec
 from edgewright.nouns.verdict import Limits, OutputVerdict
 
@@ -20,20 +24,21 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-_NOISES = 2  # a choice whose margin is within so many usual errors of two values may fall either way
-_SPREADS = 2  # times what the kernels that are here disagree about: those of boards are others
+_NOISES = 2  # a choice whose margin is within this many usual errors of two values may fall either way
+_SPREADS = 2  # times the disagreement of this machine's kernels, since boards have others
 _LEAST_SIZE = 2.0**-10
-_EDGE = 1.5  # times the largest value a single one may be off, where hardly any is; boards get as much above what was seen
-_NAMED = 16  # lost slices of an output that are looked into
+_MEDIAN = 0.6745  # the median of a normal distribution's absolute values, in standard deviations
+_LOOK_DB = 25.0  # a smaller error (1/18 of the changes) changes few choices
+_NAMED = 16  # lost slices of an output that are examined
 
 
 class Suspect(NamedTuple):
     """A slice that looks lost on the goldens.
 
     Attributes:
-        axis: None for the whole output. at: index along it.
-        signal_db: of what the source changes in it to the artifact's error.
-        instead: where in the artifact the source's slice is; None where it is nowhere.
+        axis: None for the whole output. at: index along the axis.
+        signal_db: ratio of the source's changes in it to the artifact's error, dB.
+        instead: the index of the source's slice in the artifact; None if it is not there.
         quiet: as in `slices.Slices`.
     """
 
@@ -48,40 +53,56 @@ class Judged(NamedTuple):
     """One output, judged.
 
     Attributes:
-        floor: at every position, the square of what rounding alone may be off; only where there are suspects, as `centre`.
-        wrong: values that are not finite, or that stand apart in the source and not here.
-        unequal: classes that differ. max_abs, relative, cosine: as in `nouns.artifact.Parity`.
-        low: the whole output is beyond its limit. still: it does not follow its source as well as its precision must.
-        suspects: slices that are lost if other samples say so too.
+        floor: the squared error of all roundings on the way, at every position; exact: that of the last rounding. Like `centre`, only if
+            more samples are needed.
+        reach: a value strays if its error is larger than this.
+        wrong: number of values that are not finite, or that stand apart in the source but not here.
+        unequal: number of classes that differ. max_abs, relative, cosine: as in `nouns.artifact.Parity`.
+        low: the whole output is beyond its limit. near: its noise is within the limit. still: it does not follow its source as well as
+            its precision requires.
+        suspects: slices that are lost if other samples confirm it.
         centre: the source's mean answer.
+        choice: how it chooses, if its error is large enough to change choices. chosen: the choices on other samples.
     """
 
     verdict: OutputVerdict
     floor: Array | None = None
+    exact: Array | None = None
     centre: Array | None = None
+    reach: float = 0.0
     wrong: int = 0
     unequal: int = 0
     max_abs: float = 0.0
     relative: float = 0.0
     cosine: float = 1.0
     low: bool = False
+    near: bool = False
     still: bool = False
+    blind: bool = False
     suspects: tuple[Suspect, ...] = ()
+    choice: Choice | None = None
+    chosen: Chosen | None = None
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether more samples are needed, since there are few goldens."""
+        unequal = self.low and self.verdict.equal is not None
+        return bool(self.suspects or unequal or self.choice)
 
     @property
     def sqnr_db(self) -> float:
-        """Signal to noise of the whole output; for classes of what is equal to what is not."""
+        """Signal to noise of the whole output, dB; for classes, the ratio of equal to unequal values."""
         if self.verdict.sqnr_db is not None:
             return self.verdict.sqnr_db
         return plain(decibel(1.0, 1.0 - (1.0 if self.verdict.equal is None else self.verdict.equal)))
 
 
 class Disagreement(NamedTuple):
-    """What kernels of one runtime disagree about in one output, in real values: 0 where they agree, or none was asked.
+    """How much the kernels of one runtime disagree on one output, in real values: 0 if they agree, or if none was run.
 
     Attributes:
-        noise: of the output's shape: mean over the goldens of the greatest (other - ref)^2.
-        error: greatest |other - ref|.
+        noise: the mean over the goldens of the greatest (other - ref)^2, of the output's shape.
+        error: the greatest |other - ref|.
     """
 
     noise: Array | float = 0.0
@@ -98,9 +119,9 @@ def judge(
     """Judges all outputs.
 
     Args:
-        references, outputs, counts: one array an output, of shape (goldens, *spec.shape); integers as they were given.
-        specs: the artifact's outputs. steps: as `steps.steps` gives them.
-        counts: which values count at all. kernels: one an output; without, none was asked.
+        references, outputs, counts: one array per output, of shape (goldens, *spec.shape); integers as they are.
+        specs: the artifact's outputs. steps: from `steps.steps`.
+        counts: masks of the values that count. kernels: one per output; empty if no other kernel was run.
     """
     wide = [real_values(reference, spec) for reference, spec in zip(references, specs, strict=True)]
     labels = [
@@ -110,7 +131,7 @@ def judge(
     measured = [
         None if label or not rule.data else reference for label, reference in zip(labels, wide, strict=True)
     ]
-    cut = axes(measured, counts)
+    cut = axes(measured)
     return [
         _equality(reference, output, counted, rule)
         if label
@@ -120,8 +141,22 @@ def judge(
     ]  # fmt: skip
 
 
+def settled(
+    one: Judged, suspects: tuple[Suspect, ...], low: bool, still: bool, chosen: Chosen | None
+) -> Judged:
+    """An output after more samples were judged. If they clear it, boards may be as far off as this machine was."""
+    limits = one.verdict.limits
+    if one.verdict.equal is not None:
+        if one.low and not low:
+            limits = msgspec.structs.replace(limits, unequal=max(limits.unequal or 0, math.ceil(EDGE * one.unequal)))  # fmt: skip
+    elif one.low and not low:
+        limits = msgspec.structs.replace(limits, error=raised(max(limits.error or 0.0, EDGE * one.max_abs)))
+    verdict = msgspec.structs.replace(one.verdict, limits=limits)
+    return one._replace(verdict=verdict, suspects=suspects, low=low, still=still, chosen=chosen)
+
+
 def real_values(values: Array, spec: TensorSpec) -> Array:
-    """Answers of the source or the artifact in float64; integers that have the output's scale as what they stand for."""
+    """Outputs of the source or the artifact in float64; integers with the output's scale are dequantised."""
     import numpy as np
 
     scale = {"dtype": spec.dtype, "scale": spec.scale, "zero_point": spec.zero_point}
@@ -174,67 +209,96 @@ def _nearness(
     if not used.all():
         reference, output = np.where(used, reference, 0.0), np.where(used, output, 0.0)
     centre = reference.mean(axis=0)
-    sums, power, error, cosine = Sums(centre), 0.0, 0.0, 1.0
     largest = max(float(reference.max(initial=0.0)), -float(reference.min(initial=0.0)))
-    for one, other, counted in zip(reference, output, used, strict=True):  # row by row: outputs may be large
-        sums.add(one, other, counted)
-        power += float(np.sum(np.square(one)))
-        error = max(error, float(np.abs(other - one).max(initial=0.0)))
-        cosine = min(cosine, _cosine(one, other))
-    whole = spec.dtype.lstrip("u").startswith("int")
-    if whole and spec.scale is None:
-        step = np.ones(step.shape)  # numbers without a scale that are not classes, such as a picture's
-    steps = 1 / 6 + 1 if rule.in_steps or whole else 1 / 6
-    sizes = _sizes(reference, largest)
-    each = steps * np.square(step) + (rule.rounding * sizes) ** 2 + _let_in(kernels, sums.count, power)
-    floor = each * sums.count
-    noise, signal = float(sums.noise.sum()), float(sums.signal.sum())
-    most = (
+    reach = (
         rule.tolerance.relative * largest
         + 2 * float(step.max(initial=0.0))
         + min(2 * kernels.error, largest / 2)
     )
-    if most < error <= _EDGE * largest and _strays(reference, output, most) <= rule.strays * used.sum():
-        most = _EDGE * error
-    allowed = power / 10 ** (rule.tolerance.sqnr_db / 10) + float(floor.sum())
+    whole, cosine = Whole(centre, reach), 1.0
+    for one, other, counted in zip(reference, output, used, strict=True):  # row by row: outputs may be large
+        whole.add(one, other, counted)
+        cosine = min(cosine, _cosine(one, other))
+    sums, error, noise, signal = whole.sums, whole.error, whole.noise, whole.signal
+    sizes = _sizes(reference, largest)
+    steps = _steps(spec, step, rule) + _let_in(kernels, sums.count, whole.power)
+    each, exact = (steps + (share * sizes) ** 2 for share in (rule.rounding, rule.resolution))
+    most, near = whole.most_error(rule), whole.most_noise(each, rule)
+    following, proven = (
+        whole.most_following(each, exact, least) for least in (rule.following_db, rule.proven_db)
+    )
+    board = board_tolerance.near(sizes, step, sums.count, rule)
+    moving, chances = whole.moving(exact), distributions(reference, used)
+    chooses = None
+    if rule.data and moving and decibel(signal, noise) < _LOOK_DB:
+        chooses = choice(reference, sums.signal, used, chances, _usual_error(reference, output, used))
     limits = Limits(
-        noise=raised(min(allowed, board_tolerance.limit(noise, signal, sizes, step, sums.count, rule))),
+        noise=raised(
+            min(
+                near,
+                board.following(proven if chooses else following),
+                board.whole(noise, signal),
+            )
+        ),
         error=raised(most),
         apart=None if bound is None else raised(bound),
     )
-    parts = [slices(sums, floor, axis, quiet(reference, sums, axis)) for axis in cut]
-    moving = signal > FLOORS * float(floor.sum())
-    above = decibel(signal, max(0.0, noise - float(floor.sum())))
+    floor = exact * sums.count
+    follows = plain(decibel(signal, noise)) if moving else None
+    parts = [
+        slices(
+            sums, floor, axis, quiet(reference, sums, axis, chances=axis in chances), rule.slices_db(follows)
+        )
+        for axis in cut
+    ]
+    low = not (noise <= near and error <= most)
     suspects = _suspects(parts, reference, output)
     if rule.data and moving and noise >= signal:
         suspects = [Suspect(None, 0, plain(decibel(signal, noise))), *suspects]
     verdict = OutputVerdict(
-        sqnr_db=-EXACT_DB if wrong else plain(decibel(power, noise)),
-        following_db=plain(decibel(signal, noise)) if moving else None,
+        sqnr_db=-EXACT_DB if wrong else plain(decibel(whole.power, noise)),
+        following_db=follows,
         top1=_top1(reference, output, noise),
         worst=min((part.worst for part in parts if part.worst), key=lambda one: one.sqnr_db, default=None),
         not_covered=tuple(one for part in parts for one in part.not_covered),
         limits=Limits(
             noise=limits.noise, error=limits.error, apart=limits.apart,
-            slices=tuple(found for part in parts if (found := part.limits)),
+            slices=tuple(found for part in parts if (found := part.limits(board.slices(part)))),
         ),
     )  # fmt: skip
+    asked = bool(suspects or chooses)
     return Judged(
         verdict=verdict,
-        floor=each if suspects else None,
-        centre=centre if suspects else None,
+        floor=each if asked else None,
+        exact=exact if asked else None,
+        centre=centre if asked else None,
+        reach=reach,
         wrong=wrong,
         max_abs=LARGEST if wrong else error,
         relative=LARGEST if wrong else error / largest if largest else error,
         cosine=cosine,
-        low=not (noise <= (limits.noise or 0.0) and error <= (limits.error or 0.0)),
-        still=moving and rule.following_db is not None and above < rule.following_db,
+        low=low,
+        near=noise <= near,
+        still=noise > following,
+        blind=noise > proven,
         suspects=tuple(suspects),
+        choice=chooses,
     )
 
 
+def _steps(spec: TensorSpec, step: Array, rule: Rule) -> Array:
+    """The squared error that rounding outputs to steps may cause, at each place."""
+    import numpy as np
+
+    whole = spec.dtype.lstrip("u").startswith("int")
+    if whole and spec.scale is None:
+        step = np.ones(step.shape)  # integers without a scale that are not classes, such as a picture's
+    found: Array = (1 / 6 + 1 if rule.in_steps or whole else 1 / 6) * np.square(step)
+    return found
+
+
 def _let_in(kernels: Disagreement, count: Array, power: float) -> Array | float:
-    """What kernels may differ by, squared, at each place: a quarter of all power at most, as beyond that they do not compute the same."""
+    """The squared difference that kernels may have at each place: at most a quarter of all power, since beyond that they compute something else."""
     import numpy as np
 
     wanted = np.asarray(_SPREADS * kernels.noise)
@@ -242,17 +306,10 @@ def _let_in(kernels: Disagreement, count: Array, power: float) -> Array | float:
     return wanted if total <= power / 4 else wanted * (power / 4 / total)
 
 
-def _strays(reference: Array, output: Array, most: float) -> int:
-    """How many values are off by more than that."""
-    import numpy as np
-
-    return sum(int((np.abs(other - one) > most).sum()) for one, other in zip(reference, output, strict=True))
-
-
 def _sizes(reference: Array, largest: float) -> Array:
-    """What floats are as large as at each place: a score between 0 and 1 is not rounded as coarsely as the box beside it.
+    """The size of the floats at each place: a score between 0 and 1 is not rounded as coarsely as the box next to it.
 
-    No place is below a thousandth of the largest, as sums on the way to it are not.
+    No size is below a thousandth of the largest, since sums on the way are not smaller.
     """
     import numpy as np
 
@@ -261,8 +318,9 @@ def _sizes(reference: Array, largest: float) -> Array:
 
 
 def _suspects(parts: Sequence[Slices], reference: Array, output: Array) -> list[Suspect]:
+    """The lost slices, those along the axis with the worst slice first."""
     found = []
-    for part in parts:
+    for part in sorted(parts, key=lambda part: EXACT_DB if part.worst is None else part.worst.sqnr_db):
         lost = part.lost
         named = swapped(reference, output, part.axis, lost[:_NAMED])
         found += [
@@ -278,8 +336,15 @@ def _suspects(parts: Sequence[Slices], reference: Array, output: Array) -> list[
     return found
 
 
+def _usual_error(reference: Array, output: Array, used: Array) -> float:
+    """The usual error of a value: the standard deviation of white noise; one wrong class among many hardly changes it."""
+    import numpy as np
+
+    return float(np.median(np.abs(output - reference)[used])) / _MEDIAN
+
+
 def _top1(reference: Array, output: Array, noise: float) -> float | None:
-    """Share of goldens with the source's greatest value, of those where its choice is clear; None where none is, or it is not a choice."""
+    """Share of the goldens with a clear choice in which the greatest value is the source's; None if no choice is clear, or there is no choice."""
     import numpy as np
 
     flat, answered = reference.reshape(len(reference), -1), output.reshape(len(output), -1)

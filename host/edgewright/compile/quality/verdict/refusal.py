@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from edgewright import targets
+from edgewright.compile.quality.verdict.classes import most_unequal
 from edgewright.compile.quality.verdict.description import percent, place
 from edgewright.compile.quality.verdict.judge import Judged, Suspect
 from edgewright.errors import Code, ConversionError
 from edgewright.nouns.artifact import Manifest, Parity, TensorSpec
 from edgewright.nouns.verdict import Compared, OutputVerdict
-from edgewright.precisions import EXACT, HALVES, MIXED, PRECISIONS
+from edgewright.precisions import EXACT, HALVES, MIXED, PRECISIONS, limits
 
 _NAMED = 3
-_ENOUGH = 100  # calibration samples from which on more do not help much
+_ENOUGH = 100  # with this many calibration samples, more do not help much
 
 
 class Unlike(ConversionError):
-    """An artifact's answers stray further from its source's than they may. `parity` and `verdict` say how far."""
+    """An artifact's outputs differ too much from its source's. `parity` and `verdict` have the figures."""
 
     code = Code.PARITY
 
@@ -28,24 +30,39 @@ class Unlike(ConversionError):
         self.parity, self.verdict = parity, verdict
 
     def and_so(self, more: str) -> Unlike:
-        """The same, with what came of it."""
+        """The same error, with its consequence."""
         return Unlike(f"{self.message}; {more}", hint=self.hint, parity=self.parity, verdict=self.verdict)
 
 
-def refuse(judged: Sequence[Judged], manifest: Manifest, parity: Parity) -> Unlike | None:
-    """Raises Unlike for the first thing that is wrong; returns it where whole outputs are only less exact than they may be.
+@contextmanager
+def after(misfits: Sequence[str]) -> Iterator[None]:
+    """Refusals within begin their hint with data in another range than the model expects: their most likely cause.
 
     Args:
-        judged: one an output; their suspects are lost.
+        misfits: of `input_ranges`.
+    """
+    try:
+        yield
+    except Unlike as error:
+        if misfits:
+            error.hint = f"correct the data first ({'; '.join(misfits)}), then {error.hint}"
+        raise
+
+
+def refuse(judged: Sequence[Judged], manifest: Manifest, parity: Parity) -> Unlike | None:
+    """Raises Unlike for the first fault; returns it if whole outputs are merely less exact than required.
+
+    Args:
+        judged: one per output; their suspects are lost.
     """
     verdict = tuple(one.verdict for one in judged)
     what = f"{manifest.target} {manifest.precision}"
-    for says in (_wrong, _elsewhere, _still, _unequal, _beyond, _lost):
+    for says in (_wrong, _elsewhere, _still, _unequal, _beyond, _lost, _classes_lost, _chooses):
         for one, spec in zip(judged, manifest.outputs, strict=True):
             if found := says(one, spec, manifest):
                 message, hint = found
                 error = Unlike(f"{what}: {message}", hint=hint, parity=parity, verdict=verdict)
-                if says is _beyond and not any(other.suspects for other in judged):
+                if says in (_beyond, _chooses) and not any(_parts_lost(other) for other in judged):
                     return error
                 raise error
     return None
@@ -54,14 +71,14 @@ def refuse(judged: Sequence[Judged], manifest: Manifest, parity: Parity) -> Unli
 def dissimilar(
     compared: Compared, manifest: Manifest, parity: Parity, verdict: tuple[OutputVerdict, ...]
 ) -> Unlike:
-    """What to raise where the user's own function finds less of the answers the same than has to be."""
+    """The error for outputs of which the user's own function finds too few the same."""
     share, least = percent(compared.share), percent(compared.least)
     message = f"{manifest.target} {manifest.precision}: {compared.function} finds {share} of the answers the same, of at least {least}"
     return Unlike(message, hint=_cure(manifest), parity=parity, verdict=verdict)
 
 
 def _wrong(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
-    """Values that are not finite, or not where they must be."""
+    """The refusal of values that are not finite, or of infinities and huge constants that do not match."""
     if not one.wrong:
         return None
     values = "a value" if one.wrong == 1 else f"{one.wrong} values"
@@ -75,7 +92,7 @@ def _wrong(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str]
 
 
 def _elsewhere(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
-    """Slices that are there, in other places."""
+    """The refusal of slices that are present at other indexes."""
     moved = [suspect for suspect in one.suspects if suspect.instead is not None]
     if not moved:
         return None
@@ -90,7 +107,7 @@ def _elsewhere(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, 
 
 
 def _still(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
-    """A whole output that does not follow the source."""
+    """The refusal of a whole output that does not follow the source."""
     if not one.suspects or one.suspects[0].axis is not None:
         return None
     return (
@@ -101,13 +118,13 @@ def _still(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str]
 
 
 def _lost(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
-    """Slices that do not follow the source."""
+    """The refusal of slices that do not follow the source."""
     if not one.suspects:
         return None
     slices = _some([f"{_place(lost, one, spec)} ({lost.signal_db:.1f} dB)" for lost in one.suspects])
     return (
-        f"lost in output {spec.name}: {slices}; the error there is larger than all that the source changes (below 0 dB), "
-        f"though all of the output has {one.sqnr_db:.1f} dB",
+        f"lost in output {spec.name}: {slices}; that is what the source changes there to the error, "
+        f"which hides it or is far larger than elsewhere: all of the output has {one.sqnr_db:.1f} dB",
         _cure(manifest),
     )
 
@@ -117,7 +134,7 @@ def _place(suspect: Suspect, one: Judged, spec: TensorSpec) -> str:
 
 
 def _unequal(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
-    """Classes, too many of which differ."""
+    """The refusal of a class output in which too many values differ."""
     verdict = one.verdict
     if verdict.equal is None or not one.low:
         return None
@@ -129,7 +146,7 @@ def _unequal(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, st
 
 
 def _beyond(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
-    """A whole output that is too far away."""
+    """The refusal of a whole output whose error is too large."""
     verdict, tolerance = one.verdict, manifest.goldens.tolerance
     if verdict.equal is not None:
         return None
@@ -148,13 +165,40 @@ def _beyond(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str
     return None
 
 
+def _parts_lost(one: Judged) -> bool:
+    return bool(one.suspects or (one.chosen and one.chosen.lost))
+
+
+def _classes_lost(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
+    """The refusal of classes that the artifact hardly ever chooses when the source does."""
+    if one.chosen is None or not one.chosen.lost:
+        return None
+    named = _some([f"class {index} in {kept:g} of {there} samples" for index, there, kept in one.chosen.lost])
+    return (
+        f"classes of output {spec.name} are lost: where the source chooses it, the artifact chooses {named}",
+        _cure(manifest),
+    )
+
+
+def _chooses(one: Judged, spec: TensorSpec, manifest: Manifest) -> tuple[str, str] | None:
+    """The refusal of an output with too many different choices."""
+    chosen, least = one.chosen, limits(manifest.precision).equal
+    if chosen is None or not chosen.refused(least):
+        return None
+    return (
+        f"output {spec.name} chooses otherwise than the source's in {chosen.unexplained:g} of {chosen.samples} samples, "
+        f"of at most {most_unequal(chosen.samples, least)}",
+        f"{_cure(manifest)}; if its greatest value is not what counts, `[compare] function` in the project file says what does",
+    )
+
+
 def _some(parts: Sequence[str]) -> str:
     more = f" and {len(parts) - _NAMED} more" if len(parts) > _NAMED else ""
     return f"{', '.join(parts[:_NAMED])}{more}"
 
 
 def _cure(manifest: Manifest) -> str:
-    """What helps, by what may be the cause."""
+    """The remedy, by the likely cause."""
     precision, random = PRECISIONS[manifest.precision], manifest.goldens.origin == "random"
     if precision.exact:
         real = "give --calibration data like its real inputs (these were random), or " if random else ""

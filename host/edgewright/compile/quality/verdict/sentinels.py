@@ -1,4 +1,4 @@
-"""Values that stand apart: infinities and huge constants, which no sum can hold."""
+"""Values that stand apart: infinities and huge constants, which would dominate any sum."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 _TIMES = 1e4  # beyond this many medians, and this number, a value may stand for infinity
-_ROUNDINGS = (
-    4  # of a 32-bit float: where it does, it is one constant, with numbers of the usual size added to it
-)
-_KEPT = 4  # times smaller it may come out
-HALF = 65504.0  # the largest 16-bit float: more comes out as this
+_ROUNDINGS = 4  # of a 32-bit float: such a value is one constant, with numbers of the usual size added to it
+_KEPT = 4  # it may become at most this many times smaller
+HALF = 65504.0  # the largest 16-bit float: larger values become this one
 
 
 def limit(reference: Array, counts: Array) -> float | None:
-    """References beyond this, or not finite, stand apart; None where there are none.
+    """References beyond this, or not finite, stand apart; None if there are no such references.
 
-    Values that differ among themselves are quantities, however large: a probability of .999 beside many of 1e-9, areas or a pressure
-    beside scores.
+    Values that differ among themselves are quantities, however large: a probability of .999 among many of 1e-9, areas or a pressure
+    next to scores.
     """
     import numpy as np
 
@@ -40,7 +38,7 @@ def limit(reference: Array, counts: Array) -> float | None:
 
 
 def away(reference: Array, bound: float | None) -> Array:
-    """Which references stand apart, true or false."""
+    """A mask of the references that stand apart."""
     import numpy as np
 
     if bound is None:
@@ -50,7 +48,7 @@ def away(reference: Array, bound: float | None) -> Array:
 
 
 def unmatched(reference: Array, output: Array) -> int:
-    """How many of the references that stand apart have no such output: NaN for NaN, else the sign and a size near theirs."""
+    """How many of the references that stand apart have no matching output: NaN for NaN, else the same sign and a similar size."""
     import numpy as np
 
     least = np.minimum(np.abs(reference), HALF) / _KEPT

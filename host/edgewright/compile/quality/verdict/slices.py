@@ -1,4 +1,4 @@
-"""Slices: every index of an output's axes. A slice is lost where the error exceeds all that the source changes in it."""
+"""Slices: every index of an output's axes. A slice is lost if its error is too large for the changes of the source's values in it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-LONGEST = 1000  # an axis of more indexes has places, not meanings
-_TELLING = 8  # indexes that an axis has at least before its neighbours tell what it is
-_ALIKE = 0.7  # neighbours correlate by so much where an axis is one of places or times
-_QUIET = 1 / 4  # of the usual square: what is less along such an axis is a quiet place, such as a border
-_JUMP = 16  # times the square of a neighbour: another quantity begins there
-_CLASSES = 100  # indexes from which on an axis is one of many classes, some of which hardly ever change
-_LEAST_RUN = 4  # indexes that a quantity has at least
-FLOORS = 4  # a slice is tested where it changes by more than this many floors
-_SUM = 1e-3  # a distribution's values sum to 1 but for this
+LONGEST = 1000  # the indexes of a longer axis are places, not meanings
+_TELLING = 8  # with fewer indexes, neighbours do not show what an axis is
+_ALIKE = 0.7  # the least correlation of neighbours along an axis of places or times
+_QUIET = 1 / 4  # share of the usual square: a place of such an axis with less is quiet, such as a border
+_JUMP = 16  # times the square of a neighbour: there, another quantity begins
+_CLASSES = 100  # an axis with this many indexes has many classes, some of which hardly ever change
+_LEAST_RUN = 4  # the least number of indexes of a quantity
+FLOORS = 4  # a slice is tested if it changes by more than this many floors
+_SUM = 1e-3  # how far a distribution's sum may be from 1
 
 
 class Slices(NamedTuple):
-    """All slices along one axis; arrays with a value an index.
+    """All slices along one axis, as arrays with one value per index.
 
     Attributes:
-        signal: sum of (ref - mean of ref)^2. noise: sum of (out - ref)^2. floor: what rounding alone may be of it.
-        values: how many. quiet: what a value changes by at least, squared, to be tested; 0 but where indexes are places.
+        signal: sum of (ref - mean of ref)^2. noise: sum of (out - ref)^2. floor: how much of the noise rounding alone may cause.
+        least: the least ratio of signal to error of a slice that follows. values: number of values. quiet: the least squared change of
+            a value in a tested slice; 0 unless indexes are places.
     """
 
     axis: int
@@ -40,10 +41,11 @@ class Slices(NamedTuple):
     floor: Array
     values: Array
     quiet: Array | float = 0.0
+    least: float = 1.0
 
     @property
     def tested(self) -> Array:
-        """Which of them change enough to be judged."""
+        """A mask of the slices that change enough to be judged."""
         import numpy as np
 
         found: Array = self.signal > np.maximum(FLOORS * self.floor, self.quiet * self.values)
@@ -51,9 +53,9 @@ class Slices(NamedTuple):
 
     @property
     def allowed(self) -> Array:
-        """What their errors have to stay below: what they change; of one that is not tested what tested ones usually change.
+        """What each slice's error has to stay below: its changes or, if it is not tested, the usual changes of tested slices.
 
-        Infinite where none is tested.
+        Infinite if no slice is tested.
         """
         import numpy as np
 
@@ -62,20 +64,22 @@ class Slices(NamedTuple):
             return np.full(tested.shape, np.inf)
         usual = float(np.median(self.signal[tested] / self.values[tested]))
         found: Array = np.where(
-            tested, self.signal, np.maximum(FLOORS * self.floor, usual * np.maximum(1.0, self.values))
+            tested,
+            self.signal / self.least + (self.floor if self.least > 1 else 0.0),
+            np.maximum(FLOORS * self.floor, usual * np.maximum(1.0, self.values)),
         )
         return found
 
     @property
     def lost(self) -> list[int]:
-        """Those whose error is larger than they are allowed."""
+        """The indexes of the slices whose error is larger than allowed."""
         import numpy as np
 
         return [int(index) for index in np.flatnonzero(self.noise >= self.allowed)]
 
     @property
     def not_covered(self) -> list[tuple[int, int]]:
-        """(axis, index) of those that change too little while others of the axis are judged."""
+        """(axis, index) of the slices that change too little to be judged while others of the axis are judged."""
         import numpy as np
 
         if not self.tested.any():
@@ -84,7 +88,7 @@ class Slices(NamedTuple):
 
     @property
     def worst(self) -> Slice | None:
-        """The judged one with the least signal to noise."""
+        """The judged slice with the least signal to noise."""
         found = [
             (decibel(signal, noise), index)
             for index, (signal, noise, judged) in enumerate(
@@ -97,38 +101,48 @@ class Slices(NamedTuple):
         sqnr_db, index = min(found)
         return Slice(axis=self.axis, index=index, sqnr_db=plain(sqnr_db))
 
-    @property
-    def limits(self) -> SliceLimits | None:
-        """What a board must keep: what they are allowed, or twice the error that was seen here, as kernels differ."""
+    def limits(self, near: Array | float) -> SliceLimits | None:
+        """The limits for a board: the allowed errors, or twice the error seen here, since kernels differ.
+
+        Args:
+            near: the greatest noise that is still near the error seen here.
+        """
         import numpy as np
 
         if not self.tested.any():
             return None
-        most = np.maximum(self.allowed, 2 * self.noise + self.floor)
+        most = np.minimum(np.maximum(self.allowed, 2 * self.noise + self.floor), np.maximum(near, self.floor))
         return SliceLimits(axis=self.axis, noise=tuple(raised(value) for value in most.tolist()))
 
 
-def slices(sums: Sums, floor: Array, axis: int, quiet: Array | float = 0.0) -> Slices:
+def slices(sums: Sums, floor: Array, axis: int, quiet: Array | float = 0.0, least_db: float = 0.0) -> Slices:
     """The slices along an axis.
 
     Args:
-        floor: at every position, what rounding alone may be of the sums.
+        floor: how much of the sums rounding alone may cause, at every position. least_db: the least signal to error of a slice that
+            follows; ignored if there are many slices, since some are then far below the others.
     """
     signal, noise, unit, values = (along(part, axis) for part in (sums.signal, sums.noise, floor, sums.count))
-    return Slices(axis, signal, noise, unit, values, quiet)
+    least = 1.0 if len(signal) >= _CLASSES else 10 ** (least_db / 10)
+    return Slices(axis, signal, noise, unit, values, quiet, least)
 
 
-def quiet(reference: Array, sums: Sums, axis: int) -> Array | float:
-    """The `Slices.quiet` of an axis: 0 where its indexes are a few quantities of different sizes.
+def quiet(reference: Array, sums: Sums, axis: int, *, chances: bool = False) -> Array | float:
+    """The `Slices.quiet` of an axis: 0 if its indexes are a few quantities of different sizes.
 
-    Of many classes some change less than an artifact's noise on any data at hand: they are tested where they change as others do.
+    Of many classes, some change less than an artifact's noise on any data at hand: a class is tested only if it changes as others do.
 
-    Rows of a picture, or times, answer almost as their neighbours do; what hardly changes among them is a border, and no loss.
-    Scores that follow one another do so too, beside boxes: a jump begins another run, with its own usual square.
+    Rows of a picture, or points in time, have almost the same values as their neighbours; one that hardly changes is a border, not a loss.
+    So do adjacent scores next to boxes: a jump begins another run, with its own usual square.
+
+    Args:
+        chances: the values sum to 1 along the axis: a class that is hardly ever likely is no part of the output's meaning.
     """
     import numpy as np
 
     signal = along(sums.signal, axis)
+    if chances:
+        return _QUIET * float(signal.sum() / max(1.0, sums.count.sum()))
     if len(signal) < _TELLING:
         return 0.0
     together: Array = np.zeros(len(signal) - 1)
@@ -145,8 +159,8 @@ def quiet(reference: Array, sums: Sums, axis: int) -> Array | float:
 def _usual(squares: Array) -> Array:
     """The usual square of the quantity that each index belongs to: the mean of a run without a jump.
 
-    A run is a quantity if it is long enough and most of it is of one size. What is not, such as a border that fades, belongs to the
-    busier of the quantities beside it.
+    A run is a quantity if it is long enough and most of it is of one size. Any other run, such as a border that fades, belongs to
+    the busier of the adjacent quantities.
     """
     import numpy as np
 
@@ -167,12 +181,11 @@ def _usual(squares: Array) -> Array:
     return found
 
 
-def axes(references: Sequence[Array | None], counts: Sequence[Array]) -> list[list[int]]:
-    """For every output the axes that are cut into slices: those with the fewest indexes first, `MAX_SLICES` in all.
+def axes(references: Sequence[Array | None]) -> list[list[int]]:
+    """For every output, the axes that are cut into slices: those with the fewest indexes first, at most `MAX_SLICES` slices in total.
 
     Args:
-        references: one an output, behind an axis of samples; None for one without slices.
-        counts: of the same shapes: which of them count.
+        references: one per output, with a leading axis of samples; None for an output without slices.
     """
     found: list[list[int]] = [[] for _ in references]
     ranked = sorted(
@@ -183,19 +196,23 @@ def axes(references: Sequence[Array | None], counts: Sequence[Array]) -> list[li
     )
     left = MAX_SLICES
     for length, output, axis in ranked:
-        reference = references[output]
-        if (
-            reference is not None
-            and length <= left
-            and not _distribution(reference, counts[output], axis + 1)
-        ):
+        if length <= left:
             found[output].append(axis)
             left -= length
     return found
 
 
+def distributions(reference: Array, counts: Array) -> list[int]:
+    """The axes along which an output's values are probabilities that sum to 1."""
+    return [
+        axis
+        for axis, length in enumerate(reference.shape[1:])
+        if 2 <= length <= LONGEST and _distribution(reference, counts, axis + 1)
+    ]
+
+
 def _distribution(reference: Array, counts: Array, axis: int) -> bool:
-    """Whether its values are chances that sum to 1 along an axis: one unit then, rare classes are not parts of it."""
+    """Whether an output's values are probabilities that sum to 1 along an axis: then they share one unit, and rare classes are not separate parts."""
     import numpy as np
 
     values = np.where(counts, reference, 0.0)

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def steps(module: str | None, path: Path, outputs: Sequence[TensorSpec]) -> list[Array]:
-    """One array an output, of its shape; 0 where it has no step.
+    """One array per output, of its shape; 0 where it has no step.
 
     Args:
-        module: the target's `steps`; None where nothing was quantised but perhaps the outputs.
-        path: the artifact's entry.
+        module: the target's `steps`; None if nothing was quantised, except perhaps the outputs.
+        path: the artifact's entry file.
     """
     found: list[Tail | None] = [None] * len(outputs)
     if module is not None:
-        with suppress(Exception):  # a file in a form that is not known here: the check of its levels says so
+        with suppress(Exception):  # a file in an unknown form: the check of its levels reports that
             found = tails(module, path, tuple(spec.bound for spec in outputs))
     return [_places(tail, spec) for tail, spec in zip(found, outputs, strict=True)]
 

@@ -14,11 +14,11 @@ class Sums:
     """Sums over samples at every position of an output, in float64.
 
     Args:
-        centre: any answer, of the output's shape; sums about it lose no digits where it is near the mean.
+        centre: any answer, of the output's shape; sums about it keep all digits if it is near the mean.
 
     Attributes:
-        noise: of (out - ref)^2, not centred: a bias that was dropped and a wrong zero point must show.
-        count: how many values were added.
+        noise: sums of (out - ref)^2, not centred, so that a dropped bias or a wrong zero point shows.
+        count: number of values added.
     """
 
     def __init__(self, centre: Array) -> None:
@@ -29,10 +29,10 @@ class Sums:
         self.noise, self.count = np.zeros_like(self._centre), np.zeros_like(self._centre)
 
     def add(self, reference: Array, output: Array, counts: Array) -> None:
-        """Takes the answers to one sample.
+        """Adds the outputs for one sample.
 
         Args:
-            counts: true or false: what is false is in no sum.
+            counts: a mask; values where it is false are not added.
         """
         import numpy as np
 
@@ -52,7 +52,7 @@ class Sums:
 
     @property
     def signal(self) -> Array:
-        """Sums of (ref - mean of ref)^2, the mean over the samples."""
+        """Sums of (ref - mean of ref)^2, with the mean over the samples."""
         import numpy as np
 
         found: Array = np.maximum(0.0, self._squares - np.square(self._sum) / np.maximum(1.0, self.count))
@@ -60,6 +60,6 @@ class Sums:
 
 
 def along(values: Array, axis: int) -> Array:
-    """The sum for every index of an axis."""
+    """The sums over all other axes, one per index of an axis."""
     found: Array = values.sum(axis=tuple(other for other in range(values.ndim) if other != axis))
     return found

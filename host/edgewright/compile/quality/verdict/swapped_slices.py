@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-_SAME = 0.25  # of what the source changes in it: by less than that the other slice's answers differ
+_SAME = 0.25  # share of the source's changes in a slice: the other slice differs by less than this
 
 
 def swapped(reference: Array, output: Array, axis: int, lost: Sequence[int]) -> dict[int, int]:
-    """For slices that are lost: where in the artifact the source's slice is instead, if it is anywhere.
+    """The lost slices that are at another index in the artifact: the source's index -> the artifact's.
 
     Args:
-        reference, output: of shape (goldens, *spec.shape).
-        axis: of the output's shape.
+        reference, output: shape (goldens, *spec.shape).
+        axis: an axis of the output's shape.
     """
     import numpy as np
 
@@ -38,7 +38,7 @@ def swapped(reference: Array, output: Array, axis: int, lost: Sequence[int]) -> 
 
 
 def _rows(values: Array, axis: int, indexes: Sequence[int]) -> Array:
-    """A row a slice: all of its values, the goldens outermost."""
+    """One row per slice: all of its values, with the goldens outermost."""
     import numpy as np
 
     found: Array = np.moveaxis(values.take(list(indexes), axis=axis + 1), axis + 1, 0).reshape(

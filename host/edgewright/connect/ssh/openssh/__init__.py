@@ -1,0 +1,1 @@
+"""Logs in through the system's `ssh` program, with a private configuration that knows the pinned host keys alone."""

@@ -1,1 +1,0 @@
-"""Deployments, rollbacks, benchmarks and diagnosis over boards."""

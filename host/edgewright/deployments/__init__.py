@@ -1,0 +1,1 @@
+"""Deployments, rollbacks and benchmarks over boards."""

@@ -1,0 +1,1 @@
+"""Code for x86 CPUs that runners share; it is packed with them."""
